@@ -1,0 +1,77 @@
+"""Every error a user can meet, with its exit code.
+
+The message is one line: what was wrong and what to do. Where the fault lies in a formula, the formula and a caret
+follow as notes, which Python and the command line both print under the message.
+"""
+
+from __future__ import annotations
+
+
+class GateflowError(Exception):
+    """Base of all errors that are the user's to mend; the command line prints them as one line."""
+
+    exit_code = 2
+
+
+class FormulaError(GateflowError):
+    """A formula was refused.
+
+    Parameters
+    ----------
+    message : str
+        One line: what was wrong and what to do.
+    text : str
+        The formula as the user wrote it.
+    start, end : int
+        The half-open range of characters at fault.
+
+    Examples
+    --------
+    >>> error = FormulaError("unknown function 'sinhh'; did you mean 'sinh'?", "sinhh(z)", 0, 5)
+    >>> print(error, *error.__notes__, sep="\\n")
+    unknown function 'sinhh'; did you mean 'sinh'?
+        sinhh(z)
+        ^^^^^
+    """
+
+    def __init__(self, message: str, text: str = "", start: int = 0, end: int | None = None) -> None:
+        super().__init__(" ".join(message.split()))
+        self.text, self.start = text, start
+        self.end = start + 1 if end is None else max(end, start + 1)
+        if text:
+            self.add_note(self.pointed())
+
+    def pointed(self, width: int = 100) -> str:
+        """The formula with a caret under the fault, cut to ``width`` characters around it."""
+        clean = "".join(ch if ch.isprintable() else "?" for ch in self.text)
+        left = max(0, min(self.start - width // 2, len(clean) - width))
+        shown = clean[left : left + width]
+        carets = max(1, min(self.end, left + width) - self.start)
+        return f"    {shown}\n    {' ' * (self.start - left)}{'^' * carets}"
+
+
+class UnknownName(GateflowError):
+    """A name that no registry knows."""
+
+
+class InvalidArgument(GateflowError, ValueError):
+    """A number or option outside its range; the message names the argument, its value and its range."""
+
+
+class MissingExtra(GateflowError, ImportError):
+    """An optional dependency is not installed.
+
+    Examples
+    --------
+    >>> print(MissingExtra("ball arithmetic", "rigour"))
+    ball arithmetic needs the extra 'rigour': python -m pip install 'gateflow[rigour]'
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra '{extra}': python -m pip install 'gateflow[{extra}]'")
+
+
+class NotReached(GateflowError):
+    """The flow does not arrive where it was asked to."""
+
+    exit_code = 3
