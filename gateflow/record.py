@@ -1,0 +1,95 @@
+"""What made a result: versions, command line, seed, git commit, tolerances; kept as JSON beside the result.
+
+A record holds nothing that changes between two runs of one command on one machine (no clock, no path, no user), so that a
+result and its record can be compared byte by byte.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("gateflow", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "python-flint", "torch", "xarray", "dask")
+
+
+def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Versions of the installed ones among ``packages``."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """The commit of the source tree this package runs from; None when it was installed without one."""
+    here = Path(__file__).resolve().parent
+    if not (here.parent / ".git").exists():
+        return None
+    answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None
+
+
+def command_line() -> str:
+    """The command as typed, without the folder of the program."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def record(*, command: str | None = None, seed: int | None = None, device: str = "cpu", **facts: Any) -> dict[str, Any]:
+    """A record of what makes a result; ``facts`` are added as they are.
+
+    Examples
+    --------
+    >>> record(command="gateflow figures gates", rtol=1e-10)["rtol"]
+    1e-10
+    """
+    made = {"command": command or command_line(), "versions": versions(), "device": device, **facts}
+    if seed is not None:
+        made["seed"] = seed
+    return made
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: to a neighbour first, then renamed over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def to_json(data: Any) -> str:
+    """JSON with a final newline; infinities and NaN are written as the strings ``"inf"``, ``"-inf"``, ``"nan"``."""
+    return json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(data: Any) -> Any:
+    if hasattr(data, "tolist"):
+        data = data.tolist()
+    if isinstance(data, float) and (data != data or abs(data) == float("inf")):
+        return str(data)
+    if isinstance(data, dict):
+        return {str(key): _plain(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_plain(value) for value in data]
+    return data

@@ -1,0 +1,79 @@
+"""Finds the one-file extensions of a folder, and those that other installed packages offer as entry points.
+
+A gate, a loss, a solver or a figure is one module of its folder; its file name, with dashes for underscores, is its name.
+Nothing is imported before it is asked for, so listing names costs a directory read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from gateflow.errors import UnknownName
+
+
+class Registry(Mapping[str, Any]):
+    """A read-only mapping from names to what the modules of ``package`` declare under ``attribute``.
+
+    Parameters
+    ----------
+    kind : str
+        What is listed, for messages: "gate", "solver", "figure".
+    package : str
+        The folder, as a package name; each public module in it is one entry.
+    attribute : str
+        The name each module must define.
+
+    Notes
+    -----
+    Another distribution adds an entry by an entry point in the group named like ``package``, which names a module.
+
+    Examples
+    --------
+    >>> Registry("gate", "gateflow.gates", "make")["fsat"]
+    Traceback (most recent call last):
+    gateflow.errors.UnknownName: unknown gate 'fsat'; did you mean 'fast'?
+    """
+
+    def __init__(self, kind: str, package: str, attribute: str) -> None:
+        self.kind, self.package, self.attribute = kind, package, attribute
+
+    @cached_property
+    def _modules(self) -> dict[str, str | EntryPoint]:
+        folder = importlib.import_module(self.package).__path__
+        found: dict[str, str | EntryPoint] = {point.name: point for point in entry_points(group=self.package)}
+        for module in pkgutil.iter_modules(folder):
+            if not module.name.startswith("_"):
+                found[module.name.replace("_", "-")] = f"{self.package}.{module.name}"
+        return dict(sorted(found.items()))
+
+    def module(self, name: str) -> Any:
+        """The module behind a name, imported."""
+        key = name.strip().lower().replace("_", "-")
+        if key not in self._modules:
+            near = difflib.get_close_matches(key, self._modules, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._modules)}"
+            raise UnknownName(f"unknown {self.kind} {name!r}; {hint}")
+        where = self._modules[key]
+        return where.load() if isinstance(where, EntryPoint) else importlib.import_module(where)
+
+    def summary(self, name: str) -> str:
+        """The first line of the module's docstring."""
+        return (self.module(name).__doc__ or "").strip().partition("\n")[0]
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self.module(name), self.attribute)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.strip().lower().replace("_", "-") in self._modules
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
