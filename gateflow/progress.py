@@ -30,26 +30,25 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
 
 def _tracked(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
-    start, bar, task = time.monotonic(), None, None
+    start, bar = time.monotonic(), None
     try:
         for done, item in enumerate(items):
             if bar is None and time.monotonic() - start > PATIENCE:
-                bar, task = _bar(description, total, done)
-            elif bar is not None:
-                bar.update(task, completed=done)
+                bar = _started_bar(description, total)
+            if bar is not None:
+                bar.update(bar.task_ids[0], completed=done)
             yield item
-        if bar is not None and total is not None:
-            bar.update(task, completed=total)
     finally:
         if bar is not None:
             bar.stop()
 
 
-def _bar(description: str, total: int | None, done: int):
+def _started_bar(description: str, total: int | None):
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar.add_task(description, total=total)
     bar.start()
-    return bar, bar.add_task(description, total=total, completed=done)
+    return bar

@@ -1,7 +1,7 @@
 """What made a result: versions, command line, seed, git commit, tolerances; kept as JSON beside the result.
 
-A record holds nothing that changes between two runs of one command on one machine (no clock, no path, no user), so that a
-result and its record can be compared byte by byte.
+A record holds nothing that changes between two runs of one command on one machine (no clock, no path, no user), so
+that a result and its record can be compared byte by byte.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finds the one-file extensions of a folder, and those that other installed packages offer as entry points.
 
-A gate, a loss, a solver or a figure is one module of its folder; its file name, with dashes for underscores, is its name.
-Nothing is imported before it is asked for, so listing names costs a directory read.
+A gate, a loss, a solver or a figure is one module of its folder; its file name, with dashes for underscores, is its
+name. Nothing is imported before it is asked for, so listing names costs a directory read.
 """
 
 from __future__ import annotations

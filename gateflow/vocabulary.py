@@ -1,15 +1,18 @@
 """The words of the formula language: names, the SymPy nodes they stand for, and the symbols shared by all floors.
 
-SymPy has no logistic function, softplus, softsign or logit of its own. Written out in exponentials they lose their digits
-and their meaning, so they are nodes here, with exact derivatives and a ``rewrite(exp)`` into elementary functions.
+SymPy has no logistic function, softplus, softsign or logit of its own. Written out in exponentials they lose their
+digits and their meaning, so they are nodes here, with exact derivatives and a ``rewrite(exp)`` into elementary ones.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import sympy as sp
-from sympy.codegen.cfunctions import expm1, log1p
+from sympy.codegen import cfunctions
+
+Expr: TypeAlias = Any
+"""A SymPy expression. SymPy's own annotations call the same object Basic here and Expr there, so none is checked."""
 
 Z = sp.Symbol("z", real=True)
 """The pre-activation (theory.md §1)."""
@@ -18,16 +21,20 @@ U = sp.Symbol("u", real=True)
 """The logit profile as an independent variable (theory.md §2)."""
 
 
+expm1: Any = cfunctions.expm1
+log1p: Any = cfunctions.log1p
+
+
 class _Node(sp.Function):
     nargs = 1
     is_real = True
 
     @classmethod
-    def written_out(cls, x: Any) -> sp.Expr:
+    def written_out(cls, x: Any) -> Expr:
         """The node in elementary functions of ``x``."""
         raise AssertionError(cls)
 
-    def _eval_rewrite_as_exp(self, x: Any, **_: Any) -> sp.Expr:
+    def _eval_rewrite_as_exp(self, x: Any, **_: Any) -> Expr:
         return self.written_out(x)
 
     def _eval_evalf(self, prec: int) -> Any:
@@ -44,10 +51,10 @@ class sigmoid(_Node):
         return {sp.S.Zero: sp.S.Half, sp.S.Infinity: sp.S.One, sp.S.NegativeInfinity: sp.S.Zero}.get(x)
 
     @classmethod
-    def written_out(cls, x: Any) -> sp.Expr:
+    def written_out(cls, x: Any) -> Expr:
         return 1 / (1 + sp.exp(-x))
 
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
+    def fdiff(self, argindex: int = 1) -> Expr:
         return sigmoid(self.args[0]) * sigmoid(-self.args[0])
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
@@ -60,10 +67,10 @@ class softplus(_Node):
     is_positive = True
 
     @classmethod
-    def written_out(cls, x: Any) -> sp.Expr:
+    def written_out(cls, x: Any) -> Expr:
         return sp.log(1 + sp.exp(x))
 
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
+    def fdiff(self, argindex: int = 1) -> Expr:
         return sigmoid(self.args[0])
 
 
@@ -75,10 +82,10 @@ class softsign(_Node):
         return {sp.S.Zero: sp.S.Zero, sp.S.Infinity: sp.S.One, sp.S.NegativeInfinity: sp.S.NegativeOne}.get(x)
 
     @classmethod
-    def written_out(cls, x: Any) -> sp.Expr:
+    def written_out(cls, x: Any) -> Expr:
         return x / (1 + sp.Abs(x))
 
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
+    def fdiff(self, argindex: int = 1) -> Expr:
         return 1 / (1 + sp.Abs(self.args[0])) ** 2
 
 
@@ -90,10 +97,10 @@ class logit(_Node):
         return sp.S.Zero if p == sp.S.Half else p.args[0] if isinstance(p, sigmoid) else None
 
     @classmethod
-    def written_out(cls, p: Any) -> sp.Expr:
+    def written_out(cls, p: Any) -> Expr:
         return sp.log(p / (1 - p))
 
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
+    def fdiff(self, argindex: int = 1) -> Expr:
         return 1 / (self.args[0] * (1 - self.args[0]))
 
 
@@ -126,7 +133,7 @@ FUNCTIONS: dict[str, Any] = {
 CONSTANTS: dict[str, Any] = {"pi": sp.pi, "e": sp.E}
 
 
-def derivative(expr: sp.Expr, symbol: sp.Symbol = Z, order: int = 1) -> sp.Expr:
+def derivative(expr: Expr, symbol: sp.Symbol = Z, order: int = 1) -> Expr:
     """The classical derivative: what SymPy gives, without the point masses that kinks leave behind.
 
     Examples
@@ -146,6 +153,7 @@ def derivative(expr: sp.Expr, symbol: sp.Symbol = Z, order: int = 1) -> sp.Expr:
 __all__ = [
     "CONSTANTS",
     "FUNCTIONS",
+    "Expr",
     "U",
     "Z",
     "derivative",

@@ -1,0 +1,9 @@
+"""Shared by all tests: one Hypothesis profile, and no window ever opened."""
+
+import os
+
+from hypothesis import settings
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+settings.register_profile("suite", deadline=None, max_examples=100, derandomize=True)
+settings.load_profile("suite")

@@ -1,0 +1,230 @@
+"""Expressions flattened into a list of operations, to be played over any arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from gateflow.emit.rewrite import acot, erfc, log1mexp, log_cloglog, log_cosh, log_erfc, log_softplus
+from gateflow.errors import GateflowError
+from gateflow.vocabulary import Expr, Z, expm1, log1p, logit, sigmoid, softplus, softsign
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One line of a tape: an operation, the lines it takes, and its constant or exponent where it has one."""
+
+    name: str
+    args: tuple[int, ...] = ()
+    value: Any = None
+
+
+class Tape:
+    """Expressions in named symbols as a list of operations, ready to be played over any arithmetic.
+
+    Parameters
+    ----------
+    exprs : SymPy expressions
+        Outputs, in order. They share their common subexpressions.
+    symbols : the input symbols, in order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gateflow.arithmetic import machine
+    >>> tape = Tape([sigmoid(-sp.sinh(Z))], [Z])
+    >>> print(tape)
+    0: input z
+    1: sinh 0
+    2: neg 1
+    3: sigmoid 2
+    >>> tape(machine, np.array([0.0, 3.0]))[0].round(9)
+    array([5.00000e-01, 4.45e-05])
+    """
+
+    def __init__(self, exprs: Iterable[Expr], symbols: Iterable[sp.Symbol] = (Z,)) -> None:
+        self.symbols = tuple(symbols)
+        self.operations: list[Operation] = []
+        self._seen: dict[Any, int] = {}
+        for symbol in self.symbols:
+            self._seen[symbol] = self._append(Operation("input", (), symbol.name))
+        self.outputs = tuple(self._visit(sp.sympify(expr)) for expr in exprs)
+
+    def __call__(self, arithmetic: Any, *inputs: Any) -> list[Any]:
+        """Play the tape; inputs and outputs are numbers of ``arithmetic``."""
+        values: list[Any] = []
+        feed = iter(inputs)
+        for op in self.operations:
+            if op.name == "input":
+                values.append(next(feed))
+            elif op.name == "constant":
+                values.append(arithmetic.constant(op.value))
+            else:
+                values.append(_play(arithmetic, op, [values[i] for i in op.args]))
+        return [values[i] for i in self.outputs]
+
+    def __str__(self) -> str:
+        return "\n".join(
+            " ".join([f"{i}:", op.name, *map(str, op.args), *([] if op.value is None else [str(op.value)])])
+            for i, op in enumerate(self.operations)
+        )
+
+    def _append(self, operation: Operation) -> int:
+        self.operations.append(operation)
+        return len(self.operations) - 1
+
+    def _visit(self, expr: Any) -> int:
+        if expr not in self._seen:
+            self._seen[expr] = self._record(expr)
+        return self._seen[expr]
+
+    def _record(self, expr: Any) -> int:
+        if not expr.free_symbols:
+            return self._append(Operation("constant", (), expr))
+        if expr.is_Add:
+            return self._record_sum(expr)
+        if expr.is_Mul:
+            return self._record_product(expr)
+        if expr.is_Pow and not isinstance(expr, sp.exp):
+            return self._record_power(*expr.args)
+        if expr.is_Piecewise:
+            return self._record_cases(expr)
+        name = _NAMES.get(expr.func)
+        if name is None:
+            raise GateflowError(f"no numerical form is known for {expr.func.__name__!r} in {expr}")
+        return self._append(Operation(name, tuple(self._visit(arg) for arg in expr.args)))
+
+    def _record_sum(self, expr: sp.Add) -> int:
+        terms = sorted(expr.args, key=lambda t: (t.could_extract_minus_sign(), t.sort_key()))
+        total = self._visit(terms[0])
+        for term in terms[1:]:
+            minus = term.could_extract_minus_sign()
+            total = self._append(Operation("sub" if minus else "add", (total, self._visit(-term if minus else term))))
+        return total
+
+    def _record_product(self, expr: sp.Mul) -> int:
+        if expr.could_extract_minus_sign():
+            return self._append(Operation("neg", (self._visit(-expr),)))
+        top, bottom = [], []
+        for factor in expr.args:
+            if factor.is_Rational:
+                top, bottom = (
+                    top + [sp.Integer(factor.p)] * (factor.p != 1),
+                    bottom + [sp.Integer(factor.q)] * (factor.q != 1),
+                )
+            elif factor.is_Pow and factor.exp.is_number and factor.exp.is_negative and not isinstance(factor, sp.exp):
+                bottom.append(1 / factor)
+            else:
+                top.append(factor)
+        result = self._product(top)
+        return result if not bottom else self._append(Operation("div", (result, self._product(bottom))))
+
+    def _product(self, factors: list[Any]) -> int:
+        if not factors:
+            return self._visit(sp.S.One)
+        result = self._visit(factors[0])
+        for factor in factors[1:]:
+            result = self._append(Operation("mul", (result, self._visit(factor))))
+        return result
+
+    def _record_power(self, base: Expr, n: Expr) -> int:
+        if n == sp.S.Half:
+            return self._append(Operation("sqrt", (self._visit(base),)))
+        if n.is_Integer:
+            return self._append(Operation("integer_power", (self._visit(base),), int(n)))
+        if n.is_Rational and n.q == 2:
+            root = self._visit(sp.sqrt(base))
+            return self._append(Operation("integer_power", (root,), int(n.p)))
+        return self._append(Operation("power", (self._visit(base), self._visit(n))))
+
+    def _record_cases(self, expr: sp.Piecewise) -> int:
+        (value, condition), *rest = expr.args
+        if condition == sp.true or not rest:
+            return self._visit(value)
+        if not isinstance(condition, (sp.StrictLessThan, sp.LessThan, sp.StrictGreaterThan, sp.GreaterThan)):
+            raise GateflowError(f"no numerical form is known for the condition {condition}")
+        strict = isinstance(condition, (sp.StrictLessThan, sp.StrictGreaterThan))
+        small, large = condition.lts, condition.gts
+        test = self._append(Operation("less" if strict else "less_equal", (self._visit(small), self._visit(large))))
+        other = self._visit(sp.Piecewise(*rest, evaluate=False) if rest[0][1] != sp.true else rest[0][0])
+        return self._append(Operation("where", (test, self._visit(value), other)))
+
+
+def _play(arithmetic: Any, op: Operation, args: list[Any]) -> Any:
+    if op.name in _OPERATORS:
+        with_silence = getattr(arithmetic, "silent", None)
+        if with_silence is None:
+            return _OPERATORS[op.name](*args)
+        with with_silence():
+            return _OPERATORS[op.name](*args)
+    if op.name in _COMPOSITES:
+        return _COMPOSITES[op.name](arithmetic, *args)
+    function = getattr(arithmetic, op.name)
+    return function(*args) if op.value is None else function(*args, op.value)
+
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "neg": lambda a: -a,
+}
+
+
+def _play_log_cloglog(arithmetic: Any, x: Any) -> Any:
+    """For x < 0: x + log((1 - e^-w)/w) with w = e^x; that ratio is 1 where w underflows."""
+    w = arithmetic.exp(x)
+    zero = arithmetic.constant(0)
+    vanished = arithmetic.less_equal(w, zero)
+    safe = arithmetic.where(vanished, arithmetic.constant(1), w)
+    ratio = arithmetic.where(vanished, arithmetic.constant(1), -arithmetic.expm1(-safe) / safe)
+    return arithmetic.where(arithmetic.less(x, zero), x + arithmetic.log(ratio), arithmetic.log1mexp(w))
+
+
+def _play_log_softplus(arithmetic: Any, x: Any) -> Any:
+    """Below -80, log(1 + e^x) = e^x (1 - e^x/2 + ...), whose logarithm is x to over thirty digits."""
+    far = arithmetic.less(x, arithmetic.constant(-80))
+    near = arithmetic.where(far, arithmetic.constant(0), x)
+    return arithmetic.where(far, x, arithmetic.log(arithmetic.softplus(near)))
+
+
+_COMPOSITES: dict[str, Callable[..., Any]] = {"log_cloglog": _play_log_cloglog, "log_softplus": _play_log_softplus}
+
+_NAMES: dict[Any, str] = {
+    sp.exp: "exp",
+    expm1: "expm1",
+    sp.log: "log",
+    log1p: "log1p",
+    sp.sin: "sin",
+    sp.cos: "cos",
+    sp.tan: "tan",
+    sp.sinh: "sinh",
+    sp.cosh: "cosh",
+    sp.tanh: "tanh",
+    sp.asinh: "asinh",
+    sp.acosh: "acosh",
+    sp.atanh: "atanh",
+    sp.atan: "atan",
+    acot: "acot",
+    sp.erf: "erf",
+    erfc: "erfc",
+    sp.erfc: "erfc",
+    log_erfc: "log_erfc",
+    sp.loggamma: "loggamma",
+    sp.digamma: "digamma",
+    sp.trigamma: "trigamma",
+    sp.Abs: "abs",
+    sp.sign: "sign",
+    sigmoid: "sigmoid",
+    softplus: "softplus",
+    softsign: "softsign",
+    logit: "logit",
+    log_cosh: "log_cosh",
+    log1mexp: "log1mexp",
+    log_cloglog: "log_cloglog",
+    log_softplus: "log_softplus",
+}

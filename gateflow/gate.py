@@ -1,0 +1,485 @@
+"""A gate, declared once as a formula; its numbers, derivatives, inverse and LaTeX are derived from it.
+
+Near saturation digits are everything, and one rule keeps them: **evaluate in twice the working precision, round once**.
+A gate is two logarithms, ``log phi`` and ``log(1 - phi)``, neither of which cancels or underflows; every other number
+is made from them in double-double arithmetic (for float32, in float64) and rounded at the end. An error of one unit in
+the last place of u would otherwise cost ``|u|``, up to 745, of them in ``1 - phi = sigmoid(-u)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from gateflow import formula as language
+from gateflow.arithmetic import bigfloat, doubledouble, machine
+from gateflow.emit import Tape, log_of, stable
+from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.inversion import closed_inverse, increasing_root
+from gateflow.registry import Registry
+from gateflow.vocabulary import Expr, U, Z, derivative, sigmoid, softplus
+
+CHUNK = 4096
+"""Elements evaluated together in double-double: its temporaries then stay in cache."""
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """A gate's formulas as SymPy expressions in :data:`gateflow.vocabulary.Z`, each written so that it does not cancel.
+
+    ``inverse`` is z as a function of the logit profile, in :data:`gateflow.vocabulary.U`, or None.
+    """
+
+    u: Expr
+    phi: Expr
+    phi_c: Expr
+    log_phi: Expr
+    log_phi_c: Expr
+    du: Expr
+    log_du: Expr
+    d2u: Expr | None
+    dphi: Expr
+    log_dphi: Expr
+    d2phi: Expr
+    inverse: Expr | None
+
+
+class Gate:
+    """A gate function phi of the pre-activation z (theory.md §2).
+
+    Parameters
+    ----------
+    phi : str or SymPy expression, optional
+        The gate's value, as a formula in ``z``.
+    profile, complement : str or SymPy expression, optional
+        The logit profile ``u = log(phi/(1 - phi))``, or ``1 - phi``, in place of ``phi``.
+        Give exactly one of the three.
+    inverse : str or SymPy expression, optional
+        z in closed form, as a formula in the logit profile ``u``; found by itself where z stands in one place.
+    name, reference : str, optional
+        What it is called and where it comes from.
+    parameters : mapping, optional
+        Values for the formula's other names.
+
+    Raises
+    ------
+    FormulaError
+        The formula is refused; the message points at the fault.
+    InvalidArgument
+        Not exactly one formula, or one without z.
+
+    Examples
+    --------
+    >>> fast = Gate("sigmoid(sinh(z))")
+    >>> fast.phi_c(5.0)
+    5.97...e-33
+    >>> fast.inverse_c(1e-300)
+    7.23...
+    """
+
+    def __init__(
+        self,
+        phi: str | Expr | None = None,
+        *,
+        profile: str | Expr | None = None,
+        complement: str | Expr | None = None,
+        inverse: str | Expr | None = None,
+        name: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        reference: str = "",
+    ) -> None:
+        given = {"phi": phi, "profile": profile, "complement": complement}
+        declared = [key for key, value in given.items() if value is not None]
+        if len(declared) != 1:
+            raise InvalidArgument("a gate is declared by exactly one of phi, profile, complement")
+        self.declared = declared[0]
+        self.parameters = dict(parameters or {})
+        declaration = given[self.declared]
+        self.expr = self._parsed(declaration, "z")
+        if Z not in self.expr.free_symbols:
+            raise InvalidArgument(f"a gate is a function of z; there is no z in {declaration}")
+        self._inverse = None if inverse is None else self._parsed(inverse, "u")
+        self._text = declaration if isinstance(declaration, str) else language.unparse(self.expr)
+        self.name = name or self.text
+        self.reference = reference
+
+    def _parsed(self, declaration: str | Expr | None, variable: str) -> Expr:
+        if isinstance(declaration, sp.Basic):
+            return declaration
+        return language.parse(declaration, variables=(variable,), parameters=self.parameters)  # type: ignore[arg-type]
+
+    @property
+    def text(self) -> str:
+        """The gate as a formula for phi, readable by :func:`gateflow.formula.parse`."""
+        shape = {"phi": "{}", "profile": "sigmoid({})", "complement": "1 - ({})"}[self.declared]
+        return shape.format(self._text)
+
+    # --- symbolic ---
+
+    @cached_property
+    def is_profile(self) -> bool:
+        """Whether phi is ``sigmoid(u)`` of a known formula u, declared so or recognised."""
+        return self.declared == "profile" or isinstance(self._value_pair[0], sigmoid)
+
+    @cached_property
+    def _value_pair(self) -> tuple[Expr, Expr]:
+        """Stable forms of phi and 1 - phi."""
+        if self.declared == "profile":
+            u = stable(self.expr)
+            return sigmoid(u), sigmoid(-u)
+        forms = stable(self.expr), stable(1 - self.expr)
+        return forms if self.declared == "phi" else forms[::-1]
+
+    @cached_property
+    def formulas(self) -> Formulas:
+        """All derived formulas."""
+        value, complement = self._value_pair
+        if self.is_profile:
+            u = self.expr if self.declared == "profile" else value.args[0]
+            du, d2u = derivative(u), derivative(u, order=2)
+            u, log_du = stable(u), log_of(du)
+            log_phi, log_phi_c = -softplus(-u), -softplus(u)
+            dphi = du * value * complement
+            log_dphi = log_du + log_phi + log_phi_c
+            d2phi = value * complement * (d2u - du**2 * sp.tanh(u / 2))
+        else:
+            raw = self.expr if self.declared == "phi" else 1 - self.expr
+            dphi, d2phi, d2u = derivative(raw), derivative(raw, order=2), None
+            log_phi, log_phi_c, log_dphi = log_of(value), log_of(complement), log_of(dphi)
+            u, log_du = log_phi - log_phi_c, log_dphi - log_phi - log_phi_c
+            du = dphi / (value * complement)
+        inverse = closed_inverse(u) if self._inverse is None else stable(self._inverse)
+        return Formulas(u, value, complement, log_phi, log_phi_c, du, log_du, d2u, dphi, log_dphi, d2phi, inverse)
+
+    @cached_property
+    def odd(self) -> bool:
+        """Whether the profile is odd, ``phi(-z) = 1 - phi(z)``, as far as the formulas show."""
+        value, complement = self._value_pair
+        return sp.expand(stable(value.subs(Z, -Z)) - complement) == 0
+
+    @cached_property
+    def kinks(self) -> tuple[float, ...]:
+        """The z at which the formula changes branch (``abs``, ``sign``, ``where``), where found exactly."""
+        expr = self.formulas.u if self.is_profile else self.expr
+        edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign)}
+        edges |= {condition.lhs - condition.rhs for condition in expr.atoms(sp.core.relational.Relational)}
+        return tuple(sorted({float(root) for edge in edges for root in _real_roots(edge)}))
+
+    # --- numeric ---
+
+    @cached_property
+    def machine(self) -> Numbers:
+        """The gate's numbers in plain float64: fast, with the rounding errors of that arithmetic."""
+        return Numbers(self, machine)
+
+    @cached_property
+    def _double(self) -> Numbers:
+        return Numbers(self, doubledouble)
+
+    def at(self, digits: int) -> Numbers:
+        """The gate's numbers in big floats of so many decimal digits."""
+        return Numbers(self, bigfloat.BigFloat(digits))
+
+    def _evaluate(self, x: Any, what: str) -> Any:
+        x = _as_float(x)
+        if x.dtype == np.float32:
+            result = getattr(self.machine, what)(np.asarray(x, dtype=np.float64))
+            with np.errstate(all="ignore"):
+                result = np.asarray(result).astype(np.float32)
+        else:
+            result = np.empty(x.shape)
+            flat_in, flat_out = x.reshape(-1), result.reshape(-1)
+            for start in range(0, flat_in.size, CHUNK):
+                part = slice(start, start + CHUNK)
+                number = getattr(self._double, what)(doubledouble.lift(flat_in[part]))
+                flat_out[part] = doubledouble.round(number)
+        return result[()] if result.ndim == 0 else result
+
+    def u(self, z: Any) -> Any:
+        """The logit profile ``log(phi/(1 - phi))``."""
+        return self._evaluate(z, "u")
+
+    def phi(self, z: Any) -> Any:
+        """The gate's value, in (0, 1)."""
+        return self._evaluate(z, "phi")
+
+    def phi_c(self, z: Any) -> Any:
+        """``1 - phi(z)``, which underflows only where it is below the smallest float."""
+        return self._evaluate(z, "phi_c")
+
+    def log_phi(self, z: Any) -> Any:
+        """``log(phi(z))``."""
+        return self._evaluate(z, "log_phi")
+
+    def log_phi_c(self, z: Any) -> Any:
+        """``log(1 - phi(z))``; never underflows."""
+        return self._evaluate(z, "log_phi_c")
+
+    def du(self, z: Any) -> Any:
+        """The derivative of the logit profile."""
+        return self._evaluate(z, "du")
+
+    def dphi(self, z: Any) -> Any:
+        """The derivative of the gate."""
+        return self._evaluate(z, "dphi")
+
+    def log_dphi(self, z: Any) -> Any:
+        """The logarithm of the absolute derivative."""
+        return self._evaluate(z, "log_dphi")
+
+    def d2phi(self, z: Any) -> Any:
+        """The second derivative of the gate."""
+        return self._evaluate(z, "d2phi")
+
+    def inverse(self, p: Any) -> Any:
+        """z with ``phi(z) = p``; the ends 0 and 1 give infinities.
+
+        Raises
+        ------
+        InvalidArgument
+            p lies outside [0, 1].
+        """
+        return self._evaluate(_probability(p, "p"), "inverse")
+
+    def inverse_c(self, q: Any) -> Any:
+        """z with ``1 - phi(z) = q``: the inverse to use near saturation, where ``1 - q`` is no float."""
+        return self._evaluate(_probability(q, "q"), "inverse_c")
+
+    def slope_at(self, loss: Any) -> Any:
+        """``h(l) = phi'(phi^-1(1 - l))``: the gate's slope as a function of its own output (theory.md §4)."""
+        return self._evaluate(_probability(loss, "loss"), "slope_at")
+
+    # --- identity and display ---
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.declared, self.expr, self.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Gate) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        keywords = {
+            self.declared: self._text,
+            "inverse": self._inverse,
+            "name": self.name,
+            "parameters": self.parameters,
+            "reference": self.reference,
+        }
+        return _rebuilt, (keywords,)
+
+    def __repr__(self) -> str:
+        label = "" if self.name == self.text else f", name={self.name!r}"
+        values = f", parameters={self.parameters!r}" if self.parameters else ""
+        return f"Gate({self.text!r}{label}{values})"
+
+    def latex(self) -> str:
+        """The declaration as LaTeX, ``\\phi(z) = ...``."""
+        body = sigmoid(self.expr) if self.declared == "profile" else self.expr
+        left = r"1 - \phi(z)" if self.declared == "complement" else r"\phi(z)"
+        return f"{left} = {sp.latex(body)}"
+
+    def _repr_latex_(self) -> str:
+        return f"${self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        from gateflow.card import card
+
+        return card(self)
+
+
+def _rebuilt(keywords: dict[str, Any]) -> Gate:
+    return Gate(**keywords)
+
+
+class Numbers:
+    """The numbers of one gate in one arithmetic; arguments and results are numbers of that arithmetic."""
+
+    def __init__(self, gate: Gate, arithmetic: Any) -> None:
+        self.gate, self.arithmetic = gate, arithmetic
+        self._tapes: dict[str, Tape] = {}
+
+    def _play(self, key: str, exprs: Callable[[Formulas], list[Expr]], x: Any, symbol: sp.Symbol = Z) -> list[Any]:
+        if key not in self._tapes:
+            self._tapes[key] = Tape(exprs(self.gate.formulas), [symbol])
+        return self._tapes[key](self.arithmetic, x)
+
+    def _logs(self, z: Any) -> tuple[Any, Any]:
+        """``log phi`` and ``log(1 - phi)``; the larger of the two probabilities is found from the smaller."""
+        a = self.arithmetic
+        if self.gate.is_profile:
+            u = self.u(z)
+            return -a.softplus(-u), -a.softplus(u)
+        log_value, log_rest = self._play("logs", lambda f: [f.log_phi, f.log_phi_c], z)
+        below = a.less(log_value, log_rest)
+        small = a.where(below, log_value, log_rest)
+        large = a.log1mexp(-small)
+        return a.where(below, small, large), a.where(below, large, small)
+
+    def u(self, z: Any) -> Any:
+        if self.gate.is_profile:
+            return self._play("u", lambda f: [f.u], z)[0]
+        log_phi, log_phi_c = self._logs(z)
+        return log_phi - log_phi_c
+
+    def log_phi(self, z: Any) -> Any:
+        return self._logs(z)[0]
+
+    def log_phi_c(self, z: Any) -> Any:
+        return self._logs(z)[1]
+
+    def phi(self, z: Any) -> Any:
+        return self.arithmetic.exp(self._logs(z)[0])
+
+    def phi_c(self, z: Any) -> Any:
+        return self.arithmetic.exp(self._logs(z)[1])
+
+    def log_du(self, z: Any) -> Any:
+        """The logarithm of ``|u'(z)|``; ``-inf`` at a critical point."""
+        if self.gate.is_profile:
+            return self._play("log_du", lambda f: [f.log_du], z)[0]
+        log_phi, log_phi_c = self._logs(z)
+        return self._play("log_dphi", lambda f: [f.log_dphi], z)[0] - log_phi - log_phi_c
+
+    def du(self, z: Any) -> Any:
+        return self._signed("du", lambda f: [f.du if f.d2u is not None else f.dphi], z, self.log_du(z))
+
+    def log_dphi(self, z: Any) -> Any:
+        a = self.arithmetic
+        log_phi, log_phi_c = self._logs(z)
+        if not self.gate.is_profile:
+            return self._play("log_dphi", lambda f: [f.log_dphi], z)[0]
+        both = log_phi + log_phi_c
+        gone = ~a.isfinite(both)
+        slope = a.where(gone, a.constant(0), self._play("log_du", lambda f: [f.log_du], z)[0])
+        return slope + both
+
+    def dphi(self, z: Any) -> Any:
+        return self._signed("du", lambda f: [f.du if f.d2u is not None else f.dphi], z, self.log_dphi(z))
+
+    def _signed(self, key: str, exprs: Callable[[Formulas], list[Expr]], z: Any, log_size: Any) -> Any:
+        """``exp(log_size)`` with the sign of a formula, positive where that formula overflows."""
+        a = self.arithmetic
+        raw = self._play(key, exprs, z)[0]
+        negative = a.less(raw, a.constant(0))
+        size = a.exp(log_size)
+        return a.where(negative, -size, size)
+
+    def d2phi(self, z: Any) -> Any:
+        a = self.arithmetic
+        if not self.gate.is_profile:
+            return self._signed(
+                "d2phi", lambda f: [f.d2phi], z, self._play("log_d2phi", lambda f: [log_of(f.d2phi)], z)[0]
+            )
+        du, d2u = self._play("d2u", lambda f: [f.du, f.d2u], z)  # type: ignore[list-item]
+        log_phi, log_phi_c = self._logs(z)
+        both = log_phi + log_phi_c
+        bend = d2u - du * du * a.tanh(self.u(z) / a.constant(2))
+        gone = a.less(both, a.constant(-3000)) | ~a.isfinite(bend)
+        size = a.exp(a.log(a.abs(a.where(gone, a.constant(0), bend))) + a.where(gone, a.constant(0), both))
+        return a.where(a.less(bend, a.constant(0)), -size, size)
+
+    # --- inverses ---
+
+    def z_of_u(self, u: Any) -> Any:
+        """z with ``u(z) = u``."""
+        if self.gate.formulas.inverse is not None:
+            return self._play("inverse", lambda f: [f.inverse], u, U)[0]  # type: ignore[list-item]
+        a = self.arithmetic
+        plain = self.gate.machine
+        start = increasing_root(plain.u, plain.log_du, np.asarray(a.round(u), dtype=np.float64))
+        if a is machine:
+            return start
+        return self._polished(a.lift(start), u)
+
+    def _polished(self, z: Any, u: Any) -> Any:
+        """Newton steps from a root right to float64, in this arithmetic."""
+        a = self.arithmetic
+        for _ in range(2):
+            step = (self.u(z) - u) * a.exp(-self.log_du(z))
+            z = a.where(a.isfinite(step), z - step, z)
+        return z
+
+    def inverse(self, p: Any) -> Any:
+        return self.z_of_u(self.arithmetic.logit(p))
+
+    def inverse_c(self, q: Any) -> Any:
+        return self.z_of_u(-self.arithmetic.logit(q))
+
+    def log_weight(self, u: Any) -> Any:
+        """``log W(u)`` with ``W = (dz/du)**2``, the weight of the flow in the profile (numerics.md)."""
+        if self.gate.is_profile and self.gate.formulas.inverse is not None:
+            slope = self._play("log_du of u", lambda f: [f.log_du.subs(Z, f.inverse)], u, U)[0]
+        else:
+            slope = self.log_du(self.z_of_u(u))
+        return -(slope + slope)
+
+    def slope_at(self, loss: Any) -> Any:
+        a = self.arithmetic
+        u = -a.logit(loss)
+        log_slope = -(self.log_weight(u) / a.constant(2))
+        return a.exp(log_slope + a.log(loss) + a.log1p(-loss))
+
+
+def _as_float(x: Any) -> np.ndarray:
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise InvalidArgument(f"a gate takes real numbers, not {array.dtype}")
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def _probability(x: Any, name: str) -> np.ndarray:
+    array = _as_float(x)
+    outside = (array < 0) | (array > 1)
+    if outside.any():
+        raise InvalidArgument(f"{name} must lie in [0, 1]; got {array[outside].flat[0]:g}")
+    return array
+
+
+def _real_roots(expr: Expr) -> list[Any]:
+    if not expr.is_polynomial(Z):
+        return []
+    return [root for root in sp.roots(sp.Poly(expr, Z), Z) if root.is_real]
+
+
+GATES = Registry("gate", "gateflow.gates", "make")
+"""Every gate of the catalogue, and of other installed packages."""
+
+
+def gate(name: str | Gate, **parameters: Any) -> Gate:
+    """A gate by its name in the catalogue, with its parameters, or by its formula.
+
+    Raises
+    ------
+    UnknownName
+        No gate has this name, and it is no formula.
+    FormulaError
+        The formula is refused.
+
+    Examples
+    --------
+    >>> gate("fast", alpha=2).u(1.0)
+    1.81...
+    >>> gate("sigmoid(z**3)").phi(0.0)
+    0.5
+    """
+    if isinstance(name, Gate):
+        return name
+    if not isinstance(name, str):
+        raise InvalidArgument(f"a gate is a name or a formula, not {type(name).__name__}")
+    if name in GATES:
+        try:
+            return GATES[name](**parameters)
+        except TypeError as problem:
+            raise InvalidArgument(f"gate {name!r}: {problem}") from None
+    if any(ch in name for ch in "(*+-/ ^") and name.strip().replace("-", "").isalnum() is False:
+        return Gate(name, parameters=parameters)
+    GATES.module(name)
+    raise GateflowError(f"unknown gate {name!r}")

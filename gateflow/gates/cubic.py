@@ -1,0 +1,12 @@
+"""The cubic gate: in class F, yet its slope vanishes at 0, which no flow started below ever crosses."""
+
+from gateflow.gate import Gate
+
+
+def make() -> Gate:
+    """``sigma(z**3)``."""
+    return Gate(
+        profile="z**3",
+        name="cubic",
+        reference="theory.md, section 2: an odd power as the logit profile",
+    )

@@ -1,0 +1,12 @@
+"""A gate faster than the fast gate: the logistic function of z exp(z**2)."""
+
+from gateflow.gate import Gate
+
+
+def make() -> Gate:
+    """``sigma(z exp(z**2))``."""
+    return Gate(
+        profile="z*exp(z**2)",
+        name="exp-square",
+        reference="theory.md, section 5: a profile between one and two exponentials",
+    )
