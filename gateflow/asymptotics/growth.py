@@ -1,0 +1,287 @@
+"""Growth at infinity: limits, leading terms, signs and comparisons, each exact or honestly undecided.
+
+The engine is `multiseries` (the algebra of germs) and `expansions` (the functions); this module is its public face.
+Every call is bounded in time and in terms, and ends in an answer or in `Undecided` with the reason.
+
+Examples
+--------
+>>> from gateflow.vocabulary import Z
+>>> limit(sp.exp(Z + sp.exp(-Z)) - sp.exp(Z) - 1)
+0
+>>> leading_term(sp.exp(Z + sp.exp(-Z)) - sp.exp(Z) - 1)
+exp(-z)/2
+>>> compare(sp.log(sp.cosh(Z)), Z)
+Comparison(relation='~', constant=1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+import sympy as sp
+
+from gateflow.asymptotics import constants as k
+from gateflow.asymptotics import multiseries as ms
+from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.expansions import Expander
+from gateflow.asymptotics.multiseries import Budget
+from gateflow.vocabulary import Expr, Z
+
+T = TypeVar("T")
+
+
+class Comparison(NamedTuple):
+    """``f < g`` for f = o(g), ``~`` for f/g -> constant, ``>`` for g = o(f)."""
+
+    relation: str
+    constant: Expr | None
+
+
+class Field:
+    """Germs that share one basis and one budget: the place to ask several related questions.
+
+    Parameters
+    ----------
+    z : sympy.Symbol
+        The variable that tends to +infinity.
+    budget : Budget or float
+        Seconds for all questions together, or a `Budget`.
+
+    Examples
+    --------
+    >>> field = Field()
+    >>> field.limit(Z * sp.erfc(Z) * sp.exp(Z**2)), field.sign(Z - sp.log(Z))
+    (1/sqrt(pi), 1)
+    """
+
+    def __init__(self, z: sp.Symbol = Z, budget: Budget | float = 10.0) -> None:
+        self.z = z
+        self.budget = budget if isinstance(budget, Budget) else Budget(budget)
+        self.expander = Expander(z, self.budget)
+
+    def _ask(self, question: Callable[[ms.Series], T], expr: Expr) -> T:
+        try:
+            return question(self.expander.germ(expr))
+        except RecursionError:
+            raise Undecided("the formula is nested too deeply") from None
+
+    def limit(self, expr: Expr) -> Expr:
+        """The limit at +infinity: an exact constant, oo or -oo."""
+        return self._ask(ms.limit, expr)
+
+    def sign(self, expr: Expr) -> int:
+        """The sign for all large z; 0 only for a germ that vanishes."""
+        return self._ask(ms.sign, expr)
+
+    def is_zero(self, expr: Expr) -> bool:
+        """Whether the germ vanishes for all large z."""
+        return self._ask(ms.is_zero, expr)
+
+    def leading_term(self, expr: Expr) -> Expr:
+        """An expression equivalent to ``expr``: their ratio tends to 1."""
+        return self.expander.outward(self._ask(ms.leading_expr, expr))
+
+    def compare(self, f: Expr, g: Expr) -> Comparison:
+        """How f grows against g."""
+        other = self._ask(lambda y: y, g)
+        order, ratio = self._ask(lambda x: ms.compare_growth(x, other), f)
+        return Comparison("<~>"[order + 1], k.as_expr(ratio) if order == 0 else None)
+
+    def terms(self, expr: Expr, count: int) -> list[Expr]:
+        """The first terms of the expansion in the fastest element, coefficients exact."""
+
+        def question(x: ms.Series) -> list[Expr]:
+            if x.top is None:
+                return [k.as_expr(x.value)]
+            found = [x.term(i) for i in range(count)]
+            return [c.expr * x.top.expr ** k.as_expr(e) for e, c in (t for t in found if t is not None)]
+
+        return [self.expander.outward(t) for t in self._ask(question, expr)]
+
+
+class Germ:
+    """An expression together with its expansion at +infinity.
+
+    Examples
+    --------
+    >>> germ = expand(sp.log(1 + Z))
+    >>> germ.limit, germ.leading_term, germ.terms(3)
+    (oo, log(z), [log(z), 1/z, -1/(2*z**2)])
+    """
+
+    def __init__(self, expr: Expr, field: Field) -> None:
+        self.expr, self.field = sp.sympify(expr), field
+
+    @property
+    def limit(self) -> Expr:
+        """See `Field.limit`."""
+        return self.field.limit(self.expr)
+
+    @property
+    def sign(self) -> int:
+        """See `Field.sign`."""
+        return self.field.sign(self.expr)
+
+    @property
+    def leading_term(self) -> Expr:
+        """See `Field.leading_term`."""
+        return self.field.leading_term(self.expr)
+
+    def terms(self, count: int) -> list[Expr]:
+        """See `Field.terms`."""
+        return self.field.terms(self.expr, count)
+
+    def __repr__(self) -> str:
+        return f"Germ({self.expr})"
+
+
+def expand(expr: Expr, z: sp.Symbol = Z, budget: Budget | float = 10.0) -> Germ:
+    """The germ of ``expr`` at +infinity; terms are computed when asked for."""
+    return Germ(expr, Field(z, budget))
+
+
+def limit(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> Expr:
+    """The limit of ``expr`` as z tends to +infinity.
+
+    Raises
+    ------
+    Undecided
+        No answer within the budget, no limit (oscillation), or one that depends on a parameter.
+    """
+    return _by_strategies(lambda field, form: field.limit(form(expr)), z, budget)
+
+
+def leading_term(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> Expr:
+    """The leading term: ``expr`` divided by it tends to 1."""
+    return _by_strategies(lambda field, form: field.leading_term(form(expr)), z, budget)
+
+
+def sign_at_infinity(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> int:
+    """-1, 0 or 1: the sign for all large z."""
+    return _by_strategies(lambda field, form: field.sign(form(expr)), z, budget)
+
+
+def compare(f: Expr, g: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> Comparison:
+    """``('<', None)``, ``('~', C)`` or ``('>', None)``: the growth of f against g (both nonzero)."""
+    return _by_strategies(lambda field, form: field.compare(form(f), form(g)), z, budget)
+
+
+def _forms() -> Iterator[Callable[[Expr], Expr]]:
+    """The expression as given, then rewritten: a hidden zero may hide in one form only."""
+    yield lambda e: sp.sympify(e)
+    yield lambda e: sp.expand(sp.sympify(e), log=False)
+    yield lambda e: sp.powsimp(sp.together(sp.sympify(e)), deep=True)
+
+
+def _by_strategies(question: Callable[[Field, Callable], T], z: sp.Symbol, budget: float) -> T:
+    """Try the forms in turn, each with its share of the time; the first reason is the one reported."""
+    first: Undecided | None = None
+    for i, form in enumerate(_forms()):
+        try:
+            return question(Field(z, Budget(budget * (0.5 if i == 0 else 0.25))), form)
+        except Undecided as error:
+            if error.condition is not None:
+                raise
+            first = first or error
+    assert first is not None
+    raise first
+
+
+# --- parameters -----------------------------------------------------------------------------------------------------
+
+
+class Case(NamedTuple):
+    """One part of a parameter's range, with the answer there."""
+
+    condition: sp.Basic
+    answer: object
+
+
+def cases(question: Callable[[Expr], T], parameter: sp.Symbol, depth: int = 6) -> list[Case]:
+    """Split the range of a real parameter at the values where the answer changes.
+
+    Parameters
+    ----------
+    question : callable
+        Takes the parameter (a symbol, or the expression that stands for it) and answers, or raises `Undecided` with the
+        condition on which it depends.
+    parameter : sympy.Symbol
+        Real or positive; its assumptions give the range.
+    depth : int
+        How many times an interval may be split.
+
+    Examples
+    --------
+    >>> a = sp.Symbol("a", positive=True)
+    >>> for case in cases(lambda value: limit(Z**value / Z), a):
+    ...     print(case.condition, case.answer)
+    (0 < a) & (a < 1) 0
+    Eq(a, 1) 1
+    (1 < a) & (a < oo) oo
+    """
+    low = sp.S.Zero if parameter.is_nonnegative else -sp.oo
+    return list(_cases_between(question, parameter, low, sp.oo, depth))
+
+
+def _cases_between(question: Callable, parameter: sp.Symbol, low: Expr, high: Expr, depth: int) -> Iterator[Case]:
+    t = sp.Dummy("t", positive=True)
+    value = _inside(low, high, t)
+    here = sp.And(sp.Lt(low, parameter, evaluate=False), sp.Lt(parameter, high, evaluate=False), evaluate=False)
+    try:
+        answer = question(value)
+    except Undecided as error:
+        if error.condition is None or depth == 0:
+            raise
+        cut = _cut(error.condition, value, t, low, high)
+        if cut is None:
+            raise
+    else:
+        if isinstance(answer, sp.Basic) and answer.has(t):
+            answer = sp.simplify(answer.subs(t, sp.solve(value - parameter, t)[0]))
+        yield Case(here, answer)
+        return
+    yield from _cases_between(question, parameter, low, cut, depth - 1)
+    yield Case(sp.Eq(parameter, cut, evaluate=False), question(cut))
+    yield from _cases_between(question, parameter, cut, high, depth - 1)
+
+
+def _inside(low: Expr, high: Expr, t: sp.Symbol) -> Expr:
+    """The interval (low, high) as the image of t > 0, so that SymPy's assumptions know the range."""
+    if low.is_finite and high.is_finite:
+        return (low + high * t) / (1 + t)
+    if low.is_finite:
+        return low + t
+    if high.is_finite:
+        return high - t
+    return sp.log(t)
+
+
+def _cut(condition: Expr, value: Expr, t: sp.Symbol, low: Expr, high: Expr) -> Expr | None:
+    """A value of the parameter inside the interval where the condition is zero."""
+    try:
+        roots = sp.solve(condition, t)
+    except NotImplementedError:
+        return None
+    for root in roots:
+        if root.is_positive and root.is_finite:
+            found = sp.simplify(value.subs(t, root))
+            if found.is_real and (found - low).is_extended_positive and (high - found).is_extended_positive:
+                return found
+    return None
+
+
+__all__ = [
+    "Budget",
+    "Case",
+    "Comparison",
+    "Field",
+    "Germ",
+    "Undecided",
+    "cases",
+    "compare",
+    "expand",
+    "leading_term",
+    "limit",
+    "sign_at_infinity",
+]
