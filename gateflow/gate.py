@@ -299,6 +299,15 @@ def _rebuilt(keywords: dict[str, Any]) -> Gate:
     return Gate(**keywords)
 
 
+def _silent(cls: type) -> type:
+    """Every public method without floating-point warnings: the infinities on the way are meant."""
+    for name, method in list(vars(cls).items()):
+        if callable(method) and not name.startswith("_"):
+            setattr(cls, name, np.errstate(all="ignore")(method))
+    return cls
+
+
+@_silent
 class Numbers:
     """The numbers of one gate in one arithmetic; arguments and results are numbers of that arithmetic."""
 
@@ -352,14 +361,18 @@ class Numbers:
         return self._signed("du", lambda f: [f.du if f.d2u is not None else f.dphi], z, self.log_du(z))
 
     def log_dphi(self, z: Any) -> Any:
-        a = self.arithmetic
+        """The logarithm of ``|phi'(z)|``; ``-inf`` where u overflows, since phi' is then smaller than every float."""
         log_phi, log_phi_c = self._logs(z)
-        if not self.gate.is_profile:
-            return self._play("log_dphi", lambda f: [f.log_dphi], z)[0]
-        both = log_phi + log_phi_c
-        gone = ~a.isfinite(both)
-        slope = a.where(gone, a.constant(0), self._play("log_du", lambda f: [f.log_du], z)[0])
-        return slope + both
+        if self.gate.is_profile:
+            log_slope = self._play("log_du", lambda f: [f.log_du], z)[0] + (log_phi + log_phi_c)
+        else:
+            log_slope = self._play("log_dphi", lambda f: [f.log_dphi], z)[0]
+        return self._or_gone(log_slope, log_phi + log_phi_c)
+
+    def _or_gone(self, log_size: Any, both: Any) -> Any:
+        """``log_size``, or ``-inf`` where ``log phi + log(1 - phi)`` is past the largest float."""
+        a = self.arithmetic
+        return a.where(a.isfinite(both), log_size, a.lift(np.float64(-np.inf)))
 
     def dphi(self, z: Any) -> Any:
         return self._signed("du", lambda f: [f.du if f.d2u is not None else f.dphi], z, self.log_dphi(z))
@@ -367,23 +380,21 @@ class Numbers:
     def _signed(self, key: str, exprs: Callable[[Formulas], list[Expr]], z: Any, log_size: Any) -> Any:
         """``exp(log_size)`` with the sign of a formula, positive where that formula overflows."""
         a = self.arithmetic
-        raw = self._play(key, exprs, z)[0]
-        negative = a.less(raw, a.constant(0))
+        negative = a.less(self._play(key, exprs, z)[0], a.constant(0))
         size = a.exp(log_size)
         return a.where(negative, -size, size)
 
     def d2phi(self, z: Any) -> Any:
         a = self.arithmetic
-        if not self.gate.is_profile:
-            return self._signed(
-                "d2phi", lambda f: [f.d2phi], z, self._play("log_d2phi", lambda f: [log_of(f.d2phi)], z)[0]
-            )
-        du, d2u = self._play("d2u", lambda f: [f.du, f.d2u], z)  # type: ignore[list-item]
         log_phi, log_phi_c = self._logs(z)
         both = log_phi + log_phi_c
+        if not self.gate.is_profile:
+            log_size = self._or_gone(self._play("log_d2phi", lambda f: [log_of(f.d2phi)], z)[0], both)
+            lost = ~a.isfinite(log_size) & a.less(self.log_dphi(z), a.constant(-760))
+            return self._signed("d2phi", lambda f: [f.d2phi], z, a.where(lost, a.lift(np.float64(-np.inf)), log_size))
+        du, d2u = self._play("d2u", lambda f: [f.du, f.d2u], z)
         bend = d2u - du * du * a.tanh(self.u(z) / a.constant(2))
-        gone = a.less(both, a.constant(-3000)) | ~a.isfinite(bend)
-        size = a.exp(a.log(a.abs(a.where(gone, a.constant(0), bend))) + a.where(gone, a.constant(0), both))
+        size = a.exp(self._or_gone(a.log(a.abs(bend)) + both, both))
         return a.where(a.less(bend, a.constant(0)), -size, size)
 
     # --- inverses ---
@@ -424,6 +435,8 @@ class Numbers:
     def slope_at(self, loss: Any) -> Any:
         a = self.arithmetic
         u = -a.logit(loss)
+        if not self.gate.is_profile:
+            return a.exp(self.log_dphi(self.z_of_u(u)))
         log_slope = -(self.log_weight(u) / a.constant(2))
         return a.exp(log_slope + a.log(loss) + a.log1p(-loss))
 

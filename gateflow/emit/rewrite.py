@@ -71,6 +71,8 @@ def _stable(expr: Any) -> Any:
     expr = expr.func(*(_stable(arg) for arg in expr.args))
     if isinstance(expr, sp.erfc):
         return erfc(expr.args[0])
+    if isinstance(expr, acot) and isinstance(expr.args[0], sp.exp):
+        return sp.atan(sp.exp(-expr.args[0].args[0]))
     if expr.is_Add:
         return _stable_sum(expr)
     if expr.is_Pow and expr.exp.is_Integer and expr.exp < 0:
@@ -85,7 +87,7 @@ def _stable(expr: Any) -> Any:
 def _complements(term: Expr) -> Iterator[tuple[Expr, Expr]]:
     """For a term ``k F(x)``: each constant that may cancel it, with their sum written stably."""
     k, node = term.as_independent(*term.free_symbols, as_Add=False)
-    x = node.args[0] if node.args else None
+    x = node.args[0] if node.args else sp.S.Zero
     if isinstance(node, sigmoid):
         yield -k, -k * sigmoid(-x)
     elif isinstance(node, sp.exp):
@@ -93,6 +95,8 @@ def _complements(term: Expr) -> Iterator[tuple[Expr, Expr]]:
     elif isinstance(node, erfc):
         yield -k, -k * sp.erf(x)
         yield -2 * k, -k * erfc(-x)
+    elif isinstance(node, sp.atan) and isinstance(x, sp.exp):
+        yield -k * sp.pi / 2, -k * sp.atan(sp.exp(-x.args[0]))
     elif isinstance(node, acot):
         yield -k * sp.pi, -k * acot(-x)
     for limit, rest in _odd_complement(node):
@@ -102,7 +106,7 @@ def _complements(term: Expr) -> Iterator[tuple[Expr, Expr]]:
 
 def _odd_complement(node: Expr) -> Iterator[tuple[Expr, Callable[[int], Expr]]]:
     """For odd F with limit A: A, and the sign-dependent ``A - F(sign x)`` written stably."""
-    x = node.args[0] if node.args else None
+    x = node.args[0] if node.args else sp.S.Zero
     if isinstance(node, sp.tanh):
         yield sp.S.One, lambda sign: 2 * sigmoid(-2 * sign * x)
     elif isinstance(node, sp.erf):
@@ -138,6 +142,9 @@ def _algebraic_argument(node: Expr) -> tuple[Expr, Expr] | None:
 
 def _stable_sum(expr: Expr) -> Expr:
     """Pair the constant of a sum with a saturating term that would cancel it."""
+    if any(term.has(sp.Piecewise) for term in expr.args):
+        folded = sp.piecewise_fold(expr)
+        return _stable(folded) if folded.is_Piecewise else expr
     whole = _polynomial_in_sigmoid(expr)
     if whole is not None:
         return whole
@@ -198,7 +205,7 @@ def log_of(expr: Expr) -> Expr:
     """
     expr = _stable(expr) if not isinstance(expr, sp.log) else expr
     if not expr.free_symbols:
-        return sp.log(sp.Abs(expr))
+        return sp.log(sp.Abs(expr)) if expr != 0 else sp.S.NegativeInfinity
     if expr.is_Mul:
         return sp.Add(*(log_of(factor) for factor in expr.args))
     if isinstance(expr, sp.exp):
@@ -235,7 +242,7 @@ def _log_of_expm1(x: Expr) -> Expr:
 def _log_of_sum(expr: Expr) -> Expr:
     """Common factors leave first; a sum of positive terms is then added up in logarithms, so that none overflows."""
     factored = sp.factor_terms(sp.factor(expr)) if expr.is_polynomial(*_generators(expr)) else sp.factor_terms(expr)
-    if factored.is_Mul or factored.is_Pow:
+    if factored.is_Pow or (factored.is_Mul and not factored.as_coeff_Mul()[1].is_Add):
         return log_of(factored)
     constant, rest = expr.as_coeff_Add()
     if constant == 1 and isinstance(rest, sp.exp):

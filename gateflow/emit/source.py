@@ -75,7 +75,7 @@ _TORCH = Dialect(
 
 DIALECTS = {"numpy": _NUMPY, "torch": _TORCH}
 
-_INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "less": "<", "less_equal": "<=", "power": "**"}
+_INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "less": "<", "less_equal": "<=", "power": "**", "and": "&", "or": "|"}
 
 
 def source(exprs: Expr | Iterable[Expr], dialect: str = "numpy", name: str = "gate", symbol: sp.Symbol = Z) -> str:

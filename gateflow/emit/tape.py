@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
 from gateflow.emit.rewrite import acot, erfc, log1mexp, log_cloglog, log_cosh, log_erfc, log_softplus
@@ -54,16 +56,12 @@ class Tape:
         self.outputs = tuple(self._visit(sp.sympify(expr)) for expr in exprs)
 
     def __call__(self, arithmetic: Any, *inputs: Any) -> list[Any]:
-        """Play the tape; inputs and outputs are numbers of ``arithmetic``."""
+        """Play the tape, without floating-point warnings; inputs and outputs are numbers of ``arithmetic``."""
         values: list[Any] = []
         feed = iter(inputs)
-        for op in self.operations:
-            if op.name == "input":
-                values.append(next(feed))
-            elif op.name == "constant":
-                values.append(arithmetic.constant(op.value))
-            else:
-                values.append(_play(arithmetic, op, [values[i] for i in op.args]))
+        with np.errstate(all="ignore"):
+            for op in self.operations:
+                values.append(_play(arithmetic, op, [values[i] for i in op.args], feed))
         return [values[i] for i in self.outputs]
 
     def __str__(self) -> str:
@@ -144,22 +142,34 @@ class Tape:
         (value, condition), *rest = expr.args
         if condition == sp.true or not rest:
             return self._visit(value)
-        if not isinstance(condition, (sp.StrictLessThan, sp.LessThan, sp.StrictGreaterThan, sp.GreaterThan)):
-            raise GateflowError(f"no numerical form is known for the condition {condition}")
-        strict = isinstance(condition, (sp.StrictLessThan, sp.StrictGreaterThan))
-        small, large = condition.lts, condition.gts
-        test = self._append(Operation("less" if strict else "less_equal", (self._visit(small), self._visit(large))))
+        test = self._record_condition(condition)
         other = self._visit(sp.Piecewise(*rest, evaluate=False) if rest[0][1] != sp.true else rest[0][0])
         return self._append(Operation("where", (test, self._visit(value), other)))
 
+    def _record_condition(self, condition: Any) -> int:
+        if isinstance(condition, (sp.And, sp.Or)):
+            name = "and" if isinstance(condition, sp.And) else "or"
+            first, *others = (self._record_condition(part) for part in condition.args)
+            for other in others:
+                first = self._append(Operation(name, (first, other)))
+            return first
+        if not isinstance(condition, _ORDERS):
+            raise GateflowError(f"no numerical form is known for the condition {condition}")
+        strict = isinstance(condition, (sp.StrictLessThan, sp.StrictGreaterThan))
+        sides = self._visit(condition.lts), self._visit(condition.gts)
+        return self._append(Operation("less" if strict else "less_equal", sides))
 
-def _play(arithmetic: Any, op: Operation, args: list[Any]) -> Any:
+
+_ORDERS = (sp.StrictLessThan, sp.LessThan, sp.StrictGreaterThan, sp.GreaterThan)
+
+
+def _play(arithmetic: Any, op: Operation, args: list[Any], feed: Iterator[Any]) -> Any:
+    if op.name == "input":
+        return next(feed)
+    if op.name == "constant":
+        return arithmetic.constant(op.value) if op.value.is_finite else arithmetic.lift(float(op.value))
     if op.name in _OPERATORS:
-        with_silence = getattr(arithmetic, "silent", None)
-        if with_silence is None:
-            return _OPERATORS[op.name](*args)
-        with with_silence():
-            return _OPERATORS[op.name](*args)
+        return _OPERATORS[op.name](*args)
     if op.name in _COMPOSITES:
         return _COMPOSITES[op.name](arithmetic, *args)
     function = getattr(arithmetic, op.name)
@@ -167,11 +177,13 @@ def _play(arithmetic: Any, op: Operation, args: list[Any]) -> Any:
 
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "neg": lambda a: -a,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "and": operator.and_,
+    "or": operator.or_,
 }
 
 
