@@ -1,0 +1,283 @@
+"""Arithmetic in as many digits as asked for, by mpmath, element by element: an oracle, and for those who want digits.
+
+Stable by brute precision: every formula here is the stable one as well, and is evaluated with guard digits.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from gateflow.arithmetic.machine import quiet
+from gateflow.errors import InvalidArgument
+
+_HUGE = 2.0**60
+"""exp is 0 or infinite for arguments beyond this; mpmath would try to write down the exponent."""
+
+
+class Big:
+    """An array of big floats; operators broadcast, and division by zero follows IEEE 754."""
+
+    __array_ufunc__ = None
+    __slots__ = ("home", "values")
+
+    def __init__(self, home: BigFloat, values: Any) -> None:
+        self.home, self.values = home, values
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.values)
+
+    def __getitem__(self, index: Any) -> Big:
+        return Big(self.home, self.values[index])
+
+    def __repr__(self) -> str:
+        return f"Big({self.values!r})"
+
+    def __pos__(self) -> Big:
+        return self
+
+    def __neg__(self) -> Big:
+        return self.home._map(lambda a: -a, self)
+
+    def __add__(self, other: Any) -> Big:
+        return self.home._map(lambda a, b: a + b, self, other)
+
+    def __sub__(self, other: Any) -> Big:
+        return self.home._map(lambda a, b: a - b, self, other)
+
+    def __rsub__(self, other: Any) -> Big:
+        return self.home._map(lambda a, b: b - a, self, other)
+
+    def __mul__(self, other: Any) -> Big:
+        return self.home._map(lambda a, b: a * b, self, other)
+
+    def __truediv__(self, other: Any) -> Big:
+        return self.home._map(self.home._quotient, self, other)
+
+    def __rtruediv__(self, other: Any) -> Big:
+        return self.home._map(self.home._quotient, self.home.lift(other), self)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+
+def _unary(scalar: Callable[[Any, Any], Any]) -> Any:
+    """A method over arrays from a function of the context and one big float."""
+
+    @functools.wraps(scalar)
+    def method(self: BigFloat, x: Any) -> Big:
+        return self._map(lambda v: self._real(scalar, v), x)
+
+    return method
+
+
+class BigFloat:
+    """The arithmetic of big floats with so many decimal digits.
+
+    Parameters
+    ----------
+    digits : int
+        Decimal digits of every result, at least 15.
+
+    Examples
+    --------
+    >>> big = BigFloat(40)
+    >>> print(big.exp(big.lift(1.0)).values)
+    2.718281828459045235360287471352662497757
+    """
+
+    def __init__(self, digits: int) -> None:
+        if not 15 <= digits <= 100_000:
+            raise InvalidArgument(f"digits = {digits}: a big float has 15 to 100000 decimal digits")
+        self.digits = digits
+        self.name = f"bigfloat{digits}"
+        self.context = mpmath.MPContext()
+        self.context.dps = digits
+        self._constant = functools.lru_cache(maxsize=1024)(self._evaluated)
+
+    @quiet
+    def _map(self, scalar: Callable[..., Any], *args: Any) -> Big:
+        arrays = [self.lift(a).values for a in args]
+        values = np.frompyfunc(scalar, len(arrays), 1)(*arrays)
+        return Big(self, values)
+
+    def _real(self, scalar: Callable[[Any, Any], Any], v: Any) -> Any:
+        mp = self.context
+        if mp.isnan(v):
+            return v
+        with mp.extraprec(30):
+            y = scalar(mp, v)
+        return +y if isinstance(y, mp.mpf) else mp.nan
+
+    def _quotient(self, a: Any, b: Any) -> Any:
+        if b != 0:
+            return a / b
+        return self.context.nan if a == 0 or self.context.isnan(a) else self.context.inf * self.context.sign(a)
+
+    def _evaluated(self, c: Any) -> Big:
+        value = sp.N(c, self.digits + 10)
+        if value in (sp.oo, -sp.oo):
+            return Big(self, self.context.mpf(str(value).replace("oo", "inf")))
+        return Big(self, self.context.make_mpf(sp.Float(value, self.digits + 10)._mpf_))
+
+    def constant(self, c: Any) -> Big:
+        """A real constant to the full precision."""
+        return self.lift(c) if isinstance(c, float) else self._constant(sp.sympify(c))
+
+    @quiet
+    def lift(self, x: Any) -> Big:
+        """The big floats with the float64 values ``x``."""
+        if isinstance(x, Big):
+            return x
+        return Big(self, np.frompyfunc(self.context.mpf, 1, 1)(np.asarray(x, dtype=np.float64).astype(object)))
+
+    @quiet
+    def round(self, x: Any) -> np.ndarray:
+        """The nearest float64 numbers."""
+        return np.asarray(np.frompyfunc(_to_float, 1, 1)(self.lift(x).values), dtype=np.float64)
+
+    abs = _unary(lambda mp, v: abs(v))
+    sign = _unary(lambda mp, v: mp.mpf(mp.sign(v)))
+    sqrt = _unary(lambda mp, v: mp.sqrt(v))
+    exp = _unary(lambda mp, v: _exp(mp, v))
+    expm1 = _unary(lambda mp, v: _expm1(mp, v))
+    log = _unary(lambda mp, v: _log(mp, v))
+    log1p = _unary(lambda mp, v: _log1p(mp, v))
+    sin = _unary(lambda mp, v: mp.sin(v) if mp.isfinite(v) else mp.nan)
+    cos = _unary(lambda mp, v: mp.cos(v) if mp.isfinite(v) else mp.nan)
+    tan = _unary(lambda mp, v: mp.tan(v) if mp.isfinite(v) else mp.nan)
+    sinh = _unary(lambda mp, v: _sinh(mp, v))
+    cosh = _unary(lambda mp, v: (_exp(mp, v) + _exp(mp, -v)) / 2)
+    tanh = _unary(lambda mp, v: mp.tanh(v) if abs(v) < _HUGE else mp.sign(v))
+    asinh = _unary(lambda mp, v: mp.asinh(v) if mp.isfinite(v) else v)
+    acosh = _unary(lambda mp, v: mp.acosh(v) if 1 <= v < mp.inf else (v if v > 0 and mp.isinf(v) else mp.nan))
+    atanh = _unary(lambda mp, v: (_log1p(mp, v) - _log1p(mp, -v)) / 2)
+    atan = _unary(lambda mp, v: mp.atan(v))
+    acot = _unary(lambda mp, v: _acot(mp, v))
+    erf = _unary(lambda mp, v: mp.erf(v))
+    erfc = _unary(lambda mp, v: _erfc(mp, v))
+    log_erfc = _unary(lambda mp, v: _log_erfc(mp, v))
+    loggamma = _unary(lambda mp, v: _loggamma(mp, v))
+    digamma = _unary(lambda mp, v: _pole(mp, v, lambda: mp.digamma(v), mp.nan if v < 0 else -mp.inf))
+    trigamma = _unary(lambda mp, v: mp.zero if v == mp.inf else _pole(mp, v, lambda: mp.psi(1, v), mp.inf))
+    sigmoid = _unary(lambda mp, v: 1 / (1 + _exp(mp, -v)))
+    softplus = _unary(lambda mp, v: max(v, mp.zero) + _log1p(mp, _exp(mp, -abs(v))))
+    softsign = _unary(lambda mp, v: v / (1 + abs(v)) if mp.isfinite(v) else mp.sign(v))
+    logit = _unary(lambda mp, v: _log(mp, v) - _log1p(mp, -v))
+    log_cosh = _unary(lambda mp, v: _log_cosh(mp, v))
+    log1mexp = _unary(lambda mp, v: _log(mp, -_expm1(mp, -v)) if v < 1 else _log1p(mp, -_exp(mp, -v)))
+
+    def maximum(self, x: Any, y: Any) -> Big:
+        """The larger of two; nan if either is."""
+        return self._map(lambda a, b: a if a > b or self.context.isnan(a) else b, x, y)
+
+    def minimum(self, x: Any, y: Any) -> Big:
+        """The smaller of two; nan if either is."""
+        return self._map(lambda a, b: a if a < b or self.context.isnan(a) else b, x, y)
+
+    def integer_power(self, x: Any, n: int) -> Big:
+        """``x**n`` for an integer n of either sign."""
+        return self._map(lambda v: v**n if v != 0 or n >= 0 else self._quotient(self.context.one, v ** (-n)), x)
+
+    def power(self, x: Any, y: Any) -> Big:
+        """``x**y`` for x >= 0, nan for x < 0."""
+        return self._map(self._power, x, y)
+
+    def _power(self, a: Any, b: Any) -> Any:
+        mp = self.context
+        if b == 0 or a == 1:
+            return mp.one
+        with mp.extraprec(80):
+            y = _exp(mp, b * _log(mp, a)) if a >= 0 else mp.nan
+        return +y
+
+    def less(self, x: Any, y: Any) -> np.ndarray:
+        """Where ``x < y``."""
+        return np.asarray(self._map(lambda a, b: a < b, x, y).values, dtype=bool)
+
+    def less_equal(self, x: Any, y: Any) -> np.ndarray:
+        """Where ``x <= y``."""
+        return np.asarray(self._map(lambda a, b: a <= b, x, y).values, dtype=bool)
+
+    def isfinite(self, x: Any) -> np.ndarray:
+        """Where ``x`` is neither infinite nor nan."""
+        return np.asarray(self._map(lambda a: self.context.isfinite(a), x).values, dtype=bool)
+
+    def where(self, mask: Any, x: Any, y: Any) -> Big:
+        """``x`` where the mask holds, ``y`` elsewhere."""
+        return Big(self, np.where(mask, self.lift(x).values, self.lift(y).values))
+
+
+def _to_float(v: Any) -> float:
+    """The nearest float64, subnormal ones too."""
+    return float(v)
+
+
+def _exp(mp: Any, v: Any) -> Any:
+    if v > _HUGE:
+        return mp.inf
+    return mp.zero if v < -_HUGE else mp.exp(v)
+
+
+def _expm1(mp: Any, v: Any) -> Any:
+    return mp.expm1(v) if abs(v) < 1 else _exp(mp, v) - 1
+
+
+def _log(mp: Any, v: Any) -> Any:
+    return mp.log(v) if v > 0 else (-mp.inf if v == 0 else mp.nan)
+
+
+def _log1p(mp: Any, v: Any) -> Any:
+    return mp.log1p(v) if abs(v) < 0.5 else _log(mp, 1 + v)
+
+
+def _sinh(mp: Any, v: Any) -> Any:
+    return mp.sinh(v) if abs(v) < 1 else (_exp(mp, v) - _exp(mp, -v)) / 2
+
+
+def _acot(mp: Any, v: Any) -> Any:
+    if mp.isinf(v):
+        return mp.zero if v > 0 else +mp.pi
+    y = mp.atan(1 / v) if v != 0 else mp.pi / 2
+    return y if v >= 0 else y + mp.pi
+
+
+def _erfc(mp: Any, v: Any) -> Any:
+    return mp.erfc(v) if abs(v) < 1e8 else (mp.zero if v > 0 else mp.mpf(2))
+
+
+def _log_erfc(mp: Any, v: Any) -> Any:
+    if v < 0.5:
+        return _log1p(mp, -mp.erf(v))
+    if v < 1e6:
+        return mp.log(mp.erfc(v))
+    if mp.isinf(v):
+        return -mp.inf
+    # Past 1e6 by the asymptotic series, whose terms fall by 1e12 each.
+    t, term, total = 1 / (2 * v * v), mp.one, mp.one
+    for n in range(1, mp.prec // 30 + 2):
+        term *= -(2 * n - 1) * t
+        total += term
+    return mp.log(total) - v * v - mp.log(v) - mp.log(mp.pi) / 2
+
+
+def _loggamma(mp: Any, v: Any) -> Any:
+    if mp.isinf(v) or (v <= 0 and v == mp.floor(v)):
+        return mp.inf
+    return mp.re(mp.loggamma(v))
+
+
+def _pole(mp: Any, v: Any, value: Callable[[], Any], at_pole: Any) -> Any:
+    return at_pole if v <= 0 and v == mp.floor(v) else value()
+
+
+def _log_cosh(mp: Any, v: Any) -> Any:
+    if abs(v) < 1:
+        return _log1p(mp, mp.sinh(v) ** 2) / 2
+    return abs(v) - mp.ln2 + _log1p(mp, _exp(mp, -2 * abs(v)))

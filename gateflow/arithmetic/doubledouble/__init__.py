@@ -1,0 +1,194 @@
+"""Double-double arithmetic: 106 bits in pairs of float64, vectorised; the working precision for float64 inputs.
+
+`errorfree` has the number and its operations, `elementary` the elementary functions, `gaussian` the error functions,
+`gamma` log Gamma and its derivatives. Relative errors are at most 2^-102 for ``+ - * /`` and `sqrt`, about 2^-98 for
+the functions of one variable and 2^-92 for `power`, wherever nothing under- or overflows. Below 2^-968 the low part
+is cut off by underflow, and the results are right to the float64 grid. Exceptions: `sin`, `cos`, `tan` beyond 1e15 and
+the Gamma functions at negative arguments have the accuracy of float64.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from gateflow.arithmetic.doubledouble.elementary import (
+    abs,
+    acosh,
+    acot,
+    asinh,
+    atan,
+    atanh,
+    choose,
+    cos,
+    cosh,
+    exp,
+    expm1,
+    log,
+    log1mexp,
+    log1p,
+    log_cosh,
+    logit,
+    sigmoid,
+    sin,
+    sinh,
+    softplus,
+    softsign,
+    sqrt,
+    tan,
+    tanh,
+)
+from gateflow.arithmetic.doubledouble.errorfree import DD
+from gateflow.arithmetic.doubledouble.gamma import digamma, loggamma, trigamma
+from gateflow.arithmetic.doubledouble.gaussian import erf, erfc, log_erfc
+from gateflow.arithmetic.machine import quiet
+
+name = "doubledouble"
+
+
+def lift(x: Any) -> DD:
+    """The double-double numbers with the float64 values ``x``."""
+    return DD.of(x)
+
+
+@functools.lru_cache(maxsize=1024)
+def _symbolic(c: Any) -> DD:
+    hi = float(sp.N(c, 50))
+    lo = float(sp.N(c - sp.Rational(hi), 50)) if np.isfinite(hi) else 0.0
+    return DD(np.float64(hi), np.float64(lo))
+
+
+def constant(c: Any) -> DD:
+    """A real constant to the full precision; ``c`` may be an int, a float or a SymPy number such as ``2/pi``.
+
+    Examples
+    --------
+    >>> constant(sp.pi)
+    DD(np.float64(3.141592653589793), np.float64(1.2246467991473532e-16))
+    """
+    return DD.of(c) if isinstance(c, float) else _symbolic(sp.sympify(c))
+
+
+@quiet
+def round(x: DD) -> np.ndarray:
+    """The nearest float64 numbers."""
+    return np.asarray(x.hi + x.lo)
+
+
+@quiet
+def sign(x: Any) -> DD:
+    """-1, 0 or 1."""
+    return DD.of(np.sign(DD.of(x).hi))
+
+
+@quiet
+def less(x: Any, y: Any) -> np.ndarray:
+    """Where ``x < y``."""
+    x, y = DD.of(x), DD.of(y)
+    return (x.hi < y.hi) | ((x.hi == y.hi) & (x.lo < y.lo))
+
+
+@quiet
+def less_equal(x: Any, y: Any) -> np.ndarray:
+    """Where ``x <= y``."""
+    x, y = DD.of(x), DD.of(y)
+    return (x.hi < y.hi) | ((x.hi == y.hi) & (x.lo <= y.lo))
+
+
+@quiet
+def isfinite(x: Any) -> np.ndarray:
+    """Where ``x`` is neither infinite nor nan."""
+    return np.isfinite(DD.of(x).hi)
+
+
+def where(mask: Any, x: Any, y: Any) -> DD:
+    """``x`` where the mask holds, ``y`` elsewhere."""
+    return choose(mask, DD.of(x), DD.of(y))
+
+
+@quiet
+def maximum(x: Any, y: Any) -> DD:
+    """The larger of two; nan if either is."""
+    x, y = DD.of(x), DD.of(y)
+    return choose(less(y, x) | np.isnan(x.hi), x, y)
+
+
+@quiet
+def minimum(x: Any, y: Any) -> DD:
+    """The smaller of two; nan if either is."""
+    x, y = DD.of(x), DD.of(y)
+    return choose(less(x, y) | np.isnan(x.hi), x, y)
+
+
+@quiet
+def integer_power(x: Any, n: int) -> DD:
+    """``x**n`` for an integer n of either sign, by repeated squaring."""
+    x = DD.of(x)
+    if n < 0:
+        return 1.0 / integer_power(x, -n)
+    result = DD.of(np.ones_like(x.hi))
+    while n:
+        if n & 1:
+            result = result * x
+        n >>= 1
+        if n:
+            x = x * x
+    return result
+
+
+@quiet
+def power(x: Any, y: Any) -> DD:
+    """``x**y`` for x >= 0, nan for x < 0; relative error about 2^-92, growing with ``|y log x|``."""
+    x, y = DD.of(x), DD.of(y)
+    one = (y.hi == 0.0) | ((x.hi == 1.0) & (x.lo == 0.0))
+    return where(one, 1.0, exp(y * log(x)))
+
+
+__all__ = [
+    "DD",
+    "abs",
+    "acosh",
+    "acot",
+    "asinh",
+    "atan",
+    "atanh",
+    "constant",
+    "cos",
+    "cosh",
+    "digamma",
+    "erf",
+    "erfc",
+    "exp",
+    "expm1",
+    "integer_power",
+    "isfinite",
+    "less",
+    "less_equal",
+    "lift",
+    "log",
+    "log1mexp",
+    "log1p",
+    "log_cosh",
+    "log_erfc",
+    "loggamma",
+    "logit",
+    "maximum",
+    "minimum",
+    "name",
+    "power",
+    "round",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "softplus",
+    "softsign",
+    "sqrt",
+    "tan",
+    "tanh",
+    "trigamma",
+    "where",
+]

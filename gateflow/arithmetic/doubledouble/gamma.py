@@ -1,0 +1,136 @@
+"""log Gamma and its two derivatives in double-double for ``x > 0``: Stirling's series after a shift by 16.
+
+For ``x < 0`` they are float64's. log Gamma keeps its relative accuracy at its zeros 1 and 2 (Taylor series about 2);
+digamma has only an absolute one at its zero 1.4616...
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import mpmath
+import numpy as np
+
+from gateflow.arithmetic import machine
+from gateflow.arithmetic.doubledouble.elementary import (
+    ONE,
+    TWO,
+    _guarded,
+    _log1p,
+    _log_plain,
+    choose,
+    from_mp,
+    halved,
+)
+from gateflow.arithmetic.doubledouble.errorfree import DD, add, divide, mul, square
+from gateflow.arithmetic.doubledouble.gaussian import horner, piecewise
+
+_SHIFT = 16
+
+
+@functools.cache
+def _context() -> Any:
+    mp = mpmath.MPContext()
+    mp.dps = 60
+    return mp
+
+
+@functools.cache
+def _bernoulli(kind: str) -> DD:
+    """Coefficients of Stirling's series in powers of 1/x^2, without the leading power of 1/x."""
+    mp = _context()
+    weight = {"loggamma": lambda n: n * (n - 1), "digamma": lambda n: n, "trigamma": lambda n: 1}[kind]
+    return from_mp(mp.bernoulli(n) / weight(n) for n in range(2, 42, 2))
+
+
+@functools.cache
+def _half_log_two_pi() -> DD:
+    mp = _context()
+    return from_mp([mp.log(2 * mp.pi) / 2])[0]
+
+
+@functools.cache
+def _about_two() -> DD:
+    """``log Gamma(2 + x)/x`` in powers of x: 1 - gamma, then ``(-1)^k (zeta(k) - 1)/k``."""
+    mp = _context()
+    return from_mp([1 - mp.euler, *((-1) ** k * (mp.zeta(k) - 1) / k for k in range(2, 56))])
+
+
+def _inverse_square(x: DD) -> DD:
+    t = divide(ONE, square(x))
+    return choose(t.hi == 0.0, DD.of(0.0), t)
+
+
+def _loggamma_stirling(x: DD) -> DD:
+    logarithm = _log_plain(x)
+    tail = add(_half_log_two_pi(), divide(horner(_inverse_square(x), _bernoulli("loggamma"), 7), x))
+    return add(mul(x, add(logarithm, -ONE)), add(tail, -halved(logarithm)))
+
+
+def _digamma_stirling(x: DD) -> DD:
+    t = _inverse_square(x)
+    return add(_log_plain(x), -add(divide(DD.of(0.5), x), mul(t, horner(t, _bernoulli("digamma"), 7))))
+
+
+def _trigamma_stirling(x: DD) -> DD:
+    t = _inverse_square(x)
+    inverse = divide(ONE, x)
+    return add(inverse, add(halved(t), mul(mul(inverse, t), horner(t, _bernoulli("trigamma"), 7))))
+
+
+def _loggamma_shifted(x: DD) -> DD:
+    total = x
+    for n in range(1, _SHIFT):
+        total = mul(total, add(x, DD.of(float(n))))
+    return add(_loggamma_stirling(add(x, DD.of(float(_SHIFT)))), -_log_plain(total))
+
+
+def _digamma_shifted(x: DD) -> DD:
+    total = _digamma_stirling(add(x, DD.of(float(_SHIFT))))
+    for n in reversed(range(_SHIFT)):
+        total = add(total, -divide(ONE, add(x, DD.of(float(n)))))
+    return total
+
+
+def _trigamma_shifted(x: DD) -> DD:
+    total = _trigamma_stirling(add(x, DD.of(float(_SHIFT))))
+    for n in reversed(range(_SHIFT)):
+        total = add(total, divide(ONE, square(add(x, DD.of(float(n))))))
+    return total
+
+
+def _loggamma_central(x: DD) -> DD:
+    below = x.hi < 1.5
+    h = add(x, -choose(below, ONE, TWO))
+    y = mul(h, horner(h, _about_two(), 24))
+    return choose(below, add(y, -_log1p(h)), y)
+
+
+def _for_positive(x: DD, function: Any, single: Any) -> DD:
+    return piecewise(x, x.hi > 0.0, function, lambda v: DD.of(single(v.hi)))
+
+
+def _loggamma(x: DD) -> DD:
+    def positive(v: DD) -> DD:
+        return piecewise(v, np.abs(v.hi - 1.5) <= 1.0, _loggamma_central, outer)
+
+    def outer(v: DD) -> DD:
+        return piecewise(v, v.hi < _SHIFT, _loggamma_shifted, _loggamma_stirling)
+
+    return _for_positive(x, positive, machine.loggamma)
+
+
+def _digamma(x: DD) -> DD:
+    return _for_positive(x, lambda v: piecewise(v, v.hi < _SHIFT, _digamma_shifted, _digamma_stirling), machine.digamma)
+
+
+def _trigamma(x: DD) -> DD:
+    return _for_positive(
+        x, lambda v: piecewise(v, v.hi < _SHIFT, _trigamma_shifted, _trigamma_stirling), machine.trigamma
+    )
+
+
+loggamma = _guarded(_loggamma, machine.loggamma)
+digamma = _guarded(_digamma, machine.digamma)
+trigamma = _guarded(_trigamma, machine.trigamma)
