@@ -1,0 +1,124 @@
+"""A gate's card in a notebook: name, formula, facts, and a small plot; plain HTML and SVG, for light and dark pages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from gateflow.gate import Gate
+
+REACH = 6.0
+"""The plot runs over z from -REACH to REACH."""
+
+POINTS = 121
+WIDTH, HEIGHT, MARGIN = 260, 150, 22
+GREY = "rgba(128,128,128,.5)"
+"""Seen on white and on black alike; all else is drawn in the page's own text colour."""
+
+
+def card(gate: Gate) -> str:
+    """The card as HTML.
+
+    Examples
+    --------
+    >>> from gateflow.gate import gate
+    >>> card(gate("fast")).startswith("<div")
+    True
+    """
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts(gate))
+    return (
+        f'<div class="gateflow-card" style="display:inline-flex;flex-wrap:wrap;gap:1em;align-items:center;max-width:100%;'
+        f'padding:.6em .9em;border:1px solid {GREY};border-radius:6px">'
+        f'<div style="max-width:32em"><strong>{escape(label(gate))}</strong>'
+        f'<div style="margin:.5em 0">${escape(gate.latex(), quote=False)}$</div>'
+        f'<table style="font-size:90%">{rows}</table></div>{plot(gate)}</div>'
+    )
+
+
+def label(gate: Gate) -> str:
+    """The gate's name, with the values of its parameters.
+
+    Examples
+    --------
+    >>> from gateflow.gate import gate
+    >>> label(gate("fast", alpha=2))
+    'fast, alpha = 2'
+    """
+    return ", ".join([gate.name, *(f"{name} = {value}" for name, value in gate.parameters.items())])
+
+
+def facts(gate: Gate) -> Iterator[tuple[str, str]]:
+    """Name and value of each line on the card."""
+    closed = gate.formulas.inverse is not None
+    yield "inverse", "in closed form" if closed else "by root search"
+    yield "odd", "yes" if gate.odd else "no"
+    yield "1 - phi(5)", f"{gate.phi_c(5.0):.3g}"
+    if gate.reference:
+        yield "source", gate.reference
+
+
+def plot(gate: Gate) -> str:
+    """phi, drawn out, and its derivative, dashed, as an SVG picture with a text in place of sight."""
+    z = np.linspace(-REACH, REACH, POINTS)
+    phi, slope = gate.phi(z), gate.dphi(z)
+    finite = slope[np.isfinite(slope)]
+    top = max(1.0, float(finite.max(initial=0.0)))
+    told = (
+        f"phi rises from {gate.phi(-REACH):.3g} at z = {-REACH:g} to {gate.phi(REACH):.3g} at z = {REACH:g}; "
+        f"its slope is at most {finite.max(initial=0.0):.3g} here"
+    )
+    return (
+        f'<svg role="img" aria-label="{escape(label(gate))}: {escape(told)}" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="currentColor" style="max-width:100%">'
+        f"<title>{escape(label(gate))}</title><desc>{escape(told)}</desc>"
+        f"{_frame(top)}{_curve(z, phi, top, 'stroke-width="1.6"')}"
+        f"{_curve(z, slope, top, 'stroke-width="1.2" stroke-dasharray="4 3"')}</svg>"
+    )
+
+
+def _frame(top: float) -> str:
+    """Axes, the line phi = 1, and their labels."""
+    left, right, bottom = _x(-REACH), _x(REACH), _y(0.0, top)
+    lines = [(left, bottom, right, bottom), (left, _y(1.0, top), right, _y(1.0, top)), (_x(0), bottom, _x(0), _y(top, top))]
+    drawn = "".join(f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" stroke="{GREY}"/>' for x0, y0, x1, y1 in lines)
+    words = [
+        (left, bottom + 13, f"{-REACH:g}", "middle"),
+        (_x(0), bottom + 13, "z = 0", "middle"),
+        (right, bottom + 13, f"{REACH:g}", "middle"),
+        (left - 5, bottom + 3, "0", "end"),
+        (left - 5, _y(1.0, top) + 3, "1", "end"),
+        (right, _y(1.0, top) - 5, "phi; dashed: phi'", "end"),
+    ]
+    texts = "".join(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{at}">{escape(word)}</text>' for x, y, word, at in words)
+    return f'{drawn}<g fill="currentColor" stroke="none" font-size="10" font-family="sans-serif">{texts}</g>'
+
+
+def _curve(z: Sequence[float] | np.ndarray, values: np.ndarray, top: float, style: str) -> str:
+    """One polyline for each unbroken run of finite values."""
+    points = [(_x(x), _y(y, top)) if math.isfinite(y) else None for x, y in zip(z, values, strict=True)]
+    return "".join(
+        f'<polyline {style} points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in run)}"/>' for run in _runs(points)
+    )
+
+
+def _runs(points: Iterable[tuple[float, float] | None]) -> Iterator[list[tuple[float, float]]]:
+    """The stretches between gaps that have at least two points."""
+    marks = [None, *points, None]
+    gaps = [i for i, point in enumerate(marks) if point is None]
+    for start, end in pairwise(gaps):
+        if end - start > 2:
+            yield [point for point in marks[start + 1 : end] if point is not None]
+
+
+def _x(z: float) -> float:
+    return MARGIN + (z + REACH) / (2 * REACH) * (WIDTH - 2 * MARGIN)
+
+
+def _y(value: float, top: float) -> float:
+    return HEIGHT - MARGIN - value / top * (HEIGHT - 2 * MARGIN)

@@ -1,0 +1,138 @@
+"""The command line: ``gateflow VERB ...``; one file of this folder is one verb.
+
+A verb is a module with a function ``run``: its signature is the usage, its docstring the help, the ``$ gateflow ...`` lines
+of its Examples are shown under the help and run by the tests. It prints its answer, as text or with ``json`` as JSON, and
+returns an exit code or None. Verb modules import nothing heavy at their top, so ``gateflow --help`` stays instant.
+
+Exit codes: 0 done; 1 a fault of gateflow; 2 bad usage or input; 3 not reached (the answer is printed all the same);
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gateflow import __version__
+from gateflow.errors import GateflowError
+from gateflow.registry import Registry
+
+COMMANDS = Registry("command", "gateflow.cli", "run")
+"""The verbs, by listing this folder; another package adds one by an entry point in the group ``gateflow.cli``."""
+
+INTERRUPTED = 130
+FAULT = 1
+USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; never raises, never shows a traceback.
+
+    Set ``GATEFLOW_DEBUG=1`` to see where an error comes from.
+    """
+    tokens = [_guarded(token) for token in (sys.argv[1:] if arguments is None else arguments)]
+    try:
+        code = _run(tokens)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        return 0
+    except KeyboardInterrupt:
+        print("gateflow: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as problem:
+        if os.environ.get("GATEFLOW_DEBUG", "") not in ("", "0"):
+            raise
+        return _explained(problem)
+    return code
+
+
+def _run(tokens: list[str]) -> int:
+    from cyclopts import CycloptsError
+
+    app = application()
+    try:
+        command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False, verbose=False)
+    except CycloptsError as problem:
+        raise _usage(problem, tokens) from problem
+    return command(*bound.args, **bound.kwargs) or 0
+
+
+def application() -> Any:
+    """The cyclopts application with every verb of :data:`COMMANDS`."""
+    from cyclopts import App
+
+    from gateflow.cli._terminal import console, help_formatter
+
+    app = App(
+        name="gateflow",
+        help="A numerical laboratory for the gates of recurrent networks: saturation, gradient flow, convergence times.",
+        help_epilogue=_TOP_EPILOGUE,
+        version=__version__,
+        help_format="plaintext",
+        help_formatter=help_formatter(),
+        console=console(wide=False),
+    )
+    for name in COMMANDS:
+        app.command(COMMANDS[name], name=name, help_epilogue=_epilogue(COMMANDS[name]))
+    return app
+
+
+_TOP_EPILOGUE = """\
+A GATE is a name of the catalogue (gateflow gates) or a formula in z:
+  fast                              by name
+  'fast(alpha=2)', 'student-t(6)'   by name, with parameters
+  'sigmoid(z**3)'                   by formula
+  'sigmoid(k*z); k=2'               by formula, with parameters
+Every command has --help, with examples, and --json."""
+
+
+def examples(run: Callable[..., Any]) -> list[str]:
+    """The ``gateflow ...`` lines of a verb's docstring."""
+    lines = (line.strip() for line in (run.__doc__ or "").splitlines())
+    return [line[2:] for line in lines if line.startswith("$ gateflow ")]
+
+
+def _epilogue(run: Callable[..., Any]) -> str:
+    return "\n".join(["Examples:", *(f"  {line}" for line in examples(run))])
+
+
+def _guarded(token: str) -> str:
+    """A formula that begins with a minus sign, kept from being taken for an option."""
+    formula = token.startswith("-") and not token.startswith("--") and "(" in token
+    return f" {token}" if formula else token
+
+
+# --- what went wrong, in one line -----------------------------------------------------------------------------------
+
+
+def _usage(problem: Any, tokens: list[str]) -> GateflowError:
+    """A usage error in our own words: one line that ends with where to read on."""
+    message = " ".join(str(problem).split()).partition(" Available commands")[0].removesuffix(".")
+    verb = tokens[0] if tokens and tokens[0] in COMMANDS else ""
+    return GateflowError(f"{message}; see 'gateflow {verb + ' ' if verb else ''}--help'")
+
+
+def _explained(problem: Exception) -> int:
+    if isinstance(problem, GateflowError):
+        message, code = str(problem), problem.exit_code
+    elif isinstance(problem, OSError) and problem.strerror:
+        where = f"{problem.filename}: " if problem.filename else ""
+        message, code = f"{where}{problem.strerror}", USAGE
+    else:
+        message = f"{type(problem).__name__}: {problem} (a fault of gateflow; GATEFLOW_DEBUG=1 shows where)"
+        code = FAULT
+    print(f"gateflow: error: {' '.join(message.split())}", file=sys.stderr)
+    for note in getattr(problem, "__notes__", ()):
+        print(note, file=sys.stderr)
+    return code
+
+
+def _silence_stdout() -> None:
+    """The reader of a pipe has gone: let the flush at exit go nowhere instead of failing."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115

@@ -1,0 +1,89 @@
+"""Arguments and options that many verbs share, and the gate behind a GATE argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from gateflow.flow.problem import LearningProblem
+    from gateflow.gate import Gate
+
+GateText = Annotated[
+    str,
+    Parameter(
+        name="GATE",
+        help="A name, with parameters in brackets if wanted: fast, 'fast(alpha=2)'; or a formula in z, with parameters "
+        "after a semicolon: 'sigmoid(z**3)', 'sigmoid(k*z); k=2'.",
+    ),
+]
+
+Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print the answer as JSON.")]
+
+
+def gate_of(text: str) -> Gate:
+    """The gate a user wrote."""
+    from gateflow.gate import gate
+
+    return gate(text.strip())
+
+
+def described(chosen: Gate) -> dict[str, Any]:
+    """What identifies a gate in JSON: its name, its formula, the values of its parameters."""
+    return {"gate": chosen.name, "formula": chosen.text, "parameters": dict(chosen.parameters)}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """The options that make a learning problem of a gate; the target in exactly one way.
+
+    Parameters
+    ----------
+    horizon
+        T, the steps over which the cell decays; at least 1.
+    gap
+        The target as 1 - lambda*, what may be lost over the horizon.
+    target
+        The target as lambda*, what is to be kept.
+    timescale
+        The target as a time constant in steps, -1/log phi.
+    log_gap
+        The target as log(1 - lambda*), for gaps below 1e-308.
+    decay
+        The target as a total decay, -log lambda*.
+    scale
+        c, the size of the loss.
+    """
+
+    horizon: float
+    gap: float | None = None
+    target: float | None = None
+    timescale: float | None = None
+    log_gap: float | None = None
+    decay: float | None = None
+    scale: float = 1.0
+
+    def problem(self, gate: Gate) -> LearningProblem:
+        """The learning problem; complains about anything out of range."""
+        from gateflow.flow.problem import WAYS, LearningProblem
+
+        ways = {way: getattr(self, way) for way in WAYS}
+        return LearningProblem(gate, horizon=self.horizon, scale=self.scale, **ways)
+
+    def given(self) -> dict[str, Any]:
+        """The inputs as they were given, for JSON."""
+        goal = {way: value for way, value in vars(self).items() if value is not None}
+        return {"horizon": self.horizon, **goal, "scale": self.scale}
+
+
+Start = Annotated[float, Parameter(name="--z0", help="Where learning starts: the pre-activation z at tau = 0.")]
+
+NOT_REACHED = 3
+
+
+def exit_code(status: Any) -> int:
+    """0 where the flow arrived, 3 where it does not."""
+    return 0 if str(status) in ("reached", "overflow") else NOT_REACHED

@@ -1,0 +1,96 @@
+"""One gate in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import GateText, Json, described, gate_of
+from gateflow.cli._terminal import console, number, pairs, print_json, table
+
+if TYPE_CHECKING:
+    from gateflow.gate import Gate
+
+FORMULAS = ("u", "phi", "phi_c", "log_phi_c", "du", "dphi", "inverse")
+VALUES = ("u", "phi", "phi_c", "log_phi_c", "dphi")
+SIGNS = {"phi_c": "1 - phi", "log_phi_c": "log(1 - phi)", "du": "u'", "dphi": "phi'", "inverse": "z(u)"}
+"""How a quantity is written where a reader sees it; u and phi are written as they are named."""
+
+POINTS = (-5.0, -2.0, -1.0, 0.0, 1.0, 2.0, 5.0)
+
+Points = Annotated[
+    list[float] | None,
+    Parameter(name="--z", negative="", consume_multiple=True, help="Where to print values: --z -3 0 5."),
+]
+
+
+def run(gate: GateText, /, *, z: Points = None, json: Json = False) -> None:
+    """Show a gate: its formula, what is derived from it, and its values.
+
+    The formulas are those that are computed with: u is the logit profile, phi = sigmoid(u).
+
+    Examples
+    --------
+    $ gateflow show fast
+    $ gateflow show "fast(alpha=2)" --z -3 0 3
+    $ gateflow show "sigmoid(z**3)" --json
+    """
+    chosen = gate_of(gate)
+    facts = sheet(chosen, tuple(z or POINTS))
+    if json:
+        return print_json(facts)
+    return _print(facts)
+
+
+def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:
+    """All there is to tell about a gate, ready for JSON."""
+    formulas = {name: _written(getattr(chosen.formulas, name)) for name in FORMULAS}
+    return {
+        **described(chosen),
+        "odd": bool(chosen.odd),
+        "inverse": "closed form" if formulas["inverse"] else "root search",
+        "kinks": list(chosen.kinks),
+        "source": chosen.reference,
+        "latex": chosen.latex(),
+        "formulas": formulas,
+        "values": [{"z": z, **{name: float(getattr(chosen, name)(z)) for name in VALUES}} for z in points],
+    }
+
+
+def _written(expr: Any) -> str | None:
+    """A formula as text, in the formula language where that has words for it."""
+    from gateflow.errors import FormulaError
+    from gateflow.formula import unparse
+
+    if expr is None:
+        return None
+    try:
+        return unparse(expr)
+    except FormulaError:
+        return str(expr)
+
+
+def _print(facts: dict[str, Any]) -> None:
+    out = console()
+    out.print(facts["gate"], style="bold")
+    out.print(pairs(_about(facts)))
+    out.print()
+    formulas = facts["formulas"].items()
+    out.print(pairs((SIGNS.get(name, name), text) for name, text in formulas if text is not None))
+    out.print()
+    headings = ["z", *(SIGNS.get(name, name) for name in VALUES)]
+    out.print(table(headings, ([number(x) for x in row.values()] for row in facts["values"]), numeric=headings))
+
+
+def _about(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    values = ", ".join(f"{name} = {value}" for name, value in facts["parameters"].items())
+    rows = [
+        ("formula", facts["formula"]),
+        ("parameters", values),
+        ("odd", "yes" if facts["odd"] else "no"),
+        ("inverse", facts["inverse"]),
+        ("kinks", ", ".join(number(z) for z in facts["kinks"])),
+        ("source", facts["source"]),
+    ]
+    return [row for row in rows if row[1]]
