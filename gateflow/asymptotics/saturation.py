@@ -1,0 +1,617 @@
+"""Order of saturation (theory.md §3): who saturates faster, decided for every rescaling of z at once.
+
+With ``f = -log(1 - phi)`` and ``g = -log(1 - psi)`` the question is ``R(a) = lim exp(g(a z) - f(z))`` for all a > 0.
+No limit with a symbolic a is taken. Put ``p = lim z g'(z)``.
+
+- p finite: ``g(a z) - g(z) -> p log a``, so ``R(a) = R(1) a^p`` and ``R(1) = exp lim (g - f)`` is one limit.
+- p infinite: R is 0 or infinite except at one threshold a*. Start from F = f, G = g and look at ``rho = lim log G/log
+  z``:
+
+  - rho infinite: compare log F with log G instead (``log F - log G(a z)`` then tends to +-oo off the threshold, so the
+    verdict carries back).
+  - 0 < rho < oo: ``G(a z)/G(z) -> a^rho``, so with ``kappa = lim F/G`` the threshold is ``kappa^(1/rho)``.
+  - rho = 0: ``G(a z)/G(z) -> 1``, so ``kappa != 1`` decides; for kappa = 1, ``G(a z) - G(z) ~ z G'(z) log a``, hence
+    ``a* = exp lim (F - G)/(z G')``.
+
+Convexity of ``psi^-1(phi(z))`` follows from R = 0 for all a where both germs lie in one Hardy field: w = psi^-1 o phi
+then outgrows every line and w'' has an eventual sign. Formulas with sin or cos of a growing argument are outside;
+they are put between two germs, and convexity is checked on its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sympy as sp
+
+from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.growth import Budget, Field
+from gateflow.emit import rewrite
+from gateflow.errors import FormulaError
+from gateflow.formula import unparse
+from gateflow.vocabulary import Expr, U, Z, expm1, log1p, softplus
+
+SECONDS = 10.0
+"""Time allowed for one pair."""
+
+
+def text_of(expr: Expr) -> str:
+    """A formula readable by `gateflow.formula.parse`; ``oo`` and ``-oo`` stand for the infinities."""
+    if expr in (sp.oo, -sp.oo):
+        return str(expr)
+    try:
+        return unparse(expr)
+    except FormulaError:  # digamma has no word in the formula language
+        return str(expr)
+
+
+class Steps(list[dict[str, str]]):
+    """The chain of limits that decided a question; each entry can be checked by itself."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        self.field = field
+
+    def limit(self, statement: str, expr: Expr) -> Expr:
+        """The limit of ``expr`` at +infinity, noted under ``statement``."""
+        value = self.field.limit(expr)
+        self.append({"statement": statement, "expr": text_of(expr), "limit": text_of(value)})
+        return value
+
+
+@dataclass(frozen=True)
+class Order:
+    """How the order of saturation of one gate stands to another's.
+
+    Attributes
+    ----------
+    verdict : str
+        ``higher``, ``lower``, ``equal``, ``incomparable`` or ``undecided``: phi against psi.
+    threshold : sympy.Expr or None
+        a* for gates of equal order: R(a) = 0 below it and oo above.
+    exponent, ratio : sympy.Expr or None
+        For power tails: R(a) = ratio * a**exponent.
+    convex : bool or None
+        Whether the higher gate's output, seen through the inverse of the lower, is eventually convex; None where
+        nothing asks for it, or it is not decided.
+    reason : str
+        One line.
+    steps : list of dict
+        The limits that decided it: ``statement``, ``expr`` and ``limit``, as formulas.
+    seconds : float
+    names : tuple of str
+    """
+
+    verdict: str
+    threshold: Expr | None = None
+    exponent: Expr | None = None
+    ratio: Expr | None = None
+    convex: bool | None = None
+    reason: str = ""
+    steps: list[dict[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    names: tuple[str, str] = ("phi", "psi")
+
+    def swapped(self) -> Order:
+        """The same fact, told of psi against phi: R(a) becomes 1/R(1/a)."""
+        verdict = {"higher": "lower", "lower": "higher"}.get(self.verdict, self.verdict)
+        threshold = None if self.threshold is None else 1 / self.threshold
+        ratio = None if self.ratio is None else 1 / self.ratio
+        return replace(self, verdict=verdict, threshold=threshold, ratio=ratio, names=self.names[::-1])
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as plain data."""
+        return {
+            "gates": list(self.names),
+            "verdict": self.verdict,
+            "threshold": None if self.threshold is None else text_of(self.threshold),
+            "exponent": None if self.exponent is None else text_of(self.exponent),
+            "ratio": None if self.ratio is None else text_of(self.ratio),
+            "convex": self.convex,
+            "reason": self.reason,
+            "steps": [dict(step) for step in self.steps],
+            "seconds": self.seconds,
+        }
+
+    def latex(self) -> str:
+        """The verdict in LaTeX."""
+        relation = {"higher": r"\succ", "lower": r"\prec", "equal": r"\asymp", "incomparable": r"\parallel"}
+        left, right = (rf"\text{{{_escaped(name)}}}" for name in self.names)
+        line = f"{left} {relation.get(self.verdict, '?')} {right}"
+        if self.threshold is not None:
+            line += rf",\quad a^* = {sp.latex(self.threshold)}"
+        if self.ratio is not None and self.exponent is not None:
+            a = sp.Symbol("a", positive=True)
+            line += rf",\quad R(a) = {sp.latex(self.ratio * a**self.exponent)}"
+        return line
+
+    def _repr_latex_(self) -> str:
+        return f"${self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{_html(s['statement'])}</td><td><code>{_html(s['expr'])}</code></td><td>{_html(s['limit'])}</td></tr>"
+            for s in self.steps
+        )
+        head = (
+            f"<b>{_html(self.names[0])}</b> against <b>{_html(self.names[1])}</b>: {self.verdict}. {_html(self.reason)}"
+        )
+        return f"<p>{head}</p><table><tr><th>step</th><th>expression</th><th>limit</th></tr>{rows}</table>"
+
+    def __str__(self) -> str:
+        return f"{self.names[0]} against {self.names[1]}: {self.verdict}; {self.reason}"
+
+
+def _escaped(name: str) -> str:
+    return "".join("\\" + ch if ch in "_%&#$" else r"\^{}" if ch == "^" else ch for ch in name)
+
+
+def _html(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+# --- order of two germs -----------------------------------------------------------------------------------------------
+
+
+def order_of_germs(f: Expr, g: Expr, seconds: float = SECONDS) -> Order:
+    """The order of phi against psi from ``f = -log(1 - phi)`` and ``g = -log(1 - psi)``.
+
+    Examples
+    --------
+    >>> order_of_germs(sp.sinh(Z), Z).verdict
+    'higher'
+    >>> order_of_germs(2 * Z**3, Z**3 + Z).threshold
+    2**(1/3)
+    """
+    start = time.monotonic()
+    result = _order(f, g, None, seconds)
+    return replace(result, seconds=time.monotonic() - start)
+
+
+def _order(f: Expr, g: Expr, inverse: Expr | None, seconds: float) -> Order:
+    """Decide directly, then with the pair swapped, then between bounds."""
+    if oscillating(f) or oscillating(g):
+        return _between_bounds(f, g, inverse, seconds)
+    first: Order | None = None
+    for swap in (False, True):
+        steps = Steps(Field(Z, Budget(seconds / 2)))
+        try:
+            found = _in_hardy_field(*((g, f) if swap else (f, g)), steps)
+        except Undecided as error:
+            first = first or Order("undecided", reason=error.reason, steps=list(steps))
+            if error.condition is not None:
+                break
+        else:
+            return found.swapped() if swap else found
+    assert first is not None
+    return first
+
+
+def slope(f: Expr) -> Expr:
+    """``f'`` for large z: the branch of abs and sign is taken before the derivative."""
+    x = sp.Dummy("z", positive=True)
+    return f.xreplace({Z: x}).diff(x).xreplace({x: Z})
+
+
+def _in_hardy_field(f: Expr, g: Expr, steps: Steps) -> Order:
+    for name, germ in (("phi", f), ("psi", g)):
+        if steps.limit(f"-log(1 - {name}) tends to infinity", germ) != sp.oo:
+            raise Undecided(f"{name} does not tend to 1 from below")
+    p = steps.limit("p = lim z g'", Z * slope(g))
+    if p.is_finite:
+        return _power_tail(f, g, p, steps)
+    F, G = f, g
+    for _ in range(12):
+        rho = steps.limit("rho = lim log G/log z", sp.log(G) / sp.log(Z))
+        if rho.is_finite:
+            return _regular(F, G, rho, steps)
+        F, G = sp.log(F), sp.log(G)
+    raise Undecided("more than 12 nested exponentials")
+
+
+def _power_tail(f: Expr, g: Expr, p: Expr, steps: Steps) -> Order:
+    gap = steps.limit("log R(1) = lim (g - f)", g - f)
+    if gap.is_finite:
+        ratio = sp.exp(gap)
+        reason = f"R(a) = {text_of(ratio)} * a^({text_of(p)})"
+        return Order("equal", exponent=p, ratio=ratio, reason=reason, steps=list(steps))
+    return _strict(gap < 0, "g - f tends to " + str(gap), steps)
+
+
+def _regular(F: Expr, G: Expr, rho: Expr, steps: Steps) -> Order:
+    kappa = steps.limit("kappa = lim F/G", F / G)
+    if kappa in (0, sp.oo):
+        return _strict(kappa == sp.oo, f"F/G tends to {kappa}", steps)
+    if rho != 0:
+        return _equal(kappa ** (1 / rho), steps)
+    side = steps.field.sign(kappa - 1)
+    if side:
+        return _strict(side > 0, f"G is slowly varying and F/G tends to {text_of(kappa)}", steps)
+    shift = steps.limit("log a* = lim (F - G)/(z G')", (F - G) / (Z * slope(G)))
+    if shift.is_finite:
+        return _equal(sp.exp(shift), steps)
+    return _strict(shift > 0, f"(F - G)/(z G') tends to {shift}", steps)
+
+
+def _equal(threshold: Expr, steps: Steps) -> Order:
+    reason = f"R(a) is 0 for a < {text_of(threshold)} and infinite for larger a"
+    return Order("equal", threshold=threshold, reason=reason, steps=list(steps))
+
+
+def _strict(higher: Any, why: str, steps: Steps) -> Order:
+    verdict, value = ("higher", "0") if higher else ("lower", "infinite")
+    reason = f"R(a) is {value} for every a > 0 ({why}); both germs lie in one Hardy field, so convexity follows"
+    return Order(verdict, convex=True, reason=reason, steps=list(steps))
+
+
+# --- oscillating profiles ---------------------------------------------------------------------------------------------
+
+
+def oscillating(f: Expr) -> list[Expr]:
+    """The sin and cos nodes of ``f`` whose argument does not settle."""
+    found = []
+    for node in sorted(f.atoms(sp.sin, sp.cos), key=str):
+        try:
+            settles = Field(Z, 1.0).limit(node.args[0]).is_finite
+        except Undecided:
+            settles = False
+        if not settles:
+            found.append(node)
+    return found
+
+
+def _profile(f: Expr) -> Expr | None:
+    """u where f = softplus(u)."""
+    return f.args[0] if isinstance(f, softplus) else None
+
+
+def _bounds(f: Expr) -> tuple[Expr, Expr, bool]:
+    """Germs below and above f, and whether f touches both again and again.
+
+    Each oscillating node may take any value in [-1, 1]. Where the profile is affine in each of them, its extremes are
+    at the corners; the corners are germs, so one is the largest and one the smallest for all large z.
+    """
+    nodes = oscillating(f)
+    if not nodes:
+        return f, f, True
+    u = _profile(f)
+    if u is None or not _affine(u, nodes):
+        raise Undecided(f"{unparse(nodes[0])} oscillates as z grows")
+    ends = [u.xreplace(dict(zip(nodes, c, strict=True))) for c in itertools.product((-1, 1), repeat=len(nodes))]
+    hardy = Field(Z, 2.0)
+    low = high = ends[0]
+    for end in ends[1:]:
+        low = end if hardy.sign(end - low) < 0 else low
+        high = end if hardy.sign(end - high) > 0 else high
+    return softplus(low), softplus(high), len(nodes) == 1
+
+
+def _affine(u: Expr, nodes: Sequence[Expr]) -> bool:
+    stand_in = {node: sp.Dummy() for node in nodes}
+    open_form = u.xreplace(stand_in)
+    if open_form.has(sp.sin, sp.cos) and any(oscillating(a) for a in open_form.atoms(sp.sin, sp.cos)):
+        return False
+    return all(sp.expand(open_form.diff(s, 2)) == 0 for s in stand_in.values())
+
+
+def _between_bounds(f: Expr, g: Expr, inverse: Expr | None, seconds: float) -> Order:
+    try:
+        f_low, f_high, f_touches = _bounds(f)
+        g_low, g_high, g_touches = _bounds(g)
+    except Undecided as error:
+        return Order("undecided", reason=error.reason)
+    least = _order(f_high, g_low, None, seconds / 3)
+    most = _order(f_low, g_high, None, seconds / 3)
+    steps = [
+        {**s, "statement": f"{side} R: {s['statement']}"}
+        for side, o in (("least", least), ("most", most))
+        for s in o.steps
+    ]
+    if "undecided" in (least.verdict, most.verdict):
+        return Order("undecided", reason=least.reason if least.verdict == "undecided" else most.reason, steps=steps)
+    if _same(least, most):
+        if least.verdict == "equal":
+            return replace(least, steps=steps, reason="both bounds of the oscillating profile agree: " + least.reason)
+        return _with_convexity(least.verdict, f, g, inverse, steps)
+    if f_touches and g_touches and not (oscillating(f) and oscillating(g)):
+        reason = f"R(a) has no limit: along two sequences the pair behaves as {least.verdict} and as {most.verdict}"
+        if least.verdict == most.verdict == "equal":
+            reason = f"R(a) has no limit between two scales: {least.reason}, and {most.reason}, along two sequences"
+        return Order("incomparable", reason=reason, steps=steps)
+    return Order("undecided", reason="the bounds of the oscillating profiles disagree", steps=steps)
+
+
+def _same(x: Order, y: Order) -> bool:
+    parts = ((x.threshold, y.threshold), (x.exponent, y.exponent), (x.ratio, y.ratio))
+    return x.verdict == y.verdict and all(
+        a == b or (a is not None and b is not None and sp.simplify(a - b) == 0) for a, b in parts
+    )
+
+
+def _with_convexity(verdict: str, f: Expr, g: Expr, inverse: Expr | None, steps: list[dict[str, str]]) -> Order:
+    """R is 0 (or infinite) for every a; the clause on convexity is checked on its own."""
+    value = "0" if verdict == "higher" else "infinite"
+    upper, lower = (f, g) if verdict == "higher" else (g, f)
+    convex = _convex(upper, lower, inverse)
+    if convex is None:
+        reason = f"R(a) is {value} for every a > 0, but whether the convexity clause holds is not decided (oscillation)"
+        return Order("undecided", reason=reason, steps=steps)
+    if convex:
+        reason = f"R(a) is {value} for every a > 0, and the convexity clause was checked on its own"
+        return Order(verdict, convex=True, reason=reason, steps=steps)
+    reason = (
+        f"R(a) is {value} for every a > 0, but the convexity clause fails: the second derivative changes sign for ever"
+    )
+    return Order("incomparable", convex=False, reason=reason, steps=steps)
+
+
+def _convex(upper: Expr, lower: Expr, inverse: Expr | None) -> bool | None:
+    """Whether v^-1(u(z)) is eventually convex, u and v the profiles of the higher and the lower gate.
+
+    True and False are proved: true where w'' is positive at every corner of the oscillating values (it is affine in
+    each); false where it takes both signs on sequences that are really met.
+    """
+    u, v = _profile(upper), _profile(lower)
+    if u is None or v is None:
+        return None
+    try:
+        w = _through_inverse(u, v, inverse)
+        return None if w is None else _second_derivative_positive(w)
+    except Undecided:
+        return None
+
+
+def _through_inverse(u: Expr, v: Expr, inverse: Expr | None) -> Expr | None:
+    if v == Z:
+        return u
+    if inverse is not None:
+        return inverse.xreplace({U: u})
+    t = sp.Dummy("t", positive=True)
+    try:
+        roots = sp.solve(v.xreplace({Z: t}) - U, t) if not oscillating(v) else []
+    except NotImplementedError:
+        return None
+    return roots[0].xreplace({U: u}) if len(roots) == 1 else None
+
+
+def _second_derivative_positive(w: Expr) -> bool | None:
+    x = sp.Dummy("z", positive=True)
+    second = w.xreplace({Z: x}).diff(x, 2).xreplace({x: Z})
+    nodes = oscillating(second)
+    hardy = Field(Z, 3.0)
+    if not nodes:
+        return hardy.sign(second) > 0
+    if len({node.args[0] for node in nodes}) == 1:
+        argument = nodes[0].args[0]
+        met = [{sp.sin(argument): s, sp.cos(argument): c} for s, c in ((0, 1), (1, 0), (0, -1), (-1, 0))]
+        if {-1, 1} <= {hardy.sign(second.xreplace(values)) for values in met}:
+            return False
+    if not _affine(second, nodes):
+        return None
+    corners = itertools.product((-1, 1), repeat=len(nodes))
+    signs = {hardy.sign(second.xreplace(dict(zip(nodes, c, strict=True)))) for c in corners}
+    return True if signs == {1} else None
+
+
+# --- gates ------------------------------------------------------------------------------------------------------------
+
+
+def germ_of(gate: Any) -> Expr:
+    """``-log(1 - phi)`` of a gate, as a formula in z."""
+    return in_words(-gate.formulas.log_phi_c)
+
+
+def left_germ_of(gate: Any) -> Expr:
+    """``-log phi(-z)``: the gate's other tail, where it forgets, turned to +infinity."""
+    return in_words(-gate.formulas.log_phi).xreplace({Z: -Z})
+
+
+def in_words(expr: Expr) -> Expr:
+    """The nodes that keep floating-point digits, in the words of the formula language."""
+    for node, words in _WORDS.items():
+        expr = expr.replace(node, words)
+    return expr
+
+
+_WORDS = {
+    rewrite.erfc: sp.erfc,
+    rewrite.acot: lambda x: sp.pi / 2 - sp.atan(x),
+    rewrite.log_erfc: lambda x: sp.log(sp.erfc(x)),
+    rewrite.log_cosh: lambda x: sp.log(sp.cosh(x)),
+    rewrite.log1mexp: lambda x: sp.log(1 - sp.exp(-x)),
+    rewrite.log_cloglog: lambda x: sp.log(1 - sp.exp(-sp.exp(x))),
+    rewrite.log_softplus: lambda x: sp.log(softplus(x)),
+    log1p: lambda x: sp.log(1 + x),
+    expm1: lambda x: sp.exp(x) - 1,
+}
+
+
+def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
+    """The order of saturation of the gate ``phi`` against the gate ``psi``, for every rescaling of z.
+
+    Parameters
+    ----------
+    phi, psi : Gate
+    seconds : float
+        Time allowed.
+
+    Examples
+    --------
+    >>> from gateflow.gate import Gate
+    >>> result = order(Gate("sigmoid(sinh(z))"), Gate("sigmoid(z)"))
+    >>> result.verdict, result.convex
+    ('higher', True)
+    >>> order(Gate("sigmoid(2*z)"), Gate("sigmoid(z)")).threshold
+    2
+    """
+    start = time.monotonic()
+    result = _order(germ_of(phi), germ_of(psi), getattr(psi.formulas, "inverse", None), seconds)
+    return replace(result, names=(phi.name, psi.name), seconds=time.monotonic() - start)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Gates by order of saturation.
+
+    Attributes
+    ----------
+    classes : list of list of str
+        Gates of equal order together, in an order that respects every verdict, lowest first.
+    covers : list of (int, int)
+        The Hasse diagram: ``(i, j)`` where class j is directly above class i.
+    open : list of Order
+        The pairs that are incomparable or undecided.
+    """
+
+    classes: list[list[str]]
+    covers: list[tuple[int, int]]
+    open: list[Order]
+
+    @property
+    def text(self) -> str:
+        """One line a class, lowest first; equal gates together."""
+        lines = [f"{i + 1}. " + " = ".join(names) for i, names in enumerate(self.classes)]
+        return "\n".join(lines + [str(o) for o in self.open])
+
+    def __str__(self) -> str:
+        return self.text
+
+    def latex(self) -> str:
+        """A chain where the classes form one, else the covers."""
+        labels = [r" \asymp ".join(rf"\text{{{_escaped(n)}}}" for n in names) for names in self.classes]
+        if self.covers == [(i, i + 1) for i in range(len(labels) - 1)]:
+            return r" \prec ".join(labels)
+        return r",\quad ".join(rf"{labels[i]} \prec {labels[j]}" for i, j in self.covers) or ",".join(labels)
+
+    def _repr_latex_(self) -> str:
+        return f"${self.latex()}$"
+
+    def to_json(self) -> dict[str, Any]:
+        """Classes, covers and open pairs as plain data."""
+        return {
+            "classes": self.classes,
+            "covers": [list(c) for c in self.covers],
+            "open": [o.to_json() for o in self.open],
+        }
+
+
+def rank(gates: Iterable[Any], seconds: float = SECONDS) -> Ranking:
+    """Sort gates by order of saturation.
+
+    Examples
+    --------
+    >>> from gateflow.gate import Gate
+    >>> print(rank([Gate("sigmoid(sinh(z))"), Gate("sigmoid(z)"), Gate("sigmoid(2*z)")]))
+    1. sigmoid(z) = sigmoid(2*z)
+    2. sigmoid(sinh(z))
+    """
+    classes: list[list[Any]] = []
+    for gate in gates:
+        for members in classes:
+            if order(gate, members[0], seconds).verdict == "equal":
+                members.append(gate)
+                break
+        else:
+            classes.append([gate])
+    above = {i: set() for i in range(len(classes))}
+    left_open: list[Order] = []
+    for i, j in itertools.combinations(range(len(classes)), 2):
+        found = order(classes[i][0], classes[j][0], seconds)
+        if found.verdict in ("higher", "lower"):
+            low, high = (j, i) if found.verdict == "higher" else (i, j)
+            above[low].add(high)
+        else:
+            left_open.append(found)
+    by_height = sorted(above, key=lambda i: (-len(above[i]), i))
+    place = {i: n for n, i in enumerate(by_height)}
+    covers = [(i, j) for i in above for j in above[i] if not any(j in above[m] for m in above[i])]
+    return Ranking(
+        [[gate.name for gate in classes[i]] for i in by_height],
+        sorted((place[i], place[j]) for i, j in covers),
+        left_open,
+    )
+
+
+# --- order of saturation by name --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SaturationOrder:
+    """The class ``O(g(z))`` of a gate, named by its simplest member.
+
+    Attributes
+    ----------
+    g : sympy.Expr
+        Decreasing; ``g(a z)/(1 - phi(z)) -> 0`` for ``a`` past the threshold.
+    order : Order
+        The gate against a gate with ``1 - psi = g``; ``equal``.
+    strict : bool
+        False for power tails, where ``g(a z)/(1 - phi(z))`` tends to a positive constant for every a, so that only the
+        class is named: no power of z is the least admissible g.
+    """
+
+    g: Expr
+    order: Order
+    strict: bool
+
+    def latex(self) -> str:
+        """``O(g(z))``."""
+        return rf"O\left({sp.latex(self.g)}\right)"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"g": text_of(self.g), "strict": self.strict, "order": self.order.to_json()}
+
+
+def saturation_order(gate: Any, seconds: float = SECONDS) -> SaturationOrder:
+    """The simplest g with the same order of saturation as the gate.
+
+    Examples
+    --------
+    >>> from gateflow.gate import Gate
+    >>> saturation_order(Gate("sigmoid(sinh(z))")).g, saturation_order(Gate("(1 + erf(z))/2")).g
+    (exp(-exp(z)), exp(-z**2))
+    """
+    return saturation_order_of_germ(germ_of(gate), seconds)
+
+
+def saturation_order_of_germ(f: Expr, seconds: float = SECONDS) -> SaturationOrder:
+    """See `saturation_order`; ``f = -log(1 - phi)``."""
+    hardy = Field(Z, seconds / 2)
+    p = hardy.limit(Z * slope(f))
+    if p.is_finite:
+        g = _unit(hardy.leading_term(sp.exp(-f)))
+        return SaturationOrder(g, order_of_germs(f, -sp.log(g), seconds), strict=False)
+    for candidate in _simpler(hardy, f):
+        found = order_of_germs(f, candidate, seconds / 2)
+        if found.verdict == "equal":
+            return SaturationOrder(sp.exp(-candidate), found, strict=True)
+    raise Undecided("no simpler germ of the same order was found")
+
+
+def _unit(term: Expr) -> Expr:
+    """A leading term without its constant factor."""
+    return sp.Mul(*[a for a in sp.Mul.make_args(term) if a.has(Z)])
+
+
+def _simpler(hardy: Field, f: Expr) -> Iterable[Expr]:
+    """Germs that may be of the same order as f, the simplest first."""
+    term = _unit(hardy.leading_term(f))
+    factors = sp.Mul.make_args(term)
+    fastest = max(factors, key=lambda a: _height(a))
+    if isinstance(fastest, sp.exp):
+        exponents = list(_simpler(hardy, fastest.args[0]))
+        yield from (sp.exp(h) for h in exponents)
+    yield fastest
+    yield term
+    yield f
+
+
+def _height(a: Expr) -> tuple[int, int]:
+    """Nested exponentials less nested logarithms: a crude measure of speed, used only to order candidates."""
+    inner = max((_height(b)[0] for b in a.args), default=0) if a.args else 0
+    return (inner + isinstance(a, sp.exp) - isinstance(a, sp.log), sp.count_ops(a))
