@@ -1,0 +1,1 @@
+"""Gradient flows of the learning problem: convergence times as one integral, trajectories by several methods."""

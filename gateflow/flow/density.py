@@ -1,0 +1,181 @@
+"""The flow as a density: how much learning time passes per unit of a coordinate along the path.
+
+The flow is scalar, so on a frozen branch of the loss its learning time is an integral over any coordinate of the path.
+With the total decay ``h = -T log phi``, ``q = T (1 - phi)``, the logit profile u and ``W = (dz/du)^2`` (numerics.md)::
+
+    dtau = dh W(u) / (|dL/dh| q^2)  = dz / (|dL/dh| q u')          u = -log expm1(h/T)
+
+Everything is held in logarithms: tau runs through hundreds of orders of magnitude, and T enters only through u.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from gateflow.losses import Decay, Loss
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+CUT = float(np.log(2.0))
+"""log h below which the path is measured in log h, above which in h: there the density falls like exp(h)."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the density depends on; the arrays have one shape, or one more axis of length 1 for nodes.
+
+    Parameters
+    ----------
+    machine : gateflow.gate.Numbers
+        The gate's numbers in float64.
+    loss : Loss
+        The loss, per unit scale.
+    horizon, log_horizon : array
+        T and its logarithm.
+    target : Decay
+        Where the flow goes.
+    """
+
+    machine: Any
+    loss: Loss
+    horizon: Array
+    log_horizon: Array
+    target: Decay
+
+    def take(self, owner: Array) -> Setting:
+        """The setting of the problems numbered ``owner``, with an axis for nodes."""
+        at = np.asarray(owner)[..., None]
+        target = Decay(h=self.target.h[at], log=self.target.log[at])
+        return replace(self, horizon=self.horizon[at], log_horizon=self.log_horizon[at], target=target)
+
+
+def log_softplus(t: Any) -> Array:
+    """``log(log(1 + exp(t)))`` without underflow.
+
+    Examples
+    --------
+    >>> log_softplus(np.array([-1000.0, 1000.0]))
+    array([-1000.        ,     6.90775528])
+    """
+    t = np.asarray(t, dtype=np.float64)
+    small = np.exp(-np.abs(t))
+    rest = np.log1p(small)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = t + np.where(small > 0, np.log(rest / small), 0.0)
+        return np.where(t < 0, left, np.log(np.maximum(t, 0.0) + rest))
+
+
+def decay_of_profile(horizon: Any, log_horizon: Any, u: Any) -> Decay:
+    """The total decay where the logit profile is u: ``h = T softplus(-u)``."""
+    with np.errstate(over="ignore", under="ignore"):
+        return Decay(h=horizon * np.logaddexp(0.0, -u), log=log_horizon + log_softplus(-u))
+
+
+def profile_of_decay(horizon: Any, log_horizon: Any, decay: Decay) -> Array:
+    """The logit profile where the total decay is h: ``u = -log expm1(h/T)``."""
+    y = decay.h / horizon
+    return -y - log_saturation(y, decay.log - log_horizon)
+
+
+def log_saturation(y: Any, log_y: Any) -> Array:
+    """``log(1 - exp(-y))`` from y and its logarithm, so that y may underflow."""
+    with np.errstate(under="ignore", invalid="ignore", divide="ignore"):
+        ratio = np.where(y > 0, -np.expm1(-y) / np.where(y > 0, y, 1.0), 1.0)
+        return np.where(np.isinf(y), 0.0, log_y + np.log(ratio))
+
+
+class Coordinate(Protocol):
+    """A coordinate along the path."""
+
+    def log_density(self, setting: Setting, v: Array) -> Array:
+        """log |dtau/dv| for unit scale."""
+        ...
+
+    def decay(self, setting: Setting, v: Array) -> Decay:
+        """The total decay at v."""
+        ...
+
+    def profile(self, setting: Setting, v: Array) -> Array:
+        """The logit profile at v."""
+        ...
+
+
+class LogDecay:
+    """``log h``: the coordinate where h is small."""
+
+    def decay(self, setting: Setting, v: Array) -> Decay:
+        return Decay(log=v)
+
+    def profile(self, setting: Setting, v: Array) -> Array:
+        return profile_of_decay(setting.horizon, setting.log_horizon, Decay(log=v))
+
+    def log_density(self, setting: Setting, v: Array) -> Array:
+        decay = Decay(log=v)
+        y = decay.h / setting.horizon
+        log_rest = log_saturation(y, v - setting.log_horizon)
+        return v + _log_density_in_decay(setting, decay, log_rest, -y - log_rest)
+
+
+class PlainDecay:
+    """``h`` itself: the coordinate where h is large."""
+
+    def decay(self, setting: Setting, v: Array) -> Decay:
+        return Decay(h=v)
+
+    def profile(self, setting: Setting, v: Array) -> Array:
+        y = v / setting.horizon
+        return -y - np.log(-np.expm1(-y))
+
+    def log_density(self, setting: Setting, v: Array) -> Array:
+        y = v / setting.horizon
+        log_rest = np.log(-np.expm1(-y))
+        return _log_density_in_decay(setting, Decay(h=v), log_rest, -y - log_rest)
+
+
+def _log_density_in_decay(setting: Setting, decay: Decay, log_rest: Array, u: Array) -> Array:
+    log_slope = setting.loss.log_slope(decay, setting.target)
+    return setting.machine.log_weight(u) - log_slope - 2 * (setting.log_horizon + log_rest)
+
+
+class Position:
+    """``asinh z``: the coordinate of gates whose profile has no closed inverse; its nodes need u(z) only."""
+
+    def position(self, v: Array) -> Array:
+        """z at v."""
+        return np.sinh(v)
+
+    def log_stretch(self, v: Array) -> Array:
+        """log dz/dv."""
+        size = np.abs(v)
+        return size + np.log1p(np.exp(-2 * size)) - np.log(2.0)
+
+    def decay(self, setting: Setting, v: Array) -> Decay:
+        return decay_of_profile(setting.horizon, setting.log_horizon, self.profile(setting, v))
+
+    def profile(self, setting: Setting, v: Array) -> Array:
+        return setting.machine.u(self.position(v))
+
+    def log_density(self, setting: Setting, v: Array) -> Array:
+        z = self.position(v)
+        u = setting.machine.u(z)
+        decay = decay_of_profile(setting.horizon, setting.log_horizon, u)
+        log_q = setting.log_horizon - np.logaddexp(0.0, u)
+        log_slope = setting.loss.log_slope(decay, setting.target)
+        return self.log_stretch(v) - log_slope - log_q - setting.machine.log_du(z)
+
+
+@dataclass(frozen=True)
+class Approach(Position):
+    """``log |z - point|`` from one side: the coordinate of a flow that creeps up to a critical point."""
+
+    point: float
+    side: float
+
+    def position(self, v: Array) -> Array:
+        return self.point + self.side * np.exp(v)
+
+    def log_stretch(self, v: Array) -> Array:
+        return v

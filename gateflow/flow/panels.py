@@ -1,0 +1,114 @@
+"""Integrals of ``exp(g)`` over panels, in logarithms: Gauss-Legendre on each, split where it has not converged.
+
+A panel is accepted when its error, extrapolated from how fast its Legendre coefficients fall, is far below the last digit
+of its problem's sum. All problems' panels are evaluated together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gateflow.flow.density import Array, Coordinate, Setting
+
+NODES = 16
+TOLERANCE = 5e-16
+"""Error a panel may add, relative to its problem's sum."""
+NEGLIGIBLE = 40.0
+"""A panel below exp(-40) of its problem's sum is left out."""
+DEEPEST = 70
+"""Halvings after which a panel is taken as it is: it is then below the spacing of floats."""
+
+_X, _W = np.polynomial.legendre.leggauss(NODES)
+X01 = (_X + 1) / 2
+"""Nodes on [0, 1]."""
+
+
+def _legendre_coefficient(k: int) -> Array:
+    """Weights that turn values at the nodes into the Legendre coefficient of degree k."""
+    return _W * np.polynomial.legendre.Legendre.basis(k)(_X) * (2 * k + 1) / 2
+
+
+_MATRIX = np.stack([_W / 2, *(_legendre_coefficient(k) for k in (6, 7, 14, 15))], axis=1)
+
+
+@dataclass
+class Panels:
+    """Panels of many problems in one coordinate: problem ``owner[k]`` from ``a[k]`` to ``b[k]``."""
+
+    coordinate: Coordinate
+    owner: Any
+    a: Array
+    b: Array
+
+    def subset(self, mask: Any) -> Panels:
+        """The panels where ``mask`` holds."""
+        return Panels(self.coordinate, self.owner[mask], self.a[mask], self.b[mask])
+
+    def halved(self) -> Panels:
+        """Each panel in two."""
+        middle = self.a + (self.b - self.a) / 2
+        ends = np.stack([self.a, middle, self.b])
+        return Panels(self.coordinate, np.repeat(self.owner, 2), ends[:2].T.ravel(), ends[1:].T.ravel())
+
+    def log_sums(self, setting: Setting) -> tuple[Array, Array]:
+        """log of each panel's integral, and log of the error of that integral."""
+        width = self.b - self.a
+        nodes = self.a[:, None] + width[:, None] * X01
+        log_f = self.coordinate.log_density(setting.take(self.owner), nodes)
+        top = log_f.max(axis=1)
+        with np.errstate(invalid="ignore", over="ignore", under="ignore", divide="ignore"):
+            sums = np.exp(log_f - top[:, None]) @ _MATRIX
+            scale = top + np.log(np.abs(width))
+            early, late = (np.abs(sums[:, k : k + 2]).max(axis=1) for k in (1, 3))
+            fall = np.minimum(1.0, late / np.where(early > 0, early, 1.0))
+            return scale + np.log(sums[:, 0]), scale + np.log(late * fall * fall)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """log of each problem's integral, its relative error (that of the quadrature), and the evaluations spent on it."""
+
+    log_total: Array
+    error: Array
+    evaluations: Any
+
+
+def log_add(owner: Any, logs: Array, count: int) -> Array:
+    """log of the sum of ``exp(logs)`` over each problem."""
+    top = np.full(count, -np.inf)
+    np.maximum.at(top, owner, logs)
+    with np.errstate(invalid="ignore", under="ignore", divide="ignore"):
+        shifted = np.exp(logs - np.where(np.isfinite(top), top, 0.0)[owner])
+        total = top + np.log(np.bincount(owner, shifted, count))
+    return np.where(np.isinf(top), top, total)
+
+
+def integrate(setting: Setting, pieces: Sequence[Panels], count: int) -> Sums:
+    """Integrate over all panels, halving those that have not converged."""
+    owner, logs, errors = np.empty(0, dtype=np.intp), np.empty(0), np.empty(0)
+    evaluations = np.zeros(count, dtype=np.int64)
+    open_pieces = [piece for piece in pieces if piece.owner.size]
+    for depth in range(DEEPEST + 1):
+        if not open_pieces:
+            break
+        found = [piece.log_sums(setting) for piece in open_pieces]
+        owners = [piece.owner for piece in open_pieces]
+        evaluations += NODES * np.bincount(np.concatenate(owners), minlength=count)
+        total = log_add(np.concatenate([owner, *owners]), np.concatenate([logs, *(log for log, _ in found)]), count)
+        still_open = []
+        for piece, (log, error) in zip(open_pieces, found, strict=True):
+            rough = error > total[piece.owner] + np.log(TOLERANCE)
+            rough &= (piece.b - piece.a) != 0 if depth < DEEPEST else False
+            owner = np.concatenate([owner, piece.owner[~rough]])
+            logs, errors = np.concatenate([logs, log[~rough]]), np.concatenate([errors, error[~rough]])
+            if rough.any():
+                still_open.append(piece.subset(rough).halved())
+        open_pieces = still_open
+    total = log_add(owner, logs, count)
+    with np.errstate(invalid="ignore", under="ignore", over="ignore"):
+        error = np.exp(log_add(owner, errors, count) - total)
+    return Sums(total, np.where(np.isnan(error), 0.0, error), evaluations)

@@ -1,0 +1,306 @@
+"""The learning problem (theory.md §1): a gate, a horizon, a target and a scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gateflow.errors import InvalidArgument
+from gateflow.flow.density import decay_of_profile, log_saturation, profile_of_decay
+from gateflow.gate import Gate
+from gateflow.gate import gate as as_gate
+from gateflow.losses import LOSSES, Decay, Loss, log_distance
+
+WAYS = ("target", "gap", "log_gap", "decay", "timescale")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where learning is to go, given in exactly one way; each keeps its digits where another would lose them.
+
+    Parameters
+    ----------
+    target : float or array, optional
+        lambda*, what the cell is to keep of its value over the horizon, in (0, 1].
+    gap : float or array, optional
+        ``1 - lambda*``, in [0, 1).
+    log_gap : float or array, optional
+        ``log(1 - lambda*)``, below 0; for gaps below the smallest float.
+    decay : float or array, optional
+        The total decay ``h* = -log lambda*``, at least 0.
+    timescale : float or array, optional
+        The time constant in steps, ``-1/log phi*``, above 0; needs the horizon to become a decay.
+
+    Raises
+    ------
+    InvalidArgument
+        None or several were given, or a value is out of range.
+
+    Examples
+    --------
+    >>> Target(gap=1e-300).total_decay(100.0).log
+    -690.77...
+    >>> Target(timescale=1000.0).total_decay(100.0).h
+    0.1...
+    """
+
+    target: Any = None
+    gap: Any = None
+    log_gap: Any = None
+    decay: Any = None
+    timescale: Any = None
+    way: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        given = [way for way in WAYS if getattr(self, way) is not None]
+        if len(given) != 1:
+            said = "none was given" if not given else f"got {' and '.join(given)}"
+            raise InvalidArgument(f"give exactly one of {', '.join(WAYS)}; {said}")
+        way = given[0]
+        test, said = _RANGES[way]
+        object.__setattr__(self, way, number(way, getattr(self, way), test, said))
+        object.__setattr__(self, "way", way)
+
+    @property
+    def value(self) -> Any:
+        """The value that was given."""
+        return getattr(self, self.way)
+
+    def total_decay(self, horizon: Any) -> Decay:
+        """The total decay over ``horizon`` steps, and its logarithm."""
+        with np.errstate(divide="ignore", under="ignore"):
+            return _DECAYS[self.way](self.value, horizon)
+
+    def __repr__(self) -> str:
+        return f"Target({self.way}={_text(self.value)})"
+
+
+_RANGES = {
+    "target": (lambda v: (v > 0) & (v <= 1), "in (0, 1]"),
+    "gap": (lambda v: (v >= 0) & (v < 1), "in [0, 1)"),
+    "log_gap": (lambda v: v < 0, "below 0"),
+    "decay": (lambda v: v >= 0, "at least 0"),
+    "timescale": (lambda v: v > 0, "above 0"),
+}
+
+_DECAYS = {
+    "target": lambda v, _: Decay(h=0.0 - np.log(v)),
+    "gap": lambda v, _: _decay_of_log_gap(np.log(v), v),
+    "log_gap": lambda v, _: _decay_of_log_gap(v, np.exp(v)),
+    "decay": lambda v, _: Decay(h=v * 1.0),
+    "timescale": lambda v, horizon: Decay(h=horizon / v, log=np.log(horizon) - np.log(v)),
+}
+
+
+def _decay_of_log_gap(log_gap: Any, gap: Any) -> Decay:
+    h = -np.log1p(-gap)
+    safe = np.where(gap > 0, gap, 1.0)
+    return Decay(h=h, log=np.where(gap > 0.5, np.log(h), log_gap + np.log(np.where(gap > 0, h, 1.0) / safe))[()])
+
+
+def number(name: str, value: Any, test: Any, said: str) -> Any:
+    """``value`` as a float64 scalar or array, all of it in range; else one line that names it."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf":
+            array = _exact(value)
+        array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidArgument(f"{name} must be a real number; got {str(value)[:60]!r}") from None
+    wrong = ~np.asarray(test(array)) | np.isnan(array)
+    if wrong.any():
+        raise InvalidArgument(f"{name} must be {said}; got {array[wrong].flat[0]:g}")
+    return array[()] if array.ndim == 0 else array
+
+
+def _exact(value: Any) -> np.ndarray:
+    """Python integers past int64, fractions and the like; texts and truth values are refused."""
+    array = np.asarray(value, dtype=object)
+    if any(isinstance(item, (str, bytes, bool, np.bool_)) or item is None for item in array.flat):
+        raise TypeError
+    return array
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if np.ndim(value) == 0 else f"<array of shape {np.shape(value)}>"
+
+
+@dataclass(frozen=True)
+class LearningProblem:
+    """Learn a time scale: bring ``phi(z)^T`` to ``lambda*`` (theory.md, eq. 14).
+
+    Parameters
+    ----------
+    gate : Gate or str
+        A gate, its name in the catalogue, or its formula.
+    horizon : float or array
+        T, the steps over which the cell decays; at least 1, whole or not.
+    target, gap, log_gap, decay, timescale : float or array
+        The target, in exactly one way: see :class:`Target`, which may also be given as ``target``.
+    scale : float or array
+        c, above 0.
+    loss : Loss or str
+        The loss, or its name.
+
+    Arrays make many problems at once, broadcast against each other; :func:`gateflow.flow.flow` takes one problem only.
+
+    Raises
+    ------
+    InvalidArgument
+        A number is out of range, or the target is given in no way or several.
+
+    Examples
+    --------
+    >>> problem = LearningProblem("fast", horizon=100, gap=0.01)
+    >>> problem.z_star
+    2.93...
+    >>> problem.loss(problem.z_star) < 1e-15
+    True
+    """
+
+    gate: Gate
+    horizon: Any
+    goal: Target
+    scale: Any
+    kind: Loss
+
+    def __init__(
+        self,
+        gate: Gate | str,
+        *,
+        horizon: Any,
+        target: Any = None,
+        gap: Any = None,
+        log_gap: Any = None,
+        decay: Any = None,
+        timescale: Any = None,
+        scale: Any = 1.0,
+        loss: Loss | str = "absolute",
+    ) -> None:
+        put = object.__setattr__
+        put(self, "gate", as_gate(gate))
+        put(self, "horizon", number("horizon", horizon, lambda v: (v >= 1) & np.isfinite(v), "finite and at least 1"))
+        if isinstance(target, Target):
+            if any(other is not None for other in (gap, log_gap, decay, timescale)):
+                raise InvalidArgument("give the target once: as a Target, or by one of " + ", ".join(WAYS))
+            put(self, "goal", target)
+        else:
+            put(self, "goal", Target(target, gap, log_gap, decay, timescale))
+        put(self, "scale", number("scale", scale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+        put(self, "kind", LOSSES[loss] if isinstance(loss, str) else loss)
+
+    @property
+    def log_horizon(self) -> Any:
+        """log T."""
+        return np.log(self.horizon)
+
+    @cached_property
+    def goal_decay(self) -> Decay:
+        """The total decay of the target, as h and as log h."""
+        return self.goal.total_decay(self.horizon)
+
+    @property
+    def h_star(self) -> Any:
+        """``-log lambda*``."""
+        return self.goal_decay.h
+
+    @property
+    def log_h_star(self) -> Any:
+        """log h*, finite where h* underflows."""
+        return self.goal_decay.log
+
+    @cached_property
+    def u_star(self) -> Any:
+        """The logit profile at the target; infinite where ``lambda* = 1``."""
+        with np.errstate(invalid="ignore"):
+            u = profile_of_decay(self.horizon, self.log_horizon, self.goal_decay)
+            return np.where(np.isneginf(self.log_h_star), np.inf, u)[()]
+
+    @cached_property
+    def z_star(self) -> Any:
+        """The minimiser ``phi^-1(lambda*^(1/T))``; infinite where ``lambda* = 1`` and the gate is onto (0, 1)."""
+        y = np.asarray(self.h_star / self.horizon)
+        log_rest = log_saturation(y, self.log_h_star - self.log_horizon)
+        rest = np.exp(log_rest)
+        in_floats = (rest > 1e-300) | np.isneginf(log_rest)
+        from_logs = self.gate.machine.z_of_u(np.asarray(self.u_star))
+        below = self.gate.inverse(np.where(rest > 0.5, np.exp(-y), 0.5))
+        above = self.gate.inverse_c(np.where(in_floats & (rest <= 0.5), rest, 0.5))
+        return np.where(rest > 0.5, below, np.where(in_floats, above, from_logs))[()]
+
+    def total_decay(self, z: Any) -> Decay:
+        """The total decay ``h = -T log phi(z)`` and its logarithm, without underflow."""
+        z = positions(z)
+        log_phi, log_rest = self.gate.log_phi(z), self.gate.log_phi_c(z)
+        with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
+            rest = np.exp(log_rest)
+            close = log_rest + np.where(rest > 0, np.log(-np.log1p(-rest) / rest), 0.0)
+            log = np.where(log_rest < -1, close, np.log(-log_phi))
+        return Decay(h=(-self.horizon * log_phi + 0.0), log=(self.log_horizon + log)[()])
+
+    def loss(self, z: Any) -> Any:
+        """``c |phi(z)^T - lambda*|``."""
+        return self.scale * self.kind.value(self.total_decay(z), self.goal_decay)[()]
+
+    def side(self, z: Any) -> Any:
+        """-1 below the target (z is to grow), +1 above it, 0 on it."""
+        z = positions(z)
+        at = self.total_decay(z)
+        return np.where(z == self.z_star, 0.0, np.sign(self.log_h_star - at.log))[()]
+
+    def log_abs_grad(self, z: Any) -> Any:
+        """log |dL/dz|; finite where the gradient underflows, as on a plateau."""
+        z = positions(z)
+        log_slope = self.kind.log_slope(self.total_decay(z), self.goal_decay)
+        return np.log(self.scale) + log_slope + self.log_horizon + self.gate.log_dphi(z) - self.gate.log_phi(z)
+
+    def grad(self, z: Any) -> Any:
+        """dL/dz, so that ``dz/dtau = -grad`` (eq. 15); 0 on the target, where the flow rests."""
+        side = self.side(z)
+        with np.errstate(under="ignore", over="ignore"):
+            return side * np.where(side == 0, 0.0, np.exp(self.log_abs_grad(z)))
+
+    def curvature(self, z: Any) -> Any:
+        """d2L/dz2 on the smooth branch that holds z.
+
+        In terms of ``L_h``, the slope of the loss in h, and ``b = L_hh/L_h``, it is
+        ``L_h T ((1 + b T) (phi'/phi)^2 - phi''/phi)``.
+        """
+        z = positions(z)
+        at = self.total_decay(z)
+        log_phi = self.gate.log_phi(z)
+        front = np.log(self.scale) + self.kind.log_slope(at, self.goal_decay) + self.log_horizon
+        bend = 1 + self.kind.bend(at, self.goal_decay) * self.horizon
+        second = self.gate.d2phi(z)
+        with np.errstate(divide="ignore", under="ignore", over="ignore"):
+            steep = np.sign(bend) * np.exp(front + np.log(np.abs(bend)) + 2 * (self.gate.log_dphi(z) - log_phi))
+            bent = np.sign(second) * np.exp(front + np.log(np.abs(second)) - log_phi)
+        return np.sign(at.log - self.log_h_star) * (steep - bent)
+
+    def log_distance(self, z: Any) -> Any:
+        """log |h - h*|, the distance still to go; finite where ``phi(z)^T`` and ``lambda*`` round to one float."""
+        return log_distance(self.total_decay(z), self.goal_decay)[()]
+
+    def signed_distance(self, z: Any) -> Any:
+        """``h* - h``: negative below the target, positive above it."""
+        with np.errstate(under="ignore", over="ignore"):
+            return self.side(z) * np.exp(self.log_distance(z))
+
+    def __repr__(self) -> str:
+        extra = "" if self.kind.name == "absolute" else f", loss={self.kind.name!r}"
+        goal = f"{self.goal.way}={_text(self.goal.value)}"
+        name = self.gate.name
+        return f"LearningProblem({name!r}, horizon={_text(self.horizon)}, {goal}, scale={_text(self.scale)}{extra})"
+
+
+def positions(z: Any, name: str = "z") -> Any:
+    """Finite pre-activations as float64; else one line that names the value."""
+    return number(name, z, np.isfinite, "finite")
+
+
+def decay_at(problem: LearningProblem, u: Any) -> Decay:
+    """The total decay where the logit profile is u."""
+    return decay_of_profile(problem.horizon, problem.log_horizon, u)

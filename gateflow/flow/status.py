@@ -1,0 +1,40 @@
+"""How a flow ends."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What became of a flow; compares equal to its own word, and ``sentence`` says it to a human.
+
+    Examples
+    --------
+    >>> Status.STUCK == "stuck", Status.REACHED.sentence
+    (True, 'the target is reached')
+    """
+
+    REACHED = "reached"
+    ASYMPTOTIC = "asymptotic"
+    STUCK = "stuck"
+    HORIZON = "horizon"
+    OVERFLOW = "overflow"
+
+    @property
+    def sentence(self) -> str:
+        """The status in words."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Status.REACHED: "the target is reached",
+    Status.ASYMPTOTIC: "the target is never reached: it is approached for ever",
+    Status.STUCK: "the target is never reached: the gate's slope is 0 at a point on the way, and the flow stops there",
+    Status.HORIZON: "the target lies past the learning time asked for",
+    Status.OVERFLOW: "the target is reached, after a time whose logarithm is past the largest float",
+}
+
+BY_CODE = tuple(Status)
+"""Statuses by number: arrays of problems hold the numbers."""
+
+CODE = {status: code for code, status in enumerate(BY_CODE)}

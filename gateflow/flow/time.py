@@ -1,0 +1,333 @@
+"""Convergence times, each as one integral, for any number of problems at once.
+
+The integral of :mod:`gateflow.flow.density` is taken over panels whose edges follow its own scales (numerics.md): it falls
+like 1/h at the lower end and like exp(h) below the upper end, and the weight W bends where the profile u is of order 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gateflow.errors import InvalidArgument
+from gateflow.flow.critical import dips
+from gateflow.flow.density import (
+    CUT,
+    Array,
+    Coordinate,
+    LogDecay,
+    PlainDecay,
+    Position,
+    Setting,
+    decay_of_profile,
+    profile_of_decay,
+)
+from gateflow.flow.panels import NEGLIGIBLE, Panels, integrate
+from gateflow.flow.problem import LearningProblem, number, positions
+from gateflow.flow.status import BY_CODE, CODE, Status
+from gateflow.gate import Gate
+from gateflow.losses import LOSSES, Decay, Loss
+from gateflow.progress import track
+
+CHUNK = 256
+"""Problems integrated together: their temporaries then stay in cache."""
+
+OFFSETS = np.array([1.5, 4.0, 9.0, 18.0, 38.0])
+"""Panel edges, in units of the density's own scale, from either end."""
+
+MARKS = (0.0, 1.2, 4.0, 10.0, 24.0)
+"""Panel edges in |u|: W has poles at u = i and -i for most gates."""
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class HittingTime:
+    """Learning times from z0 to the target; scalars for one problem, else arrays.
+
+    Parameters
+    ----------
+    tau : float or array
+        The learning time; infinite where the target is never reached, and where it overflows.
+    log_tau : float or array
+        Its logarithm, finite where tau overflows or underflows; ``-inf`` for a start on the target.
+    status : Status or array of Status
+        Whether the target is reached, and if not, why.
+    error : float or array
+        Estimate of the relative error of tau: quadrature, rounding, and the conditioning of z0 and of the target.
+    evaluations : int or array
+        Evaluations of the gate.
+    """
+
+    tau: Any
+    log_tau: Any
+    status: Any
+    error: Any
+    evaluations: Any
+
+    @property
+    def overflowed(self) -> Any:
+        """Where tau is finite but past the largest float, so that only ``log_tau`` tells it."""
+        return np.isinf(self.tau) & np.isfinite(self.log_tau)
+
+    def __repr__(self) -> str:
+        if np.ndim(self.tau):
+            words = ", ".join(f"{word}: {np.sum(self.status == word)}" for word in Status if np.any(self.status == word))
+            return f"<HittingTime of {np.size(self.tau)} problems; {words}>"
+        size = f"tau = {self.tau:.15g}" if not self.overflowed else f"tau = exp({self.log_tau:.15g})"
+        return f"<HittingTime {size} to {self.error:.1g}; {self.status.sentence}>"
+
+
+def hitting_time(problem: LearningProblem, z0: Any, *, tau_max: float | None = None) -> HittingTime:
+    """The learning time the flow takes from ``z0`` to the target (theory.md §4).
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        One problem, or many in arrays.
+    z0 : float or array
+        Where learning starts, on either side of the target; broadcast against the problem.
+    tau_max : float, optional
+        Learning time at hand; arrivals past it get the status "horizon".
+
+    Raises
+    ------
+    InvalidArgument
+        z0 is not a finite number, or tau_max is not above 0.
+
+    Examples
+    --------
+    Sigmoid with T = 1 has the closed form e^z + 2z - e^-z = c tau + const.
+
+    >>> problem = LearningProblem("sigmoid", horizon=1, gap=0.01)
+    >>> time = hitting_time(problem, 0.0)
+    >>> z = problem.z_star
+    >>> abs(time.tau / (np.exp(z) + 2 * z - np.exp(-z)) - 1) < 1e-13
+    True
+    >>> hitting_time(LearningProblem("fast", horizon=1e6, gap=1e-12), [-50.0, 0.0, 3.0]).status.tolist()
+    [<Status.REACHED: 'reached'>, <Status.REACHED: 'reached'>, <Status.REACHED: 'reached'>]
+    """
+    if tau_max is not None:
+        tau_max = float(number("tau_max", tau_max, lambda v: v > 0, "above 0"))
+    return hitting_times(
+        problem.gate, problem.horizon, problem.goal_decay, positions(z0, "z0"), problem.scale, problem.kind, tau_max
+    )
+
+
+def hitting_times(
+    gate: Gate,
+    horizon: Any,
+    target: Decay,
+    z0: Any,
+    scale: Any = 1.0,
+    loss: Loss | None = None,
+    tau_max: float | None = None,
+) -> HittingTime:
+    """The kernel of :func:`hitting_time`: all arguments broadcast, none is checked."""
+    loss = LOSSES["absolute"] if loss is None else loss
+    if not loss.arrives:
+        raise InvalidArgument(f"the {loss.name} loss is smooth at its least value, so its flow never arrives there")
+    arrays = np.broadcast_arrays(horizon, target.h, target.log, z0, scale)
+    shape = arrays[0].shape
+    flat = [np.ascontiguousarray(array, dtype=np.float64).reshape(-1) for array in arrays]
+    log_tau, error = np.empty(flat[0].size), np.empty(flat[0].size)
+    code, evaluations = np.empty(log_tau.size, dtype=np.int8), np.empty(log_tau.size, dtype=np.int64)
+    solver = _Solver(gate, loss)
+    with np.errstate(all="ignore"):
+        for part in track(list(_chunks(log_tau.size)), "hitting times"):
+            log_tau[part], code[part], error[part], evaluations[part] = solver.solve(*(array[part] for array in flat))
+        tau = np.exp(log_tau)
+    if tau_max is not None:
+        code[(code == CODE[Status.REACHED]) & (tau > tau_max)] = CODE[Status.HORIZON]
+    status = np.array(BY_CODE, dtype=object)[code].reshape(shape)
+    results = [array.reshape(shape)[()] for array in (tau, log_tau, error, evaluations)]
+    return HittingTime(results[0], results[1], status[()], results[2], results[3])
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    yield from (slice(start, start + CHUNK) for start in range(0, count, CHUNK))
+
+
+class _Solver:
+    """The panel method for one gate and one loss."""
+
+    def __init__(self, gate: Gate, loss: Loss) -> None:
+        self.gate, self.machine, self.loss = gate, gate.machine, loss
+        self.closed = gate.formulas.inverse is not None
+        dip = dips(gate)
+        self.flat_u = np.sort(np.asarray(self.machine.u(np.asarray(dip.flat, dtype=np.float64))))
+        own = np.asarray(self.machine.u(np.asarray([*gate.kinks, *dip.narrow, *dip.flat], dtype=np.float64)))
+        straight = np.array([*MARKS, *(-mark for mark in MARKS[1:])])
+        self.marks = np.unique(np.concatenate([straight, own[np.isfinite(own)]]))
+        ends = np.asarray(self.machine.z_of_u(np.array([-np.inf, np.inf])))
+        self.onto = bool(np.all(np.isinf(ends)))
+
+    def solve(self, horizon: Array, h_star: Array, log_h_star: Array, z0: Array, scale: Array) -> tuple[Any, ...]:
+        """log tau, status code, relative error, evaluations."""
+        log_horizon = np.log(horizon)
+        u0 = np.asarray(self.machine.u(z0))
+        setting = Setting(self.machine, self.loss, horizon, log_horizon, Decay(h_star, log_h_star))
+        start = decay_of_profile(horizon, log_horizon, u0)
+        u_star = np.where(np.isneginf(log_h_star), np.inf, profile_of_decay(horizon, log_horizon, setting.target))
+        code = self._codes(setting, z0, u0, u_star)
+        there = self._is_there(z0, u0, u_star)
+        code[there] = CODE[Status.REACHED]
+        log_tau = np.where(there, -np.inf, np.inf)
+        error, evaluations = np.zeros(z0.size), np.ones(z0.size, dtype=np.int64)
+        todo = np.flatnonzero((code == CODE[Status.REACHED]) & ~there)
+        if todo.size:
+            part = Setting(self.machine, self.loss, horizon[todo], log_horizon[todo], Decay(h_star[todo], log_h_star[todo]))
+            begin = Decay(start.h[todo], start.log[todo])
+            found = self._integrals(part, begin, z0[todo], u0[todo], u_star[todo])
+            log_tau[todo], error[todo], evaluations[todo] = found[0] - np.log(scale[todo]), found[1], found[2]
+            error[todo] += EPS * (np.abs(log_tau[todo]) + 8)
+        return log_tau, code, error, evaluations
+
+    def _codes(self, setting: Setting, z0: Array, u0: Array, u_star: Array) -> Any:
+        """What becomes of each flow, by number."""
+        code = np.full(z0.size, CODE[Status.REACHED], dtype=np.int8)
+        log_h_star = setting.target.log
+        if self.onto:
+            code[np.isneginf(log_h_star)] = CODE[Status.ASYMPTOTIC]
+        low, high = np.minimum(u0, u_star), np.maximum(u0, u_star)
+        if self.flat_u.size:
+            blocked = np.searchsorted(self.flat_u, low, "left") < np.searchsorted(self.flat_u, high, "right")
+            code[blocked] = CODE[Status.STUCK]
+        for k in np.flatnonzero(np.isinf(u0) | np.isposinf(decay_of_profile(1.0, 0.0, u0).h)):
+            code[k] = CODE[Status.STUCK if self._is_outside(z0[k]) else Status.OVERFLOW]
+        return code
+
+    def _is_outside(self, z: float) -> bool:
+        """Whether the gate is exactly 0 or 1 at z, rather than too close to it for floats."""
+        from mpmath import isinf
+
+        numbers = self.gate.at(30)
+        z = numbers.arithmetic.lift(float(z))
+        return bool(isinf(numbers.log_phi(z)) or isinf(numbers.log_phi_c(z)))
+
+    def _is_there(self, z0: Array, u0: Array, u_star: Array) -> Any:
+        """Starts on the target: equal to z* as floats."""
+        there = np.zeros(z0.size, dtype=bool)
+        near = np.flatnonzero(np.abs(u0 - u_star) <= 1e-12 * (1 + np.abs(u_star)))
+        if near.size:
+            there[near] = np.abs(self.machine.z_of_u(u_star[near]) - z0[near]) <= 4 * EPS * np.abs(z0[near])
+        return there
+
+    def _integrals(self, setting: Setting, start: Decay, z0: Array, u0: Array, u_star: Array) -> tuple[Any, ...]:
+        target = setting.target
+        upward = start.log > target.log
+        low = Decay(np.where(upward, target.h, start.h), np.where(upward, target.log, start.log))
+        high = Decay(np.where(upward, start.h, target.h), np.where(upward, start.log, target.log))
+        if self.closed and self.onto:
+            grids = self._decay_grids(setting, low, high)
+        else:
+            z_star = np.asarray(self.machine.z_of_u(u_star))
+            ends = np.where(upward, z_star, z0), np.where(upward, z0, z_star)
+            grids = self._position_grids(setting, low, high, *ends)
+        pieces, ends, spent = _first_panels(setting, grids)
+        sums = integrate(setting, pieces, z0.size)
+        at_low, at_high = ends
+        at_start, at_target = np.where(upward, at_high, at_low), np.where(upward, at_low, at_high)
+        error = sums.error + self._end_errors(setting, start, z0, u0, at_start - sums.log_total, at_target - sums.log_total)
+        return sums.log_total, error, sums.evaluations + spent
+
+    def _decay_grids(self, setting: Setting, low: Decay, high: Decay) -> list[tuple[Coordinate, Array]]:
+        """Edges in log h up to the cut and in h above it, one row a problem."""
+        marks = decay_of_profile(setting.horizon[:, None], setting.log_horizon[:, None], self.marks)
+        grids: list[tuple[Coordinate, Array]] = []
+        if np.any(low.log < CUT):
+            bottom, top = low.log[:, None], np.maximum(low.log, np.minimum(high.log, CUT))[:, None]
+            grids.append((LogDecay(), _edges(bottom, top, bottom + OFFSETS, marks.log)))
+        if np.any(high.log > CUT):
+            top = high.h[:, None]
+            bottom = np.minimum(high.h, np.maximum(low.h, np.exp(CUT)))[:, None]
+            grids.append((PlainDecay(), _edges(bottom, top, top - OFFSETS, marks.h)))
+        return grids
+
+    def _position_grids(
+        self, setting: Setting, low: Decay, high: Decay, z_low: Array, z_high: Array
+    ) -> list[tuple[Coordinate, Array]]:
+        """The same edges in one row, turned into positions by the inverse; z falls as h grows."""
+        horizon, log_horizon = setting.horizon[:, None], setting.log_horizon[:, None]
+        marks = decay_of_profile(horizon, log_horizon, self.marks)
+        below = low.log[:, None] + OFFSETS
+        above = high.h[:, None] - OFFSETS
+        above = np.where(above > np.exp(CUT), np.log(np.maximum(above, 1.0)), high.log[:, None])
+        extra = np.concatenate([np.where(below < CUT, below, low.log[:, None]), above], axis=1)
+        inner = np.clip(np.concatenate([extra, marks.log], axis=1), low.log[:, None], high.log[:, None])
+        u = profile_of_decay(horizon, log_horizon, Decay(log=inner))
+        z = np.asarray(self.machine.z_of_u(u.ravel())).reshape(u.shape)
+        first, last = z_low[:, None], z_high[:, None]
+        z = np.clip(np.where(np.isfinite(z), z, first), np.minimum(first, last), np.maximum(first, last))
+        edges = np.concatenate([first, -np.sort(-z, axis=1), last], axis=1)
+        return [(Position(), np.arcsinh(edges))]
+
+    def _end_errors(
+        self, setting: Setting, start: Decay, z0: Array, u0: Array, at_start: Array, at_target: Array
+    ) -> Array:
+        """What rounding of the start and of the target does to tau; ``at_...`` is log(dtau/dlog h / tau) there."""
+        slope = np.exp(np.minimum(self.machine.log_du(z0), 700.0))
+        moved = EPS * (np.abs(u0) + np.abs(z0) * slope)
+        steep = np.where(start.h > 0, setting.horizon * np.exp(-np.logaddexp(0.0, u0)) / start.h, 1.0)
+        start_error = np.exp(at_start) * (np.minimum(steep, 1.0) * moved + EPS * (1 + np.abs(setting.log_horizon)))
+        target_error = np.exp(at_target) * EPS * (2 + np.abs(setting.target.log))
+        return start_error + target_error
+
+
+def _edges(bottom: Array, top: Array, *inner: Array) -> Array:
+    edges = np.clip(np.concatenate(inner, axis=1), bottom, top)
+    edges.sort(axis=1)
+    return np.concatenate([bottom, edges, top], axis=1)
+
+
+def _first_panels(
+    setting: Setting, grids: list[tuple[Coordinate, Array]]
+) -> tuple[list[Panels], tuple[Array, Array], int]:
+    """The panels that can matter, and the density per log h at the lower and the upper end (in h) of each path."""
+    everyone = setting.take(np.arange(setting.horizon.size))
+    values = [coordinate.log_density(everyone, edges) for coordinate, edges in grids]
+    best = np.full(setting.horizon.size, -np.inf)
+    scales = []
+    for (_, edges), value in zip(grids, values, strict=True):
+        log_width = np.log(np.abs(np.diff(edges, axis=1)))
+        scales.append(log_width)
+        sure = np.where(np.isneginf(log_width), -np.inf, np.minimum(value[:, 1:], value[:, :-1]) + log_width)
+        best = np.fmax(best, np.nanmax(sure, axis=1, initial=-np.inf))
+    pieces = []
+    for (coordinate, edges), value, log_width in zip(grids, values, scales, strict=True):
+        possible = np.maximum(value[:, 1:], value[:, :-1]) + log_width
+        keep = ~(possible < best[:, None] - NEGLIGIBLE) & ~np.isneginf(log_width)
+        owner, column = np.nonzero(keep)
+        pieces.append(Panels(coordinate, owner, edges[owner, column], edges[owner, column + 1]))
+    spent = sum(edges.shape[1] for _, edges in grids)
+    return pieces, _end_densities(everyone, grids, values), spent
+
+
+def _end_densities(
+    everyone: Setting, grids: list[tuple[Coordinate, Array]], values: list[Array]
+) -> tuple[Array, Array]:
+    """log of dtau/dlog h at the two ends of each path."""
+    coordinate, edges = grids[0]
+    low = _per_log_decay(everyone, coordinate, edges[:, :1], values[0][:, :1])
+    if len(grids) == 2:
+        upper = grids[1][1][:, -1] > grids[1][1][:, 0]
+        high = _per_log_decay(everyone, grids[1][0], grids[1][1][:, -1:], values[1][:, -1:])
+        alone = _per_log_decay(everyone, coordinate, edges[:, -1:], values[0][:, -1:])
+        return low, np.where(upper, high, alone)
+    return low, _per_log_decay(everyone, coordinate, edges[:, -1:], values[0][:, -1:])
+
+
+def _per_log_decay(everyone: Setting, coordinate: Coordinate, v: Array, log_density: Array) -> Array:
+    if isinstance(coordinate, LogDecay):
+        return log_density[:, 0]
+    if isinstance(coordinate, PlainDecay):
+        return (log_density + np.log(v))[:, 0]
+    assert isinstance(coordinate, Position)
+    z = coordinate.position(v)
+    u = everyone.machine.u(z)
+    decay = decay_of_profile(everyone.horizon, everyone.log_horizon, u)
+    log_slope = everyone.log_horizon - np.logaddexp(0.0, u) + everyone.machine.log_du(z) + coordinate.log_stretch(v)
+    return (log_density - log_slope + decay.log)[:, 0]

@@ -1,0 +1,105 @@
+"""What a loss is: smooth branches of the total decay ``h = -T log phi``, and the kinks between them.
+
+In ``h`` the horizon and the gate drop out of the loss (theory.md §1): the cell keeps ``exp(-h)`` of its value, the target
+keeps ``exp(-h*)``. A loss is written in these two; everything about the gate stays in ``dh/dz = -T (1 - phi) u'``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import sympy as sp
+
+H = sp.Symbol("h", positive=True)
+"""The total decay over the horizon, ``h = -T log phi``."""
+
+H_STAR = sp.Symbol("h_star", nonnegative=True)
+"""The total decay the target asks for, ``h* = -log lambda*``."""
+
+
+class Decay:
+    """Total decays held as ``h``, as ``log h``, or as both: each is computed from the other only when asked for.
+
+    Examples
+    --------
+    >>> float(Decay(log=-2000.0).h), float(Decay(h=1.0).log)
+    (0.0, 0.0)
+    """
+
+    def __init__(self, h: Any = None, log: Any = None) -> None:
+        if h is not None:
+            self.h = h
+        if log is not None:
+            self.log = log
+
+    @cached_property
+    def h(self) -> Any:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.exp(self.log)
+
+    @cached_property
+    def log(self) -> Any:
+        with np.errstate(divide="ignore"):
+            return np.log(self.h)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One smooth piece of a loss.
+
+    Parameters
+    ----------
+    name : str
+        "below" where the gate value is below its target (h > h*), "above" on the other side.
+    expression : sympy.Expr
+        The loss over its scale ``c``, in ``H`` and ``H_STAR``.
+    """
+
+    name: str
+    expression: sp.Expr
+
+    @property
+    def slope(self) -> sp.Expr:
+        """d(expression)/dh."""
+        return sp.diff(self.expression, H)
+
+
+class Loss(ABC):
+    """A loss with its least value, 0, at ``h = h*``; increasing with ``|h - h*|``. All numbers are per unit scale ``c``."""
+
+    name: ClassVar[str]
+    arrives: ClassVar[bool]
+    """Whether the flow reaches the least value in finite time (a kink there), or only approaches it (smooth there)."""
+
+    branches: ClassVar[tuple[Branch, ...]]
+    kinks: ClassVar[tuple[sp.Expr, ...]]
+    """Where branches meet, in ``H_STAR``."""
+
+    @abstractmethod
+    def value(self, decay: Decay, target: Decay) -> Any:
+        """The loss, without cancellation near its least value."""
+
+    @abstractmethod
+    def log_slope(self, decay: Decay, target: Decay) -> Any:
+        """log |dL/dh|, on the branch that holds ``decay``."""
+
+    @abstractmethod
+    def bend(self, decay: Decay, target: Decay) -> Any:
+        """(d2L/dh2) / (dL/dh), on the branch that holds ``decay``."""
+
+
+def log_distance(decay: Decay, target: Decay) -> Any:
+    """log |h - h*|, from the logs, so that neither the difference of tiny numbers nor their size is lost.
+
+    Examples
+    --------
+    >>> float(log_distance(Decay(log=-1000.0), Decay(log=-np.inf)))
+    -1000.0
+    """
+    high, low = np.maximum(decay.log, target.log), np.minimum(decay.log, target.log)
+    with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
+        return np.where(high == low, -np.inf, high + np.log(-np.expm1(low - high)))
