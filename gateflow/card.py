@@ -21,6 +21,13 @@ WIDTH, HEIGHT, MARGIN = 260, 150, 22
 GREY = "rgba(128,128,128,.5)"
 """Seen on white and on black alike; all else is drawn in the page's own text colour."""
 
+_FRAME = (
+    "display:inline-flex;flex-wrap:wrap;gap:1em;align-items:center;max-width:100%;"
+    f"padding:.6em .9em;border:1px solid {GREY};border-radius:6px"
+)
+_DRAWN_OUT = 'stroke-width="1.6"'
+_DASHED = 'stroke-width="1.2" stroke-dasharray="4 3"'
+
 
 def card(gate: Gate) -> str:
     """The card as HTML.
@@ -33,9 +40,7 @@ def card(gate: Gate) -> str:
     """
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts(gate))
     return (
-        f'<div class="gateflow-card" style="display:inline-flex;flex-wrap:wrap;gap:1em;align-items:center;max-width:100%;'
-        f'padding:.6em .9em;border:1px solid {GREY};border-radius:6px">'
-        f'<div style="max-width:32em"><strong>{escape(label(gate))}</strong>'
+        f'<div class="gateflow-card" style="{_FRAME}"><div style="max-width:32em"><strong>{escape(label(gate))}</strong>'
         f'<div style="margin:.5em 0">${escape(gate.latex(), quote=False)}$</div>'
         f'<table style="font-size:90%">{rows}</table></div>{plot(gate)}</div>'
     )
@@ -77,34 +82,36 @@ def plot(gate: Gate) -> str:
         f'<svg role="img" aria-label="{escape(label(gate))}: {escape(told)}" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="currentColor" style="max-width:100%">'
         f"<title>{escape(label(gate))}</title><desc>{escape(told)}</desc>"
-        f"{_frame(top)}{_curve(z, phi, top, 'stroke-width="1.6"')}"
-        f"{_curve(z, slope, top, 'stroke-width="1.2" stroke-dasharray="4 3"')}</svg>"
+        f"{_frame(top)}{_curve(z, phi, top, _DRAWN_OUT)}{_curve(z, slope, top, _DASHED)}</svg>"
     )
 
 
 def _frame(top: float) -> str:
     """Axes, the line phi = 1, and their labels."""
-    left, right, bottom = _x(-REACH), _x(REACH), _y(0.0, top)
-    lines = [(left, bottom, right, bottom), (left, _y(1.0, top), right, _y(1.0, top)), (_x(0), bottom, _x(0), _y(top, top))]
+    left, middle, right = _x(-REACH), _x(0.0), _x(REACH)
+    bottom, one = _y(0.0, top), _y(1.0, top)
+    lines = [(left, bottom, right, bottom), (left, one, right, one), (middle, bottom, middle, _y(top, top))]
     drawn = "".join(f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" stroke="{GREY}"/>' for x0, y0, x1, y1 in lines)
     words = [
-        (left, bottom + 13, f"{-REACH:g}", "middle"),
-        (_x(0), bottom + 13, "z = 0", "middle"),
-        (right, bottom + 13, f"{REACH:g}", "middle"),
-        (left - 5, bottom + 3, "0", "end"),
-        (left - 5, _y(1.0, top) + 3, "1", "end"),
-        (right, _y(1.0, top) - 5, "phi; dashed: phi'", "end"),
+        _word(left, bottom + 13, f"{-REACH:g}", "middle"),
+        _word(middle, bottom + 13, "z = 0", "middle"),
+        _word(right, bottom + 13, f"{REACH:g}", "middle"),
+        _word(left - 5, bottom + 3, "0", "end"),
+        _word(left - 5, one + 3, "1", "end"),
+        _word(right, _y(top, top) - 5, "phi; dashed: phi'", "end"),
     ]
-    texts = "".join(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{at}">{escape(word)}</text>' for x, y, word, at in words)
-    return f'{drawn}<g fill="currentColor" stroke="none" font-size="10" font-family="sans-serif">{texts}</g>'
+    return f'{drawn}<g fill="currentColor" stroke="none" font-size="10" font-family="sans-serif">{"".join(words)}</g>'
+
+
+def _word(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _curve(z: Sequence[float] | np.ndarray, values: np.ndarray, top: float, style: str) -> str:
     """One polyline for each unbroken run of finite values."""
     points = [(_x(x), _y(y, top)) if math.isfinite(y) else None for x, y in zip(z, values, strict=True)]
-    return "".join(
-        f'<polyline {style} points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in run)}"/>' for run in _runs(points)
-    )
+    runs = (" ".join(f"{x:.1f},{y:.1f}" for x, y in run) for run in _runs(points))
+    return "".join(f'<polyline {style} points="{run}"/>' for run in runs)
 
 
 def _runs(points: Iterable[tuple[float, float] | None]) -> Iterator[list[tuple[float, float]]]:

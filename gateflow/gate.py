@@ -8,9 +8,11 @@ the last place of u would otherwise cost ``|u|``, up to 745, of them in ``1 - ph
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from gateflow.emit import Tape, log_of, stable
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.inversion import closed_inverse, increasing_root
 from gateflow.registry import Registry
+from gateflow.spelling import spelled
 from gateflow.vocabulary import Expr, U, Z, derivative, sigmoid, softplus
 
 CHUNK = 4096
@@ -467,7 +470,7 @@ GATES = Registry("gate", "gateflow.gates", "make")
 
 
 def gate(name: str | Gate, **parameters: Any) -> Gate:
-    """A gate by its name in the catalogue, with its parameters, or by its formula.
+    """A gate by its name in the catalogue or by its formula, with parameters as keywords or in the text.
 
     Raises
     ------
@@ -475,11 +478,15 @@ def gate(name: str | Gate, **parameters: Any) -> Gate:
         No gate has this name, and it is no formula.
     FormulaError
         The formula is refused.
+    InvalidArgument
+        The gate has no such parameter, or not with this value.
 
     Examples
     --------
     >>> gate("fast", alpha=2).u(1.0)
     1.81...
+    >>> gate("fast(alpha=2)") == gate("fast", alpha=2) == gate("fast; alpha=2")
+    True
     >>> gate("sigmoid(z**3)").phi(0.0)
     0.5
     """
@@ -487,12 +494,33 @@ def gate(name: str | Gate, **parameters: Any) -> Gate:
         return name
     if not isinstance(name, str):
         raise InvalidArgument(f"a gate is a name or a formula, not {type(name).__name__}")
-    if name in GATES:
-        try:
-            return GATES[name](**parameters)
-        except TypeError as problem:
-            raise InvalidArgument(f"gate {name!r}: {problem}") from None
-    if any(ch in name for ch in "(*+-/ ^") and name.strip().replace("-", "").isalnum() is False:
-        return Gate(name, parameters=parameters)
-    GATES.module(name)
-    raise GateflowError(f"unknown gate {name!r}")
+    head, in_order, by_name = spelled(name, GATES)
+    given = by_name | parameters
+    if head in GATES:
+        return _made(head, in_order, given)
+    if in_order:
+        raise InvalidArgument(f"the parameters of a formula go by name: '{head}; k={in_order[0]}'")
+    if any(ch in head for ch in "(*+-/ ^") and head.replace("-", "").isalnum() is False:
+        return Gate(head, parameters=_used(given, head))
+    GATES.module(head)
+    raise GateflowError(f"unknown gate {head!r}")
+
+
+def _used(parameters: dict[str, Any], formula: str) -> dict[str, Any]:
+    """The parameters, each of which the formula must name."""
+    for name in parameters:
+        if not re.search(rf"\b{re.escape(name)}\b", formula):
+            raise InvalidArgument(f"there is no {name} in the formula {formula}")
+    return parameters
+
+
+def _made(name: str, in_order: list[Any], by_name: dict[str, Any]) -> Gate:
+    """A gate of the catalogue with its parameters."""
+    make = GATES[name]
+    try:
+        bound = signature(make).bind(*in_order, **by_name)
+    except TypeError:
+        takes = ", ".join(signature(make).parameters) or "none"
+        wrong = ", ".join(str(value) for value in in_order) if in_order else ", ".join(by_name)
+        raise InvalidArgument(f"gate {name!r} does not take {wrong}; its parameters: {takes}") from None
+    return make(*bound.args, **bound.kwargs)

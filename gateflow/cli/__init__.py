@@ -1,8 +1,9 @@
 """The command line: ``gateflow VERB ...``; one file of this folder is one verb.
 
-A verb is a module with a function ``run``: its signature is the usage, its docstring the help, the ``$ gateflow ...`` lines
-of its Examples are shown under the help and run by the tests. It prints its answer, as text or with ``json`` as JSON, and
-returns an exit code or None. Verb modules import nothing heavy at their top, so ``gateflow --help`` stays instant.
+A verb is a module with a function ``run``: its signature is the usage, its docstring the help, the ``$ gateflow ...``
+lines of its Examples are shown under the help and run by the tests. It prints its answer, as text or with ``json`` as
+JSON, and returns an exit code or None. Verb modules import nothing heavy at their top, so that ``gateflow --help`` is
+instant.
 
 Exit codes: 0 done; 1 a fault of gateflow; 2 bad usage or input; 3 not reached (the answer is printed all the same);
 130 interrupted.
@@ -10,6 +11,7 @@ Exit codes: 0 done; 1 a fault of gateflow; 2 bad usage or input; 3 not reached (
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -52,11 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(tokens: list[str]) -> int:
     from cyclopts import CycloptsError
 
+    from gateflow.cli._usage import usage_error
+
     app = application()
     try:
         command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False, verbose=False)
     except CycloptsError as problem:
-        raise _usage(problem, tokens) from problem
+        raise usage_error(problem, tokens, COMMANDS) from problem
     return command(*bound.args, **bound.kwargs) or 0
 
 
@@ -68,7 +72,7 @@ def application() -> Any:
 
     app = App(
         name="gateflow",
-        help="A numerical laboratory for the gates of recurrent networks: saturation, gradient flow, convergence times.",
+        help=_TOP_HELP,
         help_epilogue=_TOP_EPILOGUE,
         version=__version__,
         help_format="plaintext",
@@ -76,9 +80,12 @@ def application() -> Any:
         console=console(wide=False),
     )
     for name in COMMANDS:
-        app.command(COMMANDS[name], name=name, help_epilogue=_epilogue(COMMANDS[name]))
+        run = COMMANDS[name]
+        app.command(run, name=name, help=description(run), help_epilogue=_epilogue(run))
     return app
 
+
+_TOP_HELP = "A numerical laboratory for the gates of recurrent networks: saturation, gradient flow, convergence times."
 
 _TOP_EPILOGUE = """\
 A GATE is a name of the catalogue (gateflow gates) or a formula in z:
@@ -87,6 +94,13 @@ A GATE is a name of the catalogue (gateflow gates) or a formula in z:
   'sigmoid(z**3)'                   by formula
   'sigmoid(k*z); k=2'               by formula, with parameters
 Every command has --help, with examples, and --json."""
+
+
+def description(run: Callable[..., Any]) -> str:
+    """The docstring of a verb up to its sections, each paragraph in one line."""
+    paragraphs = inspect.cleandoc(run.__doc__ or "").split("\n\n")
+    ends = (i for i, text in enumerate(paragraphs) if set(text.partition("\n")[2].partition("\n")[0]) == {"-"})
+    return "\n\n".join(" ".join(text.split()) for text in paragraphs[: next(ends, None)])
 
 
 def examples(run: Callable[..., Any]) -> list[str]:
@@ -106,13 +120,6 @@ def _guarded(token: str) -> str:
 
 
 # --- what went wrong, in one line -----------------------------------------------------------------------------------
-
-
-def _usage(problem: Any, tokens: list[str]) -> GateflowError:
-    """A usage error in our own words: one line that ends with where to read on."""
-    message = " ".join(str(problem).split()).partition(" Available commands")[0].removesuffix(".")
-    verb = tokens[0] if tokens and tokens[0] in COMMANDS else ""
-    return GateflowError(f"{message}; see 'gateflow {verb + ' ' if verb else ''}--help'")
 
 
 def _explained(problem: Exception) -> int:

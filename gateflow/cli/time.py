@@ -12,7 +12,9 @@ from gateflow.cli._terminal import console, number, pairs, print_json
 if TYPE_CHECKING:
     from gateflow.flow.time import HittingTime
 
-Limit = Annotated[float | None, Parameter(name="--tau-end", help="Learning time at hand; past it the answer is not reached.")]
+Limit = Annotated[
+    float | None, Parameter(name="--tau-end", help="Learning time at hand; past it the answer is not reached.")
+]
 
 
 def run(gate: GateText, /, *, task: Task, z0: Start = 0.0, tau_end: Limit = None, json: Json = False) -> int:
