@@ -23,8 +23,13 @@ bigfloat30 [1.00000000e+000 5.00000000e-001 9.85967654e-305]
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from gateflow.arithmetic import doubledouble, machine
 from gateflow.arithmetic.bigfloat import BigFloat
+from gateflow.errors import UnknownName
 
 FUNCTIONS: tuple[str, ...] = (
     *("abs", "sign", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh"),
@@ -45,4 +50,40 @@ OPERATIONS: tuple[str, ...] = (
 )
 """What every arithmetic has besides: two arguments, comparisons, choice."""
 
-__all__ = ["FUNCTIONS", "OPERATIONS", "BigFloat", "doubledouble", "machine"]
+ARITHMETICS: dict[str, Any] = {"machine": machine, "doubledouble": doubledouble, "bigfloat": BigFloat(50)}
+"""One of each kind, by name."""
+
+
+def named(name: str) -> Any:
+    """The arithmetic with a name; ``bigfloat200`` has 200 digits.
+
+    Raises
+    ------
+    UnknownName
+        If there is none.
+
+    Examples
+    --------
+    >>> named("bigfloat200").digits
+    200
+    """
+    digits = name.removeprefix("bigfloat")
+    if digits != name and digits.isdecimal():
+        return BigFloat(int(digits))
+    if name not in ARITHMETICS:
+        raise UnknownName(f"unknown arithmetic {name!r}; known: {', '.join(ARITHMETICS)}, bigfloat<digits>")
+    return ARITHMETICS[name]
+
+
+def beyond(dtype: Any) -> Any:
+    """The arithmetic of twice the precision of a float type: the one to evaluate in before rounding once.
+
+    Examples
+    --------
+    >>> beyond("float32").name, beyond("float64").name
+    ('machine', 'doubledouble')
+    """
+    return machine if np.finfo(dtype).bits < 64 else doubledouble
+
+
+__all__ = ["ARITHMETICS", "FUNCTIONS", "OPERATIONS", "BigFloat", "beyond", "doubledouble", "machine", "named"]

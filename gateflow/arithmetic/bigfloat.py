@@ -6,6 +6,7 @@ Stable by brute precision: every formula here is the stable one as well, and is 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic.machine import quiet
+from gateflow.arithmetic.machine import quiet, real_value
 from gateflow.errors import InvalidArgument
 
 _HUGE = 2.0**60
@@ -121,9 +122,9 @@ class BigFloat:
         return self.context.nan if a == 0 or self.context.isnan(a) else self.context.inf * self.context.sign(a)
 
     def _evaluated(self, c: Any) -> Big:
-        value = sp.N(c, self.digits + 10)
+        value = real_value(c, self.digits + 10)
         if value in (sp.oo, -sp.oo):
-            return Big(self, self.context.mpf(str(value).replace("oo", "inf")))
+            return Big(self, self.context.inf if value == sp.oo else -self.context.inf)
         return Big(self, self.context.make_mpf(sp.Float(value, self.digits + 10)._mpf_))
 
     def constant(self, c: Any) -> Big:
@@ -169,7 +170,7 @@ class BigFloat:
     sigmoid = _unary(lambda mp, v: 1 / (1 + _exp(mp, -v)))
     softplus = _unary(lambda mp, v: max(v, mp.zero) + _log1p(mp, _exp(mp, -abs(v))))
     softsign = _unary(lambda mp, v: v / (1 + abs(v)) if mp.isfinite(v) else mp.sign(v))
-    logit = _unary(lambda mp, v: _log(mp, v) - _log1p(mp, -v))
+    logit = _unary(lambda mp, v: _logit(mp, v))
     log_cosh = _unary(lambda mp, v: _log_cosh(mp, v))
     log1mexp = _unary(lambda mp, v: _log(mp, -_expm1(mp, -v)) if v < 1 else _log1p(mp, -_exp(mp, -v)))
 
@@ -186,15 +187,17 @@ class BigFloat:
         return self._map(lambda v: v**n if v != 0 or n >= 0 else self._quotient(self.context.one, v ** (-n)), x)
 
     def power(self, x: Any, y: Any) -> Big:
-        """``x**y`` for x >= 0, nan for x < 0."""
+        """``x**y`` for x >= 0, with ``x**0 = 1``; nan for x < 0."""
         return self._map(self._power, x, y)
 
     def _power(self, a: Any, b: Any) -> Any:
         mp = self.context
+        if mp.isnan(a) or mp.isnan(b) or a < 0:
+            return mp.nan
         if b == 0 or a == 1:
             return mp.one
         with mp.extraprec(80):
-            y = _exp(mp, b * _log(mp, a)) if a >= 0 else mp.nan
+            y = _exp(mp, b * _log(mp, a))
         return +y
 
     def less(self, x: Any, y: Any) -> np.ndarray:
@@ -215,8 +218,8 @@ class BigFloat:
 
 
 def _to_float(v: Any) -> float:
-    """The nearest float64, subnormal ones too."""
-    return float(v)
+    """The nearest float64; on the grid of the subnormal numbers too, where mpmath rounds twice."""
+    return float(v) if not abs(v) < 2.0**-1000 else math.ldexp(float(v.context.nint(v.context.ldexp(v, 1074))), -1074)
 
 
 def _exp(mp: Any, v: Any) -> Any:
@@ -274,7 +277,15 @@ def _loggamma(mp: Any, v: Any) -> Any:
 
 
 def _pole(mp: Any, v: Any, value: Callable[[], Any], at_pole: Any) -> Any:
+    if v == -mp.inf:
+        return mp.nan
     return at_pole if v <= 0 and v == mp.floor(v) else value()
+
+
+def _logit(mp: Any, p: Any) -> Any:
+    if abs(p - 0.5) < 0.25:
+        return mp.log1p((2 * p - 1) / (1 - p))
+    return _log(mp, p) - _log1p(mp, -p)
 
 
 def _log_cosh(mp: Any, v: Any) -> Any:

@@ -14,6 +14,8 @@ import numpy as np
 import sympy as sp
 from scipy import special
 
+from gateflow.errors import InvalidArgument
+
 name = "machine"
 
 Call = TypeVar("Call", bound=Callable[..., Any])
@@ -35,9 +37,28 @@ def lift(x: Any) -> np.ndarray:
     return np.asarray(x, dtype=np.float64)
 
 
+def real_value(c: Any, digits: int) -> sp.Expr:
+    """A real constant as a SymPy float of so many digits, or an infinity.
+
+    Raises
+    ------
+    InvalidArgument
+        If ``c`` is not a real number.
+
+    Examples
+    --------
+    >>> real_value(sp.sqrt(2), 30)
+    1.41421356237309504880168872421
+    """
+    value = sp.N(c, digits)
+    if not (value.is_Float or value.is_Integer or value in (sp.oo, -sp.oo)):
+        raise InvalidArgument(f"the constant {c} is not a real number")
+    return value
+
+
 @functools.lru_cache(maxsize=1024)
 def _symbolic(c: Any) -> np.ndarray:
-    return np.float64(sp.N(c, 50))  # type: ignore[return-value]
+    return np.float64(real_value(c, 50))  # type: ignore[return-value]
 
 
 def constant(c: Any) -> np.ndarray:
@@ -74,7 +95,6 @@ atan = quiet(np.arctan)
 abs = quiet(np.abs)
 sign = quiet(np.sign)
 erf = quiet(special.erf)
-erfc = quiet(special.erfc)
 digamma = quiet(special.psi)
 maximum = quiet(np.maximum)
 minimum = quiet(np.minimum)
@@ -91,6 +111,16 @@ def acot(x: Any) -> np.ndarray:
 
 
 @quiet
+def erfc(x: Any) -> np.ndarray:
+    """``1 - erf(x)``; in the tail by erfcx and a split exponent, where SciPy's erfc is wrong by hundreds of ulps."""
+    right = np.clip(x, 0.5, 28.0)
+    head = right.astype(np.float32).astype(np.float64)
+    half = np.exp(-0.5 * head * head)
+    tail = half * (np.exp((head - right) * (head + right)) * special.erfcx(right)) * half
+    return np.where(np.less(x, 0.5), 1.0 - special.erf(x), tail)
+
+
+@quiet
 def log_erfc(x: Any) -> np.ndarray:
     """``log(erfc(x))``, relative accuracy also where erfc underflows (x > 26.5) and near its zero x = 0."""
     head = np.log1p(-special.erf(np.minimum(x, 0.5)))
@@ -100,8 +130,20 @@ def log_erfc(x: Any) -> np.ndarray:
 
 @quiet
 def loggamma(x: Any) -> np.ndarray:
-    """``log|Gamma(x)|``; faint arguments by its pole, where SciPy overflows."""
-    return np.where(np.abs(x) < 1e-300, -np.log(np.abs(x)), special.gammaln(x))
+    """``log|Gamma(x)|``; near its zeros 1 and 2 by a Taylor series, near its pole 0 by the pole."""
+    below = np.less(x, 1.5)
+    h = np.clip(np.where(below, x - 1.0, x - 2.0), -0.5, 0.5)
+    about_two = h * np.polynomial.polynomial.polyval(h, _about_two())
+    central = np.where(below, about_two - np.log1p(h), about_two)
+    outer = np.where(np.abs(x) < 1e-300, -np.log(np.abs(x)), special.gammaln(x))
+    return np.where(np.abs(x - 1.5) <= 1.0, central, outer)
+
+
+@functools.cache
+def _about_two() -> np.ndarray:
+    """``log Gamma(2 + h)/h`` in powers of h: 1 - gamma, then ``(-1)^k (zeta(k) - 1)/k`` for k from 2."""
+    k = np.arange(2.0, 40.0)
+    return np.concatenate([[1.0 - np.euler_gamma], (-1.0) ** k * special.zeta(k, 2.0) / k])
 
 
 @quiet
@@ -159,5 +201,5 @@ def integer_power(x: Any, n: int) -> np.ndarray:
 
 @quiet
 def power(x: Any, y: Any) -> np.ndarray:
-    """``x**y`` for x >= 0, nan for x < 0."""
-    return np.where(np.less(x, 0.0), np.nan, np.power(np.abs(x), y))
+    """``x**y`` for x >= 0, with ``x**0 = 1``; nan for x < 0."""
+    return np.where(np.less(x, 0.0) | np.isnan(x) | np.isnan(y), np.nan, np.power(np.abs(x), y))

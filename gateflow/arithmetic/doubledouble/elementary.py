@@ -48,7 +48,7 @@ def from_mp(values: Iterable[Any]) -> DD:
     return DD(np.array(hi), np.array([float(v - h) for v, h in zip(values, hi, strict=True)]))
 
 
-def _number(value: Any) -> DD:
+def number(value: Any) -> DD:
     return from_mp([value])[0]
 
 
@@ -90,8 +90,8 @@ def doubled(x: DD) -> DD:
 
 
 ONE, TWO, HALF = DD.of(1.0), DD.of(2.0), DD.of(0.5)
-LN2 = _number(_MP.ln2)
-PI, HALF_PI = _number(_MP.pi), _number(_MP.pi / 2)
+LN2 = number(_MP.ln2)
+PI, HALF_PI = number(_MP.pi), number(_MP.pi / 2)
 _LN2_1, _LN2_2, _LN2_3 = _parts(+_MP.ln2, 40, 40)
 
 # ---------------------------------------------------------------------------------------------------- exponential
@@ -125,7 +125,7 @@ def _expm1_kernel(x: DD) -> DD:
     return _compound(take(coarse, i + 740.0), nearest)
 
 
-def _exp_parts(x: DD) -> tuple[DD, Any]:
+def exp_parts(x: DD) -> tuple[DD, Any]:
     """``m`` and ``k`` with ``exp(x) = 2^k (1 + m)``, ``|m| < 0.42``."""
     hi, lo = np.clip(x.hi, -800.0, 800.0), np.clip(x.lo, -1e-13, 1e-13)
     k = np.rint(hi * (1.0 / LN2.hi))
@@ -136,24 +136,37 @@ def _exp_parts(x: DD) -> tuple[DD, Any]:
 
 
 def _exp(x: DD) -> DD:
-    m, k = _exp_parts(x)
+    m, k = exp_parts(x)
     return scaled(fast_add(ONE, m), k)
 
 
-def _guarded(kernel: Callable[[DD], DD], single: Callable[[Any], Any]) -> Callable[[Any], DD]:
-    """The public function of a kernel: silent, and float64's own answer where the kernel leaves the finite range."""
+CHUNK = 4096
+"""Elements computed at a time: their temporaries stay in the second-level cache, 3 to 4 times the speed."""
 
-    @functools.wraps(kernel)
+
+def guarded(kernel: Callable[[DD], DD], single: Callable[[Any], Any]) -> Callable[[Any], DD]:
+    """The public function of a kernel: silent, in chunks, float64's answer where the kernel leaves the finite range."""
+
     @quiet
     def function(x: Any) -> DD:
         x = DD.of(x)
-        return settled(kernel(x), lambda: single(x.hi))
+        if np.size(x.hi) <= CHUNK:
+            return settled(kernel(x), lambda: single(x.hi))
+        flat, out = x.reshape(-1), DD(np.empty(x.shape), np.empty(x.shape))
+        hi, lo = out.hi.reshape(-1), out.lo.reshape(-1)
+        for start in range(0, hi.size, CHUNK):
+            part = slice(start, start + CHUNK)
+            y = function(flat[part])
+            hi[part], lo[part] = y.hi, y.lo
+        return out
 
+    function.__name__ = function.__qualname__ = kernel.__name__.removeprefix("_").removesuffix("_kernel")
+    function.__doc__ = kernel.__doc__ or f"{function.__name__} in double-double."
     return function
 
 
 def _expm1(x: DD) -> DD:
-    m, k = _exp_parts(x)
+    m, k = exp_parts(x)
     # 2^k (1 + m) - 1, where k = 0 is m itself; past k = 120 the one is lost in any case.
     grown = scaled(fast_add(ONE, m), k)
     return choose(k == 0.0, m, add(grown, -ONE))
@@ -167,7 +180,7 @@ def magnitude(x: DD) -> DD:
 
 def _sinh(x: DD) -> DD:
     r, s = magnitude(x), np.copysign(1.0, x.hi)
-    m, k = _exp_parts(r)
+    m, k = exp_parts(r)
     half = scaled(fast_add(ONE, m), k - 1.0)
     near = halved(add(m, div(m, add(ONE, m))))
     y = choose(k == 0.0, near, add(half, -div(DD.of(0.25), half)))
@@ -175,7 +188,7 @@ def _sinh(x: DD) -> DD:
 
 
 def _cosh(x: DD) -> DD:
-    m, k = _exp_parts(magnitude(x))
+    m, k = exp_parts(magnitude(x))
     half = scaled(fast_add(ONE, m), k - 1.0)
     return add(half, div(DD.of(0.25), half))
 
@@ -196,7 +209,7 @@ def _log_table() -> DD:
     return from_mp(_MP.log1p(_MP.mpf(i) / 2**10) for i in range(-310, 431))
 
 
-_THIRD, _TWELFTH = _number(_MP.mpf(1) / 3), _number(_MP.mpf(1) / 12)
+_THIRD, _TWELFTH = number(_MP.mpf(1) / 3), number(_MP.mpf(1) / 12)
 
 
 def _twice_atanh_half(z: DD) -> DD:
@@ -243,11 +256,11 @@ def _log(x: DD, less_one: DD) -> DD:
     return DD(*fast_two_sum(a, c + (d + (y.lo + k * _LN2_3))))
 
 
-def _log_plain(x: DD) -> DD:
+def log_kernel(x: DD) -> DD:
     return _log(x, DD(*fast_two_sum(x.hi - 1.0, x.lo)))
 
 
-def _log1p(x: DD) -> DD:
+def log1p_kernel(x: DD) -> DD:
     return _log(add(ONE, x), x)
 
 
@@ -325,8 +338,8 @@ def _sine_tables() -> tuple[DD, DD]:
 
 
 _HALF_PI_PARTS = [np.float64(p) for p in _parts(_MP.pi / 2, 53, 53, 53)]
-_SIN = [_number((-1) ** n / _MP.factorial(2 * n + 1)) for n in range(9)]
-_COS = [_number((-1) ** n / _MP.factorial(2 * n)) for n in range(9)]
+_SIN = [number((-1) ** n / _MP.factorial(2 * n + 1)) for n in range(9)]
+_COS = [number((-1) ** n / _MP.factorial(2 * n)) for n in range(9)]
 TRIGONOMETRIC_RANGE = 1e15
 """Beyond this magnitude sin, cos and tan are float64's, of the high part alone."""
 
@@ -400,7 +413,7 @@ def _sigmoid(x: DD) -> DD:
 
 
 def _softplus(x: DD) -> DD:
-    tail = _log1p(_exp(-magnitude(x)))
+    tail = log1p_kernel(_exp(-magnitude(x)))
     return choose(x.hi > 0.0, add(x, tail), tail)
 
 
@@ -420,7 +433,7 @@ def _log_cosh(x: DD) -> DD:
     r = magnitude(x)
     near = r.hi < 1.0
     s = square(_sinh(choose(near, r, ONE)))
-    y = _log1p(choose(near, s, _exp(-doubled(r))))
+    y = log1p_kernel(choose(near, s, _exp(-doubled(r))))
     return choose(near, halved(y), add(add(r, -LN2), y))
 
 
@@ -429,26 +442,26 @@ def _log1mexp(x: DD) -> DD:
     return _log(-below, -_exp(-x))
 
 
-abs = _guarded(magnitude, np.abs)
-sqrt = _guarded(_sqrt, np.sqrt)
-exp = _guarded(_exp, np.exp)
-expm1 = _guarded(_expm1, np.expm1)
-log = _guarded(_log_plain, np.log)
-log1p = _guarded(_log1p, np.log1p)
-sinh = _guarded(_sinh, np.sinh)
-cosh = _guarded(_cosh, np.cosh)
-tanh = _guarded(_tanh, np.tanh)
-asinh = _guarded(_asinh, np.arcsinh)
-acosh = _guarded(_acosh, np.arccosh)
-atanh = _guarded(_atanh, np.arctanh)
-atan = _guarded(_atan, np.arctan)
-acot = _guarded(_acot, machine.acot)
-sin = _guarded(_sin, np.sin)
-cos = _guarded(_cos, np.cos)
-tan = _guarded(_tan, np.tan)
-sigmoid = _guarded(_sigmoid, machine.sigmoid)
-softplus = _guarded(_softplus, machine.softplus)
-softsign = _guarded(_softsign, machine.softsign)
-logit = _guarded(_logit, machine.logit)
-log_cosh = _guarded(_log_cosh, machine.log_cosh)
-log1mexp = _guarded(_log1mexp, machine.log1mexp)
+abs = guarded(magnitude, np.abs)
+sqrt = guarded(_sqrt, np.sqrt)
+exp = guarded(_exp, np.exp)
+expm1 = guarded(_expm1, np.expm1)
+log = guarded(log_kernel, np.log)
+log1p = guarded(log1p_kernel, np.log1p)
+sinh = guarded(_sinh, np.sinh)
+cosh = guarded(_cosh, np.cosh)
+tanh = guarded(_tanh, np.tanh)
+asinh = guarded(_asinh, np.arcsinh)
+acosh = guarded(_acosh, np.arccosh)
+atanh = guarded(_atanh, np.arctanh)
+atan = guarded(_atan, np.arctan)
+acot = guarded(_acot, machine.acot)
+sin = guarded(_sin, np.sin)
+cos = guarded(_cos, np.cos)
+tan = guarded(_tan, np.tan)
+sigmoid = guarded(_sigmoid, machine.sigmoid)
+softplus = guarded(_softplus, machine.softplus)
+softsign = guarded(_softsign, machine.softsign)
+logit = guarded(_logit, machine.logit)
+log_cosh = guarded(_log_cosh, machine.log_cosh)
+log1mexp = guarded(_log1mexp, machine.log1mexp)

@@ -7,9 +7,10 @@ All is NumPy without fused multiply-add, so products are split. The split is don
 Veltkamp's multiplication with 2^27 + 1: one pass fewer, and no overflow for arguments over 2^996.
 
 Sources: T. J. Dekker, *A floating-point technique for extending the available precision* (1971); D. E. Knuth, *TAOCP*
-2, 4.2.2; Y. Hida, X. S. Li, D. H. Bailey, *Quad-double arithmetic* (2000); M. Joldes, J.-M. Muller, V. Popescu, *Tight and
-rigorous error bounds for basic building blocks of double-word arithmetic* (ACM TOMS 2017); V. Lefèvre, N. Louvet,
-J.-M. Muller, J. Picot, L. Rideau, *Accurate calculation of Euclidean norms using double-word arithmetic* (2023).
+vol. 2, 4.2.2; Y. Hida, X. S. Li, D. H. Bailey, *Quad-double arithmetic* (2000); M. Joldes, J.-M. Muller, V. Popescu,
+*Tight and rigorous error bounds for basic building blocks of double-word arithmetic* (ACM TOMS 2017); V. Lefèvre,
+N. Louvet, J.-M. Muller, J. Picot, L. Rideau, *Accurate calculation of Euclidean norms using double-word arithmetic*
+(ACM TOMS 2023).
 """
 
 from __future__ import annotations

@@ -16,12 +16,12 @@ from gateflow.arithmetic import machine
 from gateflow.arithmetic.doubledouble.elementary import (
     ONE,
     TWO,
-    _guarded,
-    _log1p,
-    _log_plain,
     choose,
     from_mp,
+    guarded,
     halved,
+    log1p_kernel,
+    log_kernel,
 )
 from gateflow.arithmetic.doubledouble.errorfree import DD, add, divide, mul, square
 from gateflow.arithmetic.doubledouble.gaussian import horner, piecewise
@@ -57,25 +57,21 @@ def _about_two() -> DD:
     return from_mp([1 - mp.euler, *((-1) ** k * (mp.zeta(k) - 1) / k for k in range(2, 56))])
 
 
-def _inverse_square(x: DD) -> DD:
-    t = divide(ONE, square(x))
-    return choose(t.hi == 0.0, DD.of(0.0), t)
-
-
 def _loggamma_stirling(x: DD) -> DD:
-    logarithm = _log_plain(x)
-    tail = add(_half_log_two_pi(), divide(horner(_inverse_square(x), _bernoulli("loggamma"), 7), x))
+    logarithm, inverse = log_kernel(x), divide(ONE, x)
+    tail = add(_half_log_two_pi(), mul(inverse, horner(square(inverse), _bernoulli("loggamma"), 7)))
     return add(mul(x, add(logarithm, -ONE)), add(tail, -halved(logarithm)))
 
 
 def _digamma_stirling(x: DD) -> DD:
-    t = _inverse_square(x)
-    return add(_log_plain(x), -add(divide(DD.of(0.5), x), mul(t, horner(t, _bernoulli("digamma"), 7))))
+    inverse = divide(ONE, x)
+    t = square(inverse)
+    return add(log_kernel(x), -add(halved(inverse), mul(t, horner(t, _bernoulli("digamma"), 7))))
 
 
 def _trigamma_stirling(x: DD) -> DD:
-    t = _inverse_square(x)
     inverse = divide(ONE, x)
+    t = square(inverse)
     return add(inverse, add(halved(t), mul(mul(inverse, t), horner(t, _bernoulli("trigamma"), 7))))
 
 
@@ -83,7 +79,7 @@ def _loggamma_shifted(x: DD) -> DD:
     total = x
     for n in range(1, _SHIFT):
         total = mul(total, add(x, DD.of(float(n))))
-    return add(_loggamma_stirling(add(x, DD.of(float(_SHIFT)))), -_log_plain(total))
+    return add(_loggamma_stirling(add(x, DD.of(float(_SHIFT)))), -log_kernel(total))
 
 
 def _digamma_shifted(x: DD) -> DD:
@@ -104,7 +100,7 @@ def _loggamma_central(x: DD) -> DD:
     below = x.hi < 1.5
     h = add(x, -choose(below, ONE, TWO))
     y = mul(h, horner(h, _about_two(), 24))
-    return choose(below, add(y, -_log1p(h)), y)
+    return choose(below, add(y, -log1p_kernel(h)), y)
 
 
 def _for_positive(x: DD, function: Any, single: Any) -> DD:
@@ -131,6 +127,6 @@ def _trigamma(x: DD) -> DD:
     )
 
 
-loggamma = _guarded(_loggamma, machine.loggamma)
-digamma = _guarded(_digamma, machine.digamma)
-trigamma = _guarded(_trigamma, machine.trigamma)
+loggamma = guarded(_loggamma, machine.loggamma)
+digamma = guarded(_digamma, machine.digamma)
+trigamma = guarded(_trigamma, machine.trigamma)

@@ -16,12 +16,13 @@ import numpy as np
 from gateflow.arithmetic import machine
 from gateflow.arithmetic.doubledouble.elementary import (
     ONE,
-    _exp_parts,
-    _guarded,
-    _log1p,
-    _log_plain,
     choose,
+    exp_parts,
     from_mp,
+    guarded,
+    halved,
+    log1p_kernel,
+    log_kernel,
     magnitude,
     scaled,
     take,
@@ -116,9 +117,8 @@ def _erfcx_near(x: DD) -> DD:
 
 
 def _erfcx_far(x: DD) -> DD:
-    t = divide(DD.of(0.5), square(x))
-    t = choose(t.hi == 0.0, DD.of(0.0), t)
-    return divide(horner(t, _asymptotic_coefficients(), 8), x)
+    inverse = divide(ONE, x)
+    return mul(inverse, horner(halved(square(inverse)), _asymptotic_coefficients(), 8))
 
 
 def _erfcx(x: DD) -> DD:
@@ -132,7 +132,7 @@ def _erfc_right(x: DD) -> DD:
     p, e = two_square(x.hi)
     c, d = two_prod(2.0 * x.hi, x.lo)
     s, t = two_sum(e, c)
-    m, k = _exp_parts(DD(-p, -s))
+    m, k = exp_parts(DD(-p, -s))
     grown = fast_add(ONE, m)
     grown = DD(grown.hi, grown.lo - grown.hi * (t + d + x.lo * x.lo))
     return scaled(mul(grown, _erfcx(x)), k)
@@ -149,9 +149,9 @@ def _erfc(x: DD) -> DD:
 
 
 def _log_erfc(x: DD) -> DD:
-    return piecewise(x, x.hi < 0.5, lambda v: _log1p(-_erf(v)), lambda v: add(_log_plain(_erfcx(v)), -square(v)))
+    return piecewise(x, x.hi < 0.5, lambda v: log1p_kernel(-_erf(v)), lambda v: add(log_kernel(_erfcx(v)), -square(v)))
 
 
-erf = _guarded(_erf, machine.erf)
-erfc = _guarded(_erfc, machine.erfc)
-log_erfc = _guarded(_log_erfc, machine.log_erfc)
+erf = guarded(_erf, machine.erf)
+erfc = guarded(_erfc, machine.erfc)
+log_erfc = guarded(_log_erfc, machine.log_erfc)
