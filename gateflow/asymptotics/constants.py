@@ -38,6 +38,10 @@ class Undecided(GateflowError):
         self.reason, self.condition = reason, condition
 
 
+class OpenConstant(Undecided):
+    """Whether a constant is zero, or its sign, is not known: it depends on a parameter, or no proof was found."""
+
+
 def number(x: Any) -> Number:
     """``x`` as a Python rational where it is one, else as a SymPy expression.
 
@@ -146,7 +150,7 @@ def _sign(x: Expr) -> int:
         return found
     if _proved_zero(x):
         return 0
-    raise Undecided(f"cannot tell whether the constant {x} is zero")
+    raise OpenConstant(f"cannot tell whether the constant {x} is zero")
 
 
 def _known_sign(x: Expr) -> int | None:
@@ -167,7 +171,7 @@ def _sign_with_parameters(x: Expr) -> int:
     if len(open_factors) == 1 and not open_factors[0].free_symbols:
         return int(sp.prod([s for s in signs if s is not None])) * _sign(open_factors[0])
     condition = sp.Mul(*open_factors) if open_factors else condition
-    raise Undecided(f"the answer depends on the sign of {condition}", condition)
+    raise OpenConstant(f"the answer depends on the sign of {condition}", condition)
 
 
 def _numeric_sign(x: Expr) -> int:

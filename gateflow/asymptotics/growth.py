@@ -30,6 +30,8 @@ from gateflow.vocabulary import Expr, Z
 
 T = TypeVar("T")
 
+_BRANCHING = (sp.Abs, sp.sign, sp.Piecewise, sp.Max, sp.Min)
+
 
 class Comparison(NamedTuple):
     """``f < g`` for f = o(g), ``~`` for f/g -> constant, ``>`` for g = o(f)."""
@@ -76,7 +78,7 @@ class Field:
 
     def is_zero(self, expr: Expr) -> bool:
         """Whether the germ vanishes for all large z."""
-        return self._ask(ms.is_zero, expr)
+        return self._ask(lambda x: k.is_zero(ms.leading(x)[0]), expr)
 
     def leading_term(self, expr: Expr) -> Expr:
         """An expression equivalent to ``expr``: their ratio tends to 1."""
@@ -87,6 +89,35 @@ class Field:
         other = self._ask(lambda y: y, g)
         order, ratio = self._ask(lambda x: ms.compare_growth(x, other), f)
         return Comparison("<~>"[order + 1], k.as_expr(ratio) if order == 0 else None)
+
+    def settled(self, expr: Expr) -> Expr:
+        """The expression with abs, sign, where, min and max replaced by the branch they take for large z.
+
+        Examples
+        --------
+        >>> Field().settled(sp.sign(Z) * sp.log(1 + sp.Abs(3 - Z)))
+        log(z - 2)
+        """
+        inner = expr.xreplace({self.z: self.expander.x})
+        while True:
+            nodes = [n for n in sp.preorder_traversal(inner) if isinstance(n, _BRANCHING) and n.has(self.expander.x)]
+            if not nodes:
+                return self.expander.outward(inner)
+            node = min(nodes, key=sp.count_ops)
+            inner = inner.xreplace({node: self._ask(lambda _, n=node: self._branch(n), sp.S.Zero)})
+
+    def _branch(self, node: Expr) -> Expr:
+        at = self.expander
+        if isinstance(node, sp.Piecewise):
+            return next((value for value, condition in node.args if at.holds(condition)), sp.nan)
+        if isinstance(node, sp.Abs | sp.sign):
+            up = ms.sign(at.series(node.args[0]))
+            return sp.Integer(up) if isinstance(node, sp.sign) else up * node.args[0]
+        best = node.args[0]
+        for other in node.args[1:]:
+            up = ms.sign(at.series(other - best))
+            best = other if (up > 0) == isinstance(node, sp.Max) else best
+        return best
 
     def terms(self, expr: Expr, count: int) -> list[Expr]:
         """The first terms of the expansion in the fastest element, coefficients exact."""

@@ -138,8 +138,19 @@ def monomial(basis: Basis, element: Element, exponent: Number = 1, coefficient: 
 
 
 def is_zero(x: Series) -> bool:
-    """Whether the germ is zero; may raise `Undecided`."""
-    return k.is_zero(x.value) if x.top is None else x.term(0) is None
+    """Whether the germ is known to be zero.
+
+    A constant that may or may not be zero counts as a term like any other. That is harmless: it is an upper bound for
+    what follows, and whoever needs the leading term for an answer asks `leading`, which insists on knowing.
+    """
+    return _is_zero_constant(x.value) if x.top is None else x.term(0) is None
+
+
+def _is_zero_constant(value: Number) -> bool:
+    try:
+        return k.is_zero(value)
+    except k.OpenConstant:
+        return False
 
 
 def add(basis: Basis, parts: list[Series]) -> Series:
@@ -177,7 +188,7 @@ def mul(x: Series, y: Series) -> Series:
     basis = x.basis
     if x.top is None and y.top is None:
         return constant(basis, k.times(x.value, y.value))
-    if (x.top is None and k.is_zero(x.value)) or (y.top is None and k.is_zero(y.value)):
+    if (x.top is None and _is_zero_constant(x.value)) or (y.top is None and _is_zero_constant(y.value)):
         return constant(basis, 0)
     top = _highest([x, y])
     assert top is not None
@@ -319,7 +330,19 @@ def _numerically_nonzero(expr: Expr, z: sp.Symbol) -> bool:
 
 
 def leading(x: Series) -> tuple[Number, list[tuple[Element, Number]]]:
-    """The leading term: its constant, and the powers of basis elements from the fastest down (zero powers left out)."""
+    """The leading term: its constant, and the powers of basis elements from the fastest down (zero powers left out).
+
+    Raises
+    ------
+    Undecided
+        The constant may be zero.
+    """
+    c, powers = _first_term(x)
+    return (0, []) if k.is_zero(c) else (c, powers)
+
+
+def _first_term(x: Series) -> tuple[Number, list[tuple[Element, Number]]]:
+    """Like `leading`, but the constant may be one that is not known to differ from zero."""
     powers: list[tuple[Element, Number]] = []
     while x.top is not None:
         found = x.term(0)
@@ -328,7 +351,7 @@ def leading(x: Series) -> tuple[Number, list[tuple[Element, Number]]]:
         if not k.is_zero(found[0]):
             powers.append((x.top, found[0]))
         x = found[1]
-    return (0, []) if k.is_zero(x.value) else (x.value, powers)
+    return x.value, powers
 
 
 def leading_expr(x: Series) -> Expr:
@@ -344,9 +367,9 @@ def sign(x: Series) -> int:
 
 def limit(x: Series) -> Expr:
     """The limit at +infinity: a real constant, oo or -oo."""
-    c, powers = leading(x)
+    c, powers = _first_term(x)
     if not powers:
-        return k.as_expr(c)
+        return k.as_expr(c)  # whatever its sign
     if k.sign(powers[0][1]) < 0:
         return sp.S.Zero
     return sp.oo if k.sign(c) > 0 else -sp.oo

@@ -4,8 +4,8 @@ With ``f = -log(1 - phi)`` and ``g = -log(1 - psi)`` the question is ``R(a) = li
 No limit with a symbolic a is taken. Put ``p = lim z g'(z)``.
 
 - p finite: ``g(a z) - g(z) -> p log a``, so ``R(a) = R(1) a^p`` and ``R(1) = exp lim (g - f)`` is one limit.
-- p infinite: R is 0 or infinite except at one threshold a*. Start from F = f, G = g and look at ``rho = lim log G/log
-  z``:
+- p infinite: R is 0 or infinite except at one threshold a*. Start from F = f, G = g and look at
+  ``rho = lim log G/log z``:
 
   - rho infinite: compare log F with log G instead (``log F - log G(a z)`` then tends to +-oo off the threshold, so the
     verdict carries back).
@@ -33,7 +33,7 @@ from gateflow.asymptotics.growth import Budget, Field
 from gateflow.emit import rewrite
 from gateflow.errors import FormulaError
 from gateflow.formula import unparse
-from gateflow.vocabulary import Expr, U, Z, expm1, log1p, softplus
+from gateflow.vocabulary import Expr, U, Z, derivative, expm1, log1p, softplus
 
 SECONDS = 10.0
 """Time allowed for one pair."""
@@ -61,6 +61,13 @@ class Steps(list[dict[str, str]]):
         value = self.field.limit(expr)
         self.append({"statement": statement, "expr": text_of(expr), "limit": text_of(value)})
         return value
+
+    def settled(self, name: str, germ: Expr) -> Expr:
+        """``germ`` with abs, sign and where taken at their branch for large z, noted where that changes it."""
+        plain = self.field.settled(germ)
+        if plain != germ:
+            self.limit(f"{name} without abs, sign and where", germ - plain)
+        return plain
 
 
 @dataclass(frozen=True)
@@ -194,10 +201,11 @@ def _order(f: Expr, g: Expr, inverse: Expr | None, seconds: float) -> Order:
 def slope(f: Expr) -> Expr:
     """``f'`` for large z: the branch of abs and sign is taken before the derivative."""
     x = sp.Dummy("z", positive=True)
-    return f.xreplace({Z: x}).diff(x).xreplace({x: Z})
+    return derivative(f.xreplace({Z: x}), x).xreplace({x: Z})
 
 
 def _in_hardy_field(f: Expr, g: Expr, steps: Steps) -> Order:
+    f, g = steps.settled("f", f), steps.settled("g", g)
     for name, germ in (("phi", f), ("psi", g)):
         if steps.limit(f"-log(1 - {name}) tends to infinity", germ) != sp.oo:
             raise Undecided(f"{name} does not tend to 1 from below")

@@ -1,0 +1,457 @@
+"""How fast a gate learns (theory.md §4, §5), from its formula: the rate with its constant, and its place below the barrier.
+
+With ``f = -log(1 - phi)`` the flow for lambda* = 1 is ``ds/dz = 1/phi'`` in the scaled time ``s = c T tau``. Hence,
+up to a factor that tends to 1, ``s(z) = z/(phi' (2 + z f'))``; the factor is proved by ``lim phi' ds/dz = 1``.
+
+The loss as a function of time is the inverse of s put into ``exp(-f)``. No inverse is taken: f is expanded in powers
+of ``S = log s``, ``log S``, ``log log S``, ... (both are germs in z, so each term is a few limits) until the
+remainder tends to a constant. The exponential of that sum is the rate ``l_hat``, and ``lim [f(z) + log l_hat(s(z))] =
+0`` proves it, however it was found. Where the expansion does not end, some inverses being no exp-log functions, the
+pair ``(s(z), 1 - phi(z))`` is the answer.
+
+At the left end, where the gate forgets (target 0), ``q = phi(-z)`` plays the part of 1 - phi, and ``phi^(T-1)`` no
+longer tends to 1: then ``s(z) = z exp(T f)/(f' (2 + T z f'))``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sympy as sp
+
+from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.growth import Budget, Field
+from gateflow.asymptotics.saturation import Steps, germ_of, left_germ_of, oscillating, slope, text_of
+from gateflow.vocabulary import Expr, Z, softplus
+
+TAU, C, T, GAP, L = sp.symbols("tau c T gap l", positive=True)
+"""Learning time, loss scale, horizon, ``1 - lambda*``, and the distance ``l = 1 - phi`` (theory.md §1, §4)."""
+
+_SIGMA = sp.Dummy("S", positive=True)  # log s, or log(1/l): the variable of an expansion
+_SECONDS = 10.0
+_LEVELS = 6
+_TERMS = 6
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A germ as a sum of terms in ``S`` (and its logarithms) and a constant, up to o(1).
+
+    Attributes
+    ----------
+    terms : list of sympy.Expr
+        Infinitely large, in `variable`, largest first.
+    constant : sympy.Expr
+    next : sympy.Expr or None
+        The first term that tends to 0, where it has the same form.
+    """
+
+    terms: list[Expr]
+    constant: Expr
+    next: Expr | None = None
+
+    def at(self, variable: Expr) -> Expr:
+        """The sum, with ``variable`` in place of S."""
+        return sp.Add(*self.terms, self.constant).xreplace({_SIGMA: variable})
+
+
+class _NoExpansion(Exception):
+    """The germ has no finite expansion in powers of S and its logarithms."""
+
+
+def _monomial(hardy: Field, h: Expr, scale: Expr, depth: int = 0) -> Expr:
+    """The leading term of h as ``C S^e0 (log S)^e1 ...``, times an exponential of such terms where it must be."""
+    try:
+        sign = hardy.sign(h)
+    except Undecided as error:
+        if error.condition is None or depth > 3:
+            raise
+        return error.condition * _monomial(hardy, h / error.condition, scale, depth + 1)
+    if sign == 0 or depth > 3:
+        raise _NoExpansion
+    size = sp.log(sign * h)
+    result, level, variable = sp.Integer(sign), scale, _SIGMA
+    for _ in range(_LEVELS):
+        if (rest := hardy.limit(size)).is_finite:
+            return result * sp.exp(rest)
+        exponent = hardy.limit(size / sp.log(level))
+        if exponent.is_infinite:
+            if variable is _SIGMA:
+                raise _NoExpansion
+            inner = _expansion(hardy, size, scale, depth + 1)
+            return result * sp.exp(inner.at(_SIGMA))
+        result *= variable**exponent
+        size -= exponent * sp.log(level)
+        level, variable = sp.log(level), sp.log(variable)
+    raise _NoExpansion
+
+
+def _expansion(hardy: Field, h: Expr, scale: Expr, depth: int = 0) -> Expansion:
+    """h in terms of ``scale``, until what is left tends to a constant."""
+    terms: list[Expr] = []
+    for _ in range(_TERMS):
+        rest = hardy.limit(h)
+        if rest.is_finite:
+            return Expansion(terms, rest)
+        term = _monomial(hardy, h, scale, depth)
+        terms.append(term)
+        h -= term.xreplace({_SIGMA: scale})
+    raise _NoExpansion
+
+
+# --- formulas ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Factored:
+    """``exp(constant) s^power * slow`` where ``slow`` holds the factors in log s."""
+
+    power: Expr
+    constant: Expr
+    slow: Expr
+
+    @classmethod
+    def exponential_of(cls, expansion: Expansion, sign: int) -> _Factored:
+        power: Expr = sp.S.Zero
+        slow: Expr = sp.S.One
+        for term in expansion.terms:
+            if term.has(_SIGMA) and not (term / _SIGMA).has(_SIGMA):
+                power += sign * term / _SIGMA
+            else:
+                slow *= _exp_of_term(sign * term)
+        return cls(sp.simplify(power), sp.exp(sign * expansion.constant), slow)
+
+    def expr(self, s: Expr, log_s: Expr) -> Expr:
+        """As a SymPy expression."""
+        return self.constant * s**self.power * self.slow.xreplace({_SIGMA: log_s})
+
+    def text(self, s: str, log_s: Expr, log_text: Callable[[Expr], str] = text_of) -> str:
+        """As text, with the constant drawn into the power of s: ``(3*c*T*tau)**(-1/3)``."""
+        slow = self.slow.xreplace({_SIGMA: log_s})
+        if self.power == 0:
+            return log_text(self.constant * slow)
+        inside = sp.factor(sp.powsimp(sp.simplify(self.constant ** (1 / self.power))))
+        if inside.has(T):
+            inside, s = sp.factor(sp.powsimp(inside * T)), s.replace("*T", "")
+        if abs(self.power) == 1:
+            return _product(inside, s, slow**self.power, self.power < 0, log_text)
+        head = f"({_times(inside, s, log_text)})**({log_text(self.power)})"
+        numer, denom = (sp.S.One, 1 / slow) if self.slow_in_denominator else (slow, sp.S.One)
+        return _with_factor(head, numer, denom, log_text)
+
+    @property
+    def slow_in_denominator(self) -> bool:
+        """Whether the slow factors read better as a divisor."""
+        return sp.count_ops(1 / self.slow) <= sp.count_ops(self.slow)
+
+
+def _exp_of_term(term: Expr) -> Expr:
+    """``exp(term)``, with ``exp(k log x)`` as a power."""
+    coefficient, rest = term.as_independent(_SIGMA, Z, as_Add=False)
+    return rest.args[0] ** sp.simplify(coefficient) if isinstance(rest, sp.log) else sp.exp(term)
+
+
+def _bracketed(expr: Expr, write: Callable[[Expr], str]) -> str:
+    text = write(expr)
+    return f"({text})" if expr.is_Add else text
+
+
+def _times(constant: Expr, s: str, write: Callable[[Expr], str]) -> str:
+    return s if constant == 1 else f"{write(constant) if not constant.is_Add else '(' + write(constant) + ')'}*{s}"
+
+
+def _with_factor(body: str, numer: Expr, denom: Expr, write: Callable[[Expr], str]) -> str:
+    body = body if numer == 1 else f"{body}*{_bracketed(numer, write)}"
+    if denom == 1:
+        return body
+    return f"{body}/({write(denom)})" if denom.is_Mul else f"{body}/{_bracketed(denom, write)}"
+
+
+def _product(constant: Expr, s: str, slow: Expr, inverse: bool, write: Callable[[Expr], str]) -> str:
+    body = _times(constant, s, write)
+    if slow != 1:
+        numer, denom = sp.fraction(slow)
+        body = _with_factor(body, numer, denom, write)
+    return f"1/({body})" if inverse else body
+
+
+# --- the result -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast a gate learns where lambda* = 1 (or forgets, at the other end).
+
+    Formulas are text in the formula language; ``tau`` is learning time, ``c`` the loss scale, ``T`` the horizon, ``l``
+    the distance to go, ``z`` the pre-activation, ``gap`` 1 - lambda*.
+
+    Attributes
+    ----------
+    rate : str or None
+        l(tau): its ratio to the true l tends to 1. None where no such formula in powers and logarithms of tau was
+        found.
+    next_order : str or None
+        The rate with its next term; where convergence is slow, plot this one or the implicit form.
+    implicit : dict of str
+        ``s`` and ``l``: the scaled time c T tau and the distance, both as functions of z.
+    distance, slope : str
+        Leading terms of 1 - phi and of phi' for large z.
+    h : str or None
+        Leading behaviour of the slope as a function of the distance l.
+    kappa : sympy.Expr
+        ``lim log k/log F`` of theory.md T6; 1 is the barrier, -oo a power tail or slower.
+    logarithms : int
+        How many iterated logarithms, each squared, stand in the rate before it leaves the ladder of T3.
+    hitting_time : str or None
+        Learning time to a target 1 - gap, as the gap tends to 0 at fixed T.
+    steps : list of dict
+        The limits that prove it.
+    reason : str
+        One line.
+    name : str
+    tail : str
+        ``right`` (phi to 1) or ``left`` (phi to 0).
+    seconds : float
+    """
+
+    rate: str | None
+    next_order: str | None
+    implicit: dict[str, str]
+    distance: str
+    slope: str
+    h: str | None
+    kappa: Expr
+    logarithms: int
+    hitting_time: str | None
+    steps: list[dict[str, str]] = field(default_factory=list)
+    reason: str = ""
+    name: str = "phi"
+    tail: str = "right"
+    seconds: float = 0.0
+    expr: Expr | None = None
+    """The rate as a SymPy expression in TAU, C and T."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain data."""
+        return {
+            "gate": self.name,
+            "tail": self.tail,
+            "rate": self.rate,
+            "next_order": self.next_order,
+            "implicit": dict(self.implicit),
+            "distance": self.distance,
+            "slope": self.slope,
+            "h": self.h,
+            "kappa": text_of(self.kappa),
+            "logarithms": self.logarithms,
+            "hitting_time": self.hitting_time,
+            "reason": self.reason,
+            "steps": [dict(s) for s in self.steps],
+            "seconds": self.seconds,
+        }
+
+    def latex(self) -> str:
+        """The rate in LaTeX."""
+        return r"l(\tau) \sim " + (sp.latex(self.expr) if self.expr is not None else r"\text{(implicit)}")
+
+    def _repr_latex_(self) -> str:
+        return f"${self.latex()}$"
+
+    def __str__(self) -> str:
+        return f"{self.name}: l ~ {self.rate or 'implicit, s = ' + self.implicit['s'] + ', l = ' + self.implicit['l']}"
+
+
+# --- the search -------------------------------------------------------------------------------------------------------
+
+
+def _time_germ(f: Expr, p: Expr, horizon: Expr) -> Expr:
+    """``log s(z)`` with ``s = z exp(N f)/(f' (2 + N z f'))``, the last factor replaced by its limit behaviour."""
+    df = slope(f)
+    if p.is_finite:
+        return horizon * f + sp.log(Z) - sp.log(df) - sp.log(2 + horizon * p)
+    return horizon * f - 2 * sp.log(df) - sp.log(horizon)
+
+
+def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -> Rate:
+    """The rate from ``f = -log(1 - phi)``.
+
+    Parameters
+    ----------
+    f : sympy.Expr
+        In z; tends to +oo.
+    seconds : float
+    horizon : sympy.Expr
+        1 at the right end; T at the left end, where ``f = -log phi(-z)``.
+
+    Raises
+    ------
+    Undecided
+        Not answered in time, or f oscillates.
+
+    Examples
+    --------
+    >>> rate_of_germ(softplus(sp.sinh(Z))).rate
+    '1/(c*T*tau*log(tau)**2)'
+    >>> rate_of_germ(sp.log(2 + Z)).rate
+    '(3*c*T*tau)**(-1/3)'
+    """
+    start = time.monotonic()
+    if oscillating(f):
+        raise Undecided("the gate oscillates as z grows: it has no rate in closed form")
+    hardy = Field(Z, Budget(seconds))
+    steps = Steps(hardy)
+    if steps.limit("f = -log(1 - phi) tends to infinity", f) != sp.oo:
+        raise Undecided("the gate does not tend to 1 from below")
+    f = steps.settled("f", f)
+    g = f.args[0] if isinstance(f, softplus) else f  # softplus(u) - u tends to 0
+    p = steps.limit("p = lim z f'", Z * slope(f))
+    S = _time_germ(g, p, horizon)
+    if steps.limit("lim phi' ds/dz = 1", slope(S) * sp.exp(S - horizon * f) * slope(f)) != 1:
+        raise Undecided("the time s(z) was not found")
+    kappa = hardy.limit(sp.log(slope(f)) / sp.log(f))
+    found = _explicit(hardy, steps, f, g, S, horizon)
+    result = Rate(
+        implicit=_implicit(hardy, S, g),
+        distance=text_of(_shorter(hardy, sp.exp(-f), sp.exp(-g))),
+        slope=text_of(_shorter(hardy, slope(f) * sp.exp(-f), slope(g) * sp.exp(-g))),
+        h=_slope_of_output(hardy, f),
+        kappa=kappa,
+        hitting_time=_hitting_time(hardy, f, S) if horizon == 1 else None,
+        steps=list(steps),
+        tail="right" if horizon == 1 else "left",
+        **found,
+    )
+    return replace(result, seconds=time.monotonic() - start)
+
+
+def _implicit(hardy: Field, S: Expr, g: Expr) -> dict[str, str]:
+    """s and l as functions of z; a formula too long to read gives way to its leading term."""
+    s, distance = _exp(S), sp.exp(-g)
+    if sp.count_ops(s) > 30:
+        s = _shorter(hardy, s, s)
+    if sp.count_ops(distance) > 30:
+        distance = _shorter(hardy, distance, distance)
+    return {"s": text_of(s), "l": text_of(distance)}
+
+
+def _shorter(hardy: Field, exact: Expr, equivalent: Expr) -> Expr:
+    """The leading term, or a shorter expression that is equivalent too."""
+    return min(hardy.leading_term(exact), equivalent, key=sp.count_ops)
+
+
+def _exp(S: Expr) -> Expr:
+    """``exp(S)`` with logarithms as factors."""
+    return sp.Mul(*[_exp_of_term(term) for term in sp.Add.make_args(S)])
+
+
+def _explicit(hardy: Field, steps: Steps, f: Expr, g: Expr, S: Expr, horizon: Expr) -> dict[str, Any]:
+    """The explicit rate and its proof, or the reason why there is none."""
+    try:
+        expansion = _expansion(hardy, g, S)
+    except _NoExpansion:
+        reason = (
+            "the inverse of s(z) has no finite expansion in powers of log tau and its logarithms; use the implicit form"
+        )
+        return {"rate": None, "next_order": None, "logarithms": 0, "reason": reason, "expr": None}
+    if steps.limit("lim f + log l_hat(s) = 0", f - expansion.at(S)) != 0:
+        raise Undecided("the rate found could not be proved")
+    l_hat = _Factored.exponential_of(expansion, -1)
+    after = _next_term(hardy, f, S, expansion, horizon)
+    return {
+        "rate": l_hat.text("c*T*tau", sp.log(TAU)),
+        "next_order": None if after is None else _corrected(l_hat, after),
+        "logarithms": _ladder(expansion),
+        "reason": "l divided by the rate tends to 1" + _slowness(after),
+        "expr": l_hat.expr(C * T * TAU, sp.log(TAU)),
+    }
+
+
+def _next_term(hardy: Field, f: Expr, S: Expr, expansion: Expansion, horizon: Expr) -> Expr | None:
+    """The first term of ``f - expansion`` that tends to 0, where the error of s(z) itself is smaller."""
+    rest = f - expansion.at(S)
+    try:
+        if hardy.is_zero(rest):
+            return None
+        term = _monomial(hardy, rest, S)
+        error = slope(S) * sp.exp(S - horizon * f) * slope(f) - 1
+        return term if hardy.limit(error / rest) == 0 else None
+    except (_NoExpansion, Undecided):
+        return None
+
+
+def _corrected(l_hat: _Factored, term: Expr) -> str:
+    log_s = sp.log(C * T * TAU, evaluate=False)
+    factor = sp.exp(-term).xreplace({_SIGMA: log_s})
+    return f"{l_hat.text('c*T*tau', log_s)}*{text_of(factor)}"
+
+
+def _slowness(term: Expr | None) -> str:
+    return "" if term is None else "; slowly, so plot next_order or the implicit form"
+
+
+def _ladder(expansion: Expansion) -> int:
+    """How many of the factors (log s)^-2, (log log s)^-2, ... stand in the rate, from the first on."""
+    if not expansion.terms or expansion.terms[0] != _SIGMA:
+        return 0
+    count, level = 0, sp.log(_SIGMA)
+    for term in expansion.terms[1:]:
+        if term != 2 * level:
+            break
+        count, level = count + 1, sp.log(level)
+    return count
+
+
+def _in_output(hardy: Field, h: Expr, f: Expr) -> Expr | None:
+    """A formula in l for ``exp(h(z))``, where ``l = exp(-f(z))``: expanded in log(1/l), or where that fails in 1/l."""
+    for scale, variable in ((f, sp.log(1 / L)), (sp.exp(f), 1 / L)):
+        try:
+            expansion = _expansion(hardy, h, scale)
+        except _NoExpansion:
+            continue
+        factored = _Factored.exponential_of(expansion, 1)
+        return factored.expr(sp.exp(variable), variable)
+    return None
+
+
+def _slope_of_output(hardy: Field, f: Expr) -> str | None:
+    """h(l): the slope of the gate as a function of its own output."""
+    found = _in_output(hardy, sp.log(slope(f)) - f, f)
+    return None if found is None else text_of(found)
+
+
+def _hitting_time(hardy: Field, f: Expr, S: Expr) -> str | None:
+    """tau(gap): s as a function of l, divided by c T, at ``l = 1 - lambda*^(1/T)``.
+
+    Its leading order ``gap/T`` is enough where s is a power of l times logarithms; else l is put in exactly.
+    """
+    found = _in_output(hardy, S, f)
+    if found is None:
+        return None
+    if found.has(sp.exp):
+        return text_of(found.xreplace({L: 1 - (1 - GAP) ** (1 / T)}) / (C * T))
+    found = found.replace(sp.log, lambda x: sp.log(x.xreplace({L: GAP})))
+    return text_of(sp.powsimp(found.xreplace({L: GAP / T}) / (C * T)))
+
+
+def rate(gate: Any, tail: str = "right", seconds: float = _SECONDS) -> Rate:
+    """How fast a gate learns where lambda* = 1, with the constant, proved.
+
+    Parameters
+    ----------
+    gate : Gate
+    tail : str
+        ``right``: phi tends to 1, long time scales. ``left``: phi tends to 0, forgetting.
+    seconds : float
+
+    Examples
+    --------
+    >>> from gateflow.gate import Gate
+    >>> rate(Gate("(1 + erf(z))/2")).rate
+    '1/(4*c*T*tau*log(tau))'
+    """
+    if tail == "right":
+        return replace(rate_of_germ(germ_of(gate), seconds), name=gate.name)
+    return replace(rate_of_germ(left_germ_of(gate), seconds, T), name=gate.name)
