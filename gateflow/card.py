@@ -40,8 +40,8 @@ def card(gate: Gate) -> str:
     """
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts(gate))
     return (
-        f'<div class="gateflow-card" style="{_FRAME}"><div style="max-width:32em"><strong>{escape(label(gate))}</strong>'
-        f'<div style="margin:.5em 0">${escape(gate.latex(), quote=False)}$</div>'
+        f'<div class="gateflow-card" style="{_FRAME}"><div style="max-width:32em">'
+        f'<strong>{escape(label(gate))}</strong><div style="margin:.5em 0">${escape(gate.latex(), quote=False)}$</div>'
         f'<table style="font-size:90%">{rows}</table></div>{plot(gate)}</div>'
     )
 

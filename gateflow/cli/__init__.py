@@ -12,6 +12,7 @@ Exit codes: 0 done; 1 a fault of gateflow; 2 bad usage or input; 3 not reached (
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Set ``GATEFLOW_DEBUG=1`` to see where an error comes from.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without greek letters gets them spelled out
     tokens = [_guarded(token) for token in (sys.argv[1:] if arguments is None else arguments)]
     try:
         code = _run(tokens)

@@ -30,11 +30,6 @@ def gate_of(text: str) -> Gate:
     return gate(text.strip())
 
 
-def described(chosen: Gate) -> dict[str, Any]:
-    """What identifies a gate in JSON: its name, its formula, the values of its parameters."""
-    return {"gate": chosen.name, "formula": chosen.text, "parameters": dict(chosen.parameters)}
-
-
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Task:

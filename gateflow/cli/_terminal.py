@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gateflow.record import to_json
 
 WIDE = 10_000
 """Columns assumed when nobody looks: a line in a pipe is never folded."""
+
+GAP = 2
+"""Blanks between the columns of a table."""
+
+FOLDED = 8
+"""The narrowest that a column of words is folded to."""
 
 
 def console(*, wide: bool = True) -> Any:
@@ -23,6 +30,24 @@ def console(*, wide: bool = True) -> Any:
     seen = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
     width = WIDE if wide and not seen else None
     return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)
+
+
+def say(*parts: Any) -> None:
+    """Print texts and tables one under the other; on a terminal with colour, in a pipe without trailing blanks."""
+    out = console()
+    if out.is_terminal:
+        out.print(*parts, sep="\n")
+        return
+    with out.capture() as captured:
+        out.print(*parts, sep="\n")
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def title(text: str) -> Any:
+    """A line that stands out on a terminal."""
+    from rich.text import Text
+
+    return Text(text, style="bold")
 
 
 def help_formatter() -> Any:
@@ -38,30 +63,52 @@ def print_json(data: Any) -> None:
     sys.stdout.write(to_json(data))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Sequence[str] = ()) -> Any:
-    """A table without frames; the columns named in ``numeric`` stand right-aligned and are never folded."""
+@dataclass(frozen=True)
+class Listing:
+    """A table without frames; where its numbers do not fit side by side, one row is a paragraph.
+
+    The columns named in ``numeric`` stand right-aligned and are never folded or cut.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[str] = ()
+
+    def __rich_console__(self, _: Any, options: Any) -> Iterator[Any]:
+        widths = [max(len(row[i]) for row in [self.columns, *self.rows]) for i in range(len(self.columns))]
+        fixed = [width for name, width in zip(self.columns, widths, strict=True) if name in self.numeric]
+        folding = len(self.columns) - len(fixed)
+        if sum(fixed) + FOLDED * folding + GAP * len(self.columns) <= options.max_width:
+            yield self._table()
+            return
+        for i, row in enumerate(self.rows):
+            yield from [""] if i else []
+            yield pairs(zip(self.columns, row, strict=True))
+
+    def _table(self) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+        for column in self.columns:
+            right = column in self.numeric
+            made.add_column(Text(column), justify="right" if right else "left", no_wrap=right, overflow="fold")
+        for row in self.rows:
+            made.add_row(*(Text(cell) for cell in row))
+        return made
+
+
+def pairs(rows: Iterable[tuple[str, str | None]]) -> Any:
+    """Names and values, one pair a line; what has no value is left out."""
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        right = column in numeric
-        made.add_column(Text(column), justify="right" if right else "left", no_wrap=right, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
-    return made
-
-
-def pairs(rows: Iterable[tuple[str, str]]) -> Any:
-    """Names and values, one pair a line."""
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
     for name, value in rows:
-        made.add_row(Text(name), Text(value))
+        if value:
+            made.add_row(Text(name), Text(value))
     return made
 
 

@@ -25,9 +25,9 @@ def _said(problem: Any) -> str:
 
 
 def _missing(problem: Any) -> str:
-    near = re.search(r"Did you mean (\S+) instead of (\S+)\?", " ".join(str(problem).split()))
-    if near:
-        return f"unknown option {near[2]}; did you mean {near[1]}?"
+    meant, written = _first(r'Did you mean "?(--?[\w-]+)', problem), _first(r'instead of "?(--?[\w-]+)', problem)
+    if meant and written:
+        return f"unknown option {written}; did you mean {meant}?"
     name = problem.argument.name
     return f"{name} needs a value" if getattr(problem, "keyword", None) else f"{name} is missing"
 
@@ -46,18 +46,31 @@ def _unfit(problem: Any) -> str | None:
 
 def _unknown_option(problem: Any) -> str:
     word = problem.token.keyword or problem.token.value
-    near = re.search(r"Did you mean (\S+?)\?", str(problem))
-    return f"unknown option {word}" + (f"; did you mean {near[1]}?" if near else "")
+    return f"unknown option {word}{_hint(problem)}"
 
 
 def _unknown_command(problem: Any) -> str:
-    word = re.search(r'"(.*?)"', str(problem))
-    near = re.search(r'Did you mean "(.*?)"', str(problem))
-    kind = "option" if word and word[1].startswith("-") else "command"
-    return f"unknown {kind} {word[1] if word else ''}" + (f"; did you mean {near[1]}?" if near else "")
+    word = _first(r'"(.*?)"', problem) or ""
+    return f"unknown {'option' if word.startswith('-') else 'command'} {word}{_hint(problem)}"
+
+
+def _hint(problem: Any) -> str:
+    near = _first(r'Did you mean "?([\w-]+)', problem)
+    return f"; did you mean {near}?" if near else ""
+
+
+def _first(pattern: str, problem: Any) -> str | None:
+    """What ``pattern`` finds in the message, which is all that is the same from one cyclopts to the next."""
+    found = re.search(pattern, " ".join(str(problem).split()))
+    return found[1] if found else None
+
+
+def _repeated(problem: Any) -> str:
+    return f"{_first(r'(--?[^ ]+)', problem) or 'an option'} is given twice"
 
 
 _REWORDED = {
+    "RepeatArgumentError": _repeated,
     "MissingArgumentError": _missing,
     "UnusedCliTokensError": _unused,
     "CoercionError": _unfit,

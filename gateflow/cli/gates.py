@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateflow.cli._options import Json
-from gateflow.cli._terminal import console, print_json, table
+from gateflow.cli._terminal import Listing, print_json, say
 
 
 def run(*, json: Json = False) -> None:
@@ -21,8 +21,8 @@ def run(*, json: Json = False) -> None:
     rows = catalogue()
     if json:
         return print_json({"gates": rows})
-    cells = ([row["name"], _formula(row), "yes" if row["odd"] else "no", row["source"]] for row in rows)
-    return console().print(table(["name", "formula", "odd", "source"], cells))
+    cells = [[row["name"], _formula(row), "yes" if row["odd"] else "no", row["source"]] for row in rows]
+    return say(Listing(["name", "formula", "odd", "source"], cells))
 
 
 def catalogue() -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GateText, Json, described, gate_of
-from gateflow.cli._terminal import console, number, pairs, print_json, table
+from gateflow.cli._options import GateText, Json, gate_of
+from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
     from gateflow.gate import Gate
@@ -37,17 +37,18 @@ def run(gate: GateText, /, *, z: Points = None, json: Json = False) -> None:
     $ gateflow show "sigmoid(z**3)" --json
     """
     chosen = gate_of(gate)
-    facts = sheet(chosen, tuple(z or POINTS))
+    facts = {"gate": gate.strip(), **sheet(chosen, tuple(z or POINTS))}
     if json:
         return print_json(facts)
     return _print(facts)
 
 
 def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:
-    """All there is to tell about a gate, ready for JSON."""
+    """What there is to tell about a gate, ready for JSON."""
     formulas = {name: _written(getattr(chosen.formulas, name)) for name in FORMULAS}
     return {
-        **described(chosen),
+        "formula": chosen.text,
+        "parameters": dict(chosen.parameters),
         "odd": bool(chosen.odd),
         "inverse": "closed form" if formulas["inverse"] else "root search",
         "kinks": list(chosen.kinks),
@@ -72,20 +73,15 @@ def _written(expr: Any) -> str | None:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    out = console()
-    out.print(facts["gate"], style="bold")
-    out.print(pairs(_about(facts)))
-    out.print()
-    formulas = facts["formulas"].items()
-    out.print(pairs((SIGNS.get(name, name), text) for name, text in formulas if text is not None))
-    out.print()
+    formulas = pairs([(SIGNS.get(name) or name, text) for name, text in facts["formulas"].items()])
     headings = ["z", *(SIGNS.get(name, name) for name in VALUES)]
-    out.print(table(headings, ([number(x) for x in row.values()] for row in facts["values"]), numeric=headings))
+    values = Listing(headings, [[number(x) for x in row.values()] for row in facts["values"]], numeric=headings)
+    say(title(facts["gate"]), pairs(_about(facts)), "", formulas, "", values)
 
 
 def _about(facts: dict[str, Any]) -> list[tuple[str, str]]:
     values = ", ".join(f"{name} = {value}" for name, value in facts["parameters"].items())
-    rows = [
+    return [
         ("formula", facts["formula"]),
         ("parameters", values),
         ("odd", "yes" if facts["odd"] else "no"),
@@ -93,4 +89,3 @@ def _about(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("kinks", ", ".join(number(z) for z in facts["kinks"])),
         ("source", facts["source"]),
     ]
-    return [row for row in rows if row[1]]

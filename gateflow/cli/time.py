@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from gateflow.cli._options import GateText, Json, Start, Task, exit_code, gate_of
-from gateflow.cli._terminal import console, number, pairs, print_json
+from gateflow.cli._terminal import number, pairs, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.flow.time import HittingTime
@@ -62,4 +62,4 @@ def _print(problem: Any, z0: float, found: HittingTime) -> None:
         ("log tau", f"{found.log_tau:.15g}"),
         ("error", f"{found.error:.1e} of tau, estimated"),
     ]
-    console().print(pairs(rows))
+    say(pairs(rows))

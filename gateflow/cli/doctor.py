@@ -1,0 +1,168 @@
+"""What is installed, and whether it computes right here."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from gateflow.cli._options import Json
+from gateflow.cli._terminal import Listing, number, pairs, print_json, say
+
+EXTRAS = {
+    "sweep": ("xarray", "h5netcdf", "h5py", "dask", "distributed"),
+    "nn": ("torch", "safetensors", "tqdm"),
+    "rigour": ("flint",),
+    "notebook": ("jupyterlab", "ipywidgets", "nbclient", "ipykernel"),
+}
+"""The modules behind each extra of the package; a test holds them to pyproject.toml."""
+
+FAILED = 1
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing computed here and known otherwise: how far off it is, and how far it may be."""
+
+    what: str
+    measured: float
+    bound: float
+    unit: str
+
+    @property
+    def passed(self) -> bool:
+        return self.measured <= self.bound
+
+
+def run(*, json: Json = False) -> int:
+    """Tell versions, extras and device, and check a few results against values known otherwise.
+
+    The exit code is 1 where a check fails.
+
+    Examples
+    --------
+    $ gateflow doctor
+    $ gateflow doctor --json
+    """
+    checks = [check() for check in CHECKS]
+    facts = {"versions": _versions(), "extras": _extras(), "device": _device()}
+    if json:
+        print_json({**facts, "checks": [{**asdict(check), "passed": check.passed} for check in checks]})
+    else:
+        _print(facts, checks)
+    return 0 if all(check.passed for check in checks) else FAILED
+
+
+# --- what is here -----------------------------------------------------------------------------------------------------
+
+
+def _versions() -> dict[str, str]:
+    from gateflow import __version__
+    from gateflow.record import git_commit, versions
+
+    found = {"gateflow": __version__, **versions()}
+    commit = git_commit()
+    return {**found, "commit": commit} if commit else found
+
+
+def _extras() -> dict[str, list[str]]:
+    """For each extra, the modules that are missing."""
+    return {extra: [name for name in modules if find_spec(name) is None] for extra, modules in EXTRAS.items()}
+
+
+def _device() -> dict[str, Any]:
+    cpu = {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count() or 1}
+    if find_spec("torch") is None:
+        return {**cpu, "gpu": None}
+    import torch
+
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {**cpu, "gpu": gpu}
+
+
+# --- what it computes -------------------------------------------------------------------------------------------------
+
+
+def _saturated_fast_gate() -> Check:
+    """1 - phi = 1/(1 + exp(sinh z)), in 60 digits, where 1 - phi(z) computed as written is 0."""
+    import mpmath
+    import numpy as np
+
+    from gateflow.gate import gate
+
+    with mpmath.workdps(60):
+        exact = 1 / (1 + mpmath.exp(mpmath.sinh(5)))
+        off = abs(mpmath.mpf(float(gate("fast").phi_c(5.0))) - exact)
+        ulps = float(off / mpmath.mpf(float(np.spacing(float(exact)))))
+    return Check("1 - phi of the fast gate at z = 5", ulps, 1.0, "ulps")
+
+
+def _inverse_of_softsign() -> Check:
+    """1 - phi = 1/(2 + z) for z >= 0."""
+    from gateflow.gate import gate
+
+    found = float(gate("softsign").inverse_c(1e-300))
+    return Check("z where softsign leaves 1e-300", abs(found / 1e300 - 1), 1e-15, "relative")
+
+
+def _time_of_sigmoid() -> Check:
+    """T = 1 has the closed form e^z + 2z - e^-z = c tau + const."""
+    import mpmath
+
+    from gateflow.flow.problem import LearningProblem
+    from gateflow.flow.time import hitting_time
+
+    problem = LearningProblem("sigmoid", horizon=1, gap=2.0**-40, scale=3.0)
+    found = hitting_time(problem, -4.0).tau
+    with mpmath.workdps(50):
+        end = mpmath.log(mpmath.mpf(2) ** 40 - 1)
+        exact = (2 * mpmath.sinh(end) + 2 * end - 2 * mpmath.sinh(-4) + 8) / 3
+        off = float(abs(mpmath.mpf(float(found)) / exact - 1))
+    return Check("learning time of the sigmoid, T = 1, gap 2^-40", off, 1e-12, "relative")
+
+
+def _refusals() -> Check:
+    """Formulas that would be code are refused."""
+    from gateflow.errors import GateflowError
+    from gateflow.gate import gate
+
+    hostile = ("__import__('os').getcwd()", "(lambda: z)()", "z.__class__", "9**9**9*z", "open('x')")
+    accepted = 0
+    for text in hostile:
+        try:
+            gate(text)
+        except GateflowError:
+            continue
+        accepted += 1
+    return Check("hostile formulas accepted", accepted, 0, f"of {len(hostile)}")
+
+
+CHECKS: tuple[Callable[[], Check], ...] = (_saturated_fast_gate, _inverse_of_softsign, _time_of_sigmoid, _refusals)
+
+
+# --- print ------------------------------------------------------------------------------------------------------------
+
+
+def _print(facts: dict[str, Any], checks: list[Check]) -> None:
+    extras = ((extra, _state(extra, missing)) for extra, missing in facts["extras"].items())
+    device = ((name, str(value)) for name, value in facts["device"].items())
+    rows = [
+        [
+            check.what,
+            f"{number(check.measured, 2)} {check.unit}",
+            f"{check.bound:g}",
+            "ok" if check.passed else "FAILED",
+        ]
+        for check in checks
+    ]
+    results = Listing(["check", "measured", "at most", ""], rows)
+    say(pairs(facts["versions"].items()), "", pairs(extras), "", pairs(device), "", results)
+
+
+def _state(extra: str, missing: list[str]) -> str:
+    if not missing:
+        return "installed"
+    return f"lacks {', '.join(missing)}: python -m pip install 'gateflow[{extra}]'"
