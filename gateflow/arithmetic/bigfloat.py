@@ -184,7 +184,13 @@ class BigFloat:
 
     def integer_power(self, x: Any, n: int) -> Big:
         """``x**n`` for an integer n of either sign."""
-        return self._map(lambda v: v**n if v != 0 or n >= 0 else self._quotient(self.context.one, v ** (-n)), x)
+
+        def raised(v: Any) -> Any:
+            if n == 0:
+                return self.context.one
+            return v**n if n > 0 or v != 0 else self._quotient(self.context.one, v ** (-n))
+
+        return self._map(raised, x)
 
     def power(self, x: Any, y: Any) -> Big:
         """``x**y`` for x >= 0, with ``x**0 = 1``; nan for x < 0."""
