@@ -131,6 +131,8 @@ def _explained(problem: Exception) -> int:
     elif isinstance(problem, OSError) and problem.strerror:
         where = f"{problem.filename}: " if problem.filename else ""
         message, code = f"{where}{problem.strerror}", USAGE
+    elif isinstance(problem, MemoryError):
+        message, code = "not enough memory for this", FAULT
     else:
         message = f"{type(problem).__name__}: {problem} (a fault of gateflow; GATEFLOW_DEBUG=1 shows where)"
         code = FAULT

@@ -1,0 +1,117 @@
+"""What goes wrong is said in one line on standard error, with the fix, and with the right exit code."""
+
+import pytest
+
+from gateflow import cli
+
+TIME = ("--horizon", "10", "--gap", "0.1")
+
+MISTAKES = {
+    "misspelt verb": (("tiem", "fast"), "unknown command tiem; did you mean time?"),
+    "unknown option, no verb": (("--jsn",), "unknown option --jsn"),
+    "misspelt option": (("time", "fast", *TIME, "--jsn"), "unknown option --jsn; did you mean --json?"),
+    "misspelt required option": (
+        ("time", "fast", "--horizn", "10"),
+        "unknown option --horizn; did you mean --horizon?",
+    ),
+    "no gate": (("time", *TIME), "GATE is missing"),
+    "no horizon": (("time", "fast", "--gap", "0.1"), "--horizon is missing"),
+    "option without value": (("time", "fast", "--gap", "0.1", "--horizon"), "--horizon needs a value"),
+    "option twice": (("time", "fast", *TIME, "--horizon", "11"), "--horizon is given twice"),
+    "a word for a number": (("time", "fast", "--horizon", "ten"), "--horizon takes a number; got 'ten'"),
+    "an argument too many": (("time", "fast", "sigmoid", *TIME), "unexpected argument 'sigmoid'"),
+    "no target": (("time", "fast", "--horizon", "10"), "none was given"),
+    "two targets": (("time", "fast", *TIME, "--target", "0.9"), "got target and gap"),
+    "horizon out of range": (
+        ("time", "fast", "--horizon", "0", "--gap", "0.1"),
+        "horizon must be finite and at least 1; got 0",
+    ),
+    "gap out of range": (("time", "fast", "--horizon", "10", "--gap", "-1"), "gap must be in [0, 1); got -1"),
+    "scale out of range": (("time", "fast", *TIME, "--scale", "0"), "scale must be finite and above 0; got 0"),
+    "z0 not a number": (("time", "fast", *TIME, "--z0", "nan"), "z0 must be finite; got nan"),
+    "misspelt gate": (("show", "fsat"), "unknown gate 'fsat'; did you mean 'fast'?"),
+    "a caret for a power": (("show", "sigmoid(z^3)"), "write '**'"),
+    "unknown function": (("show", "sigmoid(sinhh(z))"), "did you mean 'sinh'?"),
+    "code for a formula": (("show", "__import__('os').system('true')"), "formula"),
+    "unknown parameter": (("show", "fast(beta=2)"), "gate 'fast' does not take beta; its parameters: alpha"),
+    "a word for a parameter": (("show", "fast(alpha=big)"), "alpha needs a number"),
+    "parameter without name": (("show", "sigmoid(k*z); 2"), "go by name"),
+    "parameter not in the formula": (("show", "sigmoid(z); k=2"), "there is no k in the formula"),
+    "misspelt figure": (("figures", "slop"), "unknown figure 'slop'; did you mean 'slope'?"),
+    "unknown format": (("figures", "slope", "--format", "gif"), "unknown format 'gif'; known: svg, pdf, png"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_that_says_what_to_do(mistake, gateflow):
+    arguments, said = MISTAKES[mistake]
+    code, out, err = gateflow(*arguments)
+    first, *notes = err.splitlines()
+    assert (code, out) == (2, "")
+    assert first.startswith("gateflow: error: ")
+    assert said in first
+    assert all(note.startswith("    ") for note in notes)
+
+
+def test_a_usage_error_names_the_help_to_read(gateflow):
+    assert gateflow("time").err.endswith("; see 'gateflow time --help'\n")
+    assert gateflow("tiem").err.endswith("; see 'gateflow --help'\n")
+
+
+def test_the_caret_stands_under_the_fault(gateflow):
+    *_, formula, caret = gateflow("show", "sigmoid(z^3)").err.splitlines()
+    assert formula[caret.index("^")] == "^"
+    assert formula.strip() == "sigmoid(z^3)"
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(gateflow, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    code, out, err = gateflow("figures", "slope", "--format", "svg", "-o", str(tmp_path / "taken" / "in"))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+class Broken:
+    """Commands whose one verb fails in a given way."""
+
+    def __init__(self, problem):
+        self.problem = problem
+
+    def __iter__(self):
+        yield "fail"
+
+    def __contains__(self, name):
+        return name == "fail"
+
+    def __getitem__(self, name):
+        def run():
+            """Fail."""
+            raise self.problem
+
+        return run
+
+
+def test_a_fault_of_ours_is_one_line_and_says_how_to_see_more(gateflow, monkeypatch):
+    monkeypatch.setattr(cli, "COMMANDS", Broken(ZeroDivisionError("oh\nno")))
+    code, out, err = gateflow("fail")
+    assert (code, out) == (1, "")
+    assert err == "gateflow: error: ZeroDivisionError: oh no (a fault of gateflow; GATEFLOW_DEBUG=1 shows where)\n"
+
+
+def test_debug_shows_the_traceback(gateflow, monkeypatch):
+    monkeypatch.setattr(cli, "COMMANDS", Broken(ZeroDivisionError("oh no")))
+    monkeypatch.setenv("GATEFLOW_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["fail"])
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "err"),
+    [
+        (KeyboardInterrupt(), 130, "gateflow: interrupted\n"),
+        (PermissionError(13, "Permission denied", "here"), 2, "gateflow: error: here: Permission denied\n"),
+        (MemoryError(), 1, "gateflow: error: not enough memory for this\n"),
+    ],
+)
+def test_what_comes_from_outside(problem, code, err, gateflow, monkeypatch):
+    monkeypatch.setattr(cli, "COMMANDS", Broken(problem))
+    assert gateflow("fail") == (code, "", err)

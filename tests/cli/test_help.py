@@ -1,0 +1,69 @@
+"""Help: every verb explains itself, and what it shows as an example works."""
+
+import inspect
+import json
+import shlex
+
+import pytest
+
+from gateflow import __version__, cli
+from gateflow.cli import COMMANDS, examples
+from gateflow.registry import Registry
+
+EXAMPLES = [line for name in COMMANDS for line in examples(COMMANDS[name])]
+
+
+def words(text):
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_the_examples_shown_in_help_run(line, gateflow, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = shlex.split(line)[1:]
+    code, out, err = gateflow(*arguments)
+    assert (code, err) == (0, "")
+    assert out.strip()
+    if "--json" in arguments:
+        assert json.loads(out)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_verb_has_help_with_examples_and_json(name, gateflow):
+    code, out, err = gateflow(name, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Usage: gateflow {name}")
+    assert "Print the answer as JSON" in words(out)
+    assert "json" in inspect.signature(COMMANDS[name]).parameters
+    shown = [line.strip() for line in out.partition("Examples:")[2].splitlines() if line.strip()]
+    assert shown == examples(COMMANDS[name])
+    assert all(line.startswith(f"gateflow {name}") for line in shown)
+    assert any("--json" in line for line in shown)
+
+
+def test_the_top_help_lists_every_verb_with_its_first_line(gateflow):
+    code, out, _ = gateflow("--help")
+    assert code == 0
+    for name in COMMANDS:
+        first = inspect.getdoc(COMMANDS[name]).partition("\n")[0]
+        assert f"{name} {first}" in words(out)
+
+
+def test_no_arguments_show_the_help(gateflow):
+    assert gateflow() == gateflow("--help")
+
+
+def test_version(gateflow):
+    assert gateflow("--version") == (0, f"{__version__}\n", "")
+
+
+def test_a_verb_is_added_by_one_file(gateflow, tmp_path, monkeypatch):
+    (tmp_path / "greet_me.py").write_text(
+        'def run(name: str, /, *, json: bool = False):\n    """Greet.\n\n    Examples\n    --------\n'
+        '    $ gateflow greet-me Ann\n    """\n    print("hello", name)\n'
+    )
+    monkeypatch.setattr(cli, "__path__", [*cli.__path__, str(tmp_path)])
+    monkeypatch.setattr(cli, "COMMANDS", Registry("command", "gateflow.cli", "run"))
+    assert gateflow("greet-me", "Ann") == (0, "hello Ann\n", "")
+    assert "gateflow greet-me Ann" in gateflow("greet-me", "--help").out
+    assert "greet-me" in gateflow("--help").out
