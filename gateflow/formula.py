@@ -9,21 +9,21 @@ A formula passes four walls, each of which refuses with one line and a caret:
    machine with them. So before each SymPy node is made, its outcome is bounded from the facts known of its arguments
    (``_Facts``), and what could become too large is refused unmade. Its search for what is real or positive may
    still expand a power of a sum behind the scenes, and no bound known to us foresees that: so calls are counted, and
-   the building stops at a fixed number of them (``_counted_calls``).
+   the building stops at a fixed number of them (``_CountedCalls``).
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
+import inspect
 import keyword
 import math
 import numbers
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple, NoReturn
 
@@ -55,7 +55,7 @@ MAX_RADICAND = 10**40
 MAX_PI_DENOMINATOR = 24
 """Circular functions of a rational times pi: SymPy writes out the radicals."""
 
-MAX_CALLS = 300_000
+MAX_CALLS = 600_000
 """Function calls and returns while SymPy builds; a gate of the catalogue takes some thousand."""
 
 _MAX_BITS = math.ceil(MAX_DIGITS * math.log2(10))
@@ -131,9 +131,7 @@ _CHARACTER_HINTS = {
 }
 
 
-def parse(
-    text: str, variables: Iterable[str] = ("z",), parameters: Mapping[str, Any] | None = None
-) -> sp.Expr:
+def parse(text: str, variables: Iterable[str] = ("z",), parameters: Mapping[str, Any] | None = None) -> sp.Expr:
     """Read a formula.
 
     Parameters
@@ -195,7 +193,7 @@ def _declared(variables: Iterable[str], parameters: Mapping[str, Any]) -> dict[s
 
 def _declare(names: dict[str, sp.Expr], kind: str, name: Any, value: sp.Expr) -> None:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(_plain(name)):
-        raise InvalidArgument(f"{kind} {ascii(name)} has no usable name; letters, digits and '_', and no Python keyword")
+        raise InvalidArgument(f"{kind} {name!a} has no usable name; letters, digits and '_', and no Python keyword")
     plain = _plain(name)
     if plain in FUNCTIONS or plain in CONSTANTS or plain == "where":
         raise InvalidArgument(f"{kind} '{name}' has the name of a function or constant of the formula language")
@@ -205,11 +203,13 @@ def _declare(names: dict[str, sp.Expr], kind: str, name: Any, value: sp.Expr) ->
 
 
 def _parameter(name: str, value: Any) -> sp.Expr:
-    if value == "real" or value == "positive":
+    if isinstance(value, str) and value in ("real", "positive"):
         return sp.Symbol(str(name), **{value: True})
     number = _exact(value)
     if number is None:
-        raise InvalidArgument(f"parameter {name} = {ascii(value)[:60]} is neither a finite real number, 'real' nor 'positive'")
+        raise InvalidArgument(
+            f"parameter {name} = {ascii(value)[:60]} is neither a finite real number, 'real' nor 'positive'"
+        )
     return number
 
 
@@ -271,7 +271,9 @@ def _words(text: str, tidy: str) -> list[_Word]:
             _refuse_character(text, here)
         word = _Word(str(match.lastgroup), match.group(), here)
         if word.kind == "name" and not word.text.isidentifier():
-            _refuse_character(text, here + next(i for i in range(len(word.text)) if not word.text[: i + 1].isidentifier()))
+            _refuse_character(
+                text, here + next(i for i in range(len(word.text)) if not word.text[: i + 1].isidentifier())
+            )
         if word.kind == "number":
             _check_literal(text, word)
         if word.kind != "space":
@@ -293,7 +295,9 @@ def _check_literal(text: str, word: _Word) -> None:
     # A length test first: int() of a long text is itself slow, and refused by Python past 4300 digits.
     reach = int(exponent) if 0 < len(exponent) <= 8 else 10**9 if exponent else 0
     if digits + abs(reach) > MAX_DIGITS:
-        raise FormulaError(f"the number is too large: at most {MAX_DIGITS} digits written out", text, word.start, word.end)
+        raise FormulaError(
+            f"the number is too large: at most {MAX_DIGITS} digits written out", text, word.start, word.end
+        )
     if word.text.isdigit() and word.text != "0" and word.text[0] == "0" and word.text.strip("0"):
         raise FormulaError("a whole number does not begin with 0", text, word.start, word.end)
 
@@ -501,28 +505,45 @@ class _Exhausted(BaseException):
     """The calls are used up. Not an ``Exception``, which SymPy catches in places."""
 
 
-@contextmanager
-def _counted_calls(limit: int) -> Iterator[None]:
-    """Raise `_Exhausted` in this thread after ``limit`` calls; a count, so that the same text always fares alike.
+class _CountedCalls:
+    """A context that raises `_Exhausted` in this thread after ``limit`` calls.
 
-    A profiler that is at work already keeps its place, and the calls go uncounted.
+    A count and no clock, so that the same text always fares alike; an import that SymPy makes on the way is forgiven
+    its calls, and never broken off. A profiler that is at work already keeps its place, and nothing is counted.
     """
-    left = limit
 
-    def tick(*_: Any) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
+    def __init__(self, limit: int) -> None:
+        self.limit = self.left = limit
+        self.modules = len(sys.modules)
+
+    def __enter__(self) -> _CountedCalls:
+        self.counts = sys.getprofile() is None
+        if self.counts:
+            sys.setprofile(self.tick)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.counts:
+            sys.setprofile(None)
+
+    def tick(self, frame: Any, event: str, _: Any) -> None:
+        self.left -= 1
+        # Raised at a return, or in a generator, it could be lost where a generator is being closed.
+        if self.left < 0 and event == "call" and not frame.f_code.co_flags & inspect.CO_GENERATOR:
+            if len(sys.modules) == self.modules and not _importing(frame):
+                raise _Exhausted
+            self.modules, self.left = len(sys.modules), self.limit
+
+    def check(self) -> None:
+        """For the case that the exception was lost after all, in a callback of the garbage collector."""
+        if self.left < 0:
             raise _Exhausted
 
-    if sys.getprofile() is not None:
-        yield
-        return
-    sys.setprofile(tick)
-    try:
-        yield
-    finally:
-        sys.setprofile(None)
+
+def _importing(frame: Any) -> bool:
+    while frame is not None and "importlib" not in frame.f_code.co_filename:
+        frame = frame.f_back
+    return frame is not None
 
 
 class _Foreign(Exception):
@@ -665,12 +686,13 @@ class _Builder:
 
     def __init__(self, text: str, tidy: str, names: Mapping[str, sp.Expr]) -> None:
         self.text, self.names, self.bounds = text, names, _Bounds()
+        self.calls = _CountedCalls(MAX_CALLS)
         self.blanks = len(tidy) - len(tidy.lstrip(" "))
         self.source = tidy[self.blanks :].encode()
 
     def formula(self, tree: ast.expr) -> sp.Expr:
         try:
-            with _counted_calls(MAX_CALLS):
+            with self.calls:
                 return self.build(tree, 0)
         except RecursionError:
             raise FormulaError("the formula is too large: nested too deep", self.text, 0, len(self.text)) from None
@@ -678,6 +700,7 @@ class _Builder:
     def build(self, node: ast.expr, depth: int) -> sp.Expr:
         """The expression of a node; what goes wrong in it is reported at its place."""
         try:
+            self.calls.check()
             if depth > MAX_DEPTH:
                 raise _Refusal(f"the formula is too large: it nests more than {MAX_DEPTH} deep")
             return self.settled(self.node(node, depth + 1))
@@ -754,7 +777,12 @@ class _Builder:
 
     def product(self, factors: list[sp.Expr]) -> sp.Expr:
         coefficients = [factor.as_coeff_Mul()[0] for factor in factors]
-        roots = [p for factor in factors for p in sp.Mul.make_args(factor) if p.is_Pow and p.base.is_Rational and p.exp.is_Rational]
+        roots = [
+            p
+            for factor in factors
+            for p in sp.Mul.make_args(factor)
+            if p.is_Pow and p.base.is_Rational and p.exp.is_Rational
+        ]
         bits = sum(int(c.p).bit_length() + int(c.q).bit_length() for c in coefficients)
         radicand = math.prod(abs(int(root.base.p)) * int(root.base.q) for root in roots)
         if bits > _MAX_COEFFICIENT_BITS or radicand > MAX_RADICAND**2:
@@ -841,7 +869,10 @@ class _Builder:
         then, otherwise = self.build(args[1], depth), self.build(args[2], depth)
         # where(p, a, where(q, b, c)) is one Piecewise of three; SymPy would nest two.
         rest = otherwise.args if isinstance(otherwise, sp.Piecewise) else ((otherwise, True),)
-        return sp.Piecewise((then, condition), *rest)
+        flat = sp.Piecewise((then, condition), *rest)
+        if flat.has(sp.And, sp.Or):  # SymPy has joined neighbours of equal value; nested, it leaves them alone
+            return sp.Piecewise((then, condition), (otherwise, True))
+        return flat
 
     def condition(self, node: ast.expr, depth: int) -> Any:
         if not isinstance(node, ast.Compare):
@@ -935,7 +966,9 @@ def _leveled(expr: Any) -> tuple[str, int]:
         return "pi" if expr is sp.pi else "e", _ATOM
     if isinstance(expr, sp.Add):
         return _sum_text(expr), _SUM
-    if isinstance(expr, sp.Mul | sp.Pow) and expr.could_extract_minus_sign() and _leading(expr) < 0:
+    if isinstance(expr, sp.Mul | sp.Pow) and not isinstance(_leading(expr), sp.Rational):
+        raise FormulaError(f"formulas have no word for {_kind(_leading(expr))}")
+    if isinstance(expr, sp.Mul | sp.Pow) and _leading(expr) < 0:
         return "-" + _text(-expr, _PRODUCT), _SUM
     if isinstance(expr, sp.Mul | sp.Pow):
         return _product_text(expr)
@@ -962,14 +995,14 @@ def _leading(expr: sp.Expr) -> Any:
 def _symbol_name(symbol: sp.Symbol) -> str:
     name = symbol.name
     if not name.isidentifier() or keyword.iskeyword(name) or name in FUNCTIONS or name in CONSTANTS or name == "where":
-        raise FormulaError(f"the symbol {ascii(name)} has no name that a formula could use")
+        raise FormulaError(f"the symbol {name!a} has no name that a formula could use")
     return name
 
 
 def _sum_text(expr: sp.Expr) -> str:
     text = ""
     for term in expr.as_ordered_terms():
-        negative = _leading(term) < 0
+        negative = isinstance(term, sp.Mul | sp.Rational) and _leading(term).is_negative
         text += (" - " if negative else " + ") if text else ("-" if negative else "")
         text += _text(-term if negative else term, _PRODUCT)
     return text
@@ -983,15 +1016,15 @@ def _product_text(expr: sp.Expr) -> tuple[str, int]:
     for factor in sp.Mul.make_args(rest):
         base, exponent = (factor.base, factor.exp) if isinstance(factor, sp.Pow) else (factor, sp.S.One)
         if exponent.is_Rational and exponent < 0:
-            below.append(_power_text(base, -exponent, alone=False))
+            below.append(_power_text(base, -exponent))
         else:
-            above.append(_power_text(base, exponent, alone=False))
+            above.append(_power_text(base, exponent))
     if len(above) == 1 and not below and isinstance(rest, sp.Pow):
         return above[0], _ATOM if above[0].startswith("sqrt(") else _POWER
     return "/".join(["*".join(above) or "1", *below]), _PRODUCT
 
 
-def _power_text(base: sp.Expr, exponent: sp.Expr, *, alone: bool) -> str:
+def _power_text(base: sp.Expr, exponent: sp.Expr) -> str:
     if exponent == 1:
         return _text(base, _POWER)
     if exponent == sp.S.Half:
