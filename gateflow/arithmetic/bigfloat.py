@@ -116,6 +116,9 @@ class BigFloat:
             y = scalar(mp, v)
         return +y if isinstance(y, mp.mpf) else mp.nan
 
+    def _own(self, v: Any) -> Any:
+        return +self.context.make_mpf(v._mpf_)
+
     def _quotient(self, a: Any, b: Any) -> Any:
         if b != 0:
             return a / b
@@ -135,7 +138,7 @@ class BigFloat:
     def lift(self, x: Any) -> Big:
         """The big floats with the float64 values ``x``."""
         if isinstance(x, Big):
-            return x
+            return x if x.home is self else Big(self, np.frompyfunc(self._own, 1, 1)(x.values))
         return Big(self, np.frompyfunc(self.context.mpf, 1, 1)(np.asarray(x, dtype=np.float64).astype(object)))
 
     @quiet

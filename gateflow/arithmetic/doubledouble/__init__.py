@@ -22,7 +22,6 @@ from gateflow.arithmetic.doubledouble.elementary import (
     asinh,
     atan,
     atanh,
-    choose,
     cos,
     cosh,
     exp,
@@ -40,6 +39,9 @@ from gateflow.arithmetic.doubledouble.elementary import (
     sqrt,
     tan,
     tanh,
+)
+from gateflow.arithmetic.doubledouble.elementary import (
+    choose as _choose,
 )
 from gateflow.arithmetic.doubledouble.errorfree import DD
 from gateflow.arithmetic.doubledouble.gamma import digamma, loggamma, trigamma
@@ -106,21 +108,21 @@ def isfinite(x: Any) -> np.ndarray:
 
 def where(mask: Any, x: Any, y: Any) -> DD:
     """``x`` where the mask holds, ``y`` elsewhere."""
-    return choose(mask, DD.of(x), DD.of(y))
+    return _choose(mask, DD.of(x), DD.of(y))
 
 
 @quiet
 def maximum(x: Any, y: Any) -> DD:
     """The larger of two; nan if either is."""
     x, y = DD.of(x), DD.of(y)
-    return choose(less(y, x) | np.isnan(x.hi), x, y)
+    return _choose(less(y, x) | np.isnan(x.hi), x, y)
 
 
 @quiet
 def minimum(x: Any, y: Any) -> DD:
     """The smaller of two; nan if either is."""
     x, y = DD.of(x), DD.of(y)
-    return choose(less(x, y) | np.isnan(x.hi), x, y)
+    return _choose(less(x, y) | np.isnan(x.hi), x, y)
 
 
 @quiet
@@ -131,7 +133,7 @@ def integer_power(x: Any, n: int) -> DD:
         grown = integer_power(x, -n)
         # Where x^-n leaves the range, 1/x^-n may not: there the inverse is taken first.
         ample = (np.abs(grown.hi) > 2.0**-900) & (np.abs(grown.hi) < 2.0**1020)
-        return choose(ample, 1.0 / grown, integer_power(1.0 / x, -n))
+        return _choose(ample, 1.0 / grown, integer_power(1.0 / x, -n))
     result = DD.of(np.ones_like(x.hi))
     while n:
         if n & 1:

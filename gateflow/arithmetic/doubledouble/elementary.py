@@ -29,6 +29,7 @@ from gateflow.arithmetic.doubledouble.errorfree import (
     product,
     root,
     scale_by_two,
+    scaled,
     settled,
     square,
     two_prod,
@@ -74,11 +75,6 @@ def choose(mask: Any, x: DD, y: DD) -> DD:
     return DD(np.where(mask, x.hi, y.hi), np.where(mask, x.lo, y.lo))
 
 
-def scaled(x: DD, k: Any) -> DD:
-    """``x 2^k``."""
-    return DD(scale_by_two(x.hi, k), scale_by_two(x.lo, k))
-
-
 def halved(x: DD) -> DD:
     """``x/2``."""
     return DD(0.5 * x.hi, 0.5 * x.lo)
@@ -100,8 +96,9 @@ _LN2_1, _LN2_2, _LN2_3 = _parts(+_MP.ln2, 40, 40)
 @functools.cache
 def _expm1_tables() -> tuple[DD, DD]:
     """``expm1(i/2^11)`` for ``|i| <= 740`` and ``expm1(j/2^22)`` for ``|j| <= 1024``."""
-    coarse = from_mp(_MP.expm1(_MP.mpf(i) / 2**11) for i in range(-740, 741))
-    return coarse, from_mp(_MP.expm1(_MP.mpf(j) / 2**22) for j in range(-1024, 1025))
+    wide, narrow = _MP.exp(_MP.mpf(2) ** -11), _MP.exp(_MP.mpf(2) ** -22)
+    coarse = from_mp(wide**i - 1 for i in range(-740, 741))
+    return coarse, from_mp(narrow**j - 1 for j in range(-1024, 1025))
 
 
 def _compound(x: DD, y: DD) -> DD:

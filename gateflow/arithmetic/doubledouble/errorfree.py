@@ -208,27 +208,29 @@ def root(x: DD) -> DD:
 _FAINT = 2.0**-900
 
 
+def _extreme(x: Any) -> bool:
+    """Whether some number is so faint or so large that the residual of a quotient under- or overflows."""
+    size = np.abs(x)
+    if np.min(size, initial=1.0) >= _FAINT and np.max(size, initial=1.0) <= 1.0 / _FAINT:
+        return False
+    return bool(np.any((size != 0.0) & ((size < _FAINT) | (size > 1.0 / _FAINT))))
+
+
 def divide(x: DD, y: DD) -> DD:
-    """``x/y``: as `div`, with faint and huge parts scaled so that residuals neither underflow nor overflow."""
-    q = x.hi / y.hi
-    if np.min(np.abs(x.hi), initial=1.0) < _FAINT or np.max(np.abs(x.hi), initial=1.0) > 1.0 / _FAINT:
-        kx, ky = np.frexp(x.hi)[1], np.frexp(y.hi)[1]
-        ratio = div(*(DD(scale_by_two(v.hi, -k), scale_by_two(v.lo, -k)) for v, k in ((x, kx), (y, ky))))
-        k = np.asarray(kx, dtype=np.int64) - ky
-        # The two steps of `scale_by_two` reach 2044; a quotient beyond that is 0 or infinite, which float64 knows.
-        k = np.clip(k, -2040, 2040)
-        ratio = DD(scale_by_two(ratio.hi, k), scale_by_two(ratio.lo, k))
+    """``x/y``: as `div`, with extreme numerators and their denominators brought to [1/2, 1) for the while."""
+    if _extreme(x.hi):
+        kx, ky = (np.asarray(np.frexp(v.hi)[1], dtype=np.int64) for v in (x, y))
+        ratio = div(scaled(x, -kx), scaled(y, -ky))
+        # Past 2^2040 the quotient is 0 or infinite whatever its significand.
+        ratio = scaled(ratio, np.clip(kx - ky, -2040, 2040))
     else:
         ratio = div(x, y)
-    return settled(ratio, lambda: q)
+    return settled(ratio, lambda: x.hi / y.hi)
 
 
-def compensated_horner(x: DD, coefficients: list[Any], tail: Any) -> DD:
-    """``c0 + x (c1 + x (... + x tail))`` with double-double ``c`` of slowly or quickly falling terms."""
-    total = DD.of(tail)
-    for c in reversed(coefficients):
-        total = add(c, mul(x, total))
-    return total
+def scaled(x: DD, k: Any) -> DD:
+    """``x 2^k``."""
+    return DD(scale_by_two(x.hi, k), scale_by_two(x.lo, k))
 
 
 def float_horner(x: Any, coefficients: Any) -> Any:

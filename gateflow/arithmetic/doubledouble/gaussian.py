@@ -24,7 +24,6 @@ from gateflow.arithmetic.doubledouble.elementary import (
     log1p_kernel,
     log_kernel,
     magnitude,
-    scaled,
     take,
 )
 from gateflow.arithmetic.doubledouble.errorfree import (
@@ -35,6 +34,7 @@ from gateflow.arithmetic.doubledouble.errorfree import (
     fast_two_sum,
     float_horner,
     mul,
+    scaled,
     square,
     two_prod,
     two_square,
@@ -51,7 +51,7 @@ _SMALL = 0.25
 def _erfcx_table() -> list[DD]:
     """Taylor coefficients of erfcx: one table over the centres for each power."""
     mp = mpmath.MPContext()
-    mp.dps = 110
+    mp.dps = 90
     rows = []
     for i in range(_SPACING * _LAST + 1):
         a = mp.mpf(i) / _SPACING
