@@ -1,1 +1,20 @@
 """Gradient flows of the learning problem: convergence times as one integral, trajectories by several methods."""
+
+from gateflow.flow.problem import LearningProblem, Target
+from gateflow.flow.solvers import METHODS
+from gateflow.flow.status import Status
+from gateflow.flow.time import HittingTime, hitting_time, hitting_times
+from gateflow.flow.trajectory import State, Trajectory, flow
+
+__all__ = [
+    "METHODS",
+    "HittingTime",
+    "LearningProblem",
+    "State",
+    "Status",
+    "Target",
+    "Trajectory",
+    "flow",
+    "hitting_time",
+    "hitting_times",
+]

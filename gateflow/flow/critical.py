@@ -18,9 +18,12 @@ REACH = 40.0
 """z up to which dips are looked for at a fine spacing; beyond it, at a constant ratio, up to 1e4."""
 DEEP = -16.0
 """log u' below which a dip may be a true zero."""
-DIGITS = 60
+DIGITS = 120
+STEPS = 80
+ZERO = -95.0
+"""log u' below which a dip followed in big floats counts as a zero: the steps take it 1e-44 near to a true one."""
 MOST = 32
-"""Dips kept, at most."""
+"""Dips kept, at most: those nearest to 0."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,21 @@ def dips(gate: Gate) -> Dips:
     with np.errstate(invalid="ignore"):
         falls = (slope[1:-1] < slope[:-2] - 1e-9) & (slope[1:-1] <= slope[2:])
         low = slope[1:-1] == -np.inf
-    at = np.flatnonzero((falls | low) & ~np.isnan(slope[:-2]) & ~np.isnan(slope[2:]))[:MOST] + 1
+    at = np.flatnonzero((falls | low) & ~np.isnan(slope[:-2]) & ~np.isnan(slope[2:])) + 1
+    at = at[np.argsort(np.abs(z[at]), kind="stable")][:MOST]
     flat, narrow = [], []
     for k in at:
         point, depth = _bottom(gate.machine.log_du, z[k - 1], z[k], z[k + 1])
-        if depth < DEEP and _is_zero(gate, point, (z[k + 1] - z[k - 1]) / 2):
-            flat.append(point)
+        zero = _zero_near(gate, point) if depth < DEEP else None
+        if zero is not None:
+            flat.append(_snapped(zero))
         elif depth < min(slope[k - 1], slope[k + 1]) - 1e-6:
-            narrow.append(point)
-    return Dips(tuple(flat), tuple(narrow))
+            narrow.append(_snapped(point))
+    return Dips(tuple(sorted(flat)), tuple(sorted(narrow)))
+
+
+def _snapped(point: float) -> float:
+    return 0.0 if abs(point) < 1e-6 else point
 
 
 def _bottom(log_du: Any, left: float, middle: float, right: float) -> tuple[float, float]:
@@ -71,16 +80,16 @@ def _bottom(log_du: Any, left: float, middle: float, right: float) -> tuple[floa
     return middle, float(np.max(log_du(np.array([middle]))))
 
 
-def _is_zero(gate: Gate, point: float, half: float) -> bool:
-    """Whether ``u'`` falls to zero near ``point``, followed in big floats until far below any float64 dip."""
-    from mpmath import mp, mpf
-
+def _zero_near(gate: Gate, point: float) -> float | None:
+    """Where ``u'`` falls to zero near ``point``, followed in big floats until far below any float64 dip, or None."""
     numbers = gate.at(DIGITS)
-    with mp.workdps(DIGITS):
-        middle, half = mpf(point), mpf(max(abs(point), 1e-3)) * mpf(2) ** -44
-        value = None
-        for _ in range(36):
-            values = [numbers.log_du(middle + half * k / 4) for k in range(-4, 5)]
-            value, k = min((value, k) for k, value in enumerate(values))
-            middle, half = middle + half * (k - 4) / 4, half / 3
-        return bool(value < -2.2 * DIGITS / 2)
+    lift = numbers.arithmetic.lift
+    middle, half = lift(point), lift(max(abs(point), 1e-3) * 2.0**-20)
+    deepest = np.inf
+    for _ in range(STEPS):
+        grid = lift(np.linspace(-1, 1, 9)) * half + middle
+        values = numbers.log_du(grid).values
+        best = int(np.argmin(values))
+        deepest = float(values[best])
+        middle, half = grid[best], half / 3.0
+    return float(middle.values) if deepest < ZERO else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.special import wrightomega
 
 from gateflow.losses import Decay, Loss
 
@@ -83,8 +84,8 @@ def profile_of_decay(horizon: Any, log_horizon: Any, decay: Decay) -> Array:
 def log_saturation(y: Any, log_y: Any) -> Array:
     """``log(1 - exp(-y))`` from y and its logarithm, so that y may underflow."""
     with np.errstate(under="ignore", invalid="ignore", divide="ignore"):
-        ratio = np.where(y > 0, -np.expm1(-y) / np.where(y > 0, y, 1.0), 1.0)
-        return np.where(np.isinf(y), 0.0, log_y + np.log(ratio))
+        rest = -np.expm1(-y)
+        return np.where(y > 1e-3, np.log(rest), log_y + np.log(np.where(y > 0, rest / y, 1.0)))
 
 
 class Coordinate(Protocol):
@@ -138,6 +139,28 @@ class PlainDecay:
 def _log_density_in_decay(setting: Setting, decay: Decay, log_rest: Array, u: Array) -> Array:
     log_slope = setting.loss.log_slope(decay, setting.target)
     return setting.machine.log_weight(u) - log_slope - 2 * (setting.log_horizon + log_rest)
+
+
+class WholePath:
+    """``h + log h``: one coordinate for a whole path, in which the density changes by a factor e a unit at either end."""
+
+    def decay(self, setting: Setting, v: Array) -> Decay:
+        h = wrightomega(v)
+        return Decay(h=h, log=np.where(v > 1, np.log(np.maximum(h, 1.0)), v - h))
+
+    def profile(self, setting: Setting, v: Array) -> Array:
+        return profile_of_decay(setting.horizon, setting.log_horizon, self.decay(setting, v))
+
+    def log_density(self, setting: Setting, v: Array) -> Array:
+        decay = self.decay(setting, v)
+        y = decay.h / setting.horizon
+        log_rest = log_saturation(y, decay.log - setting.log_horizon)
+        in_decay = _log_density_in_decay(setting, decay, log_rest, -y - log_rest)
+        return in_decay + decay.log - np.log1p(decay.h)
+
+    def at_decay(self, decay: Decay) -> Array:
+        """The coordinate where the total decay is h."""
+        return decay.h + decay.log
 
 
 class Position:

@@ -25,7 +25,7 @@ from gateflow.flow.density import (
     decay_of_profile,
     profile_of_decay,
 )
-from gateflow.flow.panels import NEGLIGIBLE, Panels, integrate
+from gateflow.flow.panels import EPS, NEGLIGIBLE, Panels, integrate
 from gateflow.flow.problem import LearningProblem, number, positions
 from gateflow.flow.status import BY_CODE, CODE, Status
 from gateflow.gate import Gate
@@ -40,8 +40,6 @@ OFFSETS = np.array([1.5, 4.0, 9.0, 18.0, 38.0])
 
 MARKS = (0.0, 1.2, 4.0, 10.0, 24.0)
 """Panel edges in |u|: W has poles at u = i and -i for most gates."""
-
-EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,7 @@ class _Solver:
             begin = Decay(start.h[todo], start.log[todo])
             found = self._integrals(part, begin, z0[todo], u0[todo], u_star[todo])
             log_tau[todo], error[todo], evaluations[todo] = found[0] - np.log(scale[todo]), found[1], found[2]
-            error[todo] += EPS * (np.abs(log_tau[todo]) + 8)
+            error[todo] += EPS * (2 * np.abs(log_tau[todo]) + 16)
         return log_tau, code, error, evaluations
 
     def _codes(self, setting: Setting, z0: Array, u0: Array, u_star: Array) -> Any:

@@ -1,0 +1,37 @@
+"""Methods for trajectories, one file each, found by the registry.
+
+A method is a function ``solve(path, rtol, atol)`` that integrates ``dtau/dv`` over the whole path and returns a
+:class:`Solved`: learning time as an increasing function of the coordinate, at its own nodes and, by ``invert``, between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateflow.flow.density import Array
+from gateflow.registry import Registry
+
+METHODS = Registry("method", "gateflow.flow.solvers", "solve")
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Learning time along a path.
+
+    Parameters
+    ----------
+    v : array
+        Nodes, from the start of the path to its end.
+    log_tau : array
+        log of the learning time at the nodes; ``-inf`` at the first.
+    invert : callable
+        v for given ``log_tau`` between the first and the last.
+    evaluations : int
+        Evaluations of the density.
+    """
+
+    v: Array
+    log_tau: Array
+    invert: Callable[[Array], Array]
+    evaluations: int

@@ -1,0 +1,151 @@
+"""The path of one flow: a frozen branch of the loss from the start to where the flow goes, never across the kink.
+
+Learning time is a function of a coordinate along the path, ``tau(v)``: the variables are swapped. On a plateau of length
+1e19 the escape takes a time of order 1, so ``tau + dtau == tau``, and no method that steps in tau can do it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gateflow.flow.critical import dips
+from gateflow.flow.density import (
+    Approach,
+    Array,
+    Coordinate,
+    Position,
+    Setting,
+    WholePath,
+    decay_of_profile,
+    profile_of_decay,
+)
+from gateflow.flow.problem import LearningProblem
+from gateflow.flow.status import Status
+from gateflow.losses import Decay
+
+FORGOTTEN = -36.0
+"""log h at which a flow without an end is left off by default: ``1 - phi^T`` is then below half an ulp of 1."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """A path, from ``start`` to ``end`` in its ``coordinate``.
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        One problem.
+    z0 : float
+        Where the flow starts.
+    coordinate : Coordinate
+        What the path is measured in.
+    start, end : float
+        Its ends in that coordinate; ``end`` is the kink exactly, or where a path without an end is left off.
+    z_end : float
+        The position at ``end``.
+    status : Status
+        Whether the target, a flat point, or nothing lies at the end.
+    """
+
+    problem: LearningProblem
+    z0: float
+    coordinate: Coordinate
+    start: float
+    end: float
+    z_end: float
+    status: Status
+
+    @cached_property
+    def setting(self) -> Setting:
+        """The density's setting, for one problem."""
+        p = self.problem
+        horizon, log_horizon = np.array([p.horizon]), np.array([p.log_horizon])
+        return Setting(p.gate.machine, p.kind, horizon, log_horizon, Decay(np.array([p.h_star]), np.array([p.log_h_star])))
+
+    @property
+    def log_scale(self) -> float:
+        """log c."""
+        return float(np.log(self.problem.scale))
+
+    def log_density(self, v: Array) -> Array:
+        """log |dtau/dv|."""
+        with np.errstate(all="ignore"):
+            return self.coordinate.log_density(self.setting, v) - self.log_scale
+
+    def decay(self, v: Array) -> Decay:
+        """The total decay at v."""
+        with np.errstate(all="ignore"):
+            return self.coordinate.decay(self.setting, v)
+
+    def position(self, v: Array) -> Array:
+        """z at v; the two ends exactly."""
+        with np.errstate(all="ignore"):
+            if isinstance(self.coordinate, Position):
+                z = self.coordinate.position(v)
+            else:
+                z = np.asarray(self.setting.machine.z_of_u(self.coordinate.profile(self.setting, v)))
+        return np.where(v == self.start, self.z0, np.where(v == self.end, self.z_end, z))
+
+
+def path_of(problem: LearningProblem, z0: float, status: Status) -> Path:
+    """The path of the flow from z0 that ends, or does not, as ``status`` says."""
+    if status is Status.STUCK:
+        return _stuck_path(problem, z0)
+    asymptotic = status is Status.ASYMPTOTIC
+    start = decay_of_profile(problem.horizon, problem.log_horizon, _one(problem.gate.machine.u, z0))
+    log_end = min(FORGOTTEN, float(start.log) + FORGOTTEN) if asymptotic else float(problem.log_h_star)
+    return _regular_path(problem, z0, start, log_end, status)
+
+
+def followed_further(path: Path, units: float) -> Path:
+    """A path without an end, left off ``units`` further down in log h, or in log distance from its flat point."""
+    if isinstance(path.coordinate, Approach):
+        point = path.coordinate.point
+        floor = np.log(max(abs(point) * 2.0**-51, 1e-290))
+        end = max(path.end - units, floor)
+        return Path(path.problem, path.z0, path.coordinate, path.start, end, _approached(path.coordinate, end), path.status)
+    start = decay_of_profile(
+        path.problem.horizon, path.problem.log_horizon, _one(path.problem.gate.machine.u, path.z0)
+    )
+    log_end = float(path.decay(np.asarray([path.end])).log[0]) - units
+    return _regular_path(path.problem, path.z0, start, log_end, path.status)
+
+
+def _regular_path(problem: LearningProblem, z0: float, start: Decay, log_end: float, status: Status) -> Path:
+    with np.errstate(under="ignore"):
+        end = Decay(log=log_end) if status is Status.ASYMPTOTIC else problem.goal_decay
+        u_end = profile_of_decay(problem.horizon, problem.log_horizon, end)
+    if status is Status.ASYMPTOTIC:
+        z_end = _one(problem.gate.machine.z_of_u, u_end)
+    else:
+        z_end = float(problem.z_star)
+    if problem.gate.formulas.inverse is not None and np.isfinite(end.log):
+        ends = (float(WholePath().at_decay(decay)) for decay in (start, end))
+        return Path(problem, z0, WholePath(), *ends, z_end, status)
+    return Path(problem, z0, Position(), float(np.arcsinh(z0)), float(np.arcsinh(z_end)), z_end, status)
+
+
+def _stuck_path(problem: LearningProblem, z0: float) -> Path:
+    """The path up to the first flat point on the way; of length 0 for a start on one, or outside the gate's range."""
+    side = 1.0 if problem.side(z0) < 0 else -1.0
+    ahead = [point for point in dips(problem.gate).flat if side * (point - z0) >= 0]
+    point = min(ahead, key=lambda p: side * (p - z0), default=z0)
+    if point == z0:
+        return Path(problem, z0, Position(), float(np.arcsinh(z0)), float(np.arcsinh(z0)), z0, Status.STUCK)
+    coordinate = Approach(point, -side)
+    start = float(np.log(abs(point - z0)))
+    end = max(start + FORGOTTEN, float(np.log(max(abs(point) * 2.0**-51, 1e-290))))
+    return Path(problem, z0, coordinate, start, end, _approached(coordinate, end), Status.STUCK)
+
+
+def _approached(coordinate: Approach, end: float) -> float:
+    return float(coordinate.position(np.asarray(end)))
+
+
+def _one(function: Any, x: Any) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.broadcast_to(function(np.array([x], dtype=np.float64)), (1,))[0])

@@ -1,0 +1,104 @@
+"""SciPy's solvers on a frozen path with the variables swapped: ``dtau/dv``, with the kink as the end of the integration.
+
+tau runs through hundreds of orders of magnitude, so what is integrated is ``w = log(1 + tau/t)`` with t the time scale at
+the start: ``dw/ds = exp(g - log t - w)`` with g the log density. Near the start w is tau/t, later it is log tau, and an
+absolute error of w is a relative error of tau throughout.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.integrate import solve_ivp
+
+from gateflow.errors import NotReached
+from gateflow.flow.density import Array
+from gateflow.flow.path import Path
+from gateflow.flow.solvers import Solved
+
+LEAST = 2.3e-14
+"""The smallest relative tolerance SciPy takes."""
+MOST = 200_000
+"""Evaluations after which a solver is stopped."""
+
+
+class _TooLong(Exception):
+    pass
+
+
+class _Right:
+    """The right-hand side, counted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.count = path, 0
+        self.direction = float(np.sign(path.end - path.start))
+        self.log_unit = float(path.log_density(np.array([path.start]))[0])
+
+    def v(self, s: Array) -> Array:
+        return self.path.start + self.direction * s
+
+    def log_rate(self, s: Array) -> Array:
+        return self.path.log_density(self.v(s)) - self.log_unit
+
+    def __call__(self, s: float, w: Array) -> Array:
+        self.count += 1
+        if self.count > MOST:
+            raise _TooLong
+        with np.errstate(all="ignore"):
+            return np.exp(np.minimum(self.log_rate(np.array([s])) - w, 700.0))
+
+    def jacobian(self, s: float, w: Array) -> Array:
+        return -self(s, w)[:, None]
+
+
+def solve_with(method: str, path: Path, rtol: float, atol: float, margin: float, **more: Any) -> Solved:
+    """Integrate along the path by one of SciPy's methods, at local tolerances ``margin`` times smaller than asked for.
+
+    Raises
+    ------
+    NotReached
+        The solver gives up, or needs too many evaluations.
+    """
+    if path.start == path.end:
+        return Solved(np.array([path.start]), np.array([-np.inf]), lambda log_tau: np.full(log_tau.shape, path.start), 0)
+    right = _Right(path)
+    options: dict[str, Any] = more if method == "DOP853" else {"jac": right.jacobian, **more}
+    options |= {"rtol": max(rtol / margin, LEAST), "atol": atol / margin, "dense_output": True}
+    try:
+        solved = solve_ivp(right, (0.0, abs(path.end - path.start)), [0.0], method=method, **options)
+    except _TooLong:
+        raise NotReached(f"{method} needs over {MOST} evaluations on this path; use method='exact'") from None
+    if not solved.success:
+        raise NotReached(f"{method} gave up: {' '.join(solved.message.split())}; use method='exact'")
+    w = np.maximum.accumulate(solved.y[0])
+
+    def invert(wanted: Array) -> Array:
+        return right.v(_inverted(right, solved.sol, solved.t, w, np.logaddexp(0.0, wanted - right.log_unit)))
+
+    v = right.v(solved.t)
+    v[-1] = path.end
+    return Solved(v, _log_tau(w, right.log_unit), invert, right.count)
+
+
+def _log_tau(w: Array, log_unit: float) -> Array:
+    with np.errstate(divide="ignore", over="ignore"):
+        return log_unit + np.where(w > 30, w + np.log1p(-np.exp(-w)), np.log(np.expm1(np.minimum(w, 30))))
+
+
+def _inverted(right: _Right, dense: Any, s: Array, w: Array, wanted: Array) -> Array:
+    """s with ``w(s) = wanted`` on the dense output, by guarded Newton steps."""
+    k = np.clip(np.searchsorted(w, wanted, side="left") - 1, 0, s.size - 2)
+    low, high = s[k], s[k + 1]
+    x = low + (high - low) * np.clip((wanted - w[k]) / np.maximum(w[k + 1] - w[k], 1e-300), 0.0, 1.0)
+    for _ in range(80):
+        miss = dense(x)[0] - wanted
+        low, high = np.where(miss < 0, x, low), np.where(miss > 0, x, high)
+        with np.errstate(all="ignore"):
+            new = x - miss * np.exp(wanted - right.log_rate(x))
+        new = np.where((new >= low) & (new <= high), new, (low + high) / 2)
+        done = np.all(np.abs(new - x) <= 4e-15 * np.abs(x) + 1e-300)
+        x = new
+        if done:
+            break
+    return x

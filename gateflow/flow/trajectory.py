@@ -1,0 +1,273 @@
+"""Trajectories: the gradient flow from a start, by inversion of the exact integral or by a stiff solver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gateflow.errors import InvalidArgument
+from gateflow.flow.density import Array
+from gateflow.flow.panels import Panels, integrate
+from gateflow.flow.path import Path, followed_further, path_of
+from gateflow.flow.problem import LearningProblem, number, positions
+from gateflow.flow.solvers import METHODS, Solved
+from gateflow.flow.status import Status
+from gateflow.flow.time import hitting_time
+from gateflow.losses import log_distance
+
+CHUNK = 8192
+"""Times at which a trajectory is evaluated together."""
+FARTHEST = 1e7
+"""How far a path without an end is followed in log h before a given learning time is held to be out of reach."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The flow at given learning times; scalars or arrays of one shape."""
+
+    tau: Any
+    z: Any
+    loss: Any
+    log_gap: Any
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A gradient flow ``dz/dtau = -dL/dz`` from ``z0``.
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        What is learned.
+    z0 : float
+        Where it starts.
+    method : str
+        How it was found.
+    tau, log_tau : array
+        Learning times of the nodes, from 0, and their logarithms, which do not overflow.
+    z, loss : array
+        Position and loss there.
+    log_gap : array
+        log |h - h*| there, the distance still to go in the total decay; ``-inf`` on the target.
+    status : Status
+        How the flow ends.
+    evaluations : int
+        Evaluations of the density.
+    check : float
+        Relative difference between the last time the method found and the integral for the same path.
+    rtol, atol : float
+        Tolerances asked for; the exact method works to the last digit whatever they are.
+    """
+
+    problem: LearningProblem
+    z0: float
+    method: str
+    tau: Array
+    log_tau: Array
+    z: Array
+    loss: Array
+    log_gap: Array
+    status: Status
+    evaluations: int
+    check: float
+    rtol: float
+    atol: float
+    _path: Path = field(repr=False, compare=False)
+    _invert: Callable[[Array], Array] = field(repr=False, compare=False)
+    _last: float = field(repr=False, compare=False)
+
+    def at(self, tau: Any = None, *, log_tau: Any = None) -> State:
+        """The flow at any learning time from 0 to the end of the trajectory.
+
+        Parameters
+        ----------
+        tau : float or array
+            Learning times, at least 0. Past the arrival the flow rests on the target.
+        log_tau : float or array, in place of tau
+            Their logarithms, for times that overflow.
+
+        Raises
+        ------
+        InvalidArgument
+            A time is negative, not a number, or past the end of a trajectory that has not arrived.
+
+        Examples
+        --------
+        >>> path = flow(LearningProblem("sigmoid", horizon=1, gap=0.01), 0.0)
+        >>> z = path.at(50.0).z
+        >>> abs(np.exp(z) + 2 * z - np.exp(-z) - 50) < 1e-11
+        True
+        """
+        if (tau is None) == (log_tau is None):
+            raise InvalidArgument("give exactly one of tau, log_tau")
+        if tau is not None:
+            tau = np.asarray(number("tau", tau, lambda v: v >= 0, "at least 0"))
+            with np.errstate(divide="ignore"):
+                wanted = np.log(tau)
+        else:
+            wanted = np.asarray(number("log_tau", log_tau, lambda v: ~np.isnan(v), "a number"))
+            with np.errstate(over="ignore", under="ignore"):
+                tau = np.exp(wanted)
+        rests = self.status in (Status.REACHED, Status.STUCK) and self.z[-1] == self._path.z_end
+        if not rests and np.any(wanted > self.log_tau[-1] + 1e-14 * (1 + abs(self.log_tau[-1]))):
+            raise InvalidArgument(f"tau must be at most {self.tau[-1]:g}, the end of this trajectory; see tau_end")
+        v = self._coordinates(wanted.reshape(-1)).reshape(wanted.shape)
+        return _state(self._path, tau, v)
+
+    def _coordinates(self, wanted: Array) -> Array:
+        v = np.empty(wanted.shape)
+        for begin in range(0, wanted.size, CHUNK):
+            part = slice(begin, begin + CHUNK)
+            v[part] = self._invert(wanted[part])
+        v = np.where(np.isneginf(wanted), self._path.start, v)
+        return np.where(wanted >= self._last, self._path.end, v)
+
+    def __repr__(self) -> str:
+        end = f"tau = {self.tau[-1]:.10g}" if np.isfinite(self.tau[-1]) else f"tau = exp({self.log_tau[-1]:.10g})"
+        tolerance = "to the last digit" if self.method == "exact" else f"rtol {self.rtol:g}"
+        return (
+            f"<Trajectory of {self.problem.gate.name} from z = {self.z0:g} to z = {self.z[-1]:.10g} at {end}: "
+            f"{self.status.sentence}; by {self.method}, {tolerance}, {self.evaluations} evaluations, "
+            f"{self.check:.1g} off the integral>"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(repr(self)[1:-1])}</p>{_sketch(self)}"
+
+
+def flow(
+    problem: LearningProblem,
+    z0: float,
+    *,
+    tau_end: float | None = None,
+    method: str = "exact",
+    rtol: float = 1e-10,
+    atol: float = 1e-14,
+) -> Trajectory:
+    """Follow the gradient flow of one problem from ``z0`` (theory.md, eq. 15).
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        One problem, without arrays.
+    z0 : float
+        Where learning starts.
+    tau_end : float, optional
+        Learning time at hand. By default the flow is followed to the target; where it never arrives, until the total
+        decay (or the distance to a flat point) has fallen by 36 factors of e, and below them.
+    method : str
+        "exact" inverts the integral; "radau", "bdf", "lsoda" and "dop853" are SciPy's solvers on the frozen branch.
+    rtol, atol : float
+        Relative tolerance of tau for the solvers, and the absolute one while tau is small against the time scale at the
+        start, in units of that.
+
+    Raises
+    ------
+    InvalidArgument
+        z0 or a tolerance is out of range, or the problem holds arrays.
+    UnknownName
+        No such method.
+    NotReached
+        A solver gives up.
+
+    Examples
+    --------
+    >>> path = flow(LearningProblem("fast", horizon=100, gap=0.01), 0.0, method="lsoda")
+    >>> path.status.sentence, path.check < 1e-9
+    ('the target is reached', True)
+    """
+    z0, tau_end = _checked(problem, z0, tau_end, rtol, atol)
+    solve = METHODS[method]
+    name = method.strip().lower().replace("_", "-")
+    found = hitting_time(problem, z0)
+    if found.status is Status.OVERFLOW:
+        raise InvalidArgument(f"the flow from z0 = {z0:g} cannot be followed: {Status.OVERFLOW.sentence}")
+    path, solved, spent = _solved(path_of(problem, z0, found.status), solve, rtol, atol, tau_end)
+    log_end = np.inf if tau_end is None else float(np.log(tau_end))
+    last = float(solved.log_tau[-1])
+    v, log_tau, status = solved.v, solved.log_tau, found.status
+    if log_end < last:
+        keep = log_tau < log_end
+        v = np.append(v[keep], solved.invert(np.array([log_end])))
+        log_tau = np.append(log_tau[keep], log_end)
+        status = Status.HORIZON if status is Status.REACHED else status
+    with np.errstate(over="ignore", under="ignore"):
+        state = _state(path, np.exp(log_tau), v)
+    check = _check(path, last, found)
+    return Trajectory(
+        problem, z0, name, state.tau, log_tau, state.z, state.loss, state.log_gap, status, spent, check, rtol, atol,
+        path, solved.invert, last,
+    )  # fmt: skip
+
+
+def _checked(problem: LearningProblem, z0: Any, tau_end: Any, rtol: Any, atol: Any) -> tuple[float, float | None]:
+    if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale, z0)):
+        raise InvalidArgument("a trajectory is of one problem and one start; hitting_time takes arrays")
+    number("rtol", rtol, lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)")
+    number("atol", atol, lambda v: (v >= 0) & (v < 1), "in [0, 1)")
+    if tau_end is not None:
+        tau_end = float(number("tau_end", tau_end, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+    return float(positions(z0, "z0")), tau_end
+
+
+def _solved(
+    path: Path, solve: Callable[[Path, float, float], Solved], rtol: float, atol: float, tau_end: float | None
+) -> tuple[Path, Solved, int]:
+    """The path solved; one without an end is followed further until it takes ``tau_end``."""
+    solved = solve(path, rtol, atol)
+    spent, units = solved.evaluations, 64.0
+    if tau_end is None or path.status is Status.REACHED or path.start == path.end:
+        return path, solved, spent
+    while solved.log_tau[-1] < np.log(tau_end) and units < FARTHEST:
+        longer = followed_further(path, units)
+        if longer.end == path.end:
+            break
+        path, units = longer, 2 * units
+        solved = solve(path, rtol, atol)
+        spent += solved.evaluations
+    return path, solved, spent
+
+
+def _state(path: Path, tau: Any, v: Array) -> State:
+    problem = path.problem
+    decay = path.decay(v)
+    at_end = (v == path.end) & (path.status is Status.REACHED)
+    goal = problem.goal_decay
+    with np.errstate(all="ignore"):
+        log_gap = np.where(at_end, -np.inf, log_distance(decay, goal))
+        loss = np.where(at_end, 0.0, problem.scale * problem.kind.value(decay, goal))
+    return State(tau[()], path.position(v)[()], loss[()], log_gap[()])
+
+
+def _check(path: Path, log_tau: float, found: Any) -> float:
+    """How far the time over the whole path is from the integral over it."""
+    if path.start == path.end:
+        return 0.0
+    if path.status is Status.REACHED:
+        log_integral = found.log_tau
+    else:
+        edges = np.linspace(path.start, path.end, 1 + max(8, int(abs(path.end - path.start) / 4)))
+        panels = Panels(path.coordinate, np.zeros(edges.size - 1, dtype=np.intp), edges[:-1], edges[1:])
+        with np.errstate(all="ignore"):
+            log_integral = integrate(path.setting, [panels], 1).log_total[0] - path.log_scale
+    return float(abs(np.expm1(log_tau - log_integral)))
+
+
+def _sketch(path: Trajectory, width: int = 320, height: int = 120) -> str:
+    """The loss over log tau as a small svg curve."""
+    usable = np.isfinite(path.log_tau) & (path.loss > 0)
+    if usable.sum() < 2:
+        return ""
+    x, y = path.log_tau[usable], np.log10(path.loss[usable])
+    x, y = ((a - a.min()) / max(np.ptp(a), 1e-300) for a in (x, y))
+    points = " ".join(f"{8 + (width - 16) * a:.1f},{height - 8 - (height - 16) * b:.1f}" for a, b in zip(x, y, strict=True))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img">'
+        f"<title>log loss over log learning time</title>"
+        f'<polyline fill="none" stroke="currentColor" stroke-width="1.5" points="{points}"/></svg>'
+    )
