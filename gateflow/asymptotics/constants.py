@@ -55,7 +55,7 @@ def number(x: Any) -> Number:
     if x.is_Rational:
         return int(x.p) if x.q == 1 else Fraction(int(x.p), int(x.q))
     if x.is_Float:
-        return number(sp.Rational(*x.as_integer_ratio()))
+        return number(sp.Rational(x))
     return x
 
 

@@ -27,6 +27,7 @@ from gateflow.vocabulary import Expr
 
 Thunk = Callable[[], Expr]
 Term = tuple[Number, "Series"]
+Item = tuple[Number, "Series | None"]  # without a coefficient: a term that cancelled, the rest is smaller
 
 
 class Budget:
@@ -93,13 +94,15 @@ class Basis:
 class Series:
     """A constant (``top`` is None) or a lazy sum of terms ``coefficient * top**exponent``, exponents decreasing."""
 
-    __slots__ = ("_expr", "_source", "_terms", "basis", "top", "value")
+    __slots__ = ("_expr", "_source", "_terms", "basis", "bound", "top", "value")
 
     def __init__(
-        self, basis: Basis, top: Element | None, source: Iterator[Term] | None, expr: Thunk, value: Number = 0
+        self, basis: Basis, top: Element | None, source: Iterator[Item] | None, expr: Thunk, value: Number = 0
     ):
         self.basis, self.top, self.value = basis, top, value
-        self._source, self._terms = source, []
+        self._source: Iterator[Item] | None = source
+        self._terms: list[Term] = []
+        self.bound: Number | None = None
         self._expr: Thunk | Expr = expr
 
     def term(self, i: int) -> Term | None:
@@ -107,13 +110,30 @@ class Series:
         while len(self._terms) <= i:
             if self._source is None:
                 return None
-            self.basis.budget.tick()
-            found = next(self._source, None)
-            if found is None:
-                self._source = None
-            else:
-                self._terms.append(found)
+            self._pull()
         return self._terms[i]
+
+    def _pull(self) -> None:
+        """Ask the source for one more term, or for the exponent of one that cancelled."""
+        self.basis.budget.tick()
+        found = next(self._source, None) if self._source is not None else None
+        if found is None:
+            self._source = None
+        elif found[1] is None:
+            self.bound = found[0]
+        else:
+            self._terms.append((found[0], found[1]))
+
+    def tends_to_zero_unseen(self) -> bool:
+        """Whether all terms from the first on are known to tend to zero, although none may be known to exist.
+
+        A limit then needs no proof that an endless cancellation is complete.
+        """
+        while not self._terms and self._source is not None:
+            if self.bound is not None and k.sign(self.bound) < 0:
+                return True
+            self._pull()
+        return False
 
     @property
     def expr(self) -> Expr:
@@ -281,6 +301,7 @@ def _gathered(basis: Basis, top: Element, groups: Iterator[tuple[Number, list[Se
                 remainder = expr() - sp.Add(*[c.expr * top.expr ** k.as_expr(e) for e, c in given])
                 if proved_zero(remainder, basis.z):
                     return
+                yield exponent, None
             continue
         in_a_row = 0
         given.append((exponent, total))
@@ -304,6 +325,7 @@ def proved_zero(expr: Expr, z: sp.Symbol) -> bool:
     if expr == 0:
         return True
     expr = expr.rewrite(sp.exp) if expr.has(sp.sinh, sp.cosh, sp.tanh) else expr
+    expr = sp.expand_func(expr) if expr.has(sp.loggamma, sp.polygamma) else expr
     if _numerically_nonzero(expr, z) or sp.count_ops(expr) > 400:
         return False
     if sp.expand(expr) == 0:
@@ -367,6 +389,8 @@ def sign(x: Series) -> int:
 
 def limit(x: Series) -> Expr:
     """The limit at +infinity: a real constant, oo or -oo."""
+    if x.tends_to_zero_unseen():
+        return sp.S.Zero
     c, powers = _first_term(x)
     if not powers:
         return k.as_expr(c)  # whatever its sign

@@ -1,4 +1,4 @@
-"""How fast a gate learns (theory.md §4, §5), from its formula: the rate with its constant, and its place below the barrier.
+"""How fast a gate learns (theory.md §4, §5): its rate with the constant, and its place below the barrier.
 
 With ``f = -log(1 - phi)`` the flow for lambda* = 1 is ``ds/dz = 1/phi'`` in the scaled time ``s = c T tau``. Hence,
 up to a factor that tends to 1, ``s(z) = z/(phi' (2 + z f'))``; the factor is proved by ``lim phi' ds/dz = 1``.
