@@ -1,0 +1,106 @@
+"""The path that learning takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import GateText, Json, Start, Task, exit_code, gate_of
+from gateflow.cli._terminal import Listing, number, pairs, print_json, say
+
+if TYPE_CHECKING:
+    from gateflow.flow.trajectory import Trajectory
+
+COLUMNS = ("tau", "log_tau", "z", "loss", "log_gap")
+ROWS = 13
+"""Rows of the printed table; JSON holds every node."""
+
+Method = Annotated[str, Parameter(name="--method", help="exact, or a stiff solver: radau, bdf, lsoda, dop853.")]
+End = Annotated[float | None, Parameter(name="--tau-end", help="Learning time at hand; by default until it arrives.")]
+Times = Annotated[
+    list[float] | None,
+    Parameter(name="--at", negative="", consume_multiple=True, help="Learning times to print: --at 1 10 100."),
+]
+Tolerance = Annotated[float, Parameter(name="--rtol", help="Relative tolerance of the solvers; exact needs none.")]
+
+
+def run(
+    gate: GateText,
+    /,
+    *,
+    task: Task,
+    z0: Start = 0.0,
+    tau_end: End = None,
+    at: Times = None,
+    method: Method = "exact",
+    rtol: Tolerance = 1e-10,
+    json: Json = False,
+) -> int:
+    """Follow the gradient flow from z0 to the target, and print its path.
+
+    log_gap is the logarithm of the distance still to go, |h - h*| with h = -T log phi. The exit code is 3 where the
+    target is not reached.
+
+    Examples
+    --------
+    $ gateflow flow fast --horizon 100 --gap 0.01
+    $ gateflow flow sigmoid --horizon 10 --gap 1e-6 --z0 -3 --method lsoda
+    $ gateflow flow "sigmoid(z + z**3)" --horizon 10 --gap 0.01 --at 1 10 100 --json
+    """
+    from gateflow.flow.trajectory import flow
+
+    path = flow(task.problem(gate_of(gate)), z0, tau_end=tau_end, method=method, rtol=rtol)
+    points = _points(path, at)
+    if json:
+        limit = {} if tau_end is None else {"tau_end": tau_end}
+        print_json({"gate": gate.strip(), **task.given(), "z0": z0, **limit, **_facts(path), "points": points})
+    else:
+        _print(path, points, every=at is not None)
+    return exit_code(path.status)
+
+
+def _points(path: Trajectory, at: list[float] | None) -> dict[str, list[float]]:
+    """The nodes of the path, or its state at the learning times asked for; one list a column."""
+    import numpy as np
+
+    if at is None:
+        columns = {name: getattr(path, name) for name in COLUMNS}
+    else:
+        state = path.at(np.asarray(at))
+        with np.errstate(divide="ignore"):
+            log_tau = np.log(state.tau)
+        columns = {name: log_tau if name == "log_tau" else getattr(state, name) for name in COLUMNS}
+    return {name: [float(x) for x in column] for name, column in columns.items()}
+
+
+def _facts(path: Trajectory) -> dict[str, Any]:
+    return {
+        "method": path.method,
+        "rtol": path.rtol,
+        "status": str(path.status),
+        "z_star": float(path.problem.z_star),
+        "evaluations": int(path.evaluations),
+        "check": float(path.check),
+    }
+
+
+def _print(path: Trajectory, points: dict[str, list[float]], *, every: bool) -> None:
+    count = len(points["tau"])
+    chosen = range(count) if every or count <= ROWS else [round(i * (count - 1) / (ROWS - 1)) for i in range(ROWS)]
+    headings = ["tau", "z", "loss", "log_gap"]
+    rows = [[_time(points, i), *(number(points[name][i]) for name in headings[1:])] for i in chosen]
+    exact = path.method == "exact"
+    about = [
+        ("problem", f"{path.problem!r} from z0 = {number(path.z0)}"),
+        ("z*", number(path.problem.z_star, 12)),
+        ("status", f"{path.status}: {path.status.sentence}"),
+        ("method", path.method if exact else f"{path.method}, rtol {path.rtol:g}"),
+        ("check", f"{path.check:.1e} off the integral, {path.evaluations} evaluations"),
+    ]
+    say(pairs(about), "", Listing(headings, rows, numeric=headings))
+
+
+def _time(points: dict[str, list[float]], i: int) -> str:
+    tau, log_tau = points["tau"][i], points["log_tau"][i]
+    return f"exp({number(log_tau, 10)})" if tau == float("inf") and log_tau != tau else number(tau, 10)

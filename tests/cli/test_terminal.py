@@ -1,0 +1,102 @@
+"""Pipes, terminals, narrow terminals, colour, interruption."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+COMMAND = [sys.executable, "-c", "import sys; from gateflow.cli import main; sys.exit(main())"]
+
+SHOWN = {
+    "help": ["time", "--help"],
+    "gates": ["gates"],
+    "show": ["show", "fast"],
+    "time": ["time", "fast", "--horizon", "10", "--gap", "0.1"],
+    "flow": ["flow", "fast", "--horizon", "10", "--gap", "0.1"],
+    "figures": ["figures", "--list"],
+    "doctor": ["doctor"],
+}
+
+
+def environment(**changes):
+    kept = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
+    return kept | {"TERM": "xterm-256color", "PYTHONPATH": os.pathsep.join(sys.path)} | changes
+
+
+def on_a_terminal(arguments, **changes):
+    """What the command writes to a terminal of its own."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=follower, stderr=follower, env=environment(**changes))
+    os.close(follower)
+    written = b""
+    try:
+        while part := os.read(leader, 65536):
+            written += part
+    except OSError:  # Linux says so when the other end closes
+        pass
+    os.close(leader)
+    process.wait(60)
+    return written.decode()
+
+
+@pytest.mark.parametrize("width", [60, 40])
+@pytest.mark.parametrize("what", SHOWN)
+def test_lines_fit_the_width_and_no_number_is_cut(what, width, gateflow, monkeypatch):
+    wide = gateflow(*SHOWN[what]).out
+    monkeypatch.setenv("COLUMNS", str(width))
+    narrow = gateflow(*SHOWN[what]).out
+    assert max(map(len, narrow.rstrip().splitlines())) <= width
+    numbers = re.compile(r"(?<![\w.])-?\d+\.\d{3,}(?:e[+-]\d+)?\b")
+    assert sorted(numbers.findall(wide)) == sorted(numbers.findall(narrow))
+
+
+@pytest.mark.parametrize("what", SHOWN)
+def test_a_pipe_gets_no_colour_and_no_trailing_blanks(what, gateflow):
+    out = gateflow(*SHOWN[what]).out
+    assert "\x1b" not in out
+    if what != "help":
+        assert all(line == line.rstrip() for line in out.splitlines())
+
+
+def test_in_a_pipe_a_gate_is_a_line(gateflow):
+    heading, *lines = gateflow("gates").out.splitlines()
+    assert heading.split() == ["name", "formula", "odd", "source"]
+    assert len(lines) == len(json.loads(gateflow("gates", "--json").out)["gates"])
+
+
+def test_a_terminal_gets_bold():
+    assert "\x1b[1m" in on_a_terminal(["show", "fast", "--z", "1"])
+
+
+def test_no_color_and_dumb_terminals_are_obeyed():
+    assert not re.search(r"\x1b\[[\d;]*3[0-8]", on_a_terminal(["--help"], NO_COLOR="1"))
+    assert "\x1b" not in on_a_terminal(["--help"], TERM="dumb")
+
+
+def test_a_reader_that_leaves_is_no_error():
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*COMMAND, "gates", "--json"], env=environment(), **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+
+
+def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(tmp_path):
+    figures = ["figures", "gates", "discrete", "learning", "times", "-o", str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*COMMAND, *figures], env=environment(), **pipes) as process:
+        deadline = time.monotonic() + 60
+        while not any(tmp_path.glob("gates.*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, b"gateflow: interrupted\n")
+    names = [path.name for path in tmp_path.iterdir()]
+    assert names
+    assert not [name for name in names if name.startswith(".")]
