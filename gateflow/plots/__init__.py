@@ -1,0 +1,88 @@
+"""Figures of the theory: one file a figure, each ``compute() -> table`` and ``draw(axes, table)``.
+
+A module here declares ``FIGURE``; the first line of its docstring is the caption. :func:`figures` writes files;
+``FIGURES["slope"]`` shows itself in a notebook; its ``picture()`` is a Matplotlib figure, ``compute()`` its numbers.
+Matplotlib is imported when something is drawn, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from gateflow.errors import InvalidArgument
+from gateflow.progress import track
+from gateflow.registry import Registry
+
+FIGURES = Registry("figure", "gateflow.plots", "FIGURE")
+"""Every figure, and those of other installed packages."""
+
+
+def figures(
+    names: Iterable[str] | str | None = None,
+    out: str | Path = "figures",
+    formats: Iterable[str] | str = ("svg", "pdf", "png"),
+) -> list[Path]:
+    """Make figures and write them to a folder, each with its numbers (csv) and a record of how it was made (json).
+
+    A second run in the same environment writes the same bytes.
+
+    Parameters
+    ----------
+    names : str or iterable of str, optional
+        Which figures; all of :data:`FIGURES` by default.
+    out : path
+        The folder, made if there is none.
+    formats : str or iterable of str
+        Among svg, pdf, png.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    UnknownName
+        No figure has such a name.
+    InvalidArgument
+        A format is none of the three, or the folder cannot be written.
+
+    Examples
+    --------
+    >>> figures("slop")
+    Traceback (most recent call last):
+    gateflow.errors.UnknownName: unknown figure 'slop'; did you mean 'slope'?
+    """
+    from gateflow.plots._figure import write
+
+    wanted, forms = _known(names), _formats(formats)
+    written: list[Path] = []
+    try:
+        for name in track(wanted, "figures"):
+            written += write(name, FIGURES.summary(name), FIGURES[name], Path(out), forms)
+    except OSError as problem:
+        raise InvalidArgument(f"cannot write figures to {str(out)!r}: {problem.strerror or problem}") from None
+    return written
+
+
+def _known(names: Iterable[str] | str | None) -> list[str]:
+    """The names as the registry spells them, each once, all of them checked before any work is done."""
+    given = [names] if isinstance(names, str) else list(names or FIGURES)
+    for name in given:
+        FIGURES.module(name)
+    return list(dict.fromkeys(name.strip().lower().replace("_", "-") for name in given))
+
+
+def _formats(formats: Iterable[str] | str) -> tuple[str, ...]:
+    from gateflow.plots._figure import FORMATS
+
+    given = [formats] if isinstance(formats, str) else list(formats)
+    forms = tuple(dict.fromkeys(str(form).strip().lower().lstrip(".") for form in given))
+    for form in forms:
+        if form not in FORMATS:
+            raise InvalidArgument(f"unknown format {form!r}; known: {', '.join(FORMATS)}")
+    return forms
+
+
+__all__ = ["FIGURES", "figures"]

@@ -1,0 +1,59 @@
+"""What a figure must be to stand in a paper: one column wide, nothing cut or overlapping, told apart in grey."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+
+from gateflow.plots import FIGURES
+from gateflow.plots._style import LOOKS
+
+
+def drawn_texts(picture):
+    canvas = FigureCanvasAgg(picture)
+    canvas.draw()
+    texts = [text for text in picture.findobj(Text) if text.get_text() and text.get_visible()]
+    shown = [text for text in texts if text.get_window_extent().width > 0 and not is_tick_outside(text)]
+    return [(text.get_text(), text.get_window_extent()) for text in shown]
+
+
+def is_tick_outside(text):
+    """Matplotlib keeps labels for ticks past the limits of an axis; they are never drawn."""
+    for axes in text.figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if text in (tick.label1, tick.label2):
+                    return not low <= tick.get_loc() <= high
+    return False
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_one_column_wide_with_no_text_cut_or_overlapping(name):
+    picture = FIGURES[name].picture()
+    assert picture.get_figwidth() == 3.35
+    texts = drawn_texts(picture)
+    width, height = picture.canvas.get_width_height()
+    assert len(texts) > 8
+    for word, box in texts:
+        assert box.x0 >= 0, word
+        assert box.y0 >= 0, word
+        assert box.x1 <= width, word
+        assert box.y1 <= height, word
+    # boxes hold a pixel of air around the ink, and labels of two axes may share that at a corner
+    touching = [(a, b) for (a, p), (b, q) in combinations(texts, 2) if p.padded(-1).overlaps(q.padded(-1))]
+    assert not touching
+
+
+def test_a_gate_of_higher_order_of_saturation_is_darker():
+    grey = [
+        sum(c * w for c, w in zip(to_rgb(look.colour), (0.299, 0.587, 0.114), strict=True)) for look in LOOKS.values()
+    ]
+    assert list(LOOKS) == ["softsign", "sigmoid", "fast"]
+    assert grey[0] - grey[1] > 0.15
+    assert grey[1] - grey[2] > 0.15
+    assert len({look.marker for look in LOOKS.values()}) == 3
