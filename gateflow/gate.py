@@ -20,7 +20,7 @@ import sympy as sp
 
 from gateflow import formula as language
 from gateflow.arithmetic import bigfloat, doubledouble, machine
-from gateflow.emit import Tape, log_of, stable
+from gateflow.emit import Tape, log_of, log_ratio, stable
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.inversion import closed_inverse, increasing_root
 from gateflow.registry import Registry
@@ -50,6 +50,10 @@ class Formulas:
     log_dphi: Expr
     d2phi: Expr
     inverse: Expr | None
+    balance: Expr
+    """``2 phi - 1``: u is found from it where it is small."""
+    log_hazards: tuple[Expr, Expr]
+    """Logarithms of ``phi'/phi``, for where phi is small, and of ``phi'/(1 - phi)``, for where 1 - phi is."""
 
 
 class Gate:
@@ -149,15 +153,22 @@ class Gate:
             log_phi, log_phi_c = -softplus(-u), -softplus(u)
             dphi = du * value * complement
             log_dphi = log_du + log_phi + log_phi_c
+            balance = sp.tanh(u / 2)
             d2phi = value * complement * (d2u - du**2 * sp.tanh(u / 2))
         else:
             raw = self.expr if self.declared == "phi" else 1 - self.expr
-            dphi, d2phi, d2u = derivative(raw), derivative(raw, order=2), None
+            dphi, d2phi, d2u = _factored(derivative(raw)), _factored(derivative(raw, order=2)), None
+            balance = stable(sp.expand(2 * raw - 1))
             log_phi, log_phi_c, log_dphi = log_of(value), log_of(complement), log_of(dphi)
             u, log_du = log_phi - log_phi_c, log_dphi - log_phi - log_phi_c
             du = dphi / (value * complement)
         inverse = closed_inverse(u) if self._inverse is None else stable(self._inverse)
-        return Formulas(u, value, complement, log_phi, log_phi_c, du, log_du, d2u, dphi, log_dphi, d2phi, inverse)
+        hazards = log_ratio(log_dphi, log_phi), log_ratio(log_dphi, log_phi_c)
+        return Formulas(
+            *(u, value, complement, log_phi, log_phi_c, du, log_du, d2u, dphi, log_dphi, d2phi, inverse),
+            balance=balance,
+            log_hazards=hazards,
+        )
 
     @cached_property
     def odd(self) -> bool:
@@ -193,7 +204,7 @@ class Gate:
         if x.dtype == np.float32:
             result = getattr(self.machine, what)(np.asarray(x, dtype=np.float64))
             with np.errstate(all="ignore"):
-                result = np.asarray(result).astype(np.float32)
+                result = np.broadcast_to(np.asarray(result), x.shape).astype(np.float32)
         else:
             result = np.empty(x.shape)
             flat_in, flat_out = x.reshape(-1), result.reshape(-1)
@@ -336,10 +347,15 @@ class Numbers:
         return a.where(below, small, large), a.where(below, large, small)
 
     def u(self, z: Any) -> Any:
+        """``log phi - log(1 - phi)``; where that is small, from ``2 phi - 1 = tanh(u/2)``."""
+        a = self.arithmetic
         if self.gate.is_profile:
             return self._play("u", lambda f: [f.u], z)[0]
         log_phi, log_phi_c = self._logs(z)
-        return log_phi - log_phi_c
+        balance = self._play("balance", lambda f: [f.balance], z)[0]
+        small = a.less(a.abs(balance), a.constant(sp.Rational(1, 4)))
+        near = a.atanh(a.where(small, balance, a.constant(0)))
+        return a.where(small, near + near, log_phi - log_phi_c)
 
     def log_phi(self, z: Any) -> Any:
         return self._logs(z)[0]
@@ -357,8 +373,12 @@ class Numbers:
         """The logarithm of ``|u'(z)|``; ``-inf`` at a critical point."""
         if self.gate.is_profile:
             return self._play("log_du", lambda f: [f.log_du], z)[0]
+        a = self.arithmetic
         log_phi, log_phi_c = self._logs(z)
-        return self._play("log_dphi", lambda f: [f.log_dphi], z)[0] - log_phi - log_phi_c
+        left, right, log_dphi = self._play("hazards", lambda f: [*f.log_hazards, f.log_dphi], z)
+        result = a.where(a.less(log_phi, log_phi_c), left - log_phi_c, right - log_phi)
+        gone = a.lift(np.float64(-np.inf))
+        return a.where(a.less_equal(log_dphi, gone) & ~a.less_equal(result, result), gone, result)
 
     def du(self, z: Any) -> Any:
         return self._signed("du", lambda f: [f.du if f.d2u is not None else f.dphi], z, self.log_du(z))
@@ -395,10 +415,13 @@ class Numbers:
             log_size = self._or_gone(self._play("log_d2phi", lambda f: [log_of(f.d2phi)], z)[0], both)
             lost = ~a.isfinite(log_size) & a.less(self.log_dphi(z), a.constant(-760))
             return self._signed("d2phi", lambda f: [f.d2phi], z, a.where(lost, a.lift(np.float64(-np.inf)), log_size))
-        du, d2u = self._play("d2u", lambda f: [f.du, f.d2u], z)
-        bend = d2u - du * du * a.tanh(self.u(z) / a.constant(2))
-        size = a.exp(self._or_gone(a.log(a.abs(bend)) + both, both))
-        return a.where(a.less(bend, a.constant(0)), -size, size)
+        du, d2u, log_du = self._play("d2u", lambda f: [f.du, f.d2u, f.log_du], z)
+        turn = a.tanh(self.u(z) / a.constant(2))
+        bend = d2u - du * du * turn
+        safe = a.isfinite(bend)
+        log_bend = a.where(safe, a.log(a.abs(bend)), log_du + log_du + a.log(a.abs(turn)))
+        size = a.exp(self._or_gone(log_bend + both, both))
+        return a.where(a.less(a.where(safe, bend, -turn), a.constant(0)), -size, size)
 
     # --- inverses ---
 
@@ -441,7 +464,9 @@ class Numbers:
         if not self.gate.is_profile:
             return a.exp(self.log_dphi(self.z_of_u(u)))
         log_slope = -(self.log_weight(u) / a.constant(2))
-        return a.exp(log_slope + a.log(loss) + a.log1p(-loss))
+        slope = a.exp(log_slope + a.log(loss) + a.log1p(-loss))
+        inside = a.less(a.constant(0), loss) & a.less(loss, a.constant(1))
+        return a.where(inside | ~a.less_equal(loss, loss), slope, a.constant(0))
 
 
 def _as_float(x: Any) -> np.ndarray:
@@ -457,6 +482,11 @@ def _probability(x: Any, name: str) -> np.ndarray:
     if outside.any():
         raise InvalidArgument(f"{name} must lie in [0, 1]; got {array[outside].flat[0]:g}")
     return array
+
+
+def _factored(expr: Expr) -> Expr:
+    """A derivative as a product, so that its zeros are zeros of factors; formulas with cases stay as they are."""
+    return stable(expr) if expr.has(sp.Piecewise) else stable(sp.factor(stable(expr)))
 
 
 def _real_roots(expr: Expr) -> list[Any]:

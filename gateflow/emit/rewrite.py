@@ -37,6 +37,18 @@ class log_erfc(sp.Function):
     """``log(erfc(x))``, finite where ``erfc(x)`` underflows."""
 
 
+class log_erfcx(sp.Function):
+    """``log(exp(x**2) erfc(x))`` for x >= 0: what is left of ``log_erfc`` beside ``-x**2``."""
+
+
+class log_atan_exp(sp.Function):
+    """``log(atan(exp(x)))``, which tends to x where ``exp(x)`` underflows."""
+
+
+class log_atan_ratio(sp.Function):
+    """``log(atan(exp(x))/exp(x))``: what is left of ``log_atan_exp`` beside x."""
+
+
 class log_cosh(sp.Function):
     """``log(cosh(x))``, finite where ``cosh(x)`` overflows."""
 
@@ -71,6 +83,8 @@ def _stable(expr: Any) -> Any:
     expr = expr.func(*(_stable(arg) for arg in expr.args))
     if isinstance(expr, sp.erfc):
         return erfc(expr.args[0])
+    if isinstance(expr, sp.exp) and (power := _softplus_factor(expr.args[0])) is not None:
+        return _stable(power)
     if isinstance(expr, acot) and isinstance(expr.args[0], sp.exp):
         return sp.atan(sp.exp(-expr.args[0].args[0]))
     if expr.is_Add:
@@ -84,12 +98,19 @@ def _stable(expr: Any) -> Any:
     return expr
 
 
+def _softplus_factor(exponent: Expr) -> Expr | None:
+    """``exp(k softplus(x))`` is ``sigmoid(-x)**-k``."""
+    k, node = exponent.as_coeff_Mul()
+    return sigmoid(-node.args[0]) ** -k if isinstance(node, softplus) and k.is_Integer else None
+
+
 def _complements(term: Expr) -> Iterator[tuple[Expr, Expr]]:
     """For a term ``k F(x)``: each constant that may cancel it, with their sum written stably."""
     k, node = term.as_independent(*term.free_symbols, as_Add=False)
     x = node.args[0] if node.args else sp.S.Zero
     if isinstance(node, sigmoid):
         yield -k, -k * sigmoid(-x)
+        yield -k / 2, k / 2 * sp.tanh(x / 2)
     elif isinstance(node, sp.exp):
         yield -k, k * expm1(x)
     elif isinstance(node, erfc):
@@ -97,6 +118,7 @@ def _complements(term: Expr) -> Iterator[tuple[Expr, Expr]]:
         yield -2 * k, -k * erfc(-x)
     elif isinstance(node, sp.atan) and isinstance(x, sp.exp):
         yield -k * sp.pi / 2, -k * sp.atan(sp.exp(-x.args[0]))
+        yield -k * sp.pi / 4, k * sp.atan(sp.tanh(x.args[0] / 2))
     elif isinstance(node, acot):
         yield -k * sp.pi, -k * acot(-x)
     for limit, rest in _odd_complement(node):
@@ -112,7 +134,8 @@ def _odd_complement(node: Expr) -> Iterator[tuple[Expr, Callable[[int], Expr]]]:
     elif isinstance(node, sp.erf):
         yield sp.S.One, lambda sign: erfc(sign * x)
     elif isinstance(node, sp.atan):
-        yield sp.pi / 2, lambda sign: acot(sign * x)
+        whole = isinstance(x, sp.sinh)
+        yield sp.pi / 2, lambda sign: 2 * sp.atan(sp.exp(-sign * x.args[0])) if whole else acot(sign * x)
     elif isinstance(node, softsign):
         yield sp.S.One, lambda sign: 2 * sigmoid(-sign * _softsign_profile(x))
     elif (root := _algebraic_argument(node)) is not None:
@@ -162,35 +185,68 @@ def _stable_sum(expr: Expr) -> Expr:
 
 
 def _polynomial_in_sigmoid(expr: Expr) -> Expr | None:
-    """``1 - p(s)`` with p(1) = 1, rewritten in t = 1 - s, where its constant term vanishes; and factored."""
+    """A polynomial in one ``sigmoid(x)`` that vanishes at 1 or at 1/2, in powers of ``sigmoid(-x)`` or ``tanh(x/2)``."""
     nodes = expr.atoms(sigmoid)
     if len(nodes) != 1 or expr.as_coeff_Add()[0] == 0:
         return None
     node, s, t = nodes.pop(), sp.Dummy("s"), sp.Dummy("t")
-    poly = expr.subs(node, s)
+    x, poly = node.args[0], expr.subs(node, s)
     if poly.free_symbols != {s} or not poly.is_polynomial(s) or sp.degree(poly, s) < 2:
         return None
-    reflected = sp.factor(sp.expand(poly.subs(s, 1 - t)))
-    return reflected.subs(t, sigmoid(-node.args[0])) if reflected.subs(t, 0) == 0 else None
+    for shifted, variable in ((1 - t, sigmoid(-x)), ((1 + t) / 2, sp.tanh(x / 2))):
+        moved = sp.factor(sp.expand(poly.subs(s, shifted)))
+        if moved.subs(t, 0) == 0:
+            return moved.subs(t, variable)
+    return None
 
 
 def _stable_reciprocal(expr: Expr) -> Expr:
-    """``1/(1 + exp(x))**n`` as a power of the logistic function; ``1/cosh(x)`` stays."""
+    """``1/(a exp(x) + b exp(y))**n`` as a power of the logistic function; ``1/cosh(x)`` stays."""
     base, n = expr.args
-    if base.is_Add and len(base.args) == 2 and sp.S.One in base.args:
-        other = base.args[1] if base.args[0] == 1 else base.args[0]
-        if isinstance(other, sp.exp):
-            return sigmoid(-other.args[0]) ** (-n)
-    return expr
+    parts = [_exponential(term) for term in sp.Add.make_args(base)]
+    if len(parts) != 2 or any(part is None for part in parts):
+        return expr
+    (a, x), (b, y) = sorted(parts, key=lambda part: (part[1] != 0, sp.default_sort_key(part[1])))  # type: ignore[index]
+    return _stable_product(sp.Mul(a**n, sp.exp(n * x), sigmoid(x - y + sp.log(a / b)) ** -n))
+
+
+def _exponential(term: Expr) -> tuple[Expr, Expr] | None:
+    """``(a, x)`` with ``term = a exp(x)`` and a > 0, or None."""
+    a, node = term.as_coeff_Mul()
+    if a.is_positive and node == 1:
+        return a, sp.S.Zero
+    return (a, node.args[0]) if a.is_positive and isinstance(node, sp.exp) else None
 
 
 def _stable_product(expr: Expr) -> Expr:
-    """``exp(x) sigmoid(-x)`` is ``sigmoid(x)``."""
-    exps = {arg.args[0]: arg for arg in expr.args if isinstance(arg, sp.exp)}
-    for arg in expr.args:
-        if isinstance(arg, sigmoid) and -arg.args[0] in exps:
-            return sp.Mul(sigmoid(-arg.args[0]), *(a for a in expr.args if a not in (arg, exps[-arg.args[0]])))
+    """``exp(x) sigmoid(-x)`` is ``sigmoid(x)``, ``exp(x) sigmoid(-2 x)`` is ``1/(2 cosh(x))``, ``x/(1 + |x|)`` a softsign."""
+    factors = list(sp.Mul.make_args(expr))
+    exps = [arg for arg in factors if isinstance(arg, sp.exp)]
+    for arg in factors:
+        if isinstance(arg, sigmoid):
+            for e in exps:
+                rest = [a for a in factors if a not in (arg, e)]
+                if sp.expand(e.args[0] + arg.args[0]) == 0:
+                    return sp.Mul(sigmoid(-arg.args[0]), *rest)
+                if sp.expand(2 * e.args[0] + arg.args[0]) == 0:
+                    return sp.Mul(sp.S.Half, 1 / sp.cosh(e.args[0]), *rest)
+        found = _softsign_factor(arg)
+        if found is not None and found[0] in factors:
+            x, a, b = found
+            rest = [other for other in factors if other not in (arg, x)]
+            return sp.Mul(softsign(b / a * x) / b, *rest)
     return expr
+
+
+def _softsign_factor(factor: Expr) -> tuple[Expr, Expr, Expr] | None:
+    """``(x, a, b)`` with ``factor = 1/(a + b |x|)`` and a, b > 0, or None."""
+    if not (factor.is_Pow and factor.exp == -1 and factor.base.is_Add):
+        return None
+    a, rest = factor.base.as_coeff_Add()
+    b, node = rest.as_coeff_Mul()
+    if not (a.is_positive and b.is_positive and isinstance(node, sp.Abs)):
+        return None
+    return node.args[0], a, b
 
 
 def log_of(expr: Expr) -> Expr:
@@ -222,6 +278,7 @@ def log_of(expr: Expr) -> Expr:
         sigmoid: lambda x: -softplus(-x),
         softplus: log_softplus,
         sp.cosh: log_cosh,
+        sp.atan: _log_of_atan,
         erfc: log_erfc,
         expm1: _log_of_expm1,
     }
@@ -230,6 +287,10 @@ def log_of(expr: Expr) -> Expr:
 
 def _plain_log(expr: Expr) -> Expr:
     return sp.log(expr if expr.is_positive else sp.Abs(expr))
+
+
+def _log_of_atan(x: Expr) -> Expr:
+    return log_atan_exp(x.args[0]) if isinstance(x, sp.exp) else _plain_log(sp.atan(x))
 
 
 def _log_of_expm1(x: Expr) -> Expr:
@@ -261,3 +322,37 @@ def _log_of_sum(expr: Expr) -> Expr:
 def _generators(expr: Expr) -> tuple[Expr, ...]:
     """The innermost variables of a sum: functions of the symbols, or the symbols themselves."""
     return tuple(expr.atoms(sp.Function)) or tuple(expr.free_symbols)
+
+
+def log_ratio(log_slope: Expr, log_size: Expr) -> Expr:
+    """``log_slope - log_size`` for two large logarithms that agree in their leading term, which leaves before numbers come.
+
+    Meant for the logarithms of ``phi'`` and of a probability, in the tail where the latter is small.
+
+    Examples
+    --------
+    >>> log_ratio(-(Z**2), log_erfc(Z))
+    -log_erfcx(z)
+    """
+    split: dict[Any, Callable[[Any], Expr]] = {
+        log_erfc: lambda x: log_erfcx(x) - x**2,
+        log_atan_exp: lambda x: log_atan_ratio(x) + x,
+        log_cosh: lambda x: softplus(2 * x) - x - sp.log(2),
+    }
+    expr = log_slope - log_size
+    if expr.has(sp.Piecewise):
+        return expr
+    for function, parts in split.items():
+        expr = expr.replace(function, parts)
+    return _reflected(sp.expand(expr))
+
+
+def _reflected(expr: Expr) -> Expr:
+    """``softplus(x) - x`` is ``softplus(-x)``."""
+    for term in sp.Add.make_args(expr):
+        k, node = term.as_coeff_Mul()
+        if isinstance(node, softplus):
+            linear = sp.Add.make_args(sp.expand(k * node.args[0]))
+            if all(-part in sp.Add.make_args(expr) for part in linear):
+                return _reflected(expr - term + sp.Add(*linear) + k * softplus(-node.args[0]))
+    return expr

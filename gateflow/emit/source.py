@@ -41,6 +41,10 @@ _NUMPY = Dialect(
         "acot": "return np.arctan2(1.0, x)",
         "log_cosh": "return np.logaddexp(x, -x) - np.log(2.0)",
         "log_erfc": "return scipy.special.log_ndtr(-np.sqrt(2.0) * x) + np.log(2.0)",
+        "log_erfcx": "return np.log(scipy.special.erfcx(x))",
+        "log_atan_exp": "w = np.exp(np.minimum(x, 700.0))\n"
+        "return np.where(x < -37, x, np.log(np.arctan(np.where(x < -37, 1.0, w))))",
+        "log_atan_ratio": "w = np.exp(np.clip(x, -37.0, 700.0))\nreturn np.log(np.arctan(w) / w)",
         "log1mexp": "return np.where(x < 0.6931, np.log(-np.expm1(-x)), np.log1p(-np.exp(-x)))",
         "log_cloglog": "w = np.exp(np.minimum(x, 700.0))\n"
         "return np.where(x < -37, x, np.where(x < 0, np.log(-np.expm1(-w)), np.log1p(-np.exp(-w))))",
@@ -64,6 +68,10 @@ _TORCH = Dialect(
         "acot": "return torch.atan2(torch.ones_like(x), x)",
         "log_cosh": "return torch.logaddexp(x, -x) - 0.6931471805599453",
         "log_erfc": "return torch.special.log_ndtr(-1.4142135623730951 * x) + 0.6931471805599453",
+        "log_erfcx": "return torch.log(torch.special.erfcx(x))",
+        "log_atan_exp": "w = torch.exp(x.clamp(min=-37.0, max=80.0))\n"
+        "return torch.where(x < -37, x, torch.log(torch.atan(w)))",
+        "log_atan_ratio": "w = torch.exp(x.clamp(min=-37.0, max=80.0))\nreturn torch.log(torch.atan(w) / w)",
         "log1mexp": "return torch.where(x < 0.6931, torch.log(-torch.expm1(-x)), torch.log1p(-torch.exp(-x)))",
         "log_cloglog": "w = torch.exp(x.clamp(max=80.0))\n"
         "return torch.where(x < -37, x, torch.where(x < 0, torch.log(-torch.expm1(-w)), torch.log1p(-torch.exp(-w))))",
@@ -91,7 +99,7 @@ def source(exprs: Expr | Iterable[Expr], dialect: str = "numpy", name: str = "ga
 
     Examples
     --------
-    >>> from gateflow.vocabulary import Expr, sigmoid
+    >>> from gateflow.vocabulary import sigmoid
     >>> print(source(sigmoid(-sp.sinh(Z)), "torch", "phi_c"))
     import torch
     <BLANKLINE>

@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.emit.rewrite import acot, erfc, log1mexp, log_cloglog, log_cosh, log_erfc, log_softplus
+from gateflow.emit.rewrite import (
+    acot,
+    erfc,
+    log1mexp,
+    log_atan_exp,
+    log_atan_ratio,
+    log_cloglog,
+    log_cosh,
+    log_erfc,
+    log_erfcx,
+    log_softplus,
+)
 from gateflow.errors import GateflowError
 from gateflow.vocabulary import Expr, Z, expm1, log1p, logit, sigmoid, softplus, softsign
 
@@ -204,7 +215,43 @@ def _play_log_softplus(arithmetic: Any, x: Any) -> Any:
     return arithmetic.where(far, x, arithmetic.log(arithmetic.softplus(near)))
 
 
-_COMPOSITES: dict[str, Callable[..., Any]] = {"log_cloglog": _play_log_cloglog, "log_softplus": _play_log_softplus}
+def _play_log_erfcx(arithmetic: Any, x: Any) -> Any:
+    """``log(erfc(x)) + x**2``; past 100 by the asymptotic series (DLMF 7.12.1), ten terms of which give 31 digits."""
+    edge = arithmetic.constant(100)
+    far = arithmetic.less(edge, x)
+    near, large = arithmetic.where(far, edge, x), arithmetic.where(far, x, edge)
+    step = -(arithmetic.constant(1) / large) / large / arithmetic.constant(2)
+    total = arithmetic.constant(1)
+    for k in range(10, 0, -1):
+        total = arithmetic.constant(1) + arithmetic.constant(2 * k - 1) * step * total
+    series = arithmetic.log(total) - arithmetic.log(large) - arithmetic.constant(sp.log(sp.pi) / 2)
+    return arithmetic.where(far, series, arithmetic.log_erfc(near) + near * near)
+
+
+def _play_log_atan_ratio(arithmetic: Any, x: Any) -> Any:
+    """``log(atan(w)/w)``, w = e^x, which is 0 where w underflows."""
+    w = arithmetic.exp(x)
+    one = arithmetic.constant(1)
+    vanished = arithmetic.less_equal(w, arithmetic.constant(0))
+    safe = arithmetic.where(vanished, one, w)
+    return arithmetic.log(arithmetic.where(vanished, one, arithmetic.atan(safe) / safe))
+
+
+def _play_log_atan_exp(arithmetic: Any, x: Any) -> Any:
+    right = arithmetic.less(arithmetic.constant(0), x)
+    left_x = arithmetic.where(right, arithmetic.constant(0), x)
+    return arithmetic.where(
+        right, arithmetic.log(arithmetic.atan(arithmetic.exp(x))), left_x + _play_log_atan_ratio(arithmetic, left_x)
+    )
+
+
+_COMPOSITES: dict[str, Callable[..., Any]] = {
+    "log_atan_exp": _play_log_atan_exp,
+    "log_atan_ratio": _play_log_atan_ratio,
+    "log_cloglog": _play_log_cloglog,
+    "log_erfcx": _play_log_erfcx,
+    "log_softplus": _play_log_softplus,
+}
 
 _NAMES: dict[Any, str] = {
     sp.exp: "exp",
@@ -226,6 +273,9 @@ _NAMES: dict[Any, str] = {
     erfc: "erfc",
     sp.erfc: "erfc",
     log_erfc: "log_erfc",
+    log_erfcx: "log_erfcx",
+    log_atan_exp: "log_atan_exp",
+    log_atan_ratio: "log_atan_ratio",
     sp.loggamma: "loggamma",
     sp.digamma: "digamma",
     sp.trigamma: "trigamma",
