@@ -92,7 +92,7 @@ def arguments(name: str, rng: np.random.Generator, n: int) -> np.ndarray:
         case "sqrt":
             return spans((1e-290, 1e300))
         case "exp" | "expm1":
-            return np.concatenate([symmetric((FAINT, 600), (1e-3, 10)), spans((1, 709))])
+            return np.concatenate([symmetric((FAINT, 600), (1e-8, 1e-3), (1e-3, 10)), spans((1, 709))])
         case "log":
             return np.concatenate([spans((FAINT, 1e300)), near(1.0, 2.0, 0.7071, 1.4142)])
         case "log1p":
@@ -100,9 +100,9 @@ def arguments(name: str, rng: np.random.Generator, n: int) -> np.ndarray:
         case "sin" | "cos" | "tan":
             return np.concatenate([symmetric((FAINT, 1e15), (0.1, 10)), np.rint(spans((1, 1e14))) * (np.pi / 2)])
         case "sinh" | "cosh":
-            return symmetric((FAINT, 710), (0.01, 10))
+            return symmetric((FAINT, 710), (1e-8, 1e-3), (0.01, 10))
         case "tanh":
-            return symmetric((FAINT, 700), (0.01, 20))
+            return symmetric((FAINT, 700), (1e-8, 1e-3), (0.01, 20))
         case "acosh":
             return np.concatenate([1 + spans((1e-15, 1e300), (0.01, 10))])
         case "atanh":
@@ -110,7 +110,7 @@ def arguments(name: str, rng: np.random.Generator, n: int) -> np.ndarray:
         case "erf":
             return symmetric((FAINT, 30), (0.01, 6))
         case "erfc":
-            return np.concatenate([spans((-FAINT, -30), (FAINT, 25), (0.01, 25)), near(0.25)])
+            return np.concatenate([spans((-FAINT, -30), (FAINT, 25), (0.01, 25), (20, 25)), near(0.25)])
         case "log_erfc":
             return np.concatenate([spans((-FAINT, -30), (FAINT, 200), (0.01, 40)), near(0.5)])
         case "loggamma":
@@ -124,7 +124,7 @@ def arguments(name: str, rng: np.random.Generator, n: int) -> np.ndarray:
         case "logit":
             return np.concatenate([spans((FAINT, 0.9)), near(0.5, 0.25, 0.75), 1 - spans((1e-15, 0.5))])
         case "log_cosh":
-            return symmetric((1e-130, 1000), (0.01, 30))
+            return symmetric((1e-130, 1000), (1e-8, 1e-3), (0.01, 30))
         case "log1mexp":
             return np.concatenate([spans((FAINT, 600), (0.01, 60)), near(0.6931)])
     raise AssertionError(name)

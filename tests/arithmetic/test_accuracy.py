@@ -133,3 +133,13 @@ def test_power(rng):
         wanted = MP.mpf(p) ** MP.mpf(q)
         bound = 2.0**-101 * (1 + abs(q * np.log(p)))
         assert abs(MP.mpf(hi) + MP.mpf(lo) - wanted) <= bound * wanted
+
+
+def test_erfc_keeps_the_low_part_of_a_large_square(rng):
+    """The low part of x^2 is near 1.4e-13 here: more than half an ulp of its high part."""
+    x = rng.uniform(23.5, 24.5, 300)
+    lo = np.spacing(x) * rng.choice([-0.5, 0.5], 300)
+    y = doubledouble.erfc(DD(x, lo))
+    for hi, low, found, rest in zip(x, lo, y.hi, y.lo, strict=True):
+        wanted = reference("erfc", hi, low)
+        assert abs(MP.mpf(found) + MP.mpf(rest) - wanted) <= 2.0**-101 * wanted

@@ -124,7 +124,7 @@ def _expm1_kernel(x: DD) -> DD:
 
 def exp_parts(x: DD) -> tuple[DD, Any]:
     """``m`` and ``k`` with ``exp(x) = 2^k (1 + m)``, ``|m| < 0.42``."""
-    hi, lo = np.clip(x.hi, -800.0, 800.0), np.clip(x.lo, -1e-13, 1e-13)
+    hi, lo = np.clip(x.hi, -800.0, 800.0), np.clip(x.lo, -1e-6, 1e-6)
     k = np.rint(hi * (1.0 / LN2.hi))
     a, b = two_sum(hi - k * _LN2_1, -(k * _LN2_2))
     c, d = two_sum(b, lo)

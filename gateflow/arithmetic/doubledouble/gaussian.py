@@ -41,8 +41,8 @@ from gateflow.arithmetic.doubledouble.errorfree import (
     two_sum,
 )
 
-_SPACING, _LAST, _TERMS, _PAIRS = 16, 27, 20, 10
-"""Centres i/16 up to 27; 20 coefficients each, of which the first 10 in double-double."""
+_SPACING, _LAST, _TERMS, _PAIRS = 16, 27, 18, 9
+"""Centres i/16 up to 27; 18 coefficients each, of which the first 9 in double-double."""
 
 _SMALL = 0.25
 
