@@ -1,0 +1,20 @@
+"""A few rooms of the house have the name of the one thing most people come for: calling the room calls that thing.
+
+``gateflow.gate`` is a module with :class:`~gateflow.gate.Gate` in it, and ``gateflow.gate("fast")`` is a gate.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Room(ModuleType):
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        return getattr(self, self.__name__.rpartition(".")[2])(*args, **keywords)
+
+
+def callable_room(name: str) -> None:
+    """Let the module ``name`` be called as the function of the same name that it holds."""
+    sys.modules[name].__class__ = _Room
