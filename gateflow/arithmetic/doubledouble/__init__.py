@@ -1,7 +1,11 @@
 """Double-double arithmetic: 106 bits in pairs of float64, vectorised; the working precision for float64 inputs.
 
-`errorfree` has the number and its operations, `elementary` the elementary functions, `gaussian` the error functions,
-`gamma` log Gamma and its derivatives. Relative errors are at most 2^-102 for ``+ - * /`` and `sqrt`, about 2^-98 for
+`errorfree` has the number and its operations; `exponential`, `logarithm` and `trigonometric` the elementary functions;
+`logistic` those that gates are made of; `gaussian` the error functions; `gamma` log Gamma and its derivatives. Each
+brings its argument so near to a table point that a short series is left, its first terms in double-double and the rest,
+2^-47 times smaller, in float64.
+
+Relative errors are at most 2^-102 for ``+ - * /`` and `sqrt`, about 2^-98 for
 the functions of one variable and 2^-92 for `power`, wherever nothing under- or overflows. Below 2^-968 the low part
 is cut off by underflow, and the results are right to the float64 grid. Exceptions: `sin`, `cos`, `tan` beyond 1e15 and
 the Gamma functions at negative arguments have the accuracy of float64.
@@ -15,37 +19,22 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic.doubledouble.elementary import (
+from gateflow.arithmetic.doubledouble.errorfree import DD
+from gateflow.arithmetic.doubledouble.errorfree import choose as _choose
+from gateflow.arithmetic.doubledouble.exponential import cosh, exp, expm1, sinh, tanh
+from gateflow.arithmetic.doubledouble.gamma import digamma, loggamma, trigamma
+from gateflow.arithmetic.doubledouble.gaussian import erf, erfc, log_erfc
+from gateflow.arithmetic.doubledouble.logarithm import acosh, asinh, atanh, log, log1p, sqrt
+from gateflow.arithmetic.doubledouble.logistic import (
     abs,
-    acosh,
-    acot,
-    asinh,
-    atan,
-    atanh,
-    cos,
-    cosh,
-    exp,
-    expm1,
-    log,
     log1mexp,
-    log1p,
     log_cosh,
     logit,
     sigmoid,
-    sin,
-    sinh,
     softplus,
     softsign,
-    sqrt,
-    tan,
-    tanh,
 )
-from gateflow.arithmetic.doubledouble.elementary import (
-    choose as _choose,
-)
-from gateflow.arithmetic.doubledouble.errorfree import DD
-from gateflow.arithmetic.doubledouble.gamma import digamma, loggamma, trigamma
-from gateflow.arithmetic.doubledouble.gaussian import erf, erfc, log_erfc
+from gateflow.arithmetic.doubledouble.trigonometric import acot, atan, cos, sin, tan
 from gateflow.arithmetic.machine import quiet, real_value
 
 name = "doubledouble"

@@ -15,6 +15,7 @@ N. Louvet, J.-M. Muller, J. Picot, L. Rideau, *Accurate calculation of Euclidean
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,31 @@ def settled(x: DD, single: Any) -> DD:
     return DD(np.where(bad, single(), x.hi), np.where(bad, 0.0, x.lo))
 
 
+CHUNK = 4096
+"""Elements computed at a time: their temporaries stay in the second-level cache, 3 to 4 times the speed."""
+
+
+def guarded(kernel: Callable[[DD], DD], single: Callable[[Any], Any]) -> Callable[[Any], DD]:
+    """The public function of a kernel: silent, in chunks, float64's answer where the kernel leaves the finite range."""
+
+    @quiet
+    def function(x: Any) -> DD:
+        x = DD.of(x)
+        if np.size(x.hi) <= CHUNK:
+            return settled(kernel(x), lambda: single(x.hi))
+        flat, out = x.reshape(-1), DD(np.empty(x.shape), np.empty(x.shape))
+        hi, lo = out.hi.reshape(-1), out.lo.reshape(-1)
+        for start in range(0, hi.size, CHUNK):
+            part = slice(start, start + CHUNK)
+            y = function(flat[part])
+            hi[part], lo[part] = y.hi, y.lo
+        return out
+
+    function.__name__ = function.__qualname__ = kernel.__name__.removeprefix("_").removesuffix("_kernel")
+    function.__doc__ = kernel.__doc__ or f"{function.__name__} in double-double."
+    return function
+
+
 # Below, the operations without care for infinities: the building blocks of the elementary functions.
 
 
@@ -239,3 +265,30 @@ def float_horner(x: Any, coefficients: Any) -> Any:
     for c in reversed(coefficients[:-1]):
         total = c + x * total
     return total
+
+
+def choose(mask: Any, x: DD, y: DD) -> DD:
+    """``x`` where ``mask`` holds, ``y`` elsewhere."""
+    return DD(np.where(mask, x.hi, y.hi), np.where(mask, x.lo, y.lo))
+
+
+def halved(x: DD) -> DD:
+    """``x/2``."""
+    return DD(0.5 * x.hi, 0.5 * x.lo)
+
+
+def doubled(x: DD) -> DD:
+    """``2 x``."""
+    return DD(2.0 * x.hi, 2.0 * x.lo)
+
+
+def magnitude(x: DD) -> DD:
+    """``|x|``."""
+    s = np.copysign(1.0, x.hi)
+    return DD(x.hi * s, x.lo * s)
+
+
+def cubic(z: DD, q: DD, third: DD, tail: Any) -> DD:
+    """``z + z q (third + tail)``."""
+    a, b = fast_two_sum(third.hi, tail)
+    return fast_add(z, mul(z, mul(q, DD(a, b + third.lo))))

@@ -13,18 +13,10 @@ import mpmath
 import numpy as np
 
 from gateflow.arithmetic import machine
-from gateflow.arithmetic.doubledouble.elementary import (
-    ONE,
-    TWO,
-    choose,
-    from_mp,
-    guarded,
-    halved,
-    log1p_kernel,
-    log_kernel,
-)
-from gateflow.arithmetic.doubledouble.errorfree import DD, add, divide, mul, square
+from gateflow.arithmetic.doubledouble.errorfree import DD, add, choose, divide, guarded, halved, mul, square
 from gateflow.arithmetic.doubledouble.gaussian import horner, piecewise
+from gateflow.arithmetic.doubledouble.logarithm import log1p_kernel, log_kernel
+from gateflow.arithmetic.doubledouble.tables import ONE, TWO, from_mp
 
 _SHIFT = 16
 

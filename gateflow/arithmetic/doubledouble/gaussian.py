@@ -14,25 +14,17 @@ import mpmath
 import numpy as np
 
 from gateflow.arithmetic import machine
-from gateflow.arithmetic.doubledouble.elementary import (
-    ONE,
-    choose,
-    exp_parts,
-    from_mp,
-    guarded,
-    halved,
-    log1p_kernel,
-    log_kernel,
-    magnitude,
-    take,
-)
 from gateflow.arithmetic.doubledouble.errorfree import (
     DD,
     add,
+    choose,
     divide,
     fast_add,
     fast_two_sum,
     float_horner,
+    guarded,
+    halved,
+    magnitude,
     mul,
     scaled,
     square,
@@ -40,6 +32,9 @@ from gateflow.arithmetic.doubledouble.errorfree import (
     two_square,
     two_sum,
 )
+from gateflow.arithmetic.doubledouble.exponential import exp_parts
+from gateflow.arithmetic.doubledouble.logarithm import log1p_kernel, log_kernel
+from gateflow.arithmetic.doubledouble.tables import ONE, from_mp, take
 
 _SPACING, _LAST, _TERMS, _PAIRS = 16, 27, 18, 9
 """Centres i/16 up to 27; 18 coefficients each, of which the first 9 in double-double."""
@@ -127,8 +122,12 @@ def _erfcx(x: DD) -> DD:
 
 
 def _erfc_right(x: DD) -> DD:
-    """``erfc(x)`` for ``x >= 1/4``: e^-k 2^.. with the exponent of x^2 known to three floats."""
-    x = choose(x.hi > 30.0, DD.of(30.0), x)
+    """``erfc(x) = exp(-x^2) erfcx(x)`` for ``x >= 1/4``.
+
+    An error of x^2, up to 745, is a relative error of the result: the square is a sum of three floats, two of them in
+    the exponential and the third to first order. The scale 2^k is applied last, so that subnormal results round once.
+    """
+    x = choose(x.hi > 30.0, DD.of(30.0), x)  # erfc(30) is 0 in float64
     p, e = two_square(x.hi)
     c, d = two_prod(2.0 * x.hi, x.lo)
     s, t = two_sum(e, c)
