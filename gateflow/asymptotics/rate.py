@@ -25,7 +25,7 @@ import sympy as sp
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
 from gateflow.asymptotics.saturation import Steps, germ_of, left_germ_of, oscillating, slope, text_of
-from gateflow.vocabulary import Expr, Z, softplus
+from gateflow.vocabulary import Expr, Z
 
 TAU, C, T, GAP, L = sp.symbols("tau c T gap l", positive=True)
 """Learning time, loss scale, horizon, ``1 - lambda*``, and the distance ``l = 1 - phi`` (theory.md §1, §4)."""
@@ -303,10 +303,8 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
         raise Undecided("the gate oscillates as z grows: it has no rate in closed form")
     hardy = Field(Z, Budget(seconds))
     steps = Steps(hardy)
-    if steps.limit("f = -log(1 - phi) tends to infinity", f) != sp.oo:
-        raise Undecided("the gate does not tend to 1 from below")
-    f = steps.settled("f", f)
-    g = f.args[0] if isinstance(f, softplus) else f  # softplus(u) - u tends to 0
+    g = steps.germ("f", "phi", f)
+    f = hardy.settled(f)
     p = steps.limit("p = lim z f'", Z * slope(f))
     S = _time_germ(g, p, horizon)
     if steps.limit("lim phi' ds/dz = 1", slope(S) * sp.exp(S - horizon * f) * slope(f)) != 1:

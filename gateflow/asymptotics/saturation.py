@@ -24,21 +24,24 @@ import itertools
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cmp_to_key, lru_cache
 from typing import Any
 
 import sympy as sp
 
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
-from gateflow.emit import rewrite
 from gateflow.errors import FormulaError
 from gateflow.formula import unparse
-from gateflow.vocabulary import Expr, U, Z, derivative, expm1, log1p, softplus
+from gateflow.vocabulary import FUNCTIONS, Expr, U, Z, derivative, expm1, log1p, sigmoid, softplus
+
+Inverses = tuple[Expr | None, Expr | None]
 
 SECONDS = 10.0
 """Time allowed for one pair."""
 
 
+@lru_cache(maxsize=4096)
 def text_of(expr: Expr) -> str:
     """A formula readable by `gateflow.formula.parse`; ``oo`` and ``-oo`` stand for the infinities."""
     if expr in (sp.oo, -sp.oo):
@@ -62,11 +65,20 @@ class Steps(list[dict[str, str]]):
         self.append({"statement": statement, "expr": text_of(expr), "limit": text_of(value)})
         return value
 
-    def settled(self, name: str, germ: Expr) -> Expr:
-        """``germ`` with abs, sign and where taken at their branch for large z, noted where that changes it."""
+    def germ(self, letter: str, gate: str, germ: Expr) -> Expr:
+        """A germ that differs from ``germ`` by what tends to 0: u for softplus(u), and abs, sign and where resolved.
+
+        Raises
+        ------
+        Undecided
+            It does not tend to +infinity.
+        """
         plain = self.field.settled(germ)
+        plain = plain.args[0] if isinstance(plain, softplus) else plain
+        if self.limit(f"{letter} = -log(1 - {gate}) tends to infinity", plain) != sp.oo:
+            raise Undecided(f"{gate} does not tend to 1 from below")
         if plain != germ:
-            self.limit(f"{name} without abs, sign and where", germ - plain)
+            self.limit(f"{letter} in a simpler form: the difference tends to 0", germ - plain)
         return plain
 
 
@@ -175,14 +187,14 @@ def order_of_germs(f: Expr, g: Expr, seconds: float = SECONDS) -> Order:
     2**(1/3)
     """
     start = time.monotonic()
-    result = _order(f, g, None, seconds)
+    result = _order(f, g, (None, None), seconds)
     return replace(result, seconds=time.monotonic() - start)
 
 
-def _order(f: Expr, g: Expr, inverse: Expr | None, seconds: float) -> Order:
+def _order(f: Expr, g: Expr, inverses: Inverses, seconds: float) -> Order:
     """Decide directly, then with the pair swapped, then between bounds."""
     if oscillating(f) or oscillating(g):
-        return _between_bounds(f, g, inverse, seconds)
+        return _between_bounds(f, g, inverses, seconds)
     first: Order | None = None
     for swap in (False, True):
         steps = Steps(Field(Z, Budget(seconds / 2)))
@@ -198,17 +210,16 @@ def _order(f: Expr, g: Expr, inverse: Expr | None, seconds: float) -> Order:
     return first
 
 
+@lru_cache(maxsize=1024)
 def slope(f: Expr) -> Expr:
     """``f'`` for large z: the branch of abs and sign is taken before the derivative."""
-    x = sp.Dummy("z", positive=True)
+    x = sp.Symbol("z", positive=True)
     return derivative(f.xreplace({Z: x}), x).xreplace({x: Z})
 
 
 def _in_hardy_field(f: Expr, g: Expr, steps: Steps) -> Order:
-    f, g = steps.settled("f", f), steps.settled("g", g)
-    for name, germ in (("phi", f), ("psi", g)):
-        if steps.limit(f"-log(1 - {name}) tends to infinity", germ) != sp.oo:
-            raise Undecided(f"{name} does not tend to 1 from below")
+    f = steps.germ("f", "phi", f)
+    g = steps.germ("g", "psi", g)
     p = steps.limit("p = lim z g'", Z * slope(g))
     if p.is_finite:
         return _power_tail(f, g, p, steps)
@@ -295,7 +306,15 @@ def _bounds(f: Expr) -> tuple[Expr, Expr, bool]:
     for end in ends[1:]:
         low = end if hardy.sign(end - low) < 0 else low
         high = end if hardy.sign(end - high) > 0 else high
-    return softplus(low), softplus(high), len(nodes) == 1
+    return softplus(low), softplus(high), len(nodes) == 1 and _runs_off(nodes[0].args[0])
+
+
+def _runs_off(argument: Expr) -> bool:
+    """Whether the argument of sin or cos tends to infinity, so that every value in [-1, 1] is met for ever."""
+    try:
+        return bool(Field(Z, 1.0).limit(argument).is_infinite)
+    except Undecided:
+        return False
 
 
 def _affine(u: Expr, nodes: Sequence[Expr]) -> bool:
@@ -306,14 +325,14 @@ def _affine(u: Expr, nodes: Sequence[Expr]) -> bool:
     return all(sp.expand(open_form.diff(s, 2)) == 0 for s in stand_in.values())
 
 
-def _between_bounds(f: Expr, g: Expr, inverse: Expr | None, seconds: float) -> Order:
+def _between_bounds(f: Expr, g: Expr, inverses: Inverses, seconds: float) -> Order:
     try:
         f_low, f_high, f_touches = _bounds(f)
         g_low, g_high, g_touches = _bounds(g)
     except Undecided as error:
         return Order("undecided", reason=error.reason)
-    least = _order(f_high, g_low, None, seconds / 3)
-    most = _order(f_low, g_high, None, seconds / 3)
+    least = _order(f_high, g_low, (None, None), seconds / 3)
+    most = _order(f_low, g_high, (None, None), seconds / 3)
     steps = [
         {**s, "statement": f"{side} R: {s['statement']}"}
         for side, o in (("least", least), ("most", most))
@@ -324,7 +343,7 @@ def _between_bounds(f: Expr, g: Expr, inverse: Expr | None, seconds: float) -> O
     if _same(least, most):
         if least.verdict == "equal":
             return replace(least, steps=steps, reason="both bounds of the oscillating profile agree: " + least.reason)
-        return _with_convexity(least.verdict, f, g, inverse, steps)
+        return _with_convexity(least.verdict, f, g, inverses, steps)
     if f_touches and g_touches and not (oscillating(f) and oscillating(g)):
         reason = f"R(a) has no limit: along two sequences the pair behaves as {least.verdict} and as {most.verdict}"
         if least.verdict == most.verdict == "equal":
@@ -340,102 +359,166 @@ def _same(x: Order, y: Order) -> bool:
     )
 
 
-def _with_convexity(verdict: str, f: Expr, g: Expr, inverse: Expr | None, steps: list[dict[str, str]]) -> Order:
+def _with_convexity(verdict: str, f: Expr, g: Expr, inverses: Inverses, steps: list[dict[str, str]]) -> Order:
     """R is 0 (or infinite) for every a; the clause on convexity is checked on its own."""
     value = "0" if verdict == "higher" else "infinite"
-    upper, lower = (f, g) if verdict == "higher" else (g, f)
-    convex = _convex(upper, lower, inverse)
+    pair = (f, g, *inverses) if verdict == "higher" else (g, f, *inverses[::-1])
+    convex = _convex(*pair)
     if convex is None:
         reason = f"R(a) is {value} for every a > 0, but whether the convexity clause holds is not decided (oscillation)"
         return Order("undecided", reason=reason, steps=steps)
     if convex:
         reason = f"R(a) is {value} for every a > 0, and the convexity clause was checked on its own"
         return Order(verdict, convex=True, reason=reason, steps=steps)
-    reason = (
-        f"R(a) is {value} for every a > 0, but the convexity clause fails: the second derivative changes sign for ever"
-    )
+    reason = f"R(a) is {value} for every a > 0, but the convexity clause fails: the curvature changes sign for ever"
     return Order("incomparable", convex=False, reason=reason, steps=steps)
 
 
-def _convex(upper: Expr, lower: Expr, inverse: Expr | None) -> bool | None:
-    """Whether v^-1(u(z)) is eventually convex, u and v the profiles of the higher and the lower gate.
+def _convex(upper: Expr, lower: Expr, inverse_upper: Expr | None, inverse_lower: Expr | None) -> bool | None:
+    """Whether ``w = v^-1(u(z))`` is eventually convex, u and v the profiles of the higher and the lower gate.
 
-    True and False are proved: true where w'' is positive at every corner of the oscillating values (it is affine in
-    each); false where it takes both signs on sequences that are really met.
+    Where v oscillates its inverse has no formula; then the inverse function ``u^-1(v(z))`` must be concave.
     """
     u, v = _profile(upper), _profile(lower)
     if u is None or v is None:
         return None
     try:
-        w = _through_inverse(u, v, inverse)
-        return None if w is None else _second_derivative_positive(w)
+        if not oscillating(v):
+            w = _through_inverse(u, v, inverse_lower)
+            curvature = None if w is None else slope(slope(w))
+        else:
+            w = _through_inverse(v, u, inverse_upper)
+            curvature = None if w is None else -slope(slope(w))
+        found = None if curvature is None else _circle_sign(curvature)
     except Undecided:
         return None
+    return None if found is None else found > 0
 
 
 def _through_inverse(u: Expr, v: Expr, inverse: Expr | None) -> Expr | None:
+    """``v^-1(u(z))`` for large z, v free of oscillation."""
     if v == Z:
         return u
-    if inverse is not None:
+    x = sp.Symbol("z", positive=True)
+    if inverse is not None and not inverse.has(sp.Abs, sp.sign):
         return inverse.xreplace({U: u})
-    t = sp.Dummy("t", positive=True)
+    if oscillating(v):
+        return None
+    y = sp.Dummy("y", positive=True)
     try:
-        roots = sp.solve(v.xreplace({Z: t}) - U, t) if not oscillating(v) else []
+        roots = sp.solve(Field(Z, 1.0).settled(v).xreplace({Z: x}) - y, x)
     except NotImplementedError:
         return None
-    return roots[0].xreplace({U: u}) if len(roots) == 1 else None
+    return roots[0].xreplace({y: u}) if len(roots) == 1 else None
 
 
-def _second_derivative_positive(w: Expr) -> bool | None:
-    x = sp.Dummy("z", positive=True)
-    second = w.xreplace({Z: x}).diff(x, 2).xreplace({x: Z})
-    nodes = oscillating(second)
-    hardy = Field(Z, 3.0)
-    if not nodes:
-        return hardy.sign(second) > 0
-    if len({node.args[0] for node in nodes}) == 1:
-        argument = nodes[0].args[0]
-        met = [{sp.sin(argument): s, sp.cos(argument): c} for s, c in ((0, 1), (1, 0), (0, -1), (-1, 0))]
-        if {-1, 1} <= {hardy.sign(second.xreplace(values)) for values in met}:
-            return False
-    if not _affine(second, nodes):
+def _circle_sign(expr: Expr) -> int | None:
+    """The eventual sign of an expression in z and in sin and cos of one growing argument.
+
+    1 or -1 where it is constant, 0 where both signs are met for ever, None where that is not decided. The pair
+    (cos, sin) runs round the unit circle for ever, so only its values there matter, uniformly.
+    """
+    if not oscillating(expr):
+        return Field(Z, 2.0).sign(expr)
+    if expr.is_Pow and expr.exp.is_rational:
+        base = _circle_sign(expr.base)
+        return 1 if base == 1 or (base == -1 and expr.exp.is_even) else base if expr.exp.is_odd else None
+    if isinstance(expr, sp.exp):
+        return 1
+    factored = sp.factor(sp.together(expr)) if not expr.is_Mul else expr
+    if factored.is_Mul:
+        signs = [_circle_sign(factor) for factor in factored.args]
+        return None if None in signs or signs.count(0) > 1 else int(sp.prod(signs))
+    return _sum_circle_sign(expr)
+
+
+def _sum_circle_sign(expr: Expr) -> int | None:
+    nodes = oscillating(expr)
+    arguments = {node.args[0] for node in nodes}
+    argument = arguments.pop()
+    if arguments or not _runs_off(argument):
         return None
-    corners = itertools.product((-1, 1), repeat=len(nodes))
-    signs = {hardy.sign(second.xreplace(dict(zip(nodes, c, strict=True)))) for c in corners}
-    return True if signs == {1} else None
+    hardy = Field(Z, 2.0)
+    met = [{sp.sin(argument): s, sp.cos(argument): c} for s, c in ((0, 1), (1, 0), (0, -1), (-1, 0))]
+    if {-1, 1} <= {hardy.sign(expr.xreplace(values)) for values in met}:
+        return 0
+    s, c = sp.Dummy("s"), sp.Dummy("c")
+    open_form = sp.expand(expr.xreplace({sp.sin(argument): s, sp.cos(argument): c}))
+    if not open_form.is_polynomial(s, c):
+        return None
+    terms = sp.Poly(open_form, s, c).terms()
+    size = max((coefficient for _, coefficient in terms), key=_Growth(hardy))
+    form = sp.Add(*[hardy.limit(coefficient / size) * s**i * c**j for (i, j), coefficient in terms])
+    return _sign_on_circle(form, s, c, hardy.sign(size))
+
+
+class _Growth:
+    """A sort key: the faster germ is the larger."""
+
+    def __init__(self, hardy: Field) -> None:
+        self.hardy = hardy
+
+    def __call__(self, expr: Expr) -> Any:
+        return cmp_to_key(lambda x, y: "<~>".index(self.hardy.compare(x, y).relation) - 1)(expr)
+
+
+def _sign_on_circle(form: Expr, s: Expr, c: Expr, up: int) -> int | None:
+    """The sign of a polynomial in s, c on the circle; the point (-1, 0) is missed by the parametrisation."""
+    t = sp.Dummy("t", real=True)
+    numer = sp.numer(sp.together(form.xreplace({s: 2 * t / (1 + t**2), c: (1 - t**2) / (1 + t**2)})))
+    last = form.xreplace({s: sp.S.Zero, c: sp.S.NegativeOne})
+    polynomial = sp.Poly(numer, t)
+    if not all(a.is_rational for a in polynomial.all_coeffs()) or last == 0:
+        return None
+    roots = sp.real_roots(polynomial, multiple=False)
+    if any(multiplicity % 2 for _, multiplicity in roots):
+        return 0
+    if roots:
+        return None
+    return up * int(sp.sign(last))
 
 
 # --- gates ------------------------------------------------------------------------------------------------------------
 
 
 def germ_of(gate: Any) -> Expr:
-    """``-log(1 - phi)`` of a gate, as a formula in z."""
-    return in_words(-gate.formulas.log_phi_c)
+    """``-log(1 - phi)`` of a gate, as a formula in z.
+
+    It is made from the gate's declaration: exact arithmetic has no use for the forms that keep floating-point digits.
+
+    Examples
+    --------
+    >>> from gateflow.gate import Gate
+    >>> germ_of(Gate("sigmoid(z**3)")), germ_of(Gate(complement="erfc(z)/2"))
+    (softplus(z**3), -log(erfc(z)/2))
+    """
+    u = _declared_profile(gate)
+    if u is not None:
+        return softplus(u)
+    return -sp.log(gate.expr if gate.declared == "complement" else 1 - gate.expr)
 
 
 def left_germ_of(gate: Any) -> Expr:
     """``-log phi(-z)``: the gate's other tail, where it forgets, turned to +infinity."""
-    return in_words(-gate.formulas.log_phi).xreplace({Z: -Z})
+    u = _declared_profile(gate)
+    if u is not None:
+        return softplus(-u.xreplace({Z: -Z}))
+    return -sp.log(1 - gate.expr if gate.declared == "complement" else gate.expr).xreplace({Z: -Z})
 
 
-def in_words(expr: Expr) -> Expr:
-    """The nodes that keep floating-point digits, in the words of the formula language."""
-    for node, words in _WORDS.items():
-        expr = expr.replace(node, words)
-    return expr
+def _declared_profile(gate: Any) -> Expr | None:
+    """u where the gate was declared or is recognised as sigmoid(u)."""
+    if gate.declared == "profile":
+        return gate.expr
+    if gate.declared == "phi" and isinstance(gate.expr, sigmoid):
+        return gate.expr.args[0]
+    recognised = -gate.formulas.log_phi_c
+    if isinstance(recognised, softplus) and all(node.func in _WORDS for node in recognised.atoms(sp.Function)):
+        return recognised.args[0].replace(log1p, lambda x: sp.log(1 + x)).replace(expm1, lambda x: sp.exp(x) - 1)
+    return None
 
 
-_WORDS = {
-    rewrite.erfc: sp.erfc,
-    rewrite.acot: lambda x: sp.pi / 2 - sp.atan(x),
-    rewrite.log_erfc: lambda x: sp.log(sp.erfc(x)),
-    rewrite.log_cosh: lambda x: sp.log(sp.cosh(x)),
-    rewrite.log1mexp: lambda x: sp.log(1 - sp.exp(-x)),
-    rewrite.log_cloglog: lambda x: sp.log(1 - sp.exp(-sp.exp(x))),
-    rewrite.log_softplus: lambda x: sp.log(softplus(x)),
-    log1p: lambda x: sp.log(1 + x),
-    expm1: lambda x: sp.exp(x) - 1,
-}
+_WORDS = {*FUNCTIONS.values(), log1p, expm1}
 
 
 def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
@@ -457,7 +540,11 @@ def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
     2
     """
     start = time.monotonic()
-    result = _order(germ_of(phi), germ_of(psi), getattr(psi.formulas, "inverse", None), seconds)
+    f, g = germ_of(phi), germ_of(psi)
+    inverses = (None, None)
+    if f.has(sp.sin, sp.cos) or g.has(sp.sin, sp.cos):
+        inverses = (phi.formulas.inverse, psi.formulas.inverse)
+    result = _order(f, g, inverses, seconds)
     return replace(result, names=(phi.name, psi.name), seconds=time.monotonic() - start)
 
 

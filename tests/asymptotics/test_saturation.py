@@ -1,0 +1,284 @@
+"""The catalogue against a table worked out by hand, the laws an order must keep, and profiles that oscillate."""
+
+import itertools
+import time
+from dataclasses import dataclass
+
+import pytest
+import sympy as sp
+
+from gateflow.asymptotics.growth import limit
+from gateflow.asymptotics.saturation import germ_of, order, order_of_germs, rank, saturation_order
+from gateflow.formula import parse
+from gateflow.gate import Gate
+from gateflow.gates import (
+    algebraic,
+    arctan,
+    asinh,
+    cloglog,
+    cubic,
+    erf,
+    exp_square,
+    fast,
+    gompertz,
+    gudermannian,
+    iterated_sinh,
+    linear_cubic,
+    log_slow,
+    scaled_tanh,
+    sigmoid,
+    softsign,
+    student_t,
+    tied_refine,
+)
+from gateflow.vocabulary import Z as z
+from gateflow.vocabulary import softplus
+
+R = sp.Rational
+
+
+@dataclass(frozen=True)
+class Known:
+    """By hand: ``1 - phi ~ constant z^-index``, or 1 - phi like the class's own gate at ``speed * z``."""
+
+    gate: Gate
+    rank: int
+    speed: sp.Expr = sp.S.One
+    index: sp.Expr | None = None
+    constant: sp.Expr | None = None
+
+
+def power(gate, rank, index, constant):
+    return Known(gate, rank, index=sp.S(index), constant=sp.S(constant))
+
+
+def t_tail(df):
+    """The constant of Student's tail, from its density at infinity."""
+    half = R(df, 2)
+    return sp.simplify(sp.gamma(half + R(1, 2)) * df**half / (df * sp.sqrt(sp.pi) * sp.gamma(half)))
+
+
+# the logit profiles and their tails, lowest order first
+TABLE = [
+    power(log_slow.make(), 0, 0, 1),  # 1 - phi = 1/(2 + log(1 + z)), 1/log z: index 0
+    power(softsign.make(), 1, 1, 1),  # 1/(2 + z)
+    power(softsign.make(3), 1, 1, R(1, 3)),  # 1/(2 + 3 z)
+    power(arctan.make(), 1, 1, 1 / sp.pi),  # atan(1/z)/pi
+    power(asinh.make(), 1, 1, R(1, 2)),  # 1/(1 + z + sqrt(1 + z^2))
+    power(algebraic.make(), 2, 2, R(1, 4)),  # (sqrt(1 + z^2) - z)/(2 sqrt(1 + z^2))
+    power(student_t.make(4), 3, 4, t_tail(4)),
+    power(student_t.make(6), 4, 6, t_tail(6)),
+    Known(sigmoid.make(), 5),
+    Known(sigmoid.make(R(5, 2)), 5, R(5, 2)),
+    Known(scaled_tanh.make(), 5, sp.S(2)),  # exp(-2 z)
+    Known(gudermannian.make(), 5),  # (2/pi) exp(-z)
+    Known(gompertz.make(), 5),  # 1 - exp(-exp(-z)) ~ exp(-z)
+    Known(tied_refine.make(), 5, sp.S(2)),  # 3 s^2 - 2 s^3: 3 exp(-2 z)
+    Known(erf.make(), 6),  # exp(-z^2)
+    Known(cubic.make(), 7),
+    Known(linear_cubic.make(), 7),  # z^3 + z ~ z^3
+    Known(fast.make(), 8),  # exp(-exp(z)/2): the factor is lost in exp, a*=1
+    Known(fast.make(2), 8, sp.S(2)),
+    Known(cloglog.make(), 8),  # exp(-exp(z))
+    Known(exp_square.make(), 9),
+    Known(iterated_sinh.make(2), 10),
+    Known(iterated_sinh.make(3), 11),
+]
+
+
+def expected(x, y):
+    """(verdict, threshold, exponent, ratio) of x against y, from the table alone."""
+    if x.rank != y.rank:
+        return ("higher" if x.rank > y.rank else "lower", None, None, None)
+    if x.index is not None:
+        return ("equal", None, x.index, x.constant / y.constant)
+    return ("equal", x.speed / y.speed, None, None)
+
+
+@pytest.fixture(scope="module")
+def verdicts():
+    start = time.process_time()
+    found = {(x, y): order(x.gate, y.gate) for x, y in itertools.product(TABLE, repeat=2)}
+    return found, time.process_time() - start
+
+
+def same(found, wanted):
+    if found is None or wanted is None:
+        return found is wanted
+    return sp.simplify(found - wanted) == 0
+
+
+def test_every_ordered_pair_agrees_with_the_table(verdicts):
+    for (x, y), found in verdicts[0].items():
+        verdict, *numbers = expected(x, y)
+        assert found.verdict == verdict, str(found)
+        for got, wanted in zip((found.threshold, found.exponent, found.ratio), numbers, strict=True):
+            assert same(got, wanted), (str(found), got, wanted)
+        assert found.convex is (None if verdict == "equal" else True)
+
+
+def test_all_pairs_take_seconds(verdicts):
+    found, seconds = verdicts
+    assert len(found) == len(TABLE) ** 2
+    assert seconds < 10  # 2.5 s on a quiet core
+
+
+def test_antisymmetric(verdicts):
+    for (x, y), found in verdicts[0].items():
+        back = verdicts[0][y, x].swapped()
+        assert (found.verdict, found.exponent) == (back.verdict, back.exponent)
+        assert same(found.threshold, back.threshold)
+        assert same(found.ratio, back.ratio)
+
+
+def test_transitive(verdicts):
+    found = verdicts[0]
+    for x, y, w in itertools.product(TABLE, repeat=3):
+        if found[x, y].verdict in ("higher", "equal") and found[y, w].verdict == "higher":
+            assert found[x, w].verdict == "higher"
+        if found[x, y].verdict == found[y, w].verdict == "equal":
+            assert found[x, w].verdict == "equal"
+            if found[x, y].threshold is not None:
+                assert same(found[x, w].threshold, found[x, y].threshold * found[y, w].threshold)
+
+
+@pytest.mark.parametrize("k", [R(1, 3), sp.S(7), sp.sqrt(2)])
+def test_rescaling_changes_no_verdict_and_scales_the_threshold(k):
+    chosen = [TABLE[i] for i in (0, 1, 5, 9, 14, 16, 18, 20)]
+    for x, y in itertools.product(chosen, repeat=2):
+        before = order_of_germs(germ_of(x.gate), germ_of(y.gate))
+        after = order_of_germs(germ_of(x.gate).xreplace({z: k * z}), germ_of(y.gate))
+        assert after.verdict == before.verdict
+        if before.threshold is not None:
+            assert same(after.threshold, k * before.threshold)
+        if before.ratio is not None:
+            assert same(after.ratio, before.ratio * k**-before.exponent)
+
+
+EXACT = [  # f = -log(1 - phi), g = -log(1 - psi)
+    (2 * z**3, z**3 + z, 2 ** R(1, 3)),
+    (z**3 + z**2, z**3, 1),
+    (z * sp.log(z), z * sp.log(z) + z, sp.S(1)),
+    (z * sp.log(z), 5 * z * sp.log(z), R(1, 5)),
+    (sp.exp(2 * z) + z, sp.exp(z), 2),
+    (sp.exp(sp.log(z) ** 2), sp.exp(sp.log(z) ** 2) * z, sp.exp(-R(1, 2))),
+    (sp.log(z) ** 2, sp.log(z) ** 2 + 3 * sp.log(z), sp.exp(-R(3, 2))),
+    (sp.exp(z**2 + z), sp.exp(z**2), 1),
+    (sp.exp(sp.exp(z + 1)), sp.exp(sp.exp(z)), 1),
+]
+
+
+@pytest.mark.parametrize(("f", "g", "threshold"), EXACT, ids=str)
+def test_threshold_is_exact(f, g, threshold):
+    found = order_of_germs(f, g)
+    assert found.verdict == "equal"
+    assert same(found.threshold, threshold)
+    # by the definition: R is 0 below the threshold and infinite above it
+    for a, value in ((threshold * R(9, 10), 0), (threshold * R(11, 10), sp.oo)):
+        difference = limit(g.xreplace({z: a * z}) - f)
+        assert sp.exp(difference) == value
+
+
+@pytest.mark.parametrize("c", [-2, R(-1, 2), 1])
+def test_log_squared_shifts_the_threshold(c):
+    found = order_of_germs(sp.log(z) ** 2 + c * sp.log(z), sp.log(z) ** 2)
+    assert same(found.threshold, sp.exp(sp.S(c) / 2))
+
+
+# --- oscillating profiles: bounded, unbounded, and neither ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("phi", "psi", "verdict"),
+    [
+        ("sigmoid(z + 0.01*sin(log(z)))", "sigmoid(z**3)", "lower"),
+        ("sigmoid(z + 0.5*sin(z))", "sigmoid(sinh(z))", "incomparable"),  # R = oo, but v^-1(sinh z) wriggles
+        ("sigmoid(z + 0.5*sin(z))", "(1 + softsign(z/2))/2", "higher"),
+        ("sigmoid(sinh(z) + sin(z))", "sigmoid(z)", "higher"),
+        ("sigmoid(z + 0.5*sin(z))", "sigmoid(z)", "equal"),
+        ("sigmoid(z*(2 + sin(log(z))))", "sigmoid(z)", "incomparable"),
+        ("sigmoid(z*(2 + sin(log(z))))", "sigmoid(z**3)", "incomparable"),  # z^(1/3) (2 + sin log z)^(1/3) wriggles
+        ("sigmoid(z*(2 + sin(log(z))/9))", "sigmoid(z**3)", "lower"),
+        ("sigmoid(z**2 + 2*z*sin(z))", "sigmoid(z)", "incomparable"),
+        ("sigmoid(2*z**3 + sin(z))", "sigmoid(z)", "higher"),
+    ],
+)
+def test_oscillating_profile(phi, psi, verdict):
+    found = order(Gate(phi), Gate(psi))
+    assert found.verdict == verdict, str(found)
+    back = order(Gate(psi), Gate(phi))
+    assert back.verdict == {"lower": "higher", "higher": "lower"}.get(verdict, verdict), str(back)
+
+
+def test_failed_convexity_is_named():
+    found = order(Gate("sigmoid(z**2 + 2*z*sin(z))"), Gate("sigmoid(z)"))
+    assert (found.verdict, found.convex) == ("incomparable", False)
+    assert "convexity" in found.reason
+
+
+def test_between_two_scales_the_reason_names_both():
+    found = order(Gate("sigmoid(z*(2 + sin(log(z))))"), Gate("sigmoid(z)"))
+    assert "1" in found.reason
+    assert "3" in found.reason
+
+
+def test_what_cannot_be_decided_says_so():
+    found = order(Gate("sigmoid(z + exp(sin(z)))"), Gate("sigmoid(z)"))
+    assert found.verdict == "undecided"
+    assert "oscillates" in found.reason
+
+
+def test_a_gate_that_does_not_saturate_at_one_is_refused():
+    found = order_of_germs(sp.log(2) + 1 / z, z)
+    assert found.verdict == "undecided"
+    assert "does not tend to 1" in found.reason
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_step_can_be_rechecked():
+    found = order(fast.make(), erf.make())
+    assert found.steps
+    for step in found.steps:
+        assert str(limit(parse(step["expr"]))) == step["limit"]
+
+
+def test_json_is_plain():
+    import json
+
+    data = json.loads(json.dumps(order(softsign.make(), arctan.make()).to_json()))
+    assert (data["verdict"], data["exponent"], data["ratio"]) == ("equal", "1", "pi")
+    assert {"verdict", "threshold", "exponent", "ratio", "convex", "seconds"} <= set(data)
+
+
+def test_rank_puts_equal_gates_together():
+    ranking = rank([fast.make(), sigmoid.make(), scaled_tanh.make(), softsign.make(), arctan.make()])
+    assert ranking.classes == [["softsign", "arctan"], ["sigmoid", "scaled-tanh"], ["fast"]]
+    assert ranking.covers == [(0, 1), (1, 2)]
+    assert r"\prec" in ranking.latex()
+
+
+@pytest.mark.parametrize(
+    ("gate", "g", "strict"),
+    [
+        (sigmoid.make(3), sp.exp(-z), True),
+        (erf.make(), sp.exp(-(z**2)), True),
+        (fast.make(2), sp.exp(-sp.exp(z)), True),
+        (linear_cubic.make(), sp.exp(-(z**3)), True),
+        (exp_square.make(), sp.exp(-sp.exp(z**2)), True),
+        (softsign.make(), 1 / z, False),
+        (student_t.make(), z**-4, False),
+    ],
+    ids=lambda x: getattr(x, "name", str(x)),
+)
+def test_saturation_order_by_its_definition(gate, g, strict):
+    found = saturation_order(gate)
+    assert (found.g, found.strict) == (g, strict)
+    if strict:  # g(a z)/(1 - phi(z)) -> 0 for some a, and not for every a
+        assert limit(sp.log(g.xreplace({z: 8 * z})) + germ_of(gate)) == -sp.oo
+        assert limit(sp.log(g.xreplace({z: z / 8})) + germ_of(gate)) == sp.oo
+
+
+def test_softplus_of_the_profile_is_the_germ():
+    assert germ_of(Gate("sigmoid(z**3)")) == softplus(z**3)
