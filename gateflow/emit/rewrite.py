@@ -6,6 +6,7 @@ The rules look at the expression tree, so they hold for users' formulas as for t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -55,6 +56,10 @@ class log_cosh(sp.Function):
 
 class log1mexp(sp.Function):
     """``log(1 - exp(-x))`` for x > 0."""
+
+
+class log_expm1(sp.Function):
+    """``log(abs(exp(x) - 1))``, finite where ``exp(x)`` overflows."""
 
 
 class log_cloglog(sp.Function):
@@ -171,6 +176,9 @@ def _stable_sum(expr: Expr) -> Expr:
     whole = _polynomial_in_sigmoid(expr)
     if whole is not None:
         return whole
+    balanced = _balanced_sigmoids(expr)
+    if balanced is not None:
+        return _stable(balanced)
     constant, rest = expr.as_coeff_Add()
     terms = list(sp.Add.make_args(rest))
     symbolic = [t for t in terms if not t.free_symbols]
@@ -181,7 +189,30 @@ def _stable_sum(expr: Expr) -> Expr:
         for limit, together in _complements(term):
             if sp.simplify(limit - constant) == 0:
                 return _stable(sp.Add(together, *terms[:i], *terms[i + 1 :]))
+    return _stable_mixture(expr, constant, terms)
+
+
+def _stable_mixture(expr: Expr, constant: Expr, terms: list[Expr]) -> Expr:
+    """The constant shared out among several saturating terms, as in ``1/2 + (tanh(z) + erf(z))/4``."""
+    options = [list(_complements(term)) for term in terms]
+    if not 2 <= len(terms) <= 4 or not all(options):
+        return expr
+    for choice in itertools.product(*options):
+        if sp.expand(sp.Add(*(limit for limit, _ in choice)) - constant) == 0:
+            return sp.Add(*(_stable(together) for _, together in choice))
     return expr
+
+
+def _balanced_sigmoids(expr: Expr) -> Expr | None:
+    """``k sigmoid(x) - k sigmoid(-x)`` is ``k tanh(x/2)``."""
+    for term in expr.args:
+        nodes = [factor for factor in sp.Mul.make_args(term) if isinstance(factor, sigmoid)]
+        for node in nodes:
+            k, x = term / node, node.args[0]
+            partner = -k * sigmoid(-x)
+            if partner in expr.args:
+                return expr - term - partner + k * sp.tanh(x / 2)
+    return None
 
 
 def _polynomial_in_sigmoid(expr: Expr) -> Expr | None:
@@ -223,6 +254,11 @@ def _stable_product(expr: Expr) -> Expr:
     factors = list(sp.Mul.make_args(expr))
     exps = [arg for arg in factors if isinstance(arg, sp.exp)]
     for arg in factors:
+        if arg.is_Pow and isinstance(arg.base, sp.cosh) and arg.exp == -1:
+            x = arg.base.args[0]
+            for e in exps:
+                if e.args[0] in (x, -x):
+                    return sp.Mul(2, sigmoid(2 * e.args[0]), *(a for a in factors if a not in (arg, e)))
         if isinstance(arg, sigmoid):
             for e in exps:
                 rest = [a for a in factors if a not in (arg, e)]
@@ -279,6 +315,7 @@ def log_of(expr: Expr) -> Expr:
         softplus: log_softplus,
         sp.cosh: log_cosh,
         sp.atan: _log_of_atan,
+        sp.sinh: lambda x: sp.Abs(x) + log1mexp(2 * sp.Abs(x)) - sp.log(2),
         erfc: log_erfc,
         expm1: _log_of_expm1,
     }
@@ -294,10 +331,10 @@ def _log_of_atan(x: Expr) -> Expr:
 
 
 def _log_of_expm1(x: Expr) -> Expr:
-    """``log(1 - exp(x))`` where x is known to be negative."""
+    """``log(abs(exp(x) - 1))``."""
     if isinstance(-x, sp.exp):
         return log_cloglog((-x).args[0])
-    return log1mexp(-x) if x.is_negative else _plain_log(expm1(x))
+    return log1mexp(-x) if x.is_negative else log_expm1(x)
 
 
 def _log_of_sum(expr: Expr) -> Expr:
@@ -322,6 +359,23 @@ def _log_of_sum(expr: Expr) -> Expr:
 def _generators(expr: Expr) -> tuple[Expr, ...]:
     """The innermost variables of a sum: functions of the symbols, or the symbols themselves."""
     return tuple(expr.atoms(sp.Function)) or tuple(expr.free_symbols)
+
+
+def sign_of(expr: Expr) -> Expr:
+    """An expression with the sign of ``expr``, left without the factors that are positive and may under- or overflow.
+
+    Examples
+    --------
+    >>> sign_of(-2 * Z * sp.exp(-(Z**2)) / sp.pi)
+    -sign(z)
+    """
+    sign = sp.S.One
+    for factor in sp.Mul.make_args(expr):
+        if factor.is_positive or (factor.is_Pow and factor.exp.is_even):
+            continue
+        odd = factor.is_Pow and not isinstance(factor, sp.exp) and factor.exp.is_odd
+        sign *= sp.sign(factor.base if odd else factor)
+    return sign
 
 
 def log_ratio(log_slope: Expr, log_size: Expr) -> Expr:

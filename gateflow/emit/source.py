@@ -42,6 +42,8 @@ _NUMPY = Dialect(
         "log_cosh": "return np.logaddexp(x, -x) - np.log(2.0)",
         "log_erfc": "return scipy.special.log_ndtr(-np.sqrt(2.0) * x) + np.log(2.0)",
         "log_erfcx": "return np.log(scipy.special.erfcx(x))",
+        "log_expm1": "r = np.abs(x)\nreturn np.maximum(x, 0.0) + np.where("
+        "r < 0.6931, np.log(-np.expm1(-r)), np.log1p(-np.exp(-r)))",
         "log_atan_exp": "w = np.exp(np.minimum(x, 700.0))\n"
         "return np.where(x < -37, x, np.log(np.arctan(np.where(x < -37, 1.0, w))))",
         "log_atan_ratio": "w = np.exp(np.clip(x, -37.0, 700.0))\nreturn np.log(np.arctan(w) / w)",
@@ -69,6 +71,8 @@ _TORCH = Dialect(
         "log_cosh": "return torch.logaddexp(x, -x) - 0.6931471805599453",
         "log_erfc": "return torch.special.log_ndtr(-1.4142135623730951 * x) + 0.6931471805599453",
         "log_erfcx": "return torch.log(torch.special.erfcx(x))",
+        "log_expm1": "r = torch.abs(x)\nreturn x.clamp(min=0.0) + torch.where("
+        "r < 0.6931, torch.log(-torch.expm1(-r)), torch.log1p(-torch.exp(-r)))",
         "log_atan_exp": "w = torch.exp(x.clamp(min=-37.0, max=80.0))\n"
         "return torch.where(x < -37, x, torch.log(torch.atan(w)))",
         "log_atan_ratio": "w = torch.exp(x.clamp(min=-37.0, max=80.0))\nreturn torch.log(torch.atan(w) / w)",

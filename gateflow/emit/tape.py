@@ -20,6 +20,7 @@ from gateflow.emit.rewrite import (
     log_cosh,
     log_erfc,
     log_erfcx,
+    log_expm1,
     log_softplus,
 )
 from gateflow.errors import GateflowError
@@ -245,11 +246,18 @@ def _play_log_atan_exp(arithmetic: Any, x: Any) -> Any:
     )
 
 
+def _play_log_expm1(arithmetic: Any, x: Any) -> Any:
+    """``x + log(1 - e^-x)`` on the right, ``log(1 - e^x)`` on the left."""
+    size = arithmetic.log1mexp(arithmetic.abs(x))
+    return arithmetic.where(arithmetic.less(arithmetic.constant(0), x), x + size, size)
+
+
 _COMPOSITES: dict[str, Callable[..., Any]] = {
     "log_atan_exp": _play_log_atan_exp,
     "log_atan_ratio": _play_log_atan_ratio,
     "log_cloglog": _play_log_cloglog,
     "log_erfcx": _play_log_erfcx,
+    "log_expm1": _play_log_expm1,
     "log_softplus": _play_log_softplus,
 }
 
@@ -274,6 +282,7 @@ _NAMES: dict[Any, str] = {
     sp.erfc: "erfc",
     log_erfc: "log_erfc",
     log_erfcx: "log_erfcx",
+    log_expm1: "log_expm1",
     log_atan_exp: "log_atan_exp",
     log_atan_ratio: "log_atan_ratio",
     sp.loggamma: "loggamma",

@@ -2,6 +2,9 @@
 
 from gateflow.gate import Gate
 
+IN_CLASS_F = False
+"""Flat past |z| = 3: not strictly increasing, and 0 and 1 are values, not limits (theory.md §2)."""
+
 
 def make() -> Gate:
     """``z/6 + 1/2``, cut off at 0 and 1."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import mpmath
@@ -23,7 +24,7 @@ FIRST, PLAIN, MOST = 50, 800, 3200
 AGREE = mpf(10) ** -25
 """Two evaluations with so small a relative difference are taken for the truth."""
 
-OUT_OF_REACH = 4000
+OUT_OF_REACH = 1100
 """Binary digits of an exponential's argument past which not even its exponent is written down."""
 
 QUANTITIES = ("u", "phi", "phi_c", "log_phi", "log_phi_c", "du", "dphi", "log_dphi", "d2phi")
@@ -153,6 +154,12 @@ _METHODS: dict[Any, Callable[[Jet], Jet]] = {
 }
 
 
+@cache
+def _constant(node: Any, digits: int) -> mpf:
+    with mpmath.workdps(digits + 10):
+        return mpf(node.p) / node.q if node.is_Rational else mpf(sp.N(node, digits + 10))
+
+
 def jet(expr: Any, z: mpf) -> Jet:
     """The Taylor triple of a SymPy expression in z, in the working precision of mpmath."""
     seen: dict[Any, Jet] = {vocabulary.Z: Jet(z, mpf(1), mpf(0))}
@@ -164,7 +171,7 @@ def jet(expr: Any, z: mpf) -> Jet:
 
     def compute(node: Any) -> Jet:
         if not node.free_symbols:
-            return _real(node._to_mpmath(mpmath.mp.prec + 10) if node.is_Rational else sp.N(node, mpmath.mp.dps + 5))
+            return _real(_constant(node, mpmath.mp.dps))
         if node.is_Add or node.is_Mul:
             parts = [visit(arg) for arg in node.args]
             total = parts[0]
@@ -260,6 +267,8 @@ class Oracle:
             numbers["du"] = sign * value.d / (phi * phi_c)
         if value.d:
             numbers["log_dphi"] = mpmath.log(abs(value.d))
+        elif far:
+            numbers = {key: number for key, number in numbers.items() if key not in ("du", "dphi", "d2phi")}
         return numbers
 
     def distance(self, z: float | mpf, probability: float, complement: bool) -> mpf:
