@@ -1,4 +1,4 @@
-"""A gate's card in a notebook: name, formula, facts, and a small plot; plain HTML and SVG, for light and dark pages."""
+"""A gate at a glance: a card for notebooks, plain HTML and SVG for light and dark pages; a sketch for terminals."""
 
 from __future__ import annotations
 
@@ -42,8 +42,13 @@ def card(gate: Gate) -> str:
     return (
         f'<div class="gateflow-card" style="{_FRAME}"><div style="max-width:32em">'
         f'<strong>{escape(label(gate))}</strong><div style="margin:.5em 0">${escape(gate.latex(), quote=False)}$</div>'
-        f'<table style="font-size:90%">{rows}</table></div>{plot(gate)}</div>'
+        f'<table style="font-size:90%">{rows}</table></div>{plot(gate) if has_numbers(gate) else ""}</div>'
     )
+
+
+def has_numbers(gate: Gate) -> bool:
+    """Whether the gate has values to draw: no parameter was left a symbol."""
+    return len(gate.expr.free_symbols) == 1
 
 
 def label(gate: Gate) -> str:
@@ -63,7 +68,8 @@ def facts(gate: Gate) -> Iterator[tuple[str, str]]:
     closed = gate.formulas.inverse is not None
     yield "inverse", "in closed form" if closed else "by root search"
     yield "odd", "yes" if gate.odd else "no"
-    yield "1 - phi(5)", f"{gate.phi_c(5.0):.3g}"
+    if has_numbers(gate):
+        yield "1 - phi(5)", f"{gate.phi_c(5.0):.3g}"
     if gate.reference:
         yield "source", gate.reference
 
@@ -129,3 +135,34 @@ def _x(z: float) -> float:
 
 def _y(value: float, top: float) -> float:
     return HEIGHT - MARGIN - value / top * (HEIGHT - 2 * MARGIN)
+
+
+# --- for a terminal ---------------------------------------------------------------------------------------------------
+
+_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+"""Bits of a braille character (Unicode U+2800), by row and column."""
+
+
+def sketch(gate: Gate, width: int = 48, height: int = 7) -> str:
+    """phi over z from -REACH to REACH, in braille dots.
+
+    Examples
+    --------
+    >>> from gateflow.gate import gate
+    >>> print(sketch(gate("hard-sigmoid"), width=12, height=2))
+    1 ⠀⠀⠀⠀⠀⠀⣀⠔⠊⠉⠉⠉
+    0 ⣀⣀⣀⡠⠔⠉⠀⠀⠀⠀⠀⠀
+      -6         6
+    """
+    bottom = 4 * height - 1
+    phi = np.clip(gate.phi(np.linspace(-REACH, REACH, 2 * width)), 0, 1)
+    rows = np.rint(bottom * (1 - phi)).astype(int)
+    cells = np.zeros((height, width), dtype=int)
+    for x, (row, before) in enumerate(zip(rows, [rows[0], *rows[:-1]], strict=True)):
+        # from the row after the last column's, so that a steep curve stays in one piece
+        for y in range(min(row, before + 1), max(row, before - 1) + 1) if row != before else (row,):
+            cells[y // 4, x // 2] |= _DOTS[y % 4][x % 2]
+    lines = ["".join(chr(0x2800 + int(cell)) for cell in line) for line in cells]
+    marks = ["1", *("" for _ in lines[2:]), "0"]
+    axis = f"  {-REACH:g}{f'{REACH:g}':>{width - len(f'{-REACH:g}')}}"
+    return "\n".join([*(f"{mark:2}{line}" for mark, line in zip(marks, lines, strict=True)), axis])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+
+from gateflow.cli._spelling import taken_apart
 
 if TYPE_CHECKING:
     from gateflow.flow.problem import LearningProblem
@@ -23,11 +26,20 @@ GateText = Annotated[
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print the answer as JSON.")]
 
 
-def gate_of(text: str) -> Gate:
-    """The gate a user wrote."""
-    from gateflow.gate import gate
+def gate_of(text: str, *, numeric: bool = True) -> Gate:
+    """The gate a user wrote; a ``numeric`` verb wants a value for each of its parameters."""
+    from gateflow.errors import InvalidArgument
+    from gateflow.gate import GATES, gate
 
-    return gate(text.strip())
+    head, values = taken_apart(text)
+    if head in GATES:
+        return gate(head, **{name: float(value) if "/" in str(value) else value for name, value in values.items()})
+    for name, value in values.items():
+        if not re.search(rf"\b{name}\b", head):
+            raise InvalidArgument(f"there is no {name} in the formula {head}")
+        if numeric and isinstance(value, str):
+            raise InvalidArgument(f"{name} needs a number here, not {value!r}")
+    return gate(head, **values)
 
 
 @Parameter(name="*")

@@ -16,7 +16,7 @@ WIDE = 10_000
 GAP = 2
 """Blanks between the columns of a table."""
 
-FOLDED = 8
+FOLDED = 14
 """The narrowest that a column of words is folded to."""
 
 
@@ -43,6 +43,11 @@ def say(*parts: Any) -> None:
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
+def draws() -> bool:
+    """Whether standard output is a terminal that can show braille dots."""
+    return sys.stdout.isatty() and (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
 def title(text: str) -> Any:
     """A line that stands out on a terminal."""
     from rich.text import Text
@@ -65,34 +70,45 @@ def print_json(data: Any) -> None:
 
 @dataclass(frozen=True)
 class Listing:
-    """A table without frames; where its numbers do not fit side by side, one row is a paragraph.
+    """A table without frames; where it does not fit the width, one row is a paragraph.
 
-    The columns named in ``numeric`` stand right-aligned and are never folded or cut.
+    The columns named in ``numeric`` stand right-aligned and are never folded or cut; the last one, if ``cut``, ends in
+    an ellipsis where it does not fit, and words are folded elsewhere.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     numeric: Sequence[str] = ()
+    cut: bool = False
 
     def __rich_console__(self, _: Any, options: Any) -> Iterator[Any]:
         widths = [max(len(row[i]) for row in [self.columns, *self.rows]) for i in range(len(self.columns))]
-        fixed = [width for name, width in zip(self.columns, widths, strict=True) if name in self.numeric]
-        folding = len(self.columns) - len(fixed)
-        if sum(fixed) + FOLDED * folding + GAP * len(self.columns) <= options.max_width:
-            yield self._table()
+        least = [
+            width if name in self.numeric else min(width, FOLDED)
+            for name, width in zip(self.columns, widths, strict=True)
+        ]
+        gaps = GAP * len(widths)
+        if sum(least) + gaps <= options.max_width:
+            yield self._table(max(options.max_width // 4, options.max_width - sum(widths[:-1]) - gaps))
             return
         for i, row in enumerate(self.rows):
             yield from [""] if i else []
             yield pairs(zip(self.columns, row, strict=True))
 
-    def _table(self) -> Any:
+    def _table(self, room: int) -> Any:
         from rich.table import Table
         from rich.text import Text
 
         made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
         for column in self.columns:
-            right = column in self.numeric
-            made.add_column(Text(column), justify="right" if right else "left", no_wrap=right, overflow="fold")
+            right, short = column in self.numeric, self.cut and column == self.columns[-1]
+            made.add_column(
+                Text(column),
+                justify="right" if right else "left",
+                no_wrap=right or short,
+                overflow="ellipsis" if short else "fold",
+                max_width=room if short else None,
+            )
         for row in self.rows:
             made.add_row(*(Text(cell) for cell in row))
         return made

@@ -22,7 +22,7 @@ def run(*, json: Json = False) -> None:
     if json:
         return print_json({"gates": rows})
     cells = [[row["name"], _formula(row), "yes" if row["odd"] else "no", row["source"]] for row in rows]
-    return say(Listing(["name", "formula", "odd", "source"], cells))
+    return say(Listing(["name", "formula", "odd", "source"], cells, cut=True))
 
 
 def catalogue() -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from gateflow.cli._options import GateText, Json, gate_of
-from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
+from gateflow.cli._terminal import Listing, draws, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
     from gateflow.gate import Gate
@@ -36,11 +36,13 @@ def run(gate: GateText, /, *, z: Points = None, json: Json = False) -> None:
     $ gateflow show "fast(alpha=2)" --z -3 0 3
     $ gateflow show "sigmoid(z**3)" --json
     """
+    from gateflow.card import sketch
+
     chosen = gate_of(gate)
     facts = {"gate": gate.strip(), **sheet(chosen, tuple(z or POINTS))}
     if json:
         return print_json(facts)
-    return _print(facts)
+    return _print(facts, sketch(chosen) if draws() else None)
 
 
 def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:
@@ -72,11 +74,12 @@ def _written(expr: Any) -> str | None:
         return str(expr)
 
 
-def _print(facts: dict[str, Any]) -> None:
+def _print(facts: dict[str, Any], picture: str | None) -> None:
     formulas = pairs([(SIGNS.get(name) or name, text) for name, text in facts["formulas"].items()])
     headings = ["z", *(SIGNS.get(name, name) for name in VALUES)]
     values = Listing(headings, [[number(x) for x in row.values()] for row in facts["values"]], numeric=headings)
-    say(title(facts["gate"]), pairs(_about(facts)), "", formulas, "", values)
+    seen = [] if picture is None else ["", picture]
+    say(title(facts["gate"]), pairs(_about(facts)), *seen, "", formulas, "", values)
 
 
 def _about(facts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import mpmath
 import pytest
 
-from gateflow.card import POINTS, REACH, card
+from gateflow.card import POINTS, REACH, card, sketch
 from gateflow.gate import GATES, Gate, gate
 
 
@@ -90,6 +90,24 @@ def test_a_break_in_the_slope_breaks_the_line():
     value, *slope = curves(steep)
     assert len(value) == POINTS
     assert [len(run) for run in slope] == [POINTS // 2, POINTS // 2]
+
+
+def test_a_gate_with_a_symbol_for_a_parameter_has_a_card_without_numbers():
+    tree = parsed(Gate(profile="sinh(alpha*z)", parameters={"alpha": "positive"}))
+    assert tree.find(".//svg") is None
+    assert r"\alpha" in tree.findtext(".//div/div")
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_the_sketch_has_a_dot_in_every_column_at_the_height_of_phi(name):
+    width, height = 24, 5
+    *lines, _ = [line[2:] for line in sketch(gate(name), width, height).splitlines()]
+    assert [len(line) for line in lines] == [width] * height
+    for x in range(2 * width):
+        z = REACH * (2 * x / (2 * width - 1) - 1)
+        row = round((4 * height - 1) * (1 - float(gate(name).phi(z))))
+        character = ord(lines[row // 4][x // 2]) - 0x2800
+        assert character & [[1, 8], [2, 16], [4, 32], [64, 128]][row % 4][x % 2]
 
 
 def test_notebooks_show_the_card():
