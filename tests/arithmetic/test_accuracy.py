@@ -143,3 +143,10 @@ def test_erfc_keeps_the_low_part_of_a_large_square(rng):
     for hi, low, found, rest in zip(x, lo, y.hi, y.lo, strict=True):
         wanted = reference("erfc", hi, low)
         assert abs(MP.mpf(found) + MP.mpf(rest) - wanted) <= 2.0**-101 * wanted
+
+
+def test_digamma_is_absolutely_right_near_its_zero(rng):
+    x = 1.4616321449683622 + rng.choice([-1, 1], 60) * np.exp(rng.uniform(np.log(1e-16), np.log(0.2), 60))
+    y = doubledouble.digamma(doubledouble.lift(x))
+    for hi, found, rest in zip(x, y.hi, y.lo, strict=True):
+        assert abs(MP.mpf(found) + MP.mpf(rest) - reference("digamma", hi)) <= 2.0**-100
