@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-COMMAND = [sys.executable, "-c", "import sys; from gateflow.cli import main; sys.exit(main())"]
+COMMAND = [sys.executable, "-m", "gateflow"]
 
 SHOWN = {
     "help": ["time", "--help"],
