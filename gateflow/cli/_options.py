@@ -25,6 +25,10 @@ GateText = Annotated[
 
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print the answer as JSON.")]
 
+Latex = Annotated[bool, Parameter(name="--latex", negative="", show_default=False, help="Print the answer as LaTeX.")]
+
+Seconds = Annotated[float, Parameter(name="--seconds", help="Time allowed for the proof; past it: undecided.")]
+
 
 def gate_of(text: str, *, numeric: bool = True) -> Gate:
     """The gate a user wrote; a ``numeric`` verb wants a value for each of its parameters."""

@@ -53,6 +53,7 @@ def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:
         "parameters": dict(chosen.parameters),
         "odd": bool(chosen.odd),
         "inverse": "closed form" if formulas["inverse"] else "root search",
+        "digits": chosen.digits_sentence,
         "kinks": list(chosen.kinks),
         "source": chosen.reference,
         "latex": chosen.latex(),
@@ -89,6 +90,7 @@ def _about(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("parameters", values),
         ("odd", "yes" if facts["odd"] else "no"),
         ("inverse", facts["inverse"]),
+        ("digits", facts["digits"]),
         ("kinks", ", ".join(number(z) for z in facts["kinks"])),
         ("source", facts["source"]),
     ]

@@ -1,0 +1,60 @@
+"""Which of two gates saturates faster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import Json, Latex, Seconds, gate_of
+from gateflow.cli._terminal import Listing, pairs, print_json, say, title
+
+if TYPE_CHECKING:
+    from gateflow.asymptotics.saturation import Order
+
+UNDECIDED = 3
+
+First = Annotated[str, Parameter(name="GATE", help="phi: a gate, by name or formula.")]
+Second = Annotated[str, Parameter(name="OTHER", help="psi: the gate to compare with.")]
+
+
+def run(gate: First, other: Second, /, *, seconds: Seconds = 10.0, latex: Latex = False, json: Json = False) -> int:
+    """Decide which of two gates has the higher order of saturation, with the limits that prove it.
+
+    R(a) is the limit of (1 - phi(z))/(1 - psi(a z)), phi being GATE and psi OTHER: 0 for every a > 0 where GATE is
+    higher. Equal gates have a threshold a*, or power tails with R(a) = ratio a^exponent. The exit code is 3 where the
+    question is left undecided.
+
+    Examples
+    --------
+    $ gateflow order fast sigmoid
+    $ gateflow order fast "sigmoid(z**3)" --json
+    $ gateflow order "sigmoid(2*z)" sigmoid --latex
+    """
+    from gateflow.asymptotics.saturation import order
+
+    found = order(gate_of(gate, numeric=False), gate_of(other, numeric=False), seconds)
+    found = replace(found, names=(gate.strip(), other.strip()))
+    if json:
+        print_json(found.to_json())
+    elif latex:
+        print(found.latex())
+    else:
+        _print(found)
+    return UNDECIDED if found.verdict == "undecided" else 0
+
+
+def _print(found: Order) -> None:
+    facts = found.to_json()
+    convex = {True: "yes", False: "no", None: None}[found.convex]
+    about = [
+        ("reason", facts["reason"]),
+        ("threshold", facts["threshold"]),
+        ("exponent", facts["exponent"]),
+        ("ratio", facts["ratio"]),
+        ("convex", convex),
+    ]
+    steps = [[step["statement"], step["expr"], step["limit"]] for step in facts["steps"]]
+    first, second = facts["gates"]
+    say(title(f"{first} against {second}: {found.verdict}"), pairs(about), "", Listing(("limit", "of", "is"), steps))

@@ -1,0 +1,44 @@
+"""Gates in order of saturation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import Json, Latex, Seconds, gate_of
+from gateflow.cli._terminal import print_json, say
+from gateflow.errors import InvalidArgument
+
+Gates = Annotated[list[str] | None, Parameter(name="GATES", negative="", help="Gates, by name or formula.")]
+UNDECIDED = 3
+
+
+def run(gates: Gates = None, /, *, seconds: Seconds = 10.0, latex: Latex = False, json: Json = False) -> int:
+    """Sort gates into classes of equal order of saturation, lowest first.
+
+    Without GATES, the whole catalogue. Pairs that are incomparable or undecided are named below the classes; the exit
+    code is 3 where a pair is left undecided.
+
+    Examples
+    --------
+    $ gateflow rank fast sigmoid softsign "sigmoid(z**3)"
+    $ gateflow rank sigmoid scaled-tanh fast --json
+    $ gateflow rank fast erf sigmoid --latex
+    """
+    from gateflow.asymptotics.saturation import rank
+    from gateflow.gate import GATES
+
+    chosen = [gate_of(text, numeric=False) for text in gates or GATES]
+    names = [gate.name for gate in chosen]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidArgument(f"two of the gates are called {twice}; write one of them as a formula")
+    found = rank(chosen, seconds)
+    if json:
+        print_json(found.to_json())
+    elif latex:
+        print(found.latex())
+    else:
+        say(found.text)
+    return UNDECIDED if any(order.verdict == "undecided" for order in found.open) else 0
