@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,12 +21,17 @@ class Dialect:
     imports: tuple[str, ...]
     names: dict[str, str]
     helpers: dict[str, str] = field(default_factory=dict)
+    quiet: str = ""
+    """A line under which the branch not taken raises no warning."""
+    filled: str = "{value}"
+    """A number as an array like the first input, where a function of the library takes no bare number."""
 
 
 _COMMON = ["exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sign", "abs"]
 
 _NUMPY = Dialect(
     imports=("import numpy as np", "import scipy.special"),
+    quiet='with np.errstate(all="ignore"):',
     names={
         **{key: f"np.{key}" for key in _COMMON},
         **{key: f"np.arc{key[1:]}" for key in ("asinh", "acosh", "atanh", "atan")},
@@ -57,6 +63,7 @@ _NUMPY = Dialect(
 
 _TORCH = Dialect(
     imports=("import torch",),
+    filled="torch.full_like({like}, {value})",
     names={
         **{key: f"torch.{key}" for key in _COMMON},
         **{key: f"torch.{key}" for key in ("asinh", "acosh", "atanh", "atan", "erf", "erfc", "logit", "digamma")},
@@ -87,7 +94,17 @@ _TORCH = Dialect(
 
 DIALECTS = {"numpy": _NUMPY, "torch": _TORCH}
 
-_INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "less": "<", "less_equal": "<=", "power": "**", "and": "&", "or": "|"}
+_INFIX = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "less": "<",
+    "less_equal": "<=",
+    "power": "**",
+    "and": "&",
+    "or": "|",
+}
 
 
 def source(exprs: Expr | Iterable[Expr], dialect: str = "numpy", name: str = "gate", symbol: sp.Symbol = Z) -> str:
@@ -138,6 +155,8 @@ class _Printer:
         outputs = ", ".join(_bare(terms[i]) for i in self.tape.outputs)
         inputs = ", ".join(symbol.name for symbol in self.tape.symbols)
         body = "\n".join([*self.lines, f"return {outputs}"])
+        if self.dialect.quiet and ("where" in {op.name for op in self.tape.operations} or self.helpers):
+            body = f"{self.dialect.quiet}\n{textwrap.indent(body, '    ')}"
         parts = ["\n".join(self.dialect.imports)]
         parts += [f"def {key}(x):\n{textwrap.indent(text, '    ')}" for key, text in self.helpers.items()]
         parts.append(f"def {name}({inputs}):\n{textwrap.indent(body, '    ')}")
@@ -147,13 +166,21 @@ class _Printer:
         if op.name == "input":
             return str(op.value)
         if op.name == "constant":
-            return repr(float(sp.N(op.value, 30)))
+            number = float(sp.N(op.value, 30))
+            return repr(number) if math.isfinite(number) else f'float("{number}")'
         if op.name == "neg":
             return f"-{args[0]}"
         if op.name in _INFIX:
             return f"({args[0]} {_INFIX[op.name]} {args[1]})"
         if op.name == "integer_power":
             return f"({args[0]})**{op.value}" if op.value >= 0 else f"(1 / ({args[0]})**{-op.value})"
+        if op.name == "where":
+            numbers = [self.tape.operations[i].name == "constant" for i in op.args]
+            like = self.tape.symbols[0].name
+            args = [
+                self.dialect.filled.format(like=like, value=arg) if bare else arg
+                for arg, bare in zip(args, numbers, strict=True)
+            ]
         if op.name in self.dialect.helpers:
             self.helpers[op.name] = self.dialect.helpers[op.name]
             return f"{op.name}({', '.join(map(_bare, args))})"

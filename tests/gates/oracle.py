@@ -142,7 +142,9 @@ def _real(x: Any) -> Jet:
 
 
 _METHODS: dict[Any, Callable[[Jet], Jet]] = {
-    **{getattr(sp, name): getattr(Jet, name) for name in ("sinh", "cosh", "tanh", "atan", "asinh", "erf", "sin", "cos")},
+    **{
+        getattr(sp, name): getattr(Jet, name) for name in ("sinh", "cosh", "tanh", "atan", "asinh", "erf", "sin", "cos")
+    },
     sp.exp: Jet.exp,
     sp.log: Jet.log,
     sp.Abs: Jet.abs,

@@ -62,7 +62,7 @@ def test_phi_never_falls(any_gate: Gate) -> None:
 
 
 def test_the_slope_of_a_gate_in_f_is_positive(f_gate: Gate) -> None:
-    z = np.linspace(-2, 2, 201)[1:] + 1e-3
+    z = f_gate.inverse(np.linspace(0.2, 0.8, 200))
     assert (f_gate.dphi(z) > 0).all()
     assert (f_gate.du(z) > 0).all()
 
@@ -98,10 +98,11 @@ def test_logarithms_are_logarithms(any_gate: Gate) -> None:
     assert np.allclose(any_gate.log_dphi(z)[here], np.log(slope[here]), rtol=1e-13, atol=1e-15)
 
 
-def test_symmetry_where_claimed(any_gate: Gate) -> None:
-    z = arguments(any_gate, np.float64, 200)
-    mirrored = np.array_equal(any_gate.phi(-z), any_gate.phi_c(z))
-    assert mirrored == any_gate.odd
+def test_symmetry_where_claimed_and_only_there(f_gate: Gate) -> None:
+    z = arguments(f_gate, np.float64, 200)
+    for what, mirror in (("phi", "phi_c"), ("log_phi", "log_phi_c"), ("dphi", "dphi")):
+        mirrored = np.array_equal(getattr(f_gate, what)(-z), getattr(f_gate, mirror)(z))
+        assert mirrored == f_gate.odd or (f_gate.odd is False and what == "dphi"), what
 
 
 def test_the_inverse_of_the_value(f_gate: Gate) -> None:
@@ -116,8 +117,8 @@ def test_the_inverse_of_the_value(f_gate: Gate) -> None:
 def test_the_value_of_the_inverse(f_gate: Gate) -> None:
     p = np.concatenate([np.exp(np.linspace(-700, -1, 50)), np.linspace(0.01, 0.99, 50)])
     for inverse, value, log_slope in (
-        (f_gate.inverse, f_gate.phi, lambda z: f_gate.dphi(z) / f_gate.phi(z)),
-        (f_gate.inverse_c, f_gate.phi_c, lambda z: f_gate.dphi(z) / f_gate.phi_c(z)),
+        (f_gate.inverse, f_gate.phi, lambda z: f_gate.du(z) * f_gate.phi_c(z)),
+        (f_gate.inverse_c, f_gate.phi_c, lambda z: f_gate.du(z) * f_gate.phi(z)),
     ):
         z = inverse(p)
         here = np.isfinite(z)
@@ -218,6 +219,6 @@ def test_no_catalogue_gate_loses_digits(f_gate: Gate) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_few_ulps_of_the_truth(any_gate: Gate, dtype: type) -> None:
     inverses = in_class_f(any_gate.name.partition("(")[0])
-    worst = measure(any_gate, dtype, 20 if dtype is np.float64 else 10, inverses=inverses)
+    worst = measure(any_gate, dtype, 40 if dtype is np.float64 else 20, inverses=inverses)
     assert {what: w for what, w in worst.items() if w.ulps > MOST_ULPS} == {}
     assert all(worst[what].points for what in (FUNCTIONS if inverses else Z_FUNCTIONS))
