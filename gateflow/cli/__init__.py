@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without greek letters gets them spelled out
     tokens = [_guarded(token) for token in (sys.argv[1:] if arguments is None else arguments)]
+    if tokens[:1] == ["help"]:
+        tokens = [*tokens[1:], "--help"]
     try:
         code = _run(tokens)
         sys.stdout.flush()
@@ -96,7 +98,8 @@ A GATE is a name of the catalogue (gateflow gates) or a formula in z:
   'fast(alpha=2)', 'student-t(6)'   by name, with parameters
   'sigmoid(z**3)'                   by formula
   'sigmoid(k*z); k=2'               by formula, with parameters
-Every command has --help, with examples, and --json."""
+Every command has --help, with examples, and --json. GATEFLOW_DEBUG=1 shows where an error comes from.
+Exit codes: 0 done, 2 bad usage or input, 3 not reached or undecided, 130 interrupted, 1 a fault of gateflow."""
 
 
 def description(run: Callable[..., Any]) -> str:

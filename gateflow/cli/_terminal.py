@@ -56,11 +56,23 @@ def title(text: str) -> Any:
 
 
 def help_formatter() -> Any:
-    """Help in aligned columns without frames."""
+    """Help in aligned columns without frames, each part under its title."""
     from cyclopts.help import DefaultFormatter, PanelSpec
     from rich.box import Box
+    from rich.text import Text
 
-    return DefaultFormatter(panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 0), expand=False))
+    parts: list[Any] = []
+
+    class Unframed(DefaultFormatter):
+        def __call__(self, console: Any, options: Any, panel: Any) -> None:
+            with console.capture() as captured:
+                super().__call__(console, options, panel)
+            lines = captured.get().strip().splitlines()
+            for line in ["", *lines] if parts and lines else lines:
+                console.print(Text.from_ansi(line.rstrip()))
+            parts.extend(lines)
+
+    return Unframed(panel_spec=PanelSpec(box=Box("    \n" * 8), padding=(0, 0), title_align="left"))
 
 
 def print_json(data: Any) -> None:

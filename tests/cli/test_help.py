@@ -53,6 +53,11 @@ def test_no_arguments_show_the_help(gateflow):
     assert gateflow() == gateflow("--help")
 
 
+def test_help_is_a_word_too(gateflow):
+    assert gateflow("help") == gateflow("--help")
+    assert gateflow("help", "time") == gateflow("time", "--help")
+
+
 def test_version(gateflow):
     assert gateflow("--version") == (0, f"{__version__}\n", "")
 
