@@ -31,7 +31,11 @@ TAU, C, T, GAP, L = sp.symbols("tau c T gap l", positive=True)
 """Learning time, loss scale, horizon, ``1 - lambda*``, and the distance ``l = 1 - phi`` (theory.md §1, §4)."""
 
 _SIGMA = sp.Dummy("S", positive=True)  # log s, or log(1/l): the variable of an expansion
+Pair = tuple[Expr, Expr]
 _SECONDS = 10.0
+_POSITIVE = sp.Symbol("z", positive=True)
+_LONG = 12  # operations in a germ to be differentiated
+_LONG_SHOWN = 24  # and in a formula to be shown
 _LEVELS = 6
 _TERMS = 6
 
@@ -137,7 +141,8 @@ class _Factored:
         if inside.has(T):
             inside, s = sp.factor(sp.powsimp(inside * T)), s.replace("*T", "")
         if abs(self.power) == 1:
-            return _product(inside, s, slow**self.power, self.power < 0, log_text)
+            numer, denom = sp.fraction(sp.together(inside**self.power)), sp.fraction(slow)
+            return _quotient((numer[0], denom[0]), (numer[1], denom[1]), s, self.power < 0, log_text)
         head = f"({_times(inside, s, log_text)})**({log_text(self.power)})"
         numer, denom = (sp.S.One, 1 / slow) if self.slow_in_denominator else (slow, sp.S.One)
         return _with_factor(head, numer, denom, log_text)
@@ -170,12 +175,18 @@ def _with_factor(body: str, numer: Expr, denom: Expr, write: Callable[[Expr], st
     return f"{body}/({write(denom)})" if denom.is_Mul else f"{body}/{_bracketed(denom, write)}"
 
 
-def _product(constant: Expr, s: str, slow: Expr, inverse: bool, write: Callable[[Expr], str]) -> str:
-    body = _times(constant, s, write)
-    if slow != 1:
-        numer, denom = sp.fraction(slow)
-        body = _with_factor(body, numer, denom, write)
-    return f"1/({body})" if inverse else body
+def _quotient(above: Pair, below: Pair, s: str, inverse: bool, write: Callable[[Expr], str]) -> str:
+    """``above * s / below`` or ``above / (below * s)``, each pair a constant and its slow factors."""
+    top = _join([above[0], "" if inverse else s, above[1]], write)
+    bottom = _join([below[0], s if inverse else "", below[1]], write)
+    if bottom == "1":
+        return top
+    return f"{top}/({bottom})"
+
+
+def _join(factors: list[Expr | str], write: Callable[[Expr], str]) -> str:
+    texts = [f if isinstance(f, str) else "" if f == 1 else _bracketed(f, write) for f in factors]
+    return "*".join(t for t in texts if t) or "1"
 
 
 # --- the result -------------------------------------------------------------------------------------------------------
@@ -270,9 +281,21 @@ class Rate:
 def _time_germ(f: Expr, p: Expr, horizon: Expr) -> Expr:
     """``log s(z)`` with ``s = z exp(N f)/(f' (2 + N z f'))``, the last factor replaced by its limit behaviour."""
     df = slope(f)
+    f = sp.Add(*[horizon * term for term in sp.Add.make_args(f)])
     if p.is_finite:
-        return horizon * f + sp.log(Z) - sp.log(df) - sp.log(2 + horizon * p)
-    return horizon * f - 2 * sp.log(df) - sp.log(horizon)
+        return f + sp.log(Z) - sp.log(df) - sp.log(2 + horizon * p)
+    return f - 2 * sp.log(df) - sp.log(horizon)
+
+
+def _simple_germ(steps: Steps, f: Expr) -> Expr:
+    """A germ g with ``f - g -> 0``, short enough to differentiate: f itself, its profile, or its leading behaviour."""
+    g = steps.germ("f", "phi", f)
+    if sp.count_ops(g) > _LONG:
+        leading = sp.expand_log(-sp.log(steps.field.leading_term(sp.exp(-g)).xreplace({Z: _POSITIVE})))
+        leading = leading.xreplace({_POSITIVE: Z})
+        if sp.count_ops(leading) < sp.count_ops(g) and steps.limit("f - g tends to 0", g - leading) == 0:
+            return leading
+    return g
 
 
 def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -> Rate:
@@ -293,7 +316,7 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
 
     Examples
     --------
-    >>> rate_of_germ(softplus(sp.sinh(Z))).rate
+    >>> rate_of_germ(sp.sinh(Z)).rate
     '1/(c*T*tau*log(tau)**2)'
     >>> rate_of_germ(sp.log(2 + Z)).rate
     '(3*c*T*tau)**(-1/3)'
@@ -303,11 +326,13 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
         raise Undecided("the gate oscillates as z grows: it has no rate in closed form")
     hardy = Field(Z, Budget(seconds))
     steps = Steps(hardy)
-    g = steps.germ("f", "phi", f)
+    g = _simple_germ(steps, f)
     f = hardy.settled(f)
-    p = steps.limit("p = lim z f'", Z * slope(f))
+    p = steps.limit("p = lim z f'", Z * slope(g))
     S = _time_germ(g, p, horizon)
-    if steps.limit("lim phi' ds/dz = 1", slope(S) * sp.exp(S - horizon * f) * slope(f)) != 1:
+    if g != f and steps.limit("f'/g' tends to 1", slope(f) / slope(g)) != 1:
+        raise Undecided("the simpler germ has another slope")
+    if steps.limit("phi' ds/dz tends to 1", slope(S) * sp.exp(S - horizon * g) * slope(g)) != 1:
         raise Undecided("the time s(z) was not found")
     kappa = hardy.limit(sp.log(slope(f)) / sp.log(f))
     found = _explicit(hardy, steps, f, g, S, horizon)
@@ -328,9 +353,9 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
 def _implicit(hardy: Field, S: Expr, g: Expr) -> dict[str, str]:
     """s and l as functions of z; a formula too long to read gives way to its leading term."""
     s, distance = _exp(S), sp.exp(-g)
-    if sp.count_ops(s) > 30:
+    if sp.count_ops(s) > _LONG_SHOWN:
         s = _shorter(hardy, s, s)
-    if sp.count_ops(distance) > 30:
+    if sp.count_ops(distance) > _LONG_SHOWN:
         distance = _shorter(hardy, distance, distance)
     return {"s": text_of(s), "l": text_of(distance)}
 
@@ -354,7 +379,7 @@ def _explicit(hardy: Field, steps: Steps, f: Expr, g: Expr, S: Expr, horizon: Ex
             "the inverse of s(z) has no finite expansion in powers of log tau and its logarithms; use the implicit form"
         )
         return {"rate": None, "next_order": None, "logarithms": 0, "reason": reason, "expr": None}
-    if steps.limit("lim f + log l_hat(s) = 0", f - expansion.at(S)) != 0:
+    if steps.limit("f + log l_hat(s) tends to 0", f - expansion.at(S)) != 0:
         raise Undecided("the rate found could not be proved")
     l_hat = _Factored.exponential_of(expansion, -1)
     after = _next_term(hardy, f, S, expansion, horizon)
@@ -368,16 +393,19 @@ def _explicit(hardy: Field, steps: Steps, f: Expr, g: Expr, S: Expr, horizon: Ex
 
 
 def _next_term(hardy: Field, f: Expr, S: Expr, expansion: Expansion, horizon: Expr) -> Expr | None:
-    """The first term of ``f - expansion`` that tends to 0, where the error of s(z) itself is smaller."""
-    rest = f - expansion.at(S)
+    """The first two terms of ``f - expansion`` that tend to 0, as far as the error of s(z) itself is smaller."""
+    rest, found = f - expansion.at(S), sp.S.Zero
     try:
-        if hardy.is_zero(rest):
-            return None
-        term = _monomial(hardy, rest, S)
         error = slope(S) * sp.exp(S - horizon * f) * slope(f) - 1
-        return term if hardy.limit(error / rest) == 0 else None
+        for _ in range(2):
+            if hardy.is_zero(rest) or hardy.limit(error / rest) != 0:
+                break
+            term = _monomial(hardy, rest, S)
+            found += term
+            rest -= term.xreplace({_SIGMA: S})
     except (_NoExpansion, Undecided):
-        return None
+        pass
+    return None if found == 0 else found
 
 
 def _corrected(l_hat: _Factored, term: Expr) -> str:

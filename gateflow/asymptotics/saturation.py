@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cmp_to_key, lru_cache
 from typing import Any
@@ -33,7 +33,7 @@ from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
 from gateflow.errors import FormulaError
 from gateflow.formula import unparse
-from gateflow.vocabulary import FUNCTIONS, Expr, U, Z, derivative, expm1, log1p, sigmoid, softplus
+from gateflow.vocabulary import FUNCTIONS, Expr, U, Z, derivative, softplus
 
 Inverses = tuple[Expr | None, Expr | None]
 
@@ -482,43 +482,70 @@ def _sign_on_circle(form: Expr, s: Expr, c: Expr, up: int) -> int | None:
 
 
 def germ_of(gate: Any) -> Expr:
-    """``-log(1 - phi)`` of a gate, as a formula in z.
-
-    It is made from the gate's declaration: exact arithmetic has no use for the forms that keep floating-point digits.
+    """``-log(1 - phi)`` of a gate, as a formula in z for large z.
 
     Examples
     --------
     >>> from gateflow.gate import Gate
     >>> germ_of(Gate("sigmoid(z**3)")), germ_of(Gate(complement="erfc(z)/2"))
-    (softplus(z**3), -log(erfc(z)/2))
+    (softplus(z**3), -log(erfc(z)) + log(2))
     """
-    u = _declared_profile(gate)
-    if u is not None:
-        return softplus(u)
-    return -sp.log(gate.expr if gate.declared == "complement" else 1 - gate.expr)
+    declared = -sp.log(gate.expr if gate.declared == "complement" else 1 - gate.expr)
+    return _tail_germ(gate, "log_phi_c", 1, declared)
 
 
 def left_germ_of(gate: Any) -> Expr:
     """``-log phi(-z)``: the gate's other tail, where it forgets, turned to +infinity."""
-    u = _declared_profile(gate)
-    if u is not None:
-        return softplus(-u.xreplace({Z: -Z}))
-    return -sp.log(1 - gate.expr if gate.declared == "complement" else gate.expr).xreplace({Z: -Z})
+    declared = -sp.log(1 - gate.expr if gate.declared == "complement" else gate.expr)
+    return _tail_germ(gate, "log_phi", -1, declared.xreplace({Z: -Z}))
 
 
-def _declared_profile(gate: Any) -> Expr | None:
-    """u where the gate was declared or is recognised as sigmoid(u)."""
+def _tail_germ(gate: Any, formula: str, side: int, declared: Expr) -> Expr:
+    """The gate's stable formula where all its nodes have words in the formula language, else its declaration."""
     if gate.declared == "profile":
-        return gate.expr
-    if gate.declared == "phi" and isinstance(gate.expr, sigmoid):
-        return gate.expr.args[0]
-    recognised = -gate.formulas.log_phi_c
-    if isinstance(recognised, softplus) and all(node.func in _WORDS for node in recognised.atoms(sp.Function)):
-        return recognised.args[0].replace(log1p, lambda x: sp.log(1 + x)).replace(expm1, lambda x: sp.exp(x) - 1)
-    return None
+        return softplus(side * gate.expr.xreplace({Z: side * Z}))
+    found = _in_words(-getattr(gate.formulas, formula).xreplace({Z: side * Z}))
+    return declared if found is None else found
 
 
-_WORDS = {*FUNCTIONS.values(), log1p, expm1}
+@lru_cache(maxsize=256)
+def _in_words(expr: Expr) -> Expr | None:
+    """A stable formula in the words of the formula language, with its branches for large z; None where a word lacks."""
+    for name, words in _WORDS.items():
+        expr = expr.replace(lambda node, name=name: node.func.__name__ == name, lambda node, w=words: w(*node.args))
+    known = {*FUNCTIONS.values(), sp.Abs, sp.sign, sp.Piecewise}
+    if any(node.func not in known for node in expr.atoms(sp.Function)):
+        return None
+    try:
+        return expr if isinstance(expr, softplus) else Field(Z, 5.0).settled(expr)
+    except Undecided:
+        return None
+
+
+def _acot(x: Expr) -> Expr:
+    """``pi/2 - atan(x)`` without cancellation where x is positive for large z."""
+    try:
+        return sp.atan(1 / x) if Field(Z, 1.0).sign(x) > 0 else sp.pi / 2 - sp.atan(x)
+    except Undecided:
+        return sp.pi / 2 - sp.atan(x)
+
+
+_WORDS: dict[str, Callable[[Expr], Expr]] = {
+    "erfc": sp.erfc,
+    "acot": _acot,
+    "log_erfc": lambda x: sp.log(sp.erfc(x)),
+    "log_erfcx": lambda x: sp.log(sp.erfc(x)) + x**2,
+    "log_atan_exp": lambda x: sp.log(sp.atan(sp.exp(x))),
+    "log_atan_ratio": lambda x: sp.log(sp.atan(sp.exp(x))) - x,
+    "log_cosh": lambda x: sp.log(sp.cosh(x)),
+    "log1mexp": lambda x: sp.log(1 - sp.exp(-x)),
+    "log_cloglog": lambda x: sp.log(1 - sp.exp(-sp.exp(x))),
+    "log_softplus": lambda x: sp.log(softplus(x)),
+    "log_expm1": lambda x: sp.log(sp.exp(x) - 1),
+    "log1p": lambda x: sp.log(1 + x),
+    "expm1": lambda x: sp.exp(x) - 1,
+}
+"""Nodes that keep floating-point digits, in the words of the formula language; exact arithmetic needs no more."""
 
 
 def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
