@@ -1,0 +1,657 @@
+"""Is a gate in class F (theory.md §2, Definition 4.1)? Each clause proved, refuted with a witness, or undecided.
+
+The gate is cut into smooth pieces at the exact points where its formula changes branch. On a piece ``phi'`` has the
+sign of ``u'`` and ``phi''`` that of ``u'' - u'^2 tanh(u/2)``, u the logit profile where it is known; both are followed
+by interval arithmetic, on half-lines by `tails` and between by bisection. Factors that SymPy knows to be positive and
+even powers are taken out first, so that a slope which only touches zero, like that of ``sigma(z^3)``, is no obstacle.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from gateflow.arithmetic.ball import Interval
+from gateflow.asymptotics import constants
+from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.growth import Budget, Field
+from gateflow.asymptotics.pieces import Piece, pieces, real_zeros, text_of
+from gateflow.asymptotics.signs import Finding, Signed, Tail, Tools, on_compact, on_tail, oscillating
+from gateflow.asymptotics.tails import HalfLine, X, in_words
+from gateflow.emit import Tape
+from gateflow.errors import GateflowError
+from gateflow.vocabulary import Expr, Z, sigmoid
+
+SECONDS = 20.0
+"""Time allowed for one gate."""
+
+CLAUSES = {
+    "differentiable": "phi is differentiable",
+    "increasing": "phi is strictly increasing",
+    "onto": "phi is onto (0, 1)",
+    "monotone_slope": "phi' is monotone beyond some z0 >= 0",
+}
+"""The clauses of Definition 4.1, in order."""
+
+Witness = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One clause of Definition 4.1.
+
+    Attributes
+    ----------
+    name : str
+        A key of `CLAUSES`.
+    verdict : str
+        ``proved``, ``refuted`` or ``undecided``.
+    reason : str
+        One line: the proof in a word, the witness in words, or why it is undecided.
+    witness : dict or None
+        For a refutation, and for the z0 of the last clause: numbers to check it with.
+    """
+
+    name: str
+    verdict: str
+    reason: str
+    witness: Witness | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The clause as plain data."""
+        return {
+            "clause": self.name,
+            "statement": CLAUSES[self.name],
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "witness": self.witness,
+        }
+
+    def __str__(self) -> str:
+        return f"{CLAUSES[self.name]}: {self.verdict}" + (f" ({self.reason})" if self.reason else "")
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Whether a gate is in class F.
+
+    Attributes
+    ----------
+    gate : str
+    verdict : str
+        ``in F``, ``not in F`` or ``undecided``.
+    clauses : tuple of Clause
+    warnings : tuple of str
+    z0, z0_left : float or None
+        ``phi'`` is monotone on ``z >= z0``, and on ``z <= -z0_left`` (which Definition 4.1 does not ask for).
+    rigorous : bool
+        Whether the intervals came from ball arithmetic (python-flint), not from mpmath with guard digits.
+    seconds : float
+    """
+
+    gate: str
+    verdict: str
+    clauses: tuple[Clause, ...]
+    warnings: tuple[str, ...] = ()
+    z0: float | None = None
+    z0_left: float | None = None
+    rigorous: bool = True
+    seconds: float = 0.0
+
+    def clause(self, name: str) -> Clause:
+        """A clause by its name."""
+        return next(c for c in self.clauses if c.name == name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {
+            "gate": self.gate,
+            "verdict": self.verdict,
+            "clauses": [c.to_json() for c in self.clauses],
+            "warnings": list(self.warnings),
+            "z0": self.z0,
+            "z0_left": self.z0_left,
+            "rigorous": self.rigorous,
+            "seconds": self.seconds,
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.gate}: {self.verdict}", *(f"  {c}" for c in self.clauses)]
+        return "\n".join(lines + [f"  warning: {w}" for w in self.warnings])
+
+    def latex(self) -> str:
+        """The verdict in LaTeX."""
+        relation = {"in F": r"\in", "not in F": r"\notin"}.get(self.verdict, r"\overset{?}{\in}")
+        name = "".join("\\" + ch if ch in "_%&#$" else r"\^{}" if ch == "^" else ch for ch in self.gate)
+        line = rf"\text{{{name}}} {relation} \mathcal{{F}}"
+        return line + (rf",\quad z_0 = {self.z0:.6g}" if self.z0 is not None else "")
+
+    def _repr_latex_(self) -> str:
+        return f"${self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{_html(CLAUSES[c.name])}</td><td>{c.verdict}</td><td>{_html(c.reason)}</td></tr>"
+            for c in self.clauses
+        )
+        notes = "".join(f"<p>Warning: {_html(w)}</p>" for w in self.warnings)
+        head = "<tr><th>clause</th><th>verdict</th><th>why</th></tr>"
+        return f"<p><b>{_html(self.gate)}</b>: {self.verdict}</p><table>{head}{rows}</table>{notes}"
+
+
+def _html(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def membership(gate: Any, seconds: float = SECONDS) -> Membership:
+    """Decide each clause of Definition 4.1 for a gate.
+
+    Parameters
+    ----------
+    gate : Gate
+    seconds : float
+        Time allowed; what is not settled by then is undecided.
+
+    Examples
+    --------
+    >>> from gateflow.gate import Gate
+    >>> print(membership(Gate("0.05 + 0.9*sigmoid(z)")).clause("onto"))
+    phi is onto (0, 1): refuted (phi(-oo) = 1/20 and phi(oo) = 19/20)
+    >>> membership(Gate("sigmoid(sinh(z))")).verdict
+    'in F'
+    """
+    start = time.monotonic()
+    return _Case(gate, seconds).decided(start)
+
+
+def _overall(clauses: list[Clause]) -> str:
+    verdicts = {c.verdict for c in clauses}
+    if "refuted" in verdicts:
+        return "not in F"
+    return "undecided" if "undecided" in verdicts else "in F"
+
+
+class _Case:
+    """One gate under examination."""
+
+    def __init__(self, gate: Any, seconds: float) -> None:
+        self.gate = gate
+        self.tools = Tools.new(seconds)
+        self.ball = self.tools.ball
+        self.is_profile = bool(gate.is_profile)
+        self.warnings: list[str] = []
+
+    def decided(self, start: float) -> Membership:
+        clauses: list[Clause] = []
+        for name in CLAUSES:
+            try:
+                clauses.append(self._known(name))
+            except GateflowError as error:
+                clauses.append(Clause(name, "undecided", str(error)))
+            except RecursionError:
+                clauses.append(Clause(name, "undecided", "the formula is nested too deeply"))
+        last = clauses[-1].witness or {}
+        if _overall(clauses) == "in F":
+            self._warn_of_critical_points()
+        return Membership(
+            self.gate.name,
+            _overall(clauses),
+            tuple(clauses),
+            tuple(self.warnings),
+            last.get("z0"),
+            last.get("z0_left"),
+            self.ball.rigorous,
+            time.monotonic() - start,
+        )
+
+    # --- pieces ---
+
+    @cached_property
+    def expr(self) -> Expr:
+        """The profile where it is known, else phi; in z."""
+        if self.is_profile:
+            return self.gate.formulas.u
+        return 1 - self.gate.expr if self.gate.declared == "complement" else self.gate.expr
+
+    @cached_property
+    def _cut(self) -> tuple[list[Piece], list[Expr]]:
+        loose = self.expr.free_symbols - {Z}
+        if loose:
+            raise Undecided(f"the value of {', '.join(sorted(map(str, loose)))} is open")
+        return pieces(self.expr, self.ball)
+
+    @property
+    def pieces(self) -> list[Piece]:
+        return self._cut[0]
+
+    @cached_property
+    def slopes(self) -> list[Signed]:
+        """For each piece an expression with the sign of phi'."""
+        return [Signed(p.side * p.expr.diff(X), self.tools) for p in self.pieces]
+
+    def bend(self, piece: Piece) -> Signed:
+        """An expression with the sign of phi''."""
+        slope = piece.expr.diff(X)
+        curve = slope.diff(X)
+        return Signed(curve - slope**2 * sp.tanh(piece.expr / 2) if self.is_profile else curve, self.tools)
+
+    def phi_of(self, value: Expr) -> Expr:
+        """phi from the value of the expression."""
+        return sigmoid(value) if self.is_profile else value
+
+    def value_at(self, piece: Piece, x: Any, order: int = 0) -> Interval:
+        """An enclosure of phi (or its derivative by z) at a point of a piece."""
+        phi = self.phi_of(piece.expr)
+        return Tape([piece.side**order * phi.diff(X, order)], [X])(self.ball, self.ball.lift(x))[0]
+
+    # --- clause 1 ---
+
+    def _differentiable(self) -> Clause:
+        name = "differentiable"
+        for piece in self.pieces:
+            problem = self._leaves_domain(piece)
+            if problem is not None:
+                return problem
+        joined = [self._join(*pair) for pair in self._joints()]
+        for verdict in ("refuted", "undecided"):
+            for clause in joined:
+                if clause.verdict == verdict:
+                    return clause
+        where = ", ".join(text_of(b) for b in self._cut[1])
+        return Clause(name, "proved", f"smooth but for z = {where}, where both slopes agree" if where else "smooth")
+
+    def _leaves_domain(self, piece: Piece) -> Clause | None:
+        """The first sub-formula that is not proved to stay inside its domain on the piece."""
+        for condition, words in _conditions(piece.expr):
+            found = self.on_piece(Signed(condition, self.tools), piece, 1)
+            if found.verdict == "refuted" and found.where is not None and found.where[0] < found.where[1]:
+                z = piece.z(_inside(found.where))
+                reason = f"phi is not defined at z = {z:.6g}: {words} there"
+                return Clause("differentiable", "refuted", reason, {"kind": "undefined", "z": z})
+            if found.verdict != "proved":
+                return Clause("differentiable", "undecided", f"{text_of_x(condition, piece)} may vanish")
+            zero = self._zero_of_even(condition, piece)
+            if zero is not None:
+                return Clause("differentiable", *zero)
+        return None
+
+    def _zero_of_even(self, condition: Expr, piece: Piece) -> tuple[str, str, Witness | None] | None:
+        """A condition like ``z^2 > 0`` fails at isolated points, which the sign on boxes does not show."""
+        for form in Signed(condition, self.tools).forms[:1]:
+            for base in form.even:
+                bare = Signed(base, self.tools)
+                if any(self.on_piece(bare, piece, s).verdict == "proved" for s in (1, -1)):
+                    continue
+                zeros = [r for r in real_zeros(base, X) if r > piece.left and r < piece.right]
+                if zeros:
+                    z = piece.z(zeros[0])
+                    words = f"the formula is not defined at z = {text_of(z)}"
+                    return "undecided", words, {"kind": "undefined", "z": float(z)}
+        at_zero = condition.subs(X, 0)
+        if piece.left == 0 and (not at_zero.is_finite or constants.is_zero(constants.number(at_zero))):
+            return "undecided", "the formula is not defined at z = 0", {"kind": "undefined", "z": 0.0}
+        return None
+
+    def _joints(self) -> Iterator[tuple[Expr, Piece, Piece]]:
+        """Break points with the pieces on their left and right."""
+        breaks = set(self._cut[1])
+        for a, b in zip(self.pieces, self.pieces[1:], strict=False):
+            z = b.left if b.side > 0 else -b.right
+            if z in breaks:
+                yield z, a, b
+
+    def _join(self, z: Expr, left: Piece, right: Piece) -> Clause:
+        """Whether values and slopes of two neighbours agree."""
+        name, at = "differentiable", text_of(z)
+        values = [self._one_sided(p, z, 0) for p in (left, right)]
+        if not _equal(*values):
+            phi = [self.phi_of(v) for v in values]
+            reason = f"jump at z = {at}: from {_short(phi[0])} to {_short(phi[1])}"
+            witness = {"kind": "jump", "z": float(z), "left": float(phi[0]), "right": float(phi[1])}
+            return Clause(name, "refuted", reason, witness)
+        slopes = [self._one_sided(p, z, 1) for p in (left, right)]
+        weight = self._weight(values[0])
+        phi_slopes = [s * weight for s in slopes]
+        if any(s.is_infinite for s in slopes):
+            witness = {"kind": "vertical", "z": float(z)}
+            return Clause(name, "refuted", f"vertical tangent at z = {at}", witness)
+        if not _equal(*slopes):
+            reason = f"kink at z = {at}: left slope {_short(phi_slopes[0])}, right slope {_short(phi_slopes[1])}"
+            witness = {"kind": "kink", "z": float(z), "left": float(phi_slopes[0]), "right": float(phi_slopes[1])}
+            return Clause(name, "refuted", reason, witness)
+        return Clause(name, "proved", "")
+
+    def _weight(self, value: Expr) -> Expr:
+        """dphi/du at a value of the profile."""
+        return sigmoid(value) * sigmoid(-value) if self.is_profile else sp.S.One
+
+    def _one_sided(self, piece: Piece, z: Expr, order: int) -> Expr:
+        """The limit, from inside the piece, of its expression or of the derivative by z."""
+        f = piece.side**order * piece.expr.diff(X, order)
+        x = piece.side * z
+        try:
+            value = f.subs(X, x)
+            if value.is_finite and value.is_real:
+                return value
+        except (ValueError, TypeError, ZeroDivisionError):
+            pass
+        step = 1 / X if x == piece.left else -1 / X
+        return Field(X, Budget(min(3.0, self.tools.clock.left))).limit(in_words(f).subs(X, x + step))
+
+    # --- clause 2 ---
+
+    def on_piece(self, f: Signed, piece: Piece, want: int) -> Finding:
+        """Whether ``f`` has the sign ``want`` on the piece, but for isolated points."""
+        if f.zero:
+            return Finding("refuted", where=(float(piece.left), float(piece.right)), flat=True)
+        if any(not form.odd and form.sign == want for form in f.forms):
+            return Finding("proved")
+        if piece.right.is_finite:
+            return on_compact(f, piece.left, piece.right, want)
+        tail = on_tail(f, piece.left, want)
+        if tail.sign == -want and tail.start is not None:
+            near = on_compact(f, piece.left, tail.start, want)
+            return near if near.verdict == "refuted" else Finding("refuted", where=(float(tail.start), float("inf")))
+        near = on_compact(f, piece.left, tail.start or sp.Max(piece.left + 20, 20), want)
+        if near.verdict == "refuted":
+            return near
+        if tail.phases:
+            point = self._meets(f, tail, -want)
+            return Finding("refuted", where=(point, point))
+        if tail.sign == 0:
+            return Finding("undecided", tail.reason)
+        return near
+
+    def _meets(self, f: Signed, tail: Tail, sign: int) -> float:
+        """A point past the start where an oscillating expression is proved to have ``sign``."""
+        phase = next(p for p, s in tail.phases if s == sign)
+        assert tail.base is not None
+        assert tail.start is not None
+        for point in _with_phase(tail.base, phase, float(tail.start)):
+            if f.on(self.ball.lift(point)) == sign:
+                return point
+        raise Undecided(f"no number was found at which the sign is {sign}")
+
+    def _increasing(self) -> Clause:
+        name = "increasing"
+        findings = [(p, self.on_piece(s, p, 1)) for p, s in zip(self.pieces, self.slopes, strict=True)]
+        refuted = [(p, f) for p, f in findings if f.verdict == "refuted"]
+        if refuted:
+            return self._not_increasing(*refuted[-1])
+        for _, finding in findings:
+            if finding.verdict == "undecided":
+                return Clause(name, "undecided", f"the sign of phi': {finding.reason}")
+        for z, left, right in self._joints():
+            low, high = (self._one_sided(p, z, 0) for p in (left, right))
+            if constants.sign(constants.number(high - low)) < 0:
+                reason = (
+                    f"phi falls at z = {text_of(z)}: from {_short(self.phi_of(low))} to {_short(self.phi_of(high))}"
+                )
+                return Clause(name, "refuted", reason, {"kind": "fall", "z": float(z)})
+        return Clause(name, "proved", "phi' > 0 but for isolated points")
+
+    def _not_increasing(self, piece: Piece, finding: Finding) -> Clause:
+        assert finding.where is not None
+        low, high = sorted(piece.z(x) for x in finding.where)
+        span = f"z = {low:.6g}" if low == high else _range(low, high)
+        if finding.flat:
+            return Clause("increasing", "refuted", f"flat for {span}", {"kind": "flat", "interval": [low, high]})
+        x = _inside(finding.where)
+        slope = self.value_at(piece, x, 1)
+        reason = f"phi' < 0 for {span}: phi'({piece.z(x):.6g}) = {_middle(slope):.6g}"
+        witness = {"kind": "negative_slope", "interval": [low, high], "z": piece.z(x), "slope": list(slope.ends)}
+        return Clause("increasing", "refuted", reason, witness)
+
+    # --- clause 3 ---
+
+    @cached_property
+    def limits(self) -> dict[int, Expr]:
+        """The limits of phi at -oo and oo, exactly."""
+        return {p.side: self._limit(p) for p in (self.pieces[0], self.pieces[-1])}
+
+    def _limit(self, piece: Piece) -> Expr:
+        f = in_words(piece.expr)
+        if not oscillating(f, self.tools.limits):
+            value = Field(X, Budget(min(5.0, self.tools.clock.left))).limit(f)
+        else:
+            value = self._limit_of_oscillating(piece.expr)
+        if self.is_profile and value.is_infinite:
+            return sp.S.One if value > 0 else sp.S.Zero
+        return self.phi_of(value)
+
+    def _limit_of_oscillating(self, f: Expr) -> Expr:
+        """oo or -oo where the growing part outdoes the oscillation."""
+        nodes = oscillating(f, self.tools.limits)
+        stand_in = {node: sp.Dummy("s", real=True) for node in nodes}
+        whole = dict.fromkeys(stand_in.values(), self.ball.interval(-1, 1))
+        c, d = HalfLine(16, self.ball, self.tools.limits, whole).bound(f.xreplace(stand_in))
+        if d != 0 and c.sign and self.tools.limits(d) == sp.oo:
+            return sp.oo * c.sign
+        raise Undecided(f"{nodes[0]} oscillates as z grows, and phi may have no limit")
+
+    def _onto(self) -> Clause:
+        name = "onto"
+        outside = self._value_outside()
+        if outside is not None:
+            return outside
+        low, high = self.limits[-1], self.limits[1]
+        words = f"phi(-oo) = {_short(low)} and phi(oo) = {_short(high)}"
+        if not (_equal(low, sp.S.Zero) and _equal(high, sp.S.One)):
+            backwards = _equal(low, sp.S.One) and _equal(high, sp.S.Zero)
+            if not backwards and self._is("differentiable"):
+                return Clause(name, "refuted", words, {"kind": "limits", "left": float(low), "right": float(high)})
+            raise Undecided(words)
+        if not self._is("differentiable"):
+            return self._onto_without_continuity(words)
+        if self.is_profile or self._is("increasing"):
+            return Clause(name, "proved", f"continuous, with {words}")
+        raise Undecided("whether phi stays between 0 and 1 is not settled")
+
+    def _is(self, name: str) -> bool:
+        return self._known(name).verdict == "proved"
+
+    def _known(self, name: str) -> Clause:
+        if name not in self.__dict__.setdefault("_memo", {}):
+            self.__dict__["_memo"][name] = getattr(self, "_" + name)()
+        return self.__dict__["_memo"][name]
+
+    def _onto_without_continuity(self, words: str) -> Clause:
+        clause = self._known("differentiable")
+        kind = (clause.witness or {}).get("kind")
+        if kind in ("kink", "vertical") and (self.is_profile or self._is("increasing")):
+            return Clause("onto", "proved", f"continuous, with {words}")
+        if kind == "jump" and self._is("increasing"):
+            return Clause("onto", "refuted", f"{clause.reason}: no value between is taken", clause.witness)
+        raise Undecided("continuity is not settled")
+
+    def _value_outside(self) -> Clause | None:
+        """A point where phi is not between 0 and 1."""
+        if self.is_profile:
+            return None
+        for piece in self.pieces:
+            for x in _samples(piece):
+                value = self.value_at(piece, x)
+                if value.valid and (value.ends[1] <= 0 or value.ends[0] >= 1):
+                    z = piece.z(x)
+                    reason = f"phi({z:.6g}) = {_middle(value):.6g} is not in (0, 1)"
+                    return Clause("onto", "refuted", reason, {"kind": "value", "z": z, "phi": list(value.ends)})
+        return None
+
+    # --- clause 4 ---
+
+    def _monotone_slope(self) -> Clause:
+        sides = {p.side: self._tail_of_slope(p) for p in (self.pieces[0], self.pieces[-1])}
+        right = sides[1]
+        if right.witness is not None and right.verdict == "proved" and sides[-1].witness is not None:
+            right.witness["z0_left"] = sides[-1].witness.get("z0") if sides[-1].verdict == "proved" else None
+        if sides[-1].verdict == "refuted":
+            self.warnings.append(f"on the left {sides[-1].reason} (Definition 4.1 asks for z >= z0 only)")
+        return right
+
+    def _tail_of_slope(self, piece: Piece) -> Clause:
+        name = "monotone_slope"
+        f = self.bend(piece)
+        if f.zero:
+            z0 = float(piece.left)
+            return Clause(name, "proved", f"phi' is constant for |z| >= {z0:.6g}", {"kind": "z0", "z0": z0})
+        try:
+            tail = on_tail(f, piece.left)
+        except Undecided as error:
+            return Clause(name, "undecided", error.reason)
+        if tail.phases:
+            return self._never_monotone(piece, f, tail)
+        if not tail.sign:
+            return self._eventually_by_germ(piece, tail)
+        z0 = self._tightened(f, piece, tail)
+        fall = "decreases" if tail.sign * piece.side < 0 else "increases"
+        span = f"z >= {z0:.6g}" if piece.side > 0 else f"z <= {-z0:.6g}"
+        return Clause(name, "proved", f"phi' {fall} for {span}", {"kind": "z0", "z0": z0})
+
+    def _eventually_by_germ(self, piece: Piece, tail: Tail) -> Clause:
+        """The sign for all large z without a number from where on."""
+        f = in_words(self.bend(piece).expr)
+        sign = Field(X, Budget(min(5.0, self.tools.clock.left))).sign(f)
+        fall = "decreases" if sign * piece.side < 0 else "increases"
+        return Clause("monotone_slope", "proved", f"phi' {fall} for all large |z|; {tail.reason}", {"kind": "germ"})
+
+    def _never_monotone(self, piece: Piece, f: Signed, tail: Tail) -> Clause:
+        points = {s: piece.z(self._meets(f, tail, s)) for s in (1, -1)}
+        base = text_of_x(tail.base, piece) if tail.base is not None else "?"
+        reason = (
+            f"phi'' changes sign for ever, with the phase of {base}: phi''({points[1]:.6g}) > 0, "
+            f"phi''({points[-1]:.6g}) < 0"
+        )
+        witness = {"kind": "oscillation", "positive": points[1], "negative": points[-1], "base": base}
+        witness["phases"] = {"positive": dict((s, p) for p, s in tail.phases)[1]}
+        witness["phases"]["negative"] = dict((s, p) for p, s in tail.phases)[-1]
+        return Clause("monotone_slope", "refuted", reason, witness)
+
+    def _tightened(self, f: Signed, piece: Piece, tail: Tail) -> float:
+        """A z0 nearer to the last change of sign than the start of the tail."""
+        assert tail.start is not None
+        if any(not form.odd for form in f.forms):
+            return float(piece.left)
+        if on_compact(f, piece.left, tail.start, tail.sign).verdict == "proved":
+            return float(piece.left)
+        low, high = sp.Rational(piece.left) if piece.left.is_Rational else sp.Integer(0), tail.start
+        for _ in range(8):
+            middle = (low + high) / 2
+            if middle > piece.left and on_compact(f, middle, high, tail.sign).verdict == "proved":
+                high = middle
+            else:
+                low = middle
+        return float(high)
+
+    # --- warnings ---
+
+    def _warn_of_critical_points(self) -> None:
+        for piece, slope in zip(self.pieces, self.slopes, strict=True):
+            for z in self._critical_points(piece, slope):
+                line = f"phi' vanishes at z = {text_of(z)}: a flow started below {text_of(z)} never crosses it"
+                if line not in self.warnings:
+                    self.warnings.append(line)
+
+    def _critical_points(self, piece: Piece, slope: Signed) -> Iterator[Expr]:
+        try:
+            if _equal(self._one_sided(piece, piece.z(piece.left), 1), sp.S.Zero):
+                yield piece.z(piece.left)
+            for form in slope.forms:
+                for base in form.even:
+                    yield from (piece.z(r) for r in real_zeros(base, X) if piece.left < r < piece.right)
+        except GateflowError:
+            return
+
+
+# --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def _conditions(expr: Expr) -> Iterator[tuple[Expr, str]]:
+    """Expressions that must be positive for the formula to be smooth, and what is wrong where they are not."""
+    for node in sorted(sp.postorder_traversal(expr), key=sp.count_ops):
+        g = node.args[0] if node.args else None
+        if node.is_Pow and not isinstance(node, sp.exp):
+            base, n = node.args
+            if n.is_Integer and n < 0:
+                yield from ((base**2, "a division by zero"),) if not base.is_nonzero else ()
+            elif not n.is_Integer and not base.is_positive:
+                yield base, "a root of a negative number"
+        elif isinstance(node, sp.log) and not g.is_positive:
+            yield g, "the logarithm of a negative number"
+        elif node.func.__name__ == "log1p" and not g.is_nonnegative:
+            yield 1 + g, "the logarithm of a negative number"
+        elif isinstance(node, sp.loggamma) and not g.is_positive:
+            yield g, "loggamma of a negative number"
+        elif isinstance(node, sp.acosh):
+            yield g - 1, "acosh below 1"
+        elif isinstance(node, sp.atanh):
+            yield 1 - g**2, "atanh outside (-1, 1)"
+        elif node.func.__name__ == "logit":
+            yield g * (1 - g), "logit outside (0, 1)"
+        elif isinstance(node, sp.tan):
+            yield sp.cos(g) ** 2, "a pole of tan"
+
+
+def _equal(a: Expr, b: Expr) -> bool:
+    return a == b or constants.is_zero(constants.number(sp.sympify(a - b).rewrite(sp.exp)))
+
+
+def _short(value: Expr) -> str:
+    text = text_of(value)
+    return text if len(text) <= 12 else f"{float(value):.9g}"
+
+
+def text_of_x(expr: Expr, piece: Piece) -> str:
+    """An expression of a piece, in z."""
+    return text_of(expr.xreplace({X: piece.side * Z}))
+
+
+def _range(low: float, high: float) -> str:
+    if high == float("inf"):
+        return f"z >= {low:.6g}"
+    return f"z <= {high:.6g}" if low == -float("inf") else f"z in [{low:.6g}, {high:.6g}]"
+
+
+def _inside(where: tuple[float, float]) -> float:
+    low, high = where
+    return low + 1.0 if high == float("inf") else 0.5 * low + 0.5 * high
+
+
+def _middle(value: Interval) -> float:
+    return 0.5 * sum(value.ends)
+
+
+def _samples(piece: Piece) -> list[float]:
+    low = float(piece.left)
+    high = float(piece.right) if piece.right.is_finite else max(2 * low, 0.0) + 40.0
+    inner = [low + (high - low) * i / 64 for i in range(65)]
+    return [low + 1.0, *inner] if low + 1.0 <= high else inner
+
+
+def _with_phase(base: Expr, phase: float, start: float) -> Iterator[float]:
+    """x past ``start`` at which the growing ``base`` has this phase, by bisection."""
+
+    def g(x: float) -> float:
+        return float(base.subs(X, x))
+
+    first = g(start)
+    step = 2 * math.pi
+    k = math.ceil((min(first, g(start * 2)) - phase) / step)
+    sign = 1 if g(4 * start) > first else -1
+    for i in range(1, 40):
+        target = phase + step * (k + sign * i)
+        low, high = start, start * 2
+        while sign * (g(high) - target) < 0 and high < 1e12:
+            high *= 2
+        for _ in range(80):
+            m = 0.5 * (low + high)
+            low, high = (m, high) if sign * (g(m) - target) < 0 else (low, m)
+        yield 0.5 * (low + high)
+
+
+__all__ = ["CLAUSES", "Clause", "Membership", "membership"]

@@ -1,0 +1,325 @@
+"""The sign of an expression on an interval or a half-line: proved, refuted by a point, or not settled.
+
+On a compact part boxes are bisected; on a half-line `tails` gives one box. Terms that oscillate for ever, like
+``sin(3 z)``, are followed through one period of their phase while everything else is bounded on the half-line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+
+from gateflow.arithmetic.ball import Interval, Intervals
+from gateflow.asymptotics import constants
+from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.multiseries import proved_zero
+from gateflow.asymptotics.pieces import Factors, factored_forms
+from gateflow.asymptotics.tails import Clock, HalfLine, Limits, X
+from gateflow.emit import Tape
+from gateflow.errors import GateflowError
+from gateflow.vocabulary import Expr
+
+STARTS = tuple(sp.Rational(s) for s in ("1/2", 1, 2, 4, 8, 16, 64, 256, 4096, 2**20, 2**40))
+"""Where half-lines may begin."""
+
+BOXES = 6000
+"""Boxes looked at before an interval is given up."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known about "``expr`` has the wanted sign on the whole piece, but for isolated points".
+
+    Attributes
+    ----------
+    verdict : str
+        ``proved``, ``refuted`` or ``undecided``.
+    reason : str
+        One line, where undecided.
+    where : tuple of float or None
+        An interval of x on all of which the sign is wrong (its right end may be inf).
+    flat : bool
+        The expression vanishes there, rather than having the opposite sign.
+    """
+
+    verdict: str
+    reason: str = ""
+    where: tuple[float, float] | None = None
+    flat: bool = False
+
+
+PROVED = Finding("proved")
+
+
+class Signed:
+    """An expression in `X` whose sign is asked for, in all its factored forms."""
+
+    def __init__(self, expr: Expr, tools: Tools) -> None:
+        self.expr, self.tools = expr, tools
+        self.forms = list(factored_forms(expr))
+        self.zero = expr == 0 or any(0 in f.odd for f in self.forms) or proved_zero(expr, X)
+        self._parts: dict[Expr, Part] = {}
+
+    def part(self, factor: Expr) -> Part:
+        """The numerical side of a factor."""
+        if factor not in self._parts:
+            self._parts[factor] = Part(factor, self.tools.ball)
+        return self._parts[factor]
+
+    def on(self, box: Interval, edges: Sequence[Expr] = ()) -> int:
+        """The sign on a box, its edges excepted."""
+        for form in self.forms:
+            sign = form.sign
+            for factor in form.odd:
+                sign *= self.part(factor).sign(box, edges)
+                if not sign:
+                    break
+            if sign:
+                return sign
+        return 0
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What all questions about one gate share."""
+
+    ball: Intervals
+    clock: Clock
+    limits: Limits
+
+    @classmethod
+    def new(cls, seconds: float) -> Tools:
+        """Fresh tools with a deadline."""
+        clock = Clock(seconds)
+        return cls(Intervals(), clock, Limits(clock))
+
+
+class Part:
+    """One factor, with its derivatives, as tapes."""
+
+    def __init__(self, factor: Expr, ball: Intervals) -> None:
+        self.factor, self.ball = factor, ball
+        slope = factor.diff(X)
+        self._tape = Tape([factor, slope], [X])
+        self._value = Tape([factor], [X])
+        self._edge_orders: dict[Expr, tuple[int, Tape] | None] = {}
+
+    def sign(self, box: Interval, edges: Sequence[Expr] = ()) -> int:
+        """The sign on the box: by its range, by the slope and the value at the middle, or from an edge where it is 0."""
+        value, slope = self._tape(self.ball, box)
+        if value.sign or box.lo == box.hi:
+            return value.sign
+        centre = middle(box)
+        centred = self._value(self.ball, centre)[0] + slope * (box - centre)
+        if centred.sign:
+            return centred.sign
+        return next((s for e in edges if (s := self._from_edge(box, e))), 0)
+
+    def _from_edge(self, box: Interval, edge: Expr) -> int:
+        """The sign on a box that ends at a zero of the factor: that of the first derivative which does not vanish."""
+        at = self.ball.constant(edge)
+        if at.lo != at.hi or at.lo not in (box.lo, box.hi):
+            return 0
+        if edge not in self._edge_orders:
+            self._edge_orders[edge] = self._edge_order(edge)
+        found = self._edge_orders[edge]
+        if found is None:
+            return 0
+        n, tape = found
+        return tape(self.ball, box)[0].sign * (1 if at.lo == box.lo else (-1) ** n)
+
+    def _edge_order(self, edge: Expr) -> tuple[int, Tape] | None:
+        f = self.factor
+        for n in range(7):
+            value = f.subs(X, edge)
+            try:
+                if not value.is_finite or not constants.is_zero(constants.number(value)):
+                    return (n, Tape([f], [X])) if n else None
+            except GateflowError:
+                return None
+            f = f.diff(X)
+        return None
+
+
+def middle(box: Interval) -> Interval:
+    """A point near the middle."""
+    low, high = box.ends
+    return box.home.lift(0.5 * low + 0.5 * high)
+
+
+# --- compact part -----------------------------------------------------------------------------------------------------
+
+
+def on_compact(f: Signed, low: Expr, high: Expr, want: int) -> Finding:
+    """Whether ``f`` has the sign ``want`` on [low, high], both finite, but for isolated points."""
+    ball, edges = f.tools.ball, (low, high)
+    stack = [ball.interval(low, high)]
+    for _ in range(BOXES):
+        if not stack:
+            return PROVED
+        f.tools.clock.check()
+        box = stack.pop()
+        found = f.on(box, edges)
+        if found == want:
+            continue
+        centre = middle(box)
+        if found == -want or f.on(centre) == -want:
+            return Finding("refuted", where=_widest(f, box, -want))
+        a, b = box.ends
+        m = centre.ends[0]
+        if not a < m < b or b - a < 1e-13 * max(1.0, abs(m)):
+            return Finding("undecided", f"a zero near x = {m:.9g} that is not resolved")
+        stack += [ball.hull(ball.made(box.lo, box.lo), centre), ball.hull(centre, ball.made(box.hi, box.hi))]
+    return Finding("undecided", f"not settled with {BOXES} boxes, near x = {stack[-1].ends[0]:.6g}")
+
+
+def _widest(f: Signed, box: Interval, sign: int) -> tuple[float, float]:
+    """A large part of the box, around its middle, on which the sign is proved."""
+    low, high = box.ends
+    if f.on(box) == sign:
+        return low, high
+    m = middle(box).ends[0]
+    half = 0.5 * (high - low)
+    for _ in range(50):
+        inner = f.tools.ball.interval(m - half, m + half)
+        if f.on(inner) == sign:
+            return m - half, m + half
+        half *= 0.5
+    return m, m
+
+
+# --- half-lines -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The proved sign of an expression for all ``x >= start``; or, for ``sign`` 0, why there is none.
+
+    Attributes
+    ----------
+    sign : int
+    start : sympy Rational or None
+    phases : tuple
+        Pairs (phase, sign): the expression has this sign wherever ``x >= start`` and the oscillating argument has
+        this phase, so each sign comes back for ever.
+    base : sympy.Expr or None
+        The oscillating argument.
+    """
+
+    sign: int
+    start: Expr | None = None
+    reason: str = ""
+    phases: tuple[tuple[float, int], ...] = ()
+    base: Expr | None = None
+
+
+def on_tail(f: Signed, left: Expr = sp.S.Zero, want: int = 0) -> Tail:
+    """The eventual sign of ``f``, from an explicit start on; with ``want``, a phase of the other sign ends the search."""
+    nodes = oscillating(f.expr, f.tools.limits)
+    starts = [s for s in STARTS if s > left] or [sp.Integer(sp.ceiling(2 * left) + 1)]
+    if nodes:
+        return _oscillating_tail(f, nodes, starts[2::2] or starts, want)
+    for start in starts:
+        half = HalfLine(start, f.tools.ball, f.tools.limits)
+        sign = _form_sign(f.forms, half)
+        if sign:
+            return Tail(sign, start)
+    return Tail(0, reason="no half-line was found on which bounds settle the sign")
+
+
+def _form_sign(forms: Sequence[Factors], half: HalfLine) -> int:
+    for form in forms:
+        sign = form.sign
+        for factor in form.odd:
+            sign *= half.sign(factor)
+            if not sign:
+                break
+        if sign:
+            return sign
+    return 0
+
+
+def oscillating(expr: Expr, limits: Limits) -> list[Expr]:
+    """The sin and cos nodes whose argument does not settle."""
+    return [n for n in sorted(expr.atoms(sp.sin, sp.cos), key=str) if not _settles(n.args[0], limits)]
+
+
+def _settles(g: Expr, limits: Limits) -> bool:
+    try:
+        return bool(limits(g).is_finite)
+    except Undecided:
+        return False
+
+
+class _Phases:
+    """Oscillating nodes as symbols; those with commensurable arguments follow one phase."""
+
+    def __init__(self, nodes: list[Expr], ball: Intervals) -> None:
+        self.ball = ball
+        self.symbols = {node: sp.Dummy("s", real=True) for node in nodes}
+        self.base = nodes[0].args[0]
+        ratios = {node: sp.simplify(node.args[0] / self.base) for node in nodes}
+        self.single = all(r.is_Rational for r in ratios.values())
+        self.ratios = ratios
+        self.period = 2 * math.pi * (math.lcm(*[int(r.q) for r in ratios.values()]) if self.single else 1)
+
+    def at(self, phase: Interval | None) -> dict[sp.Symbol, Interval]:
+        """Values of the symbols for a range of the phase; [-1, 1] without one."""
+        if phase is None or not self.single:
+            return dict.fromkeys(self.symbols.values(), self.ball.interval(-1, 1))
+        return {
+            symbol: getattr(self.ball, node.func.__name__)(phase * self.ball.constant(self.ratios[node]))
+            for node, symbol in self.symbols.items()
+        }
+
+
+def _oscillating_tail(f: Signed, nodes: list[Expr], starts: Sequence[Expr], want: int) -> Tail:
+    phases = _Phases(nodes, f.tools.ball)
+    forms = [Factors(form.sign, tuple(a.xreplace(phases.symbols) for a in form.odd), ()) for form in f.forms]
+
+    def sign_at(start: Expr, phase: Interval | None) -> int:
+        return _form_sign(forms, HalfLine(start, f.tools.ball, f.tools.limits, phases.at(phase)))
+
+    for start in starts:
+        sign = sign_at(start, None)
+        if sign:
+            return Tail(sign, start)
+    if not phases.single:
+        return Tail(0, reason="several incommensurable oscillations")
+    for start in starts:
+        points = [phases.period * (i + 0.5) / 48 for i in range(48)]
+        signs = {p: s for p in points if (s := sign_at(start, f.tools.ball.lift(p)))}
+        found = set(signs.values())
+        if found == {1, -1} or (want and -want in found):
+            witness = tuple(next((p, s) for p, s in signs.items() if s == target) for target in sorted(found))
+            return Tail(0, start, "the sign changes for ever", witness, phases.base)
+        if len(found) == 1 and _every_phase(sign_at, start, phases, f.tools, next(iter(found))):
+            return Tail(found.pop(), start)
+    return Tail(0, reason=f"the sign depends on the phase of {phases.base}, and is not settled")
+
+
+def _every_phase(sign_at: Any, start: Expr, phases: _Phases, tools: Tools, want: int) -> bool:
+    ball = tools.ball
+    stack = [(Fraction(i, 16), Fraction(i + 1, 16)) for i in range(16)]
+    period = ball.constant(sp.pi) * ball.lift(round(phases.period / math.pi))
+    for _ in range(2000):
+        if not stack:
+            return True
+        tools.clock.check()
+        a, b = stack.pop()
+        box = ball.hull(period * ball.constant(sp.Rational(a)), period * ball.constant(sp.Rational(b)))
+        if sign_at(start, box) == want:
+            continue
+        if b - a < Fraction(1, 4096):
+            return False
+        m = (a + b) / 2
+        stack += [(a, m), (m, b)]
+    return False
+
+
+__all__ = ["Finding", "Signed", "Tail", "Tools", "on_compact", "on_tail", "oscillating"]
