@@ -20,7 +20,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "accuracy.md"
 HEAD = """# Accuracy of the gates
 
 The largest error of every function of every catalogue gate, in units of the last place, over the whole float range.
-Made by `python -m benchmarks.accuracy --points {points} --write`: {compared} comparisons. Each cell is float64 / float32.
+Made by `python -m benchmarks.accuracy --points {points} --write`: {compared} comparisons. Each cell is
+float64 / float32.
 
 The truth is the declared formula, evaluated by mpmath with as many digits as it takes (`tests/gates/oracle.py`), where
 mpmath can write it down: `phi` and `log_phi` and their like at every magnitude of z, `phi'` and its like down to the

@@ -100,6 +100,8 @@ class Gate:
     parameters: Mapping[str, Any]
     name: str
     reference: str
+    _text: str
+    _inverse: Expr | None
 
     def __init__(
         self,
@@ -670,7 +672,7 @@ def gate(name: str | Gate, **parameters: Any) -> Gate:
 
 
 def _called(text: str) -> tuple[str, list[Any], dict[str, Any]] | None:
-    """The parts of ``name(numbers)`` for a gate of the catalogue; None where the text is anything else, as a formula."""
+    """The parts of ``name(numbers)`` for a gate of the catalogue; None where the text is a formula."""
     match = re.fullmatch(r"\s*([A-Za-z][\w-]*)\s*\((.{0,200})\)\s*", text)
     if match is None or match[1] not in GATES:
         return None

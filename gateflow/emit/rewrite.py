@@ -216,7 +216,7 @@ def _balanced_sigmoids(expr: Expr) -> Expr | None:
 
 
 def _polynomial_in_sigmoid(expr: Expr) -> Expr | None:
-    """A polynomial in one ``sigmoid(x)`` that vanishes at 1 or at 1/2, in powers of ``sigmoid(-x)`` or ``tanh(x/2)``."""
+    """A polynomial in one ``sigmoid(x)`` with a zero at 1 or 1/2, in powers of ``sigmoid(-x)`` or ``tanh(x/2)``."""
     nodes = expr.atoms(sigmoid)
     if len(nodes) != 1 or expr.as_coeff_Add()[0] == 0:
         return None
@@ -250,7 +250,11 @@ def _exponential(term: Expr) -> tuple[Expr, Expr] | None:
 
 
 def _stable_product(expr: Expr) -> Expr:
-    """``exp(x) sigmoid(-x)`` is ``sigmoid(x)``, ``exp(x) sigmoid(-2 x)`` is ``1/(2 cosh(x))``, ``x/(1 + |x|)`` a softsign."""
+    """Products that are one function.
+
+    ``exp(x) sigmoid(-x)`` is ``sigmoid(x)``, ``exp(x) sigmoid(-2 x)`` is ``1/(2 cosh(x))``, ``exp(x)/cosh(x)`` is
+    ``2 sigmoid(2 x)``, and ``x/(1 + |x|)`` is ``softsign(x)``.
+    """
     factors = list(sp.Mul.make_args(expr))
     exps = [arg for arg in factors if isinstance(arg, sp.exp)]
     for arg in factors:
@@ -379,7 +383,7 @@ def sign_of(expr: Expr) -> Expr:
 
 
 def log_ratio(log_slope: Expr, log_size: Expr) -> Expr:
-    """``log_slope - log_size`` for two large logarithms that agree in their leading term, which leaves before numbers come.
+    """``log_slope - log_size`` for two large logarithms with the same leading term, which leaves before numbers come.
 
     Meant for the logarithms of ``phi'`` and of a probability, in the tail where the latter is small.
 

@@ -16,7 +16,7 @@ from mpmath import mpf
 
 from tests.gates.oracle import QUANTITIES, Beyond, Oracle
 
-FUNCTIONS = (*QUANTITIES, "inverse", "inverse_c", "slope_at")
+FUNCTIONS: tuple[str, ...] = (*QUANTITIES, "inverse", "inverse_c", "slope_at")
 """The numerical methods of a gate that are measured."""
 
 
