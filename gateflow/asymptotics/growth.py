@@ -16,8 +16,9 @@ Comparison(relation='~', constant=1)
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sympy as sp
 
@@ -268,13 +269,22 @@ def _cases_between(question: Callable, parameter: sp.Symbol, low: Expr, high: Ex
         if cut is None:
             raise
     else:
-        if isinstance(answer, sp.Basic) and answer.has(t):
-            answer = sp.simplify(answer.subs(t, sp.solve(value - parameter, t)[0]))
-        yield Case(here, answer)
+        yield Case(here, _in_parameter(answer, t, value, parameter))
         return
     yield from _cases_between(question, parameter, low, cut, depth - 1)
     yield Case(sp.Eq(parameter, cut, evaluate=False), question(cut))
     yield from _cases_between(question, parameter, cut, high, depth - 1)
+
+
+def _in_parameter(answer: Any, t: sp.Symbol, value: Expr, parameter: sp.Symbol) -> Any:
+    """An answer found with t, in terms of the parameter; answers that hold expressions are dataclasses."""
+    if isinstance(answer, sp.Basic):
+        return sp.simplify(answer.subs(t, sp.solve(value - parameter, t)[0])) if answer.has(t) else answer
+    if not dataclasses.is_dataclass(answer) or isinstance(answer, type):
+        return answer
+    fields = {f.name: getattr(answer, f.name) for f in dataclasses.fields(answer)}
+    changed = {n: _in_parameter(v, t, value, parameter) for n, v in fields.items() if isinstance(v, sp.Basic)}
+    return dataclasses.replace(answer, **changed)
 
 
 def _inside(low: Expr, high: Expr, t: sp.Symbol) -> Expr:

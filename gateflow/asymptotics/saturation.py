@@ -30,7 +30,7 @@ from typing import Any
 import sympy as sp
 
 from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import Budget, Field
+from gateflow.asymptotics.growth import Budget, Case, Field, cases
 from gateflow.errors import FormulaError
 from gateflow.formula import unparse
 from gateflow.vocabulary import FUNCTIONS, Expr, U, Z, derivative, softplus
@@ -103,6 +103,8 @@ class Order:
         The limits that decided it: ``statement``, ``expr`` and ``limit``, as formulas.
     seconds : float
     names : tuple of str
+    condition : sympy.Expr or None
+        Where the verdict is undecided because it depends on a parameter: the constant whose sign decides it.
     """
 
     verdict: str
@@ -114,6 +116,7 @@ class Order:
     steps: list[dict[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     names: tuple[str, str] = ("phi", "psi")
+    condition: Expr | None = None
 
     def swapped(self) -> Order:
         """The same fact, told of psi against phi: R(a) becomes 1/R(1/a)."""
@@ -201,7 +204,7 @@ def _order(f: Expr, g: Expr, inverses: Inverses, seconds: float) -> Order:
         try:
             found = _in_hardy_field(*((g, f) if swap else (f, g)), steps)
         except Undecided as error:
-            first = first or Order("undecided", reason=error.reason, steps=list(steps))
+            first = first or Order("undecided", reason=error.reason, steps=list(steps), condition=error.condition)
             if error.condition is not None:
                 break
         else:
@@ -265,6 +268,29 @@ def _strict(higher: Any, why: str, steps: Steps) -> Order:
     verdict, value = ("higher", "0") if higher else ("lower", "infinite")
     reason = f"R(a) is {value} for every a > 0 ({why}); both germs lie in one Hardy field, so convexity follows"
     return Order(verdict, convex=True, reason=reason, steps=list(steps))
+
+
+def order_by_cases(f: Expr, g: Expr, parameter: sp.Symbol, seconds: float = SECONDS) -> list[Case]:
+    """`order_of_germs` where it depends on a parameter: the range of the parameter in parts, with the order in each.
+
+    Examples
+    --------
+    >>> k = sp.Symbol("k", positive=True)
+    >>> for case in order_by_cases(Z**k, Z**2, k):
+    ...     print(case.condition, case.answer.verdict)
+    (0 < k) & (k < 2) lower
+    Eq(k, 2) equal
+    (2 < k) & (k < oo) higher
+    """
+
+    def question(value: Expr) -> Order:
+        germs = [x.xreplace({parameter: value}) for x in (f, g)]
+        first = order_of_germs(germs[0], germs[1], seconds)
+        if first.condition is not None:
+            raise Undecided(first.reason, first.condition)
+        return first
+
+    return cases(question, parameter)
 
 
 # --- oscillating profiles ---------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 import sympy as sp
 
 from gateflow.asymptotics.growth import limit
-from gateflow.asymptotics.saturation import germ_of, order, order_of_germs, rank, saturation_order
+from gateflow.asymptotics.saturation import germ_of, order, order_by_cases, order_of_germs, rank, saturation_order
 from gateflow.formula import parse
 from gateflow.gate import Gate
 from gateflow.gates import (
@@ -183,6 +183,19 @@ def test_threshold_is_exact(f, g, threshold):
 def test_log_squared_shifts_the_threshold(c):
     found = order_of_germs(sp.log(z) ** 2 + c * sp.log(z), sp.log(z) ** 2)
     assert same(found.threshold, sp.exp(sp.S(c) / 2))
+
+
+def test_a_parameter_left_open_gives_a_formula_or_cases():
+    k = sp.Symbol("k", positive=True)
+    assert order_of_germs(k * z, z).threshold == k
+    assert order_of_germs(sp.log(1 + k * z), sp.log(1 + z)).ratio == 1 / k
+    assert order_of_germs(z**k, z**k / 3).threshold == 3 ** (1 / k)
+    assert order_of_germs(sp.sinh(k * z) / k, sp.sinh(z)).threshold == k
+    split = order_by_cases(z**k * sp.log(z), z**2, k)
+    assert [case.answer.verdict for case in split] == ["lower", "higher", "higher"]
+    assert split[1].condition == sp.Eq(k, 2)
+    split = order_by_cases(k * sp.log(z), sp.log(z), k)
+    assert [case.answer.verdict for case in split] == ["lower", "equal", "higher"]
 
 
 # --- oscillating profiles: bounded, unbounded, and neither ------------------------------------------------------------
