@@ -22,6 +22,9 @@ _HOMES = {
     "gateflow.gate": ("GATES", "Gate", "gate"),
     "gateflow.formula": ("parse", "unparse"),
     "gateflow.flow": ("LearningProblem", "Target", "Trajectory", "flow", "hitting_time"),
+    "gateflow.asymptotics.membership": ("membership",),
+    "gateflow.asymptotics.saturation": ("order", "rank", "saturation_order"),
+    "gateflow.asymptotics.rate": ("rate",),
     "gateflow.plots": ("figures",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -21,6 +21,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow import formula as language
+from gateflow._rooms import callable_room
 from gateflow.arithmetic import bigfloat, doubledouble, machine
 from gateflow.emit import Tape, log_of, log_ratio, sign_of, stable
 from gateflow.errors import InvalidArgument
@@ -713,3 +714,6 @@ def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Ga
         if isinstance(value, (bool, str)) or not np.isfinite(value):
             raise InvalidArgument(f"gate {name!r}: {key} must be a finite number; got {value!r}")
     return make(*positional, **parameters)
+
+
+callable_room(__name__)

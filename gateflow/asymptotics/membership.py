@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ from gateflow.asymptotics.signs import Finding, Signed, Tail, Tools, on_compact,
 from gateflow.asymptotics.tails import HalfLine, X, in_words
 from gateflow.emit import Tape
 from gateflow.errors import GateflowError
+from gateflow.gate import gate as as_gate
 from gateflow.vocabulary import Expr, Z, sigmoid
 
 SECONDS = 20.0
@@ -154,7 +155,8 @@ def membership(gate: Any, seconds: float = SECONDS) -> Membership:
 
     Parameters
     ----------
-    gate : Gate
+    gate : Gate or str
+        A gate, or its name or formula.
     seconds : float
         Time allowed; what is not settled by then is undecided.
 
@@ -166,6 +168,7 @@ def membership(gate: Any, seconds: float = SECONDS) -> Membership:
     >>> membership(Gate("sigmoid(sinh(z))")).verdict
     'in F'
     """
+    gate = as_gate(gate)
     start = time.monotonic()
     return _Case(gate, seconds).decided(start)
 

@@ -25,6 +25,7 @@ import sympy as sp
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
 from gateflow.asymptotics.saturation import Steps, germ_of, left_germ_of, oscillating, slope, text_of
+from gateflow.gate import gate as as_gate
 from gateflow.vocabulary import Expr, Z
 
 TAU, C, T, GAP, L = sp.symbols("tau c T gap l", positive=True)
@@ -467,7 +468,8 @@ def rate(gate: Any, tail: str = "right", seconds: float = _SECONDS) -> Rate:
 
     Parameters
     ----------
-    gate : Gate
+    gate : Gate or str
+        A gate, or its name or formula.
     tail : str
         ``right``: phi tends to 1, long time scales. ``left``: phi tends to 0, forgetting.
     seconds : float
@@ -478,6 +480,7 @@ def rate(gate: Any, tail: str = "right", seconds: float = _SECONDS) -> Rate:
     >>> rate(Gate("(1 + erf(z))/2")).rate
     '1/(4*c*T*tau*log(tau))'
     """
+    gate = as_gate(gate)
     if tail == "right":
         return replace(rate_of_germ(germ_of(gate), seconds), name=gate.name)
     return replace(rate_of_germ(left_germ_of(gate), seconds, T), name=gate.name)

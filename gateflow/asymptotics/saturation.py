@@ -33,6 +33,7 @@ from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Case, Field, cases
 from gateflow.errors import FormulaError
 from gateflow.formula import unparse
+from gateflow.gate import gate as as_gate
 from gateflow.vocabulary import FUNCTIONS, Expr, U, Z, derivative, softplus
 
 Inverses = tuple[Expr | None, Expr | None]
@@ -579,7 +580,8 @@ def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
 
     Parameters
     ----------
-    phi, psi : Gate
+    phi, psi : Gate or str
+        Gates, or their names or formulas.
     seconds : float
         Time allowed.
 
@@ -593,6 +595,7 @@ def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
     2
     """
     start = time.monotonic()
+    phi, psi = as_gate(phi), as_gate(psi)
     f, g = germ_of(phi), germ_of(psi)
     inverses = (None, None)
     if f.has(sp.sin, sp.cos) or g.has(sp.sin, sp.cos):
@@ -658,7 +661,7 @@ def rank(gates: Iterable[Any], seconds: float = SECONDS) -> Ranking:
     2. sigmoid(sinh(z))
     """
     classes: list[list[Any]] = []
-    for gate in gates:
+    for gate in map(as_gate, gates):
         for members in classes:
             if order(gate, members[0], seconds).verdict == "equal":
                 members.append(gate)
@@ -724,7 +727,7 @@ def saturation_order(gate: Any, seconds: float = SECONDS) -> SaturationOrder:
     >>> saturation_order(Gate("sigmoid(sinh(z))")).g, saturation_order(Gate("(1 + erf(z))/2")).g
     (exp(-exp(z)), exp(-z**2))
     """
-    return saturation_order_of_germ(germ_of(gate), seconds)
+    return saturation_order_of_germ(germ_of(as_gate(gate)), seconds)
 
 
 def saturation_order_of_germ(f: Expr, seconds: float = SECONDS) -> SaturationOrder:

@@ -1,5 +1,6 @@
 """Gradient flows of the learning problem: convergence times as one integral, trajectories by several methods."""
 
+from gateflow._rooms import callable_room
 from gateflow.flow.problem import LearningProblem, Target
 from gateflow.flow.solvers import METHODS
 from gateflow.flow.status import Status
@@ -18,3 +19,5 @@ __all__ = [
     "hitting_time",
     "hitting_times",
 ]
+
+callable_room(__name__)

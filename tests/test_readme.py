@@ -1,0 +1,82 @@
+"""README is run: its commands print what it shows, its Python is a doctest, its table of gates is the registry's.
+
+``python tests/test_readme.py`` writes the outputs and the table into README anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import os
+import re
+import shlex
+from pathlib import Path
+
+from gateflow.cli import main
+from gateflow.gate import GATES, gate
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+CONSOLE = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
+PYTHON = re.compile(r"(?<=```python\n).*?(?=```)", re.DOTALL)
+TABLE = re.compile(r"(?<=<!-- table: gates -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def shown(command: str) -> str:
+    """What a command prints, in a terminal 100 columns wide."""
+    program, *arguments = shlex.split(command)
+    assert program == "gateflow"
+    out = io.StringIO()
+    wide = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "100"
+    try:
+        with contextlib.redirect_stdout(out):
+            code = main(arguments)
+    finally:
+        os.environ.pop("COLUMNS")
+        if wide is not None:
+            os.environ["COLUMNS"] = wide
+    assert code == 0, command
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def console(block: str) -> str:
+    """A console block with the output of its commands put in."""
+    commands = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
+    return "\n".join(f"$ {command}\n{shown(command)}" for command in commands)
+
+
+def table() -> str:
+    """The gates of the registry as a table."""
+    rows = ["| name | formula | source |", "| --- | --- | --- |"]
+    rows += [f"| {name} | `{gate(name).text}` | {gate(name).reference} |" for name in GATES]
+    return "\n".join(rows) + "\n"
+
+
+def python(block: str, names: dict) -> str:
+    """A Python block with its outputs put in."""
+    lines = []
+    for example in doctest.DocTestParser().get_examples(block):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile(example.source, "README.md", "single"), names)
+        lines += [f">>> {example.source}{out.getvalue()}"]
+    return "".join(lines)
+
+
+def rewritten(text: str) -> str:
+    names: dict = {}
+    text = CONSOLE.sub(lambda match: console(match.group()), text)
+    text = PYTHON.sub(lambda match: python(match.group(), names), text)
+    return TABLE.sub(lambda _: table(), text)
+
+
+def test_readme_shows_what_its_commands_print():
+    text = README.read_text(encoding="utf-8")
+    assert len(CONSOLE.findall(text)) >= 1
+    assert len(PYTHON.findall(text)) >= 2
+    assert rewritten(text) == text
+
+
+if __name__ == "__main__":
+    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
