@@ -113,7 +113,7 @@ def increasing_root(
             residual = f(z) - target
             low, high = np.where(residual <= 0, z, low), np.where(residual >= 0, z, high)
             newton = z - residual * np.exp(-log_slope(z))
-            inside = (newton > low) & (newton < high)
+            inside = (newton >= low) & (newton <= high)  # an end may be the root
             following = np.where(inside, newton, _middle(low, high))
             still = np.isfinite(target) & (np.abs(following - z) > 2e-16 * np.abs(z)) & (low < high)
             z = np.where(still, following, z)
