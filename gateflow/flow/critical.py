@@ -68,6 +68,21 @@ def _snapped(point: float) -> float:
     return 0.0 if abs(point) < 1e-6 else point
 
 
+@lru_cache(maxsize=256)
+def is_onto(gate: Gate) -> bool:
+    """Whether the gate reaches 0 and 1 at no finite z, as far as its inverse tells."""
+    with np.errstate(all="ignore"):
+        return bool(np.all(np.isinf(gate.machine.z_of_u(np.array([-np.inf, np.inf])))))
+
+
+def goes_by_decay(gate: Gate) -> bool:
+    """Whether paths of this gate are measured in the total decay, through a closed inverse, rather than in z.
+
+    Near a flat point, and for a gate that reaches 0 or 1, the decay is too coarse a measure of z.
+    """
+    return gate.formulas.inverse is not None and is_onto(gate) and not dips(gate).flat
+
+
 def _bottom(log_du: Any, left: float, middle: float, right: float) -> tuple[float, float]:
     """The minimum between ``left`` and ``right``, by a ladder of ever finer grids."""
     half = (right - left) / 2

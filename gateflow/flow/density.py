@@ -23,6 +23,8 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 CUT = float(np.log(2.0))
 """log h below which the path is measured in log h, above which in h: there the density falls like exp(h)."""
 
+TINY = float(np.finfo(np.float64).tiny)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -83,9 +85,8 @@ def profile_of_decay(horizon: Any, log_horizon: Any, decay: Decay) -> Array:
 
 def log_saturation(y: Any, log_y: Any) -> Array:
     """``log(1 - exp(-y))`` from y and its logarithm, so that y may underflow."""
-    with np.errstate(under="ignore", invalid="ignore", divide="ignore"):
-        rest = -np.expm1(-y)
-        return np.where(y > 1e-3, np.log(rest), log_y + np.log(np.where(y > 0, rest / y, 1.0)))
+    with np.errstate(under="ignore", divide="ignore"):
+        return np.where(y > TINY, np.log(-np.expm1(-y)), log_y)
 
 
 class Coordinate(Protocol):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flow.critical import dips
+from gateflow.flow.critical import dips, goes_by_decay
 from gateflow.flow.density import (
     Approach,
     Array,
@@ -64,7 +64,8 @@ class Path:
         """The density's setting, for one problem."""
         p = self.problem
         horizon, log_horizon = np.array([p.horizon]), np.array([p.log_horizon])
-        return Setting(p.gate.machine, p.kind, horizon, log_horizon, Decay(np.array([p.h_star]), np.array([p.log_h_star])))
+        target = Decay(h=np.array([p.h_star]), log=np.array([p.log_h_star]))
+        return Setting(p.gate.machine, p.kind, horizon, log_horizon, target)
 
     @property
     def log_scale(self) -> float:
@@ -123,7 +124,7 @@ def _regular_path(problem: LearningProblem, z0: float, start: Decay, log_end: fl
         z_end = _one(problem.gate.machine.z_of_u, u_end)
     else:
         z_end = float(problem.z_star)
-    if problem.gate.formulas.inverse is not None and np.isfinite(end.log):
+    if goes_by_decay(problem.gate):
         ends = (float(WholePath().at_decay(decay)) for decay in (start, end))
         return Path(problem, z0, WholePath(), *ends, z_end, status)
     return Path(problem, z0, Position(), float(np.arcsinh(z0)), float(np.arcsinh(z_end)), z_end, status)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.density import decay_of_profile, log_saturation, profile_of_decay
+from gateflow.flow.density import log_saturation, profile_of_decay
 from gateflow.gate import Gate
 from gateflow.gate import gate as as_gate
 from gateflow.losses import LOSSES, Decay, Loss, log_distance
@@ -72,7 +72,8 @@ class Target:
     def total_decay(self, horizon: Any) -> Decay:
         """The total decay over ``horizon`` steps, and its logarithm."""
         with np.errstate(divide="ignore", under="ignore"):
-            return _DECAYS[self.way](self.value, horizon)
+            decay = _DECAYS[self.way](self.value, horizon)
+            return Decay(h=plain(decay.h), log=plain(decay.log))
 
     def __repr__(self) -> str:
         return f"Target({self.way}={_text(self.value)})"
@@ -113,7 +114,12 @@ def number(name: str, value: Any, test: Any, said: str) -> Any:
     wrong = ~np.asarray(test(array)) | np.isnan(array)
     if wrong.any():
         raise InvalidArgument(f"{name} must be {said}; got {array[wrong].flat[0]:g}")
-    return array[()] if array.ndim == 0 else array
+    return plain(array)
+
+
+def plain(x: Any) -> Any:
+    """An array of no dimension as a Python number; others as they are."""
+    return x.item() if np.ndim(x) == 0 and hasattr(x, "item") else x
 
 
 def _exact(value: Any) -> np.ndarray:
@@ -156,7 +162,7 @@ class LearningProblem:
     --------
     >>> problem = LearningProblem("fast", horizon=100, gap=0.01)
     >>> problem.z_star
-    2.93...
+    2.91...
     >>> problem.loss(problem.z_star) < 1e-15
     True
     """
@@ -195,7 +201,7 @@ class LearningProblem:
     @property
     def log_horizon(self) -> Any:
         """log T."""
-        return np.log(self.horizon)
+        return plain(np.log(self.horizon))
 
     @cached_property
     def goal_decay(self) -> Decay:
@@ -217,19 +223,19 @@ class LearningProblem:
         """The logit profile at the target; infinite where ``lambda* = 1``."""
         with np.errstate(invalid="ignore"):
             u = profile_of_decay(self.horizon, self.log_horizon, self.goal_decay)
-            return np.where(np.isneginf(self.log_h_star), np.inf, u)[()]
+            return plain(np.where(np.isneginf(self.log_h_star), np.inf, u))
 
     @cached_property
     def z_star(self) -> Any:
         """The minimiser ``phi^-1(lambda*^(1/T))``; infinite where ``lambda* = 1`` and the gate is onto (0, 1)."""
-        y = np.asarray(self.h_star / self.horizon)
+        y = np.asarray(self.h_star) / self.horizon
         log_rest = log_saturation(y, self.log_h_star - self.log_horizon)
         rest = np.exp(log_rest)
         in_floats = (rest > 1e-300) | np.isneginf(log_rest)
         from_logs = self.gate.machine.z_of_u(np.asarray(self.u_star))
         below = self.gate.inverse(np.where(rest > 0.5, np.exp(-y), 0.5))
         above = self.gate.inverse_c(np.where(in_floats & (rest <= 0.5), rest, 0.5))
-        return np.where(rest > 0.5, below, np.where(in_floats, above, from_logs))[()]
+        return plain(np.where(rest > 0.5, below, np.where(in_floats, above, from_logs)))
 
     def total_decay(self, z: Any) -> Decay:
         """The total decay ``h = -T log phi(z)`` and its logarithm, without underflow."""
@@ -239,29 +245,32 @@ class LearningProblem:
             rest = np.exp(log_rest)
             close = log_rest + np.where(rest > 0, np.log(-np.log1p(-rest) / rest), 0.0)
             log = np.where(log_rest < -1, close, np.log(-log_phi))
-        return Decay(h=(-self.horizon * log_phi + 0.0), log=(self.log_horizon + log)[()])
+        with np.errstate(over="ignore"):
+            return Decay(h=plain(-self.horizon * log_phi + 0.0), log=plain(self.log_horizon + log))
 
     def loss(self, z: Any) -> Any:
         """``c |phi(z)^T - lambda*|``."""
-        return self.scale * self.kind.value(self.total_decay(z), self.goal_decay)[()]
+        return plain(self.scale * self.kind.value(self.total_decay(z), self.goal_decay))
 
     def side(self, z: Any) -> Any:
         """-1 below the target (z is to grow), +1 above it, 0 on it."""
         z = positions(z)
         at = self.total_decay(z)
-        return np.where(z == self.z_star, 0.0, np.sign(self.log_h_star - at.log))[()]
+        return plain(np.where(z == self.z_star, 0.0, np.sign(self.log_h_star - at.log)))
 
     def log_abs_grad(self, z: Any) -> Any:
         """log |dL/dz|; finite where the gradient underflows, as on a plateau."""
         z = positions(z)
         log_slope = self.kind.log_slope(self.total_decay(z), self.goal_decay)
-        return np.log(self.scale) + log_slope + self.log_horizon + self.gate.log_dphi(z) - self.gate.log_phi(z)
+        return plain(
+            np.log(self.scale) + log_slope + self.log_horizon + self.gate.log_dphi(z) - self.gate.log_phi(z)
+        )
 
     def grad(self, z: Any) -> Any:
         """dL/dz, so that ``dz/dtau = -grad`` (eq. 15); 0 on the target, where the flow rests."""
         side = self.side(z)
         with np.errstate(under="ignore", over="ignore"):
-            return side * np.where(side == 0, 0.0, np.exp(self.log_abs_grad(z)))
+            return plain(side * np.where(side == 0, 0.0, np.exp(self.log_abs_grad(z))))
 
     def curvature(self, z: Any) -> Any:
         """d2L/dz2 on the smooth branch that holds z.
@@ -278,16 +287,16 @@ class LearningProblem:
         with np.errstate(divide="ignore", under="ignore", over="ignore"):
             steep = np.sign(bend) * np.exp(front + np.log(np.abs(bend)) + 2 * (self.gate.log_dphi(z) - log_phi))
             bent = np.sign(second) * np.exp(front + np.log(np.abs(second)) - log_phi)
-        return np.sign(at.log - self.log_h_star) * (steep - bent)
+        return plain(np.sign(at.log - self.log_h_star) * (steep - bent))
 
     def log_distance(self, z: Any) -> Any:
         """log |h - h*|, the distance still to go; finite where ``phi(z)^T`` and ``lambda*`` round to one float."""
-        return log_distance(self.total_decay(z), self.goal_decay)[()]
+        return plain(log_distance(self.total_decay(z), self.goal_decay))
 
     def signed_distance(self, z: Any) -> Any:
         """``h* - h``: negative below the target, positive above it."""
         with np.errstate(under="ignore", over="ignore"):
-            return self.side(z) * np.exp(self.log_distance(z))
+            return plain(self.side(z) * np.exp(self.log_distance(z)))
 
     def __repr__(self) -> str:
         extra = "" if self.kind.name == "absolute" else f", loss={self.kind.name!r}"
@@ -299,8 +308,3 @@ class LearningProblem:
 def positions(z: Any, name: str = "z") -> Any:
     """Finite pre-activations as float64; else one line that names the value."""
     return number(name, z, np.isfinite, "finite")
-
-
-def decay_at(problem: LearningProblem, u: Any) -> Decay:
-    """The total decay where the logit profile is u."""
-    return decay_of_profile(problem.horizon, problem.log_horizon, u)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.critical import dips
+from gateflow.flow.critical import dips, goes_by_decay, is_onto
 from gateflow.flow.density import (
     CUT,
     Array,
@@ -26,7 +27,7 @@ from gateflow.flow.density import (
     profile_of_decay,
 )
 from gateflow.flow.panels import EPS, NEGLIGIBLE, Panels, integrate
-from gateflow.flow.problem import LearningProblem, number, positions
+from gateflow.flow.problem import LearningProblem, number, plain, positions
 from gateflow.flow.status import BY_CODE, CODE, Status
 from gateflow.gate import Gate
 from gateflow.losses import LOSSES, Decay, Loss
@@ -55,7 +56,8 @@ class HittingTime:
     status : Status or array of Status
         Whether the target is reached, and if not, why.
     error : float or array
-        Estimate of the relative error of tau: quadrature, rounding, and the conditioning of z0 and of the target.
+        Estimate of the relative error of tau: quadrature, rounding, and the conditioning of z0 and of the target. Digits
+        that a gate's own formula loses in float64 are not in it.
     evaluations : int or array
         Evaluations of the gate.
     """
@@ -103,7 +105,7 @@ def hitting_time(problem: LearningProblem, z0: Any, *, tau_max: float | None = N
     >>> problem = LearningProblem("sigmoid", horizon=1, gap=0.01)
     >>> time = hitting_time(problem, 0.0)
     >>> z = problem.z_star
-    >>> abs(time.tau / (np.exp(z) + 2 * z - np.exp(-z)) - 1) < 1e-13
+    >>> bool(abs(time.tau / (np.exp(z) + 2 * z - np.exp(-z)) - 1) < 1e-13)
     True
     >>> hitting_time(LearningProblem("fast", horizon=1e6, gap=1e-12), [-50.0, 0.0, 3.0]).status.tolist()
     [<Status.REACHED: 'reached'>, <Status.REACHED: 'reached'>, <Status.REACHED: 'reached'>]
@@ -141,7 +143,7 @@ def hitting_times(
     if tau_max is not None:
         code[(code == CODE[Status.REACHED]) & (tau > tau_max)] = CODE[Status.HORIZON]
     status = np.array(BY_CODE, dtype=object)[code].reshape(shape)
-    results = [array.reshape(shape)[()] for array in (tau, log_tau, error, evaluations)]
+    results = [plain(array.reshape(shape)) for array in (tau, log_tau, error, evaluations)]
     return HittingTime(results[0], results[1], status[()], results[2], results[3])
 
 
@@ -154,14 +156,13 @@ class _Solver:
 
     def __init__(self, gate: Gate, loss: Loss) -> None:
         self.gate, self.machine, self.loss = gate, gate.machine, loss
-        self.closed = gate.formulas.inverse is not None
         dip = dips(gate)
         self.flat_u = np.sort(np.asarray(self.machine.u(np.asarray(dip.flat, dtype=np.float64))))
         own = np.asarray(self.machine.u(np.asarray([*gate.kinks, *dip.narrow, *dip.flat], dtype=np.float64)))
         straight = np.array([*MARKS, *(-mark for mark in MARKS[1:])])
         self.marks = np.unique(np.concatenate([straight, own[np.isfinite(own)]]))
-        ends = np.asarray(self.machine.z_of_u(np.array([-np.inf, np.inf])))
-        self.onto = bool(np.all(np.isinf(ends)))
+        self.onto = is_onto(gate)
+        self.by_decay = goes_by_decay(gate)
 
     def solve(self, horizon: Array, h_star: Array, log_h_star: Array, z0: Array, scale: Array) -> tuple[Any, ...]:
         """log tau, status code, relative error, evaluations."""
@@ -170,7 +171,7 @@ class _Solver:
         setting = Setting(self.machine, self.loss, horizon, log_horizon, Decay(h_star, log_h_star))
         start = decay_of_profile(horizon, log_horizon, u0)
         u_star = np.where(np.isneginf(log_h_star), np.inf, profile_of_decay(horizon, log_horizon, setting.target))
-        code = self._codes(setting, z0, u0, u_star)
+        code = self._codes(setting, start, z0, u0, u_star)
         there = self._is_there(z0, u0, u_star)
         code[there] = CODE[Status.REACHED]
         log_tau = np.where(there, -np.inf, np.inf)
@@ -182,9 +183,11 @@ class _Solver:
             found = self._integrals(part, begin, z0[todo], u0[todo], u_star[todo])
             log_tau[todo], error[todo], evaluations[todo] = found[0] - np.log(scale[todo]), found[1], found[2]
             error[todo] += EPS * (2 * np.abs(log_tau[todo]) + 16)
+            lost = todo[~np.isfinite(log_tau[todo])]
+            code[lost], log_tau[lost], error[lost] = CODE[Status.OVERFLOW], np.inf, 0.0
         return log_tau, code, error, evaluations
 
-    def _codes(self, setting: Setting, z0: Array, u0: Array, u_star: Array) -> Any:
+    def _codes(self, setting: Setting, start: Decay, z0: Array, u0: Array, u_star: Array) -> Any:
         """What becomes of each flow, by number."""
         code = np.full(z0.size, CODE[Status.REACHED], dtype=np.int8)
         log_h_star = setting.target.log
@@ -194,17 +197,21 @@ class _Solver:
         if self.flat_u.size:
             blocked = np.searchsorted(self.flat_u, low, "left") < np.searchsorted(self.flat_u, high, "right")
             code[blocked] = CODE[Status.STUCK]
-        for k in np.flatnonzero(np.isinf(u0) | np.isposinf(decay_of_profile(1.0, 0.0, u0).h)):
+        for k in np.flatnonzero(np.isinf(u0) | np.isposinf(start.h)):
             code[k] = CODE[Status.STUCK if self._is_outside(z0[k]) else Status.OVERFLOW]
         return code
 
     def _is_outside(self, z: float) -> bool:
-        """Whether the gate is exactly 0 or 1 at z, rather than too close to it for floats."""
-        from mpmath import isinf
+        """Whether the gate is exactly 0 or 1 at z, rather than too close to it for floats.
 
+        Only a formula with branches can be: an analytic one is constant nowhere.
+        """
+        if self.gate.is_profile or not self.gate.expr.has(sp.Piecewise, sp.Abs, sp.sign):
+            return False
         numbers = self.gate.at(30)
-        z = numbers.arithmetic.lift(float(z))
-        return bool(isinf(numbers.log_phi(z)) or isinf(numbers.log_phi_c(z)))
+        big = numbers.arithmetic
+        inside = big.isfinite(numbers.log_phi(big.lift(z))) & big.isfinite(numbers.log_phi_c(big.lift(z)))
+        return not bool(inside)
 
     def _is_there(self, z0: Array, u0: Array, u_star: Array) -> Any:
         """Starts on the target: equal to z* as floats."""
@@ -219,7 +226,7 @@ class _Solver:
         upward = start.log > target.log
         low = Decay(np.where(upward, target.h, start.h), np.where(upward, target.log, start.log))
         high = Decay(np.where(upward, start.h, target.h), np.where(upward, start.log, target.log))
-        if self.closed and self.onto:
+        if self.by_decay:
             grids = self._decay_grids(setting, low, high)
         else:
             z_star = np.asarray(self.machine.z_of_u(u_star))
@@ -238,11 +245,11 @@ class _Solver:
         grids: list[tuple[Coordinate, Array]] = []
         if np.any(low.log < CUT):
             bottom, top = low.log[:, None], np.maximum(low.log, np.minimum(high.log, CUT))[:, None]
-            grids.append((LogDecay(), _edges(bottom, top, bottom + OFFSETS, marks.log)))
+            grids.append((LogDecay(), _edges(bottom, top, bottom + _offsets(bottom), marks.log)))
         if np.any(high.log > CUT):
             top = high.h[:, None]
             bottom = np.minimum(high.h, np.maximum(low.h, np.exp(CUT)))[:, None]
-            grids.append((PlainDecay(), _edges(bottom, top, top - OFFSETS, marks.h)))
+            grids.append((PlainDecay(), _edges(bottom, top, top - _offsets(top), marks.h)))
         return grids
 
     def _position_grids(
@@ -251,8 +258,8 @@ class _Solver:
         """The same edges in one row, turned into positions by the inverse; z falls as h grows."""
         horizon, log_horizon = setting.horizon[:, None], setting.log_horizon[:, None]
         marks = decay_of_profile(horizon, log_horizon, self.marks)
-        below = low.log[:, None] + OFFSETS
-        above = high.h[:, None] - OFFSETS
+        below = low.log[:, None] + _offsets(low.log[:, None])
+        above = high.h[:, None] - _offsets(high.h[:, None])
         above = np.where(above > np.exp(CUT), np.log(np.maximum(above, 1.0)), high.log[:, None])
         extra = np.concatenate([np.where(below < CUT, below, low.log[:, None]), above], axis=1)
         inner = np.clip(np.concatenate([extra, marks.log], axis=1), low.log[:, None], high.log[:, None])
@@ -273,6 +280,11 @@ class _Solver:
         start_error = np.exp(at_start) * (np.minimum(steep, 1.0) * moved + EPS * (1 + np.abs(setting.log_horizon)))
         target_error = np.exp(at_target) * EPS * (2 + np.abs(setting.target.log))
         return start_error + target_error
+
+
+def _offsets(end: Array) -> Array:
+    """Distances of edges from an end; far from 0 never below the spacing of floats there."""
+    return OFFSETS * np.maximum(1.0, 4 * np.spacing(np.abs(end)))
 
 
 def _edges(bottom: Array, top: Array, *inner: Array) -> Array:

@@ -12,7 +12,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.flow.density import Array
 from gateflow.flow.panels import Panels, integrate
 from gateflow.flow.path import Path, followed_further, path_of
-from gateflow.flow.problem import LearningProblem, number, positions
+from gateflow.flow.problem import LearningProblem, number, plain, positions
 from gateflow.flow.solvers import METHODS, Solved
 from gateflow.flow.status import Status
 from gateflow.flow.time import hitting_time
@@ -98,7 +98,7 @@ class Trajectory:
         --------
         >>> path = flow(LearningProblem("sigmoid", horizon=1, gap=0.01), 0.0)
         >>> z = path.at(50.0).z
-        >>> abs(np.exp(z) + 2 * z - np.exp(-z) - 50) < 1e-11
+        >>> bool(abs(np.exp(z) + 2 * z - np.exp(-z) - 50) < 1e-11)
         True
         """
         if (tau is None) == (log_tau is None):
@@ -241,7 +241,7 @@ def _state(path: Path, tau: Any, v: Array) -> State:
     with np.errstate(all="ignore"):
         log_gap = np.where(at_end, -np.inf, log_distance(decay, goal))
         loss = np.where(at_end, 0.0, problem.scale * problem.kind.value(decay, goal))
-    return State(tau[()], path.position(v)[()], loss[()], log_gap[()])
+    return State(*(plain(part) for part in (tau, path.position(v), loss, log_gap)))
 
 
 def _check(path: Path, log_tau: float, found: Any) -> float:

@@ -135,10 +135,25 @@ def hitting_time(name: str, horizon: Any, gap: Any, z0: Any, scale: Any = 1, dig
 
         points = _break_points(gate, horizon, low_z, high_z, digits)
         nodes = _gauss(digits)
-        total = mpf(0)
-        for a, b in zip(points, points[1:], strict=False):
-            total += sum(w / rate(a + (b - a) * x) for x, w in nodes) * (b - a)
-        return total / mpf(scale)
+        def panel(a: Any, b: Any) -> Any:
+            return sum(w / rate(a + (b - a) * x) for x, w in nodes) * (b - a)
+
+        whole = [(a, b, panel(a, b)) for a, b in zip(points, points[1:], strict=False)]
+        tolerance = sum(value for *_, value in whole) * mpf(10) ** -digits
+        return sum(_refined(panel, a, b, value, tolerance, 40) for a, b, value in whole) / mpf(scale)
+
+
+def _refined(panel: Callable[[Any, Any], Any], a: Any, b: Any, value: Any, tolerance: Any, depth: int) -> Any:
+    """The integral over a panel, halved until halving changes nothing."""
+    if value < tolerance or depth == 0:
+        return value
+    middle = (a + b) / 2
+    left, right = panel(a, middle), panel(middle, b)
+    if abs(left + right - value) < tolerance:
+        return left + right
+    return _refined(panel, a, middle, left, tolerance, depth - 1) + _refined(
+        panel, middle, b, right, tolerance, depth - 1
+    )
 
 
 def _break_points(gate: MpGate, horizon: Any, low_z: Any, high_z: Any, digits: int) -> list[Any]:
