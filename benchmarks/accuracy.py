@@ -29,7 +29,7 @@ smallest subnormal. An ulp is the spacing of floats around the true value; below
 one spacing that subnormals have. The points lie dense around 0, at every magnitude of z, wherever phi or 1 - phi is of
 every magnitude down to the smallest subnormal, at kinks, and on the floats either side of each zero of `u` and
 `phi''`: no zero is excused. An inverse is judged by the distance of its result from the true root. At a kink, what has
-two one-sided values is left out. The best possible is 0.5. Errors above 0.5 by more than a rounding of the table are
+two one-sided values is left out. The best possible is 0.5. Errors above 1 are
 next to a zero of `u` or `phi''`, where most digits of twice the working precision cancel, or at a subnormal `u`.
 """
 
