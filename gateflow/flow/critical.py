@@ -1,7 +1,7 @@
 """Where the slope of a gate vanishes or dips: points a flow cannot pass, or passes slowly.
 
-A flat point, ``u'(z) = 0``, stops the flow: the time to reach it is infinite. No float64 number tells a true zero from a
-tiny slope, so a dip is followed down in big floats, where a true zero keeps falling and a tiny slope does not.
+A flat point, ``u'(z) = 0``, stops the flow: the time to reach it is infinite. No float64 number tells a true zero from
+a tiny slope, so a dip is followed down in big floats, where a true zero keeps falling and a tiny slope does not.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def dips(gate: Gate) -> Dips:
     at = at[np.argsort(np.abs(z[at]), kind="stable")][:MOST]
     flat, narrow = [], []
     for k in at:
-        point, depth = _bottom(gate.machine.log_du, z[k - 1], z[k], z[k + 1])
+        point, depth = _bottom(gate.machine.log_du, float(z[k - 1]), float(z[k]), float(z[k + 1]))
         zero = _zero_near(gate, point) if depth < DEEP else None
         if zero is not None:
             flat.append(_snapped(zero))

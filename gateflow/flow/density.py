@@ -48,7 +48,7 @@ class Setting:
     log_horizon: Array
     target: Decay
 
-    def take(self, owner: Array) -> Setting:
+    def take(self, owner: Any) -> Setting:
         """The setting of the problems numbered ``owner``, with an axis for nodes."""
         at = np.asarray(owner)[..., None]
         target = Decay(h=self.target.h[at], log=self.target.log[at])
@@ -143,7 +143,7 @@ def _log_density_in_decay(setting: Setting, decay: Decay, log_rest: Array, u: Ar
 
 
 class WholePath:
-    """``h + log h``: one coordinate for a whole path, in which the density changes by a factor e a unit at either end."""
+    """``h + log h``: one coordinate for a whole path; the density changes by a factor e a unit at either end."""
 
     def decay(self, setting: Setting, v: Array) -> Decay:
         h = wrightomega(v)

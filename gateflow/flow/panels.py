@@ -1,7 +1,7 @@
 """Integrals of ``exp(g)`` over panels, in logarithms: Gauss-Legendre on each, split where it has not converged.
 
-A panel is accepted when its error, extrapolated from how fast its Legendre coefficients fall, is far below the last digit
-of its problem's sum. All problems' panels are evaluated together.
+A panel is accepted when its error, extrapolated from how fast its Legendre coefficients fall, is far below the last
+digit of its problem's sum. All problems' panels are evaluated together.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The path of one flow: a frozen branch of the loss from the start to where the flow goes, never across the kink.
 
-Learning time is a function of a coordinate along the path, ``tau(v)``: the variables are swapped. On a plateau of length
-1e19 the escape takes a time of order 1, so ``tau + dtau == tau``, and no method that steps in tau can do it.
+Learning time is a function of a coordinate along the path, ``tau(v)``: the variables are swapped. On a plateau of
+length 1e19 the escape takes a time of order 1, so ``tau + dtau == tau``, and no method that steps in tau can do it.
 """
 
 from __future__ import annotations
@@ -102,16 +102,22 @@ def path_of(problem: LearningProblem, z0: float, status: Status) -> Path:
     return _regular_path(problem, z0, start, log_end, status)
 
 
+def resting_path(problem: LearningProblem, z0: float, status: Status = Status.REACHED) -> Path:
+    """The path of length 0 of a flow that does not move."""
+    here = float(np.arcsinh(z0))
+    return Path(problem, z0, Position(), here, here, z0, status)
+
+
 def followed_further(path: Path, units: float) -> Path:
     """A path without an end, left off ``units`` further down in log h, or in log distance from its flat point."""
     if isinstance(path.coordinate, Approach):
         point = path.coordinate.point
         floor = np.log(max(abs(point) * 2.0**-51, 1e-290))
         end = max(path.end - units, floor)
-        return Path(path.problem, path.z0, path.coordinate, path.start, end, _approached(path.coordinate, end), path.status)
-    start = decay_of_profile(
-        path.problem.horizon, path.problem.log_horizon, _one(path.problem.gate.machine.u, path.z0)
-    )
+        return Path(
+            path.problem, path.z0, path.coordinate, path.start, end, _approached(path.coordinate, end), path.status
+        )
+    start = decay_of_profile(path.problem.horizon, path.problem.log_horizon, _one(path.problem.gate.machine.u, path.z0))
     log_end = float(path.decay(np.asarray([path.end])).log[0]) - units
     return _regular_path(path.problem, path.z0, start, log_end, path.status)
 
@@ -125,8 +131,8 @@ def _regular_path(problem: LearningProblem, z0: float, start: Decay, log_end: fl
     else:
         z_end = float(problem.z_star)
     if goes_by_decay(problem.gate):
-        ends = (float(WholePath().at_decay(decay)) for decay in (start, end))
-        return Path(problem, z0, WholePath(), *ends, z_end, status)
+        first, last = (float(WholePath().at_decay(decay)) for decay in (start, end))
+        return Path(problem, z0, WholePath(), first, last, z_end, status)
     return Path(problem, z0, Position(), float(np.arcsinh(z0)), float(np.arcsinh(z_end)), z_end, status)
 
 
@@ -136,7 +142,7 @@ def _stuck_path(problem: LearningProblem, z0: float) -> Path:
     ahead = [point for point in dips(problem.gate).flat if side * (point - z0) >= 0]
     point = min(ahead, key=lambda p: side * (p - z0), default=z0)
     if point == z0:
-        return Path(problem, z0, Position(), float(np.arcsinh(z0)), float(np.arcsinh(z0)), z0, Status.STUCK)
+        return resting_path(problem, z0, Status.STUCK)
     coordinate = Approach(point, -side)
     start = float(np.log(abs(point - z0)))
     end = max(start + FORGOTTEN, float(np.log(max(abs(point) * 2.0**-51, 1e-290))))

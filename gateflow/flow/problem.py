@@ -262,9 +262,7 @@ class LearningProblem:
         """log |dL/dz|; finite where the gradient underflows, as on a plateau."""
         z = positions(z)
         log_slope = self.kind.log_slope(self.total_decay(z), self.goal_decay)
-        return plain(
-            np.log(self.scale) + log_slope + self.log_horizon + self.gate.log_dphi(z) - self.gate.log_phi(z)
-        )
+        return plain(np.log(self.scale) + log_slope + self.log_horizon + self.gate.log_dphi(z) - self.gate.log_phi(z))
 
     def grad(self, z: Any) -> Any:
         """dL/dz, so that ``dz/dtau = -grad`` (eq. 15); 0 on the target, where the flow rests."""

@@ -1,7 +1,8 @@
 """Convergence times, each as one integral, for any number of problems at once.
 
-The integral of :mod:`gateflow.flow.density` is taken over panels whose edges follow its own scales (numerics.md): it falls
-like 1/h at the lower end and like exp(h) below the upper end, and the weight W bends where the profile u is of order 1.
+The integral of :mod:`gateflow.flow.density` is taken over panels whose edges follow its own scales (numerics.md): it
+falls like 1/h at the lower end and like exp(h) below the upper end, and the weight W bends where the profile u is of
+order 1.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from gateflow.flow.panels import EPS, NEGLIGIBLE, Panels, integrate
 from gateflow.flow.problem import LearningProblem, number, plain, positions
 from gateflow.flow.status import BY_CODE, CODE, Status
 from gateflow.gate import Gate
-from gateflow.losses import LOSSES, Decay, Loss
+from gateflow.losses import Decay, Loss
+from gateflow.losses.absolute import LOSS as ABSOLUTE
 from gateflow.progress import track
 
 CHUNK = 256
@@ -56,8 +58,8 @@ class HittingTime:
     status : Status or array of Status
         Whether the target is reached, and if not, why.
     error : float or array
-        Estimate of the relative error of tau: quadrature, rounding, and the conditioning of z0 and of the target. Digits
-        that a gate's own formula loses in float64 are not in it.
+        Estimate of the relative error of tau: quadrature, rounding, and the conditioning of z0 and of the target.
+        Digits that a gate's own formula loses in float64 are not in it.
     evaluations : int or array
         Evaluations of the gate.
     """
@@ -75,7 +77,9 @@ class HittingTime:
 
     def __repr__(self) -> str:
         if np.ndim(self.tau):
-            words = ", ".join(f"{word}: {np.sum(self.status == word)}" for word in Status if np.any(self.status == word))
+            words = ", ".join(
+                f"{word}: {np.sum(self.status == word)}" for word in Status if np.any(self.status == word)
+            )
             return f"<HittingTime of {np.size(self.tau)} problems; {words}>"
         size = f"tau = {self.tau:.15g}" if not self.overflowed else f"tau = exp({self.log_tau:.15g})"
         return f"<HittingTime {size} to {self.error:.1g}; {self.status.sentence}>"
@@ -127,7 +131,7 @@ def hitting_times(
     tau_max: float | None = None,
 ) -> HittingTime:
     """The kernel of :func:`hitting_time`: all arguments broadcast, none is checked."""
-    loss = LOSSES["absolute"] if loss is None else loss
+    loss = loss or ABSOLUTE
     if not loss.arrives:
         raise InvalidArgument(f"the {loss.name} loss is smooth at its least value, so its flow never arrives there")
     arrays = np.broadcast_arrays(horizon, target.h, target.log, z0, scale)
@@ -178,11 +182,14 @@ class _Solver:
         error, evaluations = np.zeros(z0.size), np.ones(z0.size, dtype=np.int64)
         todo = np.flatnonzero((code == CODE[Status.REACHED]) & ~there)
         if todo.size:
-            part = Setting(self.machine, self.loss, horizon[todo], log_horizon[todo], Decay(h_star[todo], log_h_star[todo]))
+            part = Setting(
+                self.machine, self.loss, horizon[todo], log_horizon[todo], Decay(h_star[todo], log_h_star[todo])
+            )
             begin = Decay(start.h[todo], start.log[todo])
             found = self._integrals(part, begin, z0[todo], u0[todo], u_star[todo])
             log_tau[todo], error[todo], evaluations[todo] = found[0] - np.log(scale[todo]), found[1], found[2]
-            error[todo] += EPS * (2 * np.abs(log_tau[todo]) + 16)
+            far = np.maximum(np.abs(u0[todo]), np.abs(u_star[todo]))
+            error[todo] += EPS * (2 * np.abs(log_tau[todo]) + far + 16)
             lost = todo[~np.isfinite(log_tau[todo])]
             code[lost], log_tau[lost], error[lost] = CODE[Status.OVERFLOW], np.inf, 0.0
         return log_tau, code, error, evaluations
@@ -236,7 +243,9 @@ class _Solver:
         sums = integrate(setting, pieces, z0.size)
         at_low, at_high = ends
         at_start, at_target = np.where(upward, at_high, at_low), np.where(upward, at_low, at_high)
-        error = sums.error + self._end_errors(setting, start, z0, u0, at_start - sums.log_total, at_target - sums.log_total)
+        error = sums.error + self._end_errors(
+            setting, start, z0, u0, at_start - sums.log_total, at_target - sums.log_total
+        )
         return sums.log_total, error, sums.evaluations + spent
 
     def _decay_grids(self, setting: Setting, low: Decay, high: Decay) -> list[tuple[Coordinate, Array]]:

@@ -11,7 +11,7 @@ import numpy as np
 from gateflow.errors import InvalidArgument
 from gateflow.flow.density import Array
 from gateflow.flow.panels import Panels, integrate
-from gateflow.flow.path import Path, followed_further, path_of
+from gateflow.flow.path import Path, followed_further, path_of, resting_path
 from gateflow.flow.problem import LearningProblem, number, plain, positions
 from gateflow.flow.solvers import METHODS, Solved
 from gateflow.flow.status import Status
@@ -187,7 +187,8 @@ def flow(
     found = hitting_time(problem, z0)
     if found.status is Status.OVERFLOW:
         raise InvalidArgument(f"the flow from z0 = {z0:g} cannot be followed: {Status.OVERFLOW.sentence}")
-    path, solved, spent = _solved(path_of(problem, z0, found.status), solve, rtol, atol, tau_end)
+    path = resting_path(problem, z0) if found.log_tau == -np.inf else path_of(problem, z0, found.status)
+    path, solved, spent = _solved(path, solve, rtol, atol, tau_end)
     log_end = np.inf if tau_end is None else float(np.log(tau_end))
     last = float(solved.log_tau[-1])
     v, log_tau, status = solved.v, solved.log_tau, found.status
@@ -265,7 +266,9 @@ def _sketch(path: Trajectory, width: int = 320, height: int = 120) -> str:
         return ""
     x, y = path.log_tau[usable], np.log10(path.loss[usable])
     x, y = ((a - a.min()) / max(np.ptp(a), 1e-300) for a in (x, y))
-    points = " ".join(f"{8 + (width - 16) * a:.1f},{height - 8 - (height - 16) * b:.1f}" for a, b in zip(x, y, strict=True))
+    points = " ".join(
+        f"{8 + (width - 16) * a:.1f},{height - 8 - (height - 16) * b:.1f}" for a, b in zip(x, y, strict=True)
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img">'
         f"<title>log loss over log learning time</title>"

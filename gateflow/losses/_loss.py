@@ -1,7 +1,8 @@
 """What a loss is: smooth branches of the total decay ``h = -T log phi``, and the kinks between them.
 
-In ``h`` the horizon and the gate drop out of the loss (theory.md §1): the cell keeps ``exp(-h)`` of its value, the target
-keeps ``exp(-h*)``. A loss is written in these two; everything about the gate stays in ``dh/dz = -T (1 - phi) u'``.
+In ``h`` the horizon and the gate drop out of the loss (theory.md §1): the cell keeps ``exp(-h)`` of its value, the
+target keeps ``exp(-h*)``. A loss is written in these two; everything about the gate stays in
+``dh/dz = -T (1 - phi) u'``.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Branch:
 
 
 class Loss(ABC):
-    """A loss with its least value, 0, at ``h = h*``; increasing with ``|h - h*|``. All numbers are per unit scale ``c``."""
+    """A loss with its least value, 0, at ``h = h*``, growing with ``|h - h*|``; all numbers are per unit scale."""
 
     name: ClassVar[str]
     arrives: ClassVar[bool]

@@ -23,7 +23,7 @@ SIDES = ("below", "above")
 
 
 def start(name: str, horizon: float, gap: float, side: str) -> float | None:
-    """A float on one side: where h is the larger of 6 and 3 h*, or 6 further in the profile; None where out of range."""
+    """A float on one side: where h is the larger of 6 and 3 h*, or 6 further in the profile; None if out of range."""
     gate = oracle.GATES[name]
     with mp.workdps(150):
         h_star = -mpmath.log1p(-mpmath.mpf(gap))

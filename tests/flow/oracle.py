@@ -6,6 +6,7 @@ written out by hand below, as ``phi``, ``phi'`` and the inverse of the logit pro
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -135,10 +136,11 @@ def hitting_time(name: str, horizon: Any, gap: Any, z0: Any, scale: Any = 1, dig
 
         points = _break_points(gate, horizon, low_z, high_z, digits)
         nodes = _gauss(digits)
+
         def panel(a: Any, b: Any) -> Any:
             return sum(w / rate(a + (b - a) * x) for x, w in nodes) * (b - a)
 
-        whole = [(a, b, panel(a, b)) for a, b in zip(points, points[1:], strict=False)]
+        whole = [(a, b, panel(a, b)) for a, b in itertools.pairwise(points)]
         tolerance = sum(value for *_, value in whole) * mpf(10) ** -digits
         return sum(_refined(panel, a, b, value, tolerance, 40) for a, b, value in whole) / mpf(scale)
 
@@ -157,7 +159,7 @@ def _refined(panel: Callable[[Any, Any], Any], a: Any, b: Any, value: Any, toler
 
 
 def _break_points(gate: MpGate, horizon: Any, low_z: Any, high_z: Any, digits: int) -> list[Any]:
-    """Where h doubles (below 1) or grows by 1 (above), as far as the integrand is above ``10^-digits`` of its largest."""
+    """Where h grows by sqrt 2 (below 1) or by 1/2 (above), and the profile by 1/2, as far as the integrand counts."""
     h_high, h_low = (-horizon * gate.log_phi(z) for z in (low_z, high_z))
     far = mpf(3 * digits)
     decays = [h_low * mpf(2) ** (mpf(k) / 2) for k in range(int(8 * far))]

@@ -74,6 +74,7 @@ def test_mpmath_quad_agrees_with_the_oracle():
     """The oracle's own quadrature against mpmath's tanh-sinh, in the dl form of theory.md §4."""
     with mpmath.workdps(40):
         z0, gap, horizon = mpmath.mpf(0.3), mpmath.mpf("0.01"), 3
+
         # fast gate: h(l) = phi' = cosh(z) l (1 - l), with sinh(z) = log((1 - l)/l)
         def integrand(left):
             slope = mpmath.cosh(mpmath.asinh(mpmath.log((1 - left) / left))) * left * (1 - left)

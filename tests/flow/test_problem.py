@@ -45,7 +45,9 @@ def test_grad_is_the_derivative_of_the_loss_on_either_side():
     problem = LearningProblem("linear-cubic", horizon=7.5, gap=0.2, scale=3.0)
     for z in (-0.7, 0.2, 2.0):
         step = 1e-6
-        assert problem.grad(z) == pytest.approx((problem.loss(z + step) - problem.loss(z - step)) / (2 * step), rel=1e-7)
+        assert problem.grad(z) == pytest.approx(
+            (problem.loss(z + step) - problem.loss(z - step)) / (2 * step), rel=1e-7
+        )
         difference = (problem.grad(z + step) - problem.grad(z - step)) / (2 * step)
         assert problem.curvature(z) == pytest.approx(difference, rel=1e-7)
 
@@ -162,7 +164,9 @@ def test_losses_have_the_numbers_of_their_formulas(name):
     """Value, slope and bend of every loss against its SymPy branches in 40 digits."""
     loss = LOSSES[name]
     for h, h_star in ((0.3, 0.1), (0.1, 0.3), (5.0, 1e-3), (1e-9, 2e-9), (30.0, 29.0)):
-        (branch,) = [b for b in loss.branches if len(loss.branches) == 1 or b.name == ("below" if h > h_star else "above")]
+        (branch,) = [
+            b for b in loss.branches if len(loss.branches) == 1 or b.name == ("below" if h > h_star else "above")
+        ]
         put = {H: sp.Float(h, 60), H_STAR: sp.Float(h_star, 60)}
         at, goal = Decay(h=h), Decay(h=h_star)
         slope = branch.slope.subs(put)

@@ -47,11 +47,12 @@ def test_the_exact_method_agrees_with_mpmath_to_1e_12(name):
         assert _miss(case, path.log_tau[-1]) < 1e-12, case
 
 
+SAMPLE = [case for case in CASES if case["gate"] not in ("log-slow", "erf")][5::47]
+
+
 @pytest.mark.parametrize("method", SCIPY)
-@pytest.mark.parametrize("case", CASES[3::41], ids=_id)
+@pytest.mark.parametrize("case", SAMPLE, ids=_id)
 def test_scipy_solvers_agree_with_mpmath_to_1e_9(case, method):
-    if case["gate"] == "log-slow":
-        case = CASES[8]
     path = _follow(case, method)
     assert path.status is Status.REACHED
     assert _miss(case, path.log_tau[-1]) < 1e-9
@@ -70,6 +71,10 @@ def test_scipy_solvers_agree_with_mpmath_on_the_whole_grid(name, method):
     assert max(_miss(case, _follow(case, method).log_tau[-1]) for case in _grid(name)) < 1e-9
 
 
+def _closed_form(z):
+    return mpmath.exp(z) + 2 * z - mpmath.exp(-z)
+
+
 @pytest.mark.parametrize("method", ["exact", *SCIPY])
 @pytest.mark.parametrize("z0", [-4.0, 7.0])
 def test_sigmoid_with_horizon_1_follows_its_closed_form(method, z0):
@@ -82,9 +87,8 @@ def test_sigmoid_with_horizon_1_follows_its_closed_form(method, z0):
     sign = 1 if z0 < problem.z_star else -1
     for at, position in zip(tau, z, strict=True):
         with mpmath.workdps(40):
-            form = lambda x: mpmath.exp(x) + 2 * x - mpmath.exp(-x)  # noqa: E731
-            wanted = form(mpmath.mpf(z0)) + sign * 3 * mpmath.mpf(float(at))
-            exact = mpmath.findroot(lambda x, wanted=wanted: form(x) - wanted, position)
+            wanted = _closed_form(mpmath.mpf(z0)) + sign * 3 * mpmath.mpf(float(at))
+            exact = mpmath.findroot(lambda x, wanted=wanted: _closed_form(x) - wanted, position)
             slope = mpmath.exp(exact) + 2 + mpmath.exp(-exact)
         # an error in tau moves z by its share; a float of z moves it by half an ulp
         allowed = limit * 3 * at / float(slope) + (4e-16 if method == "exact" else 1e-12) * abs(z0)
@@ -95,7 +99,7 @@ def test_sigmoid_with_horizon_1_follows_its_closed_form(method, z0):
 @pytest.mark.parametrize("z0", [0.2, 30.0])
 def test_the_flow_from_a_state_takes_the_rest_of_the_time(name, z0):
     """tau(z0 to z*) = tau(z0 to z) + tau(z to z*): dense output against the integral from where it says it is."""
-    if name == "fast" or name == "linear-cubic":
+    if name in ("fast", "linear-cubic", "erf"):
         z0 = min(z0, 4.0)
     problem = LearningProblem(name, horizon=40, gap=0.3)
     path = flow(problem, z0)
@@ -154,7 +158,7 @@ def test_the_learning_time_at_hand_ends_a_flow(method):
 
 
 @pytest.mark.parametrize("method", ["exact", *SCIPY])
-@pytest.mark.parametrize("name", ["sigmoid", "fast", "erf"])
+@pytest.mark.parametrize("name", ["sigmoid", "linear-cubic"])
 def test_a_target_of_1_is_approached_for_ever(name, method):
     path = flow(LearningProblem(name, horizon=10, gap=0), 0.0, method=method)
     assert path.status is Status.ASYMPTOTIC
@@ -229,7 +233,7 @@ def test_a_solver_that_gives_up_says_so(monkeypatch):
     from gateflow.flow.solvers import _swapped
 
     monkeypatch.setattr(_swapped, "MOST", 50)
-    with pytest.raises(NotReached, match="radau|Radau needs over 50 evaluations"):
+    with pytest.raises(NotReached, match="Radau needs over 50 evaluations"):
         flow(LearningProblem("fast", horizon=100, gap=1e-3), 0.0, method="radau")
 
 

@@ -1,7 +1,8 @@
 """Methods for trajectories, one file each, found by the registry.
 
 A method is a function ``solve(path, rtol, atol)`` that integrates ``dtau/dv`` over the whole path and returns a
-:class:`Solved`: learning time as an increasing function of the coordinate, at its own nodes and, by ``invert``, between.
+:class:`Solved`: learning time as an increasing function of the coordinate, at its own nodes and, by ``invert``,
+between them.
 """
 
 from __future__ import annotations

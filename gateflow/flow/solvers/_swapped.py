@@ -1,8 +1,8 @@
-"""SciPy's solvers on a frozen path with the variables swapped: ``dtau/dv``, with the kink as the end of the integration.
+"""SciPy's solvers on a frozen path with the variables swapped: ``dtau/dv``, the kink being the end of the integration.
 
-tau runs through hundreds of orders of magnitude, so what is integrated is ``w = log(1 + tau/t)`` with t the time scale at
-the start: ``dw/ds = exp(g - log t - w)`` with g the log density. Near the start w is tau/t, later it is log tau, and an
-absolute error of w is a relative error of tau throughout.
+tau runs through hundreds of orders of magnitude, so what is integrated is ``w = log(1 + tau/t)`` with t the time scale
+at the start: ``dw/ds = exp(g - log t - w)`` with g the log density. Near the start w is tau/t, later it is log tau, and
+an absolute error of w is a relative error of tau throughout.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def solve_with(method: str, path: Path, rtol: float, atol: float, margin: float,
         The solver gives up, or needs too many evaluations.
     """
     if path.start == path.end:
-        return Solved(np.array([path.start]), np.array([-np.inf]), lambda log_tau: np.full(log_tau.shape, path.start), 0)
+        return Solved(
+            np.array([path.start]), np.array([-np.inf]), lambda log_tau: np.full(log_tau.shape, path.start), 0
+        )
     right = _Right(path)
     options: dict[str, Any] = more if method == "DOP853" else {"jac": right.jacobian, **more}
     options |= {"rtol": max(rtol / margin, LEAST), "atol": atol / margin, "dense_output": True}

@@ -8,7 +8,7 @@ MARGIN = 10.0
 """Local tolerance below the one asked for, so that the local errors add up to less than it (measured)."""
 
 MAX_STEP = 1.0
-"""log tau relaxes at a rate of order 1 along the path; longer explicit steps sit at the edge of stability and lose digits."""
+"""log tau relaxes at a rate of order 1 along the path; longer explicit steps, at the edge of stability, lose digits."""
 
 
 def solve(path: Path, rtol: float, atol: float) -> Solved:

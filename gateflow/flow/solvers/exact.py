@@ -20,7 +20,9 @@ NEAR = 10.0 ** np.arange(-8, 0)
 def solve(path: Path, rtol: float, atol: float) -> Solved:
     """Integrate to the last digit; the tolerances are not needed."""
     if path.start == path.end:
-        return Solved(np.array([path.start]), np.array([-np.inf]), lambda log_tau: np.full(log_tau.shape, path.start), 0)
+        return Solved(
+            np.array([path.start]), np.array([-np.inf]), lambda log_tau: np.full(log_tau.shape, path.start), 0
+        )
     edges, logs, evaluations = _converged(path, _edges(path))
     log_tau = np.concatenate([[-np.inf], np.logaddexp.accumulate(logs)])
 
