@@ -8,11 +8,9 @@ the last place of u would otherwise cost ``|u|``, up to 745, of them in ``1 - ph
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -23,44 +21,19 @@ import sympy as sp
 from gateflow import formula as language
 from gateflow._rooms import callable_room
 from gateflow.arithmetic import bigfloat, doubledouble, machine
-from gateflow.emit import Tape, log_of, log_ratio, sign_of, stable
-from gateflow.errors import InvalidArgument
-from gateflow.inversion import closed_inverse, increasing_root
+from gateflow.derivation import Formulas, derived, value_pair
+from gateflow.emit import stable
+from gateflow.errors import FormulaError, InvalidArgument
+from gateflow.numbers import Numbers
 from gateflow.registry import Registry
-from gateflow.vocabulary import Expr, U, Z, derivative, log1p, sigmoid, softplus
+from gateflow.spelling import SYMBOLIC, spelled
+from gateflow.vocabulary import Expr, Z, sigmoid
 
 SAMPLES = np.concatenate([np.linspace(-30.0, 30.0, 1201), np.geomspace(31, 1e9, 40), -np.geomspace(31, 1e9, 40)])
 """Where a formula is looked at to see whether it stays in (0, 1) and increases."""
 
 CHUNK = 4096
 """Elements evaluated together in double-double: its temporaries then stay in cache."""
-
-
-@dataclass(frozen=True)
-class Formulas:
-    """A gate's formulas as SymPy expressions in :data:`gateflow.vocabulary.Z`, each written so that it does not cancel.
-
-    ``inverse`` is z as a function of the logit profile, in :data:`gateflow.vocabulary.U`, or None.
-    """
-
-    u: Expr
-    phi: Expr
-    phi_c: Expr
-    log_phi: Expr
-    log_phi_c: Expr
-    du: Expr
-    log_du: Expr
-    d2u: Expr | None
-    dphi: Expr
-    log_dphi: Expr
-    d2phi: Expr
-    inverse: Expr | None
-    balance: Expr
-    """``2 phi - 1``: u is found from it where it is small."""
-    whole_logs: tuple[Expr, Expr]
-    """``log phi`` and ``log(1 - phi)`` with all digits also where these are near 0, as cases: the forms to print."""
-    log_hazards: tuple[Expr, Expr]
-    """Logarithms of ``phi'/phi``, for where phi is small, and of ``phi'/(1 - phi)``, for where 1 - phi is."""
 
 
 class Gate:
@@ -156,43 +129,12 @@ class Gate:
 
     @cached_property
     def _value_pair(self) -> tuple[Expr, Expr]:
-        """Stable forms of phi and 1 - phi."""
-        if self.declared == "profile":
-            u = stable(self.expr)
-            return sigmoid(u), sigmoid(-u)
-        forms = stable(self.expr), stable(1 - self.expr)
-        return forms if self.declared == "phi" else forms[::-1]
+        return value_pair(self.expr, self.declared)
 
     @cached_property
     def formulas(self) -> Formulas:
         """All derived formulas."""
-        value, complement = self._value_pair
-        if self.is_profile:
-            u = self.expr if self.declared == "profile" else value.args[0]
-            du, d2u = derivative(u), derivative(u, order=2)
-            u, log_du = stable(u), log_of(du)
-            log_phi, log_phi_c = -softplus(-u), -softplus(u)
-            dphi = du * value * complement
-            log_dphi = log_du + log_phi + log_phi_c
-            balance, whole_logs = sp.tanh(u / 2), (log_phi, log_phi_c)
-            d2phi = value * complement * (d2u - du**2 * sp.tanh(u / 2))
-        else:
-            raw = self.expr if self.declared == "phi" else 1 - self.expr
-            dphi, d2u = _factored(derivative(raw)), None
-            d2phi = _factored(derivative(dphi))
-            balance = stable(sp.expand(2 * raw - 1))
-            log_phi, log_phi_c, log_dphi = log_of(value), log_of(complement), log_of(dphi)
-            whole_logs = _whole_log(log_phi, complement), _whole_log(log_phi_c, value)
-            u, log_du = log_phi - log_phi_c, log_dphi - log_phi - log_phi_c
-            du = dphi / (value * complement)
-        inverse = closed_inverse(u) if self._inverse is None else stable(self._inverse)
-        hazards = log_ratio(log_dphi, log_phi), log_ratio(log_dphi, log_phi_c)
-        return Formulas(
-            *(u, value, complement, log_phi, log_phi_c, du, log_du, d2u, dphi, log_dphi, d2phi, inverse),
-            balance=balance,
-            whole_logs=whole_logs,
-            log_hazards=hazards,
-        )
+        return derived(self.expr, self.declared, self._inverse)
 
     @cached_property
     def odd(self) -> bool:
@@ -428,172 +370,6 @@ def _rebuilt(keywords: dict[str, Any]) -> Gate:
     return Gate(**keywords)
 
 
-def _silent(cls: type) -> type:
-    """Every public method without floating-point warnings: the infinities on the way are meant."""
-    for name, method in list(vars(cls).items()):
-        if callable(method) and not name.startswith("_"):
-            setattr(cls, name, np.errstate(all="ignore")(method))
-    return cls
-
-
-@_silent
-class Numbers:
-    """The numbers of one gate in one arithmetic; arguments and results are numbers of that arithmetic."""
-
-    def __init__(self, gate: Gate, arithmetic: Any) -> None:
-        self.gate, self.arithmetic = gate, arithmetic
-        self._tapes: dict[str, Tape] = {}
-
-    def _play(self, key: str, exprs: Callable[[Formulas], list[Expr]], x: Any, symbol: sp.Symbol = Z) -> list[Any]:
-        if key not in self._tapes:
-            self._tapes[key] = Tape(exprs(self.gate.formulas), [symbol])
-        return self._tapes[key](self.arithmetic, x)
-
-    def _logs(self, z: Any) -> tuple[Any, Any]:
-        """``log phi`` and ``log(1 - phi)``; the larger of the two probabilities is found from the smaller."""
-        a = self.arithmetic
-        if self.gate.is_profile:
-            u = self.u(z)
-            return -a.softplus(-u), -a.softplus(u)
-        log_value, log_rest = self._play("logs", lambda f: [f.log_phi, f.log_phi_c], z)
-        below = a.less(log_value, log_rest)
-        small = a.where(below, log_value, log_rest)
-        large = a.log1mexp(-small)
-        return a.where(below, small, large), a.where(below, large, small)
-
-    def u(self, z: Any) -> Any:
-        """``log phi - log(1 - phi)``; where that is small, from ``2 phi - 1 = tanh(u/2)``."""
-        a = self.arithmetic
-        if self.gate.is_profile:
-            return self._play("u", lambda f: [f.u], z)[0]
-        log_phi, log_phi_c = self._logs(z)
-        balance = self._play("balance", lambda f: [f.balance], z)[0]
-        small = a.less(a.abs(balance), a.constant(sp.Rational(1, 4)))
-        near = a.atanh(a.where(small, balance, a.constant(0)))
-        return a.where(small, near + near, log_phi - log_phi_c)
-
-    def log_phi(self, z: Any) -> Any:
-        return self._logs(z)[0]
-
-    def log_phi_c(self, z: Any) -> Any:
-        return self._logs(z)[1]
-
-    def value(self, z: Any) -> Any:
-        """phi as its formula says, wherever it lies."""
-        return self._play("value", lambda f: [f.phi], z)[0]
-
-    def complement(self, z: Any) -> Any:
-        return self._play("complement", lambda f: [f.phi_c], z)[0]
-
-    def phi(self, z: Any) -> Any:
-        return self.arithmetic.exp(self._logs(z)[0])
-
-    def phi_c(self, z: Any) -> Any:
-        return self.arithmetic.exp(self._logs(z)[1])
-
-    def log_du(self, z: Any) -> Any:
-        """The logarithm of ``|u'(z)|``; ``-inf`` at a critical point."""
-        if self.gate.is_profile:
-            return self._play("log_du", lambda f: [f.log_du], z)[0]
-        a = self.arithmetic
-        log_phi, log_phi_c = self._logs(z)
-        left, right, log_dphi = self._play("hazards", lambda f: [*f.log_hazards, f.log_dphi], z)
-        result = a.where(a.less(log_phi, log_phi_c), left - log_phi_c, right - log_phi)
-        gone = a.lift(np.float64(-np.inf))
-        return a.where(a.less_equal(log_dphi, gone) & ~a.less_equal(result, result), gone, result)
-
-    def du(self, z: Any) -> Any:
-        return self._signed("sign", lambda f: [_slope_sign(f)], z, self.log_du(z))
-
-    def log_dphi(self, z: Any) -> Any:
-        """The logarithm of ``|phi'(z)|``; ``-inf`` where u overflows, since phi' is then smaller than every float."""
-        log_phi, log_phi_c = self._logs(z)
-        if self.gate.is_profile:
-            log_slope = self._play("log_du", lambda f: [f.log_du], z)[0] + (log_phi + log_phi_c)
-        else:
-            log_slope = self._play("log_dphi", lambda f: [f.log_dphi], z)[0]
-            if self.gate._stray is not None:
-                return log_slope
-        return self._or_gone(log_slope, log_phi + log_phi_c)
-
-    def _or_gone(self, log_size: Any, both: Any) -> Any:
-        """``log_size``, or ``-inf`` where ``log phi + log(1 - phi)`` is past the largest float."""
-        a = self.arithmetic
-        return a.where(a.isfinite(both), log_size, a.lift(np.float64(-np.inf)))
-
-    def dphi(self, z: Any) -> Any:
-        return self._signed("sign", lambda f: [_slope_sign(f)], z, self.log_dphi(z))
-
-    def _signed(self, key: str, exprs: Callable[[Formulas], list[Expr]], z: Any, log_size: Any) -> Any:
-        """``exp(log_size)`` with the sign of a formula."""
-        a = self.arithmetic
-        negative = a.less(self._play(key, exprs, z)[0], a.constant(0))
-        size = a.exp(log_size)
-        return a.where(negative, -size, size)
-
-    def d2phi(self, z: Any) -> Any:
-        a = self.arithmetic
-        log_phi, log_phi_c = self._logs(z)
-        both = log_phi + log_phi_c
-        if not self.gate.is_profile:
-            log_size = self._play("log_d2phi", lambda f: [log_of(f.d2phi)], z)[0]
-            log_size = log_size if self.gate._stray is not None else self._or_gone(log_size, both)
-            return self._signed("sign of d2phi", lambda f: [sign_of(f.d2phi)], z, log_size)
-        du, log_d2u, log_du = self._play("d2u", lambda f: [f.du, log_of(f.d2u), f.log_du], z)
-        d2u = self._signed("sign of d2u", lambda f: [sign_of(_factored(f.d2u))], z, log_d2u)
-        turn = a.tanh(self.u(z) / a.constant(2))
-        bend = d2u - du * du * turn
-        safe = a.isfinite(bend)
-        log_bend = a.where(safe, a.log(a.abs(bend)), log_du + log_du + a.log(a.abs(turn)))
-        size = a.exp(self._or_gone(log_bend + both, both))
-        return a.where(a.less(a.where(safe, bend, -turn), a.constant(0)), -size, size)
-
-    # --- inverses ---
-
-    def z_of_u(self, u: Any) -> Any:
-        """z with ``u(z) = u``."""
-        if self.gate.formulas.inverse is not None:
-            return self._play("inverse", lambda f: [f.inverse], u, U)[0]  # type: ignore[list-item]
-        a = self.arithmetic
-        plain = self.gate.machine
-        start = increasing_root(plain.u, plain.log_du, np.asarray(a.round(u), dtype=np.float64))
-        if a is machine:
-            return start
-        return self._polished(a.lift(start), u)
-
-    def _polished(self, z: Any, u: Any) -> Any:
-        """Newton steps from a root right to float64, in this arithmetic."""
-        a = self.arithmetic
-        for _ in range(2):
-            step = (self.u(z) - u) * a.exp(-self.log_du(z))
-            z = a.where(a.isfinite(step), z - step, z)
-        return z
-
-    def inverse(self, p: Any) -> Any:
-        return self.z_of_u(self.arithmetic.logit(p))
-
-    def inverse_c(self, q: Any) -> Any:
-        return self.z_of_u(-self.arithmetic.logit(q))
-
-    def log_weight(self, u: Any) -> Any:
-        """``log W(u)`` with ``W = (dz/du)**2``, the weight of the flow in the profile (numerics.md)."""
-        if self.gate.is_profile and self.gate.formulas.inverse is not None:
-            slope = self._play("log_du of u", lambda f: [f.log_du.subs(Z, f.inverse)], u, U)[0]
-        else:
-            slope = self.log_du(self.z_of_u(u))
-        return -(slope + slope)
-
-    def slope_at(self, loss: Any) -> Any:
-        a = self.arithmetic
-        u = -a.logit(loss)
-        if not self.gate.is_profile:
-            return a.exp(self.log_dphi(self.z_of_u(u)))
-        log_slope = -(self.log_weight(u) / a.constant(2))
-        slope = a.exp(log_slope + a.log(loss) + a.log1p(-loss))
-        inside = a.less(a.constant(0), loss) & a.less(loss, a.constant(1))
-        return a.where(inside | ~a.less_equal(loss, loss), slope, a.constant(0))
-
-
 def _as_float(x: Any) -> np.ndarray:
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
@@ -607,23 +383,6 @@ def _probability(x: Any, name: str) -> np.ndarray:
     if outside.any():
         raise InvalidArgument(f"{name} must lie in [0, 1]; got {array[outside].flat[0]:g}")
     return array
-
-
-def _whole_log(log_size: Expr, rest: Expr) -> Expr:
-    """The logarithm of a probability, from the rest to 1 where that is small."""
-    if rest.has(sp.Piecewise):
-        return log_size
-    near_one = sp.StrictLessThan(rest, sp.Rational(1, 4), evaluate=False)
-    return sp.Piecewise((log1p(-rest), near_one), (log_size, True), evaluate=False)
-
-
-def _slope_sign(formulas: Formulas) -> Expr:
-    return sign_of(_factored(formulas.du) if formulas.d2u is not None else formulas.dphi)
-
-
-def _factored(expr: Expr) -> Expr:
-    """A derivative as a product, so that its zeros are zeros of factors; formulas with cases stay as they are."""
-    return stable(expr) if expr.has(sp.Piecewise) else stable(sp.factor(stable(expr)))
 
 
 def _real_roots(expr: Expr) -> list[Any]:
@@ -663,42 +422,14 @@ def gate(name: str | Gate, **parameters: Any) -> Gate:
         return name
     if not isinstance(name, str):
         raise InvalidArgument(f"a gate is a name or a formula, not {type(name).__name__}")
-    called = _called(name)
-    if called is not None:
-        key, positional, keywords = called
-        return _made(key, positional, {**keywords, **parameters})
-    if name in GATES or re.fullmatch(r"[A-Za-z][\w-]*", name.strip()):
-        return _made(name, [], parameters)
-    return Gate(name, parameters=parameters)
-
-
-def _called(text: str) -> tuple[str, list[Any], dict[str, Any]] | None:
-    """The parts of ``name(numbers)`` for a gate of the catalogue; None where the text is a formula."""
-    match = re.fullmatch(r"\s*([A-Za-z][\w-]*)\s*\((.{0,200})\)\s*", text)
-    if match is None or match[1] not in GATES:
-        return None
-    try:
-        call = ast.parse(f"f({match[2]})", mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        return None
-    positional = [_number(node) for node in call.args]
-    keywords = {str(item.arg): _number(item.value) for item in call.keywords}
-    if None in positional:
-        return None
-    bad = [key for key, value in keywords.items() if value is None]
-    if bad:
-        raise InvalidArgument(f"gate {match[1]!r}: {bad[0]} must be a number")
-    return match[1], positional, keywords
-
-
-def _number(node: ast.expr) -> int | float | None:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        value = _number(node.operand)
-        return None if value is None else -value if isinstance(node.op, ast.USub) else value
-    is_number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
-    return node.value if is_number else None  # type: ignore[attr-defined, return-value]
+    head, in_order, by_name = spelled(name, GATES)
+    if twice := by_name.keys() & parameters.keys():
+        raise InvalidArgument(f"gate {head!r}: {min(twice)} is given twice")
+    if head in GATES or re.fullmatch(r"[A-Za-z][\w-]*", head):
+        return _made(head, in_order, {**by_name, **parameters})
+    if in_order:
+        raise FormulaError("a parameter of a formula has a name, as in sigmoid(k*z); k=2", name)
+    return Gate(head, parameters={**by_name, **parameters})
 
 
 def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Gate:
@@ -711,7 +442,7 @@ def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Ga
     if len(positional) > len(known) or set(list(known)[: len(positional)]) & set(parameters):
         raise InvalidArgument(f"gate {name!r}: too many parameters; {listed}")
     for key, value in {**dict(zip(known, positional, strict=False)), **parameters}.items():
-        if isinstance(value, (bool, str)) or not np.isfinite(value):
+        if value not in SYMBOLIC and (isinstance(value, (bool, str)) or not np.isfinite(float(value))):
             raise InvalidArgument(f"gate {name!r}: {key} must be a finite number; got {value!r}")
     return make(*positional, **parameters)
 
