@@ -70,7 +70,7 @@ def facts(gate: Gate) -> Iterator[tuple[str, str]]:
     yield "odd", "yes" if gate.odd else "no"
     if has_numbers(gate):
         yield "1 - phi(5)", f"{gate.phi_c(5.0):.3g}"
-    if gate.digits_lost:
+    if has_numbers(gate) and gate.digits_lost:
         yield "digits", gate.digits_sentence
     if gate.reference:
         yield "source", gate.reference

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-
-from gateflow.cli._spelling import taken_apart
 
 if TYPE_CHECKING:
     from gateflow.flow.problem import LearningProblem
@@ -29,21 +28,23 @@ Latex = Annotated[bool, Parameter(name="--latex", negative="", show_default=Fals
 
 Seconds = Annotated[float, Parameter(name="--seconds", help="Time allowed for the proof; past it: undecided.")]
 
+CertificateFile = Annotated[
+    Path | None, Parameter(name="--certificate", help="Also write a certificate, which gateflow verify checks.")
+]
+
 
 def gate_of(text: str, *, numeric: bool = True) -> Gate:
     """The gate a user wrote; a ``numeric`` verb wants a value for each of its parameters."""
     from gateflow.errors import InvalidArgument
-    from gateflow.gate import GATES, gate
+    from gateflow.gate import gate
 
-    head, values = taken_apart(text)
-    if head in GATES:
-        return gate(head, **{name: float(value) if "/" in str(value) else value for name, value in values.items()})
-    for name, value in values.items():
-        if not re.search(rf"\b{name}\b", head):
-            raise InvalidArgument(f"there is no {name} in the formula {head}")
+    chosen = gate(text.strip())
+    for name, value in chosen.parameters.items():
+        if not re.search(rf"\b{name}\b", chosen.text):
+            raise InvalidArgument(f"there is no {name} in the formula {chosen.text}")
         if numeric and isinstance(value, str):
             raise InvalidArgument(f"{name} needs a number here, not {value!r}")
-    return gate(head, **values)
+    return chosen
 
 
 @Parameter(name="*")

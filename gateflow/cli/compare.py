@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json, Latex, Seconds, Start, gate_of
+from gateflow.cli._options import NOT_REACHED, Json, Latex, Seconds, Start, gate_of
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(
             print_json({**facts, "ladder": ladder})
         else:
             _print(names, orders, laws, ladder)
-    return 3 if any(found.verdict == "undecided" for found in orders) else 0
+    return NOT_REACHED if any(found.verdict == "undecided" for found in orders) else 0
 
 
 def _order(first: str, phi: Gate, second: str, psi: Gate, seconds: float) -> Any:

@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json, Latex, Seconds, gate_of
+from gateflow.cli._options import NOT_REACHED, CertificateFile, Json, Latex, Seconds, gate_of
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 
 if TYPE_CHECKING:
     from gateflow.asymptotics.saturation import Order
 
-UNDECIDED = 3
-
 First = Annotated[str, Parameter(name="GATE", help="phi: a gate, by name or formula.")]
 Second = Annotated[str, Parameter(name="OTHER", help="psi: the gate to compare with.")]
 
 
-def run(gate: First, other: Second, /, *, seconds: Seconds = 10.0, latex: Latex = False, json: Json = False) -> int:
+def run(
+    gate: First,
+    other: Second,
+    /,
+    *,
+    seconds: Seconds = 10.0,
+    certificate: CertificateFile = None,
+    latex: Latex = False,
+    json: Json = False,
+) -> int:
     """Decide which of two gates has the higher order of saturation, with the limits that prove it.
 
     R(a) is the limit of (1 - phi(z))/(1 - psi(a z)), phi being GATE and psi OTHER: 0 for every a > 0 where GATE is
@@ -30,19 +37,24 @@ def run(gate: First, other: Second, /, *, seconds: Seconds = 10.0, latex: Latex 
     --------
     $ gateflow order fast sigmoid
     $ gateflow order fast "sigmoid(z**3)" --json
+    $ gateflow order fast erf --certificate order.json
     $ gateflow order "sigmoid(2*z)" sigmoid --latex
     """
     from gateflow.asymptotics.saturation import order
 
-    found = order(gate_of(gate, numeric=False), gate_of(other, numeric=False), seconds)
-    found = replace(found, names=(gate.strip(), other.strip()))
+    phi, psi = gate_of(gate, numeric=False), gate_of(other, numeric=False)
+    found = replace(order(phi, psi, seconds), names=(gate.strip(), other.strip()))
+    if certificate is not None:
+        from gateflow.asymptotics.certificate import certify, write
+
+        write(certify(phi, psi, found, seconds), certificate)
     if json:
         print_json(found.to_json())
     elif latex:
         print(found.latex())
     else:
         _print(found)
-    return UNDECIDED if found.verdict == "undecided" else 0
+    return NOT_REACHED if found.verdict == "undecided" else 0
 
 
 def _print(found: Order) -> None:

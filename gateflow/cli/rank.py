@@ -6,12 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json, Latex, Seconds, gate_of
+from gateflow.cli._options import NOT_REACHED, Json, Latex, Seconds, gate_of
 from gateflow.cli._terminal import print_json, say
 from gateflow.errors import InvalidArgument
 
 Gates = Annotated[list[str] | None, Parameter(name="GATES", negative="", help="Gates, by name or formula.")]
-UNDECIDED = 3
 
 
 def run(gates: Gates = None, /, *, seconds: Seconds = 10.0, latex: Latex = False, json: Json = False) -> int:
@@ -41,4 +40,4 @@ def run(gates: Gates = None, /, *, seconds: Seconds = 10.0, latex: Latex = False
         print(found.latex())
     else:
         say(found.text)
-    return UNDECIDED if any(order.verdict == "undecided" for order in found.open) else 0
+    return NOT_REACHED if any(order.verdict == "undecided" for order in found.open) else 0

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GateText, Json, Latex, Seconds, gate_of
+from gateflow.cli._options import CertificateFile, GateText, Json, Latex, Seconds, gate_of
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateflow.asymptotics.rate import Rate
+    from gateflow.gate import Gate
 
 Tail = Annotated[
     Literal["right", "left"],
@@ -31,7 +34,14 @@ MEANING = {
 
 
 def run(
-    gate: GateText, /, *, tail: Tail = "right", seconds: Seconds = 10.0, latex: Latex = False, json: Json = False
+    gate: GateText,
+    /,
+    *,
+    tail: Tail = "right",
+    seconds: Seconds = 10.0,
+    certificate: CertificateFile = None,
+    latex: Latex = False,
+    json: Json = False,
 ) -> None:
     """Give the law of learning for lambda* = 1: how l = 1 - phi falls with learning time, with its constant.
 
@@ -46,12 +56,30 @@ def run(
     """
     from gateflow.asymptotics.rate import rate
 
-    found = rate(gate_of(gate, numeric=False), tail, seconds)
+    chosen = gate_of(gate, numeric=False)
+    found = rate(chosen, tail, seconds)
+    proof = _proof(chosen, found, certificate, seconds) if certificate is not None or json else None
     if json:
-        return print_json({**found.to_json(), "gate": gate.strip()})
+        return print_json({**found.to_json(), "gate": gate.strip(), "certificate": proof})
     if latex:
         return print(found.latex())
     return _print(gate.strip(), found)
+
+
+def _proof(chosen: Gate, found: Rate, file: Path | None, seconds: float) -> dict[str, Any] | None:
+    """The certificate, written to ``file`` if one is given; None where there is none and no file to write it to."""
+    from gateflow.asymptotics.certificate import certify_rate, write
+    from gateflow.asymptotics.constants import Undecided
+
+    try:
+        made = certify_rate(chosen, found.tail, found, seconds)
+    except Undecided:
+        if file is not None:
+            raise
+        return None
+    if file is not None:
+        write(made, file)
+    return made
 
 
 def _print(name: str, found: Rate) -> None:

@@ -36,7 +36,7 @@ MISTAKES = {
     "unknown parameter": (("show", "fast(beta=2)"), "gate 'fast' has no parameter 'beta'; it has alpha"),
     "a symbol for a number": (("time", "sigmoid(k*z); k=positive", *TIME), "k needs a number here, not 'positive'"),
     "a word for a parameter": (("show", "sigmoid(k*z); k=big"), "k needs a number"),
-    "parameter without name": (("show", "sigmoid(k*z); 2"), "written with its name"),
+    "parameter without name": (("show", "sigmoid(k*z); 2"), "a parameter of a formula has a name"),
     "parameter not in the formula": (("show", "sigmoid(z); k=2"), "there is no k in the formula"),
     "misspelt figure": (("figures", "slop"), "unknown figure 'slop'; did you mean 'slope'?"),
     "unknown format": (("figures", "slope", "--format", "gif"), "unknown format 'gif'; known: svg, pdf, png"),

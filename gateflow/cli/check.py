@@ -1,0 +1,47 @@
+"""Whether a gate is in class F."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gateflow.cli._options import NOT_REACHED, GateText, Json, Latex, Seconds, gate_of
+from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
+
+if TYPE_CHECKING:
+    from gateflow.asymptotics.membership import Membership
+
+
+def run(gate: GateText, /, *, seconds: Seconds = 20.0, latex: Latex = False, json: Json = False) -> int:
+    """Decide whether a gate is in class F, clause by clause of Definition 4.1.
+
+    In F: differentiable, strictly increasing, onto (0, 1), with a derivative that is monotone beyond some z0. Each
+    clause is proved, refuted with a witness, or undecided; the exit code is 3 where the class is left undecided.
+
+    Examples
+    --------
+    $ gateflow check fast
+    $ gateflow check "sigmoid(z**3 - z)"
+    $ gateflow check "0.05 + 0.9*sigmoid(z)" --json
+    """
+    from gateflow.asymptotics.membership import membership
+
+    found = replace(membership(gate_of(gate), seconds), gate=gate.strip())
+    if json:
+        print_json(found.to_json())
+    elif latex:
+        print(found.latex())
+    else:
+        _print(found)
+    return NOT_REACHED if found.verdict == "undecided" else 0
+
+
+def _print(found: Membership) -> None:
+    clauses = [clause.to_json() for clause in found.clauses]
+    rows = [[clause["statement"], clause["verdict"], clause["reason"]] for clause in clauses]
+    about = [
+        ("warning", "; ".join(found.warnings)),
+        ("z0", None if found.z0 is None else number(found.z0)),
+        ("rigour", "ball arithmetic" if found.rigorous else "mpmath's intervals with guard digits"),
+    ]
+    say(title(f"{found.gate}: {found.verdict}"), pairs(about), "", Listing(("clause", "verdict", "why"), rows))

@@ -1,0 +1,115 @@
+"""How many steps an optimiser takes, simulated and predicted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import NOT_REACHED, GateText, Json, Start, Task, gate_of
+from gateflow.cli._terminal import Listing, number, pairs, print_json, say
+
+if TYPE_CHECKING:
+    from gateflow.flow.descent import Descent
+
+Optimiser = Annotated[str, Parameter(name="--optimizer", help="sgd, momentum, adam or rmsprop.")]
+Rate = Annotated[float, Parameter(name="--lr", help="The step size eta.")]
+Steps = Annotated[int | None, Parameter(name="--steps", help="Steps given; by default twice those predicted.")]
+Dtype = Annotated[str, Parameter(name="--dtype", help="float64, float32, float16 or bfloat16.")]
+Slope = Annotated[
+    str, Parameter(name="--gradient", help="stable, or naive: phi^(T-1) phi' as written, rounded at each operation.")
+]
+Beta = Annotated[float | None, Parameter(help="The decay rate of momentum.")]
+Beta1 = Annotated[float | None, Parameter(help="The decay rate of Adam's mean.")]
+Beta2 = Annotated[float | None, Parameter(help="The decay rate of Adam's mean square.")]
+Alpha = Annotated[float | None, Parameter(help="The decay rate of RMSprop's mean square.")]
+Eps = Annotated[float | None, Parameter(help="What Adam and RMSprop add to the root mean square.")]
+
+
+def run(
+    gate: GateText,
+    /,
+    *,
+    task: Task,
+    lr: Rate,
+    z0: Start = 0.0,
+    optimizer: Optimiser = "sgd",
+    steps: Steps = None,
+    dtype: Dtype = "float64",
+    gradient: Slope = "stable",
+    beta: Beta = None,
+    beta1: Beta1 = None,
+    beta2: Beta2 = None,
+    alpha: Alpha = None,
+    eps: Eps = None,
+    json: Json = False,
+) -> int:
+    """Descend from z0 to the target with an optimiser, beside what theory predicts of it.
+
+    kappa is the longest step on the way in the logit profile: 1 for the largest useful step size, above 2 a step may
+    run through the target. The exit code is 3 where the target is not reached.
+
+    Examples
+    --------
+    $ gateflow descent fast --horizon 10 --gap 0.1 --lr 0.05
+    $ gateflow descent sigmoid --horizon 100 --timescale 1000 --z0 3 --optimizer adam --lr 1e-3 --json
+    $ gateflow descent fast --horizon 10 --gap 0.01 --lr 0.1 --optimizer momentum --beta 0.95
+    """
+    from gateflow.flow.descent import descent
+
+    given = {"beta": beta, "beta1": beta1, "beta2": beta2, "alpha": alpha, "eps": eps}
+    hyper = {name: value for name, value in given.items() if value is not None}
+    problem = task.problem(gate_of(gate))
+    found = descent(problem, z0, optimizer, lr=lr, steps=steps, dtype=dtype, gradient=gradient, **hyper)
+    if json:
+        inputs = {"gate": gate.strip(), **task.given(), "z0": z0, "lr": lr, "dtype": found.dtype, "gradient": gradient}
+        print_json({**inputs, **_answer(optimizer, found)})
+    else:
+        _print(found, z0)
+    return 0 if found.ending == "arrived" else NOT_REACHED
+
+
+def _answer(name: str, found: Descent) -> dict[str, Any]:
+    said = found.predicted
+    return {
+        "optimizer": {"name": name, **vars(found.optimizer)},
+        "ending": str(found.ending),
+        "steps": int(found.steps),
+        "z": float(found.z),
+        "overshoot": float(found.overshoot),
+        "overshoot_u": float(found.overshoot_u),
+        "chatter": float(found.chatter),
+        "predicted": {
+            "steps": float(said.steps),
+            "error": float(said.error),
+            "valid": bool(said.valid),
+            "reason": str(said.reason),
+            "chatter": float(said.chatter),
+            "kappa": float(said.kappa),
+            "largest_lr": float(said.largest_lr),
+            "stalls_at": float(said.stalls_at),
+        },
+    }
+
+
+def _print(found: Descent, z0: float) -> None:
+    said = found.predicted
+    hyper = "".join(f", {name} {value:g}" for name, value in vars(found.optimizer).items())
+    about = [
+        ("problem", f"{found.problem!r} from z0 = {number(z0)}"),
+        ("optimizer", f"{type(found.optimizer).__name__}, lr {found.lr:g}{hyper}, in {found.dtype}"),
+        ("ending", f"{found.ending}: {found.ending.sentence}"),
+        ("z", f"{number(found.z, 12)}, z* {number(found.problem.z_star, 12)}"),
+    ]
+    rows = [
+        ["steps", str(found.steps), number(said.steps, 12)],
+        ["chatter in z", number(found.chatter), number(said.chatter)],
+        ["overshoot in u", number(found.overshoot_u), f"at most about {number(said.kappa)}"],
+    ]
+    holds = "yes" if said.valid else f"no: {said.reason}"
+    more = [
+        ("prediction holds", f"{holds}; to {number(said.error, 2)} steps"),
+        ("largest useful lr", number(said.largest_lr)),
+        ("kappa", number(said.kappa)),
+    ]
+    say(pairs(about), "", Listing(["", "simulated", "predicted"], rows), "", pairs(more))
