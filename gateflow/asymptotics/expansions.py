@@ -147,6 +147,8 @@ def _tanh(at: Expander, x: Expr) -> Series:
 
 
 def _asinh(at: Expander, x: Expr) -> Series:
+    if isinstance(x, sp.sinh):
+        return at.series(x.args[0])
     if ms.sign(at.series(x)) < 0:
         return ms.scale(at.series(sp.log(sp.sqrt(x**2 + 1) - x)), -1)
     return at.series(sp.log(sp.sqrt(x**2 + 1) + x))

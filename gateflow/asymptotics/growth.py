@@ -79,7 +79,7 @@ class Field:
 
     def is_zero(self, expr: Expr) -> bool:
         """Whether the germ vanishes for all large z."""
-        return self._ask(lambda x: k.is_zero(ms.leading(x)[0]), expr)
+        return self._ask(ms.is_zero, expr)
 
     def leading_term(self, expr: Expr) -> Expr:
         """An expression equivalent to ``expr``: their ratio tends to 1."""
@@ -126,8 +126,13 @@ class Field:
         def question(x: ms.Series) -> list[Expr]:
             if x.top is None:
                 return [k.as_expr(x.value)]
-            found = [x.term(i) for i in range(count)]
-            return [c.expr * x.top.expr ** k.as_expr(e) for e, c in (t for t in found if t is not None)]
+            found: list[Expr] = []
+            i = 0
+            while len(found) < count and (term := x.term(i)) is not None:
+                if not ms.is_zero(term[1]):
+                    found.append(term[1].expr * x.top.expr ** k.as_expr(term[0]))
+                i += 1
+            return found
 
         return [self.expander.outward(t) for t in self._ask(question, expr)]
 

@@ -27,7 +27,6 @@ from gateflow.vocabulary import Expr
 
 Thunk = Callable[[], Expr]
 Term = tuple[Number, "Series"]
-Item = tuple[Number, "Series | None"]  # without a coefficient: a term that cancelled, the rest is smaller
 
 
 class Budget:
@@ -75,6 +74,7 @@ class Basis:
     def __init__(self, z: sp.Symbol, budget: Budget) -> None:
         self.z, self.budget = z, budget
         self.elements = [Element(z, None)]
+        self._tested: dict[Expr, bool] = {}
 
     def insert(self, element: Element, position: int) -> Element:
         """Put ``element`` at ``position``; the order of the others stays, so series in use stay valid."""
@@ -82,6 +82,12 @@ class Basis:
         for i, other in enumerate(self.elements):
             other.position = i
         return element
+
+    def proved_zero(self, expr: Expr) -> bool:
+        """See `proved_zero`; each expression is tested once."""
+        if expr not in self._tested:
+            self._tested[expr] = proved_zero(expr, self.z)
+        return self._tested[expr]
 
     def log_of(self, element: Element) -> Series:
         """The logarithm of an element; below the last iterated logarithm the next one is created."""
@@ -94,46 +100,33 @@ class Basis:
 class Series:
     """A constant (``top`` is None) or a lazy sum of terms ``coefficient * top**exponent``, exponents decreasing."""
 
-    __slots__ = ("_expr", "_source", "_terms", "basis", "bound", "top", "value")
+    __slots__ = ("_expr", "_lead", "_source", "_terms", "basis", "top", "value")
 
     def __init__(
-        self, basis: Basis, top: Element | None, source: Iterator[Item] | None, expr: Thunk, value: Number = 0
+        self, basis: Basis, top: Element | None, source: Iterator[Term] | None, expr: Thunk, value: Number = 0
     ):
         self.basis, self.top, self.value = basis, top, value
-        self._source: Iterator[Item] | None = source
+        self._source: Iterator[Term] | None = source
         self._terms: list[Term] = []
-        self.bound: Number | None = None
+        self._lead: tuple[int, Number, list[tuple[Element, Number]]] | None = None
         self._expr: Thunk | Expr = expr
 
     def term(self, i: int) -> Term | None:
-        """The i-th term of a series that is no constant, or None past the last."""
+        """The i-th term of a series that is no constant, or None past the last.
+
+        A coefficient may be zero (what cancelled leaves its exponent as a bound for the rest), or not known to differ
+        from it; `leading` finds the first that is not.
+        """
         while len(self._terms) <= i:
             if self._source is None:
                 return None
-            self._pull()
+            self.basis.budget.tick()
+            found = next(self._source, None)
+            if found is None:
+                self._source = None
+            else:
+                self._terms.append(found)
         return self._terms[i]
-
-    def _pull(self) -> None:
-        """Ask the source for one more term, or for the exponent of one that cancelled."""
-        self.basis.budget.tick()
-        found = next(self._source, None) if self._source is not None else None
-        if found is None:
-            self._source = None
-        elif found[1] is None:
-            self.bound = found[0]
-        else:
-            self._terms.append((found[0], found[1]))
-
-    def tends_to_zero_unseen(self) -> bool:
-        """Whether all terms from the first on are known to tend to zero, although none may be known to exist.
-
-        A limit then needs no proof that an endless cancellation is complete.
-        """
-        while not self._terms and self._source is not None:
-            if self.bound is not None and k.sign(self.bound) < 0:
-                return True
-            self._pull()
-        return False
 
     @property
     def expr(self) -> Expr:
@@ -158,19 +151,35 @@ def monomial(basis: Basis, element: Element, exponent: Number = 1, coefficient: 
 
 
 def is_zero(x: Series) -> bool:
-    """Whether the germ is known to be zero.
-
-    A constant that may or may not be zero counts as a term like any other. That is harmless: it is an upper bound for
-    what follows, and whoever needs the leading term for an answer asks `leading`, which insists on knowing.
-    """
-    return _is_zero_constant(x.value) if x.top is None else x.term(0) is None
+    """Whether the germ vanishes for all large z; raises `Undecided` where that is not known."""
+    return k.is_zero(leading(x)[0])
 
 
-def _is_zero_constant(value: Number) -> bool:
+def _surely_zero(x: Series) -> bool:
+    """Whether x is the constant zero, as far as a look shows."""
+    if x.top is not None:
+        return False
     try:
-        return k.is_zero(value)
+        return k.is_zero(x.value)
     except k.OpenConstant:
         return False
+
+
+def _vanishes(x: Series, effort: int = 6) -> bool | None:
+    """Whether x is zero; None where a few terms do not tell, so that no endless cancellation holds up the others."""
+    if x.top is None:
+        try:
+            return k.is_zero(x.value)
+        except k.OpenConstant:
+            return None
+    for i in range(effort):
+        found = x.term(i)
+        if found is None:
+            return True
+        state = _vanishes(found[1], effort)
+        if state is not True:
+            return state
+    return None
 
 
 def add(basis: Basis, parts: list[Series]) -> Series:
@@ -208,7 +217,7 @@ def mul(x: Series, y: Series) -> Series:
     basis = x.basis
     if x.top is None and y.top is None:
         return constant(basis, k.times(x.value, y.value))
-    if (x.top is None and _is_zero_constant(x.value)) or (y.top is None and _is_zero_constant(y.value)):
+    if _surely_zero(x) or _surely_zero(y):
         return constant(basis, 0)
     top = _highest([x, y])
     assert top is not None
@@ -232,8 +241,6 @@ def _scaled(x: Series, factor: Series, shift: Number = 0, skip: int = 0) -> Iter
     """The terms of ``factor * x * top**shift`` from the ``skip``-th on, for a nonzero factor below top."""
     i = skip
     while (found := x.term(i)) is not None:
-        if i == 0 and is_zero(factor):
-            return
         yield k.plus(found[0], shift), mul(factor, found[1])
         i += 1
 
@@ -261,8 +268,6 @@ def _merged(parts: list[Series], top: Element) -> Iterator[tuple[Number, list[Se
                 at[j] += 1
             else:
                 rest = None
-        if len(group) == 1 and group[0][2] == -1 and is_zero(group[0][1]):
-            continue
         yield best, [c for _, c, _ in group]
 
 
@@ -287,24 +292,23 @@ def _products(x: Series, y: Series) -> Iterator[tuple[Number, list[Series]]]:
         fresh = [(i, j + 1) for _, i, j in group] + [(i + 1, 0) for _, i, j in group if j == 0]
 
 
-def _gathered(basis: Basis, top: Element, groups: Iterator[tuple[Number, list[Series]]], expr: Thunk) -> Iterator[Item]:
-    """Sum each group; drop what cancels; end a stream whose remainder is proved zero."""
+def _gathered(basis: Basis, top: Element, groups: Iterator[tuple[Number, list[Series]]], expr: Thunk) -> Iterator[Term]:
+    """Sum each group; end a stream whose remainder is proved zero."""
     in_a_row, test_at = 0, 3
     given: list[Term] = []
     for exponent, parts in groups:
         basis.budget.tick()
         total = parts[0] if len(parts) == 1 else add(basis, parts)
-        if len(parts) > 1 and is_zero(total):
+        if _vanishes(total) if len(parts) > 1 else _surely_zero(total):
+            total = constant(basis, 0)
             in_a_row += 1
             if in_a_row == test_at:
                 test_at *= 3
-                remainder = expr() - sp.Add(*[c.expr * top.expr ** k.as_expr(e) for e, c in given])
-                if proved_zero(remainder, basis.z):
+                if basis.proved_zero(expr() - sp.Add(*[c.expr * top.expr ** k.as_expr(e) for e, c in given])):
                     return
-                yield exponent, None
-            continue
-        in_a_row = 0
-        given.append((exponent, total))
+        else:
+            in_a_row = 0
+            given.append((exponent, total))
         yield exponent, total
 
 
@@ -357,23 +361,30 @@ def leading(x: Series) -> tuple[Number, list[tuple[Element, Number]]]:
     Raises
     ------
     Undecided
-        The constant may be zero.
+        It is not known which term is the first that does not vanish.
     """
-    c, powers = _first_term(x)
-    return (0, []) if k.is_zero(c) else (c, powers)
+    _, c, powers = _lead(x)
+    return c, powers
 
 
-def _first_term(x: Series) -> tuple[Number, list[tuple[Element, Number]]]:
-    """Like `leading`, but the constant may be one that is not known to differ from zero."""
-    powers: list[tuple[Element, Number]] = []
-    while x.top is not None:
-        found = x.term(0)
-        if found is None:
-            return 0, []
-        if not k.is_zero(found[0]):
-            powers.append((x.top, found[0]))
-        x = found[1]
-    return x.value, powers
+def _lead(x: Series) -> tuple[int, Number, list[tuple[Element, Number]]]:
+    """Like `leading`, with the place of the first term that does not vanish."""
+    if x._lead is None:
+        x._lead = _found_lead(x)
+    return x._lead
+
+
+def _found_lead(x: Series) -> tuple[int, Number, list[tuple[Element, Number]]]:
+    if x.top is None:
+        return (0, 0, []) if k.is_zero(x.value) else (0, x.value, [])
+    i = 0
+    while (found := x.term(i)) is not None:
+        c, powers = leading(found[1])
+        if not (isinstance(c, int) and c == 0):
+            own = [] if k.is_zero(found[0]) else [(x.top, found[0])]
+            return i, c, own + powers
+        i += 1
+    return i, 0, []
 
 
 def leading_expr(x: Series) -> Expr:
@@ -388,15 +399,24 @@ def sign(x: Series) -> int:
 
 
 def limit(x: Series) -> Expr:
-    """The limit at +infinity: a real constant, oo or -oo."""
-    if x.tends_to_zero_unseen():
-        return sp.S.Zero
-    c, powers = _first_term(x)
-    if not powers:
-        return k.as_expr(c)  # whatever its sign
-    if k.sign(powers[0][1]) < 0:
-        return sp.S.Zero
-    return sp.oo if k.sign(c) > 0 else -sp.oo
+    """The limit at +infinity: a real constant, oo or -oo.
+
+    A negative exponent ends the search, whatever its coefficient: no zero test of the rest is needed.
+    """
+    if x.top is None:
+        return k.as_expr(x.value)
+    i = 0
+    while (found := x.term(i)) is not None:
+        order = k.sign(found[0])
+        if order < 0:
+            break
+        if order == 0:
+            return limit(found[1])
+        up = sign(found[1])
+        if up:
+            return sp.oo if up > 0 else -sp.oo
+        i += 1
+    return sp.S.Zero
 
 
 def compare_growth(x: Series, y: Series) -> tuple[int, Number]:
@@ -437,11 +457,12 @@ def power(x: Series, p: Number) -> Series:
     basis = x.basis
     if isinstance(p, int) and p in (0, 1):
         return x if p else constant(basis, 1)
-    if is_zero(x):
+    side = sign(x)
+    if side == 0:
         if k.sign(p) > 0:
             return constant(basis, 0)
         raise Undecided("division by a germ that is zero")
-    if sign(x) < 0:
+    if side < 0:
         if not isinstance(p, int):
             raise Undecided(f"a root of a germ that is negative for large z: {x.expr}")
         whole = power(scale(x, -1), p)
@@ -482,15 +503,16 @@ def _times_monomial(head: Series, x: Series, expr: Thunk) -> Series:
 
 def _leading_and_rest(x: Series) -> tuple[Number, Series, Series | None]:
     """x = c b^e (1 + r): returns e, c and r (None where r is zero)."""
-    found = x.term(0)
+    i = _lead(x)[0]
+    found = x.term(i)
     assert found is not None
     assert x.top is not None
     e, c = found
-    if x.term(1) is None:
+    if x.term(i + 1) is None:
         return e, c, None
     head = lambda: c.expr * x.top.expr ** k.as_expr(e)  # noqa: E731  # pyright: ignore[reportOptionalMemberAccess]
     minus_e = k.times(-1, e)
-    return e, c, Series(x.basis, x.top, _scaled(x, reciprocal(c), minus_e, 1), lambda: x.expr / head() - 1)
+    return e, c, Series(x.basis, x.top, _scaled(x, reciprocal(c), minus_e, i + 1), lambda: x.expr / head() - 1)
 
 
 def logarithm(x: Series) -> Series:
@@ -530,10 +552,10 @@ def exponential(x: Series) -> Series:
         order = k.sign(found[0])
         if order < 0:
             break
-        if order > 0:
-            large.append(found)
-        else:
+        if order == 0:
             middle = found[1]
+        elif not _surely_zero(found[1]):
+            large.append(found)
         i += 1
     result = constant(basis, 1) if middle is None else exponential(middle)
     if large:
@@ -569,6 +591,8 @@ def _tail(x: Series, start: int) -> Series:
 def _exp_of_large(h: Series) -> Series:
     """``exp(h)`` for h -> +-oo: a power of an element times a slower exponential, or a new element."""
     basis = h.basis
+    if is_zero(h):
+        return constant(basis, 1)
     position = len(basis.elements) - 1
     while position >= 0:
         basis.budget.tick()
@@ -617,7 +641,7 @@ def _powers(coefficient: Callable[[int], Series | None], r: Series) -> Iterator[
         if not ended and (best is None or k.compare(k.times(n, step) if step is not None else 0, best) >= 0):
             a = coefficient(n)
             ended = a is None or (n == 0 and step is None)
-            if a is not None and not is_zero(a):
+            if a is not None and not _surely_zero(a):
                 active.append([a, power_n, 0])
             if not ended:
                 power_n = r if n == 0 else mul(power_n, r)
@@ -661,16 +685,18 @@ class Taylor:
         basis = y.basis
         if y.top is None:
             return constant(basis, self.coefficient(0))
-        first = y.term(0)
+        i = 0
+        while (first := y.term(i)) is not None and k.sign(first[0]) > 0:
+            i += 1  # y tends to 0, so these coefficients vanish
         if first is None:
             return constant(basis, self.coefficient(0))
         expr = lambda: self.closed.subs(self.t, y.expr)  # noqa: E731
         if k.sign(first[0]) < 0:
-            return compose(lambda n: constant(basis, self.coefficient(n)), y, expr)
+            return compose(lambda n: constant(basis, self.coefficient(n)), _tail(y, i) if i else y, expr)
         lower = first[1]
-        if y.term(1) is None:
+        if y.term(i + 1) is None:
             return self.at(lower)
-        return compose(lambda n: self.derivative(n).at(lower), _tail(y, 1), expr)
+        return compose(lambda n: self.derivative(n).at(lower), _tail(y, i + 1), expr)
 
 
 __all__ = [
