@@ -59,6 +59,24 @@ HIDDEN_ZEROS = [
     (exp(z**2) * (exp(1 / (z + exp(-(z**2)))) - exp(1 / z)) * z**2, -1),
 ]
 
+IDENTITIES = [  # zero for a reason no expansion sees: the terms cancel for ever
+    (sp.asinh(sp.sinh(2 * z)) - 2 * z, 0),
+    (log(sp.sinh(z) + sqrt(sp.sinh(z) ** 2 + 1)) - z, 0),
+    (exp(z) * (sqrt(sp.sinh(z) ** 2 + 1) - sp.cosh(z)), 0),
+    (z * (sp.atan(z) + sp.atan(1 / z) - pi / 2), 0),
+    (sp.atanh(sp.tanh(z)) - z, 0),
+    (sp.acosh(sp.cosh(z)) - z, 0),
+    (exp(z) * (softplus(z) - softplus(-z) - z), 0),
+    (logit((1 + sp.tanh(z)) / 2) - 2 * z, 0),
+    (-log(1 - (1 + sp.tanh(sp.sinh(z))) / 2) - 2 * sp.sinh(z), 0),
+    (exp(z**2) * (sp.erf(z) + sp.erfc(z) - 1), 0),
+    (z**2 * (log(z + sqrt(z**2 + 1)) - sp.asinh(z)), 0),
+    (sp.loggamma(2 * z) - sp.loggamma(z) - sp.loggamma(z + R(1, 2)) - (2 * z - 1) * log(2) + log(pi) / 2, 0),
+    (z**5 * (sp.polygamma(0, z + 1) - sp.polygamma(0, z) - 1 / z), 0),
+    (z**9 * (sp.cos(1 / z) ** 2 + sp.sin(1 / z) ** 2 - 1), 0),
+    (exp(z) * (sp.tanh(z / 2) - (1 - exp(-z)) / (1 + exp(-z))), 0),
+]
+
 NESTED_LOGS = [
     (log(log(z * exp(z * exp(z)) + 1)) - exp(exp(log(log(z)) + 1 / z)), 0),
     (log(z * log(z)) - log(z) - log(log(z)), 0),
@@ -112,7 +130,7 @@ CONSTANTS = [
     (z ** sqrt(2) / z**1.4142135, oo),
 ]
 
-ALL = GRUNTZ + HIDDEN_ZEROS + NESTED_LOGS + SPECIAL + BRANCHES + CONSTANTS
+ALL = GRUNTZ + HIDDEN_ZEROS + IDENTITIES + NESTED_LOGS + SPECIAL + BRANCHES + CONSTANTS
 
 
 @pytest.mark.parametrize(("expr", "expected"), ALL, ids=lambda x: str(x)[:60])
