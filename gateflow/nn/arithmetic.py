@@ -1,0 +1,155 @@
+"""PyTorch arithmetic: the interface of `gateflow.arithmetic` on tensors of one type and device.
+
+A gate's tape runs over it as over the others, so a formula is written once for all. Nothing here is meant to be
+differentiated by autograd: derivatives are formulas of their own (`gateflow.nn.functional`).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gateflow.arithmetic import machine
+
+
+class TorchArithmetic:
+    """Arithmetic on tensors of one floating type, on one device.
+
+    Parameters
+    ----------
+    dtype : torch.dtype
+        The working precision, ``torch.float64`` or ``torch.float32``.
+    device : torch.device or str
+
+    Examples
+    --------
+    >>> a = TorchArithmetic(torch.float64)
+    >>> a.sigmoid(a.lift([-700.0, 0.0]))
+    tensor([9.8597e-305,  5.0000e-01], dtype=torch.float64)
+    """
+
+    exp = staticmethod(torch.exp)
+    expm1 = staticmethod(torch.expm1)
+    log = staticmethod(torch.log)
+    log1p = staticmethod(torch.log1p)
+    sqrt = staticmethod(torch.sqrt)
+    sin = staticmethod(torch.sin)
+    cos = staticmethod(torch.cos)
+    tan = staticmethod(torch.tan)
+    sinh = staticmethod(torch.sinh)
+    cosh = staticmethod(torch.cosh)
+    tanh = staticmethod(torch.tanh)
+    asinh = staticmethod(torch.asinh)
+    acosh = staticmethod(torch.acosh)
+    atanh = staticmethod(torch.atanh)
+    atan = staticmethod(torch.atan)
+    abs = staticmethod(torch.abs)
+    erf = staticmethod(torch.erf)
+    sigmoid = staticmethod(torch.sigmoid)
+    maximum = staticmethod(torch.maximum)
+    minimum = staticmethod(torch.minimum)
+    isfinite = staticmethod(torch.isfinite)
+    where = staticmethod(torch.where)
+    digamma = staticmethod(torch.special.digamma)
+    less = staticmethod(torch.lt)
+    less_equal = staticmethod(torch.le)
+
+    def __init__(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> None:
+        self.dtype, self.device = dtype, torch.device(device)
+        self.name = f"torch-{str(dtype).removeprefix('torch.')}"
+        self._constants: dict[Any, Tensor] = {}
+
+    def lift(self, x: Any) -> Tensor:
+        """The numbers of this arithmetic with the values ``x``."""
+        return torch.as_tensor(x, dtype=self.dtype, device=self.device)
+
+    def constant(self, c: Any) -> Tensor:
+        """A real constant, rounded once to the working precision."""
+        if c not in self._constants:
+            self._constants[c] = self.lift(float(machine.constant(c)))
+        return self._constants[c]
+
+    def round(self, x: Tensor) -> np.ndarray:
+        """The numbers as float64 of NumPy."""
+        return x.detach().to("cpu", torch.float64).numpy()
+
+    @staticmethod
+    def sign(x: Tensor) -> Tensor:
+        """The sign; nan for nan, where torch says 0."""
+        return torch.where(torch.isnan(x), x, torch.sign(x))
+
+    def acot(self, x: Tensor) -> Tensor:
+        """The inverse cotangent with values in (0, pi)."""
+        return torch.atan2(self.constant(1), x)
+
+    def erfc(self, x: Tensor) -> Tensor:
+        """``1 - erf(x)``; in the tail by erfcx and a split exponent, as in `machine`."""
+        right = torch.clamp(x, 0.5, 28.0)
+        head = (right * 4096).round() / 4096
+        half = torch.exp(-0.5 * head * head)
+        tail = half * (torch.exp((head - right) * (head + right)) * torch.special.erfcx(right)) * half
+        return torch.where(x < 0.5, 1.0 - torch.erf(x), tail)
+
+    def log_erfc(self, x: Tensor) -> Tensor:
+        """``log(erfc(x))``, finite where erfc underflows."""
+        head = torch.log1p(-torch.erf(torch.clamp(x, max=0.5)))
+        right = torch.clamp(x, min=0.5)
+        return torch.where(x < 0.5, head, torch.log(torch.special.erfcx(right)) - right * right)
+
+    def loggamma(self, x: Tensor) -> Tensor:
+        """``log|Gamma(x)|``; near its zeros 1 and 2 by a Taylor series, near its pole 0 by the pole."""
+        below = x < 1.5
+        h = torch.clamp(torch.where(below, x - 1.0, x - 2.0), -0.5, 0.5)
+        series = torch.zeros_like(h)
+        for coefficient in reversed(self._about_two):
+            series = series * h + coefficient
+        about_two = h * series
+        central = torch.where(below, about_two - torch.log1p(h), about_two)
+        outer = torch.where(x.abs() < 1e-30, -torch.log(x.abs()), torch.lgamma(x))
+        return torch.where((x - 1.5).abs() <= 1.0, central, outer)
+
+    @cached_property
+    def _about_two(self) -> list[float]:
+        return machine._about_two().tolist()
+
+    def trigamma(self, x: Tensor) -> Tensor:
+        """The second derivative of log Gamma."""
+        return torch.special.polygamma(1, x)
+
+    def softplus(self, x: Tensor) -> Tensor:
+        """``log(1 + exp(x))``."""
+        return torch.clamp(x, min=0.0) + torch.log1p(torch.exp(-x.abs()))
+
+    def softsign(self, x: Tensor) -> Tensor:
+        """``x/(1 + |x|)``."""
+        return torch.where(torch.isinf(x), torch.sign(x), x / (1.0 + x.abs()))
+
+    def logit(self, p: Tensor) -> Tensor:
+        """``log(p/(1 - p))``; near its zero p = 1/2 through log1p."""
+        near = torch.log1p((2.0 * p - 1.0) / (1.0 - p))
+        return torch.where((p - 0.5).abs() < 0.25, near, torch.log(p / (1.0 - p)))
+
+    def log_cosh(self, x: Tensor) -> Tensor:
+        """``log(cosh(x))``; near its double zero x = 0 through sinh."""
+        r = x.abs()
+        near = 0.5 * torch.log1p(torch.sinh(torch.clamp(r, max=1.0)) ** 2)
+        return torch.where(r < 1.0, near, r - math.log(2.0) + torch.log1p(torch.exp(-2.0 * r)))
+
+    def log1mexp(self, x: Tensor) -> Tensor:
+        """``log(1 - exp(-x))`` for x > 0 (Mächler 2012)."""
+        return torch.where(x < math.log(2.0), torch.log(-torch.expm1(-x)), torch.log1p(-torch.exp(-x)))
+
+    @staticmethod
+    def integer_power(x: Tensor, n: int) -> Tensor:
+        """``x**n`` for an integer n of either sign."""
+        return torch.pow(x, n)
+
+    def power(self, x: Tensor, y: Tensor) -> Tensor:
+        """``x**y`` for x >= 0, with ``x**0 = 1``; nan for x < 0."""
+        wrong = (x < 0.0) | torch.isnan(x) | torch.isnan(y)
+        return torch.where(wrong, self.lift(math.nan), torch.pow(x.abs(), y))

@@ -1,0 +1,371 @@
+"""What every recurrent layer is: stacked, in one or two directions, over padded, packed or single sequences.
+
+A cell says how its weights are laid out and what one step does; all else is here, with the interface of
+``torch.nn.LSTM``. Sequences of unequal length take no padding: step t runs over the sequences that still live, as in
+``torch.nn.utils.rnn.PackedSequence``, of which a padded batch is the special case that all of them do.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from gateflow.errors import InvalidArgument
+from gateflow.gate import Gate
+from gateflow.nn.functional import GateFunction, gate_function
+from gateflow.vocabulary import Z
+
+AnyGate = str | Gate | GateFunction
+State = tuple[Tensor, ...]
+Values = dict[str, Tensor]
+
+BACKENDS = ("auto", "reference")
+"""``auto`` takes a library's own kernel where it computes the same; ``reference`` is the plain loop over time."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The parameters of one layer in one direction; the bias vectors are None in a layer without."""
+
+    ih: Tensor
+    hh: Tensor
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
+    extra: dict[str, Tensor]
+
+
+class Recurrent(torch.nn.Module):
+    """A stack of recurrent layers; the interface is that of ``torch.nn.LSTM`` and ``torch.nn.GRU``.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers : int
+    bias : bool
+    batch_first : bool
+        Padded input and output are (batch, time, features), not (time, batch, features).
+    dropout : float
+        Share of each layer's output, but the last one's, that is dropped in training.
+    bidirectional : bool
+    proj_size : int
+        Not supported: only 0.
+    backend : str
+        One of `BACKENDS`.
+    device, dtype
+        Of the parameters.
+    gates : mapping, for cells
+        The gate of each block that has one, kept as ``self.<block>_gate``.
+    """
+
+    blocks: tuple[str, ...]
+    """What each block of ``hidden_size`` rows of the weights is for, in order."""
+
+    states: ClassVar[tuple[str, ...]] = ("hidden",)
+    """The state's parts; the first is the output."""
+
+    forget_block: ClassVar[str | None] = None
+    """The block whose gate holds the state, which initialisers of time scales set."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        gates: Mapping[str, AnyGate] | None = None,
+        backend: str = "auto",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        _check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        if proj_size:
+            raise InvalidArgument(f"{type(self).__name__} has no projection of its output: proj_size must be 0")
+        if not 0 <= dropout <= 1:
+            raise InvalidArgument(f"dropout must lie in [0, 1]; got {dropout}")
+        if backend not in BACKENDS:
+            raise InvalidArgument(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
+        self.bidirectional, self.backend = bidirectional, backend
+        functions: dict[Gate, GateFunction] = {}
+        for block, gate in (gates or {}).items():
+            function = as_function(gate)
+            self.add_module(f"{block}_gate", functions.setdefault(function.gate, function))
+        for layer, suffix in self.layers():
+            for name, shape in self._shapes(layer).items():
+                values = torch.empty(shape, device=device, dtype=dtype)
+                self.register_parameter(f"{name}_{suffix}", torch.nn.Parameter(values))
+        self.reset_parameters()
+
+    # --- what a cell says ---
+
+    @abstractmethod
+    def step(self, x: Tensor, state: State, weights: Weights) -> tuple[State, Values]:
+        """The next state, and every named value on the way to it.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, rows)
+            What :meth:`project` made of the input.
+        state : tuple of Tensors (batch, size), one for each of `states`
+        weights : Weights
+        """
+
+    def project(self, data: Tensor, weights: Weights) -> Tensor:
+        """The part of the pre-activations that comes from the input, for all times at once, with both biases."""
+        bias = None if weights.bias_ih is None or weights.bias_hh is None else weights.bias_ih + weights.bias_hh
+        return F.linear(data, weights.ih, bias)
+
+    def extra_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of further parameters of one layer in one direction."""
+        return {}
+
+    def state_sizes(self) -> tuple[int, ...]:
+        """The width of each part of the state."""
+        return (self.hidden_size,) * len(self.states)
+
+    def gates(self) -> dict[str, Gate]:
+        """The gate of each block that has one."""
+        found = {block: getattr(self, f"{block}_gate", None) for block in self.blocks}
+        return {block: function.gate for block, function in found.items() if isinstance(function, GateFunction)}
+
+    def native(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State] | None:
+        """The same from a library's own kernel, or None where there is none."""
+        return None
+
+    # --- parameters ---
+
+    @property
+    def num_directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def layers(self) -> Iterator[tuple[int, str]]:
+        """Number and suffix of each layer and direction, as in the names of the parameters."""
+        for layer in range(self.num_layers):
+            yield layer, f"l{layer}"
+            if self.bidirectional:
+                yield layer, f"l{layer}_reverse"
+
+    def weights(self, suffix: str) -> Weights:
+        """The parameters of one layer in one direction."""
+        get = lambda name: getattr(self, f"{name}_{suffix}", None)  # noqa: E731
+        extra = {name: get(name) for name in self.extra_shapes()}
+        return Weights(get("weight_ih"), get("weight_hh"), get("bias_ih"), get("bias_hh"), extra)  # type: ignore[arg-type]
+
+    def _shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
+        rows = len(self.blocks) * self.hidden_size
+        width = self.input_size if layer == 0 else self.hidden_size * self.num_directions
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, self.hidden_size)}
+        if self.bias:
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        return shapes | self.extra_shapes()
+
+    def reset_parameters(self) -> None:
+        """Every parameter from U(-1/sqrt(hidden_size), 1/sqrt(hidden_size)), in the order of ``torch.nn.LSTM``."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            torch.nn.init.uniform_(parameter, -bound, bound)
+
+    def rows(self, block: str) -> slice:
+        """The rows of a block."""
+        start = self.blocks.index(block) * self.hidden_size
+        return slice(start, start + self.hidden_size)
+
+    def set_bias(self, block: str, suffix: str, values: Tensor) -> None:
+        """Let a block's bias be ``values``: in the vector of the input, and zeros in that of the state."""
+        weights = self.weights(suffix)
+        if weights.bias_ih is None or weights.bias_hh is None:
+            raise InvalidArgument(f"{type(self).__name__} was made without biases (bias=False): there is none to set")
+        with torch.no_grad():
+            weights.bias_ih[self.rows(block)] = values.to(weights.bias_ih)
+            weights.bias_hh[self.rows(block)] = 0.0
+
+    def flatten_parameters(self) -> None:
+        """Nothing: here for those who call it on ``torch.nn.LSTM``."""
+
+    def extra_repr(self) -> str:
+        words = [f"{self.input_size}, {self.hidden_size}"]
+        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        words += [f"{key}={getattr(self, key)}" for key, default in defaults.items() if getattr(self, key) != default]
+        return ", ".join(words)
+
+    # --- running ---
+
+    def forward(self, input: Tensor | PackedSequence, hx: Any = None, *, return_gates: bool = False) -> tuple[Any, ...]:
+        """Run over whole sequences.
+
+        Parameters
+        ----------
+        input : Tensor or PackedSequence
+            (time, batch, features), (batch, time, features) if ``batch_first``, (time, features), or packed.
+        hx : Tensor or tuple of Tensors, optional
+            The state before the first step, each part (layers * directions, batch, size); zeros by default.
+        return_gates : bool
+            Return also what went on inside.
+
+        Returns
+        -------
+        output : like ``input``
+            The first part of the last layer's state after every step, both directions side by side.
+        hx : Tensor or tuple of Tensors
+            The state after the last step.
+        gates : list of dict
+            Only with ``return_gates``: for each layer and direction in the order of :meth:`layers`, every gate, the
+            states and the pre-activation of the forget gate after every step, each of the kind of ``output``.
+
+        Raises
+        ------
+        InvalidArgument
+            Shapes that do not fit.
+        """
+        run = _Run(self, input)
+        state = run.initial(hx)
+        found = None if return_gates or self.backend == "reference" else run.native(state)
+        if found is not None:
+            output, final, traces = *found, []
+        else:
+            output, final, traces = self._all_layers(run, state, return_gates)
+        result = run.wrap(output), run.final(final)
+        return (*result, [{k: run.wrap(v) for k, v in trace.items()} for trace in traces]) if return_gates else result
+
+    def _all_layers(self, run: _Run, state: State, keep: bool) -> tuple[Tensor, State, list[Values]]:
+        data, finals, traces = run.data, [], []
+        per_layer = self.num_directions
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction in range(per_layer):
+                index = layer * per_layer + direction
+                suffix = f"l{layer}" + "_reverse" * direction
+                start = tuple(part[index] for part in state)
+                output, final, trace = self._one_way(data, run.sizes, start, suffix, bool(direction), keep)
+                outputs.append(output)
+                finals.append(final)
+                traces.append(trace)
+            data = outputs[0] if per_layer == 1 else torch.cat(outputs, dim=1)
+            if self.dropout and self.training and layer < self.num_layers - 1:
+                data = F.dropout(data, self.dropout)
+        return data, tuple(torch.stack(parts) for parts in zip(*finals, strict=True)), traces
+
+    def _one_way(
+        self, data: Tensor, sizes: list[int], start: State, suffix: str, backwards: bool, keep: bool
+    ) -> tuple[Tensor, State, Values]:
+        """One layer in one direction over rows grouped by time: output, final state, named values."""
+        weights = self.weights(suffix)
+        steps = self.project(data, weights).split(sizes)
+        state: State = tuple(part[: sizes[-1 if backwards else 0]] for part in start)
+        outputs: list[Tensor] = []
+        kept: dict[str, list[Tensor]] = {}
+        gone: list[State] = []
+        for x in reversed(steps) if backwards else steps:
+            live = x.shape[0]
+            if live < state[0].shape[0]:
+                gone.append(tuple(part[live:] for part in state))
+                state = tuple(part[:live] for part in state)
+            elif live > state[0].shape[0]:
+                joining = zip(state, start, strict=True)
+                state = tuple(torch.cat([part, fresh[part.shape[0] : live]]) for part, fresh in joining)
+            state, values = self.step(x, state, weights)
+            outputs.append(state[0])
+            if keep:
+                for name, value in {**values, **dict(zip(self.states, state, strict=True))}.items():
+                    kept.setdefault(name, []).append(value)
+        final = tuple(torch.cat(parts) for parts in zip(state, *reversed(gone), strict=True)) if gone else state
+        turn = -1 if backwards else 1
+        return torch.cat(outputs[::turn]), final, {name: torch.cat(v[::turn]) for name, v in kept.items()}
+
+
+class _Run:
+    """One call's input as rows grouped by time, and the way back to the form it came in."""
+
+    def __init__(self, module: Recurrent, input: Tensor | PackedSequence) -> None:
+        self.module, self.packed = module, input if isinstance(input, PackedSequence) else None
+        if self.packed is not None:
+            self.data, self.sizes = self.packed.data, self.packed.batch_sizes.tolist()
+            self.batched = True
+        else:
+            x = self._padded(input)  # type: ignore[arg-type]
+            self.data, self.sizes = x.reshape(-1, x.shape[2]), [x.shape[1]] * x.shape[0]
+        if self.data.shape[-1] != module.input_size:
+            raise InvalidArgument(f"input has {self.data.shape[-1]} features; the layer takes {module.input_size}")
+        if not self.sizes:
+            raise InvalidArgument("input has no time steps")
+
+    def _padded(self, x: Tensor) -> Tensor:
+        if x.dim() not in (2, 3):
+            raise InvalidArgument(f"input must have 2 dimensions, or 3 with a batch; it has {x.dim()}")
+        self.batched = x.dim() == 3
+        if not self.batched:
+            return x[:, None]
+        return x.transpose(0, 1) if self.module.batch_first else x
+
+    def initial(self, hx: Any) -> State:
+        module, batch = self.module, self.sizes[0]
+        count = module.num_layers * module.num_directions
+        shapes = [(count, batch, size) for size in module.state_sizes()]
+        if hx is None:
+            return tuple(self.data.new_zeros(shape) for shape in shapes)
+        parts = (hx,) if isinstance(hx, torch.Tensor) else tuple(hx)
+        if len(parts) != len(shapes):
+            told = " and ".join(module.states)
+            raise InvalidArgument(f"the state of {type(module).__name__} is {told}; got {len(parts)} tensors")
+        if not self.batched:
+            parts = tuple(part[:, None] if part.dim() == 2 else part for part in parts)
+        for name, part, shape in zip(module.states, parts, shapes, strict=True):
+            if tuple(part.shape) != shape:
+                raise InvalidArgument(f"the initial {name} must have the shape {shape}; it has {tuple(part.shape)}")
+        order = None if self.packed is None else self.packed.sorted_indices
+        return parts if order is None else tuple(part.index_select(1, order) for part in parts)
+
+    def native(self, state: State) -> tuple[Tensor, State] | None:
+        if self.packed is not None:
+            return self.module.native(self.data, self.packed.batch_sizes, state)
+        found = self.module.native(self.data.view(len(self.sizes), self.sizes[0], -1), None, state)
+        return None if found is None else (found[0].reshape(self.data.shape[0], -1), found[1])
+
+    def wrap(self, rows: Tensor) -> Any:
+        """Rows grouped by time in the form of the input."""
+        if self.packed is not None:
+            return PackedSequence(
+                rows, self.packed.batch_sizes, self.packed.sorted_indices, self.packed.unsorted_indices
+            )
+        x = rows.reshape(len(self.sizes), self.sizes[0], -1)
+        if not self.batched:
+            return x[:, 0]
+        return x.transpose(0, 1) if self.module.batch_first else x
+
+    def final(self, state: State) -> Any:
+        if self.packed is not None and self.packed.unsorted_indices is not None:
+            state = tuple(part.index_select(1, self.packed.unsorted_indices) for part in state)
+        if not self.batched:
+            state = tuple(part[:, 0] for part in state)
+        first, *others = state
+        return state if others else first
+
+
+def as_function(gate: AnyGate) -> GateFunction:
+    """A gate, its name or its formula, as a function of tensors."""
+    return gate if isinstance(gate, GateFunction) else gate_function(gate)
+
+
+def is_sigmoid(gate: Gate) -> bool:
+    """Whether a gate is the plain logistic function."""
+    return gate.is_profile and gate.formulas.u == Z
+
+
+def _check_sizes(**sizes: Any) -> None:
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise InvalidArgument(f"{name} must be a whole number of at least 1; got {size!r}")

@@ -1,0 +1,92 @@
+"""Long short-term memory with any gates (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000).
+
+::
+
+    i = phi_i(W_i x + b_i + U_i h + b'_i)        f, o likewise        g = tanh(W_g x + b_g + U_g h + b'_g)
+    c <- f c + i g                               h <- o tanh(c)
+
+The fast gate (Ohno, Kanai and Ida, AAAI 2023) and the softsign gate are this cell with another forget gate.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+
+from gateflow.nn.cells._contract import AnyGate, GateFunction, Recurrent, State, Tensor, Values, Weights, is_sigmoid
+
+
+class LSTM(Recurrent):
+    """LSTM layers with the interface and the parameter layout of ``torch.nn.LSTM``: state dicts go both ways.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend, device, dtype
+        See :class:`~gateflow.nn.cells._contract.Recurrent`.
+    forget_gate, input_gate, output_gate : str or Gate
+        Names, formulas or gates.
+    tied : bool
+        The input gate is ``1 - f``; its block of weights is then left out.
+
+    Examples
+    --------
+    >>> layer = LSTM(2, 8, forget_gate="fast")
+    >>> output, (h, c), gates = layer(torch.randn(5, 3, 2), return_gates=True)
+    >>> output.shape, sorted(gates[0])
+    (torch.Size([5, 3, 8]), ['candidate', 'cell', 'forget', 'forget_z', 'hidden', 'input', 'output'])
+    """
+
+    states: ClassVar[tuple[str, ...]] = ("hidden", "cell")
+    forget_block: ClassVar[str | None] = "forget"
+    forget_gate: GateFunction
+    input_gate: GateFunction
+    output_gate: GateFunction
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        forget_gate: AnyGate = "sigmoid",
+        input_gate: AnyGate = "sigmoid",
+        output_gate: AnyGate = "sigmoid",
+        tied: bool = False,
+        **options: Any,
+    ) -> None:
+        self.blocks = ("forget", "candidate", "output") if tied else ("input", "forget", "candidate", "output")
+        gates = {"forget": forget_gate, "output": output_gate} | ({} if tied else {"input": input_gate})
+        layout = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
+        super().__init__(*layout, gates=gates, **options)
+        self.tied = tied
+
+    def step(self, x: Tensor, state: State, weights: Weights) -> tuple[State, Values]:
+        h, c = state
+        z = torch.addmm(x, h, weights.hh.t())
+        *z_i, z_f, z_g, z_o = z.chunk(len(self.blocks), dim=1)
+        f, g, o = self.forget_gate(z_f), torch.tanh(z_g), self.output_gate(z_o)
+        i = self.input_gate(z_i[0]) if z_i else self.forget_gate.complement(z_f)
+        c = f * c + i * g
+        h = o * torch.tanh(c)
+        return (h, c), {"input": i, "forget": f, "candidate": g, "output": o, "forget_z": z_f}
+
+    def native(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State] | None:
+        """PyTorch's own kernel, when every gate is the plain sigmoid."""
+        if self.tied or not all(map(is_sigmoid, self.gates().values())):
+            return None
+        flat: list[Tensor] = list(self.parameters())
+        settings = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
+        if sizes is not None:
+            output, *final = torch.lstm(data, sizes, state, flat, *settings)
+        else:
+            output, *final = torch.lstm(data, state, flat, *settings, False)
+        return output, tuple(final)
+
+
+CELL = LSTM

@@ -1,0 +1,251 @@
+"""A gate as a differentiable PyTorch function, made from its formulas.
+
+Autograd never sees the formulas. phi, ``1 - phi`` and their logarithms are autograd functions whose derivatives are the
+gate's own formulas for phi' and phi'', so that no branch that was not taken can put a NaN into a gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gateflow.emit import Tape
+from gateflow.errors import InvalidArgument
+from gateflow.gate import Gate, Numbers
+from gateflow.gate import gate as named_gate
+from gateflow.nn.arithmetic import TorchArithmetic
+
+WORKING = {
+    torch.float64: torch.float64,
+    torch.float32: torch.float64,
+    torch.bfloat16: torch.float32,
+    torch.float16: torch.float32,
+}
+"""The precision a type is computed in before it is rounded once. float64 has no wider type in torch: there the error of
+``1 - phi = sigma(-u)`` is that of u, some ``|u|`` units of the last place."""
+
+DERIVATIVES = {
+    "phi": "dphi",
+    "phi_c": "dphi_c",
+    "dphi": "d2phi",
+    "dphi_c": "d2phi_c",
+    "log_phi": "rate",
+    "log_phi_c": "rate_c",
+}
+"""What each function's backward pass multiplies by; the others cannot be differentiated once more."""
+
+_SLOPES = frozenset(DERIVATIVES.values())
+
+
+class GateFunction(torch.nn.Module):
+    """A gate as a function of tensors, differentiable twice.
+
+    float64 is computed in float64, float32 in float64 and rounded once, bfloat16 and float16 in float32. Infinities are
+    taken to the limits; only NaN gives NaN.
+
+    Parameters
+    ----------
+    gate : Gate
+
+    Examples
+    --------
+    >>> fast = gate_function("fast")
+    >>> z = torch.tensor([0.0, 2.0, 100.0], requires_grad=True)
+    >>> fast(z)
+    tensor([0.5000, 0.9741, 1.0000], grad_fn=<...>)
+    >>> print(f"{fast.complement(torch.tensor(4.0)):.3e}")
+    1.406e-12
+    >>> torch.autograd.grad(fast(z).sum(), z)
+    (tensor([0.2500, 0.0950, 0.0000]),)
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self.gate = gate
+        self._made: dict[tuple[torch.dtype, torch.device], Numbers] = {}
+        self._tapes: dict[str, Tape] = {}
+        self._found_plain: dict[tuple[torch.dtype, torch.device], bool] = {}
+
+    def forward(self, z: Tensor) -> Tensor:
+        """phi(z)."""
+        return self._play(z, "phi")
+
+    def complement(self, z: Tensor) -> Tensor:
+        """``1 - phi(z)``, which underflows only where it is below the smallest float."""
+        return self._play(z, "phi_c")
+
+    def log(self, z: Tensor) -> Tensor:
+        """``log(phi(z))``; once differentiable."""
+        return self._play(z, "log_phi")
+
+    def log_complement(self, z: Tensor) -> Tensor:
+        """``log(1 - phi(z))``, which never underflows; once differentiable."""
+        return self._play(z, "log_phi_c")
+
+    def derivative(self, z: Tensor) -> Tensor:
+        """phi'(z); once differentiable."""
+        return self._play(z, "dphi")
+
+    def extra_repr(self) -> str:
+        return repr(self.gate)
+
+    def _play(self, z: Tensor, what: str) -> Tensor:
+        if z.dtype not in WORKING:
+            raise InvalidArgument(f"a gate takes floating-point tensors, not {z.dtype}")
+        if self.gate._stray is not None and what.startswith("log"):
+            raise InvalidArgument(f"{self.gate.name} leaves (0, 1) and has no logarithm")
+        return _Play.apply(z, self, what, torch.is_grad_enabled() and z.requires_grad)  # type: ignore[return-value]
+
+    def evaluate(self, z: Tensor, what: str) -> Tensor:
+        """One of the gate's functions, the careful way and without a gradient."""
+        x = z.to(WORKING[z.dtype])
+        if x.dim() == 0:
+            return self.evaluate(z[None], what)[0]
+        value = _FUNCTIONS[what](self._numbers(x), x)
+        return _rounded(value, x, z.dtype, slope=what in _SLOPES)
+
+    def with_slope(self, z: Tensor, what: str, slope_too: bool = True) -> tuple[Tensor, Tensor | None]:
+        """One of the functions and its derivative: phi and ``1 - phi`` the short way where that is as good."""
+        x = z.to(WORKING[z.dtype])
+        if what not in ("phi", "phi_c") or not self._is_plain(x.dtype, x.device):
+            slope = self.evaluate(z, DERIVATIVES[what]) if slope_too and what in DERIVATIVES else None
+            return self.evaluate(z, what), slope
+        value, slope = self._plain(x, what)
+        return value.to(z.dtype), slope.to(z.dtype).expand(z.shape) if slope_too else None
+
+    def _plain(self, x: Tensor, what: str) -> tuple[Tensor, Tensor]:
+        """The formulas as they stand: ``sigma(u)`` and ``u' sigma(u) sigma(-u)``, or phi and phi'."""
+        if what not in self._tapes:
+            formulas = self.gate.formulas
+            profile = (formulas.u, formulas.du)
+            plain = (formulas.phi if what == "phi" else formulas.phi_c, formulas.dphi)
+            self._tapes[what] = Tape(profile if self.gate.is_profile else plain)
+        first, slope = self._tapes[what](self._numbers(x).arithmetic, x)
+        if not self.gate.is_profile:
+            return first, slope if what == "phi" else -slope
+        value, rest = torch.sigmoid(first), torch.sigmoid(-first)
+        # where u' overflows, sigma(u) sigma(-u) is 0 and so is the slope
+        slope = torch.nan_to_num(slope * (value * rest), nan=0.0)
+        return (value, slope) if what == "phi" else (rest, -slope)
+
+    def _is_plain(self, dtype: torch.dtype, device: torch.device) -> bool:
+        """Whether the formulas as they stand agree with the careful way at points of every magnitude."""
+        if (dtype, device) not in self._found_plain:
+            x = torch.cat([torch.linspace(-60, 60, 481), torch.logspace(-30, 30, 241), -torch.logspace(-30, 30, 241)])
+            x = torch.cat([x, torch.tensor([*self.gate.kinks, math.inf, -math.inf])]).to(device, dtype)
+            self._found_plain[dtype, device] = all(self._agrees(x, what) for what in ("phi", "phi_c"))
+        return self._found_plain[dtype, device]
+
+    def _agrees(self, x: Tensor, what: str) -> bool:
+        eps, tiny = torch.finfo(x.dtype).eps, torch.finfo(x.dtype).tiny
+        careful = (self.evaluate(x, what), self.evaluate(x, DERIVATIVES[what]))
+        # u itself is wrong by an ulp, so its exponential is by |u| of them
+        both = self.evaluate(x, "phi") * self.evaluate(x, "phi_c")
+        room = 16 * eps * (1 - torch.log(both.clamp(min=tiny)))
+        return all(
+            bool(((a - b).abs() <= room * b.abs() + 1e4 * tiny).all())
+            for a, b in zip(self._plain(x, what), careful, strict=True)
+        )
+
+    def _numbers(self, x: Tensor) -> Numbers:
+        key = x.dtype, x.device
+        if key not in self._made:
+            self._made[key] = Numbers(self.gate, TorchArithmetic(*key))
+        return self._made[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_made": {}, "_tapes": {}, "_found_plain": {}}
+
+
+class _Play(torch.autograd.Function):
+    """One function of a gate and its derivative, which is computed with it where there will be a backward pass.
+
+    A derivative of that derivative is made only if it is asked for.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, function: GateFunction, what: str, slope_too: bool) -> Tensor:
+        ctx.function, ctx.what = function, what
+        value, slope = function.with_slope(z, what, slope_too)
+        ctx.save_for_backward(z, slope)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        z, slope = ctx.saved_tensors
+        if ctx.what not in DERIVATIVES:
+            raise InvalidArgument(f"{ctx.what} of a gate cannot be differentiated once more")
+        if torch.is_grad_enabled():
+            slope = ctx.function._play(z, DERIVATIVES[ctx.what])
+        return grads[0] * slope, None, None, None
+
+
+def _rounded(value: Tensor, x: Tensor, dtype: torch.dtype, slope: bool = False) -> Tensor:
+    """``value`` in the shape of x and the type asked for; NaN where x is.
+
+    Slopes past the largest float become the largest float: infinity times a gradient of 0 would be NaN.
+    """
+    value = torch.where(torch.isnan(x), x, value).to(dtype)
+    if not slope:
+        return value
+    top = torch.finfo(dtype).max
+    return torch.clamp(value, -top, top)
+
+
+def _rate(numbers: Numbers, z: Tensor, log_rest: Tensor) -> Tensor:
+    """``u'(z)`` times the probability with logarithm ``log_rest``."""
+    size = torch.exp(numbers.log_du(z) + log_rest)
+    return torch.where(torch.isinf(log_rest), 0.0, torch.sign(numbers.du(z)) * size)
+
+
+def _value(numbers: Numbers, z: Tensor) -> Tensor:
+    return numbers.phi(z) if numbers.gate._stray is None else numbers.value(z)
+
+
+def _complement(numbers: Numbers, z: Tensor) -> Tensor:
+    return numbers.phi_c(z) if numbers.gate._stray is None else numbers.complement(z)
+
+
+_FUNCTIONS: dict[str, Callable[[Numbers, Tensor], Tensor]] = {
+    "phi": _value,
+    "phi_c": _complement,
+    "log_phi": Numbers.log_phi,
+    "log_phi_c": Numbers.log_phi_c,
+    "dphi": Numbers.dphi,
+    "dphi_c": lambda numbers, z: -numbers.dphi(z),
+    "d2phi": Numbers.d2phi,
+    "d2phi_c": lambda numbers, z: -numbers.d2phi(z),
+    "rate": lambda numbers, z: _rate(numbers, z, numbers.log_phi_c(z)),
+    "rate_c": lambda numbers, z: -_rate(numbers, z, numbers.log_phi(z)),
+}
+
+
+def gate_function(gate: str | Gate, **parameters: Any) -> GateFunction:
+    """A gate as a PyTorch function.
+
+    Parameters
+    ----------
+    gate : str or Gate
+        A gate, its name in the catalogue, or its formula.
+    **parameters
+        The gate's parameters.
+
+    Raises
+    ------
+    UnknownName, FormulaError, InvalidArgument
+        There is no such gate, or a parameter was left without a value.
+
+    Examples
+    --------
+    >>> gate_function("sigmoid(z**3)")(torch.tensor([1.0], dtype=torch.bfloat16))
+    tensor([0.7305], dtype=torch.bfloat16)
+    """
+    found = named_gate(gate, **parameters)
+    if len(found.expr.free_symbols) > 1:
+        names = ", ".join(sorted(str(s) for s in found.expr.free_symbols if str(s) != "z"))
+        raise InvalidArgument(f"{found.name} has parameters without a value: {names}")
+    return GateFunction(found)
