@@ -87,9 +87,7 @@ def main() -> None:
         counts[verdict] += 1
         if verdict != "right":
             print(f"{a:14s} {b:14s} here: {found.verdict:7s} sympy: {verdict}: {answer[:60]}", flush=True)
-    print(
-        f"here: {ours:.2f} s of CPU; SymPy: {theirs:.1f} s with a timeout of {options.timeout:g} s a pair: {dict(counts)}"
-    )
+    print(f"here: {ours:.2f} s of CPU; SymPy: {theirs:.1f} s, at most {options.timeout:g} s a pair: {dict(counts)}")
 
 
 if __name__ == "__main__":

@@ -75,6 +75,8 @@ class Steps(list[dict[str, str]]):
             It does not tend to +infinity.
         """
         plain = self.field.settled(germ)
+        if plain.is_infinite or plain is sp.nan:
+            raise Undecided(f"{gate} reaches 1 at a finite z: there is no saturation to compare")
         plain = plain.args[0] if isinstance(plain, softplus) else plain
         if self.limit(f"{letter} = -log(1 - {gate}) tends to infinity", plain) != sp.oo:
             raise Undecided(f"{gate} does not tend to 1 from below")
@@ -732,7 +734,10 @@ def saturation_order(gate: Any, seconds: float = SECONDS) -> SaturationOrder:
 
 def saturation_order_of_germ(f: Expr, seconds: float = SECONDS) -> SaturationOrder:
     """See `saturation_order`; ``f = -log(1 - phi)``."""
+    if oscillating(f):
+        raise Undecided("the gate oscillates as z grows: no simple g names its order")
     hardy = Field(Z, seconds / 2)
+    f = Steps(hardy).germ("f", "phi", f)
     p = hardy.limit(Z * slope(f))
     if p.is_finite:
         g = _unit(hardy.leading_term(sp.exp(-f)))

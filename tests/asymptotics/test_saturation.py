@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 import sympy as sp
 
-from gateflow.asymptotics.growth import limit
+from gateflow.asymptotics.growth import Undecided, limit
+from gateflow.asymptotics.rate import rate
 from gateflow.asymptotics.saturation import germ_of, order, order_by_cases, order_of_germs, rank, saturation_order
 from gateflow.formula import parse
 from gateflow.gate import Gate
@@ -22,6 +23,7 @@ from gateflow.gates import (
     fast,
     gompertz,
     gudermannian,
+    hard_sigmoid,
     iterated_sinh,
     linear_cubic,
     log_slow,
@@ -245,6 +247,25 @@ def test_a_gate_that_does_not_saturate_at_one_is_refused():
     found = order_of_germs(sp.log(2) + 1 / z, z)
     assert found.verdict == "undecided"
     assert "does not tend to 1" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [
+        (hard_sigmoid.make(), "reaches 1 at a finite z"),
+        (Gate("0.05 + 0.9*sigmoid(z)"), "does not tend to 1"),
+        (Gate("0.5 + 0.5*sin(z)"), "oscillates"),
+    ],
+    ids=lambda x: getattr(x, "name", ""),
+)
+def test_what_does_not_saturate_is_named(gate, reason):
+    found = order(gate, sigmoid.make())
+    assert found.verdict == "undecided"
+    assert reason in found.reason
+    with pytest.raises(Undecided, match=reason):
+        saturation_order(gate)
+    with pytest.raises(Undecided, match=reason):
+        rate(gate)
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
