@@ -66,7 +66,10 @@ def _run(tokens: list[str]) -> int:
         command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False, verbose=False)
     except CycloptsError as problem:
         raise usage_error(problem, tokens, COMMANDS) from problem
-    return command(*bound.args, **bound.kwargs) or 0
+    code = command(*bound.args, **bound.kwargs) or 0
+    if getattr(command, "__name__", "") == "help_print":
+        print(f"\n{_epilogue(tokens)}")  # by ourselves: a command that is folded cannot be copied
+    return code
 
 
 def application() -> Any:
@@ -78,7 +81,6 @@ def application() -> Any:
     app = App(
         name="gateflow",
         help=_TOP_HELP,
-        help_epilogue=_TOP_EPILOGUE,
         version=__version__,
         help_format="plaintext",
         help_formatter=help_formatter(),
@@ -86,7 +88,7 @@ def application() -> Any:
     )
     for name in COMMANDS:
         run = COMMANDS[name]
-        app.command(run, name=name, help=description(run), help_epilogue=_epilogue(run))
+        app.command(run, name=name, help=description(run))
     return app
 
 
@@ -98,8 +100,9 @@ A GATE is a name of the catalogue (gateflow gates) or a formula in z:
   'fast(alpha=2)', 'student-t(6)'   by name, with parameters
   'sigmoid(z**3)'                   by formula
   'sigmoid(k*z); k=2'               by formula, with parameters
-Every command has --help, with examples, and --json. GATEFLOW_DEBUG=1 shows where an error comes from.
-Exit codes: 0 done, 2 bad usage or input, 3 not reached or undecided, 130 interrupted, 1 a fault of gateflow."""
+Every command has --help, with examples, and --json.
+Exit codes: 0 done; 1 a fault of gateflow; 2 bad usage or input; 3 not reached,
+undecided or not verified; 130 interrupted. GATEFLOW_DEBUG=1 shows tracebacks."""
 
 
 def description(run: Callable[..., Any]) -> str:
@@ -110,13 +113,17 @@ def description(run: Callable[..., Any]) -> str:
 
 
 def examples(run: Callable[..., Any]) -> list[str]:
-    """The ``gateflow ...`` lines of a verb's docstring."""
+    """The ``gateflow ...`` lines of a verb's docstring; one that ends in ``# exit code 3`` ends with that code."""
     lines = (line.strip() for line in (run.__doc__ or "").splitlines())
     return [line[2:] for line in lines if line.startswith("$ gateflow ")]
 
 
-def _epilogue(run: Callable[..., Any]) -> str:
-    return "\n".join(["Examples:", *(f"  {line}" for line in examples(run))])
+def _epilogue(tokens: list[str]) -> str:
+    """What stands under the help that was asked for."""
+    verb = next((token for token in tokens if token in COMMANDS), None)
+    if verb is None:
+        return _TOP_EPILOGUE
+    return "\n".join(["Examples:", *(f"  {line}" for line in examples(COMMANDS[verb]))])
 
 
 def _guarded(token: str) -> str:

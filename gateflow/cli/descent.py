@@ -53,7 +53,7 @@ def run(
     --------
     $ gateflow descent fast --horizon 10 --gap 0.1 --lr 0.05
     $ gateflow descent sigmoid --horizon 100 --timescale 1000 --z0 3 --optimizer adam --lr 1e-3 --json
-    $ gateflow descent fast --horizon 10 --gap 0.01 --lr 0.1 --optimizer momentum --beta 0.95
+    $ gateflow descent fast --horizon 10 --gap 0.01 --lr 0.1 --optimizer momentum --beta 0.95  # exit code 3
     """
     from gateflow.flow.descent import descent
 

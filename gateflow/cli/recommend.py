@@ -48,7 +48,7 @@ def run(
     --------
     $ gateflow recommend --timescale 1000 --gates sigmoid fast softsign
     $ gateflow recommend --timescale 1000 --optimizer adam --lr 1e-3 --dtype float32 --gates sigmoid fast --json
-    $ gateflow recommend --timescale 1e4 --horizon 100 --lr 1 --dtype bfloat16 --gates sigmoid fast
+    $ gateflow recommend --timescale 1e4 --horizon 100 --lr 1 --dtype bfloat16 --gates sigmoid fast  # exit code 3
     """
     from gateflow.flow.recommend import recommend
 
@@ -85,6 +85,7 @@ def _facts(one: Advice) -> dict[str, Any]:
         "fewest_steps": one.fewest,
         "kappa": float(one.prediction.kappa),
         "floor": one.floor,
+        "resolution": one.resolution,
         "trapped": bool(one.trapped),
         "reason": one.reason,
     }

@@ -1,8 +1,10 @@
-"""``order``, ``rank``, ``rate``: what they print of the proofs."""
+"""``check``, ``order``, ``rank``, ``rate``, ``compare``, ``verify``: what they print of the proofs."""
 
 import json
 import math
+from pathlib import Path
 
+import mpmath
 import pytest
 
 from gateflow.formula import parse
@@ -76,3 +78,60 @@ def test_a_rate_is_a_formula_that_the_parser_reads_back(answered, gateflow):
 def test_no_law_no_answer(gateflow):
     code, out, err = gateflow("rate", "sigmoid(z + 0.9*sin(z))")
     assert (code, out, err.count("\n")) == (3, "", 1)
+
+
+def test_rate_carries_its_certificate(answered):
+    _, answer = answered("rate", "sigmoid")
+    assert answer["certificate"]["statement"]["rate"] == answer["rate"]
+
+
+def test_check_has_a_verdict_for_the_class_and_for_each_clause(answered, gateflow):
+    code, answer = answered("check", "sigmoid(z**3 - z)")
+    verdicts = {clause["clause"]: clause["verdict"] for clause in answer["clauses"]}
+    assert (code, answer["verdict"], verdicts["increasing"], verdicts["onto"]) == (0, "not in F", "refuted", "proved")
+    assert answer["gate"] == "sigmoid(z**3 - z)"
+    told = gateflow("check", "fast")
+    assert told.out.startswith("fast: in F\n")
+    assert gateflow("check", "fast", "--latex").out.startswith(r"\text{fast} \in \mathcal{F}")
+
+
+def test_a_certificate_is_verified_and_an_altered_one_is_not(gateflow, tmp_path):
+    file = Path(tmp_path) / "order.json"
+    assert gateflow("order", "fast", "sigmoid", "--certificate", str(file)).code == 0
+    assert gateflow("verify", str(file)).code == 0
+    file.write_text(file.read_text().replace("higher", "lower"))
+    code, out, err = gateflow("verify", str(file))
+    assert (code, err) == (3, "")
+    assert out.startswith("refuted: ")
+
+
+@pytest.mark.parametrize("text", [None, "no json", "{}"])
+def test_what_is_no_certificate_is_told_in_a_line(text, gateflow, tmp_path):
+    file = tmp_path / "some.json"
+    if text is not None:
+        file.write_text(text)
+    code, out, err = gateflow("verify", str(file))
+    assert (code, out, err.count("\n")) == (2, "", 1) or (code, err) == (3, "")
+
+
+def test_compare_shows_ratios_that_tend_to_those_of_the_laws(answered):
+    """Sigmoid over fast, T = 1: the laws give (log 1/gap)^2; the exact times are quadratures of theory.md §4."""
+    code, answer = answered("compare", "fast", "sigmoid")
+    assert (code, answer["orders"][0]["verdict"]) == (0, "higher")
+    ladder = answer["ladder"]
+    for row in ladder:
+        assert row["log_ratio_by_law"]["sigmoid"] == pytest.approx(2 * math.log(-math.log(row["gap"])), rel=1e-12)
+        end = mpmath.log(1 / mpmath.mpf(row["gap"]) - 1)
+        assert row["log_tau"]["sigmoid"] == pytest.approx(float(mpmath.log(2 * mpmath.sinh(end) + 2 * end)), rel=1e-13)
+    off = [abs(row["log_ratio"]["sigmoid"] - row["log_ratio_by_law"]["sigmoid"]) for row in ladder[1:]]
+    assert off == sorted(off, reverse=True)
+    assert off[-1] < 0.01
+
+
+def test_compare_prints_one_line_a_gap(gateflow):
+    code, out, _ = gateflow("compare", "softsign", "fast", "erf")
+    assert code == 0
+    heading, *rows = out.rpartition("\n\n")[2].splitlines()
+    assert " ".join(heading.split()) == "gap tau of softsign fast / softsign by law erf / softsign by law"
+    assert len(rows) == 10
+    assert all(len(row.split()) == 6 for row in rows)

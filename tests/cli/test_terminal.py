@@ -50,7 +50,7 @@ def on_a_terminal(arguments, **changes):
 def test_lines_fit_the_width_and_no_number_is_cut(what, width, gateflow, monkeypatch):
     wide = gateflow(*SHOWN[what]).out
     monkeypatch.setenv("COLUMNS", str(width))
-    narrow = gateflow(*SHOWN[what]).out
+    narrow = gateflow(*SHOWN[what]).out.partition("Examples:")[0]  # a command to copy is never folded
     assert max(map(len, narrow.rstrip().splitlines())) <= width
     if what == "gates":  # its last column is cut: show and --json have it in full
         return
