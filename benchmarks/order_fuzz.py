@@ -174,8 +174,8 @@ def contradicts(f, g, found: Order, exponent):
         seen = log_ratio(1)
         return isinstance(seen, Huge) or abs(seen - value(sp.log(found.ratio), z)) > mp.mpf(1) / 10
     threshold = R(1) if found.threshold is None else sp.Rational(str(found.threshold.evalf(30)))
-    below = found.verdict in ("higher", "equal") and sign_of(log_ratio(threshold * R(9, 10))) > 0
-    above = found.verdict in ("lower", "equal") and sign_of(log_ratio(threshold * R(11, 10))) < 0
+    below = found.verdict in ("higher", "equal") and sign_of(log_ratio(threshold / 2)) > 0
+    above = found.verdict in ("lower", "equal") and sign_of(log_ratio(threshold * 2)) < 0
     return below or above
 
 

@@ -320,14 +320,14 @@ def _profile(f: Expr) -> Expr | None:
 def _bounds(f: Expr) -> tuple[Expr, Expr, bool]:
     """Germs below and above f, and whether f touches both again and again.
 
-    Each oscillating node may take any value in [-1, 1]. Where the profile is affine in each of them, its extremes are
-    at the corners; the corners are germs, so one is the largest and one the smallest for all large z.
+    Each oscillating node may take any value in [-1, 1]. Where the profile is affine in each of them, or monotone in the
+    only one, its extremes are at the corners; these are germs, so one is the largest and one the smallest for large z.
     """
     nodes = oscillating(f)
     if not nodes:
         return f, f, True
     u = _profile(f)
-    if u is None or not _affine(u, nodes):
+    if u is None or not (_affine(u, nodes) or _monotone(u, nodes)):
         raise Undecided(f"{unparse(nodes[0])} oscillates as z grows")
     ends = [u.xreplace(dict(zip(nodes, c, strict=True))) for c in itertools.product((-1, 1), repeat=len(nodes))]
     hardy = Field(Z, 2.0)
@@ -336,6 +336,15 @@ def _bounds(f: Expr) -> tuple[Expr, Expr, bool]:
         low = end if hardy.sign(end - low) < 0 else low
         high = end if hardy.sign(end - high) > 0 else high
     return softplus(low), softplus(high), len(nodes) == 1 and _runs_off(nodes[0].args[0])
+
+
+def _monotone(u: Expr, nodes: Sequence[Expr]) -> bool:
+    """Whether u is eventually monotone in the value of its only oscillating node."""
+    if len(nodes) > 1:
+        return False
+    value = sp.Dummy()
+    sensitivity = u.xreplace({nodes[0]: value}).diff(value).xreplace({value: nodes[0]})
+    return _circle_sign(sensitivity) in (-1, 1)
 
 
 def _runs_off(argument: Expr) -> bool:
