@@ -1,0 +1,153 @@
+"""Certificates: what was decided, as JSON that `checker.verify` can follow step by step.
+
+The search decides; then its verdict is told again as the short chain of limits that `checker` asks for, each limit
+answered by the search's engine. A certificate whose chain does not give the search's own verdict is never written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import sympy as sp
+
+from gateflow import record
+from gateflow.asymptotics import checker
+from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.growth import Budget, Field
+from gateflow.asymptotics.rate import Rate, rate
+from gateflow.asymptotics.saturation import Order, germ_of, left_germ_of, order, text_of
+from gateflow.formula import unparse
+from gateflow.vocabulary import Expr, Z, softplus
+
+SECONDS = 20.0
+PACKAGES = ("gateflow", "sympy", "mpmath")
+
+_NO_CHAIN = "this verdict rests on more than a chain of limits, and no certificate is written for it yet"
+
+
+class _Writer:
+    """Answers a walk with the search's engine, and notes what was asked."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self.chain: list[dict[str, str]] = []
+
+    def ask(self, name: str, sentence: str, expr: Expr) -> Expr:
+        """The limit of ``expr``."""
+        limit = sp.simplify(self.field.limit(expr))
+        self.chain.append({"name": name, "statement": sentence, "expr": unparse(expr), "limit": text_of(limit)})
+        return limit
+
+
+def closed_text(gate: Any) -> str:
+    """The gate as one formula in z, its parameters put in."""
+    shape = {"phi": "{}", "profile": "sigmoid({})", "complement": "1 - ({})"}[gate.declared]
+    return shape.format(unparse(gate.expr))
+
+
+def plain_germ(germ: Expr, field: Field) -> Expr:
+    """The germ without abs, sign and where; ``softplus(u)`` gives way to u, as the difference tends to 0."""
+    germ = field.settled(germ)
+    return germ.args[0] if isinstance(germ, softplus) else germ
+
+
+def certify(phi: Any, psi: Any, found: Order | None = None, seconds: float = SECONDS) -> dict[str, Any]:
+    """A certificate of the order of saturation of ``phi`` against ``psi``.
+
+    Parameters
+    ----------
+    phi, psi : Gate
+    found : Order, optional
+        What `order` said, if it was asked already.
+    seconds : float
+
+    Raises
+    ------
+    Undecided
+        There is no verdict to certify, or none that a chain of limits proves.
+
+    Examples
+    --------
+    >>> from gateflow.gate import gate
+    >>> certificate = certify(gate("softsign"), gate("arctan"))
+    >>> certificate["statement"]["ratio"], [step["name"] for step in certificate["chain"][4:]]
+    ('pi', ['p', 'gap'])
+    """
+    found = order(phi, psi, seconds) if found is None else found
+    if found.verdict not in ("higher", "lower", "equal"):
+        raise Undecided(found.reason if found.verdict == "undecided" else _NO_CHAIN)
+    field = Field(Z, Budget(seconds))
+    germs = [plain_germ(germ_of(gate), field) for gate in (phi, psi)]
+    statement = {
+        "kind": "order",
+        "phi": closed_text(phi),
+        "psi": closed_text(psi),
+        **{key: found.to_json()[key] for key in ("verdict", "threshold", "exponent", "ratio", "convex")},
+    }
+    why: Undecided | None = None
+    for swap in (False, True):
+        writer = _Writer(field)
+        try:
+            checker._order({**statement, "swapped": swap}, *germs, writer.ask)
+        except Undecided as error:
+            why = why or error
+            continue
+        except checker.Refuted as error:
+            raise Undecided(f"{_NO_CHAIN}: {error}") from None
+        texts = dict(zip("fg", map(unparse, germs), strict=True))
+        made = {"gates": list(found.names), "seconds": found.seconds}
+        return sealed({**statement, "swapped": swap}, texts, writer.chain, made)
+    assert why is not None
+    raise why
+
+
+def certify_rate(gate: Any, tail: str = "right", found: Rate | None = None, seconds: float = SECONDS) -> dict[str, Any]:
+    """A certificate of the rate of ``gate`` at one end.
+
+    Raises
+    ------
+    Undecided
+        There is no rate to certify.
+
+    Examples
+    --------
+    >>> from gateflow.gate import gate
+    >>> certify_rate(gate("erf"))["statement"]["rate"]
+    '1/(4*c*T*tau*log(tau))'
+    """
+    found = rate(gate, tail, seconds) if found is None else found
+    field = Field(Z, Budget(seconds))
+    f = plain_germ(germ_of(gate) if tail == "right" else left_germ_of(gate), field)
+    facts = found.to_json()
+    kept = ("tail", "rate", "next_order", "implicit", "distance", "slope", "h", "kappa", "logarithms", "hitting_time")
+    statement = {"kind": "rate", "gate": closed_text(gate), **{key: facts[key] for key in kept}}
+    writer = _Writer(field)
+    try:
+        checker.rate_walk(statement, f, writer.ask)
+    except checker.Refuted as error:
+        raise Undecided(f"the rate was not confirmed: {error}; last asked: {writer.chain[-1]}") from None
+    return sealed(statement, {"f": unparse(f)}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
+
+
+def sealed(
+    statement: Mapping[str, Any], germs: Mapping[str, str], chain: list[dict[str, str]], made: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The parts put together, with versions and digest."""
+    certificate = {
+        "format": checker.FORMAT,
+        "statement": dict(statement),
+        "germs": dict(germs),
+        "chain": chain,
+        "made": {**made, "versions": record.versions(PACKAGES)},
+    }
+    return {**certificate, "digest": checker.digest_of(certificate)}
+
+
+def write(certificate: Mapping[str, Any], path: str | Path) -> None:
+    """Write a certificate to a file, whole or not at all."""
+    record.write_text(Path(path), record.to_json(certificate))
+
+
+verify: Callable[..., checker.Verification] = checker.verify

@@ -1,0 +1,636 @@
+"""Certificates re-checked by separate, small code: nothing here imports the search (`growth`, `saturation`, `rate`).
+
+A certificate is plain JSON: the statement with the gates as formulas, germs (what -log(1 - phi) comes to for large z),
+the chain of limits that proves the statement, and a digest. `verify` goes through it as a reader would:
+
+1. *Digest.* SHA-256 over everything else, as canonical JSON: any altered field shows. This alone protects what carries
+   no mathematics (``made``: versions, seconds, the gates' display names). A digest can be computed anew, so the rest
+   does not lean on it.
+2. *Re-derived.* From the statement alone, `order_walk` and `rate_walk` say which limit must come next, and what
+   expression it is of; the certificate's step must say the same, no step may be missing or left over, and the verdict,
+   threshold, exponent and ratio that follow from the limits must be those claimed.
+3. *Proved.* Each limit is found anew by `mrv`, another algorithm than the search's. Where it cannot, the certificate
+   is reported as *open*, neither verified nor refuted.
+4. *Numeric.* Each expression is evaluated in big floats at several z so large that f is 10, 100, ... 1e64 (digits are raised
+   until two evaluations agree). Convergence may be as slow as 1/log z, so the test is of the trend: the error
+   must fall along the last rungs, or an infinite limit grow on the right side. This proves nothing; it is there to
+   catch a wrong step in 2 and 3 that went the same way in both.
+
+What is proved, then, is the statement given the theorems of docs/theory.md and the correctness of `mrv` and of SymPy's
+algebra; a fault in SymPy's simplification is the one thing that search and checker could have in common.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mpmath
+import sympy as sp
+
+from gateflow.asymptotics.mrv import Limits, Unproved
+from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.formula import parse, unparse
+from gateflow.vocabulary import Expr, Z, derivative, logit, sigmoid, softplus, softsign
+
+FORMAT = 1
+C, T = sp.symbols("c T", positive=True)
+TAU, GAP, L, A = sp.symbols("tau gap l a", positive=True)
+_PARAMETERS = {str(s): "positive" for s in (C, T, TAU, GAP, L)}
+
+Ask = Callable[[str, str, Expr], Expr]
+"""``ask(name, sentence, expression)`` returns the limit of the expression at +infinity."""
+
+
+class Refuted(Exception):
+    """The certificate says something that is not so."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: what, how (digest, re-derived, proved, numeric), whether it held."""
+
+    what: str
+    how: str
+    ok: bool | None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The outcome of `verify`.
+
+    Attributes
+    ----------
+    status : str
+        ``verified``; ``refuted``: some check failed; ``open``: nothing failed, but a limit could not be proved anew.
+    statement : str
+    checks : list of Check
+    """
+
+    status: str
+    statement: str
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check held."""
+        return self.status == "verified"
+
+    @property
+    def reason(self) -> str:
+        """The first check that failed, or that was left open."""
+        for wanted in (False, None):
+            for check in self.checks:
+                if check.ok is wanted:
+                    return f"{check.how}: {check.what}" + (f" ({check.detail})" if check.detail else "")
+        return ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The outcome as plain data."""
+        return {
+            "status": self.status,
+            "statement": self.statement,
+            "reason": self.reason,
+            "checks": [vars(check) for check in self.checks],
+        }
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.statement}" + (f"; {self.reason}" if self.reason else "")
+
+
+# --- what must be shown -----------------------------------------------------------------------------------------------
+
+
+def order_walk(f: Expr, g: Expr, ask: Ask) -> dict[str, Any]:
+    """The decision on R(a) for germs f of phi and g of psi (docs/theory.md, "Order of saturation"), limit by limit.
+
+    Returns verdict, threshold, exponent and ratio.
+    """
+    p = ask("p", "p = lim z g'", Z * sp.diff(g, Z))
+    if p.is_finite:
+        gap = ask("gap", "log R(1) = lim (g - f)", g - f)
+        if gap.is_finite:
+            return _found("equal", exponent=p, ratio=sp.exp(gap))
+        return _found("higher" if gap == -sp.oo else "lower")
+    F, G = f, g
+    for _ in range(12):
+        rho = ask("rho", "rho = lim log G/log z", sp.log(G) / sp.log(Z))
+        if rho.is_finite:
+            return _at_level(F, G, rho, ask)
+        F, G = sp.log(F), sp.log(G)
+    raise Refuted("more than 12 logarithms")
+
+
+def _at_level(F: Expr, G: Expr, rho: Expr, ask: Ask) -> dict[str, Any]:
+    kappa = ask("kappa", "kappa = lim F/G", F / G)
+    if kappa in (0, sp.oo):
+        return _found("higher" if kappa == sp.oo else "lower")
+    if rho != 0:
+        return _found("equal", threshold=kappa ** (1 / rho))
+    if not _same(kappa, sp.S.One):
+        return _found("higher" if (kappa - 1).evalf() > 0 else "lower")
+    shift = ask("shift", "log a* = lim (F - G)/(z G')", (F - G) / (Z * sp.diff(G, Z)))
+    if shift.is_finite:
+        return _found("equal", threshold=sp.exp(shift))
+    return _found("higher" if shift == sp.oo else "lower")
+
+
+def _found(
+    verdict: str, threshold: Expr | None = None, exponent: Expr | None = None, ratio: Expr | None = None
+) -> dict[str, Any]:
+    return {"verdict": verdict, "threshold": threshold, "exponent": exponent, "ratio": ratio}
+
+
+def swapped(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same fact with phi and psi exchanged: R(a) becomes 1/R(1/a)."""
+    turned = {"higher": "lower", "lower": "higher"}
+    return {
+        "verdict": turned.get(found["verdict"], found["verdict"]),
+        "threshold": None if found["threshold"] is None else 1 / found["threshold"],
+        "exponent": found["exponent"],
+        "ratio": None if found["ratio"] is None else 1 / found["ratio"],
+    }
+
+
+def germ_walk(letter: str, phi: Expr, germ: Expr, ask: Ask, tail: str = "right") -> None:
+    """That ``germ`` stands for ``-log(1 - phi)``, or at the left end for ``-log phi(-z)``, and tends to infinity."""
+    rest = 1 - phi if tail == "right" else phi.xreplace({Z: -Z})
+    words = "1 - phi" if tail == "right" else "phi(-z)"
+    _demand(ask(f"{letter} is the gate's", f"lim ({words}) exp({letter}) = 1", rest * sp.exp(germ)), sp.S.One)
+    _demand(ask(f"{letter} is infinite", f"lim {letter} = oo", germ), sp.oo)
+
+
+def rate_walk(statement: Mapping[str, Any], f: Expr, ask: Ask) -> None:
+    """What proves a rate: s(z) is the scaled time c T tau, and ``f + log l_hat(s(z))`` tends to 0."""
+    phi, left = formula(statement["gate"]), statement["tail"] == "left"
+    rest = phi.xreplace({Z: -Z}) if left else 1 - phi
+    slope = -derivative(rest)
+    s = formula(statement["implicit"]["s"])
+    germ_walk("f", phi, f, ask, statement["tail"])
+    log_s = sp.expand_log(sp.log(s))
+    _demand(ask("time is infinite", "lim log s = oo", log_s), sp.oo)
+    weight = (T - 1) * sp.log(rest) + sp.log(slope) if left else sp.log(slope)
+    words = "phi(-z)^(T-1) phi'(-z) ds/dz" if left else "phi' ds/dz"
+    _demand(ask("time", f"lim log({words}) = 0", weight + log_s + sp.log(sp.diff(log_s, Z))), sp.S.Zero)
+    for name, of in (("l", rest), ("distance", rest), ("slope", slope)):
+        claimed = statement["implicit"]["l"] if name == "l" else statement[name]
+        _demand(ask(name, f"lim of the gate's over the claimed {name} = 1", of / formula(claimed)), sp.S.One)
+    kappa = ask("kappa", "kappa = lim log f'/log f", sp.log(sp.diff(f, Z)) / sp.log(f))
+    if not _same(kappa, constant(statement["kappa"])):
+        raise Refuted(f"kappa is {kappa}")
+    if statement["h"] is not None:
+        h = formula(statement["h"]).xreplace({L: rest})
+        _demand(ask("h", "lim h(l)/phi' = 1", h / slope), sp.S.One)
+    if statement["hitting_time"] is not None:
+        gap = rest**T if left else 1 - phi**T
+        tau = formula(statement["hitting_time"]).xreplace({GAP: gap})
+        _demand(ask("hitting time", "lim c T tau(gap)/s = 1", C * T * tau / s), sp.S.One)
+    if statement["rate"] is not None:
+        _explicit_walk(statement, f, s, ask)
+
+
+def _explicit_walk(statement: Mapping[str, Any], f: Expr, s: Expr, ask: Ask) -> None:
+    l_hat = formula(statement["rate"])
+    at = {TAU: s / (C * T)}
+    error = f + _log(l_hat.xreplace(at))
+    _demand(ask("rate", "lim (f + log l_hat(s)) = 0", error), sp.S.Zero)
+    if statement["next_order"] is not None:
+        corrected = f + _log(formula(statement["next_order"]).xreplace(at))
+        name, words = "next order", "lim (f + log l_next(s))/(f + log l_hat(s)) = 0"
+        _demand(ask(name, words, corrected / error), sp.S.Zero)
+    if statement["tail"] == "right":
+        _ladder_walk(int(statement["logarithms"]), l_hat, ask)
+
+
+def _ladder_walk(count: int, l_hat: Expr, ask: Ask) -> None:
+    """The squared iterated logarithms in the rate, one by one; z stands for tau, and c = T = 1."""
+    rest = sp.log(l_hat.xreplace({TAU: Z, C: sp.S.One, T: sp.S.One})) + sp.log(Z)
+    level = sp.log(Z)
+    for k in range(1, count + 2):
+        level = sp.log(level)
+        power = ask(
+            f"ladder {k}", f"the power of L_{k}: lim of log(l tau (L_1 ... L_{k - 1})^2)/log L_{k}", rest / level
+        )
+        if (power == -2) != (k <= count):
+            raise Refuted(f"the power of L_{k} is {power}")
+        rest += 2 * level
+
+
+def _demand(limit: Expr, wanted: Expr) -> None:
+    if not _same(limit, wanted):
+        raise Refuted(f"the limit is {limit}, not {wanted}")
+
+
+def _log(x: Expr) -> Expr:
+    return sp.expand_log(sp.log(x))
+
+
+def _same(a: Expr, b: Expr) -> bool:
+    return a == b or (bool(a.is_finite and b.is_finite) and sp.simplify(a - b) == 0)
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def formula(text: Any) -> Expr:
+    """A formula of a certificate, in z and the letters c, T, tau, gap and l."""
+    return parse(text, parameters=_PARAMETERS)
+
+
+def constant(text: Any) -> Expr:
+    """A limit: a constant, or ``oo`` or ``-oo``."""
+    if text in ("oo", "-oo"):
+        return sp.oo if text == "oo" else -sp.oo
+    return parse(text, variables=(), parameters=_PARAMETERS)
+
+
+def digest_of(certificate: Mapping[str, Any]) -> str:
+    """SHA-256 over all fields but the digest, as JSON with sorted keys and no blanks."""
+    rest = {key: value for key, value in certificate.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# --- big floats -------------------------------------------------------------------------------------------------------
+
+_LEVELS = (10, 30, 100, 300, 1000, 10**4, 10**8, 10**16, 10**32, 10**64)
+_DIGITS = 700
+"""No evaluation takes more digits than this; rungs that would are left out."""
+
+_HUGE = mpmath.mpf(10) ** 500
+"""Exponentials of more than this are not formed: their exponents are the size of books."""
+
+
+def _bounded(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def evaluated(x: Any) -> Any:
+        if abs(x) > _HUGE:
+            raise OverflowError
+        return function(x)
+
+    return evaluated
+
+
+def _exp(x: Any) -> Any:
+    if x < -_HUGE:
+        return mpmath.mpf(0)
+    return _bounded(mpmath.exp)(x)
+
+
+_NUMERIC: dict[Any, Callable[..., Any]] = {
+    sp.exp: _exp,
+    sp.log: mpmath.log,
+    sp.sin: mpmath.sin,
+    sp.cos: mpmath.cos,
+    sp.tan: mpmath.tan,
+    sp.sinh: _bounded(mpmath.sinh),
+    sp.cosh: _bounded(mpmath.cosh),
+    sp.tanh: lambda x: mpmath.sign(x) if abs(x) > _HUGE else mpmath.tanh(x),
+    sp.asinh: mpmath.asinh,
+    sp.acosh: mpmath.acosh,
+    sp.atanh: mpmath.atanh,
+    sp.atan: mpmath.atan,
+    sp.erf: _bounded(mpmath.erf),
+    sp.erfc: _bounded(mpmath.erfc),
+    sp.loggamma: _bounded(mpmath.loggamma),
+    sp.Abs: abs,
+    sp.sign: mpmath.sign,
+    sp.polygamma: mpmath.psi,
+    softplus: lambda x: max(x, mpmath.mpf(0)) + mpmath.log1p(_exp(-abs(x))),
+    sigmoid: lambda x: 1 / (1 + _exp(-x)),
+    softsign: lambda x: x / (1 + abs(x)),
+    logit: lambda p: mpmath.log(p / (1 - p)),
+}
+
+
+def number(e: Expr, z: Any) -> Any:
+    """The expression at z in mpmath's working precision."""
+    if e == Z:
+        return z
+    if e.is_Symbol:
+        return mpmath.mpf({C: 2, T: 3}[e])
+    if e.is_Rational:
+        return mpmath.mpf(e.p) / e.q
+    if not e.args:
+        return {sp.pi: mpmath.pi, sp.E: mpmath.e}[e] + mpmath.mpf(0)
+    if isinstance(e, sp.Piecewise):
+        return next(number(v, z) for v, condition in e.args if _holds(condition, z))
+    if isinstance(e, sp.log):
+        return _logarithm(e.args[0], z)
+    values = [number(a, z) for a in e.args]
+    if e.is_Add:
+        return _sum(values)
+    if e.is_Mul:
+        return mpmath.fprod(values)
+    if e.is_Pow:
+        return values[0] ** (int(e.exp) if e.exp.is_Integer else values[1])
+    return _NUMERIC[e.func](*values)
+
+
+def _logarithm(e: Expr, z: Any) -> Any:
+    """``log e``, without forming an e that is too large."""
+    if isinstance(e, sp.exp):
+        return number(e.args[0], z)
+    if isinstance(e, sp.sinh | sp.cosh):
+        u = number(e.args[0], z)
+        if u > 1:
+            return u + mpmath.log1p((-1 if isinstance(e, sp.sinh) else 1) * _exp(-2 * u)) - mpmath.log(2)
+    return mpmath.log(number(e, z))
+
+
+def _sum(values: list[Any]) -> Any:
+    """The sum, where some of its digits are left."""
+    total = mpmath.fsum(values)
+    if abs(total) <= max(map(abs, values)) * mpmath.eps * 1000:
+        raise ValueError("all digits cancelled")
+    return total
+
+
+def _holds(condition: Any, z: Any) -> bool:
+    if condition in (sp.true, sp.false):
+        return bool(condition)
+    return bool(condition.func(sp.Integer(int(mpmath.sign(number(condition.lhs - condition.rhs, z)))), 0))
+
+
+class Rung(NamedTuple):
+    """A large z; the digits that the germs take there; and those that 1 - phi takes where it is formed as written."""
+
+    z: Any
+    digits: int
+    saturated: int
+
+
+def settled_number(e: Expr, rung: Rung) -> Any:
+    """The expression to some ten digits, or None: two evaluations, one in twice the digits, must agree."""
+    for digits in sorted({40, rung.digits, rung.saturated}):
+        if digits <= _DIGITS:
+            values = [_value(e, rung.z, d) for d in (digits, 2 * digits)]
+            if all(v is not None and v != 0 for v in values):  # a zero may be lost digits
+                small = mpmath.mpf(10) ** (-digits // 3)
+                if abs(values[1] - values[0]) <= max(abs(values[1]) * mpmath.mpf(10) ** -10, small):
+                    return values[1]
+    return None
+
+
+def _value(e: Expr, z: Any, digits: int) -> Any:
+    try:
+        with mpmath.workdps(digits):
+            value = mpmath.fsum(number(a, +z) for a in e.args) if e.is_Add else number(e, +z)
+    except (ZeroDivisionError, OverflowError, ValueError, MemoryError):
+        return None
+    return value if isinstance(value, mpmath.mpf) and mpmath.isfinite(value) else None
+
+
+def ladders(*germs: Expr) -> list[list[Rung]]:
+    """For each germ, numbers z at which it is about 10, 100, 1e4, ..., found by bisection in log z."""
+    found = [[_at_level_of(f, level) for level in _LEVELS] for f in germs]
+    return [[_rung(z, germs) for z in zs if z is not None] for zs in found]
+
+
+@functools.lru_cache(maxsize=1024)
+def _at_level_of(f: Expr, level: int) -> Any:
+    a, b = mpmath.log(2), mpmath.mpf(10) ** 80
+    high = b
+    while b / a > 1 + mpmath.mpf(10) ** -6:
+        middle = mpmath.sqrt(a * b)
+        a, b = (a, middle) if _beyond(f, middle, level) else (middle, b)
+    with mpmath.workdps(60):
+        return mpmath.exp(+b) if b < high else None
+
+
+def _rung(z: Any, germs: tuple[Expr, ...]) -> Rung:
+    sizes = [_value(f, z, 40) for f in germs]
+    top = max((abs(f) for f in sizes if f is not None), default=mpmath.mpf(1))
+    return Rung(z, 40 + 2 * int(mpmath.log10(top + 1)), 40 + int(min(top / 2, _DIGITS)))
+
+
+def _beyond(f: Expr, log_z: Any, level: int) -> bool:
+    """Whether f is past a level; what overflows is."""
+    try:
+        with mpmath.workdps(30 + len(str(level))):
+            value = number(f, mpmath.exp(log_z))
+    except (OverflowError, MemoryError, ValueError, ZeroDivisionError):
+        return True
+    return not mpmath.isfinite(value) or value > level
+
+
+def trend(values: list[Any], limit: Expr) -> bool | None:
+    """Whether three values go to the limit; None for too few of them."""
+    if len(values) < 3:
+        return None
+    if limit.is_infinite:
+        side = 1 if limit == sp.oo else -1
+        return bool(0 < side * values[0] < side * values[1] < side * values[2])
+    goal = mpmath.mpf(sp.N(limit.xreplace({C: sp.Integer(2), T: sp.Integer(3)}), 30))
+    errors = [abs(value - goal) for value in values]
+    if errors[2] <= mpmath.mpf(10) ** -9 * (1 + abs(goal)):
+        return True
+    return bool(errors[0] > errors[1] > errors[2] and errors[2] < mpmath.mpf("0.9") * errors[0])
+
+
+def _shown(values: list[Any]) -> str:
+    try:
+        return ", ".join(mpmath.nstr(v, 6) for v in values)
+    except ValueError:  # an exponent of thousands of digits
+        return "of huge exponents"
+
+
+# --- reading a certificate --------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """Goes through a chain: each limit asked for must be the next step of the certificate."""
+
+    def __init__(self, chain: list[Any], germs: list[Expr], seconds: float, checks: list[Check]) -> None:
+        self.chain, self.germs, self.checks = list(chain), germs, checks
+        self.limits, self.place = Limits(seconds), 0
+
+    @functools.cached_property
+    def ladders(self) -> list[list[Rung]]:
+        """The numbers at which expressions are evaluated."""
+        return ladders(*self.germs)
+
+    def ask(self, name: str, sentence: str, expr: Expr) -> Expr:
+        """The limit that the certificate claims, once the step is found to be the right one and its limit proved."""
+        if self.place == len(self.chain):
+            raise Refuted(f"the chain ends before: {sentence}")
+        step = self.chain[self.place]
+        self.place += 1
+        _fields(step, {"name", "statement", "expr", "limit"}, f"step {self.place}")
+        if (step["name"], step["statement"]) != (name, sentence):
+            raise Refuted(f"step {self.place} must be: {sentence}")
+        if not _same_formula(step["expr"], expr):
+            raise Refuted(f"step {self.place}: the expression is not that of: {sentence}")
+        limit = constant(step["limit"])
+        self._prove(sentence, expr, limit)
+        self._evaluate(sentence, expr, limit)
+        return limit
+
+    def _prove(self, sentence: str, expr: Expr, limit: Expr) -> None:
+        try:
+            found = self.limits.limit(expr)
+        except Unproved as why:
+            self.checks.append(Check(sentence, "proved", None, str(why)))
+            return
+        ok = _same(found, limit)
+        self.checks.append(Check(sentence, "proved", ok, f"the limit is {found}" if not ok else str(found)))
+        if not ok:
+            raise Refuted(f"{sentence}: the limit is {found}, not {limit}")
+
+    def _evaluate(self, sentence: str, expr: Expr, limit: Expr) -> None:
+        """The last three numbers on a ladder go to the limit; one ladder may be too short to show it, not all."""
+        seen: list[tuple[bool | None, str]] = []
+        for ladder in ladders(sp.log(Z)) if sentence.startswith("the power of") else self.ladders:
+            found = (settled_number(expr, rung) for rung in reversed(ladder))
+            values = list(itertools.islice((v for v in found if v is not None), 3))[::-1]
+            seen.append((trend(values, limit), _shown(values)))
+            if seen[-1][0]:
+                break
+        ok, shown = min(seen, key=lambda one: (not one[0], one[0] is None))
+        self.checks.append(Check(sentence, "numeric", ok is not False, shown if ok is not None else "out of reach"))
+        if ok is False:
+            raise Refuted(f"{sentence}: the numbers {shown} do not go to {limit}")
+
+    def finish(self) -> None:
+        """Nothing may be left over."""
+        if self.place != len(self.chain):
+            raise Refuted(f"the chain has {len(self.chain) - self.place} steps too many")
+
+
+def _same_formula(text: Any, expr: Expr) -> bool:
+    if text == unparse(expr):
+        return True
+    written = formula(text)
+    points = [Rung(mpmath.mpf(p) / 16, 60, 600) for p in (21, 37, 53, 85)]
+    pairs = [(settled_number(written, z), settled_number(expr, z)) for z in points]
+    known = [(a, b) for a, b in pairs if a is not None and b is not None]
+    return len(known) >= 2 and all(abs(a - b) <= abs(b) * mpmath.mpf(10) ** -9 for a, b in known)
+
+
+def _fields(part: Any, wanted: set[str], where: str) -> None:
+    if not isinstance(part, dict) or set(part) != wanted:
+        raise Refuted(f"{where} must have exactly the fields {', '.join(sorted(wanted))}")
+
+
+_STATEMENT = {
+    "order": {"kind", "phi", "psi", "verdict", "threshold", "exponent", "ratio", "convex", "swapped"},
+    "rate": {
+        "kind",
+        "gate",
+        "tail",
+        "rate",
+        "next_order",
+        "implicit",
+        "distance",
+        "slope",
+        "h",
+        "kappa",
+        "logarithms",
+        "hitting_time",
+    },
+}
+
+
+def verify(source: str | Path | Mapping[str, Any], seconds: float = 60.0) -> Verification:
+    """Check a certificate: its digest, that each step is the one the statement asks for, and each limit anew.
+
+    Parameters
+    ----------
+    source : path or dict
+    seconds : float
+        Time for the proofs; what is not proved by then leaves the outcome *open*.
+
+    Raises
+    ------
+    InvalidArgument
+        The file cannot be read, or is not JSON.
+
+    Examples
+    --------
+    >>> from gateflow.asymptotics.certificate import certify
+    >>> from gateflow.gate import gate
+    >>> certificate = certify(gate("fast"), gate("sigmoid"))
+    >>> print(verify(certificate))
+    verified: sigmoid(sinh(z)) against sigmoid(z): higher
+    >>> certificate["statement"]["verdict"] = "lower"
+    >>> verify(certificate).status
+    'refuted'
+    """
+    certificate = source if isinstance(source, Mapping) else _read(Path(source))
+    checks: list[Check] = []
+    told = "no statement"
+    try:
+        _fields(certificate, {"format", "statement", "germs", "chain", "made", "digest"}, "a certificate")
+        told = _sentence(certificate["statement"])
+        same = certificate["digest"] == digest_of(certificate)
+        checks.append(Check("the fields are those that were written", "digest", same))
+        _walk(certificate, seconds, checks)
+        checks.append(Check("each step is the one that the statement asks for", "re-derived", True))
+    except Refuted as why:
+        checks.append(Check(str(why), "re-derived", False))
+    except (GateflowError, KeyError, TypeError, ValueError, AttributeError) as why:
+        checks.append(Check(f"the certificate is malformed: {why}", "re-derived", False))
+    held = [check.ok for check in checks]
+    status = "refuted" if False in held else "open" if None in held else "verified"
+    return Verification(status, told, checks)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise InvalidArgument(f"cannot read {str(path)!r}: {problem.strerror or problem}") from None
+    except (ValueError, RecursionError):
+        raise InvalidArgument(f"{str(path)!r} is not a certificate: not JSON") from None
+
+
+def _sentence(statement: Any) -> str:
+    if not isinstance(statement, dict) or statement.get("kind") not in _STATEMENT:
+        raise Refuted("the statement must be of a known kind: " + ", ".join(_STATEMENT))
+    _fields(statement, _STATEMENT[statement["kind"]], "the statement")
+    if statement["kind"] == "order":
+        return f"{statement['phi']} against {statement['psi']}: {statement['verdict']}"
+    return f"{statement['gate']}, {statement['tail']} end: l ~ {statement['rate'] or 'the implicit pair'}"
+
+
+def _walk(certificate: Mapping[str, Any], seconds: float, checks: list[Check]) -> None:
+    if certificate["format"] != FORMAT or certificate["format"] is True:
+        raise Refuted(f"the format must be {FORMAT}")
+    statement, germs = certificate["statement"], certificate["germs"]
+    order = statement["kind"] == "order"
+    _fields(germs, {"f", "g"} if order else {"f"}, "the germs")
+    f = formula(germs["f"])
+    reader = _Reader(certificate["chain"], [formula(germ) for germ in germs.values()], seconds, checks)
+    if order:
+        _order(statement, f, formula(germs["g"]), reader.ask)
+    else:
+        if statement["tail"] not in ("right", "left"):
+            raise Refuted("the tail must be right or left")
+        if type(statement["logarithms"]) is not int or statement["logarithms"] < 0:
+            raise Refuted("logarithms must be a whole number")
+        _fields(statement["implicit"], {"s", "l"}, "the implicit form")
+        rate_walk(statement, f, reader.ask)
+    reader.finish()
+
+
+def _order(statement: Mapping[str, Any], f: Expr, g: Expr, ask: Ask) -> None:
+    germ_walk("f", formula(statement["phi"]), f, ask)
+    germ_walk("g", formula(statement["psi"]), g, ask)
+    if type(statement["swapped"]) is not bool:
+        raise Refuted("swapped must be true or false")
+    found = swapped(order_walk(g, f, ask)) if statement["swapped"] else order_walk(f, g, ask)
+    if found["verdict"] != statement["verdict"]:
+        raise Refuted(f"the limits say {found['verdict']}, not {statement['verdict']}")
+    for name in ("threshold", "exponent", "ratio"):
+        claimed = None if statement[name] is None else constant(statement[name])
+        if (claimed is None) != (found[name] is None) or (claimed is not None and not _same(claimed, found[name])):
+            raise Refuted(f"the limits give {name} {found[name]}, not {statement[name]}")
+    convex = True if found["verdict"] in ("higher", "lower") else None
+    if statement["convex"] is not convex:
+        raise Refuted("germs of one Hardy field are convex through each other exactly where the order is strict")
