@@ -1,0 +1,163 @@
+"""What an optimiser declares: its update, its memory, and what is predicted of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gateflow.errors import InvalidArgument
+from gateflow.flow.precision import Format
+from gateflow.flow.problem import number
+from gateflow.flow.road import Array, Road
+
+EDGE = 2.0
+"""The largest safe step in the logit profile: past it a step may run through the target (numerics.md)."""
+
+ALLOWED = 1.0
+"""Steps by which a prediction that is called valid may be off."""
+
+State = tuple[Array, ...]
+Rounding = Callable[[Array], Array]
+
+
+class Reason(StrEnum):
+    """Why a prediction does not hold; empty where it does."""
+
+    VALID = ""
+    NEVER = "the flow never reaches the target"
+    OVERSHOOT = "the step is too large: it may run through the target"
+    STALL = "a step on the way is below half an ulp of z"
+    ROUNDING = "rounding of z on the way may cost more than a step"
+    COARSE = "the gradient changes too much in a step"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted of descent; arrays of one shape.
+
+    Parameters
+    ----------
+    steps : array of float
+        Steps until z is at the target or past it; infinite where it never is.
+    error : array
+        Estimate of how many steps that may be off by.
+    reason : array of Reason
+        Why ``steps`` does not hold; empty where it does.
+    chatter : array
+        Size of the steps to and fro around the target, in z.
+    kappa : array
+        The largest step on the way, in the logit profile u.
+    largest_lr : array
+        The largest useful step size: that at which kappa is 1.
+    stalls_at : array
+        z where the steps fall below half an ulp; nan where nowhere.
+    """
+
+    steps: Any
+    error: Any
+    reason: Any
+    chatter: Any
+    kappa: Any
+    largest_lr: Any
+    stalls_at: Any
+
+    @property
+    def valid(self) -> Any:
+        """Where ``steps`` holds."""
+        return np.equal(self.reason, Reason.VALID)
+
+    def at(self, index: int) -> Prediction:
+        """That of one problem."""
+        return Prediction(*(getattr(self, part.name)[index] for part in fields(self)))
+
+    def shaped(self, shape: tuple[int, ...]) -> Prediction:
+        """The same in another shape; scalars for ``()``."""
+        return Prediction(*(getattr(self, part.name).reshape(shape)[()] for part in fields(self)))
+
+
+@dataclass(frozen=True)
+class Optimizer(ABC):
+    """An optimiser with its hyperparameters, which are numbers; the step size comes with the problem."""
+
+    RANGES: ClassVar[dict[str, tuple[Callable[[Any], Any], str]]] = {}
+    """For each hyperparameter its test and its range in words."""
+
+    def __post_init__(self) -> None:
+        for name, (test, said) in self.RANGES.items():
+            value = getattr(self, name)
+            if np.ndim(value):
+                raise InvalidArgument(f"{name} must be one number, not an array")
+            object.__setattr__(self, name, float(number(name, value, test, said)))
+
+    DEFAULT_LR: ClassVar[float] = 1e-3
+    """PyTorch's default step size."""
+
+    @property
+    @abstractmethod
+    def memory(self) -> float:
+        """Steps after which a gradient is forgotten."""
+
+    @abstractmethod
+    def start(self, count: int) -> State:
+        """The state before the first step."""
+
+    @abstractmethod
+    def update(self, state: State, gradient: Array, k: Array, lr: Array, fl: Rounding) -> tuple[State, Array]:
+        """The state after step k = 1, 2, ... and what to take from z; ``fl`` rounds after each operation."""
+
+    @abstractmethod
+    def log_pace(self, log_v: Array) -> Array:
+        """log of the step in z per step size, once a gradient of size v has lasted."""
+
+    @abstractmethod
+    def largest_lr(self, road: Road) -> Array:
+        """The largest useful step size: that at which kappa is 1."""
+
+    @abstractmethod
+    def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
+        """What is predicted for the problems of a road, each with its step size."""
+
+
+def in_unit(value: Any) -> Any:
+    """Whether a decay rate lies in [0, 1)."""
+    return (value >= 0) & (value < 1)
+
+
+def counted(road: Road, steps: Array) -> Array:
+    """Whole steps: none from the target itself, else at least one; infinitely many where there is no arriving."""
+    whole = np.where(road.length > 0, np.maximum(np.ceil(steps), 1.0), 0.0)
+    return np.where(road.arrives, whole, np.inf)
+
+
+def stalls_at(road: Road, log_step: Array, fmt: Format) -> Array:
+    """The first z on the road where a step is below half an ulp; nan where none is.
+
+    Parameters
+    ----------
+    log_step : array, shape (n, nodes)
+        log of the step's size in z at the nodes.
+    """
+    inner = slice(0, -1)  # on the target itself there is no step to make
+    too_small = log_step[:, inner] < np.log(fmt.spacing(road.z[:, inner]) / 2)
+    first = np.argmax(too_small, axis=1)
+    return np.where(too_small.any(axis=1), road.z[np.arange(first.size), first], np.nan)
+
+
+def rounding_error(road: Road, log_step: Array, fmt: Format) -> Array:
+    """Steps that rounding of z may cost or save: the relative error of each step, summed over the steps."""
+    middle = (log_step[:, 1:] + log_step[:, :-1]) / 2
+    ulp = fmt.spacing(np.maximum(np.abs(road.z[:, 1:]), np.abs(road.z[:, :-1])))
+    return np.sum(ulp / 2 * np.exp(-2 * middle) * road.pieces, axis=1)
+
+
+def reasons(**cases: Array) -> Array:
+    """The first reason that holds, in the order given, by name of :class:`Reason`."""
+    found = np.full(next(iter(cases.values())).shape, Reason.VALID, dtype=object)
+    for name in reversed(list(cases)):
+        found[cases[name]] = Reason[name]
+    return found

@@ -1,0 +1,78 @@
+"""Adam (Kingma and Ba 2015): means m of the gradient and s of its square, both corrected for their empty start.
+
+    m <- beta1 m + (1 - beta1) g,  s <- beta2 s + (1 - beta2) g^2,  z <- z - eta m^/(sqrt(s^) + eps)
+
+Prediction: the flow of its means along the path (:mod:`gateflow.flow.optimizers._normalised`); the time scale cannot
+grow by more than ``|log beta2|/2`` a step in its logarithm. Around the kink s is ``v*^2``, and z chatters like a heavy
+ball with the step ``eta (1 - beta1)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gateflow.flow.optimizers._normalised import Averages, largest_lr, log_pace, predict
+from gateflow.flow.optimizers._optimizer import Optimizer, Prediction, Rounding, State, in_unit
+from gateflow.flow.optimizers.momentum import cycle
+from gateflow.flow.precision import Format
+from gateflow.flow.road import Array, Road
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam, as PyTorch has it.
+
+    Parameters
+    ----------
+    beta1, beta2 : float
+        Decay rates of the means, in [0, 1).
+    eps : float
+        Added to the root mean square, at least 0.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    RANGES: ClassVar = {
+        "beta1": (in_unit, "in [0, 1)"),
+        "beta2": (in_unit, "in [0, 1)"),
+        "eps": (lambda v: (v >= 0) & np.isfinite(v), "finite and at least 0"),
+    }
+
+    @property
+    def memory(self) -> float:
+        return 1 / (1 - max(self.beta1, self.beta2))
+
+    @property
+    def averages(self) -> Averages:
+        """How gradients are averaged."""
+        return Averages(self.beta1, self.beta2, self.eps, corrected=True)
+
+    def start(self, count: int) -> State:
+        return np.zeros(count), np.zeros(count)
+
+    def update(self, state: State, gradient: Array, k: Array, lr: Array, fl: Rounding) -> tuple[State, Array]:
+        m = fl(fl(self.beta1 * state[0]) + fl((1 - self.beta1) * gradient))
+        s = fl(fl(self.beta2 * state[1]) + fl(fl((1 - self.beta2) * gradient) * gradient))
+        # the corrections are scalars, which frameworks keep in float64
+        root = fl(fl(np.sqrt(s)) / np.sqrt(1 - self.beta2**k))
+        below = fl(root + self.eps)
+        rate = fl(lr / (1 - self.beta1**k))
+        return (m, s), np.where(m == 0, 0.0, fl(rate * fl(m / below)))
+
+    def log_pace(self, log_v: Array) -> Array:
+        """``log v/(v + eps)``."""
+        return log_pace(log_v, self.averages)
+
+    def largest_lr(self, road: Road) -> Array:
+        return largest_lr(road, self.averages)
+
+    def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
+        """The flow of the means along the path."""
+        return predict(road, lr, fmt, self.averages, (1 - self.beta1) * cycle(self.beta1))
+
+
+OPTIMIZER = Adam

@@ -1,0 +1,73 @@
+"""RMSprop (Tieleman and Hinton 2012): ``s <- alpha s + (1 - alpha) g^2``, ``z <- z - eta g/(sqrt(s) + eps)``.
+
+Prediction: the flow of the mean square along the path (:mod:`gateflow.flow.optimizers._normalised`). Since s starts at
+0 and is not corrected for it, the first steps are ``eta/sqrt(1 - alpha^k)``; with a constant gradient they add up to
+
+    N = (2/a) log cosh(a |z* - z0|/(2 eta)),   a = |log alpha|,
+
+which is ``|z* - z0|/eta - 2 log(2)/a`` for a long way. Around the kink s is ``v*^2``, and z chatters with steps of eta.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gateflow.flow.optimizers._normalised import Averages, largest_lr, log_pace, predict
+from gateflow.flow.optimizers._optimizer import Optimizer, Prediction, Rounding, State, in_unit
+from gateflow.flow.precision import Format
+from gateflow.flow.road import Array, Road
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """RMSprop, as PyTorch has it.
+
+    Parameters
+    ----------
+    alpha : float
+        Decay rate of the mean square, in [0, 1).
+    eps : float
+        Added to the root mean square, at least 0.
+    """
+
+    alpha: float = 0.99
+    eps: float = 1e-8
+    DEFAULT_LR: ClassVar = 1e-2
+    RANGES: ClassVar = {
+        "alpha": (in_unit, "in [0, 1)"),
+        "eps": (lambda v: (v >= 0) & np.isfinite(v), "finite and at least 0"),
+    }
+
+    @property
+    def memory(self) -> float:
+        return 1 / (1 - self.alpha)
+
+    @property
+    def averages(self) -> Averages:
+        """How gradients are averaged."""
+        return Averages(0.0, self.alpha, self.eps, corrected=False)
+
+    def start(self, count: int) -> State:
+        return (np.zeros(count),)
+
+    def update(self, state: State, gradient: Array, k: Array, lr: Array, fl: Rounding) -> tuple[State, Array]:
+        s = fl(fl(self.alpha * state[0]) + fl(fl((1 - self.alpha) * gradient) * gradient))
+        below = fl(fl(np.sqrt(s)) + self.eps)
+        return (s,), np.where(gradient == 0, 0.0, fl(lr * fl(gradient / below)))
+
+    def log_pace(self, log_v: Array) -> Array:
+        """``log v/(v + eps)``."""
+        return log_pace(log_v, self.averages)
+
+    def largest_lr(self, road: Road) -> Array:
+        return largest_lr(road, self.averages)
+
+    def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
+        """The flow of the mean square along the path."""
+        return predict(road, lr, fmt, self.averages, 1.0)
+
+
+OPTIMIZER = RMSprop

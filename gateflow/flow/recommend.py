@@ -1,0 +1,349 @@
+"""Which gate, bias and step size suit a wanted time scale: the theory's answer for one unit of a network.
+
+The unit is to keep ``lambda* = exp(-T/timescale)`` of its value over T steps. Every gate starts from the same time
+constant, at the edge of the plateau or where the user says, with a bias of its own; the gates are ranked by the steps
+predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gateflow.errors import InvalidArgument
+from gateflow.flow.density import profile_of_decay
+from gateflow.flow.descent import optimizer_named
+from gateflow.flow.optimizers import EDGE, Optimizer, Prediction, Reason
+from gateflow.flow.precision import Format, format_named
+from gateflow.flow.problem import LearningProblem, number
+from gateflow.flow.road import Road, Task, road_of
+from gateflow.flow.time import hitting_time
+from gateflow.gate import GATES, Gate
+from gateflow.gate import gate as as_gate
+from gateflow.losses import Decay
+
+SHALLOW = 0.1
+"""At the edge of the plateau ``h exp(-h)``, the slope per unit of u, is this part of its largest on the way."""
+
+PLATEAU = 8.0
+"""T/start from which a start is said to lie on the plateau."""
+
+NOTABLE = 0.2
+"""Part of the steps from which their error is worth a word."""
+
+GRID = 4001
+"""Time scales among which the longest is looked for."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to expect of one gate.
+
+    Parameters
+    ----------
+    gate : Gate
+        The gate.
+    bias, target : float
+        The pre-activation to start from, and the one that holds the time scale.
+    lr : float
+        The step size of these numbers.
+    steps, error : float
+        Steps predicted until the time scale is held, infinite where it never is; and how many that may be off by.
+    largest_lr, fewest : float
+        The largest useful step size, and the steps predicted with it.
+    floor : float
+        The longest time scale that steps of lr reach before they are lost to rounding.
+    resolution : float
+        Relative error of a time scale whose z is rounded to dtype: half an ulp of the target times u'.
+    trap : Trap
+        Where the longest step on the way leads.
+    prediction : Prediction
+        All that is predicted.
+    reason : str
+        Why it stands where it does, in words.
+    """
+
+    gate: Gate
+    bias: float
+    target: float
+    lr: float
+    steps: float
+    error: float
+    largest_lr: float
+    fewest: float
+    floor: float
+    resolution: float
+    trap: Trap
+    prediction: Prediction
+    reason: str
+
+    @property
+    def trapped(self) -> bool:
+        """Whether a step may lead into saturation, from where the way back is longer than the way there."""
+        return bool(self.prediction.kappa > EDGE) and self.trap.sprung
+
+
+@dataclass(frozen=True)
+class Trap:
+    """A saturation trap: a step from the way that leads far past the target, where the slope is small.
+
+    Parameters
+    ----------
+    past : float
+        How far past the target a step may lead, in the logit profile; 0 where none does.
+    log_way_back : float
+        log of the learning time back from there over that of the way there.
+    """
+
+    past: float
+    log_way_back: float
+
+    @property
+    def sprung(self) -> bool:
+        """Whether the way back is longer than the way there."""
+        return self.log_way_back > 0
+
+    def __str__(self) -> str:
+        if self.log_way_back > 100:
+            back = "from where there is no way back in practice"
+        else:
+            back = f"and the way back is {np.exp(self.log_way_back):.2g} times the way there"
+        return f"saturation trap: a step may lead {self.past:.3g} past the target in u, {back}"
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Gates for a time scale, the best first.
+
+    Parameters
+    ----------
+    timescale, horizon, start : float
+        The time constant wanted, T, and the time constant to start from.
+    optimizer : Optimizer
+        With what it is learned.
+    lr : float
+        The step size.
+    dtype : str
+        The float format of z.
+    advice : tuple of Advice
+        The gates, by rising number of steps; those that would be trapped last.
+    warnings : tuple of str
+        What to beware of, whichever gate is chosen.
+    """
+
+    timescale: float
+    horizon: float
+    start: float
+    optimizer: Optimizer
+    lr: float
+    dtype: str
+    advice: tuple[Advice, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def best(self) -> Advice:
+        """The first of the gates."""
+        return self.advice[0]
+
+    def __iter__(self) -> Iterator[Advice]:
+        return iter(self.advice)
+
+    def __repr__(self) -> str:
+        names = ", ".join(f"{one.gate.name} ({one.steps:.4g})" for one in self.advice[:3])
+        return f"<Recommendation for a time scale of {self.timescale:g} by predicted steps: {names}>"
+
+
+def recommend(
+    timescale: float,
+    optimizer: str | Optimizer = "sgd",
+    lr: float | None = None,
+    dtype: str = "float32",
+    *,
+    gates: Iterable[Gate | str] | None = None,
+    horizon: float | None = None,
+    start: float | None = None,
+    scale: float = 1.0,
+    **hyper: float,
+) -> Recommendation:
+    """Rank gates for a wanted time scale by the steps that learning it is predicted to take.
+
+    Parameters
+    ----------
+    timescale : float
+        The time constant wanted, ``-1/log phi*`` in steps.
+    optimizer : str or Optimizer
+        With its hyperparameters as further keywords, as in :func:`gateflow.flow.descent.descent`.
+    lr : float, optional
+        The step size; by default the one PyTorch has for the optimiser.
+    dtype : str
+        The float format of z.
+    gates : iterable of Gate or str, optional
+        Which gates; by default the whole catalogue.
+    horizon : float, optional
+        T, the steps over which the loss looks; by default the time scale.
+    start : float, optional
+        The time constant to start from, in steps; by default the edge of the plateau, below which each unit of
+        ``h = T/start`` costs gradient descent a factor e in steps.
+    scale : float
+        c.
+
+    Raises
+    ------
+    InvalidArgument
+        A number is out of range.
+    UnknownName
+        No such gate, optimiser or dtype.
+
+    Examples
+    --------
+    >>> advice = recommend(1000, gates=["sigmoid", "fast", "softsign"], horizon=100)
+    >>> [one.gate.name for one in advice]
+    ['fast', 'sigmoid', 'softsign']
+    """
+    timescale = float(number("timescale", timescale, lambda v: (v >= 2) & (v <= 1e250), "from 2 to 1e250"))
+    horizon = timescale if horizon is None else horizon
+    horizon = float(number("horizon", horizon, lambda v: (v >= 1) & (v <= 1e250), "from 1 to 1e250"))
+    scale = float(number("scale", scale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+    start = edge_of_plateau(timescale, horizon) if start is None else start
+    start = float(number("start", start, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+    chosen, fmt = optimizer_named(optimizer, hyper), format_named(dtype)
+    lr = chosen.DEFAULT_LR if lr is None else lr
+    lr = float(number("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+    problems = [LearningProblem(one, horizon=horizon, timescale=timescale, scale=scale) for one in _gates(gates)]
+    advice = _advice(problems, start, chosen, lr, fmt)
+    warnings = _warnings(advice, timescale, horizon / start, fmt)
+    return Recommendation(timescale, horizon, start, chosen, lr, fmt.name, advice, warnings)
+
+
+def _gates(gates: Iterable[Gate | str] | None) -> list[Gate]:
+    if isinstance(gates, (str, Gate)):
+        gates = [gates]
+    chosen = [as_gate(one) for one in (GATES if gates is None else gates)]
+    if not chosen:
+        raise InvalidArgument("gates must name at least one gate")
+    return chosen
+
+
+def edge_of_plateau(timescale: float, horizon: float) -> float:
+    """The time constant below which the gradient fades: ``h exp(-h)`` is there a tenth of its largest on the way.
+
+    Examples
+    --------
+    >>> h = 1000 / edge_of_plateau(1000, 1000)
+    >>> round(float(h * np.exp(1 - h)), 12)
+    0.1
+    """
+    highest = max(1.0, horizon / timescale)
+    h = highest - np.log(SHALLOW)
+    for _ in range(100):  # h = highest + log(h/highest) - log(SHALLOW), a contraction at rate 1/h
+        h = highest + np.log(h / highest) - np.log(SHALLOW)
+    return horizon / h
+
+
+def _advice(
+    problems: list[LearningProblem], start: float, optimizer: Optimizer, lr: float, fmt: Format
+) -> tuple[Advice, ...]:
+    with np.errstate(all="ignore"):
+        tasks = [_task(problem, start) for problem in problems]
+        roads = [road_of(task) for task in tasks]
+        road = Road.stack(roads)
+        largest = optimizer.largest_lr(road)
+        given = optimizer.predict(road, np.full(largest.shape, lr), fmt)
+        fewest = optimizer.predict(road, np.where(np.isfinite(largest) & (largest > 0), largest, lr), fmt)
+        steep = np.exp(np.max(road.log_du, axis=1))
+        made = []
+        for i, problem in enumerate(problems):
+            one, best = (prediction.at(i) for prediction in (given, fewest))
+            trap = _trap(problem, roads[i], optimizer, lr)
+            made.append(
+                Advice(
+                    gate=problem.gate,
+                    bias=float(road.z[i, 0]),
+                    target=float(tasks[i].z_star[0]),
+                    lr=lr,
+                    steps=_unless_stalled(one),
+                    error=float(one.error),
+                    largest_lr=float(largest[i]),
+                    fewest=_unless_stalled(best),
+                    floor=longest_time_scale(problem, start, optimizer, lr, fmt),
+                    resolution=float(fmt.spacing(road.z[i, -1]) / 2 * np.exp(road.log_du[i, -1])),
+                    trap=trap,
+                    prediction=one,
+                    reason=_words(one, trap, float(steep[i])),
+                )
+            )
+    return tuple(sorted(made, key=lambda one: (one.trapped, one.steps, one.gate.name)))
+
+
+def _task(problem: LearningProblem, start: float) -> Task:
+    u = profile_of_decay(problem.horizon, problem.log_horizon, Decay(h=problem.horizon / start))
+    z0 = problem.gate.machine.z_of_u(np.atleast_1d(u))
+    return Task.of(problem, z0, (1,))
+
+
+def _unless_stalled(prediction: Prediction) -> float:
+    return float(prediction.steps) if np.isnan(prediction.stalls_at) else np.inf
+
+
+def longest_time_scale(problem: LearningProblem, start: float, optimizer: Optimizer, lr: float, fmt: Format) -> float:
+    """The first time scale from ``start`` on where steps of lr, with stable gradients, are below half an ulp of z.
+
+    ``start`` itself where they are so there already; infinite where they are not up to 1e290.
+    """
+    log_scale = np.linspace(np.log(start), np.log(1e290), GRID)
+    u = -np.log(np.expm1(np.exp(-log_scale)))
+    z = np.asarray(problem.gate.machine.z_of_u(u))
+    ones = np.ones(z.size)
+    task = Task(problem.gate, problem.kind, ones * problem.horizon, ones, ones, ones * problem.scale, z, z)
+    log_step = optimizer.log_pace(task.log_speed(z)) + np.log(lr)
+    lost = ~(log_step >= np.log(fmt.spacing(z) / 2)) | (np.abs(z) > fmt.largest)
+    return float(np.exp(log_scale[np.argmax(lost)])) if lost.any() else np.inf
+
+
+def _trap(problem: LearningProblem, road: Road, optimizer: Optimizer, lr: float) -> Trap:
+    """Where the longest step leads, coasting included, from anywhere on the way."""
+    coast = optimizer.largest_lr(road)[0]  # kappa is 1 there: the coasting per step size is found by comparison
+    steady = np.exp(optimizer.log_pace(road.log_v[0]))
+    per_lr = 1 / (coast * np.max(steady * np.exp(road.log_du[0])))
+    landing = road.z[0] + road.direction[0] * lr * steady * max(per_lr, 1.0)
+    far = float(landing[np.argmax(road.direction[0] * landing)])
+    z_star = float(road.z[0, -1])
+    if not np.isfinite(far) or road.direction[0] * (far - z_star) <= 0:
+        return Trap(0.0, -np.inf)
+    u = problem.gate.machine.u(np.array([far, z_star]))
+    return Trap(float(abs(u[0] - u[1])), float(hitting_time(problem, far).log_tau - road.log_tau[0]))
+
+
+def _words(prediction: Prediction, trap: Trap, steep: float) -> str:
+    """One line on a gate."""
+    if not np.isnan(prediction.stalls_at):
+        return f"stalls at z = {prediction.stalls_at:.4g}: {Reason.STALL}"
+    if not np.isfinite(prediction.steps):
+        return str(Reason.NEVER)
+    if prediction.kappa > EDGE:
+        return str(trap) if trap.sprung else f"{Reason.OVERSHOOT}, but comes back soon"
+    shape = "about as steep as" if 0.8 < steep < 1.25 else "steeper than" if steep > 1 else "flatter than"
+    words = f"its profile is {shape} that of sigmoid on the way: u' up to {steep:.3g}"
+    if prediction.error > NOTABLE * prediction.steps:
+        words += f"; rounding may change the steps by {100 * prediction.error / prediction.steps:.0f} %"
+    return words
+
+
+def _warnings(advice: tuple[Advice, ...], timescale: float, h_start: float, fmt: Format) -> tuple[str, ...]:
+    found = []
+    if timescale > 2.0**fmt.bits:
+        found.append(
+            f"{fmt.name} holds time scales up to {2.0**fmt.bits:.4g} in the gate itself: past that it rounds to 1, "
+            "and naive gradients vanish; keep 1 - f or log f, and take gradients from those"
+        )
+    if h_start > PLATEAU:
+        found.append(
+            f"the start lies on the plateau, h = T/start = {h_start:.4g}: each unit of h above a few costs gradient "
+            "descent a factor e in steps; start from a larger bias"
+        )
+    trapped = [one.gate.name for one in advice if one.trapped]
+    if trapped:
+        found.append(f"the step is past the largest useful one: saturation trap for {', '.join(trapped)}")
+    return tuple(found)
