@@ -17,7 +17,8 @@ Comparison(relation='~', constant=1)
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import sympy as sp
@@ -181,12 +182,20 @@ def expand(expr: Expr, z: sp.Symbol = Z, budget: Budget | float = 10.0) -> Germ:
 def limit(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> Expr:
     """The limit of ``expr`` as z tends to +infinity.
 
+    Bounded oscillation is put between its bounds: the limit of ``sin(z)/z`` is 0.
+
     Raises
     ------
     Undecided
         No answer within the budget, no limit (oscillation), or one that depends on a parameter.
     """
-    return _by_strategies(lambda field, form: field.limit(form(expr)), z, budget)
+    try:
+        return _by_strategies(lambda field, form: field.limit(form(expr)), z, budget)
+    except Undecided:
+        between = _squeezed(sp.sympify(expr), z, budget / 4)
+        if between is None:
+            raise
+        return between
 
 
 def leading_term(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> Expr:
@@ -202,6 +211,48 @@ def sign_at_infinity(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> int:
 def compare(f: Expr, g: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> Comparison:
     """``('<', None)``, ``('~', C)`` or ``('>', None)``: the growth of f against g (both nonzero)."""
     return _by_strategies(lambda field, form: field.compare(form(f), form(g)), z, budget)
+
+
+# --- bounded oscillation ---------------------------------------------------------------------------------------------
+
+
+def oscillating(f: Expr, z: sp.Symbol = Z) -> list[Expr]:
+    """The sin and cos nodes of ``f`` whose argument does not settle.
+
+    Examples
+    --------
+    >>> oscillating(Z + sp.sin(Z) + sp.cos(1 / Z))
+    [sin(z)]
+    """
+    found = []
+    for node in sorted(f.atoms(sp.sin, sp.cos), key=str):
+        try:
+            settles = Field(z, 1.0).limit(node.args[0]).is_finite
+        except Undecided:
+            settles = False
+        if not settles and node.has(z):
+            found.append(node)
+    return found
+
+
+def affine_in(u: Expr, nodes: Sequence[Expr]) -> bool:
+    """Whether u is affine in each of the nodes, and oscillates through nothing else."""
+    stand_in = {node: sp.Dummy() for node in nodes}
+    open_form = u.xreplace(stand_in)
+    if open_form.has(sp.sin, sp.cos) and any(oscillating(a) for a in open_form.atoms(sp.sin, sp.cos)):
+        return False
+    return all(sp.expand(open_form.diff(s, 2)) == 0 for s in stand_in.values())
+
+
+def _squeezed(expr: Expr, z: sp.Symbol, budget: float) -> Expr | None:
+    """The limit of an expression that is affine in bounded sin and cos, where all its bounds share it."""
+    nodes = oscillating(expr, z)
+    if not nodes or len(nodes) > 4 or not affine_in(expr, nodes):
+        return None
+    field = Field(z, budget)
+    corners = itertools.product((-1, 1), repeat=len(nodes))
+    limits = {field.limit(expr.xreplace(dict(zip(nodes, corner, strict=True)))) for corner in corners}
+    return limits.pop() if len(limits) == 1 else None
 
 
 def _forms() -> Iterator[Callable[[Expr], Expr]]:

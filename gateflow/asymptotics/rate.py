@@ -36,7 +36,7 @@ Pair = tuple[Expr, Expr]
 _SECONDS = 10.0
 _POSITIVE = sp.Symbol("z", positive=True)
 _LONG = 12  # operations in a germ to be differentiated
-_LONG_SHOWN = 24  # and in a formula to be shown
+_LONG_SHOWN = 60  # and in a formula to be shown
 _LEVELS = 6
 _TERMS = 6
 

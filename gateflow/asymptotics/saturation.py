@@ -30,7 +30,7 @@ from typing import Any
 import sympy as sp
 
 from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import Budget, Case, Field, cases
+from gateflow.asymptotics.growth import Budget, Case, Field, affine_in, cases, oscillating
 from gateflow.errors import FormulaError
 from gateflow.formula import unparse
 from gateflow.gate import gate as as_gate
@@ -299,19 +299,6 @@ def order_by_cases(f: Expr, g: Expr, parameter: sp.Symbol, seconds: float = SECO
 # --- oscillating profiles ---------------------------------------------------------------------------------------------
 
 
-def oscillating(f: Expr) -> list[Expr]:
-    """The sin and cos nodes of ``f`` whose argument does not settle."""
-    found = []
-    for node in sorted(f.atoms(sp.sin, sp.cos), key=str):
-        try:
-            settles = Field(Z, 1.0).limit(node.args[0]).is_finite
-        except Undecided:
-            settles = False
-        if not settles:
-            found.append(node)
-    return found
-
-
 def _profile(f: Expr) -> Expr | None:
     """u where f = softplus(u)."""
     return f.args[0] if isinstance(f, softplus) else None
@@ -327,7 +314,7 @@ def _bounds(f: Expr) -> tuple[Expr, Expr, bool]:
     if not nodes:
         return f, f, True
     u = _profile(f)
-    if u is None or not (_affine(u, nodes) or _monotone(u, nodes)):
+    if u is None or not (affine_in(u, nodes) or _monotone(u, nodes)):
         raise Undecided(f"{unparse(nodes[0])} oscillates as z grows")
     ends = [u.xreplace(dict(zip(nodes, c, strict=True))) for c in itertools.product((-1, 1), repeat=len(nodes))]
     hardy = Field(Z, 2.0)
@@ -353,14 +340,6 @@ def _runs_off(argument: Expr) -> bool:
         return bool(Field(Z, 1.0).limit(argument).is_infinite)
     except Undecided:
         return False
-
-
-def _affine(u: Expr, nodes: Sequence[Expr]) -> bool:
-    stand_in = {node: sp.Dummy() for node in nodes}
-    open_form = u.xreplace(stand_in)
-    if open_form.has(sp.sin, sp.cos) and any(oscillating(a) for a in open_form.atoms(sp.sin, sp.cos)):
-        return False
-    return all(sp.expand(open_form.diff(s, 2)) == 0 for s in stand_in.values())
 
 
 def _between_bounds(f: Expr, g: Expr, inverses: Inverses, seconds: float) -> Order:

@@ -144,7 +144,7 @@ NASTY = [  # an answer, or a word of the reason why there is none
     (sum((exp(k * z / (z + k)) for k in range(1, 12)), sp.S.Zero) / z, 0),
     (exp(exp(z) / (1 - 1 / log(z))) / exp(exp(z) * (1 + 1 / log(z))), oo),
     (sp.sin(z) / sp.cos(z), "oscillates"),
-    (z * (2 + sp.sin(log(z))), "oscillates"),
+    (z * (1 + sp.sin(log(z))), "oscillates"),
     (log(-z), "not positive"),
     (sqrt(-z), "real|negative"),
     (1 / (sp.sinh(z) ** 2 - sp.cosh(z) ** 2 + 1), "zero"),
@@ -169,9 +169,23 @@ def test_nothing_hangs(expr, expected):
     assert time.monotonic() - start < 4.0
 
 
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        (sp.sin(z) / z, 0),
+        (z + 3 * sp.sin(z) * sp.cos(exp(z)), oo),
+        (z * (2 + sp.sin(log(z))), oo),
+        (softplus(z) - z, 0),
+    ],
+    ids=str,
+)
+def test_bounded_oscillation_is_put_between_its_bounds(expr, expected):
+    assert limit(expr) == expected
+
+
 def test_oscillation_is_named_not_guessed():
     with pytest.raises(Undecided, match="oscillates"):
-        limit(z + sp.sin(z))
+        limit(z * sp.sin(z))
 
 
 def test_unprovable_zero_is_undecided_not_zero():
