@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gateflow.flow.density import Array
 from gateflow.gate import Gate
 
 REACH = 40.0
@@ -50,10 +51,9 @@ def dips(gate: Gate) -> Dips:
     slope = np.broadcast_to(gate.machine.log_du(z), z.shape)
     with np.errstate(invalid="ignore"):
         falls = (slope[1:-1] < slope[:-2] - 1e-9) & (slope[1:-1] <= slope[2:])
-        low = slope[1:-1] == -np.inf
-    at = np.flatnonzero((falls | low) & ~np.isnan(slope[:-2]) & ~np.isnan(slope[2:])) + 1
+    at = np.flatnonzero(falls & np.isfinite(slope[:-2]) & np.isfinite(slope[2:])) + 1
     at = at[np.argsort(np.abs(z[at]), kind="stable")][:MOST]
-    flat, narrow = [], []
+    flat, narrow = _level_stretches(gate, z, slope), []
     for k in at:
         point, depth = _bottom(gate.machine.log_du, float(z[k - 1]), float(z[k]), float(z[k + 1]))
         zero = _zero_near(gate, point) if depth < DEEP else None
@@ -64,15 +64,34 @@ def dips(gate: Gate) -> Dips:
     return Dips(tuple(sorted(flat)), tuple(sorted(narrow)))
 
 
+def _level_stretches(gate: Gate, z: Array, slope: Array) -> list[float]:
+    """Grid points at the ends of stretches over which the gate is constant inside (0, 1)."""
+    level = np.isneginf(slope) & np.isfinite(np.broadcast_to(gate.machine.u(z), z.shape))
+    level = level[1:-1] & (np.isneginf(slope[:-2]) | np.isneginf(slope[2:])) & (~level[:-2] | ~level[2:])
+    return [float(point) for point in z[1:-1][level]]
+
+
 def _snapped(point: float) -> float:
     return 0.0 if abs(point) < 1e-6 else point
 
 
 @lru_cache(maxsize=256)
-def is_onto(gate: Gate) -> bool:
-    """Whether the gate reaches 0 and 1 at no finite z, as far as its inverse tells."""
-    with np.errstate(all="ignore"):
-        return bool(np.all(np.isinf(gate.machine.z_of_u(np.array([-np.inf, np.inf])))))
+def reach(gate: Gate) -> tuple[float, float]:
+    """Where the gate becomes 0 and 1: infinite for gates onto (0, 1), a kink where a branch cuts it off.
+
+    Examples
+    --------
+    >>> reach(Gate("sigmoid(z)"))
+    (-inf, inf)
+    """
+    kinks = np.asarray(gate.kinks, dtype=np.float64)
+    u = np.broadcast_to(gate.machine.u(kinks), kinks.shape)
+    return max(kinks[u == -np.inf], default=-np.inf), min(kinks[u == np.inf], default=np.inf)
+
+
+def z_of_u(gate: Gate, u: Array) -> Array:
+    """z where the logit profile is u, within the gate's reach."""
+    return np.clip(gate.machine.z_of_u(u), *reach(gate))
 
 
 def goes_by_decay(gate: Gate) -> bool:
@@ -80,7 +99,7 @@ def goes_by_decay(gate: Gate) -> bool:
 
     Near a flat point, and for a gate that reaches 0 or 1, the decay is too coarse a measure of z.
     """
-    return gate.formulas.inverse is not None and is_onto(gate) and not dips(gate).flat
+    return gate.formulas.inverse is not None and bool(np.all(np.isinf(reach(gate)))) and not dips(gate).flat
 
 
 def _bottom(log_du: Any, left: float, middle: float, right: float) -> tuple[float, float]:

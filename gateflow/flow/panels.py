@@ -65,8 +65,9 @@ class Panels:
     def log_sums(self, setting: Setting) -> tuple[Array, Array]:
         """log of each panel's integral, and log of the error of that integral.
 
-        The coefficient of degree 31, the first that the rule gets wrong, is extrapolated from those of degrees 7 and
-        15; what rounding adds to them, in proportion to the size of the logarithms, halving would not mend.
+        What the rule gets wrong begins at degree 32. The coefficients are taken to fall from degree 15 to there by the
+        factor by which they fell from 7 to 15, at least: so it is for algebraic decay (a kink), faster for geometric.
+        What rounding adds to them, in proportion to the size of the logarithms, halving would not mend.
         """
         width = self.b - self.a
         nodes = self.a[:, None] + width[:, None] * X01
@@ -78,7 +79,7 @@ class Panels:
             noise = EPS * (4 + 2 * np.abs(top))
             early, late = (np.maximum(np.abs(sums[:, k : k + 2]).max(axis=1) - noise, 0) for k in (1, 3))
             fall = np.minimum(1.0, late / np.where(early > 0, early, 1.0))
-            return scale + np.log(sums[:, 0]), scale + np.log(late * fall * fall)
+            return scale + np.log(sums[:, 0]), scale + np.log(late * fall)
 
 
 @dataclass(frozen=True)

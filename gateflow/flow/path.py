@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flow.critical import dips, goes_by_decay
+from gateflow.flow.critical import dips, goes_by_decay, z_of_u
 from gateflow.flow.density import (
     Approach,
     Array,
@@ -127,7 +127,7 @@ def _regular_path(problem: LearningProblem, z0: float, start: Decay, log_end: fl
         end = Decay(log=log_end) if status is Status.ASYMPTOTIC else problem.goal_decay
         u_end = profile_of_decay(problem.horizon, problem.log_horizon, end)
     if status is Status.ASYMPTOTIC:
-        z_end = _one(problem.gate.machine.z_of_u, u_end)
+        z_end = float(z_of_u(problem.gate, np.asarray([u_end]))[0])
     else:
         z_end = float(problem.z_star)
     if goes_by_decay(problem.gate):
@@ -138,6 +138,8 @@ def _regular_path(problem: LearningProblem, z0: float, start: Decay, log_end: fl
 
 def _stuck_path(problem: LearningProblem, z0: float) -> Path:
     """The path up to the first flat point on the way; of length 0 for a start on one, or outside the gate's range."""
+    if not np.isfinite(_one(problem.gate.machine.u, z0)):
+        return resting_path(problem, z0, Status.STUCK)
     side = 1.0 if problem.side(z0) < 0 else -1.0
     ahead = [point for point in dips(problem.gate).flat if side * (point - z0) >= 0]
     point = min(ahead, key=lambda p: side * (p - z0), default=z0)

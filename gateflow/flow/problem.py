@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
+from gateflow.flow.critical import z_of_u
 from gateflow.flow.density import log_saturation, profile_of_decay
 from gateflow.gate import Gate
 from gateflow.gate import gate as as_gate
@@ -230,12 +231,12 @@ class LearningProblem:
         """The minimiser ``phi^-1(lambda*^(1/T))``; infinite where ``lambda* = 1`` and the gate is onto (0, 1)."""
         y = np.asarray(self.h_star) / self.horizon
         log_rest = log_saturation(y, self.log_h_star - self.log_horizon)
-        rest = np.exp(log_rest)
-        in_floats = (rest > 1e-300) | np.isneginf(log_rest)
-        from_logs = self.gate.machine.z_of_u(np.asarray(self.u_star))
-        below = self.gate.inverse(np.where(rest > 0.5, np.exp(-y), 0.5))
+        rest, value = np.exp(log_rest), np.exp(-y)
+        in_floats = np.minimum(rest, value) > 1e-300
+        from_logs = z_of_u(self.gate, np.asarray(self.u_star))
+        below = self.gate.inverse(np.where(in_floats & (rest > 0.5), value, 0.5))
         above = self.gate.inverse_c(np.where(in_floats & (rest <= 0.5), rest, 0.5))
-        return plain(np.where(rest > 0.5, below, np.where(in_floats, above, from_logs)))
+        return plain(np.where(in_floats, np.where(rest > 0.5, below, above), from_logs))
 
     def total_decay(self, z: Any) -> Decay:
         """The total decay ``h = -T log phi(z)`` and its logarithm, without underflow."""

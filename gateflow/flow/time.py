@@ -15,7 +15,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.critical import dips, goes_by_decay, is_onto
+from gateflow.flow.critical import dips, goes_by_decay, reach, z_of_u
 from gateflow.flow.density import (
     CUT,
     Array,
@@ -165,7 +165,7 @@ class _Solver:
         own = np.asarray(self.machine.u(np.asarray([*gate.kinks, *dip.narrow, *dip.flat], dtype=np.float64)))
         straight = np.array([*MARKS, *(-mark for mark in MARKS[1:])])
         self.marks = np.unique(np.concatenate([straight, own[np.isfinite(own)]]))
-        self.onto = is_onto(gate)
+        self.bounded = bool(np.isfinite(reach(gate)[1]))
         self.by_decay = goes_by_decay(gate)
 
     def solve(self, horizon: Array, h_star: Array, log_h_star: Array, z0: Array, scale: Array) -> tuple[Any, ...]:
@@ -198,7 +198,7 @@ class _Solver:
         """What becomes of each flow, by number."""
         code = np.full(z0.size, CODE[Status.REACHED], dtype=np.int8)
         log_h_star = setting.target.log
-        if self.onto:
+        if not self.bounded:
             code[np.isneginf(log_h_star)] = CODE[Status.ASYMPTOTIC]
         low, high = np.minimum(u0, u_star), np.maximum(u0, u_star)
         if self.flat_u.size:
@@ -222,10 +222,10 @@ class _Solver:
 
     def _is_there(self, z0: Array, u0: Array, u_star: Array) -> Any:
         """Starts on the target: equal to z* as floats."""
-        there = np.zeros(z0.size, dtype=bool)
+        there = (u0 == u_star) & self.bounded
         near = np.flatnonzero(np.abs(u0 - u_star) <= 1e-12 * (1 + np.abs(u_star)))
         if near.size:
-            there[near] = np.abs(self.machine.z_of_u(u_star[near]) - z0[near]) <= 4 * EPS * np.abs(z0[near])
+            there[near] = np.abs(z_of_u(self.gate, u_star[near]) - z0[near]) <= 4 * EPS * np.abs(z0[near])
         return there
 
     def _integrals(self, setting: Setting, start: Decay, z0: Array, u0: Array, u_star: Array) -> tuple[Any, ...]:
@@ -236,7 +236,7 @@ class _Solver:
         if self.by_decay:
             grids = self._decay_grids(setting, low, high)
         else:
-            z_star = np.asarray(self.machine.z_of_u(u_star))
+            z_star = z_of_u(self.gate, u_star)
             ends = np.where(upward, z_star, z0), np.where(upward, z0, z_star)
             grids = self._position_grids(setting, low, high, *ends)
         pieces, ends, spent = _first_panels(setting, grids)
@@ -273,7 +273,7 @@ class _Solver:
         extra = np.concatenate([np.where(below < CUT, below, low.log[:, None]), above], axis=1)
         inner = np.clip(np.concatenate([extra, marks.log], axis=1), low.log[:, None], high.log[:, None])
         u = profile_of_decay(horizon, log_horizon, Decay(log=inner))
-        z = np.asarray(self.machine.z_of_u(u.ravel())).reshape(u.shape)
+        z = z_of_u(self.gate, u.ravel()).reshape(u.shape)
         first, last = z_low[:, None], z_high[:, None]
         z = np.clip(np.where(np.isfinite(z), z, first), np.minimum(first, last), np.maximum(first, last))
         edges = np.concatenate([first, -np.sort(-z, axis=1), last], axis=1)
@@ -287,8 +287,9 @@ class _Solver:
         moved = EPS * (np.abs(u0) + np.abs(z0) * slope)
         steep = np.where(start.h > 0, setting.horizon * np.exp(-np.logaddexp(0.0, u0)) / start.h, 1.0)
         start_error = np.exp(at_start) * (np.minimum(steep, 1.0) * moved + EPS * (1 + np.abs(setting.log_horizon)))
-        target_error = np.exp(at_target) * EPS * (2 + np.abs(setting.target.log))
-        return start_error + target_error
+        size = np.abs(setting.target.log)
+        target_error = np.exp(at_target) * EPS * (2 + np.where(np.isfinite(size), size, 0.0))
+        return np.nan_to_num(start_error + target_error, nan=0.0, posinf=np.inf)
 
 
 def _offsets(end: Array) -> Array:

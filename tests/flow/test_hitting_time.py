@@ -205,6 +205,30 @@ def test_flat_points_are_told_from_small_slopes():
     assert abs(found.tau / float(tau) - 1) < 1e-9
 
 
+@pytest.mark.parametrize("z0", [-2.9, -1.0, 0.0, 2.0])
+@pytest.mark.parametrize("gap", [0.0, 1e-12, 0.1])
+def test_the_hard_sigmoid_arrives_even_at_1(z0, gap):
+    """phi = z/6 + 1/2 and phi' = 1/6: c tau = 36/(T (T - 2)) [phi^(2 - T)]; outside its slope it stays."""
+    horizon = 10
+    found = hitting_time(LearningProblem("hard-sigmoid", horizon=horizon, gap=gap), z0)
+    start, end = z0 / 6 + 0.5, (1 - gap) ** (1 / horizon)
+    tau = 36 / (horizon * (horizon - 2)) * (start ** (2 - horizon) - end ** (2 - horizon))
+    assert found.status is Status.REACHED
+    assert abs(found.tau / tau - 1) < 1e-13 + 1e-15 * (z0 == -2.9) * 100
+    outside = hitting_time(LearningProblem("hard-sigmoid", horizon=horizon, gap=0.1), [-3.0, -4.0, 3.5])
+    assert list(outside.status) == [Status.STUCK] * 3
+
+
+def test_a_level_stretch_inside_stops_the_flow():
+    text = "sigmoid(where(z < 1, z - 1, where(z < 2, 0, z - 2)))"
+    crossing = hitting_time(LearningProblem(text, horizon=2, gap=0.01), [0.0, 1.5])
+    assert list(crossing.status) == [Status.STUCK] * 2
+    beyond = hitting_time(LearningProblem(text, horizon=2, gap=0.01), 2.5)
+    assert beyond.tau == pytest.approx(
+        hitting_time(LearningProblem("sigmoid", horizon=2, gap=0.01), 0.5).tau, rel=1e-13
+    )
+
+
 def test_arrivals_past_the_learning_time_at_hand():
     problem = LearningProblem("sigmoid", horizon=1, gap=0.01)
     found = hitting_time(problem, [0.0, 4.5], tau_max=50.0)

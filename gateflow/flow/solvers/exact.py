@@ -36,12 +36,19 @@ def _edges(path: Path) -> Array:
     """Edges in the order of the flow: dense at both ends, at the marks of W, and nowhere wider than ``WIDEST``."""
     length = abs(path.end - path.start)
     count = int(min(MOST, np.ceil(length / min(WIDEST, max(length / 200, 0.25)))))
-    steps = np.concatenate([np.linspace(0, length, count + 1), NEAR, length - NEAR])
     direction = np.sign(path.end - path.start)
-    inner = np.concatenate([path.start + direction * steps, _marks(path)])
+    first, last = path.start + direction * _near(path.start), path.end - direction * _near(path.end)
+    even = path.start + direction * np.linspace(0, length, count + 1)
+    inner = np.concatenate([even, first, last, _marks(path)])
     low, high = sorted((path.start, path.end))
     inner = np.unique(inner[(inner > low) & (inner < high)])[:: int(direction)]
     return np.concatenate([[path.start], inner, [path.end]])
+
+
+def _near(end: float) -> Array:
+    """Distances of edges from an end; far from 0 also some that grow from the spacing of floats there."""
+    ulps = np.spacing(abs(end)) * 4.0 ** np.arange(1, 28)
+    return np.concatenate([NEAR, ulps[ulps > 0.1]])
 
 
 def _marks(path: Path) -> Array:
