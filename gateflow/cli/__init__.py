@@ -5,8 +5,8 @@ lines of its Examples are shown under the help and run by the tests. It prints i
 JSON, and returns an exit code or None. Verb modules import nothing heavy at their top, so that ``gateflow --help`` is
 instant.
 
-Exit codes: 0 done; 1 a fault of gateflow; 2 bad usage or input; 3 not reached (the answer is printed all the same);
-130 interrupted.
+Exit codes: 0 done; 1 a fault of gateflow; 2 bad usage or input; 3 not reached, undecided or not verified (the answer is
+printed all the same); 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import inspect
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gateflow import __version__
@@ -61,7 +61,7 @@ def _run(tokens: list[str]) -> int:
 
     from gateflow.cli._usage import usage_error
 
-    app = application()
+    app = application(tokens[:1] if tokens[:1] and tokens[0] in COMMANDS else COMMANDS)
     try:
         command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False, verbose=False)
     except CycloptsError as problem:
@@ -72,8 +72,8 @@ def _run(tokens: list[str]) -> int:
     return code
 
 
-def application() -> Any:
-    """The cyclopts application with every verb of :data:`COMMANDS`."""
+def application(verbs: Iterable[str] = COMMANDS) -> Any:
+    """The cyclopts application of these verbs; only their modules are imported."""
     from cyclopts import App
 
     from gateflow.cli._terminal import console, help_formatter
@@ -86,7 +86,7 @@ def application() -> Any:
         help_formatter=help_formatter(),
         console=console(wide=False),
     )
-    for name in COMMANDS:
+    for name in verbs:
         run = COMMANDS[name]
         app.command(run, name=name, help=description(run))
     return app

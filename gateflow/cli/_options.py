@@ -90,6 +90,10 @@ class Task:
         goal = {way: value for way, value in vars(self).items() if value is not None}
         return {"horizon": self.horizon, **goal, "scale": self.scale}
 
+    def sentence(self, z0: float) -> str:
+        """The inputs for a reader."""
+        return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in {**self.given(), "z0": z0}.items())
+
 
 Start = Annotated[float, Parameter(name="--z0", help="Where learning starts: the pre-activation z at tau = 0.")]
 

@@ -56,7 +56,8 @@ def run(
         limit = {} if tau_end is None else {"tau_end": tau_end}
         print_json({"gate": gate.strip(), **task.given(), "z0": z0, **limit, **_facts(path), "points": points})
     else:
-        _print(path, points, every=at is not None)
+        given = [("gate", gate.strip()), ("problem", task.sentence(z0))]
+        say(pairs([*given, *_about(path)]), "", _table(points, every=at is not None))
     return exit_code(path.status)
 
 
@@ -85,20 +86,22 @@ def _facts(path: Trajectory) -> dict[str, Any]:
     }
 
 
-def _print(path: Trajectory, points: dict[str, list[float]], *, every: bool) -> None:
+def _about(path: Trajectory) -> list[tuple[str, str]]:
+    return [
+        ("z*", number(path.problem.z_star, 12)),
+        ("status", f"{path.status}: {path.status.sentence}"),
+        ("method", path.method if path.method == "exact" else f"{path.method}, rtol {path.rtol:g}"),
+        ("check", f"{path.check:.1e} off the integral, {path.evaluations} evaluations"),
+    ]
+
+
+def _table(points: dict[str, list[float]], *, every: bool) -> Listing:
+    """The path as a table: every point, or so many of them from the first to the last."""
     count = len(points["tau"])
     chosen = range(count) if every or count <= ROWS else [round(i * (count - 1) / (ROWS - 1)) for i in range(ROWS)]
     headings = ["tau", "z", "loss", "log_gap"]
     rows = [[_time(points, i), *(number(points[name][i]) for name in headings[1:])] for i in chosen]
-    exact = path.method == "exact"
-    about = [
-        ("problem", f"{path.problem!r} from z0 = {number(path.z0)}"),
-        ("z*", number(path.problem.z_star, 12)),
-        ("status", f"{path.status}: {path.status.sentence}"),
-        ("method", path.method if exact else f"{path.method}, rtol {path.rtol:g}"),
-        ("check", f"{path.check:.1e} off the integral, {path.evaluations} evaluations"),
-    ]
-    say(pairs(about), "", Listing(headings, rows, numeric=headings))
+    return Listing(headings, rows, numeric=headings)
 
 
 def _time(points: dict[str, list[float]], i: int) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import CertificateFile, GateText, Json, Latex, Seconds, gate_of
+from gateflow.cli._options import NOT_REACHED, CertificateFile, GateText, Json, Latex, Seconds, gate_of
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(
     certificate: CertificateFile = None,
     latex: Latex = False,
     json: Json = False,
-) -> None:
+) -> int:
     """Give the law of learning for lambda* = 1: how l = 1 - phi falls with learning time, with its constant.
 
     T is the horizon, c the scale of the loss, tau learning time; kappa is 1 at the barrier that no gate passes. The
@@ -54,16 +54,26 @@ def run(
     $ gateflow rate erf --json
     $ gateflow rate softsign --tail left --latex
     """
+    from gateflow.asymptotics.constants import Undecided
     from gateflow.asymptotics.rate import rate
 
     chosen = gate_of(gate, numeric=False)
-    found = rate(chosen, tail, seconds)
+    try:
+        found = rate(chosen, tail, seconds)
+    except Undecided as why:
+        if json:
+            unknown = dict.fromkeys(("rate", "kappa", "implicit", "certificate"))
+            print_json({"gate": gate.strip(), "tail": tail, **unknown, "reason": str(why)})
+            return NOT_REACHED
+        raise
     proof = _proof(chosen, found, certificate, seconds) if certificate is not None or json else None
     if json:
-        return print_json({**found.to_json(), "gate": gate.strip(), "certificate": proof})
-    if latex:
-        return print(found.latex())
-    return _print(gate.strip(), found)
+        print_json({**found.to_json(), "gate": gate.strip(), "certificate": proof})
+    elif latex:
+        print(found.latex())
+    else:
+        _print(gate.strip(), found)
+    return 0
 
 
 def _proof(chosen: Gate, found: Rate, file: Path | None, seconds: float) -> dict[str, Any] | None:

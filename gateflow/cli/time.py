@@ -39,7 +39,8 @@ def run(gate: GateText, /, *, task: Task, z0: Start = 0.0, tau_end: Limit = None
         limit = {} if tau_end is None else {"tau_end": tau_end}
         print_json({**inputs, **limit, **_answer(found)})
     else:
-        _print(problem, z0, found)
+        about = [("gate", gate.strip()), ("problem", task.sentence(z0)), ("z*", number(problem.z_star, 12))]
+        say(pairs([*about, *_rows(found)]))
     return exit_code(found.status)
 
 
@@ -52,14 +53,11 @@ def _answer(found: HittingTime) -> dict[str, Any]:
     }
 
 
-def _print(problem: Any, z0: float, found: HittingTime) -> None:
-    tau = f"exp({found.log_tau:.15g})" if found.overflowed else f"{found.tau:.15g}"
-    rows = [
-        ("problem", f"{problem!r} from z0 = {number(z0)}"),
-        ("z*", number(problem.z_star, 12)),
+def _rows(found: HittingTime) -> list[tuple[str, str | None]]:
+    reached = f"{found.error:.1e} of tau, estimated" if str(found.status) == "reached" else None
+    return [
         ("status", f"{found.status}: {found.status.sentence}"),
-        ("tau", tau),
+        ("tau", f"exp({found.log_tau:.15g})" if found.overflowed else f"{found.tau:.15g}"),
         ("log tau", f"{found.log_tau:.15g}"),
-        ("error", f"{found.error:.1e} of tau, estimated"),
+        ("error", reached),
     ]
-    say(pairs(rows))

@@ -71,3 +71,11 @@ def test_a_verb_is_added_by_one_file(gateflow, tmp_path, monkeypatch):
     assert gateflow("greet-me", "Ann") == (0, "hello Ann\n", "")
     assert "gateflow greet-me Ann" in gateflow("greet-me", "--help").out
     assert "greet-me" in gateflow("--help").out
+
+
+def test_a_broken_verb_of_another_package_breaks_itself_only(gateflow, tmp_path, monkeypatch):
+    (tmp_path / "broken.py").write_text("1/0\n")
+    monkeypatch.setattr(cli, "__path__", [*cli.__path__, str(tmp_path)])
+    monkeypatch.setattr(cli, "COMMANDS", Registry("command", "gateflow.cli", "run"))
+    assert gateflow("gates").code == 0
+    assert gateflow("broken").code == 1

@@ -76,8 +76,11 @@ def test_a_rate_is_a_formula_that_the_parser_reads_back(answered, gateflow):
 
 
 def test_no_law_no_answer(gateflow):
-    code, out, err = gateflow("rate", "sigmoid(z + 0.9*sin(z))")
+    wavy = ("rate", "sigmoid(z + 0.9*sin(z))")
+    code, out, err = gateflow(*wavy)
     assert (code, out, err.count("\n")) == (3, "", 1)
+    code, out, err = gateflow(*wavy, "--json")
+    assert (code, err, json.loads(out)["rate"]) == (3, "", None)
 
 
 def test_rate_carries_its_certificate(answered):

@@ -1,0 +1,139 @@
+"""Many learning times at once, as a data set."""
+
+from __future__ import annotations
+
+import json as text_json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import Json, gate_of
+from gateflow.cli._terminal import number, pairs, print_json, say
+
+Gates = Annotated[list[str], Parameter(name="GATES", negative="", help="One or more gates, by name or formula.")]
+
+
+def _axis(name: str, help: str) -> Any:
+    return Parameter(name=name, help=help, allow_leading_hyphen=True)
+
+
+Horizon = Annotated[str, _axis("--horizon", "T, the steps over which the cell decays; at least 1.")]
+Gap = Annotated[str | None, _axis("--gap", "The target as 1 - lambda*, what may be lost over the horizon.")]
+Target = Annotated[str | None, _axis("--target", "The target as lambda*, what is to be kept.")]
+Timescale = Annotated[str | None, _axis("--timescale", "The target as a time constant in steps, -1/log phi.")]
+LogGap = Annotated[str | None, _axis("--log-gap", "The target as log(1 - lambda*), for gaps below 1e-308.")]
+Decay = Annotated[str | None, _axis("--decay", "The target as a total decay, -log lambda*.")]
+Start = Annotated[str, _axis("--z0", "Where learning starts: the pre-activation z at tau = 0.")]
+Scale = Annotated[str, _axis("--scale", "c, the size of the loss.")]
+Quantity = Annotated[str, Parameter(name="--quantity", help="What to compute.")]
+Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The netCDF file to write.")]
+Jobs = Annotated[int, Parameter(name="--jobs", help="Processes on this machine; 0 for one a processor.")]
+Scheduler = Annotated[
+    str | None, Parameter(name="--scheduler", help="The address of a Dask scheduler (tcp://...), to compute there.")
+]
+Chunk = Annotated[int, Parameter(name="--chunk", help="Problems computed together.")]
+Restart = Annotated[
+    bool,
+    Parameter(name="--restart", negative="", show_default=False, help="Drop another sweep that the file holds."),
+]
+
+
+def run(
+    gates: Gates,
+    /,
+    *,
+    horizon: Horizon,
+    gap: Gap = None,
+    target: Target = None,
+    timescale: Timescale = None,
+    log_gap: LogGap = None,
+    decay: Decay = None,
+    z0: Start = "0",
+    scale: Scale = "1",
+    quantity: Quantity = "hitting-time",
+    out: Out = Path("times.nc"),
+    jobs: Jobs = 1,
+    scheduler: Scheduler = None,
+    chunk: Chunk = 4096,
+    restart: Restart = False,
+    json: Json = False,
+) -> None:
+    """Compute learning times over the product of axes, and write them as netCDF.
+
+    An axis is a number, several with commas between (1,10,100), or a range with both its ends and a number of points
+    (-3:3:7), even in the logarithm if log follows (1:1e6:61:log). The target is given in one way: --gap, --target,
+    --timescale, --log-gap or --decay.
+
+    A sweep that was interrupted or killed goes on where it was when the same command is given again; until it is whole,
+    its results wait in the folder OUT.parts. The file is the same whatever the interruptions, --jobs or --scheduler.
+
+    Examples
+    --------
+    $ gateflow sweep fast sigmoid --horizon 1:1e6:7:log --gap 1e-12:0.5:5:log
+    $ gateflow sweep fast --horizon 10,100 --timescale 1e3 --z0 -3:3:7 --out starts.nc --json
+    """
+    from gateflow.sweep import sweep
+
+    ways = {"gap": gap, "target": target, "timescale": timescale, "log_gap": log_gap, "decay": decay}
+    chosen = {text.strip(): gate_of(text) for text in _once(gates)}
+    try:
+        data = sweep(
+            chosen,
+            horizon=horizon,
+            **ways,
+            z0=z0,
+            scale=scale,
+            quantity=quantity,
+            out=out,
+            jobs=jobs,
+            scheduler=scheduler,
+            chunk=chunk,
+            restart=restart,
+        )
+    except KeyboardInterrupt:
+        print(f"what is done is kept in {out}.parts; the same command goes on from there", file=sys.stderr)
+        raise
+    facts = {"out": out.as_posix(), "problems": _count(data), "axes": dict(data.sizes), **_statuses(data)}
+    if json:
+        return print_json({**facts, "record": text_json.loads(data.attrs["record"])})
+    return _print(facts, data)
+
+
+def _once(gates: list[str]) -> list[str]:
+    from gateflow.errors import InvalidArgument
+
+    for text in gates:
+        if gates.count(text) > 1:
+            raise InvalidArgument(f"the gate {text} is given twice")
+    return gates
+
+
+def _count(data: Any) -> int:
+    import math
+
+    return math.prod(data.sizes.values())
+
+
+def _statuses(data: Any) -> dict[str, Any]:
+    """How many problems ended how, where the quantity tells."""
+    if "status" not in data:
+        return {}
+    words = data.status.attrs["flag_meanings"].split()
+    counts = {word: int((data.status == code).sum()) for code, word in enumerate(words)}
+    return {"status": {word: count for word, count in counts.items() if count}}
+
+
+def _print(facts: dict[str, Any], data: Any) -> None:
+    rows = [
+        ("file", facts["out"]),
+        ("problems", str(facts["problems"])),
+        ("axes", ", ".join(f"{name} {size}" for name, size in facts["axes"].items())),
+    ]
+    if "status" in facts:
+        rows.append(("status", ", ".join(f"{word} {count}" for word, count in facts["status"].items())))
+    for name in ("log_tau", "error"):
+        if name in data:
+            rows.append((name, f"{number(data[name].min())} to {number(data[name].max())}"))
+    say(pairs(rows))
