@@ -100,7 +100,7 @@ class Basis:
 class Series:
     """A constant (``top`` is None) or a lazy sum of terms ``coefficient * top**exponent``, exponents decreasing."""
 
-    __slots__ = ("_expr", "_lead", "_source", "_terms", "basis", "top", "value")
+    __slots__ = ("_expr", "_failure", "_lead", "_source", "_terms", "basis", "top", "value")
 
     def __init__(
         self, basis: Basis, top: Element | None, source: Iterator[Term] | None, expr: Thunk, value: Number = 0
@@ -108,6 +108,7 @@ class Series:
         self.basis, self.top, self.value = basis, top, value
         self._source: Iterator[Term] | None = source
         self._terms: list[Term] = []
+        self._failure: Exception | None = None
         self._lead: tuple[int, Number, list[tuple[Element, Number]]] | None = None
         self._expr: Thunk | Expr = expr
 
@@ -120,8 +121,14 @@ class Series:
         while len(self._terms) <= i:
             if self._source is None:
                 return None
-            self.basis.budget.tick()
-            found = next(self._source, None)
+            if self._failure is not None:
+                raise self._failure
+            try:
+                self.basis.budget.tick()
+                found = next(self._source, None)
+            except Exception as error:  # a generator that raised would look exhausted, the rest of the series zero
+                self._failure = error
+                raise
             if found is None:
                 self._source = None
             else:
@@ -423,6 +430,8 @@ def compare_growth(x: Series, y: Series) -> tuple[int, Number]:
     """-1, 0 or 1 as x = o(y), x ~ C y or y = o(x), with C (0 where there is none)."""
     cx, px = leading(x)
     cy, py = leading(y)
+    if (isinstance(cx, int) and cx == 0) or (isinstance(cy, int) and cy == 0):
+        raise Undecided("a germ that vanishes has no growth to compare")
     i = j = 0
     while i < len(px) or j < len(py):
         a, b = (px[i] if i < len(px) else None), (py[j] if j < len(py) else None)

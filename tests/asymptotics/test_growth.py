@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateflow.asymptotics.constants import sign
 from gateflow.asymptotics.growth import (
+    Budget,
     Field,
     Undecided,
     cases,
@@ -248,6 +249,21 @@ def test_the_budget_is_kept():
     with contextlib.suppress(Undecided):
         Field(z, 0.3).limit(hard)
     assert time.monotonic() - start < 2
+
+
+def test_a_question_that_failed_leaves_no_wrong_answer_behind():
+    """The expansions are shared: one cut short must not be taken for one that ended."""
+    hard = exp(exp(z) / (1 - 1 / z)) * (1 + 1 / z + exp(-z)) / (1 - exp(-z))
+    wanted = Field(z).leading_term(hard)
+    for steps in range(1, 60, 3):
+        field = Field(z, Budget(10.0, steps))
+        with contextlib.suppress(Undecided):
+            field.leading_term(hard)
+        field.budget.left = 100_000
+        with contextlib.suppress(Undecided):
+            assert field.leading_term(hard) == wanted
+        with contextlib.suppress(Undecided):
+            assert field.limit(hard / exp(exp(z))) == oo
 
 
 def test_signs_of_constants():

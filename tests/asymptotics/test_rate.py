@@ -234,6 +234,18 @@ def test_hitting_time_agrees_with_the_closed_form():
     )
 
 
+@pytest.mark.parametrize("horizon", [1, 3, 10])
+def test_hitting_time_at_a_finite_horizon(horizon):
+    """Softsign, z >= 0: tau = (1/cT) integral of phi^(1-T) (1-phi)^-4 d phi (numerics.md), to phi* = (1-gap)^(1/T)."""
+    shown = read(rate(softsign.make()).hitting_time, "gap", "c", "T")
+    gap = sp.Rational(1, 10**10)
+    predicted = mp.mpf(str(shown.subs({C: 1, T: horizon, sp.Symbol("gap", positive=True): gap}).evalf(30)))
+    with mpmath.workdps(40):
+        last = -mp.log(-mp.expm1(mp.log1p(-(mp.mpf(10) ** -10)) / horizon))  # in y = log 1/l
+        exact = mp.quad(lambda y: (1 - mp.exp(-y)) ** (1 - horizon) * mp.exp(3 * y), mp.linspace(mp.log(2), last, 12))
+        assert abs(predicted * horizon / exact - 1) < 1e-7
+
+
 @pytest.mark.parametrize(
     ("gate", "wanted"),
     [
