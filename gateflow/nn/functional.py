@@ -106,6 +106,11 @@ class GateFunction(torch.nn.Module):
         if x.dim() == 0:
             return self.evaluate(z[None], what)[0]
         value = _FUNCTIONS[what](self._numbers(x), x)
+        if torch.isinf(x).any():
+            # a formula such as sin(z) has no limit: its value at the largest float stands in
+            top = torch.finfo(x.dtype).max
+            last = _FUNCTIONS[what](self._numbers(x), torch.clamp(x, -top, top))
+            value = torch.where(torch.isinf(x) & torch.isnan(value), last, value)
         return _rounded(value, x, z.dtype, slope=what in _SLOPES)
 
     def with_slope(self, z: Tensor, what: str, slope_too: bool = True) -> tuple[Tensor, Tensor | None]:
@@ -125,12 +130,16 @@ class GateFunction(torch.nn.Module):
             plain = (formulas.phi if what == "phi" else formulas.phi_c, formulas.dphi)
             self._tapes[what] = Tape(profile if self.gate.is_profile else plain)
         first, slope = self._tapes[what](self._numbers(x).arithmetic, x)
-        if not self.gate.is_profile:
-            return first, slope if what == "phi" else -slope
-        value, rest = torch.sigmoid(first), torch.sigmoid(-first)
-        # where u' overflows, sigma(u) sigma(-u) is 0 and so is the slope
-        slope = torch.nan_to_num(slope * (value * rest), nan=0.0)
-        return (value, slope) if what == "phi" else (rest, -slope)
+        if self.gate.is_profile:
+            rest = torch.sigmoid(-first)
+            first = torch.sigmoid(first)
+            slope = slope * (first * rest)
+            first = first if what == "phi" else rest
+        elif self.gate._stray is None:
+            first = torch.clamp(first, 0.0, 1.0)
+        # 0 times infinity, where u' overflows and sigma(u) sigma(-u) is 0, and so is the slope
+        slope = torch.nan_to_num(slope, nan=0.0)
+        return first, slope if what == "phi" else -slope
 
     def _is_plain(self, dtype: torch.dtype, device: torch.device) -> bool:
         """Whether the formulas as they stand agree with the careful way at points of every magnitude."""
@@ -143,13 +152,14 @@ class GateFunction(torch.nn.Module):
     def _agrees(self, x: Tensor, what: str) -> bool:
         eps, tiny = torch.finfo(x.dtype).eps, torch.finfo(x.dtype).tiny
         careful = (self.evaluate(x, what), self.evaluate(x, DERIVATIVES[what]))
-        # u itself is wrong by an ulp, so its exponential is by |u| of them
+        # an exponential is wrong by as many ulps as its argument is large
         both = self.evaluate(x, "phi") * self.evaluate(x, "phi_c")
-        room = 16 * eps * (1 - torch.log(both.clamp(min=tiny)))
-        return all(
-            bool(((a - b).abs() <= room * b.abs() + 1e4 * tiny).all())
-            for a, b in zip(self._plain(x, what), careful, strict=True)
-        )
+        digits = 1 - torch.log(both.clamp(min=tiny))
+        for found, sure in zip(self._plain(x, what), careful, strict=True):
+            room = 16 * eps * (digits + torch.log(sure.abs().clamp(min=tiny)).abs())
+            if not ((found - sure).abs() <= room * sure.abs() + 1e4 * tiny).all():
+                return False
+        return True
 
     def _numbers(self, x: Tensor) -> Numbers:
         key = x.dtype, x.device

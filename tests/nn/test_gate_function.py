@@ -1,0 +1,230 @@
+"""Gates as torch functions: against the double-double numbers, over every bfloat16 and float16 number there is."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gateflow.errors import InvalidArgument, UnknownName
+from gateflow.gate import GATES, Gate
+from gateflow.nn import GateFunction, gate_function
+
+SETTINGS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in GATES),
+    ("fast", {"alpha": 2}),
+    ("sigmoid", {"sharpness": 0.5}),
+    ("softsign", {"sharpness": 2}),
+    ("iterated-sinh", {"depth": 3}),
+    ("student-t", {"df": 6}),
+    ("sigmoid(z + 0.9*sin(z))", {}),
+    ("1/(1 + exp(-z - z**5))", {}),
+]
+IDS = [name + "".join(f",{key}={value}" for key, value in setting.items()) for name, setting in SETTINGS]
+
+FLOATS = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
+INTEGERS = {torch.float64: torch.int64, torch.float32: torch.int32, torch.bfloat16: torch.int16, torch.float16: torch.int16}
+
+Z = np.concatenate([np.linspace(-40, 40, 321), *(s * np.geomspace(1e-30, 1e30, 121) for s in (-1, 1))])
+
+
+@pytest.fixture(params=SETTINGS, ids=IDS, scope="module")
+def function(request: pytest.FixtureRequest) -> GateFunction:
+    name, setting = request.param
+    return gate_function(name, **setting)
+
+
+@pytest.fixture(params=[False, True], ids=["short", "careful"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param:
+        monkeypatch.setattr(GateFunction, "_is_plain", lambda *_: False)
+
+
+def away_from_kinks(gate: Gate, z: np.ndarray) -> np.ndarray:
+    return z[~np.isin(z, gate.kinks)]
+
+
+def room(gate: Gate, z: np.ndarray) -> np.ndarray:
+    """A few ulps, times what an ulp in z or in a logarithm does: an exponential loses what its argument gains."""
+    with np.errstate(all="ignore"):
+        sizes = [gate.log_phi(z), gate.log_phi_c(z), gate.log_dphi(z), z * gate.du(z)]
+    return 4 * np.finfo(float).eps * (2 + np.abs(np.clip(sizes, -1e4, 1e4)).max(axis=0))
+
+
+def compare(found: torch.Tensor, truth: np.ndarray, relative: Any, tiny: float) -> None:
+    found_ = found.detach().double().numpy()
+    error = np.abs(found_ - truth)
+    worst = int((error / (relative * np.abs(truth) + tiny)).argmax())
+    assert (error <= relative * np.abs(truth) + tiny).all(), (worst, found_[worst], truth[worst])
+
+
+@pytest.mark.usefixtures("either_way")
+def test_float64_values_and_derivatives(function: GateFunction) -> None:
+    gate = function.gate
+    z = away_from_kinks(gate, Z)
+    x = torch.tensor(z, requires_grad=True)
+    room_ = room(gate, z)
+    phi, phi_c = function(x), function.complement(x)
+    compare(phi, gate.phi(z), room_, 1e-300)
+    compare(phi_c, gate.phi_c(z), room_, 1e-300)
+    (slope,) = torch.autograd.grad(phi.sum(), x, create_graph=True)
+    (slope_c,) = torch.autograd.grad(phi_c.sum(), x)
+    compare(slope, gate.dphi(z), room_, 1e-300)
+    assert torch.allclose(slope_c, -slope, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("either_way")
+def test_double_backward_is_the_second_derivative(function: GateFunction) -> None:
+    gate = function.gate
+    z = away_from_kinks(gate, np.linspace(-4, 4, 161) + 1e-3)
+    x = torch.tensor(z, requires_grad=True)
+    for value, sign in ((function(x), 1), (function.complement(x), -1)):
+        (slope,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+        (bend,) = torch.autograd.grad(slope.sum(), x)
+        # near an inflection d2phi is a difference of larger terms
+        scale = np.abs(gate.dphi(z)) * (1 + np.abs(gate.du(z)).clip(max=1e300)) + np.abs(gate.d2phi(z))
+        assert (np.abs(bend.numpy() - sign * gate.d2phi(z)) <= room(gate, z) * scale + 1e-300).all()
+
+
+@pytest.mark.usefixtures("either_way")
+def test_float32_is_float64_rounded_once(function: GateFunction) -> None:
+    gate = function.gate
+    x = torch.tensor(away_from_kinks(gate, Z), dtype=torch.float32, requires_grad=True)
+    z = x.detach().double().numpy()
+    half_ulp = 2.0**-24 * 1.001
+    phi, phi_c = function(x), function.complement(x)
+    compare(phi, gate.phi(z), half_ulp, 1.5e-45)
+    compare(phi_c, gate.phi_c(z), half_ulp, 1.5e-45)
+    compare(torch.autograd.grad(phi.sum(), x)[0], gate.dphi(z), half_ulp, 1.5e-45)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_is_float32_rounded(function: GateFunction, dtype: torch.dtype) -> None:
+    x = torch.tensor(away_from_kinks(function.gate, Z[np.abs(Z) < 6e4])).to(dtype)
+    z = x.double().numpy()
+    relative = torch.finfo(dtype).eps * 0.51
+    # half a spacing of subnormal float16; what is subnormal in float32 may be flushed to 0
+    tiny = {torch.bfloat16: torch.finfo(torch.float32).smallest_normal, torch.float16: 2.0**-25 * 1.01}[dtype]
+    compare(function(x), function.gate.phi(z), relative, tiny)
+    compare(function.complement(x), function.gate.phi_c(z), relative, tiny)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_every_16_bit_number_gives_a_number(function: GateFunction, dtype: torch.dtype) -> None:
+    z = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
+    check_no_nan(function, z)
+    order = z[~z.isnan()].sort().values
+    if function.gate.name not in ("sigmoid(z + 0.9*sin(z))",):
+        assert (function(order).diff() >= 0).all()
+        assert (function.complement(order).diff() <= 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_any_bit_pattern_gives_a_number(function: GateFunction, dtype: torch.dtype) -> None:
+    integer = torch.iinfo(INTEGERS[dtype])
+    bits = torch.randint(integer.min, integer.max, (4000,), dtype=INTEGERS[dtype])
+    edges = [0.0, -0.0, 1e30, -1e30, float("inf"), -float("inf"), float("nan"), torch.finfo(dtype).max, *function.gate.kinks]
+    check_no_nan(function, torch.cat([bits.view(dtype), torch.tensor(edges, dtype=dtype)]))
+
+
+def check_no_nan(function: GateFunction, z: torch.Tensor) -> None:
+    number = ~z.isnan()
+    z = z.clone().requires_grad_()
+    for part in (function, function.complement):
+        value = part(z)
+        assert value.isnan().equal(~number)
+        assert ((value >= 0) & (value <= 1))[number].all()
+        (slope,) = torch.autograd.grad(value, z, torch.ones_like(value), create_graph=True)
+        assert slope[number].isfinite().all()
+        (bend,) = torch.autograd.grad(slope, z, torch.ones_like(value))
+        assert bend[number].isfinite().all()
+    for part in (function.log, function.log_complement):
+        value = part(z)
+        assert not value[number].isnan().any()
+        assert torch.autograd.grad(value, z, torch.ones_like(value))[0][number].isfinite().all()
+
+
+def test_logarithms_and_their_slopes(function: GateFunction) -> None:
+    gate = function.gate
+    z = away_from_kinks(gate, np.linspace(-5, 5, 101) + 1e-3)
+    z = z[(gate.phi(z) > 1e-290) & (gate.phi_c(z) > 1e-290) & (np.abs(gate.log_dphi(z)) < 700)]
+    x = torch.tensor(z, requires_grad=True)
+    for value, truth, slope in (
+        (function.log(x), gate.log_phi(z), gate.dphi(z) / gate.phi(z)),
+        (function.log_complement(x), gate.log_phi_c(z), -gate.dphi(z) / gate.phi_c(z)),
+    ):
+        compare(value, truth, room(gate, z), 1e-300)
+        compare(torch.autograd.grad(value.sum(), x)[0], slope, room(gate, z), 1e-300)
+
+
+def test_log_complement_never_underflows_in_float32() -> None:
+    z = torch.tensor([5.0, 7.0])
+    fast = gate_function("fast")
+    assert fast.complement(torch.tensor(6.0)).item() == 0.0
+    np.testing.assert_allclose(fast.log_complement(z).numpy(), -np.sinh([5.0, 7.0]), rtol=1e-6)
+
+
+def test_values_do_not_depend_on_whether_a_gradient_is_wanted(function: GateFunction) -> None:
+    z = torch.randn(100)
+    assert function(z).equal(function(z.clone().requires_grad_()))
+
+
+def test_torch_checks_the_derivatives() -> None:
+    for name in ("fast", "erf", "cloglog"):
+        function = gate_function(name)
+        z = torch.linspace(-2, 2, 9, dtype=torch.float64, requires_grad=True)
+        for part in (function, function.complement, function.log, function.log_complement, function.derivative):
+            assert torch.autograd.gradcheck(part, (z,))
+        assert torch.autograd.gradgradcheck(function, (z,))
+        assert torch.autograd.gradgradcheck(function.complement, (z,))
+
+
+def test_a_third_derivative_is_refused() -> None:
+    z = torch.zeros(1, requires_grad=True)
+    (slope,) = torch.autograd.grad(gate_function("fast")(z), z, create_graph=True)
+    (bend,) = torch.autograd.grad(slope, z, create_graph=True)
+    with pytest.raises(InvalidArgument, match="cannot be differentiated once more"):
+        torch.autograd.grad(bend, z)
+
+
+def test_shapes_empty_and_strided() -> None:
+    fast = gate_function("fast")
+    scalar = torch.tensor(0.5, requires_grad=True)
+    fast(scalar).backward()
+    assert scalar.grad is not None
+    assert scalar.grad.shape == ()
+    assert fast(torch.empty(0, 3)).shape == (0, 3)
+    z = torch.randn(4, 6).t()
+    assert fast(z).equal(fast(z.contiguous()))
+
+
+def test_copies_and_pickles() -> None:
+    fast = gate_function("fast")
+    z = torch.linspace(-2, 2, 5)
+    for other in (copy.deepcopy(fast), pickle.loads(pickle.dumps(fast))):
+        assert other.gate == fast.gate
+        assert other(z).equal(fast(z))
+    assert list(fast.parameters()) == []
+    assert fast.state_dict() == {}
+
+
+def test_a_function_that_leaves_the_unit_interval_has_values_and_no_logarithm() -> None:
+    tanh = gate_function("tanh(z)")
+    z = torch.linspace(-2, 2, 9, dtype=torch.float64, requires_grad=True)
+    assert torch.allclose(tanh(z), torch.tanh(z), rtol=1e-14)
+    assert torch.allclose(torch.autograd.grad(tanh(z).sum(), z)[0], 1 - torch.tanh(z) ** 2, rtol=1e-13)
+    with pytest.raises(InvalidArgument, match="no logarithm"):
+        tanh.log(z)
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'fast'"):
+        gate_function("fsat")
+    with pytest.raises(InvalidArgument, match="floating-point"):
+        gate_function("fast")(torch.tensor([1]))
+    with pytest.raises(InvalidArgument, match="without a value: alpha"):
+        gate_function("fast(alpha=positive)")
