@@ -27,7 +27,12 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
 IDS = [name + "".join(f",{key}={value}" for key, value in setting.items()) for name, setting in SETTINGS]
 
 FLOATS = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
-INTEGERS = {torch.float64: torch.int64, torch.float32: torch.int32, torch.bfloat16: torch.int16, torch.float16: torch.int16}
+INTEGERS = {
+    torch.float64: torch.int64,
+    torch.float32: torch.int32,
+    torch.bfloat16: torch.int16,
+    torch.float16: torch.int16,
+}
 
 Z = np.concatenate([np.linspace(-40, 40, 321), *(s * np.geomspace(1e-30, 1e30, 121) for s in (-1, 1))])
 
@@ -127,7 +132,17 @@ def test_every_16_bit_number_gives_a_number(function: GateFunction, dtype: torch
 def test_any_bit_pattern_gives_a_number(function: GateFunction, dtype: torch.dtype) -> None:
     integer = torch.iinfo(INTEGERS[dtype])
     bits = torch.randint(integer.min, integer.max, (4000,), dtype=INTEGERS[dtype])
-    edges = [0.0, -0.0, 1e30, -1e30, float("inf"), -float("inf"), float("nan"), torch.finfo(dtype).max, *function.gate.kinks]
+    edges = [
+        0.0,
+        -0.0,
+        1e30,
+        -1e30,
+        float("inf"),
+        -float("inf"),
+        float("nan"),
+        torch.finfo(dtype).max,
+        *function.gate.kinks,
+    ]
     check_no_nan(function, torch.cat([bits.view(dtype), torch.tensor(edges, dtype=dtype)]))
 
 

@@ -1,0 +1,65 @@
+"""Finite differences against every cell's gradients, first and second, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from gateflow.nn import CELLS
+
+SMALL: dict[str, dict[str, Any]] = {"nru": {"memory_size": 8, "heads": 2}, "noisy": {"c": 0.5}}
+"""What keeps a cell small, or its noise felt."""
+
+GATES: dict[str, list[dict[str, Any]]] = {
+    "lstm": [
+        {},
+        {"forget_gate": "fast", "input_gate": "softsign", "output_gate": "erf"},
+        {"forget_gate": "fast", "tied": True},
+    ],
+    "gru": [{}, {"update_gate": "fast", "reset_gate": "arctan"}],
+    "janet": [{"forget_gate": "fast"}],
+    "refine": [{"forget_gate": "fast", "refine_gate": "cloglog"}, {"tied": False}],
+}
+CASES = [(name, setting) for name in CELLS for setting in GATES.get(name, [{}])]
+
+
+@pytest.fixture(params=CASES, ids=[name + "".join(f",{k}={v}" for k, v in s.items()) for name, s in CASES])
+def case(request: pytest.FixtureRequest) -> tuple[Callable[..., Any], list[torch.Tensor]]:
+    """A function of the input, the state and every parameter, and where to take it."""
+    name, setting = request.param
+    cell = CELLS[name](
+        2, 3, bidirectional=True, backend="reference", dtype=torch.float64, **setting, **SMALL.get(name, {})
+    )
+    names = [name for name, _ in cell.named_parameters()]
+    x = torch.randn(3, 2, 2, dtype=torch.float64)
+    state = [torch.randn(2, 2, size, dtype=torch.float64) for size in cell.state_sizes()]
+    point = [t.clone().requires_grad_() for t in (x, *state, *(p.detach() for p in cell.parameters()))]
+
+    def function(*args: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if getattr(cell, "generator", 0) != 0:
+            cell.generator = torch.Generator().manual_seed(5)
+        hx = args[1 : 1 + len(state)]
+        parameters = dict(zip(names, args[1 + len(state) :], strict=True))
+        output, final = torch.func.functional_call(cell, parameters, (args[0], hx if len(hx) > 1 else hx[0]))
+        return (output, *(final if isinstance(final, tuple) else (final,)))
+
+    return function, point
+
+
+def test_gradients(case: tuple[Callable[..., Any], list[torch.Tensor]]) -> None:
+    function, point = case
+    assert torch.autograd.gradcheck(function, point, fast_mode=True)
+
+
+def test_second_gradients(case: tuple[Callable[..., Any], list[torch.Tensor]]) -> None:
+    function, point = case
+    assert torch.autograd.gradgradcheck(function, point, fast_mode=True)
+
+
+def test_full_jacobian_of_the_lstm() -> None:
+    cell = CELLS["lstm"](2, 2, forget_gate="fast", backend="reference", dtype=torch.float64)
+    x = torch.randn(4, 1, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: cell(x)[0], (x,))

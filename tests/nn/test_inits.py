@@ -1,0 +1,178 @@
+"""Initialisers: the gates' starting values, read back from the biases through the gate, against the published laws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from gateflow.errors import InvalidArgument
+from gateflow.gate import Gate, gate
+from gateflow.nn import GRU, INITS, JANET, LSTM, NRU, URLSTM, NoisyLSTM, RefineLSTM
+from gateflow.nn.cells._contract import Recurrent
+
+UNITS = 400
+SETTINGS: dict[str, dict[str, Any]] = {"chrono": {"horizon": 500}, "for-timescales": {"low": 2, "high": 1e4}}
+CELLS_WITH_A_FORGET_GATE = [LSTM, GRU, JANET, RefineLSTM, URLSTM, NoisyLSTM]
+GATES = ["sigmoid", "fast", "softsign", "erf"]
+
+
+def bias(cell: Recurrent, block: str, suffix: str = "l0") -> np.ndarray:
+    weights = cell.weights(suffix)
+    total = weights.bias_ih + weights.bias_hh  # type: ignore[operator]
+    return total[cell.rows(block)].detach().double().numpy()
+
+
+def lstm(name: str, **options: Any) -> LSTM:
+    return LSTM(2, UNITS, forget_gate=name, input_gate=name, dtype=torch.float64, **options)
+
+
+def ks(sample: np.ndarray, law: Any) -> float:
+    return float(stats.kstest(sample, law.cdf).pvalue)
+
+
+@pytest.fixture(params=GATES)
+def any_gate(request: pytest.FixtureRequest) -> Gate:
+    return gate(request.param)
+
+
+def test_constant(any_gate: Gate) -> None:
+    cell = lstm(any_gate.name, num_layers=2, bidirectional=True)
+    INITS["constant"](bias=2.0)(cell)
+    for _, suffix in cell.layers():
+        assert (bias(cell, "forget", suffix) == 2.0).all()
+
+
+def test_matched(any_gate: Gate) -> None:
+    cell = lstm(any_gate.name)
+    INITS["matched"]()(cell)
+    np.testing.assert_allclose(any_gate.phi(bias(cell, "forget")), 1 / (1 + np.exp(-1)), rtol=1e-14)
+    INITS["matched"](f=0.999)(cell)
+    np.testing.assert_allclose(any_gate.phi_c(bias(cell, "forget")), 0.001, rtol=1e-12)
+
+
+def test_chrono(any_gate: Gate) -> None:
+    cell = lstm(any_gate.name)
+    INITS["chrono"](horizon=500)(cell, generator=1)
+    f_c = any_gate.phi_c(bias(cell, "forget"))
+    assert ks(1 / f_c - 1, stats.uniform(1, 498)) > 0.01
+    np.testing.assert_allclose(any_gate.phi(bias(cell, "input")), f_c, rtol=1e-12)
+
+
+def test_chrono_is_the_source_for_sigmoids() -> None:
+    cell = lstm("sigmoid")
+    INITS["chrono"](horizon=500)(cell, generator=1)
+    u = 1 + 498 * torch.rand(UNITS, generator=torch.Generator().manual_seed(1), dtype=torch.float64).numpy()
+    np.testing.assert_allclose(bias(cell, "forget"), np.log(u), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(bias(cell, "input"), -np.log(u), rtol=1e-13, atol=1e-15)
+
+
+def test_uniform(any_gate: Gate) -> None:
+    cell = lstm(any_gate.name)
+    INITS["uniform"]()(cell, generator=1)
+    f = any_gate.phi(bias(cell, "forget"))
+    assert ks(f, stats.uniform(1 / UNITS, 1 - 2 / UNITS)) > 0.01
+    np.testing.assert_allclose(any_gate.phi_c(bias(cell, "input")), f, rtol=1e-9)
+
+
+def test_ur_lstm_starts_from_its_own_law() -> None:
+    cell = URLSTM(2, UNITS, dtype=torch.float64)
+    b = bias(cell, "forget")
+    assert ks(1 / (1 + np.exp(-b)), stats.uniform(1 / UNITS, 1 - 2 / UNITS)) > 0.01
+    np.testing.assert_allclose(bias(cell, "refine"), -b, rtol=1e-9, atol=1e-12)
+
+
+def test_power_law(any_gate: Gate) -> None:
+    cell = lstm(any_gate.name, num_layers=3)
+    before = bias(cell, "forget", "l2")
+    INITS["power-law"]()(cell)
+    tau = -1 / any_gate.log_phi(bias(cell, "forget", "l0"))
+    np.testing.assert_allclose(tau, [3.0] * (UNITS // 2) + [4.0] * (UNITS // 2), rtol=1e-12)
+    tau = np.sort(-1 / any_gate.log_phi(bias(cell, "forget", "l1")))
+    wanted = 1 / stats.gamma.isf((np.arange(UNITS) + 0.5) / UNITS, 0.56)
+    np.testing.assert_allclose(tau, wanted, rtol=1e-9)
+    assert (bias(cell, "forget", "l2") == before).all()
+    assert not cell.bias_hh_l1.requires_grad
+    assert cell.bias_hh_l2.requires_grad
+
+
+def test_power_law_is_the_source_for_sigmoids_and_may_be_learned() -> None:
+    cell = lstm("sigmoid", num_layers=2)
+    INITS["power-law"](fixed=False)(cell)
+    tau = -1 / gate("sigmoid").log_phi(bias(cell, "forget"))
+    np.testing.assert_allclose(bias(cell, "forget"), -np.log(np.exp(1 / tau) - 1), rtol=1e-12)
+    np.testing.assert_allclose(bias(cell, "input"), np.log(np.exp(1 / tau) - 1), rtol=1e-12)
+    assert cell.bias_ih_l0.requires_grad
+
+
+def test_for_timescales_far_past_the_precision_of_f(any_gate: Gate) -> None:
+    if any_gate.name == "softsign":
+        pytest.skip("its z for a time scale of 1e30 is 1e30")
+    cell = lstm(any_gate.name)
+    INITS["for-timescales"](low=1, high=1e30, tied=True)(cell)
+    tau = -1 / any_gate.log_phi(bias(cell, "forget"))
+    np.testing.assert_allclose(np.log10(tau), np.linspace(0, 30, UNITS), atol=1e-12)
+    np.testing.assert_allclose(any_gate.phi(bias(cell, "input")), -np.expm1(-1 / tau), rtol=1e-11)
+
+
+def test_random_timescales_are_log_uniform() -> None:
+    cell = lstm("fast")
+    INITS["for-timescales"](low=10, high=1000, random=True)(cell, generator=3)
+    tau = -1 / gate("fast").log_phi(bias(cell, "forget"))
+    assert ks(np.log(tau), stats.uniform(np.log(10), np.log(100))) > 0.01
+
+
+@pytest.mark.parametrize("cell", CELLS_WITH_A_FORGET_GATE)
+@pytest.mark.parametrize("name", list(INITS))
+def test_every_initialiser_sets_every_forget_gate_and_nothing_but_gates(name: str, cell: type[Recurrent]) -> None:
+    layer = cell(2, 6, num_layers=2, bidirectional=True)
+    old = {key: value.clone() for key, value in layer.state_dict().items()}
+    start = INITS[name](**SETTINGS.get(name, {}))
+    start(layer, generator=0)
+    first = {key: value.clone() for key, value in layer.state_dict().items()}
+    start(layer, generator=0)
+    assert all(value.equal(first[key]) for key, value in layer.state_dict().items())
+    for _, suffix in layer.layers():
+        weights, rows = layer.weights(suffix), layer.rows(str(layer.forget_block))
+        assert weights.bias_hh is not None
+        assert (weights.bias_hh[rows] == 0).all()
+        assert not weights.bias_ih[rows].equal(old[f"bias_ih_{suffix}"][rows])  # type: ignore[index]
+        candidate = layer.rows("candidate")
+        assert weights.bias_ih[candidate].equal(old[f"bias_ih_{suffix}"][candidate])  # type: ignore[index]
+    assert all(layer.state_dict()[key].equal(value) for key, value in old.items() if "weight" in key)
+
+
+def test_the_refine_gate_starts_where_it_changes_nothing() -> None:
+    cell = RefineLSTM(2, 6)
+    INITS["matched"](f=0.9)(cell)
+    with torch.no_grad():
+        for key in ("weight_ih_l0", "weight_hh_l0"):
+            getattr(cell, key).zero_()
+    *_, gates = cell(torch.zeros(1, 1, 2), return_gates=True)
+    np.testing.assert_allclose(gates[0]["effective"].detach().numpy(), 0.9, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (lambda: INITS["matched"](f=1.0), r"f must lie in \(0, 1\)"),
+        (lambda: INITS["chrono"](horizon=2), "horizon must be a number of steps above 2"),
+        (lambda: INITS["constant"](bias=float("nan")), "bias must be finite"),
+        (lambda: INITS["power-law"](shape=0), "shape must be a positive number"),
+        (lambda: INITS["for-timescales"](low=10, high=1), "low must not exceed high"),
+        (lambda: INITS["uniform"]()(LSTM(2, 1)), "at least 2 units"),
+        (lambda: INITS["constant"]()(NRU(2, 4)), "NRU has no forget gate"),
+        (lambda: INITS["constant"]()(LSTM(2, 4, bias=False)), "made without biases"),
+    ],
+)
+def test_what_is_refused(start: Any, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        start()
+
+
+def test_a_gate_without_an_inverse_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="no inverse|not found"):
+        INITS["chrono"](horizon=10)(LSTM(2, 4, forget_gate="sigmoid(z**2)"))
