@@ -14,18 +14,15 @@ Source: W. Tucker, *Validated Numerics* (2011), ch. 2-3.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import sympy as sp
 from mpmath import libmp
 
-from gateflow.arithmetic.bigfloat import Big, BigFloat
+from gateflow.arithmetic.ends import Raw, by_flint, by_mpmath, flint_library
 from gateflow.errors import InvalidArgument
-
-Raw = Any
-"""A big float as mpmath's own quadruple (sign, mantissa, exponent, bits)."""
 
 ZERO, ONE, TWO, INF, NINF, NAN = libmp.fzero, libmp.fone, libmp.ftwo, libmp.finf, libmp.fninf, libmp.fnan
 _CAP = libmp.from_man_exp(1, 60)
@@ -132,6 +129,8 @@ class Interval:
         if not (self.valid and b.valid):
             return self.home.nothing
         prec = self.home.prec
+        if not (self.lo[0] or b.lo[0]):  # the sign bits: no end is negative
+            return Interval(self.home, _times(self.lo, b.lo, prec, "f"), _times(self.hi, b.hi, prec, "c"))
         low = [_times(x, y, prec, "f") for x in (self.lo, self.hi) for y in (b.lo, b.hi)]
         high = [_times(x, y, prec, "c") for x in (self.lo, self.hi) for y in (b.lo, b.hi)]
         return Interval(self.home, _least(low), _most(high))
@@ -216,14 +215,14 @@ class Intervals:
         if not 24 <= prec <= 100_000:
             raise InvalidArgument(f"prec = {prec}: the ends of an interval have 24 to 100000 bits")
         self.prec = prec
-        library = _flint() if flint in (None, True) else None
+        library = flint_library() if flint in (None, True) else None
         if flint and library is None:
             from gateflow.errors import MissingExtra
 
             raise MissingExtra("ball arithmetic by python-flint", "rigour")
         self.rigorous = library is not None
         self.name = f"intervals{prec}" + ("" if self.rigorous else "-mpmath")
-        scalar = _by_flint(library, prec) if library is not None else _by_mpmath(prec)
+        scalar = by_flint(library, prec) if library is not None else by_mpmath(prec)
         self._scalar = lru_cache(maxsize=4096)(scalar)
         self.nothing = Interval(self, NAN, NAN)
         self.everything = Interval(self, NINF, INF)
@@ -486,78 +485,6 @@ _POLES: dict[tuple[Raw, str], Raw] = {
     (ONE, "logit"): INF,
 }
 """Limits at the finite ends of domains."""
-
-
-@cache
-def _flint() -> Any:
-    try:
-        import flint
-    except ImportError:
-        return None
-    return flint
-
-
-def _by_flint(flint: Any, prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
-    """Bounds from ball arithmetic at exact points."""
-    context = flint.ctx
-
-    def scalar(name: str, x: Raw) -> tuple[Raw, Raw]:
-        sign, man, exponent, _ = x
-        before, context.prec = context.prec, prec + 20
-        try:
-            y = _ARB[name](flint.arb((-int(man) if sign else int(man), int(exponent))), flint.arb)
-            if not y.is_finite():
-                return NINF, INF
-            ends = [e.man_exp() for e in (y.lower(), y.upper())]
-        finally:
-            context.prec = before
-        low, high = (libmp.from_man_exp(int(m), int(e), prec, r) for (m, e), r in zip(ends, "fc", strict=True))
-        return low, high
-
-    return scalar
-
-
-def _arb_acot(x: Any, arb: Any) -> Any:
-    return (1 / x).atan() if x > 0 else arb.pi() / 2 - x.atan()
-
-
-def _arb_softplus(x: Any, _: Any) -> Any:
-    return x + (-x).exp().log1p() if x > 0 else x.exp().log1p()
-
-
-_ARB: dict[str, Callable[[Any, Any], Any]] = {
-    **{
-        name: (lambda x, _, name=name: getattr(x, name)())
-        for name in ("exp", "expm1", "log", "log1p", "cos", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "atan")
-    },
-    "acot": _arb_acot,
-    "erf": lambda x, _: x.erf(),
-    "erfc": lambda x, _: x.erfc(),
-    "log_erfc": lambda x, _: x.erfc().log(),
-    "loggamma": lambda x, _: x.lgamma(),
-    "digamma": lambda x, _: x.digamma(),
-    "trigamma": lambda x, arb: arb(2).zeta(x),
-    "sigmoid": lambda x, _: 1 / (1 + (-x).exp()),
-    "softplus": _arb_softplus,
-    "softsign": lambda x, _: x / (1 + abs(x)),
-    "logit": lambda x, _: x.log() - (-x).log1p(),
-    "log1mexp": lambda x, _: (-(-x).expm1()).log(),
-    "log_cosh": lambda x, arb: abs(x) - arb(2).log() + (-2 * abs(x)).exp().log1p(),
-}
-
-
-def _by_mpmath(prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
-    """Bounds from big floats with 20 guard bits, widened by 2^-(prec + 10) of the value."""
-    big = BigFloat(max(15, int((prec + 30) * 0.30103) + 1))
-
-    def scalar(name: str, x: Raw) -> tuple[Raw, Raw]:
-        y = getattr(big, name)(Big(big, np.array([big.context.make_mpf(x)], dtype=object))).values[0]._mpf_
-        if y == NAN:
-            return NINF, INF
-        slack = libmp.mpf_shift(libmp.mpf_abs(y), -prec - 10)
-        return libmp.mpf_sub(y, slack, prec, "f"), libmp.mpf_add(y, slack, prec, "c")
-
-    return scalar
 
 
 __all__ = ["Interval", "Intervals", "Truth"]

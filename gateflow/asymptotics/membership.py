@@ -9,19 +9,21 @@ even powers are taken out first, so that a slope which only touches zero, like t
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import sympy as sp
 
 from gateflow.arithmetic.ball import Interval
 from gateflow.asymptotics import constants
+from gateflow.asymptotics.clauses import CLAUSES, Clause, Membership, Witness
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
-from gateflow.asymptotics.pieces import Piece, pieces, real_zeros, text_of
+from gateflow.asymptotics.pieces import Piece, conditions, pieces, real_zeros, text_of
 from gateflow.asymptotics.signs import Finding, Signed, Tail, Tools, on_compact, on_tail, oscillating
 from gateflow.asymptotics.tails import HalfLine, X, in_words
 from gateflow.emit import Tape
@@ -31,123 +33,6 @@ from gateflow.vocabulary import Expr, Z, sigmoid
 
 SECONDS = 20.0
 """Time allowed for one gate."""
-
-CLAUSES = {
-    "differentiable": "phi is differentiable",
-    "increasing": "phi is strictly increasing",
-    "onto": "phi is onto (0, 1)",
-    "monotone_slope": "phi' is monotone beyond some z0 >= 0",
-}
-"""The clauses of Definition 4.1, in order."""
-
-Witness = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Clause:
-    """One clause of Definition 4.1.
-
-    Attributes
-    ----------
-    name : str
-        A key of `CLAUSES`.
-    verdict : str
-        ``proved``, ``refuted`` or ``undecided``.
-    reason : str
-        One line: the proof in a word, the witness in words, or why it is undecided.
-    witness : dict or None
-        For a refutation, and for the z0 of the last clause: numbers to check it with.
-    """
-
-    name: str
-    verdict: str
-    reason: str
-    witness: Witness | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The clause as plain data."""
-        return {
-            "clause": self.name,
-            "statement": CLAUSES[self.name],
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "witness": self.witness,
-        }
-
-    def __str__(self) -> str:
-        return f"{CLAUSES[self.name]}: {self.verdict}" + (f" ({self.reason})" if self.reason else "")
-
-
-@dataclass(frozen=True)
-class Membership:
-    """Whether a gate is in class F.
-
-    Attributes
-    ----------
-    gate : str
-    verdict : str
-        ``in F``, ``not in F`` or ``undecided``.
-    clauses : tuple of Clause
-    warnings : tuple of str
-    z0, z0_left : float or None
-        ``phi'`` is monotone on ``z >= z0``, and on ``z <= -z0_left`` (which Definition 4.1 does not ask for).
-    rigorous : bool
-        Whether the intervals came from ball arithmetic (python-flint), not from mpmath with guard digits.
-    seconds : float
-    """
-
-    gate: str
-    verdict: str
-    clauses: tuple[Clause, ...]
-    warnings: tuple[str, ...] = ()
-    z0: float | None = None
-    z0_left: float | None = None
-    rigorous: bool = True
-    seconds: float = 0.0
-
-    def clause(self, name: str) -> Clause:
-        """A clause by its name."""
-        return next(c for c in self.clauses if c.name == name)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {
-            "gate": self.gate,
-            "verdict": self.verdict,
-            "clauses": [c.to_json() for c in self.clauses],
-            "warnings": list(self.warnings),
-            "z0": self.z0,
-            "z0_left": self.z0_left,
-            "rigorous": self.rigorous,
-            "seconds": self.seconds,
-        }
-
-    def __str__(self) -> str:
-        lines = [f"{self.gate}: {self.verdict}", *(f"  {c}" for c in self.clauses)]
-        return "\n".join(lines + [f"  warning: {w}" for w in self.warnings])
-
-    def latex(self) -> str:
-        """The verdict in LaTeX."""
-        relation = {"in F": r"\in", "not in F": r"\notin"}.get(self.verdict, r"\overset{?}{\in}")
-        name = "".join("\\" + ch if ch in "_%&#$" else r"\^{}" if ch == "^" else ch for ch in self.gate)
-        line = rf"\text{{{name}}} {relation} \mathcal{{F}}"
-        return line + (rf",\quad z_0 = {self.z0:.6g}" if self.z0 is not None else "")
-
-    def _repr_latex_(self) -> str:
-        return f"${self.latex()}$"
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{_html(CLAUSES[c.name])}</td><td>{c.verdict}</td><td>{_html(c.reason)}</td></tr>"
-            for c in self.clauses
-        )
-        notes = "".join(f"<p>Warning: {_html(w)}</p>" for w in self.warnings)
-        head = "<tr><th>clause</th><th>verdict</th><th>why</th></tr>"
-        return f"<p><b>{_html(self.gate)}</b>: {self.verdict}</p><table>{head}{rows}</table>{notes}"
-
-
-def _html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def membership(gate: Any, seconds: float = SECONDS) -> Membership:
@@ -187,7 +72,8 @@ class _Case:
         self.gate = gate
         self.tools = Tools.new(seconds)
         self.ball = self.tools.ball
-        self.is_profile = bool(gate.is_profile)
+        self._profile = _profile(gate)
+        self.is_profile = self._profile is not None
         self.warnings: list[str] = []
 
     def decided(self, start: float) -> Membership:
@@ -196,7 +82,7 @@ class _Case:
             try:
                 clauses.append(self._known(name))
             except GateflowError as error:
-                clauses.append(Clause(name, "undecided", str(error)))
+                clauses.append(Clause(name, "undecided", self._explained(str(error))))
             except RecursionError:
                 clauses.append(Clause(name, "undecided", "the formula is nested too deeply"))
         last = clauses[-1].witness or {}
@@ -213,20 +99,24 @@ class _Case:
             time.monotonic() - start,
         )
 
+    def _explained(self, reason: str) -> str:
+        """The reason in the user's terms: what x is, and that parameters are open."""
+        loose = sorted(map(str, self.expr.free_symbols - {Z}))
+        if loose:
+            return f"it may depend on {', '.join(loose)}"
+        return reason + (" (x = |z|)" if re.search(r"\bx\b", reason) else "")
+
     # --- pieces ---
 
     @cached_property
     def expr(self) -> Expr:
         """The profile where it is known, else phi; in z."""
-        if self.is_profile:
-            return self.gate.formulas.u
+        if self._profile is not None:
+            return self._profile
         return 1 - self.gate.expr if self.gate.declared == "complement" else self.gate.expr
 
     @cached_property
     def _cut(self) -> tuple[list[Piece], list[Expr]]:
-        loose = self.expr.free_symbols - {Z}
-        if loose:
-            raise Undecided(f"the value of {', '.join(sorted(map(str, loose)))} is open")
         return pieces(self.expr, self.ball)
 
     @property
@@ -261,6 +151,8 @@ class _Case:
             problem = self._leaves_domain(piece)
             if problem is not None:
                 return problem
+        if not self._defined_at_zero():
+            return self._undefined_at_zero()
         joined = [self._join(*pair) for pair in self._joints()]
         for verdict in ("refuted", "undecided"):
             for clause in joined:
@@ -271,7 +163,9 @@ class _Case:
 
     def _leaves_domain(self, piece: Piece) -> Clause | None:
         """The first sub-formula that is not proved to stay inside its domain on the piece."""
-        for condition, words in _conditions(piece.expr):
+        closed = sp.Dummy("x", nonnegative=True) if piece.left == 0 else sp.Dummy("x", positive=True)
+        for raw, words in conditions(piece.expr.xreplace({X: closed})):
+            condition = raw.xreplace({closed: X})
             found = self.on_piece(Signed(condition, self.tools), piece, 1)
             if found.verdict == "refuted" and found.where is not None and found.where[0] < found.where[1]:
                 z = piece.z(_inside(found.where))
@@ -296,15 +190,32 @@ class _Case:
                     z = piece.z(zeros[0])
                     words = f"the formula is not defined at z = {text_of(z)}"
                     return "undecided", words, {"kind": "undefined", "z": float(z)}
-        at_zero = condition.subs(X, 0)
-        if piece.left == 0 and (not at_zero.is_finite or constants.is_zero(constants.number(at_zero))):
-            return "undecided", "the formula is not defined at z = 0", {"kind": "undefined", "z": 0.0}
+        if piece.left == 0 and not Tape([condition], [X])(self.ball, self.ball.lift(0))[0].sign:
+            self._doubtful_zero = True
         return None
+
+    _doubtful_zero = False
+
+    def _defined_at_zero(self) -> bool:
+        """Whether the formulas on both sides of 0 have a value there."""
+        sides = [p for p in self.pieces if p.left == 0]
+        return all(
+            p.expr.subs(X, 0).is_finite or Tape([p.expr], [X])(self.ball, self.ball.lift(0))[0].bounded for p in sides
+        )
+
+    def _undefined_at_zero(self) -> Clause:
+        left, right = sorted((p for p in self.pieces if p.left == 0), key=lambda p: p.side)
+        self._doubtful_zero = True
+        clause = self._join(sp.S.Zero, left, right)
+        if clause.verdict == "refuted":
+            return clause
+        witness = {"kind": "undefined", "z": 0.0}
+        return Clause("differentiable", "undecided", "the formula has no value at z = 0", witness)
 
     def _joints(self) -> Iterator[tuple[Expr, Piece, Piece]]:
         """Break points with the pieces on their left and right."""
-        breaks = set(self._cut[1])
-        for a, b in zip(self.pieces, self.pieces[1:], strict=False):
+        breaks = {*self._cut[1], *([sp.S.Zero] if self._doubtful_zero else [])}
+        for a, b in pairwise(self.pieces):
             z = b.left if b.side > 0 else -b.right
             if z in breaks:
                 yield z, a, b
@@ -313,8 +224,11 @@ class _Case:
         """Whether values and slopes of two neighbours agree."""
         name, at = "differentiable", text_of(z)
         values = [self._one_sided(p, z, 0) for p in (left, right)]
-        if not _equal(*values):
-            phi = [self.phi_of(v) for v in values]
+        phi = [self.phi_of(v) for v in values]
+        if any(v.is_infinite for v in values) and phi[0] == phi[1]:
+            reason = f"the formula has no value at z = {at}, where phi tends to {_short(phi[0])}"
+            return Clause(name, "refuted", reason, {"kind": "undefined", "z": float(z)})
+        if not _equal(*phi):
             reason = f"jump at z = {at}: from {_short(phi[0])} to {_short(phi[1])}"
             witness = {"kind": "jump", "z": float(z), "left": float(phi[0]), "right": float(phi[1])}
             return Clause(name, "refuted", reason, witness)
@@ -361,15 +275,23 @@ class _Case:
         if tail.sign == -want and tail.start is not None:
             near = on_compact(f, piece.left, tail.start, want)
             return near if near.verdict == "refuted" else Finding("refuted", where=(float(tail.start), float("inf")))
-        near = on_compact(f, piece.left, tail.start or sp.Max(piece.left + 20, 20), want)
+        near = on_compact(f, piece.left, _reach(piece, tail), want)
         if near.verdict == "refuted":
             return near
         if tail.phases:
-            point = self._meets(f, tail, -want)
-            return Finding("refuted", where=(point, point))
+            return Finding("refuted", where=self._around(f, self._meets(f, tail, -want), -want))
         if tail.sign == 0:
             return Finding("undecided", tail.reason)
         return near
+
+    def _around(self, f: Signed, point: float, sign: int) -> tuple[float, float]:
+        """An interval around the point on which the sign is proved."""
+        half = 1.0
+        while half > 1e-9:
+            if f.on(self.ball.interval(point - half, point + half)) == sign:
+                return point - half, point + half
+            half *= 0.5
+        return point, point
 
     def _meets(self, f: Signed, tail: Tail, sign: int) -> float:
         """A point past the start where an oscillating expression is proved to have ``sign``."""
@@ -391,13 +313,18 @@ class _Case:
             if finding.verdict == "undecided":
                 return Clause(name, "undecided", f"the sign of phi': {finding.reason}")
         for z, left, right in self._joints():
-            low, high = (self._one_sided(p, z, 0) for p in (left, right))
+            low, high = (self.phi_of(self._one_sided(p, z, 0)) for p in (left, right))
             if constants.sign(constants.number(high - low)) < 0:
-                reason = (
-                    f"phi falls at z = {text_of(z)}: from {_short(self.phi_of(low))} to {_short(self.phi_of(high))}"
-                )
+                reason = f"phi falls at z = {text_of(z)}: from {_short(low)} to {_short(high)}"
                 return Clause(name, "refuted", reason, {"kind": "fall", "z": float(z)})
+        if not self._continuous():
+            raise Undecided("phi' > 0 wherever phi is defined, but phi may be undefined somewhere")
         return Clause(name, "proved", "phi' > 0 but for isolated points")
+
+    def _continuous(self) -> bool:
+        """Whether phi is proved to be defined everywhere; its jumps, if any, are at the joints."""
+        clause = self._known("differentiable")
+        return clause.verdict == "proved" or (clause.witness or {}).get("kind") in ("kink", "vertical", "jump")
 
     def _not_increasing(self, piece: Piece, finding: Finding) -> Clause:
         assert finding.where is not None
@@ -407,6 +334,8 @@ class _Case:
             return Clause("increasing", "refuted", f"flat for {span}", {"kind": "flat", "interval": [low, high]})
         x = _inside(finding.where)
         slope = self.value_at(piece, x, 1)
+        if not slope.negative:
+            raise Undecided(f"phi may have no value for {span}")
         reason = f"phi' < 0 for {span}: phi'({piece.z(x):.6g}) = {_middle(slope):.6g}"
         witness = {"kind": "negative_slope", "interval": [low, high], "z": piece.z(x), "slope": list(slope.ends)}
         return Clause("increasing", "refuted", reason, witness)
@@ -436,25 +365,29 @@ class _Case:
         c, d = HalfLine(16, self.ball, self.tools.limits, whole).bound(f.xreplace(stand_in))
         if d != 0 and c.sign and self.tools.limits(d) == sp.oo:
             return sp.oo * c.sign
-        raise Undecided(f"{nodes[0]} oscillates as z grows, and phi may have no limit")
+        raise Undecided("phi oscillates as z grows, and may have no limit")
 
     def _onto(self) -> Clause:
         name = "onto"
-        outside = self._value_outside()
+        outside = self._value_outside() or self._held_back()
         if outside is not None:
             return outside
         low, high = self.limits[-1], self.limits[1]
         words = f"phi(-oo) = {_short(low)} and phi(oo) = {_short(high)}"
         if not (_equal(low, sp.S.Zero) and _equal(high, sp.S.One)):
             backwards = _equal(low, sp.S.One) and _equal(high, sp.S.Zero)
-            if not backwards and self._is("differentiable"):
+            if not backwards and self._smooth_but_for_kinks():
                 return Clause(name, "refuted", words, {"kind": "limits", "left": float(low), "right": float(high)})
-            raise Undecided(words)
-        if not self._is("differentiable"):
+            if not backwards:
+                raise Undecided(words)
+        if not self._smooth_but_for_kinks():
             return self._onto_without_continuity(words)
         if self.is_profile or self._is("increasing"):
             return Clause(name, "proved", f"continuous, with {words}")
         raise Undecided("whether phi stays between 0 and 1 is not settled")
+
+    def _smooth_but_for_kinks(self) -> bool:
+        return self._continuous() and (self._known("differentiable").witness or {}).get("kind") != "jump"
 
     def _is(self, name: str) -> bool:
         return self._known(name).verdict == "proved"
@@ -467,11 +400,37 @@ class _Case:
     def _onto_without_continuity(self, words: str) -> Clause:
         clause = self._known("differentiable")
         kind = (clause.witness or {}).get("kind")
-        if kind in ("kink", "vertical") and (self.is_profile or self._is("increasing")):
-            return Clause("onto", "proved", f"continuous, with {words}")
         if kind == "jump" and self._is("increasing"):
             return Clause("onto", "refuted", f"{clause.reason}: no value between is taken", clause.witness)
         raise Undecided("continuity is not settled")
+
+    def _held_back(self) -> Clause | None:
+        """Bounds that keep an oscillating phi away from 0 or from 1."""
+        if not oscillating(self.pieces[-1].expr, self.tools.limits):
+            return None
+        bounds = [self._range(p) for p in self.pieces]
+        if any(b is None for b in bounds):
+            return None
+        low, high = self.ball.hull(*[b for b in bounds if b is not None]).ends
+        if low <= 0 and high >= 1:
+            return None
+        reason = f"phi stays within [{low:.6g}, {high:.6g}]"
+        return Clause("onto", "refuted", reason, {"kind": "range", "interval": [low, high]})
+
+    def _range(self, piece: Piece) -> Interval | None:
+        """An enclosure of phi on a piece, oscillating terms taken as anything in [-1, 1]."""
+        stand_in = {node: sp.Dummy("s", real=True) for node in piece.expr.atoms(sp.sin, sp.cos)}
+        whole = dict.fromkeys(stand_in.values(), self.ball.interval(-1, 1))
+        f = self.phi_of(piece.expr).xreplace(stand_in)
+        box = self.ball.interval(piece.left, sp.Min(piece.right, 1 + piece.left))
+        try:
+            near = Tape([f], [X, *whole])(self.ball, box, *whole.values())[0]
+            if piece.right.is_finite:
+                return near if box.hi == self.ball.constant(piece.right).hi else None
+            far = HalfLine(1 + piece.left, self.ball, self.tools.limits, whole).values(f)
+        except GateflowError:
+            return None
+        return self.ball.hull(near, far) if near.valid and far.valid else None
 
     def _value_outside(self) -> Clause | None:
         """A point where phi is not between 0 and 1."""
@@ -493,6 +452,8 @@ class _Case:
         right = sides[1]
         if right.witness is not None and right.verdict == "proved" and sides[-1].witness is not None:
             right.witness["z0_left"] = sides[-1].witness.get("z0") if sides[-1].verdict == "proved" else None
+        if right.verdict == sides[-1].verdict == "proved":
+            return Clause(right.name, "proved", f"{right.reason}, {sides[-1].reason}", right.witness)
         if sides[-1].verdict == "refuted":
             self.warnings.append(f"on the left {sides[-1].reason} (Definition 4.1 asks for z >= z0 only)")
         return right
@@ -512,15 +473,15 @@ class _Case:
         if not tail.sign:
             return self._eventually_by_germ(piece, tail)
         z0 = self._tightened(f, piece, tail)
-        fall = "decreases" if tail.sign * piece.side < 0 else "increases"
-        span = f"z >= {z0:.6g}" if piece.side > 0 else f"z <= {-z0:.6g}"
+        fall = "decreases" if tail.sign < 0 else "increases"
+        span = f"z >= {z0:.6g}" if piece.side > 0 else f"z <= {0.0 - z0:.6g}"
         return Clause(name, "proved", f"phi' {fall} for {span}", {"kind": "z0", "z0": z0})
 
     def _eventually_by_germ(self, piece: Piece, tail: Tail) -> Clause:
         """The sign for all large z without a number from where on."""
         f = in_words(self.bend(piece).expr)
         sign = Field(X, Budget(min(5.0, self.tools.clock.left))).sign(f)
-        fall = "decreases" if sign * piece.side < 0 else "increases"
+        fall = "decreases" if sign < 0 else "increases"
         return Clause("monotone_slope", "proved", f"phi' {fall} for all large |z|; {tail.reason}", {"kind": "germ"})
 
     def _never_monotone(self, piece: Piece, f: Signed, tail: Tail) -> Clause:
@@ -530,9 +491,16 @@ class _Case:
             f"phi'' changes sign for ever, with the phase of {base}: phi''({points[1]:.6g}) > 0, "
             f"phi''({points[-1]:.6g}) < 0"
         )
-        witness = {"kind": "oscillation", "positive": points[1], "negative": points[-1], "base": base}
-        witness["phases"] = {"positive": dict((s, p) for p, s in tail.phases)[1]}
-        witness["phases"]["negative"] = dict((s, p) for p, s in tail.phases)[-1]
+        phases = {s: p for p, s in tail.phases}
+        witness: Witness = {
+            "kind": "oscillation",
+            "from": float(tail.start or 0),
+            "positive": points[1],
+            "negative": points[-1],
+            "base": base,
+        }
+        witness["phases"] = {"positive": phases[1]}
+        witness["phases"]["negative"] = phases[-1]
         return Clause("monotone_slope", "refuted", reason, witness)
 
     def _tightened(self, f: Signed, piece: Piece, tail: Tail) -> float:
@@ -540,12 +508,12 @@ class _Case:
         assert tail.start is not None
         if any(not form.odd for form in f.forms):
             return float(piece.left)
-        if on_compact(f, piece.left, tail.start, tail.sign).verdict == "proved":
+        if on_compact(f, piece.left, tail.start, tail.sign, explain=False).verdict == "proved":
             return float(piece.left)
         low, high = sp.Rational(piece.left) if piece.left.is_Rational else sp.Integer(0), tail.start
         for _ in range(8):
             middle = (low + high) / 2
-            if middle > piece.left and on_compact(f, middle, high, tail.sign).verdict == "proved":
+            if middle > piece.left and on_compact(f, middle, high, tail.sign, explain=False).verdict == "proved":
                 high = middle
             else:
                 low = middle
@@ -571,33 +539,28 @@ class _Case:
             return
 
 
+def _reach(piece: Piece, tail: Tail) -> Expr:
+    """How far the compact part goes: to the proved half-line, or where a witness is likely to be found."""
+    far = sp.Max(piece.left + 20, 20)
+    if tail.start is None:
+        return far
+    return sp.Max(far, tail.start) if tail.phases else tail.start
+
+
+def _profile(gate: Any) -> Expr | None:
+    """The logit profile as declared or recognised, in the words of the declaration where it has them."""
+    if gate.declared == "profile":
+        return gate.expr
+    if gate.declared == "phi":
+        if isinstance(gate.expr, sigmoid):
+            return gate.expr.args[0]
+        cases = gate.expr.args if gate.expr.is_Piecewise else ()
+        if cases and all(isinstance(value, sigmoid) for value, _ in cases):
+            return sp.Piecewise(*((value.args[0], condition) for value, condition in cases))
+    return gate.formulas.u if gate.is_profile else None
+
+
 # --- helpers ----------------------------------------------------------------------------------------------------------
-
-
-def _conditions(expr: Expr) -> Iterator[tuple[Expr, str]]:
-    """Expressions that must be positive for the formula to be smooth, and what is wrong where they are not."""
-    for node in sorted(sp.postorder_traversal(expr), key=sp.count_ops):
-        g = node.args[0] if node.args else None
-        if node.is_Pow and not isinstance(node, sp.exp):
-            base, n = node.args
-            if n.is_Integer and n < 0:
-                yield from ((base**2, "a division by zero"),) if not base.is_nonzero else ()
-            elif not n.is_Integer and not base.is_positive:
-                yield base, "a root of a negative number"
-        elif isinstance(node, sp.log) and not g.is_positive:
-            yield g, "the logarithm of a negative number"
-        elif node.func.__name__ == "log1p" and not g.is_nonnegative:
-            yield 1 + g, "the logarithm of a negative number"
-        elif isinstance(node, sp.loggamma) and not g.is_positive:
-            yield g, "loggamma of a negative number"
-        elif isinstance(node, sp.acosh):
-            yield g - 1, "acosh below 1"
-        elif isinstance(node, sp.atanh):
-            yield 1 - g**2, "atanh outside (-1, 1)"
-        elif node.func.__name__ == "logit":
-            yield g * (1 - g), "logit outside (0, 1)"
-        elif isinstance(node, sp.tan):
-            yield sp.cos(g) ** 2, "a pole of tan"
 
 
 def _equal(a: Expr, b: Expr) -> bool:
@@ -606,7 +569,7 @@ def _equal(a: Expr, b: Expr) -> bool:
 
 def _short(value: Expr) -> str:
     text = text_of(value)
-    return text if len(text) <= 12 else f"{float(value):.9g}"
+    return text if value.is_Rational and len(text) <= 12 else f"{float(value):.9g}"
 
 
 def text_of_x(expr: Expr, piece: Piece) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import sympy as sp
@@ -19,7 +20,7 @@ from gateflow.emit import Tape
 from gateflow.errors import GateflowError
 from gateflow.formula import unparse
 from gateflow.inversion import closed_inverse
-from gateflow.vocabulary import U, Expr, Z, sigmoid
+from gateflow.vocabulary import Expr, U, Z, sigmoid
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Piece:
 
     def z(self, x: Any) -> Any:
         """The pre-activation at x."""
-        return self.side * x
+        return self.side * x + 0
 
 
 def text_of(expr: Expr) -> str:
@@ -114,7 +115,7 @@ def pieces(expr: Expr, ball: Intervals) -> tuple[list[Piece], list[Expr]]:
     """The smooth pieces of ``expr`` from left to right, and its break points."""
     breaks = break_points(expr)
     ends = [-sp.oo, *sorted({*breaks, sp.S.Zero}, key=lambda r: sp.N(r, 30)), sp.oo]
-    return [_piece(expr, a, b, ball) for a, b in zip(ends, ends[1:], strict=False)], breaks
+    return [_piece(expr, a, b, ball) for a, b in pairwise(ends)], breaks
 
 
 def _piece(expr: Expr, low: Expr, high: Expr, ball: Intervals) -> Piece:
@@ -179,6 +180,35 @@ def _sign_at(expr: Expr, at: Expr, ball: Intervals) -> int:
     return found
 
 
+# --- domains ---
+
+
+def conditions(expr: Expr) -> Iterator[tuple[Expr, str]]:
+    """Expressions that must be positive for the formula to be smooth, and what is wrong where they are not."""
+    for node in sorted(sp.postorder_traversal(expr), key=sp.count_ops):
+        g: Any = node.args[0] if node.args else None
+        if node.is_Pow and not isinstance(node, sp.exp):
+            base, n = node.args
+            if n.is_Integer and n < 0:
+                yield from ((base**2, "a division by zero"),) if not base.is_nonzero else ()
+            elif not n.is_Integer and not base.is_positive:
+                yield base, "a root of a negative number"
+        elif isinstance(node, sp.log) and not g.is_positive:
+            yield g, "the logarithm of a negative number"
+        elif node.func.__name__ == "log1p" and not g.is_nonnegative:
+            yield 1 + g, "the logarithm of a negative number"
+        elif isinstance(node, sp.loggamma) and not g.is_positive:
+            yield g, "loggamma of a negative number"
+        elif isinstance(node, sp.acosh):
+            yield g - 1, "acosh below 1"
+        elif isinstance(node, sp.atanh):
+            yield 1 - g**2, "atanh outside (-1, 1)"
+        elif node.func.__name__ == "logit":
+            yield g * (1 - g), "logit outside (0, 1)"
+        elif isinstance(node, sp.tan):
+            yield sp.cos(g) ** 2, "a pole of tan"
+
+
 # --- factors ----------------------------------------------------------------------------------------------------------
 
 
@@ -196,16 +226,25 @@ class Factors:
 
 def factored_forms(expr: Expr) -> Iterator[Factors]:
     """Ways to read off the sign of ``expr`` (in `X` > 0), the plain one first."""
-    yield _factors(expr)
+    seen = [_factors(expr)]
+    yield seen[0]
     if sp.count_ops(expr) < 300:
-        seen = _factors(_by_factor(expr))
-        if seen != _factors(expr):
-            yield seen
+        for builder in (_by_factor, _by_complement, _by_logistic) if _is_easy_to_factor(expr) else (sp.factor_terms,):
+            found = _factors(builder(expr))
+            if found not in seen:
+                seen.append(found)
+                yield found
+
+
+def _is_easy_to_factor(expr: Expr) -> bool:
+    """SymPy's factorisation has no deadline: few generators and low degrees keep it short."""
+    degrees = [abs(p.exp) for p in expr.atoms(sp.Pow) if p.exp.is_Rational]
+    return len(expr.atoms(sp.Function)) <= 10 and max(degrees, default=0) <= 24
 
 
 def _factors(expr: Expr) -> Factors:
     sign, odd, even = 1, [], []
-    for factor in sp.Mul.make_args(expr):
+    for factor in sp.Mul.make_args(sp.Mul(*[_touching(a) for a in sp.Mul.make_args(expr)])):
         base, n = (factor.base, factor.exp) if factor.is_Pow and not isinstance(factor, sp.exp) else (factor, sp.S.One)
         if factor.is_positive or factor.is_negative:
             sign *= 1 if factor.is_positive else -1
@@ -218,9 +257,36 @@ def _factors(expr: Expr) -> Factors:
     return Factors(sign, tuple(odd), tuple(even))
 
 
-def _by_factor(expr: Expr) -> Expr:
+def _touching(factor: Expr) -> Expr:
+    """``a + a cos g`` as ``2 a cos(g/2)^2``, and ``P + c sqrt(Q)`` by its conjugate where only the roots cancel."""
+    if not factor.is_Add or len(factor.args) != 2:
+        return factor
+    for a, b in (factor.args, factor.args[::-1]):
+        c, node = b.as_coeff_Mul()
+        if isinstance(node, sp.cos) and a in (c, -c):
+            half = node.args[0] / 2
+            return 2 * a * (sp.cos(half) if a == c else sp.sin(half)) ** 2
+        if b.has(sp.sqrt) or any(p.is_Pow and p.exp == sp.S.Half for p in sp.Mul.make_args(b)):
+            if b.is_positive and a.is_negative:
+                return _touching(sp.factor(sp.expand(b**2 - a**2)))
+            if b.is_negative and a.is_positive:
+                return _touching(sp.factor(sp.expand(a**2 - b**2)))
+    return factor
+
+
+def _by_complement(expr: Expr) -> Expr:
+    """As `_by_factor`, in ``sigmoid(-g)`` in place of ``sigmoid(g)``: one of the two is small on a half-line."""
+    return _by_factor(expr, -1)
+
+
+def _by_logistic(expr: Expr) -> Expr:
+    """As `_by_factor`, with tanh as a logistic function: ``1 - tanh(g)^2`` then shows its sign."""
+    return _by_factor(expr.replace(sp.tanh, lambda g: 2 * sigmoid(2 * g) - 1))
+
+
+def _by_factor(expr: Expr, side: int = 1) -> Expr:
     """``expr`` factored, as a rational function of its logistic, exponential and other nodes."""
-    arguments = {_without_sign(node.args[0]) for node in expr.atoms(sigmoid)}
+    arguments = {side * _without_sign(node.args[0]) for node in expr.atoms(sigmoid)}
     stand_in = {g: sp.Dummy("s", positive=True) for g in arguments}
     for g, s in stand_in.items():
         expr = expr.xreplace({sigmoid(g): s, sigmoid(-g): 1 - s})
@@ -237,4 +303,4 @@ def _without_sign(g: Expr) -> Expr:
     return -g if g.could_extract_minus_sign() else g
 
 
-__all__ = ["Factors", "Piece", "break_points", "factored_forms", "pieces", "real_zeros", "text_of"]
+__all__ = ["Factors", "Piece", "break_points", "conditions", "factored_forms", "pieces", "real_zeros", "text_of"]

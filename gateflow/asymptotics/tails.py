@@ -370,6 +370,19 @@ def _stirling(at: HalfLine, g: Expr, way: int) -> Bound | None:
     return at._sum([main, Bound(at.ball.interval(0, 1) / at.ball.lift(12), sp.S.Zero)])
 
 
+def _polygamma(at: HalfLine, n: Expr, g: Expr) -> Bound:
+    """``log g - 1/g < digamma g < log g - 1/(2 g)`` and ``1/g < trigamma g < 1/g + 1/g^2`` for g > 0."""
+    if n not in (0, 1):
+        raise Undecided("no bound on a half-line is known for polygamma of order above 1")
+    inverse = at.bound(1 / g)
+    if not inverse.factor.positive:
+        raise Undecided(f"polygamma of {g}, whose sign is not known")
+    if n == 1:
+        return at._sum([inverse, Bound(at.ball.interval(0, 1) * at.bound(g**-2).factor, at.bound(g**-2).log_size)])
+    rest = at.ball.interval(-1, sp.Rational(-1, 2))
+    return at._sum([at.bound(sp.log(g)), Bound(rest * inverse.factor, inverse.log_size)])
+
+
 def _abs(at: HalfLine, g: Expr) -> Bound:
     c, d = at.bound(g)
     return Bound(at.ball.abs(c), d)
@@ -402,6 +415,7 @@ _RULES: dict[Any, Callable[..., Bound]] = {
     rewrite.erfc: _settling("erfc", _erfc_far),
     sp.erfc: _settling("erfc", _erfc_far),
     sp.loggamma: _settling("loggamma", _stirling),
+    sp.polygamma: _polygamma,
     sp.Abs: _abs,
     sp.sign: _sign,
 }

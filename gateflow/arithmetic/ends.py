@@ -1,0 +1,93 @@
+"""Bounds on the values of functions at one exact point: the ends of an interval.
+
+From python-flint's ball arithmetic where the extra ``rigour`` is installed, otherwise from mpmath with guard digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from mpmath import libmp
+
+from gateflow.arithmetic.bigfloat import Big, BigFloat
+
+Raw = Any
+"""A big float as mpmath's own quadruple (sign, mantissa, exponent, bits)."""
+
+
+@cache
+def flint_library() -> Any:
+    try:
+        import flint
+    except ImportError:
+        return None
+    return flint
+
+
+def by_flint(flint: Any, prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
+    """Bounds from ball arithmetic at exact points."""
+    context = flint.ctx
+
+    def scalar(name: str, x: Raw) -> tuple[Raw, Raw]:
+        sign, man, exponent, _ = x
+        before, context.prec = context.prec, prec + 20
+        try:
+            y = _ARB[name](flint.arb((-int(man) if sign else int(man), int(exponent))), flint.arb)
+            if not y.is_finite():
+                return libmp.fninf, libmp.finf
+            ends = [e.man_exp() for e in (y.lower(), y.upper())]
+        finally:
+            context.prec = before
+        low, high = (libmp.from_man_exp(int(m), int(e), prec, r) for (m, e), r in zip(ends, "fc", strict=True))
+        return low, high
+
+    return scalar
+
+
+def _arb_acot(x: Any, arb: Any) -> Any:
+    return (1 / x).atan() if x > 0 else arb.pi() / 2 - x.atan()
+
+
+def _arb_softplus(x: Any, _: Any) -> Any:
+    return x + (-x).exp().log1p() if x > 0 else x.exp().log1p()
+
+
+_ARB: dict[str, Callable[[Any, Any], Any]] = {
+    **{
+        name: (lambda x, _, name=name: getattr(x, name)())
+        for name in ("exp", "expm1", "log", "log1p", "cos", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "atan")
+    },
+    "acot": _arb_acot,
+    "erf": lambda x, _: x.erf(),
+    "erfc": lambda x, _: x.erfc(),
+    "log_erfc": lambda x, _: x.erfc().log(),
+    "loggamma": lambda x, _: x.lgamma(),
+    "digamma": lambda x, _: x.digamma(),
+    "trigamma": lambda x, arb: arb(2).zeta(x),
+    "sigmoid": lambda x, _: 1 / (1 + (-x).exp()),
+    "softplus": _arb_softplus,
+    "softsign": lambda x, _: x / (1 + abs(x)),
+    "logit": lambda x, _: x.log() - (-x).log1p(),
+    "log1mexp": lambda x, _: (-(-x).expm1()).log(),
+    "log_cosh": lambda x, arb: abs(x) - arb(2).log() + (-2 * abs(x)).exp().log1p(),
+}
+
+
+def by_mpmath(prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
+    """Bounds from big floats with 20 guard bits, widened by 2^-(prec + 10) of the value."""
+    big = BigFloat(max(15, int((prec + 30) * 0.30103) + 1))
+
+    def scalar(name: str, x: Raw) -> tuple[Raw, Raw]:
+        y = getattr(big, name)(Big(big, np.array([big.context.make_mpf(x)], dtype=object))).values[0]._mpf_
+        if y == libmp.fnan:
+            return libmp.fninf, libmp.finf
+        slack = libmp.mpf_shift(libmp.mpf_abs(y), -prec - 10)
+        return libmp.mpf_sub(y, slack, prec, "f"), libmp.mpf_add(y, slack, prec, "c")
+
+    return scalar
+
+
+__all__ = ["Raw", "by_flint", "by_mpmath", "flint_library"]

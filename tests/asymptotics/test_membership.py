@@ -1,0 +1,322 @@
+"""Class membership: every verdict and every witness checked against mpmath, which shares no code with the proofs."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import mpmath
+import pytest
+import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mpmath import mp, mpf
+
+from gateflow.arithmetic import ball
+from gateflow.asymptotics.membership import CLAUSES, membership
+from gateflow.gate import GATES, Gate, gate
+from gateflow.vocabulary import Z, logit, sigmoid, softplus, softsign
+
+
+def value_of(g: Gate) -> Any:
+    """phi as an mpmath function, from the declaration written out in elementary functions."""
+    phi = {"phi": lambda e: e, "profile": sigmoid, "complement": lambda e: 1 - e}[g.declared](g.expr)
+    for node in (sigmoid, softplus, softsign, logit):
+        phi = phi.replace(node, node.written_out)
+    return sp.lambdify(Z, phi, "mpmath")
+
+
+def slope_of(g: Gate, z: Any, order: int = 1) -> Any:
+    """A derivative of phi by mpmath's differences in many digits; past 0 from phi - 1, which does not round to 0."""
+    profile = g.expr if g.declared == "profile" else g.expr.args[0] if isinstance(g.expr, sigmoid) else None
+    if profile is not None and z > 0:
+        u = sp.lambdify(Z, profile, "mpmath")
+        function = lambda x: -1 / (1 + mpmath.exp(u(x)))  # noqa: E731
+    else:
+        function = value_of(g)
+    with mp.workdps(300):
+        return mpmath.diff(function, mpf(z), order)
+
+
+CATALOGUE = [
+    *[n for n in GATES if n != "hard-sigmoid"],
+    *("fast(alpha=0.1)", "fast(alpha=3)", "sigmoid(sharpness=0.25)", "softsign(sharpness=10)"),
+    *("iterated-sinh(1)", "iterated-sinh(3)", "student-t(2)", "student-t(6)"),
+]
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_catalogue_gate_is_in_F_from_a_z0_that_holds(name):
+    result = membership(gate(name))
+    assert result.verdict == "in F", str(result)
+    assert {c.verdict for c in result.clauses} == {"proved"}
+    for z0, side in ((result.z0, 1), (result.z0_left, -1)):
+        assert z0 is not None
+        assert 0 <= z0 <= 3
+        for step in (1e-3, 0.1, 0.5, 1.0):
+            bend = slope_of(gate(name), side * (mpf(z0) + step), 2) * side
+            assert bend < 0, f"phi'' has the wrong sign {step} past z0 = {z0}"
+
+
+def test_z0_of_the_fast_gate_lies_just_past_the_last_zero_of_its_second_derivative():
+    zero = mpmath.findroot(lambda z: mpmath.sinh(z) - mpmath.cosh(z) ** 2 * mpmath.tanh(mpmath.sinh(z) / 2), 0.9)
+    assert zero <= membership(gate("fast")).z0 <= zero + 0.02
+
+
+def test_cubic_is_in_F_and_warns_that_its_slope_vanishes():
+    result = membership(Gate("sigmoid(z**3)"))
+    assert result.verdict == "in F"
+    assert any("vanishes at z = 0" in w and "never crosses" in w for w in result.warnings)
+    shifted = membership(Gate("sigmoid((z - 1)**3)"))
+    assert shifted.verdict == "in F"
+    assert any("vanishes at z = 1" in w for w in shifted.warnings)
+    assert not membership(gate("linear-cubic")).warnings
+
+
+# --- refutations, each witness checked --------------------------------------------------------------------------------
+
+
+def check_negative_slope(g, witness):
+    low, high = witness["interval"]
+    assert low <= witness["z"] <= high
+    slope = slope_of(g, witness["z"])
+    assert slope < 0
+    assert witness["slope"][0] <= slope <= witness["slope"][1]
+    points = [low + (high - low) * i / 7 for i in range(1, 7)] if high < mpmath.inf else [low + i for i in range(1, 7)]
+    assert all(slope_of(g, z) < 0 for z in points)
+
+
+def check_oscillation(g, witness):
+    """phi'' has both signs at the points named, and at the same phases further out."""
+    assert slope_of(g, witness["positive"], 2) > 0 > slope_of(g, witness["negative"], 2)
+    if witness["base"] == "z":
+        for k in (5, 60):
+            for key, sign in (("positive", 1), ("negative", -1)):
+                assert slope_of(g, witness["phases"][key] + 2 * mp.pi * k, 2) * sign > 0
+
+
+def check_limits(g, witness):
+    with mp.workdps(30):
+        for z, key in ((-(mpf(10) ** 20), "left"), (mpf(10) ** 20, "right")):
+            assert abs(value_of(g)(z) - witness[key]) < 1e-15
+
+
+def check_value(g, witness):
+    value = value_of(g)(mpf(witness["z"]))
+    assert not 0 < value < 1
+    assert witness["phi"][0] <= value <= witness["phi"][1]
+
+
+def check_flat(g, witness):
+    low, high = witness["interval"]
+    inside = [max(low, -50) + 0.1, min(high, 50) - 0.1]
+    assert value_of(g)(mpf(inside[0])) == value_of(g)(mpf(inside[1]))
+
+
+def check_kink(g, witness):
+    z, phi, h = mpf(witness["z"]), value_of(g), mpf("1e-12")
+    with mp.workdps(40):
+        left, right = (phi(z) - phi(z - h)) / h, (phi(z + h) - phi(z)) / h
+    assert abs(left - witness["left"]) < 1e-9
+    assert abs(right - witness["right"]) < 1e-9
+    assert abs(left - right) > 1e-3
+
+
+def check_jump(g, witness):
+    z, phi, h = mpf(witness["z"]), value_of(g), mpf("1e-12")
+    assert abs(phi(z - h) - witness["left"]) < 1e-9
+    assert abs(phi(z + h) - witness["right"]) < 1e-9
+    assert abs(witness["left"] - witness["right"]) > 1e-3
+
+
+def check_vertical(g, witness):
+    h = mpf("1e-12")
+    assert abs(value_of(g)(witness["z"] + h) - value_of(g)(mpf(witness["z"]))) > 1e4 * h
+
+
+def check_range(g, witness):
+    low, high = witness["interval"]
+    values = [value_of(g)(mpf(i) / 7) for i in range(-500, 500)]
+    assert all(low <= v <= high for v in values)
+    assert low > 0 or high < 1
+
+
+CHECKS = {name.removeprefix("check_"): function for name, function in globals().items() if name.startswith("check_")}
+
+REFUTED = [
+    ("sigmoid(z**3 - z)", {"increasing"}),
+    ("sigmoid(z + 1.01*sin(z))", {"increasing", "monotone_slope"}),
+    ("sigmoid(z + 0.9*sin(z))", {"monotone_slope"}),
+    ("sigmoid(2*z - 1.9*cos(z))", {"monotone_slope"}),
+    ("sigmoid(z - sin(z))", {"monotone_slope"}),
+    ("0.05 + 0.9*sigmoid(z)", {"onto"}),
+    ("0.5 + 0.45*erf(z)", {"onto"}),
+    ("hard-sigmoid", {"differentiable", "increasing", "onto"}),
+    ("tanh(z)", {"onto"}),
+    ("sigmoid(z**2)", {"increasing", "onto"}),
+    ("sigmoid(-z)", {"increasing"}),
+    ("sigmoid(sin(z))", {"increasing", "onto", "monotone_slope"}),
+    ("sigmoid(abs(z))", {"differentiable", "increasing", "onto"}),
+    ("sigmoid(sign(z)*sqrt(abs(z)))", {"differentiable"}),
+    ("where(z < 0, sigmoid(z), sigmoid(2*z))", {"differentiable"}),
+    ("where(z < 0, sigmoid(z), sigmoid(1 + z))", {"differentiable", "onto"}),
+    ("sigmoid(z + 1.2*exp(-(z - 5)**2))", {"increasing"}),
+    ("sigmoid(z - 1.1*tanh(z))", {"increasing"}),
+    ("sigmoid(z/(1 + z**2))", {"increasing", "onto"}),
+]
+
+
+@pytest.mark.parametrize(("text", "clauses"), REFUTED)
+def test_what_is_not_in_F_is_refuted_by_the_right_clause_with_a_true_witness(text, clauses):
+    g = gate(text)
+    result = membership(g)
+    assert result.verdict == "not in F"
+    assert {c.name for c in result.clauses if c.verdict == "refuted"} == clauses, str(result)
+    assert {c.verdict for c in result.clauses if c.name not in clauses} == {"proved"}, str(result)
+    for name in clauses:
+        witness = result.clause(name).witness
+        assert witness is not None
+        CHECKS[witness["kind"]](g, witness)
+
+
+def test_half_the_oscillation_leaves_the_slope_monotone():
+    result = membership(Gate("sigmoid(z + 0.5*sin(z))"))
+    assert result.verdict == "in F"
+    for i in range(200):
+        assert slope_of(Gate("sigmoid(z + 0.5*sin(z))"), result.z0 + 1e-3 + i * 0.17, 2) < 0
+
+
+def test_left_tail_that_oscillates_is_reported_but_not_asked_for():
+    result = membership(Gate("where(z < 0, sigmoid(z + 0.9*sin(z)), sigmoid(1.9*z))"))
+    assert result.verdict == "in F"
+    assert result.z0_left is None
+    assert any("on the left" in w for w in result.warnings)
+
+
+def test_undefined_points_are_never_passed_over():
+    assert membership(Gate("sigmoid(-1/z)")).clause("differentiable").verdict == "refuted"
+    assert membership(Gate("sigmoid(-1/z)")).clause("increasing").verdict == "refuted"
+    assert membership(Gate("sigmoid(log(z))")).clause("differentiable").verdict == "refuted"
+    removable = membership(Gate("sigmoid(sinh(z)**2/z)"))
+    assert removable.verdict == "undecided"
+    assert "no value at z = 0" in removable.clause("differentiable").reason
+
+
+# --- tools ------------------------------------------------------------------------------------------------------------
+
+
+def test_result_is_plain_data_and_readable():
+    result = membership(Gate("0.05 + 0.9*sigmoid(z)"))
+    data = json.loads(json.dumps(result.to_json()))
+    assert data["verdict"] == "not in F"
+    assert [c["clause"] for c in data["clauses"]] == list(CLAUSES)
+    assert "phi(oo) = 19/20" in str(result)
+    assert r"\notin" in result._repr_latex_()
+    assert "<table>" in result._repr_html_()
+
+
+def test_open_parameters_are_settled_for_all_values_or_left_undecided():
+    a = sp.Symbol("a", positive=True)
+    assert membership(Gate(profile=a * Z)).verdict == "in F"
+    assert membership(Gate(profile=Z**3 - (a - 1) * Z)).clause("increasing").verdict == "undecided"
+
+
+@pytest.mark.parametrize("text", ["sigmoid(sinh(z))", "sigmoid(z**3 - z)", "(1 + erf(z))/2", "sigmoid(z + 0.9*sin(z))"])
+def test_without_python_flint_the_verdicts_are_the_same(text, monkeypatch):
+    with_flint = membership(Gate(text))
+    monkeypatch.setattr(ball, "flint_library", lambda: None)
+    without = membership(Gate(text), seconds=60)
+    assert not without.rigorous
+    assert [c.verdict for c in without.clauses] == [c.verdict for c in with_flint.clauses]
+
+
+NASTY = [
+    "sigmoid(sinh(sinh(sinh(sinh(sinh(sinh(z)))))))",
+    "sigmoid(exp(z + exp(-z)) - exp(z) - 1 + z)",
+    "sigmoid(z + abs(sin(z))/2)",
+    "sigmoid(tan(z))",
+    "sigmoid(z + sin(z)*sin(sqrt(2)*z)/3)",
+    "sigmoid(z + sin(exp(z))/10)",
+    "sigmoid(z + sin(1/z))",
+    "sigmoid(log(log(log(z**2 + 20))) * z)",
+    "sigmoid(z**999)",
+    "softplus(softplus(softplus(z)))/(1 + softplus(softplus(softplus(z))))",
+]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_nasty_formulas_end_in_time(text):
+    start = time.monotonic()
+    result = membership(Gate(text), seconds=3)
+    assert time.monotonic() - start < 8
+    assert all(c.reason for c in result.clauses if c.verdict != "proved")
+
+
+# --- agreement with sampling ------------------------------------------------------------------------------------------
+
+coefficients = st.integers(-6, 6)
+
+
+@st.composite
+def polynomials(draw):
+    """Odd-degree polynomials with a positive leading coefficient."""
+    degree = draw(st.sampled_from([1, 3, 5]))
+    lower = [draw(coefficients) for _ in range(degree)]
+    return sp.Poly([draw(st.integers(1, 4)), *lower], Z).as_expr()
+
+
+@settings(max_examples=10, deadline=None)
+@given(polynomials())
+def test_polynomial_profiles_are_decided_as_their_real_roots_say(u):
+    """u' >= 0 exactly if no real root of u' has odd multiplicity: algebra, not intervals."""
+    slope = sp.Poly(u.diff(Z), Z)
+    roots = sp.real_roots(slope) if slope.degree() > 0 else []
+    increasing = all(roots.count(r) % 2 == 0 for r in set(roots))
+    result = membership(Gate(profile=u))
+    assert result.clause("increasing").verdict == ("proved" if increasing else "refuted")
+    assert result.clause("onto").verdict == result.clause("monotone_slope").verdict == "proved"
+    assert bool(result.warnings) == (increasing and bool(roots))
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.sampled_from(["sigmoid(z)", "(1 + erf(z))/2", "1/2 + atan(z)/pi", "exp(-exp(-z))", "(1 + tanh(z))/2"]),
+    st.integers(-3, 3),
+    st.integers(1, 8),
+    st.integers(-4, 4),
+)
+def test_scaled_and_shifted_gates_are_onto_only_if_their_ends_are_0_and_1(base, low, height, shift):
+    text = f"{low}/4 + {height}/4*({base.replace('z', f'(z + {shift})')})"
+    result = membership(Gate(text))
+    assert result.clause("onto").verdict == ("proved" if (low, height) == (0, 4) else "refuted"), str(result)
+    assert result.clause("increasing").verdict == "proved", str(result)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(-2, 2), st.integers(-2, 2))
+def test_joined_gates_are_differentiable_only_if_values_and_slopes_agree(a, b, c, at):
+    text = f"where(z < {at}, sigmoid({a}*z), sigmoid({b}*z + {c}))"
+    result = membership(Gate(text))
+    gap = b * at + c - a * at
+    expected = "proved" if gap == 0 and a == b else "refuted"
+    assert result.clause("differentiable").verdict == expected, str(result)
+    assert result.clause("increasing").verdict == ("refuted" if gap < 0 else "proved"), str(result)
+    onto = ("proved",) if gap == 0 else ("refuted",) if gap > 0 else ("proved", "undecided")
+    assert result.clause("onto").verdict in onto, str(result)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.lists(st.sampled_from(["z", "tanh(3*z)", "sin(2*z)", "z**3", "sinh(z)", "exp(-z**2)", "atan(z)"]), min_size=2),
+    st.lists(st.integers(-5, 5), min_size=6, max_size=6),
+)
+def test_no_verdict_on_monotonicity_is_contradicted_by_sampling(terms, weights):
+    u = " + ".join(f"({w})*{t}" for w, t in zip(weights, terms, strict=False)) + " + z/9"
+    result = membership(Gate(f"sigmoid({u})"), seconds=2).clause("increasing")
+    slope = sp.lambdify(Z, Gate(f"sigmoid({u})").formulas.du, "mpmath")
+    samples = [slope(mpf(i) / 16) for i in range(-160, 161)]
+    if result.verdict == "proved":
+        assert min(samples) > -1e-12
+    elif result.verdict == "refuted":
+        assert slope(mpf(result.witness["z"])) < 0
