@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -37,7 +38,10 @@ def run(gate: GateText, /, *, z: Points = None, json: Json = False) -> None:
     $ gateflow show "sigmoid(z**3)" --json
     """
     from gateflow.card import sketch
+    from gateflow.errors import InvalidArgument
 
+    if any(math.isnan(point) for point in z or ()):
+        raise InvalidArgument("--z takes numbers; got nan")
     chosen = gate_of(gate)
     facts = {"gate": gate.strip(), **sheet(chosen, tuple(z or POINTS))}
     if json:

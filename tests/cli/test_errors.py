@@ -29,6 +29,7 @@ MISTAKES = {
     "gap out of range": (("time", "fast", "--horizon", "10", "--gap", "-1"), "gap must be in [0, 1); got -1"),
     "scale out of range": (("time", "fast", *TIME, "--scale", "0"), "scale must be finite and above 0; got 0"),
     "z0 not a number": (("time", "fast", *TIME, "--z0", "nan"), "z0 must be finite; got nan"),
+    "nan for a point": (("show", "fast", "--z", "1", "nan"), "--z takes numbers; got nan"),
     "misspelt gate": (("show", "fsat"), "unknown gate 'fsat'; did you mean 'fast'?"),
     "a caret for a power": (("show", "sigmoid(z^3)"), "write '**'"),
     "unknown function": (("show", "sigmoid(sinhh(z))"), "did you mean 'sinh'?"),
