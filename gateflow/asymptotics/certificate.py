@@ -79,7 +79,7 @@ def certify(phi: Any, psi: Any, found: Order | None = None, seconds: float = SEC
     if found.verdict not in ("higher", "lower", "equal"):
         raise Undecided(found.reason if found.verdict == "undecided" else _NO_CHAIN)
     field = Field(Z, Budget(seconds))
-    germs = [plain_germ(germ_of(gate), field) for gate in (phi, psi)]
+    f, g = plain_germ(germ_of(phi), field), plain_germ(germ_of(psi), field)
     statement = {
         "kind": "order",
         "phi": closed_text(phi),
@@ -90,13 +90,13 @@ def certify(phi: Any, psi: Any, found: Order | None = None, seconds: float = SEC
     for swap in (False, True):
         writer = _Writer(field)
         try:
-            checker._order({**statement, "swapped": swap}, *germs, writer.ask)
+            checker.check_order({**statement, "swapped": swap}, f, g, writer.ask)
         except Undecided as error:
             why = why or error
             continue
         except checker.Refuted as error:
             raise Undecided(f"{_NO_CHAIN}: {error}") from None
-        texts = dict(zip("fg", map(unparse, germs), strict=True))
+        texts = {"f": unparse(f), "g": unparse(g)}
         made = {"gates": list(found.names), "seconds": found.seconds}
         return sealed({**statement, "swapped": swap}, texts, writer.chain, made)
     assert why is not None

@@ -11,8 +11,8 @@ the chain of limits that proves the statement, and a digest. `verify` goes throu
    threshold, exponent and ratio that follow from the limits must be those claimed.
 3. *Proved.* Each limit is found anew by `mrv`, another algorithm than the search's. Where it cannot, the certificate
    is reported as *open*, neither verified nor refuted.
-4. *Numeric.* Each expression is evaluated in big floats at several z so large that f is 10, 100, ... 1e64 (digits are raised
-   until two evaluations agree). Convergence may be as slow as 1/log z, so the test is of the trend: the error
+4. *Numeric.* Each expression is evaluated in big floats at several z so large that f is 10, 100, ... 1e64 (digits are
+   raised until two evaluations agree). Convergence may be as slow as 1/log z, so the test is of the trend: the error
    must fall along the last rungs, or an infinite limit grow on the right side. This proves nothing; it is there to
    catch a wrong step in 2 and 3 that went the same way in both.
 
@@ -174,7 +174,7 @@ def rate_walk(statement: Mapping[str, Any], f: Expr, ask: Ask) -> None:
     slope = -derivative(rest)
     s = formula(statement["implicit"]["s"])
     germ_walk("f", phi, f, ask, statement["tail"])
-    log_s = sp.expand_log(sp.log(s))
+    log_s = _log_of_product(s)
     _demand(ask("time is infinite", "lim log s = oo", log_s), sp.oo)
     weight = (T - 1) * sp.log(rest) + sp.log(slope) if left else sp.log(slope)
     words = "phi(-z)^(T-1) phi'(-z) ds/dz" if left else "phi' ds/dz"
@@ -194,15 +194,18 @@ def rate_walk(statement: Mapping[str, Any], f: Expr, ask: Ask) -> None:
         _demand(ask("hitting time", "lim c T tau(gap)/s = 1", C * T * tau / s), sp.S.One)
     if statement["rate"] is not None:
         _explicit_walk(statement, f, s, ask)
+    if statement["logarithms"] and (left or statement["rate"] is None):
+        raise Refuted("only a rate at the right end is put on the ladder of logarithms")
 
 
 def _explicit_walk(statement: Mapping[str, Any], f: Expr, s: Expr, ask: Ask) -> None:
     l_hat = formula(statement["rate"])
-    at = {TAU: s / (C * T)}
-    error = f + _log(l_hat.xreplace(at))
+    log_s = _log_of_product(s)
+    at = {TAU: s / (C * T), sp.log(TAU): log_s - sp.log(C) - sp.log(T), sp.log(C * T * TAU): log_s}
+    error = f + _log_of_product(l_hat.xreplace(at))
     _demand(ask("rate", "lim (f + log l_hat(s)) = 0", error), sp.S.Zero)
     if statement["next_order"] is not None:
-        corrected = f + _log(formula(statement["next_order"]).xreplace(at))
+        corrected = f + _log_of_product(formula(statement["next_order"]).xreplace(at))
         name, words = "next order", "lim (f + log l_next(s))/(f + log l_hat(s)) = 0"
         _demand(ask(name, words, corrected / error), sp.S.Zero)
     if statement["tail"] == "right":
@@ -228,8 +231,10 @@ def _demand(limit: Expr, wanted: Expr) -> None:
         raise Refuted(f"the limit is {limit}, not {wanted}")
 
 
-def _log(x: Expr) -> Expr:
-    return sp.expand_log(sp.log(x))
+def _log_of_product(x: Expr) -> Expr:
+    """``log x`` as a sum over the factors; what stands under a power that is no integer is positive."""
+    parts = [(factor, *factor.as_base_exp()) for factor in sp.Mul.make_args(sp.powsimp(x))]
+    return sp.Add(*(sp.expand_log(sp.log(a)) if e.is_integer else e * sp.expand_log(sp.log(b)) for a, b, e in parts))
 
 
 def _same(a: Expr, b: Expr) -> bool:
@@ -341,6 +346,16 @@ def _logarithm(e: Expr, z: Any) -> Any:
         u = number(e.args[0], z)
         if u > 1:
             return u + mpmath.log1p((-1 if isinstance(e, sp.sinh) else 1) * _exp(-2 * u)) - mpmath.log(2)
+    if isinstance(e, sp.log) and isinstance(e.args[0], sp.exp | sp.sinh | sp.cosh):
+        try:
+            return mpmath.log(number(e, z))
+        except OverflowError:  # log log sinh u = log(u - log 2), and u is past _HUGE
+            if mpmath.mp.dps > 450:
+                raise
+            return _logarithm(e.args[0].args[0], z)
+    if e.is_Mul and e.has(sp.exp):
+        inner = [a for a in e.args if isinstance(a, sp.exp)]
+        return mpmath.fsum([number(a.args[0], z) for a in inner] + [mpmath.log(number(e / sp.Mul(*inner), z))])
     return mpmath.log(number(e, z))
 
 
@@ -421,17 +436,26 @@ def _beyond(f: Expr, log_z: Any, level: int) -> bool:
 
 
 def trend(values: list[Any], limit: Expr) -> bool | None:
-    """Whether three values go to the limit; None for too few of them."""
+    """Whether three values go to the limit; None for too few of them.
+
+    The distance to a finite limit must fall; and where the values settle (the last step at most half of the one before), what
+    Aitken extrapolates them to must be nearer to the limit than they are.
+    """
     if len(values) < 3:
         return None
     if limit.is_infinite:
         side = 1 if limit == sp.oo else -1
         return bool(0 < side * values[0] < side * values[1] < side * values[2])
     goal = mpmath.mpf(sp.N(limit.xreplace({C: sp.Integer(2), T: sp.Integer(3)}), 30))
-    errors = [abs(value - goal) for value in values]
-    if errors[2] <= mpmath.mpf(10) ** -9 * (1 + abs(goal)):
+    errors = [value - goal for value in values]
+    if abs(errors[2]) <= mpmath.mpf(10) ** -9 * (1 + abs(goal)):
         return True
-    return bool(errors[0] > errors[1] > errors[2] and errors[2] < mpmath.mpf("0.9") * errors[0])
+    if not (abs(errors[0]) > abs(errors[1]) > abs(errors[2]) and abs(errors[2]) < 0.97 * abs(errors[0])):
+        return False
+    first, second = errors[1] - errors[0], errors[2] - errors[1]
+    if abs(second) > 0.5 * abs(first):
+        return True
+    return bool(abs(errors[2] - second**2 / (second - first)) <= 0.8 * abs(errors[2]))
 
 
 def _shown(values: list[Any]) -> str:
@@ -447,60 +471,54 @@ def _shown(values: list[Any]) -> str:
 class _Reader:
     """Goes through a chain: each limit asked for must be the next step of the certificate."""
 
-    def __init__(self, chain: list[Any], germs: list[Expr], seconds: float, checks: list[Check]) -> None:
-        self.chain, self.germs, self.checks = list(chain), germs, checks
-        self.limits, self.place = Limits(seconds), 0
-
-    @functools.cached_property
-    def ladders(self) -> list[list[Rung]]:
-        """The numbers at which expressions are evaluated."""
-        return ladders(*self.germs)
+    def __init__(self, chain: list[Any]) -> None:
+        self.chain = list(chain)
+        self.read: list[tuple[str, Expr, Expr]] = []
 
     def ask(self, name: str, sentence: str, expr: Expr) -> Expr:
-        """The limit that the certificate claims, once the step is found to be the right one and its limit proved."""
-        if self.place == len(self.chain):
+        """The limit that the certificate claims, once the step is found to be the right one."""
+        place = len(self.read)
+        if place == len(self.chain):
             raise Refuted(f"the chain ends before: {sentence}")
-        step = self.chain[self.place]
-        self.place += 1
-        _fields(step, {"name", "statement", "expr", "limit"}, f"step {self.place}")
+        step = self.chain[place]
+        _fields(step, {"name", "statement", "expr", "limit"}, f"step {place + 1}")
         if (step["name"], step["statement"]) != (name, sentence):
-            raise Refuted(f"step {self.place} must be: {sentence}")
+            raise Refuted(f"step {place + 1} must be: {sentence}")
         if not _same_formula(step["expr"], expr):
-            raise Refuted(f"step {self.place}: the expression is not that of: {sentence}")
-        limit = constant(step["limit"])
-        self._prove(sentence, expr, limit)
-        self._evaluate(sentence, expr, limit)
-        return limit
+            raise Refuted(f"step {place + 1}: the expression is not that of: {sentence}")
+        self.read.append((sentence, expr, constant(step["limit"])))
+        return self.read[-1][2]
 
-    def _prove(self, sentence: str, expr: Expr, limit: Expr) -> None:
-        try:
-            found = self.limits.limit(expr)
-        except Unproved as why:
-            self.checks.append(Check(sentence, "proved", None, str(why)))
-            return
-        ok = _same(found, limit)
-        self.checks.append(Check(sentence, "proved", ok, f"the limit is {found}" if not ok else str(found)))
-        if not ok:
-            raise Refuted(f"{sentence}: the limit is {found}, not {limit}")
+    def finish(self) -> list[tuple[str, Expr, Expr]]:
+        """The claims read; nothing may be left over."""
+        if len(self.read) != len(self.chain):
+            raise Refuted(f"the chain has {len(self.chain) - len(self.read)} steps too many")
+        return self.read
 
-    def _evaluate(self, sentence: str, expr: Expr, limit: Expr) -> None:
-        """The last three numbers on a ladder go to the limit; one ladder may be too short to show it, not all."""
-        seen: list[tuple[bool | None, str]] = []
-        for ladder in ladders(sp.log(Z)) if sentence.startswith("the power of") else self.ladders:
-            found = (settled_number(expr, rung) for rung in reversed(ladder))
-            values = list(itertools.islice((v for v in found if v is not None), 3))[::-1]
-            seen.append((trend(values, limit), _shown(values)))
-            if seen[-1][0]:
-                break
-        ok, shown = min(seen, key=lambda one: (not one[0], one[0] is None))
-        self.checks.append(Check(sentence, "numeric", ok is not False, shown if ok is not None else "out of reach"))
-        if ok is False:
-            raise Refuted(f"{sentence}: the numbers {shown} do not go to {limit}")
 
-    def finish(self) -> None:
-        """Nothing may be left over."""
-        if self.place != len(self.chain):
-            raise Refuted(f"the chain has {len(self.chain) - self.place} steps too many")
+def _proved(sentence: str, expr: Expr, limit: Expr, limits: Limits) -> Check:
+    try:
+        found = limits.limit(expr)
+    except Unproved as why:
+        return Check(sentence, "proved", None, str(why))
+    if _same(found, limit):
+        return Check(sentence, "proved", True, str(found))
+    return Check(sentence, "proved", False, f"the limit is {found}, not {limit}")
+
+
+def _evaluated(sentence: str, expr: Expr, limit: Expr, germs: list[Expr]) -> Check:
+    """The last three numbers on a ladder go to the limit; one ladder may be too short to show it, not all."""
+    seen: list[tuple[bool | None, str]] = []
+    for ladder in ladders(sp.log(Z)) if sentence.startswith("the power of") else ladders(*germs):
+        found = (settled_number(expr, rung) for rung in reversed(ladder))
+        values = list(itertools.islice((v for v in found if v is not None), 3))[::-1]
+        seen.append((trend(values, limit), _shown(values)))
+        if seen[-1][0]:
+            break
+    ok, shown = min(seen, key=lambda one: (not one[0], one[0] is None))
+    if ok is None:
+        return Check(sentence, "numeric", True, "out of reach of big floats")
+    return Check(sentence, "numeric", ok, shown if ok else f"the numbers {shown} do not go to {limit}")
 
 
 def _same_formula(text: Any, expr: Expr) -> bool:
@@ -570,8 +588,11 @@ def verify(source: str | Path | Mapping[str, Any], seconds: float = 60.0) -> Ver
         told = _sentence(certificate["statement"])
         same = certificate["digest"] == digest_of(certificate)
         checks.append(Check("the fields are those that were written", "digest", same))
-        _walk(certificate, seconds, checks)
+        germs, claims = _walk(certificate)
         checks.append(Check("each step is the one that the statement asks for", "re-derived", True))
+        limits = Limits(seconds)
+        for claim in claims:
+            checks += [_proved(*claim, limits), _evaluated(*claim, germs)]
     except Refuted as why:
         checks.append(Check(str(why), "re-derived", False))
     except (GateflowError, KeyError, TypeError, ValueError, AttributeError) as why:
@@ -599,16 +620,17 @@ def _sentence(statement: Any) -> str:
     return f"{statement['gate']}, {statement['tail']} end: l ~ {statement['rate'] or 'the implicit pair'}"
 
 
-def _walk(certificate: Mapping[str, Any], seconds: float, checks: list[Check]) -> None:
+def _walk(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, Expr, Expr]]]:
+    """The germs, and each limit that is claimed, once the chain is found to be the one that the statement needs."""
     if certificate["format"] != FORMAT or certificate["format"] is True:
         raise Refuted(f"the format must be {FORMAT}")
     statement, germs = certificate["statement"], certificate["germs"]
     order = statement["kind"] == "order"
     _fields(germs, {"f", "g"} if order else {"f"}, "the germs")
-    f = formula(germs["f"])
-    reader = _Reader(certificate["chain"], [formula(germ) for germ in germs.values()], seconds, checks)
+    f, *other = (formula(germs[letter]) for letter in sorted(germs))
+    reader = _Reader(certificate["chain"])
     if order:
-        _order(statement, f, formula(germs["g"]), reader.ask)
+        check_order(statement, f, *other, reader.ask)
     else:
         if statement["tail"] not in ("right", "left"):
             raise Refuted("the tail must be right or left")
@@ -616,10 +638,11 @@ def _walk(certificate: Mapping[str, Any], seconds: float, checks: list[Check]) -
             raise Refuted("logarithms must be a whole number")
         _fields(statement["implicit"], {"s", "l"}, "the implicit form")
         rate_walk(statement, f, reader.ask)
-    reader.finish()
+    return [f, *other], reader.finish()
 
 
-def _order(statement: Mapping[str, Any], f: Expr, g: Expr, ask: Ask) -> None:
+def check_order(statement: Mapping[str, Any], f: Expr, g: Expr, ask: Ask) -> None:
+    """That the limits answered by ``ask`` give what the statement says of two gates."""
     germ_walk("f", formula(statement["phi"]), f, ask)
     germ_walk("g", formula(statement["psi"]), g, ask)
     if type(statement["swapped"]) is not bool:

@@ -223,7 +223,7 @@ class Limits:
             return a or b
         if set(a) & set(b):
             return tuple(dict.fromkeys(a + b))
-        ratio = self._limit(sp.log(a[0]) / sp.log(b[0]))
+        ratio = self._limit(_log(a[0]) / _log(b[0]))
         return b if ratio == 0 else a if ratio.is_infinite else tuple(dict.fromkeys(a + b))
 
     def is_zero(self, c: Expr) -> bool:
@@ -248,10 +248,17 @@ class Limits:
                 return True
         return False
 
-    @staticmethod
-    def _shown_zero(c: Expr) -> bool:
+    def _split(self, x: Expr) -> Expr:
+        """``log x`` as a sum over the factors of x, all of them made positive."""
+        parts = [factor.as_base_exp() for factor in sp.Mul.make_args(sp.factor_terms(x))]
+        if any(isinstance(b, sp.exp) for b, _ in parts):
+            return _log(x)
+        return sp.Add(*(e * _log(self._sign(b) * b) for b, e in parts))
+
+    def _shown_zero(self, c: Expr) -> bool:
         forms: tuple[Callable[[Expr], Expr], ...] = (
             sp.expand,
+            lambda y: sp.expand(y.replace(sp.log, self._split)),
             lambda y: sp.expand(sp.expand_log(sp.powsimp(y))),
             lambda y: sp.expand(sp.together(sp.expand_log(y))),
             sp.simplify,
@@ -270,6 +277,8 @@ class Limits:
         args = [self._tame(a) for a in e.args]
         if e.is_Pow and args[1].has(X):
             return sp.exp(args[1] * sp.log(args[0]))
+        if isinstance(e, sp.log):
+            return _log(args[0])
         rule = _WORDS.get(e.func)
         if rule is not None:
             return self._tame(rule(*args))
@@ -302,6 +311,11 @@ class Limits:
         if func is sp.polygamma and end == sp.oo and args[0] == 0:
             return sp.log(u) - 1 / (2 * u) + StirlingSlope(u)
         raise Unproved(f"{func.__name__} at {end}")
+
+
+def _log(x: Expr) -> Expr:
+    """``log x`` where all is real for large x, which SymPy does not always know."""
+    return x.args[0] if isinstance(x, sp.exp) else sp.expand_log(sp.log(x))
 
 
 def _erfc(u: Expr) -> Expr:
@@ -437,7 +451,7 @@ class _Expansion:
         """``log`` of a factor of a positive coefficient; signs cancel in the product, so each goes by its size."""
         base, exponent = a.as_base_exp() if a.is_Pow and not isinstance(a, sp.exp) else (a, sp.S.One)
         side = self.limits._sign(base) if base.has(X) else _constant_sign(base)
-        return exponent * sp.expand_log(sp.log(side * base))
+        return exponent * _log(side * base)
 
     def exponential(self, a: Series) -> Series:
         """``exp a``; what is faster than omega cannot occur."""

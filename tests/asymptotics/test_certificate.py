@@ -1,0 +1,261 @@
+"""Certificates: what was decided is written so that other code can check it, and any alteration shows."""
+
+import ast
+import copy
+import json
+from pathlib import Path
+
+import mpmath
+import pytest
+import sympy as sp
+
+from gateflow.asymptotics import checker, mrv
+from gateflow.asymptotics.certificate import certify, certify_rate, write
+from gateflow.asymptotics.checker import digest_of, verify
+from gateflow.asymptotics.constants import Undecided
+from gateflow.errors import InvalidArgument
+from gateflow.gate import GATES, Gate, gate
+from gateflow.vocabulary import Z as z
+from gateflow.vocabulary import softplus
+
+IN_F = [name for name in GATES if name != "hard-sigmoid"]
+PAIRS = [
+    ("fast", "sigmoid"),  # higher, decided at the first level
+    ("softsign", "arctan"),  # equal, power tails
+    ("log-slow", "softsign"),  # lower, power tails
+    ("scaled-tanh", "sigmoid"),  # equal, threshold 2
+    ("exp-square", "iterated-sinh"),  # logarithms are taken
+    ("sigmoid(z**3 + 2*z)", "cubic"),
+]
+RATES = [("fast", "right"), ("softsign", "left"), ("erf", "right")]
+
+
+@pytest.fixture(scope="module")
+def written():
+    """One certificate of each kind, made once."""
+    orders = {f"{a} against {b}": certify(gate(a), gate(b)) for a, b in PAIRS}
+    return orders | {f"rate of {name}, {tail}": certify_rate(gate(name), tail) for name, tail in RATES}
+
+
+CASES = [f"{a} against {b}" for a, b in PAIRS] + [f"rate of {name}, {tail}" for name, tail in RATES]
+
+
+def leaves(data, path=()):
+    """Every place in a JSON value that holds no further places."""
+    if isinstance(data, dict | list) and data:
+        for key in data if isinstance(data, dict) else range(len(data)):
+            yield from leaves(data[key], (*path, key))
+    else:
+        yield path
+
+
+def holder(data, path):
+    for key in path[:-1]:
+        data = data[key]
+    return data
+
+
+def alterations(value):
+    """Other values in place of a leaf: near ones and rude ones."""
+    if isinstance(value, bool):
+        return [not value, None, 1 if value else 0]
+    if isinstance(value, int | float):
+        return [value + 1, str(value)]
+    if value is None:
+        return ["1", True]
+    if isinstance(value, str):
+        near = {"higher": "lower", "lower": "equal", "equal": "higher", "oo": "-oo", "right": "left", "left": "right"}
+        return [near.get(value, f"7/3 + 2*({value})"), f"{value} + 1", "", None]
+    return [1]
+
+
+def altered(certificate, path, value):
+    changed = copy.deepcopy(certificate)
+    holder(changed, path)[path[-1]] = value
+    return changed
+
+
+def resealed(certificate):
+    return {**certificate, "digest": digest_of(certificate)}
+
+
+def informational(path):
+    """``made`` carries no mathematics and is kept by the digest alone; the digest is what is computed anew."""
+    return path[0] in ("made", "digest")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_written_is_verified_after_a_trip_through_a_file(case, written, tmp_path):
+    write(written[case], tmp_path / "it.json")
+    found = verify(tmp_path / "it.json")
+    assert found.ok, found
+    assert {check.how for check in found.checks} == {"digest", "re-derived", "proved", "numeric"}
+    assert json.loads((tmp_path / "it.json").read_text()) == written[case]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_any_altered_field_breaks_the_digest(case, written):
+    paths = list(leaves(written[case]))
+    assert len(paths) > 20
+    for path in paths:
+        for value in alterations(holder(written[case], path)[path[-1]]):
+            changed = altered(written[case], path, value)
+            assert changed["digest"] != digest_of(changed), path
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_any_altered_statement_formula_or_limit_is_refuted_under_a_new_digest(case, written):
+    for path in leaves(written[case]):
+        if informational(path):
+            continue
+        for value in alterations(holder(written[case], path)[path[-1]]):
+            found = verify(resealed(altered(written[case], path, value)))
+            assert found.status == "refuted", (path, value, found)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_steps_removed_repeated_or_exchanged_are_refuted(case, written):
+    chain = written[case]["chain"]
+    for i in range(len(chain)):
+        for other in (
+            chain[:i] + chain[i + 1 :],
+            chain[: i + 1] + chain[i:],
+            chain[:i] + chain[:i:-1] + chain[i : i + 1],
+        ):
+            if other != chain:
+                assert verify(resealed({**written[case], "chain": other})).status == "refuted"
+
+
+def test_a_consistent_forgery_is_refuted_by_the_limits_themselves(written):
+    """All that hangs together is changed, digest too: only the mathematics is left to object."""
+    forged = copy.deepcopy(written["scaled-tanh against sigmoid"])
+    forged["statement"]["threshold"] = "3"
+    step = next(step for step in forged["chain"] if step["name"] == "kappa")
+    step["limit"] = "3"
+    found = verify(resealed(forged))
+    assert found.status == "refuted"
+    failed = {check.how for check in found.checks if check.ok is False}
+    assert failed == {"proved", "numeric"}
+
+
+def test_a_rate_with_a_wrong_constant_is_refuted_by_proof_and_by_numbers(written):
+    forged = copy.deepcopy(written["rate of erf, right"])
+    forged["statement"]["rate"] = "1/(5*c*T*tau*log(tau))"
+    forged["statement"]["next_order"] = None
+    asked = []
+
+    def ask(name, sentence, expr):
+        limit = {step["name"]: step["limit"] for step in forged["chain"]}[name]
+        asked.append({"name": name, "statement": sentence, "expr": checker.unparse(expr), "limit": limit})
+        return checker.constant(limit)
+
+    checker.rate_walk(forged["statement"], checker.formula(forged["germs"]["f"]), ask)
+    found = verify(resealed({**forged, "chain": asked}))
+    failed = {check.how for check in found.checks if check.ok is False}
+    assert (found.status, failed) == ("refuted", {"proved", "numeric"})
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "3", "null", '{"statement": {"kind": "order"}}', '{"format": 1}'])
+def test_what_is_no_certificate_is_refuted_in_one_line(text, tmp_path):
+    (tmp_path / "it.json").write_text(text)
+    found = verify(tmp_path / "it.json")
+    assert found.status == "refuted"
+    assert "\n" not in str(found)
+
+
+def test_what_is_no_json_is_an_error(tmp_path):
+    (tmp_path / "it.json").write_text("{")
+    with pytest.raises(InvalidArgument, match="not JSON"):
+        verify(tmp_path / "it.json")
+    with pytest.raises(InvalidArgument, match="cannot read"):
+        verify(tmp_path / "none.json")
+
+
+def test_text_of_a_certificate_is_never_run(written):
+    for text in ("__import__('os').system('true')", "z.__class__", "(lambda: 1)()", "9**9**9**9"):
+        forged = altered(written["fast against sigmoid"], ("statement", "phi"), text)
+        assert verify(resealed(forged)).status == "refuted"
+
+
+def test_nothing_undecided_is_certified():
+    with pytest.raises(Undecided):
+        certify(Gate("sigmoid(z + 0.9*sin(z))"), Gate("sigmoid(z**3 + sin(z)*z**3)"))
+
+
+@pytest.mark.parametrize("name", IN_F)
+def test_every_rate_of_the_catalogue_is_certified(name):
+    assert verify(certify_rate(gate(name))).ok
+
+
+def test_the_checker_shares_nothing_with_the_search():
+    """It imports neither the search nor anything that does."""
+    search = {"growth", "multiseries", "expansions", "constants", "saturation", "rate", "tails", "signs", "membership"}
+    for module in (checker, mrv):
+        tree = ast.parse(Path(module.__file__).read_text())
+        names = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+        names += [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+        assert not {name.rpartition(".")[2] for name in names if name.startswith("gateflow")} & search
+
+
+KNOWN_LIMITS = [
+    (sp.exp(z + sp.exp(-z)) - sp.exp(z) - 1, 0),
+    (sp.exp(z) * (sp.exp(z + sp.exp(-z)) - sp.exp(z) - 1), sp.Rational(1, 2)),
+    (sp.exp(sp.exp(z)) / sp.exp(sp.exp(z - sp.exp(-sp.exp(z)))), 1),  # thesis, (8.2)
+    (sp.log(sp.log(z + sp.log(z))) - sp.log(sp.log(z)), 0),
+    (z**2 * (1 - z * sp.exp(z**2) * sp.erfc(z) * sp.sqrt(sp.pi)), sp.Rational(1, 2)),
+    ((sp.loggamma(z + 1) - sp.loggamma(z)) / sp.log(z), 1),
+    (z**3 * (sp.pi / 2 - sp.atan(z) - 1 / z), sp.Rational(-1, 3)),
+    (sp.exp(z) * (softplus(z) - z), 1),
+    (sp.Abs(3 - z) - z, -3),
+    (z ** sp.sqrt(2) / z**2, 0),
+    (sp.log(z) ** 100 / z ** sp.Rational(1, 100), 0),
+    (sp.exp(sp.sqrt(sp.log(z))) / z, 0),
+    ((sp.log(sp.sinh(sp.sinh(z))) - sp.sinh(z)) * 2, -2 * sp.log(2)),
+]
+
+
+@pytest.mark.parametrize(("expr", "limit"), KNOWN_LIMITS)
+def test_limits_of_the_checker_against_known_ones(expr, limit):
+    assert sp.simplify(mrv.Limits(10).limit(expr) - limit) == 0
+
+
+@pytest.mark.parametrize("expr", [sp.sin(z), z * sp.cos(z), sp.sin(z) / (2 + sp.cos(z))])
+def test_oscillation_is_not_proved(expr):
+    with pytest.raises(mrv.Unproved):
+        mrv.Limits(5).limit(expr)
+
+
+@pytest.mark.parametrize("name", ["Erfcx", "Stirling", "StirlingSlope"])
+def test_asymptotic_series_agree_with_big_floats(name):
+    func = getattr(mrv, name)
+    u = sp.Integer(60)
+    with mpmath.workdps(40):
+        series = sum(mpmath.mpf(sp.N(func.coefficient(k), 40)) / 60**k for k in range(24))
+        exact = mpmath.mpf(sp.N(func(u), 40))
+        assert abs(series - exact) < mpmath.mpf(10) ** -24
+
+
+def test_lost_digits_are_noticed():
+    """1 - phi formed as written is 0 in 40 digits: that is no value."""
+    naive = 1 - 1 / (1 + sp.exp(-z))
+    far = checker.Rung(mpmath.mpf(400), 40, 40)
+    assert checker.settled_number(naive, far) is None
+    with mpmath.workdps(30):
+        enough = checker.settled_number(naive, checker.Rung(mpmath.mpf(400), 40, 240))
+        assert abs(enough * mpmath.exp(400) - 1) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("values", "limit", "outcome"),
+    [
+        ((0.5, 0.25, 0.125), 0, True),
+        ((1.5, 1.25, 1.125), 0, False),
+        ((1.0, 2.0, 3.0), sp.oo, True),
+        ((1.0, 2.0, 3.0), -sp.oo, False),
+        ((3.0, 2.0, 1.0), sp.oo, False),
+        ((1.0, 1.0, 1.0), 1, True),
+        ((1.0, 1.0), 1, None),
+    ],
+)
+def test_trend(values, limit, outcome):
+    assert checker.trend([mpmath.mpf(v) for v in values], sp.sympify(limit)) is outcome
