@@ -47,8 +47,8 @@ def _edges(path: Path) -> Array:
 
 def _near(end: float) -> Array:
     """Distances of edges from an end; far from 0 also some that grow from the spacing of floats there."""
-    ulps = np.asarray(np.spacing(abs(end)) * 4.0 ** np.arange(1, 28), dtype=np.float64)
-    return np.concatenate([NEAR, ulps[ulps > 0.1]])
+    ulps = np.spacing(abs(end)) * 4.0 ** np.arange(1, 28)
+    return np.asarray(np.concatenate([NEAR, ulps[ulps > 0.1]]), dtype=np.float64)
 
 
 def _marks(path: Path) -> Array:
