@@ -203,16 +203,20 @@ def _atan_far(at: Expander, x: Expr, up: int) -> Series:
 
 
 def _erf_far(at: Expander, x: Expr, up: int) -> Series:
-    return at.series(up * (1 - sp.erfc(up * x)))
+    tail = ms.scale(_erfc_of_large(at, ms.scale(at.series(x), up), up * x), -up)
+    return ms.add(at.basis, [ms.constant(at.basis, up), tail])
 
 
 def _erfc_far(at: Expander, x: Expr, up: int) -> Series:
-    """DLMF 7.12.1: erfc x = exp(-x^2)/(x sqrt(pi)) sum (-1)^n (1/2)_n x^(-2n)."""
-    if up < 0:
-        return at.series(2 - sp.erfc(-x))
+    tail = _erfc_of_large(at, ms.scale(at.series(x), up), up * x)
+    return tail if up > 0 else ms.add(at.basis, [ms.constant(at.basis, 2), ms.scale(tail, -1)])
+
+
+def _erfc_of_large(at: Expander, y: Series, expr: Expr) -> Series:
+    """DLMF 7.12.1: erfc y = exp(-y^2)/(y sqrt(pi)) sum (-1)^n (1/2)_n y^(-2n); SymPy itself turns erfc(-x) round."""
     closed = sp.sqrt(sp.pi) * sp.exp(1 / _T) * sp.erfc(1 / sp.sqrt(_T)) / sp.sqrt(_T)
-    tail = Taylor(lambda n: k.number(sp.rf(sp.S.Half, n) * (-1) ** n), closed, _T).at(at.series(x**-2))
-    return ms.mul(at.series(sp.exp(-(x**2)) / (x * sp.sqrt(sp.pi))), tail)
+    tail = Taylor(lambda n: k.number(sp.rf(sp.S.Half, n) * (-1) ** n), closed, _T).at(ms.power(y, -2))
+    return ms.mul(at.series(sp.exp(-(expr**2)) / (expr * sp.sqrt(sp.pi))), tail)
 
 
 def _loggamma_far(at: Expander, x: Expr, up: int) -> Series:

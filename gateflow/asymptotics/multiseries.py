@@ -15,6 +15,7 @@ asymptotics: multiseries of inverse functions* (1999); M. Eberl, *Verified Real 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from math import comb, factorial
@@ -335,16 +336,23 @@ def proved_zero(expr: Expr, z: sp.Symbol) -> bool:
     """
     if expr == 0:
         return True
+    if _larger_than(expr, 400):
+        return False
     expr = expr.rewrite(sp.exp) if expr.has(sp.sinh, sp.cosh, sp.tanh) else expr
     expr = sp.expand_func(expr) if expr.has(sp.loggamma, sp.polygamma) else expr
-    if _numerically_nonzero(expr, z) or sp.count_ops(expr) > 400:
+    if _larger_than(expr, 400) or _numerically_nonzero(expr, z):
         return False
     if sp.expand(expr) == 0:
         return True
     combined = sp.together(sp.expand(expr, power_exp=True, log=False))
     if sp.expand(sp.numer(combined)) == 0:
         return True
-    return sp.count_ops(expr) < 120 and sp.simplify(expr) == 0
+    return not _larger_than(expr, 150) and sp.simplify(expr) == 0
+
+
+def _larger_than(expr: Expr, nodes: int) -> bool:
+    """Whether the expression has more nodes; shared parts count each time, so the walk must not be finished."""
+    return next(itertools.islice(sp.preorder_traversal(expr), nodes, None), None) is not None
 
 
 def _numerically_nonzero(expr: Expr, z: sp.Symbol) -> bool:

@@ -23,7 +23,7 @@ from typing import Any
 import sympy as sp
 
 from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import Budget, Field
+from gateflow.asymptotics.growth import Field
 from gateflow.asymptotics.saturation import Steps, germ_of, left_germ_of, oscillating, slope, text_of
 from gateflow.gate import gate as as_gate
 from gateflow.vocabulary import Expr, Z
@@ -325,7 +325,7 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
     start = time.monotonic()
     if oscillating(f):
         raise Undecided("the gate oscillates as z grows: it has no rate in closed form")
-    hardy = Field(Z, Budget(seconds))
+    hardy = Field(Z, seconds)
     steps = Steps(hardy)
     g = _simple_germ(steps, f)
     f = hardy.settled(f)
@@ -336,14 +336,14 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
     if steps.limit("phi' ds/dz tends to 1", slope(S) * sp.exp(S - horizon * g) * slope(g)) != 1:
         raise Undecided("the time s(z) was not found")
     kappa = hardy.limit(sp.log(slope(f)) / sp.log(f))
-    found = _explicit(hardy, steps, f, g, S, horizon)
+    found = _explicit(steps, f, g, S, horizon)
     result = Rate(
         implicit=_implicit(hardy, S, g),
-        distance=text_of(_shorter(hardy, sp.exp(-f), sp.exp(-g))),
-        slope=text_of(_shorter(hardy, slope(f) * sp.exp(-f), slope(g) * sp.exp(-g))),
-        h=_slope_of_output(hardy, f),
+        distance=text_of(_shorter(_apart(hardy), sp.exp(-f), sp.exp(-g))),
+        slope=text_of(_shorter(_apart(hardy), slope(f) * sp.exp(-f), slope(g) * sp.exp(-g))),
+        h=_slope_of_output(_apart(hardy), f),
         kappa=kappa,
-        hitting_time=_hitting_time(hardy, f, S) if horizon == 1 else None,
+        hitting_time=_hitting_time(_apart(hardy), f, S) if horizon == 1 else None,
         steps=list(steps),
         tail="right" if horizon == 1 else "left",
         **found,
@@ -363,7 +363,15 @@ def _implicit(hardy: Field, S: Expr, g: Expr) -> dict[str, str]:
 
 def _shorter(hardy: Field, exact: Expr, equivalent: Expr) -> Expr:
     """The leading term, or a shorter expression that is equivalent too."""
-    return min(hardy.leading_term(exact), equivalent, key=sp.count_ops)
+    try:
+        return min(hardy.leading_term(exact), equivalent, key=sp.count_ops)
+    except Undecided:
+        return equivalent
+
+
+def _apart(hardy: Field) -> Field:
+    """A field of its own for what the answer can do without: it must not use up the time for the rest."""
+    return Field(Z, hardy.budget.seconds / 5)
 
 
 def _exp(S: Expr) -> Expr:
@@ -371,19 +379,22 @@ def _exp(S: Expr) -> Expr:
     return sp.Mul(*[_exp_of_term(term) for term in sp.Add.make_args(S)])
 
 
-def _explicit(hardy: Field, steps: Steps, f: Expr, g: Expr, S: Expr, horizon: Expr) -> dict[str, Any]:
+def _explicit(steps: Steps, f: Expr, g: Expr, S: Expr, horizon: Expr) -> dict[str, Any]:
     """The explicit rate and its proof, or the reason why there is none."""
+    none = {"rate": None, "next_order": None, "logarithms": 0, "expr": None}
     try:
-        expansion = _expansion(hardy, g, S)
+        expansion = _expansion(_apart(steps.field), g, S)
     except _NoExpansion:
-        reason = (
-            "the inverse of s(z) has no finite expansion in powers of log tau and its logarithms; use the implicit form"
-        )
-        return {"rate": None, "next_order": None, "logarithms": 0, "reason": reason, "expr": None}
+        why = "the inverse of s(z) has no finite expansion in powers of log tau and its logarithms"
+        return {**none, "reason": f"{why}; use the implicit form"}
+    except Undecided as error:
+        if error.condition is not None:
+            raise
+        return {**none, "reason": f"no explicit rate was found ({error.reason}); use the implicit form"}
     if steps.limit("f + log l_hat(s) tends to 0", f - expansion.at(S)) != 0:
         raise Undecided("the rate found could not be proved")
     l_hat = _Factored.exponential_of(expansion, -1)
-    after = _next_term(hardy, f, S, expansion, horizon)
+    after = _next_term(_apart(steps.field), f, g, S, expansion, horizon)
     return {
         "rate": l_hat.text("c*T*tau", sp.log(TAU)),
         "next_order": None if after is None else _corrected(l_hat, after),
@@ -393,13 +404,15 @@ def _explicit(hardy: Field, steps: Steps, f: Expr, g: Expr, S: Expr, horizon: Ex
     }
 
 
-def _next_term(hardy: Field, f: Expr, S: Expr, expansion: Expansion, horizon: Expr) -> Expr | None:
-    """The first two terms of ``f - expansion`` that tend to 0, as far as the error of s(z) itself is smaller."""
-    rest, found = f - expansion.at(S), sp.S.Zero
+def _next_term(hardy: Field, f: Expr, g: Expr, S: Expr, expansion: Expansion, horizon: Expr) -> Expr | None:
+    """The first two terms of ``g - expansion`` that tend to 0, as far as what was neglected before is smaller."""
+    rest, found = g - expansion.at(S), sp.S.Zero
     try:
-        error = slope(S) * sp.exp(S - horizon * f) * slope(f) - 1
+        neglected = [slope(S) * sp.exp(S - horizon * g) * slope(g) - 1]
+        if f != g:
+            neglected += [f - g, slope(f) / slope(g) - 1]
         for _ in range(2):
-            if hardy.is_zero(rest) or hardy.limit(error / rest) != 0:
+            if hardy.is_zero(rest) or any(hardy.limit(error / rest) != 0 for error in neglected):
                 break
             term = _monomial(hardy, rest, S)
             found += term
