@@ -25,6 +25,7 @@ _HOMES = {
     "gateflow.asymptotics.membership": ("membership",),
     "gateflow.asymptotics.saturation": ("order", "rank", "saturation_order"),
     "gateflow.asymptotics.rate": ("rate",),
+    "gateflow.sweep": ("sweep",),
     "gateflow.plots": ("figures",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

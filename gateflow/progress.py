@@ -5,12 +5,27 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 T = TypeVar("T")
 
 PATIENCE = 2.0
 """Seconds of silence before a bar appears."""
+
+
+_silent = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """No bar for what is done inside, as when it is one step of something that has a bar of its own."""
+    before = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(before)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
@@ -21,7 +36,7 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     >>> list(track("ab", "letters"))
     ['a', 'b']
     """
-    if not sys.stderr.isatty():
+    if _silent.get() or not sys.stderr.isatty():
         yield from items
         return
     if total is None and hasattr(items, "__len__"):

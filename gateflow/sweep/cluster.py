@@ -1,0 +1,90 @@
+"""The chunks of a sweep on a Dask cluster that is already there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gateflow.errors import GateflowError, InvalidArgument, MissingExtra
+from gateflow.sweep.local import WorkerLost
+from gateflow.sweep.parts import Values
+from gateflow.sweep.plan import Plan, versions
+
+WINDOW = 1000
+"""Chunks handed to the scheduler at a time, so that its memory stays small however large the sweep."""
+
+PATIENCE = 10
+"""Seconds to wait for the scheduler to answer."""
+
+
+def on_cluster(plan: Plan, missing: list[int], scheduler: str) -> Iterator[tuple[int, Values]]:
+    """The chunks as the workers behind ``scheduler`` deliver them.
+
+    A chunk of a worker that is gone is given to another by the scheduler; the plan is a task of its own, so that a
+    worker takes it from another, and it is made anew where all that had it are gone.
+    """
+    distributed = _distributed()
+    with _client(distributed, scheduler) as client:
+        shared = client.submit(_same, plan, pure=False)
+        todo = iter(missing)
+        running = {future.key: (future, k) for future, k in _handed(client, shared, todo, WINDOW)}
+        stream = distributed.as_completed([future for future, _ in running.values()], loop=client.loop)
+        lost = False
+        for future in stream:
+            k = running.pop(future.key)[1]
+            try:
+                values = future.result()
+            except GateflowError:
+                raise
+            except _losses(distributed):
+                lost = True
+                continue
+            yield k, values
+            for new, k in _handed(client, shared, todo, 1):
+                running[new.key] = new, k
+                stream.add(new)
+        if lost:
+            raise WorkerLost
+
+
+def _handed(client: Any, shared: Any, todo: Iterator[int], count: int) -> Iterator[tuple[Any, int]]:
+    for _ in range(count):
+        if (k := next(todo, None)) is None:
+            return
+        yield client.submit(_values, shared, k, pure=False), k
+
+
+def _same(plan: Plan) -> Plan:
+    return plan
+
+
+def _values(plan: Plan, k: int) -> Values:
+    """Chunk ``k``, on a worker that has what the sweep was begun with."""
+    here = versions()
+    for package, version in plan.definition["versions"].items():
+        if here.get(package) != version:
+            raise InvalidArgument(f"a worker has {package} {here.get(package)}, and this process {version}")
+    return plan.values(k)
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError:
+        raise MissingExtra("a Dask cluster", "sweep") from None
+    return distributed
+
+
+def _client(distributed: Any, scheduler: str) -> Any:
+    try:
+        return distributed.Client(scheduler, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as problem:
+        said = "" if isinstance(problem, OSError) else f": {problem}"
+        raise InvalidArgument(f"no Dask scheduler answers at {scheduler}{said}") from None
+
+
+def _losses(distributed: Any) -> tuple[type[BaseException], ...]:
+    """What a chunk ends in when workers go."""
+    from distributed.scheduler import KilledWorker
+
+    return (KilledWorker, distributed.CancelledError, distributed.comm.CommClosedError)

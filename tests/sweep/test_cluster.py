@@ -1,0 +1,61 @@
+"""A sweep on a real Dask cluster, one worker of which is killed on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateflow.sweep import parts, sweep
+
+distributed = pytest.importorskip("distributed")
+pytest.importorskip("h5netcdf")
+
+
+@contextmanager
+def cluster(workers: int):
+    """A scheduler and so many worker processes."""
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": 60}
+    with distributed.LocalCluster(n_workers=workers, **options) as running:
+        yield running
+
+
+def pids(running) -> list[int]:
+    with distributed.Client(running, set_as_default=False) as client:
+        return list(client.run(os.getpid).values())
+
+
+def kill_once_begun(pid: int, folder: Path, wanted: int) -> threading.Thread:
+    """A thread that kills a process as soon as so many chunks are there."""
+
+    def watch():
+        while len(list(folder.glob("*.npz"))) < wanted:
+            time.sleep(0.002)
+        os.kill(pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def swept_with_a_worker_killed(out: Path, inputs: dict, wanted: int) -> None:
+    with cluster(3) as running:
+        victim = pids(running)[0]
+        killer = kill_once_begun(victim, parts.folder_of(out), wanted)
+        sweep(**inputs, out=out, scheduler=running.scheduler_address)
+        killer.join(timeout=5)
+        assert not killer.is_alive()
+        assert victim not in pids(running)
+
+
+def test_a_killed_worker_costs_nothing(tmp_path):
+    inputs = {"gates": ["fast", "softsign"], "horizon": "1:1e4:20:log", "gap": "1e-12:0.1:20:log", "z0": "-2:2:20"}
+    inputs["chunk"] = 100
+    sweep(**inputs, out=tmp_path / "here.nc")
+    swept_with_a_worker_killed(tmp_path / "there.nc", inputs, wanted=20)
+    assert (tmp_path / "there.nc").read_bytes() == (tmp_path / "here.nc").read_bytes()

@@ -1,0 +1,221 @@
+"""A sweep goes on where it was: killed, interrupted, damaged, or beside another."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateflow.errors import InvalidArgument
+from gateflow.sweep import Plan, parts, sweep
+
+pytest.importorskip("h5netcdf")
+
+SMALL = {"horizon": "1:1e3:4:log", "gap": "1e-9:0.1:5:log", "z0": "-3:3:3", "chunk": 8}
+
+KILLER = """
+import os, random, signal, sys, time
+from pathlib import Path
+from gateflow.sweep import sweep
+
+out, sweeps, seed = Path(sys.argv[1]), eval(sys.argv[2]), int(sys.argv[3])
+folder, random = Path(f"{out}.parts"), random.Random(seed)
+sweep(**sweeps | {"z0": 0.0})  # all is imported and made before the first fork
+counts = []
+
+
+def done():
+    return len(list(folder.glob("*.npz"))) if folder.exists() else 0
+
+
+def begun():
+    pid = os.fork()
+    if pid:
+        return pid
+    sweep(**sweeps, out=out)
+    os._exit(0)
+
+
+for _ in range(10):
+    child, wanted = begun(), done() + random.randint(1, 8)
+    while done() < wanted:
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it was over before it could be killed"
+        time.sleep(0.001)
+    time.sleep(random.random() * 0.01)
+    os.kill(child, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    counts.append(done())
+    assert not out.exists()
+assert os.waitpid(begun(), 0)[1] == 0
+print(*counts)
+"""
+
+
+def killed_ten_times(out: Path, inputs: dict, seed: int) -> list[int]:
+    """Make the file by a process that is killed ten times; how many chunks were there after each."""
+    call = [sys.executable, "-c", KILLER, str(out), repr(inputs), str(seed)]
+    answer = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return [int(word) for word in answer.stdout.split()]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes as Unix does")
+def test_killed_ten_times_it_ends_in_the_same_bytes(tmp_path):
+    inputs = {"gates": ["fast", "softsign"], "horizon": "1:1e4:20:log", "gap": "1e-12:0.1:20:log", "z0": "-2:2:20"}
+    inputs["chunk"] = 100
+    whole, killed = tmp_path / "whole.nc", tmp_path / "killed.nc"
+    data = sweep(**inputs, out=whole)
+    assert data.log_tau.size == 16_000
+    counts = killed_ten_times(killed, inputs, seed=1)
+    assert counts == sorted(counts)
+    assert 10 <= counts[-1] < 160
+    assert killed.read_bytes() == whole.read_bytes()
+    assert not parts.folder_of(killed).exists()
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """A sweep to ``times.nc`` that was interrupted after five of eight chunks, and what an undisturbed one writes."""
+    out, whole = tmp_path / "times.nc", tmp_path / "whole.nc"
+    sweep("fast", **SMALL, out=whole)
+    interrupted(out, monkeypatch)
+    return out, whole.read_bytes()
+
+
+def interrupted(out, monkeypatch, after=5):
+    genuine = parts.Parts.write
+
+    def write(self, k, values):
+        genuine(self, k, values)
+        if len(list(self.folder.glob("*.npz"))) == after:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts.Parts, "write", write)
+        with pytest.raises(KeyboardInterrupt):
+            sweep("fast", **SMALL, out=out)
+
+
+def computed(monkeypatch):
+    """The chunks computed from now on."""
+    genuine, found = Plan.values, []
+
+    def values(self, k):
+        found.append(k)
+        return genuine(self, k)
+
+    monkeypatch.setattr(Plan, "values", values)
+    return found
+
+
+def test_only_what_is_missing_is_computed(begun, monkeypatch):
+    out, whole = begun
+    done = computed(monkeypatch)
+    sweep("fast", **SMALL, out=out)
+    assert done == [5, 6, 7]
+    assert out.read_bytes() == whole
+
+
+def test_a_whole_file_is_read(begun, monkeypatch):
+    out, _ = begun
+    first = sweep("fast", **SMALL, out=out)
+    done = computed(monkeypatch)
+    assert sweep("fast", **SMALL, out=out).identical(first)
+    assert done == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut off", "flip", "shape"])
+def test_a_damaged_part_is_computed_again(begun, damage, monkeypatch):
+    out, whole = begun
+    part = parts.folder_of(out) / "00000002.npz"
+    data = bytearray(part.read_bytes())
+    if damage == "flip":
+        data[len(data) // 3] ^= 0x10
+        part.write_bytes(data)
+    elif damage == "shape":
+        np.savez(part, **{name: array[:3] for name, array in np.load(part).items()})
+    else:
+        part.write_bytes(damage)
+    done = computed(monkeypatch)
+    sweep("fast", **SMALL, out=out)
+    assert done == [2, 5, 6, 7]
+    assert out.read_bytes() == whole
+
+
+def test_another_sweep_does_not_mix_with_what_is_there(begun):
+    out, _ = begun
+    before = sorted(path.name for path in parts.folder_of(out).iterdir())
+    with pytest.raises(InvalidArgument, match=r"times.nc.parts holds a sweep with other z0; .* \(--restart\)"):
+        sweep("fast", **SMALL | {"z0": "-3:3:4"}, out=out)
+    with pytest.raises(InvalidArgument, match="with other gates and chunk; "):
+        sweep("fast(alpha=2)", **SMALL | {"chunk": 9}, out=out)
+    assert sorted(path.name for path in parts.folder_of(out).iterdir()) == before
+
+
+def test_results_of_other_versions_do_not_mix(begun, monkeypatch):
+    out, _ = begun
+    monkeypatch.setattr("gateflow.sweep.plan.__version__", "9.9")
+    with pytest.raises(InvalidArgument, match="with other versions; "):
+        sweep("fast", **SMALL, out=out)
+
+
+def test_restart_drops_another_sweep_and_keeps_its_own(begun, monkeypatch):
+    out, whole = begun
+    done = computed(monkeypatch)
+    sweep("fast", **SMALL, out=out, restart=True)
+    assert done == [5, 6, 7]
+    other = sweep("fast", horizon=10, gap=0.1, out=out, restart=True)
+    assert other.log_tau.size == 1
+    with pytest.raises(InvalidArgument, match=r"times.nc holds another sweep; .* \(--restart\)"):
+        sweep("fast", **SMALL, out=out)
+    sweep("fast", **SMALL, out=out, restart=True)
+    assert out.read_bytes() == whole
+
+
+def test_a_file_that_is_no_sweep_is_never_overwritten(tmp_path):
+    out = tmp_path / "thesis.nc"
+    out.write_bytes(b"two years of work")
+    with pytest.raises(InvalidArgument, match="holds no sweep; choose another file"):
+        sweep("fast", **SMALL, out=out, restart=True)
+    assert out.read_bytes() == b"two years of work"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_two_at_once_do_not_write_one_file(begun):
+    out, _ = begun
+    plan = Plan.of("fast", "hitting_time", 8, **{key: SMALL[key] for key in ("horizon", "gap", "z0")}, scale=1.0)
+    with parts.opened(plan, out, restart=False), pytest.raises(InvalidArgument, match="another process is sweeping"):
+        sweep("fast", **SMALL, out=out)
+
+
+def test_parts_left_by_a_kill_at_the_very_end_are_removed(begun):
+    out, whole = begun
+    out.write_bytes(whole)
+    sweep("fast", **SMALL, out=out)
+    assert not parts.folder_of(out).exists()
+
+
+def test_files_of_others_in_the_folder_stay(begun):
+    out, _ = begun
+    note = parts.folder_of(out) / "note.txt"
+    note.write_text("mine")
+    sweep("fast", **SMALL, out=out)
+    assert [path.name for path in parts.folder_of(out).iterdir()] == ["note.txt"]
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(begun, monkeypatch):
+    out, whole = begun
+
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateflow.record.write_bytes", full)
+        with pytest.raises(InvalidArgument, match=r"cannot write .*times.nc: No space left on device"):
+            sweep("fast", **SMALL, out=out)
+    sweep("fast", **SMALL, out=out)
+    assert out.read_bytes() == whole
