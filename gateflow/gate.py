@@ -201,6 +201,10 @@ class Gate:
                 number = getattr(self._double, what)(doubledouble.lift(flat_in[part]))
                 flat_out[part] = doubledouble.round(number)
         result[np.isnan(x)] = np.nan
+        lost = np.isnan(result) & np.isinf(x)
+        if lost.any():  # such as z**3 - z, which is no number at infinity: the value at the largest floats
+            ends = np.nextafter(x, np.zeros_like(x))
+            result[lost] = np.asarray(self._evaluate(ends[lost], what))
         return result[()] if result.ndim == 0 else result
 
     def u(self, z: Any) -> Any:
@@ -336,6 +340,11 @@ class Gate:
     def __hash__(self) -> int:
         return hash(self._key())
 
+    def _named(self, name: str) -> Gate:
+        """The same gate under another name."""
+        rebuild, (keywords,) = self.__reduce__()
+        return rebuild({**keywords, "name": name})
+
     def __reduce__(self) -> tuple[Any, ...]:
         keywords = {
             self.declared: self._text,
@@ -444,7 +453,10 @@ def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Ga
     for key, value in {**dict(zip(known, positional, strict=False)), **parameters}.items():
         if value not in SYMBOLIC and (isinstance(value, (bool, str)) or not np.isfinite(float(value))):
             raise InvalidArgument(f"gate {name!r}: {key} must be a finite number; got {value!r}")
-    return make(*positional, **parameters)
+    made = make(*positional, **parameters)
+    given = {**dict(zip(known, positional, strict=False)), **parameters}
+    unusual = [f"{key}={value}" for key, value in given.items() if value != known[key].default]
+    return made._named(f"{made.name}({', '.join(unusual)})") if unusual and "(" not in made.name else made
 
 
 callable_room(__name__)

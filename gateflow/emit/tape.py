@@ -102,6 +102,8 @@ class Tape:
             return self._record_power(*expr.args)
         if expr.is_Piecewise:
             return self._record_cases(expr)
+        if isinstance(expr, sp.polygamma) and expr.args[0] in (0, 1):
+            return self._append(Operation(("digamma", "trigamma")[int(expr.args[0])], (self._visit(expr.args[1]),)))
         name = _NAMES.get(expr.func)
         if name is None:
             raise GateflowError(f"no numerical form is known for {expr.func.__name__!r} in {expr}")
@@ -286,8 +288,6 @@ _NAMES: dict[Any, str] = {
     log_atan_exp: "log_atan_exp",
     log_atan_ratio: "log_atan_ratio",
     sp.loggamma: "loggamma",
-    sp.digamma: "digamma",
-    sp.trigamma: "trigamma",
     sp.Abs: "abs",
     sp.sign: "sign",
     sigmoid: "sigmoid",

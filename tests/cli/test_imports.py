@@ -1,4 +1,4 @@
-"""``gateflow --help`` is instant: it imports nothing heavy."""
+"""``gateflow --help`` imports nothing heavy, which is what keeps it instant."""
 
 import subprocess
 import sys
@@ -8,19 +8,17 @@ import pytest
 HEAVY = ("sympy", "scipy", "numpy", "mpmath", "matplotlib", "torch", "xarray", "dask", "pandas")
 
 PROGRAM = """
-import resource, sys
+import sys
 from gateflow.cli import main
 code = main({arguments})
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(code, used.ru_utime + used.ru_stime, *(name for name in {heavy} if name in sys.modules), file=sys.stderr)
+print(code, *(name for name in {heavy} if name in sys.modules), file=sys.stderr)
 """
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["time", "--help"], ["figures", "--help"], ["tiem"]])
-def test_help_imports_nothing_heavy_and_takes_no_time(arguments):
+def test_help_imports_nothing_heavy(arguments):
     program = PROGRAM.format(arguments=arguments, heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    code, seconds, *imported = done.stderr.splitlines()[-1].split()
+    code, *imported = done.stderr.splitlines()[-1].split()
     assert code == ("2" if arguments == ["tiem"] else "0")
     assert imported == []
-    assert float(seconds) < 0.3
