@@ -1,0 +1,267 @@
+"""Theorem 4.4 beside the numbers: orders of saturation, laws of learning, and observed ratios of learning times.
+
+A gate of higher order of saturation learns faster: the time that another takes, over its own, grows without bound as
+the gap to the target falls. `compare` shows both sides of that sentence for the gates named.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.rate import Rate, rate
+from gateflow.asymptotics.saturation import Order, order
+from gateflow.errors import InvalidArgument
+from gateflow.flow.problem import LearningProblem
+from gateflow.flow.time import hitting_time
+from gateflow.formula import parse
+from gateflow.gate import Gate, gate
+
+GAPS = (1e-1, 1e-2, 1e-4, 1e-8, 1e-16, 1e-32, 1e-64, 1e-128, 1e-200, 1e-300)
+"""The ladder of gaps ``1 - lambda*``."""
+
+SECONDS = 10.0
+"""Time allowed for each proof."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One gap: how long each gate takes, and how many times longer than the first.
+
+    Attributes
+    ----------
+    gap : float
+    log_tau : dict of str to float
+        Logarithm of the learning time; times past 1e308 have one, too.
+    log_ratio : dict of str to float
+        Of the other gates: ``log tau - log tau`` of the first.
+    log_ratio_by_law : dict of str to float or None
+        The same from the proved laws of hitting times; None where there is no law.
+    """
+
+    gap: float
+    log_tau: dict[str, float]
+    log_ratio: dict[str, float]
+    log_ratio_by_law: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found; prints as a table, shows itself in a notebook.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The first is the one that the others are measured by.
+    orders : list of Order
+        The first gate against each of the others.
+    laws : dict of str to Rate or str
+        By gate; a reason in words where no law was proved.
+    ladder : list of Rung
+    horizon, z0 : float
+    """
+
+    names: tuple[str, ...]
+    orders: list[Order]
+    laws: dict[str, Rate | str]
+    ladder: list[Rung]
+    horizon: float
+    z0: float
+
+    def rate_of(self, name: str) -> str:
+        """The law of learning of a gate, or why there is none."""
+        law = self.laws[name]
+        if isinstance(law, str):
+            return law
+        return f"~ {law.rate}" if law.rate else law.reason
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Headings and rows: the gap, the first gate's time, and for each other gate the ratio observed and by law."""
+        first, *others = self.names
+        headings = ["gap", f"tau of {first}", *(text for name in others for text in (f"{name} / {first}", "by law"))]
+        return headings, [self._row(rung) for rung in self.ladder]
+
+    def _row(self, rung: Rung) -> list[str]:
+        first, *others = self.names
+        ratios = ((rung.log_ratio[name], rung.log_ratio_by_law[name]) for name in others)
+        return [f"{rung.gap:g}", exponential(rung.log_tau[first]), *(exponential(x) for pair in ratios for x in pair)]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        laws = {
+            name: {"rate": None, "hitting_time": None, "reason": law}
+            if isinstance(law, str)
+            else {"rate": law.rate, "hitting_time": law.hitting_time, "reason": law.reason}
+            for name, law in self.laws.items()
+        }
+        return {
+            "horizon": self.horizon,
+            "z0": self.z0,
+            "orders": [found.to_json() for found in self.orders],
+            "laws": laws,
+            "ladder": [dict(vars(rung)) for rung in self.ladder],
+        }
+
+    def latex(self) -> str:
+        """The orders, one a line, and the ladder as a tabular."""
+        headings, rows = self.table()
+        lines = [rf"${found.latex()}$ \\" for found in self.orders]
+        body = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in (headings, *rows)]
+        columns = "r" * len(headings)
+        return "\n".join([*lines, rf"\begin{{tabular}}{{{columns}}}", body[0], r"\hline", *body[1:], r"\end{tabular}"])
+
+    def __str__(self) -> str:
+        headings, rows = self.table()
+        widths = [max(len(row[i]) for row in (headings, *rows)) for i in range(len(headings))]
+        verdicts = [f"{self.names[0]} against {found.names[1]}: {found.verdict}" for found in self.orders]
+        laws = [f"l(tau) of {name} {self.rate_of(name)}" for name in self.names]
+        lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in (headings, *rows)]
+        return "\n".join([*verdicts, *laws, *lines])
+
+    def _repr_html_(self) -> str:
+        headings, rows = self.table()
+        verdicts = "".join(
+            f"<li>{escape(self.names[0])} against {escape(found.names[1])}: <b>{found.verdict}</b></li>"
+            for found in self.orders
+        )
+        laws = "".join(f"<li>l(tau) of {escape(name)} {escape(self.rate_of(name))}</li>" for name in self.names)
+        head = "".join(f"<th>{escape(cell)}</th>" for cell in headings)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        return f"<ul>{verdicts}{laws}</ul><table><tr>{head}</tr>{body}</table>"
+
+
+def compare(
+    gates: Iterable[Gate | str],
+    horizon: float = 1.0,
+    gaps: Sequence[float] = GAPS,
+    z0: float = 0.0,
+    scale: float = 1.0,
+    seconds: float = SECONDS,
+    names: Sequence[str] | None = None,
+) -> Comparison:
+    """Orders, laws and learning times of gates, side by side.
+
+    Parameters
+    ----------
+    gates : iterable of Gate or str
+        Two or more; the others are measured by the first.
+    horizon : float
+        T.
+    gaps : sequence of float
+        ``1 - lambda*``, each in (0, 1).
+    z0 : float
+        Where learning starts.
+    scale : float
+        c.
+    seconds : float
+        For each proof.
+    names : sequence of str, optional
+        What to call the gates.
+
+    Raises
+    ------
+    InvalidArgument
+        Fewer than two gates, two of one name, or a gap outside (0, 1).
+
+    Examples
+    --------
+    >>> found = compare(["fast", "sigmoid"], gaps=[1e-100, 1e-300])
+    >>> found.orders[0].verdict
+    'higher'
+    >>> [f"{r.log_ratio['sigmoid'] / r.log_ratio_by_law['sigmoid']:.4f}" for r in found.ladder]
+    ['0.9992', '0.9998']
+    """
+    chosen = [gate(one) if isinstance(one, str) else one for one in gates]
+    called = tuple(names) if names is not None else tuple(one.name for one in chosen)
+    _check(called, gaps)
+    pairs = zip(called[1:], chosen[1:], strict=True)
+    orders = [replace(order(chosen[0], one, seconds), names=(called[0], name)) for name, one in pairs]
+    laws = {name: _law(one, seconds) for name, one in zip(called, chosen, strict=True)}
+    taus = [_log_tau(one, horizon, gaps, z0, scale) for one in chosen]
+    by_law = [_log_law(laws[name], horizon, gaps, scale) for name in called]
+    return Comparison(called, orders, laws, _ladder(called, gaps, taus, by_law), horizon, z0)
+
+
+def _check(names: Sequence[str], gaps: Sequence[float]) -> None:
+    if len(names) < 2:
+        raise InvalidArgument("compare takes two gates or more")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidArgument(f"two of the gates are called {twice}; write one of them as a formula")
+    wrong = next((gap for gap in gaps if not 0 < gap < 1), None)
+    if wrong is not None or not len(gaps):
+        raise InvalidArgument(f"gaps must be numbers between 0 and 1; got {wrong}")
+
+
+def _law(one: Gate, seconds: float) -> Rate | str:
+    try:
+        return rate(one, seconds=seconds)
+    except Undecided as why:
+        return why.reason
+
+
+def _log_tau(one: Gate, horizon: float, gaps: Sequence[float], z0: float, scale: float) -> np.ndarray:
+    problem = LearningProblem(one, horizon=horizon, gap=np.asarray(gaps, dtype=float), scale=scale)
+    return np.asarray(hitting_time(problem, z0).log_tau)
+
+
+def _log_law(law: Rate | str, horizon: float, gaps: Sequence[float], scale: float) -> list[float | None]:
+    """The logarithm of the proved law of hitting times at each gap."""
+    if isinstance(law, str) or law.hitting_time is None:
+        return [None] * len(gaps)
+    at = {"c": sp.Rational(repr(float(scale))), "T": sp.Rational(repr(float(horizon)))}
+    written = parse(law.hitting_time, variables=("gap",), parameters={"c": "positive", "T": "positive"})
+    by_name = {symbol.name: symbol for symbol in written.free_symbols}
+    fixed = written.subs({by_name[name]: value for name, value in at.items() if name in by_name})
+    return [_log(fixed.subs(by_name["gap"], sp.Rational(repr(float(gap))))) for gap in gaps]
+
+
+def _log(value: Any) -> float | None:
+    found = sp.log(value).evalf(30)
+    return float(found) if found.is_real else None
+
+
+def _ladder(
+    names: Sequence[str], gaps: Sequence[float], taus: list[np.ndarray], by_law: list[list[float | None]]
+) -> list[Rung]:
+    others = range(1, len(names))
+    return [
+        Rung(
+            gap=float(gap),
+            log_tau={name: float(taus[k][i]) for k, name in enumerate(names)},
+            log_ratio={names[k]: float(taus[k][i] - taus[0][i]) for k in others},
+            log_ratio_by_law={names[k]: _difference(by_law[k][i], by_law[0][i]) for k in others},
+        )
+        for i, gap in enumerate(gaps)
+    ]
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def exponential(log: float | None) -> str:
+    """``exp(log)`` with five digits, past the range of floats too.
+
+    Examples
+    --------
+    >>> exponential(0.0), exponential(1000.0), exponential(None)
+    ('1', '1.9701e+434', '')
+    """
+    if log is None or not math.isfinite(log):
+        return "" if log is None else "inf" if log > 0 else "0"
+    if abs(log) < 600:
+        return f"{math.exp(log):.5g}"
+    power = math.floor(log / math.log(10))
+    return f"{math.exp(log - power * math.log(10)):.4f}e{power:+d}"
+
+
+def _escaped(text: str) -> str:
+    return "".join("\\" + ch if ch in "_%&#$" else r"\^{}" if ch == "^" else ch for ch in text)
