@@ -9,9 +9,10 @@ the last place of u would otherwise cost ``|u|``, up to 745, of them in ``1 - ph
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -450,12 +451,29 @@ def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Ga
             raise InvalidArgument(f"gate {name!r} has no parameter {key!r}; {listed}")
     if len(positional) > len(known) or set(list(known)[: len(positional)]) & set(parameters):
         raise InvalidArgument(f"gate {name!r}: too many parameters; {listed}")
-    for key, value in {**dict(zip(known, positional, strict=False)), **parameters}.items():
-        if value not in SYMBOLIC and (isinstance(value, (bool, str)) or not np.isfinite(float(value))):
+    values = {**dict(zip(known, positional, strict=False)), **parameters}
+    for key, value in values.items():
+        if not _is_parameter(value):
             raise InvalidArgument(f"gate {name!r}: {key} must be a finite number; got {value!r}")
-    made = make(*positional, **parameters)
-    given = {**dict(zip(known, positional, strict=False)), **parameters}
-    unusual = [f"{key}={value}" for key, value in given.items() if value != known[key].default]
+    return _kept(name.strip().lower(), tuple(sorted(values.items())))
+
+
+def _is_parameter(value: Any) -> bool:
+    """A finite real number, or one of the words that leave a parameter open."""
+    if isinstance(value, (bool, str)):
+        return value in SYMBOLIC
+    try:
+        return math.isfinite(value)
+    except (TypeError, ValueError):
+        return False
+
+
+@lru_cache(maxsize=256)
+def _kept(name: str, parameters: tuple[tuple[str, Any], ...]) -> Gate:
+    """A gate of the catalogue; made once, since a gate never changes."""
+    make = GATES[name]
+    known, made = inspect.signature(make).parameters, make(**dict(parameters))
+    unusual = [f"{key}={value}" for key, value in parameters if value != known[key].default]
     return made._named(f"{made.name}({', '.join(unusual)})") if unusual and "(" not in made.name else made
 
 
