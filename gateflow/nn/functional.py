@@ -18,6 +18,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.gate import Gate, Numbers
 from gateflow.gate import gate as named_gate
 from gateflow.nn.arithmetic import TorchArithmetic
+from gateflow.vocabulary import Z
 
 WORKING = {
     torch.float64: torch.float64,
@@ -44,8 +45,8 @@ _SLOPES = frozenset(DERIVATIVES.values())
 class GateFunction(torch.nn.Module):
     """A gate as a function of tensors, differentiable twice.
 
-    float64 is computed in float64, float32 in float64 and rounded once, bfloat16 and float16 in float32. Infinities are
-    taken to the limits; only NaN gives NaN.
+    float64 is computed in float64, float32 in float64 and rounded once (the plain sigmoid in float32, to a few ulps),
+    bfloat16 and float16 in float32. Infinities are taken to the limits; only NaN gives NaN.
 
     Parameters
     ----------
@@ -66,8 +67,9 @@ class GateFunction(torch.nn.Module):
     def __init__(self, gate: Gate) -> None:
         super().__init__()
         self.gate = gate
+        self._is_sigmoid = gate.is_profile and gate.formulas.u == Z
         self._made: dict[tuple[torch.dtype, torch.device], Numbers] = {}
-        self._tapes: dict[str, Tape] = {}
+        self._tapes: dict[tuple[str, bool], Tape] = {}
         self._found_plain: dict[tuple[torch.dtype, torch.device], bool] = {}
 
     def forward(self, z: Tensor) -> Tensor:
@@ -113,33 +115,43 @@ class GateFunction(torch.nn.Module):
             value = torch.where(torch.isinf(x) & torch.isnan(value), last, value)
         return _rounded(value, x, z.dtype, slope=what in _SLOPES)
 
+    def value(self, z: Tensor, what: str = "phi") -> Tensor:
+        """The same as calling it, without a gradient."""
+        return self.with_slope(z, what, slope_too=False)[0]
+
     def with_slope(self, z: Tensor, what: str, slope_too: bool = True) -> tuple[Tensor, Tensor | None]:
         """One of the functions and its derivative: phi and ``1 - phi`` the short way where that is as good."""
-        x = z.to(WORKING[z.dtype])
+        # u = z has no error that an exponential could blow up, so float32 will do for it
+        x = z.to(z.dtype if self._is_sigmoid and z.dtype == torch.float32 else WORKING[z.dtype])
         if what not in ("phi", "phi_c") or not self._is_plain(x.dtype, x.device):
             slope = self.evaluate(z, DERIVATIVES[what]) if slope_too and what in DERIVATIVES else None
             return self.evaluate(z, what), slope
-        value, slope = self._plain(x, what)
-        return value.to(z.dtype), slope.to(z.dtype).expand(z.shape) if slope_too else None
+        value, slope = self._plain(x, what, slope_too)
+        return value.to(z.dtype), None if slope is None else slope.to(z.dtype).expand(z.shape)
 
-    def _plain(self, x: Tensor, what: str) -> tuple[Tensor, Tensor]:
+    def _plain(self, x: Tensor, what: str, slope_too: bool = True) -> tuple[Tensor, Tensor | None]:
         """The formulas as they stand: ``sigma(u)`` and ``u' sigma(u) sigma(-u)``, or phi and phi'."""
-        if what not in self._tapes:
-            formulas = self.gate.formulas
-            profile = (formulas.u, formulas.du)
-            plain = (formulas.phi if what == "phi" else formulas.phi_c, formulas.dphi)
-            self._tapes[what] = Tape(profile if self.gate.is_profile else plain)
-        first, slope = self._tapes[what](self._numbers(x).arithmetic, x)
+        first, *slopes = self._tape(what, slope_too)(self._numbers(x).arithmetic, x)
         if self.gate.is_profile:
-            rest = torch.sigmoid(-first)
-            first = torch.sigmoid(first)
-            slope = slope * (first * rest)
-            first = first if what == "phi" else rest
+            u = first if what == "phi" else -first
+            first = torch.sigmoid(u)
+            slopes = [slope * (first * torch.sigmoid(-u)) for slope in slopes]
         elif self.gate._stray is None:
             first = torch.clamp(first, 0.0, 1.0)
+        if not slope_too:
+            return first, None
         # 0 times infinity, where u' overflows and sigma(u) sigma(-u) is 0, and so is the slope
-        slope = torch.nan_to_num(slope, nan=0.0)
+        slope = torch.nan_to_num(slopes[0], nan=0.0)
         return first, slope if what == "phi" else -slope
+
+    def _tape(self, what: str, slope_too: bool) -> Tape:
+        """The formulas of u and u', or of the value and phi'; with or without the latter."""
+        if (what, slope_too) not in self._tapes:
+            formulas = self.gate.formulas
+            value = formulas.phi if what == "phi" else formulas.phi_c
+            both = (formulas.u, formulas.du) if self.gate.is_profile else (value, formulas.dphi)
+            self._tapes[what, slope_too] = Tape(both if slope_too else both[:1])
+        return self._tapes[what, slope_too]
 
     def _is_plain(self, dtype: torch.dtype, device: torch.device) -> bool:
         """Whether the formulas as they stand agree with the careful way at points of every magnitude."""

@@ -1,4 +1,4 @@
-"""Every cell against its published equations, written naively in NumPy: one sequence, one step, one unit vector a line."""
+"""Every cell against its published equations, written naively in NumPy: one sequence and one step at a time."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gateflow.nn import CELLS
+from gateflow.nn.cells._contract import BACKENDS
 
 SMALL: dict[str, dict[str, Any]] = {"nru": {"memory_size": 8, "heads": 2}, "noisy": {"c": 0.5}}
 """What keeps a cell small, or its noise felt."""
@@ -30,9 +31,8 @@ CASES = [(name, setting) for name in CELLS for setting in GATES.get(name, [{}])]
 def case(request: pytest.FixtureRequest) -> tuple[Callable[..., Any], list[torch.Tensor]]:
     """A function of the input, the state and every parameter, and where to take it."""
     name, setting = request.param
-    cell = CELLS[name](
-        2, 3, bidirectional=True, backend="reference", dtype=torch.float64, **setting, **SMALL.get(name, {})
-    )
+    settings = {"bidirectional": True, "backend": "reference", "dtype": torch.float64} | setting | SMALL.get(name, {})
+    cell = CELLS[name](2, 3, **settings)
     names = [name for name, _ in cell.named_parameters()]
     x = torch.randn(3, 2, 2, dtype=torch.float64)
     state = [torch.randn(2, 2, size, dtype=torch.float64) for size in cell.state_sizes()]
@@ -59,7 +59,8 @@ def test_second_gradients(case: tuple[Callable[..., Any], list[torch.Tensor]]) -
     assert torch.autograd.gradgradcheck(function, point, fast_mode=True)
 
 
-def test_full_jacobian_of_the_lstm() -> None:
-    cell = CELLS["lstm"](2, 2, forget_gate="fast", backend="reference", dtype=torch.float64)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_full_jacobian_of_the_lstm(backend: str) -> None:
+    cell = CELLS["lstm"](2, 2, forget_gate="fast", backend=backend, dtype=torch.float64)
     x = torch.randn(4, 1, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: cell(x)[0], (x,))

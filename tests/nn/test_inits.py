@@ -174,5 +174,5 @@ def test_what_is_refused(start: Any, words: str) -> None:
 
 
 def test_a_gate_without_an_inverse_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="no inverse|not found"):
+    with pytest.raises(InvalidArgument, match=r"no inverse|not found"):
         INITS["chrono"](horizon=10)(LSTM(2, 4, forget_gate="sigmoid(z**2)"))

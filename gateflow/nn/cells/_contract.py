@@ -28,7 +28,8 @@ State = tuple[Tensor, ...]
 Values = dict[str, Tensor]
 
 BACKENDS = ("auto", "reference")
-"""``auto`` takes a library's own kernel where it computes the same; ``reference`` is the plain loop over time."""
+"""``reference`` is the plain loop over time, which can be differentiated twice. ``auto`` takes PyTorch's own kernel or
+one of `gateflow.nn.kernels`, where there is one and no inner values are asked for; these can be differentiated once."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,10 @@ class Recurrent(torch.nn.Module):
 
     def native(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State] | None:
         """The same from a library's own kernel, or None where there is none."""
+        return None
+
+    def whole(self, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State] | None:
+        """All steps at once from the projected input (time, batch, rows), or None where there is no such kernel."""
         return None
 
     # --- parameters ---
@@ -264,7 +269,14 @@ class Recurrent(torch.nn.Module):
     ) -> tuple[Tensor, State, Values]:
         """One layer in one direction over rows grouped by time: output, final state, named values."""
         weights = self.weights(suffix)
-        steps = self.project(data, weights).split(sizes)
+        projected = self.project(data, weights)
+        if not keep and self.backend != "reference" and sizes[0] == sizes[-1]:
+            x = projected.view(len(sizes), sizes[0], -1)
+            found = self.whole(x.flip(0) if backwards else x, start, weights)
+            if found is not None:
+                output, state = found
+                return (output.flip(0) if backwards else output).reshape(data.shape[0], -1), state, {}
+        steps = projected.split(sizes)
         state: State = tuple(part[: sizes[-1 if backwards else 0]] for part in start)
         outputs: list[Tensor] = []
         kept: dict[str, list[Tensor]] = {}

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import torch
 
 from gateflow.nn.cells._contract import AnyGate, GateFunction, Recurrent, State, Tensor, Values, Weights, is_sigmoid
+from gateflow.nn.kernels.lstm_sequence import LSTMSequence
 
 
 class LSTM(Recurrent):
@@ -87,6 +88,14 @@ class LSTM(Recurrent):
         else:
             output, *final = torch.lstm(data, state, flat, *settings, False)
         return output, tuple(final)
+
+    def whole(self, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State] | None:
+        """All steps in one autograd function; not under autocast, which would have to reach into it."""
+        if torch.is_autocast_enabled(x.device.type):
+            return None
+        gates = (None if self.tied else self.input_gate, self.forget_gate, self.output_gate)
+        h, c = LSTMSequence.apply(x, *state, weights.hh, gates)  # type: ignore[misc]
+        return h, (h[-1], c[-1])
 
 
 CELL = LSTM

@@ -1,0 +1,111 @@
+"""A layer of LSTM over a whole sequence as one autograd function in plain PyTorch operations, for any gates.
+
+The loop over time holds only what must be in it. Derivatives of gates do not depend on the order of steps: the backward
+pass takes them for many steps at once, as many as stay in cache, and its loop knows no transcendental function:
+
+    dz_i = dc g i'       dz_f = dc c_prev f'       dz_g = dc i (1 - g**2)       dz_o = dh tanh(c) o'
+    dc += dh o (1 - tanh(c)**2)                    dc_prev = dc f               dh_prev = dz U
+
+With a tied input gate ``i = 1 - f`` the forget gate's line is ``dz_f = dc (c_prev - g) f'``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gateflow.errors import InvalidArgument
+from gateflow.nn.functional import GateFunction
+
+Gates = tuple[GateFunction | None, GateFunction, GateFunction]
+"""The functions of the input gate, None where it is ``1 - f``, of the forget gate and of the output gate."""
+
+CHUNK = 1 << 15
+"""Elements of a state whose factors are computed together in the backward pass."""
+
+
+class LSTMSequence(torch.autograd.Function):
+    """Hidden and cell states at all times from the projected input, the first state and the recurrent weights.
+
+    The rows of ``x`` are the cell's blocks in order: input gate (if any), forget gate, candidate, output gate.
+    It can be differentiated once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, hh: Tensor, gates: Gates) -> tuple[Tensor, Tensor]:
+        (time, batch, _), size = x.shape, hh.shape[1]
+        z, hs, cs = torch.empty_like(x), x.new_empty(time + 1, batch, size), x.new_empty(time + 1, batch, size)
+        hs[0], cs[0] = h, c
+        back = hh.t().contiguous()
+        for t in range(time):
+            torch.addmm(x[t], hs[t], back, out=z[t])
+            _step(z[t], cs[t], gates, cs[t + 1], hs[t + 1])
+        ctx.gates = gates
+        ctx.save_for_backward(z, hs, cs, hh)
+        return hs[1:], cs[1:]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        if torch.is_grad_enabled():
+            raise InvalidArgument("a second derivative needs the plain loop over time: LSTM(..., backend='reference')")
+        z, hs, cs, hh = ctx.saved_tensors
+        time, batch, rows = z.shape
+        size = hh.shape[1]
+        dz = torch.empty_like(z)
+        dh, dc = torch.zeros_like(hs[0]), torch.zeros_like(cs[0])
+        together = max(1, CHUNK // (batch * size))
+        for start in reversed(range(0, time, together)):
+            part = slice(start, min(start + together, time))
+            factors = _factors(z[part], cs[start : part.stop + 1], ctx.gates)
+            dh, dc = _backwards(dz[part], dh, dc, factors, grads[0][part], grads[1][part], hh)
+        flat = dz.view(-1, rows)
+        return dz, dh, dc, flat.t() @ hs[:-1].reshape(-1, size), None
+
+
+def _step(z: Tensor, c: Tensor, gates: Gates, c_next: Tensor, h_next: Tensor) -> None:
+    """One step's states, written to the places given."""
+    input_gate, forget_gate, output_gate = gates
+    *z_i, z_f, z_g, z_o = z.split(c.shape[1], dim=1)
+    g, f = torch.tanh(z_g), forget_gate.value(z_f)
+    i = forget_gate.value(z_f, "phi_c") if input_gate is None else input_gate.value(z_i[0])
+    torch.addcmul(f * c, i, g, out=c_next)
+    torch.mul(output_gate.value(z_o), torch.tanh(c_next), out=h_next)
+
+
+def _backwards(
+    dz: Tensor, dh: Tensor, dc: Tensor, factors: tuple[Tensor, ...], grad_h: Tensor, grad_c: Tensor, hh: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A stretch of steps from the last to the first: fills ``dz``, returns the gradients of the states before it."""
+    through_c, through_o, keep, into_c = factors
+    size = dh.shape[1]
+    inner = dz[:, :, :-size].unflatten(2, (-1, size))
+    for t in reversed(range(dz.shape[0])):
+        dh = dh + grad_h[t]
+        dc = torch.addcmul(dc + grad_c[t], dh, into_c[t])
+        torch.mul(through_c[t], dc[:, None], out=inner[t])
+        torch.mul(through_o[t], dh, out=dz[t, :, -size:])
+        dc = dc * keep[t]
+        dh = dz[t] @ hh
+    return dh, dc
+
+
+def _factors(z: Tensor, cs: Tensor, gates: Gates) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """For a stretch of steps: factors of dc in each ``dz``, of dh in ``dz_o``, of dc in ``dc_prev``, of dh in dc."""
+    input_gate, forget_gate, output_gate = gates
+    *z_i, z_f, z_g, z_o = z.split(cs.shape[2], dim=2)
+    g, tanh_c, previous = torch.tanh(z_g), torch.tanh(cs[1:]), cs[:-1]
+    f, df = forget_gate.with_slope(z_f, "phi")
+    o, do = output_gate.with_slope(z_o, "phi")
+    assert df is not None
+    assert do is not None
+    if input_gate is None:
+        i = forget_gate.value(z_f, "phi_c")
+        parts = [(previous - g) * df]
+    else:
+        i, di = input_gate.with_slope(z_i[0], "phi")
+        assert di is not None
+        parts = [g * di, previous * df]
+    through_c = torch.stack([*parts, i * (1 - g * g)], dim=2)
+    return through_c, tanh_c * do, f, o * (1 - tanh_c * tanh_c)
