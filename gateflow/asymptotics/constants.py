@@ -76,7 +76,8 @@ def plus(x: Number, y: Number) -> Number:
 def times(x: Number, y: Number) -> Number:
     """``x * y``."""
     if isinstance(x, sp.Expr) or isinstance(y, sp.Expr):
-        return number(as_expr(x) * as_expr(y))
+        # a polynomial in the same few constants stays short when multiplied out, and cancels at once
+        return number(sp.expand_mul(as_expr(x) * as_expr(y)))
     return x * y
 
 

@@ -5,9 +5,10 @@ of z, z itself, and exponentials of germs. A `Series` is either a constant or a 
 top element, e real constants that strictly decrease, and c series in the elements below b. A series that lacks b is
 a coefficient of b^0, so no series ever has to be lifted when a new element is inserted anywhere in the list.
 
-Sums may cancel for ever (a hidden zero). Each series knows the SymPy expression it expands, built only when asked:
-after a few cancellations in a row the remainder is tested as an expression, and what cannot be proved zero goes on
-until the budget ends.
+Sums may cancel for ever (a hidden zero). A term that cancels stays in the stream with coefficient zero: its exponent
+bounds what follows, so only a question that needs the leading term has to go on. Each series knows the SymPy expression
+it expands, built only when asked; after some cancellations in a row the remainder is tested as an expression, and the
+stream ends where that is proved zero. What is never proved goes on until the budget ends.
 
 Sources: D. Gruntz, *On Computing Limits in a Symbolic Manipulation System* (1996); B. Salvy and J. Shackell, *Symbolic
 asymptotics: multiseries of inverse functions* (1999); M. Eberl, *Verified Real Asymptotics in Isabelle/HOL* (2019).

@@ -449,7 +449,7 @@ def _in_output(hardy: Field, h: Expr, f: Expr) -> Expr | None:
     for scale, variable in ((f, sp.log(1 / L)), (sp.exp(f), 1 / L)):
         try:
             expansion = _expansion(hardy, h, scale)
-        except _NoExpansion:
+        except (_NoExpansion, Undecided):
             continue
         factored = _Factored.exponential_of(expansion, 1)
         return factored.expr(sp.exp(variable), variable)

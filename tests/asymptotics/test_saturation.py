@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateflow.asymptotics.growth import Undecided, limit
 from gateflow.asymptotics.rate import rate
@@ -185,6 +187,35 @@ def test_threshold_is_exact(f, g, threshold):
 def test_log_squared_shifts_the_threshold(c):
     found = order_of_germs(sp.log(z) ** 2 + c * sp.log(z), sp.log(z) ** 2)
     assert same(found.threshold, sp.exp(sp.S(c) / 2))
+
+
+LEAVES = st.sampled_from([z, 2 * z, z**2, sp.sqrt(z), sp.log(1 + z), sp.sinh(z)])
+
+
+def _increasing(children):
+    return st.one_of(
+        st.tuples(children, children).map(lambda p: p[0] + p[1]),
+        st.tuples(children, children).map(lambda p: p[0] * p[1]),
+        st.tuples(children, LEAVES).map(lambda p: p[1].xreplace({z: p[0]})),
+        children.map(lambda f: sp.log(1 + f)),
+        children.map(lambda f: -sp.log(sp.erfc(f))),
+        children.map(lambda f: -sp.log(sp.pi / 2 - sp.atan(f))),
+        children.map(lambda f: f + sp.tanh(f)),
+    )
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.recursive(LEAVES, _increasing, max_leaves=4), st.recursive(LEAVES, _increasing, max_leaves=4))
+def test_random_gates_keep_the_laws(f, g):
+    """Swapping the pair inverts the verdict, and f(2z) has the order of f(z) with threshold 2 or ratio 2^-p."""
+    found, back = order_of_germs(f, g), order_of_germs(g, f).swapped()
+    assert found.verdict != "undecided"
+    assert found.verdict == back.verdict
+    assert all(same(getattr(found, n), getattr(back, n)) for n in ("threshold", "exponent", "ratio"))
+    twice = order_of_germs(f.xreplace({z: 2 * z}), f)
+    assert twice.verdict == "equal"
+    assert twice.threshold is None or same(twice.threshold, sp.S(2))
+    assert twice.ratio is None or same(twice.ratio, 2**-twice.exponent)
 
 
 def test_a_parameter_left_open_gives_a_formula_or_cases():
