@@ -168,6 +168,7 @@ class GateFunction(torch.nn.Module):
         both = self.evaluate(x, "phi") * self.evaluate(x, "phi_c")
         digits = 1 - torch.log(both.clamp(min=tiny))
         for found, sure in zip(self._plain(x, what), careful, strict=True):
+            assert found is not None
             room = 16 * eps * (digits + torch.log(sure.abs().clamp(min=tiny)).abs())
             if not ((found - sure).abs() <= room * sure.abs() + 1e4 * tiny).all():
                 return False
