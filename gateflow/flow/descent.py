@@ -28,6 +28,9 @@ MOST = 100_000
 PATIENCE = 8
 """A run that has not moved for this many memories of its optimiser will not move again."""
 
+SETTLING = 4
+"""Memories of the optimiser that a run is given to settle around the target."""
+
 CYCLE = 64
 """Steps over which the size of the chatter is averaged."""
 
@@ -257,6 +260,13 @@ class _Live:
         return replace(self, task=task, gradient=remake(task), state=state, **rows)
 
 
+def _repeated(word: Ending, count: int) -> Array:
+    """An array of a word; NumPy's ``full`` would make it a plain string."""
+    words = np.empty(count, dtype=object)
+    words[:] = [word] * count
+    return words
+
+
 class _Run:
     """Many descents on their way, and what became of those that have ended."""
 
@@ -269,7 +279,7 @@ class _Run:
         self.patience = int(1 if optimizer.memory == 1 else PATIENCE * optimizer.memory)
         self.steps = np.zeros(count, dtype=np.int64)
         self.z = task.z0.copy()
-        self.ending = np.full(count, Ending.UNFINISHED, dtype=object)
+        self.ending = _repeated(Ending.UNFINISHED, count)
         self.overshoot, self.overshoot_u = np.zeros(count), np.zeros(count)
         self.chatter = np.full(count, np.nan)
         self.state = optimizer.start(count)
@@ -319,7 +329,7 @@ class _Run:
         arrived = self.ending == Ending.ARRIVED
         quiet = arrived & (self.steps == 0)
         self.chatter[quiet] = 0.0
-        window = int(CYCLE + PATIENCE * self.optimizer.memory)
+        window = int(CYCLE + SETTLING * self.optimizer.memory)
         live = self._all(np.maximum(self.steps, window)).keep(arrived & ~quiet, self.make)
         self._settle(live, window)
         peak = self.task.z_star + self.task.direction * self.overshoot

@@ -77,7 +77,8 @@ class Format:
         >>> FORMATS["bfloat16"].spacing([1.0, 300.0])
         array([0.0078125, 2.       ])
         """
-        exponent = np.frexp(np.abs(np.asarray(x, dtype=np.float64)))[1] - 1
+        x = np.asarray(x, dtype=np.float64)
+        exponent = np.where(x == 0, self.lowest, np.frexp(x)[1] - 1)
         return np.ldexp(1.0, np.maximum(exponent, self.lowest) - self.bits + 1)
 
 

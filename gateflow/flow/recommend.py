@@ -18,7 +18,7 @@ from gateflow.flow.descent import optimizer_named
 from gateflow.flow.optimizers import EDGE, Optimizer, Prediction, Reason
 from gateflow.flow.precision import Format, format_named
 from gateflow.flow.problem import LearningProblem, number
-from gateflow.flow.road import Road, Task, road_of
+from gateflow.flow.road import Array, Road, Task, road_of
 from gateflow.flow.time import hitting_time
 from gateflow.gate import GATES, Gate
 from gateflow.gate import gate as as_gate
@@ -33,7 +33,7 @@ PLATEAU = 8.0
 NOTABLE = 0.2
 """Part of the steps from which their error is worth a word."""
 
-GRID = 4001
+GRID = 1001
 """Time scales among which the longest is looked for."""
 
 
@@ -292,14 +292,25 @@ def longest_time_scale(problem: LearningProblem, start: float, optimizer: Optimi
 
     ``start`` itself where they are so there already; infinite where they are not up to 1e290.
     """
-    log_scale = np.linspace(np.log(start), np.log(1e290), GRID)
+    low, high = np.log(start), np.log(1e290)
+    for _ in range(2):  # past the plateau steps only shrink and ulps only grow: there is one place to find
+        log_scale = np.linspace(low, high, GRID)
+        lost = _is_lost(problem, log_scale, optimizer, lr, fmt)
+        if not lost.any():
+            return np.inf
+        first = int(np.argmax(lost))
+        low, high = log_scale[max(first - 1, 0)], log_scale[first]
+    return float(np.exp(high))
+
+
+def _is_lost(problem: LearningProblem, log_scale: Array, optimizer: Optimizer, lr: float, fmt: Format) -> Array:
+    """Where on a ladder of time scales a step is below half an ulp of z, or z past the largest number."""
     u = -np.log(np.expm1(np.exp(-log_scale)))
     z = np.asarray(problem.gate.machine.z_of_u(u))
     ones = np.ones(z.size)
     task = Task(problem.gate, problem.kind, ones * problem.horizon, ones, ones, ones * problem.scale, z, z)
     log_step = optimizer.log_pace(task.log_speed(z)) + np.log(lr)
-    lost = ~(log_step >= np.log(fmt.spacing(z) / 2)) | (np.abs(z) > fmt.largest)
-    return float(np.exp(log_scale[np.argmax(lost)])) if lost.any() else np.inf
+    return ~(log_step >= np.log(fmt.spacing(z)) - np.log(2.0)) | (np.abs(z) > fmt.largest)
 
 
 def _trap(problem: LearningProblem, road: Road, optimizer: Optimizer, lr: float) -> Trap:

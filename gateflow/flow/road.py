@@ -167,9 +167,9 @@ class Road:
 
     @cached_property
     def bend(self) -> Array:
-        """``v'* - v'0 + integral of v'^2/v ds``: minus twelve times the next term of the steps, per step size."""
+        """``|v'*| + |v'0| + integral of v'^2/v ds``: bounds twelve times the next term of the steps, per step size."""
         inner = np.sum(self.steepness**2 * np.exp(self.middle()) * self.pieces, axis=1)
-        return self.last_slope - self.first_slope + inner
+        return np.abs(self.last_slope) + np.abs(self.first_slope) + inner
 
     @cached_property
     def sharpest(self) -> Array:

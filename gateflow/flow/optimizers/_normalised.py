@@ -27,10 +27,13 @@ from gateflow.flow.optimizers._optimizer import (
 from gateflow.flow.precision import Format
 from gateflow.flow.road import Array, Road
 
-OFF = 0.02
+OFF = 0.03
 """Part of the steps by which a prediction that is called valid may be off, and 2 steps more."""
 
-HALVINGS = 44
+ROOT_START = 0.5331596
+"""``(zeta(1/2)/2)^2``: from here on the integral of ``k^(-1/2)`` is its sum over 1, 2, ..., N, up to N + 1/2."""
+
+HALVINGS = 36
 """Halvings of the bracket in log k on a piece."""
 
 
@@ -62,7 +65,10 @@ class Averages:
         """log of ``m^/(sqrt(s^) + eps)``, with both means corrected: the step per step size, but for :meth:`boost`."""
         log_m = log_m - np.log(-np.expm1(k * _log(self.beta1)))
         log_s = log_s - np.log(-np.expm1(k * _log(self.beta2)))
-        return log_m - np.logaddexp(log_s / 2, np.log(max(self.eps, 1e-320)))
+        log_eps = np.log(max(self.eps, 1e-320))
+        if not self.corrected:
+            log_eps = log_eps - np.log(-np.expm1(k * _log(self.beta2))) / 2
+        return log_m - np.logaddexp(log_s / 2, log_eps)
 
     def boost(self, k: Array, spent: Any) -> Array:
         """log of the mean of ``1/sqrt(1 - beta2^k)`` over ``spent`` steps from k on; 0 where s is corrected."""
@@ -136,10 +142,11 @@ def _march(road: Road, lr: Array, how: Averages) -> tuple[Array, Array]:
     """log of the step in z at the nodes, and the steps to the end of the road."""
     rate1, rate2 = -_log(how.beta1), -_log(how.beta2)
     log_v, log_lr = road.log_v, np.log(lr)
-    k = np.full(lr.size, 0.5)  # by the midpoint rule, steps 1 to N are the time from 1/2 to N + 1/2
+    # steps 1 to N are the time from 1/2 to N + 1/2, by the midpoint rule
+    k = np.full(lr.size, 0.5 if how.corrected else ROOT_START)
     log_m = log_v[:, 0] + np.log(-np.expm1(-rate1 * k))
     log_s = 2 * log_v[:, 0] + np.log(-np.expm1(-rate2 * k))
-    speed = first = how.speed(log_m, log_s, k)
+    speed = how.speed(log_m, log_s, k)
     speeds = [speed + how.boost(k, 1.0)]
     for j in range(log_v.shape[1] - 1):
         left, rise = road.pieces[:, j], log_v[:, j + 1] - log_v[:, j]
@@ -151,11 +158,11 @@ def _march(road: Road, lr: Array, how: Averages) -> tuple[Array, Array]:
             m = _relaxed(log_m, log_v[:, j + 1], rise, rate1, spent)
             s = _relaxed(log_s, 2 * log_v[:, j + 1], 2 * rise, rate2, spent)
             mean = np.logaddexp(speed, how.speed(m, s, k + spent)) - np.log(2.0) + how.boost(k, spent)
+            mean = mean - how.lag * np.clip(rise / spent, -1.0, 1.0)
             far = log_lr + middle + mean > np.log(left)
             high, low = np.where(far, middle, high), np.where(far, low, middle)
         log_m, log_s = np.where(going, m, log_m), np.where(going, s, log_s)
         k = k + np.where(going, spent, 0.0)
         speed = how.speed(log_m, log_s, k)
         speeds.append(speed + how.boost(k, 1.0))
-    drift = how.lag * (speed - first)
-    return log_lr[:, None] + np.stack(speeds, axis=1), k - 0.5 + drift
+    return log_lr[:, None] + np.stack(speeds, axis=1), k - 0.5

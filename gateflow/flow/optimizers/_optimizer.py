@@ -143,9 +143,21 @@ def stalls_at(road: Road, log_step: Array, fmt: Format) -> Array:
         log of the step's size in z at the nodes.
     """
     inner = slice(0, -1)  # on the target itself there is no step to make
-    too_small = log_step[:, inner] < np.log(fmt.spacing(road.z[:, inner]) / 2)
-    first = np.argmax(too_small, axis=1)
-    return np.where(too_small.any(axis=1), road.z[np.arange(first.size), first], np.nan)
+    lost = _is_lost(log_step[:, inner], road.z[:, inner], fmt)
+    node = np.argmax(lost, axis=1)[:, None]
+    part = np.linspace(0.0, 1.0, 65)  # between the nodes an ulp may jump
+    z, step = (_between(rows, np.maximum(node - 1, 0), node, part) for rows in (road.z, log_step))
+    first = np.argmax(_is_lost(step, z, fmt), axis=1)[:, None]
+    return np.where(lost.any(axis=1), np.take_along_axis(z, first, axis=1)[:, 0], np.nan)
+
+
+def _is_lost(log_step: Array, z: Array, fmt: Format) -> Array:
+    return log_step < np.log(fmt.spacing(z)) - np.log(2.0)
+
+
+def _between(rows: Array, left: Array, right: Array, part: Array) -> Array:
+    low, high = np.take_along_axis(rows, left, axis=1), np.take_along_axis(rows, right, axis=1)
+    return np.where(part == 1, high, low + np.where(part == 0, 0.0, (high - low) * part))
 
 
 def rounding_error(road: Road, log_step: Array, fmt: Format) -> Array:
@@ -157,7 +169,8 @@ def rounding_error(road: Road, log_step: Array, fmt: Format) -> Array:
 
 def reasons(**cases: Array) -> Array:
     """The first reason that holds, in the order given, by name of :class:`Reason`."""
-    found = np.full(next(iter(cases.values())).shape, Reason.VALID, dtype=object)
-    for name in reversed(list(cases)):
-        found[cases[name]] = Reason[name]
-    return found
+    words = np.array([Reason.VALID, *(Reason[name] for name in cases)], dtype=object)
+    code = np.zeros(next(iter(cases.values())).shape, dtype=np.intp)
+    for place, holds in reversed(list(enumerate(cases.values(), start=1))):
+        code[holds] = place
+    return words[code]

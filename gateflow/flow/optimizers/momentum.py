@@ -83,8 +83,8 @@ class HeavyBall(Optimizer):
         kappa = np.exp(log_eta + road.log_stiffness) / rest
         rounding = rounding_error(road, log_step, fmt) + fmt.unit * steps
         eta = np.exp(log_eta)
-        bent = (1 + 10 * beta + beta**2) / 12 * road.bend + 1.5 * beta * road.first_slope
-        expansion = eta * np.abs(bent) / rest**2 + b * fading * np.abs(road.growth)
+        bent = (1 + 10 * beta + beta**2) / 12 * road.bend + 1.5 * beta * np.abs(road.first_slope)
+        expansion = eta * bent / rest**2 + b * fading * np.abs(road.growth)
         reason = reasons(
             NEVER=~road.arrives,
             STALL=~np.isnan(stall),

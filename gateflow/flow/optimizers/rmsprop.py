@@ -3,9 +3,10 @@
 Prediction: the flow of the mean square along the path (:mod:`gateflow.flow.optimizers._normalised`). Since s starts at
 0 and is not corrected for it, the first steps are ``eta/sqrt(1 - alpha^k)``; with a constant gradient they add up to
 
-    N = (2/a) log cosh(a |z* - z0|/(2 eta)),   a = |log alpha|,
+    N + 1/2 = (2/a) log cosh(a |z* - z0|/(2 eta) + atanh sqrt(1 - exp(-a k0))),   a = |log alpha|,
 
-which is ``|z* - z0|/eta - 2 log(2)/a`` for a long way. Around the kink s is ``v*^2``, and z chatters with steps of eta.
+with ``k0 = (zeta(1/2)/2)^2``; about ``|z* - z0|/eta - 2 log(2)/a`` for a long way. Around the kink s is ``v*^2``, and z
+chatters with steps of eta.
 """
 
 from __future__ import annotations

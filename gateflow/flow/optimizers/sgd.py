@@ -62,7 +62,7 @@ class GradientDescent(Optimizer):
         stall = stalls_at(road, log_step, fmt)
         kappa = np.exp(log_lr + road.log_stiffness)
         rounding = rounding_error(road, log_step, fmt) + fmt.unit * np.abs(steps)
-        expansion = lr * np.abs(road.bend) / 12
+        expansion = lr * road.bend / 12
         reason = reasons(
             NEVER=~road.arrives,
             STALL=~np.isnan(stall),

@@ -1,0 +1,97 @@
+"""Steps that four optimisers take from the edge of the plateau to a time scale of 1000, simulated and predicted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gateflow.flow.descent import descent
+from gateflow.flow.optimizers import OPTIMIZERS
+from gateflow.flow.problem import LearningProblem
+from gateflow.flow.recommend import edge_of_plateau
+from gateflow.gate import gate
+from gateflow.plots._figure import Figure
+from gateflow.plots._style import LAW, LOOKS, name_line, name_panel
+from gateflow.plots._table import Table
+
+HORIZON = 100
+TIMESCALE = 1000
+MOST = 2_000
+"""Runs predicted to take more steps are not shown."""
+
+PANELS = {"sgd": "gradient descent", "momentum": "momentum", "adam": "Adam", "rmsprop": "RMSprop"}
+
+MEANING = {
+    "optimizer": "name of the optimiser",
+    "gate": "name of the gate",
+    "relative_lr": "step size over the largest useful one",
+    "lr": "step size eta",
+    "steps": "steps taken until z was at the target or past it",
+    "predicted": "steps predicted",
+    "valid": "1 inside the validity flag of the prediction, else 0",
+}
+
+
+def compute() -> Table:
+    """Runs of each optimiser with each gate at many step sizes, as fractions of the largest useful one."""
+    return Table.of(
+        (_runs(optimizer, name) for optimizer in PANELS for name in LOOKS),
+        MEANING,
+        horizon=HORIZON,
+        timescale=TIMESCALE,
+        start=edge_of_plateau(TIMESCALE, HORIZON),
+        scale=1.0,
+        hyperparameters={name: vars(OPTIMIZERS[name]()) for name in PANELS},
+    )
+
+
+def _runs(optimizer: str, name: str) -> dict[str, Any]:
+    problem = LearningProblem(name, horizon=HORIZON, timescale=TIMESCALE)
+    u = -np.log(np.expm1(1 / edge_of_plateau(TIMESCALE, HORIZON)))
+    z0 = float(gate(name).machine.z_of_u(np.array(u)))
+    useful = descent(problem, z0, optimizer, lr=1.0, steps=1).predicted.largest_lr
+    relative = np.geomspace(1 / 128, 1.0, 8)
+    predicted = descent(problem, z0, optimizer, lr=relative * useful, steps=1).predicted
+    relative = relative[predicted.steps <= MOST]
+    found = descent(problem, z0, optimizer, lr=relative * useful, steps=2 * MOST)
+    shown = found.ending == "arrived"
+    return {
+        "optimizer": optimizer,
+        "gate": name,
+        "relative_lr": relative[shown],
+        "lr": (relative * useful)[shown],
+        "steps": found.steps[shown].astype(np.float64),
+        "predicted": found.predicted.steps[shown],
+        "valid": found.predicted.valid[shown].astype(np.float64),
+    }
+
+
+def draw(axes: Any, table: Table) -> None:
+    """A panel an optimiser: simulated steps as marks, filled inside the validity flag; predictions as lines."""
+    for k, (panel, (optimizer, label)) in enumerate(zip(axes.flat, PANELS.items(), strict=True)):
+        for name, look in LOOKS.items():
+            part = table.rows(optimizer=optimizer, gate=name)
+            panel.plot(part["relative_lr"], part["predicted"], **{**LAW, "zorder": 1})
+            for valid, face in ((0.0, "white"), (1.0, look.colour)):
+                rows = part.rows(valid=valid)
+                marks = {**look.line(every=1), "markerfacecolor": face}
+                panel.plot(rows["relative_lr"], rows["steps"], linestyle="none", **marks)
+        panel.set(xscale="log", yscale="log", xlim=(5e-3, 1.6), ylim=(1.5, 4e3))
+        panel.set_title(label, pad=3)
+        name_panel(panel, "abcd"[k], x=0.88)
+        if k % 2 == 0:
+            panel.set_ylabel("steps")
+        else:
+            panel.tick_params(labelleft=False)
+        if k >= 2:
+            panel.set_xlabel(r"$\eta$ / largest useful $\eta$")
+        else:
+            panel.tick_params(labelbottom=False)
+    first = axes.flat[0]
+    for y, name in zip((25, 9, 3.3), LOOKS, strict=True):
+        first.plot(7e-3, y, linestyle="none", **LOOKS[name].line(every=1))
+        name_line(first, name, 9.5e-3, y, va="center")
+
+
+FIGURE = Figure(compute, draw, height=3.5, panels=(2, 2))
