@@ -93,7 +93,8 @@ def run(
             restart=restart,
         )
     except KeyboardInterrupt:
-        print(f"what is done is kept in {out}.parts; the same command goes on from there", file=sys.stderr)
+        if Path(f"{out}.parts").exists():
+            print(f"what is done is kept in {out}.parts; the same command goes on from there", file=sys.stderr)
         raise
     facts = {"out": out.as_posix(), "problems": _count(data), "axes": dict(data.sizes), **_statuses(data)}
     if json:

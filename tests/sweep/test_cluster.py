@@ -59,3 +59,13 @@ def test_a_killed_worker_costs_nothing(tmp_path):
     sweep(**inputs, out=tmp_path / "here.nc")
     swept_with_a_worker_killed(tmp_path / "there.nc", inputs, wanted=20)
     assert (tmp_path / "there.nc").read_bytes() == (tmp_path / "here.nc").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_nothing_in_a_large_sweep(tmp_path):
+    inputs = {"gates": ["fast", "sigmoid", "softsign", "erf"], "horizon": "1:1e6:50:log", "gap": "1e-16:1e-2:50:log"}
+    inputs |= {"z0": "-3:6:10", "chunk": 500}
+    data = sweep(**inputs, out=tmp_path / "here.nc")
+    assert data.log_tau.size == 100_000
+    swept_with_a_worker_killed(tmp_path / "there.nc", inputs, wanted=60)
+    assert (tmp_path / "there.nc").read_bytes() == (tmp_path / "here.nc").read_bytes()

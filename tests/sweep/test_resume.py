@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +77,52 @@ def test_killed_ten_times_it_ends_in_the_same_bytes(tmp_path):
     assert 10 <= counts[-1] < 160
     assert killed.read_bytes() == whole.read_bytes()
     assert not parts.folder_of(killed).exists()
+
+
+FULL = ["fast", "sigmoid", "softsign", "erf", "--horizon", "1:1e6:50:log", "--gap", "1e-16:1e-2:50:log"]
+FULL += ["--z0", "-3:6:10", "--chunk", "500"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes as Unix does")
+def test_the_command_killed_ten_times_at_random_ends_in_the_same_bytes(tmp_path):
+    """100,000 problems in two processes: killed while it starts, computes, or writes; no process is left behind."""
+    whole, killed = tmp_path / "whole.nc", tmp_path / "killed.nc"
+    assert commanded(whole, jobs=1).wait() == 0
+    random, done = np.random.default_rng(9), 0
+    for _ in range(10):
+        process, wanted = commanded(killed, jobs=2), done + random.integers(0, 20)
+        while done < wanted:
+            assert process.poll() is None
+            time.sleep(0.005)
+            done = len(list(parts.folder_of(killed).glob("*.npz")))
+        time.sleep(random.uniform(0, 0.5))
+        assert process.poll() is None
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        assert_gone(process.pid)
+    assert not killed.exists()
+    assert 0 < done < 200
+    assert commanded(killed, jobs=2).wait() == 0
+    assert killed.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.nc", "whole.nc"]
+
+
+def commanded(out, jobs):
+    """The command in a session of its own, so that its processes can be told from others."""
+    call = [sys.executable, "-m", "gateflow", "sweep", *FULL, "--out", str(out), "--jobs", str(jobs)]
+    return subprocess.Popen(call, start_new_session=True, stdout=subprocess.DEVNULL)
+
+
+def assert_gone(group):
+    """No process of the group is left, a few seconds after its leader was killed."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("processes are left behind")
 
 
 @pytest.fixture
