@@ -17,7 +17,7 @@ from gateflow.plots import FIGURES, figures
 
 KEPT = Path(__file__).parents[2] / "figures"
 
-NAMES = {"gates", "slope", "learning", "times", "timescales", "discrete"}
+NAMES = {"gates", "slope", "learning", "times", "timescales", "discrete", "orders", "barrier"}
 
 ELSEWHERE = """
 import sys
