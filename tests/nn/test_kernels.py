@@ -75,6 +75,16 @@ def test_two_forward_passes_before_a_backward_pass_do_not_mix() -> None:
     assert all(a.equal(b) for a, b in zip(found, again, strict=True))
 
 
+def test_an_output_changed_in_place_is_noticed() -> None:
+    layer = LSTM(3, 5, forget_gate="fast")
+    x = torch.randn(6, 4, 3)
+    output, _ = layer(x)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.mul_(2).sum().backward()
+    with torch.no_grad():
+        assert layer(x)[0].mul_(2).isfinite().all()
+
+
 def test_autocast_takes_the_plain_loop() -> None:
     layer = LSTM(3, 5, forget_gate="fast")
     x = torch.randn(6, 4, 3)

@@ -36,32 +36,32 @@ class LSTMSequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, hh: Tensor, gates: Gates) -> tuple[Tensor, Tensor]:
         (time, batch, _), size = x.shape, hh.shape[1]
-        z, hs, cs = torch.empty_like(x), x.new_empty(time + 1, batch, size), x.new_empty(time + 1, batch, size)
-        hs[0], cs[0] = h, c
+        z, hs, cs = torch.empty_like(x), x.new_empty(time, batch, size), x.new_empty(time, batch, size)
+        ctx.gates = gates
+        ctx.save_for_backward(z, h, c, hs, cs, hh)
         back = hh.t().contiguous()
         for t in range(time):
-            torch.addmm(x[t], hs[t], back, out=z[t])
-            _step(z[t], cs[t], gates, cs[t + 1], hs[t + 1])
-        ctx.gates = gates
-        ctx.save_for_backward(z, hs, cs, hh)
-        return hs[1:], cs[1:]
+            torch.addmm(x[t], h, back, out=z[t])
+            _step(z[t], c, gates, cs[t], hs[t])
+            h, c = hs[t], cs[t]
+        return hs, cs
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         if torch.is_grad_enabled():
             raise InvalidArgument("a second derivative needs the plain loop over time: LSTM(..., backend='reference')")
-        z, hs, cs, hh = ctx.saved_tensors
+        z, h, c, hs, cs, hh = ctx.saved_tensors
         time, batch, rows = z.shape
-        size = hh.shape[1]
         dz = torch.empty_like(z)
-        dh, dc = torch.zeros_like(hs[0]), torch.zeros_like(cs[0])
-        together = max(1, CHUNK // (batch * size))
+        dh, dc = torch.zeros_like(h), torch.zeros_like(c)
+        together = max(1, CHUNK // h.numel())
         for start in reversed(range(0, time, together)):
             part = slice(start, min(start + together, time))
-            factors = _factors(z[part], cs[start : part.stop + 1], ctx.gates)
+            previous = torch.cat([c[None] if start == 0 else cs[start - 1 : start], cs[start : part.stop - 1]])
+            factors = _factors(z[part], previous, cs[part], ctx.gates)
             dh, dc = _backwards(dz[part], dh, dc, factors, grads[0][part], grads[1][part], hh)
-        flat = dz.view(-1, rows)
-        return dz, dh, dc, flat.t() @ hs[:-1].reshape(-1, size), None
+        before = torch.cat([h[None], hs[:-1]]).view(time * batch, -1)
+        return dz, dh, dc, dz.view(-1, rows).t() @ before, None
 
 
 def _step(z: Tensor, c: Tensor, gates: Gates, c_next: Tensor, h_next: Tensor) -> None:
@@ -91,11 +91,11 @@ def _backwards(
     return dh, dc
 
 
-def _factors(z: Tensor, cs: Tensor, gates: Gates) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _factors(z: Tensor, previous: Tensor, cs: Tensor, gates: Gates) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """For a stretch of steps: factors of dc in each ``dz``, of dh in ``dz_o``, of dc in ``dc_prev``, of dh in dc."""
     input_gate, forget_gate, output_gate = gates
     *z_i, z_f, z_g, z_o = z.split(cs.shape[2], dim=2)
-    g, tanh_c, previous = torch.tanh(z_g), torch.tanh(cs[1:]), cs[:-1]
+    g, tanh_c = torch.tanh(z_g), torch.tanh(cs)
     f, df = forget_gate.with_slope(z_f, "phi")
     o, do = output_gate.with_slope(z_o, "phi")
     assert df is not None
