@@ -226,7 +226,10 @@ def slope(f: Expr) -> Expr:
 def _in_hardy_field(f: Expr, g: Expr, steps: Steps) -> Order:
     f = steps.germ("f", "phi", f)
     g = steps.germ("g", "psi", g)
-    p = steps.limit("p = lim z g'", Z * slope(g))
+    if slope(g).has(sp.polygamma):  # no word of the formula language; by L'Hopital's rule the limit is the same
+        p = steps.limit("p = lim g/log z", g / sp.log(Z))
+    else:
+        p = steps.limit("p = lim z g'", Z * slope(g))
     if p.is_finite:
         return _power_tail(f, g, p, steps)
     F, G = f, g
