@@ -36,13 +36,13 @@ class LSTMSequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, hh: Tensor, gates: Gates) -> tuple[Tensor, Tensor]:
         (time, batch, _), size = x.shape, hh.shape[1]
-        z, hs, cs = torch.empty_like(x), x.new_empty(time, batch, size), x.new_empty(time, batch, size)
+        z, (hs, cs, tanh_c) = torch.empty_like(x), (x.new_empty(time, batch, size) for _ in range(3))
         ctx.gates = gates
-        ctx.save_for_backward(z, h, c, hs, cs, hh)
+        ctx.save_for_backward(z, h, c, hs, cs, tanh_c, hh)
         back = hh.t().contiguous()
         for t in range(time):
             torch.addmm(x[t], h, back, out=z[t])
-            _step(z[t], c, gates, cs[t], hs[t])
+            _step(z[t], c, gates, hs[t], cs[t], tanh_c[t])
             h, c = hs[t], cs[t]
         return hs, cs
 
@@ -50,7 +50,7 @@ class LSTMSequence(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         if torch.is_grad_enabled():
             raise InvalidArgument("a second derivative needs the plain loop over time: LSTM(..., backend='reference')")
-        z, h, c, hs, cs, hh = ctx.saved_tensors
+        z, h, c, hs, cs, tanh_c, hh = ctx.saved_tensors
         time, batch, rows = z.shape
         dz = torch.empty_like(z)
         dh, dc = torch.zeros_like(h), torch.zeros_like(c)
@@ -58,20 +58,22 @@ class LSTMSequence(torch.autograd.Function):
         for start in reversed(range(0, time, together)):
             part = slice(start, min(start + together, time))
             previous = torch.cat([c[None] if start == 0 else cs[start - 1 : start], cs[start : part.stop - 1]])
-            factors = _factors(z[part], previous, cs[part], ctx.gates)
+            factors = _factors(z[part], previous, tanh_c[part], ctx.gates)
             dh, dc = _backwards(dz[part], dh, dc, factors, grads[0][part], grads[1][part], hh)
         before = torch.cat([h[None], hs[:-1]]).view(time * batch, -1)
         return dz, dh, dc, dz.view(-1, rows).t() @ before, None
 
 
-def _step(z: Tensor, c: Tensor, gates: Gates, c_next: Tensor, h_next: Tensor) -> None:
-    """One step's states, written to the places given."""
+def _step(z: Tensor, c: Tensor, gates: Gates, h_next: Tensor, c_next: Tensor, tanh_c: Tensor) -> None:
+    """One step, written to the places given; in z, the candidate takes the place of its pre-activation."""
     input_gate, forget_gate, output_gate = gates
-    *z_i, z_f, z_g, z_o = z.split(c.shape[1], dim=1)
-    g, f = torch.tanh(z_g), forget_gate.value(z_f)
+    *z_i, z_f, g, z_o = z.split(c.shape[1], dim=1)
+    torch.tanh(g, out=g)
+    f = forget_gate.value(z_f)
     i = forget_gate.value(z_f, "phi_c") if input_gate is None else input_gate.value(z_i[0])
     torch.addcmul(f * c, i, g, out=c_next)
-    torch.mul(output_gate.value(z_o), torch.tanh(c_next), out=h_next)
+    torch.tanh(c_next, out=tanh_c)
+    torch.mul(output_gate.value(z_o), tanh_c, out=h_next)
 
 
 def _backwards(
@@ -91,11 +93,10 @@ def _backwards(
     return dh, dc
 
 
-def _factors(z: Tensor, previous: Tensor, cs: Tensor, gates: Gates) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _factors(z: Tensor, previous: Tensor, tanh_c: Tensor, gates: Gates) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """For a stretch of steps: factors of dc in each ``dz``, of dh in ``dz_o``, of dc in ``dc_prev``, of dh in dc."""
     input_gate, forget_gate, output_gate = gates
-    *z_i, z_f, z_g, z_o = z.split(cs.shape[2], dim=2)
-    g, tanh_c = torch.tanh(z_g), torch.tanh(cs)
+    *z_i, z_f, g, z_o = z.split(tanh_c.shape[2], dim=2)
     f, df = forget_gate.with_slope(z_f, "phi")
     o, do = output_gate.with_slope(z_o, "phi")
     assert df is not None
