@@ -438,8 +438,8 @@ def _beyond(f: Expr, log_z: Any, level: int) -> bool:
 def trend(values: list[Any], limit: Expr) -> bool | None:
     """Whether three values go to the limit; None for too few of them.
 
-    The distance to a finite limit must fall; and where the values settle (the last step at most half of the one before), what
-    Aitken extrapolates them to must be nearer to the limit than they are.
+    The distance to a finite limit must fall; and where the values settle (the last step at most half of the one before),
+    what Aitken extrapolates them to must be nearer to the limit than they are.
     """
     if len(values) < 3:
         return None
@@ -627,18 +627,18 @@ def _walk(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, E
     statement, germs = certificate["statement"], certificate["germs"]
     order = statement["kind"] == "order"
     _fields(germs, {"f", "g"} if order else {"f"}, "the germs")
-    f, *other = (formula(germs[letter]) for letter in sorted(germs))
+    read = [formula(germs[letter]) for letter in sorted(germs)]
     reader = _Reader(certificate["chain"])
     if order:
-        check_order(statement, f, *other, reader.ask)
+        check_order(statement, read[0], read[1], reader.ask)
     else:
         if statement["tail"] not in ("right", "left"):
             raise Refuted("the tail must be right or left")
         if type(statement["logarithms"]) is not int or statement["logarithms"] < 0:
             raise Refuted("logarithms must be a whole number")
         _fields(statement["implicit"], {"s", "l"}, "the implicit form")
-        rate_walk(statement, f, reader.ask)
-    return [f, *other], reader.finish()
+        rate_walk(statement, read[0], reader.ask)
+    return read, reader.finish()
 
 
 def check_order(statement: Mapping[str, Any], f: Expr, g: Expr, ask: Ask) -> None:
