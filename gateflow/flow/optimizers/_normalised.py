@@ -12,6 +12,7 @@ On a piece the time k solves ``length = eta k (mean of m^/(sqrt(s^) + eps) at it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +34,11 @@ OFF = 0.03
 ROOT_START = 0.5331596
 """``(zeta(1/2)/2)^2``: from here on the integral of ``k^(-1/2)`` is its sum over 1, 2, ..., N, up to N + 1/2."""
 
-HALVINGS = 36
-"""Halvings of the bracket in log k on a piece."""
+TRIES = 60
+"""Steps of the secant method for the time on a piece, at most."""
+
+CLOSE = 1e-11
+"""Relative error of that time."""
 
 
 @dataclass(frozen=True)
@@ -138,31 +142,75 @@ def predict(road: Road, lr: Array, fmt: Format, how: Averages, chatter: float) -
     )
 
 
+@dataclass(frozen=True)
+class _Moment:
+    """Where the runs are: steps behind them, and the logarithms of the means."""
+
+    how: Averages
+    k: Array
+    log_m: Array
+    log_s: Array
+
+    @property
+    def speed(self) -> Array:
+        """log of the step per step size, but for the boost."""
+        return self.how.speed(self.log_m, self.log_s, self.k)
+
+    def after(self, spent: Array, log_v: Array, rise: Array) -> _Moment:
+        """After more steps, in which log v has risen to ``log_v``."""
+        how = self.how
+        m = _relaxed(self.log_m, log_v, rise, -_log(how.beta1), spent)
+        s = _relaxed(self.log_s, 2 * log_v, 2 * rise, -_log(how.beta2), spent)
+        return _Moment(how, self.k + spent, m, s)
+
+    def log_way(self, log_spent: Array, log_v: Array, rise: Array) -> Array:
+        """log of the way made, per step size, in so many steps."""
+        spent = np.exp(log_spent)
+        mean = np.logaddexp(self.speed, self.after(spent, log_v, rise).speed) - np.log(2.0)
+        lag = self.how.lag * np.clip(rise / spent, -1.0, 1.0)
+        return log_spent + mean + self.how.boost(self.k, spent) - lag
+
+
 def _march(road: Road, lr: Array, how: Averages) -> tuple[Array, Array]:
     """log of the step in z at the nodes, and the steps to the end of the road."""
-    rate1, rate2 = -_log(how.beta1), -_log(how.beta2)
-    log_v, log_lr = road.log_v, np.log(lr)
+    log_v = road.log_v
     # steps 1 to N are the time from 1/2 to N + 1/2, by the midpoint rule
     k = np.full(lr.size, 0.5 if how.corrected else ROOT_START)
-    log_m = log_v[:, 0] + np.log(-np.expm1(-rate1 * k))
-    log_s = 2 * log_v[:, 0] + np.log(-np.expm1(-rate2 * k))
-    speed = how.speed(log_m, log_s, k)
-    speeds = [speed + how.boost(k, 1.0)]
+    log_m = log_v[:, 0] + np.log(-np.expm1(k * _log(how.beta1)))
+    log_s = 2 * log_v[:, 0] + np.log(-np.expm1(k * _log(how.beta2)))
+    now = _Moment(how, k, log_m, log_s)
+    speeds = [now.speed + how.boost(now.k, 1.0)]
     for j in range(log_v.shape[1] - 1):
-        left, rise = road.pieces[:, j], log_v[:, j + 1] - log_v[:, j]
-        going = left > 0
-        low, high = np.full(k.size, -60.0), np.full(k.size, 120.0)
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            spent = np.exp(middle)
-            m = _relaxed(log_m, log_v[:, j + 1], rise, rate1, spent)
-            s = _relaxed(log_s, 2 * log_v[:, j + 1], 2 * rise, rate2, spent)
-            mean = np.logaddexp(speed, how.speed(m, s, k + spent)) - np.log(2.0) + how.boost(k, spent)
-            mean = mean - how.lag * np.clip(rise / spent, -1.0, 1.0)
-            far = log_lr + middle + mean > np.log(left)
-            high, low = np.where(far, middle, high), np.where(far, low, middle)
-        log_m, log_s = np.where(going, m, log_m), np.where(going, s, log_s)
-        k = k + np.where(going, spent, 0.0)
-        speed = how.speed(log_m, log_s, k)
-        speeds.append(speed + how.boost(k, 1.0))
-    return log_lr[:, None] + np.stack(speeds, axis=1), k - 0.5
+        now = _past(now, road.pieces[:, j] / lr, log_v[:, j + 1], log_v[:, j + 1] - log_v[:, j])
+        speeds.append(now.speed + how.boost(now.k, 1.0))
+    return np.log(lr)[:, None] + np.stack(speeds, axis=1), now.k - 0.5
+
+
+def _past(now: _Moment, way: Array, log_v: Array, rise: Array) -> _Moment:
+    """The moment a piece is passed; pieces without length are passed at once."""
+    going = way > 0
+    if not going.any():
+        return now
+    log_way = np.log(np.where(going, way, 1.0))
+    log_spent = _rising_root(lambda x: now.log_way(x, log_v, rise) - log_way, log_way - now.speed)
+    then = now.after(np.exp(log_spent), log_v, rise)
+    rows = (np.where(going, getattr(then, name), getattr(now, name)) for name in ("k", "log_m", "log_s"))
+    return _Moment(now.how, *rows)
+
+
+def _rising_root(f: Callable[[Array], Array], guess: Array) -> Array:
+    """Where a rising function is 0: the secant method, held in a bracket."""
+    low, high = np.full(guess.shape, -60.0), np.full(guess.shape, 120.0)
+    before, x = np.clip(guess, -59.0, 119.0), guess
+    value_before = f(before)
+    x = np.clip(before - value_before, -59.0, 119.0)
+    for _ in range(TRIES):
+        value = f(x)
+        above = value > 0
+        low, high = np.where(above, low, np.maximum(low, x)), np.where(above, np.minimum(high, x), high)
+        if np.all((np.abs(value) < CLOSE) | ~np.isfinite(value)):
+            break
+        new = x - value * (x - before) / (value - value_before)
+        before, value_before = x, value
+        x = np.where(np.abs(value) < CLOSE, x, np.where((new > low) & (new < high), new, (low + high) / 2))
+    return x
