@@ -27,8 +27,8 @@ from gateflow.emit import stable
 from gateflow.errors import FormulaError, InvalidArgument
 from gateflow.numbers import Numbers
 from gateflow.registry import Registry
-from gateflow.spelling import SYMBOLIC, spelled
-from gateflow.vocabulary import Expr, Z, sigmoid
+from gateflow.spelling import spelled
+from gateflow.vocabulary import SYMBOLIC, Expr, Z, sigmoid
 
 SAMPLES = np.concatenate([np.linspace(-30.0, 30.0, 1201), np.geomspace(31, 1e9, 40), -np.geomspace(31, 1e9, 40)])
 """Where a formula is looked at to see whether it stays in (0, 1) and increases."""

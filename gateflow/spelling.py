@@ -13,10 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from gateflow.errors import FormulaError
-from gateflow.vocabulary import FUNCTIONS
-
-SYMBOLIC = ("real", "positive")
-"""Words for a parameter without a value."""
+from gateflow.vocabulary import FUNCTIONS, SYMBOLIC
 
 LONGEST = 40
 """Characters in a value."""

@@ -132,6 +132,9 @@ FUNCTIONS: dict[str, Any] = {
 
 CONSTANTS: dict[str, Any] = {"pi": sp.pi, "e": sp.E}
 
+SYMBOLIC = ("real", "positive")
+"""Words in place of a parameter's value, which leave it a symbol."""
+
 
 def derivative(expr: Expr, symbol: sp.Symbol = Z, order: int = 1) -> Expr:
     """The classical derivative: what SymPy gives, without the point masses that kinks leave behind.
@@ -153,6 +156,7 @@ def derivative(expr: Expr, symbol: sp.Symbol = Z, order: int = 1) -> Expr:
 __all__ = [
     "CONSTANTS",
     "FUNCTIONS",
+    "SYMBOLIC",
     "Expr",
     "U",
     "Z",

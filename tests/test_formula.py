@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy.codegen.cfunctions import expm1, log1p
 
-from gateflow import formula
 from gateflow.errors import FormulaError, InvalidArgument
 from gateflow.formula import parse, unparse
+from gateflow.formula.calls import CountedCalls, Exhausted
 from gateflow.vocabulary import FUNCTIONS, Z, logit, sigmoid, softplus, softsign
 
 X = sp.Symbol("x", real=True)
@@ -267,14 +267,14 @@ def test_what_is_no_text_is_refused(thing):
 
 
 def test_a_formula_over_which_sympy_broods_is_refused(monkeypatch):
-    monkeypatch.setattr(formula, "MAX_CALLS", 200)
+    monkeypatch.setattr("gateflow.formula.build.MAX_CALLS", 200)
     with pytest.raises(FormulaError, match="SymPy takes too long over it"):
         parse("erf(z + 1/77773)*cosh(z - 77779)")
     assert sys.getprofile() is None
 
 
 def test_an_import_on_the_way_is_forgiven_its_calls():
-    calls = formula._CountedCalls(50)
+    calls = CountedCalls(50)
     sys.modules.pop("this_is_not_a_module", None)
     with calls:
         sys.modules["this_is_not_a_module"] = sys
@@ -291,7 +291,7 @@ def test_the_count_of_calls_stops_the_work_and_leaves_no_profiler_behind():
     def f(i):
         return i
 
-    with pytest.raises(formula._Exhausted), formula._CountedCalls(1000):
+    with pytest.raises(Exhausted), CountedCalls(1000):
         work()
     assert sys.getprofile() is None
 

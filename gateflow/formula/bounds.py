@@ -1,0 +1,161 @@
+"""The fourth wall: what is known of an expression before the next node is built on it."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import sympy as sp
+from mpmath.ctx_mp import MPContext
+from sympy.core.relational import Relational
+
+from gateflow.formula.limits import MAX_BITS, MAX_DIGITS, MAX_MAGNITUDE, MAX_SIZE
+from gateflow.vocabulary import Z, logit, sigmoid, softplus, softsign
+
+
+class Refusal(Exception):
+    """A node cannot be made; the builder adds the place."""
+
+
+class Foreign(Exception):
+    """SymPy answered with a function that the vocabulary lacks."""
+
+
+class Facts(NamedTuple):
+    """What is known of an expression before the next node is built on it.
+
+    ``weight`` bounds the bits that its numbers could grow to when SymPy multiplies powers out, and ``reach`` is the
+    binary logarithm of the factor by which it multiplies ``weight`` when it becomes an exponent. Both are generous.
+    """
+
+    size: int
+    value: Any  # an mpf, or None where a symbol has a say
+    weight: float
+    reach: float
+    has_log: bool
+
+
+_DIGITS = 50
+MP = MPContext()
+MP.dps = _DIGITS
+ZERO = MP.mpf(10) ** -40
+"""A sum of constants this small beside its terms counts as zero."""
+_ONE_AT_A_TIME = threading.Lock()
+"""mpmath raises a context's precision while it computes, and two threads would leave it raised."""
+
+_REAL: dict[Any, Callable[..., Any]] = {
+    sp.exp: MP.exp,
+    sp.log: MP.log,
+    sp.sin: MP.sin,
+    sp.cos: MP.cos,
+    sp.tan: MP.tan,
+    sp.sinh: MP.sinh,
+    sp.cosh: MP.cosh,
+    sp.tanh: MP.tanh,
+    sp.asinh: MP.asinh,
+    sp.acosh: MP.acosh,
+    sp.atanh: MP.atanh,
+    sp.atan: MP.atan,
+    sp.erf: MP.erf,
+    sp.erfc: MP.erfc,
+    sp.loggamma: MP.loggamma,
+    sp.Abs: abs,
+    sp.sign: MP.sign,
+    sigmoid: lambda x: 1 / (1 + MP.exp(-x)),
+    softplus: lambda x: MP.log1p(MP.exp(x)),
+    softsign: lambda x: x / (1 + abs(x)),
+    logit: lambda p: MP.log(p / (1 - p)),
+    sp.Mul: lambda *xs: MP.fprod(xs),
+    sp.Pow: lambda b, e: b**e,
+}
+_STRUCTURE = (sp.Add, sp.Piecewise, Relational, type(sp.Piecewise((1, Z > 0), (0, True)).args[0]))
+_POWERS_OF_TEN = tuple(MP.mpf(10) ** k for k in (-MAX_MAGNITUDE, MAX_MAGNITUDE))
+
+
+class Bounds:
+    """The facts of every expression met while one formula is built; each is found once."""
+
+    def __init__(self) -> None:
+        self.known: dict[Any, Facts] = {}
+
+    def of(self, expr: Any) -> Facts:
+        facts = self.known.get(expr)
+        if facts is None:
+            facts = self.known[expr] = self._leaf(expr) if not expr.args else self._inner(expr)
+        return facts
+
+    @staticmethod
+    def _leaf(expr: Any) -> Facts:
+        if isinstance(expr, sp.Rational):
+            p, q = abs(int(expr.p)), int(expr.q)
+            bits = p.bit_length() + q.bit_length()
+            if max(p.bit_length(), q.bit_length()) > MAX_BITS:
+                raise Refusal(f"the formula is too large: it amounts to a number of more than {MAX_DIGITS} digits")
+            return Facts(1, MP.mpf(int(expr.p)) / q, bits, max(0.0, math.log2(p) - math.log2(q)) if p else 0.0, False)
+        if expr is sp.pi or expr is sp.E:
+            return Facts(1, +MP.pi if expr is sp.pi else +MP.e, 1, 2, False)
+        if isinstance(expr, sp.Symbol) or expr in (sp.true, sp.false):
+            return Facts(1, None, 1, 0, False)
+        if expr is sp.I:
+            raise Refusal("this is not a real number, and formulas are real")
+        raise Refusal("this is not a finite number")
+
+    def _inner(self, expr: Any) -> Facts:
+        if expr.func not in _REAL and not isinstance(expr, _STRUCTURE):
+            raise Foreign(expr.func.__name__)
+        parts = [self.of(arg) for arg in expr.args]
+        size = 1 + sum(part.size for part in parts)
+        if size > MAX_SIZE:
+            raise Refusal(f"the formula is too large: SymPy writes it out to more than {MAX_SIZE} parts")
+        has_log = expr.func is sp.log or any(part.has_log for part in parts)
+        reach = sum(part.reach for part in parts)
+        return Facts(size, self._value(expr, parts), self.weight(expr.func, parts), reach, has_log)
+
+    @staticmethod
+    def weight(func: Any, parts: list[Facts]) -> float:
+        if func is sp.Pow:
+            return parts[0].weight * _two_to(parts[1].reach) + parts[1].weight
+        if func is sp.exp and parts[0].has_log:  # exp(n*log(x)) becomes x**n
+            return parts[0].weight * _two_to(parts[0].reach)
+        return sum(part.weight for part in parts)
+
+    @staticmethod
+    def _value(expr: Any, parts: list[Facts]) -> Any:
+        values = [part.value for part in parts]
+        if any(value is None for value in values) or isinstance(expr, sp.Piecewise | Relational):
+            return None
+        if isinstance(expr, sp.Add):
+            total = MP.fsum(values)
+            return MP.zero if abs(total) <= ZERO * max(abs(value) for value in values) else total
+        return evaluated(expr.func, *values) if expr.func in _REAL else None
+
+
+def _two_to(power: float) -> float:
+    return 2.0 ** min(power, 1000.0)
+
+
+def real_value(func: Any, *values: Any) -> Any:
+    """A function of the vocabulary at big floats."""
+    with _ONE_AT_A_TIME, MP.workdps(_DIGITS):
+        return _REAL[func](*values)
+
+
+def evaluated(func: Any, *values: Any) -> Any:
+    """The value of a constant node; refused where it is not a real number of moderate size."""
+    if func in (sp.exp, sp.sinh, sp.cosh) and abs(values[0]) > 3 * MAX_MAGNITUDE:
+        raise Refusal(f"the constant is too large or too small: it lies beyond 10**{MAX_MAGNITUDE}")
+    try:
+        value = real_value(func, *values)
+    except OverflowError:
+        raise Refusal(f"the constant is too large or too small: it lies beyond 10**{MAX_MAGNITUDE}") from None
+    except (ValueError, ZeroDivisionError):
+        raise Refusal("this is not a finite number") from None
+    if not MP.isfinite(value):
+        raise Refusal("this is not a finite number")
+    if isinstance(value, MP.mpc):
+        raise Refusal("this is not a real number, and formulas are real")
+    if value and not _POWERS_OF_TEN[0] <= abs(value) <= _POWERS_OF_TEN[1]:
+        raise Refusal(f"the constant is too large or too small: it lies beyond 10**{MAX_MAGNITUDE}")
+    return value

@@ -1,0 +1,60 @@
+"""From text to SymPy, through the four walls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sympy as sp
+
+from gateflow.errors import FormulaError
+from gateflow.formula.build import Builder
+from gateflow.formula.grammar import Grammar
+from gateflow.formula.limits import MAX_LENGTH
+from gateflow.formula.names import declared
+from gateflow.formula.tree import syntax_tree
+from gateflow.formula.words import tidied, words_of
+
+
+def parse(text: str, variables: Iterable[str] = ("z",), parameters: Mapping[str, Any] | None = None) -> sp.Expr:
+    """Read a formula.
+
+    Parameters
+    ----------
+    text : str
+        Arithmetic, ``**``, the functions of `gateflow.vocabulary.FUNCTIONS`, the constants ``pi`` and ``e``, and
+        ``where(a < b, x, y)``. Numbers are exact: ``0.9`` is nine tenths.
+    variables : iterable of str
+        The names that become real symbols.
+    parameters : mapping, optional
+        Name to value. A number is put in exactly, a float as the decimal that prints it (0.9 is nine tenths);
+        ``"real"`` or ``"positive"`` leaves a symbol with that assumption.
+
+    Returns
+    -------
+    sympy.Expr
+        Made of rationals, ``pi``, ``E``, symbols, sums, products, powers, the functions of the vocabulary and
+        ``Piecewise``; free of infinities and of ``I``. A formula without variables gives a constant.
+
+    Raises
+    ------
+    FormulaError
+        The text is not a formula, or too large a one; the error points at the fault.
+    InvalidArgument
+        A variable or a parameter has an impossible name or value.
+
+    Examples
+    --------
+    >>> parse("0.1*z + sinh(a*z)/a", parameters={"a": 0.5})
+    z/10 + 2*sinh(z/2)
+    >>> parse("where(z < 0, 0, σ(λ*z))", parameters={"λ": "positive"})
+    Piecewise((0, z < 0), (sigmoid(z*λ), True))
+    """
+    names = declared(variables, parameters or {})
+    if not isinstance(text, str):
+        raise FormulaError(f"a formula is a text, not {type(text).__name__}")
+    if len(text) > MAX_LENGTH:
+        raise FormulaError(f"the formula is too large: {len(text)} characters, at most {MAX_LENGTH}", text[:MAX_LENGTH])
+    tidy = tidied(text)
+    Grammar(text, words_of(text, tidy), names).check()
+    return Builder(text, tidy, names).formula(syntax_tree(text, tidy))
