@@ -77,9 +77,9 @@ def draw(axes: Any, table: Table) -> None:
                 rows = part.rows(valid=valid)
                 marks = {**look.line(every=1), "markerfacecolor": face}
                 panel.plot(rows["relative_lr"], rows["steps"], linestyle="none", **marks)
-        panel.set(xscale="log", yscale="log", xlim=(5e-3, 1.6), ylim=(1.5, 4e3))
+        panel.set(xscale="log", yscale="log", xlim=(5e-3, 1.6), ylim=(1.5, 8e3))
         panel.set_title(label, pad=3)
-        name_panel(panel, "abcd"[k], x=0.88)
+        name_panel(panel, "abcd"[k])
         if k % 2 == 0:
             panel.set_ylabel("steps")
         else:
