@@ -25,6 +25,7 @@ _HOMES = {
     "gateflow.asymptotics.membership": ("membership",),
     "gateflow.asymptotics.saturation": ("order", "rank", "saturation_order"),
     "gateflow.asymptotics.rate": ("rate",),
+    "gateflow.compare": ("compare",),
     "gateflow.sweep": ("sweep",),
     "gateflow.plots": ("figures",),
 }

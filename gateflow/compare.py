@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from html import escape
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
+from gateflow._rooms import callable_room
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.asymptotics.saturation import Order, order
@@ -257,11 +259,11 @@ def exponential(log: float | None) -> str:
     """
     if log is None or not math.isfinite(log):
         return "" if log is None else "inf" if log > 0 else "0"
-    if abs(log) < 600:
-        return f"{math.exp(log):.5g}"
-    power = math.floor(log / math.log(10))
-    return f"{math.exp(log - power * math.log(10)):.4f}e{power:+d}"
+    return f"{math.exp(log):.5g}" if abs(log) < 700 else f"{Decimal(log).exp():.4e}"
 
 
 def _escaped(text: str) -> str:
     return "".join("\\" + ch if ch in "_%&#$" else r"\^{}" if ch == "^" else ch for ch in text)
+
+
+callable_room(__name__)
