@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import math
 import os
 import re
 import shlex
@@ -71,11 +72,20 @@ def rewritten(text: str) -> str:
     return TABLE.sub(lambda _: table(), text)
 
 
+def same(one: str, other: str) -> bool:
+    """Equal words; numbers equal to nine digits, since the last ones are another processor's to choose."""
+    with contextlib.suppress(ValueError):
+        return math.isclose(float(one), float(other), rel_tol=1e-9, abs_tol=1e-10)
+    return one == other
+
+
 def test_readme_shows_what_its_commands_print():
     text = README.read_text(encoding="utf-8")
     assert len(CONSOLE.findall(text)) >= 1
     assert len(PYTHON.findall(text)) >= 2
-    assert rewritten(text) == text
+    for line, made in zip(text.splitlines(), rewritten(text).splitlines(), strict=True):
+        words = zip(re.split(r"[\s,;]+", line), re.split(r"[\s,;]+", made), strict=True)
+        assert all(same(one, other) for one, other in words), f"{line!r} is now {made!r}"
 
 
 if __name__ == "__main__":
