@@ -101,7 +101,6 @@ _INFIX = {
     "div": "/",
     "less": "<",
     "less_equal": "<=",
-    "power": "**",
     "and": "&",
     "or": "|",
 }
@@ -170,6 +169,8 @@ class _Printer:
             return repr(number) if math.isfinite(number) else f'float("{number}")'
         if op.name == "neg":
             return f"-{args[0]}"
+        if op.name == "power":
+            return f"(({args[0]}) ** ({args[1]}))"
         if op.name in _INFIX:
             return f"({args[0]} {_INFIX[op.name]} {args[1]})"
         if op.name == "integer_power":

@@ -11,6 +11,7 @@ import sympy as sp
 from gateflow.arithmetic import BigFloat, doubledouble, machine
 from gateflow.emit import Tape, source
 from gateflow.errors import InvalidArgument
+from gateflow.formula import parse
 from gateflow.gate import GATES, gate
 from gateflow.vocabulary import Z
 
@@ -91,6 +92,19 @@ def test_a_tape_plays_over_every_arithmetic(name: str) -> None:
 def test_common_subexpressions_are_computed_once() -> None:
     tape = Tape([sp.sinh(Z) + sp.exp(sp.sinh(Z)), sp.sinh(Z)], [Z])
     assert [op.name for op in tape.operations].count("sinh") == 1
+
+
+POWERS = {"(z**3)**(1/3)": 8.0, "where(z < 0, (-z)**(1/3), z)": -8.0, "((1 + z)**3)**z": 2.0, "2**(z**3)": 1.5}
+"""Powers of powers and of negatives, which need their brackets in Python, with a point to look at."""
+
+
+@pytest.mark.parametrize("dialect", ["numpy", "torch"])
+@pytest.mark.parametrize("text", POWERS)
+def test_powers_keep_their_brackets(text: str, dialect: str) -> None:
+    expr, z = parse(text), np.array([POWERS[text]])
+    x = z if dialect == "numpy" else pytest.importorskip("torch").tensor(z)
+    found = np.asarray(compiled(expr, dialect)(x))
+    assert np.allclose(found, float(expr.subs(Z, sp.Rational(str(z[0]))).evalf(30)), rtol=1e-14, atol=0)
 
 
 def test_refusals_are_one_line() -> None:
