@@ -6,6 +6,8 @@ follow as notes, which Python and the command line both print under the message.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class GateflowError(Exception):
     """Base of all errors that are the user's to mend; the command line prints them as one line."""
@@ -50,8 +52,10 @@ class FormulaError(GateflowError):
         return f"    {shown}\n    {' ' * (self.start - left)}{'^' * carets}"
 
 
-class UnknownName(GateflowError):
+class UnknownName(GateflowError, KeyError):
     """A name that no registry knows."""
+
+    __str__ = Exception.__str__  # KeyError's own would show the message in quotes
 
 
 class InvalidArgument(GateflowError, ValueError):
@@ -69,6 +73,10 @@ class MissingExtra(GateflowError, ImportError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra '{extra}': python -m pip install 'gateflow[{extra}]'")
+        self.what, self.extra = what, extra
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what, self.extra)  # so that it comes back from another process
 
 
 class NotReached(GateflowError):

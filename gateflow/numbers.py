@@ -19,7 +19,7 @@ def _silent(cls: type) -> type:
     """Every public method without floating-point warnings: the infinities on the way are meant."""
     for name, method in list(vars(cls).items()):
         if callable(method) and not name.startswith("_"):
-            setattr(cls, name, np.errstate(all="ignore")(method))
+            setattr(cls, name, machine.quiet(method))
     return cls
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
@@ -39,8 +42,8 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     if _silent.get() or not sys.stderr.isatty():
         yield from items
         return
-    if total is None and hasattr(items, "__len__"):
-        total = len(items)  # type: ignore[arg-type]
+    if total is None and isinstance(items, Sized):
+        total = len(items)
     yield from _tracked(items, description, total)
 
 
@@ -58,7 +61,7 @@ def _tracked(items: Iterable[T], description: str, total: int | None) -> Iterato
             bar.stop()
 
 
-def _started_bar(description: str, total: int | None):
+def _started_bar(description: str, total: int | None) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -52,9 +52,14 @@ class Registry(Mapping[str, Any]):
                 found[module.name.replace("_", "-")] = f"{self.package}.{module.name}"
         return dict(sorted(found.items()))
 
+    @staticmethod
+    def spelled(name: str) -> str:
+        """A name as the registry spells it: in lower case, with dashes."""
+        return str(name).strip().lower().replace("_", "-")
+
     def module(self, name: str) -> Any:
         """The module behind a name, imported."""
-        key = name.strip().lower().replace("_", "-")
+        key = self.spelled(name)
         if key not in self._modules:
             near = difflib.get_close_matches(key, self._modules, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._modules)}"
@@ -70,7 +75,7 @@ class Registry(Mapping[str, Any]):
         return getattr(self.module(name), self.attribute)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.strip().lower().replace("_", "-") in self._modules
+        return isinstance(name, str) and self.spelled(name) in self._modules
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._modules)

@@ -68,10 +68,10 @@ def figures(
 
 def _known(names: Iterable[str] | str | None) -> list[str]:
     """The names as the registry spells them, each once, all of them checked before any work is done."""
-    given = [names] if isinstance(names, str) else list(names or FIGURES)
+    given = [names] if isinstance(names, str) else list(FIGURES if names is None else names)
     for name in given:
         FIGURES.module(name)
-    return list(dict.fromkeys(name.strip().lower().replace("_", "-") for name in given))
+    return list(dict.fromkeys(map(FIGURES.spelled, given)))
 
 
 def _formats(formats: Iterable[str] | str) -> tuple[str, ...]:

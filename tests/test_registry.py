@@ -1,0 +1,23 @@
+"""A registry is a mapping like any other, and says what was meant."""
+
+import pytest
+
+from gateflow.errors import UnknownName
+from gateflow.gate import GATES
+
+
+def test_a_registry_keeps_the_laws_of_mappings() -> None:
+    assert GATES.get("no-such-gate") is None
+    assert "no-such-gate" not in GATES
+    assert 3 not in GATES
+    assert len(GATES) == len(list(GATES))
+
+
+def test_names_are_found_in_any_spelling() -> None:
+    assert GATES[" Hard_Sigmoid "] is GATES["hard-sigmoid"]
+
+
+@pytest.mark.parametrize("name", ["fsat", 3, None])
+def test_an_unknown_name_is_an_unknown_key(name: object) -> None:
+    with pytest.raises(UnknownName, match="unknown gate"):
+        GATES[name]
