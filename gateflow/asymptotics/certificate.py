@@ -6,7 +6,9 @@ answered by the search's engine. A certificate whose chain does not give the sea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,14 @@ import sympy as sp
 
 from gateflow import record
 from gateflow.asymptotics import checker
+from gateflow.asymptotics.clauses import Membership
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
+from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.asymptotics.saturation import Order, germ_of, left_germ_of, order, text_of
 from gateflow.formula import unparse
-from gateflow.vocabulary import Expr, Z, softplus
+from gateflow.vocabulary import Expr, Z, derivative, softplus
 
 SECONDS = 20.0
 PACKAGES = ("gateflow", "sympy", "mpmath")
@@ -131,6 +135,68 @@ def certify_rate(gate: Any, tail: str = "right", found: Rate | None = None, seco
     return sealed(statement, {"f": unparse(f)}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
 
 
+def certify_not_in_class(gate: Any, found: Membership | None = None, seconds: float = SECONDS) -> dict[str, Any]:
+    """A certificate that a gate is not in class F: one clause of Definition 4.1, and a witness that breaks it.
+
+    Raises
+    ------
+    Undecided
+        The gate is not refuted, or its witness is of a kind that the checker does not know.
+
+    Examples
+    --------
+    >>> from gateflow.gate import Gate
+    >>> certify_not_in_class(Gate("sigmoid(z**3 - z)"))["statement"]["clause"]
+    'increasing'
+    """
+    found = membership(gate, seconds) if found is None else found
+    field = Field(Z, Budget(seconds))
+    for clause in found.clauses:
+        if clause.verdict != "refuted" or clause.witness is None:
+            continue
+        for witness in _witnesses(gate, clause.witness):
+            text = closed_text(gate)
+            value = str(checker.formula(text).subs(Z, checker.MARK).evalf(20))
+            statement = {"kind": "refutation", "gate": text, "value": value, "clause": clause.name, "witness": witness}
+            writer = _Writer(field)
+            try:
+                checker.refutation_walk(statement, writer.ask)
+            except checker.Refuted:
+                continue
+            return sealed(statement, {}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
+    raise Undecided("no clause is refuted by a witness that the checker knows")
+
+
+def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """What the search saw, as the checker reads it."""
+    phi = checker.formula(closed_text(gate))
+    if seen["kind"] in ("negative_slope", "value"):
+        z = sp.Rational(repr(float(seen["z"])))
+        slope = seen["kind"] == "negative_slope"
+        value = (derivative(phi) if slope else phi).subs(Z, z).evalf(20)
+        yield {"kind": "slope" if slope else "value", "z": text_of(z), "value": str(value)}
+    elif seen["kind"] == "flat":
+        low, high = (sp.Rational(repr(float(z))) for z in _finite(seen["interval"]))
+        value = str(phi.subs(Z, low).evalf(20))
+        yield {"kind": "flat", "from": text_of(low), "to": text_of(high), "phi": value}
+    elif seen["kind"] == "limits":
+        field = Field(Z, Budget(SECONDS))
+        yield {"kind": "limits"} | {side: text_of(field.limit(phi.xreplace({Z: z}))) for side, z in checker.ENDS}
+    elif seen["kind"] == "oscillation":
+        phases = [text_of(sp.pi * k / 4) for k in range(8)]
+        for base in {text_of(node.args[0]) for node in phi.atoms(sp.sin, sp.cos)}:
+            for above, below in itertools.permutations(phases, 2):
+                yield {"kind": "oscillation", "base": base, "above": above, "below": below}
+
+
+def _finite(interval: Any) -> tuple[float, float]:
+    """Two points of an interval that may be a half-line."""
+    low, high = interval
+    if math.isinf(low):
+        low = high - 1 if math.isfinite(high) else 0.0
+    return low, low + 1 if math.isinf(high) else high
+
+
 def sealed(
     statement: Mapping[str, Any], germs: Mapping[str, str], chain: list[dict[str, str]], made: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -148,6 +214,3 @@ def sealed(
 def write(certificate: Mapping[str, Any], path: str | Path) -> None:
     """Write a certificate to a file, whole or not at all."""
     record.write_text(Path(path), record.to_json(certificate))
-
-
-verify: Callable[..., checker.Verification] = checker.verify

@@ -16,6 +16,11 @@ the chain of limits that proves the statement, and a digest. `verify` goes throu
    must fall along the last rungs, or an infinite limit grow on the right side. This proves nothing; it is there to
    catch a wrong step in 2 and 3 that went the same way in both.
 
+A certificate that a gate is *not* in class F holds a witness instead of a chain: a point where the slope is negative, two
+points with one value, a value outside (0, 1), limits other than 0 and 1, or two phases at which phi'' has opposite signs
+for ever. It is evaluated, or its limits and signs are proved, anew. There are no certificates of membership itself, of
+incomparable gates, and of orders decided between the bounds of an oscillating profile.
+
 What is proved, then, is the statement given the theorems of docs/theory.md and the correctness of `mrv` and of SymPy's
 algebra; a fault in SymPy's simplification is the one thing that search and checker could have in common.
 """
@@ -224,6 +229,75 @@ def _ladder_walk(count: int, l_hat: Expr, ask: Ask) -> None:
         if (power == -2) != (k <= count):
             raise Refuted(f"the power of L_{k} is {power}")
         rest += 2 * level
+
+
+def refutation_walk(statement: Mapping[str, Any], ask: Ask) -> None:
+    """That the witness breaks a clause of Definition 4.1, so that the gate is not in class F."""
+    phi, witness = formula(statement["gate"]), statement["witness"]
+    _agree(phi.subs(Z, MARK), statement["value"])
+    kind = (statement["clause"], witness.get("kind"))
+    if kind not in _WITNESSES:
+        raise Refuted("no such clause with such a witness")
+    _fields(witness, _WITNESSES[kind], "the witness")
+    if witness["kind"] == "limits":
+        ends = [ask(f"{side} end", f"lim phi at the {side} end", phi.xreplace({Z: z})) for side, z in ENDS]
+        if not all(_same(end, constant(witness[side])) for end, (side, _) in zip(ends, ENDS, strict=True)):
+            raise Refuted("the limits of phi are others than the witness says")
+        # a continuous phi comes near 0 and 1 without taking them at the ends only
+        if phi.has(sp.Piecewise, sp.sign) or {sp.simplify(end) for end in ends} == {sp.S.Zero, sp.S.One}:
+            raise Refuted("phi may jump, or tends to 0 and to 1")
+    elif witness["kind"] == "flat":
+        low, high = (phi.subs(Z, constant(witness[end])) for end in ("from", "to"))
+        if constant(witness["from"]) >= constant(witness["to"]) or not _same(low, high):
+            raise Refuted("phi takes two values at the two points, or they are not in order")
+        _agree(low, witness["phi"])
+    elif witness["kind"] == "oscillation":
+        _never_monotone(phi, witness)
+    else:
+        value = (derivative(phi) if witness["kind"] == "slope" else phi).subs(Z, constant(witness["z"]))
+        _agree(value, witness["value"])
+        inside = bool(value.evalf(60) >= 0) if witness["kind"] == "slope" else bool(0 < value.evalf(60) < 1)
+        if inside:
+            raise Refuted("the value at the witness is as it must be")
+
+
+MARK = sp.Rational(1, 3)
+"""Where a refutation holds the value of phi, so that no other gate with the same fault can be put in its place."""
+
+ENDS = (("left", -Z), ("right", Z))
+
+_WITNESSES = {
+    ("increasing", "slope"): {"kind", "z", "value"},
+    ("increasing", "flat"): {"kind", "from", "to", "phi"},
+    ("onto", "value"): {"kind", "z", "value"},
+    ("onto", "limits"): {"kind", "left", "right"},
+    ("monotone_slope", "oscillation"): {"kind", "base", "above", "below"},
+}
+"""By clause, the kinds of witness that break it, and their fields."""
+
+
+def _agree(value: Expr, claimed: Any) -> None:
+    """A claimed value is right to 12 digits."""
+    if abs(value.evalf(40) - constant(claimed).evalf(40)) > sp.Float(10) ** -12 * abs(value.evalf(40)):
+        raise Refuted("the value at the witness is another")
+
+
+def _never_monotone(phi: Expr, witness: Mapping[str, Any]) -> None:
+    """phi'' > 0 wherever ``base`` is at one phase and < 0 at another; base runs off to infinity, so both recur."""
+    base, limits = formula(witness["base"]), Limits(20.0)
+    second = derivative(phi, order=2)
+    try:
+        if not limits.limit(base).is_infinite:
+            raise Refuted("the phase does not run off to infinity")
+        for key, wanted in (("above", 1), ("below", -1)):
+            phase = constant(witness[key])
+            if not (4 * phase / sp.pi).is_integer or not 0 <= phase.evalf() < 2 * sp.pi.evalf():
+                raise Refuted("a phase is a multiple of pi/4, below 2 pi")
+            there = second.xreplace({sp.sin(base): sp.sin(phase), sp.cos(base): sp.cos(phase)})
+            if there.has(sp.sin, sp.cos) or limits.sign(there) != wanted:
+                raise Refuted(f"phi'' has not the sign it should where the phase is {witness[key]}")
+    except Unproved as why:
+        raise Refuted(f"the sign of phi'' was not proved: {why}") from None
 
 
 def _demand(limit: Expr, wanted: Expr) -> None:
@@ -438,8 +512,8 @@ def _beyond(f: Expr, log_z: Any, level: int) -> bool:
 def trend(values: list[Any], limit: Expr) -> bool | None:
     """Whether three values go to the limit; None for too few of them.
 
-    The distance to a finite limit must fall; and where the values settle (the last step at most half of the one before),
-    what Aitken extrapolates them to must be nearer to the limit than they are.
+    The distance to a finite limit must fall; and where the values settle (the last step at most half of the one
+    before), what Aitken extrapolates them to must be nearer to the limit than they are.
     """
     if len(values) < 3:
         return None
@@ -537,6 +611,7 @@ def _fields(part: Any, wanted: set[str], where: str) -> None:
 
 
 _STATEMENT = {
+    "refutation": {"kind", "gate", "value", "clause", "witness"},
     "order": {"kind", "phi", "psi", "verdict", "threshold", "exponent", "ratio", "convex", "swapped"},
     "rate": {
         "kind",
@@ -617,7 +692,12 @@ def _sentence(statement: Any) -> str:
     _fields(statement, _STATEMENT[statement["kind"]], "the statement")
     if statement["kind"] == "order":
         return f"{statement['phi']} against {statement['psi']}: {statement['verdict']}"
+    if statement["kind"] == "refutation":
+        return f"{statement['gate']} is not in class F: {statement['clause']} fails"
     return f"{statement['gate']}, {statement['tail']} end: l ~ {statement['rate'] or 'the implicit pair'}"
+
+
+_GERMS: dict[str, set[str]] = {"order": {"f", "g"}, "rate": {"f"}, "refutation": set()}
 
 
 def _walk(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, Expr, Expr]]]:
@@ -625,11 +705,12 @@ def _walk(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, E
     if certificate["format"] != FORMAT or certificate["format"] is True:
         raise Refuted(f"the format must be {FORMAT}")
     statement, germs = certificate["statement"], certificate["germs"]
-    order = statement["kind"] == "order"
-    _fields(germs, {"f", "g"} if order else {"f"}, "the germs")
+    _fields(germs, _GERMS[statement["kind"]], "the germs")
     read = [formula(germs[letter]) for letter in sorted(germs)]
     reader = _Reader(certificate["chain"])
-    if order:
+    if statement["kind"] == "refutation":
+        refutation_walk(statement, reader.ask)
+    elif statement["kind"] == "order":
         check_order(statement, read[0], read[1], reader.ask)
     else:
         if statement["tail"] not in ("right", "left"):
@@ -638,7 +719,7 @@ def _walk(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, E
             raise Refuted("logarithms must be a whole number")
         _fields(statement["implicit"], {"s", "l"}, "the implicit form")
         rate_walk(statement, read[0], reader.ask)
-    return read, reader.finish()
+    return read or [Z], reader.finish()
 
 
 def check_order(statement: Mapping[str, Any], f: Expr, g: Expr, ask: Ask) -> None:

@@ -10,7 +10,7 @@ import pytest
 import sympy as sp
 
 from gateflow.asymptotics import checker, mrv
-from gateflow.asymptotics.certificate import certify, certify_rate, write
+from gateflow.asymptotics.certificate import certify, certify_not_in_class, certify_rate, write
 from gateflow.asymptotics.checker import digest_of, verify
 from gateflow.asymptotics.constants import Undecided
 from gateflow.errors import InvalidArgument
@@ -35,6 +35,36 @@ def written():
     """One certificate of each kind, made once."""
     orders = {f"{a} against {b}": certify(gate(a), gate(b)) for a, b in PAIRS}
     return orders | {f"rate of {name}, {tail}": certify_rate(gate(name), tail) for name, tail in RATES}
+
+
+NOT_IN_F = {
+    "sigmoid(z**3 - z)": "increasing",
+    "sigmoid(z + 1.01*sin(z))": "increasing",
+    "sigmoid(z + 0.9*sin(z))": "monotone_slope",
+    "0.05 + 0.9*sigmoid(z)": "onto",
+    "hard-sigmoid": "increasing",
+    "tanh(z)": "onto",
+    "sigmoid(z**2)": "increasing",
+}
+
+
+@pytest.mark.parametrize("text", NOT_IN_F)
+def test_what_is_not_in_class_f_has_a_witness_that_is_checked_again(text):
+    certificate = certify_not_in_class(gate(text))
+    assert certificate["statement"]["clause"] == NOT_IN_F[text]
+    assert verify(certificate).ok
+    for path in leaves(certificate):
+        for value in alterations(holder(certificate, path)[path[-1]]):
+            changed = altered(certificate, path, value)
+            assert not verify(changed).ok
+            if not informational(path) and path[-1] not in ("from", "to"):  # another flat point is a witness as good
+                assert verify(resealed(changed)).status == "refuted", (path, value)
+
+
+@pytest.mark.parametrize("text", ["fast", "sigmoid(z**3)", "sigmoid(z + 0.5*sin(z))"])
+def test_a_gate_in_class_f_is_not_certified_to_be_outside(text):
+    with pytest.raises(Undecided):
+        certify_not_in_class(gate(text))
 
 
 CASES = [f"{a} against {b}" for a, b in PAIRS] + [f"rate of {name}, {tail}" for name, tail in RATES]
