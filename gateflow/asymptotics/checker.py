@@ -16,10 +16,10 @@ the chain of limits that proves the statement, and a digest. `verify` goes throu
    must fall along the last rungs, or an infinite limit grow on the right side. This proves nothing; it is there to
    catch a wrong step in 2 and 3 that went the same way in both.
 
-A certificate that a gate is *not* in class F holds a witness instead of a chain: a point where the slope is negative, two
-points with one value, a value outside (0, 1), limits other than 0 and 1, or two phases at which phi'' has opposite signs
-for ever. It is evaluated, or its limits and signs are proved, anew. There are no certificates of membership itself, of
-incomparable gates, and of orders decided between the bounds of an oscillating profile.
+A certificate that a gate is *not* in class F holds a witness instead of a chain: a point where the slope is negative,
+two points with one value, a value outside (0, 1), limits other than 0 and 1, or two phases at which phi'' has opposite
+signs for ever. It is evaluated, or its limits and signs are proved, anew. There are no certificates of membership
+itself, of incomparable gates, nor of orders decided between the bounds of an oscillating profile.
 
 What is proved, then, is the statement given the theorems of docs/theory.md and the correctness of `mrv` and of SymPy's
 algebra; a fault in SymPy's simplification is the one thing that search and checker could have in common.
