@@ -41,6 +41,16 @@ DERIVATIVES = {
 
 _SLOPES = frozenset(DERIVATIVES.values())
 
+_AS_THEY_STAND = {
+    "phi": ("phi", "value"),
+    "phi_c": ("phi_c", "value"),
+    "log_phi": ("phi", "log"),
+    "log_phi_c": ("phi_c", "log"),
+    "dphi": ("phi", "slope"),
+    "dphi_c": ("phi_c", "slope"),
+}
+"""Which formula of the short way, and what of it, stands in for each function."""
+
 
 class GateFunction(torch.nn.Module):
     """A gate as a function of tensors, differentiable twice.
@@ -107,13 +117,33 @@ class GateFunction(torch.nn.Module):
         x = z.to(WORKING[z.dtype])
         if x.dim() == 0:
             return self.evaluate(z[None], what)[0]
-        value = _FUNCTIONS[what](self._numbers(x), x)
-        if torch.isinf(x).any():
-            # a formula such as sin(z) has no limit: its value at the largest float stands in
-            top = torch.finfo(x.dtype).max
-            last = _FUNCTIONS[what](self._numbers(x), torch.clamp(x, -top, top))
-            value = torch.where(torch.isinf(x) & torch.isnan(value), last, value)
+        value = torch.broadcast_to(_FUNCTIONS[what](self._numbers(x), x), x.shape)
+        lost = ~torch.isfinite(value) & ~torch.isnan(x)
+        if lost.any():
+            value = torch.where(lost, self._stand_in(value, x, what), value)
         return _rounded(value, x, z.dtype, slope=what in _SLOPES)
+
+    def _stand_in(self, value: Tensor, x: Tensor, what: str) -> Tensor:
+        """Numbers for where the careful way has none, which no gate of the catalogue needs.
+
+        No rule keeps the digits of every formula, but as it stands it may still have a value; a formula such as sin(z),
+        which has no limit, has one at the largest float. A slope that has neither is 0.
+        """
+        top = torch.finfo(x.dtype).max
+        within = torch.clamp(x, -top, top)
+        found = torch.where(torch.isinf(x) & torch.isnan(value), _FUNCTIONS[what](self._numbers(x), within), value)
+        if what in _AS_THEY_STAND:
+            (phi, slope), which = self._plain(within, _AS_THEY_STAND[what][0]), _AS_THEY_STAND[what][1]
+            plain = slope if which == "slope" else torch.log(phi) if which == "log" else phi
+            better = ~torch.isfinite(found) if which == "slope" else torch.isnan(found)
+            found = torch.where(better, torch.broadcast_to(plain, x.shape), found)  # type: ignore[arg-type]
+        return torch.nan_to_num(found, nan=0.0, posinf=torch.inf, neginf=-torch.inf) if what in _SLOPES else found
+
+    def first_nan(self) -> float | None:
+        """Some z at which phi or ``1 - phi`` is not a number, if such was found among samples of every magnitude."""
+        z = _samples(torch.float64)
+        lost = torch.isnan(self.evaluate(z, "phi")) | torch.isnan(self.evaluate(z, "phi_c"))
+        return float(z[lost][0]) if lost.any() else None
 
     def value(self, z: Tensor, what: str = "phi") -> Tensor:
         """The same as calling it, without a gradient."""
@@ -156,8 +186,7 @@ class GateFunction(torch.nn.Module):
     def _is_plain(self, dtype: torch.dtype, device: torch.device) -> bool:
         """Whether the formulas as they stand agree with the careful way at points of every magnitude."""
         if (dtype, device) not in self._found_plain:
-            x = torch.cat([torch.linspace(-60, 60, 481), torch.logspace(-30, 30, 241), -torch.logspace(-30, 30, 241)])
-            x = torch.cat([x, torch.tensor([*self.gate.kinks, math.inf, -math.inf])]).to(device, dtype)
+            x = torch.cat([_samples(dtype), torch.tensor(self.gate.kinks, dtype=dtype)]).to(device)
             self._found_plain[dtype, device] = all(self._agrees(x, what) for what in ("phi", "phi_c"))
         return self._found_plain[dtype, device]
 
@@ -205,6 +234,12 @@ class _Play(torch.autograd.Function):
         if torch.is_grad_enabled():
             slope = ctx.function._play(z, DERIVATIVES[ctx.what])
         return grads[0] * slope, None, None, None
+
+
+def _samples(dtype: torch.dtype) -> Tensor:
+    """Points of every magnitude, and both infinities."""
+    sizes = torch.cat([torch.logspace(-30, 30, 241, dtype=dtype), torch.tensor([math.inf], dtype=dtype)])
+    return torch.cat([torch.linspace(-60, 60, 481, dtype=dtype), sizes, -sizes])
 
 
 def _rounded(value: Tensor, x: Tensor, dtype: torch.dtype, slope: bool = False) -> Tensor:
@@ -260,7 +295,7 @@ def gate_function(gate: str | Gate, **parameters: Any) -> GateFunction:
     Raises
     ------
     UnknownName, FormulaError, InvalidArgument
-        There is no such gate, or a parameter was left without a value.
+        There is no such gate, a parameter was left without a value, or there is a z without a number phi(z).
 
     Examples
     --------
@@ -271,4 +306,10 @@ def gate_function(gate: str | Gate, **parameters: Any) -> GateFunction:
     if len(found.expr.free_symbols) > 1:
         names = ", ".join(sorted(str(s) for s in found.expr.free_symbols if str(s) != "z"))
         raise InvalidArgument(f"{found.name} has parameters without a value: {names}")
-    return GateFunction(found)
+    function = GateFunction(found)
+    nowhere = function.first_nan()
+    if nowhere is not None:
+        raise InvalidArgument(
+            f"{found.name} has no number at z = {nowhere:g}; declare its profile or complement instead"
+        )
+    return function

@@ -169,9 +169,36 @@ def test_log_complement_never_underflows_in_float32() -> None:
     np.testing.assert_allclose(fast.log_complement(z).numpy(), -np.sinh([5.0, 7.0]), rtol=1e-6)
 
 
+def test_infinities_go_to_the_limits() -> None:
+    z = torch.tensor([-torch.inf, torch.inf], dtype=torch.float64)
+    for name in ("sigmoid", "fast", "erf", "log-slow"):
+        function = gate_function(name)
+        assert function(z).tolist() == [0, 1] == function.complement(-z).tolist()
+        assert function.log(z).tolist() == [-torch.inf, 0] == function.log_complement(-z).tolist()
+
+
 def test_values_do_not_depend_on_whether_a_gradient_is_wanted(function: GateFunction) -> None:
     z = torch.randn(100)
     assert function(z).equal(function(z.clone().requires_grad_()))
+
+
+@pytest.mark.parametrize("name", list(GATES))
+def test_the_short_way_serves_the_whole_catalogue(name: str) -> None:
+    for dtype in (torch.float64, torch.float32):
+        assert gate_function(name)._is_plain(dtype, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("formula", ["exp(-exp(-z))*(1 + tanh(z))/2", "sigmoid(z + 0.9*sin(z))"])
+def test_where_the_careful_way_has_no_number_the_formula_as_it_stands_has(formula: str) -> None:
+    function = gate_function(formula)
+    z = torch.tensor([-torch.inf, -1e300, -1e30, -800, 800, 1e30, 1e300, torch.inf], dtype=torch.float64)
+    assert torch.allclose(function(z), (z > 0).double(), atol=1e-300)
+    check_no_nan(function, z)
+
+
+def test_a_formula_without_a_number_somewhere_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match=r"has no number at z = -\d.*declare its profile"):
+        gate_function("1/(1 + exp(-sqrt(z)))")
 
 
 def test_torch_checks_the_derivatives() -> None:
