@@ -7,7 +7,7 @@ from typing import Any
 
 from gateflow.errors import GateflowError, InvalidArgument, MissingExtra
 from gateflow.sweep.local import WorkerLost
-from gateflow.sweep.parts import Values
+from gateflow.sweep.parts import Results, Values
 from gateflow.sweep.plan import Plan, versions
 
 WINDOW = 1000
@@ -17,7 +17,7 @@ PATIENCE = 10
 """Seconds to wait for the scheduler to answer."""
 
 
-def on_cluster(plan: Plan, missing: list[int], scheduler: str) -> Iterator[tuple[int, Values]]:
+def on_cluster(plan: Plan, missing: list[int], scheduler: str) -> Results:
     """The chunks as the workers behind ``scheduler`` deliver them.
 
     A chunk of a worker that is gone is given to another by the scheduler; the plan is a task of its own, so that a

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from gateflow.sweep.parts import Values
+from gateflow.sweep.parts import Results, Values
 from gateflow.sweep.plan import Plan
 
 AHEAD = 3
@@ -22,19 +22,19 @@ class WorkerLost(Exception):
     """Processes or machines that were computing have gone; what they had not delivered is to be computed again."""
 
 
-def in_turn(plan: Plan, missing: list[int]) -> Iterator[tuple[int, Values]]:
+def in_turn(plan: Plan, missing: list[int]) -> Results:
     """The chunks one after another."""
     for k in missing:
         yield k, plan.values(k)
 
 
-def in_processes(plan: Plan, missing: list[int], jobs: int) -> Iterator[tuple[int, Values]]:
+def in_processes(plan: Plan, missing: list[int], jobs: int) -> Results:
     """The chunks as they are done by ``jobs`` processes.
 
     The processes are spawned, not forked: threads of numerical libraries do not survive a fork. They end with this
     one, even when it is killed: each waits for the other end of a pipe to close.
     """
-    context = multiprocessing.get_context("spawn")
+    context, jobs = multiprocessing.get_context("spawn"), min(jobs, len(missing))
     reader, writer = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_settle, initargs=(plan, reader))
     todo, running = iter(missing), {}

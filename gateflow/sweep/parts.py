@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,8 @@ from gateflow.errors import InvalidArgument
 from gateflow.sweep.plan import Plan
 
 Values = dict[str, np.ndarray]
+Results = Generator[tuple[int, Values], None, None]
+"""Chunks with their numbers, as they are done."""
 
 
 class Store(Protocol):

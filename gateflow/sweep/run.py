@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.progress import track
 from gateflow.sweep import dataset, local
-from gateflow.sweep.parts import REMEDY, Memory, Store, Values, gone, opened, swept_up
+from gateflow.sweep.parts import REMEDY, Memory, Results, Store, Values, gone, opened, swept_up
 from gateflow.sweep.plan import Plan
 
 CHUNK = 4096
@@ -22,7 +23,7 @@ CHUNK = 4096
 ROUNDS = 3
 """How often all workers may be lost without one chunk done before the sweep gives up."""
 
-Engine = Callable[[Plan, list[int]], Iterator[tuple[int, Values]]]
+Engine = Callable[[Plan, list[int]], Results]
 
 
 def sweep(
@@ -148,20 +149,22 @@ def _is_there(out: Path, plan: Plan, *, restart: bool) -> bool:
 def _filled(plan: Plan, store: Store, engine: Engine) -> Values:
     """All numbers: what the store has, and what is missing from the engine."""
     missing = store.missing()
-    for k, values in track(_completed(plan, missing, engine), "chunks", len(missing)):
-        store.write(k, values)
+    with closing(_completed(plan, missing, engine)) as completed:
+        for k, values in track(completed, "chunks", len(missing)):
+            store.write(k, values)
     return store.whole()
 
 
-def _completed(plan: Plan, missing: list[int], engine: Engine) -> Iterator[tuple[int, Values]]:
+def _completed(plan: Plan, missing: list[int], engine: Engine) -> Results:
     """The missing chunks as they are done; those of lost workers are handed out again."""
     todo, idle = dict.fromkeys(missing), 0
     while todo:
         before = len(todo)
         try:
-            for k, values in engine(plan, list(todo)):
-                del todo[k]
-                yield k, values
+            with closing(engine(plan, list(todo))) as completed:
+                for k, values in completed:
+                    del todo[k]
+                    yield k, values
         except local.WorkerLost:
             idle = idle + 1 if len(todo) == before else 0
             if idle == ROUNDS:

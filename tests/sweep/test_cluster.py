@@ -43,8 +43,8 @@ def kill_once_begun(pid: int, folder: Path, wanted: int) -> threading.Thread:
     return thread
 
 
-def swept_with_a_worker_killed(out: Path, inputs: dict, wanted: int) -> None:
-    with cluster(3) as running:
+def swept_with_a_worker_killed(out: Path, inputs: dict, *, workers: int, wanted: int) -> None:
+    with cluster(workers) as running:
         victim = pids(running)[0]
         killer = kill_once_begun(victim, parts.folder_of(out), wanted)
         sweep(**inputs, out=out, scheduler=running.scheduler_address)
@@ -54,10 +54,10 @@ def swept_with_a_worker_killed(out: Path, inputs: dict, wanted: int) -> None:
 
 
 def test_a_killed_worker_costs_nothing(tmp_path):
-    inputs = {"gates": ["fast", "softsign"], "horizon": "1:1e4:20:log", "gap": "1e-12:0.1:20:log", "z0": "-2:2:20"}
+    inputs = {"gates": ["fast", "softsign"], "horizon": "1:1e4:20:log", "gap": "1e-12:0.1:20:log", "z0": "-2:2:10"}
     inputs["chunk"] = 100
     sweep(**inputs, out=tmp_path / "here.nc")
-    swept_with_a_worker_killed(tmp_path / "there.nc", inputs, wanted=20)
+    swept_with_a_worker_killed(tmp_path / "there.nc", inputs, workers=2, wanted=15)
     assert (tmp_path / "there.nc").read_bytes() == (tmp_path / "here.nc").read_bytes()
 
 
@@ -67,5 +67,5 @@ def test_a_killed_worker_costs_nothing_in_a_large_sweep(tmp_path):
     inputs |= {"z0": "-3:6:10", "chunk": 500}
     data = sweep(**inputs, out=tmp_path / "here.nc")
     assert data.log_tau.size == 100_000
-    swept_with_a_worker_killed(tmp_path / "there.nc", inputs, wanted=60)
+    swept_with_a_worker_killed(tmp_path / "there.nc", inputs, workers=3, wanted=60)
     assert (tmp_path / "there.nc").read_bytes() == (tmp_path / "here.nc").read_bytes()

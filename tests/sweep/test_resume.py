@@ -108,10 +108,28 @@ def test_the_command_killed_ten_times_at_random_ends_in_the_same_bytes(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.nc", "whole.nc"]
 
 
-def commanded(out, jobs):
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="sends signals as Unix does")
+def test_control_c_loses_nothing_and_says_so_in_one_line(tmp_path):
+    """As a terminal sends it: to the command and its processes alike."""
+    out = tmp_path / "times.nc"
+    process = commanded(out, jobs=2, stderr=subprocess.PIPE)
+    while len(list(parts.folder_of(out).glob("*.npz"))) < 10:
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    told = f"what is done is kept in {out}.parts; the same command goes on from there\ngateflow: interrupted\n"
+    assert err.decode() == told
+    assert_gone(process.pid)
+    assert len(list(parts.folder_of(out).glob("*.npz"))) >= 10
+
+
+def commanded(out, jobs, **streams):
     """The command in a session of its own, so that its processes can be told from others."""
     call = [sys.executable, "-m", "gateflow", "sweep", *FULL, "--out", str(out), "--jobs", str(jobs)]
-    return subprocess.Popen(call, start_new_session=True, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(call, start_new_session=True, stdout=subprocess.DEVNULL, **streams)
 
 
 def assert_gone(group):
