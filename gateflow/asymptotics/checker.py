@@ -513,7 +513,7 @@ def trend(values: list[Any], limit: Expr) -> bool | None:
     """Whether three values go to the limit; None for too few of them.
 
     The distance to a finite limit must fall; and where the values settle (the last step at most half of the one
-    before), what Aitken extrapolates them to must be nearer to the limit than they are.
+    before, the distance not yet a quarter), what Aitken extrapolates them to must be nearer to the limit than they are.
     """
     if len(values) < 3:
         return None
@@ -527,7 +527,7 @@ def trend(values: list[Any], limit: Expr) -> bool | None:
     if not (abs(errors[0]) > abs(errors[1]) > abs(errors[2]) and abs(errors[2]) < 0.97 * abs(errors[0])):
         return False
     first, second = errors[1] - errors[0], errors[2] - errors[1]
-    if abs(second) > 0.5 * abs(first):
+    if abs(second) > 0.5 * abs(first) or abs(errors[2]) < 0.25 * abs(errors[1]):
         return True
     return bool(abs(errors[2] - second**2 / (second - first)) <= 0.8 * abs(errors[2]))
 
