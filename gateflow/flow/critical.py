@@ -89,9 +89,48 @@ def reach(gate: Gate) -> tuple[float, float]:
     return max(kinks[u == -np.inf], default=-np.inf), min(kinks[u == np.inf], default=np.inf)
 
 
+@lru_cache(maxsize=256)
+def limits(gate: Gate) -> tuple[float, float]:
+    """The limits of the logit profile at minus and plus infinity: infinite for gates onto (0, 1).
+
+    Examples
+    --------
+    >>> limits(Gate("sigmoid(sinh(z))")), limits(Gate("sigmoid(exp(z))"))
+    ((-inf, inf), (0.0, inf))
+    """
+    return _limit(gate, -1.0), _limit(gate, 1.0)
+
+
+def _limit(gate: Gate, side: float) -> float:
+    """The limit on one side; where float64 has none (``z/sqrt(1 + z**2)``), from big floats far out."""
+    here = float(np.broadcast_to(gate.machine.u(np.array([side * np.inf])), (1,))[0])
+    if not np.isnan(here):
+        return here
+    numbers = gate.at(DIGITS)
+    lift = numbers.arithmetic.lift
+    for far in (10.0**300, 1e3):
+        first = lift(np.array([side * far]))
+        near, distant = (numbers.arithmetic.round(numbers.u(z))[0] for z in (first, first * lift(far) * lift(far)))
+        if np.isfinite(near) and abs(near - distant) <= 1e-15 * abs(near):
+            return float(distant)
+    return side * np.inf
+
+
+def is_outside(gate: Gate, u: Array) -> Array:
+    """Where no finite z gives the gate a logit profile of u: at or past a finite limit that is only approached."""
+    low, high = limits(gate)
+    below = (u <= low) if np.isfinite(low) else np.zeros(np.shape(u), dtype=bool)
+    above = (u >= high) if np.isfinite(high) else np.zeros(np.shape(u), dtype=bool)
+    return np.asarray(below | above)
+
+
 def z_of_u(gate: Gate, u: Array) -> Array:
-    """z where the logit profile is u, within the gate's reach."""
-    return np.clip(gate.machine.z_of_u(u), *reach(gate))
+    """z where the logit profile is u, within the gate's reach; infinite where it is outside the gate's range."""
+    z = np.clip(gate.machine.z_of_u(u), *reach(gate))
+    outside = is_outside(gate, u)
+    if not outside.any():
+        return z
+    return np.where(outside, np.where(u >= limits(gate)[1], np.inf, -np.inf), z)
 
 
 def goes_by_decay(gate: Gate) -> bool:

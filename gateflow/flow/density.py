@@ -16,14 +16,12 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import wrightomega
 
-from gateflow.losses import Decay, Loss
+from gateflow.losses import Decay, Loss, log_distance, log_saturation
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 CUT = float(np.log(2.0))
 """log h below which the path is measured in log h, above which in h: there the density falls like exp(h)."""
-
-TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,7 @@ class Setting:
     def take(self, owner: Any) -> Setting:
         """The setting of the problems numbered ``owner``, with an axis for nodes."""
         at = np.asarray(owner)[..., None]
-        target = Decay(h=self.target.h[at], log=self.target.log[at])
-        return replace(self, horizon=self.horizon[at], log_horizon=self.log_horizon[at], target=target)
+        return replace(self, horizon=self.horizon[at], log_horizon=self.log_horizon[at], target=self.target.take(at))
 
 
 def log_softplus(t: Any) -> Array:
@@ -83,12 +80,6 @@ def profile_of_decay(horizon: Any, log_horizon: Any, decay: Decay) -> Array:
     return -y - log_saturation(y, decay.log - log_horizon)
 
 
-def log_saturation(y: Any, log_y: Any) -> Array:
-    """``log(1 - exp(-y))`` from y and its logarithm, so that y may underflow."""
-    with np.errstate(under="ignore", divide="ignore"):
-        return np.where(y > TINY, np.log(-np.expm1(-y)), log_y)
-
-
 class Coordinate(Protocol):
     """A coordinate along the path."""
 
@@ -104,6 +95,10 @@ class Coordinate(Protocol):
         """The logit profile at v."""
         ...
 
+    def log_pace(self, setting: Setting, v: Array) -> Array:
+        """log |d log h/dv|."""
+        ...
+
 
 class LogDecay:
     """``log h``: the coordinate where h is small."""
@@ -113,6 +108,9 @@ class LogDecay:
 
     def profile(self, setting: Setting, v: Array) -> Array:
         return profile_of_decay(setting.horizon, setting.log_horizon, Decay(log=v))
+
+    def log_pace(self, setting: Setting, v: Array) -> Array:
+        return np.zeros(v.shape)
 
     def log_density(self, setting: Setting, v: Array) -> Array:
         decay = Decay(log=v)
@@ -131,6 +129,9 @@ class PlainDecay:
         y = v / setting.horizon
         return -y - np.log(-np.expm1(-y))
 
+    def log_pace(self, setting: Setting, v: Array) -> Array:
+        return -np.log(v)
+
     def log_density(self, setting: Setting, v: Array) -> Array:
         y = v / setting.horizon
         log_rest = np.log(-np.expm1(-y))
@@ -142,12 +143,14 @@ def _log_density_in_decay(setting: Setting, decay: Decay, log_rest: Array, u: Ar
     return setting.machine.log_weight(u) - log_slope - 2 * (setting.log_horizon + log_rest)
 
 
-class WholePath:
-    """``h + log h``: one coordinate for a whole path; the density changes by a factor e a unit at either end."""
+class Followed:
+    """A coordinate given by its decay and its pace alone."""
 
     def decay(self, setting: Setting, v: Array) -> Decay:
-        h = wrightomega(v)
-        return Decay(h=h, log=np.where(v > 1, np.log(np.maximum(h, 1.0)), v - h))
+        raise NotImplementedError
+
+    def log_pace(self, setting: Setting, v: Array) -> Array:
+        raise NotImplementedError
 
     def profile(self, setting: Setting, v: Array) -> Array:
         return profile_of_decay(setting.horizon, setting.log_horizon, self.decay(setting, v))
@@ -157,11 +160,54 @@ class WholePath:
         y = decay.h / setting.horizon
         log_rest = log_saturation(y, decay.log - setting.log_horizon)
         in_decay = _log_density_in_decay(setting, decay, log_rest, -y - log_rest)
-        return in_decay + decay.log - np.log1p(decay.h)
+        return in_decay + decay.log + self.log_pace(setting, v)
+
+
+class WholePath(Followed):
+    """``h + log h``: one coordinate for a whole path; the density changes by a factor e a unit at either end."""
+
+    def decay(self, setting: Setting, v: Array) -> Decay:
+        h = wrightomega(v)
+        return Decay(h=h, log=np.where(v > 1, np.log(np.maximum(h, 1.0)), v - h))
+
+    def log_pace(self, setting: Setting, v: Array) -> Array:
+        return -np.log1p(wrightomega(v))
 
     def at_decay(self, decay: Decay) -> Array:
         """The coordinate where the total decay is h."""
         return decay.h + decay.log
+
+
+class FromBelow(Followed):
+    """``d + log d`` with ``d = h - h*``: for losses smooth at their least value, approached from h > h*."""
+
+    def decay(self, setting: Setting, v: Array) -> Decay:
+        apart = WholePath().decay(setting, v)
+        log = np.logaddexp(setting.target.log, apart.log)
+        return Decay(h=setting.target.h + apart.h, log=log, apart=apart.log)
+
+    def log_pace(self, setting: Setting, v: Array) -> Array:
+        apart = WholePath().decay(setting, v)
+        return apart.log - np.log1p(apart.h) - np.logaddexp(setting.target.log, apart.log)
+
+    def at_decay(self, decay: Decay, target: Decay) -> Array:
+        """The coordinate where the total decay is h."""
+        log_apart = log_distance(decay, target)
+        return np.exp(log_apart) + log_apart
+
+
+class FromAbove(Followed):
+    """``log (h* - h)/h``: the same, approached from h < h*."""
+
+    def decay(self, setting: Setting, v: Array) -> Decay:
+        return Decay(log=setting.target.log - np.logaddexp(0.0, v), apart=setting.target.log - np.logaddexp(0.0, -v))
+
+    def log_pace(self, setting: Setting, v: Array) -> Array:
+        return -np.logaddexp(0.0, -v)
+
+    def at_decay(self, decay: Decay, target: Decay) -> Array:
+        """The coordinate where the total decay is h."""
+        return log_distance(decay, target) - decay.log
 
 
 class Position:
@@ -181,6 +227,13 @@ class Position:
 
     def profile(self, setting: Setting, v: Array) -> Array:
         return setting.machine.u(self.position(v))
+
+    def log_pace(self, setting: Setting, v: Array) -> Array:
+        z = self.position(v)
+        u = setting.machine.u(z)
+        log_q = setting.log_horizon - np.logaddexp(0.0, u)
+        log_h = decay_of_profile(setting.horizon, setting.log_horizon, u).log
+        return log_q + setting.machine.log_du(z) + self.log_stretch(v) - log_h
 
     def log_density(self, setting: Setting, v: Array) -> Array:
         z = self.position(v)

@@ -17,6 +17,8 @@ from gateflow.flow.density import (
     Approach,
     Array,
     Coordinate,
+    FromAbove,
+    FromBelow,
     Position,
     Setting,
     WholePath,
@@ -92,10 +94,15 @@ class Path:
         return np.where(v == self.start, self.z0, np.where(v == self.end, self.z_end, z))
 
 
-def path_of(problem: LearningProblem, z0: float, status: Status) -> Path:
-    """The path of the flow from z0 that ends, or does not, as ``status`` says."""
+def path_of(problem: LearningProblem, z0: float, status: Status, tolerance: float | None = None) -> Path:
+    """The path of the flow from z0 that ends, or does not, as ``status`` says.
+
+    A smooth loss is followed up to the relative ``tolerance`` of the decay.
+    """
     if status is Status.STUCK:
         return _stuck_path(problem, z0)
+    if tolerance is not None and problem.h_star > 0:
+        return _approaching_path(problem, z0, float(np.log(tolerance) + problem.log_h_star))
     asymptotic = status is Status.ASYMPTOTIC
     start = decay_of_profile(problem.horizon, problem.log_horizon, _one(problem.gate.machine.u, z0))
     log_end = min(FORGOTTEN, float(start.log) + FORGOTTEN) if asymptotic else float(problem.log_h_star)
@@ -110,6 +117,8 @@ def resting_path(problem: LearningProblem, z0: float, status: Status = Status.RE
 
 def followed_further(path: Path, units: float) -> Path:
     """A path without an end, left off ``units`` further down in log h, or in log distance from its flat point."""
+    if isinstance(path.coordinate, FromBelow | FromAbove):
+        return _approaching_path(path.problem, path.z0, float(path.decay(np.asarray([path.end])).apart[0]) - units)
     if isinstance(path.coordinate, Approach):
         point = path.coordinate.point
         floor = np.log(max(abs(point) * 2.0**-51, 1e-290))
@@ -134,6 +143,20 @@ def _regular_path(problem: LearningProblem, z0: float, start: Decay, log_end: fl
         first, last = (float(WholePath().at_decay(decay)) for decay in (start, end))
         return Path(problem, z0, WholePath(), first, last, z_end, status)
     return Path(problem, z0, Position(), float(np.arcsinh(z0)), float(np.arcsinh(z_end)), z_end, status)
+
+
+def _approaching_path(problem: LearningProblem, z0: float, log_apart: float) -> Path:
+    """The path up to where ``log |h - h*|`` is so much."""
+    start = decay_of_profile(problem.horizon, problem.log_horizon, _one(problem.gate.machine.u, z0))
+    coordinate = FromBelow() if start.log > problem.log_h_star else FromAbove()
+    goal = problem.goal_decay
+    side = 1.0 if start.log > goal.log else -1.0
+    with np.errstate(all="ignore"):
+        last = Decay(log=goal.log + np.log1p(side * np.exp(log_apart - goal.log)), apart=log_apart)
+        ends = [float(coordinate.at_decay(at, goal)) for at in (start, last)]
+        u_end = profile_of_decay(problem.horizon, problem.log_horizon, last)
+    z_end = float(z_of_u(problem.gate, np.atleast_1d(u_end))[0])
+    return Path(problem, z0, coordinate, *ends, z_end, Status.ASYMPTOTIC)
 
 
 def _stuck_path(problem: LearningProblem, z0: float) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.critical import z_of_u
+from gateflow.flow.critical import is_outside, z_of_u
 from gateflow.flow.density import log_saturation, profile_of_decay
 from gateflow.gate import Gate
 from gateflow.gate import gate as as_gate
@@ -228,11 +228,14 @@ class LearningProblem:
 
     @cached_property
     def z_star(self) -> Any:
-        """The minimiser ``phi^-1(lambda*^(1/T))``; infinite where ``lambda* = 1`` and the gate is onto (0, 1)."""
+        """The minimiser ``phi^-1(lambda*^(1/T))``.
+
+        Infinite where ``lambda* = 1`` and the gate is onto (0, 1), and where the target is outside the gate's range.
+        """
         y = np.asarray(self.h_star) / self.horizon
         log_rest = log_saturation(y, self.log_h_star - self.log_horizon)
         rest, value = np.exp(log_rest), np.exp(-y)
-        in_floats = np.minimum(rest, value) > 1e-300
+        in_floats = (np.minimum(rest, value) > 1e-300) & ~is_outside(self.gate, np.asarray(self.u_star))
         from_logs = z_of_u(self.gate, np.asarray(self.u_star))
         below = self.gate.inverse(np.where(in_floats & (rest > 0.5), value, 0.5))
         above = self.gate.inverse_c(np.where(in_floats & (rest <= 0.5), rest, 0.5))

@@ -19,6 +19,7 @@ class Status(StrEnum):
     STUCK = "stuck"
     HORIZON = "horizon"
     OVERFLOW = "overflow"
+    OUTSIDE = "outside"
 
     @property
     def sentence(self) -> str:
@@ -32,6 +33,7 @@ _SENTENCES = {
     Status.STUCK: "the target is never reached: the gate's slope is 0 at a point on the way, and the flow stops there",
     Status.HORIZON: "the target lies past the learning time asked for",
     Status.OVERFLOW: "the target is reached, but past the floats: z on the way, or the log of the time, overflows",
+    Status.OUTSIDE: "the target is never reached: no z brings the gate to it, it lies outside the gate's range",
 }
 
 BY_CODE = tuple(Status)

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.critical import dips, goes_by_decay, reach, z_of_u
+from gateflow.flow.critical import dips, goes_by_decay, is_outside, reach, z_of_u
 from gateflow.flow.density import (
     CUT,
     Array,
     Coordinate,
+    FromAbove,
+    FromBelow,
     LogDecay,
     PlainDecay,
     Position,
@@ -31,7 +34,7 @@ from gateflow.flow.panels import EPS, NEGLIGIBLE, Panels, integrate
 from gateflow.flow.problem import LearningProblem, number, plain, positions
 from gateflow.flow.status import BY_CODE, CODE, Status
 from gateflow.gate import Gate
-from gateflow.losses import Decay, Loss
+from gateflow.losses import Decay, Loss, log_distance
 from gateflow.losses.absolute import LOSS as ABSOLUTE
 from gateflow.progress import track
 
@@ -40,6 +43,9 @@ CHUNK = 256
 
 OFFSETS = np.array([1.5, 4.0, 9.0, 18.0, 38.0])
 """Panel edges, in units of the density's own scale, from either end."""
+
+BENDS = np.array([-4.0, -1.5, 0.0, 1.5, 4.0])
+"""Panel edges in log |h - h*| about log h*, for losses smooth at their least value."""
 
 MARKS = (0.0, 1.2, 4.0, 10.0, 24.0)
 """Panel edges in |u|: W has poles at u = i and -i for most gates."""
@@ -85,7 +91,9 @@ class HittingTime:
         return f"<HittingTime {size} to {self.error:.1g}; {self.status.sentence}>"
 
 
-def hitting_time(problem: LearningProblem, z0: Any, *, tau_max: float | None = None) -> HittingTime:
+def hitting_time(
+    problem: LearningProblem, z0: Any, *, tolerance: Any = None, tau_max: float | None = None
+) -> HittingTime:
     """The learning time the flow takes from ``z0`` to the target (theory.md §4).
 
     Parameters
@@ -94,13 +102,16 @@ def hitting_time(problem: LearningProblem, z0: Any, *, tau_max: float | None = N
         One problem, or many in arrays.
     z0 : float or array
         Where learning starts, on either side of the target; broadcast against the problem.
+    tolerance : float or array, optional
+        Stop where ``|h - h*| <= tolerance h*``, with ``h = -T log phi``: the time scale is then right to that relative
+        tolerance. Losses that are smooth at their least value never arrive and need one, in (0, 1).
     tau_max : float, optional
         Learning time at hand; arrivals past it get the status "horizon".
 
     Raises
     ------
     InvalidArgument
-        z0 is not a finite number, or tau_max is not above 0.
+        z0 is not a finite number, a tolerance is missing or out of range, tau_max is not above 0, or the gate is none.
 
     Examples
     --------
@@ -116,9 +127,12 @@ def hitting_time(problem: LearningProblem, z0: Any, *, tau_max: float | None = N
     """
     if tau_max is not None:
         tau_max = float(number("tau_max", tau_max, lambda v: v > 0, "above 0"))
+    if tolerance is not None:
+        tolerance = number("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
     return hitting_times(
-        problem.gate, problem.horizon, problem.goal_decay, positions(z0, "z0"), problem.scale, problem.kind, tau_max
-    )
+        problem.gate, problem.horizon, problem.goal_decay, positions(z0, "z0"), problem.scale, problem.kind, tau_max,
+        tolerance,
+    )  # fmt: skip
 
 
 def hitting_times(
@@ -129,12 +143,21 @@ def hitting_times(
     scale: Any = 1.0,
     loss: Loss | None = None,
     tau_max: float | None = None,
+    tolerance: Any = None,
+    end: Decay | None = None,
 ) -> HittingTime:
-    """The kernel of :func:`hitting_time`: all arguments broadcast, none is checked."""
+    """The kernel of :func:`hitting_time`: all arguments broadcast, none is checked.
+
+    ``end`` is a decay on the way to the target, to stop at in its stead.
+    """
     loss = loss or ABSOLUTE
-    if not loss.arrives:
-        raise InvalidArgument(f"the {loss.name} loss is smooth at its least value, so its flow never arrives there")
-    arrays = np.broadcast_arrays(horizon, target.h, target.log, z0, scale)
+    if not loss.arrives and tolerance is None and end is None:
+        raise InvalidArgument(
+            f"the {loss.name} loss is smooth at its least value, so its flow never arrives there: give a tolerance"
+        )
+    stop = target if end is None else end
+    tolerance = 0.0 if tolerance is None else tolerance
+    arrays = np.broadcast_arrays(horizon, target.h, target.log, stop.h, stop.log, tolerance, z0, scale)
     shape = arrays[0].shape
     flat = [np.ascontiguousarray(array, dtype=np.float64).reshape(-1) for array in arrays]
     log_tau, error = np.empty(flat[0].size), np.empty(flat[0].size)
@@ -159,6 +182,7 @@ class _Solver:
     """The panel method for one gate and one loss."""
 
     def __init__(self, gate: Gate, loss: Loss) -> None:
+        refuse_if_no_gate(gate)
         self.gate, self.machine, self.loss = gate, gate.machine, loss
         dip = dips(gate)
         self.flat_u = np.sort(np.asarray(self.machine.u(np.asarray(dip.flat, dtype=np.float64))))
@@ -168,42 +192,58 @@ class _Solver:
         self.bounded = bool(np.isfinite(reach(gate)[1]))
         self.by_decay = goes_by_decay(gate)
 
-    def solve(self, horizon: Array, h_star: Array, log_h_star: Array, z0: Array, scale: Array) -> tuple[Any, ...]:
+    def solve(
+        self, horizon: Array, h_star: Array, log_h_star: Array, h_stop: Array, log_h_stop: Array, tolerance: Array,
+        z0: Array, scale: Array,
+    ) -> tuple[Any, ...]:  # fmt: skip
         """log tau, status code, relative error, evaluations."""
         log_horizon = np.log(horizon)
         u0 = np.asarray(self.machine.u(z0))
         setting = Setting(self.machine, self.loss, horizon, log_horizon, Decay(h_star, log_h_star))
         start = decay_of_profile(horizon, log_horizon, u0)
-        u_star = np.where(np.isneginf(log_h_star), np.inf, profile_of_decay(horizon, log_horizon, setting.target))
-        code = self._codes(setting, start, z0, u0, u_star)
-        there = self._is_there(z0, u0, u_star)
+        end = _near_target(start, Decay(h_stop, log_h_stop), tolerance)
+        u_end = np.where(np.isneginf(end.log), np.inf, profile_of_decay(horizon, log_horizon, end))
+        code = self._codes(setting, start, end, z0, u0, u_end)
+        there = self._is_there(z0, u0, u_end)
+        if np.any(tolerance > 0):
+            there |= log_distance(start, setting.target) <= np.log(tolerance) + log_h_star
         code[there] = CODE[Status.REACHED]
         log_tau = np.where(there, -np.inf, np.inf)
         error, evaluations = np.zeros(z0.size), np.ones(z0.size, dtype=np.int64)
         todo = np.flatnonzero((code == CODE[Status.REACHED]) & ~there)
-        if todo.size:
-            part = Setting(
-                self.machine, self.loss, horizon[todo], log_horizon[todo], Decay(h_star[todo], log_h_star[todo])
-            )
-            begin = Decay(start.h[todo], start.log[todo])
-            found = self._integrals(part, begin, z0[todo], u0[todo], u_star[todo])
-            log_tau[todo], error[todo], evaluations[todo] = found[0] - np.log(scale[todo]), found[1], found[2]
-            far = np.maximum(np.abs(u0[todo]), np.abs(u_star[todo]))
-            error[todo] += EPS * (2 * np.abs(log_tau[todo]) + far + 16)
-            lost = todo[~np.isfinite(log_tau[todo])]
+        for part, integrals in self._parts(todo, start, log_h_star, tolerance):
+            found = integrals(
+                Setting(self.machine, self.loss, horizon[part], log_horizon[part], setting.target.take(part)),
+                start.take(part), end.take(part), z0[part], u0[part], u_end[part], tolerance[part],
+            )  # fmt: skip
+            log_tau[part], error[part], evaluations[part] = found[0] - np.log(scale[part]), found[1], found[2]
+            far = np.maximum(np.abs(u0[part]), np.abs(u_end[part]))
+            error[part] += EPS * (2 * np.abs(log_tau[part]) + far + 16)
+            lost = part[~np.isfinite(log_tau[part])]
             code[lost], log_tau[lost], error[lost] = CODE[Status.OVERFLOW], np.inf, 0.0
         return log_tau, code, error, evaluations
 
-    def _codes(self, setting: Setting, start: Decay, z0: Array, u0: Array, u_star: Array) -> Any:
+    def _parts(self, todo: Any, start: Decay, log_h_star: Array, tolerance: Array) -> Iterator[tuple[Any, Any]]:
+        """The problems to integrate, each part with its way to do so."""
+        smooth = np.full(todo.size, not self.loss.arrives) & (tolerance[todo] > 0) & np.isfinite(log_h_star[todo])
+        below = start.log[todo] > log_h_star[todo]
+        ways = (
+            (~smooth, self._integrals),
+            (smooth & below, partial(self._approaching, FromBelow())),
+            (smooth & ~below, partial(self._approaching, FromAbove())),
+        )
+        yield from ((todo[mask], way) for mask, way in ways if mask.any())
+
+    def _codes(self, setting: Setting, start: Decay, end: Decay, z0: Array, u0: Array, u_end: Array) -> Any:
         """What becomes of each flow, by number."""
         code = np.full(z0.size, CODE[Status.REACHED], dtype=np.int8)
-        log_h_star = setting.target.log
         if not self.bounded:
-            code[np.isneginf(log_h_star)] = CODE[Status.ASYMPTOTIC]
-        low, high = np.minimum(u0, u_star), np.maximum(u0, u_star)
+            code[np.isneginf(end.log)] = CODE[Status.ASYMPTOTIC]
+        low, high = np.minimum(u0, u_end), np.maximum(u0, u_end)
         if self.flat_u.size:
             blocked = np.searchsorted(self.flat_u, low, "left") < np.searchsorted(self.flat_u, high, "right")
             code[blocked] = CODE[Status.STUCK]
+        code[is_outside(self.gate, u_end)] = CODE[Status.OUTSIDE]
         for k in np.flatnonzero(np.isinf(u0) | np.isposinf(start.h)):
             code[k] = CODE[Status.STUCK if self._is_outside(z0[k]) else Status.OVERFLOW]
         return code
@@ -228,24 +268,50 @@ class _Solver:
             there[near] = np.abs(z_of_u(self.gate, u_star[near]) - z0[near]) <= 4 * EPS * np.abs(z0[near])
         return there
 
-    def _integrals(self, setting: Setting, start: Decay, z0: Array, u0: Array, u_star: Array) -> tuple[Any, ...]:
-        target = setting.target
-        upward = start.log > target.log
-        low = Decay(np.where(upward, target.h, start.h), np.where(upward, target.log, start.log))
-        high = Decay(np.where(upward, start.h, target.h), np.where(upward, start.log, target.log))
+    def _integrals(
+        self, setting: Setting, start: Decay, end: Decay, z0: Array, u0: Array, u_end: Array, _: Array
+    ) -> tuple[Any, ...]:
+        """log of the integral, its relative error, evaluations."""
+        upward = start.log > end.log
+        low = Decay(np.where(upward, end.h, start.h), np.where(upward, end.log, start.log))
+        high = Decay(np.where(upward, start.h, end.h), np.where(upward, start.log, end.log))
         if self.by_decay:
             grids = self._decay_grids(setting, low, high)
         else:
-            z_star = z_of_u(self.gate, u_star)
-            ends = np.where(upward, z_star, z0), np.where(upward, z0, z_star)
+            z_end = z_of_u(self.gate, u_end)
+            ends = np.where(upward, z_end, z0), np.where(upward, z0, z_end)
             grids = self._position_grids(setting, low, high, *ends)
-        pieces, ends, spent = _first_panels(setting, grids)
+        pieces, (at_low, at_high), spent = _first_panels(setting, grids)
         sums = integrate(setting, pieces, z0.size)
-        at_low, at_high = ends
-        at_start, at_target = np.where(upward, at_high, at_low), np.where(upward, at_low, at_high)
-        error = sums.error + self._end_errors(
-            setting, start, z0, u0, at_start - sums.log_total, at_target - sums.log_total
-        )
+        at_start, at_end = np.where(upward, at_high, at_low), np.where(upward, at_low, at_high)
+        ends = at_start - sums.log_total, at_end - sums.log_total
+        error = sums.error + self._end_errors(setting, start, z0, u0, *ends)
+        return sums.log_total, error, sums.evaluations + spent
+
+    def _approaching(
+        self, coordinate: FromBelow | FromAbove, setting: Setting, start: Decay, end: Decay, z0: Array, u0: Array,
+        u_end: Array, tolerance: Array,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """The same for a loss smooth at its least value, from one side, up to the tolerance.
+
+        The density is level in ``log |h - h*|`` near the target, and bends where ``|h - h*|`` is of the order of h*.
+        """
+        goal = Decay(setting.target.h[:, None], setting.target.log[:, None])
+        last = Decay(end.h[:, None], end.log[:, None], goal.log + np.log(tolerance)[:, None])
+        bottom = coordinate.at_decay(last, goal)
+        top = coordinate.at_decay(Decay(start.h[:, None], start.log[:, None]), goal)
+        marks = decay_of_profile(setting.horizon[:, None], setting.log_horizon[:, None], self.marks)
+        near = [
+            coordinate.at_decay(part, goal) for part in (Decay(log=goal.log + BENDS, apart=goal.log + BENDS), marks)
+        ]
+        inner = np.concatenate([*near, top - _offsets(top), 0 * top + BENDS], axis=1)
+        grids: list[tuple[Coordinate, Array]] = [
+            (coordinate, _edges(bottom, top, np.where(np.isnan(inner), bottom, inner)))
+        ]
+        pieces, (_, at_start), spent = _first_panels(setting, grids)
+        sums = integrate(setting, pieces, z0.size)
+        moved = at_start - sums.log_total
+        error = sums.error + self._end_errors(setting, start, z0, u0, moved, moved)
         return sums.log_total, error, sums.evaluations + spent
 
     def _decay_grids(self, setting: Setting, low: Decay, high: Decay) -> list[tuple[Coordinate, Array]]:
@@ -329,25 +395,23 @@ def _first_panels(
 def _end_densities(
     everyone: Setting, grids: list[tuple[Coordinate, Array]], values: list[Array]
 ) -> tuple[Array, Array]:
-    """log of dtau/dlog h at the two ends of each path."""
+    """log of dtau/dlog h at the first and the last edge of each path."""
     coordinate, edges = grids[0]
-    low = _per_log_decay(everyone, coordinate, edges[:, :1], values[0][:, :1])
-    if len(grids) == 2:
-        upper = grids[1][1][:, -1] > grids[1][1][:, 0]
-        high = _per_log_decay(everyone, grids[1][0], grids[1][1][:, -1:], values[1][:, -1:])
-        alone = _per_log_decay(everyone, coordinate, edges[:, -1:], values[0][:, -1:])
-        return low, np.where(upper, high, alone)
-    return low, _per_log_decay(everyone, coordinate, edges[:, -1:], values[0][:, -1:])
+    first = (values[0][:, :1] - coordinate.log_pace(everyone, edges[:, :1]))[:, 0]
+    last = (values[0][:, -1:] - coordinate.log_pace(everyone, edges[:, -1:]))[:, 0]
+    for (coordinate, edges), value in zip(grids[1:], values[1:], strict=True):
+        further = (value[:, -1:] - coordinate.log_pace(everyone, edges[:, -1:]))[:, 0]
+        last = np.where(edges[:, -1] > edges[:, 0], further, last)
+    return first, last
 
 
-def _per_log_decay(everyone: Setting, coordinate: Coordinate, v: Array, log_density: Array) -> Array:
-    if isinstance(coordinate, LogDecay):
-        return log_density[:, 0]
-    if isinstance(coordinate, PlainDecay):
-        return (log_density + np.log(v))[:, 0]
-    assert isinstance(coordinate, Position)
-    z = coordinate.position(v)
-    u = everyone.machine.u(z)
-    decay = decay_of_profile(everyone.horizon, everyone.log_horizon, u)
-    log_slope = everyone.log_horizon - np.logaddexp(0.0, u) + everyone.machine.log_du(z) + coordinate.log_stretch(v)
-    return (log_density - log_slope + decay.log)[:, 0]
+def _near_target(start: Decay, target: Decay, tolerance: Array) -> Decay:
+    """Where a flow from ``start`` is within the relative tolerance of the target; the target itself where that is 0."""
+    side = np.where(start.log > target.log, tolerance, -tolerance)
+    return Decay(target.h * (1 + side), target.log + np.log1p(side))
+
+
+def refuse_if_no_gate(gate: Gate) -> None:
+    """Complain about a formula that leaves (0, 1) or falls."""
+    if gate._stray is not None or gate._falls is not None:
+        gate.inverse(0.5)

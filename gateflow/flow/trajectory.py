@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.density import Array
+from gateflow.flow.density import Array, Position, WholePath
 from gateflow.flow.panels import Panels, integrate
 from gateflow.flow.path import Path, followed_further, path_of, resting_path
 from gateflow.flow.problem import LearningProblem, number, plain, positions
 from gateflow.flow.solvers import METHODS, Solved
 from gateflow.flow.status import Status
-from gateflow.flow.time import hitting_time
+from gateflow.flow.time import hitting_time, hitting_times
 from gateflow.losses import log_distance
 
+PANELS = 4096
+"""Panels of the integral a trajectory is held against, at first, at most."""
 CHUNK = 8192
 """Times at which a trajectory is evaluated together."""
+CLOSE = 1e-12
+"""Relative tolerance of the decay at which the flow of a smooth loss is left off by default."""
 FARTHEST = 1e7
 """How far a path without an end is followed in log h before a given learning time is held to be out of reach."""
 
@@ -145,6 +149,7 @@ def flow(
     z0: float,
     *,
     tau_end: float | None = None,
+    tolerance: float | None = None,
     method: str = "exact",
     rtol: float = 1e-10,
     atol: float = 1e-14,
@@ -160,6 +165,9 @@ def flow(
     tau_end : float, optional
         Learning time at hand. By default the flow is followed to the target; where it never arrives, until the total
         decay (or the distance to a flat point) has fallen by 36 factors of e, and below them.
+    tolerance : float, optional
+        For losses smooth at their least value, which only approach it: where to leave off, as ``|h - h*|/h*``; by
+        default 1e-12.
     method : str
         "exact" inverts the integral; "radau", "bdf", "lsoda" and "dop853" are SciPy's solvers on the frozen branch.
     rtol, atol : float
@@ -182,16 +190,17 @@ def flow(
     ('the target is reached', True)
     """
     z0, tau_end = _checked(problem, z0, tau_end, rtol, atol)
+    tolerance = _tolerance(problem, tolerance)
     solve = METHODS[method]
     name = method.strip().lower().replace("_", "-")
-    found = hitting_time(problem, z0)
-    if found.status is Status.OVERFLOW:
-        raise InvalidArgument(f"the flow from z0 = {z0:g} cannot be followed: {Status.OVERFLOW.sentence}")
-    path = resting_path(problem, z0) if found.log_tau == -np.inf else path_of(problem, z0, found.status)
+    found = hitting_time(problem, z0, tolerance=tolerance)
+    if found.status in (Status.OVERFLOW, Status.OUTSIDE):
+        raise InvalidArgument(f"the flow from z0 = {z0:g} cannot be followed: {found.status.sentence}")
+    path = resting_path(problem, z0) if found.log_tau == -np.inf else path_of(problem, z0, found.status, tolerance)
     path, solved, spent = _solved(path, solve, rtol, atol, tau_end)
     log_end = np.inf if tau_end is None else float(np.log(tau_end))
     last = float(solved.log_tau[-1])
-    v, log_tau, status = solved.v, solved.log_tau, found.status
+    v, log_tau, status = solved.v, solved.log_tau, path.status
     if log_end < last:
         keep = log_tau < log_end
         v = np.append(v[keep], solved.invert(np.array([log_end])))
@@ -204,6 +213,16 @@ def flow(
         problem, z0, name, state.tau, log_tau, state.z, state.loss, state.log_gap, status, spent, check, rtol, atol,
         path, solved.invert, last,
     )  # fmt: skip
+
+
+def _tolerance(problem: LearningProblem, tolerance: Any) -> float | None:
+    """Where to leave off a flow that does not arrive; None for one that does."""
+    if problem.kind.arrives:
+        if tolerance is not None:
+            raise InvalidArgument(f"the flow of the {problem.kind.name} loss arrives; it needs no tolerance")
+        return None
+    wanted = CLOSE if tolerance is None else tolerance
+    return float(number("tolerance", wanted, lambda v: (v > 0) & (v < 1), "in (0, 1)"))
 
 
 def _checked(problem: LearningProblem, z0: Any, tau_end: Any, rtol: Any, atol: Any) -> tuple[float, float | None]:
@@ -251,8 +270,12 @@ def _check(path: Path, log_tau: float, found: Any) -> float:
         return 0.0
     if path.status is Status.REACHED:
         log_integral = found.log_tau
+    elif type(path.coordinate) in (WholePath, Position):
+        p, end = path.problem, path.decay(np.asarray([path.end]))
+        found = hitting_times(p.gate, p.horizon, p.goal_decay, path.z0, p.scale, p.kind, end=end)
+        log_integral = found.log_tau[0]
     else:
-        edges = np.linspace(path.start, path.end, 1 + max(8, int(abs(path.end - path.start) / 4)))
+        edges = np.linspace(path.start, path.end, 1 + min(PANELS, max(8, int(abs(path.end - path.start) / 4))))
         panels = Panels(path.coordinate, np.zeros(edges.size - 1, dtype=np.intp), edges[:-1], edges[1:])
         with np.errstate(all="ignore"):
             log_integral = integrate(path.setting, [panels], 1).log_total[0] - path.log_scale

@@ -22,8 +22,13 @@ H_STAR = sp.Symbol("h_star", nonnegative=True)
 """The total decay the target asks for, ``h* = -log lambda*``."""
 
 
+TINY = float(np.finfo(np.float64).tiny)
+
+
 class Decay:
     """Total decays held as ``h``, as ``log h``, or as both: each is computed from the other only when asked for.
+
+    ``apart`` is log |h - h*|, where it is known better than the difference of the two would tell it.
 
     Examples
     --------
@@ -31,11 +36,16 @@ class Decay:
     (0.0, 0.0)
     """
 
-    def __init__(self, h: Any = None, log: Any = None) -> None:
+    def __init__(self, h: Any = None, log: Any = None, apart: Any = None) -> None:
+        self.apart = apart
         if h is not None:
             self.h = h
         if log is not None:
             self.log = log
+
+    def take(self, index: Any) -> Decay:
+        """Some of the decays, both forms of them."""
+        return Decay(self.h[index], self.log[index], None if self.apart is None else self.apart[index])
 
     @cached_property
     def h(self) -> Any:
@@ -72,12 +82,12 @@ class Branch:
 class Loss(ABC):
     """A loss with its least value, 0, at ``h = h*``, growing with ``|h - h*|``; all numbers are per unit scale."""
 
-    name: ClassVar[str]
+    name: str
     arrives: ClassVar[bool]
     """Whether the flow reaches the least value in finite time (a kink there), or only approaches it (smooth there)."""
 
-    branches: ClassVar[tuple[Branch, ...]]
-    kinks: ClassVar[tuple[sp.Expr, ...]]
+    branches: tuple[Branch, ...]
+    kinks: tuple[sp.Expr, ...]
     """Where branches meet, in ``H_STAR``."""
 
     @abstractmethod
@@ -101,6 +111,33 @@ def log_distance(decay: Decay, target: Decay) -> Any:
     >>> float(log_distance(Decay(log=-1000.0), Decay(log=-np.inf)))
     -1000.0
     """
+    if decay.apart is not None:
+        return decay.apart
     high, low = np.maximum(decay.log, target.log), np.minimum(decay.log, target.log)
     with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
         return np.where(high == low, -np.inf, high + np.log(-np.expm1(low - high)))
+
+
+def log_saturation(y: Any, log_y: Any) -> Any:
+    """``log(1 - exp(-y))`` from y and its logarithm, so that y may underflow.
+
+    Examples
+    --------
+    >>> float(log_saturation(0.0, -1000.0))
+    -1000.0
+    """
+    with np.errstate(under="ignore", divide="ignore"):
+        return np.where(y > TINY, np.log(-np.expm1(-y)), log_y)
+
+
+def log_kept_apart(decay: Decay, target: Decay) -> Any:
+    """``log |exp(-h) - exp(-h*)|`` without cancellation, where they overflow or are one float.
+
+    Examples
+    --------
+    >>> float(log_kept_apart(Decay(log=-50.0), Decay(log=-np.inf)))
+    -50.0
+    """
+    apart = log_distance(decay, target)
+    with np.errstate(over="ignore", under="ignore"):
+        return -np.minimum(decay.h, target.h) + log_saturation(np.exp(apart), apart)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow import HittingTime, LearningProblem, Status, Target, hitting_time, hitting_times
+from gateflow.flow import HittingTime, LearningProblem, Status, Target, flow, hitting_time, hitting_times
 from gateflow.losses import Decay
 
 HERE = Path(__file__).parent
@@ -275,6 +275,41 @@ def test_scale_only_divides():
     taus = [hitting_time(LearningProblem("arctan", horizon=9, gap=0.1, scale=c), 0.0).tau for c in (1.0, 8.0, 1e-200)]
     assert taus[0] == pytest.approx(8 * taus[1], rel=1e-14)
     assert taus[0] == pytest.approx(1e-200 * taus[2], rel=1e-12)
+
+
+OUT_OF_REACH = {
+    "sigmoid(exp(z))": ({"horizon": 1, "timescale": 1e-300}, 1e-16, -math.inf),
+    "0.05+0.9*sigmoid(z)": ({"horizon": 1e6, "gap": 0}, 0.5, math.inf),
+    "sigmoid(5*z/sqrt(1+z**2))": ({"horizon": 10, "gap": 1e-6}, 0.0, math.inf),
+    "sigmoid(atan(z))": ({"horizon": 1, "target": 0.1}, 0.0, -math.inf),
+    "sigmoid(tanh(sinh(z)))": ({"horizon": 1, "target": 0.9}, 0.0, math.inf),
+}
+
+
+@pytest.mark.parametrize("text", OUT_OF_REACH)
+def test_targets_outside_the_range_of_a_gate_are_said_to_be_so(text):
+    task, z0, z_star = OUT_OF_REACH[text]
+    problem = LearningProblem(text, **task)
+    found = hitting_time(problem, [z0, -3.0])
+    assert list(found.status) == [Status.OUTSIDE] * 2
+    assert np.all(found.tau == np.inf)
+    assert problem.z_star == z_star
+    with pytest.raises(InvalidArgument, match="outside the gate's range"):
+        flow(problem, z0)
+
+
+def test_targets_inside_a_bounded_range_are_reached():
+    """phi = a + b sigma(z) is a sigmoid between a and a + b: T = 1, c tau = int dz/(b sigma'(z))."""
+    found = hitting_time(LearningProblem("0.05+0.9*sigmoid(z)", horizon=1, target=0.9), 0.0)
+    p = (0.9 - 0.05) / 0.9
+    z = math.log(p / (1 - p))
+    assert found.tau == pytest.approx((math.exp(z) + 2 * z - math.exp(-z)) / 0.9, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["tanh(z)", "sigmoid(z**2)", "sigmoid(z + 2*sin(z))"])
+def test_a_formula_that_is_no_gate_is_one_line(text):
+    with pytest.raises(InvalidArgument, match="has no inverse"):
+        hitting_time(LearningProblem(text, horizon=10, gap=0.1), 0.0)
 
 
 @pytest.mark.parametrize("z0", [math.nan, math.inf, -math.inf, "0", None, [1.0, math.nan], 1j, "x" * 1000])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import mpmath
@@ -235,6 +236,26 @@ def test_a_solver_that_gives_up_says_so(monkeypatch):
     monkeypatch.setattr(_swapped, "MOST", 50)
     with pytest.raises(NotReached, match="Radau needs over 50 evaluations"):
         flow(LearningProblem("fast", horizon=100, gap=1e-3), 0.0, method="radau")
+
+
+def test_a_solver_on_a_hopeless_path_stops_in_time(monkeypatch):
+    from gateflow.flow.solvers import _swapped
+
+    monkeypatch.setattr(_swapped, "SECONDS", 0.1)
+    begun = time.thread_time()
+    with pytest.raises(NotReached, match=r"BDF is not done after 0.1 seconds on this path; use method='exact'"):
+        flow(LearningProblem("fast", horizon=1e12, target=1), -1.0, method="bdf")
+    assert time.thread_time() - begun < 1.5
+
+
+@pytest.mark.parametrize("gate", ["fast", "erf"])
+def test_a_path_over_a_plateau_of_1e12_decays(gate):
+    """On the plateau the flow is tau = int e^h dh W/q^2: the time is e^h0 and a few logarithms."""
+    path = flow(LearningProblem(gate, horizon=1e12, target=1), -1.0)
+    assert path.status is Status.ASYMPTOTIC
+    assert path.log_tau[-1] == pytest.approx(path.problem.total_decay(-1.0).h, rel=1e-9)
+    assert path.log_gap[-1] == pytest.approx(-36, abs=1e-6)
+    assert path.check < 1e-3  # log tau is 1e12, and a float of it is right to 1e-4
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ an absolute error of w is a relative error of tau throughout.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -23,15 +24,19 @@ MOST = 200_000
 """Evaluations after which a solver is stopped."""
 
 
+SECONDS = 3.0
+"""Computing time after which a solver is stopped."""
+
+
 class _TooLong(Exception):
-    pass
+    """What the solver exceeded."""
 
 
 class _Right:
     """The right-hand side, counted."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.count = path, 0
+        self.path, self.count, self.begun = path, 0, time.thread_time()
         self.direction = float(np.sign(path.end - path.start))
         self.log_unit = float(path.log_density(np.array([path.start]))[0])
 
@@ -44,7 +49,9 @@ class _Right:
     def __call__(self, s: float, w: Array) -> Array:
         self.count += 1
         if self.count > MOST:
-            raise _TooLong
+            raise _TooLong(f"needs over {MOST} evaluations")
+        if self.count % 64 == 0 and time.thread_time() - self.begun > SECONDS:
+            raise _TooLong(f"is not done after {SECONDS:g} seconds")
         with np.errstate(all="ignore"):
             return np.exp(np.minimum(self.log_rate(np.array([s])) - w, 700.0))
 
@@ -69,8 +76,8 @@ def solve_with(method: str, path: Path, rtol: float, atol: float, margin: float,
     options |= {"rtol": max(rtol / margin, LEAST), "atol": atol / margin, "dense_output": True}
     try:
         solved = solve_ivp(right, (0.0, abs(path.end - path.start)), [0.0], method=method, **options)
-    except _TooLong:
-        raise NotReached(f"{method} needs over {MOST} evaluations on this path; use method='exact'") from None
+    except _TooLong as limit:
+        raise NotReached(f"{method} {limit} on this path; use method='exact'") from None
     if not solved.success:
         raise NotReached(f"{method} gave up: {' '.join(solved.message.split())}; use method='exact'")
     w = np.maximum.accumulate(solved.y[0])
