@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gateflow.sweep import parts, sweep
+from gateflow.errors import InvalidArgument
+from gateflow.sweep import Plan, parts, sweep
+from gateflow.sweep import cluster as cluster_engine
 
 distributed = pytest.importorskip("distributed")
 pytest.importorskip("h5netcdf")
@@ -59,6 +61,14 @@ def test_a_killed_worker_costs_nothing(tmp_path):
     sweep(**inputs, out=tmp_path / "here.nc")
     swept_with_a_worker_killed(tmp_path / "there.nc", inputs, workers=2, wanted=15)
     assert (tmp_path / "there.nc").read_bytes() == (tmp_path / "here.nc").read_bytes()
+
+
+def test_a_worker_with_other_packages_is_refused(monkeypatch):
+    plan = Plan.of("fast", "hitting_time", 4, horizon=10, gap=0.1, z0=0, scale=1)
+    assert cluster_engine._values(plan, 0)["status"].tolist() == [0]
+    monkeypatch.setattr(cluster_engine, "versions", lambda: {**plan.definition["versions"], "numpy": "1.0"})
+    with pytest.raises(InvalidArgument, match=r"a worker has numpy 1\.0, and this process "):
+        cluster_engine._values(plan, 0)
 
 
 @pytest.mark.slow

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gateflow.errors import InvalidArgument
-from gateflow.sweep import Plan, parts, sweep
+from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.sweep import Plan, local, parts, sweep
+from gateflow.sweep.local import WorkerLost
 
 pytest.importorskip("h5netcdf")
 
@@ -285,3 +287,47 @@ def test_a_full_disk_is_one_line_and_loses_nothing(begun, monkeypatch):
             sweep("fast", **SMALL, out=out)
     sweep("fast", **SMALL, out=out)
     assert out.read_bytes() == whole
+
+
+def mortal(plan, missing, deliver):
+    """An engine whose workers are all lost after so many chunks."""
+    for k in missing[:deliver]:
+        yield k, plan.values(k)
+    if len(missing) > deliver:
+        raise WorkerLost
+
+
+def test_lost_workers_are_replaced_as_long_as_they_deliver(monkeypatch):
+    whole = sweep("fast", **SMALL)
+    monkeypatch.setattr(local, "in_turn", partial(mortal, deliver=1))
+    assert sweep("fast", **SMALL).identical(whole)
+
+
+def test_workers_that_deliver_nothing_are_not_replaced_for_ever(monkeypatch):
+    monkeypatch.setattr(local, "in_turn", partial(mortal, deliver=0))
+    with pytest.raises(GateflowError, match="die before they deliver anything"):
+        sweep("fast", **SMALL)
+
+
+@pytest.mark.slow
+def test_a_killed_process_of_several_is_replaced(begun, monkeypatch):
+    """The first chunk kills the process that computes it, once."""
+    out, whole = begun
+    monkeypatch.setattr(local, "_values", DiesOnce(str(out.with_name("mark"))))
+    sweep("fast", **SMALL, out=out, jobs=2)
+    assert out.with_name("mark").exists()
+    assert out.read_bytes() == whole
+
+
+class DiesOnce:
+    """Computes a chunk; the first process that is asked to kills itself instead."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __call__(self, k):
+        try:
+            open(self.mark, "x").close()
+        except FileExistsError:
+            return local._values(k)  # the genuine one: nothing is patched in the processes
+        return os.kill(os.getpid(), signal.SIGKILL)
