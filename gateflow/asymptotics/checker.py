@@ -308,7 +308,11 @@ def _demand(limit: Expr, wanted: Expr) -> None:
 def _log_of_product(x: Expr) -> Expr:
     """``log x`` as a sum over the factors; what stands under a power that is no integer is positive."""
     parts = [(factor, *factor.as_base_exp()) for factor in sp.Mul.make_args(sp.powsimp(x))]
-    return sp.Add(*(sp.expand_log(sp.log(a)) if e.is_integer else e * sp.expand_log(sp.log(b)) for a, b, e in parts))
+    return sp.Add(*(sp.expand_log(sp.log(a)) if e.is_integer else e * _log_of_power(b) for a, b, e in parts))
+
+
+def _log_of_power(base: Expr) -> Expr:
+    return _log_of_product(base) if base.is_Mul else sp.expand_log(sp.log(base))
 
 
 def _same(a: Expr, b: Expr) -> bool:
