@@ -16,7 +16,7 @@ Gates = Annotated[list[str] | None, Parameter(name="GATES", negative="", help="G
 def run(gates: Gates = None, /, *, seconds: Seconds = 10.0, latex: Latex = False, json: Json = False) -> int:
     """Sort gates into classes of equal order of saturation, lowest first.
 
-    Without GATES, the whole catalogue. Pairs that are incomparable or undecided are named below the classes; the exit
+    Without GATES, the catalogue's gates of class F. Pairs that are incomparable or undecided are named below the classes; the exit
     code is 3 where a pair is left undecided.
 
     Examples
@@ -28,7 +28,8 @@ def run(gates: Gates = None, /, *, seconds: Seconds = 10.0, latex: Latex = False
     from gateflow.asymptotics.saturation import rank
     from gateflow.gate import GATES
 
-    chosen = [gate_of(text, numeric=False) for text in gates or GATES]
+    catalogue = [name for name in GATES if getattr(GATES.module(name), "IN_CLASS_F", True)]
+    chosen = [gate_of(text, numeric=False) for text in gates or catalogue]
     names = [gate.name for gate in chosen]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
