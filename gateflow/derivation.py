@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from gateflow.emit import log_of, log_ratio, sign_of, stable
+from gateflow.emit.modest import expand, factor
 from gateflow.inversion import closed_inverse
 from gateflow.vocabulary import Expr, derivative, log1p, sigmoid, softplus
 
@@ -63,8 +64,14 @@ def derived(expr: Expr, declared: str, inverse: Expr | None = None) -> Formulas:
     """All formulas of a gate; ``inverse`` is z in the logit profile, where it is known."""
     value, complement = value_pair(expr, declared)
     if isinstance(value, sigmoid):
-        return _of_profile(expr if declared == "profile" else value.args[0], value, complement, inverse)
+        # As it was written where it was: a stable form may be 0/0 in its derivative, as softplus(2 log|z|) is at z = 0.
+        written = expr if declared == "profile" else expr.args[0] if _is_logistic(expr, declared) else value.args[0]
+        return _of_profile(written, value, complement, inverse)
     return _of_value(expr if declared == "phi" else 1 - expr, value, complement, inverse)
+
+
+def _is_logistic(expr: Expr, declared: str) -> bool:
+    return declared == "phi" and isinstance(expr, sigmoid)
 
 
 def _of_profile(u: Expr, value: Expr, complement: Expr, inverse: Expr | None) -> Formulas:
@@ -108,7 +115,7 @@ def _of_value(phi: Expr, value: Expr, complement: Expr, inverse: Expr | None) ->
         log_dphi=log_dphi,
         d2phi=factored(derivative(dphi)),
         inverse=closed_inverse(u) if inverse is None else stable(inverse),
-        balance=stable(sp.expand(2 * phi - 1)),
+        balance=stable(expand(2 * phi - 1)),
         whole_logs=(_whole_log(log_phi, complement), _whole_log(log_phi_c, value)),
         log_hazards=(log_ratio(log_dphi, log_phi), log_ratio(log_dphi, log_phi_c)),
     )
@@ -124,4 +131,4 @@ def _whole_log(log_size: Expr, rest: Expr) -> Expr:
 
 def factored(expr: Expr) -> Expr:
     """A derivative as a product, so that its zeros are zeros of factors; formulas with cases stay as they are."""
-    return stable(expr) if expr.has(sp.Piecewise) else stable(sp.factor(stable(expr)))
+    return stable(expr) if expr.has(sp.Piecewise) else stable(factor(stable(expr)))

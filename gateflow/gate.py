@@ -24,6 +24,7 @@ from gateflow._rooms import callable_room
 from gateflow.arithmetic import bigfloat, doubledouble, machine
 from gateflow.derivation import Formulas, derived, value_pair
 from gateflow.emit import stable
+from gateflow.emit.modest import expand
 from gateflow.errors import FormulaError, InvalidArgument
 from gateflow.numbers import Numbers
 from gateflow.registry import Registry
@@ -96,11 +97,10 @@ class Gate:
         declaration = given[declared[0]]
         values = MappingProxyType(dict(parameters or {}))
         vars(self).update(declared=declared[0], parameters=values, reference=reference)
-        expr = self._parsed(declaration, "z")
+        expr, text = self._parsed(declaration, "z")
         if Z not in expr.free_symbols:
             raise InvalidArgument(f"a gate is a function of z; there is no z in {declaration}")
-        text = declaration if isinstance(declaration, str) else language.unparse(expr)
-        inverted = None if inverse is None else self._parsed(inverse, "u")
+        inverted = None if inverse is None else self._parsed(inverse, "u")[0]
         vars(self).update(expr=expr, _text=text, _inverse=inverted)
         vars(self).update(name=name or self.text)
 
@@ -110,10 +110,10 @@ class Gate:
     def __delattr__(self, attribute: str) -> NoReturn:
         raise AttributeError(f"a gate does not change; {attribute} stays")
 
-    def _parsed(self, declaration: str | Expr | None, variable: str) -> Expr:
-        if isinstance(declaration, sp.Basic):
-            return declaration
-        return language.parse(declaration, variables=(variable,), parameters=self.parameters)  # type: ignore[arg-type]
+    def _parsed(self, declaration: str | Expr, variable: str) -> tuple[Expr, str]:
+        """The formula and its text; an expression is read from its text too, so that its symbols are the real ones."""
+        text = language.unparse(declaration) if isinstance(declaration, sp.Basic) else declaration
+        return language.parse(text, variables=(variable,), parameters=self.parameters), text
 
     @property
     def text(self) -> str:
@@ -141,7 +141,7 @@ class Gate:
     def odd(self) -> bool:
         """Whether the profile is odd, ``phi(-z) = 1 - phi(z)``, as far as the formulas show."""
         value, complement = self._value_pair
-        return sp.expand(stable(value.subs(Z, -Z)) - complement) == 0
+        return expand(stable(value.subs(Z, -Z)) - complement) == 0
 
     @cached_property
     def kinks(self) -> tuple[float, ...]:
@@ -225,7 +225,7 @@ class Gate:
         return self._evaluate(z, "log_phi")
 
     def log_phi_c(self, z: Any) -> Any:
-        """``log(1 - phi(z))``; never underflows."""
+        """``log(1 - phi(z))``, finite also where ``1 - phi(z)`` underflows."""
         return self._evaluate(z, "log_phi_c")
 
     def du(self, z: Any) -> Any:
@@ -381,7 +381,10 @@ def _rebuilt(keywords: dict[str, Any]) -> Gate:
 
 
 def _as_float(x: Any) -> np.ndarray:
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError:  # rows of unequal length
+        raise InvalidArgument("a gate takes a number or an array of numbers") from None
     if array.dtype.kind not in "fiub":
         raise InvalidArgument(f"a gate takes real numbers, not {array.dtype}")
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)

@@ -553,6 +553,7 @@ def _acot(x: Expr) -> Expr:
 _WORDS: dict[str, Callable[[Expr], Expr]] = {
     "erfc": sp.erfc,
     "acot": _acot,
+    "log_add": lambda x, y: sp.log(sp.exp(x) + sp.exp(y)),
     "log_erfc": lambda x: sp.log(sp.erfc(x)),
     "log_erfcx": lambda x: sp.log(sp.erfc(x)) + x**2,
     "log_atan_exp": lambda x: sp.log(sp.atan(sp.exp(x))),

@@ -13,6 +13,7 @@ from typing import Any
 
 import sympy as sp
 
+from gateflow.emit.modest import expand, factor
 from gateflow.vocabulary import Expr, Z, expm1, log1p, sigmoid, softplus, softsign
 
 
@@ -68,6 +69,18 @@ class log_cloglog(sp.Function):
 
 class log_softplus(sp.Function):
     """``log(log(1 + exp(x)))``, which tends to x where ``exp(x)`` underflows."""
+
+
+class log_add(sp.Function):
+    """``log(exp(x) + exp(y))``, from the larger of the two, which may be past 1/eps times the smaller."""
+
+
+HIGHEST = 40
+"""Degree of the polynomials in a logistic function that are rewritten: they are factored, which takes its time."""
+
+
+MOST_ADDED = 4
+"""Sums of logarithms that are written out in their quotient; each doubles what stands in it."""
 
 
 def stable(expr: Expr) -> Expr:
@@ -198,7 +211,7 @@ def _stable_mixture(expr: Expr, constant: Expr, terms: list[Expr]) -> Expr:
     if not 2 <= len(terms) <= 4 or not all(options):
         return expr
     for choice in itertools.product(*options):
-        if sp.expand(sp.Add(*(limit for limit, _ in choice)) - constant) == 0:
+        if expand(sp.Add(*(limit for limit, _ in choice)) - constant) == 0:
             return sp.Add(*(_stable(together) for _, together in choice))
     return expr
 
@@ -222,10 +235,10 @@ def _polynomial_in_sigmoid(expr: Expr) -> Expr | None:
         return None
     node, s, t = nodes.pop(), sp.Dummy("s"), sp.Dummy("t")
     x, poly = node.args[0], expr.subs(node, s)
-    if poly.free_symbols != {s} or not poly.is_polynomial(s) or sp.degree(poly, s) < 2:
+    if poly.free_symbols != {s} or not poly.is_polynomial(s) or not 2 <= sp.degree(poly, s) <= HIGHEST:
         return None
     for shifted, variable in ((1 - t, sigmoid(-x)), ((1 + t) / 2, sp.tanh(x / 2))):
-        moved = sp.factor(sp.expand(poly.subs(s, shifted)))
+        moved = factor(expand(poly.subs(s, shifted)))
         if moved.subs(t, 0) == 0:
             return moved.subs(t, variable)
     return None
@@ -253,22 +266,24 @@ def _stable_product(expr: Expr) -> Expr:
     """Products that are one function.
 
     ``exp(x) sigmoid(-x)`` is ``sigmoid(x)``, ``exp(x) sigmoid(-2 x)`` is ``1/(2 cosh(x))``, ``exp(x)/cosh(x)`` is
-    ``2 sigmoid(2 x)``, and ``x/(1 + |x|)`` is ``softsign(x)``.
+    ``2 sigmoid(2 x)``, ``sinh(x)/cosh(x)`` is ``tanh(x)``, and ``x/(1 + |x|)`` is ``softsign(x)``.
     """
     factors = list(sp.Mul.make_args(expr))
     exps = [arg for arg in factors if isinstance(arg, sp.exp)]
     for arg in factors:
         if arg.is_Pow and isinstance(arg.base, sp.cosh) and arg.exp == -1:
             x = arg.base.args[0]
+            if sp.sinh(x) in factors:
+                return sp.Mul(sp.tanh(x), *(a for a in factors if a not in (arg, sp.sinh(x))))
             for e in exps:
                 if e.args[0] in (x, -x):
                     return sp.Mul(2, sigmoid(2 * e.args[0]), *(a for a in factors if a not in (arg, e)))
         if isinstance(arg, sigmoid):
             for e in exps:
                 rest = [a for a in factors if a not in (arg, e)]
-                if sp.expand(e.args[0] + arg.args[0]) == 0:
+                if expand(e.args[0] + arg.args[0]) == 0:
                     return sp.Mul(sigmoid(-arg.args[0]), *rest)
-                if sp.expand(2 * e.args[0] + arg.args[0]) == 0:
+                if expand(2 * e.args[0] + arg.args[0]) == 0:
                     return sp.Mul(sp.S.Half, 1 / sp.cosh(e.args[0]), *rest)
         found = _softsign_factor(arg)
         if found is not None and found[0] in factors:
@@ -338,12 +353,13 @@ def _log_of_expm1(x: Expr) -> Expr:
     """``log(abs(exp(x) - 1))``."""
     if isinstance(-x, sp.exp):
         return log_cloglog((-x).args[0])
-    return log1mexp(-x) if x.is_negative else log_expm1(x)
+    # through log(-x), for -x may underflow where its logarithm is an ordinary number
+    return log_cloglog(log_of(x)) if x.is_negative else log_expm1(x)
 
 
 def _log_of_sum(expr: Expr) -> Expr:
     """Common factors leave first; a sum of positive terms is then added up in logarithms, so that none overflows."""
-    factored = sp.factor_terms(sp.factor(expr)) if expr.is_polynomial(*_generators(expr)) else sp.factor_terms(expr)
+    factored = sp.factor_terms(factor(expr)) if expr.is_polynomial(*_generators(expr)) else sp.factor_terms(expr)
     if factored.is_Pow or (factored.is_Mul and not factored.as_coeff_Mul()[1].is_Add):
         return log_of(factored)
     constant, rest = expr.as_coeff_Add()
@@ -356,8 +372,12 @@ def _log_of_sum(expr: Expr) -> Expr:
         return _plain_log(expr)
     total = log_of(terms[0])
     for term in terms[1:]:
-        total = total + softplus(log_of(term) - total)
+        total = _log_add(total, log_of(term))
     return total
+
+
+def _log_add(x: Expr, y: Expr) -> Expr:
+    return log_add(x, y) if x.free_symbols else x + softplus(y - x)
 
 
 def _generators(expr: Expr) -> tuple[Expr, ...]:
@@ -374,11 +394,11 @@ def sign_of(expr: Expr) -> Expr:
     -sign(z)
     """
     sign = sp.S.One
-    for factor in sp.Mul.make_args(expr):
-        if factor.is_positive or (factor.is_Pow and factor.exp.is_even):
+    for part in sp.Mul.make_args(expr):
+        if part.is_positive or (part.is_Pow and part.exp.is_even):
             continue
-        odd = factor.is_Pow and not isinstance(factor, sp.exp) and factor.exp.is_odd
-        sign *= sp.sign(factor.base if odd else factor)
+        odd = part.is_Pow and not isinstance(part, sp.exp) and part.exp.is_odd
+        sign *= sp.sign(part.base if odd else part)
     return sign
 
 
@@ -392,17 +412,19 @@ def log_ratio(log_slope: Expr, log_size: Expr) -> Expr:
     >>> log_ratio(-(Z**2), log_erfc(Z))
     -log_erfcx(z)
     """
-    split: dict[Any, Callable[[Any], Expr]] = {
+    split: dict[Any, Callable[..., Expr]] = {
+        log_add: lambda x, y: x + softplus(y - x),
         log_erfc: lambda x: log_erfcx(x) - x**2,
         log_atan_exp: lambda x: log_atan_ratio(x) + x,
         log_cosh: lambda x: softplus(2 * x) - x - sp.log(2),
     }
     expr = log_slope - log_size
-    if expr.has(sp.Piecewise):
+    if expr.has(sp.Piecewise) or len(expr.atoms(log_add)) > MOST_ADDED:
         return expr
     for function, parts in split.items():
-        expr = expr.replace(function, parts)
-    return _reflected(sp.expand(expr))
+        if expr.has(function):
+            expr = expr.replace(function, parts)
+    return _reflected(expand(expr))
 
 
 def _reflected(expr: Expr) -> Expr:
@@ -410,7 +432,7 @@ def _reflected(expr: Expr) -> Expr:
     for term in sp.Add.make_args(expr):
         k, node = term.as_coeff_Mul()
         if isinstance(node, softplus):
-            linear = sp.Add.make_args(sp.expand(k * node.args[0]))
+            linear = sp.Add.make_args(expand(k * node.args[0]))
             if all(-part in sp.Add.make_args(expr) for part in linear):
                 return _reflected(expr - term + sp.Add(*linear) + k * softplus(-node.args[0]))
     return expr

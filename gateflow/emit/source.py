@@ -39,6 +39,7 @@ _NUMPY = Dialect(
         "sigmoid": "scipy.special.expit",
         "loggamma": "scipy.special.gammaln",
         "digamma": "scipy.special.digamma",
+        "log_add": "np.logaddexp",
         "where": "np.where",
     },
     helpers={
@@ -69,6 +70,7 @@ _TORCH = Dialect(
         **{key: f"torch.{key}" for key in ("asinh", "acosh", "atanh", "atan", "erf", "erfc", "logit", "digamma")},
         "sigmoid": "torch.sigmoid",
         "loggamma": "torch.lgamma",
+        "log_add": "torch.logaddexp",
         "where": "torch.where",
     },
     helpers={

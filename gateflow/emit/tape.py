@@ -14,6 +14,7 @@ from gateflow.emit.rewrite import (
     acot,
     erfc,
     log1mexp,
+    log_add,
     log_atan_exp,
     log_atan_ratio,
     log_cloglog,
@@ -23,7 +24,7 @@ from gateflow.emit.rewrite import (
     log_expm1,
     log_softplus,
 )
-from gateflow.errors import GateflowError
+from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.vocabulary import Expr, Z, expm1, log1p, logit, sigmoid, softplus, softsign
 
 
@@ -105,6 +106,8 @@ class Tape:
         if isinstance(expr, sp.polygamma) and expr.args[0] in (0, 1):
             return self._append(Operation(("digamma", "trigamma")[int(expr.args[0])], (self._visit(expr.args[1]),)))
         name = _NAMES.get(expr.func)
+        if expr.is_Symbol:
+            raise InvalidArgument(f"{expr} has no value; numbers need one for each parameter, as in {expr}=2")
         if name is None:
             raise GateflowError(f"no numerical form is known for {expr.func.__name__!r} in {expr}")
         return self._append(Operation(name, tuple(self._visit(arg) for arg in expr.args)))
@@ -167,11 +170,17 @@ class Tape:
             for other in others:
                 first = self._append(Operation(name, (first, other)))
             return first
+        if isinstance(condition, (sp.Equality, sp.Unequality)):
+            sides = self._visit(condition.lhs), self._visit(condition.rhs)
+            name, both = ("less_equal", "and") if isinstance(condition, sp.Equality) else ("less", "or")
+            return self._append(Operation(both, (self._compare(name, *sides), self._compare(name, *sides[::-1]))))
         if not isinstance(condition, _ORDERS):
             raise GateflowError(f"no numerical form is known for the condition {condition}")
         strict = isinstance(condition, (sp.StrictLessThan, sp.StrictGreaterThan))
-        sides = self._visit(condition.lts), self._visit(condition.gts)
-        return self._append(Operation("less" if strict else "less_equal", sides))
+        return self._compare("less" if strict else "less_equal", self._visit(condition.lts), self._visit(condition.gts))
+
+    def _compare(self, name: str, left: int, right: int) -> int:
+        return self._append(Operation(name, (left, right)))
 
 
 _ORDERS = (sp.StrictLessThan, sp.LessThan, sp.StrictGreaterThan, sp.GreaterThan)
@@ -254,7 +263,18 @@ def _play_log_expm1(arithmetic: Any, x: Any) -> Any:
     return arithmetic.where(arithmetic.less(arithmetic.constant(0), x), x + size, size)
 
 
+def _play_log_add(arithmetic: Any, x: Any, y: Any) -> Any:
+    """The larger plus ``log(1 + exp(smaller - larger))``; infinities are not taken from each other."""
+    first = arithmetic.less(x, y)
+    small, large = arithmetic.where(first, x, y), arithmetic.where(first, y, x)
+    finite = arithmetic.isfinite(large)
+    apart = arithmetic.where(finite, small - large, arithmetic.constant(0))
+    total = arithmetic.where(finite, large + arithmetic.softplus(apart), large)
+    return arithmetic.where(arithmetic.less_equal(small, large), total, small + large)
+
+
 _COMPOSITES: dict[str, Callable[..., Any]] = {
+    "log_add": _play_log_add,
     "log_atan_exp": _play_log_atan_exp,
     "log_atan_ratio": _play_log_atan_ratio,
     "log_cloglog": _play_log_cloglog,
@@ -294,6 +314,7 @@ _NAMES: dict[Any, str] = {
     softplus: "softplus",
     softsign: "softsign",
     logit: "logit",
+    log_add: "log_add",
     log_cosh: "log_cosh",
     log1mexp: "log1mexp",
     log_cloglog: "log_cloglog",

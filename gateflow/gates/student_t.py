@@ -15,10 +15,10 @@ def make(df: int = 4) -> Gate:
     if df not in range(2, 13, 2):
         raise InvalidArgument(f"df must be an even whole number from 2 to 12; got {df}")
     n = int(df) // 2
-    s = sigmoid(2 * sp.asinh(Z / sp.sqrt(df)))
+    s = sigmoid(2 * sp.asinh(Z / sp.sqrt(2 * n)))
     terms = (sp.binomial(n - 1 + k, k) * sp.binomial(2 * n - 1, n - 1 - k) * (-s) ** k for k in range(n))
     return Gate(
         sp.expand(s**n * sp.Add(*terms)),
-        name="student-t" if df == 4 else f"student-t({df})",
+        name="student-t" if df == 4 else f"student-t({2 * n})",
         reference="Student, The probable error of a mean, Biometrika 6 (1908)",
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+import time
+
 import numpy as np
 import pytest
+import sympy as sp
 
 from gateflow.errors import FormulaError, GateflowError, InvalidArgument, UnknownName
 from gateflow.gate import Gate, gate
@@ -144,3 +148,76 @@ def test_refusals_are_one_line(text: str, error: type[Exception], message: str) 
         gate(text)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_tails_of_unequal_weight_are_added_from_the_heavier() -> None:
+    """1 - phi = erfc(z)/4 + sigmoid(-2 z)/2, of which the second is all there is far out."""
+    chosen = Gate("1/2 + (tanh(z) + erf(z))/4")
+    z = np.array([1e10, 1e60, 1e300])
+    assert np.allclose(chosen.log_phi_c(z), -2 * z - np.log(2), rtol=1e-15, atol=0)
+    assert (chosen.phi_c(z) == 0).all()
+    assert (chosen.log_phi(-z) == chosen.log_phi_c(z)).all()
+
+
+def test_a_flat_point_at_the_end_of_a_logarithm_is_flat() -> None:
+    """u = z log(1 + z^2) has u' = 3 z^2 + O(z^4)."""
+    chosen = Gate("sigmoid(z*log(1+z**2))")
+    assert chosen.dphi(0.0) == chosen.du(0.0) == chosen.d2phi(0.0) == 0
+    z = np.array([1e-20, 1e-100, 1e-150])
+    assert np.allclose(chosen.log_dphi(z), np.log(3) - 2 * np.log(2) + 2 * np.log(z), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("text", ["exp(-softplus(-z)**2)", "exp(-softplus(-z)**3)"])
+def test_a_probability_near_one_keeps_its_logarithm_where_the_rest_underflows(text: str) -> None:
+    """log(1 - phi) is -n z there, but for terms of size exp(-z)."""
+    n = int(text[-2])
+    z = np.array([300.0, 710.3, 5000.0])
+    assert np.allclose(Gate(text).log_phi_c(z), -n * z, rtol=1e-15, atol=0)
+
+
+def test_a_hyperbolic_tangent_written_out_keeps_its_digits() -> None:
+    z = np.array([-1e5, -700.3, -20.0, 0.3, 20.0, 1e5])
+    assert (Gate("(1+sinh(z)/cosh(z))/2").phi_c(z) == Gate("sigmoid(2*z)").phi_c(z)).all()
+
+
+def test_a_case_may_be_a_single_point() -> None:
+    for text in ("where(z == 0, 1/2, sigmoid(z**3))", "where(z != 0, sigmoid(z**3), 1/2)"):
+        assert (Gate(text).phi([-1.0, 0.0, 1.0]) == Gate("sigmoid(z**3)").phi([-1.0, 0.0, 1.0])).all()
+
+
+def test_an_expression_is_a_formula_like_any_other() -> None:
+    z, k = sp.symbols("z k")
+    made = Gate(1 / (1 + sp.exp(-k * z)), parameters={"k": 2})
+    assert made.phi(0.7) == Gate("sigmoid(2*z)").phi(0.7)
+    assert pickle.loads(pickle.dumps(made)) == made
+    with pytest.raises(FormulaError, match="unknown symbol 'k'"):
+        Gate(1 / (1 + sp.exp(-k * z)))
+    assert Gate(profile=sp.sinh(z), inverse=sp.asinh(sp.Symbol("u"))).inverse(0.5) == 0
+
+
+def test_numbers_of_a_gate_without_values_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="alpha has no value"):
+        gate("fast", alpha="positive").phi(1.0)
+    with pytest.raises(InvalidArgument, match="a number or an array of numbers"):
+        gate("fast").phi([[1.0], [1.0, 2.0]])
+
+
+def test_a_whole_number_may_be_a_float() -> None:
+    assert gate("student-t", df=6.0) == gate("student-t", df=6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sigmoid(z)**200",
+        "sigmoid((z + 1)**3001)",
+        "sigmoid((((z + 1)**9 + z)**9 + z)**9)",
+        "1/2 + atan((1 + z)**40 - (1 - z)**40)/pi",
+        "1/2 + erf((1 + z + exp(z) + sinh(z) + cosh(z) + tanh(z))**9)/2",
+    ],
+)
+def test_a_short_formula_is_derived_in_a_moment(text: str) -> None:
+    """Each takes SymPy minutes or more where it is expanded or factored."""
+    start = time.process_time()
+    assert 0 <= Gate(text).phi(0.25) <= 1
+    assert time.process_time() - start < 10
