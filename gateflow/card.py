@@ -52,15 +52,16 @@ def has_numbers(gate: Gate) -> bool:
 
 
 def label(gate: Gate) -> str:
-    """The gate's name, with the values of its parameters.
+    """The gate's name, with the values of those parameters that it does not tell.
 
     Examples
     --------
     >>> from gateflow.gate import gate
-    >>> label(gate("fast", alpha=2))
-    'fast, alpha = 2'
+    >>> label(gate("fast", alpha=2)), label(gate("sigmoid(k*z); k=2"))
+    ('fast(alpha=2)', 'sigmoid(k*z), k = 2')
     """
-    return ", ".join([gate.name, *(f"{name} = {value}" for name, value in gate.parameters.items())])
+    untold = (f"{name} = {value}" for name, value in gate.parameters.items() if f"{name}={value}" not in gate.name)
+    return ", ".join([gate.name, *untold])
 
 
 def facts(gate: Gate) -> Iterator[tuple[str, str]]:

@@ -69,7 +69,7 @@ def test_names_and_formulas_are_escaped():
 
 def test_parameters_stand_beside_the_name_and_the_formula_is_latex():
     tree = parsed(gate("fast(alpha=2)"))
-    assert tree.findtext(".//strong") == "fast, alpha = 2"
+    assert tree.findtext(".//strong") == "fast(alpha=2)"
     assert tree.findtext(".//div/div").startswith(r"$\phi(z) = \sigma\left(")
 
 
