@@ -1,4 +1,4 @@
-"""Loss along the flow towards lambda* = 1 from phi = 1/2, for horizons T = 1, 10, 100; laws of leading order dashed."""
+"""Loss along the flow towards lambda* = 1 from phi = 1/2, for horizons T = 1, 10, 30; laws of leading order dashed."""
 
 from __future__ import annotations
 
