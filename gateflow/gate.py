@@ -23,13 +23,13 @@ from gateflow import formula as language
 from gateflow._rooms import callable_room
 from gateflow.arithmetic import bigfloat, doubledouble, machine
 from gateflow.derivation import Formulas, derived, value_pair
-from gateflow.emit import stable
+from gateflow.emit import Tape, stable
 from gateflow.emit.modest import expand
 from gateflow.errors import FormulaError, InvalidArgument
 from gateflow.numbers import Numbers
 from gateflow.registry import Registry
 from gateflow.spelling import spelled
-from gateflow.vocabulary import SYMBOLIC, Expr, Z, sigmoid
+from gateflow.vocabulary import SYMBOLIC, Expr, U, Z, sigmoid
 
 SAMPLES = np.concatenate([np.linspace(-30.0, 30.0, 1201), np.geomspace(31, 1e9, 40), -np.geomspace(31, 1e9, 40)])
 """Where a formula is looked at to see whether it stays in (0, 1) and increases."""
@@ -135,7 +135,23 @@ class Gate:
     @cached_property
     def formulas(self) -> Formulas:
         """All derived formulas."""
-        return derived(self.expr, self.declared, self._inverse)
+        made = derived(self.expr, self.declared, self._inverse)
+        if self._inverse is not None:
+            self._check_inverse(made)
+        return made
+
+    def _check_inverse(self, made: Formulas) -> None:
+        """Refuse an inverse that is not one, by a look at a few points; a gate with symbols is taken at its word."""
+        if made.u.free_symbols != {Z}:
+            return
+        u = np.array([-3.0, -0.5, 0.25, 1.0, 4.0])
+        z = Tape([made.inverse], [U])(machine, u)[0]
+        back = Tape([made.u], [Z])(machine, z)[0]
+        off = np.flatnonzero(np.isfinite(back) & (np.abs(back - u) > 1e-6 * np.abs(u)))
+        if off.size:
+            raise InvalidArgument(
+                f"{self.name}: the inverse given is not that of u(z); u is {back[off[0]]:.6g} at inverse({u[off[0]]:g})"
+            )
 
     @cached_property
     def odd(self) -> bool:

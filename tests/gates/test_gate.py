@@ -221,3 +221,9 @@ def test_a_short_formula_is_derived_in_a_moment(text: str) -> None:
     start = time.process_time()
     assert 0 <= Gate(text).phi(0.25) <= 1
     assert time.process_time() - start < 10
+
+
+def test_an_inverse_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="the inverse given is not that of u"):
+        Gate(profile="sinh(z)", inverse="u").inverse(0.9)
+    assert Gate(profile="2*z", inverse="u/2").inverse_c(0.5) == 0
