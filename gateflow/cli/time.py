@@ -10,38 +10,75 @@ from gateflow.cli._options import GateText, Json, Start, Task, exit_code, gate_o
 from gateflow.cli._terminal import number, pairs, print_json, say
 
 if TYPE_CHECKING:
+    from gateflow.flow.enclosure import Enclosure
     from gateflow.flow.time import HittingTime
+    from gateflow.gate import Gate
+
+Digits = Annotated[
+    int | None,
+    Parameter(name="--digits", help="Also enclose tau in a ball of so many certified digits (extra 'rigour')."),
+]
 
 Limit = Annotated[
     float | None, Parameter(name="--tau-end", help="Learning time at hand; past it the answer is not reached.")
 ]
 
 
-def run(gate: GateText, /, *, task: Task, z0: Start = 0.0, tau_end: Limit = None, json: Json = False) -> int:
+def run(
+    gate: GateText,
+    /,
+    *,
+    task: Task,
+    z0: Start = 0.0,
+    tau_end: Limit = None,
+    digits: Digits = None,
+    json: Json = False,
+) -> int:
     """Compute the learning time from z0 to the target, as one integral.
 
     The target is given in one way: --gap, --target, --timescale, --log-gap or --decay. Where tau overflows, log tau
-    tells it. The exit code is 3 where the target is not reached.
+    tells it. The exit code is 3 where the target is not reached. With --digits the numbers given are taken as the exact
+    decimals they show.
 
     Examples
     --------
     $ gateflow time fast --horizon 100 --gap 0.01
     $ gateflow time sigmoid --horizon 1e6 --gap 1e-12 --z0 -3 --json
     $ gateflow time "fast(alpha=2)" --horizon 100 --timescale 1000
+    $ gateflow time fast --horizon 100 --gap 0.01 --digits 30
     """
     from gateflow.flow.time import hitting_time
 
     chosen = gate_of(gate)
     problem = task.problem(chosen)
     found = hitting_time(problem, z0, tau_max=tau_end)
+    ball = None if digits is None else _certified(chosen, task, z0, digits)
     if json:
         inputs = {"gate": gate.strip(), **task.given(), "z0": z0}
         limit = {} if tau_end is None else {"tau_end": tau_end}
-        print_json({**inputs, **limit, **_answer(found)})
+        print_json({**inputs, **limit, **_answer(found), **_enclosure(ball)})
     else:
         about = [("gate", gate.strip()), ("problem", task.sentence(z0)), ("z*", number(problem.z_star, 12))]
-        say(pairs([*about, *_rows(found)]))
+        say(pairs([*about, *_rows(found), *_ball_rows(ball)]))
     return exit_code(found.status)
+
+
+def _certified(gate: Gate, task: Task, z0: float, digits: int) -> Enclosure:
+    from gateflow.flow.enclosure import certify
+    from gateflow.flow.problem import LearningProblem
+
+    exact = {name: repr(float(value)) for name, value in task.given().items()}
+    return certify(LearningProblem(gate, **exact), repr(float(z0)), digits)
+
+
+def _enclosure(ball: Enclosure | None) -> dict[str, Any]:
+    if ball is None:
+        return {}
+    return {"enclosure": {"mid": ball.mid, "radius": ball.radius, "digits": ball.digits}}
+
+
+def _ball_rows(ball: Enclosure | None) -> list[tuple[str, str | None]]:
+    return [] if ball is None else [("certified", f"{ball.mid} +/- {ball.radius}, {ball.digits} digits")]
 
 
 def _answer(found: HittingTime) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _limit(gate: Gate, side: float) -> float:
     return side * np.inf
 
 
-def is_outside(gate: Gate, u: Array) -> Array:
+def is_outside(gate: Gate, u: Array) -> Any:
     """Where no finite z gives the gate a logit profile of u: at or past a finite limit that is only approached."""
     low, high = limits(gate)
     below = (u <= low) if np.isfinite(low) else np.zeros(np.shape(u), dtype=bool)

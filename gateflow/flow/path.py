@@ -153,10 +153,10 @@ def _approaching_path(problem: LearningProblem, z0: float, log_apart: float) -> 
     side = 1.0 if start.log > goal.log else -1.0
     with np.errstate(all="ignore"):
         last = Decay(log=goal.log + np.log1p(side * np.exp(log_apart - goal.log)), apart=log_apart)
-        ends = [float(coordinate.at_decay(at, goal)) for at in (start, last)]
+        first, final = (float(coordinate.at_decay(at, goal)) for at in (start, last))
         u_end = profile_of_decay(problem.horizon, problem.log_horizon, last)
     z_end = float(z_of_u(problem.gate, np.atleast_1d(u_end))[0])
-    return Path(problem, z0, coordinate, *ends, z_end, Status.ASYMPTOTIC)
+    return Path(problem, z0, coordinate, first, final, z_end, Status.ASYMPTOTIC)
 
 
 def _stuck_path(problem: LearningProblem, z0: float) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -118,6 +119,16 @@ def number(name: str, value: Any, test: Any, said: str) -> Any:
     return plain(array)
 
 
+def _decimal(value: Any) -> Any:
+    """The text of a number as that number; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        return value
+
+
 def plain(x: Any) -> Any:
     """An array of no dimension as a Python number; others as they are."""
     return x.item() if np.ndim(x) == 0 and hasattr(x, "item") else x
@@ -152,6 +163,9 @@ class LearningProblem:
     loss : Loss or str
         The loss, or its name.
 
+    A number may be a Fraction, a Decimal, or the text of one, such as ``"0.01"``: it is rounded to a float here, and
+    taken as it is by :func:`gateflow.flow.enclosure.certify`.
+
     Arrays make many problems at once, broadcast against each other; :func:`gateflow.flow.flow` takes one problem only.
 
     Raises
@@ -173,6 +187,7 @@ class LearningProblem:
     goal: Target
     scale: Any
     kind: Loss
+    given: dict[str, Any] = field(compare=False, repr=False)
 
     def __init__(
         self,
@@ -189,11 +204,17 @@ class LearningProblem:
     ) -> None:
         put = object.__setattr__
         put(self, "gate", as_gate(gate))
+        ways = dict(zip(WAYS, (target, gap, log_gap, decay, timescale), strict=True))
+        given = {way: value for way, value in ways.items() if value is not None and not isinstance(value, Target)}
+        put(self, "given", {"horizon": horizon, "scale": scale, **given})
+        horizon, scale = _decimal(horizon), _decimal(scale)
+        target, gap, log_gap, decay, timescale = map(_decimal, ways.values())
         put(self, "horizon", number("horizon", horizon, lambda v: (v >= 1) & np.isfinite(v), "finite and at least 1"))
         if isinstance(target, Target):
             if any(other is not None for other in (gap, log_gap, decay, timescale)):
                 raise InvalidArgument("give the target once: as a Target, or by one of " + ", ".join(WAYS))
             put(self, "goal", target)
+            self.given[target.way] = target.value
         else:
             put(self, "goal", Target(target, gap, log_gap, decay, timescale))
         put(self, "scale", number("scale", scale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))

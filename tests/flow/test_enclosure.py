@@ -1,0 +1,154 @@
+"""Certified times hold the true value: mpmath's, computed without any of the package's code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import sys
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import mpmath
+import pytest
+from mpmath import mpf
+
+from gateflow.errors import InvalidArgument, MissingExtra
+from gateflow.flow import Enclosure, LearningProblem, Status, certify, enclosure, hitting_time
+
+pytest.importorskip("flint")
+sys.path.insert(0, str(Path(__file__).parent))
+oracle = importlib.import_module("oracle")
+CASES = json.loads((Path(__file__).parent / "oracle.json").read_text())
+
+
+def _misses(ball: Enclosure, log_tau: str) -> bool:
+    """Whether a value known to 28 digits of its logarithm is surely outside the ball."""
+    with mpmath.workdps(60):
+        mid, radius = mpf(ball.mid), mpf(ball.radius)
+        slack = mpf(10) ** -28 * abs(mpf(log_tau))
+        return abs(mpmath.expm1(mpmath.log(mid) - mpf(log_tau))) > radius / mid * (1 + mpf(10) ** -10) + slack
+
+
+REACHED = [case for case in CASES if case["gate"] not in ("erf", "log-slow")]
+
+
+@pytest.mark.parametrize("case", REACHED[::3], ids=lambda c: f"{c['gate']}-{c['horizon']:g}-{c['gap']:g}-{c['side']}")
+def test_seventeen_digits_of_the_grid(case):
+    problem = LearningProblem(case["gate"], horizon=case["horizon"], gap=case["gap"])
+    ball = certify(problem, case["z0"], 17)
+    assert (ball.status, ball.digits) == (Status.REACHED, 17)
+    assert not _misses(ball, case["log_tau"])
+    assert Fraction(ball.radius) < Fraction(ball.mid) / 10**17
+    assert hitting_time(problem, case["z0"]).log_tau == pytest.approx(ball.log_tau, abs=1e-11)
+
+
+def test_the_check_of_containment_can_fail():
+    case = REACHED[0]
+    ball = certify(LearningProblem(case["gate"], horizon=case["horizon"], gap=case["gap"]), case["z0"], 17)
+    assert _misses(ball, str(float(case["log_tau"]) + 1e-15 * 8))
+
+
+SOME = [
+    ("fast", 100.0, 0.01, -0.5),
+    ("softsign", 7.0, 1e-6, 3.0),
+    ("sigmoid", 1e4, 1e-12, 9.5),
+    ("arctan", 3.0, 0.1, 0.5),
+]
+
+
+@pytest.mark.parametrize("digits", [32, 52])
+@pytest.mark.parametrize("case", SOME, ids=lambda case: case[0])
+def test_more_digits(case, digits):
+    gate, horizon, gap, z0 = case
+    ball = certify(LearningProblem(gate, horizon=horizon, gap=gap), z0, digits)
+    true = oracle.hitting_time(gate, horizon, gap, z0, digits=digits + 6)
+    with mpmath.workdps(digits + 20):
+        assert abs(true - mpf(ball.mid)) <= mpf(ball.radius) + abs(true) * mpf(10) ** -(digits + 4)
+        assert mpf(ball.radius) < mpf(ball.mid) * mpf(10) ** -digits
+    assert ball.digits == digits
+
+
+@pytest.mark.parametrize("number", ["0.01", Fraction(1, 100), Decimal("0.01")])
+def test_a_decimal_is_not_a_double(number):
+    """Sigmoid, T = 1: c tau = e^z + 2z - e^-z with z* = log 99 for the gap 1/100, not for the float 0.01."""
+    with mpmath.workdps(50):
+        form = lambda z: mpmath.exp(z) + 2 * z - mpmath.exp(-z)  # noqa: E731
+        exact = mpmath.nstr(form(mpmath.log(mpf(99))), 45)
+        binary = mpmath.nstr(form(mpmath.log((1 - mpf(0.01)) / mpf(0.01))), 45)
+    assert exact in certify(LearningProblem("sigmoid", horizon=1, gap=number), 0, 40)
+    assert binary not in certify(LearningProblem("sigmoid", horizon=1, gap=number), 0, 40)
+    assert binary in certify(LearningProblem("sigmoid", horizon=1, gap=0.01), 0, 40)
+
+
+@pytest.mark.parametrize("way", ["target", "gap", "log_gap", "decay", "timescale"])
+def test_every_way_to_give_a_target(way):
+    with mpmath.workdps(60):
+        value = mpf("0.125")
+        log_kept = {
+            "target": mpmath.log(value),
+            "gap": mpmath.log1p(-value),
+            "log_gap": mpmath.log1p(-mpmath.exp(-value)),
+            "decay": -value,
+            "timescale": -1 / value,
+        }[way]
+        z = -mpmath.log(mpmath.expm1(-log_kept))
+        form = lambda z: mpmath.exp(z) + 2 * z - mpmath.exp(-z)  # noqa: E731
+        exact = mpmath.nstr(abs(form(z) - form(mpf("0.5"))) / 3, 50)
+    given = {way: -0.125 if way == "log_gap" else 0.125}
+    assert exact in certify(LearningProblem("sigmoid", horizon=1, scale="3", **given), "0.5", 40)
+
+
+@pytest.mark.parametrize(
+    ("text", "z0"), [("sigmoid(z + abs(z)/2)", -1.0), ("sigmoid(where(z < 1, z, 2*z - 1))", 0.0), ("hard-sigmoid", 0.0)]
+)
+def test_kinks_on_the_way(text, z0):
+    """u has slopes a and b on the two sides of its kink: tau adds up from closed forms."""
+    problem = LearningProblem(text, horizon=1, gap=0.0625)
+    ball = certify(problem, z0, 30)
+    assert ball.digits == 30
+    with mpmath.workdps(40):
+        form = lambda u: mpmath.exp(u) + 2 * u - mpmath.exp(-u)  # noqa: E731
+        end = mpmath.log(mpf(15))
+        if text == "hard-sigmoid":
+            # phi' = 1/6, T = 1: c tau = 36 (phi* - phi0)
+            true = 36 * (1 - mpf("0.0625") - mpf("0.5"))
+        elif "abs" in text:
+            true = (form(mpf(0)) - form(mpf(-0.5))) / mpf("0.25") + (form(end) - form(mpf(0))) / mpf("2.25")
+        else:
+            true = form(mpf(1)) - form(mpf(0)) + (form(end) - form(mpf(1))) / 4
+        assert mpmath.nstr(true, 36) in ball
+
+
+def test_flows_that_do_not_arrive_say_so():
+    ball = certify(LearningProblem("sigmoid", horizon=1, gap=0), 0.0)
+    assert (ball.mid, ball.radius, ball.status) == ("inf", "0", Status.ASYMPTOTIC)
+    assert certify(LearningProblem("cubic", horizon=1, gap=0.1), -1.0).status is Status.STUCK
+    assert certify(LearningProblem("sigmoid(atan(z))", horizon=1, gap=1e-3), -1.0).status is Status.OUTSIDE
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda p: certify(p, "nought"), "z0 must be a finite real number"),
+        (lambda p: certify(p, math.nan), "z0 must be"),
+        (lambda p: certify(p, None), "z0 must be"),
+        (lambda p: certify(p, 0, 0), "digits must be a whole number"),
+        (lambda p: certify(p, 0, 1.5), "digits must be a whole number"),
+        (lambda p: certify(p, p.z_star), "agree in all 16 digits"),
+        (lambda p: certify(LearningProblem(p.gate, horizon=[1, 2], gap=0.1), 0), "one problem and one start"),
+        (lambda p: certify(LearningProblem(p.gate, horizon=1, gap=0.1, loss="squared"), 0), "absolute loss"),
+        (lambda p: certify(LearningProblem("sigmoid(z+abs(z-sqrt(2))/9)", horizon=1, gap=0.1), 0), "no float to split at"),
+    ],
+)
+def test_bad_questions_are_one_line(make, said):
+    with pytest.raises(InvalidArgument, match=said) as caught:
+        make(LearningProblem("fast", horizon=1, gap=0.1))
+    assert "\n" not in str(caught.value)
+
+
+def test_without_flint_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr(enclosure, "flint_library", lambda: None)
+    with pytest.raises(MissingExtra, match="rigour"):
+        certify(LearningProblem("fast", horizon=1, gap=0.1), 0)
