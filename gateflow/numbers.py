@@ -10,7 +10,7 @@ import sympy as sp
 
 from gateflow.arithmetic import machine
 from gateflow.derivation import Formulas, factored
-from gateflow.emit import Tape, log_of, sign_of
+from gateflow.emit import Tape, log_composed, log_of, sign_of
 from gateflow.inversion import increasing_root
 from gateflow.vocabulary import Expr, U, Z
 
@@ -165,7 +165,7 @@ class Numbers:
     def log_weight(self, u: Any) -> Any:
         """``log W(u)`` with ``W = (dz/du)**2``, the weight of the flow in the profile (numerics.md)."""
         if self.gate.is_profile and self.gate.formulas.inverse is not None:
-            slope = self._play("log_du of u", lambda f: [f.log_du.subs(Z, f.inverse)], u, U)[0]
+            slope = self._play("log_du of u", lambda f: [log_composed(f.log_du.subs(Z, f.inverse))], u, U)[0]
         else:
             slope = self.log_du(self.z_of_u(u))
         return -(slope + slope)

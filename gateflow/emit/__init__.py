@@ -8,8 +8,8 @@ Three steps, all on the expression tree, never on text:
 3. :func:`source` prints the same tape as NumPy or PyTorch text, for use without gateflow.
 """
 
-from gateflow.emit.rewrite import log_of, log_ratio, sign_of, stable
+from gateflow.emit.rewrite import log_composed, log_of, log_ratio, sign_of, stable
 from gateflow.emit.source import source
 from gateflow.emit.tape import Tape
 
-__all__ = ["Tape", "log_of", "log_ratio", "sign_of", "source", "stable"]
+__all__ = ["Tape", "log_composed", "log_of", "log_ratio", "sign_of", "source", "stable"]

@@ -55,6 +55,10 @@ class log_cosh(sp.Function):
     """``log(cosh(x))``, finite where ``cosh(x)`` overflows."""
 
 
+class log_hypot(sp.Function):
+    """``log(sqrt(1 + x**2))``, finite where ``x**2`` overflows."""
+
+
 class log1mexp(sp.Function):
     """``log(1 - exp(-x))`` for x > 0."""
 
@@ -400,6 +404,42 @@ def sign_of(expr: Expr) -> Expr:
         odd = part.is_Pow and not isinstance(part, sp.exp) and part.exp.is_odd
         sign *= sp.sign(part.base if odd else part)
     return sign
+
+
+def log_composed(expr: Expr) -> Expr:
+    """A logarithm of a slope at an inverse, freed of functions that undo each other.
+
+    Examples
+    --------
+    >>> log_composed(log_cosh(sp.asinh(Z))), log_composed(softplus(2 * sp.log(sp.Abs(sp.sinh(Z)))))
+    (log_hypot(z), 2*log_cosh(z))
+    """
+    before = None
+    while before != expr:
+        before = expr
+        expr = expr.replace(lambda node: isinstance(node, (log_cosh, softplus, log1p)), _composed)
+    return expr
+
+
+def _composed(node: Expr) -> Expr:
+    x = node.args[0]
+    if isinstance(node, log_cosh):
+        return log_hypot(x.args[0]) if isinstance(x, sp.asinh) else node
+    if isinstance(node, log1p):
+        size = x.args[0] if isinstance(x, sp.Abs) else x
+        factors = [factor for factor in sp.Mul.make_args(size) if not isinstance(factor, sp.sign)]
+        inner = factors[0].args[0] if len(factors) == 1 and isinstance(factors[0], sp.Abs) else factors[0]
+        whole = len(factors) == 1 and isinstance(inner, expm1) and _is_at_least_0(inner.args[0])
+        return inner.args[0] if whole else node
+    if x.is_Mul and len(x.args) == 2 and x.args[0] == 2 and isinstance(x.args[1], sp.log):
+        size = x.args[1].args[0]
+        size = size.args[0] if isinstance(size, sp.Abs) else size
+        return 2 * log_cosh(size.args[0]) if isinstance(size, sp.sinh) else 2 * log_hypot(size)
+    return node
+
+
+def _is_at_least_0(x: Expr) -> bool:
+    return bool(x.is_nonnegative) or (isinstance(x, expm1) and _is_at_least_0(x.args[0]))
 
 
 def log_ratio(log_slope: Expr, log_size: Expr) -> Expr:

@@ -22,6 +22,7 @@ from gateflow.emit.rewrite import (
     log_erfc,
     log_erfcx,
     log_expm1,
+    log_hypot,
     log_softplus,
 )
 from gateflow.errors import GateflowError, InvalidArgument
@@ -273,6 +274,16 @@ def _play_log_add(arithmetic: Any, x: Any, y: Any) -> Any:
     return arithmetic.where(arithmetic.less_equal(small, large), total, small + large)
 
 
+def _play_log_hypot(arithmetic: Any, x: Any) -> Any:
+    """``log(1 + x**2)/2``, and ``log |x|`` where x**2 would overflow."""
+    size = arithmetic.abs(x)
+    half, far = arithmetic.constant(0.5), arithmetic.less(arithmetic.constant(2.0**500), size)
+    if not np.any(far):
+        return half * arithmetic.log1p(x * x)
+    near = arithmetic.where(far, half, size)
+    return arithmetic.where(far, arithmetic.log(size), half * arithmetic.log1p(near * near))
+
+
 _COMPOSITES: dict[str, Callable[..., Any]] = {
     "log_add": _play_log_add,
     "log_atan_exp": _play_log_atan_exp,
@@ -280,6 +291,7 @@ _COMPOSITES: dict[str, Callable[..., Any]] = {
     "log_cloglog": _play_log_cloglog,
     "log_erfcx": _play_log_erfcx,
     "log_expm1": _play_log_expm1,
+    "log_hypot": _play_log_hypot,
     "log_softplus": _play_log_softplus,
 }
 
@@ -305,6 +317,7 @@ _NAMES: dict[Any, str] = {
     log_erfc: "log_erfc",
     log_erfcx: "log_erfcx",
     log_expm1: "log_expm1",
+    log_hypot: "log_hypot",
     log_atan_exp: "log_atan_exp",
     log_atan_ratio: "log_atan_ratio",
     sp.loggamma: "loggamma",

@@ -38,8 +38,8 @@ from gateflow.losses import Decay, Loss, log_distance
 from gateflow.losses.absolute import LOSS as ABSOLUTE
 from gateflow.progress import track
 
-CHUNK = 256
-"""Problems integrated together: their temporaries then stay in cache."""
+CHUNK = 1024
+"""Problems integrated together."""
 
 OFFSETS = np.array([1.5, 4.0, 9.0, 18.0, 38.0])
 """Panel edges, in units of the density's own scale, from either end."""

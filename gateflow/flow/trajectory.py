@@ -196,6 +196,8 @@ def flow(
     found = hitting_time(problem, z0, tolerance=tolerance)
     if found.status in (Status.OVERFLOW, Status.OUTSIDE):
         raise InvalidArgument(f"the flow from z0 = {z0:g} cannot be followed: {found.status.sentence}")
+    if found.status is Status.REACHED and not np.isfinite(problem.z_star):
+        raise InvalidArgument(f"the flow from z0 = {z0:g} cannot be followed: {Status.OVERFLOW.sentence}")
     path = resting_path(problem, z0) if found.log_tau == -np.inf else path_of(problem, z0, found.status, tolerance)
     path, solved, spent = _solved(path, solve, rtol, atol, tau_end)
     log_end = np.inf if tau_end is None else float(np.log(tau_end))
