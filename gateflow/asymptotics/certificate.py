@@ -20,6 +20,7 @@ from gateflow.asymptotics.clauses import Membership
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
 from gateflow.asymptotics.membership import membership
+from gateflow.asymptotics.mrv import Unproved
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.asymptotics.saturation import Order, germ_of, left_germ_of, order, text_of
 from gateflow.formula import unparse
@@ -46,7 +47,16 @@ class _Writer:
 
 
 def closed_text(gate: Any) -> str:
-    """The gate as one formula in z, its parameters put in."""
+    """The gate as one formula in z, its parameters put in.
+
+    Raises
+    ------
+    Undecided
+        A parameter has no number.
+    """
+    loose = sorted(map(str, gate.expr.free_symbols - {Z}))
+    if loose:
+        raise Undecided(f"no certificate: it would need a number for {', '.join(loose)}")
     shape = {"phi": "{}", "profile": "sigmoid({})", "complement": "1 - ({})"}[gate.declared]
     return shape.format(unparse(gate.expr))
 
@@ -81,7 +91,8 @@ def certify(phi: Any, psi: Any, found: Order | None = None, seconds: float = SEC
     """
     found = order(phi, psi, seconds) if found is None else found
     if found.verdict not in ("higher", "lower", "equal"):
-        raise Undecided(found.reason if found.verdict == "undecided" else _NO_CHAIN)
+        said = f"{found.names[0]} and {found.names[1]} are {found.verdict}"
+        raise Undecided(f"no certificate: {said}{f' ({found.reason})' if found.reason else ''}")
     field = Field(Z, Budget(seconds))
     f, g = plain_germ(germ_of(phi), field), plain_germ(germ_of(psi), field)
     statement = {
@@ -104,7 +115,7 @@ def certify(phi: Any, psi: Any, found: Order | None = None, seconds: float = SEC
         made = {"gates": list(found.names), "seconds": found.seconds}
         return sealed({**statement, "swapped": swap}, texts, writer.chain, made)
     assert why is not None
-    raise why
+    raise Undecided(f"no certificate: {why.reason}")
 
 
 def certify_rate(gate: Any, tail: str = "right", found: Rate | None = None, seconds: float = SECONDS) -> dict[str, Any]:
@@ -133,6 +144,53 @@ def certify_rate(gate: Any, tail: str = "right", found: Rate | None = None, seco
     except checker.Refuted as error:
         raise Undecided(f"the rate was not confirmed: {error}; last asked: {writer.chain[-1]}") from None
     return sealed(statement, {"f": unparse(f)}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
+
+
+def certify_membership(gate: Any, found: Membership | None = None, seconds: float = SECONDS) -> dict[str, Any]:
+    """A certificate that a gate is in class F, or that it is not.
+
+    Parameters
+    ----------
+    gate : Gate
+    found : Membership, optional
+        What `membership` said, if it was asked already.
+    seconds : float
+
+    Raises
+    ------
+    Undecided
+        Membership is not decided, or rests on more than the checker can prove anew.
+
+    Examples
+    --------
+    >>> from gateflow.gate import gate
+    >>> certify_membership(gate("fast"))["statement"]["z0"]
+    '61/64'
+    >>> certify_membership(gate("sigmoid(z**2)"))["statement"]["kind"]
+    'refutation'
+    """
+    found = membership(gate, seconds) if found is None else found
+    if found.verdict == "not in F":
+        return certify_not_in_class(gate, found, seconds)
+    if found.verdict == "undecided":
+        raise Undecided("nothing to certify: whether the gate is in class F is undecided")
+    statement: dict[str, Any] = {"kind": "membership", "gate": closed_text(gate), "verdict": "in F"}
+    phi = checker.formula(statement["gate"])
+    statement["value"] = str(phi.subs(Z, checker.MARK).evalf(20))
+    writer = _Writer(Field(Z, Budget(seconds)))
+    try:
+        z0 = None if found.z0 is None else sp.Rational(repr(float(found.z0)))
+        statement["z0"] = None if z0 is None else text_of(z0)
+        statement["slope"] = None if z0 is None else str(checker.slope_at(phi, z0).evalf(20))
+        checker.membership_walk(statement, writer.ask)
+        lacking = next((check for check in checker.membership_checks(statement, seconds) if not check.ok), None)
+    except Undecided as error:
+        raise Undecided(f"no certificate: {error.reason}") from None
+    except (checker.Refuted, Unproved) as error:
+        raise Undecided(f"{_NO_CHAIN}: {error}") from None
+    if lacking is not None:
+        raise Undecided(f"no certificate: the checker does not prove that {lacking.what} ({lacking.detail})")
+    return sealed(statement, {}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
 
 
 def certify_not_in_class(gate: Any, found: Membership | None = None, seconds: float = SECONDS) -> dict[str, Any]:

@@ -18,8 +18,15 @@ the chain of limits that proves the statement, and a digest. `verify` goes throu
 
 A certificate that a gate is *not* in class F holds a witness instead of a chain: a point where the slope is negative,
 two points with one value, a value outside (0, 1), limits other than 0 and 1, or two phases at which phi'' has opposite
-signs for ever. It is evaluated, or its limits and signs are proved, anew. There are no certificates of membership
-itself, of incomparable gates, nor of orders decided between the bounds of an oscillating profile.
+signs for ever. It is evaluated, or its limits and signs are proved, anew.
+
+A certificate that a gate *is* in class F claims three limits, ``phi(-oo) = 0``, ``phi(oo) = 1`` and that of ``z
+phi''/phi'``, which is negative: so phi' decreases for all large z. That phi is differentiable and increases on the
+whole line is proved by `halflines`, box by box, and so is that phi' decreases beyond the claimed z0. Where the boxes
+come to a stop on the way from z0 to infinity, the rest is looked at in big floats only; that check is called *numeric*,
+and what is then proved of clause 4 is that there is some z0.
+
+There are no certificates of incomparable gates, nor of orders decided between the bounds of an oscillating profile.
 
 What is proved, then, is the statement given the theorems of docs/theory.md and the correctness of `mrv` and of SymPy's
 algebra; a fault in SymPy's simplification is the one thing that search and checker could have in common.
@@ -31,7 +38,8 @@ import functools
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +47,7 @@ from typing import Any, NamedTuple
 import mpmath
 import sympy as sp
 
+from gateflow.asymptotics import halflines
 from gateflow.asymptotics.mrv import Limits, Unproved
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.formula import parse, unparse
@@ -261,8 +270,62 @@ def refutation_walk(statement: Mapping[str, Any], ask: Ask) -> None:
             raise Refuted("the value at the witness is as it must be")
 
 
+def membership_walk(statement: Mapping[str, Any], ask: Ask) -> None:
+    """The limits of a gate in class F; the rest of Definition 4.1 is for `membership_checks`."""
+    if statement["verdict"] != "in F":
+        raise Refuted("the verdict must be in F")
+    phi = formula(statement["gate"])
+    _agree(phi.subs(Z, MARK), statement["value"])
+    if statement["z0"] is not None:
+        z0 = constant(statement["z0"])
+        if not z0.is_Rational or z0 < 0:
+            raise Refuted("z0 must be a number that is not negative")
+        _agree(slope_at(phi, z0), statement["slope"])
+    elif statement["slope"] is not None:
+        raise Refuted("there is no slope where there is no z0")
+    _demand(ask("left end", "lim phi at the left end = 0", phi.xreplace({Z: -Z})), sp.S.Zero)
+    _demand(ask("right end", "lim phi at the right end = 1", phi), sp.S.One)
+    limit = ask("bend", "lim z phi''/phi' < 0", halflines.bend(phi))
+    if limit != -sp.oo and not limit.is_negative:
+        raise Refuted(f"z phi''/phi' tends to {limit}, which is not negative")
+
+
+def slope_at(phi: Expr, z0: Expr) -> Expr:
+    """``phi'(z0)``, from the right."""
+    return halflines.slope(halflines.half(phi, 1)).subs(halflines.X, z0)
+
+
+def membership_checks(statement: Mapping[str, Any], seconds: float) -> Iterator[Check]:
+    """Clauses 1, 2 and 4 of Definition 4.1 on half-lines; clause 3 follows with the limits at the ends."""
+    end = time.monotonic() + seconds
+    phi = formula(statement["gate"])
+    same = halflines.smooth_at_zero(phi)
+    yield Check("both halves of phi meet at 0 with one value and one slope", "proved", same or None)
+    for side, words in ((1, "z > 0"), (-1, "z < 0")):
+        far = halflines.rises(phi, side, end)
+        detail = "by boxes on the whole half-line" if far == sp.oo else f"only as far as |z| = {far.evalf(6)}"
+        what = f"phi is differentiable and increases for {words}"
+        yield Check(what, "proved", True if far == sp.oo else None, detail)
+    if statement["z0"] is not None:
+        yield from _decreasing_checks(phi, constant(statement["z0"]), end)
+
+
+def _decreasing_checks(phi: Expr, z0: Expr, end: float) -> Iterator[Check]:
+    far = halflines.bends_down(phi, z0, end)
+    what = f"phi' decreases for z >= {z0.evalf(6)}"
+    if far == sp.oo:
+        yield Check(what, "proved", True, "by boxes to infinity")
+        return
+    yield Check(f"{what}, up to z = {far.evalf(6)}", "proved", True if far > z0 else None, "by boxes")
+    bend = halflines.bend(phi)
+    rungs = [Rung(mpmath.mpf(far.p) / far.q * mpmath.mpf(10) ** (mpmath.mpf(k) / 8), 60, 400) for k in range(64)]
+    values = [value for value in (settled_number(bend, rung) for rung in rungs) if value is not None]
+    ok = all(value < 0 for value in values) if values else None
+    yield Check(f"{what}, past z = {far.evalf(6)}", "numeric", ok, f"phi'' < 0 looked at in {len(values)} places")
+
+
 MARK = sp.Rational(1, 3)
-"""Where a refutation holds the value of phi, so that no other gate with the same fault can be put in its place."""
+"""Where statements hold the value of phi, so that no other gate of which they are true can be put in its place."""
 
 ENDS = (("left", -Z), ("right", Z))
 
@@ -616,6 +679,7 @@ def _fields(part: Any, wanted: set[str], where: str) -> None:
 
 _STATEMENT = {
     "refutation": {"kind", "gate", "value", "clause", "witness"},
+    "membership": {"kind", "gate", "verdict", "value", "z0", "slope"},
     "order": {"kind", "phi", "psi", "verdict", "threshold", "exponent", "ratio", "convex", "swapped"},
     "rate": {
         "kind",
@@ -672,6 +736,10 @@ def verify(source: str | Path | Mapping[str, Any], seconds: float = 60.0) -> Ver
         limits = Limits(seconds)
         for claim in claims:
             checks += [_proved(*claim, limits), _evaluated(*claim, germs)]
+        if certificate["statement"]["kind"] == "membership" and not any(check.ok is False for check in checks):
+            checks += membership_checks(certificate["statement"], seconds)
+    except Unproved as why:
+        checks.append(Check(f"the clauses of Definition 4.1: {why}", "proved", None))
     except Refuted as why:
         checks.append(Check(str(why), "re-derived", False))
     except (GateflowError, KeyError, TypeError, ValueError, AttributeError) as why:
@@ -698,10 +766,13 @@ def _sentence(statement: Any) -> str:
         return f"{statement['phi']} against {statement['psi']}: {statement['verdict']}"
     if statement["kind"] == "refutation":
         return f"{statement['gate']} is not in class F: {statement['clause']} fails"
+    if statement["kind"] == "membership":
+        beyond = "" if statement["z0"] is None else f", with z0 = {statement['z0']}"
+        return f"{statement['gate']} is in class F{beyond}"
     return f"{statement['gate']}, {statement['tail']} end: l ~ {statement['rate'] or 'the implicit pair'}"
 
 
-_GERMS: dict[str, set[str]] = {"order": {"f", "g"}, "rate": {"f"}, "refutation": set()}
+_GERMS: dict[str, set[str]] = {"order": {"f", "g"}, "rate": {"f"}, "refutation": set(), "membership": set()}
 
 
 def _walk(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, Expr, Expr]]]:
@@ -714,6 +785,8 @@ def _walk(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, E
     reader = _Reader(certificate["chain"])
     if statement["kind"] == "refutation":
         refutation_walk(statement, reader.ask)
+    elif statement["kind"] == "membership":
+        membership_walk(statement, reader.ask)
     elif statement["kind"] == "order":
         check_order(statement, read[0], read[1], reader.ask)
     else:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateflow.cli._options import NOT_REACHED, GateText, Json, Latex, Seconds, gate_of
+from gateflow.cli._options import NOT_REACHED, CertificateFile, GateText, Json, Latex, Seconds, gate_of
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
     from gateflow.asymptotics.membership import Membership
 
 
-def run(gate: GateText, /, *, seconds: Seconds = 20.0, latex: Latex = False, json: Json = False) -> int:
+def run(
+    gate: GateText,
+    /,
+    *,
+    seconds: Seconds = 20.0,
+    certificate: CertificateFile = None,
+    latex: Latex = False,
+    json: Json = False,
+) -> int:
     """Decide whether a gate is in class F, clause by clause of Definition 4.1.
 
     In F: differentiable, strictly increasing, onto (0, 1), with a derivative that is monotone beyond some z0. Each
@@ -23,10 +31,16 @@ def run(gate: GateText, /, *, seconds: Seconds = 20.0, latex: Latex = False, jso
     $ gateflow check fast
     $ gateflow check "sigmoid(z**3 - z)"
     $ gateflow check "0.05 + 0.9*sigmoid(z)" --json
+    $ gateflow check fast --certificate fast.json
     """
     from gateflow.asymptotics.membership import membership
 
-    found = replace(membership(gate_of(gate), seconds), gate=gate.strip())
+    chosen = gate_of(gate)
+    found = replace(membership(chosen, seconds), gate=gate.strip())
+    if certificate is not None:
+        from gateflow.asymptotics.certificate import certify_membership, write
+
+        write(certify_membership(chosen, found, seconds), certificate)
     if json:
         print_json(found.to_json())
     elif latex:

@@ -108,6 +108,34 @@ def test_a_certificate_is_verified_and_an_altered_one_is_not(gateflow, tmp_path)
     assert out.startswith("refuted: ")
 
 
+@pytest.mark.parametrize(("gate", "told"), [("fast", "is in class F"), ("sigmoid(z**2)", "is not in class F")])
+def test_membership_is_certified_either_way(gate, told, gateflow, tmp_path):
+    file = Path(tmp_path) / "member.json"
+    assert gateflow("check", gate, "--certificate", str(file)).code == 0
+    code, out, err = gateflow("verify", str(file))
+    assert (code, err) == (0, "")
+    assert out.startswith("verified: ")
+    assert told in out.splitlines()[0]
+    file.write_text(file.read_text().replace("sigmoid(", "sigmoid(2*"))
+    assert gateflow("verify", str(file)).out.startswith("refuted: ")
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("check", "sigmoid(z + 0.5*sin(z))"),
+        ("check", "sigmoid(z + where(z < 1, 0, (z - 1)**2))"),
+        ("order", "sigmoid(sin(z))", "fast"),
+        ("order", "sigmoid(k*z); k=positive", "sigmoid"),
+    ],
+)
+def test_what_is_not_certified_is_said_in_a_line(verb, gateflow, tmp_path):
+    file = Path(tmp_path) / "none.json"
+    code, _, err = gateflow(*verb, "--certificate", str(file))
+    assert (code, err.count("\n")) == (3, 1)
+    assert not file.exists()
+
+
 @pytest.mark.parametrize("text", [None, "no json", "{}"])
 def test_what_is_no_certificate_is_told_in_a_line(text, gateflow, tmp_path):
     file = tmp_path / "some.json"

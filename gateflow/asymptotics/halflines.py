@@ -1,0 +1,400 @@
+"""Signs of formulas on half-lines, for the checker: it shares nothing with the search's `signs` and `tails`.
+
+The line is cut at 0 and each half is written in x = |z| > 0. A sign is found on a box, which may reach to infinity:
+
+* by structure: products, even powers, exp, cosh, sigmoid and such have the sign of their parts; a sum of terms of one
+  sign has it;
+* by an enclosure of the values: functions that increase are evaluated at the ends of the box, in 40 digits, and
+  widened by 1e-30 of the value, which is far more than mpmath's error;
+* at the left end of a box where the formula vanishes exactly: by the sign of its derivative.
+
+A box with no sign is halved. "Positive" here means: at least 0, and 0 at isolated points only; sums and products keep
+that meaning. What is not found ends in a number up to which the sign was proved, never in a guess.
+
+What it takes for granted: SymPy's derivatives and algebra, and mpmath's functions to within that margin.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import mpmath
+import sympy as sp
+
+from gateflow.asymptotics.mrv import Unproved
+from gateflow.vocabulary import Expr, Z, derivative, sigmoid, softplus, softsign
+
+X = sp.Symbol("x", positive=True)
+"""The distance from 0, on either half of the line."""
+
+_DIGITS = 40
+_MARGIN = mpmath.mpf(10) ** -30
+_FAR = sp.Integer(2) ** 40
+"""Boxes that reach to infinity start no later than here."""
+
+_LARGE = 300
+"""Formulas of more operations are not factored."""
+
+_NARROW = sp.Rational(1, 2**20)
+_BOXES = 3000
+_INF = mpmath.inf
+
+
+class Undefined(Exception):
+    """Somewhere on the box a part of the formula may have no value."""
+
+
+class Box(NamedTuple):
+    """``low < x <= high``; exact ends, high perhaps oo."""
+
+    low: Expr
+    high: Expr
+
+
+class Bounds(NamedTuple):
+    """``low <= value <= high``; an end that is infinite is not attained."""
+
+    low: Any
+    high: Any
+
+
+# --- enclosures -------------------------------------------------------------------------------------------------------
+
+_STEEP = mpmath.mpf(10) ** 5
+"""Beyond this, exponentials are only bounded, not formed."""
+
+
+class _Rising(NamedTuple):
+    """A function that increases between its limits; `steep`: not to be formed far out."""
+
+    value: Callable[[Any], Any]
+    bottom: Any
+    top: Any
+    steep: bool = False
+
+
+_RISING: dict[Any, _Rising] = {
+    sp.exp: _Rising(mpmath.exp, 0, _INF, True),
+    sp.sinh: _Rising(mpmath.sinh, -_INF, _INF, True),
+    sp.tanh: _Rising(mpmath.tanh, -1, 1, True),
+    sp.asinh: _Rising(mpmath.asinh, -_INF, _INF),
+    sp.atan: _Rising(mpmath.atan, -2, 2),
+    sp.erf: _Rising(mpmath.erf, -1, 1, True),
+    sigmoid: _Rising(lambda u: 1 / (1 + mpmath.exp(-u)), 0, 1, True),
+    softplus: _Rising(lambda u: mpmath.log1p(mpmath.exp(u)), 0, _INF, True),
+}
+
+
+def enclosure(e: Expr, box: Box) -> Bounds:
+    """Bounds of the values on a box.
+
+    Raises
+    ------
+    Undefined
+        A logarithm, a root or a quotient may have no value there.
+    Unproved
+        The formula holds a function that is not bounded here.
+
+    Examples
+    --------
+    >>> print(*(mpmath.nstr(end, 5) for end in enclosure(X + sp.exp(-X), Box(sp.S.One, sp.Integer(2)))))
+    1.1353 2.3679
+    """
+    with mpmath.workdps(_DIGITS):
+        return _bounds(e, box)
+
+
+def _bounds(e: Expr, box: Box) -> Bounds:
+    if e == X:
+        return Bounds(_number(box.low), _number(box.high))
+    if not e.args:
+        return _widened(_number(e), _number(e))
+    if isinstance(e, sp.log):
+        low, high = _bounds(e.args[0], box)
+        if low <= 0:
+            raise Undefined
+        return _widened(mpmath.log(low), mpmath.log(high))
+    if e.is_Pow:
+        return _power(e.base, e.exp, box)
+    parts = [_bounds(a, box) for a in e.args]
+    if e.is_Add:
+        return _sum(parts)
+    if e.is_Mul:
+        return _product(parts)
+    return _function(e.func, parts)
+
+
+def _number(e: Expr) -> Any:
+    return _INF if e == sp.oo else mpmath.mpf(e.p) / e.q if e.is_Rational else mpmath.mpf(sp.N(e, _DIGITS + 5))
+
+
+def _widened(low: Any, high: Any) -> Bounds:
+    low, high = mpmath.mpf(low), mpmath.mpf(high)
+    down, up = (abs(end) * _MARGIN if abs(end) < _INF else 0 for end in (low, high))
+    return Bounds(low - down, high + up)
+
+
+def _sum(parts: list[Bounds]) -> Bounds:
+    """Widened by the size of the terms, as they may cancel."""
+    low, high = sum(p.low for p in parts), sum(p.high for p in parts)
+    slack = _MARGIN * sum(abs(end) for p in parts for end in p if abs(end) < _INF)
+    return Bounds(low - slack, high + slack)
+
+
+def _product(parts: list[Bounds]) -> Bounds:
+    low, high = parts[0]
+    for other in parts[1:]:
+        ends = [mpmath.mpf(0) if 0 in (a, b) else a * b for a in (low, high) for b in other]
+        low, high = _widened(min(ends), max(ends))
+    return Bounds(low, high)
+
+
+def _power(base: Expr, exponent: Expr, box: Box) -> Bounds:
+    if not exponent.is_Rational:
+        return _bounds(sp.exp(exponent * sp.log(base)), box)
+    low, high = _bounds(base, box)
+    if exponent.is_Integer and exponent > 0:
+        ends = [_raised(end, int(exponent)) for end in (low, high)]
+        touches = exponent % 2 == 0 and low < 0 < high
+        return _widened(mpmath.mpf(0) if touches else min(ends), max(ends))
+    if low < 0 and exponent.is_Integer and high < 0:
+        flip = (-1) ** int(exponent)
+        return _product([_widened(mpmath.mpf(flip), mpmath.mpf(flip)), _positive_power(-high, -low, exponent)])
+    if low <= 0:
+        raise Undefined
+    return _positive_power(low, high, exponent)
+
+
+def _raised(x: Any, n: int) -> Any:
+    return (_INF if x > 0 or n % 2 == 0 else -_INF) if abs(x) == _INF else x**n
+
+
+def _positive_power(low: Any, high: Any, exponent: Any) -> Bounds:
+    p = _number(exponent)
+    ends = [(mpmath.mpf(0) if p < 0 else _INF) if end == _INF else end**p for end in (low, high)]
+    return _widened(min(ends), max(ends))
+
+
+def _function(func: Any, parts: list[Bounds]) -> Bounds:
+    low, high = parts[0]
+    if func in _RISING:
+        rule = _RISING[func]
+        return _widened(_at_low(rule, low), _at_high(rule, high))
+    if func is sp.erfc:
+        rule = _Rising(lambda u: mpmath.erfc(-u), 0, 2, True)
+        return _widened(_at_low(rule, -high), _at_high(rule, -low))
+    if func is sp.cosh:
+        near = mpmath.mpf(0) if low <= 0 <= high else min(abs(low), abs(high))
+        rule = _Rising(mpmath.cosh, 1, _INF, True)
+        return _widened(_at_low(rule, near), _at_high(rule, max(abs(low), abs(high))))
+    if func in (sp.sin, sp.cos):
+        return Bounds(mpmath.mpf(-1), mpmath.mpf(1)) if high - low > 3 else _wave(func, low, high)
+    raise Unproved(f"bounds of {func.__name__}")
+
+
+def _wave(func: Any, low: Any, high: Any) -> Bounds:
+    """Bounds of sin or cos from the value in the middle, as its slope is at most 1."""
+    middle, half = (low + high) / 2, (high - low) / 2
+    value = mpmath.sin(middle) if func is sp.sin else mpmath.cos(middle)
+    half += _MARGIN * (1 + abs(middle))
+    return Bounds(max(value - half, mpmath.mpf(-1)), min(value + half, mpmath.mpf(1)))
+
+
+def _at_low(rule: _Rising, x: Any) -> Any:
+    if x == -_INF or (rule.steep and x < -_STEEP):
+        return mpmath.mpf(rule.bottom)
+    return rule.value(min(x, _STEEP) if rule.steep else x)
+
+
+def _at_high(rule: _Rising, x: Any) -> Any:
+    if x == _INF or (rule.steep and x > _STEEP):
+        return mpmath.mpf(rule.top)
+    return rule.value(max(x, -_STEEP) if rule.steep else x)
+
+
+# --- signs ------------------------------------------------------------------------------------------------------------
+
+_POSITIVE = (sp.exp, sp.cosh, sp.erfc, sigmoid, softplus)
+_ODD = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf)
+
+
+def sign(e: Expr, box: Box, depth: int = 0) -> int:
+    """1 or -1 where the formula has that sign on the box but for isolated zeros; 0 where that is not seen."""
+    if not e.has(X):
+        return 1 if e.is_positive else -1 if e.is_negative else 0
+    if e == X or isinstance(e, _POSITIVE):
+        return 1
+    if e.is_Mul:
+        return _product_of_signs(e.args, box, depth)
+    if isinstance(e, _ODD):
+        return sign(e.args[0], box, depth)
+    if isinstance(e, sp.log):
+        return sign(e.args[0] - 1, box, depth)
+    if e.is_Pow:
+        if e.exp.is_Integer and e.exp % 2 == 0:
+            return 1 if _somewhere_nonzero(e.base, box) else 0
+        up = sign(e.base, box, depth)
+        return up if up > 0 or e.exp.is_Integer else 0
+    if e.is_Add:
+        seen = {sign(a, box, depth) for a in e.args}
+        if len(seen) == 1 and 0 not in seen:
+            return seen.pop()
+    return _sign_by_bounds(e, box) or _sign_from_zero(e, box, depth)
+
+
+def _product_of_signs(factors: tuple[Expr, ...], box: Box, depth: int) -> int:
+    outcome = 1
+    for factor in factors:
+        outcome *= sign(factor, box, depth)
+    return outcome
+
+
+def _somewhere_nonzero(e: Expr, box: Box) -> bool:
+    """At one point; as the formula is analytic, its zeros are then isolated."""
+    inner = box.low + 1 if box.high == sp.oo else (box.low + 2 * box.high) / 3
+    return _sign_by_bounds(e, Box(inner, inner)) != 0
+
+
+def _sign_by_bounds(e: Expr, box: Box) -> int:
+    try:
+        low, high = enclosure(e, box)
+    except Undefined:
+        return 0
+    return 1 if low > 0 else -1 if high < 0 else 0
+
+
+def _sign_from_zero(e: Expr, box: Box, depth: int) -> int:
+    """Where ``e`` has values on the whole box and is exactly 0 at its left end, the sign of its derivative."""
+    if depth == 4 or e.subs(X, box.low) != 0 or not defined(e, box):
+        return 0
+    return sign(sp.diff(e, X), box, depth + 1)
+
+
+def reached(holds: Callable[[Box], bool], low: Expr, end: float) -> Expr:
+    """How far to the right of ``low`` something holds, box by box: oo, or the last end that was reached."""
+    ends = [sp.oo]
+    for _ in range(_BOXES):
+        if time.monotonic() > end:
+            return low
+        high = ends[-1]
+        if holds(Box(low, high)):
+            low = ends.pop()
+            if not ends:
+                return sp.oo
+        elif high == sp.oo and low < _FAR:
+            ends.append(2 * low + 1)
+        elif high != sp.oo and high - low > _NARROW * (1 + low):
+            ends.append((low + high) / 2)
+        else:
+            return low
+    return low
+
+
+# --- gates ------------------------------------------------------------------------------------------------------------
+
+
+def half(phi: Expr, side: int) -> Expr:
+    """``phi(side x)`` for x > 0, free of branches.
+
+    Raises
+    ------
+    Unproved
+        It has branches elsewhere than at 0.
+    """
+    written = phi.replace(softsign, softsign.written_out).xreplace({Z: side * X})
+    if written.has(sp.Abs, sp.sign, sp.Piecewise):
+        raise Unproved("the gate has branches elsewhere than at 0")
+    return written
+
+
+def slope(phi_of_x: Expr) -> Expr:
+    """The derivative in x, as a product where it is one: tanh and sigmoid are written in sigmoids and factored."""
+    s: dict[Expr, Expr] = {}
+
+    def named(u: Expr) -> Expr:
+        flip = u.could_extract_minus_sign()
+        letter = s.setdefault(-u if flip else u, sp.Dummy("s", positive=True))
+        return 1 - letter if flip else letter
+
+    plain = derivative(phi_of_x, X).replace(sp.tanh, lambda u: 2 * sigmoid(2 * u) - 1).replace(sigmoid, named)
+    whole = sp.factor(sp.powsimp(sp.together(plain))) if sp.count_ops(plain) <= _LARGE else plain
+    for u, t in s.items():
+        whole = whole.xreplace({1 - t: sigmoid(-u), t - 1: -sigmoid(-u)})
+    while whole.has(*s.values()):  # one may stand inside another's argument
+        whole = whole.xreplace({t: sigmoid(u) for u, t in s.items()})
+    return whole
+
+
+def bend(phi: Expr) -> Expr:
+    """``z phi''/phi'`` for z > 0, from the logarithm of phi'; in z."""
+    powers = [factor.as_base_exp() for factor in sp.Mul.make_args(slope(half(phi, 1)))]
+    logarithmic = sp.Add(*(_log_slope(b, e) for b, e in _paired(powers)))
+    return sp.expand(X * logarithmic).xreplace({X: Z})
+
+
+def _paired(powers: list[tuple[Expr, Expr]]) -> Iterator[tuple[Expr, Expr]]:
+    """``sigmoid(u) sigmoid(-u)`` is ``1/(4 cosh(u/2)^2)``, whose logarithmic slope does not cancel."""
+    known = dict(powers)
+    for base, exponent in powers:
+        turned = sigmoid(-base.args[0]) if isinstance(base, sigmoid) else None
+        shared = min(exponent, known[turned]) if turned in known else 0
+        yield base, exponent - shared
+        if shared:
+            yield sp.cosh(base.args[0] / 2), -shared  # once for each of the two
+
+
+def _log_slope(base: Expr, exponent: Expr) -> Expr:
+    if base == sp.E:
+        return sp.diff(exponent, X)
+    if isinstance(base, sigmoid):
+        return exponent * sigmoid(-base.args[0]) * sp.diff(base.args[0], X)
+    if isinstance(base, sp.cosh):
+        return exponent * sp.tanh(base.args[0]) * sp.diff(base.args[0], X)
+    return exponent * sp.diff(base, X) / base
+
+
+def rises(phi: Expr, side: int, end: float) -> Expr:
+    """How far from 0 phi is proved to be defined, differentiable and to increase in z, on one half of the line."""
+    written = half(phi, side)
+    up = slope(written)
+
+    def holds(box: Box) -> bool:
+        return sign(up, box) == side and defined(written, box)
+
+    return reached(holds, sp.S.Zero, end)
+
+
+def defined(e: Expr, box: Box) -> bool:
+    """Whether every part of the formula has a value, and is analytic, on the box with its left end."""
+    try:
+        enclosure(e, box)
+    except Undefined:
+        return False
+    return True
+
+
+def smooth_at_zero(phi: Expr) -> bool:
+    """Whether the two halves meet at 0 with one value and one derivative."""
+    right, left = half(phi, 1), half(phi, -1)
+    jumps = (right - left, derivative(right, X) + derivative(left, X))
+    return all(sp.simplify(jump.subs(X, 0)) == 0 for jump in jumps)
+
+
+def bends_down(phi: Expr, z0: Expr, end: float) -> Expr:
+    """How far to the right of ``z0`` it is proved that phi'' <= 0, or at least where phi' > 0."""
+    forms = list(_forms(bend(phi).xreplace({Z: X})))
+    return reached(lambda box: any(sign(form, box) < 0 for form in forms), z0, end)
+
+
+def _forms(e: Expr) -> Iterator[Expr]:
+    """The formula over positive factors of its terms: one of them may outdo the others on a whole half-line."""
+    yield e
+    yield sp.expand(e / X)
+    yield sp.factor(sp.together(sp.expand(e / X)))
+    whole = Box(sp.S.Zero, sp.oo)
+    factors = {b for term in sp.Add.make_args(e) for b in sp.Mul.make_args(term)}
+    for factor in sorted(factors, key=sp.default_sort_key):
+        if factor.has(X) and isinstance(factor, sp.exp | sp.cosh | sp.Pow) and sign(factor, whole) > 0:
+            yield sp.expand(e / X / factor)
