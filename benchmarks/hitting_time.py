@@ -2,7 +2,7 @@
 
 Random problems of the fast gate: T log-uniform in 1..1e6, gap in 1e-16..1e-2, h0 in 0.1..30, a fifth starting above the
 target. Each way is timed on as many of them as it manages in some seconds, looped as a user would; errors
-are against mpmath (tests/flow/oracle.py) on the first few. All in one run, so that the ratios mean something.
+are against mpmath (tests/flow/flow_oracle.py) on the first few. All in one run, so that the ratios mean something.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from scipy.integrate import quad, solve_ivp
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "flow"))
-import oracle
+import flow_oracle as oracle
 
 from gateflow.flow import LearningProblem, flow, hitting_time
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import mpmath
-import oracle
+import flow_oracle as oracle
 from mpmath import mp
 
 FILE = Path(__file__).with_name("oracle.json")

@@ -19,7 +19,7 @@ from gateflow.flow import Enclosure, LearningProblem, Status, certify, enclosure
 
 pytest.importorskip("flint")
 sys.path.insert(0, str(Path(__file__).parent))
-oracle = importlib.import_module("oracle")
+oracle = importlib.import_module("flow_oracle")
 CASES = json.loads((Path(__file__).parent / "oracle.json").read_text())
 
 

@@ -56,8 +56,9 @@ def test_hitting_times_agree_with_mpmath_to_1e_12(name):
         found = hitting_time(problem, case["z0"])
         miss = _miss(case, found.log_tau)
         assert found.status is Status.REACHED
-        assert miss < max(1e-12, 4e-16 * abs(found.log_tau)), (case, found)  # log tau itself is a float
-        assert miss <= found.error < 1e-8, (case, found)
+        size = abs(found.log_tau)  # log tau is a float; where it is large, one ulp of it or of u* is much
+        assert miss < max(1e-12, 3e-15 * size), (case, found)
+        assert miss <= found.error < max(1e-8, 1e-14 * size), (case, found)
 
 
 @pytest.mark.parametrize("case", CASES[7::53], ids=lambda case: f"{case['gate']}-{case['horizon']:g}-{case['gap']:g}")

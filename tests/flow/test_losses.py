@@ -21,7 +21,7 @@ from gateflow.losses.mixed_horizon import MixedHorizon
 from gateflow.losses.random_horizon import RandomHorizon
 
 sys.path.insert(0, str(Path(__file__).parent))
-oracle = importlib.import_module("oracle")
+oracle = importlib.import_module("flow_oracle")
 
 TOLERANCE = 1e-3
 
