@@ -95,7 +95,7 @@ class Gate:
         if len(declared) != 1:
             raise InvalidArgument("a gate is declared by exactly one of phi, profile, complement")
         declaration = given[declared[0]]
-        values = MappingProxyType(dict(parameters or {}))
+        values = MappingProxyType({**_open_parameters(declaration), **(parameters or {})})
         vars(self).update(declared=declared[0], parameters=values, reference=reference)
         expr, text = self._parsed(declaration, "z")
         if Z not in expr.free_symbols:
@@ -394,6 +394,13 @@ class Gate:
 
 def _rebuilt(keywords: dict[str, Any]) -> Gate:
     return Gate(**keywords)
+
+
+def _open_parameters(declaration: Any) -> dict[str, str]:
+    """The symbols of an expression that are neither z nor u, as parameters left open."""
+    symbols = declaration.free_symbols if isinstance(declaration, sp.Basic) else ()
+    own = {Z.name, U.name}
+    return {s.name: "positive" if s.is_positive else "real" for s in symbols if s.name not in own}
 
 
 def _as_float(x: Any) -> np.ndarray:
