@@ -20,9 +20,11 @@ REACH = 40.0
 DEEP = -16.0
 """log u' below which a dip may be a true zero."""
 DIGITS = 120
-STEPS = 80
+STEPS = 90
 ZERO = -95.0
 """log u' below which a dip followed in big floats counts as a zero: the steps take it 1e-44 near to a true one."""
+CROSSED = 0.95
+"""Power of u' at its zero below which the flow crosses it; 1, less what a logarithm beside it may hide."""
 MOST = 32
 """Dips kept, at most: those nearest to 0."""
 
@@ -48,20 +50,26 @@ def dips(gate: Gate) -> Dips:
     """
     far = np.geomspace(REACH, 1e4, 600)[1:]
     z = np.concatenate([-far[::-1], np.arange(-REACH * 64, REACH * 64 + 1) / 64, far])
-    slope = np.broadcast_to(gate.machine.log_du(z), z.shape)
+    slope = np.broadcast_to(_log_slope(gate, z), z.shape)
     with np.errstate(invalid="ignore"):
         falls = (slope[1:-1] < slope[:-2] - 1e-9) & (slope[1:-1] <= slope[2:])
     at = np.flatnonzero(falls & np.isfinite(slope[:-2]) & np.isfinite(slope[2:])) + 1
     at = at[np.argsort(np.abs(z[at]), kind="stable")][:MOST]
     flat, narrow = _level_stretches(gate, z, slope), []
     for k in at:
-        point, depth = _bottom(gate.machine.log_du, float(z[k - 1]), float(z[k]), float(z[k + 1]))
+        point, depth = _bottom(lambda z: _log_slope(gate, z), float(z[k - 1]), float(z[k]), float(z[k + 1]))
         zero = _zero_near(gate, point) if depth < DEEP else None
         if zero is not None:
             flat.append(_snapped(zero))
         elif depth < min(slope[k - 1], slope[k + 1]) - 1e-6:
             narrow.append(_snapped(point))
     return Dips(tuple(sorted(flat)), tuple(sorted(narrow)))
+
+
+def _log_slope(gate: Gate, z: Array) -> Array:
+    """log u'; ``-inf`` where the formula gives no number, so that the place is looked at in big floats."""
+    slope = np.asarray(gate.machine.log_du(z))
+    return np.where(np.isnan(slope), -np.inf, slope)
 
 
 def _level_stretches(gate: Gate, z: Array, slope: Array) -> list[float]:
@@ -154,15 +162,21 @@ def _bottom(log_du: Any, left: float, middle: float, right: float) -> tuple[floa
 
 
 def _zero_near(gate: Gate, point: float) -> float | None:
-    """Where ``u'`` falls to zero near ``point``, followed in big floats until far below any float64 dip, or None."""
+    """Where ``u'`` falls to zero near ``point``, followed in big floats until far below any float64 dip, or None.
+
+    A zero like ``|z|^p`` stops the flow for p >= 1 only: for p < 1 the time to cross it, an integral of ``1/u'``, is
+    finite. The fall of u' from the widest look to the closest tells p.
+    """
     numbers = gate.at(DIGITS)
     lift = numbers.arithmetic.lift
-    middle, half = lift(point), lift(max(abs(point), 1e-3) * 2.0**-20)
-    deepest = np.inf
+    middle, half = lift(point), lift(max(abs(point), 1.0) * 2.0**-10)  # 1 - cos(z) rounds to 0 over 1e-8
+    deepest, edges = np.inf, []
     for _ in range(STEPS):
         grid = lift(np.linspace(-1, 1, 9)) * half + middle
-        values = numbers.log_du(grid).values
-        best = int(np.argmin(values))
-        deepest = float(values[best])
+        values = np.array([float(value) for value in numbers.log_du(grid).values])
+        best = int(np.nanargmin(values))
+        deepest = values[best]
+        edges.append(max(values[0], values[-1]))
         middle, half = grid[best], half / 3.0
-    return float(middle.values) if deepest < ZERO else None
+    power = (edges[0] - edges[-1]) / ((STEPS - 1) * np.log(3.0))
+    return float(middle.values) if deepest < ZERO and not power < CROSSED else None

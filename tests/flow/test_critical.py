@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import pytest
 
+from gateflow.flow import LearningProblem, hitting_time
 from gateflow.flow.critical import dips, goes_by_decay, reach
 from gateflow.gate import Gate, gate
 
@@ -52,3 +54,31 @@ def test_which_gates_go_by_decay():
     assert not goes_by_decay(gate("cubic"))
     assert not goes_by_decay(gate("hard-sigmoid"))
     assert not goes_by_decay(gate("erf"))
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        *("z*log(1+z**2)", "sinh(z)-z", "z*log(1+z**4)", "z-atan(z)", "z-asinh(z)", "log(1+z**2)*sign(z)"),
+        *("z*sigmoid(log(abs(z)))", "z-sin(z)+z**3", "z*abs(z)", "z-tanh(z)"),
+    ],
+)
+def test_a_slope_of_zero_stops_the_flow_whatever_float64_makes_of_it(profile):
+    problem = LearningProblem(f"sigmoid({profile})", horizon=10, gap=0.1)
+    assert hitting_time(problem, [-1.0, 0.0, 0.3]).status.tolist() == ["stuck", "stuck", "reached"]
+
+
+def test_a_zero_of_power_below_one_is_crossed_in_the_time_of_its_integral():
+    """u = z |z|^(1/2): dz/dtau is c T phi^(T-1) phi phi_c u', and 1/u' is integrable at 0."""
+    time = hitting_time(LearningProblem("sigmoid(z*sqrt(abs(z)))", horizon=10, gap=0.1), -0.5)
+
+    def density(z):
+        u = z * mpmath.sqrt(abs(z))
+        phi = 1 / (1 + mpmath.exp(-u))
+        return 1 / (10 * phi**10 * (1 - phi) * mpmath.mpf(3) / 2 * mpmath.sqrt(abs(z)))
+
+    with mpmath.workdps(30):
+        u_star = -mpmath.log(mpmath.expm1(-mpmath.log(mpmath.mpf("0.9")) / 10))
+        exact = mpmath.quad(density, [mpmath.mpf("-0.5"), 0, u_star ** (mpmath.mpf(2) / 3)])
+    assert time.status == "reached"
+    assert abs(time.tau / float(exact) - 1) < 1e-7
