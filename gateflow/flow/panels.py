@@ -6,7 +6,7 @@ digit of its problem's sum. All problems' panels are evaluated together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,11 +92,18 @@ class Panels:
 
 @dataclass(frozen=True)
 class Sums:
-    """log of each problem's integral, its relative error (that of the quadrature), and the evaluations spent on it."""
+    """log of each problem's integral, its relative error (that of the quadrature), and the evaluations spent on it.
+
+    With the panels it was put together from: their problem, the middle of each as a profile or a position as ``where``
+    of :func:`integrate` gives it (empty without that), and log of the integral over it.
+    """
 
     log_total: Array
     error: Array
     evaluations: Any
+    owner: Any
+    middle: Array
+    log_panel: Array
 
 
 def log_add(owner: Any, logs: Array, count: int) -> Array:
@@ -109,8 +116,14 @@ def log_add(owner: Any, logs: Array, count: int) -> Array:
     return np.where(np.isinf(top), top, total)
 
 
-def integrate(setting: Setting, pieces: Sequence[Panels], count: int) -> Sums:
+def integrate(
+    setting: Setting,
+    pieces: Sequence[Panels],
+    count: int,
+    where: Callable[[Setting, Panels], Array] | None = None,
+) -> Sums:
     """Integrate over all panels, halving those that have not converged."""
+    middles = [np.empty(0)]
     owner, logs, errors = np.empty(0, dtype=np.intp), np.empty(0), np.empty(0)
     evaluations = np.zeros(count, dtype=np.int64)
     open_pieces = [piece for piece in pieces if piece.owner.size]
@@ -127,10 +140,13 @@ def integrate(setting: Setting, pieces: Sequence[Panels], count: int) -> Sums:
             rough &= (piece.b - piece.a) != 0 if depth < DEEPEST else False
             owner = np.concatenate([owner, piece.owner[~rough]])
             logs, errors = np.concatenate([logs, log[~rough]]), np.concatenate([errors, error[~rough]])
+            if where is not None:
+                middles.append(where(setting, piece.subset(~rough)))
             if rough.any():
                 still_open.append(piece.subset(rough).halved())
         open_pieces = still_open
     total = log_add(owner, logs, count)
     with np.errstate(invalid="ignore", under="ignore", over="ignore"):
         error = np.exp(log_add(owner, errors, count) - total)
-    return Sums(total, np.where(np.isnan(error), 0.0, error), evaluations)
+    error = np.where(np.isnan(error), 0.0, error)
+    return Sums(total, error, evaluations, owner, np.concatenate(middles), logs)

@@ -8,7 +8,7 @@ order 1.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,8 +30,9 @@ from gateflow.flow.density import (
     decay_of_profile,
     profile_of_decay,
 )
-from gateflow.flow.panels import EPS, NEGLIGIBLE, Panels, integrate
+from gateflow.flow.panels import EPS, NEGLIGIBLE, Panels, Sums, integrate
 from gateflow.flow.problem import LearningProblem, number, plain, positions
+from gateflow.flow.rounding import rounding
 from gateflow.flow.status import BY_CODE, CODE, Status
 from gateflow.gate import Gate
 from gateflow.losses import Decay, Loss, log_distance
@@ -65,7 +66,7 @@ class HittingTime:
         Whether the target is reached, and if not, why.
     error : float or array
         Estimate of the relative error of tau: quadrature, rounding, and the conditioning of z0 and of the target.
-        Digits that a gate's own formula loses in float64 are not in it.
+        Also the digits that the gate's own formula loses in float64, as far as samples of it show.
     evaluations : int or array
         Evaluations of the gate.
     """
@@ -191,6 +192,7 @@ class _Solver:
         self.marks = np.unique(np.concatenate([straight, own[np.isfinite(own)]]))
         self.bounded = bool(np.isfinite(reach(gate)[1]))
         self.by_decay = goes_by_decay(gate)
+        self.rounding = rounding(gate)
 
     def solve(
         self, horizon: Array, h_star: Array, log_h_star: Array, h_stop: Array, log_h_stop: Array, tolerance: Array,
@@ -219,9 +221,16 @@ class _Solver:
             log_tau[part], error[part], evaluations[part] = found[0] - np.log(scale[part]), found[1], found[2]
             far = np.maximum(np.abs(u0[part]), np.abs(u_end[part]))
             error[part] += EPS * (2 * np.abs(log_tau[part]) + far + 16)
-            lost = part[~np.isfinite(log_tau[part])]
+            lost = part[~np.isfinite(log_tau[part]) | self._past_floats(error[part], u_end[part])]
             code[lost], log_tau[lost], error[lost] = CODE[Status.OVERFLOW], np.inf, 0.0
         return log_tau, code, error, evaluations
+
+    def _past_floats(self, error: Array, u_end: Array) -> Any:
+        """Where no digit of tau is right, since z ends past the largest float."""
+        past = error > 1
+        if past.any():
+            past[past] = np.isinf(z_of_u(self.gate, u_end[past]))
+        return past
 
     def _parts(self, todo: Any, start: Decay, log_h_star: Array, tolerance: Array) -> Iterator[tuple[Any, Any]]:
         """The problems to integrate, each part with its way to do so."""
@@ -282,7 +291,7 @@ class _Solver:
             ends = np.where(upward, z_end, z0), np.where(upward, z0, z_end)
             grids = self._position_grids(setting, low, high, *ends)
         pieces, (at_low, at_high), spent = _first_panels(setting, grids)
-        sums = integrate(setting, pieces, z0.size)
+        sums = self._integrated(setting, pieces, z0.size)
         at_start, at_end = np.where(upward, at_high, at_low), np.where(upward, at_low, at_high)
         ends = at_start - sums.log_total, at_end - sums.log_total
         error = sums.error + self._end_errors(setting, start, z0, u0, *ends)
@@ -309,10 +318,27 @@ class _Solver:
             (coordinate, _edges(bottom, top, np.where(np.isnan(inner), bottom, inner)))
         ]
         pieces, (_, at_start), spent = _first_panels(setting, grids)
-        sums = integrate(setting, pieces, z0.size)
+        sums = self._integrated(setting, pieces, z0.size)
         moved = at_start - sums.log_total
         error = sums.error + self._end_errors(setting, start, z0, u0, moved, moved)
         return sums.log_total, error, sums.evaluations + spent
+
+    def _integrated(self, setting: Setting, pieces: list[Panels], count: int) -> Sums:
+        """The integrals; where the gate's formula loses digits, their error with those of each panel by its share."""
+        if self.rounding is None:
+            return integrate(setting, pieces, count)
+        sums = integrate(setting, pieces, count, self._middles)
+        shares = np.exp(sums.log_panel - sums.log_total[sums.owner])
+        lost = 2 * np.nan_to_num(np.interp(sums.middle, *self.rounding)) * np.nan_to_num(shares)
+        return replace(sums, error=sums.error + np.bincount(sums.owner, lost, count))
+
+    def _middles(self, setting: Setting, panels: Panels) -> Array:
+        """The middle of each panel: its profile, or its position where the gate's numbers are functions of that."""
+        v, coordinate = ((panels.a + panels.b) / 2)[:, None], panels.coordinate
+        if isinstance(coordinate, Position):
+            return coordinate.position(v)[:, 0]
+        u = coordinate.profile(setting.take(panels.owner), v)
+        return (u if self.by_decay else np.asarray(self.machine.z_of_u(u)))[:, 0]
 
     def _decay_grids(self, setting: Setting, low: Decay, high: Decay) -> list[tuple[Coordinate, Array]]:
         """Edges in log h up to the cut and in h above it, one row a problem."""

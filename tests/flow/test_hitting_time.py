@@ -54,9 +54,19 @@ def test_hitting_times_agree_with_mpmath_to_1e_12(name):
     for case in (case for case in CASES if case["gate"] == name):
         problem = _problem(case)
         found = hitting_time(problem, case["z0"])
-        miss = _miss(case, found.log_tau)
+        if found.status is Status.OVERFLOW:
+            assert name == "log-slow"
+            assert np.isinf(problem.z_star)
+            assert float(case["log_tau"]) > 1e14
+            continue
         assert found.status is Status.REACHED
-        size = abs(found.log_tau)  # log tau is a float; where it is large, one ulp of it or of u* is much
+        if found.log_tau > 1e12:  # one ulp of log tau is more than tau: its logarithm is all that can be right
+            assert found.log_tau == pytest.approx(float(case["log_tau"]), rel=3e-15)
+            continue
+        miss, size = (
+            _miss(case, found.log_tau),
+            abs(found.log_tau),
+        )  # log tau is a float; where it is large, one ulp of it or of u* is much
         assert miss < max(1e-12, 3e-15 * size), (case, found)
         assert miss <= found.error < max(1e-8, 1e-14 * size), (case, found)
 
@@ -199,8 +209,10 @@ def test_flat_points_are_told_from_small_slopes():
 
         points = [2, *(mpmath.pi + s * mpmath.mpf(10) ** -k for k in (0, 1, 2, 3) for s in (-1, 1)), mpmath.pi, z_star]
         tau = mpmath.quad(lambda z: 1 / rate(z), sorted(points))
-    # float64 loses six digits of this slope in 1 + 0.999999 cos z
-    assert abs(found.tau / float(tau) - 1) < 1e-9
+    # float64 loses six digits of this slope in 1 + 0.999999 cos z, and the error says so
+    miss = abs(found.tau / float(tau) - 1)
+    assert miss < 1e-9
+    assert miss <= found.error < 1e-8
 
 
 @pytest.mark.parametrize("z0", [-2.9, -1.0, 0.0, 2.0])
