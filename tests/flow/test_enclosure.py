@@ -139,7 +139,10 @@ def test_flows_that_do_not_arrive_say_so():
         (lambda p: certify(p, p.z_star), "agree in all 16 digits"),
         (lambda p: certify(LearningProblem(p.gate, horizon=[1, 2], gap=0.1), 0), "one problem and one start"),
         (lambda p: certify(LearningProblem(p.gate, horizon=1, gap=0.1, loss="squared"), 0), "absolute loss"),
-        (lambda p: certify(LearningProblem("sigmoid(z+abs(z-sqrt(2))/9)", horizon=1, gap=0.1), 0), "no float to split at"),
+        (
+            lambda p: certify(LearningProblem("sigmoid(z+abs(z-sqrt(2))/9)", horizon=1, gap=0.1), 0),
+            "no float to split at",
+        ),
     ],
 )
 def test_bad_questions_are_one_line(make, said):
@@ -152,3 +155,17 @@ def test_without_flint_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(enclosure, "flint_library", lambda: None)
     with pytest.raises(MissingExtra, match="rigour"):
         certify(LearningProblem("fast", horizon=1, gap=0.1), 0)
+
+
+def test_the_verb_takes_its_numbers_as_the_decimals_they_show(capsys):
+    """Sigmoid, T = 1, gap 0.01: z* = log 99 exactly."""
+    from gateflow.cli._options import Task
+    from gateflow.cli.time import run
+
+    assert run("sigmoid", task=Task(horizon=1, gap=0.01), digits=25, json=True) == 0
+    ball = json.loads(capsys.readouterr().out)["enclosure"]
+    with mpmath.workdps(40):
+        z = mpmath.log(mpf(99))
+        true = mpmath.exp(z) + 2 * z - mpmath.exp(-z)
+        assert abs(true - mpf(ball["mid"])) <= mpf(ball["radius"]) < mpf(10) ** -22
+    assert ball["digits"] == 25
