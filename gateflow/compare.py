@@ -180,6 +180,8 @@ def compare(
     >>> [f"{r.log_ratio['sigmoid'] / r.log_ratio_by_law['sigmoid']:.4f}" for r in found.ladder]
     ['0.9992', '0.9998']
     """
+    if isinstance(gates, str):
+        raise InvalidArgument("compare takes a list of gates, such as compare(['fast', 'sigmoid'])")
     chosen = [gate(one) if isinstance(one, str) else one for one in gates]
     called = tuple(names) if names is not None else tuple(one.name for one in chosen)
     _check(called, gaps)

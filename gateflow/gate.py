@@ -34,6 +34,14 @@ from gateflow.vocabulary import SYMBOLIC, Expr, U, Z, sigmoid
 SAMPLES = np.concatenate([np.linspace(-30.0, 30.0, 1201), np.geomspace(31, 1e9, 40), -np.geomspace(31, 1e9, 40)])
 """Where a formula is looked at to see whether it stays in (0, 1) and increases."""
 
+MENDING = 60
+"""Digits of the big floats that step in where double-double finds no number."""
+
+ROUNDING = 1e-12
+"""How far below 0 rounding may take what stands under a logarithm or a root."""
+
+_OF_PROBABILITY = ("inverse", "inverse_c", "slope_at")
+
 CHUNK = 4096
 """Elements evaluated together in double-double: its temporaries then stay in cache."""
 
@@ -95,6 +103,10 @@ class Gate:
         if len(declared) != 1:
             raise InvalidArgument("a gate is declared by exactly one of phi, profile, complement")
         declaration = given[declared[0]]
+        if isinstance(declaration, str) and declaration.strip() in GATES:
+            raise InvalidArgument(
+                f"{declaration.strip()!r} is a gate of the catalogue: gateflow.gate({declaration.strip()!r})"
+            )
         values = MappingProxyType({**_open_parameters(declaration), **(parameters or {})})
         vars(self).update(declared=declared[0], parameters=values, reference=reference)
         expr, text = self._parsed(declaration, "z")
@@ -217,12 +229,34 @@ class Gate:
                 part = slice(start, start + CHUNK)
                 number = getattr(self._double, what)(doubledouble.lift(flat_in[part]))
                 flat_out[part] = doubledouble.round(number)
-        result[np.isnan(x)] = np.nan
-        lost = np.isnan(result) & np.isinf(x)
-        if lost.any():  # such as z**3 - z, which is no number at infinity: the value at the largest floats
-            ends = np.nextafter(x, np.zeros_like(x))
-            result[lost] = np.asarray(self._evaluate(ends[lost], what))
+        self._mend(result, x, what)
         return result[()] if result.ndim == 0 else result
+
+    def _mend(self, result: np.ndarray, x: np.ndarray, what: str) -> None:
+        """Big floats, whose exponents have no end, where this arithmetic found no number; NaN where there is none.
+
+        ``z**3 - z`` is no number at infinity either: the value there is that at the largest floats.
+        """
+        result[np.isnan(x)] = np.nan
+        lost = np.isnan(result) & ~np.isnan(x)
+        if lost.any():
+            inside = np.where(np.isinf(x), np.nextafter(x, np.zeros_like(x)), x)[lost].astype(np.float64)
+            numbers = self.at(MENDING)
+            with np.errstate(all="ignore"):
+                found = getattr(numbers, what)(numbers.arithmetic.lift(inside))
+                result[lost] = np.broadcast_to(numbers.arithmetic.round(found), inside.shape)
+        if self._roots and what not in _OF_PROBABILITY:
+            with np.errstate(all="ignore"):
+                signs = Tape(self._roots)(machine, np.asarray(x, dtype=np.float64))
+            for sign in signs:
+                result[np.broadcast_to(sign < -ROUNDING, x.shape)] = np.nan
+
+    @cached_property
+    def _roots(self) -> tuple[Expr, ...]:
+        """What stands under a logarithm or a fractional power and is not known to be positive."""
+        under = {node.args[0] for node in self.expr.atoms(sp.log)}
+        under |= {node.base for node in self.expr.atoms(sp.Pow) if node.exp.is_Rational and not node.exp.is_Integer}
+        return tuple(stable(x) for x in sorted(under, key=str) if not (x.is_nonnegative or x.is_positive))
 
     def u(self, z: Any) -> Any:
         """The logit profile ``log(phi/(1 - phi))``."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic import machine
+from gateflow.arithmetic import machine, named
 from gateflow.derivation import Formulas, factored
 from gateflow.emit import Tape, log_composed, log_of, sign_of
 from gateflow.inversion import increasing_root
@@ -23,6 +23,10 @@ def _silent(cls: type) -> type:
     return cls
 
 
+def _again(gate: Any, name: str) -> Numbers:
+    return Numbers(gate, named(name))
+
+
 @_silent
 class Numbers:
     """The numbers of one gate in one arithmetic; arguments and results are numbers of that arithmetic."""
@@ -30,6 +34,9 @@ class Numbers:
     def __init__(self, gate: Any, arithmetic: Any) -> None:
         self.gate, self.arithmetic = gate, arithmetic
         self._tapes: dict[str, Tape] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.gate, self.arithmetic.name)
 
     def _play(self, key: str, exprs: Callable[[Formulas], list[Expr]], x: Any, symbol: sp.Symbol = Z) -> list[Any]:
         if key not in self._tapes:

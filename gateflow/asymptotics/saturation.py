@@ -31,7 +31,7 @@ import sympy as sp
 
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Case, Field, affine_in, cases, oscillating
-from gateflow.errors import FormulaError
+from gateflow.errors import FormulaError, InvalidArgument
 from gateflow.formula import unparse
 from gateflow.gate import gate as as_gate
 from gateflow.vocabulary import FUNCTIONS, Expr, U, Z, derivative, softplus
@@ -654,6 +654,8 @@ def rank(gates: Iterable[Any], seconds: float = SECONDS) -> Ranking:
     1. sigmoid(z) = sigmoid(2*z)
     2. sigmoid(sinh(z))
     """
+    if isinstance(gates, str):
+        raise InvalidArgument("rank takes a list of gates, such as rank(['fast', 'sigmoid'])")
     classes: list[list[Any]] = []
     for gate in map(as_gate, gates):
         for members in classes:

@@ -126,6 +126,8 @@ def hitting_time(
     >>> hitting_time(LearningProblem("fast", horizon=1e6, gap=1e-12), [-50.0, 0.0, 3.0]).status.tolist()
     [<Status.REACHED: 'reached'>, <Status.REACHED: 'reached'>, <Status.REACHED: 'reached'>]
     """
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"hitting_time takes a LearningProblem; got {type(problem).__name__}")
     if tau_max is not None:
         tau_max = float(number("tau_max", tau_max, lambda v: v > 0, "above 0"))
     if tolerance is not None:

@@ -189,6 +189,8 @@ def flow(
     >>> path.status.sentence, path.check < 1e-9
     ('the target is reached', True)
     """
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"flow takes a LearningProblem; got {type(problem).__name__}")
     z0, tau_end = _checked(problem, z0, tau_end, rtol, atol)
     tolerance = _tolerance(problem, tolerance)
     solve = METHODS[method]

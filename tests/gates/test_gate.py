@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 
+import mpmath
 import numpy as np
 import pytest
 import sympy as sp
@@ -190,8 +191,10 @@ def test_an_expression_is_a_formula_like_any_other() -> None:
     made = Gate(1 / (1 + sp.exp(-k * z)), parameters={"k": 2})
     assert made.phi(0.7) == Gate("sigmoid(2*z)").phi(0.7)
     assert pickle.loads(pickle.dumps(made)) == made
-    with pytest.raises(FormulaError, match="unknown symbol 'k'"):
-        Gate(1 / (1 + sp.exp(-k * z)))
+    left_open = Gate(1 / (1 + sp.exp(-k * z)))
+    assert dict(left_open.parameters) == {"k": "real"}
+    with pytest.raises(GateflowError, match="k"):
+        left_open.phi(0.7)
     assert Gate(profile=sp.sinh(z), inverse=sp.asinh(sp.Symbol("u"))).inverse(0.5) == 0
 
 
@@ -227,3 +230,19 @@ def test_an_inverse_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="the inverse given is not that of u"):
         Gate(profile="sinh(z)", inverse="u").inverse(0.9)
     assert Gate(profile="2*z", inverse="u/2").inverse_c(0.5) == 0
+
+
+def test_where_double_double_finds_no_number_big_floats_do() -> None:
+    mixture = Gate("1/2 + (tanh(z) + erf(z))/4")
+    with mpmath.workdps(60):
+        exact = [
+            mpmath.sech(z) ** 2 / 4 + mpmath.exp(-(mpmath.mpf(z) ** 2)) / (2 * mpmath.sqrt(mpmath.pi)) for z in (-30, 3)
+        ]
+    assert mixture.dphi(np.array([-30.0, 3.0])) == pytest.approx([float(x) for x in exact], rel=1e-15)
+    assert Gate("z**3/(1 + abs(z)**3)/2 + 1/2").phi(np.array([1e120, -1e300])).tolist() == [1.0, 0.0]
+
+
+def test_a_logarithm_of_a_negative_number_is_no_number() -> None:
+    values = Gate("sigmoid(log(z))").phi(np.array([-2.0, 0.0, 2.0]))
+    assert np.isnan(values[0])
+    assert values[1:] == pytest.approx([0.0, 2 / 3])
