@@ -1,7 +1,7 @@
 """Certified times against mpmath, and what they cost: ``python benchmarks/certified.py --count 1000 --digits 17``.
 
 Random problems of five gates: T log-uniform in 1..1e6, gap in 1e-16..0.5, starts on either side. An enclosure that
-does not hold mpmath's value, found to ten digits more by tests/flow/flow_oracle.py, is printed; the exit code is then 1.
+does not hold the value of tests/flow/flow_oracle.py, by mpmath to ten digits more, is printed; the exit code is then 1.
 """
 
 from __future__ import annotations

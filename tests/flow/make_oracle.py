@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import mpmath
 import flow_oracle as oracle
+import mpmath
 from mpmath import mp
 
 FILE = Path(__file__).with_name("oracle.json")
