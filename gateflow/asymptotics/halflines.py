@@ -6,7 +6,8 @@ The line is cut at 0 and each half is written in x = |z| > 0. A sign is found on
   sign has it;
 * by an enclosure of the values: functions that increase are evaluated at the ends of the box, in 40 digits, and
   widened by 1e-30 of the value, which is far more than mpmath's error;
-* at the left end of a box where the formula vanishes exactly: by the sign of its derivative.
+* on a box to infinity, for a sum: by its enclosure once a positive factor of one of its terms is taken out;
+* where the formula vanishes exactly at the left end of the box: by the sign of its derivative.
 
 A box with no sign is halved. "Positive" here means: at least 0, and 0 at isolated points only; sums and products keep
 that meaning. What is not found ends in a number up to which the sign was proved, never in a guess.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import mpmath
@@ -241,7 +243,7 @@ def sign(e: Expr, box: Box, depth: int = 0) -> int:
         seen = {sign(a, box, depth) for a in e.args}
         if len(seen) == 1 and 0 not in seen:
             return seen.pop()
-    return _sign_by_bounds(e, box) or _sign_from_zero(e, box, depth)
+    return _sign_by_bounds(e, box) or _sign_over_a_term(e, box) or _sign_from_zero(e, box, depth)
 
 
 def _product_of_signs(factors: tuple[Expr, ...], box: Box, depth: int) -> int:
@@ -270,6 +272,22 @@ def _sign_from_zero(e: Expr, box: Box, depth: int) -> int:
     if depth == 4 or e.subs(X, box.low) != 0 or not defined(e, box):
         return 0
     return sign(sp.diff(e, X), box, depth + 1)
+
+
+def _sign_over_a_term(e: Expr, box: Box) -> int:
+    """On a box to infinity, the sign once a positive factor is taken out: one term may then outdo the others."""
+    if box.high != sp.oo or not e.is_Add:
+        return 0
+    return next((found for found in (_sign_by_bounds(q, box) for q in _over_factors(e)) if found), 0)
+
+
+@lru_cache(maxsize=512)
+def _over_factors(e: Expr) -> tuple[Expr, ...]:
+    """The sum over each of those factors of its terms that are positive for all x > 0."""
+    factors = {b for term in sp.Add.make_args(e) for b in sp.Mul.make_args(term)}
+    kinds = (sp.Symbol, sp.exp, sp.cosh, sp.Pow)
+    taken = [b for b in sorted(factors, key=sp.default_sort_key) if b.has(X) and isinstance(b, kinds)]
+    return tuple(sp.expand(e / b) for b in taken if sign(b, Box(sp.S.Zero, sp.oo), 4) > 0)
 
 
 def reached(holds: Callable[[Box], bool], low: Expr, end: float) -> Expr:
