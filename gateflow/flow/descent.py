@@ -55,7 +55,7 @@ class Ending(StrEnum):
 _SENTENCES = {
     Ending.ARRIVED: "the target is reached",
     Ending.UNFINISHED: "the target is not reached in the steps given",
-    Ending.STALLED: "stalled: steps are lost to rounding before the target is reached",
+    Ending.STALLED: "steps are lost to rounding before the target is reached",
     Ending.TRAPPED: "trapped: a step runs through the target so far that the way back takes longer than the way there",
 }
 
