@@ -44,16 +44,16 @@ def run(
 
     phi, psi = gate_of(gate, numeric=False), gate_of(other, numeric=False)
     found = replace(order(phi, psi, seconds), names=(gate.strip(), other.strip()))
-    if certificate is not None:
-        from gateflow.asymptotics.certificate import certify, write
-
-        write(certify(phi, psi, found, seconds), certificate)
     if json:
         print_json(found.to_json())
     elif latex:
         print(found.latex())
     else:
         _print(found)
+    if certificate is not None:  # after the verdict, which stands also where no certificate can be written
+        from gateflow.asymptotics.certificate import certify, write
+
+        write(certify(phi, psi, found, seconds), certificate)
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 
