@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from gateflow.asymptotics.growth import Budget, Field
 from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.mrv import Unproved
 from gateflow.asymptotics.rate import Rate, rate
-from gateflow.asymptotics.saturation import Order, germ_of, left_germ_of, order, text_of
+from gateflow.asymptotics.saturation import Order, Ranking, germ_of, left_germ_of, order, rank, text_of
 from gateflow.formula import unparse
 from gateflow.vocabulary import Expr, Z, derivative, softplus
 
@@ -193,6 +193,40 @@ def certify_membership(gate: Any, found: Membership | None = None, seconds: floa
     return sealed(statement, {}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
 
 
+def certify_ranking(gates: Iterable[Any], found: Ranking | None = None, seconds: float = SECONDS) -> dict[str, Any]:
+    """A certificate of a ranking, made of those of the orders it rests on.
+
+    Parameters
+    ----------
+    gates : iterable of Gate
+    found : Ranking, optional
+        What `rank` said of them, if it was asked already.
+    seconds : float
+        For each pair.
+
+    Raises
+    ------
+    Undecided
+        There are fewer than two gates, the classes form no chain, or one of the orders has no certificate.
+
+    Examples
+    --------
+    >>> from gateflow.gate import gate
+    >>> ranking = certify_ranking([gate("fast"), gate("sigmoid"), gate("scaled-tanh")])
+    >>> [[part["statement"]["verdict"] for part in ranking["chain"]], ranking["statement"]["classes"][1]]
+    [['equal', 'higher'], ['sigmoid(sinh(z))']]
+    """
+    named = {gate.name: gate for gate in gates}
+    found = rank(named.values(), seconds) if found is None else found
+    if found.open:
+        raise Undecided(f"no certificate: the gates form no chain ({found.open[0]})")
+    if len(named) < 2:
+        raise Undecided("no certificate: a ranking takes two gates")
+    parts = [certify(named[a], named[b], seconds=seconds) for a, b, _ in checker.ranking_pairs(found.classes)]
+    classes = [[closed_text(named[name]) for name in members] for members in found.classes]
+    return sealed({"kind": "ranking", "classes": classes}, {}, parts, {"gates": list(named)})
+
+
 def certify_not_in_class(gate: Any, found: Membership | None = None, seconds: float = SECONDS) -> dict[str, Any]:
     """A certificate that a gate is not in class F: one clause of Definition 4.1, and a witness that breaks it.
 
@@ -256,7 +290,7 @@ def _finite(interval: Any) -> tuple[float, float]:
 
 
 def sealed(
-    statement: Mapping[str, Any], germs: Mapping[str, str], chain: list[dict[str, str]], made: Mapping[str, Any]
+    statement: Mapping[str, Any], germs: Mapping[str, str], chain: list[dict[str, Any]], made: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The parts put together, with versions and digest."""
     certificate = {

@@ -26,6 +26,9 @@ whole line is proved by `halflines`, box by box, and so is that phi' decreases b
 come to a stop on the way from z0 to infinity, the rest is looked at in big floats only; that check is called *numeric*,
 and what is then proved of clause 4 is that there is some z0.
 
+A certificate of a ranking holds as its chain the certificates of the orders it rests on: of neighbours in a class,
+which are equal, and of the first gates of neighbouring classes. The rest follows, as the order is transitive.
+
 There are no certificates of incomparable gates, nor of orders decided between the bounds of an oscillating profile.
 
 What is proved, then, is the statement given the theorems of docs/theory.md and the correctness of `mrv` and of SymPy's
@@ -322,6 +325,33 @@ def _decreasing_checks(phi: Expr, z0: Expr, end: float) -> Iterator[Check]:
     values = [value for value in (settled_number(bend, rung) for rung in rungs) if value is not None]
     ok = all(value < 0 for value in values) if values else None
     yield Check(f"{what}, past z = {far.evalf(6)}", "numeric", ok, f"phi'' < 0 looked at in {len(values)} places")
+
+
+def ranking_pairs(classes: list[list[str]]) -> Iterator[tuple[str, str, str]]:
+    """phi, psi and verdict of each order that a ranking rests on; classes from the lowest up."""
+    for members in classes:
+        yield from ((phi, psi, "equal") for phi, psi in itertools.pairwise(members))
+    yield from ((upper[0], lower[0], "higher") for lower, upper in itertools.pairwise(classes))
+
+
+def ranking_checks(certificate: Mapping[str, Any], seconds: float) -> Iterator[Check]:
+    """Each order of a ranking, by its own certificate, up to one that is refuted."""
+    classes, parts = certificate["statement"]["classes"], certificate["chain"]
+    if not all(classes):
+        raise Refuted("a class is empty")
+    pairs = list(ranking_pairs(classes))
+    if not pairs or len(pairs) != len(parts):
+        raise Refuted(f"the ranking rests on {len(pairs)} orders, and {len(parts)} are certified")
+    for (phi, psi, verdict), part in zip(pairs, parts, strict=True):
+        said = part["statement"]
+        if (said["kind"], said["phi"], said["psi"], said["verdict"]) != ("order", phi, psi, verdict):
+            raise Refuted(f"the next order must be {phi} against {psi}: {verdict}")
+    end = time.monotonic() + seconds
+    for part in parts:
+        found = verify(part, max(end - time.monotonic(), 0.0))
+        yield Check(found.statement, "proved", {"verified": True, "refuted": False}.get(found.status), found.reason)
+        if found.status == "refuted":
+            return
 
 
 MARK = sp.Rational(1, 3)
@@ -680,6 +710,7 @@ def _fields(part: Any, wanted: set[str], where: str) -> None:
 _STATEMENT = {
     "refutation": {"kind", "gate", "value", "clause", "witness"},
     "membership": {"kind", "gate", "verdict", "value", "z0", "slope"},
+    "ranking": {"kind", "classes"},
     "order": {"kind", "phi", "psi", "verdict", "threshold", "exponent", "ratio", "convex", "swapped"},
     "rate": {
         "kind",
@@ -736,6 +767,8 @@ def verify(source: str | Path | Mapping[str, Any], seconds: float = 60.0) -> Ver
         limits = Limits(seconds)
         for claim in claims:
             checks += [_proved(*claim, limits), _evaluated(*claim, germs)]
+        if certificate["statement"]["kind"] == "ranking":
+            checks += ranking_checks(certificate, seconds)
         if certificate["statement"]["kind"] == "membership" and not any(check.ok is False for check in checks):
             checks += membership_checks(certificate["statement"], seconds)
     except Unproved as why:
@@ -766,13 +799,21 @@ def _sentence(statement: Any) -> str:
         return f"{statement['phi']} against {statement['psi']}: {statement['verdict']}"
     if statement["kind"] == "refutation":
         return f"{statement['gate']} is not in class F: {statement['clause']} fails"
+    if statement["kind"] == "ranking":
+        return " < ".join(" = ".join(members) for members in statement["classes"])
     if statement["kind"] == "membership":
         beyond = "" if statement["z0"] is None else f", with z0 = {statement['z0']}"
         return f"{statement['gate']} is in class F{beyond}"
     return f"{statement['gate']}, {statement['tail']} end: l ~ {statement['rate'] or 'the implicit pair'}"
 
 
-_GERMS: dict[str, set[str]] = {"order": {"f", "g"}, "rate": {"f"}, "refutation": set(), "membership": set()}
+_GERMS: dict[str, set[str]] = {
+    "order": {"f", "g"},
+    "rate": {"f"},
+    "refutation": set(),
+    "membership": set(),
+    "ranking": set(),
+}
 
 
 def _walk(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, Expr, Expr]]]:
@@ -782,6 +823,8 @@ def _walk(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, E
     statement, germs = certificate["statement"], certificate["germs"]
     _fields(germs, _GERMS[statement["kind"]], "the germs")
     read = [formula(germs[letter]) for letter in sorted(germs)]
+    if statement["kind"] == "ranking":  # its chain is of certificates
+        return [Z], []
     reader = _Reader(certificate["chain"])
     if statement["kind"] == "refutation":
         refutation_walk(statement, reader.ask)

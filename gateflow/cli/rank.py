@@ -6,24 +6,33 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, Json, Latex, Seconds, gate_of
+from gateflow.cli._options import NOT_REACHED, CertificateFile, Json, Latex, Seconds, gate_of
 from gateflow.cli._terminal import print_json, say
 from gateflow.errors import InvalidArgument
 
 Gates = Annotated[list[str] | None, Parameter(name="GATES", negative="", help="Gates, by name or formula.")]
 
 
-def run(gates: Gates = None, /, *, seconds: Seconds = 10.0, latex: Latex = False, json: Json = False) -> int:
+def run(
+    gates: Gates = None,
+    /,
+    *,
+    seconds: Seconds = 10.0,
+    certificate: CertificateFile = None,
+    latex: Latex = False,
+    json: Json = False,
+) -> int:
     """Sort gates into classes of equal order of saturation, lowest first.
 
-    Without GATES, the catalogue's gates of class F. Pairs that are incomparable or undecided are named below the classes; the exit
-    code is 3 where a pair is left undecided.
+    Without GATES, the catalogue's gates of class F. Pairs that are incomparable or undecided are named below the
+    classes; the exit code is 3 where a pair is left undecided.
 
     Examples
     --------
     $ gateflow rank fast sigmoid softsign "sigmoid(z**3)"
     $ gateflow rank sigmoid scaled-tanh fast --json
     $ gateflow rank fast erf sigmoid --latex
+    $ gateflow rank fast erf sigmoid --certificate ranking.json
     """
     from gateflow.asymptotics.saturation import rank
     from gateflow.gate import GATES
@@ -35,6 +44,10 @@ def run(gates: Gates = None, /, *, seconds: Seconds = 10.0, latex: Latex = False
     if twice is not None:
         raise InvalidArgument(f"two of the gates are called {twice}; write one of them as a formula")
     found = rank(chosen, seconds)
+    if certificate is not None:
+        from gateflow.asymptotics.certificate import certify_ranking, write
+
+        write(certify_ranking(chosen, found, seconds), certificate)
     if json:
         print_json(found.to_json())
     elif latex:

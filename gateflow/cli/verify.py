@@ -11,7 +11,7 @@ from gateflow.cli._options import NOT_REACHED, Json, Seconds
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 
 File = Annotated[
-    Path, Parameter(name="FILE", help="A certificate, written by order, rate or check with --certificate.")
+    Path, Parameter(name="FILE", help="A certificate, written by order, rank, rate or check with --certificate.")
 ]
 MARKS = {True: "holds", False: "FAILS", None: "open"}
 

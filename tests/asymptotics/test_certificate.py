@@ -14,6 +14,7 @@ from gateflow.asymptotics.certificate import (
     certify,
     certify_membership,
     certify_not_in_class,
+    certify_ranking,
     certify_rate,
     closed_text,
     sealed,
@@ -144,6 +145,24 @@ def test_a_z0_that_is_too_small_is_not_verified(text, z0):
 def test_a_membership_beyond_the_checker_is_not_certified(text):
     with pytest.raises(Undecided):
         certify_membership(gate(text))
+
+
+def test_a_ranking_is_certified_by_its_orders_and_alterations_are_refuted():
+    certificate = certify_ranking([gate(name) for name in ("fast", "softsign", "sigmoid", "scaled-tanh")])
+    assert verify(certificate).ok
+    assert [len(members) for members in certificate["statement"]["classes"]] == [1, 2, 1]
+    for path in leaves({"statement": certificate["statement"]}):
+        for value in alterations(holder(certificate, path)[path[-1]]):
+            assert verify(resealed(altered(certificate, path, value))).status == "refuted", (path, value)
+    for path in list(leaves({"chain": certificate["chain"][:1]})):
+        assert verify(resealed(altered(certificate, path, "7/3"))).status == "refuted", path
+    for chain in (certificate["chain"][1:], certificate["chain"][::-1], []):
+        assert verify(resealed({**certificate, "chain": chain})).status == "refuted"
+
+
+def test_a_ranking_that_is_no_chain_is_not_certified():
+    with pytest.raises(Undecided, match="no chain"):
+        certify_ranking([gate("sigmoid(z + 0.9*z*sin(z))"), gate("sigmoid")])
 
 
 BOXES = [(sp.Integer(0), sp.Rational(1, 8)), (sp.Rational(1, 2), sp.Rational(3, 2)), (sp.Integer(2), sp.Integer(40))]

@@ -108,6 +108,14 @@ def test_a_certificate_is_verified_and_an_altered_one_is_not(gateflow, tmp_path)
     assert out.startswith("refuted: ")
 
 
+def test_a_ranking_is_certified(gateflow, tmp_path):
+    file = Path(tmp_path) / "ranking.json"
+    assert gateflow("rank", "fast", "sigmoid", "sigmoid(2*z)", "--certificate", str(file)).code == 0
+    code, out, err = gateflow("verify", str(file))
+    assert (code, err) == (0, "")
+    assert out.startswith("verified: sigmoid(z) = sigmoid(2*z) < sigmoid(sinh(z))")
+
+
 @pytest.mark.parametrize(("gate", "told"), [("fast", "is in class F"), ("sigmoid(z**2)", "is not in class F")])
 def test_membership_is_certified_either_way(gate, told, gateflow, tmp_path):
     file = Path(tmp_path) / "member.json"
