@@ -37,16 +37,16 @@ def run(
 
     chosen = gate_of(gate)
     found = replace(membership(chosen, seconds), gate=gate.strip())
-    if certificate is not None:
-        from gateflow.asymptotics.certificate import certify_membership, write
-
-        write(certify_membership(chosen, found, seconds), certificate)
     if json:
         print_json(found.to_json())
     elif latex:
         print(found.latex())
     else:
         _print(found)
+    if certificate is not None:  # after the verdict, which stands also where no certificate can be written
+        from gateflow.asymptotics.certificate import certify_membership, write
+
+        write(certify_membership(chosen, found, seconds), certificate)
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 

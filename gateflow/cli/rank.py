@@ -44,14 +44,14 @@ def run(
     if twice is not None:
         raise InvalidArgument(f"two of the gates are called {twice}; write one of them as a formula")
     found = rank(chosen, seconds)
-    if certificate is not None:
-        from gateflow.asymptotics.certificate import certify_ranking, write
-
-        write(certify_ranking(chosen, found, seconds), certificate)
     if json:
         print_json(found.to_json())
     elif latex:
         print(found.latex())
     else:
         say(found.text)
+    if certificate is not None:  # after the verdict, which stands also where no certificate can be written
+        from gateflow.asymptotics.certificate import certify_ranking, write
+
+        write(certify_ranking(chosen, found, seconds), certificate)
     return NOT_REACHED if any(order.verdict == "undecided" for order in found.open) else 0
