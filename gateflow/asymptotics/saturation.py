@@ -550,7 +550,7 @@ def _acot(x: Expr) -> Expr:
         return sp.pi / 2 - sp.atan(x)
 
 
-_WORDS: dict[str, Callable[[Expr], Expr]] = {
+_WORDS: dict[str, Callable[..., Expr]] = {
     "erfc": sp.erfc,
     "acot": _acot,
     "log_add": lambda x, y: sp.log(sp.exp(x) + sp.exp(y)),
