@@ -17,7 +17,10 @@ from gateflow.plots import FIGURES, figures
 
 KEPT = Path(__file__).parents[2] / "figures"
 
-NAMES = {"gates", "slope", "learning", "times", "timescales", "discrete", "orders", "barrier"}
+NAMES = {
+    *("gates", "slope", "learning", "times", "timescales", "discrete"),
+    *("orders", "barrier", "phase", "optimizers", "precision"),
+}
 
 ELSEWHERE = """
 import sys
