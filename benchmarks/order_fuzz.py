@@ -205,10 +205,10 @@ def main() -> None:
             print(f"contradiction: {f} | {g}: {found}")
         elif wrong[1]:
             counts["late"] += 1
-    print(dict(counts))
-    print(
-        f"{1000 * seconds / options.pairs:.2f} ms a pair; undecided {100 * counts['undecided'] / options.pairs:.2f} %"
-    )
+    verdicts = ", ".join(f"{verdict} {counts[verdict]}" for verdict in ("higher", "equal", "lower", "undecided"))
+    print(f"{verdicts}; {100 * counts['undecided'] / options.pairs:.2f} % undecided")
+    print(f"contradictions {counts['CONTRADICTION']}; {counts['not seen']} pairs differ past the digits")
+    print(f"{1000 * seconds / options.pairs:.2f} ms of CPU a pair")
 
 
 if __name__ == "__main__":
