@@ -376,11 +376,16 @@ class _Solver:
     def _end_errors(
         self, setting: Setting, start: Decay, z0: Array, u0: Array, at_start: Array, at_target: Array
     ) -> Array:
-        """What rounding of the start and of the target does to tau; ``at_...`` is log(dtau/dlog h / tau) there."""
+        """What rounding of the start and of the target does to tau; ``at_...`` is log(dtau/dlog h / tau) there.
+
+        A path measured in z starts at z0 itself; one measured in the decay starts at the rounded decay of z0.
+        """
         slope = np.exp(np.minimum(self.machine.log_du(z0), 700.0))
-        moved = EPS * (np.abs(u0) + np.abs(z0) * slope)
         steep = np.where(start.h > 0, setting.horizon * np.exp(-np.logaddexp(0.0, u0)) / start.h, 1.0)
-        start_error = np.exp(at_start) * (np.minimum(steep, 1.0) * moved + EPS * (1 + np.abs(setting.log_horizon)))
+        moved = EPS * np.minimum(steep, 1.0) * np.abs(z0) * slope
+        if self.by_decay:
+            moved = moved + EPS * (np.minimum(steep, 1.0) * np.abs(u0) + 1 + np.abs(setting.log_horizon))
+        start_error = np.exp(at_start) * moved
         size = np.abs(setting.target.log)
         target_error = np.exp(at_target) * EPS * (2 + np.where(np.isfinite(size), size, 0.0))
         return np.nan_to_num(start_error + target_error, nan=0.0, posinf=np.inf)
