@@ -24,7 +24,7 @@ MOST = 200_000
 """Evaluations after which a solver is stopped."""
 
 
-SECONDS = 3.0
+SECONDS = 10.0
 """Computing time after which a solver is stopped."""
 
 
