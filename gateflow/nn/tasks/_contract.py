@@ -1,7 +1,7 @@
 """What a task is: numbered batches, a loss, measures, and the settings to begin with.
 
-Batch ``n`` of a split is a pure function of the seed and of ``n``. So nothing of a stream has to be stored to go on with
-it: a run that was killed asks for the next number.
+Batch ``n`` of a split is a pure function of the seed and of ``n``. So nothing of a stream has to be stored to go on
+with it: a run that was killed asks for the next number.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Task(ABC):
         """Sum and count of each measure over a batch, so that whole splits are averaged exactly; "loss" among them."""
 
     def summarise(self, means: Mapping[str, float]) -> dict[str, float]:
-        """The measures of a whole split from the means: where perplexity is made from the mean loss, it is made here."""
+        """The measures of a whole split from the means; where perplexity is made from the mean loss, it is here."""
         return dict(means)
 
     def solved(self, measures: Mapping[str, float]) -> bool | None:
