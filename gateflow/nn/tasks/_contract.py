@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -97,6 +97,14 @@ class Task(ABC):
             Past the last batch of "valid" or "test", which are finite, the last one perhaps smaller.
         """
 
+    def batches(self, split: Split, size: int) -> int | None:
+        """Batches of ``size`` rows in one pass over a split; None where it has no end, or none that is known."""
+        return None
+
+    def fingerprint(self) -> str | None:
+        """A digest of the data, for whoever goes on with a run; None where the task is made from its seed alone."""
+        return None
+
     @abstractmethod
     def loss(self, answers: Tensor, batch: Batch) -> Tensor:
         """The mean loss, which is descended. ``answers`` is (batch, output_size), or (batch, time, output_size)."""
@@ -112,3 +120,7 @@ class Task(ABC):
     def solved(self, measures: Mapping[str, float]) -> bool | None:
         """Whether measures of this height count as the task solved; None where no one has said."""
         return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The options alone: what was read from files is read again in the other process."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
