@@ -83,3 +83,7 @@ class NotReached(GateflowError):
     """The flow does not arrive where it was asked to."""
 
     exit_code = 3
+
+
+class NoCompiler(GateflowError):
+    """No C compiler can be used here; callers fall back on NumPy or PyTorch."""

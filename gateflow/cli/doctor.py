@@ -74,7 +74,15 @@ def _extras() -> dict[str, list[str]]:
 
 
 def _device() -> dict[str, Any]:
-    cpu = {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count() or 1}
+    from gateflow.compiled import available, cache_folder
+
+    cpu = {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count() or 1,
+        "compiler": available() or "none: kernels run in NumPy and PyTorch",
+        "kernels": str(cache_folder()),
+    }
     if find_spec("torch") is None:
         return {**cpu, "gpu": None}
     import torch

@@ -1,0 +1,273 @@
+"""C source to a loaded library, compiled once a machine: the floor under every compiled kernel.
+
+A kernel is an extra, never a need: where there is no compiler, or a broken one, :class:`gateflow.errors.NoCompiler` is
+raised, and the caller goes on in NumPy or PyTorch.
+
+A library is kept in the user's cache under a name made of all that decides its bytes: the source, the flags, and every
+macro the compiler predefines under these flags. Those tell its version and, under ``-march=native``, the instructions
+of this processor, so that no library meets a processor it was not made for. The name also holds a digest of the bytes
+themselves: a file cut short is not loaded but made anew.
+
+Environment: ``GATEFLOW_CACHE`` (folder of the libraries), ``GATEFLOW_COMPILER`` (a compiler, or ``none``), ``CC``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from gateflow.errors import NoCompiler
+
+COMPILERS = ("cc", "gcc", "clang")
+"""Looked for in this order where the environment names none."""
+
+ALWAYS = ("-std=c11", "-O3", "-fPIC", "-shared")
+"""Flags of every library; those of the caller come after them."""
+
+PATIENCE = 120.0
+"""Seconds a compiler may take."""
+
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+
+
+def library(source: str, *, flags: Sequence[str] = (), name: str) -> ctypes.CDLL:
+    """The shared library made of a C source text: from the cache if it is there, else compiled now.
+
+    Any number of threads and processes may ask for the same library at once. Calls into it release the interpreter's
+    lock.
+
+    Parameters
+    ----------
+    source : str
+        All of it: what it includes must be standard headers, or pasted in.
+    flags : sequence of str
+        Further flags, after :data:`ALWAYS`. See :func:`native` for those of this processor.
+    name : str
+        The first part of the file's name, for humans.
+
+    Raises
+    ------
+    NoCompiler
+        There is none, none is wanted, or it failed. The same call fails again at once, without another try.
+
+    Examples
+    --------
+    >>> try:
+    ...     print(library("int answer(void) { return 42; }", name="doctest").answer())
+    ... except NoCompiler:
+    ...     print(42)
+    42
+    """
+    found = _library(source, tuple(flags), name, _wanted(), _cache_wanted())
+    if isinstance(found, NoCompiler):
+        raise NoCompiler(*found.args)
+    return found
+
+
+def available() -> str | None:
+    """The compiler in use and its version, in one line; None where there is none.
+
+    Examples
+    --------
+    >>> available() is None or len(available().splitlines()) == 1
+    True
+    """
+    try:
+        return _described(*compiler())
+    except NoCompiler:
+        return None
+
+
+def compiler() -> tuple[str, ...]:
+    """The command of the compiler, in words.
+
+    Raises
+    ------
+    NoCompiler
+        There is none, or none is wanted.
+    """
+    wanted = _wanted()
+    if wanted.lower() == "none":
+        raise NoCompiler("no C compiler is to be used: GATEFLOW_COMPILER is none")
+    if wanted:
+        words = _words(wanted)
+        if shutil.which(words[0]) is None:
+            raise NoCompiler(f"there is no C compiler {words[0]!r}, which GATEFLOW_COMPILER or CC names")
+        return words
+    for word in COMPILERS:
+        if shutil.which(word) is not None:
+            return (word,)
+    raise NoCompiler(f"there is no C compiler ({', '.join(COMPILERS)}); name one by GATEFLOW_COMPILER or CC")
+
+
+def native() -> tuple[str, ...]:
+    """The flags that let the compiler use all instructions of this processor; none where it knows no such flag."""
+    for flags in (("-march=native",), ("-mcpu=native",)):
+        if not isinstance(_macros(compiler(), flags), NoCompiler):
+            return flags
+    return ()
+
+
+def cache_folder() -> Path:
+    """Where libraries are kept: ``GATEFLOW_CACHE``, else ``gateflow`` in the user's folder for caches."""
+    own = os.environ.get("GATEFLOW_CACHE")
+    if own:
+        return Path(own)
+    if sys.platform == "win32":
+        shared = os.environ.get("LOCALAPPDATA")
+        return (Path(shared) if shared else Path.home() / "AppData" / "Local") / "gateflow" / "cache"
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared and Path(shared).is_absolute() else Path.home() / ".cache") / "gateflow"
+
+
+# --- finding and making -----------------------------------------------------------------------------------------------
+
+
+def _wanted() -> str:
+    return (os.environ.get("GATEFLOW_COMPILER") or os.environ.get("CC") or "").strip()
+
+
+def _words(command: str) -> tuple[str, ...]:
+    """A command such as ``ccache gcc`` in words; a path with spaces or backslashes in it is one word."""
+    if shutil.which(command) is not None or sys.platform == "win32":
+        return (command,)
+    try:
+        return tuple(shlex.split(command)) or (command,)
+    except ValueError:
+        return (command,)
+
+
+def _cache_wanted() -> str:
+    try:
+        return str(cache_folder())
+    except RuntimeError:  # there is no home
+        return ""
+
+
+@lru_cache(maxsize=256)
+def _library(source: str, flags: tuple[str, ...], name: str, _: str, cache: str) -> ctypes.CDLL | NoCompiler:
+    """The library, or why there is none; the compiler and the cache that are wanted are part of the question."""
+    try:
+        stem = f"{name}-{_key(source, flags)}"
+        return _loaded(cache, stem) or _built(source, flags, cache, stem)
+    except NoCompiler as reason:
+        return reason
+
+
+def _key(source: str, flags: tuple[str, ...]) -> str:
+    """All that decides the bytes of a library, in 32 characters."""
+    command = compiler()
+    macros = _macros(command, flags)
+    if isinstance(macros, NoCompiler):
+        raise macros
+    parts = (source, *ALWAYS, *flags, "", shutil.which(command[0]) or "", *command[1:], macros, platform.machine())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=64)
+def _macros(command: tuple[str, ...], flags: tuple[str, ...]) -> str | NoCompiler:
+    """Every macro predefined under these flags: version, target, and the instructions at hand."""
+    try:
+        answer = _run([*command, *ALWAYS, *flags, "-dM", "-E", "-x", "c", "-"], "")
+    except NoCompiler as reason:
+        return reason
+    if "#define __STDC__" not in answer.stdout:
+        return NoCompiler(f"the C compiler {command[0]!r} does not tell its macros")
+    return "\n".join(sorted(answer.stdout.splitlines()))
+
+
+@lru_cache(maxsize=16)
+def _described(*command: str) -> str | None:
+    macros = _macros(command, ())
+    if isinstance(macros, NoCompiler):
+        return None
+    line = next(line for line in macros.splitlines() if line.startswith("#define __VERSION__ "))
+    return f"{' '.join(command)} {line.split(' ', 2)[2].strip(chr(34))}"
+
+
+def _run(command: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
+    try:
+        answer = subprocess.run(
+            command, input=text, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False
+        )
+    except OSError as problem:
+        raise NoCompiler(f"the C compiler {command[0]!r} does not run: {problem.strerror or problem}") from None
+    except subprocess.TimeoutExpired:
+        raise NoCompiler(f"the C compiler {command[0]!r} took over {PATIENCE:.0f} seconds") from None
+    if answer.returncode != 0:
+        said = [line for line in answer.stderr.splitlines() if "error" in line] or answer.stderr.splitlines()
+        raise NoCompiler(f"the C compiler {command[0]!r} failed" + (f": {said[0].strip()}" if said else ""))
+    return answer
+
+
+def _loaded(cache: str, stem: str) -> ctypes.CDLL | None:
+    """The library as it is in the cache, if its bytes are those that were written there."""
+    if not cache:
+        return None
+    try:
+        for path in sorted(Path(cache).glob(f"{stem}-*{SUFFIX}")):
+            if path.stem == f"{stem}-{_digest(path.read_bytes())}":
+                return ctypes.CDLL(str(path))
+            path.unlink(missing_ok=True)
+    except OSError:
+        pass
+    return None
+
+
+def _built(source: str, flags: tuple[str, ...], cache: str, stem: str) -> ctypes.CDLL:
+    """Compiled in a folder of its own, loaded from there once to see that it can be, then moved to the cache."""
+    for folder in (cache, None):
+        try:
+            place = _writable(folder)
+        except OSError:
+            continue
+        with tempfile.TemporaryDirectory(prefix=".build-", dir=place, ignore_cleanup_errors=True) as scratch:
+            made = Path(scratch) / f"library{SUFFIX}"
+            _run([*compiler(), *ALWAYS, *flags, "-x", "c", "-", "-o", str(made), "-lm"], source)
+            try:
+                data = made.read_bytes()
+                ctypes.CDLL(str(made))
+            except OSError:
+                raise NoCompiler(f"the C compiler {compiler()[0]!r} wrote no library that can be loaded") from None
+            kept = place / f"{stem}-{_digest(data)}{SUFFIX}"
+            try:
+                os.replace(made, kept)
+                return ctypes.CDLL(str(kept))
+            except OSError:
+                continue
+    raise NoCompiler("a compiled library can be written neither to the cache nor to a temporary folder")
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _writable(folder: str | None) -> Path:
+    """The folder, made if it is not there; for None, a temporary one that ends with this process."""
+    if folder is None:
+        return _temporary()
+    if not folder:
+        raise OSError
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError
+    return place
+
+
+@lru_cache(maxsize=1)
+def _temporary() -> Path:
+    place = Path(tempfile.mkdtemp(prefix="gateflow-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
