@@ -74,6 +74,9 @@ class Recurrent(torch.nn.Module):
     forget_block: ClassVar[str | None] = None
     """The block whose gate holds the state, which initialisers of time scales set."""
 
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """The settings of the trainer that are this cell's own."""
+
     def __init__(
         self,
         input_size: int,

@@ -40,6 +40,7 @@ class LSTM(Recurrent):
 
     states: ClassVar[tuple[str, ...]] = ("hidden", "cell")
     forget_block: ClassVar[str | None] = "forget"
+    defaults: ClassVar[dict[str, Any]] = {"forget_gate": "fast"}
     forget_gate: GateFunction
     input_gate: GateFunction
     output_gate: GateFunction

@@ -53,6 +53,7 @@ class NRU(Recurrent):
 
     blocks = ("hidden",)
     states: ClassVar[tuple[str, ...]] = ("hidden", "memory")
+    defaults: ClassVar[dict[str, Any]] = {"init": "none"}
 
     def __init__(
         self,

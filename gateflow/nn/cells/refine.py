@@ -40,6 +40,7 @@ class RefineLSTM(Recurrent):
 
     states: ClassVar[tuple[str, ...]] = ("hidden", "cell")
     forget_block: ClassVar[str | None] = "forget"
+    defaults: ClassVar[dict[str, Any]] = {"init": "uniform"}
     forget_gate: GateFunction
     refine_gate: GateFunction
     output_gate: GateFunction

@@ -6,7 +6,7 @@ bias is ``-b`` where both are sigmoids. The source shares one vector between the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from gateflow.errors import InvalidArgument
 from gateflow.nn.cells.refine import RefineLSTM
@@ -24,6 +24,8 @@ class URLSTM(RefineLSTM):
     >>> torch.allclose(b_f, -b_r, atol=1e-6)
     True
     """
+
+    defaults: ClassVar[dict[str, Any]] = {"init": "none"}
 
     def __init__(self, *layout: Any, **options: Any) -> None:
         if not options.get("tied", True):
