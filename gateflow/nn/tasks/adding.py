@@ -20,7 +20,8 @@ from gateflow.nn.tasks._rows import Drawn, draws, whole
 class Adding(Drawn):
     """Numbers from U(0, 1), one marked in each half; the answer is the sum of the two marked ones.
 
-    Who answers 1, whatever the input, has a mean squared error of 1/6: the variance of the sum of two U(0, 1), which :attr:`chance` is.
+    Who answers 1, whatever the input, has a mean squared error of 1/6, the variance of the sum of two U(0, 1):
+    :attr:`chance`.
 
     Parameters
     ----------

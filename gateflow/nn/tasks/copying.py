@@ -19,7 +19,7 @@ from gateflow.nn.tasks._rows import Drawn, draws, whole
 
 @dataclass(frozen=True)
 class Copying(Drawn, Choice):
-    """``symbols`` symbols, ``horizon`` - 1 blanks, a signal and ``symbols`` blanks more, in which to repeat the symbols.
+    """Symbols, ``horizon`` - 1 blanks, a signal, and as many blanks as there were symbols, in which to repeat them.
 
     The answer is a blank until the signal has come: an answer a step, of which all count. Who says blanks, then guesses
     the symbols, has the loss ``symbols log(alphabet) / (horizon + 2 symbols)``, which :attr:`chance` is.

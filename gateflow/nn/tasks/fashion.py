@@ -13,7 +13,9 @@ from gateflow.nn.tasks.smnist import SequentialMNIST
 
 @dataclass(frozen=True)
 class SequentialFashion(Images28):
-    """The ten kinds of clothes of Fashion-MNIST, with the options of sequential MNIST; its files, too, have MNIST's names.
+    """The ten kinds of clothes of Fashion-MNIST, with the options of sequential MNIST.
+
+    Its files have the names of MNIST's; a data folder that holds both has them in ``mnist`` and ``fashion``.
 
     Notes
     -----
