@@ -3,16 +3,20 @@
 ``acb.integral`` (Johansson, Numerical integration in arbitrary-precision ball arithmetic, 2018) encloses the integral
 of a function of complex balls. It is given the flow in z, straight from theory.md §4,
 
-    tau = int dz / (c T phi^(T-1) phi')
+    tau = int phi dz / (c T phi' |dL/dh|),    h = -T log phi
 
-on the panels of :mod:`gateflow.flow.time`, cut at the kinks of the gate. With ``E = exp(-u)`` the integrand of a gate
-given by its profile is ``(1 + E)^(T+1) / (c T u' E)``. The end z* is enclosed by an interval Newton step.
+on the panels of :mod:`gateflow.flow.time`, cut at the kinks of the gate; with the absolute loss ``|dL/dh| = exp(-h)``.
+A gate given by its profile has ``phi/phi' = (1 + exp(u))/u'``. The end z* is enclosed by an interval Newton step.
+
+Balls of complex numbers are rectangles, and that of ``exp(-u)`` over a wide one holds zero: a quotient by it knows no
+bound, and the panel is halved again and again. Written as products, integrands take a fifth of the evaluations.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,15 +29,16 @@ import sympy as sp
 
 from gateflow.arithmetic.ends import flint_library
 from gateflow.emit import Tape
+from gateflow.emit.modest import factor
 from gateflow.errors import InvalidArgument, MissingExtra
-from gateflow.flow.critical import z_of_u
+from gateflow.flow.critical import reach, z_of_u
 from gateflow.flow.density import decay_of_profile, profile_of_decay
 from gateflow.flow.problem import LearningProblem
 from gateflow.flow.status import Status
 from gateflow.flow.time import MARKS, hitting_time
 from gateflow.gate import Gate
-from gateflow.losses import Decay
-from gateflow.vocabulary import Expr, Z, softsign
+from gateflow.losses import H_STAR, Decay, H, Loss
+from gateflow.vocabulary import Expr, Z, sigmoid, softsign
 
 MOST_DIGITS = 1000
 TRIES = 4
@@ -43,7 +48,16 @@ MOST = 150_000
 SPARE = 8
 """Bits of tolerance beyond those asked for."""
 FAR = 8.0
-"""|z| past which a panel is measured in log |z|."""
+"""|z| past which a panel may be measured in log |z|."""
+STEEP = 8.0
+"""z u' up to which it is: the profile grows by so much while z grows by a factor of e."""
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+}
 
 
 @dataclass(frozen=True)
@@ -81,18 +95,21 @@ class Enclosure:
         return f"<Enclosure tau = {self.mid} +/- {self.radius}; {self.status.sentence}>"
 
 
-def certify(problem: LearningProblem, z0: Any, digits: int = 30) -> Enclosure:
+def certify(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: Any = None) -> Enclosure:
     """Enclose the learning time from ``z0`` to the target: the true value is never outside.
 
     Parameters
     ----------
     problem : LearningProblem
-        One problem with the absolute loss. A float is its exact binary value; Fractions, Decimals and decimal texts
-        such as ``gap="0.01"`` are what they say.
+        One problem. A float is its exact binary value; Fractions, Decimals and decimal texts such as ``gap="0.01"``
+        are what they say.
     z0 : float, Fraction, Decimal or str
         Where learning starts.
     digits : int
         Decimal digits wanted, 1 to 1000.
+    tolerance : float, Fraction, Decimal or str, optional
+        Stop where ``|h - h*| = tolerance h*``, as in :func:`gateflow.flow.hitting_time`; the losses that are smooth at
+        their least value need one.
 
     Returns
     -------
@@ -108,7 +125,7 @@ def certify(problem: LearningProblem, z0: Any, digits: int = 30) -> Enclosure:
     Examples
     --------
     >>> certify(LearningProblem("sigmoid", horizon=1, gap="0.01"), 0, digits=20)
-    <Enclosure tau = 108.1801386901681697526948 +/- 3.57e-22; the target is reached>
+    <Enclosure tau = 108.1801386901681697526948 +/- 4.59e-23; the target is reached>
     """
     flint = flint_library()
     if flint is None:
@@ -116,20 +133,19 @@ def certify(problem: LearningProblem, z0: Any, digits: int = 30) -> Enclosure:
     start = exact("z0", z0)
     if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= MOST_DIGITS:
         raise InvalidArgument(f"digits must be a whole number from 1 to {MOST_DIGITS}; got {digits!r}")
-    if problem.kind.name != "absolute":
-        raise InvalidArgument(
-            f"certified times are of the absolute loss; this problem has the {problem.kind.name} loss"
-        )
     if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale)):
         raise InvalidArgument("a certified time is of one problem and one start; hitting_time takes arrays")
-    rough = hitting_time(problem, float(start))
+    within = Fraction(0) if tolerance is None else exact("tolerance", tolerance)
+    rough = hitting_time(problem, float(start), tolerance=None if tolerance is None else float(within))
     if rough.status is not Status.REACHED:
         return Enclosure("inf", "0", math.inf, digits, 0, rough.status)
     if rough.log_tau == -math.inf:
         raise InvalidArgument(
             "z0 and the target agree in all 16 digits: there is no estimate of the time to start from"
         )
-    return _Ball(flint, problem, start, digits, rough.log_tau).enclosure()
+    if not np.isfinite(problem.z_star):
+        raise InvalidArgument("the target lies past the largest float: there is no estimate of it to start from")
+    return _Ball(flint, problem, start, digits, rough.log_tau, within).enclosure()
 
 
 def exact(name: str, value: Any) -> Fraction:
@@ -153,15 +169,24 @@ def exact(name: str, value: Any) -> Fraction:
 class _Ball:
     """One problem in ball arithmetic."""
 
-    def __init__(self, flint: Any, problem: LearningProblem, start: Fraction, digits: int, log_tau: float) -> None:
+    def __init__(
+        self, flint: Any, problem: LearningProblem, start: Fraction, digits: int, log_tau: float, tolerance: Fraction
+    ) -> None:
         self.flint, self.problem, self.start, self.digits, self.log_tau = flint, problem, start, digits, log_tau
-        self.gate, self.evaluations = problem.gate, 0
+        self.gate, self.tolerance, self.evaluations = problem.gate, tolerance, 0
         self.given = {name: exact(name, value) for name, value in problem.given.items()}
-        self.rising = bool(problem.side(float(start)) < 0)
+        self.below = bool(problem.side(float(start)) < 0)
         self.cuts = _cuts(self.gate)
+        self.slope = _reciprocal_slope(problem.kind, self.below)
         self.bits = math.ceil(digits * math.log2(10)) + 2
         far = abs(float(np.asarray(self.gate.machine.u(np.asarray(float(start)))))) + abs(problem.u_star)
-        self.guard = 40 + math.ceil(math.log2(1 + problem.horizon * (1 + min(far, 1e300))))
+        self.guard = 30 + math.ceil(math.log2(1 + problem.horizon * (1 + min(far, 1e300)))) + self._cancelled()
+
+    def _cancelled(self) -> int:
+        """Bits lost beside the least value of a smooth loss, and beside the point where a gate becomes 1."""
+        near_one = self.problem.u_star if np.isfinite(reach(self.gate)[1]) else 0.0
+        near_target = 0.0 if self.problem.kind.arrives else -math.log2(self.tolerance)
+        return math.ceil(max(near_one, 0.0) / math.log(2) + near_target)
 
     def enclosure(self) -> Enclosure:
         context = self.flint.ctx
@@ -188,54 +213,77 @@ class _Ball:
     # --- the integral ---
 
     def _tau(self) -> Any:
-        arb, acb = self.flint.arb, self.flint.acb
-        horizon, scale = self._number("horizon"), self._number("scale")
+        arb = self.flint.arb
+        self.horizon, scale = self._number("horizon"), self._number("scale")
+        self.players: dict[Any, _Player] = {}
+        self.h_star = -self.horizon * self._log_kept()
         first, last = self._rational(self.start), self._target()
         edges = self._edges(first, last)
         tolerance = (arb(self.log_tau) + scale.log()).exp() * arb(2) ** (-self.bits - SPARE) / len(edges)
         total = arb(0)
         for a, b in itertools.pairwise(edges):
-            total += abs(self._panel(acb, arb, a, b, horizon, tolerance))
+            total += abs(self._panel(a, b, tolerance))
         for end in (first, last):
             for side in (end.lower(), end.upper()):
-                total += arb(0, 1) * (end.rad() * abs(self._rate(side, horizon, acb(end), False)).upper()).upper()
+                rate = self._rate(self._branch(side))
+                total += arb(0, 1) * (end.rad() * abs(rate(self.flint.acb(end), False)).upper()).upper()
         return total / scale
 
-    def _panel(self, acb: Any, arb: Any, a: Any, b: Any, horizon: Any, tolerance: Any) -> Any:
-        middle = (a + b) / 2
-        far = min(abs(float(a)), abs(float(b))) > FAR and float(a) * float(b) > 0
-        sign = 1 if float(middle) > 0 else -1
-
-        def by_position(z: Any, analytic: bool) -> Any:
-            self.evaluations += 1
-            return self._rate(middle, horizon, z, analytic)
+    def _panel(self, a: Any, b: Any, tolerance: Any) -> Any:
+        arb, acb = self.flint.arb, self.flint.acb
+        rate = self._rate(self._branch((a + b) / 2))
+        relative = arb(2) ** (-self.bits - SPARE)
+        if not self._has_power_tail(float(a), float(b)):
+            return acb.integral(rate, acb(a), acb(b), rel_tol=relative, abs_tol=tolerance).real
+        sign = 1 if a > 0 else -1
 
         def by_logarithm(x: Any, analytic: bool) -> Any:
-            self.evaluations += 1
             size = x.exp()
-            return self._rate(middle, horizon, sign * size, analytic) * size
+            return rate(sign * size, analytic) * size
 
-        relative = arb(2) ** (-self.bits - SPARE)
-        if not far:
-            return acb.integral(by_position, acb(a), acb(b), rel_tol=relative, abs_tol=tolerance).real
         ends = [(sign * end).log() for end in (a, b)]
         total = acb.integral(by_logarithm, *(acb(x.mid()) for x in ends), rel_tol=relative, abs_tol=tolerance).real
         for x in ends:
             total += arb(0, 1) * (x.rad() * abs(by_logarithm(acb(x), False)).upper()).upper()
         return total
 
-    def _rate(self, middle: Any, horizon: Any, z: Any, analytic: bool) -> Any:
-        """``1/(T phi^(T-1) phi')`` at a complex ball, on the branches that hold around ``middle``."""
-        if self.evaluations > MOST:
-            raise InvalidArgument(f"no enclosure was found within {MOST} evaluations")
-        tape = self._branch(middle)
-        arithmetic = _Complex(self.flint, analytic)
-        if self.gate.is_profile:
-            u, du = tape(arithmetic, z)
-            small = (-u).exp()
-            return ((horizon + 1) * arithmetic.log(1 + small)).exp() / (horizon * du * small)
-        phi, dphi, *_ = tape(arithmetic, z)
-        return (-(horizon - 1) * arithmetic.log(phi)).exp() / (horizon * dphi)
+    def _has_power_tail(self, a: float, b: float) -> bool:
+        """Whether a panel is better measured in log |z|: where the profile grows by little while z doubles."""
+        if min(abs(a), abs(b)) <= FAR or a * b < 0:
+            return False
+        ends = np.array([a, b])
+        with np.errstate(all="ignore"):
+            return bool(np.all(np.abs(ends) * np.exp(self.gate.machine.log_du(ends)) < STEEP))
+
+    def _rate(self, tape: Tape) -> Callable[[Any, bool], Any]:
+        """``phi/(T phi' |dL/dh|)`` as a function of complex balls, on the branches of a tape.
+
+        Written without a quotient by what is not zero itself, such as ``exp(-u)``: a ball of it may hold zero.
+        """
+        plays = {analytic: self._player(tape, analytic) for analytic in (False, True)}
+        slopes = {analytic: self._player(self.slope, analytic) for analytic in (False, True)}
+        profile, horizon, h_star = self.gate.is_profile, self.horizon, self.flint.acb(self.h_star)
+
+        def rate(z: Any, analytic: bool) -> Any:
+            self.evaluations += 1
+            if self.evaluations > MOST:
+                raise InvalidArgument(f"no enclosure was found within {MOST} evaluations")
+            arithmetic = plays[analytic].arithmetic
+            if profile:
+                u, _, pace = plays[analytic](z)
+                h, pace = horizon * arithmetic.log1p((-u).exp()), pace * (1 + u.exp())
+            else:
+                phi, _, rest, pace = plays[analytic](z)
+                log_phi = arithmetic.log1p(-rest) if abs(rest).upper() < 0.5 else arithmetic.log(phi)
+                h, pace = -horizon * log_phi, pace * phi
+            return pace * slopes[analytic](h, h_star)[0] / horizon
+
+        return rate
+
+    def _player(self, tape: Tape, analytic: bool) -> _Player:
+        if (tape, analytic) not in self.players:
+            self.players[tape, analytic] = _Player(tape, _Complex(self.flint, analytic))
+        return self.players[tape, analytic]
 
     def _branch(self, z: Any) -> Tape:
         """The formulas on the branch that holds at the exact number z, or left of it if it is a cut."""
@@ -253,6 +301,9 @@ class _Ball:
         top = np.exp(high)
         marks = [u for mark in MARKS for u in (mark, -mark)]
         logs = [*(low + steps), *np.log(np.maximum(top - steps[top > steps], 1e-300) if top > 1 else [])]
+        if not p.kind.arrives:
+            away = np.exp(np.arange(math.log(self.tolerance), 1.0))
+            logs += [*(p.log_h_star + np.log1p(away if self.below else -away[away < 1]))]
         u = [*profile_of_decay(horizon, log_horizon, Decay(log=np.asarray(logs))), *marks]
         with np.errstate(all="ignore"):
             inner = [float(z) for z in z_of_u(self.gate, np.asarray(u)) if np.isfinite(z)]
@@ -283,14 +334,15 @@ class _Ball:
         }[way]()
 
     def _target(self) -> Any:
-        """z* in a ball: Newton steps from its float, then one interval Newton step that proves it."""
+        """z* in a ball, or where the tolerance is met: Newton steps from a float, and an interval one as a proof."""
         arb = self.flint.arb
-        log_kept = self._log_kept()
-        z = arb(float(self.problem.z_star))
+        side = self.tolerance if self.below else -self.tolerance
+        log_kept = self._log_kept() * self._rational(1 + side)
+        z = arb(self._rough_end(float(side)))
         for _ in range(3 + math.ceil(math.log2(max(self.flint.ctx.prec / 40, 2)))):
             value, slope = self._miss(z, z, log_kept)
             z = (z - value / slope).mid()
-        for width in (8, 16, 32, self.flint.ctx.prec // 2):
+        for width in sorted({8 - self._cancelled(), 8, 16, 32, self.flint.ctx.prec // 2}):
             around = z + arb(0, 1) * (abs(z) + arb(2) ** -60) * arb(2) ** (width - self.flint.ctx.prec + self.guard)
             value, _ = self._miss(z, z, log_kept)
             slopes = [self._miss(side, around, log_kept)[1] for side in (around.lower(), around.upper())]
@@ -302,14 +354,22 @@ class _Ball:
 
     def _miss(self, middle: Any, z: Any, log_kept: Any) -> tuple[Any, Any]:
         """What vanishes at the target, and its derivative: in u, or in ``log phi`` or ``log(1 - phi)``."""
-        tape = self._branch(middle)
-        out = [part.real for part in tape(_Complex(self.flint, False), self.flint.acb(z))]
+        out = [part.real for part in self._player(self._branch(middle), False)(self.flint.acb(z))]
         if self.gate.is_profile:
             return out[0] + (-log_kept).expm1().log(), out[1]
-        phi, dphi, rest = out
+        phi, dphi, rest, _ = out
         if float(log_kept) < -0.7:
             return phi.log() - log_kept, dphi / phi
+        if np.isfinite(reach(self.gate)[1]):
+            return -log_kept.expm1() - rest, dphi
         return (-log_kept.expm1()).log() - rest.log(), dphi / rest
+
+    def _rough_end(self, side: float) -> float:
+        p = self.problem
+        if side == 0:
+            return float(p.z_star)
+        end = Decay(h=p.h_star * (1 + side), log=p.log_h_star + math.log1p(side))
+        return float(z_of_u(self.gate, np.atleast_1d(profile_of_decay(p.horizon, p.log_horizon, end)))[0])
 
 
 # --- formulas on one side of every kink ---
@@ -331,8 +391,23 @@ def _cuts(gate: Gate) -> tuple[Fraction, ...]:
 
 
 def _formulas(gate: Gate) -> list[Expr]:
+    """u and u', or phi, phi' and 1 - phi."""
     f = gate.formulas
     return [f.u, f.du] if gate.is_profile else [f.phi, f.dphi, f.phi_c]
+
+
+def _reciprocal(expr: Expr) -> Expr:
+    """``1/expr`` as a product, with ``1 + exp(-x)`` for 1/sigmoid(x)."""
+    product = expr if expr.has(sp.Piecewise) else factor(expr)
+    return 1 / product.replace(sigmoid, lambda x: 1 / (1 + sp.exp(-x)))
+
+
+@lru_cache(maxsize=64)
+def _reciprocal_slope(loss: Loss, below: bool) -> Tape:
+    """``1/|dL/dh|`` in h and h*, on the branch from which the target is approached."""
+    wanted = "below" if below else "above"
+    branch = next((part for part in loss.branches if part.name == wanted), loss.branches[0])
+    return Tape([branch.reciprocal_slope], [H, H_STAR])
 
 
 def _edges_of(formula: Expr) -> set[Expr]:
@@ -353,7 +428,8 @@ def _tape(gate: Gate, sides: tuple[bool, ...]) -> Tape:
     left = cuts[count - 1] if count else (cuts[0] - 2 if cuts else sp.S.Zero)
     right = cuts[count] if count < len(cuts) else left + 2
     middle = (left + right) / 2
-    return Tape([_resolved(formula, middle) for formula in _formulas(gate)], [Z])
+    formulas = [_resolved(formula, middle) for formula in _formulas(gate)]
+    return Tape([*formulas, _reciprocal(formulas[1])], [Z])
 
 
 def _resolved(formula: Expr, middle: Expr) -> Expr:
@@ -385,6 +461,32 @@ def _resolved(formula: Expr, middle: Expr) -> Expr:
 # --- functions of complex balls ---
 
 
+class _Player:
+    """A tape over complex balls, with its constants and functions looked up once."""
+
+    def __init__(self, tape: Tape, arithmetic: _Complex) -> None:
+        self.arithmetic = arithmetic
+        self.inputs, self.outputs = len(tape.symbols), tape.outputs
+        self.constants: dict[int, Any] = {}
+        self.lines: list[tuple[Callable[..., Any], tuple[int, ...], tuple[Any, ...]]] = []
+        for k, op in enumerate(tape.operations):
+            if op.name == "constant":
+                self.constants[k] = arithmetic.constant(op.value)
+            elif op.name != "input":
+                own = () if op.value is None else (op.value,)
+                self.lines.append((OPERATORS.get(op.name) or getattr(arithmetic, op.name), op.args, own))
+        self.where = [k for k, op in enumerate(tape.operations) if op.name not in ("input", "constant")]
+        self.size = len(tape.operations)
+
+    def __call__(self, *inputs: Any) -> list[Any]:
+        values: list[Any] = [*inputs, *(None,) * (self.size - self.inputs)]
+        for k, constant in self.constants.items():
+            values[k] = constant
+        for k, (function, args, own) in zip(self.where, self.lines, strict=True):
+            values[k] = function(*(values[i] for i in args), *own)
+        return [values[i] for i in self.outputs]
+
+
 class _Complex:
     """The arithmetic of complex balls; where ``analytic``, a ball that meets a branch cut gives no finite ball."""
 
@@ -400,6 +502,8 @@ class _Complex:
         acb, arb = self.flint.acb, self.flint.arb
         if c.is_Rational:
             return acb(self.flint.fmpq(int(c.p), int(c.q)))
+        if not c.is_finite:
+            return acb("nan")  # the slope of a branch on which the gate is constant: no flow goes there
         if c == sp.pi:
             return acb(arb.pi())
         if c.is_Float:

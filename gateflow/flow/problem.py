@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.critical import is_outside, z_of_u
+from gateflow.flow.critical import is_outside, reach, z_of_u
 from gateflow.flow.density import log_saturation, profile_of_decay
 from gateflow.gate import Gate
 from gateflow.gate import gate as as_gate
@@ -260,7 +260,7 @@ class LearningProblem:
         from_logs = z_of_u(self.gate, np.asarray(self.u_star))
         below = self.gate.inverse(np.where(in_floats & (rest > 0.5), value, 0.5))
         above = self.gate.inverse_c(np.where(in_floats & (rest <= 0.5), rest, 0.5))
-        return plain(np.where(in_floats, np.where(rest > 0.5, below, above), from_logs))
+        return plain(np.where(in_floats, np.clip(np.where(rest > 0.5, below, above), *reach(self.gate)), from_logs))
 
     def total_decay(self, z: Any) -> Decay:
         """The total decay ``h = -T log phi(z)`` and its logarithm, without underflow."""

@@ -68,15 +68,23 @@ class Branch:
         "below" where the gate value is below its target (h > h*), "above" on the other side.
     expression : sympy.Expr
         The loss over its scale ``c``, in ``H`` and ``H_STAR``.
+    reciprocal : sympy.Expr, optional
+        1 over its slope, where a form of it is known that does not cancel.
     """
 
     name: str
     expression: sp.Expr
+    reciprocal: sp.Expr | None = None
 
     @property
     def slope(self) -> sp.Expr:
         """d(expression)/dh."""
         return sp.diff(self.expression, H)
+
+    @property
+    def reciprocal_slope(self) -> sp.Expr:
+        """1/slope."""
+        return 1 / self.slope if self.reciprocal is None else self.reciprocal
 
 
 class Loss(ABC):

@@ -8,6 +8,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow.losses._loss import H_STAR, Branch, Decay, H, Loss, log_distance, log_kept_apart, log_saturation
+from gateflow.vocabulary import expm1
 
 TERMS = 24
 """Terms of the series near 0: the first left out is below ``3**-48``."""
@@ -44,6 +45,7 @@ class KullbackLeibler(Loss):
             "whole",
             sp.exp(-H_STAR) * (H - H_STAR)
             + (1 - sp.exp(-H_STAR)) * (sp.log(1 - sp.exp(-H_STAR)) - sp.log(1 - sp.exp(-H))),
+            sp.exp(H_STAR) * expm1(-H) / expm1(H_STAR - H),
         ),
     )
     kinks = ()

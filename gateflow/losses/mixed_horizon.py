@@ -53,7 +53,7 @@ class MixedHorizon(Loss):
     @property
     def branches(self) -> tuple[Branch, ...]:  # type: ignore[override]
         def kept(h: Any) -> Any:
-            return sp.Add(*(sp.Float(w, 40) * sp.exp(-sp.Float(r, 40) * h) for w, r in self._pairs))
+            return sp.Add(*(sp.Rational(w) * sp.exp(-sp.Rational(r) * h) for w, r in self._pairs))
 
         return Branch("below", kept(H_STAR) - kept(H)), Branch("above", kept(H) - kept(H_STAR))
 

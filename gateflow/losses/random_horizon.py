@@ -49,7 +49,7 @@ class RandomHorizon(Loss):
 
     @property
     def branches(self) -> tuple[Branch, ...]:  # type: ignore[override]
-        k = sp.nsimplify(self.shape) if float(self.shape).is_integer() else sp.Float(self.shape)
+        k = sp.Rational(self.shape)  # exactly the float
         kept, wanted = (1 + H / k) ** -k, (1 + H_STAR / k) ** -k
         return Branch("below", wanted - kept), Branch("above", kept - wanted)
 

@@ -8,6 +8,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow.losses._loss import H_STAR, Branch, Decay, H, Loss, log_distance, log_kept_apart
+from gateflow.vocabulary import expm1
 
 
 class Squared(Loss):
@@ -21,7 +22,9 @@ class Squared(Loss):
 
     name = "squared"
     arrives = False
-    branches = (Branch("whole", (sp.exp(-H) - sp.exp(-H_STAR)) ** 2),)
+    branches = (
+        Branch("whole", (sp.exp(-H) - sp.exp(-H_STAR)) ** 2, -sp.exp(H) * sp.exp(H_STAR) / (2 * expm1(H_STAR - H))),
+    )
     kinks = ()
 
     def value(self, decay: Decay, target: Decay) -> Any:

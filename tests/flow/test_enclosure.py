@@ -12,10 +12,14 @@ from pathlib import Path
 
 import mpmath
 import pytest
+import sympy as sp
 from mpmath import mpf
 
+from gateflow import losses
 from gateflow.errors import InvalidArgument, MissingExtra
 from gateflow.flow import Enclosure, LearningProblem, Status, certify, enclosure, hitting_time
+from gateflow.losses.mixed_horizon import MixedHorizon
+from gateflow.losses.random_horizon import RandomHorizon
 
 pytest.importorskip("flint")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -100,6 +104,66 @@ def test_every_way_to_give_a_target(way):
     assert exact in certify(LearningProblem("sigmoid", horizon=1, scale="3", **given), "0.5", 40)
 
 
+def _slope(name, h, h_star):
+    """|dL/dh| of a loss, as its definition reads."""
+    e = mpmath.exp
+    return {
+        "squared": lambda: 2 * e(-h) * abs(e(-h) - e(-h_star)),
+        "kullback-leibler": lambda: abs(e(-h_star) - (1 - e(-h_star)) * e(-h) / (1 - e(-h))),
+        "log-decay": lambda: 1 / h,
+        "absolute": lambda: e(-h),
+        "random-horizon": lambda: (1 + h / mpf(0.75)) ** (-mpf(0.75) - 1),
+        "mixed-horizon": lambda: mpf(0.25) * mpf(0.1) * e(-mpf(0.1) * h) + mpf(0.75) * 2 * e(-2 * h),
+    }[name]()
+
+
+LOSSES = {
+    "absolute": "absolute",
+    "squared": "squared",
+    "kullback-leibler": "kullback-leibler",
+    "log-decay": "log-decay",
+    "random-horizon": RandomHorizon(0.75),
+    "mixed-horizon": MixedHorizon((0.25, 0.75), (0.1, 2.0)),
+}
+
+
+@pytest.mark.parametrize("z0", ["-0.5", "7.25"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_enclosed(name, z0):
+    """Softsign, T = 3, gap 1/8, up to |h - h*| = h*/64: quadrature in h by mpmath, dz/du and q written out."""
+    problem = LearningProblem("softsign", horizon=3, gap=0.125, scale=2, loss=LOSSES[name])
+    ball = certify(problem, z0, 30, tolerance=Fraction(1, 64))
+    with mpmath.workdps(50):
+        h_star = -mpmath.log1p(-mpf(1) / 8)
+        u0 = mpmath.sign(mpf(z0)) * mpmath.log1p(abs(mpf(z0)))
+        start = 3 * mpmath.log1p(mpmath.exp(-u0))
+        end = h_star * (1 + mpf(1) / 64 * mpmath.sign(start - h_star))
+
+        def density(h):
+            y = h / 3
+            u = -mpmath.log(mpmath.expm1(y))
+            return mpmath.exp(2 * abs(u)) / (_slope(name, h, h_star) * (-3 * mpmath.expm1(-y)) ** 2)
+
+        kink = 3 * mpmath.log(2)
+        points = sorted({start, end, *([kink] if min(start, end) < kink < max(start, end) else [])})
+        tau = mpmath.quad(density, mpmath.linspace(points[0], points[1], 9), maxdegree=10)
+        if len(points) > 2:
+            tau += mpmath.quad(density, mpmath.linspace(points[1], points[2], 9), maxdegree=10)
+        assert abs(tau / 2 - mpf(ball.mid)) <= mpf(ball.radius) + tau * mpf(10) ** -36
+        assert mpf(ball.radius) < mpf(ball.mid) * mpf(10) ** -30
+    assert ball.digits == 30
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_reciprocal_slope_is_one_over_the_slope(name):
+    loss = LOSSES[name] if not isinstance(LOSSES[name], str) else losses.LOSSES[name]
+    for branch in loss.branches:
+        with_values = branch.reciprocal_slope.subs({losses.H: 2, losses.H_STAR: sp.Rational(1, 3)})
+        assert (
+            abs(sp.N(with_values * branch.slope.subs({losses.H: 2, losses.H_STAR: sp.Rational(1, 3)}), 30) - 1) < 1e-25
+        )
+
+
 @pytest.mark.parametrize(
     ("text", "z0"), [("sigmoid(z + abs(z)/2)", -1.0), ("sigmoid(where(z < 1, z, 2*z - 1))", 0.0), ("hard-sigmoid", 0.0)]
 )
@@ -138,7 +202,10 @@ def test_flows_that_do_not_arrive_say_so():
         (lambda p: certify(p, 0, 1.5), "digits must be a whole number"),
         (lambda p: certify(p, p.z_star), "agree in all 16 digits"),
         (lambda p: certify(LearningProblem(p.gate, horizon=[1, 2], gap=0.1), 0), "one problem and one start"),
-        (lambda p: certify(LearningProblem(p.gate, horizon=1, gap=0.1, loss="squared"), 0), "absolute loss"),
+        (lambda p: certify(LearningProblem(p.gate, horizon=1, gap=0.1, loss="squared"), 0), "give a tolerance"),
+        (lambda p: certify(p, 0, tolerance="wide"), "tolerance must be"),
+        (lambda p: certify(p, 0, tolerance=2), "tolerance must be in"),
+        (lambda p: certify(LearningProblem("log-slow", horizon=10, gap=0.01), 0), "past the largest float"),
         (
             lambda p: certify(LearningProblem("sigmoid(z+abs(z-sqrt(2))/9)", horizon=1, gap=0.1), 0),
             "no float to split at",
