@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -82,7 +82,7 @@ class Text(Choice):
         sizes = [sum(map(len, self.blocks(path))) for path in self._paths]
         if len(sizes) == 1:
             cuts = [0, sizes[0] * 9 // 10, sizes[0] * 19 // 20, sizes[0]]
-            sizes = [end - start for start, end in zip(cuts, cuts[1:], strict=False)]
+            sizes = [end - start for start, end in pairwise(cuts)]
         for split, size in zip(SPLITS, sizes, strict=True):
             if size < 2:
                 raise InvalidArgument(f"{self._paths[0]} is too short: {size} tokens for the {split} part, 2 at least")

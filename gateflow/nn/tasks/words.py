@@ -32,8 +32,8 @@ class Words(Text):
 
     Notes
     -----
-    T. Mikolov et al., Recurrent neural network based language model (Interspeech 2010). Perplexity is the exponential of
-    the mean loss; it depends on the vocabulary, since ``<unk>`` is easy to guess.
+    T. Mikolov et al., Recurrent neural network based language model (Interspeech 2010). Perplexity is the exponential
+    of the mean loss; it depends on the vocabulary, since ``<unk>`` is easy to guess.
     """
 
     window: int = 70

@@ -1,27 +1,19 @@
-"""Where data files lie, and the formats whose readers are worth writing: IDX, CIFAR's binary version, WAV.
+"""Where the files of the known data sets lie, and how they are fetched.
 
 Files are looked for in the folder that is asked for (``--data-dir``), else in ``$GATEFLOW_DATA``, else in the user's
-cache; where none is asked for and none is there, they are fetched with pooch, by checksum. Nothing here unpickles,
-and what a file claims about itself is compared with its size before memory is given to it.
+cache; where none is asked for and none is there, they are fetched with pooch, by checksum.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import os
 import tarfile
-import wave
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
-
-import numpy as np
 
 from gateflow.errors import InvalidArgument
+from gateflow.nn.data.files import digest
 
 VARIABLE = "GATEFLOW_DATA"
 
@@ -171,24 +163,11 @@ def _missing(data: DataSet, root: Path, why: str = "") -> dict[str, Path]:
 
 
 def _checked(data: DataSet, found: dict[str, Path]) -> dict[str, Path]:
-    digest = _digest(found[data.files[-1]])
+    signature = digest(found[data.files[-1]])
     for other in DATA_SETS:
-        if other is not data and other.files == data.files and digest == other.signature:
+        if other is not data and other.files == data.files and signature == other.signature:
             raise InvalidArgument(f"the files in {found[data.files[-1]].parent} are {other.name}'s, not {data.name}'s")
     return found
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with opened(path) as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def fingerprint(paths: list[Path]) -> str:
-    """SHA-256 of the files one after another, uncompressed."""
-    return hashlib.sha256("".join(_digest(path) for path in paths).encode()).hexdigest()
 
 
 def _fetch(data: DataSet, folder: Path) -> str:
@@ -221,100 +200,3 @@ def _unpack(archive: Path, names: tuple[str, ...], folder: Path) -> None:
             part = folder / f"{name}.part"
             part.write_bytes(stream.read())
             part.replace(folder / name)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A file for reading, decompressed where its name ends in .gz; what the disk or gzip object to is one line."""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            yield stream  # type: ignore[misc]
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidArgument(f"{path} cannot be read: {reason}") from None
-
-
-# The most that deflate can expand: 258 bytes from two bits.
-_DEFLATE = 1032
-
-
-def idx(path: Path, ndim: int) -> np.ndarray:
-    """The bytes of an IDX file as an array of ``ndim`` dimensions, mapped from the disk unless it is compressed.
-
-    Raises
-    ------
-    InvalidArgument
-        It is no IDX file of bytes, has other dimensions, or is shorter or longer than it says.
-
-    Notes
-    -----
-    Two zeros, the type (8: unsigned bytes), the number of dimensions, the dimensions as big-endian 32-bit numbers, the
-    numbers in C order.
-    """
-    with opened(path) as stream:
-        head = stream.read(4 + 4 * ndim)
-        if len(head) < 4 or head[:3] != b"\0\0\x08":
-            raise InvalidArgument(f"{path} is no IDX file of bytes: it begins with {head[:4].hex() or 'nothing'}")
-        if head[3] != ndim or len(head) < 4 + 4 * ndim:
-            raise InvalidArgument(f"{path} has {head[3]} dimensions where {ndim} are needed, or ends in its head")
-        shape = tuple(int(n) for n in np.frombuffer(head, ">u4", offset=4))
-        count = int(np.prod(np.array(shape, dtype=object)))
-        size = path.stat().st_size
-        told = f"{path} says it holds {' x '.join(map(str, shape))} bytes"
-        if path.suffix != ".gz":
-            if size - len(head) != count:
-                raise InvalidArgument(f"{told}, but holds {size - len(head)}: it is cut short or not what it says")
-            return np.memmap(path, np.uint8, "r", len(head), shape) if count else np.zeros(shape, np.uint8)
-        if count > _DEFLATE * size:
-            raise InvalidArgument(f"{told}, more than its {size} bytes can unpack to")
-        content = stream.read(count + 1)
-        if len(content) != count:
-            raise InvalidArgument(f"{told}, but holds {'more' if len(content) > count else len(content)}")
-        return np.frombuffer(content, np.uint8).reshape(shape)
-
-
-def cifar(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, (n,), and images, (n, 3, 32, 32), of one file of CIFAR-10's binary version."""
-    record = 1 + 3 * 32 * 32
-    with opened(path) as stream:
-        if path.suffix == ".gz":
-            content = np.frombuffer(stream.read(60_000 * record + 1), np.uint8)
-        else:
-            content = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
-    if not len(content) or len(content) % record:
-        raise InvalidArgument(
-            f"{path} has {len(content)} bytes, no multiple of {record}: not CIFAR-10's binary version"
-        )
-    content = content.reshape(-1, record)
-    return content[:, 0], content[:, 1:].reshape(-1, 3, 32, 32)
-
-
-def wav(path: Path) -> tuple[int, np.ndarray]:
-    """Sampling rate, and samples in [-1, 1) as (time, channels) float32, of a PCM WAV file of 8 to 32 bits."""
-    try:
-        with path.open("rb") as stream, wave.open(stream) as sound:
-            rate, channels, width, frames = (
-                sound.getframerate(),
-                sound.getnchannels(),
-                sound.getsampwidth(),
-                sound.getnframes(),
-            )
-            if frames * channels * width > path.stat().st_size:
-                raise InvalidArgument(f"{path} says it holds {frames} samples, more than its size: it is cut short")
-            content = sound.readframes(frames)
-    except (wave.Error, EOFError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or "it ends too early"
-        raise InvalidArgument(f"{path} cannot be read as PCM WAV: {reason}") from None
-    if width not in (1, 2, 3, 4) or rate < 1:
-        raise InvalidArgument(f"{path} cannot be read as PCM WAV: {8 * width} bits a sample, {rate} samples a second")
-    whole = len(content) // (width * channels) * channels
-    return rate, _samples(content[: whole * width], width).reshape(-1, channels)
-
-
-def _samples(content: bytes, width: int) -> np.ndarray:
-    octets = np.frombuffer(content, np.uint8).reshape(-1, width)
-    if width == 1:  # the only width without a sign
-        return octets[:, 0].astype(np.float32) / 128 - 1
-    wide = np.zeros((len(octets), 4), np.uint8)
-    wide[:, 4 - width :] = octets
-    return (wide.view("<i4")[:, 0] * 2.0**-31).astype(np.float32)
