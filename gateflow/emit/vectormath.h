@@ -51,7 +51,7 @@ GF double gf_pow2(double rounded) { return gf_number((int64_t)(((uint64_t)gf_bit
 GF double gf_abs(double x) { return __builtin_fabs(x); }
 GF double gf_sqrt(double x) { return __builtin_sqrt(x); }
 GF double gf_signed(double size, double x) { return __builtin_copysign(size, x); }
-GF double gf_sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }
+GF double gf_sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x != x ? x : 0.0; }
 GF double gf_maximum(double a, double b) { return ((a > b) | (a != a)) ? a : b; }
 GF double gf_minimum(double a, double b) { return ((a < b) | (a != a)) ? a : b; }
 GF _Bool gf_isfinite(double x) { return gf_abs(x) < INFINITY; }
@@ -170,7 +170,8 @@ GF double gf_asinh(double x) {
 GF double gf_acosh(double x) {
   const double t = x - 1.0;
   const _Bool far = x > 0x1p500;
-  return gf_log1p(far ? x : t + gf_sqrt(t * (x + 1.0))) + (far ? GF_LN2 : 0.0);
+  const double found = gf_log1p(far ? x : t + gf_sqrt(t * (x + 1.0))) + (far ? GF_LN2 : 0.0);
+  return x < 1.0 ? NAN : found;
 }
 
 GF double gf_atanh(double x) {
