@@ -61,12 +61,46 @@ def _tracked(items: Iterable[T], description: str, total: int | None) -> Iterato
             bar.stop()
 
 
-def _started_bar(description: str, total: int | None) -> Progress:
+def _started_bar(description: str, total: int | None, *more: str) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    bar.add_task(description, total=total)
+    bar = Progress(*columns, *map(TextColumn, more), console=Console(stderr=True), transient=True)
+    bar.add_task(description, total=total, word="")
     bar.start()
     return bar
+
+
+class Meter:
+    """A bar for a loop that counts by itself and has a word to say, such as its loss.
+
+    Examples
+    --------
+    >>> with Meter("steps", 3) as meter:
+    ...     for step in range(3):
+    ...         meter.update(step + 1, "loss 0.5")
+    """
+
+    def __init__(self, description: str, total: int, done: int = 0) -> None:
+        self.description, self.total, self.first = description, total, done
+        self.shows = sys.stderr.isatty() and not _silent.get()
+        self.start, self.bar = time.monotonic(), None
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def update(self, done: int, word: str = "") -> None:
+        """So many are done; the bar appears once two seconds have passed and more are to come."""
+        if not self.shows:
+            return
+        seconds = time.monotonic() - self.start
+        if self.bar is None and seconds > PATIENCE and done < self.total:
+            self.bar = _started_bar(self.description, self.total, "{task.fields[word]}")
+        if self.bar is not None:
+            rate = f"{(done - self.first) / seconds:.3g}/s"
+            self.bar.update(self.bar.task_ids[0], completed=done, word=f"{rate}  {word}")

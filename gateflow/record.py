@@ -86,6 +86,11 @@ def to_json(data: Any) -> str:
     return json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def to_json_line(data: Any) -> str:
+    """JSON in one line, as one line of a JSON-lines file; numbers as in :func:`to_json`."""
+    return json.dumps(_plain(data), ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def _plain(data: Any) -> Any:
     if hasattr(data, "tolist"):
         data = data.tolist()

@@ -17,6 +17,7 @@ try:
 except ImportError:
     raise MissingExtra("training", "nn") from None
 
+from gateflow.nn import train
 from gateflow.nn.cells import CELLS
 from gateflow.nn.cells.gru import GRU
 from gateflow.nn.cells.janet import JANET
@@ -27,6 +28,9 @@ from gateflow.nn.cells.refine import RefineLSTM
 from gateflow.nn.cells.ur_lstm import URLSTM
 from gateflow.nn.functional import GateFunction, gate_function
 from gateflow.nn.inits import INITS
+from gateflow.nn.settings import Settings
+from gateflow.nn.tasks import TASKS
+from gateflow.nn.train import Result
 
 __all__ = [
     "CELLS",
@@ -35,9 +39,13 @@ __all__ = [
     "JANET",
     "LSTM",
     "NRU",
+    "TASKS",
     "URLSTM",
     "GateFunction",
     "NoisyLSTM",
     "RefineLSTM",
+    "Result",
+    "Settings",
     "gate_function",
+    "train",
 ]

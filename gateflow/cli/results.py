@@ -1,0 +1,101 @@
+"""The table and the curves of trained networks."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import Json
+from gateflow.cli._terminal import Listing, number, print_json, say
+
+if TYPE_CHECKING:
+    from gateflow.nn.results import Table
+
+Folder = Annotated[Path, Parameter(name="DIR", help="The folder of a run, of an experiment, or of several.")]
+Curves = Annotated[Path | None, Parameter(name="--curves", help="Draw the curves to this file: .svg, .pdf or .png.")]
+Measure = Annotated[str | None, Parameter(name="--measure", help="What the curves show; by default the task's score.")]
+Csv = Annotated[Path | None, Parameter(name="--csv", help="Write the table to this file as CSV.")]
+
+
+def run(
+    folder: Folder,
+    /,
+    *,
+    curves: Curves = None,
+    measure: Measure = None,
+    csv: Csv = None,
+    json: Json = False,
+) -> None:
+    """Show what became of the runs under a folder: mean, spread and number of runs for each configuration.
+
+    The spread is the standard deviation over seeds. The curves are means over seeds, with a band from the least to the
+    greatest. Runs that have not ended are counted in runs and not in n.
+
+    Examples
+    --------
+    $ gateflow train adding --horizon 10 --hidden 8 --steps 20 --gates fast,sigmoid --seeds 2 --out runs/adding
+    $ gateflow results runs/adding
+    $ gateflow results runs/adding --curves curves.svg --csv table.csv --json
+    """
+    from gateflow.nn.results import table
+
+    found = table(folder)
+    written = []
+    if curves is not None:
+        from gateflow.plots._training import curves as drawn
+        from gateflow.plots._training import save
+
+        save(drawn(found, measure), curves)
+        written.append(curves)
+    if csv is not None:
+        from gateflow.record import write_text
+
+        write_text(csv, found.csv())
+        written.append(csv)
+    if json:
+        return print_json({"results": found.records(), "written": [path.as_posix() for path in written]})
+    return say(listing(found), *(path.as_posix() for path in written))
+
+
+def listing(found: Table) -> Listing:
+    """The table for a reader; what is the same for all is left out."""
+    rows = found.records()
+    differing = list(found.groups[0].differing)
+    solved = any(row["solved"] for row in rows)
+    broken = any(row["not finite"] for row in rows)
+    numeric = ["n", *found.measures, *(["solved", "solved at"] if solved else []), *(["not finite"] if broken else [])]
+    cells = [
+        [
+            *("" if row[name] is None else str(row[name]) for name in differing),
+            str(row["n"]) if row["n"] == row["runs"] else f"{row['n']} of {row['runs']}",
+            *(_with_spread(row[measure], row[f"{measure} sd"]) for measure in found.measures),
+            *([str(row["solved"]), _step(row["solved at"])] if solved else []),
+            *([str(row["not finite"])] if broken else []),
+            number(row["seconds"], 3),
+        ]
+        for row in rows
+    ]
+    return Listing([*differing, *numeric, "seconds"], cells, numeric=[*numeric, "seconds"])
+
+
+def _with_spread(mean: float, spread: float) -> str:
+    """Mean and spread, both to two digits of the spread.
+
+    Examples
+    --------
+    >>> _with_spread(0.97512, 0.0123), _with_spread(4.0, float("nan"))
+    ('0.975 ± 0.012', '4')
+    """
+    if not math.isfinite(spread) or not spread:
+        return "" if math.isnan(mean) else number(mean, 4)
+    digits = 1 - math.floor(math.log10(spread))
+    if digits > 6:
+        return f"{number(mean, 4)} ± {spread:.1e}"
+    return f"{mean:.{max(digits, 0)}f} ± {spread:.{max(digits, 0)}f}"
+
+
+def _step(step: Any) -> str:
+    return "" if step is None else number(step)

@@ -1,0 +1,409 @@
+"""Training of whole networks."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import Json
+from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy, title
+
+if TYPE_CHECKING:
+    from gateflow.nn.train import Result
+
+INTERRUPTED = 130
+NOT_FINITE = 3
+
+TaskText = Annotated[
+    str | None,
+    Parameter(name="TASK", help="What to learn: a name of --list, with its options as flags or in brackets."),
+]
+More = Annotated[str, Parameter(help="Options of the task, as --horizon 100.", show=False)]
+Config = Annotated[Path | None, Parameter(name="--config", help="Settings in TOML; flags win.")]
+Method = Annotated[str | None, Parameter(name="--method", help="A method of the literature, with its settings.")]
+Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="The folder of the run; by default in runs.")]
+DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="The folder with the files of the task.")]
+Seeds = Annotated[int | None, Parameter(name="--seeds", help="An experiment: so many runs, from --seed on.")]
+Gates = Annotated[str | None, Parameter(name="--gates", help="An experiment: forget gates, with commas between.")]
+Vary = Annotated[
+    list[str] | None,
+    Parameter(name="--vary", negative="", help="An experiment: a setting and its values, lr=1e-3,3e-3."),
+]
+Jobs = Annotated[int, Parameter(name="--jobs", help="Runs of an experiment at a time; 0 for one a processor.")]
+Scheduler = Annotated[
+    str | None, Parameter(name="--scheduler", help="The address of a Dask scheduler (tcp://...), to train there.")
+]
+Restart = Annotated[
+    bool, Parameter(name="--restart", negative="", show_default=False, help="Drop what the folder holds.")
+]
+SaveEvery = Annotated[float, Parameter(name="--save-every", help="Seconds between checkpoints.")]
+Shown = Annotated[
+    bool,
+    Parameter(name="--list", negative="", show_default=False, help="Show tasks, cells, gates, initialisers, methods."),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Settings of a run; what is not given follows from the method, the cell and the task.
+
+    Parameters
+    ----------
+    cell
+        The recurrent layer, with its options: lstm, gru, janet, 'nru(memory_size=64)'.
+    forget_gate
+        The gate that holds the state: a name or a formula.
+    input_gate
+        The input gate.
+    output_gate
+        The output gate.
+    tied
+        The input gate is 1 - f.
+    init
+        How the gates' biases start: chrono, matched, 'constant(bias=1)'; none for PyTorch's own.
+    hidden
+        Units of a layer.
+    layers
+        Layers.
+    dropout
+        Share of what passes between layers that is dropped.
+    embedding
+        Size of a token's vector.
+    tie_embedding
+        One matrix reads tokens and writes them.
+    optimizer
+        One of torch.optim, with its options: adam, 'sgd(momentum=0.9)'.
+    lr
+        Learning rate.
+    schedule
+        Of the learning rate: constant, cosine, 'step(step_size=1000)', plateau, ...
+    weight_decay
+        Weight decay, as the optimiser means it.
+    clip
+        Longest gradient; 0 for any.
+    accumulate
+        Batches summed up before a step.
+    batch
+        Sequences in a batch.
+    steps
+        Steps of the optimiser.
+    epochs
+        Passes over the training data, in place of steps.
+    evaluate_every
+        Steps between evaluations.
+    log_every
+        Steps between records of the training loss.
+    patience
+        Evaluations without a better score before the run stops; 0 for no such stop.
+    stop_when_solved
+        Stop at the first evaluation that solves the task.
+    precision
+        float32, float64, or bfloat16 (mixed).
+    seed
+        Of weights, data and noise.
+    deterministic
+        Refuse operations that are not reproducible.
+    device
+        cpu, cuda, or auto.
+    threads
+        Threads of PyTorch: more than 1 pay for large layers, and change the last bits.
+    backend
+        How the layers are computed.
+    """
+
+    cell: str | None = None
+    forget_gate: str | None = None
+    input_gate: str | None = None
+    output_gate: str | None = None
+    tied: bool | None = None
+    init: str | None = None
+    hidden: int | None = None
+    layers: int | None = None
+    dropout: float | None = None
+    embedding: int | None = None
+    tie_embedding: bool | None = None
+    optimizer: str | None = None
+    lr: float | None = None
+    schedule: str | None = None
+    weight_decay: float | None = None
+    clip: float | None = None
+    accumulate: int | None = None
+    batch: int | None = None
+    steps: int | None = None
+    epochs: float | None = None
+    evaluate_every: int | None = None
+    log_every: int | None = None
+    patience: int | None = None
+    stop_when_solved: bool | None = None
+    precision: str | None = None
+    seed: int | None = None
+    deterministic: bool | None = None
+    device: str | None = None
+    threads: int | None = None
+    backend: str | None = None
+
+
+def run(
+    task: TaskText = None,
+    /,
+    *,
+    flags: Flags | None = None,
+    config: Config = None,
+    method: Method = None,
+    seeds: Seeds = None,
+    gates: Gates = None,
+    vary: Vary = None,
+    jobs: Jobs = 1,
+    scheduler: Scheduler = None,
+    out: Out = None,
+    data_dir: DataDir = None,
+    save_every: SaveEvery = 20.0,
+    restart: Restart = False,
+    listing: Shown = False,
+    json: Json = False,
+    **options: More,
+) -> int | None:
+    """Train a recurrent network with any gates on a task.
+
+    A run that was interrupted or killed goes on where it was when the same command is given again, and ends in the same
+    weights, bit by bit. Its folder holds settings.toml, metrics.jsonl, weights.safetensors and result.json.
+
+    With --seeds, --gates or --vary it is an experiment, a folder for each run; gateflow results shows its table.
+
+    Examples
+    --------
+    $ gateflow train --list
+    $ gateflow train adding --horizon 10 --forget-gate fast --init chrono --hidden 8 --steps 20
+    $ gateflow train adding --horizon 10 --gates fast,sigmoid --seeds 2 --hidden 8 --steps 20 --out runs/adding --json
+    """
+    if listing:
+        return _list(as_json=json)
+    chosen = _chosen(task, flags or Flags(), config, method, options)
+    where = {"out": out, "data_dir": data_dir, "save_every": save_every, "restart": restart}
+    if seeds is None and gates is None and not vary:
+        return _one(chosen, where, as_json=json)
+    varied = _varied(gates, vary or [])
+    return _many(chosen, varied, seeds, {**where, "jobs": jobs, "scheduler": scheduler}, as_json=json)
+
+
+# --- what was asked for ---------------------------------------------------------------------------------------------
+
+
+def _chosen(
+    task: str | None, flags: Flags, config: Path | None, method: str | None, options: dict[str, str]
+) -> dict[str, Any]:
+    """Settings by name: those of the file, and over them those of the command line."""
+    from gateflow.errors import InvalidArgument
+    from gateflow.nn.settings import option_value, read_toml, with_options
+
+    chosen = {} if config is None else read_toml(config)
+    given = {**vars(flags), "method": method, "task": task}
+    chosen |= {name: value for name, value in given.items() if value is not None}
+    if flags.epochs is not None and flags.steps is None:
+        chosen.pop("steps", None)  # the file's
+    if "task" not in chosen:
+        raise InvalidArgument("TASK is missing; see 'gateflow train --list'")
+    _only_options(chosen["task"], options)
+    values = {name.replace("-", "_"): option_value(text) for name, text in options.items()}
+    return {**chosen, "task": with_options(chosen["task"], values)}
+
+
+def _only_options(task: str, options: dict[str, str]) -> None:
+    """Complain of a flag that is neither ours nor an option of the task, and guess which was meant."""
+    import difflib
+
+    from gateflow.errors import InvalidArgument
+    from gateflow.nn.settings import option_defaults, part
+    from gateflow.nn.tasks import TASKS
+
+    name = part(task)[0]
+    takes = [option.replace("_", "-") for option in option_defaults(TASKS[name])]
+    for option in options:
+        if option.replace("_", "-") not in takes:
+            ours = [field.replace("_", "-") for field in Flags.__dataclass_fields__]
+            near = difflib.get_close_matches(option.replace("_", "-"), [*takes, *ours, *_OWN], n=1)
+            told = ", ".join(f"--{each}" for each in takes) or "none"
+            hint = f"did you mean --{near[0]}?" if near else f"options of {name}: {told}"
+            raise InvalidArgument(f"unknown option --{option}; {hint}")
+
+
+_OWN = ("config", "method", "seeds", "gates", "vary", "jobs", "scheduler", "out", "data-dir", "restart", "list", "json")
+
+
+def _varied(gates: str | None, vary: list[str]) -> dict[str, list[Any]]:
+    """The settings that an experiment varies, and their values."""
+    from gateflow.errors import InvalidArgument
+    from gateflow.nn.settings import option_value
+
+    found: dict[str, list[Any]] = {} if gates is None else {"forget_gate": split(gates)}
+    for text in vary:
+        name, equals, values = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not values.strip():
+            raise InvalidArgument(f"--vary takes a setting and its values, as in lr=1e-3,3e-3; got {text!r}")
+        if name in found:
+            raise InvalidArgument(f"{name} is varied twice")
+        found[name] = [option_value(value) for value in split(values)]
+    return found
+
+
+def split(text: str) -> list[str]:
+    """A list with commas between; commas in brackets or quotes belong to what is listed.
+
+    Examples
+    --------
+    >>> split("fast(alpha=2), sigmoid,student-t(6)")
+    ['fast(alpha=2)', 'sigmoid', 'student-t(6)']
+    """
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        quote = "" if letter == quote else quote or (letter if letter in "\"'" else "")
+        depth += 0 if quote else (letter in "([{") - (letter in ")]}")
+        if letter == "," and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+
+def _one(chosen: dict[str, Any], where: dict[str, Any], *, as_json: bool) -> int:
+    from gateflow.nn.experiment import named
+    from gateflow.nn.train import settled, train
+
+    settings = settled(chosen, {}, where["data_dir"])[0]
+    folder = where["out"] or Path("runs") / named(settings)
+    with asked_to_stop() as stop:
+        result = train(settings, **{**where, "out": folder}, stop=stop, tell=_tell)
+    if as_json:
+        print_json({"folder": folder.as_posix(), "settings": settings.as_dict(), **_facts(result)})
+    else:
+        say(pairs([*_about(result), ("folder", folder.as_posix())]))
+    return _code(result.status, f"stopped at step {result.steps}")
+
+
+def _many(
+    chosen: dict[str, Any], varied: dict[str, list[Any]], seeds: int | None, where: dict[str, Any], *, as_json: bool
+) -> int:
+    from gateflow.nn.experiment import experiment
+    from gateflow.nn.results import table
+
+    with asked_to_stop() as stop:
+        done = experiment(chosen, vary=varied, seeds=seeds or 1, **where, stop=stop, tell=_tell)
+    found = table(done.out)
+    if as_json:
+        print_json({"folder": done.out.as_posix(), "status": done.statuses, "results": found.records()})
+    else:
+        from gateflow.cli.results import listing
+
+        say(listing(found), "", pairs([("folder", done.out.as_posix())]))
+    worst = next((status for status in ("interrupted", "not finite") if status in done.statuses.values()), "finished")
+    return _code(worst, f"{done.ended} of {len(done.statuses)} runs have ended")
+
+
+def _tell(text: str) -> None:
+    print(f"gateflow: {tidy(text)}", file=sys.stderr)
+
+
+def _code(status: str, said: str) -> int:
+    """The exit code of a status; an interrupted run is told how to go on."""
+    if status == "interrupted":
+        print(f"gateflow: interrupted: {said}; the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    return NOT_FINITE if status == "not finite" else 0
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C, or the system, has asked to stop; asked a second time, it interrupts at once."""
+    asked: list[int] = []
+
+    def heard(number: int, _: Any) -> None:
+        asked.append(number)
+        signal.signal(number, before[number])
+
+    before: dict[int, Any] = {}
+    try:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            before[each] = signal.signal(each, heard)
+    except ValueError:  # not in the main thread, which alone hears signals
+        pass
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    names = ("status", "steps", "best_step", "solved_at", "valid", "test", "seconds", "said")
+    return {name: getattr(result, name) for name in names}
+
+
+def _about(result: Result) -> list[tuple[str, str | None]]:
+    settings = result.settings
+    gate = f", forget gate {settings.forget_gate}" if settings.forget_gate else ""
+    solved = "" if result.solved_at is None else f", solved at {result.solved_at}"
+    return [
+        ("task", settings.task),
+        ("network", f"{settings.cell}{gate}, init {settings.init}, {settings.layers} x {settings.hidden} units"),
+        ("status", f"{result.status}{': ' if result.said else ''}{result.said}"),
+        ("steps", f"{result.steps} of {settings.steps}, best at {result.best_step}{solved}"),
+        ("valid", _measured(result.valid)),
+        ("test", _measured(result.test)),
+        ("seconds", number(result.seconds, 3)),
+    ]
+
+
+def _measured(measures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {number(value, 4)}" for name, value in measures.items())
+
+
+# --- what there is --------------------------------------------------------------------------------------------------
+
+
+def _list(*, as_json: bool) -> None:
+    found = catalogue()
+    if as_json:
+        return print_json(found)
+    parts: list[Any] = []
+    for kind, rows in found.items():
+        parts += [""] if parts else []
+        cells = [[row["name"], row["about"], row["source"]] for row in rows]
+        parts += [title(kind), Listing(["name", "about", "source"], cells)]
+    return say(*parts)
+
+
+def catalogue() -> dict[str, list[dict[str, str]]]:
+    """Tasks, cells, initialisers, methods and gates: name, what it is, where it comes from."""
+    from gateflow.gate import GATES, gate
+    from gateflow.nn.cells import CELLS
+    from gateflow.nn.inits import INITS
+    from gateflow.nn.methods import METHODS
+    from gateflow.nn.tasks import TASKS
+
+    told = {"tasks": TASKS, "cells": CELLS, "initialisers": INITS}
+    found = {kind: [_row(registry, name) for name in registry] for kind, registry in told.items()}
+    found["methods"] = [
+        {"name": name, "about": ", ".join(f"{k} {v}" for k, v in method.settings.items()), "source": method.source}
+        for name, method in METHODS.items()
+    ]
+    found["gates"] = [{"name": name, "about": gate(name).text, "source": gate(name).reference} for name in GATES]
+    return found
+
+
+def _row(registry: Any, name: str) -> dict[str, str]:
+    """An entry by the first sentence of its module, which may end in its source in brackets."""
+    about, _, source = registry.summary(name).rstrip(".").partition(" (")
+    source = getattr(registry[name], "source", None) or source.removesuffix(")").removesuffix("):")
+    return {"name": name, "about": about.rstrip("."), "source": source}

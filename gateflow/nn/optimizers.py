@@ -1,0 +1,108 @@
+"""PyTorch's optimisers and schedules by name, with their options: ``sgd(momentum=0.9)``, ``step(step_size=1000)``."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch.optim import Optimizer, lr_scheduler
+
+from gateflow.errors import InvalidArgument
+from gateflow.nn.settings import Settings, checked_options, known, option_defaults, part
+
+UNFIT = ("optimizer", "lbfgs", "sparseadam", "muon")
+"""What is no optimiser of dense gradients of any shape, one gradient a step."""
+
+NEED_MORE = ("lrscheduler", "lambdalr", "multiplicativelr", "sequentiallr", "chainedscheduler", "swalr")
+"""Schedules that are made of functions or of other schedules, which no text can say."""
+
+SHORT = {
+    "cosine": "cosineannealinglr",
+    "plateau": "reducelronplateau",
+    "one-cycle": "onecyclelr",
+    "polynomial": "polynomiallr",
+}
+"""Names of schedules that are not PyTorch's without its ending."""
+
+
+def optimizers() -> dict[str, Any]:
+    """Every optimiser by its name in lower case."""
+    return _classes(torch.optim, Optimizer, UNFIT)
+
+
+def schedules() -> dict[str, Any]:
+    """Every schedule by its name in lower case, without ``lr`` at its end; and under shorter names."""
+    found = _classes(lr_scheduler, lr_scheduler.LRScheduler, NEED_MORE)
+    plain = {name.removesuffix("lr"): kind for name, kind in found.items()}
+    return plain | {short: found[name] for short, name in SHORT.items()}
+
+
+def make_optimizer(settings: Settings, network: torch.nn.Module) -> Optimizer:
+    """The optimiser of these settings, for the parameters that may change.
+
+    Examples
+    --------
+    >>> settings = Settings(task="adding", optimizer="sgd(momentum=0.9)", lr=0.1)
+    >>> make_optimizer(settings, torch.nn.Linear(2, 2)).defaults["momentum"]
+    0.9
+    """
+    name, options = part(settings.optimizer)
+    kinds = optimizers()
+    known([name.lower()], sorted(kinds), "optimizer")
+    kind = kinds[name.lower()]
+    takes = option_defaults(kind)
+    allowed = {option: default for option, default in takes.items() if option not in ("params", "lr")}
+    options = checked_options(f"optimizer {name}", allowed, options)
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    if settings.weight_decay:
+        if "weight_decay" not in takes:
+            raise InvalidArgument(f"the optimizer {name} knows no weight_decay")
+        options.setdefault("weight_decay", settings.weight_decay)
+    return _made(kind, name, [each for each in network.parameters() if each.requires_grad], lr=settings.lr, **options)
+
+
+def make_schedule(settings: Settings, optimizer: Optimizer, better: str) -> Any:
+    """The schedule of these settings, or None for a constant rate.
+
+    What a schedule needs and no one said follows from the number of steps: the cosine ends with the run, and the rate
+    falls to a tenth at each third of it.
+    """
+    name, options = part(settings.schedule)
+    if name.lower() == "constant":
+        return None
+    kinds = schedules()
+    known([name.lower()], ["constant", *sorted(kinds)], "schedule")
+    kind = kinds[name.lower()]
+    takes = option_defaults(kind)
+    given = {
+        "T_max": settings.steps,
+        "T_0": max(1, settings.steps // 4),
+        "step_size": max(1, settings.steps // 3),
+        "total_iters": settings.steps,
+        "total_steps": settings.steps,
+        "milestones": [settings.steps // 2, settings.steps * 3 // 4],
+        "max_lr": settings.lr,
+        "base_lr": settings.lr / 10,
+        "gamma": 0.01 ** (1 / settings.steps) if name.lower() == "exponential" else None,
+        "mode": {"lower": "min", "higher": "max"}[better] if kind is lr_scheduler.ReduceLROnPlateau else None,
+    }
+    options = checked_options(f"schedule {name}", {k: v for k, v in takes.items() if k != "optimizer"}, options)
+    filled = {key: value for key, value in given.items() if key in takes and value is not None}
+    return _made(kind, name, optimizer, **{**filled, **options})
+
+
+def _made(kind: Any, name: str, *arguments: Any, **options: Any) -> Any:
+    try:
+        return kind(*arguments, **options)
+    except (TypeError, ValueError) as problem:
+        raise InvalidArgument(f"{name}: {problem}") from None
+
+
+def _classes(module: Any, base: type, without: tuple[str, ...]) -> dict[str, Any]:
+    found = {name.lower(): kind for name, kind in vars(module).items() if inspect.isclass(kind)}
+    return {
+        name: kind
+        for name, kind in found.items()
+        if issubclass(kind, base) and name not in without and not name.startswith("_")
+    }

@@ -1,0 +1,160 @@
+"""What the gates of a network do: the time constant of each unit, saturation, gradients in the pre-activation.
+
+A unit's time constant is ``-1/mean(log f)``, in steps: over the T steps of an input its state decays by
+``prod f = exp(T mean(log f))`` (theory.md, section 1). log f comes from the pre-activation by the gate's own formula,
+in float64, so that a gate that has reached 1 in the network's own precision still has its time constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gateflow.errors import InvalidArgument
+from gateflow.nn.cells._contract import Recurrent
+from gateflow.nn.functional import GateFunction
+from gateflow.nn.network import Network
+from gateflow.nn.tasks._contract import Batch, Task
+
+ROWS = 8
+"""Sequences that are looked at during training: gates differ little between them, and the plain loop is slow."""
+
+SHARES = tuple(k / 10 for k in range(11))
+"""The quantiles that are recorded."""
+
+
+def timescales(network: Network, batch: Batch) -> list[np.ndarray]:
+    """The time constant of each unit over a batch, in steps; one array a layer (and direction).
+
+    Raises
+    ------
+    InvalidArgument
+        The cell has no forget gate.
+
+    Examples
+    --------
+    >>> from gateflow.nn import INITS, LSTM
+    >>> cell = LSTM(2, 3, forget_gate="fast", batch_first=True)
+    >>> INITS["for-timescales"](low=10, high=1000)(cell)
+    >>> for weight in (cell.weight_ih_l0, cell.weight_hh_l0):
+    ...     _ = torch.nn.init.zeros_(weight)
+    >>> found = timescales(Network(cell, 1), Batch(torch.ones(4, 5, 2), torch.zeros(4, 1)))
+    >>> [round(float(tau), 1) for tau in found[0]]
+    [10.0, 100.0, 1000.0]
+    """
+    _check(network.cell)
+    with torch.no_grad(), _still(network):
+        *_, traces = network(batch.inputs, None, batch.lengths, return_gates=True)
+    return [_constants(log_retention(network.cell, values), batch) for values in traces]
+
+
+def log_retention(cell: Recurrent, values: dict[str, Tensor]) -> Tensor:
+    """log f, in float64, of the gate that multiplies the state, from the named values of one layer."""
+    block = str(cell.forget_block)
+    z, gate = values[f"{block}_z"].double(), getattr(cell, f"{block}_gate", None)
+    if not isinstance(gate, GateFunction):  # a noisy gate: it has no formula but its values
+        return values[block].double().clamp(0.0, 1.0).log()
+    refine = getattr(cell, "refine_gate", None)
+    if "effective" not in values or not isinstance(refine, GateFunction):
+        return gate.log(z)
+    z_r, f, f_c = values["refine_z"].double(), gate(z), gate.complement(z)
+    r, r_c = refine(z_r), refine.complement(z_r)
+    kept, lost = f * (r * (1 + f_c) + r_c * f), f_c * (r * f_c + r_c * (1 + f))
+    return torch.where(kept < 0.5, kept.log(), torch.log1p(-lost))
+
+
+def statistics(network: Network, task: Task, batch: Batch) -> list[dict[str, Any]]:
+    """What the forget gates of each layer do on a batch.
+
+    Returns
+    -------
+    list of dict
+        For each layer: ``mean`` of f; ``quantiles`` of f and ``timescales``, those of the units' time constants, both
+        at `SHARES`; ``saturated``, the share of values of f that are 0 or 1 in the network's precision;
+        ``gradient``, the norm of the loss's gradient in z over all steps. Empty for a cell without a forget gate.
+    """
+    cell = network.cell
+    if cell.forget_block is None:
+        return []
+    with _still(network), torch.enable_grad(), _observed(cell) as steps:
+        answers, _, traces = network(batch.inputs, None, batch.lengths, return_gates=True)
+        loss = task.loss(answers, batch)
+        slopes = torch.autograd.grad(loss, [values[f"{cell.forget_block}_z"] for values in steps], allow_unused=True)
+    per_layer = len(slopes) // len(traces)
+    found = []
+    for layer, values in enumerate(traces):
+        mine = slopes[layer * per_layer : (layer + 1) * per_layer]
+        norm = sum(float(slope.double().square().sum()) for slope in mine if slope is not None) ** 0.5
+        found.append({**_summary(cell, values, batch), "gradient": norm})
+    return found
+
+
+def _summary(cell: Recurrent, values: dict[str, Tensor], batch: Batch) -> dict[str, Any]:
+    f = values.get("effective", values[str(cell.forget_block)]).detach()
+    log_f = log_retention(cell, {name: value.detach() for name, value in values.items()})
+    live = f[_live(f, batch)]
+    return {
+        "mean": float(live.double().mean()),
+        "quantiles": np.quantile(live.double().cpu().numpy(), SHARES).tolist(),
+        "timescales": np.quantile(_constants(log_f, batch), SHARES, method="nearest").tolist(),
+        "saturated": float(((live <= 0) | (live >= 1)).double().mean()),
+    }
+
+
+def _constants(log_f: Tensor, batch: Batch) -> np.ndarray:
+    """``-1/mean(log f)`` of each unit, over the steps that are real."""
+    live = _live(log_f, batch)[..., None]
+    mean = torch.where(live, log_f, 0.0).sum(dim=(0, 1)) / live.sum()
+    return (-1.0 / mean).cpu().numpy()
+
+
+def _live(values: Tensor, batch: Batch) -> Tensor:
+    """(batch, time): which steps are real."""
+    steps = torch.arange(values.shape[1], device=values.device)
+    if batch.lengths is None:
+        return torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
+    return steps[None, :] < batch.lengths[:, None]
+
+
+def few(batch: Batch, rows: int = ROWS) -> Batch:
+    """The first rows of a batch."""
+    return replace(batch, **{name: part[:rows] for name, part in vars(batch).items() if part is not None})
+
+
+def _check(cell: Recurrent) -> None:
+    if cell.forget_block is None:
+        raise InvalidArgument(f"{type(cell).__name__} has no forget gate, and so no time constants")
+
+
+@contextmanager
+def _still(network: Network) -> Iterator[None]:
+    """The network in eval mode, and as it was afterwards."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
+@contextmanager
+def _observed(cell: Recurrent) -> Iterator[list[dict[str, Tensor]]]:
+    """The named values of every step as the loop makes them: what ``return_gates`` returns are copies of these."""
+    step, found = cell.step, []
+
+    def watched(*arguments: Any) -> Any:
+        state, values = step(*arguments)
+        found.append(values)
+        return state, values
+
+    cell.step = watched  # type: ignore[method-assign]
+    try:
+        yield found
+    finally:
+        del cell.step
