@@ -206,14 +206,17 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def loaded(path: Path, settings: Settings, task: Task) -> Network:
-    """The network of a run that has ended, with the weights that were kept."""
+    """The network of a run, with the weights that were kept, or the best so far of a run that has not ended."""
     from gateflow.nn.network import build
     from gateflow.nn.train import put
 
-    state = checkpoints.read(path / WEIGHTS)
+    ended = (path / WEIGHTS).exists()
+    state, _ = (checkpoints.read(path / WEIGHTS), "") if ended else checkpoints.latest(path / CHECKPOINT)
+    if state is None:
+        raise InvalidArgument(f"{path} holds no weights yet")
     refuse_other(settings, Settings(**state.facts["settings"]), path)
     network = build(settings, task)
-    put(network, state.under("network"))
+    put(network, state.under("network" if ended else "best"))
     return network
 
 

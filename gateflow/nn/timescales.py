@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from torch import Tensor
 
 from gateflow.errors import InvalidArgument
 from gateflow.nn.cells._contract import Recurrent
+from gateflow.nn.folder import SETTINGS, loaded, read_metrics, settings_of
 from gateflow.nn.functional import GateFunction
-from gateflow.nn.network import Network
-from gateflow.nn.tasks._contract import Batch, Task
+from gateflow.nn.network import Network, build
+from gateflow.nn.settings import make_task
+from gateflow.nn.tasks._contract import Batch, Split, Task
 
 ROWS = 8
 """Sequences that are looked at during training: gates differ little between them, and the plain loop is slow."""
@@ -158,3 +161,50 @@ def _observed(cell: Recurrent) -> Iterator[list[dict[str, Tensor]]]:
         yield found
     finally:
         del cell.step
+
+
+# --- of a run that was kept -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RunTimescales:
+    """Time constants of the units of a trained network and of its start, in steps; one array a layer.
+
+    Parameters
+    ----------
+    start, trained : list of arrays
+        From the same batch; the start is made anew from the seed.
+    history : list of (int, list of dict)
+        Steps, and what :func:`statistics` recorded there.
+    """
+
+    start: list[np.ndarray]
+    trained: list[np.ndarray]
+    history: list[tuple[int, list[dict[str, Any]]]]
+
+
+def of_run(
+    folder: str | Path, *, split: Split = "valid", rows: int = 32, data_dir: str | Path | None = None
+) -> RunTimescales:
+    """The time constants in the run of a folder, over the first rows of a split.
+
+    Raises
+    ------
+    InvalidArgument
+        There is no run with weights, or its cell has no forget gate.
+    """
+    path = Path(folder)
+    if not (path / SETTINGS).exists():
+        raise InvalidArgument(f"{path} is not the folder of a run: there is no {SETTINGS}")
+    settings = settings_of(path)
+    task = make_task(settings.task, data_dir)
+    batch = task.batch(split, 0, rows, settings.seed)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(settings.seed)
+        start = build(settings, task)
+    kind = next(start.parameters()).dtype
+    if batch.inputs.is_floating_point():
+        batch = replace(batch, inputs=batch.inputs.to(kind))
+    lines = (line for line in read_metrics(path) if line["kind"] == "gates")
+    history = [(line["step"], line["layers"]) for line in lines]
+    return RunTimescales(timescales(start, batch), timescales(loaded(path, settings, task), batch), history)

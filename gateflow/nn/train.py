@@ -321,6 +321,7 @@ class Trainer:
         """The measures of the best weights on "test", and the files of a run that has ended."""
         counters = self.counters
         counters.status = counters.status or "finished"
+        self.save()
         put(self.network, self.best)
         test = self.measure("test")
         self.note("test", **test)

@@ -1,4 +1,4 @@
-"""Curves of training with bands, and time constants before and after: not figures of the theory, but of runs."""
+"""Curves of training with bands, and time constants over it: not figures of the theory, but of runs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gateflow.plots._style import COLUMN, LOOKS
 
 if TYPE_CHECKING:
     from gateflow.nn.results import Table
+    from gateflow.nn.timescales import RunTimescales
 
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, for configurations that are no gates of the figures."""
@@ -47,19 +48,44 @@ def curves(table: Table, measure: str | None = None) -> Any:
     return canvas
 
 
-def distributions(before: Any, after: Any, layer: str) -> Any:
-    """Time constants of the units of one layer, sorted, before and after training."""
-    canvas, axes = _canvas(2.2)
+def timescales(found: RunTimescales) -> Any:
+    """For each layer, the time constants of its units over training, and one by one at the start and at the end.
+
+    On the left the median, and bands from the first to the ninth decile and from the least to the greatest.
+    """
+    from matplotlib.figure import Figure as Canvas
+
+    layers = len(found.trained)
     with house_style():
-        for values, look, label in ((before, {"color": "0.6"}, "at the start"), (after, {"color": "black"}, "trained")):
-            finite = sorted(float(value) for value in values)
-            shares = [(k + 0.5) / len(finite) for k in range(len(finite))]
-            axes.step(finite, shares, where="mid", label=label, **look)
-        axes.set_xscale("log")
-        axes.set_xlabel("time constant of a unit, in steps")
-        axes.set_ylabel(f"share of units, {layer}")
-        axes.legend(loc="upper left")
+        canvas = Canvas(figsize=(2 * COLUMN, 2.2 * layers), layout="constrained")
+        rows = canvas.subplots(layers, 2, squeeze=False, sharey="row")
+        for layer, (over, units) in enumerate(rows):
+            _over_training(over, found, layer)
+            _unit_by_unit(units, found.start[layer], found.trained[layer])
+            over.set_yscale("log")
+            over.set_ylabel(f"time constant, layer {layer + 1} (steps)")
+            for axes in (over, units):
+                axes.tick_params(labelsize=7)
+        rows[-1][0].set_xlabel("step of training")
+        rows[-1][1].set_xlabel("share of units")
+        rows[0][1].legend(loc="upper left")
     return canvas
+
+
+def _over_training(axes: Any, found: RunTimescales, layer: int) -> None:
+    steps = [step for step, _ in found.history]
+    shares = [layers[layer]["timescales"] for _, layers in found.history]
+    for low, high, alpha in ((0, -1, 0.12), (1, -2, 0.2)):
+        bottom, top = [each[low] for each in shares], [each[high] for each in shares]
+        axes.fill_between(steps, bottom, top, color="black", alpha=alpha, linewidth=0)
+    axes.plot(steps, [each[len(each) // 2] for each in shares], color="black")
+
+
+def _unit_by_unit(axes: Any, start: Any, trained: Any) -> None:
+    for values, look, label in ((start, {"color": "0.6"}, "at the start"), (trained, {"color": "black"}, "trained")):
+        ordered = sorted(float(value) for value in values)
+        shares = [(k + 0.5) / len(ordered) for k in range(len(ordered))]
+        axes.plot(shares, ordered, drawstyle="steps-mid", label=label, **look)
 
 
 def save(canvas: Any, path: Path) -> None:
