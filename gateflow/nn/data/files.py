@@ -24,6 +24,19 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         raise InvalidArgument(f"{path} cannot be read: {reason}") from None
 
 
+# The most that deflate can expand: 258 bytes from two bits.
+DEFLATE = 1032
+
+
+def up_to(stream: IO[bytes], most: int) -> bytes:
+    """What is left of a file, ``most`` bytes of it; memory is taken for what is there, not for what is asked."""
+    blocks: list[bytes] = []
+    while most > 0 and (block := stream.read(min(most, 1 << 20))):
+        blocks.append(block)
+        most -= len(block)
+    return b"".join(blocks)
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file, uncompressed."""
     total = hashlib.sha256()

@@ -10,10 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.data.files import opened
-
-# The most that deflate can expand: 258 bytes from two bits.
-_DEFLATE = 1032
+from gateflow.nn.data.files import DEFLATE, opened, up_to
 
 
 def idx(path: Path, ndim: int) -> np.ndarray:
@@ -43,9 +40,9 @@ def idx(path: Path, ndim: int) -> np.ndarray:
             if size - len(head) != count:
                 raise InvalidArgument(f"{told}, but holds {size - len(head)}: it is cut short or not what it says")
             return np.memmap(path, np.uint8, "r", len(head), shape) if count else np.zeros(shape, np.uint8)
-        if count > _DEFLATE * size:
+        if count > DEFLATE * size:
             raise InvalidArgument(f"{told}, more than its {size} bytes can unpack to")
-        content = stream.read(count + 1)
+        content = up_to(stream, count + 1)
         if len(content) != count:
             raise InvalidArgument(f"{told}, but holds {'more' if len(content) > count else len(content)}")
         return np.frombuffer(content, np.uint8).reshape(shape)
@@ -56,7 +53,7 @@ def cifar(path: Path) -> tuple[np.ndarray, np.ndarray]:
     record = 1 + 3 * 32 * 32
     with opened(path) as stream:
         if path.suffix == ".gz":
-            content = np.frombuffer(stream.read(60_000 * record + 1), np.uint8)
+            content = np.frombuffer(up_to(stream, 60_000 * record + 1), np.uint8)
         else:
             content = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
     if not len(content) or len(content) % record:

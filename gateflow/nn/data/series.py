@@ -10,9 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.data.files import fingerprint, opened
+from gateflow.nn.data.files import DEFLATE, fingerprint, opened
+
+SPLITS = ("train", "valid", "test")
 
 
 class Held:
@@ -69,7 +72,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         try:
             for number, line in enumerate(text, 1):
                 line = line.strip()
-                if line and not line.startswith("#"):
+                if line and not line.startswith(("#", "%")):
                     yield number, line
         except UnicodeDecodeError as error:
             raise InvalidArgument(f"{path} is no text in UTF-8: {error.reason}") from None
@@ -77,11 +80,17 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _numbers(path: Path, line: int, fields: Sequence[str]) -> np.ndarray:
     try:
-        return np.array([float(field) for field in fields], dtype=np.float32)
+        return _single(np.array([float(field) for field in fields]))
     except ValueError:
         bad = next(field.strip() for field in fields if not _is_number(field))
         told = "a missing value, which must be filled in first" if bad in ("", "?") else f"{bad[:20]!r}, no number"
         raise InvalidArgument(f"{path}, line {line}: {told}") from None
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    """In float32; what does not fit is infinite there, and refused as such."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32, copy=False)
 
 
 def _is_number(field: str) -> bool:
@@ -166,23 +175,33 @@ def npz(path: Path) -> dict[str, Held]:
     is named. Nothing in it is unpickled.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = {name.lower(): name for name in archive.files}
-            parts = {
-                part: suffix
-                for part in ("", "train", "valid", "test")
-                if f"x{(suffix := part and '_' + part)}" in names
-            }
-            read = {
-                part: (archive[names[f"x{suffix}"]], archive[names[f"y{suffix}"]]) for part, suffix in parts.items()
-            }
+        with zipfile.ZipFile(path) as archive:
+            names = {name.lower().removesuffix(".npy"): name for name in archive.namelist()}
+            parts = {part: part and f"_{part}" for part in ("", *SPLITS) if (f"x_{part}" if part else "x") in names}
+            read = {part: [_member(archive, names[f"{a}{end}"]) for a in "xy"] for part, end in parts.items()}
     except KeyError as error:
         raise InvalidArgument(f"{path} has no array {error}") from None
-    except (OSError, ValueError, EOFError, MemoryError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidArgument(f"{path} cannot be read as a NumPy archive: {_line(error)}") from None
     if not read:
         raise InvalidArgument(f"{path} has no arrays x and y; it has {', '.join(names) or 'none'}")
     return {part: _array(path, x, y) for part, (x, y) in read.items()}
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """One array, after its head has been believed: NumPy takes the memory that a head asks for."""
+    info = archive.getinfo(name)
+    with archive.open(info) as stream:
+        version = npy.read_magic(stream)
+        read_head = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
+        if read_head is None:
+            raise ValueError(f"{name} is of version {version}")
+        shape, _, dtype = read_head(stream)
+        there = min(info.file_size, DEFLATE * info.compress_size)
+        if math.prod(shape) * dtype.itemsize > there:
+            raise ValueError(f"{name} claims the shape {shape}, but has {there} bytes")
+    with archive.open(info) as stream:
+        return npy.read_array(stream, allow_pickle=False)
 
 
 def _line(error: BaseException) -> str:
@@ -197,7 +216,7 @@ def _array(path: Path, x: np.ndarray, y: np.ndarray) -> Held:
     if x.dtype.kind not in "iufb" or y.dtype.kind not in "iufbUS":
         raise InvalidArgument(f"{path}: x must hold numbers and y numbers or strings; got {x.dtype}, {y.dtype}")
     count, time = x.shape[:2]
-    values = x.reshape(count * time, -1).astype(np.float32, copy=False)
+    values = _single(x.reshape(count * time, -1))
     labels = [
         named(label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)) for label in y.tolist()
     ]
