@@ -64,8 +64,8 @@ def to_bytes(checkpoint: Checkpoint) -> bytes:
     # a copy each: safetensors refuses tensors that share memory
     tensors = {name: part.detach().cpu().clone().contiguous() for name, part in checkpoint.tensors.items()}
     facts = json.dumps({"format": FORMAT, **checkpoint.facts}, sort_keys=True)
-    metadata = {"gateflow": facts, "digest": _digest(facts, tensors)}
-    return _safetensors().save(tensors, metadata)
+    # in one entry: safetensors keeps several in no order, and equal states shall be equal files
+    return _safetensors().save(tensors, {"gateflow": f"{_digest(facts, tensors)} {facts}"})
 
 
 def from_bytes(data: bytes, name: str = "the checkpoint") -> Checkpoint:
@@ -80,14 +80,13 @@ def from_bytes(data: bytes, name: str = "the checkpoint") -> Checkpoint:
     try:
         tensors = torch_side.load(data)
         size = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
-        text = metadata["gateflow"]
+        digest, _, text = json.loads(data[8 : 8 + size])["__metadata__"]["gateflow"].partition(" ")
         facts = json.loads(text)
     except (error, ValueError, KeyError, TypeError, RuntimeError):
         raise Damaged(f"{name} is cut short, or no checkpoint") from None
     if facts.pop("format", None) != FORMAT:
         raise Damaged(f"{name} was written by another version of gateflow")
-    if metadata.get("digest") != _digest(text, tensors):
+    if digest != _digest(text, tensors):
         raise Damaged(f"{name} was altered: its digest does not fit")
     return Checkpoint(facts, {key: part.clone() for key, part in tensors.items()})  # of its own, aligned memory
 

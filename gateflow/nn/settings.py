@@ -272,12 +272,14 @@ def checked_options(what: str, defaults: Mapping[str, Any], options: Mapping[str
     """Options that have a default, as numbers or texts like that."""
     options = {name.replace("-", "_"): value for name, value in options.items()}
     known(options, list(defaults), f"option of the {what}")
-    return {
-        name: as_kind(value, (type(defaults[name]),), f"{name} of the {what}")
-        if isinstance(defaults[name], (bool, int, float, str))
-        else value
-        for name, value in options.items()
-    }
+    return {name: _like(value, defaults[name], f"{name} of the {what}") for name, value in options.items()}
+
+
+def _like(value: Any, default: Any, name: str) -> Any:
+    """A value of the type of the default; where that is a whole number any number may do, as momentum=0 shows."""
+    if isinstance(default, int) and not isinstance(default, bool) and isinstance(value, float):
+        return int(value) if value.is_integer() else as_kind(value, (float,), name)
+    return as_kind(value, (type(default),), name) if isinstance(default, (bool, int, float, str)) else value
 
 
 def _method(name: str) -> dict[str, Any]:

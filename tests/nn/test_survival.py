@@ -1,0 +1,264 @@
+"""A run that was killed, at any moment, ends as one that was not: the same weights, bit by bit, the same metrics."""
+
+import json
+import os
+import pickle
+import random
+import signal
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from gateflow.errors import InvalidArgument
+from gateflow.nn import checkpoint as checkpoints
+from gateflow.nn import train
+from gateflow.nn.tasks._contract import Batch, Task
+
+KILLS = 12
+
+ADDING = {
+    "task": "adding(horizon=8, held_out=64)",
+    "hidden": 6,
+    "layers": 2,
+    "dropout": 0.3,
+    "schedule": "cosine",
+    "accumulate": 2,
+    "batch": 4,
+    "steps": 60,
+    "evaluate_every": 11,
+    "log_every": 7,
+    "weight_decay": 1e-3,
+    "optimizer": "adamw(amsgrad=true)",
+}
+
+CARRYING = {
+    "hidden": 6,
+    "optimizer": "sgd(momentum=0.9)",
+    "lr": 0.5,
+    "schedule": "plateau(patience=0)",
+    "batch": 3,
+    "steps": 90,
+    "evaluate_every": 10,
+    "log_every": 4,
+    "embedding": 5,
+}
+
+
+@dataclass(frozen=True)
+class Echo(Task):
+    """Say the token of three steps ago; the sequence goes on from batch to batch."""
+
+    source = "this test"
+    tokens = True
+    every_step = True
+    carries = True
+    input_size = output_size = 4
+    length = 5
+
+    def batch(self, split, number, size, seed):
+        if split != "train" and number >= 3:
+            raise IndexError(number)
+        at = np.arange(number * 5 - 3, number * 5 + 5)
+        stream = np.array([[_hashed(seed, split, row, t) for t in at] for row in range(size)])
+        return Batch(torch.from_numpy(stream[:, 3:]), torch.from_numpy(stream[:, :-3]))
+
+    def loss(self, answers, batch):
+        return torch.nn.functional.cross_entropy(answers.flatten(0, 1), batch.targets.flatten())
+
+    def measures(self, answers, batch):
+        return {"loss": (float(self.loss(answers, batch)), 1.0)}
+
+
+def _hashed(seed, split, row, t):
+    return random.Random(f"{seed} {split} {row} {t}").randrange(4)
+
+
+def forked(work):
+    """``work()`` in a process of its own; its number."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+    finally:
+        os._exit(0)
+
+
+def left_by(folder):
+    """All that a run has left behind, but how long it took."""
+    state = checkpoints.read(folder / "checkpoint.safetensors")
+    del state.facts["counters"]["seconds"]
+    result = json.loads((folder / "result.json").read_text())
+    del result["seconds"]
+    bits = {name: (part.dtype, part.numpy().tobytes()) for name, part in state.tensors.items()}
+    files = {name: (folder / name).read_bytes() for name in ("metrics.jsonl", "weights.safetensors", "settings.toml")}
+    return {"facts": state.facts, "result": result, **bits, **files}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize(("task", "settings"), [(None, ADDING), (Echo(), CARRYING)], ids=["adding", "carrying"])
+def test_killed_at_random_moments_it_ends_as_one_that_was_not(task, settings, tmp_path):
+    def run(folder):
+        train(
+            task or settings["task"], out=folder, save_every=0.0, **{k: v for k, v in settings.items() if k != "task"}
+        )
+
+    run(tmp_path / "first")
+    start = time.monotonic()
+    run(tmp_path / "whole")
+    seconds = time.monotonic() - start
+
+    moment, kills, rounds = random.Random(5), 0, 0
+    while kills < KILLS:
+        killed, rounds = tmp_path / f"killed-{rounds}", rounds + 1
+        while not (killed / "result.json").exists():
+            child = forked(lambda folder=killed: run(folder))
+            if kills < KILLS:
+                time.sleep(moment.uniform(0, seconds / KILLS * 1.5))
+                os.kill(child, signal.SIGKILL)
+            kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        assert left_by(killed) == left_by(tmp_path / "whole")
+        lines = [
+            (line["step"], line["kind"])
+            for line in map(json.loads, (killed / "metrics.jsonl").read_text().splitlines())
+        ]
+        assert len(lines) == len(set(lines))
+
+
+# --- asked to stop, and asked again -----------------------------------------------------------------------------------
+
+TINY = {"hidden": 4, "batch": 4, "steps": 30, "evaluate_every": 10, "log_every": 5, "dropout": 0.2, "save_every": 0.0}
+
+
+def tiny(folder, **more):
+    return train("adding(horizon=5, held_out=16)", out=folder, **{**TINY, **more})
+
+
+def after(count):
+    """Whether to stop: after so many steps."""
+    asked = iter(range(count + 1))
+    return lambda: next(asked, count) == count
+
+
+def test_a_run_that_is_stopped_goes_on(tmp_path):
+    for steps in (0, 1, 10):
+        result = tiny(tmp_path / "stopped", stop=after(steps), save_every=1e9)
+        assert result.status == "interrupted"
+        assert not (tmp_path / "stopped" / "result.json").exists()
+    assert result.steps == 11
+    tiny(tmp_path / "stopped")
+    tiny(tmp_path / "whole")
+    assert left_by(tmp_path / "stopped") == left_by(tmp_path / "whole")
+
+
+def test_a_run_that_has_ended_is_read(tmp_path):
+    first, again = tiny(tmp_path), tiny(tmp_path, stop=lambda: pytest.fail("it trains again"))
+    assert again == first
+    assert again.metrics == first.metrics
+    for name, weight in first.network.state_dict().items():
+        assert torch.equal(again.network.state_dict()[name], weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "was"), [("lr", 0.1, "0.002"), ("forget_gate", "sigmoid", "'fast'"), ("seed", 1, "0")]
+)
+def test_other_settings_are_refused_by_name(name, value, was, tmp_path):
+    tiny(tmp_path, stop=after(3))
+    with pytest.raises(InvalidArgument, match=rf"holds a run with {name} {was}, not .*--restart"):
+        tiny(tmp_path, **{name: value})
+    assert tiny(tmp_path, restart=True, **{name: value}).status == "finished"
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(InvalidArgument, match=r"holds thesis\.tex, which is no run"):
+        tiny(tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".lock"] == ["thesis.tex"]
+
+
+# --- damage -----------------------------------------------------------------------------------------------------------
+
+
+def cut_short(data):
+    return data[: len(data) // 2]
+
+
+def altered(data):
+    place = len(data) - 9
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+def emptied(data):
+    return b""
+
+
+def other(data):
+    return b"PK\x03\x04 not ours"
+
+
+@pytest.mark.parametrize("damage", [cut_short, altered, emptied, other])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, tmp_path):
+    folder, told = tmp_path / "damaged", []
+    tiny(folder, stop=after(17))
+    file = folder / "checkpoint.safetensors"
+    file.write_bytes(damage(file.read_bytes()))
+    tiny(folder, tell=told.append)
+    assert len(told) == 1
+    assert "going on from the one before" in told[0]
+    tiny(tmp_path / "whole")
+    assert left_by(folder) == left_by(tmp_path / "whole")
+
+
+def test_damage_to_both_is_one_clear_line(tmp_path):
+    tiny(tmp_path, stop=after(17))
+    for name in ("checkpoint.safetensors", "checkpoint.previous.safetensors"):
+        (tmp_path / name).write_bytes(altered((tmp_path / name).read_bytes()))
+    with pytest.raises(InvalidArgument, match=r"was altered: its digest does not fit; --restart begins anew") as found:
+        tiny(tmp_path)
+    assert "\n" not in str(found.value)
+
+
+def test_lost_metrics_are_told(tmp_path):
+    tiny(tmp_path, stop=after(17))
+    (tmp_path / "metrics.jsonl").write_text("")
+    with pytest.raises(InvalidArgument, match="shorter than its checkpoint says"):
+        tiny(tmp_path)
+
+
+def test_a_checkpoint_of_other_settings_is_told(tmp_path):
+    tiny(tmp_path / "one", stop=after(3))
+    tiny(tmp_path / "other", stop=after(3), hidden=5)
+    name = "checkpoint.safetensors"
+    (tmp_path / "one" / name).write_bytes((tmp_path / "other" / name).read_bytes())
+    with pytest.raises(InvalidArgument, match="hidden 5, not 4"):
+        tiny(tmp_path / "one")
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path):
+    pytest.importorskip("fcntl")
+
+    def meanwhile():
+        with pytest.raises(InvalidArgument, match="another process is training in"):
+            tiny(tmp_path)
+        return True
+
+    assert tiny(tmp_path, stop=meanwhile).status == "interrupted"
+
+
+def test_other_data_are_told(tmp_path, monkeypatch):
+    tiny(tmp_path, stop=after(3))
+    monkeypatch.setattr("gateflow.nn.tasks.adding.Adding.fingerprint", lambda self: "others")
+    with pytest.raises(InvalidArgument, match="the data are not those this run began with"):
+        tiny(tmp_path)
+
+
+def test_no_file_of_a_run_is_a_pickle(tmp_path, monkeypatch):
+    for module, name in ((torch, "save"), (torch, "load"), (pickle, "dump"), (pickle, "dumps"), (pickle, "loads")):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("a pickle"))
+    tiny(tmp_path, stop=after(3))
+    tiny(tmp_path)
+    assert {path.suffix for path in tmp_path.iterdir()} == {"", ".toml", ".jsonl", ".json", ".safetensors"}
