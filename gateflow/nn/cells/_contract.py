@@ -21,15 +21,36 @@ from torch.nn.utils.rnn import PackedSequence
 from gateflow.errors import InvalidArgument
 from gateflow.gate import Gate
 from gateflow.nn.functional import GateFunction, gate_function
+from gateflow.nn.kernels import native
 from gateflow.vocabulary import Z
 
 AnyGate = str | Gate | GateFunction
 State = tuple[Tensor, ...]
 Values = dict[str, Tensor]
 
-BACKENDS = ("auto", "reference")
-"""``reference`` is the plain loop over time, which can be differentiated twice. ``auto`` takes PyTorch's own kernel or
-one of `gateflow.nn.kernels`, where there is one and no inner values are asked for; these can be differentiated once."""
+BACKENDS = ("auto", "reference", "torch", "native", "framework")
+"""How a layer is computed; all but ``reference`` can be differentiated once, and give no inner values.
+
+reference
+    The plain loop over time in PyTorch's operations.
+torch
+    The whole sequence as one autograd function in PyTorch's operations, where the cell has one; else the loop.
+native
+    `gateflow.nn.kernels.native`, compiled C on the CPU; where there is no compiler, ``torch``, with a warning.
+framework
+    PyTorch's own layer, where it computes the same, which is where every gate is the plain sigmoid.
+auto
+    The first there is of native, framework, torch, reference; on other devices than the CPU, of the last three.
+"""
+
+PREFERRED = {
+    "auto": ("native", "framework", "torch"),
+    "native": ("native", "torch"),
+    "framework": ("framework",),
+    "torch": ("torch",),
+    "reference": (),
+}
+"""What is tried in turn for each, before the plain loop."""
 
 
 @dataclass(frozen=True)
@@ -146,13 +167,46 @@ class Recurrent(torch.nn.Module):
         found = {block: getattr(self, f"{block}_gate", None) for block in self.blocks}
         return {block: function.gate for block, function in found.items() if isinstance(function, GateFunction)}
 
-    def native(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State] | None:
-        """The same from a library's own kernel, or None where there is none."""
+    def in_framework(self) -> bool:
+        """Whether PyTorch has this layer with these gates."""
+        return False
+
+    def framework(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
+        """All layers from PyTorch's own, where :meth:`in_framework` says that it has them."""
+        raise AssertionError(self)
+
+    def plan(self) -> native.Plan | None:
+        """The cell as `gateflow.nn.kernels.native` knows it, or None where it does not."""
         return None
 
     def whole(self, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State] | None:
-        """All steps at once from the projected input (time, batch, rows), or None where there is no such kernel."""
+        """All steps in PyTorch's operations from the projected input (time, batch, rows), or None if there is no way."""
         return None
+
+    def backend_for(self, data: Tensor) -> str:
+        """What computes a pass over this data, of `BACKENDS` but auto.
+
+        Raises
+        ------
+        InvalidArgument
+            The backend asked for cannot.
+        """
+        plain = not torch.is_autocast_enabled(data.device.type) and not torch.compiler.is_compiling()
+        plan = self.plan() if data.device.type == "cpu" and plain else None
+        able = {
+            "native": plan is not None and native.available(data.dtype, plan.gates),
+            "framework": self.in_framework(),
+            "torch": plain and type(self).whole is not Recurrent.whole,
+        }
+        if self.backend == "framework" and not able["framework"]:
+            raise InvalidArgument(
+                f"PyTorch has no {type(self).__name__} with these gates; backend='auto' takes another"
+            )
+        if self.backend == "native" and data.device.type != "cpu":
+            raise InvalidArgument(
+                f"backend='native' runs on the CPU, not on {data.device.type}; backend='auto' takes another"
+            )
+        return next((name for name in PREFERRED[self.backend] if able[name]), "reference")
 
     # --- parameters ---
 
@@ -241,16 +295,17 @@ class Recurrent(torch.nn.Module):
         """
         run = _Run(self, input)
         state = run.initial(hx)
-        found = None if return_gates or self.backend == "reference" else run.native(state)
-        if found is not None:
-            output, final, traces = *found, []
+        backend = "reference" if return_gates else self.backend_for(run.data)
+        if backend == "framework":
+            output, final, traces = *run.framework(state), []
         else:
-            output, final, traces = self._all_layers(run, state, return_gates)
+            output, final, traces = self._all_layers(run, state, return_gates, backend)
         result = run.wrap(output), run.final(final)
         return (*result, [{k: run.wrap(v) for k, v in trace.items()} for trace in traces]) if return_gates else result
 
-    def _all_layers(self, run: _Run, state: State, keep: bool) -> tuple[Tensor, State, list[Values]]:
+    def _all_layers(self, run: _Run, state: State, keep: bool, backend: str) -> tuple[Tensor, State, list[Values]]:
         data, finals, traces = run.data, [], []
+        plan = self.plan() if backend == "native" else None
         per_layer = self.num_directions
         for layer in range(self.num_layers):
             outputs = []
@@ -258,7 +313,12 @@ class Recurrent(torch.nn.Module):
                 index = layer * per_layer + direction
                 suffix = f"l{layer}" + "_reverse" * direction
                 start = tuple(part[index] for part in state)
-                output, final, trace = self._one_way(data, run.sizes, start, suffix, bool(direction), keep)
+                if plan is not None:
+                    steps = native.Steps(run.sizes, bool(direction))
+                    output, final = native.run(plan, steps, data, start, self.weights(suffix))
+                    trace = {}
+                else:
+                    output, final, trace = self._one_way(data, run.sizes, start, suffix, bool(direction), keep, backend)
                 outputs.append(output)
                 finals.append(final)
                 traces.append(trace)
@@ -268,12 +328,12 @@ class Recurrent(torch.nn.Module):
         return data, tuple(torch.stack(parts) for parts in zip(*finals, strict=True)), traces
 
     def _one_way(
-        self, data: Tensor, sizes: list[int], start: State, suffix: str, backwards: bool, keep: bool
+        self, data: Tensor, sizes: list[int], start: State, suffix: str, backwards: bool, keep: bool, backend: str
     ) -> tuple[Tensor, State, Values]:
         """One layer in one direction over rows grouped by time: output, final state, named values."""
         weights = self.weights(suffix)
         projected = self.project(data, weights)
-        if not keep and self.backend != "reference" and sizes[0] == sizes[-1]:
+        if backend == "torch" and sizes[0] == sizes[-1]:
             x = projected.view(len(sizes), sizes[0], -1)
             found = self.whole(x.flip(0) if backwards else x, start, weights)
             if found is not None:
@@ -344,11 +404,11 @@ class _Run:
         order = None if self.packed is None else self.packed.sorted_indices
         return parts if order is None else tuple(part.index_select(1, order) for part in parts)
 
-    def native(self, state: State) -> tuple[Tensor, State] | None:
+    def framework(self, state: State) -> tuple[Tensor, State]:
         if self.packed is not None:
-            return self.module.native(self.data, self.packed.batch_sizes, state)
-        found = self.module.native(self.data.view(len(self.sizes), self.sizes[0], -1), None, state)
-        return None if found is None else (found[0].reshape(self.data.shape[0], -1), found[1])
+            return self.module.framework(self.data, self.packed.batch_sizes, state)
+        output, final = self.module.framework(self.data.view(len(self.sizes), self.sizes[0], -1), None, state)
+        return output.reshape(self.data.shape[0], -1), final
 
     def wrap(self, rows: Tensor) -> Any:
         """Rows grouped by time in the form of the input."""

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from gateflow.nn.cells._contract import AnyGate, GateFunction, Recurrent, State, Tensor, Values, Weights, is_sigmoid
+from gateflow.nn.kernels.native import LAYOUTS, Plan
 
 
 class GRU(Recurrent):
@@ -59,10 +60,11 @@ class GRU(Recurrent):
         h = self.update_gate.complement(z) * candidate + update * h
         return (h,), {"reset": reset, "update": update, "candidate": candidate, "update_z": z}
 
-    def native(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State] | None:
-        """PyTorch's own kernel, when both gates are the plain sigmoid."""
-        if not all(map(is_sigmoid, self.gates().values())):
-            return None
+    def in_framework(self) -> bool:
+        """Where both gates are the plain sigmoid."""
+        return all(map(is_sigmoid, self.gates().values()))
+
+    def framework(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
         flat: list[Tensor] = list(self.parameters())
         settings = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
         if sizes is not None:
@@ -70,6 +72,9 @@ class GRU(Recurrent):
         else:
             output, final = torch.gru(data, state[0], flat, *settings, False)
         return output, (final,)
+
+    def plan(self) -> Plan:
+        return Plan(LAYOUTS["gru"], (self.update_gate, self.reset_gate))
 
 
 CELL = GRU

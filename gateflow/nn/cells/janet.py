@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import torch
 
 from gateflow.nn.cells._contract import AnyGate, GateFunction, Recurrent, State, Tensor, Values, Weights
+from gateflow.nn.kernels.native import LAYOUTS, Plan
 
 
 class JANET(Recurrent):
@@ -50,6 +51,9 @@ class JANET(Recurrent):
         f, g = self.forget_gate(s), torch.tanh(z_g)
         i = self.forget_gate.complement(s - self.beta)
         return (f * c + i * g,), {"forget": f, "input": i, "candidate": g, "forget_z": s}
+
+    def plan(self) -> Plan:
+        return Plan(LAYOUTS["janet"], (self.forget_gate,), self.beta)
 
 
 CELL = JANET

@@ -16,6 +16,7 @@ import torch
 
 from gateflow.nn.cells._contract import AnyGate, GateFunction, Recurrent, State, Tensor, Values, Weights, is_sigmoid
 from gateflow.nn.kernels.lstm_sequence import LSTMSequence
+from gateflow.nn.kernels.native import LAYOUTS, Plan
 
 
 class LSTM(Recurrent):
@@ -78,10 +79,11 @@ class LSTM(Recurrent):
         h = o * torch.tanh(c)
         return (h, c), {"input": i, "forget": f, "candidate": g, "output": o, "forget_z": z_f}
 
-    def native(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State] | None:
-        """PyTorch's own kernel, when every gate is the plain sigmoid."""
-        if self.tied or not all(map(is_sigmoid, self.gates().values())):
-            return None
+    def in_framework(self) -> bool:
+        """Where every gate is the plain sigmoid."""
+        return not self.tied and all(map(is_sigmoid, self.gates().values()))
+
+    def framework(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
         flat: list[Tensor] = list(self.parameters())
         settings = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
         if sizes is not None:
@@ -90,10 +92,12 @@ class LSTM(Recurrent):
             output, *final = torch.lstm(data, state, flat, *settings, False)
         return output, tuple(final)
 
-    def whole(self, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State] | None:
-        """All steps in one autograd function; not under autocast, which would have to reach into it."""
-        if torch.is_autocast_enabled(x.device.type):
-            return None
+    def plan(self) -> Plan:
+        gates = (self.forget_gate, self.output_gate, *(() if self.tied else (self.input_gate,)))
+        return Plan(LAYOUTS["tied lstm" if self.tied else "lstm"], gates)
+
+    def whole(self, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
+        """All steps in one autograd function."""
         gates = (None if self.tied else self.input_gate, self.forget_gate, self.output_gate)
         h, c = LSTMSequence.apply(x, *state, weights.hh, gates)  # type: ignore[misc]
         return h, (h[-1], c[-1])

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import torch
 
 from gateflow.nn.cells._contract import AnyGate, GateFunction, Recurrent, State, Tensor, Values, Weights
+from gateflow.nn.kernels.native import LAYOUTS, Plan
 
 
 class RefineLSTM(Recurrent):
@@ -74,6 +75,10 @@ class RefineLSTM(Recurrent):
         h = o * torch.tanh(c)
         named = {"forget": f, "refine": r, "effective": g, "input": i, "candidate": candidate, "output": o}
         return (h, c), {**named, "forget_z": z_f, "refine_z": z_r}
+
+    def plan(self) -> Plan:
+        gates = (self.forget_gate, self.refine_gate, self.output_gate, *(() if self.tied else (self.input_gate,)))
+        return Plan(LAYOUTS["tied refine" if self.tied else "refine"], gates)
 
 
 CELL = RefineLSTM

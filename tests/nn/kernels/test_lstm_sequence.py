@@ -21,7 +21,7 @@ SETTINGS: list[dict[str, Any]] = [
 
 @pytest.fixture(params=SETTINGS, ids=lambda s: ",".join(f"{k}={v}" for k, v in s.items()))
 def pair(request: pytest.FixtureRequest) -> tuple[LSTM, LSTM]:
-    fast, plain = (LSTM(3, 5, backend=b, dtype=torch.float64, **request.param) for b in ("auto", "reference"))
+    fast, plain = (LSTM(3, 5, backend=b, dtype=torch.float64, **request.param) for b in ("torch", "reference"))
     fast.load_state_dict(plain.state_dict())
     return fast, plain
 
@@ -53,20 +53,19 @@ def test_the_sequence_kernel_is_the_loop(
 def test_it_is_the_sequence_kernel_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr(LSTM, "step", lambda *_: calls.append(1))
-    LSTM(3, 5, forget_gate="fast")(torch.randn(9, 4, 3))
-    LSTM(3, 5)(torch.randn(9, 4, 3))
+    LSTM(3, 5, forget_gate="fast", backend="torch")(torch.randn(9, 4, 3))
     assert calls == []
 
 
 def test_a_second_derivative_is_refused_not_wrong() -> None:
     x = torch.randn(4, 2, 3, requires_grad=True)
-    loss = LSTM(3, 5, forget_gate="fast")(x)[0].sum()
+    loss = LSTM(3, 5, forget_gate="fast", backend="torch")(x)[0].sum()
     with pytest.raises(InvalidArgument, match="backend='reference'"):
         torch.autograd.grad(loss, x, create_graph=True)
 
 
 def test_two_forward_passes_before_a_backward_pass_do_not_mix() -> None:
-    layer = LSTM(3, 5, forget_gate="fast")
+    layer = LSTM(3, 5, forget_gate="fast", backend="torch")
     x, y = torch.randn(2, 6, 4, 3).unbind()
     first = layer(x)[0].sum()
     layer(y)
@@ -76,7 +75,7 @@ def test_two_forward_passes_before_a_backward_pass_do_not_mix() -> None:
 
 
 def test_an_output_changed_in_place_is_noticed() -> None:
-    layer = LSTM(3, 5, forget_gate="fast")
+    layer = LSTM(3, 5, forget_gate="fast", backend="torch")
     x = torch.randn(6, 4, 3)
     output, _ = layer(x)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
@@ -86,7 +85,7 @@ def test_an_output_changed_in_place_is_noticed() -> None:
 
 
 def test_autocast_takes_the_plain_loop() -> None:
-    layer = LSTM(3, 5, forget_gate="fast")
+    layer = LSTM(3, 5, forget_gate="fast", backend="torch")
     x = torch.randn(6, 4, 3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output, _ = layer(x)

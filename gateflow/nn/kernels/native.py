@@ -1,0 +1,396 @@
+"""Gated layers over whole sequences in C, for any gates: recurrent.c compiled on this machine, called from autograd.
+
+Threads take shares of the batch, each through all time, so that they meet once a pass; the number is PyTorch's own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gateflow import compiled
+from gateflow.errors import InvalidArgument, NoCompiler
+from gateflow.nn.functional import GateFunction
+from gateflow.nn.kernels import workspace
+from gateflow.nn.kernels.tables import KINKS, Table, table
+from gateflow.vocabulary import Z
+
+DTYPES = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
+
+CELLS = ("lstm", "tied lstm", "janet", "gru", "refine", "tied refine")
+"""In the order of recurrent.c."""
+
+BLOCKS, GATES = 5, 4
+"""The most of a cell; as in recurrent.c."""
+
+CHUNK = 128
+"""Rows, of batch and time, whose gradients of weights are taken together."""
+
+TILE = 64
+"""Rows of the batch that go through time together in one thread."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Where one pre-activation has its rows: which block of the weights of x and of h, and of their biases."""
+
+    x: int | None
+    h: int | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A cell as recurrent.c knows it.
+
+    ``factors`` is how many numbers a unit keeps of a step; ``from_output`` is the block whose gradient comes from h
+    where there is a cell state as well, and None where h is all there is.
+    """
+
+    cell: str
+    blocks: tuple[Block, ...]
+    factors: int
+    from_output: int | None
+
+    @cached_property
+    def has_cell(self) -> bool:
+        return self.from_output is not None
+
+    def span(self, which: str) -> tuple[int, int]:
+        """First and last of the blocks with weights of x, or of h; they stand together."""
+        having = [n for n, block in enumerate(self.blocks) if getattr(block, which) is not None]
+        return having[0], having[-1] + 1
+
+
+def same(n: int) -> tuple[Block, ...]:
+    """n blocks with weights of both."""
+    return tuple(Block(k, k) for k in range(n))
+
+
+LAYOUTS = {
+    "lstm": Layout("lstm", same(4), 6, 3),
+    "tied lstm": Layout("tied lstm", same(3), 5, 2),
+    "janet": Layout("janet", same(2), 3, None),
+    "gru": Layout("gru", (Block(None, 2), *same(2), Block(2, None)), 5, None),
+    "refine": Layout("refine", same(5), 7, 3),
+    "tied refine": Layout("tied refine", same(4), 6, 2),
+}
+
+
+# --- the library ------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def _gate_type(real: Any) -> type[ctypes.Structure]:
+    names = ("smooth", "last", "negative", "kinks")
+    fields = [("phi", ctypes.c_void_p), ("complement", ctypes.c_void_p), *((n, ctypes.c_int64) for n in names)]
+    return type("Gate", (ctypes.Structure,), {"_fields_": [*fields, ("kink", real * KINKS)]})
+
+
+@lru_cache(maxsize=4)
+def _run_type(real: Any) -> type[ctypes.Structure]:
+    words = lambda text, kind: [(name, kind) for name in text.split()]  # noqa: E731
+    one, many, number = ctypes.c_void_p, ctypes.c_void_p * BLOCKS, ctypes.c_int64
+    fields = [
+        *words("cell blocks factors hidden inputs steps batch reverse threads", number),
+        *words("h_first h_last x_first x_last from_output chunk tile", number),
+        ("shift", real),
+        ("gate", _gate_type(real) * GATES),
+        *words("sizes offsets", one),
+        *words("weight_x weight_h bias_1 bias_2", many),
+        *words("x h_start c_start output h_end c_end packed kept", one),
+        *words("grad_output grad_h_end grad_c_end grad_x grad_h_start grad_c_start packed_h packed_x sums", one),
+        *words("grad_weight_x grad_weight_h grad_bias", many),
+    ]
+    return type("Run", (ctypes.Structure,), {"_fields_": fields})
+
+
+def library(dtype: torch.dtype) -> ctypes.CDLL:
+    """The kernels for one type of numbers, compiled if they have not been.
+
+    Raises
+    ------
+    NoCompiler
+    """
+    flags = ("-ffp-contract=fast", *compiled.native(), *(("-DDOUBLE",) if dtype == torch.float64 else ()))
+    return _declared(compiled.library(_source(), flags=flags, name="recurrent"), dtype)
+
+
+@lru_cache(maxsize=1)
+def _source() -> str:
+    return files("gateflow.nn.kernels").joinpath("recurrent.c").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=8)
+def _declared(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
+    for name in ("units", "run_size", "packed_size", "kept_row", "packed_h_size", "packed_x_size", "sums_size"):
+        getattr(found, name).restype = ctypes.c_int64
+    share = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
+    found.forward.argtypes, found.backward.argtypes = share, [*share, ctypes.c_int64]
+    if found.run_size() != ctypes.sizeof(_run_type(DTYPES[dtype])):
+        raise NoCompiler("the C compiler lays out structures in a way of its own")
+    return found
+
+
+_told: set[str] = set()
+
+
+def available(dtype: torch.dtype, gates: Sequence[GateFunction]) -> bool:
+    """Whether there are kernels for this type and these gates; why not is told once, as a warning."""
+    if dtype not in DTYPES:
+        return False
+    try:
+        library(dtype)
+        for gate in gates:
+            tabulated(gate, dtype)
+    except (NoCompiler, InvalidArgument) as reason:
+        if str(reason) not in _told:
+            _told.add(str(reason))
+            warnings.warn(f"recurrent layers run without compiled kernels: {reason}", RuntimeWarning, stacklevel=2)
+        return False
+    return True
+
+
+def tabulated(gate: GateFunction, dtype: torch.dtype) -> Table | None:
+    """The gate's table; None for the logistic function, which the kernels know."""
+    logistic = gate.gate.is_profile and gate.gate.formulas.u == Z
+    return None if logistic else table(gate, dtype)
+
+
+# --- one pass ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What does not change from pass to pass: the cell, its gates in the order of recurrent.c, JANET's shift."""
+
+    layout: Layout
+    gates: tuple[GateFunction, ...]
+    shift: float = 0.0
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How many rows live at each time, and whether time runs backwards."""
+
+    sizes: list[int]
+    reverse: bool
+
+    @cached_property
+    def counts(self) -> Tensor:
+        return torch.tensor(self.sizes, dtype=torch.int64)
+
+    @cached_property
+    def offsets(self) -> Tensor:
+        return torch.cumsum(self.counts, 0) - self.counts
+
+    def shares(self, threads: int) -> list[int]:
+        """Where to divide the batch so that each thread has about as many rows of batch and time."""
+        batch = self.sizes[0]
+        threads = max(1, min(threads, batch))
+        if threads == 1:
+            return [0, batch]
+        living = torch.zeros(batch + 1, dtype=torch.int64)
+        living.index_add_(0, self.counts, torch.ones_like(self.counts))
+        work = living.flip(0).cumsum(0).flip(0)[1:].cumsum(0)
+        cuts = torch.searchsorted(work, work[-1] * torch.arange(1, threads) // threads, right=False) + 1
+        return [0, *cuts.clamp(max=batch).tolist(), batch]
+
+
+def run(
+    plan: Plan, steps: Steps, x: Tensor, state: Sequence[Tensor], weights: Any
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Output after every step and last state of a layer in one direction.
+
+    Parameters
+    ----------
+    plan : Plan
+    steps : Steps
+    x : Tensor of shape (rows, inputs)
+        The input's rows grouped by time.
+    state : sequence of Tensors (batch, hidden)
+        Before the first step: h, and c where there is one.
+    weights : gateflow.nn.cells._contract.Weights
+    """
+    h, c = state if plan.layout.has_cell else (*state, None)
+    output, *final = Whole.apply(plan, steps, x, h, c, weights.ih, weights.hh, weights.bias_ih, weights.bias_hh)  # type: ignore[misc]
+    return output, tuple(final)
+
+
+class Whole(torch.autograd.Function):
+    """Output and last state of a layer in one direction; can be differentiated once.
+
+    From the input's rows grouped by time, the first state (c is None in cells without) and the weights.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        plan: Plan,
+        steps: Steps,
+        x: Tensor,
+        h: Tensor,
+        c: Tensor | None,
+        ih: Tensor,
+        hh: Tensor,
+        bias_ih: Tensor | None,
+        bias_hh: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        given = [None if t is None else t.detach().contiguous() for t in (x, h, c, ih, hh, bias_ih, bias_hh)]
+        pass_ = _Pass(plan, steps, given)
+        keep = any(ctx.needs_input_grad)
+        output, h_end, c_end, kept = pass_.forward(keep)
+        if keep:
+            ctx.plan, ctx.steps, ctx.has = plan, steps, [t is not None for t in given]
+            ctx.save_for_backward(output, kept, *(t for t in given if t is not None))
+        return (output, h_end) if c_end is None else (output, h_end, c_end)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        if torch.is_grad_enabled():
+            raise InvalidArgument("a second derivative needs the plain loop over time: backend='reference'")
+        output, kept, *saved = ctx.saved_tensors
+        rest = iter(saved)
+        pass_ = _Pass(ctx.plan, ctx.steps, [next(rest) if has else None for has in ctx.has])
+        return (None, None, *pass_.backward(output, kept, grads, ctx.needs_input_grad[2]))
+
+
+class _Pass:
+    """One call's structure, filled in, and the tensors it points to."""
+
+    def __init__(self, plan: Plan, steps: Steps, given: Sequence[Tensor | None]) -> None:
+        self.plan, self.steps, self.given = plan, steps, given
+        self.x, self.h, self.c, self.ih, self.hh, self.bias_ih, self.bias_hh = given
+        assert self.x is not None
+        assert self.h is not None
+        self.dtype = self.x.dtype
+        self.size = self.h.shape[1]
+        self.library = library(self.dtype)
+        real = DTYPES[self.dtype]
+        self.run = _run_type(real)()
+        self.alive: list[Tensor] = []
+        layout, run = plan.layout, self.run
+        run.cell, run.blocks, run.factors = CELLS.index(layout.cell), len(layout.blocks), layout.factors
+        run.hidden, run.inputs, run.steps = self.size, self.x.shape[1], len(steps.sizes)
+        run.batch, run.reverse, run.shift = self.h.shape[0], int(steps.reverse), plan.shift
+        run.h_first, run.h_last = layout.span("h")
+        run.x_first, run.x_last = layout.span("x")
+        run.from_output = -1 if layout.from_output is None else layout.from_output
+        run.tile = TILE
+        run.chunk = max(CHUNK, min(TILE, run.batch))
+        for place, gate in enumerate(plan.gates):
+            self._set_gate(run.gate[place], tabulated(gate, self.dtype))
+        for name, value in (("sizes", steps.counts), ("offsets", steps.offsets), ("x", self.x), ("h_start", self.h)):
+            self._point(name, value)
+        if self.c is not None:
+            self._point("c_start", self.c)
+        self._point_blocks("weight_x", "x", self.ih)
+        self._point_blocks("weight_h", "h", self.hh)
+        self._point_blocks("bias_1", "x", self.bias_ih)
+        self._point_blocks("bias_2", "h", self.bias_hh)
+
+    def forward(self, keep: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        assert self.x is not None
+        assert self.h is not None
+        output, h_end = self.x.new_empty(self.x.shape[0], self.size), torch.empty_like(self.h)
+        c_end = None if self.c is None else torch.empty_like(self.c)
+        reference = ctypes.byref(self.run)
+        kept = workspace.tensor(self.x.shape[0] * self.library.kept_row(reference), self.dtype) if keep else None
+        packed = self.x.new_empty(self.library.packed_size(reference))
+        tensors = {"output": output, "h_end": h_end, "c_end": c_end, "kept": kept, "packed": packed}
+        for name, value in tensors.items():
+            self._point(name, value)
+        self.library.pack(reference)
+        self._share(lambda first, last, _: self.library.forward(reference, first, last))
+        return output, h_end, c_end, kept
+
+    def backward(
+        self, output: Tensor, kept: Tensor, grads: Sequence[Tensor | None], of_input: bool
+    ) -> tuple[Tensor | None, ...]:
+        assert self.x is not None
+        assert self.h is not None
+        assert self.ih is not None
+        assert self.hh is not None
+        into = dict(zip(("grad_output", "grad_h_end", "grad_c_end"), grads, strict=False))
+        dx = torch.empty_like(self.x) if of_input else None
+        dh, dc = torch.empty_like(self.h), None if self.c is None else torch.empty_like(self.c)
+        d_ih, d_hh = torch.empty_like(self.ih), torch.empty_like(self.hh)
+        parts = self.steps.shares(torch.get_num_threads())
+        self.run.threads = len(parts) - 1
+        for name, value in {**into, "output": output, "kept": kept, "grad_x": dx}.items():
+            self._point(name, None if value is None else value.contiguous())
+        reference, new = ctypes.byref(self.run), self.x.new_empty
+        for name, value in {
+            "grad_h_start": dh,
+            "grad_c_start": dc,
+            "packed_h": new(self.library.packed_h_size(reference)),
+            "packed_x": new(self.library.packed_x_size(reference)) if of_input else None,
+            "sums": new(self.run.threads * self.library.sums_size(reference)),
+        }.items():
+            self._point(name, value)
+        self._point_blocks("grad_weight_x", "x", d_ih)
+        self._point_blocks("grad_weight_h", "h", d_hh)
+        biases = new(len(self.plan.layout.blocks), self.size)
+        self._point_blocks("grad_bias", None, biases)
+        self.library.pack_backward(reference)
+        self._share(lambda first, last, thread: self.library.backward(reference, first, last, thread))
+        self.library.finish(reference)
+        d_bias_ih = None if self.bias_ih is None else self._of_bias("x", biases)
+        d_bias_hh = None if self.bias_hh is None else self._of_bias("h", biases)
+        return dx, dh, dc, d_ih, d_hh, d_bias_ih, d_bias_hh
+
+    # --- pointers ---
+
+    def _point(self, name: str, value: Tensor | None) -> None:
+        if value is not None:
+            self.alive.append(value)
+        setattr(self.run, name, None if value is None else value.data_ptr())
+
+    def _point_blocks(self, name: str, which: str | None, value: Tensor | None) -> None:
+        """Each block's rows of a weight, or of a vector."""
+        if value is None:
+            return
+        self.alive.append(value)
+        stride = (1 if which is None else self.size) * value.stride(0) * value.element_size()
+        for n, block in enumerate(self.plan.layout.blocks):
+            place = n if which is None else getattr(block, which)
+            getattr(self.run, name)[n] = None if place is None else value.data_ptr() + place * stride
+
+    def _set_gate(self, to: Any, found: Table | None) -> None:
+        if found is None:
+            return
+        to.phi, to.complement = found.phi.data_ptr(), found.complement.data_ptr()
+        to.smooth, to.last, to.negative, to.kinks = found.smooth, found.last, found.negative, len(found.kinks)
+        to.kink[: len(found.kinks)] = found.kinks
+
+    def _of_bias(self, which: str, biases: Tensor) -> Tensor:
+        """The gradient of one bias vector from those of the blocks."""
+        places = ((getattr(block, which), n) for n, block in enumerate(self.plan.layout.blocks))
+        return torch.cat([biases[n] for _, n in sorted((p, n) for p, n in places if p is not None)])
+
+    def _share(self, work: Callable[[int, int, int], int]) -> None:
+        parts = self.steps.shares(torch.get_num_threads())
+        jobs = list(zip(parts[:-1], parts[1:], range(len(parts) - 1), strict=True))
+        if len(jobs) == 1:
+            failed = work(*jobs[0])
+        else:
+            others = [_pool(os.getpid(), len(jobs)).submit(work, *job) for job in jobs[1:]]
+            failed = work(*jobs[0])
+            failed |= max(other.result() for other in others)
+        if failed:
+            raise MemoryError
+
+
+@lru_cache(maxsize=4)
+def _pool(_: int, size: int) -> ThreadPoolExecutor:
+    """Threads of this process."""
+    return ThreadPoolExecutor(size, thread_name_prefix="gateflow")

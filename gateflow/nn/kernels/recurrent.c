@@ -1,0 +1,816 @@
+/* Gated recurrent layers over whole sequences, forward and backward, with any gates.
+ *
+ * Time is sequential, batch rows are not: a call runs its rows from the first step to the last, so that threads meet
+ * only at the end. What makes it fast:
+ *
+ *   - a product of matrices with its sums in registers, MR rows by NV vectors, over weights packed in the order of use;
+ *   - hidden units in blocks of UNITS: all pre-activations of a block, then its gates, while they are in cache;
+ *   - the forward pass keeps local factors, products such as i (1 - g^2), so that the backward pass is multiplications:
+ *     it knows no gate, and one function serves all cells;
+ *   - gradients of weights are gathered from CHUNK rows at a time, those of h, x and the bias in one product.
+ *
+ * Layout of a blocked array of n rows: [block][row][UNITS]. Compile with -DDOUBLE for double precision.
+ */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef int64_t Int;
+
+#ifdef DOUBLE
+typedef double real;
+typedef int64_t bits;
+#define MANTISSA 52
+#define BIAS 1023
+#define DEGREE 7
+#define EXP_MOST 708.0
+#define TANH_MOST 40.0
+#define MAGIC 6755399441055744.0 /* 1.5 * 2^52: added and taken away, it rounds to integers */
+#define LN2_HIGH 0x1.62e42fefa3800p-1
+#define LN2_LOW 0x1.ef35793c76730p-45
+#else
+typedef float real;
+typedef int32_t bits;
+#define MANTISSA 23
+#define BIAS 127
+#define DEGREE 3
+#define EXP_MOST 87.0f
+#define TANH_MOST 20.0f
+#define MAGIC 12582912.0f
+#define LN2_HIGH 0x1.62e4p-1f
+#define LN2_LOW 0x1.7f7d1cp-20f
+#endif
+#define LOG2E ((real)1.4426950408889634)
+
+#if defined(__AVX512F__)
+#define WIDE 64
+#define MR 8
+#elif defined(__AVX__)
+#define WIDE 32
+#define MR 6
+#elif defined(__aarch64__)
+#define WIDE 16
+#define MR 8
+#else
+#define WIDE 16
+#define MR 4
+#endif
+#define NV 2 /* vectors side by side in a product */
+
+#define LANES ((int)(WIDE / sizeof(real)))
+#define UNITS (NV * LANES)
+#define STRIP 8 /* rows of a gradient of weights that are summed together */
+
+typedef real vec __attribute__((vector_size(WIDE)));
+typedef bits ivec __attribute__((vector_size(WIDE)));
+typedef real anyvec __attribute__((vector_size(WIDE), aligned(sizeof(real)), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+#define ROUND_UP(n, m) (((n) + (m) - 1) / (m) * (m))
+
+enum { MOST_BLOCKS = 5, MOST_FACTORS = 8, MOST_KINKS = 4 };
+
+/* --- what is asked for ------------------------------------------------------------------------------------------- */
+
+/* A gate in cells of |z| + 1, each with the coefficients of a polynomial in the place within the cell, in [0, 1); cells
+ * of z < 0 come after those of z >= 0. Cells beyond the last hold the limit. Without coefficients, it is logistic. */
+typedef struct {
+    const real *phi, *complement;
+    Int smooth;         /* each octave of |z| + 1 has 2^smooth cells */
+    Int last, negative; /* number of the last cell before kinks are counted; number of the first cell of z < 0 */
+    Int kinks;
+    real kink[MOST_KINKS]; /* each divides the cell it lies in */
+} Gate;
+
+enum Cell { LSTM, TIED_LSTM, JANET, GRU, REFINE, TIED_REFINE };
+
+typedef struct {
+    Int cell, blocks, factors, hidden, inputs, steps, batch, reverse, threads;
+    Int h_first, h_last, x_first, x_last; /* the blocks that the state, and the input, have weights for */
+    Int from_output;                      /* the block whose gradient comes from h, not c; -1: there is no c */
+    Int chunk, tile;
+    real shift; /* JANET's beta */
+    Gate gate[4];
+    const Int *sizes, *offsets; /* rows at each time, and rows before it */
+    const real *weight_x[MOST_BLOCKS], *weight_h[MOST_BLOCKS], *bias_1[MOST_BLOCKS], *bias_2[MOST_BLOCKS];
+    const real *x, *h_start, *c_start;
+    real *output, *h_end, *c_end;
+    real *packed, *kept; /* weights in the order of use; factors, or NULL */
+    /* backward */
+    const real *grad_output, *grad_h_end, *grad_c_end; /* each may be NULL */
+    real *grad_x;                                      /* may be NULL */
+    real *grad_h_start, *grad_c_start;
+    real *packed_h, *packed_x;
+    real *sums; /* for each thread, see sums_size */
+    real *grad_weight_x[MOST_BLOCKS], *grad_weight_h[MOST_BLOCKS], *grad_bias[MOST_BLOCKS];
+} Run;
+
+INLINE Int blocks_of(Int n) { return (n + UNITS - 1) / UNITS; }
+INLINE Int least(Int a, Int b) { return a < b ? a : b; }
+INLINE int uses_h(const Run *run, Int g) { return run->h_first <= g && g < run->h_last; }
+INLINE int uses_x(const Run *run, Int g) { return run->x_first <= g && g < run->x_last; }
+
+/* --- functions of vectors ---------------------------------------------------------------------------------------- */
+
+INLINE vec all(real a) { return (vec){0} + a; }
+INLINE vec load(const real *p) { return *(const vec *)p; }
+INLINE void store(real *p, vec a) { *(vec *)p = a; }
+INLINE vec choose(ivec which, vec a, vec b) { return (vec)(((ivec)a & which) | ((ivec)b & ~which)); }
+INLINE vec clamp(vec x, real most) { /* NaN stays */
+    x = choose(x > most, all(most), x);
+    return choose(x < -most, all(-most), x);
+}
+
+/* exp(x) - 1 = scale (1 + rest) - 1, for |x| <= EXP_MOST */
+INLINE void exponential(vec x, vec *scale, vec *rest) {
+    vec shifted = x * LOG2E + MAGIC;
+    vec k = shifted - MAGIC;
+    vec r = (x - k * LN2_HIGH) - k * LN2_LOW;
+    *scale = (vec)(((ivec)shifted - (ivec)all(MAGIC) + BIAS) << MANTISSA);
+#ifdef DOUBLE
+    vec p = all((real)(1.0 / 6227020800.0));
+    p = p * r + (real)(1.0 / 479001600.0);
+    p = p * r + (real)(1.0 / 39916800.0);
+    p = p * r + (real)(1.0 / 3628800.0);
+    p = p * r + (real)(1.0 / 362880.0);
+    p = p * r + (real)(1.0 / 40320.0);
+    p = p * r + (real)(1.0 / 5040.0);
+#else
+    vec p = all((real)(1.0 / 5040.0));
+#endif
+    p = p * r + (real)(1.0 / 720.0);
+    p = p * r + (real)(1.0 / 120.0);
+    p = p * r + (real)(1.0 / 24.0);
+    p = p * r + (real)(1.0 / 6.0);
+    p = p * r + (real)0.5;
+    *rest = p * (r * r) + r;
+}
+
+INLINE vec hyperbolic_tangent(vec x) {
+    vec scale, rest;
+    exponential(clamp(x + x, TANH_MOST), &scale, &rest);
+    vec m = scale * rest + (scale - 1);
+    return m / (m + 2);
+}
+
+/* sigma(z), 1 - sigma(z) and sigma'(z), none of which cancels */
+INLINE void logistic(vec z, vec *value, vec *complement, vec *slope) {
+    vec scale, rest;
+    exponential(clamp(-z, EXP_MOST), &scale, &rest);
+    vec e = scale * rest + scale;
+    vec s = 1 / (1 + e);
+    *value = s;
+    *complement = e * s;
+    *slope = *complement * s;
+}
+
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE __builtin_shufflevector
+#endif
+
+/* Coefficients of one cell for each lane */
+INLINE void gather(const real *rows, ivec cell, vec c[DEGREE + 1]) {
+#if !defined(DOUBLE) && defined(SHUFFLE) && WIDE >= 32
+    typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
+    typedef float v8 __attribute__((vector_size(32)));
+    vec q[4];
+#define ROW(l) (*(const v4 *)(rows + 4 * (Int)cell[l]))
+#define JOIN(a, b) ((v8)SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7))
+#if WIDE == 64
+#define JOINED(l)                                                                                                      \
+    SHUFFLE(JOIN(ROW(l), ROW(l + 4)), JOIN(ROW(l + 8), ROW(l + 12)), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, \
+            15)
+#define LOW(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define HIGH(a, b) SHUFFLE(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define FRONT(a, b) SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define BACK(a, b) SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+#else
+#define JOINED(l) JOIN(ROW(l), ROW(l + 4))
+#define LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define HIGH(a, b) SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define FRONT(a, b) SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define BACK(a, b) SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#endif
+    q[0] = JOINED(0), q[1] = JOINED(1), q[2] = JOINED(2), q[3] = JOINED(3);
+    vec a = LOW(q[0], q[1]), b = LOW(q[2], q[3]), d = HIGH(q[0], q[1]), e = HIGH(q[2], q[3]);
+    c[0] = FRONT(a, b), c[1] = BACK(a, b), c[2] = FRONT(d, e), c[3] = BACK(d, e);
+#else
+    for (int j = 0; j <= DEGREE; j++)
+        for (int l = 0; l < LANES; l++) c[j][l] = rows[(DEGREE + 1) * (Int)cell[l] + j];
+#endif
+}
+
+typedef struct {
+    ivec cell, negative;
+    vec place, per_unit; /* where in the cell; d place / d|z| */
+} Spot;
+
+INLINE Spot spot(const Gate *gate, vec z) {
+    const int low = MANTISSA - (int)gate->smooth;
+    const bits sign = (bits)((uint64_t)1 << (8 * sizeof(bits) - 1));
+    Spot s;
+    ivec size = (ivec)((vec)((ivec)z & ~sign) + 1);
+    s.negative = z < 0;
+    ivec cell = (size - ((bits)BIAS << MANTISSA)) >> low;
+    ivec last = (ivec){0} + (bits)gate->last;
+    ivec over = cell > last;
+    cell = (cell & ~over) | (last & over);
+    for (Int k = 0; k < gate->kinks; k++) {
+        vec kink = all(gate->kink[k]);
+        cell -= gate->kink[k] > 0 ? (z >= kink) : (z < kink);
+    }
+    s.cell = cell + (s.negative & (bits)gate->negative);
+    s.place = __builtin_convertvector(size & (((bits)1 << low) - 1), vec) * ((real)1 / (real)((bits)1 << low));
+    s.per_unit = (vec)(((bits)(2 * BIAS + gate->smooth) << MANTISSA) - (size & ~(((bits)1 << MANTISSA) - 1)));
+    s.per_unit = (vec)((ivec)s.per_unit ^ (s.negative & sign));
+    return s;
+}
+
+INLINE vec looked_up(const real *rows, const Spot *s, vec z, vec *slope) {
+    vec c[DEGREE + 1];
+    gather(rows, s->cell, c);
+    vec p = c[DEGREE], d = all(0);
+#pragma GCC unroll 8
+    for (int j = DEGREE - 1; j >= 0; j--) {
+        d = d * s->place + p;
+        p = p * s->place + c[j];
+    }
+    ivec fine = z == z;
+    *slope = choose(fine, d * s->per_unit, z);
+    return choose(fine, p, z);
+}
+
+INLINE vec gate_value(const Gate *gate, vec z, vec *slope) {
+    vec value, complement;
+    if (gate->phi) {
+        Spot s = spot(gate, z);
+        return looked_up(gate->phi, &s, z, slope);
+    }
+    logistic(z, &value, &complement, slope);
+    return value;
+}
+
+/* 1 - phi, with the slope of phi */
+INLINE vec gate_complement(const Gate *gate, vec z, vec *slope) {
+    vec value, complement;
+    if (gate->phi) {
+        Spot s = spot(gate, z);
+        complement = looked_up(gate->complement, &s, z, slope);
+        *slope = -*slope;
+        return complement;
+    }
+    logistic(z, &value, &complement, slope);
+    return complement;
+}
+
+INLINE void gate_both(const Gate *gate, vec z, vec *value, vec *complement, vec *slope) {
+    if (gate->phi) {
+        vec unused;
+        Spot s = spot(gate, z);
+        *value = looked_up(gate->phi, &s, z, slope);
+        *complement = looked_up(gate->complement, &s, z, &unused);
+    } else
+        logistic(z, value, complement, slope);
+}
+
+/* --- cells: the next state and the factors ----------------------------------------------------------------------- */
+
+/* The order of factors: one for each block, what is kept of the state (c, or h where there is no c), and, with c, what
+ * of dh goes into dc. Gradients of a block's pre-activation are its factor times dc, or dh: see backward_block. */
+
+/* gates: forget, output, input; blocks: input, forget, candidate, output */
+INLINE void lstm(const Run *run, int tied, const vec *z, vec *h, vec *c, vec *factor) {
+    vec i, f, df, di, o, o_slope;
+    const vec *rest = tied ? z : z + 1;
+    vec g = hyperbolic_tangent(rest[1]);
+    if (tied) {
+        gate_both(&run->gate[0], rest[0], &f, &i, &df);
+        factor[0] = (*c - g) * df;
+    } else {
+        f = gate_value(&run->gate[0], rest[0], &df);
+        i = gate_value(&run->gate[2], z[0], &di);
+        factor[0] = g * di;
+        factor[1] = *c * df;
+    }
+    vec *next = factor + (tied ? 1 : 2);
+    o = gate_value(&run->gate[1], rest[2], &o_slope);
+    *c = f * *c + i * g;
+    vec t = hyperbolic_tangent(*c);
+    *h = o * t;
+    next[0] = i * (1 - g * g);
+    next[1] = t * o_slope;
+    next[2] = f;
+    next[3] = o * (1 - t * t);
+}
+
+/* gates: forget; blocks: forget, candidate */
+INLINE void janet(const Run *run, const vec *z, vec *h, vec *factor) {
+    vec df, di;
+    vec f = gate_value(&run->gate[0], z[0], &df), g = hyperbolic_tangent(z[1]);
+    vec i = gate_complement(&run->gate[0], z[0] - run->shift, &di);
+    factor[0] = *h * df - g * di;
+    factor[1] = i * (1 - g * g);
+    factor[2] = f;
+    *h = f * *h + i * g;
+}
+
+/* gates: update, reset; blocks: the candidate's part of h, reset, update, the candidate's part of x */
+INLINE void gru(const Run *run, const vec *z, vec *h, vec *factor) {
+    vec u, v, du, dr;
+    vec r = gate_value(&run->gate[1], z[1], &dr);
+    gate_both(&run->gate[0], z[2], &u, &v, &du);
+    vec n = hyperbolic_tangent(z[3] + r * z[0]);
+    vec through = v * (1 - n * n);
+    factor[0] = through * r;
+    factor[1] = through * z[0] * dr;
+    factor[2] = (*h - n) * du;
+    factor[3] = through;
+    factor[4] = u;
+    *h = v * n + u * *h;
+}
+
+/* gates: forget, refine, output, input; blocks: input, forget, candidate, output, refine */
+INLINE void refine(const Run *run, int tied, const vec *z, vec *h, vec *c, vec *factor) {
+    vec f, f_c, df, r, r_c, dr, i, di, o_slope;
+    const vec *rest = tied ? z : z + 1;
+    gate_both(&run->gate[0], rest[0], &f, &f_c, &df);
+    gate_both(&run->gate[1], rest[3], &r, &r_c, &dr);
+    vec o = gate_value(&run->gate[2], rest[2], &o_slope), g = hyperbolic_tangent(rest[1]);
+    vec keep = f * (r * (1 + f_c) + r_c * f), base;
+    if (tied) {
+        i = f_c * (r * f_c + r_c * (1 + f));
+        base = *c - g;
+    } else {
+        i = gate_value(&run->gate[3], z[0], &di);
+        factor[0] = g * di;
+        base = *c;
+    }
+    vec *next = factor + (tied ? 0 : 1);
+    next[0] = base * (2 * (r * f_c + r_c * f)) * df;
+    next[1] = i * (1 - g * g);
+    next[3] = base * (2 * f * f_c) * dr;
+    *c = keep * *c + i * g;
+    vec t = hyperbolic_tangent(*c);
+    *h = o * t;
+    next[2] = t * o_slope;
+    next[4] = keep;
+    next[5] = o * (1 - t * t);
+}
+
+/* --- products ---------------------------------------------------------------------------------------------------- */
+
+/* C = start + A1 B1 + A2 B2 for M rows and NV vectors of columns. A is blocked, with `stride` reals from block to
+ * block; B is packed: k rows of UNITS, those of B2 after those of B1. A few rows have their sums split in several, as
+ * each would have to wait for the one before. */
+typedef struct {
+    const real *a;
+    Int stride, depth;
+} Factor;
+
+INLINE void product(const int M, const int SPLIT, real *c, const real *start, Int start_stride, const Factor *pair,
+                    const real *b) {
+    vec sum[SPLIT][M][NV];
+#pragma GCC unroll 8
+    for (int s = 0; s < SPLIT; s++)
+#pragma GCC unroll 8
+        for (int m = 0; m < M; m++)
+#pragma GCC unroll 2
+            for (int v = 0; v < NV; v++) sum[s][m][v] = s ? all(0) : load(start + m * start_stride + v * LANES);
+    for (int part = 0; part < 2; part++) {
+        const real *block = pair[part].a;
+        for (Int left = pair[part].depth; left > 0; left -= UNITS, block += pair[part].stride) {
+            const real *a = block;
+            Int k = left < UNITS ? left : UNITS;
+            for (; k >= 4; k -= 4, a += 4, b += 4 * UNITS)
+#pragma GCC unroll 4
+                for (int j = 0; j < 4; j++)
+#pragma GCC unroll 8
+                    for (int m = 0; m < M; m++)
+#pragma GCC unroll 2
+                        for (int v = 0; v < NV; v++)
+                            sum[j % SPLIT][m][v] += a[m * UNITS + j] * load(b + j * UNITS + v * LANES);
+            for (; k > 0; k--, a++, b += UNITS)
+#pragma GCC unroll 8
+                for (int m = 0; m < M; m++)
+#pragma GCC unroll 2
+                    for (int v = 0; v < NV; v++) sum[0][m][v] += a[m * UNITS] * load(b + v * LANES);
+        }
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < M; m++)
+#pragma GCC unroll 2
+        for (int v = 0; v < NV; v++) {
+#pragma GCC unroll 4
+            for (int s = 1; s < SPLIT; s++) sum[0][m][v] += sum[s][m][v];
+            store(c + m * UNITS + v * LANES, sum[0][m][v]);
+        }
+}
+
+#define PRODUCT(M, SPLIT)                                                                                              \
+    static __attribute__((noinline)) void product_##M(real *c, const real *start, Int start_stride,                    \
+                                                      const Factor *pair, const real *b) {                             \
+        product(M, SPLIT, c, start, start_stride, pair, b);                                                            \
+    }
+PRODUCT(1, 4)
+PRODUCT(2, 2)
+PRODUCT(3, 2)
+PRODUCT(4, 1)
+PRODUCT(5, 1)
+PRODUCT(6, 1)
+PRODUCT(7, 1)
+PRODUCT(8, 1)
+
+typedef void (*Product)(real *, const real *, Int, const Factor *, const real *);
+static const Product PRODUCTS[] = {0, product_1, product_2, product_3, product_4, product_5, product_6, product_7, product_8};
+
+/* The same for any number of rows; the strides of A are those of its blocks, its rows are UNITS apart */
+static void products(Int rows, real *c, const real *start, Int start_stride, const Factor *pair, const real *b) {
+    Factor moved[2] = {pair[0], pair[1]};
+    for (Int row = 0; row < rows;) {
+        Int m = least(rows - row, MR);
+        PRODUCTS[m](c + row * UNITS, start + row * start_stride, start_stride, moved, b);
+        row += m;
+        for (int part = 0; part < 2; part++) moved[part].a = pair[part].a + row * UNITS;
+    }
+}
+
+/* sum += A^T B over `rows` rows, A having STRIP columns and B having UNITS */
+static void outer(Int rows, real *restrict sum, const real *restrict a, const real *restrict b) {
+#if WIDE == 64
+    enum { HEIGHT = STRIP };
+#else
+    enum { HEIGHT = STRIP / 2 };
+#endif
+    for (int first = 0; first < STRIP; first += HEIGHT) {
+        vec total[HEIGHT][NV];
+#pragma GCC unroll 8
+        for (int m = 0; m < HEIGHT; m++)
+#pragma GCC unroll 2
+            for (int v = 0; v < NV; v++) total[m][v] = load(sum + (first + m) * UNITS + v * LANES);
+#pragma GCC unroll 2
+        for (Int row = 0; row < rows; row++)
+#pragma GCC unroll 8
+            for (int m = 0; m < HEIGHT; m++)
+#pragma GCC unroll 2
+                for (int v = 0; v < NV; v++)
+                    total[m][v] += a[row * STRIP + first + m] * load(b + row * UNITS + v * LANES);
+#pragma GCC unroll 8
+        for (int m = 0; m < HEIGHT; m++)
+#pragma GCC unroll 2
+            for (int v = 0; v < NV; v++) store(sum + (first + m) * UNITS + v * LANES, total[m][v]);
+    }
+}
+
+/* --- sizes and packing ------------------------------------------------------------------------------------------- */
+
+Int units(void) { return UNITS; }
+Int lanes(void) { return LANES; }
+Int run_size(void) { return (Int)sizeof(Run); }
+
+/* Reals in each array that the caller provides */
+Int packed_size(const Run *run) {
+    return blocks_of(run->hidden) * run->blocks * (run->hidden + run->inputs + 1) * UNITS;
+}
+Int kept_row(const Run *run) { return blocks_of(run->hidden) * run->factors * UNITS; }
+Int packed_h_size(const Run *run) {
+    Int blocks = blocks_of(run->hidden);
+    return blocks * (run->h_last - run->h_first) * blocks * UNITS * UNITS;
+}
+Int packed_x_size(const Run *run) {
+    return blocks_of(run->inputs) * (run->x_last - run->x_first) * blocks_of(run->hidden) * UNITS * UNITS;
+}
+static Int strips_h(const Run *run) { return (run->hidden + STRIP - 1) / STRIP; }
+static Int strips(const Run *run) { return strips_h(run) + (run->inputs + 1 + STRIP - 1) / STRIP; }
+Int sums_size(const Run *run) { return run->blocks * blocks_of(run->hidden) * strips(run) * STRIP * UNITS; }
+
+INLINE real weight(const real *const *of, const Run *run, Int g, Int unit, Int column, Int columns) {
+    return unit < run->hidden && of[g] ? of[g][unit * columns + column] : 0;
+}
+
+/* For each block of units and each of the cell's blocks: the bias, the weights of h, the weights of x */
+void pack(const Run *run) {
+    real *to = run->packed;
+    for (Int first = 0; first < run->hidden; first += UNITS)
+        for (Int g = 0; g < run->blocks; g++) {
+            for (Int u = first; u < first + UNITS; u++) {
+                real sum = 0;
+                if (u < run->hidden && run->bias_1[g]) sum += run->bias_1[g][u];
+                if (u < run->hidden && run->bias_2[g]) sum += run->bias_2[g][u];
+                *to++ = sum;
+            }
+            for (Int k = 0; k < run->hidden; k++)
+                for (Int u = first; u < first + UNITS; u++) *to++ = weight(run->weight_h, run, g, u, k, run->hidden);
+            for (Int k = 0; k < run->inputs; k++)
+                for (Int u = first; u < first + UNITS; u++) *to++ = weight(run->weight_x, run, g, u, k, run->inputs);
+        }
+}
+
+/* Weights as the backward pass wants them: for each block of columns, the rows */
+static void pack_turned(const Run *run, real *to, const real *const *of, Int from, Int until, Int columns) {
+    Int padded = blocks_of(run->hidden) * UNITS;
+    for (Int first = 0; first < columns; first += UNITS)
+        for (Int g = from; g < until; g++)
+            for (Int unit = 0; unit < padded; unit++)
+                for (Int k = first; k < first + UNITS; k++)
+                    *to++ = k < columns ? weight(of, run, g, unit, k, columns) : 0;
+}
+
+void pack_backward(const Run *run) {
+    pack_turned(run, run->packed_h, run->weight_h, run->h_first, run->h_last, run->hidden);
+    if (run->grad_x) pack_turned(run, run->packed_x, run->weight_x, run->x_first, run->x_last, run->inputs);
+}
+
+/* Rows of n reals to a blocked array of `rows` rows, and back; what is past n is 0 */
+static void to_blocks(real *to, const real *from, Int rows, Int stride, Int n) {
+    for (Int first = 0; first < n; first += UNITS, to += stride * UNITS) {
+        Int count = least(n - first, UNITS);
+        for (Int row = 0; row < rows; row++) {
+            memcpy(to + row * UNITS, from + row * n + first, (size_t)count * sizeof(real));
+            if (count < UNITS) memset(to + row * UNITS + count, 0, (size_t)(UNITS - count) * sizeof(real));
+        }
+    }
+}
+
+static void from_blocks(real *to, const real *from, Int rows, Int stride, Int n) {
+    for (Int first = 0; first < n; first += UNITS, from += stride * UNITS) {
+        Int count = least(n - first, UNITS);
+        for (Int row = 0; row < rows; row++)
+            memcpy(to + row * n + first, from + row * UNITS, (size_t)count * sizeof(real));
+    }
+}
+
+static real *room(real **next, Int count) {
+    real *here = *next;
+    *next += ROUND_UP(count, UNITS);
+    return here;
+}
+
+static real *allocated(Int count) {
+    size_t bytes = (size_t)ROUND_UP(count * (Int)sizeof(real), 4096);
+    return aligned_alloc(4096, bytes ? bytes : 4096);
+}
+
+INLINE Int time_of(const Run *run, Int step) { return run->reverse ? run->steps - 1 - step : step; }
+INLINE Int living(const Run *run, Int step, Int first, Int rows) {
+    Int n = run->sizes[time_of(run, step)] - first;
+    return n < 0 ? 0 : least(n, rows);
+}
+
+/* --- forward ----------------------------------------------------------------------------------------------------- */
+
+INLINE void forward_block(const Run *run, const int cell, const int blocks, const int factors, Int rows, Int tile,
+                          const real *restrict z, const real *restrict h, real *restrict h_next, real *restrict c,
+                          real *restrict kept) {
+    vec pre[MOST_BLOCKS], factor[MOST_FACTORS];
+    for (Int at = 0; at < rows * UNITS; at += LANES) {
+#pragma GCC unroll 5
+        for (int g = 0; g < blocks; g++) pre[g] = load(z + g * tile * UNITS + at);
+        vec new_h = load(h + at), new_c;
+        if (cell == JANET)
+            janet(run, pre, &new_h, factor);
+        else if (cell == GRU)
+            gru(run, pre, &new_h, factor);
+        else {
+            new_c = load(c + at);
+            if (cell == LSTM || cell == TIED_LSTM)
+                lstm(run, cell == TIED_LSTM, pre, &new_h, &new_c, factor);
+            else
+                refine(run, cell == TIED_REFINE, pre, &new_h, &new_c, factor);
+            store(c + at, new_c);
+        }
+        store(h_next + at, new_h);
+        if (kept)
+#pragma GCC unroll 8
+            for (int n = 0; n < factors; n++) store(kept + (at / LANES * factors + n) * LANES, factor[n]);
+    }
+}
+
+static void forward_any(const Run *run, Int rows, Int tile, const real *z, const real *h, real *h_next, real *c,
+                        real *kept) {
+#define CASE(name, blocks, factors)                                                                                    \
+    case name: forward_block(run, name, blocks, factors, rows, tile, z, h, h_next, c, kept); break;
+    switch (run->cell) {
+        CASE(LSTM, 4, 6)
+        CASE(TIED_LSTM, 3, 5)
+        CASE(JANET, 2, 3)
+        CASE(GRU, 4, 5)
+        CASE(REFINE, 5, 7)
+        CASE(TIED_REFINE, 4, 6)
+    }
+#undef CASE
+}
+
+static void forward_tile(const Run *run, Int first, Int rows, real *scratch) {
+    const Int H = run->hidden, I = run->inputs, blocks = blocks_of(H), state = blocks * rows * UNITS;
+    const Int depth = H + I + 1;
+    real *h = room(&scratch, state), *h_next = room(&scratch, state), *c = room(&scratch, state);
+    real *x = room(&scratch, blocks_of(I) * rows * UNITS), *z = room(&scratch, run->blocks * rows * UNITS);
+    to_blocks(h, run->h_start + first * H, rows, rows, H);
+    memcpy(h_next, h, (size_t)state * sizeof(real));
+    if (run->c_start) to_blocks(c, run->c_start + first * H, rows, rows, H);
+    for (Int step = 0; step < run->steps; step++) {
+        const Int live = living(run, step, first, rows), at = run->offsets[time_of(run, step)] + first;
+        if (!live) continue;
+        to_blocks(x, run->x + at * I, live, rows, I);
+        for (Int b = 0; b < blocks; b++) {
+            const Int here = b * rows * UNITS;
+            for (Int g = 0; g < run->blocks; g++) {
+                const real *w = run->packed + (b * run->blocks + g) * depth * UNITS;
+                const Factor pair[2] = {{h, rows * UNITS, uses_h(run, g) ? H : 0},
+                                        {x, rows * UNITS, uses_x(run, g) ? I : 0}};
+                products(live, z + g * rows * UNITS, w, 0, pair, w + UNITS + (uses_h(run, g) ? 0 : H * UNITS));
+            }
+            real *kept = run->kept ? run->kept + at * kept_row(run) + b * live * run->factors * UNITS : NULL;
+            forward_any(run, live, rows, z, h + here, h_next + here, c + here, kept);
+        }
+        from_blocks(run->output + at * H, h_next, live, rows, H);
+        real *swap = h;
+        h = h_next, h_next = swap;
+    }
+    if (run->c_end) from_blocks(run->c_end + first * H, c, rows, rows, H);
+    for (Int row = first; row < first + rows; row++) {
+        Int end = 0;
+        if (!run->reverse)
+            while (end + 1 < run->steps && run->sizes[end + 1] > row) end++;
+        memcpy(run->h_end + row * H, run->output + (run->offsets[end] + row) * H, (size_t)H * sizeof(real));
+    }
+}
+
+/* Rows `first` to `last` of the batch through all steps. 0, or 1 where there is no memory. */
+int forward(const Run *run, Int first, Int last) {
+    const Int tile = least(run->tile, last - first);
+    if (tile <= 0) return 0;
+    const Int blocks = blocks_of(run->hidden);
+    real *scratch = allocated((3 * blocks + blocks_of(run->inputs) + run->blocks) * tile * UNITS);
+    if (!scratch) return 1;
+    for (Int row = first; row < last; row += tile) forward_tile(run, row, least(tile, last - row), scratch);
+    free(scratch);
+    return 0;
+}
+
+/* --- backward ---------------------------------------------------------------------------------------------------- */
+
+INLINE void backward_block(const int blocks, const int from_output, Int rows, const real *restrict kept,
+                           real *restrict dh, real *restrict dc, real *restrict dz, Int stride) {
+    const int factors = blocks + (from_output < 0 ? 1 : 2);
+    for (Int at = 0; at < rows * UNITS; at += LANES, kept += factors * LANES) {
+        vec h = load(dh + at);
+        if (from_output < 0) {
+#pragma GCC unroll 5
+            for (int g = 0; g < blocks; g++) store(dz + g * stride + at, h * load(kept + g * LANES));
+            store(dh + at, h * load(kept + blocks * LANES));
+        } else {
+            vec c = load(dc + at) + h * load(kept + (blocks + 1) * LANES);
+#pragma GCC unroll 5
+            for (int g = 0; g < blocks; g++)
+                store(dz + g * stride + at, (g == from_output ? h : c) * load(kept + g * LANES));
+            store(dc + at, c * load(kept + blocks * LANES));
+            store(dh + at, all(0));
+        }
+    }
+}
+
+static void backward_any(const Run *run, Int rows, const real *kept, real *dh, real *dc, real *dz, Int stride) {
+    switch (run->cell) {
+        case LSTM: backward_block(4, 3, rows, kept, dh, dc, dz, stride); break;
+        case TIED_LSTM: backward_block(3, 2, rows, kept, dh, dc, dz, stride); break;
+        case JANET: backward_block(2, -1, rows, kept, dh, dc, dz, stride); break;
+        case GRU: backward_block(4, -1, rows, kept, dh, dc, dz, stride); break;
+        case REFINE: backward_block(5, 3, rows, kept, dh, dc, dz, stride); break;
+        case TIED_REFINE: backward_block(4, 2, rows, kept, dh, dc, dz, stride); break;
+    }
+}
+
+/* dh += gradients of the output */
+static void add_output(const Run *run, real *dh, const real *grad, Int live, Int rows) {
+    const Int H = run->hidden;
+    for (Int first = 0; first < H; first += UNITS, dh += rows * UNITS)
+        for (Int row = 0; row < live; row++) {
+            real *to = dh + row * UNITS;
+            const real *from = grad + row * H + first;
+            if (H - first >= UNITS)
+                for (int v = 0; v < UNITS; v += LANES) store(to + v, load(to + v) + *(const anyvec *)(from + v));
+            else
+                for (Int u = 0; u < H - first; u++) to[u] += from[u];
+        }
+}
+
+/* The row's values in strips: [strip][row][STRIP] */
+INLINE void to_strips(real *to, const real *from, Int count, Int stride) {
+    for (Int k = 0; k < count; k += STRIP, to += stride) {
+        Int n = least(count - k, STRIP);
+        if (n == STRIP)
+            memcpy(to, from + k, STRIP * sizeof(real));
+        else
+            memcpy(to, from + k, (size_t)n * sizeof(real));
+    }
+}
+
+/* h before the step, x and 1 */
+static void fill_strips(const Run *run, Int step, Int first, Int live, real *strip, Int stride) {
+    const Int H = run->hidden, I = run->inputs, at = run->offsets[time_of(run, step)] + first;
+    const Int before = step ? living(run, step - 1, first, live) : 0;
+    const real *h = step ? run->output + (run->offsets[time_of(run, step - 1)] + first) * H : NULL;
+    real *of_x = strip + strips_h(run) * stride;
+    for (Int row = 0; row < live; row++) {
+        const real *from = row < before ? h + row * H : run->h_start + (first + row) * H;
+        to_strips(strip + row * STRIP, from, H, stride);
+        to_strips(of_x + row * STRIP, run->x + (at + row) * I, I, stride);
+        of_x[I / STRIP * stride + row * STRIP + I % STRIP] = 1;
+    }
+}
+
+/* Gradients of the weights from the rows gathered */
+static void flush(const Run *run, Int rows, const real *dz, const real *strip, real *sums) {
+    const Int blocks = blocks_of(run->hidden), of_h = strips_h(run), count = strips(run);
+    const Int of_one = of_h + run->inputs / STRIP;
+    for (Int g = 0; g < run->blocks; g++)
+        for (Int b = 0; b < blocks; b++) {
+            const Int panel = g * blocks + b;
+            for (Int s = 0; s < count; s++) {
+                if (s < of_h ? !uses_h(run, g) : !uses_x(run, g) && s != of_one) continue;
+                outer(rows, sums + (panel * count + s) * STRIP * UNITS, strip + s * run->chunk * STRIP,
+                      dz + panel * run->chunk * UNITS);
+            }
+        }
+}
+
+static void backward_tile(const Run *run, Int first, Int rows, real *sums, real *scratch) {
+    const Int H = run->hidden, I = run->inputs, blocks = blocks_of(H), state = blocks * rows * UNITS;
+    const Int stride = run->chunk * UNITS, strip_stride = run->chunk * STRIP;
+    real *dh = room(&scratch, state), *dc = room(&scratch, state), *zero = room(&scratch, UNITS);
+    real *dx = room(&scratch, rows * UNITS), *strip = room(&scratch, strips(run) * strip_stride);
+    real *dz = room(&scratch, run->blocks * blocks * stride);
+    memset(dh, 0, (size_t)state * sizeof(real));
+    memset(dc, 0, (size_t)state * sizeof(real));
+    memset(zero, 0, UNITS * sizeof(real));
+    memset(strip, 0, (size_t)(strips(run) * strip_stride) * sizeof(real));
+    if (run->grad_h_end) to_blocks(dh, run->grad_h_end + first * H, rows, rows, H);
+    if (run->grad_c_end) to_blocks(dc, run->grad_c_end + first * H, rows, rows, H);
+    Int used = 0;
+    for (Int step = run->steps - 1; step >= 0; step--) {
+        const Int live = living(run, step, first, rows), at = run->offsets[time_of(run, step)] + first;
+        if (!live) continue;
+        if (used + live > run->chunk) flush(run, used, dz, strip, sums), used = 0;
+        if (run->grad_output) add_output(run, dh, run->grad_output + at * H, live, rows);
+        const real *kept = run->kept + at * kept_row(run);
+        for (Int b = 0; b < blocks; b++)
+            backward_any(run, live, kept + b * live * run->factors * UNITS, dh + b * rows * UNITS, dc + b * rows * UNITS,
+                         dz + b * stride + used * UNITS, blocks * stride);
+        const real *here = dz + used * UNITS;
+        const Int depth_h = (run->h_last - run->h_first) * blocks * UNITS;
+        const Factor from_h[2] = {{here + run->h_first * blocks * stride, stride, depth_h}, {NULL, 0, 0}};
+        for (Int b = 0; b < blocks; b++) {
+            real *to = dh + b * rows * UNITS;
+            products(live, to, to, UNITS, from_h, run->packed_h + b * depth_h * UNITS);
+        }
+        if (run->grad_x) {
+            const Int depth_x = (run->x_last - run->x_first) * blocks * UNITS;
+            const Factor from_x[2] = {{here + run->x_first * blocks * stride, stride, depth_x}, {NULL, 0, 0}};
+            for (Int b = 0; b < blocks_of(I); b++) {
+                products(live, dx, zero, 0, from_x, run->packed_x + b * depth_x * UNITS);
+                for (Int row = 0; row < live; row++)
+                    memcpy(run->grad_x + (at + row) * I + b * UNITS, dx + row * UNITS,
+                           (size_t)least(I - b * UNITS, UNITS) * sizeof(real));
+            }
+        }
+        fill_strips(run, step, first, live, strip + used * STRIP, strip_stride);
+        used += live;
+    }
+    flush(run, used, dz, strip, sums);
+    from_blocks(run->grad_h_start + first * H, dh, rows, rows, H);
+    if (run->grad_c_start) from_blocks(run->grad_c_start + first * H, dc, rows, rows, H);
+}
+
+/* Rows `first` to `last` of the batch, by the thread of that number. 0, or 1 where there is no memory. */
+int backward(const Run *run, Int first, Int last, Int thread) {
+    const Int tile = least(run->tile, last - first), blocks = blocks_of(run->hidden);
+    real *sums = run->sums + thread * sums_size(run);
+    memset(sums, 0, (size_t)sums_size(run) * sizeof(real));
+    if (tile <= 0) return 0;
+    real *scratch = allocated((2 * blocks + 1) * tile * UNITS + UNITS +
+                              ROUND_UP(strips(run) * run->chunk * STRIP, UNITS) +
+                              run->blocks * blocks * run->chunk * UNITS);
+    if (!scratch) return 1;
+    for (Int row = first; row < last; row += tile) backward_tile(run, row, least(tile, last - row), sums, scratch);
+    free(scratch);
+    return 0;
+}
+
+/* The threads' sums as gradients of weights and biases */
+void finish(const Run *run) {
+    const Int size = sums_size(run), blocks = blocks_of(run->hidden), count = strips(run), of_h = strips_h(run);
+    for (Int t = 1; t < run->threads; t++)
+        for (Int at = 0; at < size; at += LANES) store(run->sums + at, load(run->sums + at) + load(run->sums + t * size + at));
+    for (Int g = 0; g < run->blocks; g++)
+        for (Int unit = 0; unit < run->hidden; unit++) {
+            const real *from = run->sums + (g * blocks + unit / UNITS) * count * STRIP * UNITS + unit % UNITS;
+            if (run->grad_weight_h[g])
+                for (Int k = 0; k < run->hidden; k++) run->grad_weight_h[g][unit * run->hidden + k] = from[k * UNITS];
+            from += of_h * STRIP * UNITS;
+            if (run->grad_weight_x[g])
+                for (Int k = 0; k < run->inputs; k++) run->grad_weight_x[g][unit * run->inputs + k] = from[k * UNITS];
+            if (run->grad_bias[g]) run->grad_bias[g][unit] = from[run->inputs * UNITS];
+        }
+}

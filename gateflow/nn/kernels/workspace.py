@@ -1,0 +1,79 @@
+"""Memory for what a forward pass keeps until its backward pass, used again from step to step.
+
+A training step asks for the same few hundred megabytes as the one before. Fresh from the system every page of them
+costs a fault, a third of the time of a layer; so blocks come back here when the last tensor in them has gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import threading
+import weakref
+
+import numpy as np
+import torch
+from torch import Tensor
+
+KEPT = 1 << 30
+"""Bytes of free blocks that are kept for later; a block alone may be larger."""
+
+PAGE = 1 << 21
+"""Blocks are multiples of a large page."""
+
+_free: list[mmap.mmap] = []
+_lock = threading.RLock()  # a tensor's end may come at any time, in the midst of an allocation too
+
+
+def tensor(count: int, dtype: torch.dtype) -> Tensor:
+    """A flat tensor of this many numbers, whatever they are.
+
+    Examples
+    --------
+    >>> tensor(10, torch.float32).shape
+    torch.Size([10])
+    """
+    size = -(-max(count, 1) * dtype.itemsize // PAGE) * PAGE
+    block = _found(size) or _made(size)
+    array = np.frombuffer(block, dtype=np.uint8, count=count * dtype.itemsize)
+    # the tensor holds the array, and the array's end gives the block back
+    weakref.finalize(array, _give_back, block).atexit = False
+    return torch.from_numpy(array).view(dtype)
+
+
+def clear() -> None:
+    """Give all free blocks back to the system."""
+    with _lock:
+        _free.clear()
+
+
+def kept() -> int:
+    """Bytes in free blocks."""
+    with _lock:
+        return sum(map(len, _free))
+
+
+def _found(size: int) -> mmap.mmap | None:
+    """The smallest free block that is large enough and not much larger."""
+    with _lock:
+        fitting = [block for block in _free if size <= len(block) <= 2 * size]
+        if not fitting:
+            return None
+        best = min(fitting, key=len)
+        _free.remove(best)
+        return best
+
+
+def _made(size: int) -> mmap.mmap:
+    block = mmap.mmap(-1, size)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):
+            block.madvise(mmap.MADV_HUGEPAGE)
+    return block
+
+
+def _give_back(block: mmap.mmap) -> None:
+    with _lock:
+        while _free and sum(map(len, _free)) + len(block) > KEPT:
+            _free.pop(0)
+        _free.append(block)

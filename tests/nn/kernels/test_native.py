@@ -1,0 +1,256 @@
+"""The compiled kernels against the plain loop over time: outputs, states and every gradient, in float64 and float32."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+from gateflow import compiled
+from gateflow.errors import InvalidArgument, NoCompiler
+from gateflow.gate import GATES
+from gateflow.nn import CELLS, GRU, JANET, LSTM, RefineLSTM
+from gateflow.nn.cells._contract import Recurrent
+from gateflow.nn.kernels import native, workspace
+
+pytestmark = pytest.mark.skipif(compiled.available() is None, reason="there is no C compiler")
+
+SETTINGS: list[tuple[type[Recurrent], dict[str, Any]]] = [
+    (LSTM, {}),
+    (LSTM, {"forget_gate": "fast", "input_gate": "softsign", "output_gate": "erf"}),
+    (LSTM, {"forget_gate": "fast", "tied": True}),
+    (JANET, {"forget_gate": "cloglog", "beta": 0.7}),
+    (GRU, {"update_gate": "fast", "reset_gate": "hard-sigmoid"}),
+    (RefineLSTM, {"forget_gate": "fast", "refine_gate": "arctan", "output_gate": "softsign"}),
+    (RefineLSTM, {"input_gate": "gompertz", "refine_gate": "student-t", "tied": False}),
+]
+LAYOUTS: list[dict[str, Any]] = [
+    {"input_size": 3, "hidden_size": 5},
+    {"input_size": 1, "hidden_size": 40, "num_layers": 2, "bidirectional": True},
+    {"input_size": 40, "hidden_size": 33, "bias": False},
+]
+
+
+def name_of(setting: tuple[type[Recurrent], dict[str, Any]]) -> str:
+    return ",".join([setting[0].__name__, *(f"{k}={v}" for k, v in setting[1].items())])
+
+
+def twins(cell: type[Recurrent], **options: Any) -> tuple[Recurrent, Recurrent]:
+    """The same layer over both backends."""
+    fast, plain = (cell(backend=b, **options) for b in ("native", "reference"))
+    fast.load_state_dict(plain.state_dict())
+    return fast, plain
+
+
+def everything(layer: Recurrent, x: Any, leaves: list[torch.Tensor], hx: Any = None) -> list[torch.Tensor]:
+    """Output and states, and the gradients of a random sum of them."""
+    output, final = layer(x, hx)
+    parts = [
+        output.data if isinstance(output, PackedSequence) else output,
+        *(final if isinstance(final, tuple) else (final,)),
+    ]
+    generator = torch.Generator().manual_seed(1)
+    loss = sum((p * torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p)).sum() for p in parts)
+    return [*parts, *torch.autograd.grad(loss, [*leaves, *layer.parameters()])]  # type: ignore[arg-type]
+
+
+def off(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> float:
+    """The largest error of a tensor, relative to its largest number."""
+    pairs = [(a.detach().double(), b.detach().double()) for a, b in zip(found, wanted, strict=True)]
+    return max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-30)) for a, b in pairs)
+
+
+@pytest.fixture(params=SETTINGS, ids=name_of)
+def setting(request: pytest.FixtureRequest) -> tuple[type[Recurrent], dict[str, Any]]:
+    return request.param
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda v: ",".join(map(str, v.values())))
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["64", "32"])
+def test_padded_sequences(setting: Any, layout: dict[str, Any], dtype: torch.dtype, tolerance: float) -> None:
+    fast, plain = twins(setting[0], **setting[1], **layout, dtype=dtype)
+    count = plain.num_layers * plain.num_directions
+    x = torch.randn(9, 13, layout["input_size"], dtype=dtype, requires_grad=True)
+    state = tuple(torch.randn(count, 13, plain.hidden_size, dtype=dtype, requires_grad=True) for _ in plain.states)
+    hx = state if len(state) > 1 else state[0]
+    assert off(everything(fast, x, [x, *state], hx), everything(plain, x, [x, *state], hx)) < tolerance
+
+
+def test_sequences_of_unequal_length(setting: Any) -> None:
+    layout = {"input_size": 2, "hidden_size": 18, "num_layers": 2, "bidirectional": True, "dtype": torch.float64}
+    fast, plain = twins(setting[0], **setting[1], **layout)
+    x = torch.randn(11, 7, 2, dtype=torch.float64, requires_grad=True)
+    state = tuple(torch.randn(4, 7, 18, dtype=torch.float64, requires_grad=True) for _ in plain.states)
+    hx = state if len(state) > 1 else state[0]
+    pack = lambda: pack_padded_sequence(x, [3, 11, 1, 5, 5, 2, 8], enforce_sorted=False)  # noqa: E731
+    assert off(everything(fast, pack(), [x, *state], hx), everything(plain, pack(), [x, *state], hx)) < 1e-12
+
+
+@pytest.mark.parametrize("gate", list(GATES))
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["64", "32"])
+def test_every_gate_far_into_its_tails(gate: str, dtype: torch.dtype, tolerance: float) -> None:
+    fast, plain = twins(LSTM, input_size=2, hidden_size=4, forget_gate=gate, dtype=torch.float64)
+    fast.to(dtype)
+    # in float32, z itself is uncertain by more where x is larger
+    x = (10.0 ** torch.linspace(-3, 6 if dtype == torch.float64 else 1, 200, dtype=torch.float64)).view(4, 25, 2)
+    x = torch.where(torch.rand(x.shape) < 0.5, x, -x).requires_grad_()
+    y = x.detach().to(dtype).requires_grad_()
+    assert off(everything(fast, y, [y]), everything(plain, y.double(), [y])) < tolerance
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+@pytest.mark.parametrize("batch", [1, 3, 70])
+def test_threads_share_the_batch(threads: int, batch: int) -> None:
+    fast, plain = twins(LSTM, input_size=2, hidden_size=6, forget_gate="fast", dtype=torch.float64)
+    x = torch.randn(5, batch, 2, dtype=torch.float64, requires_grad=True)
+    try:
+        torch.set_num_threads(threads)
+        found = everything(fast, x, [x])
+    finally:
+        torch.set_num_threads(1)
+    assert off(found, everything(plain, x, [x])) < 1e-12
+
+
+def test_a_share_has_as_many_rows_of_batch_and_time() -> None:
+    steps = native.Steps([4] * 10 + [1] * 30, False)
+    assert steps.shares(1) == [0, 4]
+    assert steps.shares(2) == [0, 1, 4]
+    assert native.Steps([3] * 7, False).shares(8) == [0, 1, 2, 3]
+
+
+def test_it_is_the_kernel_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recurrent, "_one_way", None)
+    for name, cell in CELLS.items():
+        layer = cell(3, 4)
+        assert (layer.backend_for(torch.zeros(1, 3)) == "native") == (layer.plan() is not None), name
+        if layer.plan() is not None:
+            layer(torch.randn(9, 4, 3))[0].sum().backward()
+
+
+def test_a_second_derivative_is_refused_not_wrong(setting: Any) -> None:
+    x = torch.randn(4, 2, 3, requires_grad=True)
+    loss = setting[0](3, 5, **setting[1])(x)[0].sum()
+    with pytest.raises(InvalidArgument, match="backend='reference'"):
+        torch.autograd.grad(loss, x, create_graph=True)
+
+
+def test_two_forward_passes_before_a_backward_pass_do_not_mix() -> None:
+    layer = LSTM(3, 5, forget_gate="fast")
+    x, y = torch.randn(2, 6, 4, 3).unbind()
+    first = layer(x)[0].sum()
+    layer(y)[0].sum()
+    found = torch.autograd.grad(first, list(layer.parameters()), retain_graph=True)
+    again = torch.autograd.grad(first, list(layer.parameters()))
+    fresh = torch.autograd.grad(layer(x)[0].sum(), list(layer.parameters()))
+    assert all(a.equal(b) and a.equal(c) for a, b, c in zip(found, again, fresh, strict=True))
+
+
+def test_an_output_changed_in_place_is_noticed() -> None:
+    layer = LSTM(3, 5, forget_gate="fast")
+    x = torch.randn(6, 4, 3)
+    output, _ = layer(x)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.mul_(2).sum().backward()
+    with torch.no_grad():
+        assert layer(x)[0].mul_(2).isfinite().all()
+
+
+def test_gradients_of_the_two_biases_do_not_share_memory() -> None:
+    layer = LSTM(3, 5, forget_gate="fast")
+    layer(torch.randn(6, 4, 3))[0].sum().backward()
+    assert layer.bias_ih_l0.grad is not None
+    before = layer.bias_hh_l0.grad.clone()  # type: ignore[union-attr]
+    layer.bias_ih_l0.grad.zero_()
+    assert before.equal(layer.bias_hh_l0.grad)  # type: ignore[arg-type]
+
+
+def test_extreme_numbers_stay_numbers(setting: Any) -> None:
+    layer = setting[0](3, 5, **setting[1])
+    for size in (1e30, 1e-42, 3e38, 0.0):
+        x = (size * torch.sign(torch.randn(6, 4, 3))).requires_grad_()
+        output, _ = layer(x)
+        output.sum().backward()
+        assert output.isfinite().all()
+        assert all(p.grad.isfinite().all() for p in [x, *layer.parameters()] if size < 1e30)
+
+
+def test_not_a_number_spoils_its_own_row_only(setting: Any) -> None:
+    layer = setting[0](3, 5, **setting[1])
+    x = torch.randn(6, 4, 3)
+    x[2, 1] = torch.nan
+    output, _ = layer(x)
+    assert output[2:, 1].isnan().all()
+    assert output[:2].isfinite().all()
+    assert output[:, [0, 2, 3]].isfinite().all()
+
+
+def test_memory_is_used_again_and_given_back() -> None:
+    layer = LSTM(3, 5, forget_gate="fast")
+    x = torch.randn(6, 4, 3)
+    workspace.clear()
+    for _ in range(1000):
+        layer(x)[0].sum().backward()
+    gc.collect()
+    assert 0 < workspace.kept() <= 2 * workspace.PAGE
+    workspace.clear()
+    assert workspace.kept() == 0
+
+
+def test_threads_of_python_may_call_at_once() -> None:
+    layer = LSTM(3, 5, forget_gate="fast")
+    x = torch.randn(6, 4, 3)
+    wanted, found = layer(x)[0], []
+    threads = [threading.Thread(target=lambda: found.append(layer(x)[0])) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert all(output.equal(wanted) for output in found)
+
+
+def test_without_a_compiler_there_is_one_warning_and_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = LSTM(3, 5, forget_gate="fast")
+    x = torch.randn(6, 4, 3)
+    wanted = layer(x)[0]
+
+    def none(*_: Any) -> Any:
+        raise NoCompiler("there is no C compiler today")
+
+    monkeypatch.setattr(native, "library", none)
+    with pytest.warns(RuntimeWarning, match="no C compiler today"):
+        found = layer(x)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer(x)
+    assert layer.backend_for(x) == "torch"
+    torch.testing.assert_close(found, wanted)
+
+
+def test_a_gate_that_no_table_follows_takes_another_way() -> None:
+    layer = LSTM(3, 5, forget_gate="sigmoid(sin(z))")
+    with pytest.warns(RuntimeWarning, match="no table follows"):
+        output, _ = layer(torch.randn(6, 4, 3))
+    assert output.isfinite().all()
+
+
+def test_what_is_asked_for_and_cannot_be_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="PyTorch has no LSTM"):
+        LSTM(3, 5, forget_gate="fast", backend="framework")(torch.randn(6, 4, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gate", list(GATES))
+def test_a_thousand_steps_with_every_gate(setting: Any, gate: str) -> None:
+    cell, options = setting
+    options = {key: gate if key.endswith("_gate") else value for key, value in options.items()}
+    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
+        fast, plain = twins(cell, input_size=2, hidden_size=16, **options, dtype=torch.float64)
+        fast.to(dtype)
+        x = torch.randn(1000, 4, 2, dtype=torch.float64).to(dtype).requires_grad_()
+        assert off(everything(fast, x, [x]), everything(plain, x.double(), [x])) < tolerance
