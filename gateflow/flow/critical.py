@@ -134,11 +134,28 @@ def is_outside(gate: Gate, u: Array) -> Any:
 
 def z_of_u(gate: Gate, u: Array) -> Array:
     """z where the logit profile is u, within the gate's reach; infinite where it is outside the gate's range."""
-    z = np.clip(gate.machine.z_of_u(u), *reach(gate))
+    z = gate.machine.z_of_u(u)
+    if np.any(np.isfinite(reach(gate))):
+        z = _beside_an_end(gate, np.asarray(u), np.asarray(z))
     outside = is_outside(gate, u)
     if not outside.any():
         return z
     return np.where(outside, np.where(u >= limits(gate)[1], np.inf, -np.inf), z)
+
+
+def _beside_an_end(gate: Gate, u: Array, z: Array) -> Array:
+    """Positions to the last digit also where the gate is about to become 0 or 1: there u says where far more finely
+    than z can, and a root found by u alone is off by many floats. Newton steps in phi or 1 - phi do not know u."""
+    low, high = reach(gate)
+    inner = np.nextafter(low, np.inf), np.nextafter(high, -np.inf)
+    with np.errstate(all="ignore"):
+        rest = np.exp(-np.logaddexp(0.0, np.abs(u)))
+        for _ in range(3):
+            z = np.clip(z, *inner)
+            upper, lower = rest - gate.machine.complement(z), gate.machine.value(z) - rest
+            step = np.where(u > 0, upper, lower) / gate.machine.dphi(z)
+            z = np.where(np.isfinite(step), z - step, z)
+    return np.where(np.isinf(u), np.where(u > 0, high, low), np.clip(z, *inner))
 
 
 def goes_by_decay(gate: Gate) -> bool:

@@ -228,9 +228,9 @@ class _Solver:
         return log_tau, code, error, evaluations
 
     def _past_floats(self, error: Array, u_end: Array) -> Any:
-        """Where no digit of tau is right, since z ends past the largest float."""
+        """Where no digit of tau is right: z ends past the last float, or where the gate is nearly 0 or 1."""
         past = error > 1
-        if past.any():
+        if past.any() and not np.any(np.isfinite(reach(self.gate))):
             past[past] = np.isinf(z_of_u(self.gate, u_end[past]))
         return past
 
@@ -297,7 +297,15 @@ class _Solver:
         at_start, at_end = np.where(upward, at_high, at_low), np.where(upward, at_low, at_high)
         ends = at_start - sums.log_total, at_end - sums.log_total
         error = sums.error + self._end_errors(setting, start, z0, u0, *ends)
+        if not self.by_decay:
+            error += np.exp(ends[1]) * self._end_rounding(z_end, u_end)
         return sums.log_total, error, sums.evaluations + spent
+
+    def _end_rounding(self, z_end: Array, u_end: Array) -> Array:
+        """What rounding of the end to a float does to it, as a relative error of the decay there."""
+        slope = np.exp(np.minimum(self.machine.log_du(z_end), 700.0))
+        moved = EPS * np.abs(z_end) * slope * np.where(u_end > 0, 1.0, 1 / (1 + np.maximum(-u_end, 0.0)))
+        return np.nan_to_num(moved, nan=0.0, posinf=0.0)
 
     def _approaching(
         self, coordinate: FromBelow | FromAbove, setting: Setting, start: Decay, end: Decay, z0: Array, u0: Array,
