@@ -28,6 +28,7 @@ _HOMES = {
     "gateflow.compare": ("compare",),
     "gateflow.sweep": ("sweep",),
     "gateflow.plots": ("figures",),
+    "gateflow.report": ("report",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

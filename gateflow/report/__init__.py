@@ -1,0 +1,113 @@
+"""Reports: all that gateflow has to say of some gates, as one page that needs nothing but a browser.
+
+`findings` asks the floors below, `sections` and `pictures` tell it, `page` puts it together; `mathml` sets formulas.
+Nothing on the page is a script, nothing is fetched, and what is text is escaped by `gateflow.markup`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateflow import record
+from gateflow._rooms import callable_room
+from gateflow.errors import InvalidArgument
+from gateflow.gate import Gate
+from gateflow.gate import gate as as_gate
+
+if TYPE_CHECKING:
+    from gateflow.report.findings import Findings
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report: what was found, and its page; Jupyter shows the findings at a glance.
+
+    Attributes
+    ----------
+    found : Findings
+    html : str
+        The whole page.
+    """
+
+    found: Findings
+    html: str
+
+    def write(self, path: str | Path) -> Path:
+        """Write the page, whole or not at all; a file that is no report is never written over."""
+        path = writable(path)
+        record.write_text(path, self.html)
+        return path
+
+    def to_json(self) -> dict[str, Any]:
+        """What was found, as plain data."""
+        return self.found.to_json()
+
+    def _repr_html_(self) -> str:
+        from gateflow.report.sections import glance
+
+        return glance(self.found)
+
+    def __repr__(self) -> str:
+        return f"<Report on {', '.join(one.name for one in self.found.gates)}; {len(self.html)} characters of HTML>"
+
+
+def report(gates: Iterable[Gate | str] | Gate | str, out: str | Path | None = None, **options: Any) -> Report:
+    """Say all there is to say of some gates, on one page.
+
+    Parameters
+    ----------
+    gates : iterable of Gate or str
+        One to eight gates, by name or formula.
+    out : path, optional
+        The file to write.
+    **options
+        Of :func:`gateflow.report.findings.findings`: names, horizons, gaps, timescale, seconds.
+
+    Raises
+    ------
+    InvalidArgument
+        An option is out of range, or the file is there and is no report.
+
+    Examples
+    --------
+    >>> made = report("fast", horizons=[10], gaps=[1e-6])
+    >>> made.found.gates[0].law.rate, made.html.startswith("<!DOCTYPE html>")
+    ('1/(c*T*tau*log(tau)**2)', True)
+    """
+    from gateflow.report.findings import findings
+    from gateflow.report.page import page
+
+    chosen: Sequence[Gate | str] = [gates] if isinstance(gates, (str, Gate)) else list(gates)
+    if out is not None:
+        writable(out)  # before the work, not after it
+    found = findings([as_gate(one) for one in chosen], **options)
+    made = Report(found, page(found))
+    if out is not None:
+        made.write(out)
+    return made
+
+
+def writable(path: str | Path) -> Path:
+    """The path, if a report may be written there.
+
+    Raises
+    ------
+    InvalidArgument
+        Something else is there.
+    """
+    from gateflow.report.page import is_report
+
+    path = Path(path)
+    if path.is_dir():
+        raise InvalidArgument(f"{path} is a folder; give the file to write, such as {path / 'report.html'}")
+    if path.exists():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            if not is_report(file.read(2000)):
+                raise InvalidArgument(f"{path} is there and is no report; choose another file")
+    return path
+
+
+callable_room(__name__)

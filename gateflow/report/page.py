@@ -1,0 +1,100 @@
+"""The page: what was found, set as HTML that needs nothing but itself."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+from gateflow import __version__
+from gateflow.gate import GATES
+from gateflow.markup import Markup, tag
+from gateflow.report import sections
+from gateflow.report.findings import REFERENCE, Findings
+from gateflow.report.pictures import palette, pictures, subjects
+
+GENERATOR = "gateflow report"
+"""By this mark a report is known again, and may be written over."""
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""What a browser may do with the page: show it."""
+
+
+def page(found: Findings) -> str:
+    """The whole page."""
+    names = [one.name for one in found.gates]
+    title = f"{_listed(names)}: gateflow report"
+    style = f":root{{{palette()}}}\n{files('gateflow.report').joinpath('style.css').read_text(encoding='utf-8')}"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="generator", content=f"{GENERATOR} {__version__}"),
+        tag("link", rel="icon", href="data:,"),
+        tag("title", title),
+        tag("style", Markup(style)),
+    )
+    body = tag("body", _top(found, names), tag("main", *_sections(found)), _foot())
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def is_report(text: str) -> bool:
+    """Whether a file that begins with this text is a report of ours.
+
+    Examples
+    --------
+    >>> is_report('<meta name="generator" content="gateflow report 0.1.0">'), is_report("<html>")
+    (True, False)
+    """
+    return re.search(rf'<meta name="generator" content="{GENERATOR} [^"]*">', text) is not None
+
+
+def _top(found: Findings, names: list[str]) -> Markup:
+    anchors = [*([("side-by-side", "Side by side")] if len(names) > 1 else []), *_JOINT]
+    links = (tag("li", tag("a", name, href=f"#{anchor}")) for anchor, name in anchors)
+    count = "a gate" if len(names) == 1 else f"{len(names)} gates"
+    return tag(
+        "header",
+        tag("p", f"gateflow report on {count}", class_="kicker"),
+        tag("h1", _listed(names)),
+        sections.glance(found),
+        tag("nav", tag("ul", *links), aria_label="Sections"),
+    )
+
+
+_JOINT = (("figures", "Figures"), ("choice", "Which to choose"), ("record", "Record"))
+
+
+def _sections(found: Findings) -> list[Markup]:
+    made = [sections.of_gate(one, i, found) for i, one in enumerate(found.gates, 1)]
+    if len(found.gates) > 1:
+        made.append(sections.side_by_side(found))
+    return [*made, _figures(found), sections.choice(found), sections.record(found)]
+
+
+def _figures(found: Findings) -> Markup:
+    known = any(one.gate.name == REFERENCE for one in found.gates)
+    drawn = subjects(
+        [(one.name, one.gate, None if isinstance(one.law, str) else one.law) for one in found.gates],
+        None if known else (REFERENCE, GATES[REFERENCE]()),
+    )
+    figures = (tag("figure", tag("h3", one.title), one.svg, tag("figcaption", one.caption)) for one in pictures(drawn))
+    return tag("section", tag("h2", "Figures"), tag("div", *figures, class_="figures"), id="figures")
+
+
+def _foot() -> Markup:
+    return tag(
+        "footer",
+        tag("p", f"Made by gateflow {__version__}. The page is whole in itself and asks nothing of the network."),
+    )
+
+
+def _listed(names: list[str]) -> str:
+    """Names in a sentence.
+
+    Examples
+    --------
+    >>> _listed(["fast"]), _listed(["fast", "erf", "sigmoid"])
+    ('fast', 'fast, erf and sigmoid')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
