@@ -98,6 +98,16 @@ def left_by(folder):
     return {"facts": state.facts, "result": result, **bits, **files}
 
 
+def metrics_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def step_of(folder):
+    """The step from which a run would go on."""
+    state = checkpoints.latest(folder / "checkpoint.safetensors")[0]
+    return 0 if state is None else state.facts["counters"]["step"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize(("task", "settings"), [(None, ADDING), (Echo(), CARRYING)], ids=["adding", "carrying"])
@@ -112,20 +122,20 @@ def test_killed_at_random_moments_it_ends_as_one_that_was_not(task, settings, tm
     run(tmp_path / "whole")
     seconds = time.monotonic() - start
 
-    moment, kills, rounds = random.Random(5), 0, 0
-    while kills < KILLS:
+    moment, span, kills, midway, rounds = random.Random(5), seconds / KILLS, 0, 0, 0
+    while kills < KILLS or midway < KILLS // 2:
         killed, rounds = tmp_path / f"killed-{rounds}", rounds + 1
         while not (killed / "result.json").exists():
+            before = step_of(killed)
             child = forked(lambda folder=killed: run(folder))
-            if kills < KILLS:
-                time.sleep(moment.uniform(0, seconds / KILLS * 1.5))
+            if kills < KILLS or midway < KILLS // 2:
+                time.sleep(moment.uniform(0, span))
                 os.kill(child, signal.SIGKILL)
             kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+            midway += 0 < step_of(killed) < settings["steps"]
+            span *= 1.5 if step_of(killed) == before else 0.9  # however busy the machine is, there is some progress
         assert left_by(killed) == left_by(tmp_path / "whole")
-        lines = [
-            (line["step"], line["kind"])
-            for line in map(json.loads, (killed / "metrics.jsonl").read_text().splitlines())
-        ]
+        lines = [(line["step"], line["kind"]) for line in metrics_of(killed)]
         assert len(lines) == len(set(lines))
 
 
