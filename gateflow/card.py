@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from html import escape
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from gateflow.glance import DASHED, DRAWN_OUT, Axes, framed, mathematics, word
+from gateflow.glance import facts as table
+from gateflow.markup import Markup
 
 if TYPE_CHECKING:
     from gateflow.gate import Gate
@@ -17,19 +18,9 @@ REACH = 6.0
 """The plot runs over z from -REACH to REACH."""
 
 POINTS = 121
-WIDTH, HEIGHT, MARGIN = 260, 150, 22
-GREY = "rgba(128,128,128,.5)"
-"""Seen on white and on black alike; all else is drawn in the page's own text colour."""
-
-_FRAME = (
-    "display:inline-flex;flex-wrap:wrap;gap:1em;align-items:center;max-width:100%;"
-    f"padding:.6em .9em;border:1px solid {GREY};border-radius:6px"
-)
-_DRAWN_OUT = 'stroke-width="1.6"'
-_DASHED = 'stroke-width="1.2" stroke-dasharray="4 3"'
 
 
-def card(gate: Gate) -> str:
+def card(gate: Gate) -> Markup:
     """The card as HTML.
 
     Examples
@@ -38,12 +29,8 @@ def card(gate: Gate) -> str:
     >>> card(gate("fast")).startswith("<div")
     True
     """
-    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts(gate))
-    return (
-        f'<div class="gateflow-card" style="{_FRAME}"><div style="max-width:32em">'
-        f'<strong>{escape(label(gate))}</strong><div style="margin:.5em 0">${escape(gate.latex(), quote=False)}$</div>'
-        f'<table style="font-size:90%">{rows}</table></div>{plot(gate) if has_numbers(gate) else ""}</div>'
-    )
+    picture = plot(gate) if has_numbers(gate) else None
+    return framed(label(gate), mathematics(gate.latex()), table(facts(gate)), picture=picture)
 
 
 def has_numbers(gate: Gate) -> bool:
@@ -77,7 +64,7 @@ def facts(gate: Gate) -> Iterator[tuple[str, str]]:
         yield "source", gate.reference
 
 
-def plot(gate: Gate) -> str:
+def plot(gate: Gate) -> Markup:
     """phi, drawn out, and its derivative, dashed, as an SVG picture with a text in place of sight."""
     z = np.linspace(-REACH, REACH, POINTS)
     phi, slope = gate.phi(z), gate.dphi(z)
@@ -87,57 +74,21 @@ def plot(gate: Gate) -> str:
         f"phi rises from {gate.phi(-REACH):.3g} at z = {-REACH:g} to {gate.phi(REACH):.3g} at z = {REACH:g}; "
         f"its slope is at most {finite.max(initial=0.0):.3g} here"
     )
-    return (
-        f'<svg role="img" aria-label="{escape(label(gate))}: {escape(told)}" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="currentColor" style="max-width:100%">'
-        f"<title>{escape(label(gate))}</title><desc>{escape(told)}</desc>"
-        f"{_frame(top)}{_curve(z, phi, top, _DRAWN_OUT)}{_curve(z, slope, top, _DASHED)}</svg>"
-    )
+    axes = Axes(-REACH, REACH, 0.0, top)
+    rules = ((-REACH, 0.0, REACH, 0.0), (-REACH, 1.0, REACH, 1.0), (0.0, 0.0, 0.0, top))
+    lines = (axes.line(z, phi, DRAWN_OUT), axes.line(z, slope, DASHED))
+    return axes.picture(label(gate), told, _words(axes), *(axes.rule(*ends) for ends in rules), *lines)
 
 
-def _frame(top: float) -> str:
-    """Axes, the line phi = 1, and their labels."""
-    left, middle, right = _x(-REACH), _x(0.0), _x(REACH)
-    bottom, one = _y(0.0, top), _y(1.0, top)
-    lines = [(left, bottom, right, bottom), (left, one, right, one), (middle, bottom, middle, _y(top, top))]
-    drawn = "".join(f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" stroke="{GREY}"/>' for x0, y0, x1, y1 in lines)
-    words = [
-        _word(left, bottom + 13, f"{-REACH:g}", "middle"),
-        _word(middle, bottom + 13, "z = 0", "middle"),
-        _word(right, bottom + 13, f"{REACH:g}", "middle"),
-        _word(left - 5, bottom + 3, "0", "end"),
-        _word(left - 5, one + 3, "1", "end"),
-        _word(right, _y(top, top) - 5, "phi; dashed: phi'", "end"),
-    ]
-    return f'{drawn}<g fill="currentColor" stroke="none" font-size="10" font-family="sans-serif">{"".join(words)}</g>'
-
-
-def _word(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _curve(z: Sequence[float] | np.ndarray, values: np.ndarray, top: float, style: str) -> str:
-    """One polyline for each unbroken run of finite values."""
-    points = [(_x(x), _y(y, top)) if math.isfinite(y) else None for x, y in zip(z, values, strict=True)]
-    runs = (" ".join(f"{x:.1f},{y:.1f}" for x, y in run) for run in _runs(points))
-    return "".join(f'<polyline {style} points="{run}"/>' for run in runs)
-
-
-def _runs(points: Iterable[tuple[float, float] | None]) -> Iterator[list[tuple[float, float]]]:
-    """The stretches between gaps that have at least two points."""
-    marks = [None, *points, None]
-    gaps = [i for i, point in enumerate(marks) if point is None]
-    for start, end in pairwise(gaps):
-        if end - start > 2:
-            yield [point for point in marks[start + 1 : end] if point is not None]
-
-
-def _x(z: float) -> float:
-    return MARGIN + (z + REACH) / (2 * REACH) * (WIDTH - 2 * MARGIN)
-
-
-def _y(value: float, top: float) -> float:
-    return HEIGHT - MARGIN - value / top * (HEIGHT - 2 * MARGIN)
+def _words(axes: Axes) -> Iterator[Markup]:
+    """What stands at the axes."""
+    left, right, bottom = axes.x(-REACH), axes.x(REACH), axes.y(0.0)
+    yield word(left, bottom + 13, f"{-REACH:g}", "middle")
+    yield word(axes.x(0.0), bottom + 13, "z = 0", "middle")
+    yield word(right, bottom + 13, f"{REACH:g}", "middle")
+    yield word(left - 5, bottom + 3, "0", "end")
+    yield word(left - 5, axes.y(1.0) + 3, "1", "end")
+    yield word(right, axes.y(axes.top) - 5, "phi; dashed: phi'", "end")
 
 
 # --- for a terminal ---------------------------------------------------------------------------------------------------
