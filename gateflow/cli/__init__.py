@@ -127,9 +127,10 @@ def _epilogue(tokens: list[str]) -> str:
 
 
 def _guarded(token: str) -> str:
-    """A formula that begins with a minus sign, kept from being taken for an option."""
+    """A formula or a list of numbers that begins with a minus sign, kept from being taken for an option."""
     formula = token.startswith("-") and not token.startswith("--") and "(" in token
-    return f" {token}" if formula else token
+    numbers = token[:1] == "-" and token[1:2].isdigit() and "," in token
+    return f" {token}" if formula or numbers else token
 
 
 # --- what went wrong, in one line -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from gateflow.flow.density import Array, Position, WholePath
 from gateflow.flow.panels import Panels, integrate
 from gateflow.flow.path import Path, followed_further, path_of, resting_path
 from gateflow.flow.problem import LearningProblem, number, plain, positions
-from gateflow.flow.solvers import METHODS, Solved
+from gateflow.flow.sketch import curve
+from gateflow.flow.solvers import METHODS
 from gateflow.flow.status import Status
 from gateflow.flow.time import hitting_time, hitting_times
 from gateflow.losses import log_distance
@@ -192,7 +193,7 @@ def flow(
     if not isinstance(problem, LearningProblem):
         raise InvalidArgument(f"flow takes a LearningProblem; got {type(problem).__name__}")
     z0, tau_end = _checked(problem, z0, tau_end, rtol, atol)
-    tolerance = _tolerance(problem, tolerance)
+    tolerance = left_off(problem, tolerance)
     solve = METHODS[method]
     name = method.strip().lower().replace("_", "-")
     found = hitting_time(problem, z0, tolerance=tolerance)
@@ -201,7 +202,7 @@ def flow(
     if found.status is Status.REACHED and not np.isfinite(problem.z_star):
         raise InvalidArgument(f"the flow from z0 = {z0:g} cannot be followed: {Status.OVERFLOW.sentence}")
     path = resting_path(problem, z0) if found.log_tau == -np.inf else path_of(problem, z0, found.status, tolerance)
-    path, solved, spent = _solved(path, solve, rtol, atol, tau_end)
+    path, solved, spent = followed(path, solve, rtol, atol, tau_end)
     log_end = np.inf if tau_end is None else float(np.log(tau_end))
     last = float(solved.log_tau[-1])
     v, log_tau, status = solved.v, solved.log_tau, path.status
@@ -219,7 +220,7 @@ def flow(
     )  # fmt: skip
 
 
-def _tolerance(problem: LearningProblem, tolerance: Any) -> float | None:
+def left_off(problem: LearningProblem, tolerance: Any) -> float | None:
     """Where to leave off a flow that does not arrive; None for one that does."""
     if problem.kind.arrives:
         if tolerance is not None:
@@ -239,9 +240,22 @@ def _checked(problem: LearningProblem, z0: Any, tau_end: Any, rtol: Any, atol: A
     return float(positions(z0, "z0")), tau_end
 
 
-def _solved(
-    path: Path, solve: Callable[[Path, float, float], Solved], rtol: float, atol: float, tau_end: float | None
-) -> tuple[Path, Solved, int]:
+class Timed(Protocol):
+    """What a method finds, as far as it matters here how far it has come."""
+
+    @property
+    def log_tau(self) -> Array: ...
+
+    @property
+    def evaluations(self) -> int: ...
+
+
+Found = TypeVar("Found", bound=Timed)
+
+
+def followed(
+    path: Path, solve: Callable[[Path, float, float], Found], rtol: float, atol: float, tau_end: float | None
+) -> tuple[Path, Found, int]:
     """The path solved; one without an end is followed further until it takes ``tau_end``."""
     solved = solve(path, rtol, atol)
     spent, units = solved.evaluations, 64.0
@@ -286,18 +300,10 @@ def _check(path: Path, log_tau: float, found: Any) -> float:
     return float(abs(np.expm1(log_tau - log_integral)))
 
 
-def _sketch(path: Trajectory, width: int = 320, height: int = 120) -> str:
+def _sketch(path: Trajectory) -> str:
     """The loss over log tau as a small svg curve."""
     usable = np.isfinite(path.log_tau) & (path.loss > 0)
     if usable.sum() < 2:
         return ""
     x, y = path.log_tau[usable], np.log10(path.loss[usable])
-    x, y = ((a - a.min()) / max(np.ptp(a), 1e-300) for a in (x, y))
-    points = " ".join(
-        f"{8 + (width - 16) * a:.1f},{height - 8 - (height - 16) * b:.1f}" for a, b in zip(x, y, strict=True)
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" role="img">'
-        f"<title>log loss over log learning time</title>"
-        f'<polyline fill="none" stroke="currentColor" stroke-width="1.5" points="{points}"/></svg>'
-    )
+    return curve(x, y, "log loss over log learning time")

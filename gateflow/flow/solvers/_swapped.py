@@ -8,6 +8,7 @@ an absolute error of w is a relative error of tau throughout.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,15 +29,31 @@ SECONDS = 10.0
 """Computing time after which a solver is stopped."""
 
 
-class _TooLong(Exception):
+class TooLong(Exception):
     """What the solver exceeded."""
 
 
-class _Right:
+class Budget:
+    """Evaluations and computing time, counted against their limits."""
+
+    def __init__(self) -> None:
+        self.count, self.begun = 0, time.thread_time()
+
+    def spend(self) -> None:
+        """Count one evaluation; raise :class:`TooLong` where it is one too many."""
+        self.count += 1
+        if self.count > MOST:
+            raise TooLong(f"needs over {MOST} evaluations")
+        if self.count % 64 == 0 and time.thread_time() - self.begun > SECONDS:
+            raise TooLong(f"is not done after {SECONDS:g} seconds")
+
+
+class _Right(Budget):
     """The right-hand side, counted."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.count, self.begun = path, 0, time.thread_time()
+        super().__init__()
+        self.path = path
         self.direction = float(np.sign(path.end - path.start))
         self.log_unit = float(path.log_density(np.array([path.start]))[0])
 
@@ -47,11 +64,7 @@ class _Right:
         return self.path.log_density(self.v(s)) - self.log_unit
 
     def __call__(self, s: float, w: Array) -> Array:
-        self.count += 1
-        if self.count > MOST:
-            raise _TooLong(f"needs over {MOST} evaluations")
-        if self.count % 64 == 0 and time.thread_time() - self.begun > SECONDS:
-            raise _TooLong(f"is not done after {SECONDS:g} seconds")
+        self.spend()
         with np.errstate(all="ignore"):
             return np.exp(np.minimum(self.log_rate(np.array([s])) - w, 700.0))
 
@@ -76,35 +89,39 @@ def solve_with(method: str, path: Path, rtol: float, atol: float, margin: float,
     options |= {"rtol": max(rtol / margin, LEAST), "atol": atol / margin, "dense_output": True}
     try:
         solved = solve_ivp(right, (0.0, abs(path.end - path.start)), [0.0], method=method, **options)
-    except _TooLong as limit:
+    except TooLong as limit:
         raise NotReached(f"{method} {limit} on this path; use method='exact'") from None
     if not solved.success:
         raise NotReached(f"{method} gave up: {' '.join(solved.message.split())}; use method='exact'")
     w = np.maximum.accumulate(solved.y[0])
 
     def invert(wanted: Array) -> Array:
-        return right.v(_inverted(right, solved.sol, solved.t, w, np.logaddexp(0.0, wanted - right.log_unit)))
+        wanted = np.logaddexp(0.0, wanted - right.log_unit)
+        return right.v(inverted(lambda s: solved.sol(s)[0], right.log_rate, solved.t, w, wanted))
 
     v = right.v(solved.t)
     v[-1] = path.end
-    return Solved(v, _log_tau(w, right.log_unit), invert, right.count)
+    return Solved(v, log_time(w, right.log_unit), invert, right.count)
 
 
-def _log_tau(w: Array, log_unit: float) -> Array:
+def log_time(w: Array, log_unit: float) -> Array:
+    """``log tau`` from ``w = log(1 + tau/t)``."""
     with np.errstate(divide="ignore", over="ignore"):
         return log_unit + np.where(w > 30, w + np.log1p(-np.exp(-w)), np.log(np.expm1(np.minimum(w, 30))))
 
 
-def _inverted(right: _Right, dense: Any, s: Array, w: Array, wanted: Array) -> Array:
-    """s with ``w(s) = wanted`` on the dense output, by guarded Newton steps."""
+def inverted(
+    dense: Callable[[Array], Array], log_rate: Callable[[Array], Array], s: Array, w: Array, wanted: Array
+) -> Array:
+    """s with ``w(s) = wanted`` on the dense output, where ``dw/ds = exp(log_rate - w)``, by guarded Newton steps."""
     k = np.clip(np.searchsorted(w, wanted, side="left") - 1, 0, s.size - 2)
     low, high = s[k], s[k + 1]
     x = low + (high - low) * np.clip((wanted - w[k]) / np.maximum(w[k + 1] - w[k], 1e-300), 0.0, 1.0)
     for _ in range(80):
-        miss = dense(x)[0] - wanted
+        miss = dense(x) - wanted
         low, high = np.where(miss < 0, x, low), np.where(miss > 0, x, high)
         with np.errstate(all="ignore"):
-            new = x - miss * np.exp(wanted - right.log_rate(x))
+            new = x - miss * np.exp(wanted - log_rate(x))
         new = np.where((new >= low) & (new <= high), new, (low + high) / 2)
         done = np.all(np.abs(new - x) <= 4e-15 * np.abs(x) + 1e-300)
         x = new

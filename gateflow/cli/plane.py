@@ -1,0 +1,192 @@
+"""Flows of two parameters: a refined gate, samples that share a weight and a bias, noisy gates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import NOT_REACHED, Json, gate_of
+from gateflow.cli._terminal import Listing, number, pairs, print_json, say
+
+if TYPE_CHECKING:
+    from gateflow.flow.plane import PlanarTrajectory, Plane
+
+ROWS = 13
+"""Rows of the printed table; JSON holds every node."""
+ONE_OF_NOISE = 1.959963984540054
+"""Standard errors either side of a mean that make a band of 95 %."""
+
+Kind = Annotated[str, Parameter(name="KIND", help="refine, shared or noisy.")]
+Start = Annotated[str, Parameter(name="--start", help="Where the two parameters start, with a comma between: 0,0.")]
+Horizon = Annotated[str, Parameter(name="--horizon", help="T, at least 1; shared: one, or one a sample: 10,100.")]
+Gap = Annotated[str | None, Parameter(name="--gap", help="The target as 1 - lambda*; shared: one, or one a sample.")]
+Goal = Annotated[str | None, Parameter(name="--target", help="The target as lambda*; shared: one, or one a sample.")]
+Timescale = Annotated[
+    str | None, Parameter(name="--timescale", help="The target as a time constant in steps; shared: or one a sample.")
+]
+Scale = Annotated[float, Parameter(name="--scale", help="c, the size of the loss.")]
+GateName = Annotated[str, Parameter(name="--gate", help="refine, shared: the gate, a name or a formula in z.")]
+RefineName = Annotated[str, Parameter(name="--refine-gate", help="refine: the gate that refines it.")]
+Inputs = Annotated[str | None, Parameter(name="--inputs", help="shared: x of each sample, as 0,1,2.5.")]
+Loss = Annotated[
+    str, Parameter(name="--loss", help="absolute, squared, kullback-leibler, log-decay; noisy: the first two.")
+]
+Alpha = Annotated[float, Parameter(name="--alpha", help="noisy: above 1 the gate leans back from its edge.")]
+Amplitude = Annotated[float, Parameter(name="--amplitude", help="noisy: scale of the noise.")]
+Noise = Annotated[str, Parameter(name="--noise", help="noisy: held over the horizon, or fresh at each step.")]
+Samples = Annotated[int, Parameter(name="--samples", help="noisy: draws of the Monte Carlo beside it.")]
+Seed = Annotated[int, Parameter(name="--seed", help="noisy: seed of the draws.")]
+End = Annotated[float | None, Parameter(name="--tau-end", help="Learning time at hand; by default until it stops.")]
+Method = Annotated[str, Parameter(name="--method", help="lsoda, radau, bdf or dop853.")]
+Tolerance = Annotated[float, Parameter(name="--rtol", help="Relative tolerance of the two parameters.")]
+
+
+def run(
+    kind: Kind,
+    /,
+    *,
+    horizon: Horizon,
+    start: Start = "0,0",
+    gap: Gap = None,
+    target: Goal = None,
+    timescale: Timescale = None,
+    scale: Scale = 1.0,
+    gate: GateName = "sigmoid",
+    refine_gate: RefineName = "sigmoid",
+    inputs: Inputs = None,
+    loss: Loss = "absolute",
+    alpha: Alpha = 1.1,
+    amplitude: Amplitude = 0.15,
+    noise: Noise = "held",
+    samples: Samples = 2000,
+    seed: Seed = 0,
+    tau_end: End = None,
+    method: Method = "lsoda",
+    rtol: Tolerance = 1e-10,
+    json: Json = False,
+) -> int:
+    """Follow a gradient flow of two parameters to where it stops, and print its path.
+
+    refine: pre-activations z of a gate and w of the gate that refines it. shared: samples share z = w x + b. noisy: z
+    and the noise scale p of a noisy hard gate, by its expected loss, with Monte Carlo beside it. The exit code is 3
+    where the target is not reached.
+
+    Examples
+    --------
+    $ gateflow plane refine --horizon 10 --gap 1e-3 --start 0,0
+    $ gateflow plane refine --horizon 100 --timescale 1000 --gate fast --start -2,1 --json
+    $ gateflow plane shared --inputs 0,1 --horizon 10,100 --gap 0.1 --start 0,0
+    $ gateflow plane noisy --horizon 5 --gap 0.1 --start 6,1 --samples 1000 --seed 1 --json  # exit code 3
+    """
+    from gateflow.flow.plane import flow, pair
+
+    ways = {"gap": gap, "target": target, "timescale": timescale}
+    task = {name: _numbers(name, text) for name, text in ways.items() if text is not None}
+    task |= {"horizon": _numbers("horizon", horizon), "scale": scale, "loss": loss}
+    noisy = {"alpha": alpha, "amplitude": amplitude, "noise": noise}
+    problem = _problem(kind, gate, refine_gate, inputs, task, noisy)
+    path = flow(problem, pair("--start", _listed("start", start)), tau_end=tau_end, method=method, rtol=rtol)
+    band = _band(path, samples, seed)
+    if json:
+        print_json({"kind": kind, **task, **_facts(path, seed if band else None), "points": {**_points(path), **band}})
+    else:
+        say(pairs(_about(path)), "", _table({**_points(path), **band}), *_turns(path))
+    return 0 if path.status == "reached" else NOT_REACHED
+
+
+def _problem(
+    kind: str, gate: str, refine_gate: str, inputs: str | None, task: dict[str, Any], noisy: dict[str, Any]
+) -> Plane:
+    from gateflow.errors import InvalidArgument, UnknownName
+    from gateflow.flow.plane import NoisyProblem, RefineProblem, SharedProblem
+
+    if kind == "refine":
+        return RefineProblem(gate_of(gate), gate_of(refine_gate), **task)
+    if kind == "noisy":
+        return NoisyProblem(**task, **noisy)
+    if kind == "shared":
+        if inputs is None:
+            raise InvalidArgument("shared needs the x of its samples: --inputs 0,1,2.5")
+        return SharedProblem(gate_of(gate), inputs=_listed("inputs", inputs), **task)
+    raise UnknownName(f"unknown kind {kind!r}; known: refine, shared, noisy")
+
+
+def _listed(name: str, text: str) -> list[float]:
+    """Numbers with commas between."""
+    from gateflow.errors import InvalidArgument
+
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidArgument(f"--{name} takes numbers with commas between, such as 0,1; got {text!r}") from None
+
+
+def _numbers(name: str, text: str) -> float | list[float]:
+    """One number, or several with commas between."""
+    found = _listed(name, text)
+    return found[0] if len(found) == 1 else found
+
+
+def _points(path: PlanarTrajectory) -> dict[str, list[Any]]:
+    first, second = path.problem.names
+    columns = {"tau": path.tau, "log_tau": path.log_tau, first: path.points[:, 0], second: path.points[:, 1]}
+    return {name: column.tolist() for name, column in {**columns, "loss": path.loss, "phi": path.phi}.items()}
+
+
+def _band(path: PlanarTrajectory, samples: int, seed: int) -> dict[str, list[float]]:
+    """Mean of the drawn losses and their 95 % band, where there is noise."""
+    from gateflow.flow.plane import NoisyProblem
+
+    if not isinstance(path.problem, NoisyProblem):
+        return {}
+    drawn = path.problem.monte_carlo(*path.points.T, samples=samples, seed=seed)
+    wide = ONE_OF_NOISE * drawn.loss_error
+    return {
+        "drawn": drawn.loss.tolist(),
+        "drawn_low": (drawn.loss - wide).tolist(),
+        "drawn_high": (drawn.loss + wide).tolist(),
+    }
+
+
+def _facts(path: PlanarTrajectory, seed: int | None) -> dict[str, Any]:
+    return {
+        "start": list(path.start),
+        "method": path.settings.method,
+        "rtol": path.settings.rtol,
+        **({} if seed is None else {"seed": seed}),
+        "status": str(path.status),
+        "evaluations": int(path.evaluations),
+        "check": float(path.check),
+        "turns": [{"log_tau": turn.log_tau, "point": list(turn.point), "what": turn.what} for turn in path.turns],
+    }
+
+
+def _about(path: PlanarTrajectory) -> list[tuple[str, str]]:
+    first, second = path.problem.names
+    end = f"exp({number(path.log_tau[-1], 12)})" if path.tau[-1] == float("inf") else number(path.tau[-1], 12)
+    return [
+        ("problem", repr(path.problem)),
+        ("start", f"{first} {number(path.start[0])}, {second} {number(path.start[1])}"),
+        ("status", f"{path.status}: {path.status.sentence}"),
+        ("tau", end),
+        ("method", f"{path.settings.method}, rtol {path.settings.rtol:g}, {path.evaluations} evaluations"),
+    ]
+
+
+def _table(points: dict[str, list[Any]]) -> Listing:
+    """So many points of the path from the first to the last."""
+    count = len(points["tau"])
+    chosen = range(count) if count <= ROWS else [round(i * (count - 1) / (ROWS - 1)) for i in range(ROWS)]
+    headings = [name for name in points if name != "log_tau" and not isinstance(points[name][0], list)]
+    rows = [[number(points[name][i]) for name in headings] for i in chosen]
+    return Listing(headings, rows, numeric=headings)
+
+
+def _turns(path: PlanarTrajectory) -> list[Any]:
+    from math import exp
+
+    if not path.turns:
+        return []
+    rows = [[f"exp({number(t.log_tau)})" if t.log_tau > 700 else number(exp(t.log_tau)), t.what] for t in path.turns]
+    return ["", Listing(["tau", "turn"], rows, numeric=["tau"])]
