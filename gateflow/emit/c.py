@@ -49,6 +49,9 @@ def header() -> str:
 def function(name: str, expr: Expr, dtype: str = "double", symbol: sp.Symbol = Z) -> str:
     """The text of the C function ``name(x)`` that evaluates a formula; see the module for how to compile it.
 
+    ``GF``, defined in :func:`header`, makes it ``static inline`` and always inlined, so that no loop stumbles over a
+    call.
+
     Parameters
     ----------
     name : str
@@ -67,7 +70,7 @@ def function(name: str, expr: Expr, dtype: str = "double", symbol: sp.Symbol = Z
     --------
     >>> from gateflow.vocabulary import sigmoid
     >>> print(function("phi", sigmoid(sp.sinh(Z))))
-    static inline double phi(double z) {
+    GF double phi(double z) {
       const double v0 = gf_sinh(z);
       const double v1 = gf_sigmoid(v0);
       return v1;
@@ -87,7 +90,7 @@ def written(name: str, compute: Callable[..., Any], dtype: str = "double", input
     Examples
     --------
     >>> print(written("both", lambda a, x, y: (x * y, a.where(a.less(x, y), a.exp(x), y)), inputs="xy"))
-    static inline void both(double x, double y, double *out0, double *out1) {
+    GF void both(double x, double y, double *out0, double *out1) {
       const double v0 = x * y;
       const _Bool v1 = x < y;
       const double v2 = gf_exp(x);
@@ -110,7 +113,7 @@ def written(name: str, compute: Callable[..., Any], dtype: str = "double", input
     else:
         kind, ends = dtype, [f"return {arithmetic.term(found)};"]
     body = "\n".join(f"  {line}" for line in (*arithmetic.lines, *ends))
-    return f"static inline {kind} {name}({', '.join(given)}) {{\n{body}\n}}\n"
+    return f"GF {kind} {name}({', '.join(given)}) {{\n{body}\n}}\n"
 
 
 class Term:

@@ -38,7 +38,8 @@ def _legendre_coefficient(k: int) -> Array:
     return _W * np.polynomial.legendre.Legendre.basis(k)(_X) * (2 * k + 1) / 2
 
 
-_MATRIX = np.stack([_W / 2, *(_legendre_coefficient(k) for k in (6, 7, 14, 15))], axis=1)
+MATRIX = np.stack([_W / 2, *(_legendre_coefficient(k) for k in (6, 7, 14, 15))], axis=1)
+"""Weights, in columns: of the mean over [0, 1], and of four Legendre coefficients."""
 
 
 def gauss(log_f: Array) -> Array:
@@ -81,7 +82,7 @@ class Panels:
         log_f = self.coordinate.log_density(setting.take(self.owner), nodes)
         top = log_f.max(axis=1)
         with np.errstate(invalid="ignore", over="ignore", under="ignore", divide="ignore"):
-            sums = np.exp(log_f - top[:, None]) @ _MATRIX
+            sums = np.exp(log_f - top[:, None]) @ MATRIX
             scale = top + np.log(np.abs(width))
             noise = EPS * (4 + 2 * np.abs(top))
             size = np.abs(sums.T)

@@ -1,0 +1,224 @@
+"""Hitting times of many problems in C, generated from the gate's formula: what :mod:`gateflow.flow.time` does in NumPy.
+
+The kernel (``hitting_time.c`` beside this file) takes the same panels with the same formulas, in vector code, one
+problem after another. What is out of the ordinary (a start on the target, a target outside the gate's range, floats
+that overflow) it leaves to NumPy, as it leaves other losses and formulas without a C form.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gateflow.compiled import available, library, native
+from gateflow.emit import c
+from gateflow.errors import InvalidArgument, NoCompiler
+from gateflow.flow.critical import goes_by_decay, limits, reach, z_of_u
+from gateflow.flow.density import Array, log_softplus
+from gateflow.flow.panels import MATRIX, NODES, X01
+from gateflow.flow.rounding import rounding
+from gateflow.gate import Gate
+from gateflow.losses import Decay
+from gateflow.numbers import Numbers
+from gateflow.progress import track
+
+BACKENDS = ("auto", "numpy", "compiled")
+
+CHUNK = 16384
+"""Problems a thread takes at a time."""
+
+MOST_MARKS = 40
+"""Profiles where panels end that the kernel has room for."""
+
+Pointer = ctypes.POINTER(ctypes.c_double)
+
+FINE = np.concatenate(
+    [np.linspace(-690.0, -5.0, 13701), np.linspace(-5.0, 5.0, 2001)[1:-1], np.linspace(5, 690, 13701)]
+)
+"""asinh z at which the profile is tabulated for gates without a closed inverse."""
+STEP = 0.02
+"""Of asinh u, in the table of their inverse."""
+
+
+class _Gate(ctypes.Structure):
+    """The structure of the same name in the C text."""
+
+    _fields_ = (
+        *((name, Pointer) for name in ("mark_sp", "mark_lsp", "mark_v", "lost_at", "lost", "inverse", "flat")),
+        *((name, ctypes.c_double) for name in ("first", "step", "lowest", "highest")),
+        *((name, ctypes.c_long) for name in ("marks", "counted", "steps", "flats")),
+    )
+
+
+class Kernel:
+    """The compiled kernel of one gate.
+
+    Parameters
+    ----------
+    gate : Gate
+    marks : array
+        Logit profiles where panels end, ascending.
+    flat : array
+        Logit profiles that no flow crosses.
+
+    Raises
+    ------
+    NoCompiler
+        There is no compiler, or the gate has no form in C.
+    """
+
+    def __init__(self, gate: Gate, marks: Array, flat: Array) -> None:
+        if np.any(np.isfinite(reach(gate))):
+            raise NoCompiler(f"{gate.name} becomes 0 or 1 at a finite z, which the compiled kernel does not know")
+        if marks.size > MOST_MARKS:
+            raise NoCompiler(f"{gate.name} has too many kinks for the compiled kernel")
+        self._hitting_times = library(_source(gate), flags=(*c.FLAGS, *native()), name="hitting-time").hitting_times
+        self._hitting_times.restype = None
+        lowest, highest = limits(gate)
+        with np.errstate(all="ignore"):
+            self._gate = self._filled({**_edges(gate, marks), **_inverse(gate)}, flat, rounding(gate), lowest, highest)
+
+    def _filled(self, arrays: dict[str, Any], flat: Array, lost: Any, lowest: float, highest: float) -> _Gate:
+        lost_at, lost = lost if lost is not None else (np.empty(0), np.empty(0))
+        arrays = {**arrays, "flat": flat, "lost_at": lost_at, "lost": lost}
+        first = arrays.pop("first", 0.0)
+        self._kept = {name: np.ascontiguousarray(array, dtype=np.float64) for name, array in arrays.items()}
+        return _Gate(
+            **{name: _at(array) for name, array in self._kept.items()},
+            lowest=lowest,
+            highest=highest,
+            first=first,
+            step=STEP,
+            marks=self._kept["mark_sp"].size,
+            counted=lost.size,
+            steps=self._kept["inverse"].size,
+            flats=flat.size,
+        )
+
+    def __call__(self, horizon: Array, stop: Decay, z0: Array, scale: Array) -> tuple[Array, Array, Any]:
+        """log tau, its relative error and the evaluations spent; log tau is nan where NumPy must do it.
+
+        All arrays are contiguous, of float64 and of one length.
+        """
+        count = z0.size
+        log_tau, error, evaluations = np.empty(count), np.empty(count), np.empty(count, dtype=np.int64)
+        inputs = (horizon, stop.h, stop.log, z0, scale)
+        self._hitting_times(
+            ctypes.byref(self._gate),
+            ctypes.c_long(count),
+            *(_at(array) for array in (*inputs, log_tau, error)),
+            evaluations.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)),
+        )
+        return log_tau, error, evaluations
+
+
+def _at(array: Any) -> Any:
+    return array.ctypes.data_as(Pointer)
+
+
+def _source(gate: Gate) -> str:
+    """All of the C text: the functions, the rule, the gate, the kernel."""
+    by_decay = goes_by_decay(gate)
+
+    def numbers(arithmetic: Any) -> Numbers:
+        return Numbers(gate, arithmetic)
+
+    if by_decay:
+        formulas = [
+            c.written("gate_u", lambda a, z: numbers(a).u(z)),
+            c.written("gate_log_du", lambda a, z: numbers(a).log_du(z)),
+            c.written("gate_log_weight", lambda a, u: numbers(a).log_weight(u), inputs="u"),
+        ]
+    else:
+        formulas = [c.written("gate_both", lambda a, z: (numbers(a).u(z), numbers(a).log_du(z)))]
+    kernel = Path(__file__).with_name("hitting_time.c").read_text(encoding="utf-8")
+    return "\n".join([c.header(), _rule(), *formulas, f"#define BY_DECAY {int(by_decay)}", kernel])
+
+
+def _rule() -> str:
+    """The nodes, and the weights of the right half of them: the rule is symmetric, up to the sign of odd degrees."""
+    rows = (", ".join(float(x).hex() for x in column) for column in MATRIX[: NODES // 2 - 1 : -1].T)
+    weights = ", ".join(f"{{{row}}}" for row in rows)
+    nodes = ", ".join(float(x).hex() for x in X01)
+    return f"static const double X01[{NODES}] = {{{nodes}}};\nstatic const double RULE[5][8] = {{{weights}}};"
+
+
+def _edges(gate: Gate, marks: Array) -> dict[str, Array]:
+    """Where panels end whatever the problem: as decays over T, and as positions."""
+    down = marks[::-1]
+    positions = np.arcsinh(z_of_u(gate, marks)) if not goes_by_decay(gate) else np.zeros(marks.size)
+    positions = np.maximum.accumulate(np.nan_to_num(positions, nan=-np.inf))
+    return {"mark_sp": np.logaddexp(0.0, -down), "mark_lsp": log_softplus(-down), "mark_v": positions}
+
+
+def _inverse(gate: Gate) -> dict[str, Any]:
+    """asinh z at even steps of asinh u, for gates without a closed inverse."""
+    if goes_by_decay(gate):
+        return {"inverse": np.zeros(1)}
+    v = FINE
+    u = np.arcsinh(np.broadcast_to(gate.machine.u(np.sinh(v)), v.shape))
+    grows = np.isfinite(u)
+    grows[grows] = np.append(True, u[grows][1:] > np.maximum.accumulate(u[grows])[:-1])
+    if np.count_nonzero(grows) < 2:
+        raise NoCompiler(f"{gate.name} has no profile that grows, for the compiled kernel")
+    u, v = u[grows], v[grows]
+    even = np.arange(u[0], u[-1] + STEP, STEP)
+    return {"inverse": np.interp(even, u, v), "first": float(u[0])}
+
+
+@lru_cache(maxsize=64)
+def kernel_of(gate: Gate, marks: tuple[float, ...], flat: tuple[float, ...]) -> Kernel | NoCompiler:
+    """The kernel of a gate, compiled on its first use on this machine; or why there is none."""
+    try:
+        return Kernel(gate, np.array(marks), np.array(flat))
+    except NoCompiler as reason:
+        return reason
+
+
+# --- the choice -------------------------------------------------------------------------------------------------------
+
+
+def wanted_backend(backend: str | None) -> str:
+    """The backend that is asked for: by the argument, else by ``GATEFLOW_BACKEND``, else "auto".
+
+    Examples
+    --------
+    >>> wanted_backend("numpy")
+    'numpy'
+    """
+    wanted = backend if backend is not None else os.environ.get("GATEFLOW_BACKEND") or "auto"
+    if wanted not in BACKENDS:
+        where = "backend" if backend is not None else "GATEFLOW_BACKEND"
+        raise InvalidArgument(f"{where} must be one of {', '.join(BACKENDS)}; got {str(wanted)[:60]!r}")
+    return wanted
+
+
+def backend_version() -> str:
+    """What computes many problems at once here: for records, since its last bits are its own."""
+    found = None if wanted_backend(None) == "numpy" else available()
+    return "numpy" if found is None else f"compiled by {found}"
+
+
+def spread(work: Callable[[slice], None], count: int, chunk: int, threads: int | None = None) -> None:
+    """Do ``work`` for parts of ``count`` problems, in as many threads as there are cores; only C runs side by side."""
+    parts = [slice(start, min(start + chunk, count)) for start in range(0, count, chunk)]
+    threads = min(len(parts), cores() if threads is None else threads)
+    if threads <= 1:
+        for part in track(parts, "hitting times"):
+            work(part)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in track(pool.map(work, parts), "hitting times", len(parts)):
+            pass
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,474 @@
+/* Hitting times of the absolute loss, one problem after another: the panels of gateflow/flow/time.py and panels.py.
+ *
+ * Printed before this text (gateflow/flow/compiled.py): vectormath.h, the rule's nodes and weights (X01, RULE), and the
+ * gate. A gate with a closed inverse gives gate_u, gate_log_du and gate_log_weight, and BY_DECAY is 1: nodes lie in
+ * log h and in h. Another gives gate_both (u and log u' at once), and BY_DECAY is 0: nodes lie in asinh z.
+ *
+ * Problems out of the ordinary are left to NumPy, which then does everything anew: the kernel only marks them.
+ *
+ * The lanes of the vector code are the nodes of a panel, or a block of problems where these are prepared. No sum runs
+ * over lanes in an order that depends on their number, so the bits of a result depend neither on the width of the
+ * vectors nor on the problems beside it.
+ */
+
+#define NODES 16
+#define EPS 0x1p-52
+#define CUT 0x1.62e42fefa39efp-1 /* log h below which nodes lie in log h, above which in h */
+#define NEGLIGIBLE 40.0
+#define TOLERANCE 5e-16
+#define DEEPEST 70
+#define MOST_PANELS 4096
+#define MOST_EDGES 64
+#define BLOCK 32
+
+typedef struct {
+  const double *mark_sp;   /* softplus(-u) at logit profiles where panels end, ascending */
+  const double *mark_lsp;  /* its logarithm */
+  const double *mark_v;    /* asinh z there, ascending */
+  const double *lost_at;   /* where digits of the formula were counted: in u or in z, ascending */
+  const double *lost;      /* the digits lost there */
+  const double *inverse;   /* asinh z at even steps of asinh u */
+  const double *flat;      /* logit profiles that no flow crosses */
+  double first, step;      /* of the inverse */
+  double lowest, highest;  /* limits of the logit profile */
+  long marks, counted, steps, flats;
+} Gate;
+
+typedef struct {
+  double horizon, over, log_horizon; /* T, 1/T, log T */
+  double best;                       /* log of the scale in which the integral is held */
+} Problem;
+
+typedef struct {
+  double a, b, size; /* its ends, and about the size of the logarithms on it */
+  int depth, plain;
+  double value, error, lost;
+} Panel;
+
+/* log(log(1 + exp(t))) */
+GF double log_softplus(double t) { return gf_choose(t < -40.0, t, gf_log(gf_softplus(t))); }
+
+/* log(1 - exp(-y)), from y and its logarithm */
+GF double log_saturation(double y, double log_y) {
+  return gf_choose(y > 0x1p-1022, gf_log(-gf_expm1(-y)), log_y);
+}
+
+GF double profile_of_decay(double y, double log_y) { return -y - log_saturation(y, log_y); }
+
+/* --- the density at many places: log |dtau/dv|, and where the formula's digits are counted ------------------------ */
+
+#define MOST_NODES (2 * MOST_EDGES * NODES)
+
+typedef struct {
+  double v[MOST_NODES];           /* the places, sixteen of a kind together */
+  char plain[2 * MOST_EDGES];     /* whether sixteen are in h, or in log h */
+  double log_density[MOST_NODES]; /* what is asked for */
+  double place[MOST_NODES];       /* the profile there, or the position */
+  double one[MOST_NODES], two[MOST_NODES], three[MOST_NODES];
+} Nodes;
+
+/* One step at a time for all nodes: a processor does many short loops in parallel, but must wait in a long one. */
+#define EACH(n) for (int block = 0; block < (n); block += NODES) for (int i = block; i < block + NODES; i++)
+
+#if BY_DECAY
+
+static void densities(const Problem *p, Nodes *at, int n) {
+  const double over = p->over, log_horizon = p->log_horizon;
+  double *h = at->one, *rest = at->two, *log_h = at->three;
+  for (int block = 0; block < n; block += NODES)
+    if (at->plain[block / NODES])
+      for (int i = block; i < block + NODES; i++) {
+        h[i] = at->v[i];
+        log_h[i] = 0.0; /* h is not small */
+      }
+    else
+      for (int i = block; i < block + NODES; i++) {
+        h[i] = gf_exp(at->v[i]);
+        log_h[i] = at->v[i];
+      }
+  EACH(n) rest[i] = -gf_expm1(-(h[i] * over));
+  EACH(n) rest[i] = gf_choose(h[i] * over > 0x1p-1022, gf_log(rest[i]), log_h[i] - log_horizon);
+  EACH(n) at->place[i] = -(h[i] * over) - rest[i];
+  EACH(n) at->log_density[i] = gate_log_weight(at->place[i]);
+  EACH(n) at->log_density[i] += (h[i] - 2.0 * (log_horizon + rest[i])) + log_h[i];
+}
+
+#else
+
+static void densities(const Problem *p, Nodes *at, int n) {
+  const double horizon = p->horizon, log_horizon = p->log_horizon;
+  double *u = at->one, *log_du = at->two, *rest = at->three;
+  EACH(n) at->place[i] = gf_sinh(at->v[i]);
+  EACH(n) gate_both(at->place[i], &u[i], &log_du[i]);
+  EACH(n) rest[i] = gf_exp(-gf_abs(u[i]));
+  EACH(n) rest[i] = gf_log1p(rest[i]);
+  EACH(n) at->log_density[i] = gf_cosh(at->v[i]);
+  EACH(n) {
+    const double h = horizon * (gf_maximum(-u[i], 0.0) + rest[i]), log_q = log_horizon - (gf_maximum(u[i], 0.0) + rest[i]);
+    at->log_density[i] = gf_log(at->log_density[i]) + ((h - log_q) - log_du[i]);
+  }
+}
+
+#endif
+
+/* --- one panel --------------------------------------------------------------------------------------------------- */
+
+static double sum8(const double *x) {
+  const double a = x[0] + x[4], b = x[1] + x[5], c = x[2] + x[6], d = x[3] + x[7];
+  return (a + c) + (b + d);
+}
+
+/* The digits a formula loses near a place. */
+static double digits_lost(const Gate *g, double place) {
+  if (!g->counted || place != place) return 0.0;
+  if (place <= g->lost_at[0]) return g->lost[0];
+  if (place >= g->lost_at[g->counted - 1]) return g->lost[g->counted - 1];
+  long low = 0, high = g->counted - 1;
+  while (high - low > 1) {
+    const long half = (low + high) / 2;
+    if (g->lost_at[half] <= place) low = half;
+    else high = half;
+  }
+  const double part = (place - g->lost_at[low]) / (g->lost_at[high] - g->lost_at[low]);
+  return g->lost[low] + part * (g->lost[high] - g->lost[low]);
+}
+
+/* Fills in the integral over each panel in units of exp(best), and its error. What the rule gets wrong begins at degree
+   32; the Legendre coefficients are taken to fall from 15 to there by the factor by which they fell from 7 to 15, at
+   least. */
+static void evaluate(const Gate *g, const Problem *p, Nodes *at, Panel *panels, int count) {
+  const double best = p->best;
+  const int n = count * NODES;
+  double *f = at->one, even[8], odd[8], sums[5], t[8];
+  for (int k = 0; k < count; k++) {
+    const double a = panels[k].a, width = panels[k].b - a;
+    at->plain[k] = panels[k].plain;
+    for (int i = 0; i < NODES; i++) at->v[NODES * k + i] = a + width * X01[i];
+  }
+  densities(p, at, n);
+  EACH(n) f[i] = gf_exp(at->log_density[i] - best);
+  for (int k = 0; k < count; k++, f += NODES) {
+    Panel *panel = &panels[k];
+    const double width = panel->b - panel->a;
+    for (int i = 0; i < 8; i++) {
+      even[i] = f[i] + f[15 - i];
+      odd[i] = f[15 - i] - f[i];
+    }
+    for (int m = 0; m < 5; m++) {
+      const double *side = m == 2 || m == 4 ? odd : even;
+      for (int i = 0; i < 8; i++) t[i] = side[i] * RULE[m][i];
+      sums[m] = sum8(t);
+    }
+    double top = even[0];
+    for (int i = 1; i < 8; i++) top = even[i] > top ? even[i] : top;
+    const double noise = EPS * (4.0 + 2.0 * panel->size) * top;
+    const double early = gf_maximum(gf_maximum(gf_abs(sums[1]), gf_abs(sums[2])) - noise, 0.0);
+    const double late = gf_maximum(gf_maximum(gf_abs(sums[3]), gf_abs(sums[4])) - noise, 0.0);
+    panel->value = width * sums[0];
+    panel->error = early > late ? width * late * (late / early) : width * late;
+    panel->lost = g->counted ? digits_lost(g, 0.5 * (at->place[NODES * k + 7] + at->place[NODES * k + 8])) : 0.0;
+  }
+}
+
+/* --- one problem ------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  double edges[MOST_EDGES + NODES];
+  int count, plain;
+} Grid;
+
+/* Edges from bottom to top through those of two ascending lists that lie between. */
+static void merge(Grid *grid, double bottom, double top, const double *one, long m, const double *two, long n) {
+  double *edges = grid->edges;
+  int count = 1;
+  edges[0] = bottom;
+  while (m > 0 && *one <= bottom) one++, m--;
+  while (n > 0 && *two <= bottom) two++, n--;
+  while (count < MOST_EDGES - 1) {
+    const double a = m > 0 ? *one : INFINITY, b = n > 0 ? *two : INFINITY, next = a < b ? a : b;
+    if (!(next < top)) break;
+    if (a <= b) one++, m--;
+    else two++, n--;
+    if (next > edges[count - 1]) edges[count++] = next;
+  }
+  if (top > edges[count - 1]) edges[count++] = top;
+  grid->count = count;
+}
+
+/* The panels of the grids that can matter, evaluated; sets the scale. */
+static int first_panels(const Gate *g, Problem *p, Nodes *at, const Grid *grids, int number, Panel *panels) {
+  double scales[2 * MOST_EDGES + NODES], best = -INFINITY;
+  const double *values = at->log_density;
+  int n = 0, found = 0;
+  for (int k = 0; k < number; k++) {
+    const int last = grids[k].count - 1;
+    const double *edges = grids[k].edges;
+    for (int start = 0; start <= last; start += NODES, n += NODES) {
+      at->plain[n / NODES] = (char)grids[k].plain;
+      for (int i = 0; i < NODES; i++) {
+        at->v[n + i] = edges[start + i < last ? start + i : last];
+        scales[n + i] = start + i < last ? edges[start + i + 1] - edges[start + i] : 1.0;
+      }
+    }
+  }
+  densities(p, at, n);
+  EACH(n) scales[i] = gf_log(scales[i]);
+  for (int k = 0, first = 0; k < number; first += (grids[k++].count + NODES - 1) / NODES * NODES)
+    for (int i = first; i < first + grids[k].count - 1; i++) {
+      const double sure = (values[i] < values[i + 1] ? values[i] : values[i + 1]) + scales[i];
+      best = sure > best ? sure : best;
+    }
+  p->best = best;
+  if (!(gf_abs(best) < INFINITY)) return 0;
+  for (int k = 0, first = 0; k < number; first += (grids[k++].count + NODES - 1) / NODES * NODES)
+    for (int i = 0; i < grids[k].count - 1; i++) {
+      const double high = gf_maximum(values[first + i], values[first + i + 1]);
+      if (high + scales[first + i] < best - NEGLIGIBLE) continue;
+      panels[found++] = (Panel){grids[k].edges[i], grids[k].edges[i + 1], gf_abs(high), 0, grids[k].plain, 0, 0, 0};
+    }
+  evaluate(g, p, at, panels, found);
+  return found;
+}
+
+/* log of the integral, or nan where it is left to others; its error, relative; adds to the evaluations spent. */
+static double integrate(const Gate *g, Problem *p, const Grid *grids, int number, double *error, int64_t *spent) {
+  Nodes nodes;
+  Panel stack[2 * MOST_EDGES + DEEPEST + 2];
+  int open = first_panels(g, p, &nodes, grids, number, stack), evaluated = open;
+  double estimate = 0.0, sum = 0.0, off = 0.0, lost = 0.0;
+  for (int i = 0; i < open; i++) estimate += stack[i].value;
+  while (open) {
+    Panel panel = stack[--open];
+    const double middle = panel.a + (panel.b - panel.a) / 2;
+    if (panel.error > TOLERANCE * estimate && panel.depth < DEEPEST && middle > panel.a && middle < panel.b) {
+      Panel *half = &stack[open];
+      open += 2;
+      half[0] = half[1] = panel;
+      half[0].b = half[1].a = middle;
+      half[0].depth = half[1].depth = panel.depth + 1;
+      evaluate(g, p, &nodes, half, 2);
+      estimate += half[0].value + half[1].value - panel.value;
+      evaluated += 2;
+      if (evaluated > MOST_PANELS) return NAN;
+    } else {
+      sum += panel.value;
+      off += panel.error;
+      lost += panel.lost * panel.value;
+    }
+  }
+  for (int k = 0; k < number; k++) *spent += grids[k].count;
+  *spent += (int64_t)NODES * evaluated;
+  *error = (off + 2.0 * lost) / sum;
+  return p->best + gf_log(sum);
+}
+
+/* Panel edges from either end, in units of the density's own scale. */
+static const double OFFSETS[5] = {1.5, 4.0, 9.0, 18.0, 38.0};
+
+static double unit(double end) { return gf_maximum(1.0, 4.0 * EPS * gf_abs(end)); }
+
+#if BY_DECAY
+
+static int decay_grids(const Gate *g, const Problem *p, double h_low, double log_low, double h_high, double log_high,
+                       Grid *grids) {
+  double marks[MOST_EDGES], own[5];
+  int number = 0;
+  if (log_low < CUT) {
+    for (long i = 0; i < g->marks; i++) marks[i] = p->log_horizon + g->mark_lsp[i];
+    for (int i = 0; i < 5; i++) own[i] = log_low + OFFSETS[i] * unit(log_low);
+    grids[number].plain = 0;
+    merge(&grids[number++], log_low, log_high < CUT ? log_high : CUT, own, 5, marks, g->marks);
+  }
+  if (log_high > CUT) {
+    for (long i = 0; i < g->marks; i++) marks[i] = p->horizon * g->mark_sp[i];
+    for (int i = 0; i < 5; i++) own[4 - i] = h_high - OFFSETS[i] * unit(h_high);
+    grids[number].plain = 1;
+    merge(&grids[number++], log_low < CUT ? 2.0 : h_low, h_high, own, 5, marks, g->marks);
+  }
+  return number;
+}
+
+#else
+
+/* asinh z where the logit profile is about u, from asinh u: a panel edge need not be exact. */
+static double about(const Gate *g, double asinh_u) {
+  const double at = (asinh_u - g->first) / g->step;
+  if (!(at > 0)) return g->inverse[0];
+  if (!(at < (double)(g->steps - 1))) return g->inverse[g->steps - 1];
+  const long k = (long)at;
+  return g->inverse[k] + (at - (double)k) * (g->inverse[k + 1] - g->inverse[k]);
+}
+
+/* The same edges as positions: v falls as h grows. */
+static int position_grid(const Gate *g, const Problem *p, double log_low, double h_high, double log_high, double v_low,
+                         double v_high, Grid *grid) {
+  double decay[NODES], own[NODES];
+  for (int i = 0; i < NODES; i++) decay[i] = log_high;
+  for (int i = 0; i < 5; i++) {
+    const double below = log_low + OFFSETS[i] * unit(log_low);
+    decay[9 - i] = below < CUT && below < log_high ? below : log_low;
+    own[i] = gf_maximum(h_high - OFFSETS[i] * unit(h_high), 1.0);
+  }
+  for (int i = 0; i < 5; i++) decay[i] = own[i] > 2.0 ? gf_log(own[i]) : log_high;
+  for (int i = 0; i < NODES; i++)
+    own[i] = gf_asinh(profile_of_decay(gf_exp(decay[i]) * p->over, decay[i] - p->log_horizon));
+  for (int i = 0; i < 10; i++) own[i] = about(g, own[i]);
+  for (int i = 1; i < 10; i++)
+    for (int k = i; k > 0 && own[k] < own[k - 1]; k--) {
+      const double held = own[k];
+      own[k] = own[k - 1];
+      own[k - 1] = held;
+    }
+  grid->plain = 0;
+  merge(grid, v_high, v_low, own, 10, g->mark_v, g->marks);
+  return 1;
+}
+
+/* z with u(z) = u for a block of problems; nan where the bracket from the table does not hold. */
+static void invert(const Gate *g, const double *u, double *z) {
+  double low[BLOCK], high[BLOCK], at[BLOCK], asinh_u[BLOCK];
+  int still[BLOCK];
+  for (int i = 0; i < BLOCK; i++) asinh_u[i] = gf_asinh(u[i]);
+  for (int i = 0; i < BLOCK; i++) {
+    const double place = (asinh_u[i] - g->first) / g->step;
+    const int inside = place >= 1 && place < (double)(g->steps - 3);
+    const long k = inside ? (long)place : 1;
+    low[i] = g->inverse[k - 1];
+    high[i] = g->inverse[k + 2];
+    at[i] = about(g, asinh_u[i]);
+    still[i] = inside;
+  }
+  for (int i = 0; i < BLOCK; i++) {
+    at[i] = gf_sinh(at[i]);
+    low[i] = gf_sinh(low[i]);
+    high[i] = gf_sinh(high[i]);
+  }
+  for (int i = 0; i < BLOCK; i++) {
+    double below, above, unused;
+    gate_both(low[i], &below, &unused);
+    gate_both(high[i], &above, &unused);
+    still[i] &= (below <= u[i]) & (above >= u[i]);
+  }
+  for (int i = 0; i < BLOCK; i++) z[i] = still[i] ? at[i] : NAN;
+  int any = 1;
+  for (int round = 0; any && round < 64; round++) {
+    double next[BLOCK];
+    for (int i = 0; i < BLOCK; i++) {
+      double here, log_du;
+      gate_both(at[i], &here, &log_du);
+      const double off = here - u[i];
+      low[i] = gf_choose(off <= 0, at[i], low[i]);
+      high[i] = gf_choose(off >= 0, at[i], high[i]);
+      const double newton = at[i] - off * gf_exp(-log_du);
+      const _Bool held = (newton >= low[i]) & (newton <= high[i]);
+      next[i] = gf_choose(held, newton, 0.5 * low[i] + 0.5 * high[i]);
+    }
+    any = 0;
+    for (int i = 0; i < BLOCK; i++) {
+      if (!still[i]) continue;
+      still[i] = gf_abs(next[i] - at[i]) > EPS * gf_abs(at[i]) && low[i] < high[i];
+      if (still[i]) at[i] = next[i];
+      any |= still[i];
+      z[i] = at[i];
+    }
+  }
+}
+
+#endif
+
+/* --- all problems ------------------------------------------------------------------------------------------------ */
+
+/* Whether a flow between these profiles meets a point it cannot pass. */
+static int is_blocked(const Gate *g, double one, double two) {
+  const double low = one < two ? one : two, high = one < two ? two : one;
+  for (long i = 0; i < g->flats; i++)
+    if (g->flat[i] >= low && g->flat[i] <= high) return 1;
+  return 0;
+}
+
+/* log tau, its relative error and the evaluations spent on it, of n problems; log tau is nan where NumPy must do it. */
+void hitting_times(const Gate *g, long n, const double *horizon, const double *h_stop, const double *log_h_stop,
+                   const double *z0, const double *scale, double *log_tau, double *error, int64_t *evaluations) {
+  for (long start = 0; start < n; start += BLOCK) {
+    double log_T[BLOCK], T[BLOCK], u0[BLOCK], h0[BLOCK], log_h0[BLOCK], h1[BLOCK], log_h1[BLOCK], u1[BLOCK], z[BLOCK];
+    double slope[BLOCK], end_slope[BLOCK], z1[BLOCK], log_scale[BLOCK];
+    for (int i = 0; i < BLOCK; i++) {
+      const long at = start + i < n ? start + i : n - 1;
+      T[i] = horizon[at];
+      h1[i] = h_stop[at];
+      log_h1[i] = log_h_stop[at];
+      z[i] = z0[at];
+      log_scale[i] = scale[at];
+    }
+    for (int i = 0; i < BLOCK; i++) {
+      log_T[i] = gf_log(T[i]);
+      log_scale[i] = gf_log(log_scale[i]);
+      u1[i] = profile_of_decay(h1[i] / T[i], log_h1[i] - log_T[i]);
+    }
+#if BY_DECAY
+    for (int i = 0; i < BLOCK; i++) {
+      u0[i] = gate_u(z[i]);
+      slope[i] = gate_log_du(z[i]);
+      end_slope[i] = gate_log_weight(u1[i]);
+      z1[i] = 0.0;
+    }
+#else
+    invert(g, u1, z1);
+    for (int i = 0; i < BLOCK; i++) {
+      double unused, end;
+      gate_both(z[i], &u0[i], &slope[i]);
+      gate_both(z1[i], &unused, &end);
+      end_slope[i] = -2.0 * end;
+    }
+#endif
+    for (int i = 0; i < BLOCK; i++) {
+      h0[i] = T[i] * gf_softplus(-u0[i]);
+      log_h0[i] = log_T[i] + log_softplus(-u0[i]);
+    }
+    for (int i = 0; i < BLOCK && start + i < n; i++) {
+      const long at = start + i;
+      const double apart = gf_abs(u0[i] - u1[i]);
+      log_tau[at] = error[at] = NAN;
+      evaluations[at] = 1;
+      if (!(gf_isfinite(u0[i]) && gf_isfinite(u1[i]) && h0[i] < INFINITY && gf_isfinite(log_h1[i]) && z1[i] == z1[i]))
+        continue;
+      if (!(apart > 1e-12 * (1.0 + gf_abs(u1[i])) && u1[i] > g->lowest && u1[i] < g->highest)) continue;
+      if (is_blocked(g, u0[i], u1[i])) continue;
+      const int upward = log_h0[i] > log_h1[i];
+      Problem p = {T[i], 1.0 / T[i], log_T[i], 0.0};
+      Grid grids[2];
+      const double h_high = upward ? h0[i] : h1[i], log_low = upward ? log_h1[i] : log_h0[i];
+      const double log_high = upward ? log_h0[i] : log_h1[i];
+#if BY_DECAY
+      const int number = decay_grids(g, &p, upward ? h1[i] : h0[i], log_low, h_high, log_high, grids);
+#else
+      const double v0 = gf_asinh(z[i]), v1 = gf_asinh(z1[i]);
+      const int number = position_grid(g, &p, log_low, h_high, log_high, upward ? v1 : v0, upward ? v0 : v1, grids);
+#endif
+      double relative = NAN;
+      const double log_total = integrate(g, &p, grids, number, &relative, &evaluations[at]);
+      /* what rounding of the start and of the target does: by log(dtau/dlog h / tau) at either end */
+      const double q0 = log_T[i] - gf_softplus(u0[i]), q1 = log_T[i] - gf_softplus(u1[i]);
+      const double at_start = log_h0[i] + h0[i] - 2.0 * (q0 + slope[i]) - log_total;
+      const double at_end = log_h1[i] + h1[i] - 2.0 * q1 + end_slope[i] - log_total;
+      const double steep = h0[i] > 0 ? gf_minimum(1.0, T[i] * gf_exp(-gf_softplus(u0[i])) / h0[i]) : 1.0;
+      double moved = EPS * steep * gf_abs(z[i]) * gf_exp(gf_minimum(slope[i], 700.0));
+      double end_moved = EPS * (2.0 + gf_abs(log_h1[i]));
+#if BY_DECAY
+      moved += EPS * (steep * gf_abs(u0[i]) + 1.0 + gf_abs(log_T[i]));
+#else
+      end_moved += EPS * gf_abs(z1[i]) * gf_exp(gf_minimum(-0.5 * end_slope[i], 700.0)) / (1.0 + gf_maximum(-u1[i], 0.0));
+#endif
+      const double ends = gf_exp(at_start) * moved + gf_exp(at_end) * end_moved;
+      const double far = gf_maximum(gf_abs(u0[i]), gf_abs(u1[i]));
+      const double found = log_total - log_scale[i];
+      const double all = relative + (ends == ends ? ends : 0.0) + EPS * (2.0 * gf_abs(found) + far + 16.0);
+      if (!(gf_isfinite(found) && all < 1.0)) {
+        evaluations[at] = 1;
+        continue;
+      }
+      log_tau[at] = found;
+      error[at] = all;
+    }
+  }
+}
