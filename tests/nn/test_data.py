@@ -161,6 +161,7 @@ TS = "@classLabel true a b\n@data\n"
         ("@timeStamps true\n@data\n(0,1):a", "time stamps"),
         ("@targetlabel true\n@data\n1:0.5", "no classes"),
         ("@classLabel false\n@data\n1:2", "no classes"),
+        ("@ \n@data\n", "no series"),
         (TS + "1,2,3", "line 3: 0 channels"),
         (TS + "1,2:3,4:a\n1,2:b", "line 4: 1 channels before the class, not 2"),
         (TS + "1,2:3:a", "line 3: channels of different lengths"),
@@ -200,7 +201,7 @@ def test_hostile_archives_are_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         assert "cannot be read as a NumPy archive" in refused(data.npz, path)
     arrays: list[tuple[dict[str, Any], str]] = [
-        ({"a": np.ones(3)}, "no arrays x and y; it has a"),
+        ({"a": np.ones(3)}, "no arrays x and y; it has 'a'"),
         ({"x": np.ones((3, 2))}, "no array"),
         ({"x": np.array([{}, {}]), "y": np.ones(2)}, "cannot be read as a NumPy archive"),
         ({"x": np.ones((3, 2)), "y": np.ones(2)}, "must be (n, time)"),

@@ -143,7 +143,7 @@ def ts(path: Path) -> Held:
             series.append(_channels(path, number, channels, series[0].shape[1] if series else len(channels)))
             labels.append(named(label))
         elif line.startswith("@"):
-            key, *rest = line[1:].lower().split()
+            key, *rest = line[1:].lower().split() or [""]
             begun = key == "data"
             _declared(path, number, key, rest)
         else:
@@ -184,7 +184,7 @@ def npz(path: Path) -> dict[str, Held]:
     except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidArgument(f"{path} cannot be read as a NumPy archive: {_line(error)}") from None
     if not read:
-        raise InvalidArgument(f"{path} has no arrays x and y; it has {', '.join(names) or 'none'}")
+        raise InvalidArgument(f"{path} has no arrays x and y; it has {', '.join(map(ascii, names))[:200] or 'none'}")
     return {part: _array(path, x, y) for part, (x, y) in read.items()}
 
 

@@ -25,7 +25,7 @@ def wav(path: Path) -> tuple[int, np.ndarray]:
             if frames * channels * width > path.stat().st_size:
                 raise InvalidArgument(f"{path} says it holds {frames} samples, more than its size: it is cut short")
             content = sound.readframes(frames)
-    except (wave.Error, EOFError, OSError) as error:
+    except (wave.Error, EOFError, OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "it ends too early"
         raise InvalidArgument(f"{path} cannot be read as PCM WAV: {reason}") from None
     if width not in (1, 2, 3, 4) or rate < 1:
@@ -82,8 +82,7 @@ class Recordings:
         there = {split: self.root / name for split, name in LISTS.items() if (self.root / name).is_file()}
         if len(there) == 1:
             raise InvalidArgument(f"{self.root} must have both of {' and '.join(LISTS.values())}, or neither")
-        named = {split: set(path.read_text(encoding="utf-8").split("\n")) for split, path in there.items()}
-        return {split: [row for row, name in enumerate(self.names) if name in names] for split, names in named.items()}
+        return {split: _named(path, self.names) for split, path in there.items()}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -101,6 +100,12 @@ class Recordings:
         """A digest of the recordings' names and sizes; their samples are not read for it."""
         lines = (f"{name} {(self.root / name).stat().st_size}\n" for name in self.names)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _named(path: Path, names: Sequence[str]) -> list[int]:
+    """Which of the names are lines of a list."""
+    lines = {line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()}
+    return [row for row, name in enumerate(names) if name in lines]
 
 
 def _wavs(folder: Path) -> list[Path]:
