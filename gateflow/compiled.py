@@ -119,6 +119,12 @@ def native() -> tuple[str, ...]:
     return ()
 
 
+def defines(macro: str, flags: Sequence[str]) -> bool:
+    """Whether the compiler predefines a macro under these flags: ``__FMA__``, say, where there is that instruction."""
+    found = _macros(compiler(), tuple(flags))
+    return not isinstance(found, NoCompiler) and f"#define {macro} " in found
+
+
 def cache_folder() -> Path:
     """Where libraries are kept: ``GATEFLOW_CACHE``, else ``gateflow`` in the user's folder for caches."""
     own = os.environ.get("GATEFLOW_CACHE")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.compiled import available, library, native
+from gateflow.compiled import available, defines, library, native
 from gateflow.emit import c
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.flow.critical import goes_by_decay, limits, reach, z_of_u
@@ -34,7 +34,7 @@ BACKENDS = ("auto", "numpy", "compiled")
 CHUNK = 16384
 """Problems a thread takes at a time."""
 
-MOST_MARKS = 40
+MOST_MARKS = 50
 """Profiles where panels end that the kernel has room for."""
 
 Pointer = ctypes.POINTER(ctypes.c_double)
@@ -203,7 +203,10 @@ def wanted_backend(backend: str | None) -> str:
 def backend_version() -> str:
     """What computes many problems at once here: for records, since its last bits are its own."""
     found = None if wanted_backend(None) == "numpy" else available()
-    return "numpy" if found is None else f"compiled by {found}"
+    if found is None:
+        return "numpy"
+    fused = any(defines(macro, native()) for macro in ("__FMA__", "__ARM_FEATURE_FMA", "__aarch64__"))
+    return f"compiled by {found}, {'with' if fused else 'without'} fused multiply-add"
 
 
 def spread(work: Callable[[slice], None], count: int, chunk: int, threads: int | None = None) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from gateflow import glance
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.flow.compiled import CHUNK as COMPILED_CHUNK
 from gateflow.flow.compiled import Kernel, kernel_of, spread, wanted_backend
@@ -98,6 +99,24 @@ class HittingTime:
             return f"<HittingTime of {np.size(self.tau)} problems; {words}>"
         size = f"tau = {self.tau:.15g}" if not self.overflowed else f"tau = exp({self.log_tau:.15g})"
         return f"<HittingTime {size} to {self.error:.1g}; {self.status.sentence}>"
+
+    def _repr_html_(self) -> str:
+        many = np.ndim(self.tau) > 0
+        about = [
+            ("status", glance.counts(self.status) if many else self.status.sentence),
+            ("tau", "overflows" if np.all(self.overflowed) else glance.number(self.tau, 15)),
+            ("log tau", glance.number(self.log_tau, 15)),
+            ("relative error", glance.number(self.error, 2)),
+            ("evaluations", glance.number(self.evaluations)),
+        ]
+        title = f"Learning times of {np.size(self.tau)} problems" if many else "Learning time"
+        return glance.framed(title, glance.facts(about), picture=self._curve())
+
+    def _curve(self) -> Any:
+        """log tau of problems in a row, in their order."""
+        if np.ndim(self.tau) != 1:
+            return None
+        return glance.curve(np.arange(np.size(self.tau)), self.log_tau, label="Times", across="problem", up="log tau")
 
 
 def hitting_time(

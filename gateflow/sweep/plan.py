@@ -15,6 +15,7 @@ import numpy as np
 
 from gateflow import __version__, record
 from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.flow.compiled import backend_version
 from gateflow.flow.problem import LearningProblem, positions
 from gateflow.gate import Gate
 from gateflow.gate import gate as as_gate
@@ -172,8 +173,8 @@ class Plan:
 
 
 def versions() -> dict[str, str]:
-    """Versions that can change a number."""
-    return {"gateflow": __version__, **_packages()}
+    """Versions that can change a number; numbers of a compiled kernel differ from NumPy's in the last bits."""
+    return {"gateflow": __version__, **_packages(), "backend": backend_version()}
 
 
 @cache
