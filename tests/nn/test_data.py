@@ -350,9 +350,11 @@ def test_a_wrong_checksum_and_no_network_are_one_line_each(home: Path, server: t
     pytest.importorskip("pooch")
     folder, address = server
     (folder / "x.gz").write_bytes(b"something else")
-    for url in (f"{address}/x.gz", f"{address}/absent.gz", nowhere()):
+    told = {f"{address}/x.gz": "another checksum", f"{address}/absent.gz": "status 404", nowhere(): "ConnectionError"}
+    for url, reason in told.items():
         message = refused(data.locate, dataclasses.replace(data.MNIST, urls={url: "sha256:" + "0" * 64}))
-        assert "fetching them failed" in message
+        assert "fetching them from 127.0.0.1 failed: " in message
+        assert reason in message
         assert str(home / "mnist") in message
     assert not any(path.is_file() for path in home.rglob("*"))
 

@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gateflow.errors import InvalidArgument
 from gateflow.nn.data.files import digest
@@ -176,17 +177,25 @@ def _fetch(data: DataSet, folder: Path) -> str:
         import pooch
     except ImportError:
         return ", or install pooch to have them fetched"
+    host = None
     try:
         for url, checksum in data.urls.items():
-            name = url.rsplit("/", 1)[1]
+            host, name = urlsplit(url).hostname, url.rsplit("/", 1)[1]
             kept = Path(pooch.retrieve(url, known_hash=checksum, path=folder, fname=name))
             if name.endswith(".tar.gz"):
                 _unpack(kept, data.files, folder)
                 kept.unlink()
     except (OSError, ValueError, tarfile.TarError) as error:
-        reason = " ".join(str(error).split())[:120]
-        return f" (fetching them failed: {reason})"
+        return f" (fetching them from {host} failed: {_reason(error)})"
     return ""
+
+
+def _reason(error: Exception) -> str:
+    """The errors of pooch and requests in few words; in their own they fill a screen."""
+    if isinstance(error, ValueError) and "hash" in str(error):
+        return "what came has another checksum"
+    response = getattr(error, "response", None)
+    return type(error).__name__ if response is None else f"HTTP status {response.status_code}"
 
 
 def _unpack(archive: Path, names: tuple[str, ...], folder: Path) -> None:
