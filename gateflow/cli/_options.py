@@ -47,6 +47,29 @@ def gate_of(text: str, *, numeric: bool = True) -> Gate:
     return chosen
 
 
+def _not_lost(_: Any, tokens: Any) -> float:
+    """A number whose text says more than 0 must not be read as 0."""
+    from decimal import Decimal
+
+    from gateflow.errors import InvalidArgument
+
+    text = tokens[0].value
+    value = float(text)
+    if value == 0 and (exact := Decimal(text)) != 0:
+        name = tokens[0].keyword or "a number"
+        hint = f"; give its logarithm: --log-gap {exact.ln():.9g}" if name == "--gap" and exact > 0 else ""
+        raise InvalidArgument(f"{name} {text} is below the smallest float{hint}")
+    return value
+
+
+Small = Annotated[float | None, Parameter(converter=_not_lost)]
+
+Tolerance = Annotated[
+    float | None,
+    Parameter(name="--tolerance", help="Stop where |h - h*| is so much of h*; squared and kullback-leibler need one."),
+]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -68,31 +91,40 @@ class Task:
         The target as a total decay, -log lambda*.
     scale
         c, the size of the loss.
+    loss
+        A name (gateflow losses), or a formula in s: the Laplace transform of a random horizon.
     """
 
     horizon: float
-    gap: float | None = None
+    gap: Small = None
     target: float | None = None
     timescale: float | None = None
     log_gap: float | None = None
-    decay: float | None = None
+    decay: Small = None
     scale: float = 1.0
+    loss: str = "absolute"
 
     def problem(self, gate: Gate) -> LearningProblem:
         """The learning problem; complains about anything out of range."""
         from gateflow.flow.problem import WAYS, LearningProblem
 
         ways = {way: getattr(self, way) for way in WAYS}
-        return LearningProblem(gate, horizon=self.horizon, scale=self.scale, **ways)
+        return LearningProblem(gate, horizon=self.horizon, scale=self.scale, loss=self.loss, **ways)
+
+    def numbers(self) -> dict[str, float]:
+        """The numbers as they were given."""
+        goal = {way: value for way, value in vars(self).items() if value is not None and way != "loss"}
+        return {"horizon": self.horizon, **goal, "scale": self.scale}
 
     def given(self) -> dict[str, Any]:
-        """The inputs as they were given, for JSON."""
-        goal = {way: value for way, value in vars(self).items() if value is not None}
-        return {"horizon": self.horizon, **goal, "scale": self.scale}
+        """The inputs as they were given, for JSON; the loss where it is not the absolute one."""
+        return {**self.numbers(), **({} if self.loss == "absolute" else {"loss": self.loss.strip()})}
 
     def sentence(self, z0: float) -> str:
         """The inputs for a reader."""
-        return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in {**self.given(), "z0": z0}.items())
+        numbers = {**self.numbers(), "z0": z0}
+        loss = "" if self.loss == "absolute" else f", loss {self.loss.strip()}"
+        return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in numbers.items()) + loss
 
 
 Start = Annotated[float, Parameter(name="--z0", help="Where learning starts: the pre-activation z at tau = 0.")]
@@ -101,5 +133,5 @@ NOT_REACHED = 3
 
 
 def exit_code(status: Any) -> int:
-    """0 where the flow arrived, 3 where it does not."""
-    return 0 if str(status) in ("reached", "overflow") else NOT_REACHED
+    """0 where the flow arrived, 3 where it does not or nobody can tell when: past the floats."""
+    return 0 if str(status) == "reached" else NOT_REACHED

@@ -37,6 +37,8 @@ def _unused(problem: Any) -> str:
 
 
 def _unfit(problem: Any) -> str | None:
+    if isinstance(problem.__cause__, GateflowError):
+        return str(problem.__cause__)
     token, wanted = problem.token, problem.target_type
     if token is None or wanted not in NOUNS:
         return None

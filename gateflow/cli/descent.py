@@ -53,9 +53,11 @@ def run(
     --------
     $ gateflow descent fast --horizon 10 --gap 0.1 --lr 0.05
     $ gateflow descent sigmoid --horizon 100 --timescale 1000 --z0 3 --optimizer adam --lr 1e-3 --json
+    $ gateflow descent fast --horizon 10 --gap 0.1 --lr 0.05 --loss log-decay
     $ gateflow descent fast --horizon 10 --gap 0.01 --lr 0.1 --optimizer momentum --beta 0.95  # exit code 3
     """
     from gateflow.flow.descent import descent
+    from gateflow.flow.optimizers import OPTIMIZERS
 
     given = {"beta": beta, "beta1": beta1, "beta2": beta2, "alpha": alpha, "eps": eps}
     hyper = {name: value for name, value in given.items() if value is not None}
@@ -65,7 +67,7 @@ def run(
         inputs = {"gate": gate.strip(), **task.given(), "z0": z0, "lr": lr, "dtype": found.dtype, "gradient": gradient}
         print_json({**inputs, **_answer(optimizer, found)})
     else:
-        _print(found, z0)
+        _print(OPTIMIZERS.spelled(optimizer), found, z0)
     return 0 if found.ending == "arrived" else NOT_REACHED
 
 
@@ -92,18 +94,18 @@ def _answer(name: str, found: Descent) -> dict[str, Any]:
     }
 
 
-def _print(found: Descent, z0: float) -> None:
+def _print(name: str, found: Descent, z0: float) -> None:
     said = found.predicted
     hyper = "".join(f", {name} {value:g}" for name, value in vars(found.optimizer).items())
     about = [
         ("problem", f"{found.problem!r} from z0 = {number(z0)}"),
-        ("optimizer", f"{type(found.optimizer).__name__}, lr {found.lr:g}{hyper}, in {found.dtype}"),
+        ("optimizer", f"{name}, lr {found.lr:g}{hyper}, in {found.dtype}"),
         ("ending", f"{found.ending}: {found.ending.sentence}"),
         ("z", f"{number(found.z, 12)}, z* {number(found.problem.z_star, 12)}"),
     ]
     rows = [
         ["steps", str(found.steps), number(said.steps, 12)],
-        ["chatter in z", number(found.chatter), number(said.chatter)],
+        ["chatter in z", _seen(found.chatter), _seen(said.chatter)],
         ["overshoot in u", number(found.overshoot_u), f"at most about {number(said.kappa)}"],
     ]
     holds = "yes" if said.valid else f"no: {said.reason}"
@@ -113,3 +115,8 @@ def _print(found: Descent, z0: float) -> None:
         ("kappa", number(said.kappa)),
     ]
     say(pairs(about), "", Listing(["", "simulated", "predicted"], rows), "", pairs(more))
+
+
+def _seen(size: float) -> str:
+    """A size, or a dash where the run did not settle around the target, so that there is none."""
+    return "-" if size != size else number(size)

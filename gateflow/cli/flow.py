@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GateText, Json, Start, Task, exit_code, gate_of
+from gateflow.cli._options import GateText, Json, Start, Task, Tolerance, exit_code, gate_of
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Times = Annotated[
     list[float] | None,
     Parameter(name="--at", negative="", consume_multiple=True, help="Learning times to print: --at 1 10 100."),
 ]
-Tolerance = Annotated[float, Parameter(name="--rtol", help="Relative tolerance of the solvers; exact needs none.")]
+Accuracy = Annotated[float, Parameter(name="--rtol", help="Relative tolerance of the solvers; exact needs none.")]
 
 
 def run(
@@ -34,26 +34,30 @@ def run(
     tau_end: End = None,
     at: Times = None,
     method: Method = "exact",
-    rtol: Tolerance = 1e-10,
+    tolerance: Tolerance = None,
+    rtol: Accuracy = 1e-10,
     json: Json = False,
 ) -> int:
     """Follow the gradient flow from z0 to the target, and print its path.
 
     log_gap is the logarithm of the distance still to go, |h - h*| with h = -T log phi. The exit code is 3 where the
-    target is not reached.
+    target is not reached, or past the floats. Losses that are smooth at the target are followed up to --tolerance, by
+    default 1e-12.
 
     Examples
     --------
     $ gateflow flow fast --horizon 100 --gap 0.01
     $ gateflow flow sigmoid --horizon 10 --gap 1e-6 --z0 -3 --method lsoda
     $ gateflow flow "sigmoid(z + z**3)" --horizon 10 --gap 0.01 --at 1 10 100 --json
+    $ gateflow flow fast --horizon 10 --gap 0.01 --loss "exp(-s/10)/2 + exp(-2*s)/2"
+    $ gateflow flow fast --horizon 10 --gap 0.01 --loss kullback-leibler --tolerance 1e-3  # exit code 3
     """
     from gateflow.flow.trajectory import flow
 
-    path = flow(task.problem(gate_of(gate)), z0, tau_end=tau_end, method=method, rtol=rtol)
+    path = flow(task.problem(gate_of(gate)), z0, tau_end=tau_end, tolerance=tolerance, method=method, rtol=rtol)
     points = _points(path, at)
     if json:
-        limit = {} if tau_end is None else {"tau_end": tau_end}
+        limit = {name: x for name, x in (("tolerance", tolerance), ("tau_end", tau_end)) if x is not None}
         print_json({"gate": gate.strip(), **task.given(), "z0": z0, **limit, **_facts(path), "points": points})
     else:
         given = [("gate", gate.strip()), ("problem", task.sentence(z0))]

@@ -50,6 +50,7 @@ def run(
     $ gateflow recommend --timescale 1000 --optimizer adam --lr 1e-3 --dtype float32 --gates sigmoid fast --json
     $ gateflow recommend --timescale 1e4 --horizon 100 --lr 1 --dtype bfloat16 --gates sigmoid fast  # exit code 3
     """
+    from gateflow.flow.optimizers import OPTIMIZERS
     from gateflow.flow.recommend import recommend
 
     chosen = None if gates is None else [gate_of(text) for text in gates]
@@ -57,7 +58,7 @@ def run(
     if json:
         print_json(_answer(optimizer, found))
     else:
-        _print(found)
+        _print(OPTIMIZERS.spelled(optimizer), found)
     return 0 if found.best.steps < float("inf") else NOT_REACHED
 
 
@@ -91,14 +92,14 @@ def _facts(one: Advice) -> dict[str, Any]:
     }
 
 
-def _print(found: Recommendation) -> None:
+def _print(name: str, found: Recommendation) -> None:
     hyper = "".join(f", {name} {value:g}" for name, value in vars(found.optimizer).items())
     about = [
         (
             "time scale",
             f"{number(found.timescale)} steps, over T = {number(found.horizon)}, from {number(found.start, 4)}",
         ),
-        ("optimizer", f"{type(found.optimizer).__name__}, lr {found.lr:g}{hyper}; z in {found.dtype}"),
+        ("optimizer", f"{name}, lr {found.lr:g}{hyper}; z in {found.dtype}"),
     ]
     headings = ["gate", "bias", "target", "steps", "largest lr", "floor", "why"]
     rows = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GateText, Json, Start, Task, exit_code, gate_of
+from gateflow.cli._options import GateText, Json, Start, Task, Tolerance, exit_code, gate_of
 from gateflow.cli._terminal import number, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def run(
     *,
     task: Task,
     z0: Start = 0.0,
+    tolerance: Tolerance = None,
     tau_end: Limit = None,
     digits: Digits = None,
     json: Json = False,
@@ -37,8 +38,9 @@ def run(
     """Compute the learning time from z0 to the target, as one integral.
 
     The target is given in one way: --gap, --target, --timescale, --log-gap or --decay. Where tau overflows, log tau
-    tells it. The exit code is 3 where the target is not reached. With --digits the numbers given are taken as the exact
-    decimals they show.
+    tells it. The exit code is 3 where the target is not reached, or past the floats. With --digits the numbers given
+    are taken as the exact decimals they show. Losses that are smooth at the target never arrive, and need a
+    --tolerance.
 
     Examples
     --------
@@ -46,16 +48,18 @@ def run(
     $ gateflow time sigmoid --horizon 1e6 --gap 1e-12 --z0 -3 --json
     $ gateflow time "fast(alpha=2)" --horizon 100 --timescale 1000
     $ gateflow time fast --horizon 100 --gap 0.01 --digits 30
+    $ gateflow time fast --horizon 100 --gap 0.01 --loss squared --tolerance 1e-3
+    $ gateflow time fast --horizon 100 --gap 0.01 --loss "(1 + s/2)**(-2)" --json
     """
     from gateflow.flow.time import hitting_time
 
     chosen = gate_of(gate)
     problem = task.problem(chosen)
-    found = hitting_time(problem, z0, tau_max=tau_end)
-    ball = None if digits is None else _certified(chosen, task, z0, digits)
+    found = hitting_time(problem, z0, tolerance=tolerance, tau_max=tau_end)
+    ball = None if digits is None else _certified(chosen, task, z0, digits, tolerance)
     if json:
         inputs = {"gate": gate.strip(), **task.given(), "z0": z0}
-        limit = {} if tau_end is None else {"tau_end": tau_end}
+        limit = {name: x for name, x in (("tolerance", tolerance), ("tau_end", tau_end)) if x is not None}
         print_json({**inputs, **limit, **_answer(found), **_enclosure(ball)})
     else:
         about = [("gate", gate.strip()), ("problem", task.sentence(z0)), ("z*", number(problem.z_star, 12))]
@@ -63,12 +67,13 @@ def run(
     return exit_code(found.status)
 
 
-def _certified(gate: Gate, task: Task, z0: float, digits: int) -> Enclosure:
+def _certified(gate: Gate, task: Task, z0: float, digits: int, tolerance: float | None) -> Enclosure:
     from gateflow.flow.enclosure import certify
     from gateflow.flow.problem import LearningProblem
 
-    exact = {name: repr(float(value)) for name, value in task.given().items()}
-    return certify(LearningProblem(gate, **exact), repr(float(z0)), digits)
+    exact = {name: repr(float(value)) for name, value in task.numbers().items()}
+    within = None if tolerance is None else repr(float(tolerance))
+    return certify(LearningProblem(gate, loss=task.loss, **exact), repr(float(z0)), digits, tolerance=within)
 
 
 def _enclosure(ball: Enclosure | None) -> dict[str, Any]:

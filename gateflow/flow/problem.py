@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from gateflow import glance
 from gateflow.errors import InvalidArgument
 from gateflow.flow.critical import is_outside, reach, z_of_u
 from gateflow.flow.density import log_saturation, profile_of_decay
 from gateflow.gate import Gate
 from gateflow.gate import gate as as_gate
-from gateflow.losses import LOSSES, Decay, Loss, log_distance
+from gateflow.losses import Decay, Loss, log_distance
+from gateflow.losses import loss as as_loss
 
 WAYS = ("target", "gap", "log_gap", "decay", "timescale")
 
@@ -161,7 +163,7 @@ class LearningProblem:
     scale : float or array
         c, above 0.
     loss : Loss or str
-        The loss, or its name.
+        The loss, its name, or a formula in ``s``, the Laplace transform of the horizon (:func:`gateflow.losses.loss`).
 
     A number may be a Fraction, a Decimal, or the text of one, such as ``"0.01"``: it is rounded to a float here, and
     taken as it is by :func:`gateflow.flow.enclosure.certify`.
@@ -218,7 +220,7 @@ class LearningProblem:
         else:
             put(self, "goal", Target(target, gap, log_gap, decay, timescale))
         put(self, "scale", number("scale", scale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
-        put(self, "kind", LOSSES[loss] if isinstance(loss, str) else loss)
+        put(self, "kind", as_loss(loss))
 
     @property
     def log_horizon(self) -> Any:
@@ -326,6 +328,29 @@ class LearningProblem:
         goal = f"{self.goal.way}={_text(self.goal.value)}"
         name = self.gate.name
         return f"LearningProblem({name!r}, horizon={_text(self.horizon)}, {goal}, scale={_text(self.scale)}{extra})"
+
+    def _repr_html_(self) -> str:
+        with np.errstate(all="ignore"):
+            constant = np.asarray(self.horizon) / np.asarray(self.h_star)
+        about = [
+            ("horizon T", glance.number(self.horizon)),
+            (self.goal.way.replace("_", " "), glance.number(self.goal.value)),
+            ("scale c", glance.number(self.scale)),
+            ("loss", self.kind.name),
+            ("z*", glance.number(self.z_star, 10)),
+            ("time constant there", f"{glance.number(constant)} steps"),
+        ]
+        formula = glance.mathematics(r"L(z) = c\,|\phi(z)^T - \lambda^*|") if self.kind.name == "absolute" else None
+        title = f"Learning problem of {self.gate.name}"
+        return glance.framed(title, formula, glance.facts(about), picture=self._curve())
+
+    def _curve(self) -> Any:
+        """The loss about the target; None for several problems, and for a target that is no place."""
+        if np.ndim(self.z_star) or not np.isfinite(self.z_star):
+            return None
+        width = 1 + abs(self.z_star)
+        z = self.z_star + np.linspace(-width, width / 2, 121)
+        return glance.curve(z, self.loss(z), label=f"Loss of {self.gate.name}", across="z", up="loss")
 
 
 def positions(z: Any, name: str = "z") -> Any:

@@ -117,3 +117,26 @@ def test_a_target_may_be_given_in_five_ways(timed):
 )
 def test_a_gate_is_a_name_or_a_formula_with_parameters(one, other, timed):
     assert timed(one, *TEN)[1]["log_tau"] == pytest.approx(timed(other, *TEN)[1]["log_tau"], rel=1e-11)
+
+
+def test_a_random_horizon_takes_the_integral_of_its_own_slope(timed):
+    """M(s) = 1/(1+s) over T = 1, sigmoid: tau = int (1+h)^2 e^h/(c q^2) dh, by quadrature in big floats."""
+    arguments = ("sigmoid", "--horizon", "1", "--gap", "0.125", "--z0", "-1", "--loss", "1/(1 + s)")
+    code, answer = timed(*arguments)
+    with mpmath.workdps(30):
+        h_star, h0 = -mpmath.log1p(-mpmath.mpf("0.125")), mpmath.log1p(mpmath.e)
+        tau = mpmath.quad(lambda h: (1 + h) ** 2 / mpmath.expm1(-h) ** 2, mpmath.linspace(h_star, h0, 6))
+        assert abs(answer["tau"] / tau - 1) < 1e-13
+    assert (code, answer["loss"]) == (0, "1/(1 + s)")
+
+
+def test_a_tolerance_stops_early(timed):
+    early, late = (timed("fast", *TEN, "--loss", "squared", "--tolerance", t)[1] for t in ("1e-2", "1e-4"))
+    assert early["tau"] < late["tau"]
+    assert early["tolerance"] == 1e-2
+
+
+def test_a_time_past_the_floats_is_no_answer(timed):
+    """log-slow needs z = exp(exp(1e5)) for this."""
+    code, answer = timed("log-slow", "--horizon", "10", "--gap", "1e-300")
+    assert (code, answer["status"]) == (3, "overflow")
