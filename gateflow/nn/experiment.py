@@ -21,7 +21,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from gateflow import glance
 from gateflow.errors import GateflowError, InvalidArgument, MissingExtra
+from gateflow.nn.network import build
 from gateflow.nn.settings import Settings, known, part
 from gateflow.nn.train import SAVE_EVERY, settled, train
 from gateflow.progress import Meter, silence
@@ -52,6 +56,10 @@ class Experiment:
     def ended(self) -> int:
         """How many runs have come to their end."""
         return sum(status != "interrupted" for status in self.statuses.values())
+
+    def _repr_html_(self) -> str:
+        title = f"Experiment in {self.out.as_posix()}: {self.ended} of {len(self.statuses)} runs have ended"
+        return glance.framed(title, glance.facts(self.statuses.items()))
 
 
 def experiment(
@@ -131,7 +139,9 @@ def planned(
     known(vary, [name for name in Settings.__dataclass_fields__ if name != "seed"], "setting to vary")
     found: Plan = {}
     for values in itertools.product(*vary.values()):
-        settings = settled({**base, **dict(zip(vary, values, strict=True))}, {}, data_dir)[0]
+        settings, task = settled({**base, **dict(zip(vary, values, strict=True))}, {}, data_dir)
+        with torch.random.fork_rng([]):
+            build(settings, task)  # what does not fit is told now, rather than when its turn comes
         words = [_word(name, value) for name, value in zip(vary, values, strict=True)]
         for seed in range(settings.seed, settings.seed + seeds):
             path = Path(",".join(words) or ".") / f"seed-{seed}"

@@ -303,13 +303,15 @@ def as_kind(value: Any, kinds: tuple[type, ...], name: str) -> Any:
     (1.0, 4000)
     """
     for kind in kinds:
-        if type(value) is kind and not (kind is float and math.isnan(value)):
+        if type(value) is kind and (kind is not float or math.isfinite(value)):
             return value
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and float in kinds and math.isfinite(value):
         return float(value)
     if number and int in kinds and float(value).is_integer():
         return int(value)
+    if number and not math.isfinite(value):
+        raise InvalidArgument(f"{name} must be finite; got {value}")
     wanted = " or ".join(NOUNS.get(kind, kind.__name__) for kind in kinds if kind is not types.NoneType)
     raise InvalidArgument(f"{name} takes {wanted}; got {value!r}")
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gateflow import glance
 from gateflow.errors import InvalidArgument
 from gateflow.nn.cells._contract import Recurrent
 from gateflow.nn.folder import SETTINGS, loaded, read_metrics, settings_of
@@ -181,6 +182,16 @@ class RunTimescales:
     start: list[np.ndarray]
     trained: list[np.ndarray]
     history: list[tuple[int, list[dict[str, Any]]]]
+
+    def _repr_html_(self) -> str:
+        layers = enumerate(zip(self.start, self.trained, strict=True), 1)
+        rows = [[str(i), *map(_in_words, pair)] for i, pair in layers]
+        headings = ("layer", "at the start: median (range)", "trained: median (range)")
+        return glance.framed("Time constants of the units, in steps", glance.listed(headings, rows))
+
+
+def _in_words(constants: np.ndarray) -> str:
+    return f"{glance.number(np.median(constants), 4)} ({glance.number(constants, 4)})"
 
 
 def of_run(

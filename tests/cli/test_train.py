@@ -1,0 +1,182 @@
+"""``gateflow train``, ``results`` and ``timescales``: flags and files, tables and figures, Ctrl-C."""
+
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("torch")
+
+from gateflow.cli.train import Flags, catalogue, split
+from gateflow.nn import CELLS, INITS, TASKS
+from gateflow.nn.methods import METHODS
+from gateflow.nn.settings import KINDS
+
+TINY = ("--hidden", "4", "--batch", "4", "--steps", "6", "--evaluate-every", "3", "--held-out", "16", "--horizon", "5")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def told(outcome, code=0):
+    assert (outcome.code, outcome.err) == (code, "")
+    return json.loads(outcome.out)
+
+
+def test_every_setting_is_a_flag():
+    assert set(Flags.__dataclass_fields__) == set(KINDS) - {"task"} | {"epochs"}
+
+
+def test_flags_win_over_the_file(gateflow, here):
+    (here / "run.toml").write_text(
+        'task = "adding(horizon=5, held_out=16)"\nhidden = 9\nlr = 0.5\nsteps = 2\nbatch = 4'
+    )
+    answer = told(gateflow("train", "--config", "run.toml", "--lr", "0.25", "--horizon", "7", "--json"))
+    settings = answer["settings"]
+    assert (settings["hidden"], settings["lr"], settings["task"]) == (9, 0.25, "adding(horizon=7, held_out=16)")
+    again = told(gateflow("train", "--config", f"{answer['folder']}/settings.toml", "--json"))
+    assert again == answer
+
+
+def test_a_human_is_told_how_it_went(gateflow, here):
+    code, out, err = gateflow("train", "adding", *TINY, "-o", "run")
+    assert (code, err) == (0, "")
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert lines["folder"] == "run"
+    assert lines["status"] == "finished"
+    assert lines["network"] == "lstm, forget gate fast, init chrono, 1 x 4 units"
+    assert lines["test"].startswith("loss ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "TASK is missing; see 'gateflow train --list'"),
+        (("addin",), "unknown task 'addin'; did you mean 'adding'?"),
+        (("adding", "--hiden", "3"), "unknown option --hiden; did you mean --hidden?"),
+        (("adding", "--horizn", "3"), "unknown option --horizn; did you mean --horizon?"),
+        (("adding", "--lr", "x"), "--lr takes a number; got 'x'"),
+        (("adding", "--lr", "-1"), "lr must be at least 0"),
+        (("adding", "--horizon", "1"), "horizon must be a whole number, 2 or more"),
+        (("adding", "--forget-gate", "fsat"), "unknown gate 'fsat'; did you mean 'fast'?"),
+        (("adding", "--init", "chrno"), "unknown initialiser 'chrno'; did you mean 'chrono'?"),
+        (("adding", "--config", "none.toml"), "cannot read none.toml"),
+        (("adding", "--method", "urlstm"), "did you mean 'ur-lstm'?"),
+        (("adding", "--gates", "fast,fsat"), "unknown gate 'fsat'"),
+        (("adding", "--vary", "lr"), "--vary takes a setting and its values"),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments, said, gateflow):
+    code, out, err = gateflow("train", *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert len([line for line in err.splitlines() if not line.startswith("    ")]) == 1
+
+
+def test_a_folder_of_other_settings_is_refused(gateflow):
+    told(gateflow("train", "adding", *TINY, "-o", "run", "--json"))
+    code, _, err = gateflow("train", "adding", *TINY, "-o", "run", "--lr", "0.5")
+    assert code == 2
+    assert "run holds a run with lr" in err
+    assert told(gateflow("train", "adding", *TINY, "-o", "run", "--lr", "0.5", "--restart", "--json"))
+
+
+def test_a_loss_that_is_not_finite_is_exit_code_3(gateflow):
+    arguments = ("--optimizer", "sgd", "--lr", "1e30", "--clip", "0", "--log-every", "1", "--json")
+    answer = told(gateflow("train", "adding", *TINY, *arguments), code=3)
+    assert answer["status"] == "not finite"
+    assert "at step" in answer["said"]
+
+
+def interrupt_when(path):
+    """Ctrl-C, as soon as a run has written to this file."""
+    for _ in range(2000):
+        if path.exists() and path.stat().st_size:
+            os.kill(os.getpid(), signal.SIGINT)
+            return
+        time.sleep(0.005)
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(gateflow, here):
+    arguments = ("train", "adding(horizon=5, held_out=16)", "--hidden", "4", "--layers", "2", "--dropout", "0.5")
+    arguments += ("--batch", "4", "--steps", "150", "--evaluate-every", "50")
+    watch = threading.Thread(target=interrupt_when, args=(here / "stopped" / "metrics.jsonl",))
+    watch.start()
+    code, out, err = gateflow(*arguments, "--out", "stopped")
+    watch.join()
+    assert code == 130
+    assert "the same command goes on from there" in err
+    assert "interrupted" in out
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    told(gateflow(*arguments, "--out", "stopped", "--json"))
+    told(gateflow(*arguments, "--out", "whole", "--json"))
+    for name in ("weights.safetensors", "metrics.jsonl"):
+        assert (here / "stopped" / name).read_bytes() == (here / "whole" / name).read_bytes()
+
+
+def test_an_experiment_its_table_and_its_figures(gateflow, here):
+    done = gateflow("train", "adding", *TINY, "--gates", "fast,sigmoid(2*z)", "--seeds", "2", "-o", "runs")
+    assert (done.code, done.err) == (0, "")
+    head, *rows = done.out.splitlines()
+    assert head.split() == ["forget_gate", "n", "loss", "seconds"]
+    assert {row.split()[0] for row in rows[:2]} == {"fast", "sigmoid(2*z)"}
+    shown = gateflow("results", "runs")
+    assert shown.out.splitlines()[:3] == [head, *rows[:2]]
+    answer = told(gateflow("results", "runs", "--curves", "a.svg", "--csv", "a.csv", "--json"))
+    assert [row["n"] for row in answer["results"]] == [2, 2]
+    assert (here / "a.svg").read_text().count("<svg") == 1
+    assert (here / "a.csv").read_text().startswith("forget_gate,n,runs,loss,loss sd")
+    assert gateflow("results", "runs", "--curves", "a.bmp").code == 2
+    code, _, err = gateflow("results", "runs", "--curves", "a.svg", "--measure", "speed")
+    assert (code, "no 'speed' was recorded; there are: loss" in err) == (2, True)
+
+
+def test_more_than_gates_is_varied(gateflow, here):
+    gateflow("train", "adding", *TINY, "--vary", "lr=1e-3,1e-2", "--vary", "init=chrono,constant(bias=1)", "-o", "runs")
+    rows = told(gateflow("results", "runs", "--json"))["results"]
+    assert {(row["lr"], row["init"]) for row in rows} == {
+        (lr, init) for lr in (1e-3, 1e-2) for init in ("chrono", "constant(bias=1)")
+    }
+
+
+def test_time_constants_as_table_figure_and_file(gateflow, here):
+    gateflow("train", "adding", *TINY, "-o", "run")
+    shown = gateflow("timescales", "run")
+    assert (shown.code, shown.err) == (0, "")
+    assert [line.split()[:2] for line in shown.out.splitlines()[1:]] == [["1", "start"], ["1", "trained"]]
+    answer = told(gateflow("timescales", "run", "--figure", "a.svg", "--csv", "a.csv", "--json"))
+    (layer,) = answer["layers"]
+    assert len(layer["start"]) == len(layer["trained"]) == 4
+    lines = (here / "a.csv").read_text().splitlines()
+    assert [float(line.split(",")[3]) for line in lines[1:]] == layer["trained"]
+    assert (here / "a.svg").stat().st_size > 1000
+    assert len(gateflow("timescales", "run", "--units").out.splitlines()) == 5
+    assert gateflow("timescales", ".").code == 2
+
+
+def test_the_list_names_everything_with_its_source(gateflow):
+    found = told(gateflow("train", "--list", "--json"))
+    assert found == catalogue()
+    named = {kind: {row["name"] for row in rows} for kind, rows in found.items()}
+    assert named["tasks"] == set(TASKS)
+    assert named["cells"] == set(CELLS)
+    assert named["initialisers"] == set(INITS)
+    assert named["methods"] == set(METHODS)
+    assert {"fast", "sigmoid", "softsign"} <= named["gates"]
+    for rows in found.values():
+        for row in rows:
+            assert row["about"], row
+            assert row["source"], row
+    plain = gateflow("train", "--list").out
+    assert "Ohno" in plain
+    assert "Tallec" in plain
+
+
+def test_lists_on_the_command_line():
+    assert split("fast(alpha=2), sigmoid(k*z); k=2,'a,b'") == ["fast(alpha=2)", "sigmoid(k*z); k=2", "'a,b'"]
