@@ -8,12 +8,12 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from gateflow import glance
 from gateflow.errors import InvalidArgument
 from gateflow.flow.density import Array, Position, WholePath
 from gateflow.flow.panels import Panels, integrate
 from gateflow.flow.path import Path, followed_further, path_of, resting_path
 from gateflow.flow.problem import LearningProblem, number, plain, positions
-from gateflow.flow.sketch import curve
 from gateflow.flow.solvers import METHODS
 from gateflow.flow.status import Status
 from gateflow.flow.time import hitting_time, hitting_times
@@ -140,9 +140,18 @@ class Trajectory:
         )
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<p>{escape(repr(self)[1:-1])}</p>{_sketch(self)}"
+        about = [
+            ("status", self.status.sentence),
+            ("z", f"{self.z0:g} to {self.z[-1]:.10g}"),
+            ("log tau", f"{self.log_tau[-1]:.10g}"),
+            ("method", "exact, to the last digit" if self.method == "exact" else f"{self.method}, rtol {self.rtol:g}"),
+            ("off the integral", f"{self.check:.1g}"),
+            ("evaluations", self.evaluations),
+        ]
+        with np.errstate(all="ignore"):
+            loss = np.log10(self.loss)
+        picture = glance.curve(self.log_tau, loss, label="Loss along the flow", across="log tau", up="log10 loss")
+        return glance.framed(f"Trajectory of {self.problem.gate.name}", glance.facts(about), picture=picture)
 
 
 def flow(
@@ -298,12 +307,3 @@ def _check(path: Path, log_tau: float, found: Any) -> float:
         with np.errstate(all="ignore"):
             log_integral = integrate(path.setting, [panels], 1).log_total[0] - path.log_scale
     return float(abs(np.expm1(log_tau - log_integral)))
-
-
-def _sketch(path: Trajectory) -> str:
-    """The loss over log tau as a small svg curve."""
-    usable = np.isfinite(path.log_tau) & (path.loss > 0)
-    if usable.sum() < 2:
-        return ""
-    x, y = path.log_tau[usable], np.log10(path.loss[usable])
-    return curve(x, y, "log loss over log learning time")

@@ -1,0 +1,194 @@
+"""Objects show themselves: well-formed, escaped, in words that are true, with curves that go through the numbers."""
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import gateflow
+from gateflow import glance
+from gateflow.asymptotics.saturation import saturation_order
+from gateflow.flow.descent import descent
+from gateflow.flow.recommend import recommend
+from gateflow.gate import Gate
+
+HOSTILE = "<script>alert('&')</script>"
+
+
+def shown(thing):
+    """What a notebook gets, as a tree; it complains about what is not well-formed."""
+    return ElementTree.fromstring(thing._repr_html_())
+
+
+def words(thing):
+    return " ".join("".join(shown(thing).itertext()).split())
+
+
+def fact(thing, name):
+    """The value beside a name."""
+    rows = [["".join(cell.itertext()) for cell in row] for row in shown(thing).iter("tr")]
+    return next(row[1] for row in rows if row[0] == name)
+
+
+def problem(**changed):
+    return gateflow.LearningProblem("fast", **{"horizon": 10, "gap": 1e-6, **changed})
+
+
+def objects():
+    """One of each."""
+    yield "problem", problem()
+    yield "problems", problem(horizon=np.array([1.0, 10.0]))
+    yield "time", gateflow.hitting_time(problem(), 0.0)
+    yield "times", gateflow.hitting_time(problem(), np.linspace(-3, 3, 5))
+    yield "trajectory", gateflow.flow(problem(), 0.0)
+    yield "descent", descent(problem(gap=0.1), 0.0, lr=0.1)
+    yield "descents", descent(problem(gap=0.1), [0.0, 1.0], lr=0.1)
+    yield "recommendation", recommend(1000, gates=["fast", "sigmoid"])
+    yield "membership", gateflow.membership("fast")
+    yield "order", gateflow.order("fast", "sigmoid")
+    yield "ranking", gateflow.rank(["fast", "sigmoid", "erf", "sigmoid(2*z)"])
+    yield "saturation order", saturation_order("softsign")
+    yield "rate", gateflow.rate("fast")
+    yield "comparison", gateflow.compare(["fast", "sigmoid"], gaps=[1e-2, 1e-4])
+
+
+@pytest.fixture(scope="module")
+def made():
+    return dict(objects())
+
+
+def test_every_object_has_a_card_in_one_style(made):
+    for name, thing in made.items():
+        tree = shown(thing)
+        assert tree.attrib["class"] == "gateflow-card", name
+        assert tree.findtext(".//strong"), name
+        for picture in tree.iter("svg"):
+            assert picture.attrib["role"] == "img"
+            assert picture.findtext("title")
+            assert picture.findtext("desc")
+
+
+def test_colours_are_the_pages_own(made):
+    for thing in made.values():
+        colours = {element.attrib.get(key) for element in shown(thing).iter() for key in ("stroke", "fill")}
+        assert colours <= {None, "none", "currentColor", glance.GREY}
+
+
+def test_the_status_is_said_in_words(made):
+    assert "the target is reached" in words(made["time"])
+    assert fact(made["times"], "status") == "reached: 5"
+    assert "the target is reached" in words(made["trajectory"])
+    assert "in F" in words(made["membership"])
+    assert "fast against sigmoid: higher" in words(made["order"])
+    assert "softsign" not in words(made["saturation order"])
+
+
+def test_numbers_are_those_of_the_object(made):
+    assert float(fact(made["time"], "tau")) == pytest.approx(made["time"].tau, rel=1e-14)
+    assert float(fact(made["problem"], "z*")) == pytest.approx(made["problem"].z_star, rel=1e-9)
+    # h* is -log(1 - 1e-6), so that the time constant is T/h*, as good as ten million
+    assert float(fact(made["problem"], "time constant there").split()[0]) == pytest.approx(1e7, rel=1e-4)
+    assert fact(made["problems"], "horizon T") == "1 to 10"
+    assert int(fact(made["descent"], "steps")) == made["descent"].steps
+
+
+def test_formulas_are_latex(made):
+    assert r"$l(\tau) \sim \frac{1}{T c \tau" in words(made["rate"])
+    assert r"$O\left(\frac{1}{z}\right)$" in words(made["saturation order"])
+    assert r"\succ" in words(made["order"])
+
+
+def test_gates_of_equal_order_stand_on_one_rung(made):
+    rungs = [["".join(cell.itertext()) for cell in row] for row in shown(made["ranking"]).iter("tr")]
+    assert rungs[1:] == [["3", "fast"], ["2", "erf"], ["1", "sigmoid, sigmoid(2*z)"]]
+
+
+def test_an_overflow_is_told_by_its_logarithm():
+    time = gateflow.hitting_time(gateflow.LearningProblem("sigmoid", horizon=1e6, gap=1e-3), 0.0)
+    assert fact(time, "tau") == "overflows"
+    assert float(fact(time, "log tau")) > 1e5
+
+
+def test_a_problem_without_a_minimiser_is_not_drawn():
+    endless = problem(gap=None, target=1.0)
+    assert shown(endless).find(".//svg") is None
+    assert fact(endless, "z*") == "inf"
+
+
+def test_hostile_names_are_text():
+    gate = Gate("sigmoid(z)", name=HOSTILE)
+    for thing in (
+        gateflow.LearningProblem(gate, horizon=1, gap=0.1),
+        gateflow.order(gate, "fast"),
+        gateflow.rate(gate),
+    ):
+        assert "<script" not in thing._repr_html_()
+        assert HOSTILE in "".join(shown(thing).itertext())
+
+
+@pytest.mark.parametrize("z0", [0.0, 6.0])
+def test_the_curve_of_a_trajectory_goes_through_its_numbers(z0):
+    path = gateflow.flow(problem(gap=1e-3), z0)
+    (line,) = shown(path).iter("polyline")
+    points = np.array([pair.split(",") for pair in line.attrib["points"].split()], dtype=float)
+    seen = np.isfinite(path.log_tau) & (path.loss > 0)
+    for drawn, numbers, sign in ((points[:, 0], path.log_tau[seen], 1), (points[:, 1], np.log10(path.loss[seen]), -1)):
+        slope, shift = np.polyfit(numbers, drawn, 1)
+        assert np.sign(slope) == sign
+        assert np.allclose(slope * numbers + shift, drawn, atol=0.11)
+
+
+def test_a_curve_breaks_where_there_is_no_number():
+    drawn = ElementTree.fromstring(glance.curve([0, 1, 2, 3, 4], [1, 2, np.nan, 3, 4], label="x", across="a", up="b"))
+    assert len(list(drawn.iter("polyline"))) == 2
+    assert glance.curve([1.0], [1.0], label="x", across="a", up="b") is None
+
+
+def test_a_sweep_has_a_card():
+    pytest.importorskip("xarray")
+    from gateflow.sweep import card, sweep
+
+    data = sweep(["fast", "sigmoid"], horizon=[1, 10, 100], gap=0.01, z0=0.0)
+    tree = ElementTree.fromstring(card(data)._repr_html_())
+    text = " ".join(tree.itertext())
+    assert "fast, sigmoid" in text
+    assert "reached: 6" in text
+    alone = ElementTree.fromstring(card(data.sel(gate=["fast"])))
+    (line,) = alone.iter("polyline")
+    assert len(line.attrib["points"].split()) == 3
+
+
+def test_an_enclosure_has_a_card():
+    pytest.importorskip("flint")
+    from gateflow.flow import certify
+
+    ball = certify(problem(gap="0.01"), 0, digits=20)
+    assert fact(ball, "tau") == ball.mid
+    assert fact(ball, "radius") == ball.radius
+
+
+def test_a_training_run_has_a_card():
+    pytest.importorskip("torch")
+    from gateflow.nn.train import train
+
+    result = train("adding(horizon=5)", steps=4, hidden=4, evaluate_every=2)
+    assert words(result).startswith("adding(horizon=5)")
+    assert fact(result, "status") == "finished"
+    assert float(fact(result, "loss, test")) == pytest.approx(result.test["loss"], rel=1e-5)
+    (line,) = shown(result).iter("polyline")
+    assert len(line.attrib["points"].split()) == 3
+
+
+def test_tables_of_runs_and_experiments_have_cards(tmp_path):
+    pytest.importorskip("torch")
+    from gateflow.nn.experiment import experiment
+    from gateflow.nn.results import runs, table
+    from gateflow.nn.timescales import of_run
+
+    base = {"task": "adding(horizon=5)", "steps": 2, "hidden": 4, "evaluate_every": 1}
+    done = experiment(base, seeds=2, out=tmp_path / "runs")
+    assert "2 of 2 runs have ended" in words(done)
+    assert "Runs: 2, configurations: 1; judged by loss" in words(table(tmp_path / "runs"))
+    first = runs(tmp_path / "runs")[0]
+    assert fact(first, "status") == "finished"
+    assert "median" in words(of_run(first.path))
