@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from gateflow.flow.problem import LearningProblem
 from gateflow.flow.time import hitting_time
 from gateflow.formula import parse
 from gateflow.gate import Gate, gate
+from gateflow.glance import facts, framed, listed
 
 GAPS = (1e-1, 1e-2, 1e-4, 1e-8, 1e-16, 1e-32, 1e-64, 1e-128, 1e-200, 1e-300)
 """The ladder of gaps ``1 - lambda*``."""
@@ -129,14 +129,10 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         headings, rows = self.table()
-        verdicts = "".join(
-            f"<li>{escape(self.names[0])} against {escape(found.names[1])}: <b>{found.verdict}</b></li>"
-            for found in self.orders
-        )
-        laws = "".join(f"<li>l(tau) of {escape(name)} {escape(self.rate_of(name))}</li>" for name in self.names)
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in headings)
-        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        return f"<ul>{verdicts}{laws}</ul><table><tr>{head}</tr>{body}</table>"
+        verdicts = ((f"{self.names[0]} against {found.names[1]}", found.verdict) for found in self.orders)
+        laws = ((f"l(tau) of {name}", self.rate_of(name)) for name in self.names)
+        about = f"Learning times from z = {self.z0:g} for T = {self.horizon:g}"
+        return framed(about, facts([*verdicts, *laws]), listed(headings, rows))
 
 
 def compare(

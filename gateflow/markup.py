@@ -12,9 +12,12 @@ VOID = ("meta", "link", "br", "hr")
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is HTML already; a notebook shows it as such."""
 
     __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return self
 
 
 def join(parts: Iterable[Any], between: str = "") -> Markup:

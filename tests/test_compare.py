@@ -70,7 +70,7 @@ def test_it_prints_as_text_json_latex_and_html(three):
     assert set(data) == {"horizon", "z0", "orders", "laws", "ladder"}
     assert data["laws"]["fast"]["rate"] == "1/(c*T*tau*log(tau)**2)"
     assert three.latex().count(r"\\") == 2 + 1 + len(GAPS)
-    assert three._repr_html_().count("<tr>") == 1 + len(GAPS)
+    assert three._repr_html_().rpartition("<table")[2].count("<tr>") == 1 + len(GAPS)
 
 
 def test_a_gate_without_a_law_says_why():

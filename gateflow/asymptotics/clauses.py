@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gateflow.glance import facts, framed, listed, number
+
 CLAUSES = {
     "differentiable": "phi is differentiable",
     "increasing": "phi is strictly increasing",
@@ -110,17 +112,9 @@ class Membership:
         return f"${self.latex()}$"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{_html(CLAUSES[c.name])}</td><td>{c.verdict}</td><td>{_html(c.reason)}</td></tr>"
-            for c in self.clauses
-        )
-        notes = "".join(f"<p>Warning: {_html(w)}</p>" for w in self.warnings)
-        head = "<tr><th>clause</th><th>verdict</th><th>why</th></tr>"
-        return f"<p><b>{_html(self.gate)}</b>: {self.verdict}</p><table>{head}{rows}</table>{notes}"
-
-
-def _html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        rows = [[CLAUSES[c.name], c.verdict, c.reason] for c in self.clauses]
+        about = [*(("warning", warning) for warning in self.warnings), ("z0", number(self.z0))]
+        return framed(f"{self.gate}: {self.verdict}", listed(("clause", "verdict", "why"), rows), facts(about))
 
 
 __all__ = ["CLAUSES", "Clause", "Membership", "Witness"]

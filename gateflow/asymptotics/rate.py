@@ -24,8 +24,17 @@ import sympy as sp
 
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Field
-from gateflow.asymptotics.saturation import Steps, germ_of, left_germ_of, oscillating, slope, text_of
+from gateflow.asymptotics.saturation import (
+    Steps,
+    germ_of,
+    left_germ_of,
+    oscillating,
+    slope,
+    steps_at_a_glance,
+    text_of,
+)
 from gateflow.gate import gate as as_gate
+from gateflow.glance import facts, framed, mathematics
 from gateflow.vocabulary import Expr, Z
 
 TAU, C, T, GAP, L = sp.symbols("tau c T gap l", positive=True)
@@ -190,6 +199,17 @@ def _join(factors: list[Expr | str], write: Callable[[Expr], str]) -> str:
     return "*".join(t for t in texts if t) or "1"
 
 
+_MEANING = {
+    "next_order": "with its next term",
+    "distance": "distance to the end",
+    "slope": "slope",
+    "h": "slope at distance l",
+    "kappa": "kappa; 1 is the barrier",
+    "hitting_time": "time to a small gap",
+    "reason": "note",
+}
+"""What a card tells beside the law."""
+
 # --- the result -------------------------------------------------------------------------------------------------------
 
 
@@ -271,6 +291,13 @@ class Rate:
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        told = self.to_json()
+        rows = [(meaning, told[key]) for key, meaning in _MEANING.items()]
+        rows.insert(1, ("implicit", f"c T tau = {self.implicit['s']}, l = {self.implicit['l']}"))
+        title = f"{self.name}: law of {'learning' if self.tail == 'right' else 'forgetting'}"
+        return framed(title, mathematics(self.latex()), facts(rows), steps_at_a_glance(self.steps))
 
     def __str__(self) -> str:
         return f"{self.name}: l ~ {self.rate or 'implicit, s = ' + self.implicit['s'] + ', l = ' + self.implicit['l']}"

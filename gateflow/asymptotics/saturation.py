@@ -34,6 +34,8 @@ from gateflow.asymptotics.growth import Budget, Case, Field, affine_in, cases, o
 from gateflow.errors import FormulaError, InvalidArgument
 from gateflow.formula import unparse
 from gateflow.gate import gate as as_gate
+from gateflow.glance import facts, folded, framed, listed, mathematics
+from gateflow.markup import Markup, tag
 from gateflow.vocabulary import FUNCTIONS, Expr, U, Z, derivative, softplus
 
 Inverses = tuple[Expr | None, Expr | None]
@@ -158,14 +160,15 @@ class Order:
         return f"${self.latex()}$"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{_html(s['statement'])}</td><td><code>{_html(s['expr'])}</code></td><td>{_html(s['limit'])}</td></tr>"
-            for s in self.steps
+        kept = ("reason", "threshold", "exponent", "ratio")
+        told = self.to_json()
+        steps = steps_at_a_glance(self.steps)
+        return framed(
+            f"{self.names[0]} against {self.names[1]}: {self.verdict}",
+            mathematics(self.latex()),
+            facts((name, told[name]) for name in kept),
+            steps,
         )
-        head = (
-            f"<b>{_html(self.names[0])}</b> against <b>{_html(self.names[1])}</b>: {self.verdict}. {_html(self.reason)}"
-        )
-        return f"<p>{head}</p><table><tr><th>step</th><th>expression</th><th>limit</th></tr>{rows}</table>"
 
     def __str__(self) -> str:
         return f"{self.names[0]} against {self.names[1]}: {self.verdict}; {self.reason}"
@@ -175,8 +178,10 @@ def _escaped(name: str) -> str:
     return "".join("\\" + ch if ch in "_%&#$" else r"\^{}" if ch == "^" else ch for ch in name)
 
 
-def _html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def steps_at_a_glance(steps: Sequence[dict[str, str]]) -> Markup | None:
+    """A chain of limits, folded; None for an empty one."""
+    rows = [[step["statement"], tag("code", step["expr"]), step["limit"]] for step in steps]
+    return folded("the limits that prove it", listed(("limit", "of", "is"), rows)) if rows else None
 
 
 # --- order of two germs -----------------------------------------------------------------------------------------------
@@ -635,6 +640,12 @@ class Ranking:
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
 
+    def _repr_html_(self) -> str:
+        rows = [[str(i + 1), ", ".join(names)] for i, names in reversed(list(enumerate(self.classes)))]
+        left_open = [(f"{found.names[0]}, {found.names[1]}", f"{found.verdict}: {found.reason}") for found in self.open]
+        table = listed(("rung", "gates of equal order"), rows)
+        return framed("Order of saturation, highest first", table, facts(left_open))
+
     def to_json(self) -> dict[str, Any]:
         """Classes, covers and open pairs as plain data."""
         return {
@@ -708,6 +719,14 @@ class SaturationOrder:
     def latex(self) -> str:
         """``O(g(z))``."""
         return rf"O\left({sp.latex(self.g)}\right)"
+
+    def _repr_latex_(self) -> str:
+        return f"${self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        note = None if self.strict else "a power tail: the class only, no power of z is the least"
+        about = facts([("g(z)", text_of(self.g)), ("note", note)])
+        return framed("Order of saturation", mathematics(self.latex()), about)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

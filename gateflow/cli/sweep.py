@@ -121,9 +121,9 @@ def _statuses(data: Any) -> dict[str, Any]:
     """How many problems ended how, where the quantity tells."""
     if "status" not in data:
         return {}
-    words = data.status.attrs["flag_meanings"].split()
-    counts = {word: int((data.status == code).sum()) for code, word in enumerate(words)}
-    return {"status": {word: count for word, count in counts.items() if count}}
+    from gateflow.sweep.card import statuses
+
+    return {"status": statuses(data.status)}
 
 
 def _print(facts: dict[str, Any], data: Any) -> None:

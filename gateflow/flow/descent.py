@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gateflow import glance
 from gateflow.errors import InvalidArgument
 from gateflow.flow.optimizers import OPTIMIZERS, Optimizer, Prediction
 from gateflow.flow.optimizers._optimizer import State
@@ -104,6 +105,22 @@ class Descent:
             return f"<Descent of {np.size(self.steps)} problems by {name} in {self.dtype}; {counts}>"
         said = f"predicted {self.predicted.steps:.0f}" + ("" if self.predicted.valid else ", not valid")
         return f"<Descent by {name} in {self.dtype}: {self.ending.sentence}; {self.steps} steps, {said}>"
+
+    def _repr_html_(self) -> str:
+        many = np.ndim(self.steps)
+        predicted = glance.number(self.predicted.steps) + ("" if np.all(self.predicted.valid) else ", not valid")
+        about = [
+            ("problem", repr(self.problem)),
+            ("ending", glance.counts(self.ending) if many else self.ending.sentence),
+            ("steps", glance.number(self.steps)),
+            ("predicted", predicted),
+            ("z at the end", glance.number(self.z)),
+            ("overshoot in z", glance.number(self.overshoot)),
+            ("chatter", glance.number(self.chatter)),
+        ]
+        hyper = "".join(f", {name} {value:g}" for name, value in vars(self.optimizer).items())
+        title = f"Descent by {type(self.optimizer).__name__}, lr {glance.number(self.lr)}{hyper}, in {self.dtype}"
+        return glance.framed(title, glance.facts(about))
 
 
 def descent(

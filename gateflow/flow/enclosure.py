@@ -37,6 +37,7 @@ from gateflow.flow.problem import LearningProblem
 from gateflow.flow.status import Status
 from gateflow.flow.time import MARKS, hitting_time
 from gateflow.gate import Gate
+from gateflow.glance import facts, framed, number
 from gateflow.losses import H_STAR, Decay, H, Loss
 from gateflow.vocabulary import Expr, Z, sigmoid, softsign
 
@@ -93,6 +94,16 @@ class Enclosure:
 
     def __repr__(self) -> str:
         return f"<Enclosure tau = {self.mid} +/- {self.radius}; {self.status.sentence}>"
+
+    def _repr_html_(self) -> str:
+        about = [
+            ("tau", self.mid),
+            ("radius", self.radius),
+            ("log tau", number(self.log_tau)),
+            ("digits", self.digits),
+            ("evaluations", self.evaluations),
+        ]
+        return framed(f"Learning time in a ball: {self.status.sentence}", facts(about))
 
 
 def certify(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: Any = None) -> Enclosure:

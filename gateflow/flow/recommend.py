@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gateflow import glance
 from gateflow.errors import InvalidArgument
 from gateflow.flow.density import profile_of_decay
 from gateflow.flow.descent import optimizer_named
@@ -153,6 +154,19 @@ class Recommendation:
     def __repr__(self) -> str:
         names = ", ".join(f"{one.gate.name} ({one.steps:.4g})" for one in self.advice[:3])
         return f"<Recommendation for a time scale of {self.timescale:g} by predicted steps: {names}>"
+
+    def _repr_html_(self) -> str:
+        headings = ("gate", "bias", "target", "steps", "largest lr", "floor", "why")
+        rows = [
+            [one.gate.name, *(glance.number(x, 4) for x in numbers), one.reason]
+            for one in self
+            for numbers in [(one.bias, one.target, one.steps, one.largest_lr, one.floor)]
+        ]
+        title = f"Gates for a time constant of {self.timescale:g} steps"
+        task = f"{type(self.optimizer).__name__}, lr {self.lr:g}, z in {self.dtype}; T = {self.horizon:g}"
+        start = f"a time constant of {self.start:.4g}"
+        about = [("learned by", task), ("from", start), *(("beware", text) for text in self.warnings)]
+        return glance.framed(title, glance.facts(about), glance.listed(headings, rows))
 
 
 def recommend(

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateflow import glance
 from gateflow.errors import InvalidArgument
+from gateflow.nn.card import run_card
 from gateflow.nn.folder import SETTINGS, outcome, read_metrics, settings_of
 from gateflow.nn.settings import KINDS, Settings, make_task
 
@@ -29,6 +31,14 @@ class RunRecord:
     settings: Settings
     outcome: dict[str, Any] | None
     metrics: list[dict[str, Any]]
+
+    def _repr_html_(self) -> str:
+        return run_card(self.settings, self.metrics, self.outcome or {"status": "not ended"})
+
+    @property
+    def measures(self) -> set[str]:
+        """The names of what was measured on "valid"."""
+        return {name for line in self.metrics if line["kind"] == "valid" for name in line} - {"step", "kind"}
 
     def curve(self, measure: str) -> list[tuple[int, float]]:
         """Steps and values of a measure on "valid"."""
@@ -104,6 +114,13 @@ class Table:
         row["not finite"] = sum(found["status"] == "not finite" for found in ended)
         row["seconds"] = statistics.fmean(found["seconds"] for found in ended) if ended else math.nan
         return row
+
+    def _repr_html_(self) -> str:
+        rows = self.records()
+        told = [[glance.number(x, 4) if isinstance(x, float) else x for x in row.values()] for row in rows]
+        runs = sum(len(group.runs) for group in self.groups)
+        title = f"Runs: {runs}, configurations: {len(self.groups)}; judged by {self.score}"
+        return glance.framed(title, glance.listed(list(rows[0]) if rows else [], told))
 
     def csv(self) -> str:
         """The rows as CSV, numbers in full."""

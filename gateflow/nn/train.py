@@ -27,6 +27,7 @@ from torch import Tensor
 from gateflow._rooms import callable_room
 from gateflow.errors import InvalidArgument
 from gateflow.nn import checkpoint as checkpoints
+from gateflow.nn.card import run_card
 from gateflow.nn.checkpoint import Checkpoint
 from gateflow.nn.folder import Folder, Memory
 from gateflow.nn.network import Network, build
@@ -77,6 +78,9 @@ class Result:
     said: str = ""
     network: Network | None = field(default=None, repr=False, compare=False)
     metrics: list[dict[str, Any]] = field(default_factory=list, repr=False, compare=False)
+
+    def _repr_html_(self) -> str:
+        return run_card(self.settings, self.metrics, vars(self))
 
 
 def train(

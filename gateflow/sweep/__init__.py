@@ -6,10 +6,11 @@ happened and however many processes or machines took part.
 
 from gateflow._rooms import callable_room
 from gateflow.sweep.axes import Axis, axis
+from gateflow.sweep.card import card
 from gateflow.sweep.plan import Plan
 from gateflow.sweep.quantities import QUANTITIES, Quantity, Variable
 from gateflow.sweep.run import sweep
 
-__all__ = ["QUANTITIES", "Axis", "Plan", "Quantity", "Variable", "axis", "sweep"]
+__all__ = ["QUANTITIES", "Axis", "Plan", "Quantity", "Variable", "axis", "card", "sweep"]
 
 callable_room(__name__)

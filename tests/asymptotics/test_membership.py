@@ -213,7 +213,7 @@ def test_result_is_plain_data_and_readable():
     assert [c["clause"] for c in data["clauses"]] == list(CLAUSES)
     assert "phi(oo) = 19/20" in str(result)
     assert r"\notin" in result._repr_latex_()
-    assert "<table>" in result._repr_html_()
+    assert "<table" in result._repr_html_()
 
 
 def test_open_parameters_are_settled_for_all_values_or_left_undecided():
