@@ -302,5 +302,5 @@ def test_words_and_a_sketch():
     path = flow(LearningProblem("fast", horizon=1, gap=0.1), 0.0)
     assert "the target is reached" in repr(path)
     html = path._repr_html_()
-    assert html.startswith("<p>")
+    assert html.startswith("<div")
     assert "<polyline" in html
