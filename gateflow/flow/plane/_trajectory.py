@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from gateflow import glance
 from gateflow.errors import InvalidArgument
 from gateflow.flow.density import Array
 from gateflow.flow.plane._contract import Leg, Plane, Stop, Tolerances, Turn
 from gateflow.flow.plane._march import solver
 from gateflow.flow.problem import number, plain
-from gateflow.flow.sketch import curve
 
 
 class _Named:
@@ -144,11 +144,17 @@ class PlanarTrajectory(_Named):
         )
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        title = f"{self.problem.names[1]} over {self.problem.names[0]}"
-        sketch = curve(self.points[:, 0], self.points[:, 1], title, width=200, height=200)
-        return f"<p>{escape(repr(self)[1:-1])}</p>{sketch}"
+        (first, second), (across, up) = self.points.T, self.problem.names
+        about = [
+            ("problem", repr(self.problem)),
+            ("status", self.status.sentence),
+            *((name, f"{x[0]:g} to {x[-1]:.10g}") for name, x in ((across, first), (up, second))),
+            ("log tau", f"{self.log_tau[-1]:.10g}"),
+            ("method", f"{self.settings.method}, rtol {self.settings.rtol:g}"),
+            ("evaluations", self.evaluations),
+        ]
+        picture = glance.curve(first, second, label=f"{up} over {across}", across=across, up=up)
+        return glance.framed("Trajectory in the plane", glance.facts(about), picture=picture)
 
 
 def flow(
