@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
-from gateflow.nn.tasks._answers import Choice, wide
+from gateflow.nn.tasks._answers import wide
 from gateflow.nn.tasks._contract import Batch, Split
-from gateflow.nn.tasks._rows import Drawn, draws, whole
+from gateflow.nn.tasks._rows import draws
+from gateflow.nn.tasks._symbols import Symbols
 
 
 @dataclass(frozen=True)
-class Copying(Drawn, Choice):
+class Copying(Symbols):
     """Symbols, ``horizon`` - 1 blanks, a signal, and as many blanks as there were symbols, in which to repeat them.
 
     The answer is a blank until the signal has come: an answer a step, of which all count. Who says blanks, then guesses
@@ -49,11 +49,6 @@ class Copying(Drawn, Choice):
     True
     """
 
-    horizon: int = 100
-    symbols: int = 10
-    alphabet: int = 8
-    held_out: int = 1000
-
     source: ClassVar[str] = "Hochreiter and Schmidhuber 1997; Arjovsky, Shah and Bengio 2016 (arXiv 1511.06464)"
     defaults: ClassVar[Mapping[str, Any]] = {
         "hidden": 128,
@@ -63,19 +58,8 @@ class Copying(Drawn, Choice):
         "steps": 10_000,
         "clip": 1.0,
     }
-    every_step: ClassVar[bool] = True
     score: ClassVar[str] = "loss"
     better: ClassVar[Literal["lower", "higher"]] = "lower"
-
-    def __post_init__(self) -> None:
-        whole("horizon", self.horizon, 1)
-        whole("symbols", self.symbols, 1)
-        whole("alphabet", self.alphabet, 2, 2**16)
-        whole("held_out", self.held_out, 1)
-
-    @property
-    def input_size(self) -> int:
-        return self.alphabet + 2
 
     @property
     def output_size(self) -> int:
@@ -90,13 +74,12 @@ class Copying(Drawn, Choice):
         return self.symbols * math.log(self.alphabet) / self.length
 
     def take(self, split: Split, rows: np.ndarray, seed: int) -> Batch:
-        blank, signal = self.alphabet, self.alphabet + 1
         symbols = np.stack([draws(seed, split, int(row)).integers(self.alphabet, size=self.symbols) for row in rows])
-        tokens = np.full((len(rows), self.length), blank)
+        tokens = np.full((len(rows), self.length), self.blank)
         targets = tokens.copy()
         tokens[:, : self.symbols] = targets[:, -self.symbols :] = symbols
-        tokens[:, -self.symbols - 1] = signal
-        return Batch(one_hot(torch.from_numpy(tokens), self.input_size).float(), torch.from_numpy(targets))
+        tokens[:, -self.symbols - 1] = self.signal
+        return Batch(self.shown(tokens), torch.from_numpy(targets))
 
     def measures(self, answers: Tensor, batch: Batch) -> dict[str, tuple[float, float]]:
         said = wide(answers.detach())[:, -self.symbols :].argmax(-1)

@@ -9,16 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch.nn.functional import one_hot
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.tasks._answers import Choice
 from gateflow.nn.tasks._contract import Batch, Split
-from gateflow.nn.tasks._rows import Drawn, draws, whole
+from gateflow.nn.tasks._rows import draws
+from gateflow.nn.tasks._symbols import Symbols
 
 
 @dataclass(frozen=True)
-class SelectiveCopying(Drawn, Choice):
+class SelectiveCopying(Symbols):
     """``symbols`` symbols at random steps among ``horizon`` ones, blanks between, then as many signals to answer in.
 
     Where they stand must be told from what they are, so no fixed delay solves it: the gates must choose. Only the
@@ -46,11 +45,6 @@ class SelectiveCopying(Drawn, Choice):
     ([5, 5, 5], True)
     """
 
-    horizon: int = 100
-    symbols: int = 10
-    alphabet: int = 8
-    held_out: int = 1000
-
     source: ClassVar[str] = "Jing et al. 2019 (arXiv 1706.02761); Gu and Dao 2023 (arXiv 2312.00752)"
     defaults: ClassVar[Mapping[str, Any]] = {
         "hidden": 128,
@@ -60,19 +54,11 @@ class SelectiveCopying(Drawn, Choice):
         "steps": 10_000,
         "clip": 1.0,
     }
-    every_step: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        whole("horizon", self.horizon, 1)
-        whole("symbols", self.symbols, 1)
-        whole("alphabet", self.alphabet, 2, 2**16)
-        whole("held_out", self.held_out, 1)
+        super().__post_init__()
         if self.symbols > self.horizon:
             raise InvalidArgument(f"symbols must not exceed the horizon of {self.horizon}; got {self.symbols}")
-
-    @property
-    def input_size(self) -> int:
-        return self.alphabet + 2
 
     @property
     def output_size(self) -> int:
@@ -87,9 +73,8 @@ class SelectiveCopying(Drawn, Choice):
         return math.log(self.alphabet)
 
     def take(self, split: Split, rows: np.ndarray, seed: int) -> Batch:
-        blank, signal = self.alphabet, self.alphabet + 1
-        tokens = np.full((len(rows), self.length), blank)
-        tokens[:, self.horizon :] = signal
+        tokens = np.full((len(rows), self.length), self.blank)
+        tokens[:, self.horizon :] = self.signal
         targets = np.zeros_like(tokens)
         for sequence, answer, row in zip(tokens, targets, rows, strict=True):
             rng = draws(seed, split, int(row))
@@ -97,8 +82,7 @@ class SelectiveCopying(Drawn, Choice):
             sequence[places] = answer[self.horizon :] = rng.integers(self.alphabet, size=self.symbols)
         mask = torch.zeros(tokens.shape, dtype=torch.bool)
         mask[:, self.horizon :] = True
-        inputs = one_hot(torch.from_numpy(tokens), self.input_size).float()
-        return Batch(inputs, torch.from_numpy(targets), mask)
+        return Batch(self.shown(tokens), torch.from_numpy(targets), mask)
 
     def solved(self, measures: Mapping[str, float]) -> bool:
         return measures["accuracy"] > 0.99
