@@ -14,7 +14,7 @@ from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 EXTRAS = {
     "sweep": ("xarray", "h5netcdf", "h5py", "dask", "distributed"),
-    "nn": ("torch", "safetensors", "tqdm"),
+    "nn": ("torch", "safetensors", "sklearn", "pooch"),
     "rigour": ("flint",),
     "notebook": ("jupyterlab", "ipywidgets", "nbclient", "ipykernel"),
 }

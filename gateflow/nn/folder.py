@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from torch import Tensor
 from gateflow import record
 from gateflow.errors import InvalidArgument
 from gateflow.nn import checkpoint as checkpoints
+from gateflow.nn.board import FOLDER as BOARD
+from gateflow.nn.board import Board
 from gateflow.nn.checkpoint import Checkpoint
 from gateflow.nn.settings import Settings, read_toml
 
@@ -75,6 +78,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file: Any = None
+        self.board: Board | None = None
 
     @classmethod
     @contextmanager
@@ -98,6 +102,8 @@ class Folder:
                 yield folder
             finally:
                 folder.file.close()
+                if folder.board is not None:
+                    folder.board.close()
 
     def _settle(self, settings: Settings, *, restart: bool) -> None:
         for left in self.path.glob(".*.safetensors.*"):  # of a process that was killed while it wrote
@@ -105,6 +111,7 @@ class Folder:
         if restart:
             for name in (RESULT, WEIGHTS, CHECKPOINT, checkpoints.previous(Path(CHECKPOINT)).name, METRICS, SETTINGS):
                 (self.path / name).unlink(missing_ok=True)
+            shutil.rmtree(self.path / BOARD, ignore_errors=True)
         file = self.path / SETTINGS
         if file.exists():
             refuse_other(settings, settings_of(self.path), self.path)
@@ -131,6 +138,8 @@ class Folder:
         """Append a line; it is with the system at once, and a kill does not lose it."""
         self.file.write(record.to_json_line(line).encode())
         self.file.flush()
+        if self.board is not None:
+            self.board.note(line)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Every whole line so far."""
@@ -156,6 +165,7 @@ class Folder:
             raise InvalidArgument(f"{self.path / METRICS} is shorter than its checkpoint says; --restart begins anew")
         self.file.truncate(length)
         self.file.seek(length)
+        self.board = Board(self.path, -1 if state is None else state.facts["counters"]["step"])
         return state, note
 
     def result(self) -> dict[str, Any] | None:

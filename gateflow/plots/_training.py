@@ -25,6 +25,9 @@ STYLES = ("-", "--", "-.", ":")
 def curves(table: Table, measure: str | None = None) -> Any:
     """A measure on "valid" against the step: the mean over seeds, and a band from the least to the greatest."""
     measure = measure or table.score
+    recorded = {name for group in table.groups for run in group.runs for name in run.measures}
+    if measure not in recorded:
+        raise InvalidArgument(f"no {measure!r} was recorded; there are: {', '.join(sorted(recorded)) or 'none yet'}")
     canvas, axes = _canvas(2.4)
     with house_style():
         for number, group in enumerate(table.groups):

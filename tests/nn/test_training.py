@@ -1,6 +1,8 @@
 """The loop against loops written out by hand with PyTorch's own layers; what it records; how it ends."""
 
 import math
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -268,3 +270,31 @@ def test_adding_is_solved():
     )
     assert result.status == "solved"
     assert result.test["loss"] < 0.004
+
+
+def test_tensorboard_is_told_the_same(tmp_path, monkeypatch):
+    told = []
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            told.append((folder, purge_step))
+
+        def add_scalar(self, name, value, step):
+            told.append((name, value, step))
+
+        def flush(self):
+            pass
+
+        def close(self):
+            told.append("closed")
+
+    monkeypatch.setattr("gateflow.nn.board.find_spec", lambda name: name == "tensorboard")
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    asked = iter(range(100))
+    train(ADDING, out=tmp_path, stop=lambda: next(asked) == 5, **TINY)
+    assert told[0] == (str(tmp_path / "tensorboard"), 0)
+    result = train(ADDING, out=tmp_path, **TINY)
+    assert (str(tmp_path / "tensorboard"), 6) in told
+    assert told[-1] == "closed"
+    expected = {("valid/loss", line["loss"], line["step"]) for line in lines(result, "valid")}
+    assert expected <= set(told)
