@@ -22,7 +22,7 @@ needs_compiler = pytest.mark.skipif(floor.available() is None, reason="there is 
 SOME = ("fast", "sigmoid", "softsign", "gompertz", "erf", "cubic", "sigmoid(z + z**3)")
 """Closed inverses, a kink, digits lost by the formula, none of a closed inverse, a point no flow passes."""
 MORE = (*(name for name in GATES if name not in SOME and name != "hard-sigmoid"), "sigmoid(z + 9*sin(z)/10)")
-MORE = (*MORE, "9*sigmoid(z)/10", "(1 + tanh(z**3/3 + z))/2", "sigmoid(where(z < 1, z, 2*z - 1))", "student-t(df=6)")
+MORE = (*MORE, "(1 + tanh(z**3/3 + z))/2", "sigmoid(where(z < 1, z, 2*z - 1))", "student-t(df=6)")
 
 
 def problems(name: str, count: int, seed: int = 0) -> tuple[LearningProblem, np.ndarray]:
@@ -44,7 +44,7 @@ def agree(name: str, count: int) -> None:
     assert (plain.backend, found.backend) == ("numpy", "compiled")
     assert (plain.status == found.status).all()
     reached = found.status == Status.REACHED
-    assert reached.mean() > 0.15 or name == "9*sigmoid(z)/10"
+    assert reached.mean() > 0.15
     assert (np.isfinite(found.log_tau) == np.isfinite(plain.log_tau)).all()
     off = np.abs(found.log_tau[reached] - plain.log_tau[reached])
     assert (off <= found.error[reached] + plain.error[reached]).all()
