@@ -18,7 +18,7 @@ def test_the_extras_are_those_of_the_package():
     for extra, modules in doctor.EXTRAS.items():
         packages = [line.partition(">")[0] for line in declared[extra]]
         assert [MODULE.get(package, package) for package in packages] == list(modules)
-    assert set(doctor.EXTRAS) == set(declared) - {"all", "test"}
+    assert set(doctor.EXTRAS) == set(declared) - {"all", "bench", "test"}
 
 
 def test_the_checks_pass_here_with_numbers(gateflow):
