@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 ROWS = 13
 """Rows of the printed table; JSON holds every node."""
-ONE_OF_NOISE = 1.959963984540054
+KINDS = ("refine", "shared", "noisy")
+BAND = 1.959963984540054
 """Standard errors either side of a mean that make a band of 95 %."""
 
 Kind = Annotated[str, Parameter(name="KIND", help="refine, shared or noisy.")]
@@ -98,6 +99,8 @@ def run(
 def _problem(
     kind: str, gate: str, refine_gate: str, inputs: str | None, task: dict[str, Any], noisy: dict[str, Any]
 ) -> Plane:
+    from difflib import get_close_matches
+
     from gateflow.errors import InvalidArgument, UnknownName
     from gateflow.flow.plane import NoisyProblem, RefineProblem, SharedProblem
 
@@ -109,7 +112,10 @@ def _problem(
         if inputs is None:
             raise InvalidArgument("shared needs the x of its samples: --inputs 0,1,2.5")
         return SharedProblem(gate_of(gate), inputs=_listed("inputs", inputs), **task)
-    raise UnknownName(f"unknown kind {kind!r}; known: refine, shared, noisy")
+    near = get_close_matches(kind, KINDS, n=1)
+    raise UnknownName(
+        f"unknown kind {kind!r}; {f'did you mean {near[0]!r}?' if near else 'known: ' + ', '.join(KINDS)}"
+    )
 
 
 def _listed(name: str, text: str) -> list[float]:
@@ -141,7 +147,7 @@ def _band(path: PlanarTrajectory, samples: int, seed: int) -> dict[str, list[flo
     if not isinstance(path.problem, NoisyProblem):
         return {}
     drawn = path.problem.monte_carlo(*path.points.T, samples=samples, seed=seed)
-    wide = ONE_OF_NOISE * drawn.loss_error
+    wide = BAND * drawn.loss_error
     return {
         "drawn": drawn.loss.tolist(),
         "drawn_low": (drawn.loss - wide).tolist(),

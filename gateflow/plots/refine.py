@@ -99,7 +99,7 @@ def _curves() -> Iterator[dict[str, Any]]:
         plain = trajectory(LearningProblem(name, horizon=HORIZON, gap=LOWEST), 0.0)
         refined = flow(RefineProblem(name, horizon=HORIZON, gap=LOWEST), (0.0, 0.0))
         yield _row("curve", name, tau=TIMES, loss=plain.at(TIMES).loss)
-        yield _row("curve", f"{name}, refined", tau=TIMES, loss=refined.at(TIMES).loss)
+        yield _row("curve", f"{name} refined", tau=TIMES, loss=refined.at(TIMES).loss)
 
 
 def draw(axes: Any, table: Table) -> None:
@@ -107,7 +107,7 @@ def draw(axes: Any, table: Table) -> None:
     plane, curves = axes
     _draw_plane(plane, table)
     for name in ("sigmoid", "fast"):
-        for refined, style in (("", "-"), (", refined", (0, (4, 2)))):
+        for refined, style in (("", "-"), (" refined", (0, (4, 2)))):
             part = table.rows(part="curve", name=name + refined)
             curves.plot(part["tau"], part["loss"], color=LOOKS[name].colour, linestyle=style)
     curves.set(xscale="log", yscale="log", xlim=(10, 1e11), ylim=(1e-11, 3))

@@ -19,7 +19,7 @@ KEPT = Path(__file__).parents[2] / "figures"
 
 NAMES = {
     *("gates", "slope", "learning", "times", "timescales", "discrete"),
-    *("orders", "barrier", "phase", "optimizers", "precision"),
+    *("orders", "barrier", "phase", "optimizers", "precision", "refine"),
 }
 
 ELSEWHERE = """

@@ -39,8 +39,11 @@ EDGE = 2.0
 """|z| past which the hard gate is flat."""
 FARTHEST = 9.5
 """Standard deviations from the peak of an integrand at which its integral is cut off: exp(-45) of it is left out."""
-OFFSETS = 2.0 ** -np.arange(0, 10)
-"""Distances of edges from the kink of an integrand, which may rise towards it as steeply as ``T s/g``."""
+WIDEST = 2.0
+"""Widest panel, in standard deviations: over it a Gaussian is integrated to the last digit."""
+STEEPEST = 4.0
+"""Rise of the logarithm of an integrand over the panel next to its kink, at most: it may rise towards it at the rate
+``T s/g``, so panels shrink by halves towards it."""
 QUIET = 1e-5
 """Noise in the gate at which a flow that has come to a valley of the expected loss is left off: a valley of the
 absolute loss is as narrow as the noise is small."""
@@ -283,9 +286,12 @@ class NoisyProblem(Plane):
             return np.array([m]), np.array([0.0]), np.array([0.0])
         low, high = self._range(m, s)
         kinks = np.array([(goal - m) / s for goal in (self.gate_goal, -self.gate_goal)])
-        edges = [np.arange(np.ceil(low), high), kinks, *(kinks + side * x for side in (-1, 1) for x in OFFSETS)]
-        inner = np.unique(np.concatenate([np.atleast_1d(edge) for edge in edges]))
-        edges = np.concatenate([[low], inner[(inner > low) & (inner < high)], [high]])
+        halvings = math.ceil(math.log2(max(1.0, self.horizon * abs(s) / self.gate_goal / STEEPEST)))
+        near = WIDEST * 2.0 ** -np.arange(1, halvings + 1)
+        inner = np.concatenate(
+            [np.arange(low + WIDEST, high, WIDEST), kinks, np.add.outer(kinks, [-near, near]).ravel()]
+        )
+        edges = np.sort(np.concatenate([[low], inner[(inner > low) & (inner < high)], [high]]))
         width = np.diff(edges)[:, None]
         noise = (edges[:-1, None] + width * X01).ravel()
         log_weights = np.log((width * _WEIGHTS).ravel()) - noise**2 / 2 - math.log(2 * math.pi) / 2
