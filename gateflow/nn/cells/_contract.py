@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,13 +22,14 @@ from gateflow.errors import InvalidArgument
 from gateflow.gate import Gate
 from gateflow.nn.functional import GateFunction, gate_function
 from gateflow.nn.kernels import native
+from gateflow.nn.kernels.triton import launch
 from gateflow.vocabulary import Z
 
 AnyGate = str | Gate | GateFunction
 State = tuple[Tensor, ...]
 Values = dict[str, Tensor]
 
-BACKENDS = ("auto", "reference", "torch", "native", "framework")
+BACKENDS = ("auto", "reference", "torch", "native", "triton", "framework")
 """How a layer is computed; all but ``reference`` can be differentiated once, and give no inner values.
 
 reference
@@ -37,15 +38,18 @@ torch
     The whole sequence as one autograd function in PyTorch's operations, where the cell has one; else the loop.
 native
     `gateflow.nn.kernels.native`, compiled C on the CPU; where there is no compiler, ``torch``, with a warning.
+triton
+    `gateflow.nn.kernels.triton`, on a GPU, in float32 or bfloat16, where the cell has such a kernel.
 framework
     PyTorch's own layer, where it computes the same, which is where every gate is the plain sigmoid.
 auto
-    The first there is of native, framework, torch, reference; on other devices than the CPU, of the last three.
+    The first there is of native, framework, triton, torch, reference; native is for the CPU, triton for GPUs.
 """
 
 PREFERRED = {
-    "auto": ("native", "framework", "torch"),
+    "auto": ("native", "framework", "triton", "torch"),
     "native": ("native", "torch"),
+    "triton": ("triton",),
     "framework": ("framework",),
     "torch": ("torch",),
     "reference": (),
@@ -62,6 +66,14 @@ class Weights:
     bias_ih: Tensor | None
     bias_hh: Tensor | None
     extra: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class OnGPU:
+    """A cell's kernel of `gateflow.nn.kernels.triton` and the gates it is made from."""
+
+    run: Callable[[Tensor, Any, Tensor, Any], tuple[Tensor, State]]
+    gates: tuple[GateFunction | None, ...]
 
 
 class Recurrent(torch.nn.Module):
@@ -180,7 +192,11 @@ class Recurrent(torch.nn.Module):
         return None
 
     def whole(self, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State] | None:
-        """All steps in PyTorch's operations from the projected input (time, batch, rows), or None if there is no way."""
+        """All steps in PyTorch's operations from the projected input (time, batch, rows), or None where it cannot."""
+        return None
+
+    def on_gpu(self) -> OnGPU | None:
+        """What :meth:`whole` is on a GPU, with its gates, or None where the cell has no such kernel."""
         return None
 
     def backend_for(self, data: Tensor) -> str:
@@ -196,6 +212,7 @@ class Recurrent(torch.nn.Module):
         able = {
             "native": plan is not None and native.available(data.dtype, plan.gates),
             "framework": self.in_framework(),
+            "triton": self._on_gpu_for(data, plain),
             "torch": plain and type(self).whole is not Recurrent.whole,
         }
         if self.backend == "framework" and not able["framework"]:
@@ -207,6 +224,17 @@ class Recurrent(torch.nn.Module):
                 f"backend='native' runs on the CPU, not on {data.device.type}; backend='auto' takes another"
             )
         return next((name for name in PREFERRED[self.backend] if able[name]), "reference")
+
+    def _on_gpu_for(self, data: Tensor, plain: bool) -> bool:
+        """Whether the cell's kernel for GPUs takes this data; if it was asked for and does not, an error says why."""
+        wanted = self.backend == "triton"
+        found = self.on_gpu() if wanted or (self.backend == "auto" and data.is_cuda and plain) else None
+        if wanted and (found is None or not plain):
+            where = "under autocast or torch.compile" if found else f"for {type(self).__name__}"
+            raise InvalidArgument(f"there is no kernel for GPUs {where}; backend='auto' takes another")
+        if found is not None and wanted:
+            launch.check(data.device, data.dtype, found.gates)
+        return found is not None and launch.reason_against(data.device, data.dtype, found.gates) is None
 
     # --- parameters ---
 
@@ -327,15 +355,19 @@ class Recurrent(torch.nn.Module):
                 data = F.dropout(data, self.dropout)
         return data, tuple(torch.stack(parts) for parts in zip(*finals, strict=True)), traces
 
+    def _whole(self, x: Tensor, state: State, weights: Weights, backend: str) -> tuple[Tensor, State] | None:
+        kernel = self.on_gpu() if backend == "triton" else None
+        return self.whole(x, state, weights) if kernel is None else kernel.run(x, state, weights.hh, kernel.gates)
+
     def _one_way(
         self, data: Tensor, sizes: list[int], start: State, suffix: str, backwards: bool, keep: bool, backend: str
     ) -> tuple[Tensor, State, Values]:
         """One layer in one direction over rows grouped by time: output, final state, named values."""
         weights = self.weights(suffix)
         projected = self.project(data, weights)
-        if backend == "torch" and sizes[0] == sizes[-1]:
+        if backend in ("torch", "triton") and sizes[0] == sizes[-1]:
             x = projected.view(len(sizes), sizes[0], -1)
-            found = self.whole(x.flip(0) if backwards else x, start, weights)
+            found = self._whole(x.flip(0) if backwards else x, start, weights, backend)
             if found is not None:
                 output, state = found
                 return (output.flip(0) if backwards else output).reshape(data.shape[0], -1), state, {}

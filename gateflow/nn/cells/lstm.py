@@ -14,9 +14,20 @@ from typing import Any, ClassVar
 
 import torch
 
-from gateflow.nn.cells._contract import AnyGate, GateFunction, Recurrent, State, Tensor, Values, Weights, is_sigmoid
+from gateflow.nn.cells._contract import (
+    AnyGate,
+    GateFunction,
+    OnGPU,
+    Recurrent,
+    State,
+    Tensor,
+    Values,
+    Weights,
+    is_sigmoid,
+)
 from gateflow.nn.kernels.lstm_sequence import LSTMSequence
 from gateflow.nn.kernels.native import LAYOUTS, Plan
+from gateflow.nn.kernels.triton import lstm as triton_lstm
 
 
 class LSTM(Recurrent):
@@ -98,9 +109,14 @@ class LSTM(Recurrent):
 
     def whole(self, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
         """All steps in one autograd function."""
-        gates = (None if self.tied else self.input_gate, self.forget_gate, self.output_gate)
-        h, c = LSTMSequence.apply(x, *state, weights.hh, gates)  # type: ignore[misc]
+        h, c = LSTMSequence.apply(x, *state, weights.hh, self._functions())  # type: ignore[misc]
         return h, (h[-1], c[-1])
+
+    def on_gpu(self) -> OnGPU:
+        return OnGPU(triton_lstm.lstm, self._functions())
+
+    def _functions(self) -> tuple[GateFunction | None, GateFunction, GateFunction]:
+        return None if self.tied else self.input_gate, self.forget_gate, self.output_gate
 
 
 CELL = LSTM

@@ -91,9 +91,9 @@ LAYOUTS = {
 
 @lru_cache(maxsize=4)
 def _gate_type(real: Any) -> type[ctypes.Structure]:
-    names = ("smooth", "last", "negative", "kinks")
+    names = ("smooth", "negative", "kinks")
     fields = [("phi", ctypes.c_void_p), ("complement", ctypes.c_void_p), *((n, ctypes.c_int64) for n in names)]
-    return type("Gate", (ctypes.Structure,), {"_fields_": [*fields, ("kink", real * KINKS)]})
+    return type("Gate", (ctypes.Structure,), {"_fields_": [*fields, ("end", real), ("kink", real * KINKS)]})
 
 
 @lru_cache(maxsize=4)
@@ -121,8 +121,20 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
     ------
     NoCompiler
     """
-    flags = ("-ffp-contract=fast", *compiled.native(), *(("-DDOUBLE",) if dtype == torch.float64 else ()))
-    return _declared(compiled.library(_source(), flags=flags, name="recurrent"), dtype)
+    found = _library(dtype, *map(os.environ.get, ("GATEFLOW_COMPILER", "CC", "GATEFLOW_CACHE")))
+    if isinstance(found, NoCompiler):
+        raise NoCompiler(*found.args)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _library(dtype: torch.dtype, *_: str | None) -> ctypes.CDLL | NoCompiler:
+    """The library, or why there is none; the environment is part of the question, as in `gateflow.compiled`."""
+    try:
+        flags = ("-ffp-contract=fast", *compiled.native(), *(("-DDOUBLE",) if dtype == torch.float64 else ()))
+        return _declared(compiled.library(_source(), flags=flags, name="recurrent"), dtype)
+    except NoCompiler as reason:
+        return reason
 
 
 @lru_cache(maxsize=1)
@@ -130,7 +142,6 @@ def _source() -> str:
     return files("gateflow.nn.kernels").joinpath("recurrent.c").read_text(encoding="utf-8")
 
 
-@lru_cache(maxsize=8)
 def _declared(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
     for name in ("units", "run_size", "packed_size", "kept_row", "packed_h_size", "packed_x_size", "sums_size"):
         getattr(found, name).restype = ctypes.c_int64
@@ -369,7 +380,7 @@ class _Pass:
         if found is None:
             return
         to.phi, to.complement = found.phi.data_ptr(), found.complement.data_ptr()
-        to.smooth, to.last, to.negative, to.kinks = found.smooth, found.last, found.negative, len(found.kinks)
+        to.smooth, to.end, to.negative, to.kinks = found.smooth, found.end, found.negative, len(found.kinks)
         to.kink[: len(found.kinks)] = found.kinks
 
     def _of_bias(self, which: str, biases: Tensor) -> Tensor:

@@ -15,6 +15,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
 
 typedef int64_t Int;
 
@@ -27,8 +30,7 @@ typedef int64_t bits;
 #define EXP_MOST 708.0
 #define TANH_MOST 40.0
 #define MAGIC 6755399441055744.0 /* 1.5 * 2^52: added and taken away, it rounds to integers */
-#define LN2_HIGH 0x1.62e42fefa3800p-1
-#define LN2_LOW 0x1.ef35793c76730p-45
+#define LARGEST 0x1.fffffffffffffp+1023
 #else
 typedef float real;
 typedef int32_t bits;
@@ -38,8 +40,7 @@ typedef int32_t bits;
 #define EXP_MOST 87.0f
 #define TANH_MOST 20.0f
 #define MAGIC 12582912.0f
-#define LN2_HIGH 0x1.62e4p-1f
-#define LN2_LOW 0x1.7f7d1cp-20f
+#define LARGEST 0x1.fffffep+127f
 #endif
 #define LOG2E ((real)1.4426950408889634)
 
@@ -78,8 +79,9 @@ enum { MOST_BLOCKS = 5, MOST_FACTORS = 8, MOST_KINKS = 4 };
 typedef struct {
     const real *phi, *complement;
     Int smooth;         /* each octave of |z| + 1 has 2^smooth cells */
-    Int last, negative; /* number of the last cell before kinks are counted; number of the first cell of z < 0 */
+    Int negative;       /* number of the first cell of z < 0 */
     Int kinks;
+    real end; /* |z| + 1 where the last octave ends, and the cell of the limit begins */
     real kink[MOST_KINKS]; /* each divides the cell it lies in */
 } Gate;
 
@@ -117,34 +119,49 @@ INLINE vec all(real a) { return (vec){0} + a; }
 INLINE vec load(const real *p) { return *(const vec *)p; }
 INLINE void store(real *p, vec a) { *(vec *)p = a; }
 INLINE vec choose(ivec which, vec a, vec b) { return (vec)(((ivec)a & which) | ((ivec)b & ~which)); }
-INLINE vec clamp(vec x, real most) { /* NaN stays */
-    x = choose(x > most, all(most), x);
-    return choose(x < -most, all(-most), x);
-}
 
-/* exp(x) - 1 = scale (1 + rest) - 1, for |x| <= EXP_MOST */
+/* a < b ? a : b and a > b ? a : b: where either is NaN, b */
+#if defined(__AVX512F__) && defined(DOUBLE)
+INLINE vec smaller(vec a, vec b) { return (vec)_mm512_min_pd((__m512d)a, (__m512d)b); }
+INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_pd((__m512d)a, (__m512d)b); }
+#elif defined(__AVX512F__)
+INLINE vec smaller(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
+INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX__) && defined(DOUBLE)
+INLINE vec smaller(vec a, vec b) { return (vec)_mm256_min_pd((__m256d)a, (__m256d)b); }
+INLINE vec larger(vec a, vec b) { return (vec)_mm256_max_pd((__m256d)a, (__m256d)b); }
+#elif defined(__AVX__)
+INLINE vec smaller(vec a, vec b) { return (vec)_mm256_min_ps((__m256)a, (__m256)b); }
+INLINE vec larger(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
+#else
+INLINE vec smaller(vec a, vec b) { return choose(a < b, a, b); }
+INLINE vec larger(vec a, vec b) { return choose(a > b, a, b); }
+#endif
+INLINE vec clamp(vec x, real most) { return larger(all(-most), smaller(all(most), x)); } /* NaN stays */
+
+/* exp(x) = scale (1 + rest), for |x| <= EXP_MOST. The polynomial interpolates (2^t - 1)/t at Chebyshev's points of
+ * |t| <= 1/2; its relative error is 1.3e-8, in double 2.8e-19. It is summed by pairs, as one long chain would wait. */
 INLINE void exponential(vec x, vec *scale, vec *rest) {
     vec shifted = x * LOG2E + MAGIC;
-    vec k = shifted - MAGIC;
-    vec r = (x - k * LN2_HIGH) - k * LN2_LOW;
+    vec t = x * LOG2E - (shifted - MAGIC); /* one rounding, where there is a fused multiply and add */
+    vec t2 = t * t;
     *scale = (vec)(((ivec)shifted - (ivec)all(MAGIC) + BIAS) << MANTISSA);
 #ifdef DOUBLE
-    vec p = all((real)(1.0 / 6227020800.0));
-    p = p * r + (real)(1.0 / 479001600.0);
-    p = p * r + (real)(1.0 / 39916800.0);
-    p = p * r + (real)(1.0 / 3628800.0);
-    p = p * r + (real)(1.0 / 362880.0);
-    p = p * r + (real)(1.0 / 40320.0);
-    p = p * r + (real)(1.0 / 5040.0);
+    vec a = 0.69314718055994530925 + t * 0.24022650695910071233 +
+            t2 * (0.055504108664821627039 + t * 0.0096181291076284794928);
+    vec b = 0.0013333558146406470697 + t * 0.00015403530393370733411 +
+            t2 * (0.000015252733841556772589 + t * 1.321548680870556279e-6);
+    vec c = 1.0178057087733941105e-7 + t * 7.0548973041554992774e-9 +
+            t2 * (4.455817908336064493e-10 + t * 2.5729324177362304214e-11);
+    vec t4 = t2 * t2;
+    vec p = a + t4 * (b + t4 * c);
 #else
-    vec p = all((real)(1.0 / 5040.0));
+    vec a = 0.69314718802622878106f + t * 0.24022650760568126945f;
+    vec b = 0.055503571142190778186f + t * 0.0096180825572778514913f;
+    vec c = 0.0013390863364671234381f + t * 0.00015453162945120690177f;
+    vec p = a + t2 * (b + t2 * c);
 #endif
-    p = p * r + (real)(1.0 / 720.0);
-    p = p * r + (real)(1.0 / 120.0);
-    p = p * r + (real)(1.0 / 24.0);
-    p = p * r + (real)(1.0 / 6.0);
-    p = p * r + (real)0.5;
-    *rest = p * (r * r) + r;
+    *rest = p * t;
 }
 
 INLINE vec hyperbolic_tangent(vec x) {
@@ -169,13 +186,13 @@ INLINE void logistic(vec z, vec *value, vec *complement, vec *slope) {
 #define SHUFFLE __builtin_shufflevector
 #endif
 
-/* Coefficients of one cell for each lane */
-INLINE void gather(const real *rows, ivec cell, vec c[DEGREE + 1]) {
+/* Coefficients of one cell for each lane; `at` is where they begin */
+INLINE void gather(const real *rows, const bits *at, vec c[DEGREE + 1]) {
 #if !defined(DOUBLE) && defined(SHUFFLE) && WIDE >= 32
     typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
     typedef float v8 __attribute__((vector_size(32)));
     vec q[4];
-#define ROW(l) (*(const v4 *)(rows + 4 * (Int)cell[l]))
+#define ROW(l) (*(const v4 *)(rows + at[l]))
 #define JOIN(a, b) ((v8)SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7))
 #if WIDE == 64
 #define JOINED(l)                                                                                                      \
@@ -197,55 +214,50 @@ INLINE void gather(const real *rows, ivec cell, vec c[DEGREE + 1]) {
     c[0] = FRONT(a, b), c[1] = BACK(a, b), c[2] = FRONT(d, e), c[3] = BACK(d, e);
 #else
     for (int j = 0; j <= DEGREE; j++)
-        for (int l = 0; l < LANES; l++) c[j][l] = rows[(DEGREE + 1) * (Int)cell[l] + j];
+        for (int l = 0; l < LANES; l++) c[j][l] = rows[at[l] + j];
 #endif
 }
 
 typedef struct {
-    ivec cell, negative;
-    vec place, per_unit; /* where in the cell; d place / d|z| */
+    bits at[LANES] __attribute__((aligned(WIDE))); /* where the cell's coefficients begin */
+    vec place, per_unit;                           /* where in the cell; d place / dz */
+    vec nothing;                                   /* 0, or NaN where z is */
 } Spot;
 
-INLINE Spot spot(const Gate *gate, vec z) {
+INLINE void find(const Gate *gate, vec z, Spot *s) {
     const int low = MANTISSA - (int)gate->smooth;
-    const bits sign = (bits)((uint64_t)1 << (8 * sizeof(bits) - 1));
-    Spot s;
-    ivec size = (ivec)((vec)((ivec)z & ~sign) + 1);
-    s.negative = z < 0;
+    const ivec sign = (ivec)z & (bits)((uint64_t)1 << (8 * sizeof(bits) - 1));
+    const ivec size = (ivec)smaller((vec)((ivec)z ^ sign) + 1, all(gate->end));
     ivec cell = (size - ((bits)BIAS << MANTISSA)) >> low;
-    ivec last = (ivec){0} + (bits)gate->last;
-    ivec over = cell > last;
-    cell = (cell & ~over) | (last & over);
-    for (Int k = 0; k < gate->kinks; k++) {
-        vec kink = all(gate->kink[k]);
-        cell -= gate->kink[k] > 0 ? (z >= kink) : (z < kink);
-    }
-    s.cell = cell + (s.negative & (bits)gate->negative);
-    s.place = __builtin_convertvector(size & (((bits)1 << low) - 1), vec) * ((real)1 / (real)((bits)1 << low));
-    s.per_unit = (vec)(((bits)(2 * BIAS + gate->smooth) << MANTISSA) - (size & ~(((bits)1 << MANTISSA) - 1)));
-    s.per_unit = (vec)((ivec)s.per_unit ^ (s.negative & sign));
-    return s;
+    for (Int k = 0; k < gate->kinks; k++) cell -= gate->kink[k] > 0 ? (z >= gate->kink[k]) : (z < gate->kink[k]);
+    cell += ((ivec)z >> (8 * sizeof(bits) - 1)) & (bits)gate->negative;
+    *(ivec *)s->at = cell * (DEGREE + 1);
+    __asm__("" : "+m"(s->at)); /* from memory: one by one from the vector they cost several times as much */
+    s->place = __builtin_convertvector(size & (((bits)1 << low) - 1), vec) * ((real)1 / (real)((bits)1 << low));
+    s->per_unit =
+        (vec)((((bits)(2 * BIAS + gate->smooth) << MANTISSA) - (size & ~(((bits)1 << MANTISSA) - 1))) ^ sign);
+    s->nothing = clamp(z, LARGEST) * 0;
 }
 
-INLINE vec looked_up(const real *rows, const Spot *s, vec z, vec *slope) {
+INLINE vec looked_up(const real *rows, const Spot *s, vec *slope) {
     vec c[DEGREE + 1];
-    gather(rows, s->cell, c);
-    vec p = c[DEGREE], d = all(0);
+    gather(rows, s->at, c);
+    vec p = c[DEGREE] + s->nothing, d = all(0);
 #pragma GCC unroll 8
     for (int j = DEGREE - 1; j >= 0; j--) {
         d = d * s->place + p;
         p = p * s->place + c[j];
     }
-    ivec fine = z == z;
-    *slope = choose(fine, d * s->per_unit, z);
-    return choose(fine, p, z);
+    *slope = d * s->per_unit;
+    return p;
 }
 
 INLINE vec gate_value(const Gate *gate, vec z, vec *slope) {
     vec value, complement;
     if (gate->phi) {
-        Spot s = spot(gate, z);
-        return looked_up(gate->phi, &s, z, slope);
+        Spot s;
+        find(gate, z, &s);
+        return looked_up(gate->phi, &s, slope);
     }
     logistic(z, &value, &complement, slope);
     return value;
@@ -255,8 +267,9 @@ INLINE vec gate_value(const Gate *gate, vec z, vec *slope) {
 INLINE vec gate_complement(const Gate *gate, vec z, vec *slope) {
     vec value, complement;
     if (gate->phi) {
-        Spot s = spot(gate, z);
-        complement = looked_up(gate->complement, &s, z, slope);
+        Spot s;
+        find(gate, z, &s);
+        complement = looked_up(gate->complement, &s, slope);
         *slope = -*slope;
         return complement;
     }
@@ -267,9 +280,10 @@ INLINE vec gate_complement(const Gate *gate, vec z, vec *slope) {
 INLINE void gate_both(const Gate *gate, vec z, vec *value, vec *complement, vec *slope) {
     if (gate->phi) {
         vec unused;
-        Spot s = spot(gate, z);
-        *value = looked_up(gate->phi, &s, z, slope);
-        *complement = looked_up(gate->complement, &s, z, &unused);
+        Spot s;
+        find(gate, z, &s);
+        *value = looked_up(gate->phi, &s, slope);
+        *complement = looked_up(gate->complement, &s, &unused);
     } else
         logistic(z, value, complement, slope);
 }
@@ -484,41 +498,49 @@ static Int strips_h(const Run *run) { return (run->hidden + STRIP - 1) / STRIP; 
 static Int strips(const Run *run) { return strips_h(run) + (run->inputs + 1 + STRIP - 1) / STRIP; }
 Int sums_size(const Run *run) { return run->blocks * blocks_of(run->hidden) * strips(run) * STRIP * UNITS; }
 
-INLINE real weight(const real *const *of, const Run *run, Int g, Int unit, Int column, Int columns) {
-    return unit < run->hidden && of[g] ? of[g][unit * columns + column] : 0;
+/* UNITS rows, from `first`, of a matrix with `rows` and `columns`, or of zeros, turned: [column][UNITS] */
+static void turn(real *to, const real *from, Int first, Int rows, Int columns) {
+    enum { SIDE = 64 / sizeof(real) }; /* a line of cache: else lines would go before they are used up */
+    for (Int k = 0; k < columns; k += SIDE) {
+        real square[SIDE][UNITS] = {{0}};
+        const Int width = least(columns - k, SIDE), count = from ? least(rows - first, UNITS) : 0;
+        for (Int u = 0; u < count; u++)
+            for (Int j = 0; j < width; j++) square[j][u] = from[(first + u) * columns + k + j];
+        memcpy(to + k * UNITS, square, (size_t)(width * UNITS) * sizeof(real));
+    }
 }
 
 /* For each block of units and each of the cell's blocks: the bias, the weights of h, the weights of x */
 void pack(const Run *run) {
+    const Int H = run->hidden, I = run->inputs;
     real *to = run->packed;
-    for (Int first = 0; first < run->hidden; first += UNITS)
-        for (Int g = 0; g < run->blocks; g++) {
-            for (Int u = first; u < first + UNITS; u++) {
-                real sum = 0;
-                if (u < run->hidden && run->bias_1[g]) sum += run->bias_1[g][u];
-                if (u < run->hidden && run->bias_2[g]) sum += run->bias_2[g][u];
-                *to++ = sum;
+    for (Int first = 0; first < H; first += UNITS)
+        for (Int g = 0; g < run->blocks; g++, to += (H + I + 1) * UNITS) {
+            for (Int u = 0; u < UNITS; u++) {
+                to[u] = 0;
+                if (first + u < H && run->bias_1[g]) to[u] += run->bias_1[g][first + u];
+                if (first + u < H && run->bias_2[g]) to[u] += run->bias_2[g][first + u];
             }
-            for (Int k = 0; k < run->hidden; k++)
-                for (Int u = first; u < first + UNITS; u++) *to++ = weight(run->weight_h, run, g, u, k, run->hidden);
-            for (Int k = 0; k < run->inputs; k++)
-                for (Int u = first; u < first + UNITS; u++) *to++ = weight(run->weight_x, run, g, u, k, run->inputs);
+            turn(to + UNITS, run->weight_h[g], first, H, H);
+            turn(to + (H + 1) * UNITS, run->weight_x[g], first, H, I);
         }
 }
 
 /* Weights as the backward pass wants them: for each block of columns, the rows */
-static void pack_turned(const Run *run, real *to, const real *const *of, Int from, Int until, Int columns) {
-    Int padded = blocks_of(run->hidden) * UNITS;
+static void pack_rows(const Run *run, real *to, const real *const *of, Int from, Int until, Int columns) {
+    const Int padded = blocks_of(run->hidden) * UNITS;
     for (Int first = 0; first < columns; first += UNITS)
         for (Int g = from; g < until; g++)
-            for (Int unit = 0; unit < padded; unit++)
-                for (Int k = first; k < first + UNITS; k++)
-                    *to++ = k < columns ? weight(of, run, g, unit, k, columns) : 0;
+            for (Int unit = 0; unit < padded; unit++, to += UNITS) {
+                const Int count = unit < run->hidden ? least(columns - first, UNITS) : 0;
+                if (count) memcpy(to, of[g] + unit * columns + first, (size_t)count * sizeof(real));
+                if (count < UNITS) memset(to + count, 0, (size_t)(UNITS - count) * sizeof(real));
+            }
 }
 
 void pack_backward(const Run *run) {
-    pack_turned(run, run->packed_h, run->weight_h, run->h_first, run->h_last, run->hidden);
-    if (run->grad_x) pack_turned(run, run->packed_x, run->weight_x, run->x_first, run->x_last, run->inputs);
+    pack_rows(run, run->packed_h, run->weight_h, run->h_first, run->h_last, run->hidden);
+    if (run->grad_x) pack_rows(run, run->packed_x, run->weight_x, run->x_first, run->x_last, run->inputs);
 }
 
 /* Rows of n reals to a blocked array of `rows` rows, and back; what is past n is 0 */
@@ -798,19 +820,27 @@ int backward(const Run *run, Int first, Int last, Int thread) {
     return 0;
 }
 
+/* [column][UNITS] to rows of columns */
+static void turn_back(real *to, const real *from, Int rows, Int columns) {
+    enum { SIDE = 64 / sizeof(real) };
+    for (Int k = 0; k < columns; k += SIDE)
+        for (Int u = 0; u < rows; u++)
+            for (Int j = k; j < least(k + SIDE, columns); j++) to[u * columns + j] = from[j * UNITS + u];
+}
+
 /* The threads' sums as gradients of weights and biases */
 void finish(const Run *run) {
-    const Int size = sums_size(run), blocks = blocks_of(run->hidden), count = strips(run), of_h = strips_h(run);
+    const Int size = sums_size(run), H = run->hidden, I = run->inputs, blocks = blocks_of(H);
+    const Int count = strips(run), of_h = strips_h(run);
     for (Int t = 1; t < run->threads; t++)
         for (Int at = 0; at < size; at += LANES) store(run->sums + at, load(run->sums + at) + load(run->sums + t * size + at));
     for (Int g = 0; g < run->blocks; g++)
-        for (Int unit = 0; unit < run->hidden; unit++) {
-            const real *from = run->sums + (g * blocks + unit / UNITS) * count * STRIP * UNITS + unit % UNITS;
-            if (run->grad_weight_h[g])
-                for (Int k = 0; k < run->hidden; k++) run->grad_weight_h[g][unit * run->hidden + k] = from[k * UNITS];
-            from += of_h * STRIP * UNITS;
-            if (run->grad_weight_x[g])
-                for (Int k = 0; k < run->inputs; k++) run->grad_weight_x[g][unit * run->inputs + k] = from[k * UNITS];
-            if (run->grad_bias[g]) run->grad_bias[g][unit] = from[run->inputs * UNITS];
+        for (Int b = 0; b < blocks; b++) {
+            const Int first = b * UNITS, rows = least(H - first, UNITS);
+            const real *from = run->sums + (g * blocks + b) * count * STRIP * UNITS, *of_x = from + of_h * STRIP * UNITS;
+            if (run->grad_weight_h[g]) turn_back(run->grad_weight_h[g] + first * H, from, rows, H);
+            if (run->grad_weight_x[g]) turn_back(run->grad_weight_x[g] + first * I, of_x, rows, I);
+            if (run->grad_bias[g])
+                memcpy(run->grad_bias[g] + first, of_x + I * UNITS, (size_t)rows * sizeof(real));
         }
 }

@@ -53,7 +53,7 @@ class Table:
     phi: Tensor
     complement: Tensor
     smooth: int
-    last: int
+    end: float
     negative: int
     kinks: tuple[float, ...]
     error: float
@@ -102,7 +102,7 @@ def _table(key: _ByGate, dtype: torch.dtype) -> Table | str:
     name = function.gate.name
     error = slope_error = math.inf
     for smooth in SMOOTH[dtype]:
-        cells, last, negative, kinks = _cells(function.gate.kinks, octaves, smooth)
+        cells, end, negative, kinks = _cells(function.gate.kinks, octaves, smooth)
         if len(kinks) > KINKS:
             return f"{name} has {len(kinks)} kinks; a table takes {KINKS}"
         for some in (cells.every(SAMPLE), cells):
@@ -110,7 +110,7 @@ def _table(key: _ByGate, dtype: torch.dtype) -> Table | str:
             if not (error <= ULPS * eps and slope_error <= SLOPE_ULPS[dtype] * eps):
                 break
         else:
-            return Table(phi, complement, smooth, last, negative, kinks, error, slope_error)
+            return Table(phi, complement, smooth, end, negative, kinks, error, slope_error)
     return f"no table follows {name} closely enough: its value is {error:.1e} off, its slope {slope_error:.1e}"
 
 
@@ -146,7 +146,7 @@ class _Cells:
         return t, torch.from_numpy(self.start[:, None] + self.width[:, None] * t)
 
 
-def _cells(kinks: tuple[float, ...], octaves: int, smooth: int) -> tuple[_Cells, int, int, tuple[float, ...]]:
+def _cells(kinks: tuple[float, ...], octaves: int, smooth: int) -> tuple[_Cells, float, int, tuple[float, ...]]:
     per = 2**smooth
     scale = np.repeat(2.0 ** np.arange(octaves), per)
     start = scale * (1 + np.tile(np.arange(per), octaves) / per) - 1
@@ -166,7 +166,7 @@ def _cells(kinks: tuple[float, ...], octaves: int, smooth: int) -> tuple[_Cells,
         half = zip((sign * a, sign * w, low, high), limit, strict=True)
         halves.append([np.append(column, end) for column, end in half])
     joined = _Cells(*(np.concatenate(pair) for pair in zip(*halves, strict=True)))
-    return joined, octaves * per, len(halves[0][0]), tuple(used)
+    return joined, 2.0**octaves, len(halves[0][0]), tuple(used)
 
 
 def _filled(function: GateFunction, cells: _Cells, dtype: torch.dtype) -> tuple[tuple[Tensor, Tensor], float, float]:
