@@ -107,6 +107,8 @@ class Flags:
         Stop at the first evaluation that solves the task.
     precision
         float32, float64, or bfloat16 (mixed).
+    record_units
+        Record the path of every unit at each evaluation.
     seed
         Of weights, data and noise.
     deterministic
@@ -144,6 +146,7 @@ class Flags:
     patience: int | None = None
     stop_when_solved: bool | None = None
     precision: str | None = None
+    record_units: bool | None = None
     seed: int | None = None
     deterministic: bool | None = None
     device: str | None = None
@@ -283,7 +286,7 @@ def _one(chosen: dict[str, Any], where: dict[str, Any], *, as_json: bool) -> int
 
     settings = settled(chosen, {}, where["data_dir"])[0]
     folder = where["out"] or Path("runs") / named(settings)
-    with asked_to_stop() as stop:
+    with asked_to_stop() as stop, _told_how_to_go_on():
         result = train(settings, **{**where, "out": folder}, stop=stop, tell=_tell)
     if as_json:
         print_json({"folder": folder.as_posix(), "settings": settings.as_dict(), **_facts(result)})
@@ -298,7 +301,7 @@ def _many(
     from gateflow.nn.experiment import experiment
     from gateflow.nn.results import table
 
-    with asked_to_stop() as stop:
+    with asked_to_stop() as stop, _told_how_to_go_on():
         done = experiment(chosen, vary=varied, seeds=seeds or 1, **where, stop=stop, tell=_tell)
     found = table(done.out)
     if as_json:
@@ -321,6 +324,15 @@ def _code(status: str, said: str) -> int:
         print(f"gateflow: interrupted: {said}; the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
     return NOT_FINITE if status == "not finite" else 0
+
+
+@contextmanager
+def _told_how_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:  # asked twice
+        print("gateflow: the same command goes on from the last checkpoint", file=sys.stderr)
+        raise
 
 
 @contextmanager

@@ -32,6 +32,7 @@ SETTINGS, METRICS, CHECKPOINT, WEIGHTS, RESULT = (
     "weights.safetensors",
     "result.json",
 )
+FILES = (SETTINGS, METRICS, CHECKPOINT, WEIGHTS, RESULT)
 LOCK = ".lock"
 
 REMEDY = "choose another --out, or give --restart to drop it"
@@ -106,10 +107,11 @@ class Folder:
                     folder.board.close()
 
     def _settle(self, settings: Settings, *, restart: bool) -> None:
-        for left in self.path.glob(".*.safetensors.*"):  # of a process that was killed while it wrote
-            left.unlink()
+        for name in FILES:
+            for left in self.path.glob(f".{name}.*"):  # of a process that was killed while it wrote
+                left.unlink()
         if restart:
-            for name in (RESULT, WEIGHTS, CHECKPOINT, checkpoints.previous(Path(CHECKPOINT)).name, METRICS, SETTINGS):
+            for name in (*reversed(FILES), checkpoints.previous(Path(CHECKPOINT)).name):
                 (self.path / name).unlink(missing_ok=True)
             shutil.rmtree(self.path / BOARD, ignore_errors=True)
         file = self.path / SETTINGS

@@ -81,7 +81,11 @@ class Network(nn.Module):
         x = inputs if self.embedding is None else self.dropout(self.embedding(inputs))
         output, state, *gates = self.cell(x, state, return_gates=return_gates)
         if not self.every_step:
-            output = output[:, -1] if lengths is None else output[torch.arange(len(output)), lengths - 1]
+            output = (
+                output[:, -1]
+                if lengths is None
+                else output[torch.arange(len(output), device=output.device), lengths - 1]
+            )
         return (self.readout(self.dropout(output)), state, *gates)
 
 

@@ -20,7 +20,8 @@ from gateflow import glance
 from gateflow.errors import InvalidArgument
 from gateflow.nn.card import run_card
 from gateflow.nn.folder import SETTINGS, outcome, read_metrics, settings_of
-from gateflow.nn.settings import KINDS, Settings, make_task
+from gateflow.nn.settings import KINDS, Settings, part
+from gateflow.nn.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -156,15 +157,21 @@ def table(folder: str | Path) -> Table:
         There is no run, or they are of tasks that are not judged alike.
     """
     found = runs(folder)
-    task = make_task(found[0].settings.task)
+    score, better = _judged(found[0].settings)
     for run in found:
-        if (other := make_task(run.settings.task)).score != task.score:
-            raise InvalidArgument(f"{run.path} is judged by {other.score}, {found[0].path} by {task.score}")
+        if (other := _judged(run.settings)[0]) != score:
+            raise InvalidArgument(f"{run.path} is judged by {other}, {found[0].path} by {score}")
     groups = _grouped(found)
-    sign = -1 if task.better == "higher" else 1
-    groups.sort(key=lambda group: _last_if_nan(sign * group.spread(task.score)[0]))
+    sign = -1 if better == "higher" else 1
+    groups.sort(key=lambda group: _last_if_nan(sign * group.spread(score)[0]))
     names = {name for run in found if run.outcome for name in run.outcome["test"]}
-    return Table(groups, task.score, sorted(names, key=lambda name: (name != task.score, name)) or [task.score])
+    return Table(groups, score, sorted(names, key=lambda name: (name != score, name)) or [score])
+
+
+def _judged(settings: Settings) -> tuple[str, str]:
+    """The measure that a run is judged by, and whether more of it is better; a task that is not listed, by its loss."""
+    name = part(settings.task)[0]
+    return (TASKS[name].score, TASKS[name].better) if name in TASKS else ("loss", "lower")
 
 
 def _last_if_nan(x: float) -> tuple[bool, float]:

@@ -147,9 +147,20 @@ def settled(
         given |= {name: value for name, value in chosen.items() if value is not None}
         made = task if isinstance(task, Task) else make_task(str(given.get("task", "")), data_dir)
         settings = Settings.of(given, made)
-    if settings.device == "auto":
-        settings = replace(settings, device="cuda" if torch.cuda.is_available() else "cpu")
-    return settings, made
+    return replace(settings, device=_device(settings.device)), made
+
+
+def _device(name: str) -> str:
+    """The device that a name stands for here."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        raise InvalidArgument(f"unknown device {name!r}: cpu, cuda, or auto") from None
+    if kind != "cpu" and not (kind == "cuda" and torch.cuda.is_available()):
+        raise InvalidArgument(f"there is no {name} on this machine: --device cpu, or auto")
+    return name
 
 
 def _text(task: str | Task) -> str:
@@ -209,6 +220,7 @@ class Trainer:
         self.network = build(settings, task).to(self.device)
         self.optimizer = make_optimizer(settings, self.network)
         self.schedule = make_schedule(settings, self.optimizer, task.better)
+        self.data = task.fingerprint()
         self.counters = Counters()
         self.carried: Any = None
         self.best: dict[str, Tensor] = {}
@@ -289,16 +301,15 @@ class Trainer:
         counters, task = self.counters, self.task
         measures = self.measure("valid")
         self.note("valid", **measures)
-        batch = few(self.batch("valid", 0))
-        if layers := statistics(self.network, task, batch):
+        batch, every = self.batch("valid", 0), self.settings.record_units
+        if layers := statistics(self.network, task, batch if every else few(batch), units=every):
             self.note("gates", layers=layers)
         if self._waits_for_scores() and counters.step:
             self.schedule.step(measures[task.score])
         if counters.solved_at is None and task.solved(measures):
             counters.solved_at = counters.step
         counters.waited += 1
-        sign = 1 if task.better == "higher" else -1
-        if not counters.best or sign * measures[task.score] > sign * counters.best[task.score]:
+        if not counters.best or _is_better(measures[task.score], counters.best[task.score], task.better):
             counters.best, counters.best_step, counters.waited = measures, counters.step, 0
             self.best = {name: part.detach().clone() for name, part in _parts(self.network).items()}
 
@@ -393,7 +404,7 @@ class Trainer:
         optimizer, moments = checkpoints.optimizer_parts(self.optimizer)
         facts = {
             "settings": self.settings.as_dict(),
-            "data": self.task.fingerprint(),
+            "data": self.data,
             "counters": asdict(self.counters),
             "optimizer": optimizer,
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
@@ -414,7 +425,7 @@ class Trainer:
         if state is None:
             return note
         facts = state.facts
-        if facts["data"] != self.task.fingerprint():
+        if facts["data"] != self.data:
             raise InvalidArgument("the data are not those this run began with; choose another --out")
         put(self.network, state.under("network"))
         self.best = {name: part.to(self.device) for name, part in state.under("best").items()}
@@ -440,6 +451,11 @@ def put(network: torch.nn.Module, values: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, own in _parts(network).items():
             own.copy_(values[name])
+
+
+def _is_better(score: float, than: float, better: str) -> bool:
+    """Whether a score is better than another; any is than one that is not a number."""
+    return math.isnan(than) or (score > than if better == "higher" else score < than)
 
 
 def _as_tuple(state: Any) -> tuple[Tensor, ...]:

@@ -174,13 +174,19 @@ def test_a_run_that_has_ended_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "was"), [("lr", 0.1, "0.002"), ("forget_gate", "sigmoid", "'fast'"), ("seed", 1, "0")]
+    ("name", "value", "was"), [("lr", 0.1, "0.005"), ("forget_gate", "sigmoid", "'fast'"), ("seed", 1, "0")]
 )
 def test_other_settings_are_refused_by_name(name, value, was, tmp_path):
     tiny(tmp_path, stop=after(3))
     with pytest.raises(InvalidArgument, match=rf"holds a run with {name} {was}, not .*--restart"):
         tiny(tmp_path, **{name: value})
     assert tiny(tmp_path, restart=True, **{name: value}).status == "finished"
+
+
+def test_what_a_kill_left_half_written_is_no_hindrance(tmp_path):
+    (tmp_path / ".settings.toml.x1y2z3").write_text("task =")
+    assert tiny(tmp_path).status == "finished"
+    assert not list(tmp_path.glob(".settings*"))
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

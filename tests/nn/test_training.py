@@ -13,6 +13,7 @@ from gateflow.nn import LSTM, TASKS, Settings, train
 from gateflow.nn.methods import METHODS
 from gateflow.nn.network import Network, build
 from gateflow.nn.settings import make_task
+from gateflow.nn.train import _is_better
 
 TINY = {"hidden": 5, "batch": 8, "steps": 12, "evaluate_every": 4, "log_every": 1}
 ADDING = "adding(horizon=6, held_out=20)"
@@ -112,6 +113,8 @@ def test_optimisers_by_name(optimizer):
         ({"cell": "lstm(hidden_size=3)"}, "unknown option of the cell lstm 'hidden_size'"),
         ({"forget_gate": "sigmiod"}, "sigmoid"),
         ({"tie_embedding": True}, "tie_embedding needs a task that reads and writes the same tokens"),
+        ({"device": "gpu9"}, "unknown device 'gpu9'"),
+        ({"device": "meta"}, "there is no meta on this machine"),
         ({"backend": "cuda9"}, "unknown backend 'cuda9'"),
         ({"data_dir": "here"}, "the task adding looks for no files"),
     ],
@@ -225,6 +228,13 @@ def test_a_loss_that_is_not_finite_stops_it():
     assert all(map(math.isfinite, curve(result)))
 
 
+def test_a_score_that_is_no_number_is_beaten_by_any():
+    assert _is_better(1.0, math.nan, "lower")
+    assert not _is_better(math.nan, 1.0, "lower")
+    assert _is_better(2.0, 1.0, "higher")
+    assert not _is_better(2.0, 1.0, "lower")
+
+
 def test_a_seed_is_a_run(tmp_path):
     first, again, other = (train(ADDING, seed=seed, dropout=0.5, layers=2, **TINY) for seed in (3, 3, 4))
     assert first.metrics == again.metrics != other.metrics
@@ -232,7 +242,7 @@ def test_a_seed_is_a_run(tmp_path):
 
 def test_the_world_is_left_as_it_was():
     before = torch.get_rng_state(), torch.get_num_threads()
-    train(ADDING, deterministic=True, threads=2, **TINY)
+    train(ADDING, deterministic=True, threads=2, **{**TINY, "steps": 1})
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.get_num_threads() == before[1]
     assert not torch.are_deterministic_algorithms_enabled()

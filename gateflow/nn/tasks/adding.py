@@ -50,11 +50,11 @@ class Adding(Drawn):
 
     source: ClassVar[str] = "Hochreiter and Schmidhuber 1997; Arjovsky, Shah and Bengio 2016 (arXiv 1511.06464)"
     defaults: ClassVar[Mapping[str, Any]] = {
-        "hidden": 128,
+        "hidden": 64,
         "optimizer": "adam",
-        "lr": 2e-3,
+        "lr": 5e-3,
         "batch": 32,
-        "steps": 4000,
+        "steps": 2000,
         "clip": 1.0,
     }
     below: ClassVar[float] = 0.002
