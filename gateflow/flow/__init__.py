@@ -6,6 +6,7 @@ from gateflow.flow.problem import LearningProblem, Target
 from gateflow.flow.solvers import METHODS
 from gateflow.flow.status import Status
 from gateflow.flow.time import HittingTime, hitting_time, hitting_times
+from gateflow.flow.trajectories import Trajectories, trajectories
 from gateflow.flow.trajectory import State, Trajectory, flow
 
 __all__ = [
@@ -16,11 +17,13 @@ __all__ = [
     "State",
     "Status",
     "Target",
+    "Trajectories",
     "Trajectory",
     "certify",
     "flow",
     "hitting_time",
     "hitting_times",
+    "trajectories",
 ]
 
 callable_room(__name__)

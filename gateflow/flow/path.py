@@ -6,7 +6,7 @@ length 1e19 the escape takes a time of order 1, so ``tau + dtau == tau``, and no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -60,6 +60,13 @@ class Path:
     end: float
     z_end: float
     status: Status
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made from the rest."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
 
     @cached_property
     def setting(self) -> Setting:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from gateflow import glance
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flow.density import Array, Position, WholePath
 from gateflow.flow.panels import Panels, integrate
 from gateflow.flow.path import Path, followed_further, path_of, resting_path
@@ -191,7 +191,7 @@ def flow(
     UnknownName
         No such method.
     NotReached
-        A solver gives up.
+        A solver gives up, or the flow ends past the floats or the gate's range.
 
     Examples
     --------
@@ -207,9 +207,9 @@ def flow(
     name = method.strip().lower().replace("_", "-")
     found = hitting_time(problem, z0, tolerance=tolerance)
     if found.status in (Status.OVERFLOW, Status.OUTSIDE):
-        raise InvalidArgument(f"the flow from z0 = {z0:g} cannot be followed: {found.status.sentence}")
+        raise NotReached(f"the flow from z0 = {z0:g} cannot be followed: {found.status.sentence}")
     if found.status is Status.REACHED and not np.isfinite(problem.z_star):
-        raise InvalidArgument(f"the flow from z0 = {z0:g} cannot be followed: {Status.OVERFLOW.sentence}")
+        raise NotReached(f"the flow from z0 = {z0:g} cannot be followed: {Status.OVERFLOW.sentence}")
     path = resting_path(problem, z0) if found.log_tau == -np.inf else path_of(problem, z0, found.status, tolerance)
     path, solved, spent = followed(path, solve, rtol, atol, tau_end)
     log_end = np.inf if tau_end is None else float(np.log(tau_end))
@@ -288,7 +288,14 @@ def _state(path: Path, tau: Any, v: Array) -> State:
     with np.errstate(all="ignore"):
         log_gap = np.where(at_end, -np.inf, log_distance(decay, goal))
         loss = np.where(at_end, 0.0, problem.scale * problem.kind.value(decay, goal))
-    return State(*(plain(part) for part in (tau, path.position(v), loss, log_gap)))
+    return State(*(plain(_of_shape(part, v.shape)) for part in (tau, path.position(v), loss, log_gap)))
+
+
+def _of_shape(part: Any, shape: tuple[int, ...]) -> Any:
+    """A number for all, or one for each, as an array of that shape."""
+    part = np.asarray(part)
+    whole = part.reshape(shape) if part.size == np.prod(shape, dtype=int) else np.broadcast_to(part, shape)
+    return np.array(whole)
 
 
 def _check(path: Path, log_tau: float, found: Any) -> float:

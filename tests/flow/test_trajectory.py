@@ -195,7 +195,7 @@ def test_a_target_past_the_floats_of_z_is_said_to_be_so():
     """log-slow: u* = 9 is z* = e^8102, no float; its time is one all the same."""
     problem = LearningProblem("log-slow", horizon=1, gap=1e-4)
     assert hitting_time(problem, 0.0).status is Status.REACHED
-    with pytest.raises(InvalidArgument, match="past the floats"):
+    with pytest.raises(NotReached, match="past the floats"):
         flow(problem, 0.0)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from gateflow.flow.density import Array
 from gateflow.registry import Registry
 
@@ -36,3 +38,18 @@ class Solved:
     log_tau: Array
     invert: Callable[[Array], Array]
     evaluations: int
+
+    @classmethod
+    def resting(cls, at: float) -> Solved:
+        """A path of length 0."""
+        return cls(np.array([at]), np.array([-np.inf]), Resting(at), 0)
+
+
+@dataclass(frozen=True)
+class Resting:
+    """The inverse of a path of length 0; a class, as all inverses are, so that a trajectory can be pickled."""
+
+    at: float
+
+    def __call__(self, log_tau: Array) -> Array:
+        return np.full(log_tau.shape, self.at)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -81,9 +82,7 @@ def solve_with(method: str, path: Path, rtol: float, atol: float, margin: float,
         The solver gives up, or needs too many evaluations.
     """
     if path.start == path.end:
-        return Solved(
-            np.array([path.start]), np.array([-np.inf]), lambda log_tau: np.full(log_tau.shape, path.start), 0
-        )
+        return Solved.resting(path.start)
     right = _Right(path)
     options: dict[str, Any] = more if method == "DOP853" else {"jac": right.jacobian, **more}
     options |= {"rtol": max(rtol / margin, LEAST), "atol": atol / margin, "dense_output": True}
@@ -95,13 +94,23 @@ def solve_with(method: str, path: Path, rtol: float, atol: float, margin: float,
         raise NotReached(f"{method} gave up: {' '.join(solved.message.split())}; use method='exact'")
     w = np.maximum.accumulate(solved.y[0])
 
-    def invert(wanted: Array) -> Array:
-        wanted = np.logaddexp(0.0, wanted - right.log_unit)
-        return right.v(inverted(lambda s: solved.sol(s)[0], right.log_rate, solved.t, w, wanted))
-
     v = right.v(solved.t)
     v[-1] = path.end
-    return Solved(v, log_time(w, right.log_unit), invert, right.count)
+    return Solved(v, log_time(w, right.log_unit), _Inverse(right, solved.sol, solved.t, w), right.count)
+
+
+@dataclass(frozen=True)
+class _Inverse:
+    """The coordinate at given learning times, from the solver's dense output."""
+
+    right: _Right
+    dense: Any
+    s: Array
+    w: Array
+
+    def __call__(self, wanted: Array) -> Array:
+        right, wanted = self.right, np.logaddexp(0.0, wanted - self.right.log_unit)
+        return right.v(inverted(lambda s: self.dense(s)[0], right.log_rate, self.s, self.w, wanted))
 
 
 def log_time(w: Array, log_unit: float) -> Array:

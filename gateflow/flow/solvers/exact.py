@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from gateflow.flow.density import Array, Position, decay_of_profile
@@ -20,16 +24,10 @@ NEAR = 10.0 ** np.arange(-8, 0)
 def solve(path: Path, rtol: float, atol: float) -> Solved:
     """Integrate to the last digit; the tolerances are not needed."""
     if path.start == path.end:
-        return Solved(
-            np.array([path.start]), np.array([-np.inf]), lambda log_tau: np.full(log_tau.shape, path.start), 0
-        )
+        return Solved.resting(path.start)
     edges, logs, evaluations = _converged(path, _edges(path))
     log_tau = np.concatenate([[-np.inf], np.logaddexp.accumulate(logs)])
-
-    def invert(wanted: Array) -> Array:
-        return _inverted(path, edges, log_tau, logs, wanted)
-
-    return Solved(edges, log_tau, invert, evaluations)
+    return Solved(edges, log_tau, _Inverse(path, edges, log_tau, logs), evaluations)
 
 
 def _edges(path: Path) -> Array:
@@ -90,19 +88,42 @@ def _sums(path: Path, a: Array, b: Array) -> tuple[Array, Array]:
     return logs - path.log_scale, errors - path.log_scale
 
 
+@dataclass(frozen=True)
+class _Inverse:
+    """The coordinate at given learning times, from the integrals over panels."""
+
+    path: Path
+    edges: Array
+    log_tau: Array
+    logs: Array
+
+    def __call__(self, wanted: Array) -> Array:
+        return _inverted(self.path, self.edges, self.log_tau, self.logs, wanted)
+
+
 def _inverted(path: Path, edges: Array, log_tau: Array, logs: Array, wanted: Array) -> Array:
     k = np.clip(np.searchsorted(log_tau, wanted, side="left") - 1, 0, logs.size - 1)
+    return within_panels(lambda _, v: path.log_density(v), edges[k], edges[k + 1], log_tau[k], logs[k], wanted)
+
+
+def within_panels(
+    log_density: Callable[[Any, Array], Array], a: Array, b: Array, log_before: Array, log_panel: Array, wanted: Array
+) -> Array:
+    """Coordinates at given log times, each known to lie in the panel from ``a`` to ``b``.
+
+    ``log_density(which, v)`` is the density of the queries numbered ``which`` at v, of shape (n,) or (n, nodes).
+    """
+    everyone = np.arange(wanted.size)
     with np.errstate(all="ignore"):
-        rest = wanted + np.log(-np.expm1(np.minimum(log_tau[k] - wanted, 0.0)))
-        share = np.clip(np.exp(rest - logs[k]), 0.0, 1.0)
-        a, width = edges[k], edges[k + 1] - edges[k]
-        slant = np.clip(path.log_density(edges[k + 1]) - path.log_density(a), -600.0, 600.0)
+        rest = wanted + np.log(-np.expm1(np.minimum(log_before - wanted, 0.0)))
+        share = np.clip(np.exp(rest - log_panel), 0.0, 1.0)
+        slant = np.clip(log_density(everyone, b) - log_density(everyone, a), -600.0, 600.0)
         slant = np.where(np.abs(slant) < 1e-6, 1e-6, slant)
         t = np.clip(np.log1p(share * np.expm1(slant)) / slant, 0.0, 1.0)
-        return a + width * _newton(path, a, width, rest, t)
+        return a + (b - a) * _newton(log_density, a, b - a, rest, t)
 
 
-def _newton(path: Path, a: Array, width: Array, rest: Array, t: Array) -> Array:
+def _newton(log_density: Callable[[Any, Array], Array], a: Array, width: Array, rest: Array, t: Array) -> Array:
     """t in [0, 1] with ``log of the integral from a to a + t width`` equal to ``rest``, by guarded Newton steps."""
     low, high = np.zeros(t.shape), np.ones(t.shape)
     todo = np.flatnonzero((t > 0) & np.isfinite(rest))
@@ -111,10 +132,10 @@ def _newton(path: Path, a: Array, width: Array, rest: Array, t: Array) -> Array:
         if not todo.size:
             break
         at, span = t[todo], width[todo] * t[todo]
-        density = path.log_density(a[todo, None] + span[:, None] * X01)
+        density = log_density(todo, a[todo, None] + span[:, None] * X01)
         log_sum = gauss(density) + np.log(np.abs(span))
         miss = log_sum - rest[todo]
-        here = path.log_density(a[todo] + span)
+        here = log_density(todo, a[todo] + span)
         low[todo], high[todo] = np.where(miss < 0, at, low[todo]), np.where(miss > 0, at, high[todo])
         step = miss * np.exp(log_sum - here) / np.abs(width[todo])
         new = at - step
