@@ -109,6 +109,8 @@ class Flags:
         float32, float64, or bfloat16 (mixed).
     record_units
         Record the path of every unit at each evaluation.
+    record_units
+        Record the path of every unit at each evaluation.
     seed
         Of weights, data and noise.
     deterministic
@@ -146,6 +148,7 @@ class Flags:
     patience: int | None = None
     stop_when_solved: bool | None = None
     precision: str | None = None
+    record_units: bool | None = None
     record_units: bool | None = None
     seed: int | None = None
     deterministic: bool | None = None

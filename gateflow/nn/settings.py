@@ -69,6 +69,7 @@ class Settings:
     patience: int = _note("Evaluations without a better score before the run stops; 0 for no such stop.", 0)
     stop_when_solved: bool = _note("Stop at the first evaluation that solves the task.", False)
     precision: str = _note("float32, float64, or bfloat16 (mixed).", "float32")
+    record_units: bool = _note("Record the path of every unit: see nn.timescales.statistics.", False)
     seed: int = _note("Of weights, data and noise.", 0)
     deterministic: bool = _note("Refuse operations that are not reproducible.", False)
     device: str = _note("cpu, cuda, or auto.", "auto")

@@ -7,7 +7,7 @@ in float64, so that a gate that has reached 1 in the network's own precision sti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,15 +73,22 @@ def log_retention(cell: Recurrent, values: dict[str, Tensor]) -> Tensor:
     return torch.where(kept < 0.5, kept.log(), torch.log1p(-lost))
 
 
-def statistics(network: Network, task: Task, batch: Batch) -> list[dict[str, Any]]:
+def statistics(network: Network, task: Task, batch: Batch, *, units: bool = False) -> list[dict[str, Any]]:
     """What the forget gates of each layer do on a batch.
+
+    Parameters
+    ----------
+    units : bool
+        Tell it of every unit as well.
 
     Returns
     -------
     list of dict
         For each layer: ``mean`` of f; ``quantiles`` of f and ``timescales``, those of the units' time constants, both
         at `SHARES`; ``saturated``, the share of values of f that are 0 or 1 in the network's precision;
-        ``gradient``, the norm of the loss's gradient in z over all steps. Empty for a cell without a forget gate.
+        ``gradient``, the norm of the loss's gradient in z over all steps. With ``units`` also ``units``: for each unit
+        its mean ``z``, its ``timescale``, and ``gradient``, that of the loss in its bias; ``z_refine`` and
+        ``gradient_refine`` where the gate is refined. Empty for a cell without a forget gate.
     """
     cell = network.cell
     if cell.forget_block is None:
@@ -89,13 +96,33 @@ def statistics(network: Network, task: Task, batch: Batch) -> list[dict[str, Any
     with _still(network), torch.enable_grad(), _observed(cell) as steps:
         answers, _, traces = network(batch.inputs, None, batch.lengths, return_gates=True)
         loss = task.loss(answers, batch)
-        slopes = torch.autograd.grad(loss, [values[f"{cell.forget_block}_z"] for values in steps], allow_unused=True)
-    per_layer = len(slopes) // len(traces)
+        names = [f"{block}_z" for block in (cell.forget_block, "refine") if f"{block}_z" in traces[0]]
+        wanted = [values[name] for name in names for values in steps]
+        slopes = torch.autograd.grad(loss, wanted, allow_unused=True)
+    per_layer = len(steps) // len(traces)
     found = []
     for layer, values in enumerate(traces):
-        mine = slopes[layer * per_layer : (layer + 1) * per_layer]
-        norm = sum(float(slope.double().square().sum()) for slope in mine if slope is not None) ** 0.5
-        found.append({**_summary(cell, values, batch), "gradient": norm})
+        first = [slice(k * len(steps) + layer * per_layer, None) for k in range(len(names))]
+        mine = {name: _there(slopes[part][:per_layer]) for name, part in zip(names, first, strict=True)}
+        norm = sum(float(slope.double().square().sum()) for slope in mine[names[0]]) ** 0.5
+        every = {"units": _units(cell, values, batch, mine)} if units else {}
+        found.append({**_summary(cell, values, batch), "gradient": norm, **every})
+    return found
+
+
+def _there(slopes: Iterable[Tensor | None]) -> list[Tensor]:
+    return [slope for slope in slopes if slope is not None]
+
+
+def _units(cell: Recurrent, values: dict[str, Tensor], batch: Batch, slopes: dict[str, list[Tensor]]) -> dict[str, Any]:
+    """Of each unit: mean pre-activation, time constant, and the gradient that its bias gets."""
+    log_f = log_retention(cell, {name: value.detach() for name, value in values.items()})
+    found: dict[str, Any] = {"timescale": _constants(log_f, batch).tolist()}
+    for name, ending in zip(slopes, ("", "_refine"), strict=False):
+        live = _live(values[name], batch)
+        found[f"z{ending}"] = values[name].detach()[live].double().mean(dim=0).tolist()
+        total = torch.zeros(cell.hidden_size, dtype=torch.float64, device=live.device)
+        found[f"gradient{ending}"] = sum((slope.double().sum(dim=0) for slope in slopes[name]), total).tolist()
     return found
 
 

@@ -120,3 +120,32 @@ def test_the_start_of_a_run_is_made_anew(tmp_path):
     assert start.trained[0] == pytest.approx(timescales(result.network, data)[0])
     with pytest.raises(InvalidArgument, match="is not the folder of a run"):
         of_run(tmp_path / "none")
+
+
+def test_the_path_of_a_unit_is_that_of_the_plain_loop():
+    network, data = Network(LSTM(2, 7, batch_first=True, forget_gate="fast"), 1), batch()
+    z, slope = by_hand(network, data)
+    (found,) = statistics(network, TASK, data, units=True)
+    assert found["units"]["z"] == pytest.approx(z.detach().mean(dim=(0, 1)).tolist(), rel=1e-4, abs=1e-6)
+    assert found["units"]["gradient"] == pytest.approx(slope.sum(dim=(0, 1)).tolist(), rel=1e-4, abs=1e-9)
+    assert found["units"]["timescale"] == pytest.approx(timescales(network, data)[0].tolist())
+
+
+def test_the_gradient_of_a_unit_is_that_of_its_bias_in_every_layer_and_gate():
+    network, data = Network(RefineLSTM(2, 4, 2, batch_first=True), 1), batch()
+    found = statistics(network, TASK, data, units=True)
+    TASK.loss(network(data.inputs)[0], data).backward()
+    cell = network.cell
+    for layer, told in enumerate(found):
+        bias = getattr(cell, f"bias_ih_l{layer}").grad
+        for block, name in (("forget", "gradient"), ("refine", "gradient_refine")):
+            expected = bias[cell.rows(block)].tolist()
+            assert told["units"][name] == pytest.approx(expected, rel=1e-4, abs=1e-9)
+
+
+def test_units_are_recorded_where_the_settings_say_so():
+    few = {"steps": 2, "hidden": 3, "evaluate_every": 1, "device": "cpu"}
+    told = [line for line in train(TASK, record_units=True, **few).metrics if line["kind"] == "gates"]
+    assert [len(line["layers"][0]["units"]["z"]) for line in told] == [3, 3, 3]
+    plain = [line for line in train(TASK, **few).metrics if line["kind"] == "gates"]
+    assert all("units" not in line["layers"][0] for line in plain)
