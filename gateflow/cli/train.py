@@ -41,7 +41,10 @@ Scheduler = Annotated[
     str | None, Parameter(name="--scheduler", help="The address of a Dask scheduler (tcp://...), to train there.")
 ]
 Restart = Annotated[
-    bool, Parameter(name="--restart", negative="", show_default=False, help="Drop what the folder holds.")
+    bool,
+    Parameter(
+        name="--restart", negative="", show_default=False, help="Drop another or a damaged run that the folder holds."
+    ),
 ]
 SaveEvery = Annotated[float, Parameter(name="--save-every", help="Seconds between checkpoints.")]
 Shown = Annotated[
@@ -109,8 +112,6 @@ class Flags:
         float32, float64, or bfloat16 (mixed).
     record_units
         Record the path of every unit at each evaluation.
-    record_units
-        Record the path of every unit at each evaluation.
     seed
         Of weights, data and noise.
     deterministic
@@ -148,7 +149,6 @@ class Flags:
     patience: int | None = None
     stop_when_solved: bool | None = None
     precision: str | None = None
-    record_units: bool | None = None
     record_units: bool | None = None
     seed: int | None = None
     deterministic: bool | None = None

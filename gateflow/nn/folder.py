@@ -110,10 +110,10 @@ class Folder:
         for name in FILES:
             for left in self.path.glob(f".{name}.*"):  # of a process that was killed while it wrote
                 left.unlink()
-        if restart:
-            for name in (*reversed(FILES), checkpoints.previous(Path(CHECKPOINT)).name):
-                (self.path / name).unlink(missing_ok=True)
+        if restart and not self._holds(settings):
             shutil.rmtree(self.path / BOARD, ignore_errors=True)
+            for name in (checkpoints.previous(Path(CHECKPOINT)).name, *reversed(FILES)):
+                (self.path / name).unlink(missing_ok=True)
         file = self.path / SETTINGS
         if file.exists():
             refuse_other(settings, settings_of(self.path), self.path)
@@ -121,6 +121,14 @@ class Folder:
             raise InvalidArgument(f"{self.path} holds {others[0]}, which is no run; choose another --out")
         else:
             record.write_text(file, settings.as_toml())
+
+    def _holds(self, settings: Settings) -> bool:
+        """Whether there is a run of these settings that can go on or has ended."""
+        try:
+            refuse_other(settings, settings_of(self.path), self.path)
+            return self.result() is not None or self._whole() is not None
+        except InvalidArgument:
+            return False
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -154,20 +162,25 @@ class Folder:
 
     def latest(self) -> tuple[Checkpoint | None, str]:
         """The last whole checkpoint; the metrics are cut to its length."""
+        state, note = self._whole()
+        length = 0 if state is None else state.facts["metrics"]
+        self.file.truncate(length)
+        self.file.seek(length)
+        self.board = Board(self.path, -1 if state is None else state.facts["counters"]["step"])
+        return state, note
+
+    def _whole(self) -> tuple[Checkpoint | None, str]:
+        """The last whole checkpoint, which is of these settings and of these metrics."""
         try:
             state, note = checkpoints.latest(self.path / CHECKPOINT)
         except checkpoints.Damaged as problem:
             raise InvalidArgument(f"{problem}; --restart begins anew") from None
-        length = 0
-        if state is not None:
-            length = state.facts["metrics"]
-            kept = Settings(**state.facts["settings"])
-            refuse_other(settings_of(self.path), kept, self.path)
-        if os.path.getsize(self.path / METRICS) < length:
-            raise InvalidArgument(f"{self.path / METRICS} is shorter than its checkpoint says; --restart begins anew")
-        self.file.truncate(length)
-        self.file.seek(length)
-        self.board = Board(self.path, -1 if state is None else state.facts["counters"]["step"])
+        if state is None:
+            return state, note
+        refuse_other(settings_of(self.path), Settings(**state.facts["settings"]), self.path)
+        file = self.path / METRICS
+        if not file.exists() or os.path.getsize(file) < state.facts["metrics"]:
+            raise InvalidArgument(f"{file} is shorter than its checkpoint says; --restart begins anew")
         return state, note
 
     def result(self) -> dict[str, Any] | None:

@@ -104,7 +104,7 @@ def train(
     out : path, optional
         The folder of the run. Killed at any moment, the same call goes on to the same weights, bit by bit.
     restart : bool
-        Drop the run that the folder holds.
+        Drop what the folder holds if it is a run of other settings, or damaged; a run of these settings goes on.
     save_every : float
         Seconds between checkpoints; 0 for one after every step.
     data_dir : path, optional

@@ -236,6 +236,14 @@ def test_damage_to_both_is_one_clear_line(tmp_path):
     with pytest.raises(InvalidArgument, match=r"was altered: its digest does not fit; --restart begins anew") as found:
         tiny(tmp_path)
     assert "\n" not in str(found.value)
+    assert tiny(tmp_path, restart=True).status == "finished"
+
+
+def test_a_restart_does_not_drop_its_own_run(tmp_path):
+    tiny(tmp_path, stop=after(17))
+    assert tiny(tmp_path, restart=True, stop=after(0)).steps == 17
+    whole = tiny(tmp_path, restart=True)
+    assert tiny(tmp_path, restart=True, stop=lambda: pytest.fail("it trains again")) == whole
 
 
 def test_lost_metrics_are_told(tmp_path):
