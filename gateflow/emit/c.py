@@ -33,7 +33,7 @@ FLAGS = ("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off")
 FUNCTIONS = (
     *("abs", "sign", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asinh"),
     *("acosh", "atanh", "atan", "acot", "erf", "erfc", "log_erfc", "sigmoid", "softplus", "softsign", "logit"),
-    *("log_cosh", "log1mexp", "log_hypot"),
+    *("log_cosh", "log1mexp", "log_hypot", "log_erfcx"),
 )
 """The functions of one number in ``vectormath.h``, there with ``gf_`` before their names."""
 
@@ -163,15 +163,13 @@ class Term:
     def __invert__(self) -> Term:
         return self.text.line(f"!{self}", "_Bool")
 
-    def any(self, *_: Any, **__: Any) -> bool:
-        """Whether it may hold for some numbers."""
-        return True
-
 
 class Text:
     """The arithmetic whose numbers are texts: each operation done in it is a line, equal ones the same line."""
 
     name = "c"
+    OWN = ("log_hypot", "log_erfcx")
+    """What other arithmetics put together from their functions, and C has as one."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

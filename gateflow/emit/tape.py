@@ -194,7 +194,7 @@ def _play(arithmetic: Any, op: Operation, args: list[Any], feed: Iterator[Any]) 
         return arithmetic.constant(op.value) if op.value.is_finite else arithmetic.lift(float(op.value))
     if op.name in _OPERATORS:
         return _OPERATORS[op.name](*args)
-    if op.name in _COMPOSITES:
+    if op.name in _COMPOSITES and op.name not in getattr(arithmetic, "OWN", ()):
         return _COMPOSITES[op.name](arithmetic, *args)
     function = getattr(arithmetic, op.name)
     return function(*args) if op.value is None else function(*args, op.value)

@@ -2,7 +2,7 @@
  *
  * Needs -fno-math-errno -fno-trapping-math to become vectors, and -ffp-contract=off to give the same bits at any vector
  * width. Arithmetic is IEEE 754 throughout: never compile this with -ffast-math. Each function is within 2 units in the
- * last place (erfc within 3, log_cosh within 4) over its whole range, subnormal numbers and both infinities included,
+ * last place (erfc and its logarithms 3, log_cosh 4) over its whole range, subnormal numbers and both infinities included,
  * as tests/emit/test_c.py checks; nan is returned for nan and for arguments outside the real domain only.
  *
  * Polynomials interpolate at Chebyshev points, in 60 digits, the function named beside them on the interval named.
@@ -274,7 +274,7 @@ GF double gf_erfcx(double x) {
   const double c20 = gf_fma(0x1.110fa6e8ea41dp-27, t2, gf_fma(-0x1.6c4855fbc0aadp-25, t, 0x1.565fc45debcc5p-25));
   const double high = gf_fma(c20, t4, c16);
   const double level = gf_fma(gf_fma(high, t8, gf_fma(c12, t4, c8)), t8, gf_fma(c4, t4, c0));
-  return level / (1.0 + 2.0 * x);
+  return 0.5 * level / (0.5 + x);
 }
 
 /* exp(-x^2) for 0 <= x: x^2 is split in two, the first exact. */
@@ -300,6 +300,12 @@ GF double gf_erf(double x) {
 GF double gf_log_erfc(double x) {
   const double side = x > 0.75 ? x : 0.75, tail = gf_log(gf_erfcx(side)) - side * side;
   return gf_choose(x < 0.75, gf_log1p(-gf_erf(x)), gf_choose(x != x, x, tail));
+}
+
+/* log(exp(x^2) erfc(x)) */
+GF double gf_log_erfcx(double x) {
+  const double tail = gf_log(gf_erfcx(x > 0.75 ? x : 0.75));
+  return gf_choose(x < 0.75, gf_log1p(-gf_erf(x)) + x * x, gf_choose(x != x, x, tail));
 }
 
 /* --- powers; and what is left to the C library, one number at a time ---------------------------------------------- */

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from gateflow.compiled import available, defines, library, native
-from gateflow.emit import c
+from gateflow.emit import Tape, c, log_composed
+from gateflow.emit.rewrite import log_hypot
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.flow.critical import goes_by_decay, limits, reach, z_of_u
 from gateflow.flow.density import Array, log_softplus
@@ -28,11 +30,15 @@ from gateflow.gate import Gate
 from gateflow.losses import Decay
 from gateflow.numbers import Numbers
 from gateflow.progress import track
+from gateflow.vocabulary import U, Z
 
 BACKENDS = ("auto", "numpy", "compiled")
 
 CHUNK = 16384
 """Problems a thread takes at a time."""
+
+MARKS = (-5.0, -1.2, 1.2, 5.0)
+"""Logit profiles where panels end for every gate: fewer than in NumPy, where halving a panel costs more (measured)."""
 
 MOST_MARKS = 50
 """Profiles where panels end that the kernel has room for."""
@@ -63,8 +69,8 @@ class Kernel:
     Parameters
     ----------
     gate : Gate
-    marks : array
-        Logit profiles where panels end, ascending.
+    own : array
+        Logit profiles at kinks and dips of the gate, where panels end.
     flat : array
         Logit profiles that no flow crosses.
 
@@ -74,7 +80,8 @@ class Kernel:
         There is no compiler, or the gate has no form in C.
     """
 
-    def __init__(self, gate: Gate, marks: Array, flat: Array) -> None:
+    def __init__(self, gate: Gate, own: Array, flat: Array) -> None:
+        marks = np.unique(np.concatenate([MARKS, own]))
         if np.any(np.isfinite(reach(gate))):
             raise NoCompiler(f"{gate.name} becomes 0 or 1 at a finite z, which the compiled kernel does not know")
         if marks.size > MOST_MARKS:
@@ -131,10 +138,13 @@ def _source(gate: Gate) -> str:
         return Numbers(gate, arithmetic)
 
     if by_decay:
+        factor, rest = _weight(gate)
         formulas = [
             c.written("gate_u", lambda a, z: numbers(a).u(z)),
             c.written("gate_log_du", lambda a, z: numbers(a).log_du(z)),
             c.written("gate_log_weight", lambda a, u: numbers(a).log_weight(u), inputs="u"),
+            c.written("gate_weight", factor, inputs="u"),
+            c.written("gate_log_rest", rest, inputs="u"),
         ]
     else:
         formulas = [c.written("gate_both", lambda a, z: (numbers(a).u(z), numbers(a).log_du(z)))]
@@ -142,12 +152,45 @@ def _source(gate: Gate) -> str:
     return "\n".join([c.header(), _rule(), *formulas, f"#define BY_DECAY {int(by_decay)}", kernel])
 
 
+def _weight(gate: Gate) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The weight W(u) as ``factor exp(rest)``: what has a plain factor needs no logarithm and no exponential.
+
+    ``log_hypot(x)`` in the logarithm of the slope is a factor ``1/(1 + x^2)`` of W. It may underflow, where the whole
+    integral does too in units of its largest part, and NumPy takes over.
+    """
+    formulas = gate.formulas
+    if not gate.is_profile or formulas.inverse is None:
+        return lambda a, u: a.constant(1), lambda a, u: Numbers(gate, a).log_weight(u)
+    log_slope = log_composed(formulas.log_du.subs(Z, formulas.inverse))
+    factor, rest = sp.S.One, sp.S.Zero
+    for term in sp.Add.make_args(log_slope):
+        size, node = term.as_coeff_Mul()
+        if isinstance(node, log_hypot) and size.is_Integer and 0 < size <= 2:
+            factor *= (1 + node.args[0] ** 2) ** -size
+        else:
+            rest -= 2 * term
+    tape = Tape([factor, rest], [U])
+    return lambda a, u: tape(a, u)[0], lambda a, u: tape(a, u)[1]
+
+
 def _rule() -> str:
-    """The nodes, and the weights of the right half of them: the rule is symmetric, up to the sign of odd degrees."""
-    rows = (", ".join(float(x).hex() for x in column) for column in MATRIX[: NODES // 2 - 1 : -1].T)
-    weights = ", ".join(f"{{{row}}}" for row in rows)
-    nodes = ", ".join(float(x).hex() for x in X01)
-    return f"static const double X01[{NODES}] = {{{nodes}}};\nstatic const double RULE[5][8] = {{{weights}}};"
+    """The nodes, and the weights of the right half of them: the rule is symmetric, up to the sign of odd degrees.
+
+    One row a node, with a column a sum: the mean, and the Legendre coefficients 6, 7, 14 and 15, made of sums and of
+    differences of what stands at a node and at its mirror image.
+    """
+    half = np.zeros((NODES // 2, 8))
+    half[:, : MATRIX.shape[1]] = MATRIX[: NODES // 2 - 1 : -1]
+    odd = np.array([False, False, True, False, True, False, False, False])
+    tables = (("X01", X01), ("EVEN", np.where(odd, 0.0, half)), ("ODD", np.where(odd, half, 0.0)))
+    return "\n".join(f"static const double {name}{_c_array(table)};" for name, table in tables)
+
+
+def _c_array(table: Array) -> str:
+    """The size of a table and its numbers, as C has them."""
+    size = "".join(f"[{n}]" for n in table.shape)
+    rows = ("{" + ", ".join(float(x).hex() for x in row) + "}" for row in np.atleast_2d(table))
+    return f"{size} = " + (f"{{{', '.join(rows)}}}" if table.ndim > 1 else next(rows))
 
 
 def _edges(gate: Gate, marks: Array) -> dict[str, Array]:
@@ -174,10 +217,10 @@ def _inverse(gate: Gate) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def kernel_of(gate: Gate, marks: tuple[float, ...], flat: tuple[float, ...]) -> Kernel | NoCompiler:
+def kernel_of(gate: Gate, own: tuple[float, ...], flat: tuple[float, ...]) -> Kernel | NoCompiler:
     """The kernel of a gate, compiled on its first use on this machine; or why there is none."""
     try:
-        return Kernel(gate, np.array(marks), np.array(flat))
+        return Kernel(gate, np.array(own), np.array(flat))
     except NoCompiler as reason:
         return reason
 

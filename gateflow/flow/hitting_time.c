@@ -1,8 +1,9 @@
 /* Hitting times of the absolute loss, one problem after another: the panels of gateflow/flow/time.py and panels.py.
  *
- * Printed before this text (gateflow/flow/compiled.py): vectormath.h, the rule's nodes and weights (X01, RULE), and the
- * gate. A gate with a closed inverse gives gate_u, gate_log_du and gate_log_weight, and BY_DECAY is 1: nodes lie in
- * log h and in h. Another gives gate_both (u and log u' at once), and BY_DECAY is 0: nodes lie in asinh z.
+ * Printed before this text (gateflow/flow/compiled.py): vectormath.h, the rule's nodes and weights (X01, EVEN, ODD), and
+ * the gate. A gate with a closed inverse gives gate_u, gate_log_du, gate_log_weight, and the weight as gate_weight times
+ * exp(gate_log_rest), and BY_DECAY is 1: nodes lie in log h and in h. Another gives gate_both (u and log u' at once), and
+ * BY_DECAY is 0: nodes lie in asinh z.
  *
  * Problems out of the ordinary are left to NumPy, which then does everything anew: the kernel only marks them.
  *
@@ -55,14 +56,14 @@ GF double log_saturation(double y, double log_y) {
 
 GF double profile_of_decay(double y, double log_y) { return -y - log_saturation(y, log_y); }
 
-/* --- the density at many places: log |dtau/dv|, and where the formula's digits are counted ------------------------ */
+/* --- the density at many places: |dtau/dv|, and where the formula's digits are counted ------------------------ */
 
 #define MOST_NODES (2 * MOST_EDGES * NODES)
 
 typedef struct {
   double v[MOST_NODES];           /* the places, sixteen of a kind together */
   char plain[2 * MOST_EDGES];     /* whether sixteen are in h, or in log h */
-  double log_density[MOST_NODES]; /* what is asked for */
+  double values[MOST_NODES];      /* what is asked for */
   double place[MOST_NODES];       /* the profile there, or the position */
   double one[MOST_NODES], two[MOST_NODES], three[MOST_NODES];
 } Nodes;
@@ -72,7 +73,8 @@ typedef struct {
 
 #if BY_DECAY
 
-static void densities(const Problem *p, Nodes *at, int n) {
+/* h, log h and log(1 - exp(-h/T)), and the profile. */
+static void profiles(const Problem *p, Nodes *at, int n) {
   const double over = p->over, log_horizon = p->log_horizon;
   double *h = at->one, *rest = at->two, *log_h = at->three;
   for (int block = 0; block < n; block += NODES)
@@ -89,33 +91,56 @@ static void densities(const Problem *p, Nodes *at, int n) {
   EACH(n) rest[i] = -gf_expm1(-(h[i] * over));
   EACH(n) rest[i] = gf_choose(h[i] * over > 0x1p-1022, gf_log(rest[i]), log_h[i] - log_horizon);
   EACH(n) at->place[i] = -(h[i] * over) - rest[i];
-  EACH(n) at->log_density[i] = gate_log_weight(at->place[i]);
-  EACH(n) at->log_density[i] += (h[i] - 2.0 * (log_horizon + rest[i])) + log_h[i];
+}
+
+static void log_densities(const Problem *p, Nodes *at, int n) {
+  const double log_horizon = p->log_horizon, *h = at->one, *rest = at->two, *log_h = at->three;
+  profiles(p, at, n);
+  EACH(n) at->values[i] = gate_log_weight(at->place[i]);
+  EACH(n) at->values[i] += (h[i] - 2.0 * (log_horizon + rest[i])) + log_h[i];
+}
+
+/* The density itself, in units of exp(best). */
+static void densities(const Problem *p, Nodes *at, int n) {
+  const double log_horizon = p->log_horizon, best = p->best, *h = at->one, *rest = at->two, *log_h = at->three;
+  profiles(p, at, n);
+  EACH(n) at->values[i] = (h[i] - 2.0 * (log_horizon + rest[i])) + log_h[i];
+  EACH(n) at->values[i] += gate_log_rest(at->place[i]) - best;
+  EACH(n) at->values[i] = gf_exp(at->values[i]) * gate_weight(at->place[i]);
 }
 
 #else
 
-static void densities(const Problem *p, Nodes *at, int n) {
+static void log_densities(const Problem *p, Nodes *at, int n) {
   const double horizon = p->horizon, log_horizon = p->log_horizon;
   double *u = at->one, *log_du = at->two, *rest = at->three;
   EACH(n) at->place[i] = gf_sinh(at->v[i]);
   EACH(n) gate_both(at->place[i], &u[i], &log_du[i]);
   EACH(n) rest[i] = gf_exp(-gf_abs(u[i]));
   EACH(n) rest[i] = gf_log1p(rest[i]);
-  EACH(n) at->log_density[i] = gf_cosh(at->v[i]);
+  EACH(n) at->values[i] = gf_cosh(at->v[i]);
   EACH(n) {
-    const double h = horizon * (gf_maximum(-u[i], 0.0) + rest[i]), log_q = log_horizon - (gf_maximum(u[i], 0.0) + rest[i]);
-    at->log_density[i] = gf_log(at->log_density[i]) + ((h - log_q) - log_du[i]);
+    const double left = gf_maximum(-u[i], 0.0) + rest[i], right = gf_maximum(u[i], 0.0) + rest[i];
+    at->values[i] = gf_log(at->values[i]) + ((horizon * left - (log_horizon - right)) - log_du[i]);
   }
+}
+
+/* The density itself, in units of exp(best). */
+static void densities(const Problem *p, Nodes *at, int n) {
+  const double best = p->best;
+  log_densities(p, at, n);
+  EACH(n) at->values[i] = gf_exp(at->values[i] - best);
 }
 
 #endif
 
 /* --- one panel --------------------------------------------------------------------------------------------------- */
 
-static double sum8(const double *x) {
-  const double a = x[0] + x[4], b = x[1] + x[5], c = x[2] + x[6], d = x[3] + x[7];
-  return (a + c) + (b + d);
+static double greatest(const double *x) {
+  double m[4];
+  for (int i = 0; i < 4; i++) m[i] = x[i] > x[i + 4] ? x[i] : x[i + 4];
+  const double a = m[0] > m[2] ? m[0] : m[2], b = m[1] > m[3] ? m[1] : m[3];
+  return a > b ? a : b;
 }
 
 /* The digits a formula loses near a place. */
@@ -137,30 +162,25 @@ static double digits_lost(const Gate *g, double place) {
    32; the Legendre coefficients are taken to fall from 15 to there by the factor by which they fell from 7 to 15, at
    least. */
 static void evaluate(const Gate *g, const Problem *p, Nodes *at, Panel *panels, int count) {
-  const double best = p->best;
   const int n = count * NODES;
-  double *f = at->one, even[8], odd[8], sums[5], t[8];
+  const double *f = at->values;
   for (int k = 0; k < count; k++) {
     const double a = panels[k].a, width = panels[k].b - a;
     at->plain[k] = panels[k].plain;
     for (int i = 0; i < NODES; i++) at->v[NODES * k + i] = a + width * X01[i];
   }
   densities(p, at, n);
-  EACH(n) f[i] = gf_exp(at->log_density[i] - best);
   for (int k = 0; k < count; k++, f += NODES) {
     Panel *panel = &panels[k];
     const double width = panel->b - panel->a;
+    double even[8], odd[8], sums[8] = {0.0};
     for (int i = 0; i < 8; i++) {
       even[i] = f[i] + f[15 - i];
       odd[i] = f[15 - i] - f[i];
     }
-    for (int m = 0; m < 5; m++) {
-      const double *side = m == 2 || m == 4 ? odd : even;
-      for (int i = 0; i < 8; i++) t[i] = side[i] * RULE[m][i];
-      sums[m] = sum8(t);
-    }
-    double top = even[0];
-    for (int i = 1; i < 8; i++) top = even[i] > top ? even[i] : top;
+    for (int i = 0; i < 8; i++)
+      for (int m = 0; m < 8; m++) sums[m] += even[i] * EVEN[i][m] + odd[i] * ODD[i][m];
+    const double top = greatest(even);
     const double noise = EPS * (4.0 + 2.0 * panel->size) * top;
     const double early = gf_maximum(gf_maximum(gf_abs(sums[1]), gf_abs(sums[2])) - noise, 0.0);
     const double late = gf_maximum(gf_maximum(gf_abs(sums[3]), gf_abs(sums[4])) - noise, 0.0);
@@ -198,7 +218,7 @@ static void merge(Grid *grid, double bottom, double top, const double *one, long
 /* The panels of the grids that can matter, evaluated; sets the scale. */
 static int first_panels(const Gate *g, Problem *p, Nodes *at, const Grid *grids, int number, Panel *panels) {
   double scales[2 * MOST_EDGES + NODES], best = -INFINITY;
-  const double *values = at->log_density;
+  const double *values = at->values;
   int n = 0, found = 0;
   for (int k = 0; k < number; k++) {
     const int last = grids[k].count - 1;
@@ -211,7 +231,7 @@ static int first_panels(const Gate *g, Problem *p, Nodes *at, const Grid *grids,
       }
     }
   }
-  densities(p, at, n);
+  log_densities(p, at, n);
   EACH(n) scales[i] = gf_log(scales[i]);
   for (int k = 0, first = 0; k < number; first += (grids[k++].count + NODES - 1) / NODES * NODES)
     for (int i = first; i < first + grids[k].count - 1; i++) {
@@ -230,7 +250,8 @@ static int first_panels(const Gate *g, Problem *p, Nodes *at, const Grid *grids,
   return found;
 }
 
-/* log of the integral, or nan where it is left to others; its error, relative; adds to the evaluations spent. */
+/* The integral in units of exp(best), or nan where it is left to others; its error, relative; adds to the evaluations
+   spent. */
 static double integrate(const Gate *g, Problem *p, const Grid *grids, int number, double *error, int64_t *spent) {
   Nodes nodes;
   Panel stack[2 * MOST_EDGES + DEEPEST + 2];
@@ -259,11 +280,12 @@ static double integrate(const Gate *g, Problem *p, const Grid *grids, int number
   for (int k = 0; k < number; k++) *spent += grids[k].count;
   *spent += (int64_t)NODES * evaluated;
   *error = (off + 2.0 * lost) / sum;
-  return p->best + gf_log(sum);
+  return sum;
 }
 
 /* Panel edges from either end, in units of the density's own scale. */
-static const double OFFSETS[5] = {1.5, 4.0, 9.0, 18.0, 38.0};
+#define OFFSETS_HERE 4
+static const double OFFSETS[OFFSETS_HERE] = {3.5, 10.0, 22.0, 42.0};
 
 static double unit(double end) { return gf_maximum(1.0, 4.0 * EPS * gf_abs(end)); }
 
@@ -271,19 +293,19 @@ static double unit(double end) { return gf_maximum(1.0, 4.0 * EPS * gf_abs(end))
 
 static int decay_grids(const Gate *g, const Problem *p, double h_low, double log_low, double h_high, double log_high,
                        Grid *grids) {
-  double marks[MOST_EDGES], own[5];
+  double marks[MOST_EDGES], own[OFFSETS_HERE];
   int number = 0;
   if (log_low < CUT) {
     for (long i = 0; i < g->marks; i++) marks[i] = p->log_horizon + g->mark_lsp[i];
-    for (int i = 0; i < 5; i++) own[i] = log_low + OFFSETS[i] * unit(log_low);
+    for (int i = 0; i < OFFSETS_HERE; i++) own[i] = log_low + OFFSETS[i] * unit(log_low);
     grids[number].plain = 0;
-    merge(&grids[number++], log_low, log_high < CUT ? log_high : CUT, own, 5, marks, g->marks);
+    merge(&grids[number++], log_low, log_high < CUT ? log_high : CUT, own, OFFSETS_HERE, marks, g->marks);
   }
   if (log_high > CUT) {
     for (long i = 0; i < g->marks; i++) marks[i] = p->horizon * g->mark_sp[i];
-    for (int i = 0; i < 5; i++) own[4 - i] = h_high - OFFSETS[i] * unit(h_high);
+    for (int i = 0; i < OFFSETS_HERE; i++) own[OFFSETS_HERE - 1 - i] = h_high - OFFSETS[i] * unit(h_high);
     grids[number].plain = 1;
-    merge(&grids[number++], log_low < CUT ? 2.0 : h_low, h_high, own, 5, marks, g->marks);
+    merge(&grids[number++], log_low < CUT ? 2.0 : h_low, h_high, own, OFFSETS_HERE, marks, g->marks);
   }
   return number;
 }
@@ -304,23 +326,24 @@ static int position_grid(const Gate *g, const Problem *p, double log_low, double
                          double v_high, Grid *grid) {
   double decay[NODES], own[NODES];
   for (int i = 0; i < NODES; i++) decay[i] = log_high;
-  for (int i = 0; i < 5; i++) {
+  const int last = 2 * OFFSETS_HERE - 1;
+  for (int i = 0; i < OFFSETS_HERE; i++) {
     const double below = log_low + OFFSETS[i] * unit(log_low);
-    decay[9 - i] = below < CUT && below < log_high ? below : log_low;
+    decay[last - i] = below < CUT && below < log_high ? below : log_low;
     own[i] = gf_maximum(h_high - OFFSETS[i] * unit(h_high), 1.0);
   }
-  for (int i = 0; i < 5; i++) decay[i] = own[i] > 2.0 ? gf_log(own[i]) : log_high;
+  for (int i = 0; i < OFFSETS_HERE; i++) decay[i] = own[i] > 2.0 ? gf_log(own[i]) : log_high;
   for (int i = 0; i < NODES; i++)
     own[i] = gf_asinh(profile_of_decay(gf_exp(decay[i]) * p->over, decay[i] - p->log_horizon));
-  for (int i = 0; i < 10; i++) own[i] = about(g, own[i]);
-  for (int i = 1; i < 10; i++)
+  for (int i = 0; i <= last; i++) own[i] = about(g, own[i]);
+  for (int i = 1; i <= last; i++)
     for (int k = i; k > 0 && own[k] < own[k - 1]; k--) {
       const double held = own[k];
       own[k] = own[k - 1];
       own[k - 1] = held;
     }
   grid->plain = 0;
-  merge(grid, v_high, v_low, own, 10, g->mark_v, g->marks);
+  merge(grid, v_high, v_low, own, last + 1, g->mark_v, g->marks);
   return 1;
 }
 
@@ -392,6 +415,9 @@ void hitting_times(const Gate *g, long n, const double *horizon, const double *h
   for (long start = 0; start < n; start += BLOCK) {
     double log_T[BLOCK], T[BLOCK], u0[BLOCK], h0[BLOCK], log_h0[BLOCK], h1[BLOCK], log_h1[BLOCK], u1[BLOCK], z[BLOCK];
     double slope[BLOCK], end_slope[BLOCK], z1[BLOCK], log_scale[BLOCK];
+#if !BY_DECAY
+    double v0[BLOCK], v1[BLOCK];
+#endif
     for (int i = 0; i < BLOCK; i++) {
       const long at = start + i < n ? start + i : n - 1;
       T[i] = horizon[at];
@@ -419,20 +445,22 @@ void hitting_times(const Gate *g, long n, const double *horizon, const double *h
       gate_both(z[i], &u0[i], &slope[i]);
       gate_both(z1[i], &unused, &end);
       end_slope[i] = -2.0 * end;
+      v0[i] = gf_asinh(z[i]);
+      v1[i] = gf_asinh(z1[i]);
     }
 #endif
     for (int i = 0; i < BLOCK; i++) {
       h0[i] = T[i] * gf_softplus(-u0[i]);
       log_h0[i] = log_T[i] + log_softplus(-u0[i]);
     }
-    for (int i = 0; i < BLOCK && start + i < n; i++) {
-      const long at = start + i;
-      const double apart = gf_abs(u0[i] - u1[i]);
-      log_tau[at] = error[at] = NAN;
-      evaluations[at] = 1;
+    double best[BLOCK], sum[BLOCK], relative[BLOCK];
+    for (int i = 0; i < BLOCK; i++) {
+      best[i] = sum[i] = relative[i] = NAN;
+      if (start + i >= n) continue;
+      evaluations[start + i] = 1;
       if (!(gf_isfinite(u0[i]) && gf_isfinite(u1[i]) && h0[i] < INFINITY && gf_isfinite(log_h1[i]) && z1[i] == z1[i]))
         continue;
-      if (!(apart > 1e-12 * (1.0 + gf_abs(u1[i])) && u1[i] > g->lowest && u1[i] < g->highest)) continue;
+      if (!(gf_abs(u0[i] - u1[i]) > 1e-12 * (1.0 + gf_abs(u1[i])) && u1[i] > g->lowest && u1[i] < g->highest)) continue;
       if (is_blocked(g, u0[i], u1[i])) continue;
       const int upward = log_h0[i] > log_h1[i];
       Problem p = {T[i], 1.0 / T[i], log_T[i], 0.0};
@@ -442,33 +470,37 @@ void hitting_times(const Gate *g, long n, const double *horizon, const double *h
 #if BY_DECAY
       const int number = decay_grids(g, &p, upward ? h1[i] : h0[i], log_low, h_high, log_high, grids);
 #else
-      const double v0 = gf_asinh(z[i]), v1 = gf_asinh(z1[i]);
-      const int number = position_grid(g, &p, log_low, h_high, log_high, upward ? v1 : v0, upward ? v0 : v1, grids);
+      const double v_low = upward ? v1[i] : v0[i], v_high = upward ? v0[i] : v1[i];
+      const int number = position_grid(g, &p, log_low, h_high, log_high, v_low, v_high, grids);
 #endif
-      double relative = NAN;
-      const double log_total = integrate(g, &p, grids, number, &relative, &evaluations[at]);
-      /* what rounding of the start and of the target does: by log(dtau/dlog h / tau) at either end */
+      sum[i] = integrate(g, &p, grids, number, &relative[i], &evaluations[start + i]);
+      best[i] = p.best;
+    }
+    /* what rounding of the start and of the target does: by dtau/dlog h / tau at either end */
+    double found[BLOCK], all[BLOCK];
+    for (int i = 0; i < BLOCK; i++) {
+      const double total = best[i] + gf_log(sum[i]);
       const double q0 = log_T[i] - gf_softplus(u0[i]), q1 = log_T[i] - gf_softplus(u1[i]);
-      const double at_start = log_h0[i] + h0[i] - 2.0 * (q0 + slope[i]) - log_total;
-      const double at_end = log_h1[i] + h1[i] - 2.0 * q1 + end_slope[i] - log_total;
-      const double steep = h0[i] > 0 ? gf_minimum(1.0, T[i] * gf_exp(-gf_softplus(u0[i])) / h0[i]) : 1.0;
+      const double at_start = log_h0[i] + h0[i] - 2.0 * (q0 + slope[i]) - total;
+      const double at_end = log_h1[i] + h1[i] - 2.0 * q1 + end_slope[i] - total;
+      const double steep = gf_minimum(1.0, h0[i] > 0 ? gf_exp(q0) / h0[i] : 1.0);
       double moved = EPS * steep * gf_abs(z[i]) * gf_exp(gf_minimum(slope[i], 700.0));
       double end_moved = EPS * (2.0 + gf_abs(log_h1[i]));
 #if BY_DECAY
       moved += EPS * (steep * gf_abs(u0[i]) + 1.0 + gf_abs(log_T[i]));
 #else
-      end_moved += EPS * gf_abs(z1[i]) * gf_exp(gf_minimum(-0.5 * end_slope[i], 700.0)) / (1.0 + gf_maximum(-u1[i], 0.0));
+      const double steepness = gf_exp(gf_minimum(-0.5 * end_slope[i], 700.0));
+      end_moved += EPS * gf_abs(z1[i]) * steepness / (1.0 + gf_maximum(-u1[i], 0.0));
 #endif
       const double ends = gf_exp(at_start) * moved + gf_exp(at_end) * end_moved;
       const double far = gf_maximum(gf_abs(u0[i]), gf_abs(u1[i]));
-      const double found = log_total - log_scale[i];
-      const double all = relative + (ends == ends ? ends : 0.0) + EPS * (2.0 * gf_abs(found) + far + 16.0);
-      if (!(gf_isfinite(found) && all < 1.0)) {
-        evaluations[at] = 1;
-        continue;
-      }
-      log_tau[at] = found;
-      error[at] = all;
+      found[i] = total - log_scale[i];
+      all[i] = relative[i] + (ends == ends ? ends : 0.0) + EPS * (2.0 * gf_abs(found[i]) + far + 16.0);
+    }
+    for (int i = 0; i < BLOCK && start + i < n; i++) {
+      const int fine = gf_isfinite(found[i]) && all[i] < 1.0;
+      log_tau[start + i] = fine ? found[i] : NAN;
+      error[start + i] = fine ? all[i] : NAN;
     }
   }
 }

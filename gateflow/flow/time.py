@@ -239,8 +239,9 @@ class _Solver:
         dip = dips(gate)
         self.flat_u = np.sort(np.asarray(self.machine.u(np.asarray(dip.flat, dtype=np.float64))))
         own = np.asarray(self.machine.u(np.asarray([*gate.kinks, *dip.narrow, *dip.flat], dtype=np.float64)))
+        self.own_marks = own[np.isfinite(own)]
         straight = np.array([*MARKS, *(-mark for mark in MARKS[1:])])
-        self.marks = np.unique(np.concatenate([straight, own[np.isfinite(own)]]))
+        self.marks = np.unique(np.concatenate([straight, self.own_marks]))
         self.bounded = bool(np.isfinite(reach(gate)[1]))
         self.by_decay = goes_by_decay(gate)
         self.rounding = rounding(gate)
@@ -250,7 +251,7 @@ class _Solver:
         wanted = wanted_backend(backend)
         if wanted == "numpy" or (wanted == "auto" and (self.loss is not ABSOLUTE or count < LEAST[self.by_decay])):
             return None
-        found = kernel_of(self.gate, tuple(self.marks), tuple(self.flat_u))
+        found = kernel_of(self.gate, tuple(self.own_marks), tuple(self.flat_u))
         if self.loss is not ABSOLUTE:
             found = NoCompiler(f"the {self.loss.name} loss has no compiled kernel; use backend='numpy'")
         if isinstance(found, NoCompiler) and backend == "compiled":
