@@ -1,0 +1,277 @@
+"""A layer of LSTM over a whole sequence on a GPU, for any gates, as one autograd function.
+
+The input's part of the pre-activations comes in ready made, by one matrix product for all times, and the gradient of
+the recurrent weights is one more. What is left goes one of two ways (:mod:`gateflow.nn.kernels.triton.lstm_kernels`):
+
+``whole``
+    One launch. A program takes 8 rows of the batch through all times, with the recurrent weights in shared memory;
+    for those that fit: a hidden size of 128 in bfloat16, 64 in float32.
+``steps``
+    A library's matrix product and one kernel a step, recorded as a CUDA graph of `CHUNK` steps, which is played again
+    and again: starting kernels from Python would take longer than they run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gateflow.errors import InvalidArgument
+from gateflow.nn.functional import GateFunction
+from gateflow.nn.kernels.triton.gates import device_gate
+from gateflow.nn.kernels.triton.launch import check, launch, operand, precision, shared_memory
+
+Gates = tuple[GateFunction | None, GateFunction, GateFunction]
+"""The functions of the input gate, None where it is ``1 - f``, of the forget gate and of the output gate."""
+
+ROWS = 8
+"""Rows of the batch in a program: the least that matrix units take."""
+
+WARPS = 8
+"""Groups of 32 threads in a program that takes rows through all times."""
+
+SLACK = 4096
+"""Bytes of shared memory left to the compiler."""
+
+CHUNK = 32
+"""Steps in a graph."""
+
+BLOCK = 256
+"""Elements of a state in a program of one step."""
+
+KEPT = 16
+"""Graphs kept for shapes seen before."""
+
+
+def lstm(x: Tensor, state: tuple[Tensor, Tensor], hh: Tensor, gates: Gates) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """All steps at once.
+
+    Parameters
+    ----------
+    x : Tensor of shape (time, batch, blocks * size)
+        The projected input; the blocks in order: input gate (if any), forget gate, candidate, output gate.
+    state : tuple of two Tensors (batch, size)
+    hh : Tensor of shape (blocks * size, size)
+    gates : tuple
+
+    Returns
+    -------
+    hidden : Tensor of shape (time, batch, size)
+    state : tuple of two Tensors (batch, size)
+
+    Raises
+    ------
+    MissingExtra
+        Triton is not installed.
+    InvalidArgument
+        These tensors or gates have no kernel for GPUs.
+    """
+    check(x.device, x.dtype, gates)
+    hs, c = LSTMTriton.apply(x, *state, hh, gates, None)  # type: ignore[misc]
+    return hs, (hs[-1], c)
+
+
+def way(size: int, blocks: int, dtype: torch.dtype, device: torch.device) -> str:
+    """``whole`` where the recurrent weights fit on chip, else ``steps``."""
+    width = padded(size)
+    weights, tiles = blocks * width * width, 8 * width * ROWS  # the latter while they pass from threads to threads
+    return "whole" if (weights + tiles) * dtype.itemsize + SLACK <= shared_memory(device) else "steps"
+
+
+def padded(size: int) -> int:
+    """The least power of two that is not below ``size``, nor below what a matrix unit takes."""
+    return max(16, 1 << (size - 1).bit_length())
+
+
+class LSTMTriton(torch.autograd.Function):
+    """Hidden states at all times and the last cell state. It can be differentiated once."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, h: Tensor, c: Tensor, hh: Tensor, gates: Gates, chosen: str | None
+    ) -> tuple[Tensor, Tensor]:
+        x, h, c, hh = (tensor.detach().contiguous() for tensor in (x, h, c, hh))
+        time, batch, _ = x.shape
+        store = any(ctx.needs_input_grad)
+        through = torch.empty_like(x) if store else x
+        into_c, keep = (x.new_empty((time, batch, h.shape[1]) if store else 1, dtype=t) for t in (x.dtype, torch.float))
+        ctx.gates, ctx.way = gates, chosen or way(h.shape[1], x.shape[2] // h.shape[1], x.dtype, x.device)
+        forward = _whole_forward if ctx.way == "whole" else _steps_forward
+        hs, c_last = forward(x, h, c, hh, gates, (through, into_c, keep) if store else None)
+        ctx.save_for_backward(h, hh, hs, through, into_c, keep)
+        return hs, c_last
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        if torch.is_grad_enabled():
+            raise InvalidArgument("a second derivative needs the plain loop over time: LSTM(..., backend='reference')")
+        h, hh, hs, *factors = ctx.saved_tensors
+        tied = ctx.gates[0] is None
+        backward = _whole_backward if ctx.way == "whole" else _steps_backward
+        dz, dh, dc = backward(grads[0].contiguous(), grads[1].contiguous(), hh, tuple(factors), tied)
+        weights = dz[0].t() @ h
+        if dz.shape[0] > 1:
+            weights = torch.addmm(weights, dz[1:].flatten(0, 1).t(), hs[:-1].flatten(0, 1))
+        return dz, dh, dc, weights, None, None
+
+
+Factors = tuple[Tensor, Tensor, Tensor]
+"""``through``, ``into_c`` and ``keep`` of :mod:`gateflow.nn.kernels.triton.lstm_kernels`, at all times."""
+
+
+def _constants(gates: Gates) -> dict[str, Any]:
+    """The gates as a kernel takes them."""
+    names = ("INPUT", "FORGET", "OUTPUT")
+    made = {name: device_gate(gate or gates[1]) for name, gate in zip(names, gates, strict=True)}
+    return {**made, "TIED": gates[0] is None}
+
+
+# --- whole sequences --------------------------------------------------------------------------------------------------
+
+
+def _layout(size: int, dtype: torch.dtype) -> dict[str, Any]:
+    numbers = {"OPERAND": operand(dtype), "PRECISION": precision()}
+    return {"SIZE": size, "WIDTH": padded(size), "ROWS": ROWS, **numbers, "warps": WARPS}
+
+
+def _whole_forward(
+    x: Tensor, h: Tensor, c: Tensor, hh: Tensor, gates: Gates, factors: Factors | None
+) -> tuple[Tensor, Tensor]:
+    from gateflow.nn.kernels.triton.lstm_kernels import whole_forward
+
+    (time, batch, _), size = x.shape, h.shape[1]
+    hs, last = x.new_empty(time, batch, size), torch.empty_like(c)
+    through, into_c, keep = factors or (hs, hs, hs)
+    tensors = (x, hh, h, c, hs, last, through, into_c, keep)
+    options = {**_constants(gates), **_layout(size, x.dtype), "STORE": factors is not None}
+    launch(whole_forward, -(-batch // ROWS), *tensors, time, batch, **options)
+    return hs, last
+
+
+def _whole_backward(
+    grad_hs: Tensor, grad_c: Tensor, hh: Tensor, factors: Factors, tied: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    from gateflow.nn.kernels.triton.lstm_kernels import whole_backward
+
+    time, batch, size = grad_hs.shape
+    dz, dh, dc = torch.empty_like(factors[0]), torch.empty_like(grad_c), torch.empty_like(grad_c)
+    tensors = (hh, grad_hs, grad_c, *factors, dz, dh, dc)
+    options = {"TIED": tied, **_layout(size, grad_hs.dtype)}
+    launch(whole_backward, -(-batch // ROWS), *tensors, time, batch, **options)
+    return dz, dh, dc
+
+
+# --- step by step -----------------------------------------------------------------------------------------------------
+
+
+class _Steps:
+    """The tensors that one step hands to the next, at fixed addresses, and a graph of `CHUNK` steps once there is one.
+
+    ``step(k)`` launches the step k after the one in ``counter``, and ``turn`` is by how much a step moves the latter.
+    """
+
+    def __init__(self, like: Tensor, batch: int, size: int, blocks: int, turn: int) -> None:
+        self.weights = like.new_empty(size, blocks * size) if turn > 0 else like.new_empty(blocks * size, size)
+        self.h = like.new_empty(batch, size)
+        self.z = like.new_empty(batch, blocks * size)
+        self.c = like.new_empty((batch, size), dtype=torch.float32)
+        self.table = torch.zeros(5, dtype=torch.int64, device=like.device)
+        self.counter = torch.zeros(1, dtype=torch.int64, device=like.device)
+        self.turn = turn
+        self.graph: Any = None
+
+    def run(self, step: Callable[[int], None], tensors: tuple[Tensor, ...], time: int) -> None:
+        """All steps of sequences that lie in ``tensors``, in their order in the kernel's table."""
+        self.table.copy_(torch.tensor([tensor.data_ptr() for tensor in tensors]))
+        self.counter.fill_(0 if self.turn > 0 else time - 1)
+        for _ in range(time // CHUNK):
+            if self.graph is not None:
+                self.graph.replay()
+                continue
+            self._chunk(step, CHUNK)
+            if self.counter.is_cuda and time >= 2 * CHUNK:
+                self.graph = torch.cuda.CUDAGraph()  # what it records does not run, and is loaded by now
+                with torch.cuda.graph(self.graph):
+                    self._chunk(step, CHUNK)
+        self._chunk(step, time % CHUNK)
+
+    def _chunk(self, step: Callable[[int], None], count: int) -> None:
+        for k in range(count):
+            step(k)
+        self.counter.add_(self.turn * count)
+
+
+_KEPT: OrderedDict[Any, _Steps] = OrderedDict()
+_LOCK = threading.Lock()
+"""Held while a pass is launched: passes on one stream then follow each other, also those of several threads."""
+
+
+def _steps(like: Tensor, key: tuple[Any, ...], batch: int, size: int, blocks: int, turn: int) -> _Steps:
+    """The tensors and the graph for passes of this kind on this stream."""
+    stream = torch.cuda.current_stream(like.device).cuda_stream if like.is_cuda else None
+    key = (stream, like.device, like.dtype, precision(), batch, size, blocks, turn, *key)
+    if key not in _KEPT:
+        _KEPT[key] = _Steps(like, batch, size, blocks, turn)
+    _KEPT.move_to_end(key)
+    while len(_KEPT) > KEPT:
+        _KEPT.popitem(last=False)
+    return _KEPT[key]
+
+
+def _steps_forward(
+    x: Tensor, h: Tensor, c: Tensor, hh: Tensor, gates: Gates, factors: Factors | None
+) -> tuple[Tensor, Tensor]:
+    from gateflow.nn.kernels.triton.lstm_kernels import step_forward
+
+    (time, batch, rows), size = x.shape, h.shape[1]
+    hs = x.new_empty(time, batch, size)
+    options = {**_constants(gates), "SIZE": size, "STORE": factors is not None, "BLOCK": BLOCK, "LIKE": _type(x)}
+    count = batch * size
+    with _LOCK:
+        at = _steps(x, (*options.values(),), batch, size, rows // size, 1)
+        at.weights.copy_(hh.t())
+        at.h.copy_(h)
+        at.c.copy_(c)
+
+        def step(k: int) -> None:
+            torch.mm(at.h, at.weights, out=at.z)
+            launch(step_forward, -(-count // BLOCK), at.table, at.counter, at.z, at.h, at.c, k, count, **options)
+
+        at.run(step, (x, hs, *(factors or (x, x, x))), time)
+        return hs, at.c.to(c.dtype, copy=True)
+
+
+def _steps_backward(
+    grad_hs: Tensor, grad_c: Tensor, hh: Tensor, factors: Factors, tied: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    from gateflow.nn.kernels.triton.lstm_kernels import step_backward
+
+    time, batch, size = grad_hs.shape
+    dz, count = torch.empty_like(factors[0]), batch * size
+    options = {"TIED": tied, "SIZE": size, "BLOCK": BLOCK, "LIKE": _type(grad_hs)}
+    with _LOCK:
+        at = _steps(grad_hs, (*options.values(),), batch, size, 3 if tied else 4, -1)
+        at.weights.copy_(hh)
+        at.h.zero_()
+        at.c.copy_(grad_c)
+
+        def step(k: int) -> None:
+            launch(step_backward, -(-count // BLOCK), at.table, at.counter, at.z, at.h, at.c, k, count, **options)
+            torch.mm(at.z, at.weights, out=at.h)
+
+        at.run(step, (grad_hs, *factors, dz), time)
+        return dz, at.h.clone(), at.c.to(grad_c.dtype, copy=True)
+
+
+def _type(tensor: Tensor) -> Any:
+    import triton.language as tl
+
+    return tl.bfloat16 if tensor.dtype == torch.bfloat16 else tl.float32
+
+
+__all__ = ["LSTMTriton", "lstm", "padded", "way"]
