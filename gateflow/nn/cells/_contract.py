@@ -208,7 +208,7 @@ class Recurrent(torch.nn.Module):
             The backend asked for cannot.
         """
         plain = not torch.is_autocast_enabled(data.device.type) and not torch.compiler.is_compiling()
-        plan = self.plan() if data.device.type == "cpu" and plain else None
+        plan = self.plan() if data.device.type == "cpu" and plain and "native" in PREFERRED[self.backend] else None
         able = {
             "native": plan is not None and native.available(data.dtype, plan.gates),
             "framework": self.in_framework(),
