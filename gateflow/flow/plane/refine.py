@@ -27,7 +27,7 @@ import numpy as np
 from gateflow.errors import InvalidArgument
 from gateflow.flow.critical import dips, limits, reach
 from gateflow.flow.density import Array, Followed, Setting
-from gateflow.flow.panels import Panels
+from gateflow.flow.panels import Panels, integrate
 from gateflow.flow.path import Path, path_of, resting_path
 from gateflow.flow.plane._contract import Force, Leg, Plane, Solved, Stop, Tolerances
 from gateflow.flow.plane._march import Marched, Rates, march
@@ -289,8 +289,7 @@ class _Curve:
         edges = self.coordinate(leg.q)
         panels = Panels(_Weighted(self, leg), np.zeros(edges.size - 1, dtype=np.intp), edges[:-1], edges[1:])
         with np.errstate(all="ignore"):
-            logs, _ = panels.log_sums(self.path.setting)
-        log_integral = np.logaddexp.reduce(logs) - self.path.log_scale
+            log_integral = integrate(self.path.setting, [panels], 1).log_total[0] - self.path.log_scale
         return float(abs(np.expm1(leg.log_tau[-1] - log_integral)))
 
 

@@ -150,7 +150,11 @@ class SharedProblem(Plane):
             return front + slope + each.kind.log_slope(decay, each.goal_decay)
 
     def solve(self, start: tuple[float, float], settings: Tolerances) -> Solved:
-        """Leg by leg, from kink to kink; ``check`` is how far samples come off the lines they slide along, in z."""
+        """Leg by leg, from kink to kink.
+
+        ``check`` is how far samples come off the lines they slide along, in z over ``1 + |z*|``, before they are
+        put back.
+        """
         return _Walk(self, settings, least_pull(settings.tolerance)).from_start(start)
 
     def __repr__(self) -> str:
@@ -221,7 +225,8 @@ class _Walk:
         """Keep a leg; what slides is put back on its line, and how far it was off is remembered."""
         leg = marched.leg
         if mode.held.size and not mode.rests:
-            self.drift = max(self.drift, float(np.max(np.abs(self.off(leg.points(leg.q), mode.held)))))
+            off = self.off(leg.points(leg.q), mode.held) / (1 + np.abs(self.problem.z_star[mode.held]))
+            self.drift = max(self.drift, float(np.max(np.abs(off))))
             drifting = leg.points
             leg = replace(leg, points=lambda q: self.on_lines(drifting(q), mode))
         self.legs.append(leg)
