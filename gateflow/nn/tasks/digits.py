@@ -47,9 +47,10 @@ class Digits(Images):
     defaults: ClassVar[Mapping[str, Any]] = {
         "hidden": 64,
         "optimizer": "adam",
-        "lr": 3e-3,
+        "lr": 5e-3,
+        "schedule": "cosine",
         "batch": 32,
-        "steps": 1000,
+        "steps": 2000,
         "clip": 1.0,
     }
 
