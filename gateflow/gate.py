@@ -9,6 +9,7 @@ the last place of u would otherwise cost ``|u|``, up to 745, of them in ``1 - ph
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ from gateflow.errors import FormulaError, InvalidArgument
 from gateflow.numbers import Numbers
 from gateflow.registry import Registry
 from gateflow.spelling import spelled
-from gateflow.vocabulary import SYMBOLIC, Expr, U, Z, sigmoid
+from gateflow.vocabulary import SYMBOLIC, Expr, U, Z, sigmoid, softsign
 
 SAMPLES = np.concatenate([np.linspace(-30.0, 30.0, 1201), np.geomspace(31, 1e9, 40), -np.geomspace(31, 1e9, 40)])
 """Where a formula is looked at to see whether it stays in (0, 1) and increases."""
@@ -41,6 +42,9 @@ ROUNDING = 1e-12
 """How far below 0 rounding may take what stands under a logarithm or a root."""
 
 _OF_PROBABILITY = ("inverse", "inverse_c", "slope_at")
+
+MOST_KINKS = 32
+"""Changes of branch that are kept where a formula has no end of them."""
 
 CHUNK = 4096
 """Elements evaluated together in double-double: its temporaries then stay in cache."""
@@ -169,13 +173,29 @@ class Gate:
     def odd(self) -> bool:
         """Whether the profile is odd, ``phi(-z) = 1 - phi(z)``, as far as the formulas show."""
         value, complement = self._value_pair
-        return expand(stable(value.subs(Z, -Z)) - complement) == 0
+        if not value.has(sp.Piecewise):
+            return _vanishes(value.subs(Z, -Z), complement)
+        if tuple(-kink for kink in reversed(self.kinks)) != self.kinks:
+            return False
+        ends = [-math.inf, *self.kinks, math.inf]
+        inner = [(a + b) / 2 for a, b in itertools.pairwise(self.kinks)]
+        beyond = [] if not self.kinks else [ends[1] - 1, ends[-2] + 1]
+        return all(_vanishes(_branch_at(value, -z).subs(Z, -Z), _branch_at(complement, z)) for z in [*inner, *beyond])
 
     @cached_property
     def kinks(self) -> tuple[float, ...]:
-        """The z at which the formula changes branch (``abs``, ``sign``, ``where``), where found exactly."""
+        """The z at which the formula changes branch (``abs``, ``sign``, ``softsign``, ``where``).
+
+        Exact where what changes sign is a polynomial; other changes of sign are looked for up to |z| = 30 in steps of
+        1/20 and refined to floats: those further out, and two within one step, go unseen. At most 32, nearest to 0.
+
+        Examples
+        --------
+        >>> Gate("sigmoid(z + abs(z**2 - 4)/9)").kinks, Gate("sigmoid(z + abs(exp(z) - 2)/9)").kinks
+        ((-2.0, 2.0), (0.693147180559945...,))
+        """
         expr = self.formulas.u if self.is_profile else self.expr
-        edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign)}
+        edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign, softsign)}
         edges |= {condition.lhs - condition.rhs for condition in expr.atoms(sp.core.relational.Relational)}
         return tuple(sorted({float(root) for edge in edges for root in _real_roots(edge)}))
 
@@ -456,9 +476,43 @@ def _probability(x: Any, name: str) -> np.ndarray:
 
 
 def _real_roots(expr: Expr) -> list[Any]:
-    if not expr.is_polynomial(Z):
+    if expr.free_symbols != {Z}:
         return []
+    if not expr.is_polynomial(Z):
+        return _changes_of_sign(expr)
     return [root for root in sp.roots(sp.Poly(expr, Z), Z) if root.is_real]
+
+
+def _changes_of_sign(expr: Expr) -> list[float]:
+    """Floats beside which an expression changes sign."""
+    tape, z = Tape([stable(expr)], [Z]), np.linspace(-30.0, 30.0, 1201)
+
+    def sign(x: np.ndarray) -> np.ndarray:
+        return np.sign(np.broadcast_to(tape(machine, x)[0], x.shape))
+
+    signs = sign(z)
+    at = np.flatnonzero(signs[:-1] * signs[1:] < 0)
+    low, high, left = z[at], z[at + 1], signs[at]
+    for _ in range(1100):
+        middle = low + (high - low) / 2
+        if np.all((middle == low) | (middle == high)):
+            break
+        same = sign(middle) == left
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    return sorted([*z[signs == 0].tolist(), *high.tolist()], key=abs)[:MOST_KINKS]
+
+
+def _vanishes(one: Expr, other: Expr) -> bool:
+    """Whether two formulas are seen to be the same."""
+    return bool(expand(stable(one) - other) == 0)
+
+
+def _branch_at(expr: Expr, z: float) -> Expr:
+    """The branch of a formula with cases that holds around z."""
+    return expr.replace(
+        lambda node: isinstance(node, sp.Piecewise),
+        lambda node: next(value for value, condition in node.args if condition.subs(Z, sp.Float(z)) == sp.true),
+    )
 
 
 GATES = Registry("gate", "gateflow.gates", "make")
@@ -495,7 +549,7 @@ def gate(name: str | Gate, **parameters: Any) -> Gate:
     head, in_order, by_name = spelled(name, GATES)
     if twice := by_name.keys() & parameters.keys():
         raise InvalidArgument(f"gate {head!r}: {min(twice)} is given twice")
-    if head in GATES or re.fullmatch(r"[A-Za-z][\w-]*", head):
+    if head in GATES or (re.fullmatch(r"[A-Za-z][\w-]*", head) and "z" not in head.split("-")):
         return _made(head, in_order, {**by_name, **parameters})
     if in_order:
         raise FormulaError("a parameter of a formula has a name, as in sigmoid(k*z); k=2", name)

@@ -70,6 +70,24 @@ Tolerance = Annotated[
 ]
 
 
+def no_gate(gate: Gate) -> str | None:
+    """What is wrong with a formula that is no gate, for verbs that look at its tail alone; None for gates."""
+    if gate.expr.free_symbols != {_symbol()}:
+        return None
+    if gate._stray is not None:
+        z, phi = gate._stray
+        return f"{gate.name} is no gate: phi({z:g}) = {phi:.3g} lies outside (0, 1); only its tail is looked at here"
+    if gate._falls is not None:
+        return f"{gate.name} is no gate: phi falls at z = {gate._falls:g}; only its tail is looked at here"
+    return None
+
+
+def _symbol() -> Any:
+    from gateflow.vocabulary import Z
+
+    return Z
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Task:

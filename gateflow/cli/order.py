@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, CertificateFile, Json, Latex, Seconds, gate_of
+from gateflow.cli._options import NOT_REACHED, CertificateFile, Json, Latex, Seconds, gate_of, no_gate
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 
 if TYPE_CHECKING:
@@ -44,12 +44,13 @@ def run(
 
     phi, psi = gate_of(gate, numeric=False), gate_of(other, numeric=False)
     found = replace(order(phi, psi, seconds), names=(gate.strip(), other.strip()))
+    beware = "; ".join(why for why in map(no_gate, (phi, psi)) if why)
     if json:
-        print_json(found.to_json())
+        print_json({**found.to_json(), **({"beware": beware} if beware else {})})
     elif latex:
         print(found.latex())
     else:
-        _print(found)
+        _print(found, beware)
     if certificate is not None:  # after the verdict, which stands also where no certificate can be written
         from gateflow.asymptotics.certificate import certify, write
 
@@ -57,7 +58,7 @@ def run(
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 
-def _print(found: Order) -> None:
+def _print(found: Order, beware: str) -> None:
     facts = found.to_json()
     convex = {True: "yes", False: "no", None: None}[found.convex]
     about = [
@@ -66,6 +67,7 @@ def _print(found: Order) -> None:
         ("exponent", facts["exponent"]),
         ("ratio", facts["ratio"]),
         ("convex", convex),
+        ("beware", beware),
     ]
     steps = [[step["statement"], step["expr"], step["limit"]] for step in facts["steps"]]
     first, second = facts["gates"]

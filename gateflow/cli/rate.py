@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, CertificateFile, GateText, Json, Latex, Seconds, gate_of
+from gateflow.cli._options import NOT_REACHED, CertificateFile, GateText, Json, Latex, Seconds, gate_of, no_gate
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 
 if TYPE_CHECKING:
@@ -68,11 +68,12 @@ def run(
         raise
     proof = _proof(chosen, found, certificate, seconds) if certificate is not None or json else None
     if json:
-        print_json({**found.to_json(), "gate": gate.strip(), "certificate": proof})
+        beware = {} if (why := no_gate(chosen)) is None else {"beware": why}
+        print_json({**found.to_json(), "gate": gate.strip(), **beware, "certificate": proof})
     elif latex:
         print(found.latex())
     else:
-        _print(gate.strip(), found)
+        _print(gate.strip(), found, no_gate(chosen))
     return 0
 
 
@@ -92,10 +93,11 @@ def _proof(chosen: Gate, found: Rate, file: Path | None, seconds: float) -> dict
     return made
 
 
-def _print(name: str, found: Rate) -> None:
+def _print(name: str, found: Rate, beware: str | None) -> None:
     facts: dict[str, Any] = found.to_json()
     implicit = found.implicit
     rows = [(meaning, None if facts[key] is None else str(facts[key])) for key, meaning in MEANING.items()]
     rows.insert(2, ("implicit", f"c T tau = {implicit['s']}, l = {implicit['l']}" if implicit else None))
+    rows.append(("beware", beware))
     steps = [[step["statement"], step["expr"], step["limit"]] for step in facts["steps"]]
     say(title(f"{name}, {found.tail} tail"), pairs(rows), "", Listing(("limit", "of", "is"), steps))

@@ -88,3 +88,22 @@ def test_an_unknown_method_is_one_line(gateflow):
     code, _, err = gateflow("flow", "fast", *TEN, "--method", "lsda")
     assert (code, err.count("\n")) == (2, 1)
     assert "did you mean 'lsoda'?" in err
+
+
+@pytest.mark.parametrize(
+    ("gate", "gap", "said"), [("log-slow", "1e-4", "past the floats"), ("sigmoid(atan(z))", "1e-3", "outside the gate")]
+)
+def test_a_flow_that_ends_nowhere_is_not_reached(gate, gap, said, gateflow):
+    """The same exit code as ``gateflow time`` where that has no answer."""
+    code, out, err = gateflow("flow", gate, "--horizon", "10", "--gap", gap)
+    assert (code, out) == (3, "")
+    assert said in err
+
+
+def test_a_formula_of_s_is_a_loss(gateflow):
+    """1/(1 + s) over T steps is the geometric law: the same path as by its name."""
+    arguments = ("flow", "fast", "--horizon", "10", "--gap", "0.1", "--at", "1", "20", "--json", "--loss")
+    ours, theirs = (json.loads(gateflow(*arguments, loss).out) for loss in ("1/(1 + s)", "random-horizon"))
+    assert (ours.pop("loss"), theirs.pop("loss")) == ("1/(1 + s)", "random-horizon")
+    assert ours["points"]["z"] == pytest.approx(theirs["points"]["z"], rel=1e-13)
+    assert ours["status"] == theirs["status"] == "reached"

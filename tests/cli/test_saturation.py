@@ -174,3 +174,12 @@ def test_compare_prints_one_line_a_gap(gateflow):
     assert " ".join(heading.split()) == "gap tau of softsign fast / softsign by law erf / softsign by law"
     assert len(rows) == 10
     assert all(len(row.split()) == 6 for row in rows)
+
+
+def test_a_formula_that_is_no_gate_is_said_to_be_none(gateflow):
+    """Only the tail of erf(z) is that of a gate; a gate with an open parameter is not judged."""
+    for arguments in (("rate", "erf(z)"), ("order", "erf(z)", "sigmoid")):
+        assert "erf(z) is no gate: phi(-30) = -1 lies outside (0, 1)" in gateflow(*arguments).out
+        assert "is no gate" in json.loads(gateflow(*arguments, "--json").out)["beware"]
+    assert "beware" not in json.loads(gateflow("rate", "fast", "--json").out)
+    assert "beware" not in gateflow("order", "sigmoid(k*z); k=positive", "sigmoid").out

@@ -12,7 +12,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flow import HittingTime, LearningProblem, Status, Target, flow, hitting_time, hitting_times
 from gateflow.losses import Decay
 
@@ -304,7 +304,7 @@ def test_targets_outside_the_range_of_a_gate_are_said_to_be_so(text):
     assert list(found.status) == [Status.OUTSIDE] * 2
     assert np.all(found.tau == np.inf)
     assert problem.z_star == z_star
-    with pytest.raises(InvalidArgument, match="outside the gate's range"):
+    with pytest.raises(NotReached, match="outside the gate's range"):
         flow(problem, z0)
 
 

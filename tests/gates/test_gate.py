@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import time
 
@@ -246,3 +247,37 @@ def test_a_logarithm_of_a_negative_number_is_no_number() -> None:
     values = Gate("sigmoid(log(z))").phi(np.array([-2.0, 0.0, 2.0]))
     assert np.isnan(values[0])
     assert values[1:] == pytest.approx([0.0, 2 / 3])
+
+
+@pytest.mark.parametrize(
+    ("text", "odd"),
+    [
+        ("where(z <= -3, 0, where(z >= 3, 1, z/6 + 1/2))", True),
+        ("where(z < -1, 0, where(z > 1, 1, (1 + z)/2))", True),
+        ("where(z < -1, 0, where(z > 2, 1, (1 + z)/3))", False),
+        ("where(z < 0, 1/(2*(1 - z)), 1 - 1/(2*(1 + z)**2))", False),
+        ("where(z < 0, 1/(2*(1 - z)), 1 - 1/(2*(1 + z)))", True),
+        ("sigmoid(where(z < 1, z, 2*z - 1))", False),
+    ],
+)
+def test_gates_in_pieces_know_whether_they_are_odd(text, odd):
+    assert Gate(text).odd is odd
+
+
+@pytest.mark.parametrize(
+    ("text", "kinks"),
+    [
+        ("sigmoid(z + abs(exp(z) - 2)/9)", [math.log(2)]),
+        ("sigmoid(where(sinh(z) < 1, z, 2*z - asinh(1)))", [math.asinh(1)]),
+        ("(1 + softsign(sinh(z) - 1))/2", [math.asinh(1)]),
+        ("sigmoid(2*z + abs(sin(z)))", [k * math.pi for k in range(-9, 10)]),
+        ("sigmoid(z + abs(z**3 - z)/9)", [-1.0, 0.0, 1.0]),
+    ],
+)
+def test_changes_of_branch_are_found_where_they_are(text, kinks):
+    assert Gate(text).kinks == pytest.approx(kinks, rel=3e-16, abs=1e-300)
+
+
+def test_a_difference_with_z_is_a_formula():
+    assert gate("z-1").phi(0.25) == -0.75
+    assert gate("0.5-z").text == "0.5-z"
