@@ -27,6 +27,8 @@ _FRAME = (
 )
 _CELL = "text-align:left;vertical-align:baseline;padding:.15em .9em .15em 0"
 
+_NAME = f"{_CELL};white-space:nowrap"
+
 
 def framed(title: Any, *parts: Any, picture: Any = None) -> Markup:
     """A card: its title, what it says, and at its side a picture.
@@ -36,7 +38,8 @@ def framed(title: Any, *parts: Any, picture: Any = None) -> Markup:
     >>> framed("a < b", facts([("tau", 3.0)])).count("<td")
     2
     """
-    said = tag("div", tag("strong", title), *parts, style="max-width:46em;overflow-x:auto")
+    room = "46em" if picture is None else "32em"
+    said = tag("div", tag("strong", title), *parts, style=f"max-width:{room};overflow-x:auto")
     return tag("div", said, picture, class_="gateflow-card", style=_FRAME)
 
 
@@ -48,7 +51,7 @@ def mathematics(latex: str) -> Markup:
 def facts(pairs: Iterable[tuple[str, Any]]) -> Markup:
     """Names and values, one pair a line; what has no value is left out."""
     kept = ((name, value) for name, value in pairs if value is not None and value != "")
-    rows = (tag("tr", *(tag("td", cell, style=_CELL) for cell in pair)) for pair in kept)
+    rows = (tag("tr", tag("td", name, style=_NAME), tag("td", value, style=_CELL)) for name, value in kept)
     return tag("table", *rows, style="font-size:90%")
 
 

@@ -38,6 +38,9 @@ HORIZON = 100
 SPAN = (1e-1, 1e14)
 """Learning times shown."""
 
+LATEST, FLATTEST = 1e45, 1e-45
+"""Learning times and slopes past these are left out: they would press all others together."""
+
 LONGEST = 38
 """Characters of a name in a legend."""
 
@@ -164,7 +167,8 @@ def _tell_values(part: Table) -> str:
 
 def _slopes(one: Subject) -> dict[str, Any]:
     loss = np.geomspace(0.5, NEAREST, 121)
-    return {"loss": loss, "slope": one.gate.slope_at(loss)}
+    slope = np.asarray(one.gate.slope_at(loss))
+    return {"loss": loss, "slope": np.where(slope > FLATTEST, slope, np.nan)}
 
 
 def _draw_slopes(axes: Any, table: Table, shown: Sequence[Subject]) -> None:
@@ -253,7 +257,7 @@ def _time(one: Subject, **target: Any) -> np.ndarray:
     """Learning times from the time constant T, nan where there are none."""
     z0 = one.gate.inverse_c(-np.expm1(-1 / HORIZON))
     tau = np.asarray(hitting_time(LearningProblem(one.gate, horizon=HORIZON, **target), z0).tau)
-    return np.where(np.isfinite(tau), tau, np.nan)
+    return np.where(tau < LATEST, tau, np.nan)
 
 
 def law_of_loss(law: Rate | None) -> tuple[np.ndarray, np.ndarray]:

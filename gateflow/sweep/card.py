@@ -40,7 +40,8 @@ def _axis(values: Any) -> str:
     """The labels of an axis, or its range and number of points."""
     if values.dtype.kind not in "fiu":
         return ", ".join(map(str, values.values))
-    return f"{glance.number(values.values)}, {values.size} points"
+    many = f", {values.size} points" if values.size > 1 else ""
+    return f"{glance.number(values.values)}{many}"
 
 
 def _values(values: Any) -> str:

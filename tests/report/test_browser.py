@@ -49,6 +49,18 @@ def test_nothing_scrolls_sideways_but_boxes_of_their_own(page):
     assert page.value(beyond) == []
 
 
+@pytest.mark.parametrize("place", [".display", "dd", ".proof td", ".words-table td", "h1", "h2", "caption", "code"])
+def test_what_is_long_stays_in_its_box(browser, file, place):
+    """A formula of 200 letters, or a word where there is no formula, makes no page wider."""
+    page = Page(browser, file, 360)
+    formula = "'<math><mi>' + 'x'.repeat(200) + '</mi></math>'" if place in _HOLD_FORMULAS else "'x'.repeat(200)"
+    page.value(f"document.querySelector('{place}').innerHTML = {formula}")
+    assert page.value("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+_HOLD_FORMULAS = (".display", "dd", ".proof td", ".words-table td")
+
+
 def test_every_picture_and_formula_has_a_name(page):
     assert page.value("document.querySelectorAll('figure svg[role=img]').length") == 4
     without = """

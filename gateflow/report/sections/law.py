@@ -29,7 +29,10 @@ def law(one: GateFindings) -> Iterator[Markup]:
     )
     yield display(_law_display(found))
     yield facts(_law_facts(found), class_="law")
-    yield tag("p", *_derivation(found))
+    yield tag("p", "Along the flow ds = dz/φ′, where s = c T τ. So, up to factors that tend to 1,")
+    implicit = (formula(found.implicit[name], left=f"{name} ~", block=True) for name in ("s", "l"))
+    yield display(*implicit)
+    yield tag("p", "and z eliminated from both gives the law." if found.rate else f"{_sentence(found.reason)}.")
     yield proof(found.steps, "The limits that prove the law, as z tends to infinity.", "Proof of the law")
 
 
@@ -55,23 +58,14 @@ def _law_facts(found: Rate) -> Iterator[tuple[Any, Any]]:
 def _place(found: Rate) -> str:
     """Where the law stands on the ladder that no gate climbs to its end."""
     if found.logarithms:
-        count = (
-            "one iterated logarithm, squared" if found.logarithms == 1 else f"{found.logarithms} of them, each squared"
-        )
-        return f"at the barrier, which no gate passes: 1/τ is divided by {count}"
+        count = f"{found.logarithms} iterated logarithms of τ, each" if found.logarithms > 1 else "the logarithm of τ,"
+        return f"at the barrier, which no gate passes: 1/τ is divided by {count} squared"
     if found.kappa == 1:
         return "at the barrier, which no gate passes, up to factors slower than any power of log τ"
     if found.kappa == -sp.oo:
-        return "far from the barrier, which is 1: slower than 1/τ by a power of τ"
+        return "far from the barrier, which is 1: slower than 1/τ by more than any power of log τ"
     return "short of the barrier, which is 1"
 
 
-def _derivation(found: Rate) -> list[Any]:
-    """The way from the gate to its law, in a sentence or two."""
-    return [
-        "Along the flow ds = dz/φ′ with s = c T τ, so that ",
-        formula(found.implicit["s"], left="s ~"),
-        " while ",
-        formula(found.implicit["l"], left="l ~"),
-        "; eliminating z gives the law." if found.rate else "; z cannot be eliminated in powers and logarithms.",
-    ]
+def _sentence(reason: str) -> str:
+    return reason[:1].upper() + reason[1:]
