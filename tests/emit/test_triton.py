@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import mpmath as mp
@@ -14,6 +15,16 @@ from gateflow.emit import Tape
 from gateflow.emit.triton import _CALLS, device_function
 from gateflow.errors import InvalidArgument
 from gateflow.vocabulary import Z, sigmoid
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Any:
+    """What runs Triton device functions on the CPU."""
+    pytest.importorskip("triton", reason="no Triton on this machine: its device functions were not run")
+    from triton_device import Device
+
+    return Device(tmp_path)
+
 
 EPS = float(np.finfo(np.float32).eps)
 WIDE = np.concatenate([np.linspace(-9, 9, 181), np.geomspace(1e-9, 80, 60), -np.geomspace(1e-9, 80, 60)])
