@@ -39,6 +39,12 @@ CHUNK = 128
 TILE = 64
 """Rows of the batch that go through time together in one thread."""
 
+MOST_KEPT = 1 << 31
+"""Bytes that a forward pass may keep for the backward pass; past it, that one computes the factors again."""
+
+SEGMENT = 1 << 24
+"""Bytes of the factors that are computed again together, in each thread."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -64,6 +70,13 @@ class Layout:
     @cached_property
     def has_cell(self) -> bool:
         return self.from_output is not None
+
+    def rows(self, which: str, of_blocks: Tensor) -> Tensor:
+        """From one vector for each block, those that have weights of x, or of h, in the order of these."""
+        order = sorted(
+            (getattr(block, which), n) for n, block in enumerate(self.blocks) if None is not getattr(block, which)
+        )
+        return torch.cat([of_blocks[n] for _, n in order])
 
     def span(self, which: str) -> tuple[int, int]:
         """First and last of the blocks with weights of x, or of h; they stand together."""
@@ -102,12 +115,12 @@ def _run_type(real: Any) -> type[ctypes.Structure]:
     one, many, number = ctypes.c_void_p, ctypes.c_void_p * BLOCKS, ctypes.c_int64
     fields = [
         *words("cell blocks factors hidden inputs steps batch reverse threads", number),
-        *words("h_first h_last x_first x_last from_output chunk tile", number),
+        *words("h_first h_last x_first x_last from_output chunk tile segment", number),
         ("shift", real),
         ("gate", _gate_type(real) * GATES),
         *words("sizes offsets", one),
         *words("weight_x weight_h bias_1 bias_2", many),
-        *words("x h_start c_start output h_end c_end packed kept", one),
+        *words("x h_start c_start output h_end c_end packed kept marks", one),
         *words("grad_output grad_h_end grad_c_end grad_x grad_h_start grad_c_start packed_h packed_x sums", one),
         *words("grad_weight_x grad_weight_h grad_bias", many),
     ]
@@ -259,112 +272,109 @@ class Whole(torch.autograd.Function):
         given = [None if t is None else t.detach().contiguous() for t in (x, h, c, ih, hh, bias_ih, bias_hh)]
         pass_ = _Pass(plan, steps, given)
         keep = any(ctx.needs_input_grad)
-        output, h_end, c_end, kept = pass_.forward(keep)
+        output, h_end, c_end, kept, marks = pass_.forward(keep)
         if keep:
-            ctx.plan, ctx.steps, ctx.has = plan, steps, [t is not None for t in given]
-            ctx.save_for_backward(output, kept, *(t for t in given if t is not None))
+            ctx.plan, ctx.steps, ctx.segment = plan, steps, pass_.run.segment
+            ctx.save_for_backward(output, kept, marks, *given)
         return (output, h_end) if c_end is None else (output, h_end, c_end)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         if torch.is_grad_enabled():
             raise InvalidArgument("a second derivative needs the plain loop over time: backend='reference'")
-        output, kept, *saved = ctx.saved_tensors
-        rest = iter(saved)
-        pass_ = _Pass(ctx.plan, ctx.steps, [next(rest) if has else None for has in ctx.has])
-        return (None, None, *pass_.backward(output, kept, grads, ctx.needs_input_grad[2]))
+        output, kept, marks, *given = ctx.saved_tensors
+        pass_ = _Pass(ctx.plan, ctx.steps, given)
+        pass_.run.segment = ctx.segment
+        pass_.point({"output": output, "kept": kept, "marks": marks})
+        return (None, None, *pass_.backward(grads, ctx.needs_input_grad[2]))
 
 
 class _Pass:
     """One call's structure, filled in, and the tensors it points to."""
 
-    def __init__(self, plan: Plan, steps: Steps, given: Sequence[Tensor | None]) -> None:
-        self.plan, self.steps, self.given = plan, steps, given
+    def __init__(self, plan: Plan, steps: Steps, given: Sequence[Any]) -> None:
+        self.plan, self.steps = plan, steps
         self.x, self.h, self.c, self.ih, self.hh, self.bias_ih, self.bias_hh = given
-        assert self.x is not None
-        assert self.h is not None
-        self.dtype = self.x.dtype
-        self.size = self.h.shape[1]
-        self.library = library(self.dtype)
-        real = DTYPES[self.dtype]
-        self.run = _run_type(real)()
-        self.alive: list[Tensor] = []
-        layout, run = plan.layout, self.run
+        self.dtype, self.size = self.x.dtype, self.h.shape[1]
+        self.library, self.alive = library(self.dtype), []
+        self.parts = steps.shares(torch.get_num_threads())
+        layout, run = plan.layout, _run_type(DTYPES[self.dtype])()
+        self.run, self.reference = run, ctypes.byref(run)
         run.cell, run.blocks, run.factors = CELLS.index(layout.cell), len(layout.blocks), layout.factors
         run.hidden, run.inputs, run.steps = self.size, self.x.shape[1], len(steps.sizes)
         run.batch, run.reverse, run.shift = self.h.shape[0], int(steps.reverse), plan.shift
-        run.h_first, run.h_last = layout.span("h")
-        run.x_first, run.x_last = layout.span("x")
+        (run.h_first, run.h_last), (run.x_first, run.x_last) = layout.span("h"), layout.span("x")
         run.from_output = -1 if layout.from_output is None else layout.from_output
-        run.tile = TILE
+        run.tile, run.segment = TILE, run.steps
         run.chunk = max(CHUNK, min(TILE, run.batch))
         for place, gate in enumerate(plan.gates):
             self._set_gate(run.gate[place], tabulated(gate, self.dtype))
-        for name, value in (("sizes", steps.counts), ("offsets", steps.offsets), ("x", self.x), ("h_start", self.h)):
-            self._point(name, value)
-        if self.c is not None:
-            self._point("c_start", self.c)
+        self.point({"sizes": steps.counts, "offsets": steps.offsets})
+        self.point({"x": self.x, "h_start": self.h, "c_start": self.c})
         self._point_blocks("weight_x", "x", self.ih)
         self._point_blocks("weight_h", "h", self.hh)
         self._point_blocks("bias_1", "x", self.bias_ih)
         self._point_blocks("bias_2", "h", self.bias_hh)
 
-    def forward(self, keep: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-        assert self.x is not None
-        assert self.h is not None
+    def forward(self, keep: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
+        """Output, last state, and what a backward pass needs of this one: all factors, or c now and then."""
         output, h_end = self.x.new_empty(self.x.shape[0], self.size), torch.empty_like(self.h)
         c_end = None if self.c is None else torch.empty_like(self.c)
-        reference = ctypes.byref(self.run)
-        kept = workspace.tensor(self.x.shape[0] * self.library.kept_row(reference), self.dtype) if keep else None
-        packed = self.x.new_empty(self.library.packed_size(reference))
-        tensors = {"output": output, "h_end": h_end, "c_end": c_end, "kept": kept, "packed": packed}
-        for name, value in tensors.items():
-            self._point(name, value)
-        self.library.pack(reference)
-        self._share(lambda first, last, _: self.library.forward(reference, first, last))
-        return output, h_end, c_end, kept
+        kept = marks = None
+        row = self.library.kept_row(self.reference) * self.dtype.itemsize
+        if keep and self.x.shape[0] * row > MOST_KEPT:
+            few = max(1, SEGMENT // (min(self.run.tile, self.run.batch) * row))
+            self.run.segment = min(few, self.run.steps)
+        if keep and self.run.segment < self.run.steps:
+            if self.c is not None:
+                marks = self.x.new_empty(-(-self.run.steps // self.run.segment), *self.c.shape)
+        elif keep:
+            kept = workspace.tensor(self.x.shape[0] * self.library.kept_row(self.reference), self.dtype)
+        self._pack()
+        self.point({"output": output, "h_end": h_end, "c_end": c_end, "kept": kept, "marks": marks})
+        self._share(lambda first, last, _: self.library.forward(self.reference, first, last))
+        return output, h_end, c_end, kept, marks
 
-    def backward(
-        self, output: Tensor, kept: Tensor, grads: Sequence[Tensor | None], of_input: bool
-    ) -> tuple[Tensor | None, ...]:
-        assert self.x is not None
-        assert self.h is not None
-        assert self.ih is not None
-        assert self.hh is not None
-        into = dict(zip(("grad_output", "grad_h_end", "grad_c_end"), grads, strict=False))
+    def backward(self, grads: Sequence[Tensor | None], of_input: bool) -> tuple[Tensor | None, ...]:
+        """Gradients of the input, the first state and the weights."""
+        names = ("grad_output", "grad_h_end", "grad_c_end")
+        self.point({name: None if g is None else g.contiguous() for name, g in zip(names, grads, strict=False)})
         dx = torch.empty_like(self.x) if of_input else None
         dh, dc = torch.empty_like(self.h), None if self.c is None else torch.empty_like(self.c)
         d_ih, d_hh = torch.empty_like(self.ih), torch.empty_like(self.hh)
-        parts = self.steps.shares(torch.get_num_threads())
-        self.run.threads = len(parts) - 1
-        for name, value in {**into, "output": output, "kept": kept, "grad_x": dx}.items():
-            self._point(name, None if value is None else value.contiguous())
-        reference, new = ctypes.byref(self.run), self.x.new_empty
-        for name, value in {
-            "grad_h_start": dh,
-            "grad_c_start": dc,
-            "packed_h": new(self.library.packed_h_size(reference)),
-            "packed_x": new(self.library.packed_x_size(reference)) if of_input else None,
-            "sums": new(self.run.threads * self.library.sums_size(reference)),
-        }.items():
-            self._point(name, value)
+        d_biases = self.x.new_empty(len(self.plan.layout.blocks), self.size)
+        self.run.threads = len(self.parts) - 1
+        self.point({"grad_x": dx, "grad_h_start": dh, "grad_c_start": dc})
+        new = self.x.new_empty
+        sizes = {
+            "packed_h": self.library.packed_h_size(self.reference),
+            "packed_x": self.library.packed_x_size(self.reference) if of_input else 0,
+            "sums": self.run.threads * self.library.sums_size(self.reference),
+        }
+        self.point({name: new(size) for name, size in sizes.items()})
         self._point_blocks("grad_weight_x", "x", d_ih)
         self._point_blocks("grad_weight_h", "h", d_hh)
-        biases = new(len(self.plan.layout.blocks), self.size)
-        self._point_blocks("grad_bias", None, biases)
-        self.library.pack_backward(reference)
-        self._share(lambda first, last, thread: self.library.backward(reference, first, last, thread))
-        self.library.finish(reference)
-        d_bias_ih = None if self.bias_ih is None else self._of_bias("x", biases)
-        d_bias_hh = None if self.bias_hh is None else self._of_bias("h", biases)
-        return dx, dh, dc, d_ih, d_hh, d_bias_ih, d_bias_hh
+        self._point_blocks("grad_bias", None, d_biases)
+        if self.run.segment < self.run.steps:
+            self._pack()
+        self.library.pack_backward(self.reference)
+        self._share(lambda first, last, thread: self.library.backward(self.reference, first, last, thread))
+        self.library.finish(self.reference)
+        of_bias = (None if self.bias_ih is None else self.plan.layout.rows(which, d_biases) for which in ("x", "h"))
+        return dx, dh, dc, d_ih, d_hh, *of_bias
+
+    def _pack(self) -> None:
+        self.point({"packed": self.x.new_empty(self.library.packed_size(self.reference))})
+        self.library.pack(self.reference)
 
     # --- pointers ---
 
-    def _point(self, name: str, value: Tensor | None) -> None:
-        if value is not None:
-            self.alive.append(value)
-        setattr(self.run, name, None if value is None else value.data_ptr())
+    def point(self, places: dict[str, Tensor | None]) -> None:
+        """Let the structure point to tensors, which live as long as this."""
+        for name, value in places.items():
+            if value is not None:
+                self.alive.append(value)
+            setattr(self.run, name, None if value is None else value.data_ptr())
 
     def _point_blocks(self, name: str, which: str | None, value: Tensor | None) -> None:
         """Each block's rows of a weight, or of a vector."""
@@ -383,14 +393,8 @@ class _Pass:
         to.smooth, to.end, to.negative, to.kinks = found.smooth, found.end, found.negative, len(found.kinks)
         to.kink[: len(found.kinks)] = found.kinks
 
-    def _of_bias(self, which: str, biases: Tensor) -> Tensor:
-        """The gradient of one bias vector from those of the blocks."""
-        places = ((getattr(block, which), n) for n, block in enumerate(self.plan.layout.blocks))
-        return torch.cat([biases[n] for _, n in sorted((p, n) for p, n in places if p is not None)])
-
     def _share(self, work: Callable[[int, int, int], int]) -> None:
-        parts = self.steps.shares(torch.get_num_threads())
-        jobs = list(zip(parts[:-1], parts[1:], range(len(parts) - 1), strict=True))
+        jobs = list(zip(self.parts[:-1], self.parts[1:], range(len(self.parts) - 1), strict=True))
         if len(jobs) == 1:
             failed = work(*jobs[0])
         else:

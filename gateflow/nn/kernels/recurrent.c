@@ -91,14 +91,15 @@ typedef struct {
     Int cell, blocks, factors, hidden, inputs, steps, batch, reverse, threads;
     Int h_first, h_last, x_first, x_last; /* the blocks that the state, and the input, have weights for */
     Int from_output;                      /* the block whose gradient comes from h, not c; -1: there is no c */
-    Int chunk, tile;
+    Int chunk, tile; /* rows gathered for the gradients of weights; rows that go through time together */
+    Int segment;     /* steps whose factors are kept together; below `steps`, they are computed again in segments */
     real shift; /* JANET's beta */
     Gate gate[4];
     const Int *sizes, *offsets; /* rows at each time, and rows before it */
     const real *weight_x[MOST_BLOCKS], *weight_h[MOST_BLOCKS], *bias_1[MOST_BLOCKS], *bias_2[MOST_BLOCKS];
     const real *x, *h_start, *c_start;
     real *output, *h_end, *c_end;
-    real *packed, *kept; /* weights in the order of use; factors, or NULL */
+    real *packed, *kept, *marks; /* weights in the order of use; factors, or NULL; c before each segment, or NULL */
     /* backward */
     const real *grad_output, *grad_h_end, *grad_c_end; /* each may be NULL */
     real *grad_x;                                      /* may be NULL */
@@ -579,6 +580,11 @@ INLINE Int living(const Run *run, Int step, Int first, Int rows) {
     return n < 0 ? 0 : least(n, rows);
 }
 
+/* The factors of a step: of all steps, by their rows in the data; of a segment that is computed again, by step */
+INLINE real *kept_at(const Run *run, real *kept, Int step, Int row, Int rows, int again) {
+    return kept + (again ? step * rows : row) * kept_row(run);
+}
+
 /* --- forward ----------------------------------------------------------------------------------------------------- */
 
 INLINE void forward_block(const Run *run, const int cell, const int blocks, const int factors, Int rows, Int tile,
@@ -623,34 +629,70 @@ static void forward_any(const Run *run, Int rows, Int tile, const real *z, const
 #undef CASE
 }
 
-static void forward_tile(const Run *run, Int first, Int rows, real *scratch) {
-    const Int H = run->hidden, I = run->inputs, blocks = blocks_of(H), state = blocks * rows * UNITS;
-    const Int depth = H + I + 1;
-    real *h = room(&scratch, state), *h_next = room(&scratch, state), *c = room(&scratch, state);
-    real *x = room(&scratch, blocks_of(I) * rows * UNITS), *z = room(&scratch, run->blocks * rows * UNITS);
-    to_blocks(h, run->h_start + first * H, rows, rows, H);
-    memcpy(h_next, h, (size_t)state * sizeof(real));
-    if (run->c_start) to_blocks(c, run->c_start + first * H, rows, rows, H);
-    for (Int step = 0; step < run->steps; step++) {
-        const Int live = living(run, step, first, rows), at = run->offsets[time_of(run, step)] + first;
+/* The state and the room of some rows of the batch on their way through time */
+typedef struct {
+    Int first, rows;
+    real *h, *h_next, *c, *x, *z;
+} Tile;
+
+static Int tile_size(const Run *run, Int rows) {
+    return (3 * blocks_of(run->hidden) + blocks_of(run->inputs) + run->blocks) * rows * UNITS;
+}
+
+static Tile tile_in(const Run *run, Int first, Int rows, real **scratch) {
+    const Int state = blocks_of(run->hidden) * rows * UNITS;
+    Tile tile = {first, rows, 0, 0, 0, 0, 0};
+    tile.h = room(scratch, state), tile.h_next = room(scratch, state), tile.c = room(scratch, state);
+    tile.x = room(scratch, blocks_of(run->inputs) * rows * UNITS);
+    tile.z = room(scratch, run->blocks * rows * UNITS);
+    return tile;
+}
+
+/* The state before a step: as at the start for rows that have not lived yet */
+static void set_state(const Run *run, Tile *tile, Int step) {
+    const Int H = run->hidden, first = tile->first, rows = tile->rows;
+    const Int before = step ? living(run, step - 1, first, rows) : 0;
+    const real *c = run->c_start;
+    to_blocks(tile->h, run->h_start + first * H, rows, rows, H);
+    if (before)
+        to_blocks(tile->h, run->output + (run->offsets[time_of(run, step - 1)] + first) * H, before, rows, H);
+    memcpy(tile->h_next, tile->h, (size_t)(blocks_of(H) * rows * UNITS) * sizeof(real));
+    if (step && c) c = run->marks + step / run->segment * run->batch * H;
+    if (c) to_blocks(tile->c, c + first * H, rows, rows, H);
+}
+
+/* From a step until another. Where the factors of a step are kept: see kept_at. */
+static void advance(const Run *run, Tile *tile, Int step, Int until, real *kept, int again) {
+    const Int H = run->hidden, I = run->inputs, rows = tile->rows, depth = H + I + 1, block = rows * UNITS;
+    const Int start = step;
+    for (; step < until; step++) {
+        const Int live = living(run, step, tile->first, rows), at = run->offsets[time_of(run, step)] + tile->first;
         if (!live) continue;
-        to_blocks(x, run->x + at * I, live, rows, I);
-        for (Int b = 0; b < blocks; b++) {
-            const Int here = b * rows * UNITS;
+        if (run->marks && !again && step % run->segment == 0)
+            from_blocks(run->marks + (step / run->segment * run->batch + tile->first) * H, tile->c, rows, rows, H);
+        to_blocks(tile->x, run->x + at * I, live, rows, I);
+        real *to = kept ? kept_at(run, kept, step - start, at, rows, again) : NULL;
+        for (Int b = 0; b < blocks_of(H); b++) {
             for (Int g = 0; g < run->blocks; g++) {
                 const real *w = run->packed + (b * run->blocks + g) * depth * UNITS;
-                const Factor pair[2] = {{h, rows * UNITS, uses_h(run, g) ? H : 0},
-                                        {x, rows * UNITS, uses_x(run, g) ? I : 0}};
-                products(live, z + g * rows * UNITS, w, 0, pair, w + UNITS + (uses_h(run, g) ? 0 : H * UNITS));
+                const Factor pair[2] = {{tile->h, block, uses_h(run, g) ? H : 0}, {tile->x, block, uses_x(run, g) ? I : 0}};
+                products(live, tile->z + g * block, w, 0, pair, w + UNITS + (uses_h(run, g) ? 0 : H * UNITS));
             }
-            real *kept = run->kept ? run->kept + at * kept_row(run) + b * live * run->factors * UNITS : NULL;
-            forward_any(run, live, rows, z, h + here, h_next + here, c + here, kept);
+            forward_any(run, live, rows, tile->z, tile->h + b * block, tile->h_next + b * block, tile->c + b * block,
+                        to ? to + b * live * run->factors * UNITS : NULL);
         }
-        from_blocks(run->output + at * H, h_next, live, rows, H);
-        real *swap = h;
-        h = h_next, h_next = swap;
+        if (!again) from_blocks(run->output + at * H, tile->h_next, live, rows, H);
+        real *swap = tile->h;
+        tile->h = tile->h_next, tile->h_next = swap;
     }
-    if (run->c_end) from_blocks(run->c_end + first * H, c, rows, rows, H);
+}
+
+static void forward_tile(const Run *run, Int first, Int rows, real *scratch) {
+    const Int H = run->hidden;
+    Tile tile = tile_in(run, first, rows, &scratch);
+    set_state(run, &tile, 0);
+    advance(run, &tile, 0, run->steps, run->kept, 0);
+    if (run->c_end) from_blocks(run->c_end + first * H, tile.c, rows, rows, H);
     for (Int row = first; row < first + rows; row++) {
         Int end = 0;
         if (!run->reverse)
@@ -663,8 +705,7 @@ static void forward_tile(const Run *run, Int first, Int rows, real *scratch) {
 int forward(const Run *run, Int first, Int last) {
     const Int tile = least(run->tile, last - first);
     if (tile <= 0) return 0;
-    const Int blocks = blocks_of(run->hidden);
-    real *scratch = allocated((3 * blocks + blocks_of(run->inputs) + run->blocks) * tile * UNITS);
+    real *scratch = allocated(tile_size(run, tile));
     if (!scratch) return 1;
     for (Int row = first; row < last; row += tile) forward_tile(run, row, least(tile, last - row), scratch);
     free(scratch);
@@ -758,62 +799,104 @@ static void flush(const Run *run, Int rows, const real *dz, const real *strip, r
         }
 }
 
-static void backward_tile(const Run *run, Int first, Int rows, real *sums, real *scratch) {
-    const Int H = run->hidden, I = run->inputs, blocks = blocks_of(H), state = blocks * rows * UNITS;
-    const Int stride = run->chunk * UNITS, strip_stride = run->chunk * STRIP;
-    real *dh = room(&scratch, state), *dc = room(&scratch, state), *zero = room(&scratch, UNITS);
-    real *dx = room(&scratch, rows * UNITS), *strip = room(&scratch, strips(run) * strip_stride);
-    real *dz = room(&scratch, run->blocks * blocks * stride);
-    memset(dh, 0, (size_t)state * sizeof(real));
-    memset(dc, 0, (size_t)state * sizeof(real));
-    memset(zero, 0, UNITS * sizeof(real));
-    memset(strip, 0, (size_t)(strips(run) * strip_stride) * sizeof(real));
-    if (run->grad_h_end) to_blocks(dh, run->grad_h_end + first * H, rows, rows, H);
-    if (run->grad_c_end) to_blocks(dc, run->grad_c_end + first * H, rows, rows, H);
-    Int used = 0;
-    for (Int step = run->steps - 1; step >= 0; step--) {
-        const Int live = living(run, step, first, rows), at = run->offsets[time_of(run, step)] + first;
-        if (!live) continue;
-        if (used + live > run->chunk) flush(run, used, dz, strip, sums), used = 0;
-        if (run->grad_output) add_output(run, dh, run->grad_output + at * H, live, rows);
-        const real *kept = run->kept + at * kept_row(run);
-        for (Int b = 0; b < blocks; b++)
-            backward_any(run, live, kept + b * live * run->factors * UNITS, dh + b * rows * UNITS, dc + b * rows * UNITS,
-                         dz + b * stride + used * UNITS, blocks * stride);
-        const real *here = dz + used * UNITS;
-        const Int depth_h = (run->h_last - run->h_first) * blocks * UNITS;
-        const Factor from_h[2] = {{here + run->h_first * blocks * stride, stride, depth_h}, {NULL, 0, 0}};
-        for (Int b = 0; b < blocks; b++) {
-            real *to = dh + b * rows * UNITS;
-            products(live, to, to, UNITS, from_h, run->packed_h + b * depth_h * UNITS);
-        }
-        if (run->grad_x) {
-            const Int depth_x = (run->x_last - run->x_first) * blocks * UNITS;
-            const Factor from_x[2] = {{here + run->x_first * blocks * stride, stride, depth_x}, {NULL, 0, 0}};
-            for (Int b = 0; b < blocks_of(I); b++) {
-                products(live, dx, zero, 0, from_x, run->packed_x + b * depth_x * UNITS);
-                for (Int row = 0; row < live; row++)
-                    memcpy(run->grad_x + (at + row) * I + b * UNITS, dx + row * UNITS,
-                           (size_t)least(I - b * UNITS, UNITS) * sizeof(real));
-            }
-        }
-        fill_strips(run, step, first, live, strip + used * STRIP, strip_stride);
-        used += live;
+/* What a backward pass carries from step to step, and the rows gathered */
+typedef struct {
+    Tile tile; /* for steps that are computed again */
+    real *dh, *dc, *zero, *dx, *strip, *dz, *kept, *sums;
+    Int used;
+} Back;
+
+static Int segment_size(const Run *run, Int rows) {
+    return run->segment < run->steps ? run->segment * rows * kept_row(run) : 0;
+}
+
+static Int back_size(const Run *run, Int rows) {
+    const Int blocks = blocks_of(run->hidden);
+    return tile_size(run, rows) + (2 * blocks + 1) * rows * UNITS + UNITS +
+           ROUND_UP(strips(run) * run->chunk * STRIP, UNITS) + run->blocks * blocks * run->chunk * UNITS +
+           segment_size(run, rows);
+}
+
+static Back back_in(const Run *run, Int first, Int rows, real *sums, real *scratch) {
+    const Int H = run->hidden, state = blocks_of(H) * rows * UNITS, gathered = strips(run) * run->chunk * STRIP;
+    Back back = {.sums = sums, .used = 0};
+    back.tile = tile_in(run, first, rows, &scratch);
+    back.dh = room(&scratch, state), back.dc = room(&scratch, state);
+    back.zero = room(&scratch, UNITS), back.dx = room(&scratch, rows * UNITS);
+    back.strip = room(&scratch, gathered), back.dz = room(&scratch, run->blocks * blocks_of(H) * run->chunk * UNITS);
+    back.kept = room(&scratch, segment_size(run, rows));
+    memset(back.dh, 0, (size_t)state * sizeof(real));
+    memset(back.dc, 0, (size_t)state * sizeof(real));
+    memset(back.zero, 0, UNITS * sizeof(real));
+    memset(back.strip, 0, (size_t)gathered * sizeof(real));
+    if (run->grad_h_end) to_blocks(back.dh, run->grad_h_end + first * H, rows, rows, H);
+    if (run->grad_c_end) to_blocks(back.dc, run->grad_c_end + first * H, rows, rows, H);
+    return back;
+}
+
+/* Gradients of the input at one step */
+static void of_input(const Run *run, Back *back, const real *dz, Int at, Int live) {
+    const Int I = run->inputs, blocks = blocks_of(run->hidden), stride = run->chunk * UNITS;
+    const Int depth = (run->x_last - run->x_first) * blocks * UNITS;
+    const Factor pair[2] = {{dz + run->x_first * blocks * stride, stride, depth}, {NULL, 0, 0}};
+    for (Int b = 0; b < blocks_of(I); b++) {
+        products(live, back->dx, back->zero, 0, pair, run->packed_x + b * depth * UNITS);
+        for (Int row = 0; row < live; row++)
+            memcpy(run->grad_x + (at + row) * I + b * UNITS, back->dx + row * UNITS,
+                   (size_t)least(I - b * UNITS, UNITS) * sizeof(real));
     }
-    flush(run, used, dz, strip, sums);
-    from_blocks(run->grad_h_start + first * H, dh, rows, rows, H);
-    if (run->grad_c_start) from_blocks(run->grad_c_start + first * H, dc, rows, rows, H);
+}
+
+static void back_step(const Run *run, Back *back, Int step, const real *kept) {
+    const Int H = run->hidden, blocks = blocks_of(H), stride = run->chunk * UNITS, rows = back->tile.rows;
+    const Int first = back->tile.first, live = living(run, step, first, rows);
+    const Int at = run->offsets[time_of(run, step)] + first;
+    if (back->used + live > run->chunk) flush(run, back->used, back->dz, back->strip, back->sums), back->used = 0;
+    if (run->grad_output) add_output(run, back->dh, run->grad_output + at * H, live, rows);
+    real *dz = back->dz + back->used * UNITS;
+    for (Int b = 0; b < blocks; b++)
+        backward_any(run, live, kept + b * live * run->factors * UNITS, back->dh + b * rows * UNITS,
+                     back->dc + b * rows * UNITS, dz + b * stride, blocks * stride);
+    const Int depth = (run->h_last - run->h_first) * blocks * UNITS;
+    const Factor pair[2] = {{dz + run->h_first * blocks * stride, stride, depth}, {NULL, 0, 0}};
+    for (Int b = 0; b < blocks; b++) {
+        real *to = back->dh + b * rows * UNITS;
+        products(live, to, to, UNITS, pair, run->packed_h + b * depth * UNITS);
+    }
+    if (run->grad_x) of_input(run, back, dz, at, live);
+    fill_strips(run, step, first, live, back->strip + back->used * STRIP, run->chunk * STRIP);
+    back->used += live;
+}
+
+static void backward_tile(const Run *run, Int first, Int rows, real *sums, real *scratch) {
+    const Int H = run->hidden;
+    const int again = run->segment < run->steps;
+    Back back = back_in(run, first, rows, sums, scratch);
+    real *kept = again ? back.kept : run->kept;
+    for (Int last = run->steps; last > 0;) {
+        const Int start = again ? (last - 1) / run->segment * run->segment : 0;
+        if (again) {
+            set_state(run, &back.tile, start);
+            advance(run, &back.tile, start, last, kept, 1);
+        }
+        for (Int step = last - 1; step >= start; step--)
+            if (living(run, step, first, rows))
+                back_step(run, &back, step,
+                          kept_at(run, kept, step - start, run->offsets[time_of(run, step)] + first, rows, again));
+        last = start;
+    }
+    flush(run, back.used, back.dz, back.strip, sums);
+    from_blocks(run->grad_h_start + first * H, back.dh, rows, rows, H);
+    if (run->grad_c_start) from_blocks(run->grad_c_start + first * H, back.dc, rows, rows, H);
 }
 
 /* Rows `first` to `last` of the batch, by the thread of that number. 0, or 1 where there is no memory. */
 int backward(const Run *run, Int first, Int last, Int thread) {
-    const Int tile = least(run->tile, last - first), blocks = blocks_of(run->hidden);
+    const Int tile = least(run->tile, last - first);
     real *sums = run->sums + thread * sums_size(run);
     memset(sums, 0, (size_t)sums_size(run) * sizeof(real));
     if (tile <= 0) return 0;
-    real *scratch = allocated((2 * blocks + 1) * tile * UNITS + UNITS +
-                              ROUND_UP(strips(run) * run->chunk * STRIP, UNITS) +
-                              run->blocks * blocks * run->chunk * UNITS);
+    real *scratch = allocated(back_size(run, tile));
     if (!scratch) return 1;
     for (Int row = first; row < last; row += tile) backward_tile(run, row, least(tile, last - row), sums, scratch);
     free(scratch);

@@ -91,6 +91,20 @@ def test_sequences_of_unequal_length(setting: Any) -> None:
     assert off(everything(fast, pack(), [x, *state], hx), everything(plain, pack(), [x, *state], hx)) < 1e-12
 
 
+@pytest.mark.parametrize("segment", [1, 3000, 10**6])
+def test_factors_computed_again_are_those_that_were_kept(
+    setting: Any, segment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = setting[0](2, 9, bidirectional=True, **setting[1])
+    x = torch.randn(11, 7, 2, requires_grad=True)
+    pack = lambda: pack_padded_sequence(x, [3, 11, 1, 5, 5, 2, 8], enforce_sorted=False)  # noqa: E731
+    wanted = everything(layer, pack(), [x])
+    monkeypatch.setattr(native, "MOST_KEPT", 0)
+    monkeypatch.setattr(native, "SEGMENT", segment)
+    found = everything(layer, pack(), [x])
+    assert all(a.equal(b) for a, b in zip(found, wanted, strict=True))
+
+
 @pytest.mark.parametrize("gate", list(GATES))
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["64", "32"])
 def test_every_gate_far_into_its_tails(gate: str, dtype: torch.dtype, tolerance: float) -> None:
