@@ -229,8 +229,8 @@ PLANS = (
     Plan(
         "slopes",
         "Slope at the same output",
-        "Slope of the gate as a function of its own output. At the same distance to 1 the steeper gate learns faster: "
-        "it is the one of higher order of saturation.",
+        "Slope of the gate as a function of its own output. At the same distance to 1 the steeper gate learns faster; "
+        "near enough to 1 that is the one of higher order of saturation.",
         {"gate": "name", "loss": "l = 1 - phi", "slope": "h(l)"},
         _slopes, _draw_slopes, _tell_slopes,
     ),
