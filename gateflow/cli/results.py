@@ -74,7 +74,7 @@ def listing(found: Table) -> Listing:
             *(_with_spread(row[measure], row[f"{measure} sd"]) for measure in found.measures),
             *([str(row["solved"]), _step(row["solved at"])] if solved else []),
             *([str(row["not finite"])] if broken else []),
-            number(row["seconds"], 3),
+            "" if math.isnan(row["seconds"]) else number(row["seconds"], 3),
         ]
         for row in rows
     ]

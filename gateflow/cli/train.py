@@ -306,10 +306,11 @@ def _many(
 
     with asked_to_stop() as stop, _told_how_to_go_on():
         done = experiment(chosen, vary=varied, seeds=seeds or 1, **where, stop=stop, tell=_tell)
-    found = table(done.out)
+    found = table(done.out) if done.begun else None
     if as_json:
-        print_json({"folder": done.out.as_posix(), "status": done.statuses, "results": found.records()})
-    else:
+        results = [] if found is None else found.records()
+        print_json({"folder": done.out.as_posix(), "status": done.statuses, "results": results})
+    elif found is not None:
         from gateflow.cli.results import listing
 
         say(listing(found), "", pairs([("folder", done.out.as_posix())]))

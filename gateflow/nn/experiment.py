@@ -25,6 +25,7 @@ import torch
 
 from gateflow import glance
 from gateflow.errors import GateflowError, InvalidArgument, MissingExtra
+from gateflow.nn.folder import SETTINGS
 from gateflow.nn.network import build
 from gateflow.nn.settings import Settings, known, part
 from gateflow.nn.train import SAVE_EVERY, settled, train
@@ -56,6 +57,11 @@ class Experiment:
     def ended(self) -> int:
         """How many runs have come to their end."""
         return sum(status != "interrupted" for status in self.statuses.values())
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a run at all."""
+        return any((self.out / path / SETTINGS).exists() for path in self.statuses)
 
     def _repr_html_(self) -> str:
         title = f"Experiment in {self.out.as_posix()}: {self.ended} of {len(self.statuses)} runs have ended"

@@ -64,6 +64,22 @@ def test_what_was_stopped_goes_on(whole, tmp_path):
     assert weights(tmp_path) == weights(whole)
 
 
+def test_stopped_before_it_began_there_is_nothing(tmp_path):
+    done = experiment(BASE, out=tmp_path, stop=lambda: True)
+    assert (done.begun, done.ended) == (False, 0)
+
+
+@pytest.mark.slow
+def test_processes_that_are_stopped_leave_runs_that_go_on(tmp_path):
+    long = {**BASE, "steps": 300, "dropout": 0.5, "layers": 2}
+    begun = tmp_path / "stopped" / "seed-0" / "metrics.jsonl"
+    done = experiment(long, seeds=2, out=tmp_path / "stopped", jobs=2, stop=begun.exists)
+    assert "interrupted" in done.statuses.values()
+    assert experiment(long, seeds=2, out=tmp_path / "stopped", jobs=2).ended == 2
+    experiment(long, seeds=2, out=tmp_path / "whole")
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "whole")
+
+
 def test_it_grows(whole, tmp_path):
     experiment(BASE, vary={"forget_gate": ["sigmoid"]}, seeds=1, out=tmp_path)
     experiment(BASE, vary=GATES, seeds=2, out=tmp_path)
