@@ -39,16 +39,28 @@ def has_numbers(gate: Gate) -> bool:
 
 
 def label(gate: Gate) -> str:
-    """The gate's name, with the values of those parameters that it does not tell.
+    """The gate's name; with the values of its parameters where the name is not enough to make it again.
 
     Examples
     --------
     >>> from gateflow.gate import gate
-    >>> label(gate("fast", alpha=2)), label(gate("sigmoid(k*z); k=2"))
-    ('fast(alpha=2)', 'sigmoid(k*z), k = 2')
+    >>> label(gate("fast")), label(gate("fast", alpha=2)), label(gate("sigmoid(k*z); k=2"))
+    ('fast', 'fast(alpha=2)', 'sigmoid(k*z), k = 2')
     """
+    if _is_made_by(gate.name, gate):
+        return gate.name
     untold = (f"{name} = {value}" for name, value in gate.parameters.items() if f"{name}={value}" not in gate.name)
     return ", ".join([gate.name, *untold])
+
+
+def _is_made_by(text: str, gate: Gate) -> bool:
+    from gateflow.errors import GateflowError
+    from gateflow.gate import gate as made
+
+    try:
+        return made(text) == gate
+    except GateflowError:
+        return False
 
 
 def facts(gate: Gate) -> Iterator[tuple[str, str]]:

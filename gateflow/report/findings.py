@@ -132,7 +132,7 @@ class Findings:
 
     def name_of(self, gate: Gate) -> str:
         """What the report calls a gate."""
-        return next((one.name for one in self.gates if one.gate is gate), called_by_default(gate))
+        return next((one.name for one in self.gates if one.gate is gate), label(gate))
 
     def _recommended(self) -> dict[str, Any]:
         kept = ("bias", "target", "steps", "largest_lr", "floor", "reason")
@@ -180,25 +180,13 @@ def findings(
     InvalidArgument
         No gate, too many, two of one name, one with an open parameter, or a number out of range.
     """
-    called = tuple(names) if names is not None else tuple(map(called_by_default, gates))
+    called = tuple(names) if names is not None else tuple(map(label, gates))
     _check(gates, called, horizons, gaps, timescale)
     made = record.record(
         command=command, horizons=list(horizons), gaps=list(gaps), timescale=timescale, seconds_per_proof=seconds
     )
     search = _Search(list(zip(gates, called, strict=True)), tuple(horizons), tuple(gaps), timescale, seconds)
     return replace(search.all(), made=made)
-
-
-def called_by_default(gate: Gate) -> str:
-    """The gate's name in the catalogue, or its formula with the values of its parameters.
-
-    Examples
-    --------
-    >>> from gateflow.gate import gate
-    >>> called_by_default(gate("student-t(6)")), called_by_default(gate("sigmoid(k*z); k=2"))
-    ('student-t(6)', 'sigmoid(k*z), k = 2')
-    """
-    return gate.name if gate.name.partition("(")[0] in GATES and not gate.name.endswith("z)") else label(gate)
 
 
 def _check(

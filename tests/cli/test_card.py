@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import mpmath
 import pytest
 
-from gateflow.card import POINTS, REACH, card, sketch
+from gateflow.card import POINTS, REACH, card, label, sketch
 from gateflow.gate import GATES, Gate, gate
 
 
@@ -71,6 +71,21 @@ def test_parameters_stand_beside_the_name_and_the_formula_is_latex():
     tree = parsed(gate("fast(alpha=2)"))
     assert tree.findtext(".//strong") == "fast(alpha=2)"
     assert tree.findtext(".//div/div").startswith(r"$\phi(z) = \sigma\left(")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("fast", "fast"),
+        ("fast(alpha=1)", "fast"),
+        ("fast(alpha=1/3)", "fast(alpha=1/3)"),
+        ("student-t(6)", "student-t(6)"),
+        ("sigmoid(z)", "sigmoid(z)"),
+        ("sigmoid(z*k); k=2", "sigmoid(z*k), k = 2"),
+    ],
+)
+def test_a_label_tells_what_it_takes_to_make_the_gate(text, told):
+    assert label(gate(text)) == told
 
 
 def test_colours_are_the_pages_own():

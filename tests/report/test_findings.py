@@ -6,8 +6,8 @@ import pytest
 
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.flow.status import Status
-from gateflow.gate import Gate, gate
-from gateflow.report.findings import called_by_default, findings, ladder, learning_times
+from gateflow.gate import gate
+from gateflow.report.findings import findings, ladder, learning_times
 
 
 @pytest.mark.parametrize("gap", [1e-2, 1e-8])
@@ -54,12 +54,6 @@ def test_a_gate_that_is_none_is_told_of_and_left_out():
     assert list(found.left_out) == ["tanh(z)"]
     assert [advice.gate.name for advice in found.advice] == ["sigmoid"]
     assert found.to_json()["gates"][0]["log_tau"] is None
-
-
-def test_names_tell_the_parameters():
-    assert called_by_default(gate("fast(alpha=2)")) == "fast(alpha=2)"
-    assert called_by_default(Gate("sigmoid(k*z)", parameters={"k": 2})) == "sigmoid(k*z), k = 2"
-    assert called_by_default(gate("sigmoid(z)")) == "sigmoid(z)"
 
 
 @pytest.mark.parametrize(
