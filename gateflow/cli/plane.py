@@ -85,33 +85,37 @@ def run(
     ways = {"gap": gap, "target": target, "timescale": timescale}
     task = {name: _numbers(name, text) for name, text in ways.items() if text is not None}
     task |= {"horizon": _numbers("horizon", horizon), "scale": scale, "loss": loss}
-    noisy = {"alpha": alpha, "amplitude": amplitude, "noise": noise}
-    problem = _problem(kind, gate, refine_gate, inputs, task, noisy)
+    own = {
+        "refine": {"gate": gate, "refine_gate": refine_gate},
+        "shared": {"gate": gate, "inputs": None if inputs is None else _listed("inputs", inputs)},
+        "noisy": {"alpha": alpha, "amplitude": amplitude, "noise": noise},
+    }.get(kind, {})
+    problem = _problem(kind, task, own)
     path = flow(problem, pair("--start", _listed("start", start)), tau_end=tau_end, method=method, rtol=rtol)
     band = _band(path, samples, seed)
     if json:
-        print_json({"kind": kind, **task, **_facts(path, seed if band else None), "points": {**_points(path), **band}})
+        draws = {"samples": samples, "seed": seed} if band else {}
+        given = {"kind": kind, **own, **task, "tau_end": tau_end, **draws}
+        print_json({**given, **_facts(path), "points": {**_points(path), **band}})
     else:
         say(pairs(_about(path)), "", _table({**_points(path), **band}), *_turns(path))
     return 0 if path.status == "reached" else NOT_REACHED
 
 
-def _problem(
-    kind: str, gate: str, refine_gate: str, inputs: str | None, task: dict[str, Any], noisy: dict[str, Any]
-) -> Plane:
+def _problem(kind: str, task: dict[str, Any], own: dict[str, Any]) -> Plane:
     from difflib import get_close_matches
 
     from gateflow.errors import InvalidArgument, UnknownName
     from gateflow.flow.plane import NoisyProblem, RefineProblem, SharedProblem
 
     if kind == "refine":
-        return RefineProblem(gate_of(gate), gate_of(refine_gate), **task)
+        return RefineProblem(gate_of(own["gate"]), gate_of(own["refine_gate"]), **task)
     if kind == "noisy":
-        return NoisyProblem(**task, **noisy)
+        return NoisyProblem(**task, **own)
     if kind == "shared":
-        if inputs is None:
+        if own["inputs"] is None:
             raise InvalidArgument("shared needs the x of its samples: --inputs 0,1,2.5")
-        return SharedProblem(gate_of(gate), inputs=_listed("inputs", inputs), **task)
+        return SharedProblem(gate_of(own["gate"]), inputs=own["inputs"], **task)
     near = get_close_matches(kind, KINDS, n=1)
     raise UnknownName(
         f"unknown kind {kind!r}; {f'did you mean {near[0]!r}?' if near else 'known: ' + ', '.join(KINDS)}"
@@ -155,12 +159,11 @@ def _band(path: PlanarTrajectory, samples: int, seed: int) -> dict[str, list[flo
     }
 
 
-def _facts(path: PlanarTrajectory, seed: int | None) -> dict[str, Any]:
+def _facts(path: PlanarTrajectory) -> dict[str, Any]:
     return {
         "start": list(path.start),
         "method": path.settings.method,
         "rtol": path.settings.rtol,
-        **({} if seed is None else {"seed": seed}),
         "status": str(path.status),
         "evaluations": int(path.evaluations),
         "check": float(path.check),
