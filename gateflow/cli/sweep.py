@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json, gate_of
+from gateflow.cli._options import Json, Tolerance, gate_of
 from gateflow.cli._terminal import number, pairs, print_json, say
 
 Gates = Annotated[list[str], Parameter(name="GATES", negative="", help="One or more gates, by name or formula.")]
@@ -27,6 +27,7 @@ LogGap = Annotated[str | None, _axis("--log-gap", "The target as log(1 - lambda*
 Decay = Annotated[str | None, _axis("--decay", "The target as a total decay, -log lambda*.")]
 Start = Annotated[str, _axis("--z0", "Where learning starts: the pre-activation z at tau = 0.")]
 Scale = Annotated[str, _axis("--scale", "c, the size of the loss.")]
+LossText = Annotated[str, Parameter(name="--loss", help="A name (gateflow losses), or a formula in s.")]
 Quantity = Annotated[str, Parameter(name="--quantity", help="What to compute.")]
 Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The netCDF file to write.")]
 Jobs = Annotated[int, Parameter(name="--jobs", help="Processes on this machine; 0 for one a processor.")]
@@ -52,6 +53,8 @@ def run(
     decay: Decay = None,
     z0: Start = "0",
     scale: Scale = "1",
+    loss: LossText = "absolute",
+    tolerance: Tolerance = None,
     quantity: Quantity = "hitting-time",
     out: Out = Path("times.nc"),
     jobs: Jobs = 1,
@@ -72,6 +75,7 @@ def run(
     Examples
     --------
     $ gateflow sweep fast sigmoid --horizon 1:1e6:7:log --gap 1e-12:0.5:5:log
+    $ gateflow sweep fast --horizon 10,100 --gap 0.01 --loss "1/(1 + s)" --out geometric.nc
     $ gateflow sweep fast --horizon 10,100 --timescale 1e3 --z0 -3:3:7 --out starts.nc --json
     """
     from gateflow.sweep import sweep
@@ -85,6 +89,8 @@ def run(
             **ways,
             z0=z0,
             scale=scale,
+            loss=None if loss == "absolute" else loss,
+            tolerance=tolerance,
             quantity=quantity,
             out=out,
             jobs=jobs,

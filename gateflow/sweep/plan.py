@@ -19,6 +19,7 @@ from gateflow.flow.compiled import backend_version
 from gateflow.flow.problem import LearningProblem, positions
 from gateflow.gate import Gate
 from gateflow.gate import gate as as_gate
+from gateflow.losses import loss as named
 from gateflow.progress import silence
 from gateflow.sweep.axes import Axis, axis
 from gateflow.sweep.quantities import QUANTITIES, Quantity
@@ -44,6 +45,8 @@ class Plan:
         The inputs of the quantity besides the gate.
     chunk : int
         Problems computed together, all of one gate.
+    settings : tuple of (str, object)
+        Further inputs of the quantity, the same for all problems: the loss and its tolerance, where given.
 
     Examples
     --------
@@ -58,9 +61,10 @@ class Plan:
     gates: tuple[tuple[str, Gate], ...]
     axes: tuple[Axis, ...]
     chunk: int
+    settings: tuple[tuple[str, Any], ...] = ()
 
     @classmethod
-    def of(cls, gates: Any, quantity: str, chunk: int, **axes: Any) -> Plan:
+    def of(cls, gates: Any, quantity: str, chunk: int, *, loss: Any = None, tolerance: Any = None, **axes: Any) -> Plan:
         """The plan for inputs as a user gives them, each checked, and each gate tried on one problem."""
         chosen = labelled(gates)
         if isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or not 1 <= chunk <= 10**7:
@@ -68,7 +72,13 @@ class Plan:
         name = quantity.strip().lower().replace("-", "_") if isinstance(quantity, str) else str(quantity)
         QUANTITIES.module(name)
         along = tuple(axis(key, given) for key, given in axes.items() if given is not None)
-        made = cls(name, chosen, along, int(chunk))
+        if loss is not None and not isinstance(loss, str):
+            raise InvalidArgument("a sweep takes its loss by name or as a formula, so that its command can be told")
+        if loss is not None:
+            named(loss)  # complains now
+        given = {"loss": loss and loss.strip(), "tolerance": tolerance}
+        settings = tuple((key, value) for key, value in given.items() if value is not None)
+        made = cls(name, chosen, along, int(chunk), settings)
         made._check()
         return made
 
@@ -138,7 +148,7 @@ class Plan:
         indices = np.unravel_index(places, self.shape[1:])
         columns = {axis.name: axis.values[index] for axis, index in zip(self.axes, indices, strict=True)}
         with silence():
-            found = self.kind.values(gate, **columns)
+            found = self.kind.values(gate, **columns, **dict(self.settings))
         return {name: np.asarray(found[name], dtype=kept.dtype) for name, kept in self.kind.variables.items()}
 
     # --- identity ---
@@ -151,6 +161,7 @@ class Plan:
             "gates": {label: _declaration(gate) for label, gate in self.gates},
             **{axis.name: hashlib.sha256(axis.values.astype("<f8").tobytes()).hexdigest() for axis in self.axes},
             "chunk": self.chunk,
+            **dict(self.settings),
             "versions": versions(),
         }
 
@@ -163,7 +174,9 @@ class Plan:
     def command(self) -> str:
         """A command line for this sweep; jobs and scheduler are not in it, since they change nothing."""
         axes = (part for axis in self.axes for part in (f"--{axis.name.replace('_', '-')}", axis.text))
-        return shlex.join(["gateflow", "sweep", *(label for label, _ in self.gates), *axes, "--chunk", str(self.chunk)])
+        more = (part for key, value in self.settings for part in (f"--{key}", str(value)))
+        gates = (label for label, _ in self.gates)
+        return shlex.join(["gateflow", "sweep", *gates, *axes, *more, "--chunk", str(self.chunk)])
 
     def made(self) -> dict[str, Any]:
         """How the sweep is made; the same on every run."""

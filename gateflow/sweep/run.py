@@ -37,6 +37,8 @@ def sweep(
     timescale: Any = None,
     z0: Any = 0.0,
     scale: Any = 1.0,
+    loss: Any = None,
+    tolerance: float | None = None,
     quantity: str = "hitting_time",
     out: str | os.PathLike[str] | None = None,
     jobs: int = 1,
@@ -57,6 +59,10 @@ def sweep(
         The target, in exactly one way (:class:`gateflow.flow.Target`).
     z0, scale : axis
         Where learning starts, and c.
+    loss : str, optional
+        A name, or a formula in s, as :func:`gateflow.losses.loss` takes it; by default the absolute loss.
+    tolerance : float, optional
+        Where to stop, as in :func:`gateflow.flow.hitting_time`; losses that are smooth at the target need one.
     quantity : str
         A name in :data:`gateflow.sweep.QUANTITIES`.
     out : path, optional
@@ -102,7 +108,8 @@ def sweep(
     dataset.xarray(file=out is not None)  # told now rather than when all is computed
     engine = _engine(jobs, scheduler)
     goal = {"target": target, "gap": gap, "log_gap": log_gap, "decay": decay, "timescale": timescale}
-    plan = Plan.of(gates, quantity, chunk, horizon=horizon, **goal, z0=z0, scale=scale)
+    axes = {"horizon": horizon, **goal, "z0": z0, "scale": scale}
+    plan = Plan.of(gates, quantity, chunk, loss=loss, tolerance=tolerance, **axes)
     if out is not None:
         return _to_file(plan, Path(out), engine, restart=restart)
     return dataset.dataset(plan, _filled(plan, Memory(plan), engine))

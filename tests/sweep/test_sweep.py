@@ -177,3 +177,21 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, tmp_path):
             patched.setitem(sys.modules, package, None)
             with pytest.raises(MissingExtra, match=r"a sweep needs the extra 'sweep': .*gateflow\[sweep\]"):
                 sweep("fast", horizon=10, gap=0.1, **extras)
+
+
+def test_a_sweep_of_another_loss_is_that_of_its_problems():
+    """By name with a tolerance, and by the Laplace transform of the horizon; the record's command says both."""
+    for loss, tolerance in (("squared", 1e-3), ("(1 + s/2)**(-2)", None)):
+        data = sweep(["fast", "erf"], horizon=[10, 100], gap=0.01, loss=loss, tolerance=tolerance)
+        for gate in ("fast", "erf"):
+            problem = LearningProblem(gate, horizon=[10.0, 100.0], gap=0.01, loss=loss)
+            expected = hitting_time(problem, 0.0, tolerance=tolerance).log_tau
+            assert np.allclose(data.log_tau.sel(gate=gate).values.reshape(-1), expected, rtol=1e-12)
+        command = json.loads(data.attrs["record"])["command"]
+        assert "--loss" in command
+        assert ("--tolerance" in command) is (tolerance is not None)
+
+
+def test_a_smooth_loss_wants_a_tolerance_also_in_a_sweep():
+    with pytest.raises(InvalidArgument, match="give a tolerance"):
+        sweep("fast", horizon=10, gap=0.01, loss="squared")

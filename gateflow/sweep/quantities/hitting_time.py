@@ -13,9 +13,9 @@ from gateflow.gate import Gate
 from gateflow.sweep.quantities import Quantity, Variable
 
 
-def values(gate: Gate, *, z0: Any, **task: Any) -> dict[str, Any]:
+def values(gate: Gate, *, z0: Any, tolerance: float | None = None, **task: Any) -> dict[str, Any]:
     """Learning times of problems in arrays; the status by its number."""
-    found = hitting_time(LearningProblem(gate, **task), z0)
+    found = hitting_time(LearningProblem(gate, **task), z0, tolerance=tolerance)
     return {
         "log_tau": found.log_tau,
         "tau": found.tau,
