@@ -59,7 +59,7 @@ def test_second_gradients(case: tuple[Callable[..., Any], list[torch.Tensor]]) -
     assert torch.autograd.gradgradcheck(function, point, fast_mode=True)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "triton"])  # which has no float64
 def test_full_jacobian_of_the_lstm(backend: str) -> None:
     gate = "sigmoid" if backend == "framework" else "fast"
     cell = CELLS["lstm"](2, 2, forget_gate=gate, backend=backend, dtype=torch.float64)

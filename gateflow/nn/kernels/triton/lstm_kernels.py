@@ -117,7 +117,7 @@ def _weights(
     return tl.load(hh + at, mask=mask, other=0.0).to(OPERAND)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["time", "batch"])
 def whole_forward(
     x, hh, h0, c0, hs, c_last, through, into_c, keep, time, batch,
     INPUT: tl.constexpr, FORGET: tl.constexpr, OUTPUT: tl.constexpr, TIED: tl.constexpr, SIZE: tl.constexpr,
@@ -163,7 +163,7 @@ def whole_forward(
     tl.store(c_last + narrow, c, mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["time", "batch"])
 def whole_backward(
     hh, grad_hs, grad_c, through, into_c, keep, dz, dh0, dc0, time, batch,
     TIED: tl.constexpr, SIZE: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr,
@@ -227,7 +227,7 @@ def whole_backward(
 # launches, captured once, then serves every call. LIKE is any tensor of the sequences' type.
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["k"])
 def step_forward(
     table, counter, z, h, c, k, count,
     LIKE: tl.constexpr, INPUT: tl.constexpr, FORGET: tl.constexpr, OUTPUT: tl.constexpr, TIED: tl.constexpr,
@@ -258,7 +258,7 @@ def step_forward(
         tl.store(keep + n, f, mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["k"])
 def step_backward(
     table, counter, dz_step, dh, dc, k, count,
     LIKE: tl.constexpr, TIED: tl.constexpr, SIZE: tl.constexpr, BLOCK: tl.constexpr,
