@@ -235,8 +235,7 @@ INLINE void find(const Gate *gate, vec z, Spot *s) {
     *(ivec *)s->at = cell * (DEGREE + 1);
     __asm__("" : "+m"(s->at)); /* from memory: one by one from the vector they cost several times as much */
     s->place = __builtin_convertvector(size & (((bits)1 << low) - 1), vec) * ((real)1 / (real)((bits)1 << low));
-    s->per_unit =
-        (vec)((((bits)(2 * BIAS + gate->smooth) << MANTISSA) - (size & ~(((bits)1 << MANTISSA) - 1))) ^ sign);
+    s->per_unit = (vec)((((bits)(2 * BIAS + gate->smooth) - (size >> MANTISSA)) << MANTISSA) ^ sign);
     s->nothing = clamp(z, LARGEST) * 0;
 }
 
