@@ -90,7 +90,15 @@ def _spelled(values: np.ndarray) -> str:
 def _points(name: str, text: str) -> Iterator[float]:
     if ":" in text:
         return _range(name, text)
-    return (float(_decimal(name, text, piece)) for piece in text.split(","))
+    return (_as_float(name, _decimal(name, text, piece)) for piece in text.split(","))
+
+
+def _as_float(name: str, value: Decimal) -> float:
+    """The nearest float, unless that is 0 and the value is not: a gap of 0 is another question."""
+    if value != 0 and float(value) == 0:
+        hint = "; give its logarithm, log_gap" if name == "gap" else ""
+        raise InvalidArgument(f"{name} {value} is below the smallest float{hint}")
+    return float(value)
 
 
 def _decimal(name: str, text: str, piece: str) -> Decimal:
@@ -104,6 +112,7 @@ def _range(name: str, text: str) -> Iterator[float]:
     if len(pieces) not in (3, 4) or pieces[3:] not in ([], ["log"]) or not _COUNT.fullmatch(pieces[2]):
         raise InvalidArgument(f"{name} takes {_SYNTAX}; got {text[:60]!r}")
     first, last, count = _decimal(name, text, pieces[0]), _decimal(name, text, pieces[1]), int(pieces[2])
+    _as_float(name, first), _as_float(name, last)
     if not 2 <= count <= MOST:
         raise InvalidArgument(f"{name}: a range has 2 to {MOST} points; got {count}")
     if pieces[3:] and (first <= 0 or last <= 0):

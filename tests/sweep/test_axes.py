@@ -83,3 +83,10 @@ def test_what_is_no_axis_is_refused_in_one_line(given, said):
 
 def test_a_long_axis_is_told_in_short():
     assert axis("z0", np.arange(1e5)).text == "<100000 values>"
+
+
+@pytest.mark.parametrize("text", ["1e-400", "0.1,1e-400", "1e-400:1:5:log"])
+def test_a_gap_below_the_floats_is_not_read_as_0(text):
+    with pytest.raises(InvalidArgument, match="below the smallest float; give its logarithm, log_gap"):
+        axis("gap", text)
+    assert axis("gap", "0,1").values.tolist() == [0.0, 1.0]
