@@ -112,7 +112,8 @@ def _range(name: str, text: str) -> Iterator[float]:
     if len(pieces) not in (3, 4) or pieces[3:] not in ([], ["log"]) or not _COUNT.fullmatch(pieces[2]):
         raise InvalidArgument(f"{name} takes {_SYNTAX}; got {text[:60]!r}")
     first, last, count = _decimal(name, text, pieces[0]), _decimal(name, text, pieces[1]), int(pieces[2])
-    _as_float(name, first), _as_float(name, last)
+    for end in (first, last):
+        _as_float(name, end)
     if not 2 <= count <= MOST:
         raise InvalidArgument(f"{name}: a range has 2 to {MOST} points; got {count}")
     if pieces[3:] and (first <= 0 or last <= 0):
