@@ -1,4 +1,4 @@
-"""Shared by all tests: one Hypothesis profile, and no window ever opened."""
+"""Shared by all tests: one Hypothesis profile, no window ever opened, and kernels for GPUs run on the CPU."""
 
 import importlib.util
 import os
@@ -6,18 +6,11 @@ import os
 from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault(
-    "TRITON_INTERPRET", "1"
-)  # kernels for GPUs run on the CPU; it must be set before the first import
+os.environ.setdefault("TRITON_INTERPRET", "1")  # which counts only if it is there before Triton is imported
 settings.register_profile("suite", deadline=None, max_examples=100, derandomize=True)
 settings.load_profile("suite")
 
-collect_ignore = (
-    []
-    if importlib.util.find_spec("triton")
-    else [
-        "gateflow/emit/tritonmath.py",
-        "gateflow/nn/kernels/triton/lstm_kernels.py",
-    ]
-)
-"""Modules that need Triton to be imported, which searching them for examples does."""
+NEED_TRITON = ["gateflow/emit/tritonmath.py", "gateflow/nn/kernels/triton/lstm_kernels.py"]
+"""Modules that cannot be imported without it, which searching them for examples does."""
+
+collect_ignore = [] if importlib.util.find_spec("triton") else NEED_TRITON
