@@ -394,32 +394,44 @@ def _list(*, as_json: bool) -> None:
         return print_json(found)
     parts: list[Any] = []
     for kind, rows in found.items():
+        columns = ["name", "about", *(["options"] if "options" in rows[0] else []), "source"]
         parts += [""] if parts else []
-        cells = [[row["name"], row["about"], row["source"]] for row in rows]
-        parts += [title(kind), Listing(["name", "about", "source"], cells)]
+        parts += [title(kind), Listing(columns, [[row[column] for column in columns] for row in rows])]
     return say(*parts)
 
 
 def catalogue() -> dict[str, list[dict[str, str]]]:
-    """Tasks, cells, initialisers, methods and gates: name, what it is, where it comes from."""
+    """Tasks, cells, initialisers, methods and gates: name, what it is, its options, where it comes from."""
     from gateflow.gate import GATES, gate
     from gateflow.nn.cells import CELLS
     from gateflow.nn.inits import INITS
     from gateflow.nn.methods import METHODS
+    from gateflow.nn.network import cell_options
+    from gateflow.nn.settings import option_defaults
     from gateflow.nn.tasks import TASKS
 
-    told = {"tasks": TASKS, "cells": CELLS, "initialisers": INITS}
-    found = {kind: [_row(registry, name) for name in registry] for kind, registry in told.items()}
-    found["methods"] = [
-        {"name": name, "about": ", ".join(f"{k} {v}" for k, v in method.settings.items()), "source": method.source}
-        for name, method in METHODS.items()
-    ]
-    found["gates"] = [{"name": name, "about": gate(name).text, "source": gate(name).reference} for name in GATES]
-    return found
+    return {
+        "tasks": [_row(TASKS, name, option_defaults(TASKS[name])) for name in TASKS],
+        "cells": [_row(CELLS, name, cell_options(name)) for name in CELLS],
+        "initialisers": [_row(INITS, name, option_defaults(INITS[name])) for name in INITS],
+        "methods": [
+            {"name": name, "about": ", ".join(f"{k} {v}" for k, v in method.settings.items()), "source": method.source}
+            for name, method in METHODS.items()
+        ],
+        "gates": [{"name": name, "about": gate(name).text, "source": gate(name).reference} for name in GATES],
+    }
 
 
-def _row(registry: Any, name: str) -> dict[str, str]:
+def _row(registry: Any, name: str, options: dict[str, Any]) -> dict[str, str]:
     """An entry by the first sentence of its module, which may end in its source in brackets."""
     about, _, source = registry.summary(name).rstrip(".").partition(" (")
     source = getattr(registry[name], "source", None) or source.removesuffix(")").removesuffix("):")
-    return {"name": name, "about": about.rstrip("."), "source": source}
+    told = ", ".join(_option(option, default) for option, default in options.items())
+    return {"name": name, "about": about.rstrip("."), "options": told, "source": source}
+
+
+def _option(name: str, default: Any) -> str:
+    """An option with its default, as TOML writes it; one without stands alone."""
+    import json
+
+    return f"{name}={json.dumps(default)}" if isinstance(default, (bool, int, float, str)) else name

@@ -99,8 +99,7 @@ def build(settings: Settings, task: Task) -> Network:
     """
     width = (settings.embedding or settings.hidden) if task.tokens else task.input_size
     name, options = part(settings.cell)
-    words = {word: default for word, default in _words(cell_class(name)).items() if word not in LAYOUT}
-    options = checked_options(f"cell {name}", words, options)
+    options = checked_options(f"cell {name}", cell_options(name), options)
     dtype = torch.float64 if settings.precision == "float64" else torch.float32
     cell = cell_class(name)(
         width,
@@ -139,6 +138,17 @@ def _gates(settings: Settings) -> dict[str, Any]:
             raise InvalidArgument(f"the cell {part(settings.cell)[0]} has no {name.replace('_', ' ')} to choose")
         found[word] = value
     return found
+
+
+def cell_options(name: str) -> dict[str, Any]:
+    """The options that a cell takes in brackets, with their defaults.
+
+    Examples
+    --------
+    >>> cell_options("janet")
+    {'bias': True, 'forget_gate': 'sigmoid', 'beta': 1.0}
+    """
+    return {word: default for word, default in _words(cell_class(name)).items() if word not in LAYOUT}
 
 
 def _words(cell: type) -> dict[str, Any]:

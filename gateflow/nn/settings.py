@@ -259,7 +259,12 @@ def _made(registry: Registry, text: str, given: Mapping[str, Any] | None = None)
     name, options = part(text)
     make = registry[name]
     options = checked_options(f"{registry.kind} {name}", option_defaults(make), options)
-    return make(**{**(given or {}), **options})
+    told = {**(given or {}), **options}
+    needed = [each for each, default in option_defaults(make).items() if default is inspect.Parameter.empty]
+    if lacking := [each for each in needed if each not in told]:
+        shown = ", ".join(f"{each}=..." for each in needed)
+        raise InvalidArgument(f"the {registry.kind} {name} needs {' and '.join(lacking)}, as in {name}({shown})")
+    return make(**told)
 
 
 def option_defaults(make: Any) -> dict[str, Any]:

@@ -95,6 +95,8 @@ def test_the_horizon_of_an_initialiser_is_the_length_of_the_task():
     assert make_init("chrono", 50).horizon == 50
     assert make_init("chrono(horizon=7)", 50).horizon == 7
     assert make_init("none", 50) is None
+    with pytest.raises(InvalidArgument, match=r"for-timescales needs high, as in for-timescales\(low=..., high=...\)"):
+        make_init("for-timescales(low=1)", 50)
     with pytest.raises(UnknownName, match="did you mean 'chrono'"):
         make_init("chrno", 50)
     assert make_init("constant", 50) == INITS["constant"]()
