@@ -15,6 +15,7 @@ from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 EXTRAS = {
     "sweep": ("xarray", "h5netcdf", "h5py", "dask", "distributed"),
     "nn": ("torch", "safetensors", "sklearn", "pooch"),
+    "gpu": ("triton",),
     "rigour": ("flint",),
     "notebook": ("jupyterlab", "ipywidgets", "nbclient", "ipykernel"),
 }
@@ -47,7 +48,7 @@ def run(*, json: Json = False) -> int:
     $ gateflow doctor
     $ gateflow doctor --json
     """
-    checks = [check() for check in CHECKS]
+    checks = [found for check in CHECKS if (found := check()) is not None]
     facts = {"versions": _versions(), "extras": _extras(), "device": _device()}
     if json:
         print_json({**facts, "checks": [{**asdict(check), "passed": check.passed} for check in checks]})
@@ -88,7 +89,20 @@ def _device() -> dict[str, Any]:
     import torch
 
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-    return {**cpu, "gpu": gpu}
+    return {**cpu, "layers": _backend(), "gpu": gpu}
+
+
+def _backend() -> str:
+    """What computes an LSTM with another forget gate than the sigmoid here."""
+    import warnings
+
+    import torch
+
+    from gateflow.nn import LSTM
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is no compiler is told above
+        return LSTM(1, 1, forget_gate="fast").backend_for(torch.zeros(1, 1))
 
 
 # --- what it computes -------------------------------------------------------------------------------------------------
@@ -148,7 +162,33 @@ def _refusals() -> Check:
     return Check("hostile formulas accepted", accepted, 0, f"of {len(hostile)}")
 
 
-CHECKS: tuple[Callable[[], Check], ...] = (_saturated_fast_gate, _inverse_of_softsign, _time_of_sigmoid, _refusals)
+def _compiled_layer() -> Check | None:
+    """The LSTM as it is computed here against the plain loop over time, both in float64: outputs and gradients."""
+    if find_spec("torch") is None:
+        return None
+    import torch
+
+    from gateflow.nn import LSTM
+
+    fast, plain = (LSTM(3, 20, forget_gate="fast", backend=b, dtype=torch.float64) for b in (_backend(), "reference"))
+    fast.load_state_dict(plain.state_dict())
+    x = torch.linspace(-2, 2, 180, dtype=torch.float64).view(12, 5, 3)
+    found, wanted = (
+        [output, *torch.autograd.grad(output.sum(), list(layer.parameters()))]
+        for layer in (fast, plain)
+        for output in (layer(x)[0],)
+    )
+    off = max(float(((a - b).abs().max() / b.abs().max()).detach()) for a, b in zip(found, wanted, strict=True))
+    return Check(f"LSTM with the fast gate, by {_backend()}, and its gradients", off, 1e-12, "relative")
+
+
+CHECKS: tuple[Callable[[], Check | None], ...] = (
+    _saturated_fast_gate,
+    _inverse_of_softsign,
+    _time_of_sigmoid,
+    _compiled_layer,
+    _refusals,
+)
 
 
 # --- print ------------------------------------------------------------------------------------------------------------

@@ -456,12 +456,15 @@ static void outer(Int rows, real *restrict sum, const real *restrict a, const re
 #else
     enum { HEIGHT = STRIP / 2 };
 #endif
+    /* the sums that come next: many layers' sums lie far from the core, and each block is short */
+    for (int ahead = 0; ahead < STRIP * UNITS; ahead += 64 / (int)sizeof(real))
+        __builtin_prefetch(sum + STRIP * UNITS + ahead, 1);
     for (int first = 0; first < STRIP; first += HEIGHT) {
         vec total[HEIGHT][NV];
 #pragma GCC unroll 8
         for (int m = 0; m < HEIGHT; m++)
 #pragma GCC unroll 2
-            for (int v = 0; v < NV; v++) total[m][v] = load(sum + (first + m) * UNITS + v * LANES);
+            for (int v = 0; v < NV; v++) total[m][v] = all(0); /* sums of sums lose fewer digits than one long sum */
 #pragma GCC unroll 2
         for (Int row = 0; row < rows; row++)
 #pragma GCC unroll 8
@@ -472,7 +475,10 @@ static void outer(Int rows, real *restrict sum, const real *restrict a, const re
 #pragma GCC unroll 8
         for (int m = 0; m < HEIGHT; m++)
 #pragma GCC unroll 2
-            for (int v = 0; v < NV; v++) store(sum + (first + m) * UNITS + v * LANES, total[m][v]);
+            for (int v = 0; v < NV; v++) {
+                real *to = sum + (first + m) * UNITS + v * LANES;
+                store(to, load(to) + total[m][v]);
+            }
     }
 }
 
@@ -666,9 +672,10 @@ static void advance(const Run *run, Tile *tile, Int step, Int until, real *kept,
     const Int start = step;
     for (; step < until; step++) {
         const Int live = living(run, step, tile->first, rows), at = run->offsets[time_of(run, step)] + tile->first;
-        if (!live) continue;
+        /* before there are rows too: they may come to life in the midst of the segment */
         if (run->marks && !again && step % run->segment == 0)
             from_blocks(run->marks + (step / run->segment * run->batch + tile->first) * H, tile->c, rows, rows, H);
+        if (!live) continue;
         to_blocks(tile->x, run->x + at * I, live, rows, I);
         real *to = kept ? kept_at(run, kept, step - start, at, rows, again) : NULL;
         for (Int b = 0; b < blocks_of(H); b++) {
