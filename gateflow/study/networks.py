@@ -1,0 +1,90 @@
+"""Rung 3: whole networks. How soon the runs of an experiment reach a level, and by what law their units move."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gateflow.study.agreement import Arrival, interval, restricted_mean
+from gateflow.study.plan import Plan, folder_of
+
+LEVEL = 0.95
+"""Part of the loss of the best answer that remembers nothing, below which a run has begun to remember."""
+
+
+def summary(plan: Plan, folder: Path, *, reduced: bool = False, level: float = LEVEL) -> list[dict[str, Any]]:
+    """What became of each arm: least loss on "valid" with its interval over seeds, and when the level was reached.
+
+    Returns
+    -------
+    list of dict
+        ``runs`` that have ended; ``loss``, the mean over seeds of the least loss on "valid", from ``low`` to ``high``
+        by bootstrap; ``arrived``, runs that fell below ``level`` of ``chance``; ``mean_step``, the mean of the steps
+        until then, cut off at the last step; ``arrivals``, one by one; ``pace``, see :func:`pace`.
+    """
+    from gateflow.nn.settings import Settings, make_task
+
+    found = []
+    for arm in plan.arms:
+        settings = Settings.of(plan.settings(arm, reduced=reduced))
+        chance = make_task(settings.task).chance or math.nan
+        runs = _ended(plan, folder, arm, reduced)
+        curves = [_losses(run) for run in runs]
+        arrivals = [_arrival(curve, level * chance, settings.steps) for curve in curves]
+        loss, low, high = interval([min(value for _, value in curve) for curve in curves])
+        found.append(
+            {
+                "arm": arm,
+                "runs": len(runs),
+                "chance": chance,
+                "loss": loss,
+                "low": low,
+                "high": high,
+                "arrived": sum(each.arrived for each in arrivals),
+                "mean_step": restricted_mean(arrivals, settings.steps),
+                "arrivals": [vars(each) for each in arrivals],
+                "pace": [pace(run) for run in runs],
+            }
+        )
+    return found
+
+
+def _ended(plan: Plan, folder: Path, arm: str, reduced: bool) -> list[list[dict[str, Any]]]:
+    """The metrics of the runs of an arm that have ended."""
+    from gateflow.nn.folder import outcome, read_metrics
+
+    most = max(plan.seeds_of(reduced), len(list(folder.glob(f"{folder_of(arm, 0).parent}/seed-*"))))
+    paths = [folder / folder_of(arm, seed) for seed in range(most)]
+    return [read_metrics(path) for path in paths if outcome(path) is not None]
+
+
+def _losses(metrics: list[dict[str, Any]]) -> list[tuple[int, float]]:
+    return [(line["step"], float(line["loss"])) for line in metrics if line["kind"] == "valid"]
+
+
+def _arrival(curve: list[tuple[int, float]], below: float, last: int) -> Arrival:
+    """The first evaluation below the level; a run that stopped early without it is counted up to the last step."""
+    step = next((step for step, loss in curve if loss < below), None)
+    return Arrival(last, False) if step is None else Arrival(step, True)
+
+
+def pace(metrics: list[dict[str, Any]]) -> float:
+    """The exponent p in ``|dz per step| ~ |gradient in z|^p``, over the units and evaluations of a run's first layer.
+
+    For a gradient flow it is 1; for steps that do not shrink with the gradient (T7, theory.md §5) it is 0. Rank-free
+    least squares of logarithms; nan for a run whose units were not recorded, or that has fewer than 10 pairs.
+    """
+    lines = [line for line in metrics if line["kind"] == "gates" and "units" in line["layers"][0]]
+    if len(lines) < 2:
+        return math.nan
+    z = np.array([line["layers"][0]["units"]["z"] for line in lines])
+    gradient = np.abs([line["layers"][0]["units"]["gradient"] for line in lines])[:-1]
+    steps = np.diff([line["step"] for line in lines])[:, None]
+    moved = np.abs(np.diff(z, axis=0)) / steps
+    kept = (moved > 0) & (gradient > 0)
+    if kept.sum() < 10:
+        return math.nan
+    return float(np.polyfit(np.log(gradient[kept]), np.log(moved[kept]), 1)[0])
