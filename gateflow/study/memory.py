@@ -5,7 +5,7 @@ Unit k holds a signal ``s ~ N(0, 1)`` that enters at time 0 and decays by its fo
 over a batch is the mean of ``|h - s/e|``, and every step of the optimiser sees another batch.
 
 Without noise the mean loss is ``E|s| |f^T - 1/e|``: the learning problem with ``c = E|s|``, which is not put in but
-measured, from the loss at the start. What is left to chance is the batch. With noise of size sigma the loss is
+estimated, from 4,096 signals. What is left to chance is the batch. With noise of size sigma the loss is
 ``sqrt(2/pi) sqrt((f^T - 1/e)^2 + sigma^2 (1 - f^2T)/(1 - f^2))``: its kink is rounded and its least value elsewhere,
 and the prediction, which knows of no noise, should fail by as much as that says.
 """
@@ -38,7 +38,7 @@ AT = (100, 300, 1000, 2000)
 """Steps after which the time constants are looked at."""
 
 SAMPLES = 4096
-"""Sequences from which c is measured."""
+"""Signals from which c is estimated."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Memory:
     wanted : array, shape (units,)
         Time constants asked for, in steps.
     scale : array, shape (units,)
-        c, measured from the loss at the start.
+        c = E|s|, estimated from signals of their own.
     at : tuple of int
         Steps of the optimiser.
     reached, predicted : array, shape (len(at), units)
@@ -194,8 +194,7 @@ def _train(
         return (held - keep * signal).abs().mean(dim=0)
 
     with torch.no_grad():
-        gap = (torch.exp(horizon * function.log(z)) - keep).abs()
-        scale = (_mean_size(SAMPLES, generator, gap)).numpy()
+        scale = torch.randn(SAMPLES, len(wanted), generator=generator, dtype=torch.float64).abs().mean(dim=0).numpy()
     descending = in_torch(optimizer_named(optimizer, {}), [{"params": [z], "lr": lr}])
     rows = []
     for step in range(1, at[-1] + 1):
@@ -205,11 +204,3 @@ def _train(
         if step in at:
             rows.append((-1 / function.log(z.detach())).numpy().copy())
     return np.array(rows), scale
-
-
-def _mean_size(rows: int, generator: Any, gap: Any) -> Any:
-    """c of each unit: the mean loss over many sequences at the start, without noise, over what it is per unit of c."""
-    import torch
-
-    signal = torch.randn(rows, len(gap), generator=generator, dtype=torch.float64)
-    return (gap * signal).abs().mean(dim=0) / gap

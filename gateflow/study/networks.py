@@ -12,7 +12,10 @@ from gateflow.study.agreement import Arrival, interval, restricted_mean
 from gateflow.study.plan import Plan, folder_of
 
 LEVEL = 0.95
-"""Part of the loss of the best answer that remembers nothing, below which a run has begun to remember."""
+"""Part of the loss of the best answer that remembers nothing, below which a run has begun to remember.
+
+Chosen after the curves of two pilot runs of copying (sigmoid and fast, RMSprop, seed 0) had been seen: read arrivals
+beside the losses, which need no level."""
 
 
 def summary(plan: Plan, folder: Path, *, reduced: bool = False, level: float = LEVEL) -> list[dict[str, Any]]:
@@ -74,8 +77,10 @@ def _arrival(curve: list[tuple[int, float]], below: float, last: int) -> Arrival
 def pace(metrics: list[dict[str, Any]]) -> float:
     """The exponent p in ``|dz per step| ~ |gradient in z|^p``, over the units and evaluations of a run's first layer.
 
-    For a gradient flow it is 1; for steps that do not shrink with the gradient (T7, theory.md §5) it is 0. Rank-free
-    least squares of logarithms; nan for a run whose units were not recorded, or that has fewer than 10 pairs.
+    For a gradient flow it is 1; for steps that do not shrink with the gradient (T7, theory.md §5) it is 0. In networks
+    both ends are blurred: the gradient is that of one batch, dz is the net way between two evaluations and comes from
+    all weights, not the bias alone, and clipping bounds the step of gradient descent too. Noise in the gradient pulls
+    p towards 0. Least squares of logarithms; nan where units were not recorded, or for fewer than 10 pairs.
     """
     lines = [line for line in metrics if line["kind"] == "gates" and "units" in line["layers"][0]]
     if len(lines) < 2:
