@@ -10,7 +10,11 @@ os.environ.setdefault("TRITON_INTERPRET", "1")  # which counts only if it is the
 settings.register_profile("suite", deadline=None, max_examples=100, derandomize=True)
 settings.load_profile("suite")
 
-NEED_TRITON = ["gateflow/emit/tritonmath.py", "gateflow/nn/kernels/triton/lstm_kernels.py"]
+NEED_TRITON = [
+    "gateflow/emit/tritonmath.py",
+    "gateflow/nn/kernels/triton/lstm_kernels.py",
+    "tests/emit/triton_device.py",
+]
 """Modules that cannot be imported without it, which searching them for examples does."""
 
 collect_ignore = [] if importlib.util.find_spec("triton") else NEED_TRITON

@@ -96,7 +96,7 @@ _TORCH = Dialect(
 
 DIALECTS = {"numpy": _NUMPY, "torch": _TORCH}
 
-_INFIX = {
+INFIX = {
     "add": "+",
     "sub": "-",
     "mul": "*",
@@ -106,6 +106,7 @@ _INFIX = {
     "and": "&",
     "or": "|",
 }
+"""Operations that are written between their two arguments, in every dialect of Python."""
 
 
 def source(exprs: Expr | Iterable[Expr], dialect: str = "numpy", name: str = "gate", symbol: sp.Symbol = Z) -> str:
@@ -173,8 +174,8 @@ class _Printer:
             return f"-{args[0]}"
         if op.name == "power":
             return f"(({args[0]}) ** ({args[1]}))"
-        if op.name in _INFIX:
-            return f"({args[0]} {_INFIX[op.name]} {args[1]})"
+        if op.name in INFIX:
+            return f"({args[0]} {INFIX[op.name]} {args[1]})"
         if op.name == "integer_power":
             return f"({args[0]})**{op.value}" if op.value >= 0 else f"(1 / ({args[0]})**{-op.value})"
         if op.name == "where":

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import sympy as sp
 
+from gateflow.emit.source import INFIX
 from gateflow.emit.tape import Operation, Tape
 from gateflow.errors import InvalidArgument
 
@@ -23,17 +24,6 @@ from gateflow.emit import tritonmath as gf
 '''
 
 WORKING = ("float32", "float64")
-
-_INFIX = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "div": "/",
-    "less": "<",
-    "less_equal": "<=",
-    "and": "&",
-    "or": "|",
-}
 
 _CALLS = {name: f"gf.{name}" for name in (
     "exp", "expm1", "log", "log1p", "sqrt", "power", "sigmoid", "tanh", "softplus", "softsign", "logit", "sinh", "cosh",
@@ -108,8 +98,8 @@ def _number(value: sp.Expr) -> str:
 def _term(op: Operation, args: list[str]) -> str:
     if op.name == "neg":
         return f"-{args[0]}"
-    if op.name in _INFIX:
-        return f"{args[0]} {_INFIX[op.name]} {args[1]}"
+    if op.name in INFIX:
+        return f"{args[0]} {INFIX[op.name]} {args[1]}"
     if op.name == "integer_power":
         return _integer_power(args[0], op.value)
     if op.name not in _CALLS:

@@ -204,8 +204,17 @@ def _increasing(children):
     )
 
 
+def _nested(f):
+    """How many error functions stand one in another."""
+    return max((_nested(part) for part in f.args), default=0) + isinstance(f, sp.erfc)
+
+
+# three nested error functions of a logarithm are beyond the engine: f(2z) against f(z) ends undecided (docs/theory.md)
+GERMS = st.recursive(LEAVES, _increasing, max_leaves=4).filter(lambda f: _nested(f) <= 2)
+
+
 @settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.recursive(LEAVES, _increasing, max_leaves=4), st.recursive(LEAVES, _increasing, max_leaves=4))
+@given(GERMS, GERMS)
 def test_random_gates_keep_the_laws(f, g):
     """Swapping the pair inverts the verdict, and f(2z) has the order of f(z) with threshold 2 or ratio 2^-p."""
     found, back = order_of_germs(f, g), order_of_germs(g, f).swapped()
@@ -213,7 +222,7 @@ def test_random_gates_keep_the_laws(f, g):
     assert found.verdict == back.verdict
     assert all(same(getattr(found, n), getattr(back, n)) for n in ("threshold", "exponent", "ratio"))
     twice = order_of_germs(f.xreplace({z: 2 * z}), f)
-    assert twice.verdict in ("equal", "undecided")  # its time is limited: no answer breaks no law
+    assert twice.verdict == "equal"
     assert twice.threshold is None or same(twice.threshold, sp.S(2))
     assert twice.ratio is None or same(twice.ratio, 2**-twice.exponent)
 
