@@ -48,8 +48,8 @@ def agreement(measured: Any, predicted: Any) -> Agreement:
     Examples
     --------
     >>> found = agreement([1.0, 10.0, 100.0], [1.0, 10.0, 110.0])
-    >>> round(found.ninth, 4), found.rank, found.distance
-    (0.0762, 1.0, 0.3333333333333333)
+    >>> round(found.ninth, 4), round(found.rank, 4), round(found.distance, 4)
+    (0.0762, 1.0, 0.3333)
     """
     x, y = (np.asarray(part, dtype=float).ravel() for part in (measured, predicted))
     if x.shape != y.shape:
