@@ -11,22 +11,16 @@ import numpy as np
 from gateflow.study.agreement import Arrival, interval, restricted_mean
 from gateflow.study.plan import Plan, folder_of
 
-LEVEL = 0.95
-"""Part of the loss of the best answer that remembers nothing, below which a run has begun to remember.
 
-Chosen after the curves of two pilot runs of copying (sigmoid and fast, RMSprop, seed 0) had been seen: read arrivals
-beside the losses, which need no level."""
-
-
-def summary(plan: Plan, folder: Path, *, reduced: bool = False, level: float = LEVEL) -> list[dict[str, Any]]:
+def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str, Any]]:
     """What became of each arm: least loss on "valid" with its interval over seeds, and when the level was reached.
 
     Returns
     -------
     list of dict
         ``runs`` that have ended; ``loss``, the mean over seeds of the least loss on "valid", from ``low`` to ``high``
-        by bootstrap; ``arrived``, runs that fell below ``level`` of ``chance``; ``mean_step``, the mean of the steps
-        until then, cut off at the last step; ``arrivals``, one by one; ``pace``, see :func:`pace`.
+        by bootstrap; ``arrived``, runs that fell below ``plan.level`` of ``chance``; ``mean_step``, the mean of the
+        steps until then, cut off at the last step; ``arrivals``, one by one; ``pace``, see :func:`pace`.
     """
     from gateflow.nn.settings import Settings, make_task
 
@@ -36,7 +30,7 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False, level: float = L
         chance = make_task(settings.task).chance or math.nan
         runs = _ended(plan, folder, arm, reduced)
         curves = [_losses(run) for run in runs]
-        arrivals = [_arrival(curve, level * chance, settings.steps) for curve in curves]
+        arrivals = [_arrival(curve, plan.level * chance, settings.steps) for curve in curves]
         loss, low, high = interval([min(value for _, value in curve) for curve in curves])
         found.append(
             {

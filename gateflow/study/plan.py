@@ -38,6 +38,8 @@ class Plan:
         Runs of each arm, reduced.
     source : str
         Where the full settings come from.
+    level : float
+        Part of the loss of the best answer that remembers nothing, below which a run is said to have arrived.
     """
 
     base: Mapping[str, Any]
@@ -46,6 +48,7 @@ class Plan:
     reduced: Mapping[str, Any] = field(default_factory=dict)
     reduced_seeds: int = 1
     source: str = ""
+    level: float = 0.95
 
     def settings(self, arm: str, *, reduced: bool = False) -> dict[str, Any]:
         """The settings of an arm, its seed left out."""

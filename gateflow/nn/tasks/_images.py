@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,6 +105,10 @@ class Images(Rows, Choice):
     @property
     def length(self) -> int:
         return self.pixels // self.per_step
+
+    @property
+    def chance(self) -> float:
+        return math.log(self.output_size)  # the classes are about as many as each other
 
     @property
     def reading(self) -> np.ndarray:
