@@ -20,7 +20,9 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
     list of dict
         ``runs`` that have ended; ``loss``, the mean over seeds of the least loss on "valid", from ``low`` to ``high``
         by bootstrap; ``arrived``, runs that fell below ``plan.level`` of ``chance``; ``mean_step``, the mean of the
-        steps until then, cut off at the last step; ``arrivals``, one by one; ``pace``, see :func:`pace`.
+        steps until then, cut off at the last step; ``arrivals``, one by one; ``pace``, see :func:`pace`; ``units``, for
+        each run the errors of the laws of :mod:`gateflow.study.units` and the rank correlation, where units were
+        recorded.
     """
     from gateflow.nn.settings import Settings, make_task
 
@@ -44,6 +46,7 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
                 "mean_step": restricted_mean(arrivals, settings.steps),
                 "arrivals": [vars(each) for each in arrivals],
                 "pace": [pace(run) for run in runs],
+                "units": [_units(run, settings) for run in runs],
             }
         )
     return found
@@ -56,6 +59,19 @@ def _ended(plan: Plan, folder: Path, arm: str, reduced: bool) -> list[list[dict[
     most = max(plan.seeds_of(reduced), len(list(folder.glob(f"{folder_of(arm, 0).parent}/seed-*"))))
     paths = [folder / folder_of(arm, seed) for seed in range(most)]
     return [read_metrics(path) for path in paths if outcome(path) is not None]
+
+
+def _units(metrics: list[dict[str, Any]], settings: Any) -> dict[str, float] | None:
+    """How the laws of one unit do; None for gates that are no function of one pre-activation, or not recorded."""
+    from gateflow.nn.settings import make_task
+    from gateflow.study.units import units
+
+    recorded = [line for line in metrics if line["kind"] == "gates" and "units" in line["layers"][0]]
+    if len(recorded) < 4 or "z_refine" in recorded[0]["layers"][0]["units"] or settings.forget_gate is None:
+        return None
+    task = make_task(settings.task)
+    found = units(metrics, settings.forget_gate, getattr(task, "horizon", task.length))
+    return {**found.errors(), "rank": found.rank()}
 
 
 def _losses(metrics: list[dict[str, Any]]) -> list[tuple[int, float]]:
