@@ -130,12 +130,13 @@ def _flow(
     The second in units of the time from z0 to z1.
     """
     end, soon = z1.copy(), np.where(_constants(gate, z0) >= aim, 0.0, np.inf)
-    for moved, beyond in ((z1 > z0, {"gap": UP}), (z1 < z0, {"decay": DOWN})):
+    away = LearningProblem(gate, horizon=horizon, gap=UP), LearningProblem(gate, horizon=horizon, decay=DOWN)
+    for moved, beyond in zip((z1 > z0, z1 < z0), away, strict=True):
         if not moved.any():
             continue
         here = LearningProblem(gate, horizon=horizon, decay=horizon / _constants(gate, z1[moved]))
         spent = np.asarray(hitting_time(here, z0[moved]).log_tau)
-        path = trajectories(LearningProblem(gate, horizon=horizon, **beyond), z0[moved])
+        path = trajectories(beyond, z0[moved])
         end[moved] = path.at(log_tau=spent + math.log(share)).z
     late = (z1 > z0) & (soon > 0)
     if late.any():
