@@ -14,9 +14,10 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from gateflow import __version__
 from gateflow.errors import GateflowError
@@ -74,7 +75,7 @@ def _run(tokens: list[str]) -> int:
 
 def application(verbs: Iterable[str] = COMMANDS) -> Any:
     """The cyclopts application of these verbs; only their modules are imported."""
-    from cyclopts import App
+    from cyclopts import App, Parameter
 
     from gateflow.cli._terminal import console, help_formatter
 
@@ -85,11 +86,28 @@ def application(verbs: Iterable[str] = COMMANDS) -> Any:
         help_format="plaintext",
         help_formatter=help_formatter(),
         console=console(wide=False),
+        default_parameter=Parameter(converter=_converted),
     )
     for name in verbs:
         run = COMMANDS[name]
         app.command(run, name=name, help=description(run))
     return app
+
+
+def _converted(kind: Any, tokens: Sequence[Any]) -> Any:
+    """What cyclopts makes of the words; but 1e4 is a whole number too, and 2.5 is not rounded to one."""
+    from cyclopts import convert
+
+    values = [token.value for token in tokens]
+    if kind is not int and int not in get_args(kind):
+        return convert(kind, values)
+    try:
+        return int(values[0])
+    except ValueError:
+        number = float(values[0])
+    if not number.is_integer():
+        raise ValueError(values[0])
+    return int(number)
 
 
 _TOP_HELP = "A numerical laboratory for the gates of recurrent networks: saturation, gradient flow, convergence times."
@@ -142,7 +160,7 @@ def _explained(problem: Exception) -> int:
     elif isinstance(problem, OSError) and problem.strerror:
         where = f"{problem.filename}: " if problem.filename else ""
         message, code = f"{where}{problem.strerror}", USAGE
-    elif isinstance(problem, MemoryError):
+    elif isinstance(problem, MemoryError) or re.search("allocate memory|out of memory", str(problem)):
         message, code = "not enough memory for this", FAULT
     else:
         message = f"{type(problem).__name__}: {problem} (a fault of gateflow; GATEFLOW_DEBUG=1 shows where)"

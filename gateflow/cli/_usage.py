@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from gateflow.errors import GateflowError
 
@@ -28,8 +28,8 @@ def _missing(problem: Any) -> str:
     meant, written = _first(r'Did you mean "?(--?[\w-]+)', problem), _first(r'instead of "?(--?[\w-]+)', problem)
     if meant and written:
         return f"unknown option {written}; did you mean {meant}?"
-    name = problem.argument.name
-    return f"{name} needs a value" if getattr(problem, "keyword", None) else f"{name} is missing"
+    keyword = getattr(problem, "keyword", None)
+    return f"{keyword} needs a value" if keyword else f"{problem.argument.name} is missing"
 
 
 def _unused(problem: Any) -> str:
@@ -40,7 +40,8 @@ def _unfit(problem: Any) -> str | None:
     if isinstance(problem.__cause__, GateflowError):
         return str(problem.__cause__)
     token, wanted = problem.token, problem.target_type
-    if token is None or wanted not in NOUNS:
+    wanted = next((each for each in (wanted, *get_args(wanted)) if each in NOUNS), None)
+    if token is None or wanted is None:
         return None
     where = token.keyword or (problem.argument.name if problem.argument else "the value")
     return f"{where} takes {NOUNS[wanted]}; got {token.value!r}"

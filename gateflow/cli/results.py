@@ -40,8 +40,11 @@ def run(
     $ gateflow results runs/adding
     $ gateflow results runs/adding --curves curves.svg --csv table.csv --json
     """
+    from gateflow.errors import InvalidArgument
     from gateflow.nn.results import table
 
+    if measure is not None and curves is None:
+        raise InvalidArgument("--measure is what the curves show: give --curves FILE as well")
     found = table(folder)
     written = []
     if curves is not None:

@@ -190,13 +190,20 @@ def run(
     $ gateflow train adding --horizon 10 --forget-gate fast --init chrono --hidden 8 --steps 20
     $ gateflow train adding --horizon 10 --gates fast,sigmoid --seeds 2 --hidden 8 --steps 20 --out runs/adding --json
     """
+    from gateflow.errors import InvalidArgument
+
     if listing:
         return _list(as_json=json)
     chosen = _chosen(task, flags or Flags(), config, method, options)
     where = {"out": out, "data_dir": data_dir, "save_every": save_every, "restart": restart}
     if seeds is None and gates is None and not vary:
+        _only_one(jobs, scheduler)
         return _one(chosen, where, as_json=json)
     varied = _varied(gates, vary or [])
+    for name in varied:
+        if {**vars(flags or Flags()), "method": method}.get(name) is not None:
+            raise InvalidArgument(f"{name} is varied, and given by --{name.replace('_', '-')} as well: leave one out")
+    seeds = 1 if seeds is None else seeds
     return _many(chosen, varied, seeds, {**where, "jobs": jobs, "scheduler": scheduler}, as_json=json)
 
 
@@ -241,6 +248,15 @@ def _only_options(task: str, options: dict[str, str]) -> None:
             raise InvalidArgument(f"unknown option --{option}; {hint}")
 
 
+def _only_one(jobs: int, scheduler: str | None) -> None:
+    """Complain of what would make no difference to a single run."""
+    from gateflow.errors import InvalidArgument
+
+    if jobs != 1 or scheduler is not None:
+        flag = "--jobs" if scheduler is None else "--scheduler"
+        raise InvalidArgument(f"{flag} is for an experiment: give --seeds, --gates or --vary as well")
+
+
 _OWN = ("config", "method", "seeds", "gates", "vary", "jobs", "scheduler", "out", "data-dir", "restart", "list", "json")
 
 
@@ -250,6 +266,8 @@ def _varied(gates: str | None, vary: list[str]) -> dict[str, list[Any]]:
     from gateflow.nn.settings import option_value
 
     found: dict[str, list[Any]] = {} if gates is None else {"forget_gate": split(gates)}
+    if gates is not None and not found["forget_gate"]:
+        raise InvalidArgument("--gates takes gates with commas between, as in fast,sigmoid")
     for text in vary:
         name, equals, values = text.partition("=")
         name = name.strip().replace("-", "_")
@@ -299,13 +317,13 @@ def _one(chosen: dict[str, Any], where: dict[str, Any], *, as_json: bool) -> int
 
 
 def _many(
-    chosen: dict[str, Any], varied: dict[str, list[Any]], seeds: int | None, where: dict[str, Any], *, as_json: bool
+    chosen: dict[str, Any], varied: dict[str, list[Any]], seeds: int, where: dict[str, Any], *, as_json: bool
 ) -> int:
     from gateflow.nn.experiment import experiment
     from gateflow.nn.results import table
 
     with asked_to_stop() as stop, _told_how_to_go_on():
-        done = experiment(chosen, vary=varied, seeds=seeds or 1, **where, stop=stop, tell=_tell)
+        done = experiment(chosen, vary=varied, seeds=seeds, **where, stop=stop, tell=_tell)
     found = table(done.out) if done.begun else None
     if as_json:
         results = [] if found is None else found.records()

@@ -89,7 +89,7 @@ def experiment(
     base : mapping
         Settings of every run, as :func:`gateflow.nn.train` takes them.
     vary : mapping
-        Names of settings to lists of values.
+        Names of settings, or ``method``, to lists of values.
     seeds : int
         Runs of each, with seeds from ``base["seed"]`` on.
     out : path, optional
@@ -142,7 +142,9 @@ def planned(
     """
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
         raise InvalidArgument(f"seeds must be a whole number of at least 1; got {seeds!r}")
-    known(vary, [name for name in Settings.__dataclass_fields__ if name != "seed"], "setting to vary")
+    if "seed" in vary:
+        raise InvalidArgument("the seed is no setting to vary: seeds says how many there are")
+    known(vary, [*Settings.__dataclass_fields__, "method"], "setting to vary")
     found: Plan = {}
     for values in itertools.product(*vary.values()):
         settings, task = settled({**base, **dict(zip(vary, values, strict=True))}, {}, data_dir)
@@ -171,8 +173,8 @@ def named(settings: Settings, *others: Settings) -> str:
 
 
 def _word(name: str, value: Any) -> str:
-    """A value as part of a folder's name; gates and cells speak for themselves."""
-    return _plain(str(value)) if name in ("forget_gate", "cell", "task") else f"{name}={_plain(str(value))}"
+    """A value as part of a folder's name; gates, cells and methods speak for themselves."""
+    return _plain(str(value)) if name in ("forget_gate", "cell", "task", "method") else f"{name}={_plain(str(value))}"
 
 
 def _plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ from gateflow.nn.tasks._contract import Task
 FORGET = ("forget_gate", "update_gate")
 """The words by which cells take the gate that holds the state."""
 
+
+TOO_LARGE = re.compile("allocate memory|out of memory|overflow")
+"""What PyTorch says where it cannot have the memory that it asks for."""
 
 LAYOUT = (
     *("self", "input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional", "proj_size"),
@@ -101,16 +105,22 @@ def build(settings: Settings, task: Task) -> Network:
     name, options = part(settings.cell)
     options = checked_options(f"cell {name}", cell_options(name), options)
     dtype = torch.float64 if settings.precision == "float64" else torch.float32
-    cell = cell_class(name)(
-        width,
-        settings.hidden,
-        settings.layers,
-        batch_first=True,
-        dropout=settings.dropout,
-        backend=settings.backend,
-        dtype=dtype,
-        **{**_gates(settings), **options},
-    )
+    gates = _gates(settings)
+    try:
+        cell = cell_class(name)(
+            width,
+            settings.hidden,
+            settings.layers,
+            batch_first=True,
+            dropout=settings.dropout,
+            backend=settings.backend,
+            dtype=dtype,
+            **{**gates, **options},
+        )
+    except RuntimeError as problem:  # PyTorch's word for it
+        if not TOO_LARGE.search(str(problem)):
+            raise
+        raise InvalidArgument(f"no memory for {settings.layers} x {settings.hidden} units of {name}") from None
     initialise = make_init(settings.init, task.length)
     network = Network(
         cell,

@@ -9,13 +9,19 @@ import torch
 from torch.optim import Optimizer, lr_scheduler
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.settings import Settings, checked_options, known, option_defaults, part
+from gateflow.nn.settings import Settings, as_kind, checked_options, known, option_defaults, part
 
 UNFIT = ("optimizer", "lbfgs", "sparseadam", "muon")
 """What is no optimiser of dense gradients of any shape, one gradient a step."""
 
 NEED_MORE = ("lrscheduler", "lambdalr", "multiplicativelr", "sequentiallr", "chainedscheduler", "swalr")
 """Schedules that are made of functions or of other schedules, which no text can say."""
+
+OURS = ("optimizer", "last_epoch", "epochs", "steps_per_epoch", "scale_fn")
+"""Options of schedules that the run says itself, or no text can."""
+
+COUNTS = ("T_max", "T_0", "T_mult", "step_size", "step_size_up", "total_iters", "total_steps")
+"""Options of schedules that count steps."""
 
 SHORT = {
     "cosine": "cosineannealinglr",
@@ -54,7 +60,6 @@ def make_optimizer(settings: Settings, network: torch.nn.Module) -> Optimizer:
     takes = option_defaults(kind)
     allowed = {option: default for option, default in takes.items() if option not in ("params", "lr")}
     options = checked_options(f"optimizer {name}", allowed, options)
-    options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     if settings.weight_decay:
         if "weight_decay" not in takes:
             raise InvalidArgument(f"the optimizer {name} knows no weight_decay")
@@ -87,7 +92,14 @@ def make_schedule(settings: Settings, optimizer: Optimizer, better: str) -> Any:
         "gamma": 0.01 ** (1 / settings.steps) if name.lower() == "exponential" else None,
         "mode": {"lower": "min", "higher": "max"}[better] if kind is lr_scheduler.ReduceLROnPlateau else None,
     }
-    options = checked_options(f"schedule {name}", {k: v for k, v in takes.items() if k != "optimizer"}, options)
+    options = checked_options(f"schedule {name}", {k: v for k, v in takes.items() if k not in OURS}, options)
+    for option, value in options.items():
+        if option in COUNTS and as_kind(value, (int,), f"{option} of the schedule {name}") < 1:
+            raise InvalidArgument(f"{option} of the schedule {name} must be at least 1; got {value}")
+        if option in ("max_lr", "base_lr", "gamma"):
+            as_kind(value, (float,), f"{option} of the schedule {name}")
+    if "total_steps" in takes and options.get("total_steps", settings.steps) < settings.steps:
+        raise InvalidArgument(f"the schedule {name} ends at total_steps, before the run's {settings.steps} steps")
     filled = {key: value for key, value in given.items() if key in takes and value is not None}
     return _made(kind, name, optimizer, **{**filled, **options})
 

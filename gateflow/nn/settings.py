@@ -23,6 +23,9 @@ from typing import Any, get_args, get_type_hints
 from gateflow.errors import InvalidArgument
 from gateflow.registry import Registry
 
+MOST = {"batch": 2**24, "threads": 1024}
+"""Bounds past which a slip of the pen is likelier than a wish."""
+
 PRECISIONS = ("float32", "float64", "bfloat16")
 """``bfloat16`` is mixed: the weights and their updates are float32."""
 
@@ -83,6 +86,9 @@ class Settings:
             _at_least(1, name, getattr(self, name))
         for name in ("weight_decay", "clip", "patience", "threads", "seed", "lr"):
             _at_least(0, name, getattr(self, name))
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                raise InvalidArgument(f"{name} must be at most {most}; got {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
             raise InvalidArgument(f"dropout must lie in [0, 1); got {self.dropout}")
         one_of("precision", self.precision, PRECISIONS)
@@ -114,7 +120,10 @@ class Settings:
             return made
         if "steps" in chosen:
             raise InvalidArgument("give steps or epochs, not both")
-        return dataclasses.replace(made, steps=made.steps_of(as_kind(epochs, (float,), "epochs"), task))
+        epochs = as_kind(epochs, (float,), "epochs")
+        if epochs <= 0:
+            raise InvalidArgument(f"epochs must be above 0; got {epochs}")
+        return dataclasses.replace(made, steps=made.steps_of(epochs, task))
 
     def steps_of(self, epochs: float, task: Any) -> int:
         """The steps in so many passes over the training data."""
@@ -183,7 +192,7 @@ def part(text: str) -> tuple[str, dict[str, Any]]:
     Traceback (most recent call last):
     gateflow.errors.InvalidArgument: options have names, as in chrono(name=1, other="text"); got '100'
     """
-    match = _PART.fullmatch(text)
+    match = _PART.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise InvalidArgument(f"expected a name, perhaps with options, as in adding(horizon=100); got {text!r}")
     inside = (match["inside"] or "").strip()
@@ -283,6 +292,11 @@ def checked_options(what: str, defaults: Mapping[str, Any], options: Mapping[str
 
 def _like(value: Any, default: Any, name: str) -> Any:
     """A value of the type of the default; where that is a whole number any number may do, as momentum=0 shows."""
+    if isinstance(default, tuple):
+        fits = isinstance(value, list) and len(value) == len(default)
+        if not fits or any(isinstance(x, bool) or not isinstance(x, (int, float)) for x in value):
+            raise InvalidArgument(f"{name} takes {len(default)} numbers, as in {_written(default)}; got {value!r}")
+        return tuple(value)
     if isinstance(default, int) and not isinstance(default, bool) and isinstance(value, float):
         return int(value) if value.is_integer() else as_kind(value, (float,), name)
     return as_kind(value, (type(default),), name) if isinstance(default, (bool, int, float, str)) else value

@@ -25,6 +25,7 @@ from gateflow.nn.functional import GateFunction
 from gateflow.nn.network import Network, build
 from gateflow.nn.settings import make_task
 from gateflow.nn.tasks._contract import Batch, Split, Task
+from gateflow.nn.tasks._rows import whole
 
 ROWS = 8
 """Sequences that are looked at during training: gates differ little between them, and the plain loop is slow."""
@@ -234,6 +235,7 @@ def of_run(
     path = Path(folder)
     if not (path / SETTINGS).exists():
         raise InvalidArgument(f"{path} is not the folder of a run: there is no {SETTINGS}")
+    whole("rows", rows, 1, 2**24)
     settings = settings_of(path)
     task = make_task(settings.task, data_dir)
     batch = task.batch(split, 0, rows, settings.seed)

@@ -127,6 +127,8 @@ def train(
     >>> result.status, result.steps, sorted(result.test)
     ('finished', 20, ['loss'])
     """
+    if not save_every >= 0:
+        raise InvalidArgument(f"save_every must be so many seconds, 0 or more; got {save_every}")
     settings, made = settled(task, chosen, data_dir)
     with _surroundings(settings), _place(settings, out, restart=restart) as place:
         if (done := place.result()) is not None:

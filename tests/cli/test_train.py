@@ -70,9 +70,20 @@ def test_a_human_is_told_how_it_went(gateflow, here):
         (("adding", "--method", "urlstm"), "did you mean 'ur-lstm'?"),
         (("adding", "--gates", "fast,fsat"), "unknown gate 'fsat'"),
         (("adding", "--vary", "lr"), "--vary takes a setting and its values"),
+        (("adding", "--vary", "seed=1,2"), "the seed is no setting to vary"),
+        (("adding", "--vary", "lr=1,2", "--lr", "1"), "lr is varied, and given by --lr as well"),
+        (("adding", "--gates", ""), "--gates takes gates with commas between"),
+        (("adding", "--seeds", "0"), "seeds must be a whole number of at least 1"),
+        (("adding", "--jobs", "2"), "--jobs is for an experiment"),
+        (("adding", "--save-every", "nan"), "save_every must be so many seconds, 0 or more"),
+        (("adding", "--horizon", "--hidden", "4"), "--horizon needs a value"),
+        (("--config", "three.toml"), "expected a name, perhaps with options"),
+        (("adding", "--hidden", "2.5"), "--hidden takes a whole number; got '2.5'"),
+        (("digits", "--epochs", "0"), "epochs must be above 0"),
     ],
 )
-def test_what_is_wrong_is_one_line(arguments, said, gateflow):
+def test_what_is_wrong_is_one_line(arguments, said, gateflow, here):
+    (here / "three.toml").write_text("task = 3")
     code, out, err = gateflow("train", *arguments)
     assert (code, out) == (2, "")
     assert said in err
@@ -133,8 +144,13 @@ def test_an_experiment_its_table_and_its_figures(gateflow, here):
     assert (here / "a.svg").read_text().count("<svg") == 1
     assert (here / "a.csv").read_text().startswith("forget_gate,n,runs,loss,loss sd")
     assert gateflow("results", "runs", "--curves", "a.bmp").code == 2
-    code, _, err = gateflow("results", "runs", "--curves", "a.svg", "--measure", "speed")
-    assert (code, "no 'speed' was recorded; there are: loss" in err) == (2, True)
+    for arguments, said in (
+        (("--curves", "a.svg", "--measure", "speed"), "no 'speed' was recorded; there are: loss"),
+        (("--measure", "loss"), "--measure is what the curves show"),
+        (("--csv", "runs"), "runs: Is a directory"),
+    ):
+        code, _, err = gateflow("results", "runs", *arguments)
+        assert (code, said in err) == (2, True)
 
 
 def test_more_than_gates_is_varied(gateflow, here):
@@ -158,6 +174,7 @@ def test_time_constants_as_table_figure_and_file(gateflow, here):
     assert (here / "a.svg").stat().st_size > 1000
     assert len(gateflow("timescales", "run", "--units").out.splitlines()) == 5
     assert gateflow("timescales", ".").code == 2
+    assert "rows must be a whole number" in gateflow("timescales", "run", "--rows", "0").err
 
 
 def test_the_list_names_everything_with_its_source(gateflow):

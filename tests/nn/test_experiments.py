@@ -93,6 +93,9 @@ def test_folders_are_named_after_what_is_varied():
     assert all(set("*/") & set(name.partition("/")[0]) == set() for name in names)
     assert len(set(names)) == 4
     assert list(planned({**BASE, "seed": 7}, {}, 2))[1].as_posix() == "seed-8"
+    methods = planned({**BASE, "layers": 2}, {"method": ["lstm", "power-law"]}, 1)
+    assert [path.as_posix() for path in methods] == ["lstm/seed-0", "power-law/seed-0"]
+    assert [each.optimizer for each in methods.values()] == ["adam", "sgd"]
     first, second = found.values().__iter__().__next__(), planned(BASE, {}, 1).popitem()[1]
     assert named(first) == named(first) != named(second)
 
@@ -102,7 +105,8 @@ def test_folders_are_named_after_what_is_varied():
     [
         ({"vary": {"forget_gate": ["fast", "fast"]}}, "two runs would have the folder"),
         ({"vary": {"forgt_gate": ["fast"]}}, "unknown setting to vary 'forgt_gate'; did you mean 'forget_gate'?"),
-        ({"vary": {"seed": [1, 2]}}, "unknown setting to vary 'seed'"),
+        ({"vary": {"seed": [1, 2]}}, "the seed is no setting to vary"),
+        ({"vary": {"method": ["lstm", "lstn"]}}, "unknown method 'lstn'; did you mean 'lstm'?"),
         ({"vary": {"lr": ["x"]}}, "lr takes a number"),
         ({"seeds": 0}, "seeds must be a whole number of at least 1"),
         ({"jobs": -1}, "jobs must be a whole number"),
