@@ -182,6 +182,18 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, facts: dict[str, Any], t
     for fresh, kept in zip(optimizer.state_dict()["param_groups"], facts["groups"], strict=True):
         groups.append({k: tuple(v) if isinstance(fresh.get(k), tuple) else v for k, v in kept.items()})
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    # PyTorch gives every floating tensor of the state the type of its weight, and some are of another
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for index, found in state.items():
+        mine = optimizer.state[weights[index]]
+        for name, value in found.items():
+            if isinstance(value, Tensor):
+                mine[name] = value.to(mine[name].device)
+
+
+def schedule_facts(schedule: Any) -> dict[str, Any]:
+    """What changes in a schedule; tables such as milestones are made anew from the settings."""
+    return {name: value for name, value in schedule.state_dict().items() if not isinstance(value, Mapping)}
 
 
 def generator_states() -> dict[str, Tensor]:

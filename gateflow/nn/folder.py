@@ -18,7 +18,7 @@ from gateflow.nn import checkpoint as checkpoints
 from gateflow.nn.board import FOLDER as BOARD
 from gateflow.nn.board import Board
 from gateflow.nn.checkpoint import Checkpoint
-from gateflow.nn.settings import Settings, read_toml
+from gateflow.nn.settings import MORE, Settings, read_toml
 
 if TYPE_CHECKING:
     from gateflow.nn.network import Network
@@ -110,14 +110,15 @@ class Folder:
         for name in FILES:
             for left in self.path.glob(f".{name}.*"):  # of a process that was killed while it wrote
                 left.unlink()
-        if restart and not self._holds(settings):
+        file = self.path / SETTINGS
+        if restart and file.exists() and not self._holds(settings):
             shutil.rmtree(self.path / BOARD, ignore_errors=True)
             for name in (checkpoints.previous(Path(CHECKPOINT)).name, *reversed(FILES)):
                 (self.path / name).unlink(missing_ok=True)
-        file = self.path / SETTINGS
         if file.exists():
             refuse_other(settings, settings_of(self.path), self.path)
         elif others := sorted(each.name for each in self.path.iterdir() if each.name != LOCK):
+            (self.path / LOCK).unlink()
             raise InvalidArgument(f"{self.path} holds {others[0]}, which is no run; choose another --out")
         else:
             record.write_text(file, settings.as_toml())
@@ -163,6 +164,8 @@ class Folder:
     def latest(self) -> tuple[Checkpoint | None, str]:
         """The last whole checkpoint; the metrics are cut to its length."""
         state, note = self._whole()
+        if note:  # the damaged one shall not come to be the one before
+            os.replace(checkpoints.previous(self.path / CHECKPOINT), self.path / CHECKPOINT)
         length = 0 if state is None else state.facts["metrics"]
         self.file.truncate(length)
         self.file.seek(length)
@@ -203,7 +206,10 @@ class Folder:
 
 def settings_of(path: Path) -> Settings:
     """The settings of the run in a folder."""
-    return Settings(**read_toml(path / SETTINGS))
+    found = read_toml(path / SETTINGS)
+    if "task" not in found or any(name in found for name in MORE):
+        raise InvalidArgument(f"{path / SETTINGS} is not what a run has written")
+    return Settings(**found)
 
 
 def outcome(path: Path) -> dict[str, Any] | None:
@@ -214,7 +220,7 @@ def outcome(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         return {name: _numbers(found[name]) if isinstance(found[name], dict) else found[name] for name in OUTCOME}
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         raise InvalidArgument(f"{file} is damaged; remove it, and the run goes on from its checkpoint") from None
 
 
@@ -223,11 +229,16 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     file = path / METRICS
     if not file.exists():
         return []
-    lines = file.read_bytes().split(b"\n")[:-1]
-    try:
-        return [_numbers(json.loads(line)) for line in lines]
-    except ValueError:
-        raise InvalidArgument(f"{file} has a line that is no JSON") from None
+    found = []
+    for number, text in enumerate(file.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            line = _numbers(json.loads(text))
+        except ValueError:
+            line = None
+        if not (isinstance(line, dict) and line.keys() >= {"step", "kind"}):
+            raise InvalidArgument(f"{file}, line {number}: no line of a run")
+        found.append(line)
+    return found
 
 
 def loaded(path: Path, settings: Settings, task: Task) -> Network:

@@ -409,7 +409,7 @@ class Trainer:
             "data": self.data,
             "counters": asdict(self.counters),
             "optimizer": optimizer,
-            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "schedule": None if self.schedule is None else checkpoints.schedule_facts(self.schedule),
             "said": self.said,
         }
         state = Checkpoint(facts)

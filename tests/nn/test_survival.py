@@ -6,6 +6,7 @@ import pickle
 import random
 import signal
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ import torch
 from gateflow.errors import InvalidArgument
 from gateflow.nn import checkpoint as checkpoints
 from gateflow.nn import train
+from gateflow.nn.optimizers import optimizers, schedules
+from gateflow.nn.results import table
 from gateflow.nn.tasks._contract import Batch, Task
 
 KILLS = 12
@@ -165,6 +168,21 @@ def test_a_run_that_is_stopped_goes_on(tmp_path):
     assert left_by(tmp_path / "stopped") == left_by(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(
+    "chosen",
+    [{"optimizer": name} for name in optimizers()]
+    + [{"schedule": name, "optimizer": "sgd(momentum=0.9)"} for name in schedules()],
+    ids=lambda chosen: chosen.get("schedule", chosen["optimizer"]),
+)
+def test_every_optimiser_and_schedule_goes_on(chosen, tmp_path):
+    chosen = {**chosen, "precision": "float64", "hidden": 2, "steps": 12, "evaluate_every": 2}
+    for steps in (3, 4):
+        assert tiny(tmp_path / "stopped", stop=after(steps), **chosen).status == "interrupted"
+    tiny(tmp_path / "stopped", **chosen)
+    tiny(tmp_path / "whole", **chosen)
+    assert left_by(tmp_path / "stopped") == left_by(tmp_path / "whole")
+
+
 def test_a_run_that_has_ended_is_read(tmp_path):
     first, again = tiny(tmp_path), tiny(tmp_path, stop=lambda: pytest.fail("it trains again"))
     assert again == first
@@ -190,10 +208,12 @@ def test_what_a_kill_left_half_written_is_no_hindrance(tmp_path):
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
-    (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(InvalidArgument, match=r"holds thesis\.tex, which is no run"):
-        tiny(tmp_path)
-    assert [path.name for path in tmp_path.iterdir() if path.name != ".lock"] == ["thesis.tex"]
+    for name in ("result.json", "thesis.tex"):
+        (tmp_path / name).write_text("precious")
+    for restart in (False, True):
+        with pytest.raises(InvalidArgument, match=r"holds result\.json, which is no run"):
+            tiny(tmp_path, restart=restart)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "thesis.tex"]
 
 
 # --- damage -----------------------------------------------------------------------------------------------------------
@@ -222,9 +242,12 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, tmp_path):
     tiny(folder, stop=after(17))
     file = folder / "checkpoint.safetensors"
     file.write_bytes(damage(file.read_bytes()))
-    tiny(folder, tell=told.append)
+    tiny(folder, tell=told.append, stop=after(0), save_every=1e9)
     assert len(told) == 1
     assert "going on from the one before" in told[0]
+    checkpoints.read(folder / "checkpoint.previous.safetensors")  # it is not the damaged one
+    tiny(folder, tell=told.append)
+    assert len(told) == 1
     tiny(tmp_path / "whole")
     assert left_by(folder) == left_by(tmp_path / "whole")
 
@@ -251,6 +274,24 @@ def test_lost_metrics_are_told(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("")
     with pytest.raises(InvalidArgument, match="shorter than its checkpoint says"):
         tiny(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("metrics.jsonl", "[]\n", "line 1: no line of a run"),
+        ("metrics.jsonl", '{"step": 0, "kind": "valid"}\n{', ""),  # a line that a kill cut short
+        ("metrics.jsonl", '{"step": 0, "kind": "valid"}\n{\n', "line 2: no line of a run"),
+        ("result.json", "[]", "is damaged; remove it"),
+        ("settings.toml", 'task = "adding"\nmethod = "lstm"\n', "is not what a run has written"),
+        ("settings.toml", "", "is not what a run has written"),
+    ],
+)
+def test_what_no_run_has_written_is_told(name, text, said, tmp_path):
+    tiny(tmp_path)
+    (tmp_path / name).write_text(text)
+    with nullcontext() if not said else pytest.raises(InvalidArgument, match=said):
+        table(tmp_path)
 
 
 def test_a_checkpoint_of_other_settings_is_told(tmp_path):
