@@ -25,6 +25,9 @@ from gateflow.flow.time import hitting_time
 from gateflow.formula import parse
 from gateflow.gate import Gate, gate
 from gateflow.glance import facts, framed, listed
+from gateflow.losses import Decay, Loss
+from gateflow.losses import loss as as_loss
+from gateflow.losses.absolute import LOSS as ABSOLUTE
 
 GAPS = (1e-1, 1e-2, 1e-4, 1e-8, 1e-16, 1e-32, 1e-64, 1e-128, 1e-200, 1e-300)
 """The ladder of gaps ``1 - lambda*``."""
@@ -45,7 +48,7 @@ class Rung:
     log_ratio : dict of str to float
         Of the other gates: ``log tau - log tau`` of the first.
     log_ratio_by_law : dict of str to float or None
-        The same from the proved laws of hitting times; None where there is no law.
+        The same from the proved laws of hitting times; None where there is no law, or not for this loss.
     """
 
     gap: float
@@ -68,6 +71,9 @@ class Comparison:
         By gate; a reason in words where no law was proved.
     ladder : list of Rung
     horizon, z0 : float
+    loss : Loss
+    tolerance : float or None
+        Where the times of a loss that is smooth at the target end.
     """
 
     names: tuple[str, ...]
@@ -76,6 +82,20 @@ class Comparison:
     ladder: list[Rung]
     horizon: float
     z0: float
+    loss: Loss = ABSOLUTE
+    tolerance: float | None = None
+
+    @property
+    def about_the_loss(self) -> str | None:
+        """What another loss makes of the laws; None for the absolute one, which they are of."""
+        if self.loss.name == ABSOLUTE.name:
+            return None
+        pull = pull_at_one(self.loss)
+        if pull is None:
+            return f"{self.loss.name}; the laws are those of the absolute loss, and do not tell its times"
+        return f"{self.loss.name}; the laws are those of the absolute loss" + (
+            "" if pull == 1 else f", c times {pull:g}"
+        )
 
     def rate_of(self, name: str) -> str:
         """The law of learning of a gate, or why there is none."""
@@ -106,6 +126,8 @@ class Comparison:
         return {
             "horizon": self.horizon,
             "z0": self.z0,
+            **({} if self.about_the_loss is None else {"loss": self.loss.name, "pull": pull_at_one(self.loss)}),
+            **({} if self.tolerance is None else {"tolerance": self.tolerance}),
             "orders": [found.to_json() for found in self.orders],
             "laws": laws,
             "ladder": [dict(vars(rung)) for rung in self.ladder],
@@ -124,13 +146,14 @@ class Comparison:
         widths = [max(len(row[i]) for row in (headings, *rows)) for i in range(len(headings))]
         verdicts = [f"{self.names[0]} against {found.names[1]}: {found.verdict}" for found in self.orders]
         laws = [f"l(tau) of {name} {self.rate_of(name)}" for name in self.names]
+        laws += [] if self.about_the_loss is None else [f"loss {self.about_the_loss}"]
         lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in (headings, *rows)]
         return "\n".join([*verdicts, *laws, *lines])
 
     def _repr_html_(self) -> str:
         headings, rows = self.table()
         verdicts = ((f"{self.names[0]} against {found.names[1]}", found.verdict) for found in self.orders)
-        laws = ((f"l(tau) of {name}", self.rate_of(name)) for name in self.names)
+        laws = [*((f"l(tau) of {name}", self.rate_of(name)) for name in self.names), ("loss", self.about_the_loss)]
         about = f"Learning times from z = {self.z0:g} for T = {self.horizon:g}"
         return framed(about, facts([*verdicts, *laws]), listed(headings, rows))
 
@@ -143,6 +166,8 @@ def compare(
     scale: float = 1.0,
     seconds: float = SECONDS,
     names: Sequence[str] | None = None,
+    loss: Loss | str = ABSOLUTE,
+    tolerance: float | None = None,
 ) -> Comparison:
     """Orders, laws and learning times of gates, side by side.
 
@@ -162,6 +187,11 @@ def compare(
         For each proof.
     names : sequence of str, optional
         What to call the gates.
+    loss : Loss or str
+        As in :class:`gateflow.flow.LearningProblem`. The laws hold for every loss whose slope in the total decay tends
+        to a constant as target and gate go to 1: it multiplies c.
+    tolerance : float, optional
+        Where times end, as in :func:`gateflow.flow.hitting_time`; losses that are smooth at the target need one.
 
     Raises
     ------
@@ -181,12 +211,13 @@ def compare(
     chosen = [gate(one) if isinstance(one, str) else one for one in gates]
     called = tuple(names) if names is not None else tuple(one.name for one in chosen)
     _check(called, gaps)
+    kind = as_loss(loss)
+    taus = [_log_tau(one, horizon, gaps, z0, scale, kind, tolerance) for one in chosen]
     pairs = zip(called[1:], chosen[1:], strict=True)
     orders = [replace(order(chosen[0], one, seconds), names=(called[0], name)) for name, one in pairs]
     laws = {name: _law(one, seconds) for name, one in zip(called, chosen, strict=True)}
-    taus = [_log_tau(one, horizon, gaps, z0, scale) for one in chosen]
-    by_law = [_log_law(laws[name], horizon, gaps, scale) for name in called]
-    return Comparison(called, orders, laws, _ladder(called, gaps, taus, by_law), horizon, z0)
+    by_law = [_log_law(laws[name], horizon, gaps, scale, pull_at_one(kind)) for name in called]
+    return Comparison(called, orders, laws, _ladder(called, gaps, taus, by_law), horizon, z0, kind, tolerance)
 
 
 def _check(names: Sequence[str], gaps: Sequence[float]) -> None:
@@ -207,16 +238,39 @@ def _law(one: Gate, seconds: float) -> Rate | str:
         return why.reason
 
 
-def _log_tau(one: Gate, horizon: float, gaps: Sequence[float], z0: float, scale: float) -> np.ndarray:
-    problem = LearningProblem(one, horizon=horizon, gap=np.asarray(gaps, dtype=float), scale=scale)
-    return np.asarray(hitting_time(problem, z0).log_tau)
+def pull_at_one(loss: Loss) -> float | None:
+    """|dL/dh| per unit scale as target and gate go to 1, for losses that arrive; None where that is 0 or infinite.
+
+    A long learning time is spent near the target, where it is that of the absolute loss over this number.
+
+    Examples
+    --------
+    >>> pull_at_one(as_loss("exp(-s/10)/2 + exp(-2*s)/2"))
+    1.05
+    >>> pull_at_one(as_loss("log-decay")) is None, pull_at_one(as_loss("squared")) is None
+    (True, True)
+    """
+    if not loss.arrives:
+        return None
+    one = Decay(log=-np.inf)
+    near, nearer = (float(np.exp(loss.log_slope(Decay(log=log), one))) for log in (-200.0, -400.0))
+    return float(f"{near:.12g}") if 0 < near < math.inf and abs(near - nearer) < 1e-12 * near else None
 
 
-def _log_law(law: Rate | str, horizon: float, gaps: Sequence[float], scale: float) -> list[float | None]:
+def _log_tau(
+    one: Gate, horizon: float, gaps: Sequence[float], z0: float, scale: float, loss: Loss, tolerance: float | None
+) -> np.ndarray:
+    problem = LearningProblem(one, horizon=horizon, gap=np.asarray(gaps, dtype=float), scale=scale, loss=loss)
+    return np.asarray(hitting_time(problem, z0, tolerance=tolerance).log_tau)
+
+
+def _log_law(
+    law: Rate | str, horizon: float, gaps: Sequence[float], scale: float, pull: float | None
+) -> list[float | None]:
     """The logarithm of the proved law of hitting times at each gap."""
-    if isinstance(law, str) or law.hitting_time is None:
+    if isinstance(law, str) or law.hitting_time is None or pull is None:
         return [None] * len(gaps)
-    at = {"c": sp.Rational(repr(float(scale))), "T": sp.Rational(repr(float(horizon)))}
+    at = {"c": sp.Rational(repr(float(scale))) * sp.Rational(repr(pull)), "T": sp.Rational(repr(float(horizon)))}
     written = parse(law.hitting_time, variables=("gap",), parameters={"c": "positive", "T": "positive"})
     by_name = {symbol.name: symbol for symbol in written.free_symbols}
     fixed = written.subs({by_name[name]: value for name, value in at.items() if name in by_name})
@@ -236,7 +290,7 @@ def _ladder(
         Rung(
             gap=float(gap),
             log_tau={name: float(taus[k][i]) for k, name in enumerate(names)},
-            log_ratio={names[k]: float(taus[k][i] - taus[0][i]) for k in others},
+            log_ratio={names[k]: float(taus[k][i]) - float(taus[0][i]) for k in others},
             log_ratio_by_law={names[k]: _difference(by_law[k][i], by_law[0][i]) for k in others},
         )
         for i, gap in enumerate(gaps)
@@ -255,8 +309,10 @@ def exponential(log: float | None) -> str:
     >>> exponential(0.0), exponential(1000.0), exponential(None)
     ('1', '1.9701e+434', '')
     """
-    if log is None or not math.isfinite(log):
-        return "" if log is None else "inf" if log > 0 else "0"
+    if log is None or math.isnan(log):
+        return ""
+    if math.isinf(log):
+        return "inf" if log > 0 else "0"
     return f"{math.exp(log):.5g}" if abs(log) < 700 else f"{Decimal(log).exp():.4e}"
 
 

@@ -80,6 +80,43 @@ def test_a_gate_without_a_law_says_why():
     assert found.to_json()["laws"]["hard-sigmoid"]["rate"] is None
 
 
+def test_another_loss_takes_its_times_and_its_factor_in_the_laws():
+    """Horizons of T/10 and 2 T: |dL/dh| is 1.05 at phi = 1, where the absolute loss has 1. T = 1, W = 1, z0 = 0."""
+    found = compare(["sigmoid", "softsign"], gaps=(1e-3, 1e-300), loss="exp(-s/10)/2 + exp(-2*s)/2")
+    for rung in found.ladder:
+        with mpmath.workdps(30):
+            near, far = -mpmath.log1p(-mpmath.mpf(rung.gap)), mpmath.log(2)
+            edges = [near * 10**k for k in range(300) if near * 10**k < far] + [far]
+
+            def pace(h):
+                return 1 / (mpmath.expm1(-h) ** 2 * (mpmath.exp(-h / 10) / 20 + mpmath.exp(-2 * h)))
+
+            true = mpmath.log(mpmath.quad(pace, edges))
+        assert rung.log_tau["sigmoid"] == pytest.approx(float(true), abs=1e-12)
+    last = found.ladder[-1]
+    assert last.log_tau["sigmoid"] == pytest.approx(-math.log(1.05 * 1e-300), abs=1e-9)
+    assert last.log_ratio["softsign"] == pytest.approx(last.log_ratio_by_law["softsign"], abs=1e-9)
+    assert found.about_the_loss == "exp(-s/10)/2 + exp(-2*s)/2; the laws are those of the absolute loss, c times 1.05"
+    assert found.to_json()["pull"] == 1.05
+
+
+def test_a_loss_whose_pull_fades_or_grows_at_the_target_has_no_law():
+    for loss, tolerance in (("log-decay", None), ("squared", 1e-3), ("kullback-leibler", 1e-3)):
+        found = compare(["sigmoid", "fast"], gaps=(1e-9,), loss=loss, tolerance=tolerance)
+        assert found.ladder[0].log_ratio["fast"] < 0
+        assert found.ladder[0].log_ratio_by_law["fast"] is None
+        assert "do not tell its times" in str(found)
+        assert loss in found._repr_html_()
+    with pytest.raises(InvalidArgument, match="give a tolerance"):
+        compare(["sigmoid", "fast"], loss="squared")
+
+
+def test_gates_that_are_both_stuck_have_no_ratio():
+    (rung,) = compare(["cubic", "sigmoid(z**5)"], gaps=(0.1,), z0=-1.0).ladder
+    assert math.isnan(rung.log_ratio["sigmoid(z**5)"])
+    assert exponential(rung.log_ratio["sigmoid(z**5)"]) == ""
+
+
 @pytest.mark.parametrize(
     ("gates", "gaps", "message"),
     [

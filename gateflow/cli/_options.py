@@ -62,11 +62,28 @@ def _not_lost(_: Any, tokens: Any) -> float:
     return value
 
 
+def none_lost(kind: Any, tokens: Any) -> list[float]:
+    """The same for each of several numbers."""
+    return [_not_lost(kind, [token]) for token in tokens]
+
+
 Small = Annotated[float | None, Parameter(converter=_not_lost)]
+
+LossText = Annotated[
+    str,
+    Parameter(
+        name="--loss",
+        help="A name (gateflow losses), or a formula in s: the Laplace transform of a random horizon.",
+    ),
+]
 
 Tolerance = Annotated[
     float | None,
-    Parameter(name="--tolerance", help="Stop where |h - h*| is so much of h*; squared and kullback-leibler need one."),
+    Parameter(
+        name="--tolerance",
+        converter=_not_lost,
+        help="Stop where |h - h*| is so much of h*; squared and kullback-leibler need one.",
+    ),
 ]
 
 

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, Json, Latex, Seconds, Start, gate_of
+from gateflow.cli._options import (
+    NOT_REACHED,
+    Json,
+    Latex,
+    LossText,
+    Seconds,
+    Start,
+    Tolerance,
+    gate_of,
+    none_lost,
+)
 from gateflow.cli._terminal import Listing, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -16,7 +26,13 @@ First = Annotated[str, Parameter(name="GATE", help="The gate that the others are
 Others = Annotated[list[str], Parameter(name="OTHERS", negative="", help="One or more gates to compare with it.")]
 Gaps = Annotated[
     list[float] | None,
-    Parameter(name="--gaps", negative="", consume_multiple=True, help="Gaps 1 - lambda*; by default 0.1 to 1e-300."),
+    Parameter(
+        name="--gaps",
+        negative="",
+        consume_multiple=True,
+        converter=none_lost,
+        help="Gaps 1 - lambda*; by default 0.1 to 1e-300.",
+    ),
 ]
 Horizon = Annotated[float, Parameter(name="--horizon", help="T, the steps over which the cell decays.")]
 
@@ -29,6 +45,8 @@ def run(
     horizon: Horizon = 1.0,
     gaps: Gaps = None,
     z0: Start = 0.0,
+    loss: LossText = "absolute",
+    tolerance: Tolerance = None,
     seconds: Seconds = 10.0,
     latex: Latex = False,
     json: Json = False,
@@ -36,19 +54,24 @@ def run(
     """Compare gates: order of saturation, laws of learning, and learning times along a ladder of gaps.
 
     A higher order of saturation means faster learning (Theorem 4.4): times of the others, over that of GATE, grow
-    without bound as the gap falls where GATE is higher. Beside each ratio stands the one that the laws predict. The
-    exit code is 3 where an order is left undecided.
+    without bound as the gap falls where GATE is higher. Beside each ratio stands the one that the laws predict, for the
+    losses whose slope at the target is that of the absolute one, up to a factor. The exit code is 3 where an order is
+    left undecided.
 
     Examples
     --------
     $ gateflow compare fast sigmoid
     $ gateflow compare fast sigmoid softsign --horizon 10 --json
     $ gateflow compare fast sigmoid --gaps 1e-10 1e-100 1e-300 --latex
+    $ gateflow compare fast sigmoid --loss "exp(-s/10)/2 + exp(-2*s)/2"
+    $ gateflow compare fast sigmoid --loss squared --tolerance 1e-3
     """
     from gateflow.compare import GAPS, compare
 
     names = [name.strip() for name in (gate, *others)]
-    found = compare([gate_of(name) for name in names], horizon, gaps or GAPS, z0, seconds=seconds, names=names)
+    gates = [gate_of(name) for name in names]
+    kind = {"loss": loss, "tolerance": tolerance}
+    found = compare(gates, horizon, gaps or GAPS, z0, seconds=seconds, names=names, **kind)
     if json:
         print_json(found.to_json())
     elif latex:
@@ -63,6 +86,7 @@ def _print(found: Comparison) -> None:
     verdicts = pairs(
         (f"{first} against {order.names[1]}", f"{order.verdict}: {order.reason}") for order in found.orders
     )
-    rates = pairs((f"l(tau) of {name}", found.rate_of(name)) for name in found.names)
+    laws = ((f"l(tau) of {name}", found.rate_of(name)) for name in found.names)
+    rates = pairs([*laws, ("loss", found.about_the_loss)])
     headings, rows = found.table()
     say(verdicts, "", rates, "", Listing(headings, rows, numeric=headings))

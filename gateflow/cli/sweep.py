@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json, Tolerance, gate_of
+from gateflow.cli._options import Json, LossText, Tolerance, gate_of
 from gateflow.cli._terminal import number, pairs, print_json, say
 
 Gates = Annotated[list[str], Parameter(name="GATES", negative="", help="One or more gates, by name or formula.")]
@@ -27,7 +27,6 @@ LogGap = Annotated[str | None, _axis("--log-gap", "The target as log(1 - lambda*
 Decay = Annotated[str | None, _axis("--decay", "The target as a total decay, -log lambda*.")]
 Start = Annotated[str, _axis("--z0", "Where learning starts: the pre-activation z at tau = 0.")]
 Scale = Annotated[str, _axis("--scale", "c, the size of the loss.")]
-LossText = Annotated[str, Parameter(name="--loss", help="A name (gateflow losses), or a formula in s.")]
 Quantity = Annotated[str, Parameter(name="--quantity", help="What to compute.")]
 Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The netCDF file to write.")]
 Jobs = Annotated[int, Parameter(name="--jobs", help="Processes on this machine; 0 for one a processor.")]

@@ -20,6 +20,14 @@ from gateflow.losses import Decay, Loss, log_distance, log_saturation
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
+NODES = 16
+X, W = np.polynomial.legendre.leggauss(NODES)
+X01 = (X + 1) / 2
+"""Nodes on [0, 1]."""
+
+CLOSE = 0.05
+"""|h - h*|/h* below which the distance is integrated rather than a difference."""
+
 CUT = float(np.log(2.0))
 """log h below which the path is measured in log h, above which in h: there the density falls like exp(h)."""
 
@@ -223,7 +231,11 @@ class Position:
         return size + np.log1p(np.exp(-2 * size)) - np.log(2.0)
 
     def decay(self, setting: Setting, v: Array) -> Decay:
-        return decay_of_profile(setting.horizon, setting.log_horizon, self.profile(setting, v))
+        return self.decay_at(setting, v, self.profile(setting, v))
+
+    def decay_at(self, setting: Setting, v: Array, u: Array) -> Decay:
+        """The same, with the profile there known."""
+        return decay_of_profile(setting.horizon, setting.log_horizon, u)
 
     def profile(self, setting: Setting, v: Array) -> Array:
         return setting.machine.u(self.position(v))
@@ -238,9 +250,8 @@ class Position:
     def log_density(self, setting: Setting, v: Array) -> Array:
         z = self.position(v)
         u = setting.machine.u(z)
-        decay = decay_of_profile(setting.horizon, setting.log_horizon, u)
         log_q = setting.log_horizon - np.logaddexp(0.0, u)
-        log_slope = setting.loss.log_slope(decay, setting.target)
+        log_slope = setting.loss.log_slope(self.decay_at(setting, v, u), setting.target)
         return self.log_stretch(v) - log_slope - log_q - setting.machine.log_du(z)
 
 
@@ -256,3 +267,27 @@ class Approach(Position):
 
     def log_stretch(self, v: Array) -> Array:
         return v
+
+
+class Nearing(Approach):
+    """``log |z - z*|``: for losses smooth at their least value, where the profile has no closed inverse.
+
+    Close to the target ``h - h*`` is the integral of its slope from there, so that no digit is lost to a difference.
+    No kink of the gate may lie so close.
+    """
+
+    def decay_at(self, setting: Setting, v: Array, u: Array) -> Decay:
+        decay = decay_of_profile(setting.horizon, setting.log_horizon, u)
+        apart = np.asarray(log_distance(decay, setting.target))
+        close = apart < setting.target.log + np.log(CLOSE)
+        if np.any(close):
+            apart = np.where(close, self._log_apart(setting, v), apart)
+        return Decay(h=decay.h, log=decay.log, apart=apart)
+
+    def _log_apart(self, setting: Setting, v: Array) -> Array:
+        """log of the integral of |dh/dz| from the point to v."""
+        size = np.exp(v)[..., None] * X01
+        z = self.point + self.side * size
+        log_slope = setting.log_horizon[..., None] - np.logaddexp(0.0, setting.machine.u(z)) + setting.machine.log_du(z)
+        top = log_slope.max(axis=-1)
+        return v + top + np.log(np.exp(log_slope - top[..., None]) @ (W / 2))

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flow.density import Array, Coordinate, Setting
+from gateflow.flow.density import NODES, X01, Array, Coordinate, Setting, W, X
 
-NODES = 16
 TOLERANCE = 5e-16
 """Error a panel may add, relative to its problem's sum."""
 NEGLIGIBLE = 40.0
@@ -28,24 +27,20 @@ the system and takes it anew, at twice the cost (measured)."""
 
 EPS = float(np.finfo(np.float64).eps)
 
-_X, _W = np.polynomial.legendre.leggauss(NODES)
-X01 = (_X + 1) / 2
-"""Nodes on [0, 1]."""
-
 
 def _legendre_coefficient(k: int) -> Array:
     """Weights that turn values at the nodes into the Legendre coefficient of degree k."""
-    return _W * np.polynomial.legendre.Legendre.basis(k)(_X) * (2 * k + 1) / 2
+    return W * np.polynomial.legendre.Legendre.basis(k)(X) * (2 * k + 1) / 2
 
 
-MATRIX = np.stack([_W / 2, *(_legendre_coefficient(k) for k in (6, 7, 14, 15))], axis=1)
+MATRIX = np.stack([W / 2, *(_legendre_coefficient(k) for k in (6, 7, 14, 15))], axis=1)
 """Weights, in columns: of the mean over [0, 1], and of four Legendre coefficients."""
 
 
 def gauss(log_f: Array) -> Array:
     """log of the mean over [0, 1] of a function given by its logarithm at the nodes, on the last axis."""
     top = log_f.max(axis=-1)
-    return top + np.log(np.exp(log_f - top[..., None]) @ (_W / 2))
+    return top + np.log(np.exp(log_f - top[..., None]) @ (W / 2))
 
 
 @dataclass

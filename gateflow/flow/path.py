@@ -6,19 +6,20 @@ length 1e19 the escape takes a time of order 1, so ``tau + dtau == tau``, and no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from gateflow.flow.critical import dips, goes_by_decay, z_of_u
+from gateflow.flow.critical import dips, goes_by_decay, reach, z_of_u
 from gateflow.flow.density import (
     Approach,
     Array,
     Coordinate,
     FromAbove,
     FromBelow,
+    Nearing,
     Position,
     Setting,
     WholePath,
@@ -27,6 +28,8 @@ from gateflow.flow.density import (
 )
 from gateflow.flow.problem import LearningProblem
 from gateflow.flow.status import Status
+from gateflow.gate import Gate
+from gateflow.inversion import increasing_root
 from gateflow.losses import Decay
 
 FORGOTTEN = -36.0
@@ -124,7 +127,7 @@ def resting_path(problem: LearningProblem, z0: float, status: Status = Status.RE
 
 def followed_further(path: Path, units: float) -> Path:
     """A path without an end, left off ``units`` further down in log h, or in log distance from its flat point."""
-    if isinstance(path.coordinate, FromBelow | FromAbove):
+    if isinstance(path.coordinate, FromBelow | FromAbove | Nearing):
         return _approaching_path(path.problem, path.z0, float(path.decay(np.asarray([path.end])).apart[0]) - units)
     if isinstance(path.coordinate, Approach):
         point = path.coordinate.point
@@ -154,6 +157,8 @@ def _regular_path(problem: LearningProblem, z0: float, start: Decay, log_end: fl
 
 def _approaching_path(problem: LearningProblem, z0: float, log_apart: float) -> Path:
     """The path up to where ``log |h - h*|`` is so much."""
+    if _is_smooth(problem.gate) and not goes_by_decay(problem.gate):
+        return _nearing_path(problem, z0, log_apart)
     start = decay_of_profile(problem.horizon, problem.log_horizon, _one(problem.gate.machine.u, z0))
     coordinate = FromBelow() if start.log > problem.log_h_star else FromAbove()
     goal = problem.goal_decay
@@ -164,6 +169,29 @@ def _approaching_path(problem: LearningProblem, z0: float, log_apart: float) -> 
         u_end = profile_of_decay(problem.horizon, problem.log_horizon, last)
     z_end = float(z_of_u(problem.gate, np.atleast_1d(u_end))[0])
     return Path(problem, z0, coordinate, first, final, z_end, Status.ASYMPTOTIC)
+
+
+def _is_smooth(gate: Gate) -> bool:
+    """Whether the gate is without kinks, also at a finite z where it would become 0 or 1."""
+    return not gate.kinks and not np.any(np.isfinite(reach(gate)))
+
+
+def _nearing_path(problem: LearningProblem, z0: float, log_apart: float) -> Path:
+    """The same in z: a root is sought for the end of the way only."""
+    point = float(problem.z_star)
+    coordinate = Nearing(point, 1.0 if z0 > point else -1.0)
+    start = float(np.log(abs(z0 - point)))
+    path = Path(problem, z0, coordinate, start, start, z0, Status.ASYMPTOTIC)
+
+    def log_slope(v: Array) -> Array:
+        """log of d(log |h - h*|)/dv."""
+        z, decay = coordinate.position(v), path.decay(v)
+        u = problem.gate.machine.u(z)
+        return v + problem.log_horizon - np.logaddexp(0.0, u) + problem.gate.machine.log_du(z) - decay.apart
+
+    found = increasing_root(lambda v: np.asarray(path.decay(v).apart), log_slope, np.array([log_apart]))
+    end = min(float(found[0]), start)
+    return replace(path, end=end, z_end=_approached(coordinate, end))
 
 
 def _stuck_path(problem: LearningProblem, z0: float) -> Path:

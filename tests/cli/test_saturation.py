@@ -176,6 +176,17 @@ def test_compare_prints_one_line_a_gap(gateflow):
     assert all(len(row.split()) == 6 for row in rows)
 
 
+def test_compare_takes_other_losses(gateflow, answered):
+    code, out, _ = gateflow("compare", "fast", "sigmoid", "--loss", "squared", "--tolerance", "1e-3", "--gaps", "0.1")
+    assert code == 0
+    assert "squared; the laws are those of the absolute loss" in out
+    code, answer = answered("compare", "fast", "sigmoid", "--loss", "1/(1 + s)", "--gaps", "1e-9")
+    assert (answer["loss"], answer["pull"]) == ("1/(1 + s)", 1.0)
+    code, out, err = gateflow("compare", "fast", "sigmoid", "--gaps", "0.1", "1e-400")
+    assert (code, out) == (2, "")
+    assert "--gaps 1e-400 is below the smallest float" in err
+
+
 def test_a_formula_that_is_no_gate_is_said_to_be_none(gateflow):
     """Only the tail of erf(z) is that of a gate; a gate with an open parameter is not judged."""
     for arguments in (("rate", "erf(z)"), ("order", "erf(z)", "sigmoid")):

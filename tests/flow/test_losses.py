@@ -187,6 +187,33 @@ def test_smooth_losses_of_gates_without_closed_inverse(name):
     assert hitting_time(problem, 0.0, tolerance=TOLERANCE).log_tau == pytest.approx(expected, abs=2e-12)
 
 
+@pytest.mark.parametrize("method", ["exact", "bdf", "lsoda", "dop853"])
+@pytest.mark.parametrize("z0", [-0.5, 4.0])
+def test_every_method_nears_the_target_of_a_smooth_loss_without_closed_inverse(z0, method):
+    """Far below the spacing of z about the target; the distance h - h* held against big floats at the position."""
+    problem = LearningProblem("sigmoid(z + z**3)", horizon=9, gap=0.1, loss="squared")
+    path = flow(problem, z0, method=method, tolerance=1e-20)
+    assert path.log_tau[-1] == pytest.approx(hitting_time(problem, z0, tolerance=1e-20).log_tau, rel=1e-9)
+    assert path.check < 1e-9
+    assert path.log_gap[-1] == pytest.approx(math.log(1e-20 * problem.h_star), rel=1e-12)
+    with mpmath.workdps(60):
+        coordinate, by_hand = path._path.coordinate, oracle.GATES["linear-cubic"]
+        point = mpf(coordinate.point)
+        for v in np.linspace(path._path.start, path._path.end, 9)[1:]:
+            z = point + coordinate.side * mpmath.exp(mpf(v))
+            true = mpmath.log(9 * abs(by_hand.log_phi(z) - by_hand.log_phi(point)))
+            assert path._path.decay(np.array([v])).apart[0] == pytest.approx(float(true), abs=2e-13)
+
+
+@pytest.mark.parametrize("tolerance", [0.9, 1e-3, 1e-300])
+def test_any_tolerance_ends_a_path_where_it_says(tolerance):
+    problem = LearningProblem("erf", horizon=9, gap=0.1, loss="squared")
+    for z0 in (-0.5, 3.0):
+        path = flow(problem, z0, tolerance=tolerance)
+        assert path.log_gap[-1] == pytest.approx(math.log(tolerance) + problem.log_h_star, rel=1e-12)
+        assert path.at(path.tau[-1]).z == path.z[-1]
+
+
 @pytest.mark.parametrize("name", ["squared", "kullback-leibler", "random-horizon", "mixed-horizon"])
 def test_a_target_of_1_is_never_reached_by_other_losses(name):
     problem = LearningProblem("fast", horizon=9, gap=0, loss=name)

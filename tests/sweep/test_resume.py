@@ -10,6 +10,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import killing
 import numpy as np
 import pytest
 
@@ -81,31 +82,17 @@ def test_killed_ten_times_it_ends_in_the_same_bytes(tmp_path):
     assert not parts.folder_of(killed).exists()
 
 
-FULL = ["fast", "sigmoid", "softsign", "erf", "--horizon", "1:1e6:50:log", "--gap", "1e-16:1e-2:50:log"]
-FULL += ["--z0", "-3:6:10", "--chunk", "500"]
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes as Unix does")
-def test_the_command_killed_ten_times_at_random_ends_in_the_same_bytes(tmp_path):
+@pytest.mark.parametrize("backend", ["numpy", "compiled"])
+def test_the_command_killed_ten_times_at_random_ends_in_the_same_bytes(tmp_path, monkeypatch, backend):
     """100,000 problems in two processes: killed while it starts, computes, or writes; no process is left behind."""
+    monkeypatch.setenv("GATEFLOW_BACKEND", backend)
     whole, killed = tmp_path / "whole.nc", tmp_path / "killed.nc"
-    assert commanded(whole, jobs=1).wait() == 0
-    random, done = np.random.default_rng(9), 0
-    for _ in range(10):
-        process, wanted = commanded(killed, jobs=2), done + random.integers(0, 20)
-        while done < wanted:
-            assert process.poll() is None
-            time.sleep(0.005)
-            done = len(list(parts.folder_of(killed).glob("*.npz")))
-        time.sleep(random.uniform(0, 0.5))
-        assert process.poll() is None
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-        assert_gone(process.pid)
-    assert not killed.exists()
-    assert 0 < done < 200
-    assert commanded(killed, jobs=2).wait() == 0
+    assert killing.commanded(whole, jobs=1).wait() == 0
+    counts = killing.killed_at_random(killed, times=10, jobs=2, seed=9)
+    assert 0 < counts[-1] < killing.CHUNKS
+    assert killing.commanded(killed, jobs=2).wait() == 0
     assert killed.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.nc", "whole.nc"]
 
@@ -115,7 +102,7 @@ def test_the_command_killed_ten_times_at_random_ends_in_the_same_bytes(tmp_path)
 def test_control_c_loses_nothing_and_says_so_in_one_line(tmp_path):
     """As a terminal sends it: to the command and its processes alike."""
     out = tmp_path / "times.nc"
-    process = commanded(out, jobs=2, stderr=subprocess.PIPE)
+    process = killing.commanded(out, jobs=2, stderr=subprocess.PIPE)
     while len(list(parts.folder_of(out).glob("*.npz"))) < 10:
         assert process.poll() is None
         time.sleep(0.005)
@@ -124,25 +111,8 @@ def test_control_c_loses_nothing_and_says_so_in_one_line(tmp_path):
     assert process.returncode == 130
     told = f"what is done is kept in {out}.parts; the same command goes on from there\ngateflow: interrupted\n"
     assert err.decode() == told
-    assert_gone(process.pid)
+    killing.assert_gone(process.pid)
     assert len(list(parts.folder_of(out).glob("*.npz"))) >= 10
-
-
-def commanded(out, jobs, **streams):
-    """The command in a session of its own, so that its processes can be told from others."""
-    call = [sys.executable, "-m", "gateflow", "sweep", *FULL, "--out", str(out), "--jobs", str(jobs)]
-    return subprocess.Popen(call, start_new_session=True, stdout=subprocess.DEVNULL, **streams)
-
-
-def assert_gone(group):
-    """No process of the group is left, a few seconds after its leader was killed."""
-    for _ in range(100):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    raise AssertionError("processes are left behind")
 
 
 @pytest.fixture
