@@ -82,7 +82,7 @@ def cluster(workers: int):
     """A scheduler and so many worker processes."""
     import distributed
 
-    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": 60}
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "silence_logs": 60}
     with distributed.LocalCluster(n_workers=workers, **options) as running:
         yield running
 
