@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -48,28 +48,49 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
 
 def _tracked(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
-    start, bar = time.monotonic(), None
+    start, row = time.monotonic(), None
     try:
         for done, item in enumerate(items):
-            if bar is None and time.monotonic() - start > PATIENCE:
-                bar = _started_bar(description, total)
-            if bar is not None:
-                bar.update(bar.task_ids[0], completed=done)
+            if row is None and time.monotonic() - start > PATIENCE:
+                row = _Row(description, total)
+            if row is not None:
+                row.show(done)
             yield item
     finally:
-        if bar is not None:
-            bar.stop()
+        if row is not None:
+            row.close()
 
 
-def _started_bar(description: str, total: int | None, *more: str) -> Progress:
+class _Row:
+    """One line of the display; a loop inside a loop has its line below, for a terminal bears one display at a time."""
+
+    display: ClassVar[Progress | None] = None
+
+    def __init__(self, description: str, total: int | None) -> None:
+        if _Row.display is None:
+            _Row.display = _started()
+        self.shared = _Row.display
+        self.task = self.shared.add_task(description, total=total, word="")
+
+    def show(self, done: int, word: str = "") -> None:
+        self.shared.update(self.task, completed=done, word=word)
+
+    def close(self) -> None:
+        """Take the line away, and with the last one the display."""
+        self.shared.remove_task(self.task)
+        if not self.shared.task_ids:
+            self.shared.stop()
+            _Row.display = None
+
+
+def _started() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, *map(TextColumn, more), console=Console(stderr=True), transient=True)
-    bar.add_task(description, total=total, word="")
-    bar.start()
-    return bar
+    display = Progress(*columns, TextColumn("{task.fields[word]}"), console=Console(stderr=True), transient=True)
+    display.start()
+    return display
 
 
 class Meter:
@@ -85,22 +106,21 @@ class Meter:
     def __init__(self, description: str, total: int, done: int = 0) -> None:
         self.description, self.total, self.first = description, total, done
         self.shows = sys.stderr.isatty() and not _silent.get()
-        self.start, self.bar = time.monotonic(), None
+        self.start, self.row = time.monotonic(), None
 
     def __enter__(self) -> Meter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
+        if self.row is not None:
+            self.row.close()
 
     def update(self, done: int, word: str = "") -> None:
         """So many are done; the bar appears once two seconds have passed and more are to come."""
         if not self.shows:
             return
         seconds = time.monotonic() - self.start
-        if self.bar is None and seconds > PATIENCE and done < self.total:
-            self.bar = _started_bar(self.description, self.total, "{task.fields[word]}")
-        if self.bar is not None:
-            rate = f"{(done - self.first) / seconds:.3g}/s"
-            self.bar.update(self.bar.task_ids[0], completed=done, word=f"{rate}  {word}")
+        if self.row is None and seconds > PATIENCE and done < self.total:
+            self.row = _Row(self.description, self.total)
+        if self.row is not None:
+            self.row.show(done, f"{(done - self.first) / seconds:.3g}/s  {word}")
