@@ -69,7 +69,15 @@ METHODS: dict[str, Method] = {
         "Gulcehre, Moczulski, Denil and Bengio, ICML 2016, arXiv 1603.00391",
     ),
     "janet": Method(
-        {"cell": "janet", "forget_gate": "sigmoid", "init": "chrono", "hidden": 128, "lr": 1e-3, "clip": 5.0},
+        {
+            "cell": "janet",
+            "forget_gate": "sigmoid",
+            "init": "chrono",
+            "hidden": 128,
+            "optimizer": "adam",
+            "lr": 1e-3,
+            "clip": 5.0,
+        },
         "van der Westhuizen and Lasenby 2018, arXiv 1804.04849",
     ),
     "nru": Method(
