@@ -1,7 +1,8 @@
 """Finds the one-file extensions of a folder, and those that other installed packages offer as entry points.
 
 A gate, a loss, a solver or a figure is one module of its folder; its file name, with dashes for underscores, is its
-name. Nothing is imported before it is asked for, so listing names costs a directory read.
+name. Nothing is imported before it is asked for, so listing names costs a directory read, and what they are about the
+first lines of their files.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -45,9 +49,8 @@ class Registry(Mapping[str, Any]):
 
     @cached_property
     def _modules(self) -> dict[str, str | EntryPoint]:
-        folder = importlib.import_module(self.package).__path__
         found: dict[str, str | EntryPoint] = {point.name: point for point in entry_points(group=self.package)}
-        for module in pkgutil.iter_modules(folder):
+        for module in pkgutil.iter_modules(_folders(self.package)):
             if not module.name.startswith("_"):
                 found[module.name.replace("_", "-")] = f"{self.package}.{module.name}"
         return dict(sorted(found.items()))
@@ -59,17 +62,25 @@ class Registry(Mapping[str, Any]):
 
     def module(self, name: str) -> Any:
         """The module behind a name, imported."""
-        key = self.spelled(name)
-        if key not in self._modules:
-            near = difflib.get_close_matches(key, self._modules, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._modules)}"
-            raise UnknownName(f"unknown {self.kind} {name!r}; {hint}")
-        where = self._modules[key]
+        where = self._where(name)
         return where.load() if isinstance(where, EntryPoint) else importlib.import_module(where)
 
     def summary(self, name: str) -> str:
-        """The first line of the module's docstring."""
-        return (self.module(name).__doc__ or "").strip().partition("\n")[0]
+        """The first line of the module's docstring, read without importing it; empty if there is none."""
+        where = self._where(name)
+        module = where.module if isinstance(where, EntryPoint) else where
+        spec = _found(module)
+        source = spec.loader.get_source(module) if spec and hasattr(spec.loader, "get_source") else None  # type: ignore[union-attr]
+        opening = re.match(r'[rR]?"""\s*(.*?)\s*(?:"""|$)', source or "", re.MULTILINE)
+        return opening[1] if opening else ""
+
+    def _where(self, name: str) -> str | EntryPoint:
+        key = self.spelled(name)
+        if key in self._modules:
+            return self._modules[key]
+        near = difflib.get_close_matches(key, self._modules, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._modules)}"
+        raise UnknownName(f"unknown {self.kind} {name!r}; {hint}")
 
     def __getitem__(self, name: str) -> Any:
         return getattr(self.module(name), self.attribute)
@@ -82,3 +93,16 @@ class Registry(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._modules)
+
+
+def _folders(package: str) -> Sequence[str]:
+    """Where the modules of a package lie, found without importing it."""
+    if package in sys.modules:
+        return sys.modules[package].__path__
+    spec = _found(package)
+    return (spec.submodule_search_locations if spec else None) or []
+
+
+def _found(module: str) -> ModuleSpec | None:
+    parent = module.rpartition(".")[0]
+    return PathFinder.find_spec(module, _folders(parent) if parent else None)

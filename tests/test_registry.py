@@ -1,9 +1,13 @@
 """A registry is a mapping like any other, and says what was meant."""
 
+import inspect
+import sys
+
 import pytest
 
 from gateflow.errors import UnknownName
 from gateflow.gate import GATES
+from gateflow.registry import Registry
 
 
 def test_a_registry_keeps_the_laws_of_mappings() -> None:
@@ -21,3 +25,16 @@ def test_names_are_found_in_any_spelling() -> None:
 def test_an_unknown_name_is_an_unknown_key(name: object) -> None:
     with pytest.raises(UnknownName, match="unknown gate"):
         GATES[name]
+
+
+def test_a_summary_is_read_without_an_import() -> None:
+    before = set(sys.modules)
+    cells = Registry("cell", "gateflow.nn.cells", "CELL")
+    assert cells.summary("gru").startswith("Gated recurrent unit")
+    assert all(cells.summary(name) for name in cells)
+    assert set(sys.modules) == before
+
+
+def test_a_summary_is_the_first_line_of_the_docstring() -> None:
+    for name in GATES:
+        assert GATES.summary(name) == inspect.getdoc(GATES.module(name)).partition("\n")[0]

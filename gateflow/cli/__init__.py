@@ -1,9 +1,9 @@
 """The command line: ``gateflow VERB ...``; one file of this folder is one verb.
 
-A verb is a module with a function ``run``: its signature is the usage, its docstring the help, the ``$ gateflow ...``
-lines of its Examples are shown under the help and run by the tests. It prints its answer, as text or with ``json`` as
-JSON, and returns an exit code or None. Verb modules import nothing heavy at their top, so that ``gateflow --help`` is
-instant.
+A verb is a module, whose first line stands in the list of commands, with a function ``run``: its signature is the
+usage, its docstring the help, the ``$ gateflow ...`` lines of its Examples are shown under the help and run by the
+tests. It prints its answer, as text or with ``json`` as JSON, and returns an exit code or None. Verb modules import
+nothing heavy at their top, and the list of commands imports none of them, so that help is instant.
 
 Exit codes: 0 done; 1 a fault of gateflow; 2 bad usage or input; 3 not reached, undecided or not verified (the answer is
 printed all the same); 130 interrupted.
@@ -15,7 +15,9 @@ import inspect
 import io
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_args
 
@@ -25,6 +27,9 @@ from gateflow.registry import Registry
 
 COMMANDS = Registry("command", "gateflow.cli", "run")
 """The verbs, by listing this folder; another package adds one by an entry point in the group ``gateflow.cli``."""
+
+COMPLETE = "__complete"
+"""The word with which a shell's completion asks; the rest is the line so far."""
 
 INTERRUPTED = 130
 FAULT = 1
@@ -58,18 +63,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(tokens: list[str]) -> int:
+    if not tokens or tokens[0] in ("--help", "-h"):
+        print(overview())
+        return 0
     from cyclopts import CycloptsError
 
     from gateflow.cli._usage import usage_error
 
-    app = application(tokens[:1] if tokens[:1] and tokens[0] in COMMANDS else COMMANDS)
+    named = tokens[1:2] if tokens[0] == COMPLETE else tokens[:1]
+    app = application(named if named and named[0] in COMMANDS else COMMANDS)
     try:
         command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False, verbose=False)
     except CycloptsError as problem:
         raise usage_error(problem, tokens, COMMANDS) from problem
     code = command(*bound.args, **bound.kwargs) or 0
-    if getattr(command, "__name__", "") == "help_print":
-        print(f"\n{_epilogue(tokens)}")  # by ourselves: a command that is folded cannot be copied
+    verb = next((token for token in tokens if token in COMMANDS), None)
+    if verb and getattr(command, "__name__", "") == "help_print":  # by ourselves: a folded command cannot be copied
+        print("\nExamples:", *(f"  {line}" for line in examples(COMMANDS[verb])), sep="\n")
     return code
 
 
@@ -81,7 +91,6 @@ def application(verbs: Iterable[str] = COMMANDS) -> Any:
 
     app = App(
         name="gateflow",
-        help=_TOP_HELP,
         version=__version__,
         help_format="plaintext",
         help_formatter=help_formatter(),
@@ -110,9 +119,26 @@ def _converted(kind: Any, tokens: Sequence[Any]) -> Any:
     return int(number)
 
 
-_TOP_HELP = "A numerical laboratory for the gates of recurrent networks: saturation, gradient flow, convergence times."
+def overview() -> str:
+    """The help of gateflow itself: what it is, and its commands."""
+    width = max(20, shutil.get_terminal_size().columns)
+    rows = [(name, COMMANDS.summary(name)) for name in COMMANDS] + _OPTIONS
+    column = max(len(name) for name, _ in rows) + 4
+    lines = ["Usage: gateflow COMMAND", "", *textwrap.wrap(_ABOUT, width), "", "Commands"]
+    for name, about in rows:
+        if width < 3 * column:  # a narrow terminal: one under the other
+            lines += [f"  {name}", *textwrap.wrap(about, width, initial_indent=" " * 4, subsequent_indent=" " * 4)]
+        else:
+            first, *more = textwrap.wrap(about, width - column) or [""]
+            lines += [f"  {name}".ljust(column) + first, *(" " * column + line for line in more)]
+    return "\n".join([*lines, "", _MORE])
 
-_TOP_EPILOGUE = """\
+
+_ABOUT = "A numerical laboratory for the gates of recurrent networks: saturation, gradient flow, convergence times."
+
+_OPTIONS = [("--help, -h", "This; gateflow COMMAND --help tells of one command."), ("--version", "The version.")]
+
+_MORE = """\
 A GATE is a name of the catalogue (gateflow gates) or a formula in z:
   fast                              by name
   'fast(alpha=2)', 'student-t(6)'   by name, with parameters
@@ -134,14 +160,6 @@ def examples(run: Callable[..., Any]) -> list[str]:
     """The ``gateflow ...`` lines of a verb's docstring; one that ends in ``# exit code 3`` ends with that code."""
     lines = (line.strip() for line in (run.__doc__ or "").splitlines())
     return [line[2:] for line in lines if line.startswith("$ gateflow ")]
-
-
-def _epilogue(tokens: list[str]) -> str:
-    """What stands under the help that was asked for."""
-    verb = next((token for token in tokens if token in COMMANDS), None)
-    if verb is None:
-        return _TOP_EPILOGUE
-    return "\n".join(["Examples:", *(f"  {line}" for line in examples(COMMANDS[verb]))])
 
 
 def _guarded(token: str) -> str:

@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from gateflow.registry import Registry
+
 if TYPE_CHECKING:
     from gateflow.flow.problem import LearningProblem
     from gateflow.gate import Gate
+
+
+def names_in(package: str) -> Callable[[Any], dict[str, str]]:
+    """What a shell offers for an argument that is a name of a registry: the files of its folder, none imported."""
+
+    def offered(_: Any) -> dict[str, str]:
+        found = Registry("name", package, "")
+        return {name: found.summary(name) for name in found}
+
+    return offered
+
+
+def words(*known: str) -> Callable[[Any], tuple[str, ...]]:
+    """What a shell offers for an argument that is one of these."""
+    return lambda _: known
+
+
+GATE_NAMES = names_in("gateflow.gates")
+LOSS_NAMES = names_in("gateflow.losses")
+OPTIMIZER_NAMES = names_in("gateflow.flow.optimizers")
 
 GateText = Annotated[
     str,
     Parameter(
         name="GATE",
+        completer=GATE_NAMES,
         help="A name, with parameters in brackets if wanted: fast, 'fast(alpha=2)'; or a formula in z, with parameters "
         "after a semicolon: 'sigmoid(z**3)', 'sigmoid(k*z); k=2'.",
     ),
@@ -73,6 +97,7 @@ LossText = Annotated[
     str,
     Parameter(
         name="--loss",
+        completer=LOSS_NAMES,
         help="A name (gateflow losses), or a formula in s: the Laplace transform of a random horizon.",
     ),
 ]
@@ -137,7 +162,7 @@ class Task:
     log_gap: float | None = None
     decay: Small = None
     scale: float = 1.0
-    loss: str = "absolute"
+    loss: Annotated[str, Parameter(completer=LOSS_NAMES)] = "absolute"
 
     def problem(self, gate: Gate) -> LearningProblem:
         """The learning problem; complains about anything out of range."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from gateflow.cli._options import (
+    GATE_NAMES,
     NOT_REACHED,
     Json,
     Latex,
@@ -22,8 +23,13 @@ from gateflow.cli._terminal import Listing, pairs, print_json, say
 if TYPE_CHECKING:
     from gateflow.compare import Comparison
 
-First = Annotated[str, Parameter(name="GATE", help="The gate that the others are measured by, by name or formula.")]
-Others = Annotated[list[str], Parameter(name="OTHERS", negative="", help="One or more gates to compare with it.")]
+First = Annotated[
+    str,
+    Parameter(name="GATE", completer=GATE_NAMES, help="The gate that the others are measured by, by name or formula."),
+]
+Others = Annotated[
+    list[str], Parameter(name="OTHERS", negative="", completer=GATE_NAMES, help="One or more gates to compare with it.")
+]
 Gaps = Annotated[
     list[float] | None,
     Parameter(

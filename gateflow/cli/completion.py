@@ -1,4 +1,4 @@
-"""Completion of commands and options in a shell."""
+"""Completion of commands, options and names in a shell."""
 
 from __future__ import annotations
 
@@ -12,12 +12,21 @@ from gateflow.cli._terminal import print_json
 
 Shell = Annotated[Literal["bash", "zsh", "fish"], Parameter(name="SHELL", help="The shell to write for.")]
 
+_READ_BY_ZSH = """
+if [[ $funcstack[1] == _gateflow ]]; then
+  _gateflow "$@"
+else
+  compdef _gateflow gateflow
+fi
+"""
+"""Both ways to load it: as a file _gateflow on fpath, which is the function; or read by eval, which has to say so."""
+
 
 def run(shell: Shell, /, *, json: Json = False) -> None:
-    """Print a script that teaches a shell to complete gateflow's commands and options.
+    """Print a script that teaches a shell to complete commands, options and names of gates, losses, tasks and figures.
 
-    Put it where the shell looks: eval "$(gateflow completion bash)" in ~/.bashrc; a file _gateflow on zsh's fpath;
-    ~/.config/fish/completions/gateflow.fish.
+    Let the shell read it when it starts: eval "$(gateflow completion bash)" in ~/.bashrc; eval "$(gateflow completion
+    zsh)" in ~/.zshrc, after compinit; gateflow completion fish | source in ~/.config/fish/config.fish.
 
     Examples
     --------
@@ -27,6 +36,8 @@ def run(shell: Shell, /, *, json: Json = False) -> None:
     from gateflow.cli import application
 
     script = application().generate_completion(prog_name="gateflow", shell=shell)
+    if shell == "zsh":
+        script = script.replace("_cyclopts_gateflow", "_gateflow") + _READ_BY_ZSH
     if json:
         return print_json({"shell": shell, "script": script})
     sys.stdout.write(script)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, GateText, Json, Start, Task, gate_of
+from gateflow.cli._options import NOT_REACHED, OPTIMIZER_NAMES, GateText, Json, Start, Task, gate_of
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.flow.descent import Descent
 
-Optimiser = Annotated[str, Parameter(name="--optimizer", help="sgd, momentum, adam or rmsprop.")]
+Optimiser = Annotated[
+    str, Parameter(name="--optimizer", completer=OPTIMIZER_NAMES, help="sgd, momentum, adam or rmsprop.")
+]
 Rate = Annotated[float, Parameter(name="--lr", help="The step size eta.")]
 Steps = Annotated[int | None, Parameter(name="--steps", help="Steps given; by default twice those predicted.")]
 Dtype = Annotated[str, Parameter(name="--dtype", help="float64, float32, float16 or bfloat16.")]

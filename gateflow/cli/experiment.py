@@ -8,11 +8,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json
+from gateflow.cli._options import Json, names_in
 from gateflow.cli._terminal import Listing, number, print_json, say, tidy
 
 Action = Annotated[str, Parameter(name="ACTION", help="list, run or show.")]
-Name = Annotated[str | None, Parameter(name="NAME", help="An experiment of the list.")]
+Name = Annotated[
+    str | None,
+    Parameter(name="NAME", completer=names_in("gateflow.study.experiments"), help="An experiment of the list."),
+]
 Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="Its folder; by default runs/NAME.")]
 Reduced = Annotated[bool, Parameter(name="--reduced", negative="", show_default=False, help="The small one.")]
 Seeds = Annotated[int | None, Parameter(name="--seeds", help="Runs of each arm; by default as it is declared.")]

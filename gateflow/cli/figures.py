@@ -7,10 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json
+from gateflow.cli._options import Json, names_in
 from gateflow.cli._terminal import pairs, print_json, say
 
-Names = Annotated[list[str] | None, Parameter(name="NAMES", negative="", help="Which figures; all by default.")]
+Names = Annotated[
+    list[str] | None,
+    Parameter(name="NAMES", negative="", completer=names_in("gateflow.plots"), help="Which figures; all by default."),
+]
 Folder = Annotated[Path, Parameter(name=["--out", "-o"], help="The folder to write to.")]
 Formats = Annotated[str, Parameter(name="--format", help="svg, pdf, png, or several with commas between.")]
 Listing = Annotated[

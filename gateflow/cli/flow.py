@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GateText, Json, Start, Task, Tolerance, exit_code, gate_of
+from gateflow.cli._options import GateText, Json, Start, Task, Tolerance, exit_code, gate_of, names_in
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -16,7 +16,14 @@ COLUMNS = ("tau", "log_tau", "z", "loss", "log_gap")
 ROWS = 13
 """Rows of the printed table; JSON holds every node."""
 
-Method = Annotated[str, Parameter(name="--method", help="exact, or a stiff solver: radau, bdf, lsoda, dop853.")]
+Method = Annotated[
+    str,
+    Parameter(
+        name="--method",
+        completer=names_in("gateflow.flow.solvers"),
+        help="exact, or a stiff solver: radau, bdf, lsoda, dop853.",
+    ),
+]
 End = Annotated[float | None, Parameter(name="--tau-end", help="Learning time at hand; by default until it arrives.")]
 Times = Annotated[
     list[float] | None,

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, CertificateFile, Json, Latex, Seconds, gate_of, no_gate
+from gateflow.cli._options import GATE_NAMES, NOT_REACHED, CertificateFile, Json, Latex, Seconds, gate_of, no_gate
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 
 if TYPE_CHECKING:
     from gateflow.asymptotics.saturation import Order
 
-First = Annotated[str, Parameter(name="GATE", help="phi: a gate, by name or formula.")]
-Second = Annotated[str, Parameter(name="OTHER", help="psi: the gate to compare with.")]
+First = Annotated[str, Parameter(name="GATE", completer=GATE_NAMES, help="phi: a gate, by name or formula.")]
+Second = Annotated[str, Parameter(name="OTHER", completer=GATE_NAMES, help="psi: the gate to compare with.")]
 
 
 def run(

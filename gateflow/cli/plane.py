@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, Json, gate_of
+from gateflow.cli._options import GATE_NAMES, LOSS_NAMES, NOT_REACHED, Json, gate_of, names_in, words
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ KINDS = ("refine", "shared", "noisy")
 BAND = 1.959963984540054
 """Standard errors either side of a mean that make a band of 95 %."""
 
-Kind = Annotated[str, Parameter(name="KIND", help="refine, shared or noisy.")]
+Kind = Annotated[str, Parameter(name="KIND", completer=words(*KINDS), help="refine, shared or noisy.")]
 Start = Annotated[str, Parameter(name="--start", help="Where the two parameters start, with a comma between: 0,0.")]
 Horizon = Annotated[str, Parameter(name="--horizon", help="T, at least 1; shared: one, or one a sample: 10,100.")]
 Gap = Annotated[str | None, Parameter(name="--gap", help="The target as 1 - lambda*; shared: one, or one a sample.")]
@@ -27,19 +27,35 @@ Timescale = Annotated[
     str | None, Parameter(name="--timescale", help="The target as a time constant in steps; shared: or one a sample.")
 ]
 Scale = Annotated[float, Parameter(name="--scale", help="c, the size of the loss.")]
-GateName = Annotated[str, Parameter(name="--gate", help="refine, shared: the gate, a name or a formula in z.")]
-RefineName = Annotated[str, Parameter(name="--refine-gate", help="refine: the gate that refines it.")]
+GateName = Annotated[
+    str, Parameter(name="--gate", completer=GATE_NAMES, help="refine, shared: the gate, a name or a formula in z.")
+]
+RefineName = Annotated[
+    str, Parameter(name="--refine-gate", completer=GATE_NAMES, help="refine: the gate that refines it.")
+]
 Inputs = Annotated[str | None, Parameter(name="--inputs", help="shared: x of each sample, as 0,1,2.5.")]
 Loss = Annotated[
-    str, Parameter(name="--loss", help="absolute, squared, kullback-leibler, log-decay; noisy: the first two.")
+    str,
+    Parameter(
+        name="--loss",
+        completer=LOSS_NAMES,
+        help="absolute, squared, kullback-leibler, log-decay; noisy: the first two.",
+    ),
 ]
 Alpha = Annotated[float, Parameter(name="--alpha", help="noisy: above 1 the gate leans back from its edge.")]
 Amplitude = Annotated[float, Parameter(name="--amplitude", help="noisy: scale of the noise.")]
-Noise = Annotated[str, Parameter(name="--noise", help="noisy: held over the horizon, or fresh at each step.")]
+Noise = Annotated[
+    str,
+    Parameter(
+        name="--noise", completer=words("held", "fresh"), help="noisy: held over the horizon, or fresh at each step."
+    ),
+]
 Samples = Annotated[int, Parameter(name="--samples", help="noisy: draws of the Monte Carlo beside it.")]
 Seed = Annotated[int, Parameter(name="--seed", help="noisy: seed of the draws.")]
 End = Annotated[float | None, Parameter(name="--tau-end", help="Learning time at hand; by default until it stops.")]
-Method = Annotated[str, Parameter(name="--method", help="lsoda, radau, bdf or dop853.")]
+Method = Annotated[
+    str, Parameter(name="--method", completer=names_in("gateflow.flow.solvers"), help="lsoda, radau, bdf or dop853.")
+]
 Tolerance = Annotated[float, Parameter(name="--rtol", help="Relative tolerance of the two parameters.")]
 
 

@@ -6,11 +6,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, CertificateFile, Json, Latex, Seconds, gate_of
+from gateflow.cli._options import GATE_NAMES, NOT_REACHED, CertificateFile, Json, Latex, Seconds, gate_of
 from gateflow.cli._terminal import print_json, say
 from gateflow.errors import InvalidArgument
 
-Gates = Annotated[list[str] | None, Parameter(name="GATES", negative="", help="Gates, by name or formula.")]
+Gates = Annotated[
+    list[str] | None, Parameter(name="GATES", negative="", completer=GATE_NAMES, help="Gates, by name or formula.")
+]
 
 
 def run(

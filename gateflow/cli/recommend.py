@@ -6,19 +6,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, Json, gate_of
+from gateflow.cli._options import GATE_NAMES, NOT_REACHED, OPTIMIZER_NAMES, Json, gate_of
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.flow.recommend import Advice, Recommendation
 
 Scale = Annotated[float, Parameter(name="--timescale", help="The time constant wanted, in steps.")]
-Optimiser = Annotated[str, Parameter(name="--optimizer", help="sgd, momentum, adam or rmsprop.")]
+Optimiser = Annotated[
+    str, Parameter(name="--optimizer", completer=OPTIMIZER_NAMES, help="sgd, momentum, adam or rmsprop.")
+]
 Rate = Annotated[float | None, Parameter(name="--lr", help="The step size; by default PyTorch's for the optimizer.")]
 Dtype = Annotated[str, Parameter(name="--dtype", help="float64, float32, float16 or bfloat16.")]
 Gates = Annotated[
     list[str] | None,
-    Parameter(name="--gates", negative="", consume_multiple=True, help="Which gates; by default the whole catalogue."),
+    Parameter(
+        name="--gates",
+        negative="",
+        consume_multiple=True,
+        completer=GATE_NAMES,
+        help="Which gates; by default the whole catalogue.",
+    ),
 ]
 Horizon = Annotated[float | None, Parameter(name="--horizon", help="T; by default the time scale.")]
 From = Annotated[

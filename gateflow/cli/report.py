@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json, gate_of
+from gateflow.cli._options import GATE_NAMES, Json, gate_of
 from gateflow.cli._terminal import Listing, pairs, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.report.findings import Findings
 
-Gates = Annotated[list[str], Parameter(name="GATES", negative="", help="One to eight gates, by name or formula.")]
+Gates = Annotated[
+    list[str],
+    Parameter(name="GATES", negative="", completer=GATE_NAMES, help="One to eight gates, by name or formula."),
+]
 Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The page; a file that is no report is not written over.")]
 Numbers = Annotated[
     list[float] | None,

@@ -6,11 +6,15 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, Json, gate_of
+from gateflow.cli._options import GATE_NAMES, NOT_REACHED, Json, gate_of, words
 from gateflow.cli._terminal import Listing, number, print_json, say, title
 
-Rung = Annotated[str, Parameter(name="RUNG", help="exact or memory; both by default.")]
-GateOption = Annotated[str, Parameter(name="--gate", help="A name of the catalogue or a formula in z.")]
+Rung = Annotated[
+    str, Parameter(name="RUNG", completer=words("exact", "memory"), help="exact or memory; both by default.")
+]
+GateOption = Annotated[
+    str, Parameter(name="--gate", completer=GATE_NAMES, help="A name of the catalogue or a formula in z.")
+]
 Optimisers = Annotated[str, Parameter(name="--optimizers", help="With commas between.")]
 Horizons = Annotated[str, Parameter(name="--horizons", help="T of the exact problem, with commas between.")]
 Noise = Annotated[float, Parameter(name="--noise", help="Of what enters the units of the memory at each step.")]

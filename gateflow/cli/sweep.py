@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json, LossText, Tolerance, gate_of
+from gateflow.cli._options import GATE_NAMES, Json, LossText, Tolerance, gate_of, names_in
 from gateflow.cli._terminal import number, pairs, print_json, say
 
-Gates = Annotated[list[str], Parameter(name="GATES", negative="", help="One or more gates, by name or formula.")]
+Gates = Annotated[
+    list[str], Parameter(name="GATES", negative="", completer=GATE_NAMES, help="One or more gates, by name or formula.")
+]
 
 
 def _axis(name: str, help: str) -> Any:
@@ -27,7 +29,9 @@ LogGap = Annotated[str | None, _axis("--log-gap", "The target as log(1 - lambda*
 Decay = Annotated[str | None, _axis("--decay", "The target as a total decay, -log lambda*.")]
 Start = Annotated[str, _axis("--z0", "Where learning starts: the pre-activation z at tau = 0.")]
 Scale = Annotated[str, _axis("--scale", "c, the size of the loss.")]
-Quantity = Annotated[str, Parameter(name="--quantity", help="What to compute.")]
+Quantity = Annotated[
+    str, Parameter(name="--quantity", completer=names_in("gateflow.sweep.quantities"), help="What to compute.")
+]
 Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The netCDF file to write.")]
 Jobs = Annotated[int, Parameter(name="--jobs", help="Processes on this machine; 0 for one a processor.")]
 Scheduler = Annotated[

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json
+from gateflow.cli._options import GATE_NAMES, Json, names_in
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy, title
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ NOT_FINITE = 3
 
 TaskText = Annotated[
     str | None,
-    Parameter(name="TASK", help="What to learn: a name of --list, with its options as flags or in brackets."),
+    Parameter(
+        name="TASK",
+        completer=names_in("gateflow.nn.tasks"),
+        help="What to learn: a name of --list, with its options as flags or in brackets.",
+    ),
 ]
 More = Annotated[str, Parameter(help="Options of the task, as --horizon 100.", show=False)]
 Config = Annotated[Path | None, Parameter(name="--config", help="Settings in TOML; flags win.")]
@@ -51,6 +55,9 @@ Shown = Annotated[
     bool,
     Parameter(name="--list", negative="", show_default=False, help="Show tasks, cells, gates, initialisers, methods."),
 ]
+
+
+_A_GATE = Parameter(completer=GATE_NAMES)
 
 
 @Parameter(name="*")
@@ -124,12 +131,12 @@ class Flags:
         How the layers are computed.
     """
 
-    cell: str | None = None
-    forget_gate: str | None = None
-    input_gate: str | None = None
-    output_gate: str | None = None
+    cell: Annotated[str | None, Parameter(completer=names_in("gateflow.nn.cells"))] = None
+    forget_gate: Annotated[str | None, _A_GATE] = None
+    input_gate: Annotated[str | None, _A_GATE] = None
+    output_gate: Annotated[str | None, _A_GATE] = None
     tied: bool | None = None
-    init: str | None = None
+    init: Annotated[str | None, Parameter(completer=names_in("gateflow.nn.inits"))] = None
     hidden: int | None = None
     layers: int | None = None
     dropout: float | None = None
