@@ -12,6 +12,7 @@ import math
 import os
 import re
 import shlex
+import tempfile
 from pathlib import Path
 
 from gateflow.cli import main
@@ -20,18 +21,19 @@ from gateflow.gate import GATES, gate
 README = Path(__file__).resolve().parents[1] / "README.md"
 CONSOLE = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 PYTHON = re.compile(r"(?<=```python\n).*?(?=```)", re.DOTALL)
+FIVE = re.compile(r"(?<=## Your own gate, in five commands\n).*?(?=\n## )", re.DOTALL)
 TABLE = re.compile(r"(?<=<!-- table: gates -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 def shown(command: str) -> str:
-    """What a command prints, in a terminal 100 columns wide."""
+    """What a command prints, in a terminal 100 columns wide and a folder of its own."""
     program, *arguments = shlex.split(command)
     assert program == "gateflow"
     out = io.StringIO()
     wide = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "100"
     try:
-        with contextlib.redirect_stdout(out):
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(out):
             code = main(arguments)
     finally:
         os.environ.pop("COLUMNS")
@@ -86,6 +88,22 @@ def test_readme_shows_what_its_commands_print():
     for line, made in zip(text.splitlines(), rewritten(text).splitlines(), strict=True):
         words = zip(re.split(r"[\s,;]+", line), re.split(r"[\s,;]+", made), strict=True)
         assert all(same(one, other) for one, other in words), f"{line!r} is now {made!r}"
+
+
+def test_five_commands_lead_from_a_clone_to_a_ranked_gate_and_its_flow(tmp_path, monkeypatch, capsys):
+    part = FIVE.search(README.read_text(encoding="utf-8"))[0]
+    shell = re.search(r"```sh\n(.*?)```", part, re.DOTALL)[1].splitlines()
+    ours = [shlex.split(line[2:])[1:] for line in part.splitlines() if line.startswith("$ gateflow ")]
+    assert [line.split()[0] for line in shell] == ["git", "python", "python"]
+    assert [arguments[0] for arguments in ours] == ["rank", "flow"]
+    mine = "sigmoid(z + z**3)"
+    assert all(mine in arguments for arguments in ours)
+    monkeypatch.chdir(tmp_path)
+    assert main(ours[0]) == 0
+    assert re.search(rf"^\d+\. .*{re.escape(mine)}", capsys.readouterr().out, re.MULTILINE)
+    assert main(ours[1]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["flow.svg"]
+    assert "</svg>" in (tmp_path / "flow.svg").read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
+import scipy  # its part special is imported when first used, and costs what all of NumPy costs
 import sympy as sp
-from scipy import special
 
 from gateflow.errors import InvalidArgument
 
@@ -95,14 +95,25 @@ atanh = quiet(np.arctanh)
 atan = quiet(np.arctan)
 abs = quiet(np.abs)
 sign = quiet(np.sign)
-erf = quiet(special.erf)
-digamma = quiet(special.psi)
+
 maximum = quiet(np.maximum)
 minimum = quiet(np.minimum)
 less = quiet(np.less)
 less_equal = quiet(np.less_equal)
 isfinite = quiet(np.isfinite)
 where = np.where
+
+
+@quiet
+def erf(x: Any) -> Any:
+    """The error function."""
+    return scipy.special.erf(x)
+
+
+@quiet
+def digamma(x: Any) -> Any:
+    """The derivative of log Gamma."""
+    return scipy.special.psi(x)
 
 
 @quiet
@@ -117,16 +128,16 @@ def erfc(x: Any) -> np.ndarray:
     right = np.clip(x, 0.5, 28.0)
     head = right.astype(np.float32).astype(np.float64)
     half = np.exp(-0.5 * head * head)
-    tail = half * (np.exp((head - right) * (head + right)) * special.erfcx(right)) * half
-    return np.where(np.less(x, 0.5), 1.0 - special.erf(x), tail)
+    tail = half * (np.exp((head - right) * (head + right)) * scipy.special.erfcx(right)) * half
+    return np.where(np.less(x, 0.5), 1.0 - scipy.special.erf(x), tail)
 
 
 @quiet
 def log_erfc(x: Any) -> np.ndarray:
     """``log(erfc(x))``, relative accuracy also where erfc underflows (x > 26.5) and near its zero x = 0."""
-    head = np.log1p(-special.erf(np.minimum(x, 0.5)))
+    head = np.log1p(-scipy.special.erf(np.minimum(x, 0.5)))
     right = np.maximum(x, 0.5)
-    return np.where(np.less(x, 0.5), head, np.log(special.erfcx(right)) - right * right)
+    return np.where(np.less(x, 0.5), head, np.log(scipy.special.erfcx(right)) - right * right)
 
 
 @quiet
@@ -136,7 +147,7 @@ def loggamma(x: Any) -> np.ndarray:
     h = np.clip(np.where(below, x - 1.0, x - 2.0), -0.5, 0.5)
     about_two = h * np.polynomial.polynomial.polyval(h, _about_two())
     central = np.where(below, about_two - np.log1p(h), about_two)
-    outer = np.where(np.abs(x) < 1e-300, -np.log(np.abs(x)), special.gammaln(x))
+    outer = np.where(np.abs(x) < 1e-300, -np.log(np.abs(x)), scipy.special.gammaln(x))
     return np.where(np.abs(x - 1.5) <= 1.0, central, outer)
 
 
@@ -144,15 +155,15 @@ def loggamma(x: Any) -> np.ndarray:
 def _about_two() -> np.ndarray:
     """``log Gamma(2 + h)/h`` in powers of h: 1 - gamma, then ``(-1)^k (zeta(k) - 1)/k`` for k from 2."""
     k = np.arange(2.0, 40.0)
-    return np.concatenate([[1.0 - np.euler_gamma], (-1.0) ** k * special.zeta(k, 2.0) / k])
+    return np.concatenate([[1.0 - np.euler_gamma], (-1.0) ** k * scipy.special.zeta(k, 2.0) / k])
 
 
 @quiet
 def trigamma(x: Any) -> np.ndarray:
     """The second derivative of log Gamma; the reflection formula serves negative arguments."""
     turn = x - np.rint(x)
-    reflected = (np.pi / np.sin(np.pi * turn)) ** 2 - special.zeta(2.0, np.where(np.less(x, 0.0), 1.0 - x, 1.0))
-    return np.where(np.less(x, 0.0), reflected, special.zeta(2.0, np.where(np.less(x, 0.0), 1.0, x)))
+    reflected = (np.pi / np.sin(np.pi * turn)) ** 2 - scipy.special.zeta(2.0, np.where(np.less(x, 0.0), 1.0 - x, 1.0))
+    return np.where(np.less(x, 0.0), reflected, scipy.special.zeta(2.0, np.where(np.less(x, 0.0), 1.0, x)))
 
 
 @quiet

@@ -48,8 +48,8 @@ def run(
     found = table(folder)
     written = []
     if curves is not None:
+        from gateflow.plots._figure import save
         from gateflow.plots._training import curves as drawn
-        from gateflow.plots._training import save
 
         save(drawn(found, measure), curves)
         written.append(curves)

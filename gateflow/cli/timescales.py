@@ -54,7 +54,7 @@ def run(
     found = of_run(folder, split=split, rows=rows, data_dir=data_dir)
     written = []
     if figure is not None:
-        from gateflow.plots._training import save
+        from gateflow.plots._figure import save
         from gateflow.plots._training import timescales as drawn
 
         save(drawn(found), figure)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateflow import __version__, record
+from gateflow.errors import InvalidArgument
 from gateflow.plots._style import COLUMN, STYLE
 from gateflow.plots._table import Table
 
@@ -106,3 +107,17 @@ def write(name: str, caption: str, figure: Figure, out: Path, formats: tuple[str
     for path, data in zip(paths, contents.values(), strict=True):
         record.write_bytes(path, data)
     return paths
+
+
+def save(canvas: Any, path: Path) -> None:
+    """Write a picture in the format that its name says."""
+    form = path.suffix.removeprefix(".").lower()
+    if form not in FORMATS:
+        raise InvalidArgument(f"{path} should end in one of .{', .'.join(FORMATS)}")
+    file = io.BytesIO()
+    with house_style():
+        canvas.savefig(file, format=form, metadata=METADATA[form])
+    try:
+        record.write_bytes(path, file.getvalue())
+    except OSError as problem:
+        raise InvalidArgument(f"cannot write {path}: {problem.strerror}") from None

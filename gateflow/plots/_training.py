@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import statistics
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateflow import record
 from gateflow.errors import InvalidArgument
-from gateflow.plots._figure import FORMATS, METADATA, house_style
+from gateflow.plots._figure import house_style
 from gateflow.plots._style import COLUMN, LOOKS
 
 if TYPE_CHECKING:
@@ -89,20 +86,6 @@ def _unit_by_unit(axes: Any, start: Any, trained: Any) -> None:
         ordered = sorted(float(value) for value in values)
         shares = [(k + 0.5) / len(ordered) for k in range(len(ordered))]
         axes.plot(shares, ordered, drawstyle="steps-mid", label=label, **look)
-
-
-def save(canvas: Any, path: Path) -> None:
-    """Write a picture in the format that its name says."""
-    form = path.suffix.removeprefix(".").lower()
-    if form not in FORMATS:
-        raise InvalidArgument(f"{path} should end in one of .{', .'.join(FORMATS)}")
-    file = io.BytesIO()
-    with house_style():
-        canvas.savefig(file, format=form, metadata=METADATA[form])
-    try:
-        record.write_bytes(path, file.getvalue())
-    except OSError as problem:
-        raise InvalidArgument(f"cannot write {path}: {problem.strerror}") from None
 
 
 def _canvas(height: float) -> tuple[Any, Any]:
