@@ -50,7 +50,8 @@ def run(
 
     bias is where to start, target where the time scale is held. largest lr is the largest useful step size of a gate:
     past twice that a step may run through the target into saturation, and not come back. floor is the longest time
-    scale that steps of lr reach in dtype. The exit code is 3 where no gate holds the time scale.
+    scale that steps of lr reach in dtype. The exit code is 3 where no gate holds the time scale, or a saturation trap
+    waits for each that does.
 
     Examples
     --------
@@ -67,7 +68,7 @@ def run(
         print_json(_answer(optimizer, found))
     else:
         _print(OPTIMIZERS.spelled(optimizer), found)
-    return 0 if found.best.steps < float("inf") else NOT_REACHED
+    return 0 if found.best.steps < float("inf") and not found.best.trapped else NOT_REACHED
 
 
 def _answer(name: str, found: Recommendation) -> dict[str, Any]:

@@ -107,6 +107,10 @@ class Trap:
         return self.log_way_back > 0
 
     def __str__(self) -> str:
+        if not np.isfinite(self.past):
+            return (
+                "saturation trap: a step may lead to where the gate is 1 and its slope 0, from where no way leads back"
+            )
         if self.log_way_back > 100:
             back = "from where there is no way back in practice"
         else:

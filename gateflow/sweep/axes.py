@@ -64,7 +64,7 @@ def axis(name: str, given: Any) -> Axis:
     >>> axis("z0", "-3:3:7").values.tolist()
     [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
     >>> axis("z0", [0, 0.5]).text
-    '0.0,0.5'
+    '0,0.5'
     """
     text = "".join(given.split()) if isinstance(given, str) else None
     values = np.atleast_1d(number(name, given if text is None else list(_points(name, text)), _all, "a number"))
@@ -83,7 +83,8 @@ def _all(values: np.ndarray) -> np.ndarray:
 
 
 def _spelled(values: np.ndarray) -> str:
-    text = ",".join(map(repr, values.tolist()))
+    """As one writes them on a command line: 1, not 1.0, so that both make the same record."""
+    text = ",".join(repr(value).removesuffix(".0") for value in values.tolist())
     return text if len(text) <= SHOWN else f"<{values.size} values>"
 
 

@@ -107,3 +107,24 @@ def test_a_formula_of_s_is_a_loss(gateflow):
     assert (ours.pop("loss"), theirs.pop("loss")) == ("1/(1 + s)", "random-horizon")
     assert ours["points"]["z"] == pytest.approx(theirs["points"]["z"], rel=1e-13)
     assert ours["status"] == theirs["status"] == "reached"
+
+
+def test_a_smooth_loss_within_the_tolerance_asked_for_is_success(gateflow):
+    """The learning time up to there is that of ``gateflow time``; short of it, or unasked, the flow has not arrived."""
+    squared = ("erf", *TEN, "--loss", "squared")
+    within = ("--tolerance", "1e-3")
+    code, out, _ = gateflow("flow", *squared, *within)
+    assert code == 0
+    assert "left off  where |h - h*| = 0.001 h*" in out
+    tau = json.loads(gateflow("flow", *squared, *within, "--json").out)["points"]["tau"][-1]
+    assert tau == pytest.approx(json.loads(gateflow("time", *squared, *within, "--json").out)["tau"], rel=1e-12)
+    assert gateflow("flow", *squared, *within, "--tau-end", str(tau / 2)).code == 3
+    assert gateflow("flow", *squared).code == 3
+
+
+def test_advice_that_leads_into_a_trap_is_no_success(gateflow):
+    arguments = ("recommend", "--timescale", "1000", "--gates", "fast")
+    assert gateflow(*arguments, "--lr", "0.01").code == 0
+    code, out, _ = gateflow(*arguments, "--lr", "1")
+    assert code == 3
+    assert "saturation trap" in out

@@ -1,11 +1,12 @@
 """``gateflow sweep``: its file, its summary, its refusals."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from gateflow.flow import LearningProblem, hitting_time
-from gateflow.sweep import Plan
+from gateflow.sweep import Plan, sweep
 
 xarray = pytest.importorskip("xarray")
 pytest.importorskip("h5netcdf")
@@ -36,6 +37,12 @@ def test_the_file_holds_the_product_of_the_axes(z0, swept):
     found = data.sel(gate="sigmoid(2*z)", horizon=100, gap=1e-6, z0=-2, scale=1)
     alone = hitting_time(LearningProblem("sigmoid(2*z)", horizon=100, gap=1e-6), -2.0)
     assert found.log_tau.item() == pytest.approx(alone.log_tau, rel=1e-14)
+
+
+def test_the_command_writes_the_bytes_of_the_call(swept):
+    swept("fast", "sigmoid", "--horizon", "10,100", "--gap", "0.1", "--z0", "0,0.5", "-o", "command.nc")
+    sweep(["fast", "sigmoid"], horizon=[10, 100], gap=0.1, z0=[0.0, 0.5], out="call.nc")
+    assert Path("command.nc").read_bytes() == Path("call.nc").read_bytes()
 
 
 def test_gates_may_have_parameters_after_a_semicolon(swept):

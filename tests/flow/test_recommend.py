@@ -89,6 +89,12 @@ def test_a_saturation_trap_is_warned_of_and_there_is_one():
     assert run.overshoot_u <= last.trap.past * (1 + 1e-9)
 
 
+def test_a_step_past_the_end_of_a_hard_gate_is_told_without_infinities():
+    (one,) = recommend(1000, lr=1.0, gates=["hard-sigmoid"])
+    assert one.trapped
+    assert "where the gate is 1 and its slope 0" in one.reason
+
+
 def test_a_start_on_the_plateau_is_warned_of():
     (warning,) = recommend(1000, gates="fast", start=20).warnings
     assert "each unit of h above a few costs gradient descent a factor e in steps" in warning
