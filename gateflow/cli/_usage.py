@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Sequence
 from typing import Any, get_args
 
 from gateflow.errors import GateflowError
+from gateflow.registry import Registry
 
 NOUNS = {float: "a number", int: "a whole number", bool: "nothing, true or false"}
 
@@ -54,6 +56,8 @@ def _unknown_option(problem: Any) -> str:
 
 def _unknown_command(problem: Any) -> str:
     word = _first(r'"(.*?)"', problem) or ""
+    if "(" in word or word in Registry("gate", "gateflow.gates", "make"):
+        return f"a gate comes after a command: gateflow show {shlex.quote(word)}"
     return f"unknown {'option' if word.startswith('-') else 'command'} {word}{_hint(problem)}"
 
 

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from gateflow.cli._options import GATE_NAMES, Json, names_in
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy, title
+from gateflow.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from gateflow.nn.train import Result
@@ -197,10 +198,11 @@ def run(
     $ gateflow train adding --horizon 10 --forget-gate fast --init chrono --hidden 8 --steps 20
     $ gateflow train adding --horizon 10 --gates fast,sigmoid --seeds 2 --hidden 8 --steps 20 --out runs/adding --json
     """
-    from gateflow.errors import InvalidArgument
 
     if listing:
         return _list(as_json=json)
+    if flags and flags.lr == 0:
+        raise InvalidArgument("--lr must be above 0; got 0, with which nothing is learned")
     chosen = _chosen(task, flags or Flags(), config, method, options)
     where = {"out": out, "data_dir": data_dir, "save_every": save_every, "restart": restart}
     if seeds is None and gates is None and not vary:
@@ -221,7 +223,6 @@ def _chosen(
     task: str | None, flags: Flags, config: Path | None, method: str | None, options: dict[str, str]
 ) -> dict[str, Any]:
     """Settings by name: those of the file, and over them those of the command line."""
-    from gateflow.errors import InvalidArgument
     from gateflow.nn.settings import option_value, read_toml, with_options
 
     chosen = {} if config is None else read_toml(config)
@@ -240,7 +241,6 @@ def _only_options(task: str, options: dict[str, str]) -> None:
     """Complain of a flag that is neither ours nor an option of the task, and guess which was meant."""
     import difflib
 
-    from gateflow.errors import InvalidArgument
     from gateflow.nn.settings import option_defaults, part
     from gateflow.nn.tasks import TASKS
 
@@ -257,7 +257,6 @@ def _only_options(task: str, options: dict[str, str]) -> None:
 
 def _only_one(jobs: int, scheduler: str | None) -> None:
     """Complain of what would make no difference to a single run."""
-    from gateflow.errors import InvalidArgument
 
     if jobs != 1 or scheduler is not None:
         flag = "--jobs" if scheduler is None else "--scheduler"
@@ -269,7 +268,6 @@ _OWN = ("config", "method", "seeds", "gates", "vary", "jobs", "scheduler", "out"
 
 def _varied(gates: str | None, vary: list[str]) -> dict[str, list[Any]]:
     """The settings that an experiment varies, and their values."""
-    from gateflow.errors import InvalidArgument
     from gateflow.nn.settings import option_value
 
     found: dict[str, list[Any]] = {} if gates is None else {"forget_gate": split(gates)}

@@ -209,6 +209,8 @@ def _unknown(name: str, names: Mapping[str, Any], kind: str) -> str:
     if near and len(name) <= 40:
         return f"unknown {kind} '{shown}'; did you mean '{near[0]}'?{_foreign_letter(name)}"
     own = [known for known in names if known not in CONSTANTS and known not in ALIASES]
+    if kind == "symbol" and name.lower() in ("x", "y", "t", "u", "v") and len(own) == 1:
+        return f"unknown symbol '{shown}'; the variable is called '{own[0]}'"
     known = ", ".join([*own, *CONSTANTS]) if kind == "symbol" else "exp, log, tanh, sigmoid, erf and others"
     return f"unknown {kind} '{shown}'; known: {known}{_foreign_letter(name)}"
 

@@ -103,6 +103,8 @@ def writable(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         raise InvalidArgument(f"{path} is a folder; give the file to write, such as {path / 'report.html'}")
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InvalidArgument(f"{path} should end in .html, which is what browsers open")
     if path.exists():
         with path.open(encoding="utf-8", errors="replace") as file:
             if not is_report(file.read(2000)):

@@ -110,6 +110,8 @@ def sweep(
     goal = {"target": target, "gap": gap, "log_gap": log_gap, "decay": decay, "timescale": timescale}
     axes = {"horizon": horizon, **goal, "z0": z0, "scale": scale}
     plan = Plan.of(gates, quantity, chunk, loss=loss, tolerance=tolerance, **axes)
+    if out is not None and Path(out).suffix not in (".nc", ".nc4"):
+        raise InvalidArgument(f"{out} should end in .nc: what is written is netCDF")
     if out is not None:
         return _to_file(plan, Path(out), engine, restart=restart)
     return dataset.dataset(plan, _filled(plan, Memory(plan), engine))

@@ -1,4 +1,11 @@
-"""What goes wrong is said in one line on standard error, with the fix, and with the right exit code."""
+"""What goes wrong is said in one line on standard error, with the fix, and with the right exit code.
+
+The mistakes are those of someone's first hour, and of someone in a hurry.
+"""
+
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -48,6 +55,42 @@ MISTAKES = {
     "a word for a parameter": (("show", "sigmoid(k*z); k=big"), "k needs a number"),
     "parameter without name": (("show", "sigmoid(k*z); 2"), "a parameter of a formula has a name"),
     "parameter not in the formula": (("show", "sigmoid(z); k=2"), "there is no k in the formula"),
+    "x for z": (("show", "sigmoid(x)"), "unknown symbol 'x'; the variable is called 'z'"),
+    "a function of NumPy": (("show", "sigmoid(np.exp(z))"), "there are no dots in names; write 'exp'"),
+    "a bracket never closed": (("show", "1/(1 + exp(-z)"), "'(' is never closed"),
+    "a bracket never opened": (("show", "sigmoid(z))"), "')' closes no bracket"),
+    "a product without a star": (("show", "sigmoid(2z)"), "a product is written out: '2*z'"),
+    "a function without brackets": (("show", "sigmoid z"), "'sigmoid' needs brackets: 'sigmoid(z)'"),
+    "a superscript": (("show", "sigmoid(z\u00b3)"), "write '**3' for a cube"),
+    "no formula": (("show", ""), "the formula is empty; write one in z, such as sigmoid(z)"),
+    "no gate, but tanh": (("show", "tanh(z)"), "it leaves (0, 1), phi(-30) = -1"),
+    "a gate for a command": (("fast", *TIME), "a gate comes after a command: gateflow show fast"),
+    "a formula for a command": (("sigmoid(z**3)",), "a gate comes after a command: gateflow show 'sigmoid(z**3)'"),
+    "a target above 1": (("time", "fast", "--horizon", "10", "--target", "1.5"), "target must be in (0, 1]; got 1.5"),
+    "a gap of 1": (("time", "fast", "--horizon", "10", "--gap", "1"), "gap must be in [0, 1); got 1"),
+    "per cent": (("time", "fast", "--horizon", "10", "--gap", "1%"), "--gap takes a number; got '1%'"),
+    "no step size": (("descent", "fast", *TIME), "--lr is missing"),
+    "a step size of 0": (("descent", "fast", *TIME, "--lr", "0"), "lr must be finite and above 0; got 0"),
+    "a learning rate of 0": (("train", "adding", "--lr", "0"), "--lr must be above 0; got 0"),
+    "unknown optimiser": (
+        ("descent", "fast", *TIME, "--lr", "1", "--optimizer", "adamw"),
+        "unknown optimizer 'adamw'; did you mean 'adam'?",
+    ),
+    "one gate to order": (("order", "fast"), "OTHER is missing"),
+    "a gate twice": (("rank", "fast", "fast"), "two of the gates are called fast"),
+    "a range without a count": (
+        ("sweep", "fast", "--horizon", "1:10", "--gap", "0.1"),
+        "a range start:stop:count or start:stop:count:log; got '1:10'",
+    ),
+    "a picture without an ending": (
+        ("flow", "fast", *TIME, "--figure", "flow"),
+        "flow should end in one of .svg, .pdf",
+    ),
+    "a report as pdf": (("report", "fast", "-o", "fast.pdf"), "fast.pdf should end in .html"),
+    "a report to a folder": (("report", "fast", "-o", "."), "is a folder; give the file to write"),
+    "a sweep as csv": (("sweep", "fast", "--horizon", "10", "--gap", "0.1", "-o", "t.csv"), "t.csv should end in .nc"),
+    "no such file": (("verify", "none.json"), "cannot read 'none.json': No such file or directory"),
+    "no such run": (("timescales", "none"), "none is not the folder of a run: there is no settings.toml"),
     "misspelt figure": (("figures", "slop"), "unknown figure 'slop'; did you mean 'slope'?"),
     "unknown format": (("figures", "slope", "--format", "gif"), "unknown format 'gif'; known: svg, pdf, png"),
 }
@@ -62,6 +105,25 @@ def test_a_mistake_is_one_line_that_says_what_to_do(mistake, gateflow):
     assert first.startswith("gateflow: error: ")
     assert said in first
     assert all(note.startswith("    ") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "extra"),
+    [
+        ("torch", ("train", "adding"), "nn"),
+        ("xarray", ("sweep", "fast", "--horizon", "10", "--gap", "0.1"), "sweep"),
+        ("flint", ("time", "fast", *TIME, "--digits", "30"), "rigour"),
+    ],
+)
+def test_a_missing_extra_is_told_with_the_command_that_installs_it(missing, arguments, extra, tmp_path):
+    """In a process of its own, where the package cannot be imported."""
+    program = f"import sys; sys.modules[{missing!r}] = None; from gateflow.cli import main; sys.exit(main({arguments}))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.endswith(f"needs the extra '{extra}': python -m pip install 'gateflow[{extra}]'\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_usage_error_names_the_help_to_read(gateflow):
