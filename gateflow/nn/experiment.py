@@ -34,6 +34,8 @@ from gateflow.progress import Meter, silence
 PATIENCE = 10
 """Seconds to wait for a Dask scheduler to answer."""
 
+AGAIN = "the same command goes on"
+
 Plan = dict[Path, Settings]
 Done = Iterator[tuple[Path, str]]
 
@@ -218,7 +220,7 @@ def _in_processes(runs: Plan, folder: Path, more: dict[str, Any], stop: Callable
                 writer.close()
                 running = {future: path for future, path in running.items() if not future.cancel()}
     except BrokenProcessPool:
-        raise GateflowError("a process was lost, perhaps for want of memory; the same command goes on") from None
+        raise GateflowError(f"a process was lost, perhaps for want of memory; {AGAIN}") from None
     finally:
         writer.close()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -254,14 +256,25 @@ def _on_cluster(runs: Plan, folder: Path, more: dict[str, Any], stop: Callable[[
         raise InvalidArgument(f"no Dask scheduler answers at {scheduler}") from None
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    problems: list[GateflowError] = []
     with client:
         running = {client.submit(_seen, s.as_dict(), folder, path, more, pure=False): path for path, s in runs.items()}
         while running and not stop():
             for future in [each for each in running if each.done()]:
-                yield running.pop(future), future.result()
+                path = running.pop(future)
+                try:
+                    yield path, future.result()
+                except GateflowError as problem:
+                    problems.append(problem)
+                except distributed.KilledWorker:
+                    problems.append(
+                        GateflowError(f"workers were lost over {path}, perhaps for want of memory; {AGAIN}")
+                    )
             if running:
                 _pause()
         client.cancel(list(running))
+    if problems:
+        raise problems[0]
 
 
 def _pause() -> None:

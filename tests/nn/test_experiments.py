@@ -45,9 +45,14 @@ def test_a_cluster_changes_nothing(whole, tmp_path):
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="tcp", host="127.0.0.1"
     ) as cluster:
-        done = experiment(BASE, vary=GATES, seeds=2, out=tmp_path, scheduler=cluster.scheduler_address)
+        address = cluster.scheduler_address
+        done = experiment(BASE, vary=GATES, seeds=2, out=tmp_path / "all", scheduler=address)
+        (tmp_path / "some" / "fast" / "seed-0" / "mine").mkdir(parents=True)
+        with pytest.raises(InvalidArgument, match="holds mine, which is no run"):
+            experiment(BASE, vary=GATES, seeds=2, out=tmp_path / "some", scheduler=address)
     assert done.ended == 4
-    assert weights(tmp_path) == weights(whole)
+    assert weights(tmp_path / "all") == weights(whole)
+    assert len(weights(tmp_path / "some")) == 3  # one that fails stops no other
 
 
 def test_no_cluster_is_told():
