@@ -159,7 +159,7 @@ def test_the_refine_gate_starts_where_it_changes_nothing() -> None:
     ("start", "words"),
     [
         (lambda: INITS["matched"](f=1.0), r"f must lie in \(0, 1\)"),
-        (lambda: INITS["chrono"](horizon=2), "horizon must be a number of steps above 2"),
+        (lambda: INITS["chrono"](horizon=2), "a horizon of more than 2 steps; got 2"),
         (lambda: INITS["constant"](bias=float("nan")), "bias must be finite"),
         (lambda: INITS["power-law"](shape=0), "shape must be a positive number"),
         (lambda: INITS["for-timescales"](low=10, high=1), "low must not exceed high"),

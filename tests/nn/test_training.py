@@ -289,6 +289,14 @@ def test_adding_is_solved():
     assert result.test["loss"] < 0.002
 
 
+@pytest.mark.slow
+def test_adding_is_solved_by_the_defaults():
+    """The command of the README, ``gateflow train adding --horizon 100``."""
+    result = train("adding(horizon=100)")
+    assert result.steps <= 4000
+    assert result.test["loss"] < 0.002
+
+
 def test_tensorboard_is_told_the_same(tmp_path, monkeypatch):
     told = []
 

@@ -32,7 +32,7 @@ class Chrono(Initialiser):
 
     def __post_init__(self) -> None:
         if not 2 < self.horizon < float("inf"):
-            raise InvalidArgument(f"horizon must be a number of steps above 2; got {self.horizon}")
+            raise InvalidArgument(f"chrono needs a horizon of more than 2 steps; got {self.horizon}")
 
     def __call__(self, cell: Recurrent, generator: Seed = None) -> None:
         for _, suffix in sites(cell):
