@@ -1,6 +1,7 @@
 """Compiled layers against the plain loop over time: random cells, gates, shapes, layouts, lengths and extreme inputs.
 
 python -m benchmarks.nn_fuzz [--cases 10000] [--first 0] [--seed 0] > results/nn_fuzz.txt
+python -m benchmarks.nn_fuzz --journal fuzz.jsonl    goes on where a run with this journal was stopped
 
 Each case draws a cell, a gate for each of its blocks, a type, sizes, layers, directions, biases, padded or packed
 sequences, a given or absent first state, and inputs of one kind: usual, large (1e30), the largest whose sum is finite,
@@ -14,9 +15,14 @@ thousandth of the largest of all where that is more (a gate's slope is known to 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
+import time
 from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +31,10 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from gateflow.gate import GATES
 from gateflow.nn import CELLS
 from gateflow.nn.cells._contract import Recurrent
+from gateflow.nn.cells.ur_lstm import URLSTM
+from gateflow.nn.functional import gate_function
 from gateflow.nn.kernels import native
+from gateflow.progress import track
 
 CELL_NAMES = ("lstm", "janet", "gru", "refine", "ur-lstm")
 GATE_WORDS = {
@@ -38,6 +47,16 @@ GATE_WORDS = {
 FORMULAS = ("sigmoid(z**3)", "1/2 + atan(z + z**3)/pi", "where(z < 0.3, sigmoid(z), sigmoid(2*z - 0.3))")
 KINDS = ("usual",) * 5 + ("large", "largest", "subnormal", "zero", "not finite")
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
+
+
+class _URLSTM(URLSTM):
+    """Without its own start, whose inverses in big floats would be most of the time of a case: see ``wide``."""
+
+    reset_parameters = Recurrent.reset_parameters
+
+
+known_gate = lru_cache(maxsize=None)(gate_function)
+"""The gate's function, made once for all cases."""
 
 
 def drawn(rng: random.Random) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -65,6 +84,7 @@ def drawn(rng: random.Random) -> tuple[str, dict[str, Any], dict[str, Any]]:
         "threads": rng.choice([1, 1, 2, 3]),
         "again": rng.random() < 0.2,
         "kind": rng.choice(KINDS),
+        "wide": rng.random() < 0.4,
     }
     return name, options, case
 
@@ -111,14 +131,26 @@ def off(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> float:
     return max(float((a - b).abs().max() / b.abs().max().clamp(min=least)) for a, b in pairs)
 
 
+def layers(name: str, options: dict[str, Any], case: dict[str, Any]) -> tuple[Recurrent, Recurrent]:
+    """The compiled layer, and the plain loop in float64 with the same weights."""
+    cell = _URLSTM if name == "ur-lstm" else CELLS[name]
+    options = {key: known_gate(value) if key.endswith("_gate") else value for key, value in options.items()}
+    plain = cell(backend="reference", dtype=torch.float64, **options)
+    fast = cell(backend="native", dtype=case["dtype"], **options)
+    with torch.no_grad():
+        size = plain.hidden_size
+        for word, parameter in plain.named_parameters():
+            if case["wide"] and word.startswith("bias_ih"):  # as the uniform start of the gates of so many units
+                parameter.uniform_(1 / (size + 1), size / (size + 1)).logit_()
+        fast.load_state_dict({k: v.to(case["dtype"]) for k, v in plain.state_dict().items()})
+        plain.load_state_dict({k: v.double() for k, v in fast.state_dict().items()})
+    return fast, plain
+
+
 def wrong(name: str, options: dict[str, Any], case: dict[str, Any], seed: int) -> str:
     """What is wrong with a case; nothing where all is well."""
     torch.manual_seed(seed)
-    plain = CELLS[name](backend="reference", dtype=torch.float64, **options)
-    fast = CELLS[name](backend="native", dtype=case["dtype"], **options)
-    plain.to(case["dtype"]).to(torch.float64)
-    fast.load_state_dict({k: v.to(case["dtype"]) for k, v in plain.state_dict().items()})
-    plain.load_state_dict({k: v.double() for k, v in fast.state_dict().items()})
+    fast, plain = layers(name, options, case)
     batch, time = case["batch"], case["time"]
     times = (batch, time) if options["batch_first"] else (time, batch)
     x = inputs(case, (*times, options["input_size"]))
@@ -127,9 +159,11 @@ def wrong(name: str, options: dict[str, Any], case: dict[str, Any], seed: int) -
         tuple(torch.randn(count, batch, n, dtype=case["dtype"]) for n in plain.state_sizes()) if case["given"] else None
     )
     lengths = torch.randint(1, time + 1, (batch,)).tolist() if case["packed"] else None
-    torch.set_num_threads(case["threads"])
     native.MOST_KEPT, native.SEGMENT = (0, 1 << 14) if case["again"] else (1 << 31, 1 << 24)
-    found, wanted = (everything(layer, x.clone(), hx, lengths, seed) for layer in (fast, plain))
+    torch.set_num_threads(case["threads"])
+    found = everything(fast, x.clone(), hx, lengths, seed)
+    torch.set_num_threads(1)  # the loop's operations are too small to share
+    wanted = everything(plain, x.clone(), hx, lengths, seed)
     states = len(plain.states) + 1
     if fast.backend_for(x) != "native":
         return "not compiled"
@@ -145,24 +179,52 @@ def wrong(name: str, options: dict[str, Any], case: dict[str, Any], seed: int) -
     return "" if same else "NaN here and none there"
 
 
+def said_of(n: int, seed: int) -> dict[str, Any]:
+    """One case: what it was of, and what is wrong with it."""
+    name, options, case = drawn(random.Random(f"{seed}-{n}"))
+    said = wrong(name, options, case, n)
+    words = [name, case["kind"], str(case["dtype"]).removeprefix("torch.")]
+    words += [word for word in ("packed", "again", "wide") if case[word]]
+    return {"case": n, "words": words, "wrong": said, "of": f"{name} {options} {case}" if said else ""}
+
+
+def results(cases: range, seed: int, journal: Path | None) -> Iterator[dict[str, Any]]:
+    """What each case gave, those in the journal first; those that are new go there."""
+    lines = journal.read_text(encoding="utf-8").splitlines(keepends=True) if journal and journal.exists() else []
+    known = {
+        one["case"]: one
+        for one in map(json.loads, (line for line in lines if line.endswith("\n")))
+        if one["seed"] == seed
+    }
+    yield from (known[n] for n in cases if n in known)
+    for n in track([n for n in cases if n not in known], "cases"):
+        start = time.process_time()
+        one = {**said_of(n, seed), "seed": seed, "seconds": time.process_time() - start}
+        if journal:
+            with journal.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(one) + "\n")
+        yield one
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--journal", type=Path)
     options = parser.parse_args()
     seen: Counter[str] = Counter()
     found: Counter[str] = Counter()
-    for n in range(options.first, options.first + options.cases):
-        name, layout, case = drawn(random.Random(f"{options.seed}-{n}"))
-        said = wrong(name, layout, case, n)
-        for word in (name, case["kind"], str(case["dtype"]).removeprefix("torch.")):
-            seen[word] += 1
-        if said:
-            found[said.split(" by ")[0]] += 1
-            print(f"case {n}: {said}: {name} {layout} {case}", flush=True)
+    seconds = 0.0
+    for one in results(range(options.first, options.first + options.cases), options.seed, options.journal):
+        seen.update(one["words"])
+        seconds += one["seconds"]
+        if one["wrong"]:
+            found[one["wrong"].split(" by ")[0]] += 1
+            print(f"case {one['case']}: {one['wrong']}: {one['of']}", flush=True)
     print(f"{options.cases} cases, seed {options.seed}: {sum(found.values())} wrong {dict(found)}")
     print(", ".join(f"{word} {count}" for word, count in sorted(seen.items())))
+    print(f"{seconds:.0f} seconds of CPU")
     sys.exit(1 if found else 0)
 
 

@@ -1,45 +1,76 @@
 """CPU time of recurrent layers, forward and backward, as a ratio to ``torch.nn.LSTM`` in the same run, on four shapes.
 
 python -m benchmarks.nn_lstm > results/bench_lstm.txt
-python -m benchmarks.nn_lstm --threads 2
+python -m benchmarks.nn_lstm --scaling > results/bench_threads.txt
 
-The same as ``gateflow bench lstm``, and the cost of factors that are computed again instead of kept.
+The first is ``gateflow bench lstm`` and the cost of factors that are computed again instead of kept. The second is how
+many times as fast two threads are as one, on the wall, beside two things that are as fast as the machine lets them be:
+multiply-adds in registers, which share nothing, and ``torch.nn.LSTM``. Where they fall short of 2 the machine is busy.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from gateflow.cli import main as gateflow
-from gateflow.nn import LSTM
+from gateflow.nn import LSTM, speed
 from gateflow.nn.kernels import native
 
 
-def seconds(layer: torch.nn.Module, x: torch.Tensor, repeats: int) -> float:
-    """The least CPU time of a pass."""
+def seconds(clock: Callable[[], float], run: Callable[[], Any], repeats: int) -> float:
+    """The least time of a pass."""
     best = float("inf")
     for _ in range(repeats):
-        start = time.process_time()
-        layer(x)[0].sum().backward()
-        best = min(best, time.process_time() - start)
+        start = clock()
+        run()
+        best = min(best, clock() - start)
     return best
+
+
+def passes(layer: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
+    return lambda: layer(x)[0].sum().backward()
+
+
+def scaling(shape: tuple[int, int, int, int], repeats: int) -> dict[str, float]:
+    """Time on the wall of one thread over that of two; one and two take turns."""
+    batch, length, inputs, hidden = shape
+    x, made = torch.randn(length, batch, inputs), speed.multiply_adds(shape)
+    layers = {"native, fast": LSTM(inputs, hidden, forget_gate="fast"), speed.BASELINE: torch.nn.LSTM(inputs, hidden)}
+    best: dict[tuple[str, int], float] = {}
+    for turn in range(repeats + 1):
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            ways = {name: passes(layer, x) for name, layer in layers.items()}
+            for name, run in {**ways, "multiply-adds": speed.peak(made, threads)}.items():
+                took = seconds(time.perf_counter, run, 1)
+                if turn:
+                    best[name, threads] = min(took, best.get((name, threads), took))
+    return {name: best[name, 1] / best[name, 2] for name, threads in best if threads == 1}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--scaling", action="store_true")
     options = parser.parse_args()
-    gateflow(["bench", "lstm", "--threads", str(options.threads), "--repeats", str(options.repeats)])
-    torch.set_num_threads(options.threads)
+    if options.scaling:
+        for shape in speed.SHAPES:
+            told = ", ".join(f"{name} {times:.2f}" for name, times in scaling(shape, options.repeats).items())
+            print(f"{shape}: two threads are as fast as one, times: {told}", flush=True)
+        return
+    gateflow(["bench", "lstm", "--repeats", str(options.repeats), "--only", options.only])
     batch, length, inputs, hidden = 128, 784, 1, 128
-    layer, x = LSTM(inputs, hidden, forget_gate="fast"), torch.randn(length, batch, inputs)
-    kept = seconds(layer, x, options.repeats)
+    run = passes(LSTM(inputs, hidden, forget_gate="fast"), torch.randn(length, batch, inputs))
+    torch.set_num_threads(1)
+    kept = seconds(time.process_time, run, options.repeats)
     native.MOST_KEPT = 0
-    again = seconds(layer, x, options.repeats)
+    again = seconds(time.process_time, run, options.repeats)
     print(f"\nfactors computed again in place of kept, batch 128, time 784, hidden 128: {again / kept:.2f} of the time")
 
 

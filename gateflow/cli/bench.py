@@ -14,34 +14,54 @@ if TYPE_CHECKING:
 
 
 def run(
-    what: Annotated[Literal["lstm"], Parameter(name="WHAT", help="lstm: recurrent layers, forward and backward.")],
+    what: Annotated[
+        Literal["lstm", "step"],
+        Parameter(name="WHAT", help="lstm: recurrent layers, forward and backward. step: a whole step of training."),
+    ],
     /,
     *,
     shape: Annotated[
-        str | None, Parameter(name="--shape", help="Batch, time, inputs and hidden units; without it, four shapes.")
+        str | None, Parameter(name="--shape", help="lstm: batch, time, inputs, hidden units; without it, four shapes.")
     ] = None,
+    task: Annotated[
+        str | None, Parameter(name="--task", help="step: the task; without it, adding(horizon=1000).")
+    ] = None,
+    only: Annotated[
+        str, Parameter(name="--only", help="lstm: besides the baselines, rows with this in their name.")
+    ] = "",
     threads: Annotated[int, Parameter(name="--threads", help="Threads of every way.")] = 1,
     repeats: Annotated[int, Parameter(name="--repeats", help="The least time of so many passes counts.")] = 3,
     json: Json = False,
 ) -> None:
-    """Time every way to compute a recurrent layer, as a ratio to torch.nn.LSTM in the same run.
+    """Time every way to compute a recurrent layer, or a step of training, as ratios in one run.
 
-    float32, forward and backward, CPU time of all threads and time on the wall. The rows of other cells show what a
-    method costs beside the LSTM: the fast gate as much as the sigmoid, the refine gate more.
+    lstm: float32, forward and backward, against torch.nn.LSTM. The rows of other cells show what a method costs beside
+    the LSTM: the fast gate as much as the sigmoid, the refine gate more. step: data, loss and optimiser included,
+    against the same trainer over the plain loop. CPU time is that of all threads.
 
     Examples
     --------
     $ gateflow bench lstm --shape 8,20,2,16 --repeats 1
-    $ gateflow bench lstm --shape 4,10,1,8 --threads 2 --repeats 1 --json
+    $ gateflow bench lstm --shape 4,10,1,8 --threads 2 --only native --repeats 1 --json
+    $ gateflow bench step --task "adding(horizon=20)" --repeats 1
     """
+    from gateflow.errors import InvalidArgument
     from gateflow.nn import speed
 
-    shapes = speed.SHAPES if shape is None else (_sizes(shape),)
-    reports = [speed.measured(sizes, threads=threads, repeats=repeats) for sizes in shapes]
+    if (task if what == "lstm" else shape) is not None:
+        raise InvalidArgument(f"bench {what} takes no {'--task' if what == 'lstm' else '--shape'}")
+    if what == "step":
+        reports = (speed.measured_step(name, threads=threads, repeats=repeats) for name in (task or speed.STEP,))
+    else:
+        shapes = speed.SHAPES if shape is None else (_sizes(shape),)
+        reports = (speed.measured(sizes, threads=threads, repeats=repeats, only=only) for sizes in shapes)
     if json:
         print_json({"bench": what, "reports": [report.to_json() for report in reports]})
-    else:
-        _print(reports)
+        return
+    for place, report in enumerate(reports):
+        if place == 0:
+            _print_facts(report)
+        _print(report)
 
 
 def _sizes(text: str) -> tuple[int, int, int, int]:
@@ -54,28 +74,21 @@ def _sizes(text: str) -> tuple[int, int, int, int]:
     return batch, time, inputs, hidden
 
 
-def _print(reports: list[Report]) -> None:
-    first = reports[0]
+def _print_facts(report: Report) -> None:
     facts = {
-        "processor": first.processor,
-        "threads": str(first.threads),
-        "PyTorch": first.torch,
-        "compiler": first.compiler or "none: there are no compiled kernels",
-        "counted": f"least of {first.repeats}, {first.dtype}, forward and backward",
+        "processor": report.processor,
+        "threads": str(report.threads),
+        "PyTorch": report.torch,
+        "compiler": report.compiler or "none: there are no compiled kernels",
+        "counted": report.counted,
     }
     say(pairs(facts.items()))
-    for report in reports:
-        batch, time, inputs, hidden = report.shape
-        rows = [
-            [
-                row.what,
-                number(1e3 * row.cpu, 4),
-                number(1e3 * row.wall, 4),
-                f"{row.cpu_ratio:.2f}",
-                f"{row.wall_ratio:.2f}",
-            ]
-            for row in report.rows
-        ]
-        columns = ("layer", "CPU ms", "wall ms", "CPU ratio", "wall ratio")
-        heading = title(f"batch {batch}, time {time}, inputs {inputs}, hidden {hidden}")
-        say("", heading, Listing(columns, rows, numeric=columns[1:]))
+
+
+def _print(report: Report) -> None:
+    rows = [
+        [row.what, number(1e3 * row.cpu, 4), number(1e3 * row.wall, 4), f"{row.cpu_ratio:.2f}", f"{row.wall_ratio:.2f}"]
+        for row in report.rows
+    ]
+    columns = ("way", "CPU ms", "wall ms", "CPU ratio", "wall ratio")
+    say("", title(report.of), Listing(columns, rows, numeric=columns[1:]))

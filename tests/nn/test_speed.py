@@ -28,11 +28,36 @@ def test_every_way_is_timed_and_the_baseline_is_one(report: speed.Report) -> Non
     if report.compiler:
         assert {"native: LSTM, fast", "native: refine", "native: JANET, fast", "native: GRU, fast"} <= rows.keys()
         assert f"native: LSTM, {speed.USER_FORMULA}" in rows
+        assert "its products at the core's peak" in rows
+
+
+def test_a_training_step_is_timed_over_every_backend(capsys: pytest.CaptureFixture[str]) -> None:
+    before = torch.get_num_threads(), torch.random.get_rng_state()
+    report = speed.measured_step("adding(horizon=5)", repeats=1)
+    assert [row.backend for row in report.rows] == ["reference", "torch", "auto"]
+    assert report.rows[0].cpu_ratio == report.rows[0].wall_ratio == 1
+    assert "adding(horizon=5)" in report.of
+    assert torch.get_num_threads() == before[0]
+    assert torch.random.get_rng_state().equal(before[1])
+    assert cli.main(["bench", "step", "--task", "adding(horizon=5)", "--repeats", "1"]) == 0
+    assert "a training step of adding(horizon=5): batch 32" in capsys.readouterr().out
+
+
+def test_as_many_multiply_adds_as_its_matrices_have() -> None:
+    batch, time, inputs, hidden = 3, 5, 2, 4
+    state, back, weights = batch * (hidden + inputs), batch * hidden, (hidden + inputs) * batch
+    assert speed.multiply_adds((batch, time, inputs, hidden)) == time * 4 * hidden * (state + back + weights)
+
+
+@pytest.mark.parametrize("words", [["lstm", "--task", "adding"], ["step", "--shape", "1,2,3,4"]])
+def test_an_option_of_the_other_kind_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", *words]) == 2
+    assert f"bench {words[0]} takes no {words[1]}" in capsys.readouterr().err
 
 
 def test_threads_are_as_before_afterwards() -> None:
     before = torch.get_num_threads()
-    speed.measured((1, 1, 1, 1), threads=before + 1, repeats=1, gates=(), slow=False)
+    speed.measured((1, 1, 1, 1), threads=before + 1, repeats=1, gates=(), only="none")
     assert torch.get_num_threads() == before
 
 

@@ -366,11 +366,11 @@ class Recurrent(torch.nn.Module):
         weights = self.weights(suffix)
         projected = self.project(data, weights)
         if backend in ("torch", "triton") and sizes[0] == sizes[-1]:
-            x = projected.view(len(sizes), sizes[0], -1)
+            x = projected.view(len(sizes), sizes[0], projected.shape[1])
             found = self._whole(x.flip(0) if backwards else x, start, weights, backend)
             if found is not None:
                 output, state = found
-                return (output.flip(0) if backwards else output).reshape(data.shape[0], -1), state, {}
+                return (output.flip(0) if backwards else output).flatten(0, 1), state, {}
         steps = projected.split(sizes)
         state: State = tuple(part[: sizes[-1 if backwards else 0]] for part in start)
         outputs: list[Tensor] = []
@@ -439,8 +439,10 @@ class _Run:
     def framework(self, state: State) -> tuple[Tensor, State]:
         if self.packed is not None:
             return self.module.framework(self.data, self.packed.batch_sizes, state)
-        output, final = self.module.framework(self.data.view(len(self.sizes), self.sizes[0], -1), None, state)
-        return output.reshape(self.data.shape[0], -1), final
+        output, final = self.module.framework(
+            self.data.view(len(self.sizes), self.sizes[0], self.data.shape[1]), None, state
+        )
+        return output.flatten(0, 1), final
 
     def wrap(self, rows: Tensor) -> Any:
         """Rows grouped by time in the form of the input."""
@@ -448,7 +450,7 @@ class _Run:
             return PackedSequence(
                 rows, self.packed.batch_sizes, self.packed.sorted_indices, self.packed.unsorted_indices
             )
-        x = rows.reshape(len(self.sizes), self.sizes[0], -1)
+        x = rows.reshape(len(self.sizes), self.sizes[0], rows.shape[1])
         if not self.batched:
             return x[:, 0]
         return x.transpose(0, 1) if self.module.batch_first else x

@@ -51,16 +51,16 @@ class LSTMSequence(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise InvalidArgument("a second derivative needs the plain loop over time: LSTM(..., backend='reference')")
         z, h, c, hs, cs, tanh_c, hh = ctx.saved_tensors
-        time, batch, rows = z.shape
+        time, _, rows = z.shape
         dz = torch.empty_like(z)
         dh, dc = torch.zeros_like(h), torch.zeros_like(c)
-        together = max(1, CHUNK // h.numel())
+        together = max(1, CHUNK // max(1, h.numel()))
         for start in reversed(range(0, time, together)):
             part = slice(start, min(start + together, time))
             previous = torch.cat([c[None] if start == 0 else cs[start - 1 : start], cs[start : part.stop - 1]])
             factors = _factors(z[part], previous, tanh_c[part], ctx.gates)
             dh, dc = _backwards(dz[part], dh, dc, factors, grads[0][part], grads[1][part], hh)
-        before = torch.cat([h[None], hs[:-1]]).view(time * batch, -1)
+        before = torch.cat([h[None], hs[:-1]]).flatten(0, 1)
         return dz, dh, dc, dz.view(-1, rows).t() @ before, None
 
 

@@ -45,6 +45,9 @@ MOST_KEPT = 1 << 31
 SEGMENT = 1 << 24
 """Bytes of the factors that are computed again together, in each thread."""
 
+CACHED = 1 << 22
+"""Bytes of factors that may stay in the caches until the backward pass; more go past them."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -115,12 +118,12 @@ def _run_type(real: Any) -> type[ctypes.Structure]:
     one, many, number = ctypes.c_void_p, ctypes.c_void_p * BLOCKS, ctypes.c_int64
     fields = [
         *words("cell blocks factors hidden inputs steps batch reverse threads", number),
-        *words("h_first h_last x_first x_last from_output chunk tile segment", number),
+        *words("h_first h_last x_first x_last from_output chunk tile segment stream", number),
         ("shift", real),
         ("gate", _gate_type(real) * GATES),
         *words("sizes offsets", one),
         *words("weight_x weight_h bias_1 bias_2", many),
-        *words("x h_start c_start output h_end c_end packed kept marks", one),
+        *words("x h_start c_start output h_end c_end packed kept marks scratch", one),
         *words("grad_output grad_h_end grad_c_end grad_x grad_h_start grad_c_start packed_h packed_x sums", one),
         *words("grad_weight_x grad_weight_h grad_bias", many),
     ]
@@ -156,10 +159,12 @@ def _source() -> str:
 
 
 def _declared(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
-    for name in ("units", "run_size", "packed_size", "kept_row", "packed_h_size", "packed_x_size", "sums_size"):
-        getattr(found, name).restype = ctypes.c_int64
-    share = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
-    found.forward.argtypes, found.backward.argtypes = share, [*share, ctypes.c_int64]
+    for name in ("units", "run", "packed", "packed_h", "packed_x", "sums", "forward", "backward"):
+        getattr(found, f"{name}_size" if name != "units" else name).restype = ctypes.c_int64
+    found.kept_row.restype = found.multiply_adds.restype = ctypes.c_int64
+    found.multiply_adds.argtypes = [ctypes.c_int64, ctypes.c_void_p]
+    for work in (found.forward, found.backward):
+        work.restype, work.argtypes = None, [ctypes.c_void_p, *[ctypes.c_int64] * 3]
     if found.run_size() != ctypes.sizeof(_run_type(DTYPES[dtype])):
         raise NoCompiler("the C compiler lays out structures in a way of its own")
     return found
@@ -305,7 +310,7 @@ class _Pass:
         run.batch, run.reverse, run.shift = self.h.shape[0], int(steps.reverse), plan.shift
         (run.h_first, run.h_last), (run.x_first, run.x_last) = layout.span("h"), layout.span("x")
         run.from_output = -1 if layout.from_output is None else layout.from_output
-        run.tile, run.segment = TILE, run.steps
+        run.tile, run.segment, run.threads = TILE, run.steps, len(self.parts) - 1
         run.chunk = max(CHUNK, min(TILE, run.batch))
         for place, gate in enumerate(plan.gates):
             self._set_gate(run.gate[place], tabulated(gate, self.dtype))
@@ -318,56 +323,63 @@ class _Pass:
 
     def forward(self, keep: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
         """Output, last state, and what a backward pass needs of this one: all factors, or c now and then."""
-        output, h_end = self.x.new_empty(self.x.shape[0], self.size), torch.empty_like(self.h)
+        output, h_end = self._new(self.x.shape[0], self.size), torch.empty_like(self.h)
         c_end = None if self.c is None else torch.empty_like(self.c)
         kept = marks = None
-        row = self.library.kept_row(self.reference) * self.dtype.itemsize
-        if keep and self.x.shape[0] * row > MOST_KEPT:
+        numbers = self.x.shape[0] * self.library.kept_row(self.reference)
+        if keep and numbers * self.dtype.itemsize > MOST_KEPT:
+            row = numbers * self.dtype.itemsize // self.x.shape[0]
             few = max(1, SEGMENT // (min(self.run.tile, self.run.batch) * row))
             self.run.segment = min(few, self.run.steps)
         if keep and self.run.segment < self.run.steps:
             if self.c is not None:
-                marks = self.x.new_empty(-(-self.run.steps // self.run.segment), *self.c.shape)
+                marks = self._new(-(-self.run.steps // self.run.segment), *self.c.shape)
         elif keep:
-            kept = workspace.tensor(self.x.shape[0] * self.library.kept_row(self.reference), self.dtype)
-        self._pack()
+            kept = self._new(numbers)
+            self.run.stream = int(numbers * self.dtype.itemsize > CACHED)
+        self._room("packed", scratch="forward")
+        self.library.pack(self.reference)
         self.point({"output": output, "h_end": h_end, "c_end": c_end, "kept": kept, "marks": marks})
-        self._share(lambda first, last, _: self.library.forward(self.reference, first, last))
+        self._share(self.library.forward)
         return output, h_end, c_end, kept, marks
 
     def backward(self, grads: Sequence[Tensor | None], of_input: bool) -> tuple[Tensor | None, ...]:
         """Gradients of the input, the first state and the weights."""
         names = ("grad_output", "grad_h_end", "grad_c_end")
-        self.point({name: None if g is None else g.contiguous() for name, g in zip(names, grads, strict=False)})
-        dx = torch.empty_like(self.x) if of_input else None
+        self.point({name: None if g is None else self._whole(g) for name, g in zip(names, grads, strict=False)})
+        dx = self._new(*self.x.shape) if of_input else None
         dh, dc = torch.empty_like(self.h), None if self.c is None else torch.empty_like(self.c)
-        d_ih, d_hh = torch.empty_like(self.ih), torch.empty_like(self.hh)
-        d_biases = self.x.new_empty(len(self.plan.layout.blocks), self.size)
-        self.run.threads = len(self.parts) - 1
+        d_ih, d_hh = self._new(*self.ih.shape), self._new(*self.hh.shape)
+        d_biases = self._new(len(self.plan.layout.blocks), self.size)
         self.point({"grad_x": dx, "grad_h_start": dh, "grad_c_start": dc})
-        new = self.x.new_empty
-        sizes = {
-            "packed_h": self.library.packed_h_size(self.reference),
-            "packed_x": self.library.packed_x_size(self.reference) if of_input else 0,
-            "sums": self.run.threads * self.library.sums_size(self.reference),
-        }
-        self.point({name: new(size) for name, size in sizes.items()})
         self._point_blocks("grad_weight_x", "x", d_ih)
         self._point_blocks("grad_weight_h", "h", d_hh)
         self._point_blocks("grad_bias", None, d_biases)
-        if self.run.segment < self.run.steps:
-            self._pack()
+        again, of_x = self.run.segment < self.run.steps, ("packed_x",) if of_input else ()
+        self._room("packed_h", "sums", *of_x, *(("packed",) if again else ()), scratch="backward")
+        if again:
+            self.library.pack(self.reference)
         self.library.pack_backward(self.reference)
-        self._share(lambda first, last, thread: self.library.backward(self.reference, first, last, thread))
+        self._share(self.library.backward)
         self.library.finish(self.reference)
         of_bias = (None if self.bias_ih is None else self.plan.layout.rows(which, d_biases) for which in ("x", "h"))
         return dx, dh, dc, d_ih, d_hh, *of_bias
 
-    def _pack(self) -> None:
-        self.point({"packed": self.x.new_empty(self.library.packed_size(self.reference))})
-        self.library.pack(self.reference)
+    # --- memory and pointers ---
 
-    # --- pointers ---
+    def _new(self, *shape: int) -> Tensor:
+        return workspace.tensor(shape, self.dtype)
+
+    def _whole(self, t: Tensor) -> Tensor:
+        """The tensor with its numbers in order."""
+        return t if t.is_contiguous() else self._new(*t.shape).copy_(t)
+
+    def _room(self, *names: str, scratch: str) -> None:
+        """Memory for the arrays of these names, and for what each thread needs on its way forward or backward."""
+        sizes = [getattr(self.library, f"{name}_size")(self.reference) for name in (*names, scratch)]
+        for at, name in enumerate((*names, "scratch")):
+            sizes[at] *= self.run.threads if name in ("sums", "scratch") else 1
+        self.point(dict(zip((*names, "scratch"), self._new(sum(sizes)).split(sizes), strict=True)))
 
     def point(self, places: dict[str, Tensor | None]) -> None:
         """Let the structure point to tensors, which live as long as this."""
@@ -389,20 +401,21 @@ class _Pass:
     def _set_gate(self, to: Any, found: Table | None) -> None:
         if found is None:
             return
+        self.alive += [found.phi, found.complement]
         to.phi, to.complement = found.phi.data_ptr(), found.complement.data_ptr()
         to.smooth, to.end, to.negative, to.kinks = found.smooth, found.end, found.negative, len(found.kinks)
         to.kink[: len(found.kinks)] = found.kinks
 
-    def _share(self, work: Callable[[int, int, int], int]) -> None:
+    def _share(self, work: Callable[[Any, int, int, int], None]) -> None:
         jobs = list(zip(self.parts[:-1], self.parts[1:], range(len(self.parts) - 1), strict=True))
-        if len(jobs) == 1:
-            failed = work(*jobs[0])
-        else:
-            others = [_pool(os.getpid(), len(jobs)).submit(work, *job) for job in jobs[1:]]
-            failed = work(*jobs[0])
-            failed |= max(other.result() for other in others)
-        if failed:
-            raise MemoryError
+
+        def do(job: tuple[int, int, int]) -> None:
+            work(self.reference, *job)  # all memory lives as long as `self`: past an interrupt of the wait below, too
+
+        others = [_pool(os.getpid(), len(jobs)).submit(do, job) for job in jobs[1:]]
+        do(jobs[0])
+        for other in others:
+            other.result()
 
 
 @lru_cache(maxsize=4)

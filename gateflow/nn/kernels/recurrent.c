@@ -13,7 +13,6 @@
  */
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #if defined(__AVX__)
 #include <immintrin.h>
@@ -58,6 +57,8 @@ typedef int32_t bits;
 #define MR 4
 #endif
 #define NV 2 /* vectors side by side in a product */
+#define LINE 64 /* bytes of a line of cache */
+#define AHEAD 2 /* lines fetched ahead for each four steps of a product */
 
 #define LANES ((int)(WIDE / sizeof(real)))
 #define UNITS (NV * LANES)
@@ -93,6 +94,7 @@ typedef struct {
     Int from_output;                      /* the block whose gradient comes from h, not c; -1: there is no c */
     Int chunk, tile; /* rows gathered for the gradients of weights; rows that go through time together */
     Int segment;     /* steps whose factors are kept together; below `steps`, they are computed again in segments */
+    Int stream;      /* whether the factors are too many for the caches */
     real shift; /* JANET's beta */
     Gate gate[4];
     const Int *sizes, *offsets; /* rows at each time, and rows before it */
@@ -100,6 +102,7 @@ typedef struct {
     const real *x, *h_start, *c_start;
     real *output, *h_end, *c_end;
     real *packed, *kept, *marks; /* weights in the order of use; factors, or NULL; c before each segment, or NULL */
+    real *scratch;               /* for each thread, see forward_size and backward_size */
     /* backward */
     const real *grad_output, *grad_h_end, *grad_c_end; /* each may be NULL */
     real *grad_x;                                      /* may be NULL */
@@ -119,6 +122,26 @@ INLINE int uses_x(const Run *run, Int g) { return run->x_first <= g && g < run->
 INLINE vec all(real a) { return (vec){0} + a; }
 INLINE vec load(const real *p) { return *(const vec *)p; }
 INLINE void store(real *p, vec a) { *(vec *)p = a; }
+
+/* A store past the caches, for what is read again only after much else: it is not read before it is written. Other
+ * threads see it after settle(). */
+#if defined(__AVX512F__) && defined(DOUBLE)
+INLINE void stream(real *p, vec a) { _mm512_stream_pd(p, (__m512d)a); }
+#elif defined(__AVX512F__)
+INLINE void stream(real *p, vec a) { _mm512_stream_ps(p, (__m512)a); }
+#elif defined(__AVX__) && defined(DOUBLE)
+INLINE void stream(real *p, vec a) { _mm256_stream_pd(p, (__m256d)a); }
+#elif defined(__AVX__)
+INLINE void stream(real *p, vec a) { _mm256_stream_ps(p, (__m256)a); }
+#else
+INLINE void stream(real *p, vec a) { store(p, a); }
+#endif
+#if defined(__AVX__)
+INLINE void settle(void) { _mm_sfence(); }
+#else
+INLINE void settle(void) {}
+#endif
+
 INLINE vec choose(ivec which, vec a, vec b) { return (vec)(((ivec)a & which) | ((ivec)b & ~which)); }
 
 /* a < b ? a : b and a > b ? a : b: where either is NaN, b */
@@ -374,6 +397,18 @@ INLINE void refine(const Run *run, int tied, const vec *z, vec *h, vec *c, vec *
 
 /* --- products ---------------------------------------------------------------------------------------------------- */
 
+/* A line for the second level of cache. Not the compiler's builtin: to it that is an access to memory, of any place, and
+ * sums would go there too. */
+INLINE void fetch(const char *line) {
+#if defined(__x86_64__)
+    __asm__ volatile("prefetcht1 (%0)" : : "r"(line));
+#elif defined(__aarch64__)
+    __asm__ volatile("prfm pldl2keep, [%0]" : : "r"(line));
+#else
+    (void)line;
+#endif
+}
+
 /* C = start + A1 B1 + A2 B2 for M rows and NV vectors of columns. A is blocked, with `stride` reals from block to
  * block; B is packed: k rows of UNITS, those of B2 after those of B1. A few rows have their sums split in several, as
  * each would have to wait for the one before. */
@@ -383,7 +418,7 @@ typedef struct {
 } Factor;
 
 INLINE void product(const int M, const int SPLIT, real *c, const real *start, Int start_stride, const Factor *pair,
-                    const real *b) {
+                    const real *b, const char *ahead) {
     vec sum[SPLIT][M][NV];
 #pragma GCC unroll 8
     for (int s = 0; s < SPLIT; s++)
@@ -396,7 +431,9 @@ INLINE void product(const int M, const int SPLIT, real *c, const real *start, In
         for (Int left = pair[part].depth; left > 0; left -= UNITS, block += pair[part].stride) {
             const real *a = block;
             Int k = left < UNITS ? left : UNITS;
-            for (; k >= 4; k -= 4, a += 4, b += 4 * UNITS)
+            for (; k >= 4; k -= 4, a += 4, b += 4 * UNITS) {
+#pragma GCC unroll 2
+                for (int line = 0; line < AHEAD; line++, ahead += LINE) fetch(ahead);
 #pragma GCC unroll 4
                 for (int j = 0; j < 4; j++)
 #pragma GCC unroll 8
@@ -404,6 +441,7 @@ INLINE void product(const int M, const int SPLIT, real *c, const real *start, In
 #pragma GCC unroll 2
                         for (int v = 0; v < NV; v++)
                             sum[j % SPLIT][m][v] += a[m * UNITS + j] * load(b + j * UNITS + v * LANES);
+            }
             for (; k > 0; k--, a++, b += UNITS)
 #pragma GCC unroll 8
                 for (int m = 0; m < M; m++)
@@ -423,8 +461,8 @@ INLINE void product(const int M, const int SPLIT, real *c, const real *start, In
 
 #define PRODUCT(M, SPLIT)                                                                                              \
     static __attribute__((noinline)) void product_##M(real *c, const real *start, Int start_stride,                    \
-                                                      const Factor *pair, const real *b) {                             \
-        product(M, SPLIT, c, start, start_stride, pair, b);                                                            \
+                                                      const Factor *pair, const real *b, const char *ahead) {          \
+        product(M, SPLIT, c, start, start_stride, pair, b, ahead);                                                     \
     }
 PRODUCT(1, 4)
 PRODUCT(2, 2)
@@ -435,15 +473,20 @@ PRODUCT(6, 1)
 PRODUCT(7, 1)
 PRODUCT(8, 1)
 
-typedef void (*Product)(real *, const real *, Int, const Factor *, const real *);
+typedef void (*Product)(real *, const real *, Int, const Factor *, const real *, const char *);
 static const Product PRODUCTS[] = {0, product_1, product_2, product_3, product_4, product_5, product_6, product_7, product_8};
 
-/* The same for any number of rows; the strides of A are those of its blocks, its rows are UNITS apart */
-static void products(Int rows, real *c, const real *start, Int start_stride, const Factor *pair, const real *b) {
+/* The same for any number of rows; the strides of A are those of its blocks, its rows are UNITS apart. `next` is the B of
+ * the product to come: large layers' weights lie far from the core, and are fetched while these are worked on. */
+static void products(Int rows, real *c, const real *start, Int start_stride, const Factor *pair, const real *b,
+                     const real *next) {
     Factor moved[2] = {pair[0], pair[1]};
-    for (Int row = 0; row < rows;) {
+    const Int size = (pair[0].depth + pair[1].depth) * UNITS * (Int)sizeof(real);
+    const Int part = (pair[0].depth / 4 + pair[1].depth / 4) * AHEAD * LINE; /* that each turn fetches */
+    for (Int row = 0, at = 0; row < rows; at += part) {
         Int m = least(rows - row, MR);
-        PRODUCTS[m](c + row * UNITS, start + row * start_stride, start_stride, moved, b);
+        PRODUCTS[m](c + row * UNITS, start + row * start_stride, start_stride, moved, b,
+                    at < size ? (const char *)next + at : (const char *)b);
         row += m;
         for (int part = 0; part < 2; part++) moved[part].a = pair[part].a + row * UNITS;
     }
@@ -480,6 +523,21 @@ static void outer(Int rows, real *restrict sum, const real *restrict a, const re
                 store(to, load(to) + total[m][v]);
             }
     }
+}
+
+/* As many multiply-adds as a product has in registers, and at least `wanted`: the number made, for measuring the peak */
+Int multiply_adds(Int wanted, real *out) {
+    enum { CHAINS = MR * NV };
+    vec sum[CHAINS];
+    Int made = 0;
+#pragma GCC unroll 16
+    for (int n = 0; n < CHAINS; n++) sum[n] = all((real)n);
+    for (; made < wanted; made += CHAINS * LANES) {
+#pragma GCC unroll 16
+        for (int n = 0; n < CHAINS; n++) sum[n] = sum[n] * (real)0.5 + (real)0.25;
+    }
+    for (int n = 0; n < CHAINS; n++) *out += sum[n][0];
+    return made;
 }
 
 /* --- sizes and packing ------------------------------------------------------------------------------------------- */
@@ -574,11 +632,6 @@ static real *room(real **next, Int count) {
     return here;
 }
 
-static real *allocated(Int count) {
-    size_t bytes = (size_t)ROUND_UP(count * (Int)sizeof(real), 4096);
-    return aligned_alloc(4096, bytes ? bytes : 4096);
-}
-
 INLINE Int time_of(const Run *run, Int step) { return run->reverse ? run->steps - 1 - step : step; }
 INLINE Int living(const Run *run, Int step, Int first, Int rows) {
     Int n = run->sizes[time_of(run, step)] - first;
@@ -594,7 +647,7 @@ INLINE real *kept_at(const Run *run, real *kept, Int step, Int row, Int rows, in
 
 INLINE void forward_block(const Run *run, const int cell, const int blocks, const int factors, Int rows, Int tile,
                           const real *restrict z, const real *restrict h, real *restrict h_next, real *restrict c,
-                          real *restrict kept) {
+                          real *restrict kept, const int past) {
     vec pre[MOST_BLOCKS], factor[MOST_FACTORS];
     for (Int at = 0; at < rows * UNITS; at += LANES) {
 #pragma GCC unroll 5
@@ -615,14 +668,22 @@ INLINE void forward_block(const Run *run, const int cell, const int blocks, cons
         store(h_next + at, new_h);
         if (kept)
 #pragma GCC unroll 8
-            for (int n = 0; n < factors; n++) store(kept + (at / LANES * factors + n) * LANES, factor[n]);
+            for (int n = 0; n < factors; n++) {
+                real *to = kept + (at / LANES * factors + n) * LANES;
+                past ? stream(to, factor[n]) : store(to, factor[n]);
+            }
     }
 }
 
 static void forward_any(const Run *run, Int rows, Int tile, const real *z, const real *h, real *h_next, real *c,
-                        real *kept) {
+                        real *kept, int past) {
 #define CASE(name, blocks, factors)                                                                                    \
-    case name: forward_block(run, name, blocks, factors, rows, tile, z, h, h_next, c, kept); break;
+    case name:                                                                                                         \
+        if (past)                                                                                                      \
+            forward_block(run, name, blocks, factors, rows, tile, z, h, h_next, c, kept, 1);                           \
+        else                                                                                                           \
+            forward_block(run, name, blocks, factors, rows, tile, z, h, h_next, c, kept, 0);                           \
+        break;
     switch (run->cell) {
         CASE(LSTM, 4, 6)
         CASE(TIED_LSTM, 3, 5)
@@ -670,6 +731,7 @@ static void set_state(const Run *run, Tile *tile, Int step) {
 static void advance(const Run *run, Tile *tile, Int step, Int until, real *kept, int again) {
     const Int H = run->hidden, I = run->inputs, rows = tile->rows, depth = H + I + 1, block = rows * UNITS;
     const Int start = step;
+    const real *end = run->packed + packed_size(run);
     for (; step < until; step++) {
         const Int live = living(run, step, tile->first, rows), at = run->offsets[time_of(run, step)] + tile->first;
         /* before there are rows too: they may come to life in the midst of the segment */
@@ -682,10 +744,11 @@ static void advance(const Run *run, Tile *tile, Int step, Int until, real *kept,
             for (Int g = 0; g < run->blocks; g++) {
                 const real *w = run->packed + (b * run->blocks + g) * depth * UNITS;
                 const Factor pair[2] = {{tile->h, block, uses_h(run, g) ? H : 0}, {tile->x, block, uses_x(run, g) ? I : 0}};
-                products(live, tile->z + g * block, w, 0, pair, w + UNITS + (uses_h(run, g) ? 0 : H * UNITS));
+                products(live, tile->z + g * block, w, 0, pair, w + UNITS + (uses_h(run, g) ? 0 : H * UNITS),
+                         w + depth * UNITS < end ? w + depth * UNITS : run->packed);
             }
             forward_any(run, live, rows, tile->z, tile->h + b * block, tile->h_next + b * block, tile->c + b * block,
-                        to ? to + b * live * run->factors * UNITS : NULL);
+                        to ? to + b * live * run->factors * UNITS : NULL, run->stream && !again);
         }
         if (!again) from_blocks(run->output + at * H, tile->h_next, live, rows, H);
         real *swap = tile->h;
@@ -707,15 +770,14 @@ static void forward_tile(const Run *run, Int first, Int rows, real *scratch) {
     }
 }
 
-/* Rows `first` to `last` of the batch through all steps. 0, or 1 where there is no memory. */
-int forward(const Run *run, Int first, Int last) {
-    const Int tile = least(run->tile, last - first);
-    if (tile <= 0) return 0;
-    real *scratch = allocated(tile_size(run, tile));
-    if (!scratch) return 1;
-    for (Int row = first; row < last; row += tile) forward_tile(run, row, least(tile, last - row), scratch);
-    free(scratch);
-    return 0;
+Int forward_size(const Run *run) { return tile_size(run, least(run->tile, run->batch)); }
+
+/* Rows `first` to `last` of the batch through all steps, by the thread of that number */
+void forward(const Run *run, Int first, Int last, Int thread) {
+    real *scratch = run->scratch + thread * forward_size(run);
+    for (Int row = first; row < last; row += run->tile)
+        forward_tile(run, row, least(run->tile, last - row), scratch);
+    settle();
 }
 
 /* --- backward ---------------------------------------------------------------------------------------------------- */
@@ -846,7 +908,8 @@ static void of_input(const Run *run, Back *back, const real *dz, Int at, Int liv
     const Int depth = (run->x_last - run->x_first) * blocks * UNITS;
     const Factor pair[2] = {{dz + run->x_first * blocks * stride, stride, depth}, {NULL, 0, 0}};
     for (Int b = 0; b < blocks_of(I); b++) {
-        products(live, back->dx, back->zero, 0, pair, run->packed_x + b * depth * UNITS);
+        const real *w = run->packed_x + b * depth * UNITS;
+        products(live, back->dx, back->zero, 0, pair, w, b + 1 < blocks_of(I) ? w + depth * UNITS : run->packed_h);
         for (Int row = 0; row < live; row++)
             memcpy(run->grad_x + (at + row) * I + b * UNITS, back->dx + row * UNITS,
                    (size_t)least(I - b * UNITS, UNITS) * sizeof(real));
@@ -867,7 +930,8 @@ static void back_step(const Run *run, Back *back, Int step, const real *kept) {
     const Factor pair[2] = {{dz + run->h_first * blocks * stride, stride, depth}, {NULL, 0, 0}};
     for (Int b = 0; b < blocks; b++) {
         real *to = back->dh + b * rows * UNITS;
-        products(live, to, to, UNITS, pair, run->packed_h + b * depth * UNITS);
+        const real *w = run->packed_h + b * depth * UNITS;
+        products(live, to, to, UNITS, pair, w, b + 1 < blocks ? w + depth * UNITS : run->packed_h);
     }
     if (run->grad_x) of_input(run, back, dz, at, live);
     fill_strips(run, step, first, live, back->strip + back->used * STRIP, run->chunk * STRIP);
@@ -896,17 +960,14 @@ static void backward_tile(const Run *run, Int first, Int rows, real *sums, real 
     if (run->grad_c_start) from_blocks(run->grad_c_start + first * H, back.dc, rows, rows, H);
 }
 
-/* Rows `first` to `last` of the batch, by the thread of that number. 0, or 1 where there is no memory. */
-int backward(const Run *run, Int first, Int last, Int thread) {
-    const Int tile = least(run->tile, last - first);
-    real *sums = run->sums + thread * sums_size(run);
+Int backward_size(const Run *run) { return back_size(run, least(run->tile, run->batch)); }
+
+/* Rows `first` to `last` of the batch, by the thread of that number */
+void backward(const Run *run, Int first, Int last, Int thread) {
+    real *sums = run->sums + thread * sums_size(run), *scratch = run->scratch + thread * backward_size(run);
     memset(sums, 0, (size_t)sums_size(run) * sizeof(real));
-    if (tile <= 0) return 0;
-    real *scratch = allocated(back_size(run, tile));
-    if (!scratch) return 1;
-    for (Int row = first; row < last; row += tile) backward_tile(run, row, least(tile, last - row), sums, scratch);
-    free(scratch);
-    return 0;
+    for (Int row = first; row < last; row += run->tile)
+        backward_tile(run, row, least(run->tile, last - row), sums, scratch);
 }
 
 /* [column][UNITS] to rows of columns */

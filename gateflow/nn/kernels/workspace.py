@@ -1,4 +1,4 @@
-"""Memory for what a forward pass keeps until its backward pass, used again from step to step.
+"""Memory for passes over whole sequences, used again from step to step.
 
 A training step asks for the same few hundred megabytes as the one before. Fresh from the system every page of them
 costs a fault, a third of the time of a layer; so blocks come back here when the last tensor in them has gone.
@@ -7,9 +7,11 @@ costs a fault, a third of the time of a layer; so blocks come back here when the
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import threading
 import weakref
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,24 +23,37 @@ KEPT = 1 << 30
 PAGE = 1 << 21
 """Blocks are multiples of a large page."""
 
+SMALL = 1 << 20
+"""Bytes below which PyTorch's own memory will do, as a block is a page at least."""
+
+NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
+
 _free: list[mmap.mmap] = []
 _lock = threading.RLock()  # a tensor's end may come at any time, in the midst of an allocation too
 
 
-def tensor(count: int, dtype: torch.dtype) -> Tensor:
-    """A flat tensor of this many numbers, whatever they are.
+def tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A contiguous tensor of this shape, whatever is in it.
+
+    Raises
+    ------
+    MemoryError
+        There is no such block.
 
     Examples
     --------
-    >>> tensor(10, torch.float32).shape
-    torch.Size([10])
+    >>> tensor((10, 3), torch.float32).shape
+    torch.Size([10, 3])
     """
-    size = -(-max(count, 1) * dtype.itemsize // PAGE) * PAGE
+    size = math.prod(shape) * dtype.itemsize
+    if size < SMALL:
+        return torch.empty(*shape, dtype=dtype)
+    size = -(-size // PAGE) * PAGE
     block = _found(size) or _made(size)
-    array = np.frombuffer(block, dtype=np.uint8, count=count * dtype.itemsize)
+    array = np.frombuffer(block, dtype=NUMPY[dtype], count=math.prod(shape))
     # the tensor holds the array, and the array's end gives the block back
     weakref.finalize(array, _give_back, block).atexit = False
-    return torch.from_numpy(array).view(dtype)
+    return torch.from_numpy(array.reshape(shape))
 
 
 def clear() -> None:
@@ -65,7 +80,12 @@ def _found(size: int) -> mmap.mmap | None:
 
 
 def _made(size: int) -> mmap.mmap:
-    block = mmap.mmap(-1, size)
+    # shared, as is the default, a process and its fork would write to the same memory, and pages would be small
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    try:
+        block = mmap.mmap(-1, size, **private)
+    except (OSError, OverflowError):
+        raise MemoryError(f"a recurrent layer needs {size / 2**30:.1f} GiB at once, which there are not") from None
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):
             block.madvise(mmap.MADV_HUGEPAGE)

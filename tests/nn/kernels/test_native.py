@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import gc
+import mmap
+import os
+import subprocess
+import sys
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -205,15 +210,65 @@ def test_not_a_number_spoils_its_own_row_only(setting: Any) -> None:
 
 
 def test_memory_is_used_again_and_given_back() -> None:
-    layer = LSTM(3, 5, forget_gate="fast")
-    x = torch.randn(6, 4, 3)
+    layer = LSTM(3, 40, forget_gate="fast")
+    x = torch.randn(50, 16, 3)
     workspace.clear()
-    for _ in range(100):
+    for _ in range(20):
         layer(x)[0].sum().backward()
     gc.collect()
-    assert 0 < workspace.kept() <= 2 * workspace.PAGE
+    assert 0 < workspace.kept() <= 4 * workspace.PAGE
     workspace.clear()
     assert workspace.kept() == 0
+
+
+def test_memory_does_not_grow_from_pass_to_pass() -> None:
+    pages = Path("/proc/self/statm")
+    if not pages.exists():
+        pytest.skip("this system does not tell a process its size")
+    resident = lambda: int(pages.read_text().split()[1]) * mmap.PAGESIZE  # noqa: E731
+    layer = LSTM(3, 40, 2, forget_gate="fast", bidirectional=True)
+
+    def passes(count: int) -> None:
+        for n in range(count):
+            layer(torch.randn(20 + n % 3, 16, 3))[0].sum().backward()
+
+    passes(30)
+    before = resident()
+    passes(100)
+    assert resident() - before < 4 << 20  # each keeps 4 MB on its way
+
+
+def test_a_block_that_there_is_not_is_told_in_a_line() -> None:
+    with pytest.raises(MemoryError, match="GiB at once"):
+        workspace.tensor((1 << 58,), torch.float64)
+
+
+FORKED = """
+import os, torch
+from gateflow.nn.kernels import workspace
+mine = workspace.tensor((workspace.PAGE,), torch.float32)
+mine.zero_()
+if os.fork() == 0:
+    mine.fill_(1)
+    os._exit(0)
+os.wait()
+print(float(mine.sum()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_a_fork_writes_to_memory_of_its_own() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKED]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout == "0.0\n"
+
+
+@pytest.mark.parametrize("backend", ["native", "torch", "reference"])
+def test_a_batch_of_none(setting: Any, backend: str) -> None:
+    layer = setting[0](3, 5, num_layers=2, bidirectional=True, backend=backend, **setting[1])
+    output, _ = layer(torch.randn(6, 0, 3))
+    output.sum().backward()
+    assert output.shape == (6, 0, 10)
+    assert all(p.grad.equal(torch.zeros_like(p)) for p in layer.parameters())
 
 
 def test_threads_of_python_may_call_at_once() -> None:
