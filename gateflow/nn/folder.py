@@ -118,7 +118,7 @@ class Folder:
         if file.exists():
             refuse_other(settings, settings_of(self.path), self.path)
         elif others := sorted(each.name for each in self.path.iterdir() if each.name != LOCK):
-            (self.path / LOCK).unlink()
+            (self.path / LOCK).unlink(missing_ok=True)  # none where there are no such locks
             raise InvalidArgument(f"{self.path} holds {others[0]}, which is no run; choose another --out")
         else:
             record.write_text(file, settings.as_toml())
