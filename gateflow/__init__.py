@@ -22,13 +22,17 @@ _HOMES = {
     "gateflow.gate": ("GATES", "Gate", "gate"),
     "gateflow.formula": ("parse", "unparse"),
     "gateflow.flow": ("LearningProblem", "Target", "Trajectory", "flow", "hitting_time"),
+    "gateflow.flow.descent": ("descent",),
+    "gateflow.flow.recommend": ("recommend",),
     "gateflow.asymptotics.membership": ("membership",),
     "gateflow.asymptotics.saturation": ("order", "rank", "saturation_order"),
     "gateflow.asymptotics.rate": ("rate",),
+    "gateflow.asymptotics.checker": ("verify",),
     "gateflow.compare": ("compare",),
     "gateflow.sweep": ("sweep",),
     "gateflow.plots": ("figures",),
     "gateflow.report": ("report",),
+    "gateflow.explore": ("explore",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

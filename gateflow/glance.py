@@ -28,6 +28,7 @@ _FRAME = (
 _CELL = "text-align:left;vertical-align:baseline;padding:.15em .9em .15em 0"
 
 _NAME = f"{_CELL};white-space:nowrap"
+_VALUE = f"{_CELL};overflow-wrap:anywhere"
 
 
 def framed(title: Any, *parts: Any, picture: Any = None) -> Markup:
@@ -51,7 +52,7 @@ def mathematics(latex: str) -> Markup:
 def facts(pairs: Iterable[tuple[str, Any]]) -> Markup:
     """Names and values, one pair a line; what has no value is left out."""
     kept = ((name, value) for name, value in pairs if value is not None and value != "")
-    rows = (tag("tr", tag("td", name, style=_NAME), tag("td", value, style=_CELL)) for name, value in kept)
+    rows = (tag("tr", tag("td", name, style=_NAME), tag("td", value, style=_VALUE)) for name, value in kept)
     return tag("table", *rows, style="font-size:90%")
 
 

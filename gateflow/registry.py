@@ -88,6 +88,12 @@ class Registry(Mapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.spelled(name) in self._modules
 
+    def _repr_html_(self) -> str:
+        from gateflow.glance import framed, listed  # with NumPy, which a list of names does not need
+
+        rows = [[name, self.summary(name)] for name in self]
+        return framed(f"{len(rows)} of kind {self.kind}", listed(("name", "what"), rows))
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._modules)
 

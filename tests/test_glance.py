@@ -7,10 +7,13 @@ import pytest
 
 import gateflow
 from gateflow import glance
+from gateflow.asymptotics.certificate import certify
 from gateflow.asymptotics.saturation import saturation_order
+from gateflow.flow import trajectories
 from gateflow.flow.descent import descent
 from gateflow.flow.recommend import recommend
 from gateflow.gate import Gate
+from gateflow.plots import FIGURES
 
 HOSTILE = "<script>alert('&')</script>"
 
@@ -44,11 +47,16 @@ def objects():
     yield "descent", descent(problem(gap=0.1), 0.0, lr=0.1)
     yield "descents", descent(problem(gap=0.1), [0.0, 1.0], lr=0.1)
     yield "recommendation", recommend(1000, gates=["fast", "sigmoid"])
+    yield "advice", recommend(1000, gates=["fast", "sigmoid"]).best
+    yield "trajectories", trajectories(problem(horizon=np.array([1.0, 10.0])), 0.0)
     yield "membership", gateflow.membership("fast")
     yield "order", gateflow.order("fast", "sigmoid")
     yield "ranking", gateflow.rank(["fast", "sigmoid", "erf", "sigmoid(2*z)"])
     yield "saturation order", saturation_order("softsign")
     yield "rate", gateflow.rate("fast")
+    yield "verification", gateflow.verify(certify("fast", "sigmoid"))
+    yield "names", gateflow.GATES
+    yield "numbers of a figure", FIGURES["gates"].compute()
     yield "comparison", gateflow.compare(["fast", "sigmoid"], gaps=[1e-2, 1e-4])
 
 
@@ -90,6 +98,41 @@ def test_numbers_are_those_of_the_object(made):
     assert float(fact(made["problem"], "time constant there").split()[0]) == pytest.approx(1e7, rel=1e-4)
     assert fact(made["problems"], "horizon T") == "1 to 10"
     assert int(fact(made["descent"], "steps")) == made["descent"].steps
+
+
+def test_what_was_checked_is_counted_and_told(made):
+    checks = made["verification"].checks
+    assert fact(made["verification"], "checks") == f"held: {len(checks)}"
+    forged = certify("fast", "sigmoid")
+    forged["statement"]["verdict"] = "lower"
+    assert words(gateflow.verify(forged)).startswith("refuted: sigmoid(sinh(z)) against sigmoid(z): lower")
+
+
+def test_a_registry_lists_its_names(made):
+    rows = [["".join(cell.itertext()) for cell in row] for row in shown(made["names"]).iter("tr")][1:]
+    assert [row[0] for row in rows] == list(gateflow.GATES)
+    assert all(row[1] for row in rows)
+
+
+def test_numbers_of_a_figure_show_their_ends(made):
+    table, text = made["numbers of a figure"], words(made["numbers of a figure"])
+    assert fact(table, "rows") == str(len(table))
+    for name, column in table.columns.items():
+        assert name in text
+        assert str(column[0]) in text or glance.number(column[0]) in text
+        assert str(column[-1]) in text or glance.number(column[-1]) in text
+
+
+def test_the_curve_of_a_law_goes_through_its_numbers(made):
+    law = made["rate"]  # l ~ 1/(tau (log tau)^2)
+    (line,) = shown(law).iter("polyline")
+    points = np.array([pair.split(",") for pair in line.attrib["points"].split()], dtype=float)
+    log_tau = np.linspace(10, 70, len(points))
+    expected = -log_tau - 2 * np.log(log_tau)
+    assert np.allclose(law.log_distance(log_tau), expected, rtol=1e-14)
+    slope, shift = np.polyfit(expected, points[:, 1], 1)
+    assert slope < 0
+    assert np.allclose(slope * expected + shift, points[:, 1], atol=0.11)
 
 
 def test_formulas_are_latex(made):
@@ -177,6 +220,29 @@ def test_a_training_run_has_a_card():
     assert float(fact(result, "loss, test")) == pytest.approx(result.test["loss"], rel=1e-5)
     (line,) = shown(result).iter("polyline")
     assert len(line.attrib["points"].split()) == 3
+
+
+def test_a_memory_of_many_time_scales_has_a_card():
+    pytest.importorskip("torch")
+    from gateflow.study.memory import memory
+
+    found = memory("fast", "adam", wanted=[10, 20], at=[5, 50])
+    rows = [["".join(cell.itertext()) for cell in row] for row in shown(found).iter("tr")]
+    assert [row[0] for row in rows[-2:]] == ["5", "50"]
+    assert rows[-1][1] == glance.number(found.reached[-1], 3)
+
+
+def test_the_curves_of_a_run_are_arrays():
+    pytest.importorskip("torch")
+    from gateflow.errors import InvalidArgument
+    from gateflow.nn.train import train
+
+    result = train("adding(horizon=5)", steps=4, hidden=4, evaluate_every=2)
+    steps, loss = result.curve("loss")
+    assert steps.tolist() == [0, 2, 4]
+    assert loss.tolist() == [line["loss"] for line in result.metrics if line["kind"] == "valid"]
+    with pytest.raises(InvalidArgument, match="no 'accuracy' was recorded under 'valid'"):
+        result.curve("accuracy")
 
 
 def test_tables_of_runs_and_experiments_have_cards(tmp_path):

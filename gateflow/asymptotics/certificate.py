@@ -24,6 +24,7 @@ from gateflow.asymptotics.mrv import Unproved
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.asymptotics.saturation import Order, Ranking, germ_of, left_germ_of, order, rank, text_of
 from gateflow.formula import unparse
+from gateflow.gate import gate as as_gate
 from gateflow.vocabulary import Expr, Z, derivative, softplus
 
 SECONDS = 20.0
@@ -72,7 +73,7 @@ def certify(phi: Any, psi: Any, found: Order | None = None, seconds: float = SEC
 
     Parameters
     ----------
-    phi, psi : Gate
+    phi, psi : Gate or str
     found : Order, optional
         What `order` said, if it was asked already.
     seconds : float
@@ -84,11 +85,11 @@ def certify(phi: Any, psi: Any, found: Order | None = None, seconds: float = SEC
 
     Examples
     --------
-    >>> from gateflow.gate import gate
-    >>> certificate = certify(gate("softsign"), gate("arctan"))
+    >>> certificate = certify("softsign", "arctan")
     >>> certificate["statement"]["ratio"], [step["name"] for step in certificate["chain"][4:]]
     ('pi', ['p', 'gap'])
     """
+    phi, psi = as_gate(phi), as_gate(psi)
     found = order(phi, psi, seconds) if found is None else found
     if found.verdict not in ("higher", "lower", "equal"):
         said = f"{found.names[0]} and {found.names[1]} are {found.verdict}"
@@ -128,10 +129,10 @@ def certify_rate(gate: Any, tail: str = "right", found: Rate | None = None, seco
 
     Examples
     --------
-    >>> from gateflow.gate import gate
-    >>> certify_rate(gate("erf"))["statement"]["rate"]
+    >>> certify_rate("erf")["statement"]["rate"]
     '1/(4*c*T*tau*log(tau))'
     """
+    gate = as_gate(gate)
     found = rate(gate, tail, seconds) if found is None else found
     field = Field(Z, Budget(seconds))
     f = plain_germ(germ_of(gate) if tail == "right" else left_germ_of(gate), field)
@@ -151,7 +152,7 @@ def certify_membership(gate: Any, found: Membership | None = None, seconds: floa
 
     Parameters
     ----------
-    gate : Gate
+    gate : Gate or str
     found : Membership, optional
         What `membership` said, if it was asked already.
     seconds : float
@@ -163,12 +164,12 @@ def certify_membership(gate: Any, found: Membership | None = None, seconds: floa
 
     Examples
     --------
-    >>> from gateflow.gate import gate
-    >>> certify_membership(gate("fast"))["statement"]["z0"]
+    >>> certify_membership("fast")["statement"]["z0"]
     '61/64'
-    >>> certify_membership(gate("sigmoid(z**2)"))["statement"]["kind"]
+    >>> certify_membership("sigmoid(z**2)")["statement"]["kind"]
     'refutation'
     """
+    gate = as_gate(gate)
     found = membership(gate, seconds) if found is None else found
     if found.verdict == "not in F":
         return certify_not_in_class(gate, found, seconds)
@@ -198,7 +199,7 @@ def certify_ranking(gates: Iterable[Any], found: Ranking | None = None, seconds:
 
     Parameters
     ----------
-    gates : iterable of Gate
+    gates : iterable of Gate or str
     found : Ranking, optional
         What `rank` said of them, if it was asked already.
     seconds : float
@@ -211,12 +212,11 @@ def certify_ranking(gates: Iterable[Any], found: Ranking | None = None, seconds:
 
     Examples
     --------
-    >>> from gateflow.gate import gate
-    >>> ranking = certify_ranking([gate("fast"), gate("sigmoid"), gate("scaled-tanh")])
+    >>> ranking = certify_ranking(["fast", "sigmoid", "scaled-tanh"])
     >>> [[part["statement"]["verdict"] for part in ranking["chain"]], ranking["statement"]["classes"][1]]
     [['equal', 'higher'], ['sigmoid(sinh(z))']]
     """
-    named = {gate.name: gate for gate in gates}
+    named = {gate.name: gate for gate in map(as_gate, gates)}
     found = rank(named.values(), seconds) if found is None else found
     if found.open:
         raise Undecided(f"no certificate: the gates form no chain ({found.open[0]})")
@@ -237,10 +237,10 @@ def certify_not_in_class(gate: Any, found: Membership | None = None, seconds: fl
 
     Examples
     --------
-    >>> from gateflow.gate import Gate
-    >>> certify_not_in_class(Gate("sigmoid(z**3 - z)"))["statement"]["clause"]
+    >>> certify_not_in_class("sigmoid(z**3 - z)")["statement"]["clause"]
     'increasing'
     """
+    gate = as_gate(gate)
     found = membership(gate, seconds) if found is None else found
     field = Field(Z, Budget(seconds))
     for clause in found.clauses:

@@ -54,6 +54,7 @@ from gateflow.asymptotics import halflines
 from gateflow.asymptotics.mrv import Limits, Unproved
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.formula import parse, unparse
+from gateflow.glance import counts, facts, folded, framed, listed
 from gateflow.vocabulary import Expr, Z, derivative, logit, sigmoid, softplus, softsign
 
 FORMAT = 1
@@ -120,6 +121,13 @@ class Verification:
 
     def __str__(self) -> str:
         return f"{self.status}: {self.statement}" + (f"; {self.reason}" if self.reason else "")
+
+    def _repr_html_(self) -> str:
+        words = {True: "held", False: "failed", None: "open"}
+        rows = [[words[check.ok], check.how, check.what, check.detail] for check in self.checks]
+        counted = facts([("checks", counts([words[check.ok] for check in self.checks])), ("note", self.reason)])
+        table = folded("one by one", listed(("outcome", "how", "what", "detail"), rows))
+        return framed(f"{self.status}: {self.statement}", counted, table)
 
 
 # --- what must be shown -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gateflow.glance import facts, framed, listed, number
+from gateflow.glance import facts, framed, listed, mathematics
 
 CLAUSES = {
     "differentiable": "phi is differentiable",
@@ -113,8 +113,9 @@ class Membership:
 
     def _repr_html_(self) -> str:
         rows = [[CLAUSES[c.name], c.verdict, c.reason] for c in self.clauses]
-        about = [*(("warning", warning) for warning in self.warnings), ("z0", number(self.z0))]
-        return framed(f"{self.gate}: {self.verdict}", listed(("clause", "verdict", "why"), rows), facts(about))
+        about = [("warning", warning) for warning in self.warnings]
+        clauses = listed(("clause", "verdict", "why"), rows)
+        return framed(f"{self.gate}: {self.verdict}", mathematics(self.latex()), clauses, facts(about))
 
 
 __all__ = ["CLAUSES", "Clause", "Membership", "Witness"]

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
 from gateflow.asymptotics.constants import Undecided
@@ -34,11 +35,15 @@ from gateflow.asymptotics.saturation import (
     text_of,
 )
 from gateflow.gate import gate as as_gate
-from gateflow.glance import facts, framed, mathematics
+from gateflow.glance import curve, facts, framed, mathematics
+from gateflow.markup import Markup
 from gateflow.vocabulary import Expr, Z
 
 TAU, C, T, GAP, L = sp.symbols("tau c T gap l", positive=True)
 """Learning time, loss scale, horizon, ``1 - lambda*``, and the distance ``l = 1 - phi`` (theory.md §1, §4)."""
+
+SPAN = (10.0, 70.0)
+"""Values of log tau over which a card draws the law: from some ten thousand to 1e30 steps of unit size."""
 
 _SIGMA = sp.Dummy("S", positive=True)  # log s, or log(1/l): the variable of an expansion
 Pair = tuple[Expr, Expr]
@@ -285,6 +290,33 @@ class Rate:
             "seconds": self.seconds,
         }
 
+    def log_distance(self, log_tau: Any, *, horizon: float = 1.0, scale: float = 1.0) -> Any:
+        """log l by the law, at logarithms of learning times; no tau is too large, for only its logarithm is a float.
+
+        Parameters
+        ----------
+        log_tau : float or array
+            So large that the iterated logarithms of the law are positive; else nan.
+        horizon, scale : float
+            T and c.
+
+        Raises
+        ------
+        Undecided
+            The law is known as a parametric pair only.
+
+        Examples
+        --------
+        >>> from gateflow.gate import gate
+        >>> print(rate(gate("sigmoid")).log_distance(1e9))
+        -1000000000.0
+        """
+        if self.expr is None:
+            raise Undecided(f"{self.name}: no formula of the law in powers and logarithms of tau")
+        law = self.expr.xreplace({T: sp.Float(horizon), C: sp.Float(scale)})
+        found = [_log_at(law, float(x)) for x in np.ravel(log_tau)]
+        return np.reshape(found, np.shape(log_tau))[()]
+
     def latex(self) -> str:
         """The rate in LaTeX."""
         return r"l(\tau) \sim " + (sp.latex(self.expr) if self.expr is not None else r"\text{(implicit)}")
@@ -297,10 +329,28 @@ class Rate:
         rows = [(meaning, told[key]) for key, meaning in _MEANING.items()]
         rows.insert(1, ("implicit", f"c T tau = {self.implicit['s']}, l = {self.implicit['l']}"))
         title = f"{self.name}: law of {'learning' if self.tail == 'right' else 'forgetting'}"
-        return framed(title, mathematics(self.latex()), facts(rows), steps_at_a_glance(self.steps))
+        return framed(
+            title, mathematics(self.latex()), facts(rows), steps_at_a_glance(self.steps), picture=self._curve()
+        )
+
+    def _curve(self) -> Markup | None:
+        """The law over the learning times that a run may see."""
+        if self.expr is None:
+            return None
+        log_tau = np.linspace(*SPAN, 41)
+        across, up = "log10 tau", "log10 l, c = T = 1"
+        return curve(
+            log_tau / np.log(10), self.log_distance(log_tau) / np.log(10), label="The law", across=across, up=up
+        )
 
     def __str__(self) -> str:
         return f"{self.name}: l ~ {self.rate or 'implicit, s = ' + self.implicit['s'] + ', l = ' + self.implicit['l']}"
+
+
+def _log_at(law: Expr, log_tau: float) -> float:
+    """The logarithm of a law of tau; nan where it is no positive number."""
+    value = sp.log(law.xreplace({TAU: sp.exp(sp.Float(log_tau, 30))})).evalf(17)
+    return float(value) if value.is_real else float("nan")
 
 
 # --- the search -------------------------------------------------------------------------------------------------------

@@ -85,6 +85,18 @@ class Advice:
         """Whether a step may lead into saturation, from where the way back is longer than the way there."""
         return bool(self.prediction.kappa > EDGE) and self.trap.sprung
 
+    def _repr_html_(self) -> str:
+        about = [
+            ("bias", glance.number(self.bias)),
+            ("target", glance.number(self.target)),
+            ("steps", f"{glance.number(self.steps)} at lr {self.lr:g}, off by {glance.number(self.error, 2)} at most"),
+            ("largest lr", f"{glance.number(self.largest_lr)}: {glance.number(self.fewest)} steps"),
+            ("longest time scale", f"{glance.number(self.floor)} steps, before steps are lost to rounding"),
+            ("resolution", glance.number(self.resolution, 2)),
+            ("why", self.reason),
+        ]
+        return glance.framed(f"What to expect of {self.gate.name}", glance.facts(about))
+
 
 @dataclass(frozen=True)
 class Trap:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gateflow import glance
 from gateflow.errors import InvalidArgument
 from gateflow.flow.critical import goes_by_decay, z_of_u
 from gateflow.flow.density import Array, Coordinate, Position, Setting, WholePath, decay_of_profile, profile_of_decay
@@ -189,6 +190,15 @@ class Trajectories:
     def __repr__(self) -> str:
         return f"<Trajectories of {self.problem.gate.name}: {int(np.prod(self.shape, dtype=int))} problems>"
 
+    def _repr_html_(self) -> str:
+        about = [
+            ("problems", " x ".join(map(str, self.shape)) or "1"),
+            ("status", glance.counts(self.status)),
+            ("z0", glance.number(self.z0)),
+            ("log tau", glance.number(self.log_tau)),
+        ]
+        return glance.framed(f"Trajectories of {self.problem.gate.name}", glance.facts(about))
+
 
 def _chunks(order: Any, owner: Any) -> Iterator[Any]:
     """Queries sorted by problem, cut into parts of so many problems and so many queries at most."""
@@ -255,7 +265,7 @@ class _Bundle:
             if not short.any():
                 return
             if units > FARTHEST:
-                raise InvalidArgument(f"tau must be at most {np.exp(self.cumulative[short, -1].min()):g} here")
+                raise InvalidArgument(f"log tau must be at most {self.cumulative[short, -1].min():g} here")
             log_end = np.where(short, log_end - units, log_end)
             units *= 2
 

@@ -30,6 +30,7 @@ from gateflow.nn.functional import GateFunction, gate_function
 from gateflow.nn.inits import INITS
 from gateflow.nn.settings import Settings
 from gateflow.nn.tasks import TASKS
+from gateflow.nn.tasks._contract import Batch, Task
 from gateflow.nn.train import Result
 
 __all__ = [
@@ -41,11 +42,13 @@ __all__ = [
     "NRU",
     "TASKS",
     "URLSTM",
+    "Batch",
     "GateFunction",
     "NoisyLSTM",
     "RefineLSTM",
     "Result",
     "Settings",
+    "Task",
     "gate_function",
     "train",
 ]

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,6 +79,36 @@ class Result:
     said: str = ""
     network: Network | None = field(default=None, repr=False, compare=False)
     metrics: list[dict[str, Any]] = field(default_factory=list, repr=False, compare=False)
+
+    def curve(self, measure: str, *, kind: str = "valid") -> tuple[np.ndarray, np.ndarray]:
+        """What was recorded of a measure: the steps, shape (n,), and the values, shape (n, ...).
+
+        Parameters
+        ----------
+        measure : str
+            A measure of the task, or of what is recorded under ``kind``.
+        kind : str
+            ``valid``; ``train``; ``gates``, what the forget gates of the first layer do
+            (:func:`gateflow.nn.timescales.statistics`).
+
+        Raises
+        ------
+        InvalidArgument
+            Nothing of that name was recorded.
+
+        Examples
+        --------
+        >>> result = train("adding(horizon=10)", steps=20, hidden=8, evaluate_every=10)
+        >>> steps, constants = result.curve("timescales", kind="gates")
+        >>> steps.tolist(), constants.shape
+        ([0, 10, 20], (3, 11))
+        """
+        lines = [line | line["layers"][0] if kind == "gates" else line for line in self.metrics if line["kind"] == kind]
+        found = [(line["step"], line[measure]) for line in lines if measure in line]
+        if not found:
+            raise InvalidArgument(f"no {measure!r} was recorded under {kind!r}")
+        steps, values = zip(*found, strict=True)
+        return np.array(steps), np.array(values, dtype=float)
 
     def _repr_html_(self) -> str:
         return run_card(self.settings, self.metrics, vars(self))

@@ -2,6 +2,8 @@
 
 A module here declares ``FIGURE``; the first line of its docstring is the caption. :func:`figures` writes files;
 ``FIGURES["slope"]`` shows itself in a notebook; its ``picture()`` is a Matplotlib figure, ``compute()`` its numbers.
+Figures of one's own wear the same clothes by ``plt.style.use(STYLE)``, or ``SCREEN`` in a notebook; ``LOOKS`` are the
+looks of the gates.
 Matplotlib is imported when something is drawn, not before.
 """
 
@@ -11,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gateflow.errors import InvalidArgument
+from gateflow.plots._style import LOOKS, SCREEN, STYLE
 from gateflow.progress import track
 from gateflow.registry import Registry
 
@@ -85,4 +88,4 @@ def _formats(formats: Iterable[str] | str) -> tuple[str, ...]:
     return forms
 
 
-__all__ = ["FIGURES", "figures"]
+__all__ = ["FIGURES", "LOOKS", "SCREEN", "STYLE", "figures"]

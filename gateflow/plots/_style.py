@@ -50,6 +50,11 @@ STYLE: dict[str, Any] = {
 }
 """Over Matplotlib's own defaults, whatever the user's settings file says."""
 
+_TEXT = ("font.size", "fontsize", "labelsize", "titlesize")
+
+SCREEN: dict[str, Any] = STYLE | {name: 1.3 * size for name, size in STYLE.items() if name.endswith(_TEXT)}
+"""The same for a page of a notebook, which is read from further away."""
+
 AUXILIARY: dict[str, Any] = {"color": "0.45", "linewidth": 0.5, "zorder": 0.5}
 """Lines that only guide the eye."""
 

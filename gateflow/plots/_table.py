@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from gateflow import glance
+
+SHOWN = 4
+"""Rows shown from either end."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -60,9 +65,22 @@ class Table:
             kept &= self[column] == value
         return Table({name: column[kept] for name, column in self.columns.items()}, self.meaning, self.parameters)
 
+    def _repr_html_(self) -> str:
+        ends = [*range(min(len(self), SHOWN)), *range(max(len(self) - SHOWN, SHOWN), len(self))]
+        rows = [[_cell(column[i]) for column in self.columns.values()] for i in ends]
+        if len(self) > len(ends):
+            rows.insert(SHOWN, ["..."] * len(self.columns))
+        about = [("rows", len(self)), *((name, str(value)) for name, value in self.parameters.items())]
+        meant = glance.folded("what the columns hold", glance.facts(self.meaning.items()))
+        return glance.framed("Numbers of a figure", glance.facts(about), glance.listed(list(self.columns), rows), meant)
+
     def csv(self) -> str:
         """Comma-separated text; each number is the shortest one that reads back to the same float."""
         lines = [",".join(self.columns)]
         cells = [[str(value) for value in column.tolist()] for column in self.columns.values()]
         lines += [",".join(row) for row in zip(*cells, strict=True)]
         return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    return glance.number(value) if isinstance(value, (float, np.floating)) else str(value)

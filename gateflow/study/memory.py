@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from gateflow import glance
 from gateflow.errors import InvalidArgument
 from gateflow.flow.descent import descent, optimizer_named
 from gateflow.flow.optimizers import OPTIMIZERS
@@ -74,6 +75,19 @@ class Memory:
     def agreement(self) -> list[Agreement]:
         """Measured against predicted time constants, at each of the steps."""
         return [agreement(*pair) for pair in zip(self.reached, self.predicted, strict=True)]
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [steps, *(glance.number(x, 3) for x in (reached, predicted, found.median, found.ninth, found.rank))]
+            for steps, reached, predicted, found in zip(
+                self.at, self.reached, self.predicted, self.agreement(), strict=True
+            )
+        ]
+        headings = ("step", "time constants", "predicted", "median error of log", "ninth decile", "rank correlation")
+        asked = f"{self.wanted.size} units, for time constants from {glance.number(self.wanted, 3)} steps"
+        learned = f"{self.optimizer}, lr {self.lr:g}, noise {self.noise:g}, seed {self.seed}"
+        about = glance.facts([("asked of", asked), ("learned by", learned)])
+        return glance.framed(f"A memory of many time scales: {self.gate}", about, glance.listed(headings, rows))
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain numbers, with the agreement."""

@@ -1,0 +1,112 @@
+"""The notebooks run end to end without a warning, are kept without outputs, and caption what they show."""
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
+pytest.importorskip("ipykernel")
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+PATHS = sorted(FOLDER.glob("*.ipynb"))
+
+SECONDS = 600
+"""For one cell, on a machine that is busy with other things; a notebook takes some twenty seconds on an idle one."""
+
+STRICT = "import warnings\nwarnings.simplefilter('error')"
+
+CAPTION = re.compile(r"\*\*(Figure|Table) (\d+)\.\*\* \*")
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def run(book, folder):
+    """The notebook, run in a kernel that stands in a folder of its own; a cell that fails raises."""
+    client = nbclient.NotebookClient(
+        book, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": folder}}
+    )
+    return client.execute()
+
+
+def test_there_are_five():
+    assert [path.name[0] for path in PATHS] == list("12345")
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_it_is_kept_as_written(path):
+    book = read(path)
+    nbformat.validate(book)
+    assert book.metadata.kernelspec.name == "python3"
+    for cell in book.cells:
+        assert re.fullmatch(rf"{path.name[0]}-\d\d", cell.id), "ids stay, so that a change shows as what it is"
+        assert not cell.metadata
+        assert cell.cell_type == "markdown" or (cell.outputs == [] and cell.execution_count is None)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_it_has_one_title_and_its_captions_are_numbered(path):
+    text = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
+    headings = [line for line in "\n".join(text).splitlines() if line.startswith("#")]
+    assert [heading for heading in headings if heading.startswith("# ")] == headings[:1]
+    assert not any(heading.startswith("###") for heading in headings)
+    captions = CAPTION.findall("\n".join(text))
+    for kind in ("Figure", "Table"):
+        numbers = [int(number) for which, number in captions if which == kind]
+        assert numbers == list(range(1, len(numbers) + 1)), kind
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_its_links_lead_somewhere(path):
+    for cell in read(path).cells:
+        for target in re.findall(r"\]\(([^)#]+)", cell.source if cell.cell_type == "markdown" else ""):
+            assert target.startswith("https://") or (FOLDER / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_it_runs(path, tmp_path):
+    if path.name.startswith("3"):
+        pytest.importorskip("torch")
+    book = read(path)
+    book.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
+    cells = run(book, tmp_path).cells
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            assert output.get("name") != "stderr", output.text
+    for cell, following in itertools.pairwise(cells):
+        shown = [output.data for output in cell.get("outputs", []) if "data" in output]
+        if any("image/svg+xml" in data or "<svg" in data.get("text/html", "") for data in shown):
+            assert CAPTION.match(following.source), f"the figure of {cell.id} has no caption"
+    assert not list(tmp_path.iterdir()), "a notebook leaves no files behind"
+
+
+SHOW = """
+import gateflow
+
+
+def show(z=1.0, gate="fast"):
+    return f"{gate} at {z:g}: {gateflow.gate(gate).phi(z):.4f}"
+"""
+
+CONTROLS = """
+from ipywidgets.widgets.widget import _instances
+
+controls = {widget.description: widget for widget in _instances.values() if hasattr(widget, "description")}
+controls["z"].value = 2.0
+"""
+
+
+def test_a_slider_shows_the_value_it_is_moved_to(tmp_path):
+    pytest.importorskip("ipywidgets")
+    cells = [SHOW, "gateflow.explore(show, z=(0.0, 4.0), gate=str)", CONTROLS, "controls['gate'].value = 'fsat'"]
+    shown = []
+    for count in (3, 4):
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells[:count]])
+        outputs = run(book, tmp_path).cells[1].outputs
+        assert "application/vnd.jupyter.widget-view+json" in outputs[0].data
+        shown.append(outputs[1].data.get("text/html") or outputs[1].data["text/plain"])
+    assert shown == ["'fast at 2: 0.9741'", "<pre>unknown gate &#x27;fsat&#x27;; did you mean &#x27;fast&#x27;?</pre>"]
