@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 from gateflow.record import to_json
@@ -41,6 +42,15 @@ def say(*parts: Any) -> None:
     with out.capture() as captured:
         out.print(*parts, sep="\n")
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def as_text(*parts: Any) -> str:
+    """What :func:`say` prints into a pipe."""
+    from rich.console import Console
+
+    out = Console(file=StringIO(), width=WIDE, markup=False, highlight=False, emoji=False)
+    out.print(*parts, sep="\n")
+    return "".join(f"{line.rstrip()}\n" for line in out.file.getvalue().splitlines())  # type: ignore[attr-defined]
 
 
 def draws() -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from gateflow.cli._options import Json, names_in
-from gateflow.cli._terminal import Listing, number, print_json, say, tidy
+from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy, title
 
 Action = Annotated[str, Parameter(name="ACTION", help="list, run or show.")]
 Name = Annotated[
@@ -19,7 +19,9 @@ Name = Annotated[
 Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="Its folder; by default runs/NAME.")]
 Reduced = Annotated[bool, Parameter(name="--reduced", negative="", show_default=False, help="The small one.")]
 Seeds = Annotated[int | None, Parameter(name="--seeds", help="Runs of each arm; by default as it is declared.")]
+Only = Annotated[str | None, Parameter(name="--only", help="Run only the arms whose name contains this.")]
 DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="The folder with the files of the task.")]
+Write = Annotated[Path | None, Parameter(name="--write", help="Write what is shown to NAME.* in this folder.")]
 
 
 def run(
@@ -30,17 +32,23 @@ def run(
     out: Out = None,
     reduced: Reduced = False,
     seeds: Seeds = None,
+    only: Only = None,
     data_dir: DataDir = None,
+    write: Write = None,
     json: Json = False,
 ) -> int | None:
     """List the experiments that have a name, run one, or show what became of it.
 
-    An experiment that was killed goes on when the same command is given again; given twice at once, it shares the work.
+    In full they want a GPU and days; reduced, some minutes of two processors. An experiment that was killed goes on
+    when the same command is given again; given twice at once, it shares the work. show prints means and standard
+    deviations over seeds, with n runs that have ended; --write puts the table (.txt, .csv), the curves (.svg) and all
+    of it (.json) into a folder.
 
     Examples
     --------
     $ gateflow experiment list
-    $ gateflow experiment show study-copying
+    $ gateflow experiment run cost --reduced --only gru --seeds 1
+    $ gateflow experiment show cost --reduced
     $ gateflow experiment show study-copying --json
     """
     from gateflow.errors import InvalidArgument
@@ -57,41 +65,119 @@ def run(
     plan, spelled = EXPERIMENTS[name], EXPERIMENTS.spelled(name)
     folder = out or Path("runs") / (f"{spelled}-reduced" if reduced else spelled)
     if action == "show":
-        return _show(spelled, plan, folder, reduced, as_json=json)
-    from gateflow.cli.train import asked_to_stop
+        return _show(spelled, plan, folder, reduced, write, as_json=json)
+    from gateflow.cli.train import _code, asked_to_stop
     from gateflow.study.plan import carry_out
 
+    where = {"data_dir": data_dir, "only": only}
     with asked_to_stop() as stop:
-        found = carry_out(plan, folder, reduced=reduced, seeds=seeds, data_dir=data_dir, stop=stop, tell=_tell)
+        found = carry_out(plan, folder, reduced=reduced, seeds=seeds, stop=stop, tell=_tell, **where)
     if json:
         print_json({"folder": folder.as_posix(), "status": found})
     else:
         say(Listing(["run", "status"], [list(pair) for pair in found.items()]))
-    return 130 if "interrupted" in found.values() else 0
+    ended = sum(status not in ("interrupted", "not begun", "elsewhere") for status in found.values())
+    worst = next((status for status in ("interrupted", "not finite") if status in found.values()), "finished")
+    return _code(worst, f"{ended} of {len(found)} runs have ended")
 
 
 def _tell(text: str) -> None:
-    print(f"gateflow: {tidy(text)}", file=sys.stderr)
+    if sys.stderr.isatty():
+        print(f"gateflow: {tidy(text)}", file=sys.stderr)
 
 
 def _list(*, as_json: bool) -> None:
     from gateflow.study.experiments import EXPERIMENTS
 
-    rows = [
-        {"name": name, "about": EXPERIMENTS.summary(name), "arms": len(EXPERIMENTS[name].arms)} for name in EXPERIMENTS
-    ]
+    rows = [_declared(name, EXPERIMENTS[name], EXPERIMENTS.summary(name)) for name in EXPERIMENTS]
     if as_json:
         return print_json(rows)
-    return say(Listing(["name", "arms", "about"], [[r["name"], str(r["arms"]), r["about"]] for r in rows], ["arms"]))
+    cells = [[row["name"], _runs(row["full"]), _runs(row["reduced"]), row["needs"], row["about"]] for row in rows]
+    return say(Listing(["name", "runs", "reduced", "needs", "about"], cells, ["runs", "reduced"]))
 
 
-def _show(name: str, plan: Any, folder: Path, reduced: bool, *, as_json: bool) -> None:
+def _declared(name: str, plan: Any, about: str) -> dict[str, Any]:
+    sizes = {
+        key: {"arms": len(plan.arms_of(small)), "seeds": plan.seeds_of(small)}
+        for key, small in (("full", False), ("reduced", True))
+    }
+    return {"name": name, "about": about, **sizes, "needs": ", ".join(plan.needs), "source": plan.source}
+
+
+def _runs(size: dict[str, int]) -> str:
+    return f"{size['arms']} x {size['seeds']}"
+
+
+def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None, *, as_json: bool) -> None:
+    from gateflow.cli.results import listing
+    from gateflow.study.outcomes import collected, command, table
+
+    found = table(plan, folder, reduced=reduced)
+    facts = {
+        "experiment": f"{name}{', reduced' if reduced else ''}",
+        "command": command(name, reduced),
+        "source": plan.source,
+        "needs": ", ".join(plan.needs),
+    }
+    parts: list[Any] = [pairs(facts.items()), "", listing(found)]
+    arrivals = _arrivals(plan, folder, reduced)
+    if arrivals:
+        parts += ["", title("on the way"), _arrived(arrivals)]
+    written = [] if write is None else _written(name, plan, folder, reduced, found, parts, write)
+    if as_json:
+        told = collected(name, plan, folder, reduced=reduced)
+        return print_json({**told, "table": found.records(), "arrivals": arrivals, "written": written})
+    return say(*parts, *(["", *written] if written else []))
+
+
+def _arrivals(plan: Any, folder: Path, reduced: bool) -> list[dict[str, Any]]:
+    """When the runs began to remember, for tasks that say what the best answer without memory loses."""
     from gateflow.study.networks import summary
 
-    rows = summary(plan, folder, reduced=reduced)
-    if as_json:
-        declared = {arm: plan.settings(arm, reduced=reduced) for arm in plan.arms}
-        return print_json({"experiment": name, "folder": folder.as_posix(), "settings": declared, "results": rows})
-    keys = ["arm", "runs", "chance", "loss", "low", "high", "arrived", "mean_step"]
-    cells = [[row["arm"], str(row["runs"]), *(number(row[k], 4) for k in keys[2:])] for row in rows]
-    return say(Listing(keys, cells, keys[1:]))
+    if plan.needs or plan.score or not folder.exists():
+        return []
+    return [row for row in summary(plan, folder, reduced=reduced) if row["runs"]]
+
+
+def _arrived(rows: list[dict[str, Any]]) -> Listing:
+    cells = [
+        [
+            row["arm"],
+            str(row["runs"]),
+            number(row["chance"], 4),
+            number(row["loss"], 4),
+            "" if row["runs"] < 2 else f"{number(row['low'], 4)} to {number(row['high'], 4)}",
+            str(row["arrived"]),
+            number(row["mean_step"], 4),
+        ]
+        for row in rows
+    ]
+    columns = ["arm", "n", "chance", "least loss", "95 %", "arrived", "mean step"]
+    return Listing(columns, cells, columns[1:])
+
+
+def _written(name: str, plan: Any, folder: Path, reduced: bool, found: Any, parts: list[Any], where: Path) -> list[str]:
+    """The files of an experiment: its table for readers and for programs, its curves, and all of it with its record."""
+    from gateflow import record
+    from gateflow.cli._terminal import as_text
+    from gateflow.errors import InvalidArgument
+    from gateflow.study import outcomes
+
+    flags = " --reduced" if reduced else ""
+    shown = f"gateflow experiment show {name}{flags} --write {where.as_posix()}"
+    kept = outcomes.collected(name, plan, folder, reduced=reduced)
+    kept["record"] = record.record(command=shown)
+    texts = {"txt": f"$ {shown}\n{as_text(*parts)}", "csv": found.csv()}
+    try:
+        for ending, text in texts.items():
+            record.write_text(where / f"{name}.{ending}", text)
+        outcomes.write(kept, where / f"{name}.json")
+    except OSError as problem:
+        raise InvalidArgument(f"cannot write to {where}: {problem.strerror}") from None
+    endings = [*texts, "json"]
+    if any(run.curve(found.score) for group in found.groups for run in group.runs):
+        from gateflow.plots._training import panels, save
+
+        save(panels(found), where / f"{name}.svg")
+        endings.append("svg")
+    return [(where / f"{name}.{ending}").as_posix() for ending in endings]

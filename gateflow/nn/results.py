@@ -33,6 +33,11 @@ class RunRecord:
     outcome: dict[str, Any] | None
     metrics: list[dict[str, Any]]
 
+    @classmethod
+    def read(cls, path: Path) -> RunRecord:
+        """The run of a folder."""
+        return cls(path, settings_of(path), outcome(path), read_metrics(path))
+
     def _repr_html_(self) -> str:
         return run_card(self.settings, self.metrics, self.outcome or {"status": "not ended"})
 
@@ -65,7 +70,7 @@ class Group:
     @property
     def label(self) -> str:
         """The configuration in words; gates and cells speak for themselves."""
-        plain = ("forget_gate", "cell", "task", "init")
+        plain = ("arm", "forget_gate", "cell", "task", "init")
         words = [str(v) if k in plain else f"{k} {v}" for k, v in self.differing.items() if v is not None]
         return ", ".join(words) or "all"
 
@@ -145,7 +150,7 @@ def runs(folder: str | Path) -> list[RunRecord]:
     found = [Path(where) for where, _, names in os.walk(folder) if SETTINGS in names]
     if not found:
         raise InvalidArgument(f"there is no run in {folder}")
-    return [RunRecord(path, settings_of(path), outcome(path), read_metrics(path)) for path in sorted(found)]
+    return [RunRecord.read(path) for path in sorted(found)]
 
 
 def table(folder: str | Path) -> Table:

@@ -48,6 +48,70 @@ def curves(table: Table, measure: str | None = None) -> Any:
     return canvas
 
 
+def panels(table: Table, measure: str | None = None) -> Any:
+    """Curves of the arms of an experiment: a panel for what stands after the first comma of their names, a line for
+    what stands before it, in the same look everywhere. Means over seeds, bands from the least to the greatest."""
+    from matplotlib.figure import Figure as Canvas
+
+    measure = measure or table.score
+    arms = [(*str(group.differing["arm"]).partition(", ")[::2], group) for group in table.groups]
+    kinds, conditions = (list(dict.fromkeys(arm[k] for arm in arms)) for k in (0, 1))
+    across = min(4, len(conditions))
+    down = -(-len(conditions) // across)
+    legend_rows = -(-len(kinds) // (3 if across == 1 else 6))
+    size = (COLUMN, 2.1 * down) if across == 1 else (2 * COLUMN, 1.6 * down)
+    with house_style():
+        canvas = Canvas(figsize=(size[0], size[1] + 0.16 * legend_rows), layout="constrained")
+        every = canvas.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+        values = [value for group in table.groups for run in group.runs for _, value in run.curve(measure)]
+        finite = [value for value in values if 0 < value < float("inf")]
+        logarithmic = measure != "accuracy" and bool(finite) and max(finite) > 30 * min(finite)
+        for axes, condition in zip(every.flat, conditions, strict=False):
+            for kind in kinds:
+                for group in (arm[2] for arm in arms if arm[:2] == (kind, condition)):
+                    _draw_band(axes, group, measure, kind, _kind_look(kind, kinds))
+            axes.set_title(condition, pad=2)
+            axes.tick_params(labelsize=7)
+            if logarithmic:
+                axes.set_yscale("log")
+        for axes in every.flat[len(conditions) :]:
+            axes.set_visible(False)
+        for axes in every[-1]:
+            axes.set_xlabel("step")
+        canvas.supylabel(f"{measure.replace('_', ' ')} on the validation split", fontsize=8)
+        handles = {
+            text: line for axes in every.flat for line, text in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        if handles:
+            canvas.legend(
+                list(handles.values()), list(handles), loc="outside lower center", ncols=3 if across == 1 else 6
+            )
+    return canvas
+
+
+def _draw_band(axes: Any, group: Any, measure: str, label: str, look: dict[str, Any]) -> None:
+    points: dict[int, list[float]] = {}
+    for run in group.runs:
+        for step, value in run.curve(measure):
+            points.setdefault(step, []).append(value)
+    steps = sorted(points)
+    if not steps:
+        return
+    axes.plot(steps, [statistics.fmean(points[s]) for s in steps], label=label, **look)
+    low, high = [min(points[s]) for s in steps], [max(points[s]) for s in steps]
+    axes.fill_between(steps, low, high, color=look["color"], alpha=0.15, linewidth=0)
+
+
+def _kind_look(kind: str, kinds: list[str]) -> dict[str, Any]:
+    """Gates of the figures as everywhere; the LSTM with forget bias 1 is the sigmoid; others by their place."""
+    if kind in LOOKS or kind == "lstm":
+        return {"color": LOOKS["sigmoid" if kind == "lstm" else kind].colour}
+    others = [each for each in kinds if each not in LOOKS and each != "lstm"]
+    place = others.index(kind)
+    palette = ("#0072B2", "#009E73", "#CC79A7", "#E69F00")
+    return {"color": palette[place % len(palette)], "linestyle": STYLES[place // len(palette) % len(STYLES)]}
+
+
 def timescales(found: RunTimescales) -> Any:
     """For each layer, the time constants of its units over training, and one by one at the start and at the end.
 

@@ -27,7 +27,7 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
     from gateflow.nn.settings import Settings, make_task
 
     found = []
-    for arm in plan.arms:
+    for arm in plan.arms_of(reduced):
         settings = Settings.of(plan.settings(arm, reduced=reduced))
         chance = make_task(settings.task).chance or math.nan
         runs = _ended(plan, folder, arm, reduced)

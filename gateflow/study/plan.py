@@ -19,6 +19,8 @@ GATES: dict[str, dict[str, Any]] = {
 }
 """Arms that differ in the forget gate only. The refine gate has an input gate of its own here, as the others do."""
 
+Arms = Mapping[str, Mapping[str, Any]]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -29,35 +31,53 @@ class Plan:
     base : mapping
         Settings of every run, as :func:`gateflow.nn.train` takes them.
     arms : mapping of str to mapping
-        What is compared: a name, and settings over the base.
+        What is compared: a name, and settings over the base. What stands after the first comma of a name says under
+        which conditions, and is a panel of its own where the curves are drawn.
     seeds : int
         Runs of each arm.
     reduced : mapping
         Settings over all others that make it small; what it does not say stays.
+    reduced_arms : mapping of str to mapping, optional
+        What is compared when it is reduced, where that is something else.
     reduced_seeds : int
         Runs of each arm, reduced.
     source : str
         Where the full settings come from.
     level : float
         Part of the loss of the best answer that remembers nothing, below which a run is said to have arrived.
+    needs : tuple of str
+        The files it reads from ``--data-dir``, as docs/data.md calls them.
+    make : callable, optional
+        Makes a run: ``make(settings, out=, data_dir=, stop=)``. By default it is :func:`gateflow.nn.train`; whatever
+        it is, it goes on where it was and leaves the same files.
+    score : str
+        The measure its runs are judged by, where that is not the task's.
     """
 
     base: Mapping[str, Any]
-    arms: Mapping[str, Mapping[str, Any]]
+    arms: Arms
     seeds: int
     reduced: Mapping[str, Any] = field(default_factory=dict)
+    reduced_arms: Arms | None = None
     reduced_seeds: int = 1
     source: str = ""
     level: float = 0.95
+    needs: tuple[str, ...] = ()
+    make: Callable[..., Any] | None = None
+    score: str = ""
+
+    def arms_of(self, reduced: bool = False) -> Arms:
+        """The arms, in full or reduced."""
+        return self.reduced_arms if reduced and self.reduced_arms is not None else self.arms
 
     def settings(self, arm: str, *, reduced: bool = False) -> dict[str, Any]:
         """The settings of an arm, its seed left out."""
-        return {**self.base, **self.arms[arm], **(self.reduced if reduced else {})}
+        return {**self.base, **self.arms_of(reduced)[arm], **(self.reduced if reduced else {})}
 
     def runs(self, *, reduced: bool = False, seeds: int | None = None) -> Iterator[tuple[str, int]]:
         """Arms and seeds in the order they are run: one seed of all arms, then the next."""
         for seed in range(self.seeds_of(reduced, seeds)):
-            for arm in self.arms:
+            for arm in self.arms_of(reduced):
                 yield arm, seed
 
     def seeds_of(self, reduced: bool, seeds: int | None = None) -> int:
@@ -82,27 +102,30 @@ def carry_out(
     *,
     reduced: bool = False,
     seeds: int | None = None,
+    only: str | None = None,
     more: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,
     stop: Callable[[], bool] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> dict[str, str]:
-    """Train every run of a plan from wherever an earlier call was left; the status of each, by its folder.
+    """Make every run of a plan from wherever an earlier call was left; the status of each, by its folder.
 
-    A run that another process is at work on is passed over: the same command, given twice, shares the work.
+    With ``only`` it is the runs of the arms whose name contains that. A run that another process is at work on is
+    passed over: the same command, given twice, shares the work.
     """
-    from gateflow.nn.train import train
-
-    stop = stop or (lambda: False)
-    wanted = list(plan.runs(reduced=reduced, seeds=seeds))
+    make, stop = plan.make or _trained, stop or (lambda: False)
+    wanted = [each for each in plan.runs(reduced=reduced, seeds=seeds) if (only or "") in each[0]]
+    if not wanted:
+        raise InvalidArgument(f"no arm has {only!r} in its name; there are: {', '.join(plan.arms_of(reduced))}")
     statuses = {folder_of(*each).as_posix(): "not begun" for each in wanted}
     with Meter("runs", len(wanted)) as meter:
         for number, (arm, seed) in enumerate(wanted, 1):
             path = folder_of(arm, seed)
             settings = {**plan.settings(arm, reduced=reduced), **(more or {}), "seed": seed}
+            meter.update(number - 1, path.as_posix())
             try:
                 with silence():
-                    found = train(settings, out=out / path, data_dir=data_dir, stop=stop)
+                    found = make(settings, out=out / path, data_dir=data_dir, stop=stop)
             except InvalidArgument as problem:
                 if "another process" not in str(problem):
                     raise
@@ -115,3 +138,9 @@ def carry_out(
             if stop():
                 break
     return statuses
+
+
+def _trained(*arguments: Any, **keywords: Any) -> Any:
+    from gateflow.nn.train import train
+
+    return train(*arguments, **keywords)

@@ -42,12 +42,15 @@ class Text(Choice):
         Files for validation and test, both or neither; then all of ``text`` is for training.
     window : int
         Steps in a batch.
+    data_dir : str, optional
+        The folder in which files are looked for whose names are not absolute; by default the present one.
     """
 
     text: str | None = None
     valid_text: str | None = None
     test_text: str | None = None
     window: int = 100
+    data_dir: str | None = None
 
     tokens: ClassVar[bool] = True
     every_step: ClassVar[bool] = True
@@ -74,7 +77,8 @@ class Text(Choice):
 
     @property
     def _paths(self) -> list[Path]:
-        return [Path(path).expanduser() for path in (self.text, self.valid_text, self.test_text) if path is not None]
+        named = [Path(path).expanduser() for path in (self.text, self.valid_text, self.test_text) if path is not None]
+        return [Path(self.data_dir or "").expanduser() / path for path in named]
 
     @cached_property
     def _lengths(self) -> dict[Split, int]:

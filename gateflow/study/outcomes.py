@@ -1,0 +1,109 @@
+"""What became of a named experiment: its table by arm, and all of it as one small JSON from which figures are drawn."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from gateflow import record
+from gateflow.nn.folder import SETTINGS
+from gateflow.nn.results import Group, RunRecord, Table
+from gateflow.nn.settings import part
+from gateflow.nn.tasks import TASKS
+from gateflow.study.plan import Plan, folder_of
+
+DIGITS = 5
+"""Of the numbers that are kept."""
+
+QUANTILES = {"median": 5, "ninth decile": 9, "longest": 10}
+"""Places of these among the recorded quantiles of the time constants of a layer's units."""
+
+
+def table(plan: Plan, folder: Path, *, reduced: bool = False) -> Table:
+    """The arms in the order they are declared, each with the runs that its folder holds, ended or not."""
+    groups = [Group({"arm": arm}, _runs(folder / folder_of(arm, 0).parent)) for arm in plan.arms_of(reduced)]
+    measures = {name for group in groups for run in group.ended for name in (run.outcome or {})["test"]}
+    score = plan.score or _score(plan, reduced)
+    return Table(groups, score, sorted(measures, key=lambda name: (name != score, name)) or [score])
+
+
+def _runs(folder: Path) -> list[RunRecord]:
+    seeds = sorted(folder.glob("seed-*"), key=lambda path: (len(path.name), path.name))
+    return [RunRecord.read(path) for path in seeds if (path / SETTINGS).exists()]
+
+
+def _score(plan: Plan, reduced: bool) -> str:
+    arm = next(iter(plan.arms_of(reduced)))
+    return TASKS[part(plan.settings(arm, reduced=reduced)["task"])[0]].score
+
+
+def collected(name: str, plan: Plan, folder: Path, *, reduced: bool = False) -> dict[str, Any]:
+    """An experiment as plain numbers: settings, and of every run that has ended its curve and its outcome.
+
+    Returns
+    -------
+    dict
+        ``experiment``, ``command``, ``source``, ``measure``; ``settings`` and ``runs`` by arm. Of each run ``seed``,
+        ``status``, ``test``, ``solved_at``, ``seconds``; ``steps`` and ``values`` of the measure on "valid"; and where
+        gates were recorded ``timescales``, of the first layer's units: median, ninth decile and longest by step.
+    """
+    found = table(plan, folder, reduced=reduced)
+    return {
+        "experiment": name,
+        "command": command(name, reduced),
+        "source": plan.source,
+        "measure": found.score,
+        "settings": {arm: plan.settings(arm, reduced=reduced) for arm in plan.arms_of(reduced)},
+        "runs": {
+            str(group.differing["arm"]): [_told(run, found.score) for run in group.ended] for group in found.groups
+        },
+    }
+
+
+def command(name: str, reduced: bool) -> str:
+    """What carries an experiment out."""
+    return f"gateflow experiment run {name}{' --reduced' if reduced else ''}"
+
+
+def _told(run: RunRecord, measure: str) -> dict[str, Any]:
+    ended = run.outcome or {}
+    curve = run.curve(measure)
+    told = {
+        "seed": run.settings.seed,
+        **{key: ended[key] for key in ("status", "solved_at")},
+        "test": {key: short(value) for key, value in ended["test"].items()},
+        "seconds": short(ended["seconds"]),
+        "steps": [step for step, _ in curve],
+        "values": [short(value) for _, value in curve],
+    }
+    layers = [line["layers"][0]["timescales"] for line in run.metrics if line["kind"] == "gates"]
+    if layers and len(layers) == len(curve):
+        told["timescales"] = {key: [short(each[k]) for each in layers] for key, k in QUANTILES.items()}
+    return told
+
+
+def short(value: float) -> float:
+    """A number to the digits that are kept."""
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else value
+
+
+def write(data: dict[str, Any], path: Path) -> None:
+    """Write such a JSON: a line for each short thing in it, so that two versions can be compared."""
+    record.write_text(path, _json(data, "") + "\n")
+
+
+def _json(data: Any, indent: str) -> str:
+    line = record.to_json_line(data).rstrip("\n")
+    if len(line) + len(indent) <= 120 or not isinstance(data, (dict, list)) or not data:
+        return line
+    if isinstance(data, list) and not isinstance(data[0], (dict, list)):
+        return line
+    deeper = indent + "  "
+    if isinstance(data, dict):
+        parts = [f"{json.dumps(str(key), ensure_ascii=False)}: {_json(value, deeper)}" for key, value in data.items()]
+    else:
+        parts = [_json(value, deeper) for value in data]
+    opening, closing = "{}" if isinstance(data, dict) else "[]"
+    return f"{opening}\n{deeper}" + f",\n{deeper}".join(parts) + f"\n{indent}{closing}"
