@@ -24,6 +24,10 @@ DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="The folder w
 Write = Annotated[Path | None, Parameter(name="--write", help="Write what is shown to NAME.* in this folder.")]
 
 
+FEWEST = 3
+"""Runs of an arm from which an interval is told."""
+
+
 def run(
     action: Action = "list",
     name: Name = None,
@@ -115,7 +119,7 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
     found = table(plan, folder, reduced=reduced)
     facts = {
         "experiment": f"{name}{', reduced' if reduced else ''}",
-        "command": command(name, reduced),
+        "command": command(name, plan, reduced),
         "source": plan.source,
         "needs": ", ".join(plan.needs),
     }
@@ -146,7 +150,7 @@ def _arrived(rows: list[dict[str, Any]]) -> Listing:
             str(row["runs"]),
             number(row["chance"], 4),
             number(row["loss"], 4),
-            "" if row["runs"] < 2 else f"{number(row['low'], 4)} to {number(row['high'], 4)}",
+            "" if row["runs"] < FEWEST else f"{number(row['low'], 4)} to {number(row['high'], 4)}",
             str(row["arrived"]),
             number(row["mean_step"], 4),
         ]

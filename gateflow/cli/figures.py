@@ -19,6 +19,12 @@ Formats = Annotated[str, Parameter(name="--format", help="svg, pdf, png, or seve
 Listing = Annotated[
     bool, Parameter(name="--list", negative="", show_default=False, help="Name the figures, and write nothing.")
 ]
+Retrain = Annotated[
+    bool, Parameter(name="--retrain", negative="", show_default=False, help="Train anew what they show: hours.")
+]
+Results = Annotated[
+    Path | None, Parameter(name="--results", help="The folder with results of training; with --retrain runs/results.")
+]
 
 
 def run(
@@ -28,9 +34,14 @@ def run(
     out: Folder = Path("figures"),
     formats: Formats = "svg,pdf,png",
     listing: Listing = False,
+    retrain: Retrain = False,
+    results: Results = None,
     json: Json = False,
-) -> None:
-    """Draw the figures of the theory, each with its numbers as csv and a json record of how it was made.
+) -> int | None:
+    """Draw the figures, each with its numbers as csv and a json record of how it was made.
+
+    Figures of training are drawn from results that are kept, so nothing is trained. With --retrain the runs are made in
+    the folder runs, going on with what is there, and their results kept in --results, from where the figures are drawn.
 
     Examples
     --------
@@ -43,7 +54,15 @@ def run(
         return print_json({"figures": captions}) if json else say(pairs(captions.items()))
     from gateflow.plots import figures
 
-    written = figures(names, out=out, formats=formats.split(","))
+    if retrain:
+        from gateflow.cli.train import _code, asked_to_stop
+        from gateflow.plots import retrain as train_anew
+
+        results = results or Path("runs") / "results"
+        with asked_to_stop() as stop:
+            if not train_anew(names, results, stop=stop):
+                return _code("interrupted", "what was trained so far is in runs")
+    written = figures(names, out=out, formats=formats.split(","), results=results)
     if json:
         return print_json({"written": [path.as_posix() for path in written]})
     for path in written:

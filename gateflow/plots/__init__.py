@@ -1,4 +1,4 @@
-"""Figures of the theory: one file a figure, each ``compute() -> table`` and ``draw(axes, table)``.
+"""Figures of the theory, and of training beside it: one file each, ``compute() -> table`` and ``draw(axes, table)``.
 
 A module here declares ``FIGURE``; the first line of its docstring is the caption. :func:`figures` writes files;
 ``FIGURES["slope"]`` shows itself in a notebook; its ``picture()`` is a Matplotlib figure, ``compute()`` its numbers.
@@ -9,7 +9,7 @@ Matplotlib is imported when something is drawn, not before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from gateflow.errors import InvalidArgument
@@ -25,10 +25,13 @@ def figures(
     names: Iterable[str] | str | None = None,
     out: str | Path = "figures",
     formats: Iterable[str] | str = ("svg", "pdf", "png"),
+    *,
+    results: str | Path | None = None,
 ) -> list[Path]:
     """Make figures and write them to a folder, each with its numbers (csv) and a record of how it was made (json).
 
-    A second run in the same environment writes the same bytes.
+    A second run in the same environment writes the same bytes. Nothing is trained: figures of training are drawn from
+    results that are kept, see :func:`retrain`.
 
     Parameters
     ----------
@@ -38,6 +41,8 @@ def figures(
         The folder, made if there is none.
     formats : str or iterable of str
         Among svg, pdf, png.
+    results : path, optional
+        The folder with the results of training; by default those that come with gateflow.
 
     Returns
     -------
@@ -63,10 +68,50 @@ def figures(
     written: list[Path] = []
     try:
         for name in track(wanted, "figures"):
-            written += write(name, FIGURES.summary(name), FIGURES[name], Path(out), forms)
+            written += write(name, FIGURES.summary(name), FIGURES[name], Path(out), forms, results and Path(results))
     except OSError as problem:
         raise InvalidArgument(f"cannot write figures to {str(out)!r}: {problem.strerror or problem}") from None
     return written
+
+
+def retrain(
+    names: Iterable[str] | str | None = None,
+    results: str | Path = Path("runs") / "results",
+    runs: str | Path = "runs",
+    stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Train anew what figures show, or go on with that, and keep the results; False where it was stopped on the way.
+
+    Parameters
+    ----------
+    names : str or iterable of str, optional
+        Which figures; by default all that show training.
+    results : path
+        The folder to keep results in, for :func:`figures`.
+    runs : path
+        The folder of the runs, each of which goes on from wherever it was left.
+    stop : callable
+        Asked now and then whether to stop.
+
+    Raises
+    ------
+    InvalidArgument
+        None of these figures shows training.
+
+    Examples
+    --------
+    >>> retrain("slope")
+    Traceback (most recent call last):
+    gateflow.errors.InvalidArgument: nothing is trained for slope; figures of training: agreement, ...
+    """
+    from gateflow.study.kept import renew
+
+    wanted = _known(names)
+    every = {name: FIGURES[name].kept for name in FIGURES if FIGURES[name].kept}
+    kept = dict.fromkeys(each for name in wanted for each in every.get(name, ()))
+    if not kept:
+        raise InvalidArgument(f"nothing is trained for {', '.join(wanted)}; figures of training: {', '.join(every)}")
+    return all(renew(name, results, runs, stop) for name in kept)
 
 
 def _known(names: Iterable[str] | str | None) -> list[str]:
@@ -88,4 +133,4 @@ def _formats(formats: Iterable[str] | str) -> tuple[str, ...]:
     return forms
 
 
-__all__ = ["FIGURES", "LOOKS", "SCREEN", "STYLE", "figures"]
+__all__ = ["FIGURES", "LOOKS", "SCREEN", "STYLE", "figures", "retrain"]

@@ -34,19 +34,22 @@ class Figure:
     Parameters
     ----------
     compute : callable
-        Makes the :class:`Table`; needs no Matplotlib.
+        Makes the :class:`Table`; needs no Matplotlib. Where results are kept, it takes the folder they are in.
     draw : callable
         ``draw(axes, table)`` draws it, into one axes or an array of them, of the shape ``panels``.
     height : float
         In inches; the width is one column.
     panels : tuple of int
         Rows and columns of axes.
+    kept : tuple of str
+        The results of training that it shows, of :data:`gateflow.study.kept.KEPT`; none for a figure of the theory.
     """
 
-    compute: Callable[[], Table]
+    compute: Callable[..., Table]
     draw: Callable[[Any, Table], None]
     height: float = 2.4
     panels: tuple[int, int] = (1, 1)
+    kept: tuple[str, ...] = ()
 
     def picture(self, table: Table | None = None) -> Any:
         """The figure as a ``matplotlib.figure.Figure``; no window is opened."""
@@ -97,9 +100,11 @@ def made_by(name: str, caption: str, table: Table) -> dict[str, Any]:
     )
 
 
-def write(name: str, caption: str, figure: Figure, out: Path, formats: tuple[str, ...]) -> list[Path]:
+def write(
+    name: str, caption: str, figure: Figure, out: Path, formats: tuple[str, ...], results: Path | None = None
+) -> list[Path]:
     """Write a figure, its numbers and its record; the paths, in that order."""
-    table = figure.compute()
+    table = figure.compute(results) if figure.kept else figure.compute()
     contents = {form: figure.rendered(table, form) for form in formats}
     contents["csv"] = table.csv().encode()
     contents["json"] = record.to_json(made_by(name, caption, table)).encode()

@@ -83,10 +83,13 @@ LOOKS = {
 """The gates of the figures, by rising order of saturation."""
 
 
+READABLE = {"softsign": "#1F78A8"}
+"""Colours of words, where that of the line is too light to read."""
+
+
 def name_line(axes: Any, gate: str, x: float, y: float, more: str = "", **keywords: Any) -> None:
     """Write the gate's name, and ``more``, at (x, y) in data coordinates, in a colour dark enough to read."""
-    readable = {"softsign": "#1F78A8"}.get(gate, LOOKS[gate].colour)
-    axes.text(x, y, LOOKS[gate].label + more, color=readable, fontsize=7, **keywords)
+    axes.text(x, y, LOOKS[gate].label + more, color=READABLE.get(gate, LOOKS[gate].colour), fontsize=7, **keywords)
 
 
 def name_panel(axes: Any, letter: str, x: float = 0.03, y: float = 0.95) -> None:

@@ -70,7 +70,7 @@ def panels(table: Table, measure: str | None = None) -> Any:
             for kind in kinds:
                 for group in (arm[2] for arm in arms if arm[:2] == (kind, condition)):
                     _draw_band(axes, group, measure, kind, _kind_look(kind, kinds))
-            axes.set_title(condition, pad=2)
+            axes.set_title(condition, pad=3)
             axes.tick_params(labelsize=7)
             if logarithmic:
                 axes.set_yscale("log")
@@ -108,7 +108,7 @@ def _kind_look(kind: str, kinds: list[str]) -> dict[str, Any]:
         return {"color": LOOKS["sigmoid" if kind == "lstm" else kind].colour}
     others = [each for each in kinds if each not in LOOKS and each != "lstm"]
     place = others.index(kind)
-    palette = ("#0072B2", "#009E73", "#CC79A7", "#E69F00")
+    palette = ("#009E73", "#0072B2", "#CC79A7", "#E69F00")
     return {"color": palette[place % len(palette)], "linestyle": STYLES[place // len(palette) % len(STYLES)]}
 
 

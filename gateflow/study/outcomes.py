@@ -10,7 +10,7 @@ from typing import Any
 from gateflow import record
 from gateflow.nn.folder import SETTINGS
 from gateflow.nn.results import Group, RunRecord, Table
-from gateflow.nn.settings import part
+from gateflow.nn.settings import make_task, part
 from gateflow.nn.tasks import TASKS
 from gateflow.study.plan import Plan, folder_of
 
@@ -45,26 +45,39 @@ def collected(name: str, plan: Plan, folder: Path, *, reduced: bool = False) -> 
     Returns
     -------
     dict
-        ``experiment``, ``command``, ``source``, ``measure``; ``settings`` and ``runs`` by arm. Of each run ``seed``,
-        ``status``, ``test``, ``solved_at``, ``seconds``; ``steps`` and ``values`` of the measure on "valid"; and where
-        gates were recorded ``timescales``, of the first layer's units: median, ninth decile and longest by step.
+        ``experiment``, ``command``, ``source``, ``measure``; ``settings`` that all arms share; ``arms``, what each has
+        over them; ``chance``, the loss of the best answer that remembers nothing, by arm where it is known; ``runs`` by
+        arm. Of each run ``seed``, ``status``, ``test``, ``solved_at``, ``seconds``; ``steps`` and ``values`` of the
+        measure on "valid"; and where gates were recorded ``timescales``, of the first layer's units: median, ninth
+        decile and longest by step.
     """
     found = table(plan, folder, reduced=reduced)
+    settings = {arm: plan.settings(arm, reduced=reduced) for arm in plan.arms_of(reduced)}
+    first = next(iter(settings.values()))
+    shared = {key: value for key, value in first.items() if all(each.get(key) == value for each in settings.values())}
     return {
         "experiment": name,
-        "command": command(name, reduced),
+        "command": command(name, plan, reduced),
         "source": plan.source,
         "measure": found.score,
-        "settings": {arm: plan.settings(arm, reduced=reduced) for arm in plan.arms_of(reduced)},
+        "settings": shared,
+        "arms": {arm: {k: v for k, v in each.items() if k not in shared} for arm, each in settings.items()},
+        "chance": {} if plan.needs else _chances(settings),
         "runs": {
             str(group.differing["arm"]): [_told(run, found.score) for run in group.ended] for group in found.groups
         },
     }
 
 
-def command(name: str, reduced: bool) -> str:
+def _chances(settings: dict[str, dict[str, Any]]) -> dict[str, float]:
+    found = {arm: make_task(each["task"]).chance for arm, each in settings.items()}
+    return {arm: short(chance) for arm, chance in found.items() if chance is not None}
+
+
+def command(name: str, plan: Plan, reduced: bool) -> str:
     """What carries an experiment out."""
-    return f"gateflow experiment run {name}{' --reduced' if reduced else ''}"
+    files = " --data-dir DIR" if plan.needs else ""
+    return f"gateflow experiment run {name}{' --reduced' if reduced else ''}{files}"
 
 
 def _told(run: RunRecord, measure: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ KEPT = Path(__file__).parents[2] / "figures"
 NAMES = {
     *("gates", "slope", "learning", "times", "timescales", "discrete"),
     *("orders", "barrier", "phase", "optimizers", "precision", "refine"),
+    *("training", "agreement", "timescales-learned"),
 }
 
 ELSEWHERE = """

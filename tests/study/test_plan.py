@@ -1,4 +1,4 @@
-"""Named experiments: killed half-way they end in the same table; every one of them can be begun."""
+"""Plans: stopped half-way they end in the same table; the pace of units is told from their paths."""
 
 import json
 from dataclasses import replace
@@ -6,8 +6,6 @@ from dataclasses import replace
 import pytest
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.settings import Settings
-from gateflow.study.experiments import EXPERIMENTS
 from gateflow.study.networks import pace, summary
 from gateflow.study.plan import GATES, Plan, carry_out
 
@@ -25,14 +23,6 @@ SMALL = Plan(
     arms={name: GATES[name] for name in ("fast", "refine")},
     seeds=2,
 )
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-@pytest.mark.parametrize("reduced", [False, True])
-def test_every_experiment_is_made_of_settings_that_hold(name, reduced):
-    plan = EXPERIMENTS[name]
-    for arm in plan.arms:
-        assert Settings.of(plan.settings(arm, reduced=reduced)).task
 
 
 def test_stopped_half_way_it_ends_in_the_same_table(tmp_path):

@@ -1,0 +1,63 @@
+"""Losses of LSTMs that learn to copy, by forget gate and optimiser: means over seeds, bands from least to greatest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gateflow.plots._figure import Figure
+from gateflow.plots._style import AUXILIARY, LOOKS, Look
+from gateflow.plots._table import Table
+from gateflow.study import kept
+
+NAMES = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
+
+GATES = {**LOOKS, "refine": Look("#009E73", "D", "refine")}
+
+MEANING = {
+    "optimizer": "optimiser",
+    "gate": "forget gate",
+    "step": "steps of the optimiser made",
+    "mean": "loss on the validation split over that of the best answer without memory, mean over the seeds",
+    "low": "least over the seeds",
+    "high": "greatest over the seeds",
+    "runs": "seeds",
+}
+
+
+def compute(results: Path | None = None) -> Table:
+    """Curves at every evaluation; a run that has stopped because its task is solved stays where it was."""
+    found = kept.read("study-copying", results)
+    about = {name: value for name, value in found["settings"].items() if name in ("task", "hidden", "batch", "init")}
+    blocks = [_curve(arm, runs, found["chance"][arm]) for arm, runs in found["runs"].items() if runs]
+    return Table.of(blocks, MEANING, **about, results=found["command"])
+
+
+def _curve(arm: str, runs: list[dict[str, Any]], chance: float) -> dict[str, Any]:
+    gate, _, optimizer = arm.partition(", ")
+    steps = max((run["steps"] for run in runs), key=len)
+    losses = np.array([run["values"] + run["values"][-1:] * (len(steps) - len(run["values"])) for run in runs])
+    mean, low, high = (what(losses / chance, axis=0) for what in (np.mean, np.min, np.max))
+    where = {"optimizer": optimizer, "gate": gate, "step": np.array(steps, dtype=float)}
+    return {**where, "mean": mean, "low": low, "high": high, "runs": float(len(runs))}
+
+
+def draw(axes: Any, table: Table) -> None:
+    """A panel an optimiser, one above the other, all over the same steps; a line where nothing is remembered."""
+    for panel, letter, (optimizer, name) in zip(axes.flat, "abc", NAMES.items(), strict=True):
+        panel.axhline(1, **AUXILIARY)
+        for place, (gate, look) in enumerate(GATES.items()):
+            part = table.rows(optimizer=optimizer, gate=gate)
+            panel.fill_between(part["step"], part["low"], part["high"], color=look.colour, alpha=0.15, linewidth=0)
+            panel.plot(part["step"], part["mean"], label=look.label, **look.line(every=(0.1 + 0.05 * place, 0.25)))
+        panel.text(0.97, 0.95, f"({letter})  {name}", transform=panel.transAxes, ha="right", va="top")
+        panel.set(xlim=(0, table["step"].max()), ylim=(0, 1.4), ylabel="loss / loss at chance")
+    for panel in axes.flat[:-1]:
+        panel.tick_params(labelbottom=False)
+    axes.flat[-1].set_xlabel("step")
+    axes.flat[0].legend(loc="lower left", ncols=2)
+
+
+FIGURE = Figure(compute, draw, height=4.2, panels=(3, 1), kept=("study-copying",))

@@ -1,0 +1,184 @@
+"""Named experiments: each can be begun, a kill loses nothing, and what they gave is told alike everywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gateflow.errors import InvalidArgument
+from gateflow.nn.folder import outcome
+from gateflow.nn.methods import METHODS
+from gateflow.nn.settings import Settings
+from gateflow.study import kept
+from gateflow.study.cost import cost
+from gateflow.study.experiments import EXPERIMENTS
+from gateflow.study.outcomes import collected, table, write
+from gateflow.study.plan import Plan, carry_out, folder_of
+
+SMALL = Plan(
+    base={
+        "task": "copying(horizon=6, symbols=1, held_out=16)",
+        "hidden": 4,
+        "batch": 4,
+        "steps": 40,
+        "evaluate_every": 10,
+        "device": "cpu",
+    },
+    arms={"fast, matched": {"forget_gate": "fast", "init": "matched"}, "gru": {"method": "gru"}},
+    seeds=2,
+)
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_named_experiments import SMALL
+import gateflow.nn.train as module
+step = module.Trainer.descend
+def slow(self):
+    time.sleep(0.02)
+    return step(self)
+module.Trainer.descend = slow
+from gateflow.study.plan import carry_out
+carry_out(SMALL, Path(sys.argv[1]))
+"""
+
+
+def told(folder: Path) -> str:
+    """All that is shown of an experiment but the clock."""
+    found = collected("small", SMALL, folder)
+    for runs in found["runs"].values():
+        for run in runs:
+            del run["seconds"]
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in table(SMALL, folder).records()]
+    return json.dumps([found, rows])
+
+
+def killed_once_it_trains(folder: Path) -> None:
+    """Carry the plan out in another process, and kill that in the midst of its third run."""
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parent)])
+    third = folder / folder_of("fast, matched", 1) / "metrics.jsonl"
+    for _ in range(3000):
+        if third.exists() and third.read_bytes().count(b"\n") > 2:
+            break
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """The files that tasks read, as small as can be."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("kjv.txt", "ptb.train.txt", "ptb.valid.txt", "ptb.test.txt"):
+        (tmp_path / name).write_text("In the beginning was the word . " * 50)
+
+
+def test_a_killed_experiment_goes_on_and_ends_in_the_same_table(tmp_path):
+    killed_once_it_trains(tmp_path / "killed")
+    ended = [outcome(tmp_path / "killed" / folder_of(*run)) is not None for run in SMALL.runs()]
+    assert ended == [True, True, False, False]
+    assert set(carry_out(SMALL, tmp_path / "killed").values()) == {"finished"}
+    assert set(carry_out(SMALL, tmp_path / "whole").values()) == {"finished"}
+    assert told(tmp_path / "killed") == told(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("reduced", [False, True])
+def test_every_run_has_settings_that_hold_and_a_folder_of_its_own(name, reduced, files):
+    plan = EXPERIMENTS[name]
+    for arm in plan.arms_of(reduced):
+        assert Settings.of(plan.settings(arm, reduced=reduced)).steps > 0
+    runs = [folder_of(*run) for run in plan.runs(reduced=reduced)]
+    assert len(set(runs)) == len(runs)
+    assert EXPERIMENTS.summary(name)
+    assert plan.source
+
+
+def test_every_method_and_initialiser_of_the_literature_has_a_reduced_run():
+    def has(setting):
+        plans = EXPERIMENTS.values()
+        return {str(p.settings(arm, reduced=True).get(setting)) for p in plans for arm in p.arms_of(True)}
+
+    assert has("method") >= set(METHODS)
+    inits = {each.partition("(")[0] for each in has("init")}
+    assert inits >= {"constant", "matched", "chrono", "uniform", "for-timescales", "power-law"}
+    for name in ("smnist", "pmnist", "scifar"):
+        assert set(EXPERIMENTS[name].arms) == set(EXPERIMENTS[name].arms_of(True))
+
+
+def test_only_some_arms_are_run_and_one_that_is_none_is_refused(tmp_path):
+    assert list(carry_out(SMALL, tmp_path, only="gru", seeds=1)) == ["gru/seed-0"]
+    assert [len(group.runs) for group in table(SMALL, tmp_path).groups] == [0, 1]
+    with pytest.raises(InvalidArgument, match="no arm has 'lstm' in its name; there are: fast, matched, gru"):
+        carry_out(SMALL, tmp_path, only="lstm")
+
+
+def test_what_is_collected_reads_back_and_holds_every_curve(tmp_path):
+    carry_out(SMALL, tmp_path / "runs", seeds=1)
+    found = collected("small", SMALL, tmp_path / "runs")
+    write(found, tmp_path / "small.json")
+    assert json.loads((tmp_path / "small.json").read_text()) == found
+    run = found["runs"]["fast, matched"][0]
+    assert run["steps"] == [0, 10, 20, 30, 40]
+    assert len(run["values"]) == len(run["timescales"]["longest"]) == 5
+    assert "timescales" not in found["runs"]["gru"][0] or found["runs"]["gru"][0]["timescales"]
+    assert found["settings"]["hidden"] == 4
+    assert found["arms"]["gru"] == {"method": "gru"}
+
+
+# --- what a step costs ------------------------------------------------------------------------------------------------
+
+
+def test_the_cost_of_a_method_is_measured_once_and_is_what_it_must_be(tmp_path):
+    step = {"task": "adding(horizon=400)", "hidden": 32, "batch": 64, "steps": 1, "device": "cpu"}
+    loop = {**step, "cell": "lstm", "backend": "reference"}
+    first = cost(loop, out=tmp_path / "loop")
+    assert first.status == "finished"
+    assert first.test["weights"] == 4 * 32 * (2 + 32 + 2) + 33
+    assert first.test["cpu_ratio"] > 1  # a loop over time beside the one layer of PyTorch
+    gates = 4 * 400 * 64 * 32 * 4 / 2**20  # MiB that backward needs at least
+    assert not first.test["MiB"] <= gates  # nan where the system tells of no peak
+    assert cost(loop, out=tmp_path / "loop").test == first.test
+    assert cost({**step, "method": "nru"}, out=tmp_path / "nru", stop=lambda: True).status == "interrupted"
+
+
+# --- results that are kept --------------------------------------------------------------------------------------------
+
+
+def test_kept_results_are_small_and_say_what_made_them():
+    for name in kept.KEPT:
+        found = kept.read(name)
+        assert found["command"].startswith("gateflow ")
+        assert "versions" in found["record"]
+        assert (kept.HERE / f"{name}.json").stat().st_size < 250_000
+
+
+def test_a_kept_result_is_made_anew_and_goes_on_where_it_was(tmp_path, monkeypatch):
+    from gateflow.study.kept import memory
+
+    monkeypatch.setattr(memory, "SEEDS", 1)
+    monkeypatch.setattr(memory, "OPTIMIZERS", ("sgd",))
+    monkeypatch.setattr(memory, "AT", (3, 30))
+    asked = iter([False, True])
+    assert not kept.renew("memory", tmp_path / "results", tmp_path / "runs", stop=lambda: next(asked))
+    assert len(list((tmp_path / "runs" / "memory").iterdir())) == 1
+    assert kept.renew("memory", tmp_path / "results", tmp_path / "runs")
+    found = kept.read("memory", tmp_path / "results")
+    assert [run["gate"] for run in found["runs"]] == ["softsign", "sigmoid", "fast"]
+    stored = kept.read("memory")
+    same = next(run for run in stored["runs"] if (run["gate"], run["optimizer"], run["seed"]) == ("fast", "sgd", 0))
+    assert found["runs"][2]["reached"][1] == pytest.approx(same["reached"][stored["at"].index(30)], rel=1e-4)
+
+
+def test_a_folder_without_kept_results_is_told_in_one_line(tmp_path):
+    with pytest.raises(InvalidArgument, match=r"cannot read .*memory\.json"):
+        kept.read("memory", tmp_path)
