@@ -180,7 +180,8 @@ def _written(name: str, plan: Any, folder: Path, reduced: bool, found: Any, part
         raise InvalidArgument(f"cannot write to {where}: {problem.strerror}") from None
     endings = [*texts, "json"]
     if any(run.curve(found.score) for group in found.groups for run in group.runs):
-        from gateflow.plots._training import panels, save
+        from gateflow.plots._figure import save
+        from gateflow.plots._training import panels
 
         save(panels(found), where / f"{name}.svg")
         endings.append("svg")

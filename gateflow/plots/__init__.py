@@ -65,10 +65,11 @@ def figures(
     from gateflow.plots._figure import write
 
     wanted, forms = _known(names), _formats(formats)
+    folder = None if results is None else Path(results)
     written: list[Path] = []
     try:
         for name in track(wanted, "figures"):
-            written += write(name, FIGURES.summary(name), FIGURES[name], Path(out), forms, results and Path(results))
+            written += write(name, FIGURES.summary(name), FIGURES[name], Path(out), forms, folder)
     except OSError as problem:
         raise InvalidArgument(f"cannot write figures to {str(out)!r}: {problem.strerror or problem}") from None
     return written

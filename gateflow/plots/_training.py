@@ -28,17 +28,7 @@ def curves(table: Table, measure: str | None = None) -> Any:
     canvas, axes = _canvas(2.4)
     with house_style():
         for number, group in enumerate(table.groups):
-            points: dict[int, list[float]] = {}
-            for run in group.runs:
-                for step, value in run.curve(measure):
-                    points.setdefault(step, []).append(value)
-            steps = sorted(points)
-            if not steps:
-                continue
-            look = _look(group.label, number)
-            axes.plot(steps, [statistics.fmean(points[s]) for s in steps], label=_label(group), **look)
-            low, high = [min(points[s]) for s in steps], [max(points[s]) for s in steps]
-            axes.fill_between(steps, low, high, color=look["color"], alpha=0.2, linewidth=0)
+            _draw_band(axes, group, measure, _label(group), _look(group.label, number))
         values = [value for group in table.groups for run in group.runs for _, value in run.curve(measure)]
         if measure == "loss" and values and min(values) > 0 and max(values) > 30 * min(values):
             axes.set_yscale("log")
@@ -54,8 +44,9 @@ def panels(table: Table, measure: str | None = None) -> Any:
     from matplotlib.figure import Figure as Canvas
 
     measure = measure or table.score
-    arms = [(*str(group.differing["arm"]).partition(", ")[::2], group) for group in table.groups]
-    kinds, conditions = (list(dict.fromkeys(arm[k] for arm in arms)) for k in (0, 1))
+    named = [(str(group.differing["arm"]).partition(", "), group) for group in table.groups]
+    arms = {(kind, condition): group for (kind, _, condition), group in named}
+    kinds, conditions = (list(dict.fromkeys(names)) for names in zip(*arms, strict=True))
     across = min(4, len(conditions))
     down = -(-len(conditions) // across)
     legend_rows = -(-len(kinds) // (3 if across == 1 else 6))
@@ -68,7 +59,7 @@ def panels(table: Table, measure: str | None = None) -> Any:
         logarithmic = measure != "accuracy" and bool(finite) and max(finite) > 30 * min(finite)
         for axes, condition in zip(every.flat, conditions, strict=False):
             for kind in kinds:
-                for group in (arm[2] for arm in arms if arm[:2] == (kind, condition)):
+                if group := arms.get((kind, condition)):
                     _draw_band(axes, group, measure, kind, _kind_look(kind, kinds))
             axes.set_title(condition, pad=3)
             axes.tick_params(labelsize=7)
