@@ -15,42 +15,43 @@ from gateflow.study import kept
 OPTIMIZER = "sgd"
 ARM = "rmsprop"
 SHARE = 0.9
+LINEAR = {"linear": "reached", "predicted": "predicted"}
 
 MEANING = {
-    "what": "linear: units that are asked for a time constant each (SGD); LSTM: the first layer on copying (RMSprop)",
+    "what": "linear: units that are asked for a time constant each, by SGD; predicted: what is predicted of them; "
+    "LSTM: the first layer on copying, by RMSprop",
     "gate": "name of the gate",
     "step": "steps of the optimiser made; of linear units 1 stands for the start",
     "ninth": "ninth decile of the units' time constants, median over seeds, in steps",
     "low": "least over the seeds",
     "high": "greatest over the seeds",
-    "predicted": "linear: what is predicted for the ninth decile, median over seeds; LSTM: nan",
 }
 
 
 def compute(results: Path | None = None) -> Table:
     """The linear units at the steps that were looked at, the LSTM at every evaluation."""
     linear, networks = kept.read("memory", results), kept.read("study-copying", results)
-    blocks = [_linear(linear, gate) for gate in LOOKS]
+    blocks = [_linear(linear, gate, what) for what in LINEAR for gate in LOOKS]
     blocks += [_network(runs, gate) for gate in LOOKS if (runs := networks["runs"].get(f"{gate}, {ARM}"))]
     return Table.of(blocks, MEANING, results=[linear["command"], networks["command"]])
 
 
-def _linear(found: dict[str, Any], gate: str) -> dict[str, Any]:
+def _linear(found: dict[str, Any], gate: str, what: str) -> dict[str, Any]:
     runs = [run for run in found["runs"] if (run["optimizer"], run["gate"]) == (OPTIMIZER, gate)]
     start = np.full((len(runs), 1), float(found["start"]))
-    ninth, predicted = (
-        np.hstack([start, np.quantile([run[name] for run in runs], SHARE, axis=2)]) for name in ("reached", "predicted")
-    )
-    middle = np.median(predicted, axis=0)
-    steps = np.array([1, *found["at"]], dtype=float)
-    return {"what": "linear", "gate": gate, "step": steps, **_over_seeds(ninth), "predicted": middle}
+    ninth = np.hstack([start, np.quantile([run[LINEAR[what]] for run in runs], SHARE, axis=2)])
+    return {"what": what, "gate": gate, "step": np.array([1, *found["at"]], dtype=float), **_over_seeds(ninth)}
 
 
 def _network(runs: list[dict[str, Any]], gate: str) -> dict[str, Any]:
     length = min(len(run["steps"]) for run in runs)
     ninth = np.array([run["timescales"]["ninth decile"][:length] for run in runs])
-    steps = np.array(runs[0]["steps"][:length], dtype=float)
-    return {"what": "LSTM", "gate": gate, "step": steps, **_over_seeds(ninth), "predicted": np.nan}
+    return {
+        "what": "LSTM",
+        "gate": gate,
+        "step": np.array(runs[0]["steps"][:length], dtype=float),
+        **_over_seeds(ninth),
+    }
 
 
 def _over_seeds(values: np.ndarray) -> dict[str, np.ndarray]:
@@ -71,8 +72,8 @@ def draw(axes: Any, table: Table) -> None:
         name_panel(panel, letter, x=0.92)
     predicted = {"color": "#009E73", "linewidth": 0.8, "linestyle": (0, (3, 2)), "zorder": 4}
     for gate in LOOKS:
-        part = table.rows(what="linear", gate=gate)
-        axes.flat[0].plot(part["step"], part["predicted"], label="predicted" if gate == "fast" else None, **predicted)
+        part = table.rows(what="predicted", gate=gate)
+        axes.flat[0].plot(part["step"], part["ninth"], label="predicted" if gate == "fast" else None, **predicted)
     axes.flat[0].set(xscale="log", ylim=(4, 100), xlabel="step, linear units, SGD")
     axes.flat[0].legend(loc="upper left", ncols=2)
     axes.flat[1].set_xlabel("step, LSTM, RMSprop")
