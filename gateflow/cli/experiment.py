@@ -127,10 +127,23 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
     arrivals = _arrivals(plan, folder, reduced)
     if arrivals:
         parts += ["", title("on the way"), _arrived(arrivals)]
+    compared = _contrasts(arrivals)
+    if compared:
+        parts += ["", title("gate against gate"), _compared(compared)]
+    if any(each for row in arrivals for each in row["units"]):
+        parts += ["", title("unit by unit"), _by_unit(arrivals)]
     written = [] if write is None else _written(name, plan, folder, reduced, found, parts, write)
     if as_json:
         told = collected(name, plan, folder, reduced=reduced)
-        return print_json({**told, "table": found.records(), "arrivals": arrivals, "written": written})
+        return print_json(
+            {
+                **told,
+                "table": found.records(),
+                "arrivals": arrivals,
+                "contrasts": [vars(each) for each in compared],
+                "written": written,
+            }
+        )
     return say(*parts, *(["", *written] if written else []))
 
 
@@ -157,6 +170,49 @@ def _arrived(rows: list[dict[str, Any]]) -> Listing:
         for row in rows
     ]
     columns = ["arm", "n", "chance", "least loss", "95 %", "arrived", "mean step"]
+    return Listing(columns, cells, columns[1:])
+
+
+def _contrasts(rows: list[dict[str, Any]]) -> list[Any]:
+    from gateflow.study.networks import contrasts
+    from gateflow.study.plan import GATES
+
+    return contrasts([row for row in rows if row["arm"].partition(", ")[0] in GATES])
+
+
+def _compared(found: list[Any]) -> Listing:
+    cells = [
+        [
+            each.condition,
+            each.first,
+            each.second,
+            "yes" if each.ordered else "",
+            number(each.sooner, 3),
+            number(each.p, 2),
+            number(each.gain, 3),
+            f"{number(each.low, 3)} to {number(each.high, 3)}",
+            {"first": each.first, "second": each.second}.get(each.verdict, each.verdict),
+        ]
+        for each in found
+    ]
+    columns = ["with", "gate", "against", "saturates faster", "sooner", "p", "gain", "95 %", "less loss"]
+    return Listing(columns, cells, columns[4:8])
+
+
+def _by_unit(rows: list[dict[str, Any]]) -> Listing:
+    """Medians over runs: the error of each law in log time constant, the rank correlation, the pace."""
+    from statistics import median
+
+    from gateflow.study.units import LAWS
+
+    cells = []
+    for row in rows:
+        told = [each for each in row["units"] if each]
+        if told:
+            keys = (*LAWS, "rank")
+            medians = [median(each[key] for each in told) for key in keys]
+            cells.append([row["arm"], str(len(told)), *(number(each, 3) for each in (*medians, median(row["pace"])))])
+    columns = ["arm", "n", *LAWS, "rank", "pace"]
     return Listing(columns, cells, columns[1:])
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gateflow.study.agreement import Arrival, interval, restricted_mean
+from gateflow.study.agreement import Arrival, exact_test, interval, restricted_mean, sooner
 from gateflow.study.plan import Plan, folder_of
+
+ORDER = ("softsign", "sigmoid", "fast")
+"""From the lowest order of saturation to the highest, as ``gateflow rank`` proves."""
 
 
 def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str, Any]]:
@@ -19,10 +24,10 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
     -------
     list of dict
         ``runs`` that have ended; ``loss``, the mean over seeds of the least loss on "valid", from ``low`` to ``high``
-        by bootstrap; ``arrived``, runs that fell below ``plan.level`` of ``chance``; ``mean_step``, the mean of the
-        steps until then, cut off at the last step; ``arrivals``, one by one; ``pace``, see :func:`pace`; ``units``, for
-        each run the errors of the laws of :mod:`gateflow.study.units` and the rank correlation, where units were
-        recorded.
+        by bootstrap, and ``losses`` one by one; ``arrived``, runs that fell below ``plan.level`` of ``chance``;
+        ``mean_step``, the mean of the steps until then, cut off at the last step; ``arrivals``, one by one; ``pace``,
+        see :func:`pace`; ``units``, for each run the errors of the laws of :mod:`gateflow.study.units` and the rank
+        correlation, where units were recorded.
     """
     from gateflow.nn.settings import Settings, make_task
 
@@ -33,7 +38,8 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
         runs = _ended(plan, folder, arm, reduced)
         curves = [_losses(run) for run in runs]
         arrivals = [_arrival(curve, plan.level * chance, settings.steps) for curve in curves]
-        loss, low, high = interval([min(value for _, value in curve) for curve in curves])
+        losses = [min(value for _, value in curve) for curve in curves]
+        loss, low, high = interval(losses)
         found.append(
             {
                 "arm": arm,
@@ -42,6 +48,7 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
                 "loss": loss,
                 "low": low,
                 "high": high,
+                "losses": losses,
                 "arrived": sum(each.arrived for each in arrivals),
                 "mean_step": restricted_mean(arrivals, settings.steps),
                 "arrivals": [vars(each) for each in arrivals],
@@ -50,6 +57,76 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
             }
         )
     return found
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two arms that differ in their gate only, beside what the order of saturation lets expect.
+
+    Parameters
+    ----------
+    condition : str
+        What the two share.
+    first, second : str
+        The gates; where one has the higher order of saturation, it is the first.
+    ordered : bool
+        Whether that is so: then theory expects the first to be sooner. The refine gate has two pre-activations and no
+        place in the order.
+    sooner : float
+        The probability that a run of the first arrives before one of the second; ties count half.
+    p : float
+        Two-sided, of Gehan's exact test.
+    gain, low, high : float
+        Mean over seeds of log(least loss of the second/least loss of the first), and its bootstrap interval; both have
+        the same data for the same seed.
+    """
+
+    condition: str
+    first: str
+    second: str
+    ordered: bool
+    sooner: float
+    p: float
+    gain: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """What the interval of the gain says: "first", "second" or "open"."""
+        return "first" if self.low > 0 else "second" if self.high < 0 else "open"
+
+
+def contrasts(rows: list[dict[str, Any]]) -> list[Contrast]:
+    """The pairs of gates of a :func:`summary`, condition by condition: arms are named ``gate, condition``.
+
+    Only what both have run is compared: the first seeds of each.
+    """
+    conditions: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        gate, _, condition = row["arm"].partition(", ")
+        conditions.setdefault(condition, {})[gate] = row
+    return [
+        _contrast(condition, *pair, arms)
+        for condition, arms in conditions.items()
+        for pair in itertools.combinations(sorted(arms, key=_place, reverse=True), 2)
+        if min(arms[name]["runs"] for name in pair) > 0
+    ]
+
+
+def _place(gate: str) -> int:
+    """From the lowest order of saturation to the highest; what has none comes first."""
+    return ORDER.index(gate) if gate in ORDER else -1
+
+
+def _contrast(condition: str, first: str, second: str, arms: dict[str, dict[str, Any]]) -> Contrast:
+    count = min(arms[name]["runs"] for name in (first, second))
+    one, other = ([Arrival(**each) for each in arms[name]["arrivals"][:count]] for name in (first, second))
+    gains = np.log(arms[second]["losses"][:count]) - np.log(arms[first]["losses"][:count])
+    ordered = second in ORDER
+    return Contrast(
+        condition, first, second, ordered, sooner(one, other), exact_test(one, other), *interval(gains.tolist())
+    )
 
 
 def _ended(plan: Plan, folder: Path, arm: str, reduced: bool) -> list[list[dict[str, Any]]]:
