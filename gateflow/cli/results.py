@@ -93,7 +93,7 @@ def _with_spread(mean: float, spread: float) -> str:
     ('0.975 ± 0.012', '4')
     """
     if not math.isfinite(spread) or not spread:
-        return "" if math.isnan(mean) else number(mean, 4)
+        return "" if math.isnan(mean) else f"{mean:.0f}" if mean.is_integer() else number(mean, 4)
     digits = 1 - math.floor(math.log10(spread))
     if digits > 6:
         return f"{number(mean, 4)} ± {spread:.1e}"

@@ -116,7 +116,7 @@ def carry_out(
     make, stop = plan.make or _trained, stop or (lambda: False)
     wanted = [each for each in plan.runs(reduced=reduced, seeds=seeds) if (only or "") in each[0]]
     if not wanted:
-        raise InvalidArgument(f"no arm has {only!r} in its name; there are: {', '.join(plan.arms_of(reduced))}")
+        raise InvalidArgument(f"no arm has {only!r} in its name; there are: {'; '.join(plan.arms_of(reduced))}")
     statuses = {folder_of(*each).as_posix(): "not begun" for each in wanted}
     with Meter("runs", len(wanted)) as meter:
         for number, (arm, seed) in enumerate(wanted, 1):

@@ -1,0 +1,104 @@
+"""gateflow experiment: listed, run, shown and written; gateflow figures --retrain."""
+
+import csv
+import json
+
+import pytest
+
+from gateflow.study import experiments
+from gateflow.study.kept import memory
+from gateflow.study.plan import Plan
+
+TINY = Plan(
+    base={"task": "adding(horizon=5, held_out=8)", "hidden": 3, "batch": 4, "steps": 4, "evaluate_every": 2},
+    arms={"fast, matched": {"forget_gate": "fast", "init": "matched"}, "gru, none": {"method": "gru"}},
+    seeds=2,
+    reduced={"steps": 2},
+    source="nobody",
+)
+
+
+class Experiments(dict):
+    def spelled(self, name):
+        return name.replace("_", "-")
+
+    def summary(self, name):
+        return "As small as can be."
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(experiments, "EXPERIMENTS", Experiments(tiny=TINY))
+    return tmp_path
+
+
+def test_it_is_listed_with_its_sizes_and_its_source(gateflow, here):
+    code, out, _ = gateflow("experiment", "list")
+    assert code == 0
+    assert out.splitlines()[1].split()[:7] == ["tiny", "2", "x", "2", "2", "x", "1"]
+    (found,) = json.loads(gateflow("experiment", "list", "--json").out)
+    assert found["full"] == {"arms": 2, "seeds": 2}
+    assert found["source"] == "nobody"
+
+
+def test_run_a_part_then_the_rest_and_show_it(gateflow, here):
+    code, out, err = gateflow("experiment", "run", "tiny", "--only", "gru", "--seeds", "1")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1:] == ["gru-none/seed-0  finished"]
+    code, out, _ = gateflow("experiment", "show", "tiny")
+    assert code == 0
+    assert [line.split()[2] for line in out.splitlines() if line.startswith(("fast,", "gru,"))] == ["0", "1", "1"]
+    found = json.loads(gateflow("experiment", "run", "tiny", "--json").out)
+    assert found["folder"] == "runs/tiny"
+    assert set(found["status"].values()) == {"finished"}
+    shown = json.loads(gateflow("experiment", "show", "tiny", "--json").out)
+    assert [row["n"] for row in shown["table"]] == [2, 2]
+    assert [len(runs) for runs in shown["runs"].values()] == [2, 2]
+    assert shown["chance"]["gru, none"] == pytest.approx(1 / 6, rel=1e-4)
+
+
+def test_what_is_shown_is_written(gateflow, here):
+    gateflow("experiment", "run", "tiny", "--reduced")
+    code, out, err = gateflow("experiment", "show", "tiny", "--reduced", "--write", "out")
+    assert (code, err) == (0, "")
+    assert out.split()[-4:] == ["out/tiny.txt", "out/tiny.csv", "out/tiny.json", "out/tiny.svg"]
+    text = (here / "out/tiny.txt").read_text()
+    assert text.startswith("$ gateflow experiment show tiny --reduced --write out\n")
+    assert "nobody" in text
+    with open(here / "out/tiny.csv", newline="") as file:
+        assert [row["arm"] for row in csv.DictReader(file)] == list(TINY.arms)
+    kept = json.loads((here / "out/tiny.json").read_text())
+    assert kept["command"] == "gateflow experiment run tiny --reduced"
+    assert kept["settings"]["steps"] == 2
+    assert kept["record"]["versions"]["torch"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run",), "NAME is missing"),
+        (("walk", "tiny"), "ACTION is list, run or show; got 'walk'"),
+        (("run", "tiny", "--seeds", "0"), "seeds must be a whole number from 1 to 1000; got 0"),
+        (("run", "tiny", "--only", "lstm"), "no arm has 'lstm' in its name; there are: fast, matched; gru, none"),
+        (("run", "tiny", "--data-dir", "d"), "the task adding looks for no files in a folder"),
+    ],
+)
+def test_slips_are_told_in_one_line(gateflow, here, words, said):
+    code, out, err = gateflow("experiment", *words)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_figure_of_training_is_trained_anew_and_drawn_from_that(gateflow, here, monkeypatch):
+    monkeypatch.setattr(memory, "SEEDS", 1)
+    monkeypatch.setattr(memory, "AT", (3,))
+    code, _, err = gateflow("figures", "agreement", "--retrain", "--format", "svg")
+    assert (code, err) == (0, "")
+    assert {float(line.split(",")[2]) for line in (here / "figures/agreement.csv").read_text().splitlines()[1:]} == {3}
+    found = json.loads((here / "runs/results/memory.json").read_text())
+    assert found["at"] == [3]
+    code, out, err = gateflow("figures", "slope", "--retrain")
+    assert (code, out) == (2, "")
+    assert "nothing is trained for slope" in err
