@@ -38,8 +38,9 @@ class FormulaError(GateflowError):
 
     def __init__(self, message: str, text: str = "", start: int = 0, end: int | None = None) -> None:
         super().__init__(" ".join(message.split()))
-        self.text, self.start = text, start
-        self.end = start + 1 if end is None else max(end, start + 1)
+        self.text: str = text
+        self.start: int = start
+        self.end: int = start + 1 if end is None else max(end, start + 1)
         if text:
             self.add_note(self.pointed())
 
@@ -73,7 +74,8 @@ class MissingExtra(GateflowError, ImportError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra '{extra}': python -m pip install 'gateflow[{extra}]'")
-        self.what, self.extra = what, extra
+        self.what: str = what
+        self.extra: str = extra
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.what, self.extra)  # so that it comes back from another process

@@ -45,7 +45,9 @@ class Registry(Mapping[str, Any]):
     """
 
     def __init__(self, kind: str, package: str, attribute: str) -> None:
-        self.kind, self.package, self.attribute = kind, package, attribute
+        self.kind: str = kind
+        self.package: str = package
+        self.attribute: str = attribute
 
     @cached_property
     def _modules(self) -> dict[str, str | EntryPoint]:

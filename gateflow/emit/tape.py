@@ -62,12 +62,12 @@ class Tape:
     """
 
     def __init__(self, exprs: Iterable[Expr], symbols: Iterable[sp.Symbol] = (Z,)) -> None:
-        self.symbols = tuple(symbols)
+        self.symbols: tuple[Any, ...] = tuple(symbols)
         self.operations: list[Operation] = []
         self._seen: dict[Any, int] = {}
         for symbol in self.symbols:
             self._seen[symbol] = self._append(Operation("input", (), symbol.name))
-        self.outputs = tuple(self._visit(sp.sympify(expr)) for expr in exprs)
+        self.outputs: tuple[int, ...] = tuple(self._visit(sp.sympify(expr)) for expr in exprs)
 
     def __call__(self, arithmetic: Any, *inputs: Any) -> list[Any]:
         """Play the tape, without floating-point warnings; inputs and outputs are numbers of ``arithmetic``."""

@@ -181,7 +181,7 @@ def _word(name: str, value: Any) -> str:
 
 def _plain(text: str) -> str:
     """A text that may name a folder anywhere; what is replaced is told apart by a digest."""
-    found = re.sub(r"[^\w.+=()-]+", "_", text)
+    found = re.sub(r"[^\w.+=()-]+", "_", text).rstrip(".")  # Windows takes no name that ends in a dot
     return (
         found if found == text and len(text) <= 60 else f"{found[:50]}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
     )

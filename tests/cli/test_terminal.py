@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from gateflow.__main__ import run
+
 COMMAND = [sys.executable, "-m", "gateflow"]
 
 SHOWN = {
@@ -104,3 +106,13 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(tmp_path):
     names = [path.name for path in tmp_path.iterdir()]
     assert names
     assert not [name for name in names if name.startswith(".")]
+
+
+def test_ctrl_c_while_the_command_line_is_imported(monkeypatch, capsys):
+    class Interrupted:
+        def __getattr__(self, name):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "gateflow.cli", Interrupted())
+    assert run() == 130
+    assert capsys.readouterr() == ("", "gateflow: interrupted\n")

@@ -34,4 +34,4 @@ def display(*parts: Markup) -> Markup:
 def proof(steps: Sequence[dict[str, str]], caption: str, label: str) -> Markup:
     """A chain of limits, each with its formula and its value."""
     rows = [[prose(step["statement"]), formula(step["expr"]), formula(step["limit"])] for step in steps]
-    return box(table(["limit", "of", "is"], rows, caption=caption, class_="proof"), label)
+    return box(table(["limit", "of", "is"], rows, caption=caption, class_="words-table proof"), label)
