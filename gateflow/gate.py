@@ -186,8 +186,8 @@ class Gate:
     def kinks(self) -> tuple[float, ...]:
         """The z at which the formula changes branch (``abs``, ``sign``, ``softsign``, ``where``).
 
-        Exact where what changes sign is a polynomial; other changes of sign are looked for up to |z| = 30 in steps of
-        1/20 and refined to floats: those further out, and two within one step, go unseen. At most 32, nearest to 0.
+        Exact where what changes sign is a polynomial; other changes of sign are looked for up to ``|z| = 30`` in steps
+        of 1/20 and refined to floats: those further out, and two within one step, go unseen. At most 32, nearest to 0.
 
         Examples
         --------

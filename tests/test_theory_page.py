@@ -1,11 +1,9 @@
-"""docs/theory.md: every command on it runs, every theorem has one, and what T1 to T7 say is seen in numbers."""
+"""docs/theory.md: every theorem has a proof and a command, and what T1 to T7 say is seen in numbers."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import shlex
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,26 +11,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from gateflow.cli import main
-
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "theory.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-BLOCKS = re.findall(r"(?<=```console\n).*?(?=```)", TEXT, re.DOTALL)
 PARTS = {part.partition("\n")[0]: part for part in re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:]}
-
-
-@pytest.mark.parametrize("block", BLOCKS)
-def test_the_commands_run(block, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    for line in block.splitlines():
-        program, *arguments = shlex.split(line.removeprefix("$ "))
-        assert program == "gateflow"
-        assert main(arguments) == 0, line
-        out, err = capsys.readouterr()
-        assert out.strip()
-        assert err == ""
-        if "--json" in arguments:
-            assert json.loads(out)
 
 
 @pytest.mark.parametrize("number", range(1, 8))

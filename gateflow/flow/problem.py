@@ -286,7 +286,7 @@ class LearningProblem:
         return plain(np.where(z == self.z_star, 0.0, np.sign(self.log_h_star - at.log)))
 
     def log_abs_grad(self, z: Any) -> Any:
-        """log |dL/dz|; finite where the gradient underflows, as on a plateau."""
+        """``log |dL/dz|``; finite where the gradient underflows, as on a plateau."""
         z = positions(z)
         log_slope = self.kind.log_slope(self.total_decay(z), self.goal_decay)
         return plain(np.log(self.scale) + log_slope + self.log_horizon + self.gate.log_dphi(z) - self.gate.log_phi(z))
@@ -315,7 +315,7 @@ class LearningProblem:
         return plain(np.sign(at.log - self.log_h_star) * (steep - bent))
 
     def log_distance(self, z: Any) -> Any:
-        """log |h - h*|, the distance still to go; finite where ``phi(z)^T`` and ``lambda*`` round to one float."""
+        """``log |h - h*|``, the distance still to go; finite where ``phi(z)^T`` and ``lambda*`` round to one float."""
         return plain(log_distance(self.total_decay(z), self.goal_decay))
 
     def signed_distance(self, z: Any) -> Any:

@@ -56,7 +56,7 @@ class Trajectory:
     z, loss : array
         Position and loss there.
     log_gap : array
-        log |h - h*| there, the distance still to go in the total decay; ``-inf`` on the target.
+        ``log |h - h*|`` there, the distance still to go in the total decay; ``-inf`` on the target.
     status : Status
         How the flow ends.
     evaluations : int

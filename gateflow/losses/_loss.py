@@ -28,7 +28,7 @@ TINY = float(np.finfo(np.float64).tiny)
 class Decay:
     """Total decays held as ``h``, as ``log h``, or as both: each is computed from the other only when asked for.
 
-    ``apart`` is log |h - h*|, where it is known better than the difference of the two would tell it.
+    ``apart`` is ``log |h - h*|``, where it is known better than the difference of the two would tell it.
 
     Examples
     --------
@@ -104,7 +104,7 @@ class Loss(ABC):
 
     @abstractmethod
     def log_slope(self, decay: Decay, target: Decay) -> Any:
-        """log |dL/dh|, on the branch that holds ``decay``."""
+        """``log |dL/dh|``, on the branch that holds ``decay``."""
 
     @abstractmethod
     def bend(self, decay: Decay, target: Decay) -> Any:
@@ -112,7 +112,7 @@ class Loss(ABC):
 
 
 def log_distance(decay: Decay, target: Decay) -> Any:
-    """log |h - h*|, from the logs, so that neither the difference of tiny numbers nor their size is lost.
+    """``log |h - h*|``, from the logs, so that neither the difference of tiny numbers nor their size is lost.
 
     Examples
     --------

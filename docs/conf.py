@@ -1,0 +1,86 @@
+"""Sphinx's settings: ``python -m sphinx -W --keep-going docs docs/_build``.
+
+The built pages ask the network for nothing: formulas are MathML, which browsers set by themselves.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from latex2mathml.converter import convert
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import tables  # noqa: E402
+
+from gateflow import __version__  # noqa: E402
+
+project = "gateflow"
+author = "the gateflow authors"
+release = version = __version__
+
+extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+
+html_theme = "furo"
+html_title = f"gateflow {version}"
+html_static_path = ["_static"]
+html_css_files = ["house.css"]
+html_math_renderer = "mathml"
+html_copy_source = False
+html_show_copyright = False
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"
+nb_ipywidgets_js = {}
+
+default_role = "py:obj"
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autodoc_mock_imports = [name for name in ("torch", "safetensors", "triton") if importlib.util.find_spec(name) is None]
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+numpydoc_xref_param_type = False
+
+
+def mathml(block: bool) -> Any:
+    """A writer of formulas for Sphinx's HTML."""
+
+    def visit(self: Any, node: Any) -> None:
+        self.body.append(convert(node.astext(), display="block" if block else "inline"))
+        raise nodes.SkipNode
+
+    return visit, None
+
+
+def with_tables(app: Any, page: str, source: list[str]) -> None:
+    """Fill in the tables of the registries."""
+    source[0] = tables.filled(source[0])
+
+
+def with_notebooks(app: Any) -> None:
+    """Copy the notebooks to where Sphinx looks for pages, under a page that lists them."""
+    shutil.rmtree(HERE / "notebooks", ignore_errors=True)
+    (HERE / "notebooks").mkdir()
+    found = sorted((HERE.parent / "notebooks").glob("*.ipynb"))
+    for notebook in found:
+        shutil.copy(notebook, HERE / "notebooks")
+    listed = "\n".join(notebook.stem for notebook in found)
+    (HERE / "notebooks" / "index.md").write_text(f"# Notebooks\n\n```{{toctree}}\n{listed}\n```\n", encoding="utf-8")
+
+
+def setup(app: Any) -> None:
+    app.add_html_math_renderer("mathml", mathml(block=False), mathml(block=True))
+    app.connect("builder-inited", with_notebooks)
+    app.connect("source-read", with_tables)

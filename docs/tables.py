@@ -1,0 +1,86 @@
+"""Tables of what the registries hold, in Markdown: ``<!-- table: NAME -->`` on a page stands for one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+Rows = Iterable[Iterable[str]]
+
+
+def markdown(head: Iterable[str], rows: Rows) -> str:
+    """Cells as Markdown; a bar within a cell is kept from ending it."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *([cell.replace("|", r"\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def gates() -> str:
+    """Name, formula and source of every gate."""
+    from gateflow.gate import GATES, gate
+
+    rows = ([name, f"`{gate(name).text}`", gate(name).reference] for name in GATES)
+    return markdown(["name", "formula", "source"], rows)
+
+
+def laws() -> str:
+    """How fast every gate learns, derived anew for this table."""
+    from gateflow.asymptotics.constants import Undecided
+    from gateflow.asymptotics.rate import rate
+    from gateflow.gate import GATES, gate
+
+    def law(name: str) -> str:
+        try:
+            return f"`{rate(name).rate}`"
+        except Undecided as why:
+            return str(why)
+
+    def values(name: str) -> str:
+        return "".join(f", {key} = {value}" for key, value in gate(name).parameters.items())
+
+    rows = ([f"`{name}`", f"${gate(name).latex()}${values(name)}", law(name), gate(name).reference] for name in GATES)
+    return markdown(["name", "formula", "law of learning", "source"], rows)
+
+
+def losses() -> str:
+    """Every loss, in the decay h and the target's h*."""
+    from gateflow.cli.losses import catalogue
+
+    rows = ([f"`{row['name']}`", row["summary"], "yes" if row["arrives"] else "no"] for row in catalogue())
+    return markdown(["name", "what", "reaches its target"], rows)
+
+
+def trained(kind: str) -> Callable[[], str]:
+    """The table of tasks, cells, initialisers or methods, as ``gateflow train --list`` has it."""
+
+    def make() -> str:
+        from gateflow.cli.train import catalogue
+
+        found = catalogue()[kind]
+        columns = [column for column in ("name", "about", "options", "source") if column in found[0]]
+        code = ("name", "options") if kind != "methods" else ("name", "about")
+        cells = ([f"`{row[c]}`" if c in code and row[c] else row[c] for c in columns] for row in found)
+        return markdown(columns, cells)
+
+    return make
+
+
+def figures() -> str:
+    """Every figure with its caption."""
+    from gateflow.plots import FIGURES
+
+    return markdown(["name", "caption"], ([f"`{name}`", FIGURES.summary(name)] for name in FIGURES))
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "gates": gates,
+    "laws": laws,
+    "losses": losses,
+    "figures": figures,
+    **{kind: trained(kind) for kind in ("tasks", "cells", "initialisers", "methods")},
+}
+
+
+def filled(text: str) -> str:
+    """A page with a table after each of its marks."""
+    return re.sub(r"<!-- table: ([\w-]+) -->", lambda mark: TABLES[mark[1]](), text)

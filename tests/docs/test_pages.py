@@ -1,0 +1,69 @@
+"""Every block of code in README and docs runs, shows what it gives, and what is left out is listed here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.docs.pages import PAGES, ROOT, Reader, blocks, differences, forget, rewritten
+from tests.nn.tiny_files import write_images28, write_ts
+
+NOT_RUN = {
+    "README.md": ["installs", "test", "docs"],  # the last two are what CI runs, in a fresh virtual environment
+    "docs/cluster.md": ["needs a cluster", "needs Slurm"],
+    "docs/data.md": ["fetches"] * 4,
+    "docs/kernels.md": ["needs a GPU"],
+    "docs/tutorial.md": ["installs"],
+}
+"""The blocks that no test runs, by page, with the reason that the page gives."""
+
+
+def called(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def data_sets(home: Path) -> None:
+    """A few rows of noise, as the pages on training find them: IDX files, sheets of PNG, a text, series."""
+    rng = np.random.default_rng(0)
+    for folder in ("data/vowels", "package"):
+        (home / folder).mkdir(parents=True)
+    write_images28(home / "data/mnist", "", 0)
+    write_images28(home / "data/fashion", ".gz", 1)
+    for name in [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]:
+        Image.fromarray(rng.integers(256, size=(20, 1024, 3)).astype(np.uint8)).save(home / f"package/{name}.png")
+    (home / "package/train_lables.json").write_text(json.dumps(rng.integers(10, size=100).tolist()))
+    (home / "package/test_lables.json").write_text(json.dumps(rng.integers(10, size=20).tolist()))
+    words = rng.choice(["in", "the", "beginning", "was", "word"], (300, 5))
+    (home / "kjv.txt").write_text("\n".join(" ".join(line) + "." for line in words) + "\n")
+    for part in ("TRAIN", "TEST"):
+        write_ts(home / f"data/vowels/JapaneseVowels_{part}.ts", 40, 4)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty folder to work in, from which modules are imported; all that came of them is forgotten in the end."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("howto_")]:
+        del sys.modules[name]
+    forget()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=called)
+def test_a_page_does_what_it_says(page, home):
+    if page.name in ("data.md", "training.md"):
+        data_sets(home)
+    text = page.read_text(encoding="utf-8")
+    assert differences(text, rewritten(text, Reader(home))) == []
+
+
+def test_what_is_not_run_is_listed():
+    left = {page: [b.said for b in blocks(page.read_text()) if b.mark in ("not run", "command")] for page in PAGES}
+    assert {called(page): reasons for page, reasons in left.items() if reasons} == NOT_RUN
