@@ -8,5 +8,5 @@ def make() -> Gate:
     return Gate(
         profile="z**3",
         name="cubic",
-        reference="theory.md, section 2: an odd power as the logit profile",
+        reference="an odd power as the logit profile (docs/theory.md, T6)",
     )

@@ -8,5 +8,5 @@ def make() -> Gate:
     return Gate(
         profile="z*exp(z**2)",
         name="exp-square",
-        reference="theory.md, section 5: a profile between one and two exponentials",
+        reference="a profile between one and two exponentials (docs/theory.md, T6)",
     )

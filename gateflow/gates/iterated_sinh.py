@@ -15,5 +15,5 @@ def make(depth: int = 2) -> Gate:
         profile=profile,
         inverse=inverse,
         name="iterated-sinh" if depth == 2 else f"iterated-sinh({depth})",
-        reference="theory.md, section 5 (T3, T4), after Ohno, Kanai and Ida (AAAI 2023)",
+        reference="docs/theory.md, T3 and T4, after Ohno, Kanai and Ida (AAAI 2023)",
     )

@@ -9,5 +9,5 @@ def make() -> Gate:
         profile="z + z**3",
         inverse="2/sqrt(3)*sinh(asinh(3*sqrt(3)/2*u)/3)",
         name="linear-cubic",
-        reference="theory.md, section 2: a polynomial logit profile",
+        reference="a polynomial as the logit profile",
     )

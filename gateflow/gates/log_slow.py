@@ -9,5 +9,5 @@ def make() -> Gate:
         profile="sign(z)*log(1 + log(1 + abs(z)))",
         inverse="sign(u)*(exp(exp(abs(u)) - 1) - 1)",
         name="log-slow",
-        reference="the case p = 0 of theory.md, section 3: power tails of index zero",
+        reference="the case p = 0 of the proposition in docs/theory.md: a tail slower than every power",
     )

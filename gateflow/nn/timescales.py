@@ -1,7 +1,7 @@
 """What the gates of a network do: the time constant of each unit, saturation, gradients in the pre-activation.
 
 A unit's time constant is ``-1/mean(log f)``, in steps: over the T steps of an input its state decays by
-``prod f = exp(T mean(log f))`` (theory.md, section 1). log f comes from the pre-activation by the gate's own formula,
+``prod f = exp(T mean(log f))``. log f comes from the pre-activation by the gate's own formula,
 in float64, so that a gate that has reached 1 in the network's own precision still has its time constant.
 """
 

@@ -38,7 +38,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [page for page in PAGES if not {"_build", "api", "notebooks"} & set(page.relative_to(ROOT).parts)]
 
 BLOCK = re.compile(
-    r"(?:^<!-- (?P<mark>[\w ]+): (?P<said>.*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$",
+    r"(?:^<!-- (?P<mark>[\w ]+): (?P<said>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 TABLE = re.compile(r"(?<=<!-- table: gates -->\n).*?(?=<!-- end -->)", re.DOTALL)

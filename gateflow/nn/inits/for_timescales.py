@@ -1,4 +1,4 @@
-"""Time scales spread geometrically over a range, for any gate (theory.md, section 1: the time constant is -1/log f)."""
+"""Time scales spread geometrically over a range, for any gate (the time constant of f is -1/log f)."""
 
 from __future__ import annotations
 
