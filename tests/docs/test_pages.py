@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from tests.docs.pages import PAGES, ROOT, Reader, blocks, differences, forget, r
 from tests.nn.tiny_files import write_images28, write_ts
 
 NOT_RUN = {
-    "README.md": ["installs", "test", "docs"],  # the last two are what CI runs, in a fresh virtual environment
+    "README.md": ["installs", "installs", "test", "docs"],  # CI runs the last two
     "docs/cluster.md": ["needs a cluster", "needs Slurm"],
     "docs/data.md": ["fetches"] * 4,
     "docs/kernels.md": ["needs a GPU"],
     "docs/tutorial.md": ["installs"],
 }
 """The blocks that no test runs, by page, with the reason that the page gives."""
+
+
+FIVE = re.compile(r"(?<=## Your own gate, in five commands\n).*?(?=\n## )", re.DOTALL)
 
 
 def called(page: Path) -> str:
@@ -67,3 +71,17 @@ def test_a_page_does_what_it_says(page, home):
 def test_what_is_not_run_is_listed():
     left = {page: [b.said for b in blocks(page.read_text()) if b.mark in ("not run", "command")] for page in PAGES}
     assert {called(page): reasons for page, reasons in left.items() if reasons} == NOT_RUN
+
+
+def test_five_commands_lead_from_a_clone_to_a_ranked_gate_and_its_flow(home):
+    """Three that install, which CI tries, and two of ours."""
+    shell, ours = blocks(FIVE.search((ROOT / "README.md").read_text(encoding="utf-8"))[0])
+    assert [line.split()[0] for line in shell.code.splitlines()] == ["git", "python", "python"]
+    rank, flow = (line for line in ours.code.splitlines() if line.startswith("$ "))
+    assert rank.startswith("$ gateflow rank ")
+    assert flow.startswith("$ gateflow flow ")
+    mine = "sigmoid(z + z**3)"
+    assert re.search(rf"^\d+\. .*{re.escape(mine)}", Reader(home).answer(rank[2:]), re.MULTILINE)
+    Reader(home).answer(flow[2:])
+    assert [path.name for path in home.iterdir()] == ["flow.svg"]
+    assert "</svg>" in (home / "flow.svg").read_text(encoding="utf-8")
