@@ -18,7 +18,8 @@ NOT_RUN = {
     "README.md": ["installs", "installs", "test", "docs"],  # CI runs the last two
     "docs/cluster.md": ["needs a cluster", "needs Slurm"],
     "docs/data.md": ["fetches"] * 4,
-    "docs/kernels.md": ["needs a GPU"],
+    "docs/kernels.md": ["wants an idle machine", "needs a GPU"],
+    "docs/training.md": ["takes minutes"],
     "docs/tutorial.md": ["installs"],
 }
 """The blocks that no test runs, by page, with the reason that the page gives."""
