@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import inspect
 import io
 import json
 import math
@@ -30,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateflow.cli import main
+from gateflow.cli import COMMANDS, main
 from gateflow.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,9 +117,11 @@ class Reader:
         return code
 
     def answer(self, command: str) -> str:
-        """What a command prints, in a terminal 100 columns wide."""
+        """What a command prints, in a terminal 100 columns wide; a proof may take its time on a busy machine."""
         program, *arguments = shlex.split(command)
         assert program == "gateflow", command
+        if "seconds" in inspect.signature(COMMANDS[arguments[0]]).parameters and "--seconds" not in arguments:
+            arguments += ["--seconds", "300"]
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(arguments)
