@@ -39,7 +39,8 @@ html_show_copyright = False
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"
+nb_execution_mode = "off"  # the tests run the notebooks; -D nb_execution_mode=cache does so here, for their figures
+nb_execution_timeout = 300
 nb_ipywidgets_js = {}
 
 default_role = "py:obj"
