@@ -239,7 +239,7 @@ def _law(one: Gate, seconds: float) -> Rate | str:
 
 
 def pull_at_one(loss: Loss) -> float | None:
-    """|dL/dh| per unit scale as target and gate go to 1, for losses that arrive; None where that is 0 or infinite.
+    """``|dL/dh|`` per unit scale as target and gate go to 1, for losses that arrive; None where that is 0 or infinite.
 
     A long learning time is spent near the target, where it is that of the absolute loss over this number.
 
