@@ -31,7 +31,8 @@ def laws() -> str:
 
     def law(name: str) -> str:
         try:
-            return f"`{rate(name).rate}`"
+            found = rate(name, seconds=300).rate
+            return f"`{found}`" if found else "none in closed form"
         except Undecided as why:
             return str(why)
 
