@@ -14,7 +14,32 @@ Examples
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what editors and type checkers see of the names that are imported when they are first used
+    from gateflow.asymptotics.checker import verify as verify
+    from gateflow.asymptotics.membership import membership as membership
+    from gateflow.asymptotics.rate import rate as rate
+    from gateflow.asymptotics.saturation import order as order
+    from gateflow.asymptotics.saturation import rank as rank
+    from gateflow.asymptotics.saturation import saturation_order as saturation_order
+    from gateflow.compare import compare as compare
+    from gateflow.explore import explore as explore
+    from gateflow.flow import LearningProblem as LearningProblem
+    from gateflow.flow import Target as Target
+    from gateflow.flow import Trajectory as Trajectory
+    from gateflow.flow import flow as flow
+    from gateflow.flow import hitting_time as hitting_time
+    from gateflow.flow.descent import descent as descent
+    from gateflow.flow.recommend import recommend as recommend
+    from gateflow.formula import parse as parse
+    from gateflow.formula import unparse as unparse
+    from gateflow.gate import GATES as GATES
+    from gateflow.gate import Gate as Gate
+    from gateflow.gate import gate as gate
+    from gateflow.plots import figures as figures
+    from gateflow.report import report as report
+    from gateflow.sweep import sweep as sweep
 
 __version__ = "0.1.0"
 
@@ -36,7 +61,7 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [*_HOME, "__version__"]
+__all__: list[str] = [*_HOME, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import sympy as sp
@@ -14,8 +14,10 @@ from gateflow.emit import Tape, log_composed, log_of, sign_of
 from gateflow.inversion import increasing_root
 from gateflow.vocabulary import Expr, U, Z
 
+Kind = TypeVar("Kind")
 
-def _silent(cls: type) -> type:
+
+def _silent(cls: type[Kind]) -> type[Kind]:
     """Every public method without floating-point warnings: the infinities on the way are meant."""
     for name, method in list(vars(cls).items()):
         if callable(method) and not name.startswith("_"):
@@ -32,7 +34,8 @@ class Numbers:
     """The numbers of one gate in one arithmetic; arguments and results are numbers of that arithmetic."""
 
     def __init__(self, gate: Any, arithmetic: Any) -> None:
-        self.gate, self.arithmetic = gate, arithmetic
+        self.gate: Any = gate
+        self.arithmetic: Any = arithmetic
         self._tapes: dict[str, Tape] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
