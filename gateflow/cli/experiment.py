@@ -70,22 +70,30 @@ def run(
     folder = out or Path("runs") / (f"{spelled}-reduced" if reduced else spelled)
     if action == "show":
         return _show(spelled, plan, folder, reduced, write, as_json=json)
-    from gateflow.cli.train import _code, asked_to_stop
+    from gateflow.cli.train import asked_to_stop
     from gateflow.study.plan import carry_out
 
     where = {"data_dir": data_dir, "only": only}
     with asked_to_stop() as stop:
-        found = carry_out(plan, folder, reduced=reduced, seeds=seeds, stop=stop, tell=_tell, **where)
+        found = carry_out(plan, folder, reduced=reduced, seeds=seeds, stop=stop, tell=tell, **where)
     if json:
         print_json({"folder": folder.as_posix(), "status": found})
     else:
         say(Listing(["run", "status"], [list(pair) for pair in found.items()]))
-    ended = sum(status not in ("interrupted", "not begun", "elsewhere") for status in found.values())
-    worst = next((status for status in ("interrupted", "not finite") if status in found.values()), "finished")
-    return _code(worst, f"{ended} of {len(found)} runs have ended")
+    return ending(found)
 
 
-def _tell(text: str) -> None:
+def ending(statuses: dict[str, str]) -> int:
+    """The exit code of an experiment, from the statuses of its runs."""
+    from gateflow.cli.train import _code
+
+    ended = sum(status not in ("interrupted", "not begun", "elsewhere") for status in statuses.values())
+    worst = next((status for status in ("interrupted", "not finite") if status in statuses.values()), "finished")
+    return _code(worst, f"{ended} of {len(statuses)} runs have ended")
+
+
+def tell(text: str) -> None:
+    """On a terminal, what became of a run."""
     if sys.stderr.isatty():
         print(f"gateflow: {tidy(text)}", file=sys.stderr)
 
@@ -126,12 +134,12 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
     parts: list[Any] = [pairs(facts.items()), "", listing(found)]
     arrivals = _arrivals(plan, folder, reduced)
     if arrivals:
-        parts += ["", title("on the way"), _arrived(arrivals)]
-    compared = _contrasts(arrivals)
-    if compared:
-        parts += ["", title("gate against gate"), _compared(compared)]
+        parts += ["", title("on the way"), arrived(arrivals)]
+    pairs_of_gates = _contrasts(arrivals)
+    if pairs_of_gates:
+        parts += ["", title("gate against gate"), compared(pairs_of_gates)]
     if any(each for row in arrivals for each in row["units"]):
-        parts += ["", title("unit by unit"), _by_unit(arrivals)]
+        parts += ["", title("unit by unit"), by_unit(arrivals)]
     written = [] if write is None else _written(name, plan, folder, reduced, found, parts, write)
     if as_json:
         told = collected(name, plan, folder, reduced=reduced)
@@ -140,7 +148,7 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
                 **told,
                 "table": found.records(),
                 "arrivals": arrivals,
-                "contrasts": [vars(each) for each in compared],
+                "contrasts": [vars(each) for each in pairs_of_gates],
                 "written": written,
             }
         )
@@ -156,7 +164,8 @@ def _arrivals(plan: Any, folder: Path, reduced: bool) -> list[dict[str, Any]]:
     return [row for row in summary(plan, folder, reduced=reduced) if row["runs"]]
 
 
-def _arrived(rows: list[dict[str, Any]]) -> Listing:
+def arrived(rows: list[dict[str, Any]]) -> Listing:
+    """The least losses, and when the runs began to remember."""
     cells = [
         [
             row["arm"],
@@ -180,7 +189,8 @@ def _contrasts(rows: list[dict[str, Any]]) -> list[Any]:
     return contrasts([row for row in rows if row["arm"].partition(", ")[0] in GATES])
 
 
-def _compared(found: list[Any]) -> Listing:
+def compared(found: list[Any]) -> Listing:
+    """Gate against gate: :class:`gateflow.study.networks.Contrast`."""
     cells = [
         [
             each.condition,
@@ -199,7 +209,7 @@ def _compared(found: list[Any]) -> Listing:
     return Listing(columns, cells, columns[4:8])
 
 
-def _by_unit(rows: list[dict[str, Any]]) -> Listing:
+def by_unit(rows: list[dict[str, Any]]) -> Listing:
     """Medians over runs: the error of each law in log time constant, the rank correlation, the pace."""
     from statistics import median
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from gateflow.cli._options import GATE_NAMES, NOT_REACHED, Json, gate_of, words
 from gateflow.cli._terminal import Listing, number, print_json, say, title
 
+if TYPE_CHECKING:
+    from gateflow.gate import Gate
+
 Rung = Annotated[
-    str, Parameter(name="RUNG", completer=words("exact", "memory"), help="exact or memory; both by default.")
+    str,
+    Parameter(
+        name="RUNG",
+        completer=words("exact", "memory", "networks"),
+        help="exact, memory or networks; the first two by default.",
+    ),
 ]
 GateOption = Annotated[
     str, Parameter(name="--gate", completer=GATE_NAMES, help="A name of the catalogue or a formula in z.")
@@ -18,10 +28,15 @@ GateOption = Annotated[
 Optimisers = Annotated[str, Parameter(name="--optimizers", help="With commas between.")]
 Horizons = Annotated[str, Parameter(name="--horizons", help="T of the exact problem, with commas between.")]
 Noise = Annotated[float, Parameter(name="--noise", help="Of what enters the units of the memory at each step.")]
-Seeds = Annotated[int, Parameter(name="--seeds", help="Runs of each optimiser of the memory.")]
-Steps = Annotated[int, Parameter(name="--steps", help="Steps of the memory.")]
+Seeds = Annotated[int, Parameter(name="--seeds", help="Runs of each optimiser of the memory and the networks.")]
+Steps = Annotated[int | None, Parameter(name="--steps", help="Of the memory, 2000, or the networks, as declared.")]
+Full = Annotated[
+    bool, Parameter(name="--full", negative="", show_default=False, help="Networks as large as study-copying's: hours.")
+]
+Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder of the networks; in runs by default.")]
 
-RUNGS = ("exact", "memory")
+STEPS = 2000
+RUNGS = ("exact", "memory", "networks")
 
 
 def run(
@@ -33,29 +48,37 @@ def run(
     horizons: Horizons = "10,100,1000",
     noise: Noise = 0.0,
     seeds: Seeds = 5,
-    steps: Steps = 2000,
+    steps: Steps = None,
+    full: Full = False,
+    out: Out = None,
     json: Json = False,
 ) -> int:
     """Train a gate on small problems, and compare with what is predicted.
 
     exact: the learning problem itself as a PyTorch model; steps to the target against those predicted. memory: linear
-    units that learn a spectrum of time scales from samples; time constants reached against those predicted. Whole
-    networks: gateflow experiment. The exit code is 3 where a prediction that is said to hold does not.
+    units that learn a spectrum of time scales from samples; time constants reached against those predicted.
+    networks: LSTMs that copy, with the gate and with the sigmoid; who was sooner, and the law their units move by. What
+    was stopped goes on when the same command is given again. The exit code is 3 where a prediction that is said to hold
+    does not.
 
     Examples
     --------
     $ gateflow study exact --gate "sigmoid(z+z**3)" --optimizers sgd --horizons 10
     $ gateflow study memory --gate fast --optimizers adam --seeds 1 --steps 60
+    $ gateflow study networks --gate "sigmoid(z+z**3)" --optimizers rmsprop --seeds 1 --steps 4
     $ gateflow study --gate sigmoid --optimizers sgd --horizons 10 --seeds 1 --steps 60 --json
     """
     from gateflow.errors import InvalidArgument
 
     if rung not in ("all", *RUNGS):
-        raise InvalidArgument(f"RUNG is exact or memory; got {rung!r}")
-    if not 1 <= seeds <= 1000 or not 1 <= steps <= 10**7:
+        raise InvalidArgument(f"RUNG is exact, memory or networks; got {rung!r}")
+    if not 1 <= seeds <= 1000 or not 1 <= (1 if steps is None else steps) <= 10**7:
         raise InvalidArgument("seeds and steps must be whole numbers from 1 on")
     chosen = gate_of(gate)
     names = [name.strip() for name in optimizers.split(",") if name.strip()]
+    if rung == "networks":
+        more = {} if steps is None else {"steps": steps}
+        return _networks(chosen, names, seeds, more, out, reduced=not full, as_json=json)
     told: dict[str, Any] = {"gate": gate.strip()}
     parts: list[Any] = []
     good = True
@@ -69,7 +92,8 @@ def run(
     if rung in ("all", "memory"):
         from gateflow.study.memory import memory
 
-        at = sorted({max(1, steps // 20), max(1, steps // 4), steps})
+        last = steps or STEPS
+        at = sorted({max(1, last // 20), max(1, last // 4), last})
         runs = [memory(chosen, name, noise=noise, seed=s, at=at) for name in names for s in range(seeds)]
         told["memory"] = [each.to_json() for each in runs]
         parts += ["" if parts else None, title("a memory with a spectrum of time scales"), _memory(runs)]
@@ -78,6 +102,31 @@ def run(
     else:
         say(*(part for part in parts if part is not None))
     return 0 if good else NOT_REACHED
+
+
+def _networks(
+    gate: Gate, names: list[str], seeds: int, more: dict[str, int], out: Path | None, *, reduced: bool, as_json: bool
+) -> int:
+    from gateflow.cli.experiment import arrived, by_unit, compared, ending, tell
+    from gateflow.cli.train import asked_to_stop
+    from gateflow.study.networks import contrasts, named, ordered, summary, trial
+    from gateflow.study.plan import carry_out, folder_of
+
+    plan = trial(gate, names)
+    small = {**plan.reduced, **more} if reduced else {}
+    plan = replace(plan, base={**plan.base, **more}, reduced=small)
+    size = "reduced" if reduced else "full"
+    folder = out or Path("runs") / "study-networks" / size / folder_of(named(gate), 0).parent
+    with asked_to_stop() as stop:
+        statuses = carry_out(plan, folder, reduced=reduced, seeds=seeds, stop=stop, tell=tell)
+    rows = [row for row in summary(plan, folder, reduced=reduced) if row["runs"]]
+    pairs = contrasts(rows, ordered(gate))
+    if as_json:
+        print_json({"folder": folder.as_posix(), "arms": rows, "contrasts": [vars(each) for each in pairs]})
+    else:
+        parts = [title("LSTMs that copy"), arrived(rows), "", title("gate against gate"), compared(pairs)]
+        say(*parts, "", title("unit by unit"), by_unit(rows), "", f"folder  {folder.as_posix()}")
+    return ending(statuses)
 
 
 def _numbers(text: str) -> list[float]:

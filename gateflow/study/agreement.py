@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-
-RESAMPLES = 10_000
-"""Of a bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -95,29 +92,26 @@ def _distance(x: np.ndarray, y: np.ndarray) -> float:
 # --- a few seeds -----------------------------------------------------------------------------------------------------
 
 
-def interval(
-    values: Sequence[float], what: Callable[[Any], Any] = np.mean, *, level: float = 0.95, seed: int = 0
-) -> tuple[float, float, float]:
-    """A statistic of a sample and its bootstrap interval (percentiles); nan for the ends from a single value.
+def interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float, float]:
+    """The mean of a sample and Student's interval for it; nan for the ends from a single value.
 
-    ``what`` takes an array and an ``axis``.
+    A bootstrap of five values covers too seldom; this one covers as it says where they are normal.
 
     Examples
     --------
-    >>> middle, low, high = interval([1.0, 2.0, 3.0, 4.0, 5.0])
-    >>> middle, low < 2.2, high > 3.8
-    (3.0, True, True)
+    >>> [round(each, 3) for each in interval([1.0, 2.0, 3.0, 4.0, 5.0])]
+    [3.0, 1.037, 4.963]
     """
+    from scipy.special import stdtrit
+
     sample = np.asarray(values, dtype=float)
     if not sample.size:
         return math.nan, math.nan, math.nan
-    middle = float(what(sample, axis=0))  # type: ignore[call-arg]
+    middle = float(sample.mean())
     if sample.size < 2:
         return middle, math.nan, math.nan
-    rng = np.random.default_rng(seed)
-    drawn = sample[rng.integers(sample.size, size=(RESAMPLES, sample.size))]
-    low, high = np.quantile(what(drawn, axis=1), [(1 - level) / 2, (1 + level) / 2])  # type: ignore[call-arg]
-    return middle, float(low), float(high)
+    reach = float(stdtrit(sample.size - 1, (1 + level) / 2) * sample.std(ddof=1) / math.sqrt(sample.size))
+    return middle, middle - reach, middle + reach
 
 
 @dataclass(frozen=True)

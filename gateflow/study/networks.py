@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gateflow.errors import InvalidArgument
+from gateflow.gate import Gate
 from gateflow.study.agreement import Arrival, exact_test, interval, restricted_mean, sooner
 from gateflow.study.plan import Plan, folder_of
 
@@ -23,8 +26,8 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
     Returns
     -------
     list of dict
-        ``runs`` that have ended; ``loss``, the mean over seeds of the least loss on "valid", from ``low`` to ``high``
-        by bootstrap, and ``losses`` one by one; ``arrived``, runs that fell below ``plan.level`` of ``chance``;
+        ``runs`` that have ended; ``loss``, the mean over seeds of the least loss on "valid", from ``low`` to ``high``,
+        and ``losses`` one by one; ``arrived``, runs that fell below ``plan.level`` of ``chance``;
         ``mean_step``, the mean of the steps until then, cut off at the last step; ``arrivals``, one by one; ``pace``,
         see :func:`pace`; ``units``, for each run the errors of the laws of :mod:`gateflow.study.units` and the rank
         correlation, where units were recorded.
@@ -77,8 +80,8 @@ class Contrast:
     p : float
         Two-sided, of Gehan's exact test.
     gain, low, high : float
-        Mean over seeds of log(least loss of the second/least loss of the first), and its bootstrap interval; both have
-        the same data for the same seed.
+        Mean over seeds of log(least loss of the second/least loss of the first), and its interval of 95 %; both
+        have the same data for the same seed.
     """
 
     condition: str
@@ -97,36 +100,68 @@ class Contrast:
         return "first" if self.low > 0 else "second" if self.high < 0 else "open"
 
 
-def contrasts(rows: list[dict[str, Any]]) -> list[Contrast]:
+def contrasts(rows: list[dict[str, Any]], order: Sequence[str] = ORDER) -> list[Contrast]:
     """The pairs of gates of a :func:`summary`, condition by condition: arms are named ``gate, condition``.
 
-    Only what both have run is compared: the first seeds of each.
+    Only what both have run is compared: the first seeds of each. ``order`` has the gates from the lowest order of
+    saturation to the highest.
     """
     conditions: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
         gate, _, condition = row["arm"].partition(", ")
         conditions.setdefault(condition, {})[gate] = row
+    place = {gate: k for k, gate in enumerate(order)}  # what has none comes last
     return [
-        _contrast(condition, *pair, arms)
+        _contrast(condition, *pair, arms, set(pair) <= set(order))
         for condition, arms in conditions.items()
-        for pair in itertools.combinations(sorted(arms, key=_place, reverse=True), 2)
+        for pair in itertools.combinations(sorted(arms, key=lambda gate: place.get(gate, -1), reverse=True), 2)
         if min(arms[name]["runs"] for name in pair) > 0
     ]
 
 
-def _place(gate: str) -> int:
-    """From the lowest order of saturation to the highest; what has none comes first."""
-    return ORDER.index(gate) if gate in ORDER else -1
-
-
-def _contrast(condition: str, first: str, second: str, arms: dict[str, dict[str, Any]]) -> Contrast:
+def _contrast(condition: str, first: str, second: str, arms: dict[str, dict[str, Any]], ordered: bool) -> Contrast:
     count = min(arms[name]["runs"] for name in (first, second))
     one, other = ([Arrival(**each) for each in arms[name]["arrivals"][:count]] for name in (first, second))
     gains = np.log(arms[second]["losses"][:count]) - np.log(arms[first]["losses"][:count])
-    ordered = second in ORDER
     return Contrast(
         condition, first, second, ordered, sooner(one, other), exact_test(one, other), *interval(gains.tolist())
     )
+
+
+def trial(gate: Gate, optimizers: Sequence[str], against: str = "sigmoid") -> Plan:
+    """The experiment study-copying for a gate of one's own beside another, with some of its optimisers.
+
+    Raises
+    ------
+    InvalidArgument
+        The experiment has no learning rate for an optimiser, or the two gates are one.
+    """
+    from gateflow.study.experiments.study_copying import EXPERIMENT, RATES
+
+    unknown = [name for name in optimizers if name not in RATES]
+    if unknown or not optimizers:
+        raise InvalidArgument(f"networks are trained with {', '.join(RATES)}; got {', '.join(unknown) or 'none'}")
+    if named(gate) == against:
+        raise InvalidArgument(f"{against} is what a gate is compared with; give another")
+    arms = {
+        f"{name}, {optimizer}": {"forget_gate": text, "optimizer": optimizer, "lr": RATES[optimizer]}
+        for optimizer in optimizers
+        for name, text in ((named(gate), gate.name), (against, against))
+    }
+    return replace(EXPERIMENT, arms=arms, reduced_seeds=EXPERIMENT.seeds)
+
+
+def named(gate: Gate) -> str:
+    """What the arms of a gate are called: without ", ", after which a condition would begin."""
+    return gate.name.replace(", ", ",")
+
+
+def ordered(gate: Gate, against: str = "sigmoid") -> tuple[str, ...]:
+    """The two gates by order of saturation, the lower first; none where neither is the higher."""
+    from gateflow.asymptotics.saturation import order
+
+    verdict = order(gate, against).verdict
+    return {"higher": (against, named(gate)), "lower": (named(gate), against)}.get(verdict, ())
 
 
 def _ended(plan: Plan, folder: Path, arm: str, reduced: bool) -> list[list[dict[str, Any]]]:

@@ -6,7 +6,9 @@ import math
 import pytest
 
 from gateflow import order
-from gateflow.study.networks import ORDER, contrasts
+from gateflow.errors import InvalidArgument
+from gateflow.gate import gate
+from gateflow.study.networks import ORDER, contrasts, ordered, trial
 
 
 def row(arm, losses, steps):
@@ -46,3 +48,21 @@ def test_arms_are_compared_within_a_condition_and_only_the_seeds_both_have():
     assert not found[1].ordered
     assert found[1].gain == pytest.approx(math.log(2 * 0.5 * 4 * 0.5) / 4)  # of four seeds
     assert found[2].verdict == "open"
+
+
+def test_a_gate_of_ones_own_stands_beside_the_sigmoid_with_the_settings_of_the_experiment():
+    mine = gate("sigmoid(where(z < 0, z, z + z**3))")
+    plan = trial(mine, ["rmsprop", "sgd"])
+    assert len(plan.arms) == 4
+    own = next(iter(plan.arms))
+    assert own.partition(", ")[2] == "rmsprop"  # a formula may have a comma, too
+    assert plan.settings(own)["forget_gate"] == mine.name
+    assert ordered(gate("fast")) == ("sigmoid", "fast")
+    assert ordered(gate("softsign")) == ("softsign", "sigmoid")
+    assert ordered(gate("scaled-tanh")) == ()
+
+
+@pytest.mark.parametrize(("name", "optimizers"), [("fast", ["momentum"]), ("fast", []), ("sigmoid", ["adam"])])
+def test_what_cannot_be_compared_is_refused(name, optimizers):
+    with pytest.raises(InvalidArgument):
+        trial(gate(name), optimizers)
