@@ -25,7 +25,7 @@ Write = Annotated[Path | None, Parameter(name="--write", help="Write what is sho
 
 
 FEWEST = 3
-"""Runs of an arm from which an interval is told."""
+"""Runs of an arm from which an interval is told, or gates are compared."""
 
 
 def run(
@@ -186,7 +186,8 @@ def _contrasts(rows: list[dict[str, Any]]) -> list[Any]:
     from gateflow.study.networks import contrasts
     from gateflow.study.plan import GATES
 
-    return contrasts([row for row in rows if row["arm"].partition(", ")[0] in GATES])
+    enough = [row for row in rows if row["runs"] >= FEWEST]
+    return contrasts([row for row in enough if row["arm"].partition(", ")[0] in GATES])
 
 
 def compared(found: list[Any]) -> Listing:

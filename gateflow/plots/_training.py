@@ -56,7 +56,7 @@ def panels(table: Table, measure: str | None = None) -> Any:
         every = canvas.subplots(down, across, squeeze=False, sharex=True, sharey=True)
         values = [value for group in table.groups for run in group.runs for _, value in run.curve(measure)]
         finite = [value for value in values if 0 < value < float("inf")]
-        logarithmic = measure != "accuracy" and bool(finite) and max(finite) > 30 * min(finite)
+        logarithmic = measure != "accuracy" and bool(finite) and max(finite) > 10 * min(finite)
         for axes, condition in zip(every.flat, conditions, strict=False):
             for kind in kinds:
                 if group := arms.get((kind, condition)):
@@ -69,7 +69,7 @@ def panels(table: Table, measure: str | None = None) -> Any:
             axes.set_visible(False)
         for axes in every[-1]:
             axes.set_xlabel("step")
-        canvas.supylabel(f"{measure.replace('_', ' ')} on the validation split", fontsize=8)
+        canvas.supylabel(f"{measure.replace('_', ' ')}, validation", fontsize=8)
         handles = {
             text: line for axes in every.flat for line, text in zip(*axes.get_legend_handles_labels(), strict=True)
         }
