@@ -13,7 +13,7 @@ import pytest
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "theory.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-PARTS = {part.partition("\n")[0]: part for part in re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:]}
+PARTS = {part.partition("\n")[0]: part for part in re.split(r"^###? ", TEXT, flags=re.MULTILINE)[1:]}
 
 
 @pytest.mark.parametrize("number", range(1, 8))
