@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,29 +48,39 @@ def cost(
         if stop():
             return Result(made, "interrupted", 0, 0, None, {}, {}, 0.0)
         start = time.monotonic()
-        found = _elsewhere(made.as_dict(), data_dir)
+        found = _elsewhere(made.as_dict(), data_dir, stop)
+        if found is None:
+            return Result(made, "interrupted", 0, 0, None, {}, {}, 0.0)
         result = Result(made, "finished", made.steps, 0, None, {}, found, time.monotonic() - start)
         place.end(result, {})
     return result
 
 
-def _elsewhere(settings: dict[str, Any], data_dir: str | Path | None) -> dict[str, float]:
-    """Measure in a fresh process: memory that was freed before would be used again, and not be seen."""
+def _elsewhere(
+    settings: dict[str, Any], data_dir: str | Path | None, stop: Callable[[], bool]
+) -> dict[str, float] | None:
+    """Measure in a fresh process, for freed memory would be used again and not be seen; None if it was stopped."""
     context = multiprocessing.get_context("spawn")
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=_tell, args=(writer, settings, data_dir), daemon=True)
     process.start()
     writer.close()
     try:
+        while not reader.poll(0.2):
+            if stop():
+                return None
         return reader.recv()
     except EOFError:
         raise GateflowError("the process that measured was lost, perhaps for want of memory") from None
     finally:
+        process.terminate()  # it has told all, or it is told to stop
         process.join()
         reader.close()
 
 
 def _tell(writer: Any, settings: dict[str, Any], data_dir: str | Path | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
+
     import torch
 
     torch.set_flush_denormal(True)
