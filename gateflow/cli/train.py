@@ -198,7 +198,6 @@ def run(
     $ gateflow train adding --horizon 10 --forget-gate fast --init chrono --hidden 8 --steps 20
     $ gateflow train adding --horizon 10 --gates fast,sigmoid --seeds 2 --hidden 8 --steps 20 --out runs/adding --json
     """
-
     if listing:
         return _list(as_json=json)
     if flags and flags.lr == 0:
@@ -257,7 +256,6 @@ def _only_options(task: str, options: dict[str, str]) -> None:
 
 def _only_one(jobs: int, scheduler: str | None) -> None:
     """Complain of what would make no difference to a single run."""
-
     if jobs != 1 or scheduler is not None:
         flag = "--jobs" if scheduler is None else "--scheduler"
         raise InvalidArgument(f"{flag} is for an experiment: give --seeds, --gates or --vary as well")
