@@ -18,6 +18,7 @@ EXTRAS = {
     "gpu": ("triton",),
     "rigour": ("flint",),
     "notebook": ("jupyterlab", "ipywidgets", "nbclient", "ipykernel"),
+    "docs": ("sphinx", "myst_nb", "furo", "numpydoc", "latex2mathml"),
 }
 """The modules behind each extra of the package; a test holds them to pyproject.toml."""
 

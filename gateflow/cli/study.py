@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from gateflow.cli._options import GATE_NAMES, NOT_REACHED, Json, gate_of, words
 from gateflow.cli._terminal import Listing, number, print_json, say, title
-
-if TYPE_CHECKING:
-    from gateflow.gate import Gate
 
 Rung = Annotated[
     str,
@@ -78,7 +75,7 @@ def run(
     names = [name.strip() for name in optimizers.split(",") if name.strip()]
     if rung == "networks":
         more = {} if steps is None else {"steps": steps}
-        return _networks(chosen, names, seeds, more, out, reduced=not full, as_json=json)
+        return _networks(gate, names, seeds, more, out, reduced=not full, as_json=json)
     told: dict[str, Any] = {"gate": gate.strip()}
     parts: list[Any] = []
     good = True
@@ -105,7 +102,7 @@ def run(
 
 
 def _networks(
-    gate: Gate, names: list[str], seeds: int, more: dict[str, int], out: Path | None, *, reduced: bool, as_json: bool
+    gate: str, names: list[str], seeds: int, more: dict[str, int], out: Path | None, *, reduced: bool, as_json: bool
 ) -> int:
     from gateflow.cli.experiment import arrived, by_unit, compared, ending, tell
     from gateflow.cli.train import asked_to_stop
@@ -156,18 +153,19 @@ def _exact(found: Any) -> Listing:
 
 
 def _memory(runs: list[Any]) -> Listing:
-    rows = [
-        [
-            each.optimizer,
-            str(each.seed),
-            str(step),
-            number(fit.median, 3),
-            number(fit.ninth, 3),
-            number(fit.rank, 4),
-            number(fit.distance, 3),
-        ]
-        for each in runs
-        for step, fit in zip(each.at, each.agreement(), strict=True)
-    ]
-    columns = ["optimizer", "seed", "step", "median error", "9th decile", "rank", "distance"]
+    """By optimiser and step, means over the runs; the interval is that of the median error."""
+    from gateflow.study.agreement import interval
+
+    groups: dict[tuple[str, int], list[Any]] = {}
+    for each in runs:
+        for step, fit in zip(each.at, each.agreement(), strict=True):
+            groups.setdefault((each.optimizer, step), []).append(fit)
+    rows = []
+    for (optimizer, step), fits in groups.items():
+        middle, low, high = interval([fit.median for fit in fits])
+        others = (interval([getattr(fit, name) for fit in fits])[0] for name in ("ninth", "rank", "distance"))
+        between = "" if len(fits) < 2 else f"{number(low, 3)} to {number(high, 3)}"
+        cells = (number(each, digits) for each, digits in zip(others, (3, 4, 3), strict=True))
+        rows.append([optimizer, str(step), str(len(fits)), number(middle, 3), between, *cells])
+    columns = ["optimizer", "step", "n", "median error", "95 %", "9th decile", "rank", "distance"]
     return Listing(columns, rows, numeric=columns[1:])

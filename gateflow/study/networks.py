@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.gate import Gate
 from gateflow.study.agreement import Arrival, exact_test, interval, restricted_mean, sooner
 from gateflow.study.plan import Plan, folder_of
 
@@ -26,8 +25,8 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
     Returns
     -------
     list of dict
-        ``runs`` that have ended; ``loss``, the mean over seeds of the least loss on "valid", from ``low`` to ``high``,
-        and ``losses`` one by one; ``arrived``, runs that fell below ``plan.level`` of ``chance``;
+        ``runs`` that have ended, and their ``seeds``; ``loss``, the mean over seeds of the least loss on "valid", from
+        ``low`` to ``high``, and ``losses`` one by one; ``arrived``, runs that fell below ``plan.level`` of ``chance``;
         ``mean_step``, the mean of the steps until then, cut off at the last step; ``arrivals``, one by one; ``pace``,
         see :func:`pace`; ``units``, for each run the errors of the laws of :mod:`gateflow.study.units` and the rank
         correlation, where units were recorded.
@@ -38,7 +37,8 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
     for arm in plan.arms_of(reduced):
         settings = Settings.of(plan.settings(arm, reduced=reduced))
         chance = make_task(settings.task).chance or math.nan
-        runs = _ended(plan, folder, arm, reduced)
+        ended = _ended(plan, folder, arm, reduced)
+        runs = list(ended.values())
         curves = [_losses(run) for run in runs]
         arrivals = [_arrival(curve, plan.level * chance, settings.steps) for curve in curves]
         losses = [min(value for _, value in curve) for curve in curves]
@@ -47,6 +47,7 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
             {
                 "arm": arm,
                 "runs": len(runs),
+                "seeds": list(ended),
                 "chance": chance,
                 "loss": loss,
                 "low": low,
@@ -103,8 +104,8 @@ class Contrast:
 def contrasts(rows: list[dict[str, Any]], order: Sequence[str] = ORDER) -> list[Contrast]:
     """The pairs of gates of a :func:`summary`, condition by condition: arms are named ``gate, condition``.
 
-    Only what both have run is compared: the first seeds of each. ``order`` has the gates from the lowest order of
-    saturation to the highest.
+    Only seeds that both have run are compared. ``order`` has the gates from the lowest order of saturation to the
+    highest.
     """
     conditions: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
@@ -115,21 +116,27 @@ def contrasts(rows: list[dict[str, Any]], order: Sequence[str] = ORDER) -> list[
         _contrast(condition, *pair, arms, set(pair) <= set(order))
         for condition, arms in conditions.items()
         for pair in itertools.combinations(sorted(arms, key=lambda gate: place.get(gate, -1), reverse=True), 2)
-        if min(arms[name]["runs"] for name in pair) > 0
+        if set(arms[pair[0]]["seeds"]) & set(arms[pair[1]]["seeds"])
     ]
 
 
 def _contrast(condition: str, first: str, second: str, arms: dict[str, dict[str, Any]], ordered: bool) -> Contrast:
-    count = min(arms[name]["runs"] for name in (first, second))
-    one, other = ([Arrival(**each) for each in arms[name]["arrivals"][:count]] for name in (first, second))
-    gains = np.log(arms[second]["losses"][:count]) - np.log(arms[first]["losses"][:count])
+    seeds = sorted(set(arms[first]["seeds"]) & set(arms[second]["seeds"]))
+    runs = [[arms[name]["seeds"].index(seed) for seed in seeds] for name in (first, second)]
+    one, other = (
+        [Arrival(**arms[name]["arrivals"][k]) for k in rows] for name, rows in zip((first, second), runs, strict=True)
+    )
+    losses = [[arms[name]["losses"][k] for k in rows] for name, rows in zip((first, second), runs, strict=True)]
+    gains = np.log(losses[1]) - np.log(losses[0])
     return Contrast(
         condition, first, second, ordered, sooner(one, other), exact_test(one, other), *interval(gains.tolist())
     )
 
 
-def trial(gate: Gate, optimizers: Sequence[str], against: str = "sigmoid") -> Plan:
+def trial(gate: str, optimizers: Sequence[str], against: str = "sigmoid") -> Plan:
     """The experiment study-copying for a gate of one's own beside another, with some of its optimisers.
+
+    ``gate`` is its text, parameters and all.
 
     Raises
     ------
@@ -141,22 +148,22 @@ def trial(gate: Gate, optimizers: Sequence[str], against: str = "sigmoid") -> Pl
     unknown = [name for name in optimizers if name not in RATES]
     if unknown or not optimizers:
         raise InvalidArgument(f"networks are trained with {', '.join(RATES)}; got {', '.join(unknown) or 'none'}")
-    if named(gate) == against:
+    if gate.strip() == against:
         raise InvalidArgument(f"{against} is what a gate is compared with; give another")
     arms = {
         f"{name}, {optimizer}": {"forget_gate": text, "optimizer": optimizer, "lr": RATES[optimizer]}
         for optimizer in optimizers
-        for name, text in ((named(gate), gate.name), (against, against))
+        for name, text in ((named(gate), gate.strip()), (against, against))
     }
     return replace(EXPERIMENT, arms=arms, reduced_seeds=EXPERIMENT.seeds)
 
 
-def named(gate: Gate) -> str:
+def named(gate: str) -> str:
     """What the arms of a gate are called: without ", ", after which a condition would begin."""
-    return gate.name.replace(", ", ",")
+    return gate.strip().replace(", ", ",")
 
 
-def ordered(gate: Gate, against: str = "sigmoid") -> tuple[str, ...]:
+def ordered(gate: str, against: str = "sigmoid") -> tuple[str, ...]:
     """The two gates by order of saturation, the lower first; none where neither is the higher."""
     from gateflow.asymptotics.saturation import order
 
@@ -164,13 +171,13 @@ def ordered(gate: Gate, against: str = "sigmoid") -> tuple[str, ...]:
     return {"higher": (against, named(gate)), "lower": (named(gate), against)}.get(verdict, ())
 
 
-def _ended(plan: Plan, folder: Path, arm: str, reduced: bool) -> list[list[dict[str, Any]]]:
-    """The metrics of the runs of an arm that have ended."""
+def _ended(plan: Plan, folder: Path, arm: str, reduced: bool) -> dict[int, list[dict[str, Any]]]:
+    """The metrics of the runs of an arm that have ended, by seed."""
     from gateflow.nn.folder import outcome, read_metrics
 
     most = max(plan.seeds_of(reduced), len(list(folder.glob(f"{folder_of(arm, 0).parent}/seed-*"))))
-    paths = [folder / folder_of(arm, seed) for seed in range(most)]
-    return [read_metrics(path) for path in paths if outcome(path) is not None]
+    paths = {seed: folder / folder_of(arm, seed) for seed in range(most)}
+    return {seed: read_metrics(path) for seed, path in paths.items() if outcome(path) is not None}
 
 
 def _units(metrics: list[dict[str, Any]], settings: Any) -> dict[str, float] | None:

@@ -10,7 +10,7 @@ from gateflow.cli import doctor
 from gateflow.gate import Gate
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
-MODULE = {"python-flint": "flint", "scikit-learn": "sklearn"}
+MODULE = {"python-flint": "flint", "scikit-learn": "sklearn", "myst-nb": "myst_nb"}
 
 
 def test_the_extras_are_those_of_the_package():

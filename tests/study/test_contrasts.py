@@ -7,13 +7,13 @@ import pytest
 
 from gateflow import order
 from gateflow.errors import InvalidArgument
-from gateflow.gate import gate
 from gateflow.study.networks import ORDER, contrasts, ordered, trial
 
 
 def row(arm, losses, steps):
     arrivals = [{"step": step, "arrived": step < 1000} for step in steps]
-    return {"arm": arm, "runs": len(losses), "losses": losses, "arrivals": arrivals}
+    seeds = list(range(len(losses)))
+    return {"arm": arm, "runs": len(losses), "seeds": seeds, "losses": losses, "arrivals": arrivals}
 
 
 ROWS = [
@@ -50,19 +50,25 @@ def test_arms_are_compared_within_a_condition_and_only_the_seeds_both_have():
     assert found[2].verdict == "open"
 
 
+def test_runs_are_paired_by_their_seeds_and_not_by_their_places():
+    late = {**row("sigmoid, adam", [0.4, 0.2], [500, 600]), "seeds": [1, 2]}
+    (found,) = contrasts([late, row("fast, adam", [0.1, 0.2, 0.1], [10, 20, 30])])
+    assert (found.gain, found.low, found.high) == pytest.approx((math.log(2),) * 3)
+
+
 def test_a_gate_of_ones_own_stands_beside_the_sigmoid_with_the_settings_of_the_experiment():
-    mine = gate("sigmoid(where(z < 0, z, z + z**3))")
+    mine = "sigmoid(where(z < 0, z, k*z + z**3)); k=2"
     plan = trial(mine, ["rmsprop", "sgd"])
     assert len(plan.arms) == 4
     own = next(iter(plan.arms))
     assert own.partition(", ")[2] == "rmsprop"  # a formula may have a comma, too
-    assert plan.settings(own)["forget_gate"] == mine.name
-    assert ordered(gate("fast")) == ("sigmoid", "fast")
-    assert ordered(gate("softsign")) == ("softsign", "sigmoid")
-    assert ordered(gate("scaled-tanh")) == ()
+    assert plan.settings(own)["forget_gate"] == mine
+    assert ordered("fast") == ("sigmoid", "fast")
+    assert ordered("softsign") == ("softsign", "sigmoid")
+    assert ordered("scaled-tanh") == ()
 
 
 @pytest.mark.parametrize(("name", "optimizers"), [("fast", ["momentum"]), ("fast", []), ("sigmoid", ["adam"])])
 def test_what_cannot_be_compared_is_refused(name, optimizers):
     with pytest.raises(InvalidArgument):
-        trial(gate(name), optimizers)
+        trial(name, optimizers)

@@ -245,6 +245,7 @@ def test_a_block_that_there_is_not_is_told_in_a_line() -> None:
 
 FORKED = """
 import os, torch
+torch.set_num_threads(1)  # threads of OpenMP do not live on in a fork
 from gateflow.nn.kernels import workspace
 mine = workspace.tensor((workspace.PAGE,), torch.float32)
 mine.zero_()
