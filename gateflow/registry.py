@@ -65,12 +65,12 @@ class Registry(Mapping[str, Any]):
     def module(self, name: str) -> Any:
         """The module behind a name, imported."""
         where = self._where(name)
-        return where.load() if isinstance(where, EntryPoint) else importlib.import_module(where)
+        return importlib.import_module(where) if isinstance(where, str) else where.load()
 
     def summary(self, name: str) -> str:
         """The first line of the module's docstring, read without importing it; empty if there is none."""
         where = self._where(name)
-        module = where.module if isinstance(where, EntryPoint) else where
+        module = where if isinstance(where, str) else where.module
         spec = _found(module)
         source = spec.loader.get_source(module) if spec and hasattr(spec.loader, "get_source") else None  # type: ignore[union-attr]
         opening = re.match(r'[rR]?"""\s*(.*?)\s*(?:"""|$)', source or "", re.MULTILINE)
