@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from gateflow.cli._options import Json, names_in
-from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy, title
+from gateflow.cli._terminal import Listing, pairs, print_json, say, title
+from gateflow.cli._training import FEWEST, arrived, asked_to_stop, by_unit, compared, ending, tell
 
 Action = Annotated[str, Parameter(name="ACTION", help="list, run or show.")]
 Name = Annotated[
@@ -22,10 +22,6 @@ Seeds = Annotated[int | None, Parameter(name="--seeds", help="Runs of each arm; 
 Only = Annotated[str | None, Parameter(name="--only", help="Run only the arms whose name contains this.")]
 DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="The folder with the files of the task.")]
 Write = Annotated[Path | None, Parameter(name="--write", help="Write what is shown to NAME.* in this folder.")]
-
-
-FEWEST = 3
-"""Runs of an arm from which an interval is told, or gates are compared."""
 
 
 def run(
@@ -70,7 +66,6 @@ def run(
     folder = out or Path("runs") / (f"{spelled}-reduced" if reduced else spelled)
     if action == "show":
         return _show(spelled, plan, folder, reduced, write, as_json=json)
-    from gateflow.cli.train import asked_to_stop
     from gateflow.study.plan import carry_out
 
     where = {"data_dir": data_dir, "only": only}
@@ -81,21 +76,6 @@ def run(
     else:
         say(Listing(["run", "status"], [list(pair) for pair in found.items()]))
     return ending(found)
-
-
-def ending(statuses: dict[str, str]) -> int:
-    """The exit code of an experiment, from the statuses of its runs."""
-    from gateflow.cli.train import _code
-
-    ended = sum(status not in ("interrupted", "not begun", "elsewhere") for status in statuses.values())
-    worst = next((status for status in ("interrupted", "not finite") if status in statuses.values()), "finished")
-    return _code(worst, f"{ended} of {len(statuses)} runs have ended")
-
-
-def tell(text: str) -> None:
-    """On a terminal, what became of a run."""
-    if sys.stderr.isatty():
-        print(f"gateflow: {tidy(text)}", file=sys.stderr)
 
 
 def _list(*, as_json: bool) -> None:
@@ -164,67 +144,12 @@ def _arrivals(plan: Any, folder: Path, reduced: bool) -> list[dict[str, Any]]:
     return [row for row in summary(plan, folder, reduced=reduced) if row["runs"]]
 
 
-def arrived(rows: list[dict[str, Any]]) -> Listing:
-    """The least losses, and when the runs began to remember."""
-    cells = [
-        [
-            row["arm"],
-            str(row["runs"]),
-            number(row["chance"], 4),
-            number(row["loss"], 4),
-            "" if row["runs"] < FEWEST else f"{number(row['low'], 4)} to {number(row['high'], 4)}",
-            str(row["arrived"]),
-            number(row["mean_step"], 4),
-        ]
-        for row in rows
-    ]
-    columns = ["arm", "n", "chance", "least loss", "95 %", "arrived", "mean step"]
-    return Listing(columns, cells, columns[1:])
-
-
 def _contrasts(rows: list[dict[str, Any]]) -> list[Any]:
     from gateflow.study.networks import contrasts
     from gateflow.study.plan import GATES
 
     enough = [row for row in rows if row["runs"] >= FEWEST]
     return contrasts([row for row in enough if row["arm"].partition(", ")[0] in GATES])
-
-
-def compared(found: list[Any]) -> Listing:
-    """Gate against gate: :class:`gateflow.study.networks.Contrast`."""
-    cells = [
-        [
-            each.condition,
-            each.first,
-            each.second,
-            "yes" if each.ordered else "",
-            number(each.sooner, 3),
-            number(each.p, 2),
-            number(each.gain, 3),
-            f"{number(each.low, 3)} to {number(each.high, 3)}",
-            {"first": each.first, "second": each.second}.get(each.verdict, each.verdict),
-        ]
-        for each in found
-    ]
-    columns = ["with", "gate", "against", "saturates faster", "sooner", "p", "gain", "95 %", "less loss"]
-    return Listing(columns, cells, columns[4:8])
-
-
-def by_unit(rows: list[dict[str, Any]]) -> Listing:
-    """Medians over runs: the error of each law in log time constant, the rank correlation, the pace."""
-    from statistics import median
-
-    from gateflow.study.units import LAWS
-
-    cells = []
-    for row in rows:
-        told = [each for each in row["units"] if each]
-        if told:
-            keys = (*LAWS, "rank")
-            medians = [median(each[key] for each in told) for key in keys]
-            cells.append([row["arm"], str(len(told)), *(number(each, 3) for each in (*medians, median(row["pace"])))])
-    columns = ["arm", "n", *LAWS, "rank", "pace"]
-    return Listing(columns, cells, columns[1:])
 
 
 def _written(name: str, plan: Any, folder: Path, reduced: bool, found: Any, parts: list[Any], where: Path) -> list[str]:

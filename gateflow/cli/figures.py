@@ -55,13 +55,13 @@ def run(
     from gateflow.plots import figures
 
     if retrain:
-        from gateflow.cli.train import _code, asked_to_stop
+        from gateflow.cli._training import asked_to_stop, exit_code
         from gateflow.plots import retrain as train_anew
 
         results = results or Path("runs") / "results"
         with asked_to_stop() as stop:
             if not train_anew(names, results, stop=stop):
-                return _code("interrupted", "what was trained so far is in runs")
+                return exit_code("interrupted", "what was trained so far is in runs")
     written = figures(names, out=out, formats=formats.split(","), results=results)
     if json:
         return print_json({"written": [path.as_posix() for path in written]})

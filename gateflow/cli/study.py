@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from gateflow.cli._options import GATE_NAMES, NOT_REACHED, Json, gate_of, words
 from gateflow.cli._terminal import Listing, number, print_json, say, title
+from gateflow.cli._training import arrived, asked_to_stop, by_unit, compared, ending, tell
 
 Rung = Annotated[
     str,
@@ -104,8 +105,6 @@ def run(
 def _networks(
     gate: str, names: list[str], seeds: int, more: dict[str, int], out: Path | None, *, reduced: bool, as_json: bool
 ) -> int:
-    from gateflow.cli.experiment import arrived, by_unit, compared, ending, tell
-    from gateflow.cli.train import asked_to_stop
     from gateflow.study.networks import contrasts, named, ordered, summary, trial
     from gateflow.study.plan import carry_out, folder_of
 

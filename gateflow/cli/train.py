@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,11 @@ from cyclopts import Parameter
 
 from gateflow.cli._options import GATE_NAMES, Json, names_in
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy, title
+from gateflow.cli._training import asked_to_stop, ending, exit_code
 from gateflow.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from gateflow.nn.train import Result
-
-INTERRUPTED = 130
-NOT_FINITE = 3
 
 TaskText = Annotated[
     str | None,
@@ -200,8 +197,6 @@ def run(
     """
     if listing:
         return _list(as_json=json)
-    if flags and flags.lr == 0:
-        raise InvalidArgument("--lr must be above 0; got 0, with which nothing is learned")
     chosen = _chosen(task, flags or Flags(), config, method, options)
     where = {"out": out, "data_dir": data_dir, "save_every": save_every, "restart": restart}
     if seeds is None and gates is None and not vary:
@@ -316,7 +311,7 @@ def _one(chosen: dict[str, Any], where: dict[str, Any], *, as_json: bool) -> int
         print_json({"folder": folder.as_posix(), "settings": settings.as_dict(), **_facts(result)})
     else:
         say(pairs([*_about(result), ("folder", folder.as_posix())]))
-    return _code(result.status, f"stopped at step {result.steps}")
+    return exit_code(result.status, f"stopped at step {result.steps}")
 
 
 def _many(
@@ -335,20 +330,11 @@ def _many(
         from gateflow.cli.results import listing
 
         say(listing(found), "", pairs([("folder", done.out.as_posix())]))
-    worst = next((status for status in ("interrupted", "not finite") if status in done.statuses.values()), "finished")
-    return _code(worst, f"{done.ended} of {len(done.statuses)} runs have ended")
+    return ending(done.statuses)
 
 
 def _tell(text: str) -> None:
     print(f"gateflow: {tidy(text)}", file=sys.stderr)
-
-
-def _code(status: str, said: str) -> int:
-    """The exit code of a status; an interrupted run is told how to go on."""
-    if status == "interrupted":
-        print(f"gateflow: interrupted: {said}; the same command goes on from there", file=sys.stderr)
-        return INTERRUPTED
-    return NOT_FINITE if status == "not finite" else 0
 
 
 @contextmanager
@@ -358,28 +344,6 @@ def _told_how_to_go_on() -> Iterator[None]:
     except KeyboardInterrupt:  # asked twice
         print("gateflow: the same command goes on from the last checkpoint", file=sys.stderr)
         raise
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C, or the system, has asked to stop; asked a second time, it interrupts at once."""
-    asked: list[int] = []
-
-    def heard(number: int, _: Any) -> None:
-        asked.append(number)
-        signal.signal(number, before[number])
-
-    before: dict[int, Any] = {}
-    try:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            before[each] = signal.signal(each, heard)
-    except ValueError:  # not in the main thread, which alone hears signals
-        pass
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def _facts(result: Result) -> dict[str, Any]:

@@ -84,8 +84,10 @@ class Settings:
             object.__setattr__(self, name, as_kind(getattr(self, name), kinds, name))
         for name in ("hidden", "layers", "accumulate", "batch", "steps", "evaluate_every", "log_every", "embedding"):
             _at_least(1, name, getattr(self, name))
-        for name in ("weight_decay", "clip", "patience", "threads", "seed", "lr"):
+        for name in ("weight_decay", "clip", "patience", "threads", "seed"):
             _at_least(0, name, getattr(self, name))
+        if self.lr <= 0:
+            raise InvalidArgument(f"lr must be above 0, or nothing is learned; got {self.lr:g}")
         for name, most in MOST.items():
             if getattr(self, name) > most:
                 raise InvalidArgument(f"{name} must be at most {most}; got {getattr(self, name)}")

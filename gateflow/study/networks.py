@@ -13,7 +13,7 @@ import numpy as np
 
 from gateflow.errors import InvalidArgument
 from gateflow.study.agreement import Arrival, exact_test, interval, restricted_mean, sooner
-from gateflow.study.plan import Plan, folder_of
+from gateflow.study.plan import Plan, by_optimizer, folder_of
 
 ORDER = ("softsign", "sigmoid", "fast")
 """From the lowest order of saturation to the highest, as ``gateflow rank`` proves."""
@@ -150,11 +150,8 @@ def trial(gate: str, optimizers: Sequence[str], against: str = "sigmoid") -> Pla
         raise InvalidArgument(f"networks are trained with {', '.join(RATES)}; got {', '.join(unknown) or 'none'}")
     if gate.strip() == against:
         raise InvalidArgument(f"{against} is what a gate is compared with; give another")
-    arms = {
-        f"{name}, {optimizer}": {"forget_gate": text, "optimizer": optimizer, "lr": RATES[optimizer]}
-        for optimizer in optimizers
-        for name, text in ((named(gate), gate.strip()), (against, against))
-    }
+    gates = {name: {"forget_gate": text} for name, text in ((named(gate), gate.strip()), (against, against))}
+    arms = by_optimizer({name: RATES[name] for name in optimizers}, gates)
     return replace(EXPERIMENT, arms=arms, reduced_seeds=EXPERIMENT.seeds)
 
 

@@ -22,6 +22,21 @@ GATES: dict[str, dict[str, Any]] = {
 Arms = Mapping[str, Mapping[str, Any]]
 
 
+def by_optimizer(rates: Mapping[str, float], gates: Arms = GATES) -> Arms:
+    """An arm for each gate with each optimiser at its learning rate.
+
+    Examples
+    --------
+    >>> by_optimizer({"sgd": 0.1}, {"fast": {"forget_gate": "fast"}})
+    {'fast, sgd': {'forget_gate': 'fast', 'optimizer': 'sgd', 'lr': 0.1}}
+    """
+    return {
+        f"{gate}, {optimizer}": {**settings, "optimizer": optimizer, "lr": rate}
+        for optimizer, rate in rates.items()
+        for gate, settings in gates.items()
+    }
+
+
 @dataclass(frozen=True)
 class Plan:
     """An experiment as it is declared.

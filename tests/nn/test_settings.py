@@ -37,6 +37,7 @@ def test_the_user_wins_over_the_method_over_the_cell_over_the_task():
         ({"hidden": True}, "hidden takes a whole number; got True"),
         ({"hidden": 0}, "hidden must be at least 1; got 0"),
         ({"lr": "fast"}, "lr takes a number; got 'fast'"),
+        ({"lr": 0}, "lr must be above 0, or nothing is learned; got 0"),
         ({"lr": float("nan")}, "lr must be finite; got nan"),
         ({"clip": float("inf")}, "clip must be finite; got inf"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\); got 1.0"),

@@ -1,6 +1,6 @@
 """Do gates learn to copy in the order of their saturation? T = 100, three optimisers, from the same f."""
 
-from gateflow.study.plan import GATES, Plan
+from gateflow.study.plan import Plan, by_optimizer
 
 RATES = {"rmsprop": 3e-3, "adam": 3e-3, "sgd": 1.0}
 """None is tuned: the first is the one of two at which a pilot (fast gate, RMSprop, seed 7) began to remember in 3,000
@@ -20,11 +20,7 @@ EXPERIMENT = Plan(
         "record_units": True,
         "device": "cpu",
     },
-    arms={
-        f"{gate}, {optimizer}": {**settings, "optimizer": optimizer, "lr": rate}
-        for optimizer, rate in RATES.items()
-        for gate, settings in GATES.items()
-    },
+    arms=by_optimizer(RATES),
     seeds=5,
     reduced={"steps": 600, "task": "copying(horizon=20, symbols=2, held_out=100)"},
     source="the task as in Arjovsky, Shah and Bengio 2016; the gates as in Ohno, Kanai and Ida 2023",

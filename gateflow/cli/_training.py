@@ -1,0 +1,120 @@
+"""What the commands that train networks share: how they stop, what they end with, and tables of what was learned."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gateflow.cli._terminal import Listing, number, tidy
+
+INTERRUPTED = 130
+NOT_FINITE = 3
+FEWEST = 3
+"""Runs of an arm from which an interval is told, or gates are compared."""
+
+
+# --- stops and exit codes
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C, or the system, has asked to stop; asked a second time, it interrupts at once."""
+    asked: list[int] = []
+
+    def heard(number: int, _: Any) -> None:
+        asked.append(number)
+        signal.signal(number, before[number])
+
+    before: dict[int, Any] = {}
+    try:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            before[each] = signal.signal(each, heard)
+    except ValueError:  # not in the main thread, which alone hears signals
+        pass
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def exit_code(status: str, said: str) -> int:
+    """The exit code of a status; an interrupted run is told how to go on."""
+    if status == "interrupted":
+        print(f"gateflow: interrupted: {said}; the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    return NOT_FINITE if status == "not finite" else 0
+
+
+def ending(statuses: dict[str, str]) -> int:
+    """The exit code of an experiment, from the statuses of its runs."""
+    ended = sum(status not in ("interrupted", "not begun", "elsewhere") for status in statuses.values())
+    worst = next((status for status in ("interrupted", "not finite") if status in statuses.values()), "finished")
+    return exit_code(worst, f"{ended} of {len(statuses)} runs have ended")
+
+
+def tell(text: str) -> None:
+    """On a terminal, what became of a run."""
+    if sys.stderr.isatty():
+        print(f"gateflow: {tidy(text)}", file=sys.stderr)
+
+
+# --- tables
+
+
+def arrived(rows: list[dict[str, Any]]) -> Listing:
+    """The least losses, and when the runs began to remember."""
+    cells = [
+        [
+            row["arm"],
+            str(row["runs"]),
+            number(row["chance"], 4),
+            number(row["loss"], 4),
+            "" if row["runs"] < FEWEST else f"{number(row['low'], 4)} to {number(row['high'], 4)}",
+            str(row["arrived"]),
+            number(row["mean_step"], 4),
+        ]
+        for row in rows
+    ]
+    columns = ["arm", "n", "chance", "least loss", "95 %", "arrived", "mean step"]
+    return Listing(columns, cells, columns[1:])
+
+
+def compared(found: list[Any]) -> Listing:
+    """Gate against gate: :class:`gateflow.study.networks.Contrast`."""
+    cells = [
+        [
+            each.condition,
+            each.first,
+            each.second,
+            "yes" if each.ordered else "",
+            number(each.sooner, 3),
+            number(each.p, 2),
+            number(each.gain, 3),
+            f"{number(each.low, 3)} to {number(each.high, 3)}",
+            {"first": each.first, "second": each.second}.get(each.verdict, each.verdict),
+        ]
+        for each in found
+    ]
+    columns = ["with", "gate", "against", "saturates faster", "sooner", "p", "gain", "95 %", "less loss"]
+    return Listing(columns, cells, columns[4:8])
+
+
+def by_unit(rows: list[dict[str, Any]]) -> Listing:
+    """Medians over runs: the error of each law in log time constant, the rank correlation, the pace."""
+    from statistics import median
+
+    from gateflow.study.units import LAWS
+
+    cells = []
+    for row in rows:
+        told = [each for each in row["units"] if each]
+        if told:
+            keys = (*LAWS, "rank")
+            medians = [median(each[key] for each in told) for key in keys]
+            cells.append([row["arm"], str(len(told)), *(number(each, 3) for each in (*medians, median(row["pace"])))])
+    columns = ["arm", "n", *LAWS, "rank", "pace"]
+    return Listing(columns, cells, columns[1:])
