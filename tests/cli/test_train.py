@@ -62,7 +62,7 @@ def test_a_human_is_told_how_it_went(gateflow, here):
         (("adding", "--hiden", "3"), "unknown option --hiden; did you mean --hidden?"),
         (("adding", "--horizn", "3"), "unknown option --horizn; did you mean --horizon?"),
         (("adding", "--lr", "x"), "--lr takes a number; got 'x'"),
-        (("adding", "--lr", "-1"), "lr must be at least 0"),
+        (("adding", "--lr", "-1"), "lr must be above 0"),
         (("adding", "--horizon", "1"), "horizon must be a whole number, 2 or more"),
         (("adding", "--forget-gate", "fsat"), "unknown gate 'fsat'; did you mean 'fast'?"),
         (("adding", "--init", "chrno"), "unknown initialiser 'chrno'; did you mean 'chrono'?"),
