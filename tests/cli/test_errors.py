@@ -71,7 +71,7 @@ MISTAKES = {
     "per cent": (("time", "fast", "--horizon", "10", "--gap", "1%"), "--gap takes a number; got '1%'"),
     "no step size": (("descent", "fast", *TIME), "--lr is missing"),
     "a step size of 0": (("descent", "fast", *TIME, "--lr", "0"), "lr must be finite and above 0; got 0"),
-    "a learning rate of 0": (("train", "adding", "--lr", "0"), "lr must be above 0; got 0"),
+    "a learning rate of 0": (("train", "adding", "--lr", "0"), "lr must be above 0, or nothing is learned; got 0"),
     "unknown optimiser": (
         ("descent", "fast", *TIME, "--lr", "1", "--optimizer", "adamw"),
         "unknown optimizer 'adamw'; did you mean 'adam'?",
