@@ -47,6 +47,7 @@ def scaling(shape: tuple[int, int, int, int], repeats: int) -> dict[str, float]:
             torch.set_num_threads(threads)
             ways = {name: passes(layer, x) for name, layer in layers.items()}
             for name, run in {**ways, "multiply-adds": speed.peak(made, threads)}.items():
+                time.sleep(0.05)  # OpenMP's threads spin for a while after the work before
                 took = seconds(time.perf_counter, run, 1)
                 if turn:
                     best[name, threads] = min(took, best.get((name, threads), took))

@@ -14,6 +14,9 @@ import pytest
 
 from gateflow.errors import InvalidArgument, UnknownName
 from gateflow.plots import FIGURES, figures
+from tests.plots.tables import IN_ONE_PROCESS, table
+
+pytestmark = IN_ONE_PROCESS
 
 KEPT = Path(__file__).parents[2] / "figures"
 
@@ -77,10 +80,9 @@ def test_the_order_and_company_of_figures_change_nothing(tmp_path):
 
 def test_numbers_read_back_as_they_were(tmp_path):
     figures("timescales", out=tmp_path, formats="png")
-    table = FIGURES["timescales"].compute()
     lines = (tmp_path / "timescales.csv").read_text().splitlines()
     assert lines[0] == "gate,time_constant,z"
-    assert np.array_equal([float(line.split(",")[2]) for line in lines[1:]], table["z"])
+    assert np.array_equal([float(line.split(",")[2]) for line in lines[1:]], table("timescales")["z"])
 
 
 def test_the_record_says_how_and_holds_neither_clock_nor_path(tmp_path):
@@ -108,11 +110,11 @@ def test_a_figure_shows_itself_in_a_notebook(tmp_path):
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_the_repository_holds_the_figures_of_this_code(name):
     """Numbers to 1e-9, since another machine's libraries may round otherwise; pictures by their record."""
-    table = FIGURES[name].compute()
+    numbers = table(name)
     head, *lines = (KEPT / f"{name}.csv").read_text().splitlines()
-    assert head.split(",") == list(table.columns)
+    assert head.split(",") == list(numbers.columns)
     for column, cells in zip(
-        table.columns.values(), zip(*(line.split(",") for line in lines), strict=True), strict=True
+        numbers.columns.values(), zip(*(line.split(",") for line in lines), strict=True), strict=True
     ):
         if column.dtype.kind == "U":
             assert list(cells) == column.tolist()

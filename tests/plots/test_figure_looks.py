@@ -11,6 +11,9 @@ from matplotlib.text import Text
 
 from gateflow.plots import FIGURES
 from gateflow.plots._style import LOOKS
+from tests.plots.tables import IN_ONE_PROCESS, table
+
+pytestmark = IN_ONE_PROCESS
 
 
 def drawn_texts(picture):
@@ -34,7 +37,7 @@ def is_tick_outside(text):
 
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_one_column_wide_with_no_text_cut_or_overlapping(name):
-    picture = FIGURES[name].picture()
+    picture = FIGURES[name].picture(table(name))
     assert picture.get_figwidth() == 3.35
     texts = drawn_texts(picture)
     width, height = picture.canvas.get_width_height()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import mpmath
 import numpy as np
 import pytest
 
 from gateflow.plots import FIGURES
-from gateflow.plots._table import Table
+from tests.plots.tables import IN_ONE_PROCESS, table
+
+pytestmark = IN_ONE_PROCESS
 
 MP = mpmath.MPContext()
 MP.dps = 40
@@ -53,11 +54,6 @@ def flow_time(gate, horizon, kept):
     end = position(gate, -MP.expm1(MP.log(kept) / horizon))
     cuts = [MP.zero, *(end * MP.mpf(2) ** k for k in range(-6, 1))]
     return MP.quad(lambda z: 1 / speed(gate, z, horizon), cuts)
-
-
-@cache
-def table(name) -> Table:
-    return FIGURES[name].compute()
 
 
 def few(part, count=5):

@@ -1,20 +1,15 @@
 """The figures of orders and of the barrier, against a table by hand and against quadrature in big floats."""
 
-from functools import cache
-
 import mpmath
 import numpy as np
 import pytest
 
-from gateflow.plots import FIGURES
+from tests.plots.tables import IN_ONE_PROCESS, table
+
+pytestmark = IN_ONE_PROCESS
 
 MP = mpmath.MPContext()
 MP.dps = 40
-
-
-@cache
-def table(name):
-    return FIGURES[name].compute()
 
 
 BY_HAND = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import partial
 from pathlib import Path
 
 import mpmath
@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from gateflow.plots import FIGURES
+from tests.plots import tables
+
+pytestmark = tables.IN_ONE_PROCESS
+
+table = partial(tables.table, "phase")
 
 KEPT = Path(__file__).parents[2] / "figures"
 
 MP = mpmath.MPContext()
 MP.dps = 20
-
-
-@cache
-def table():
-    return FIGURES["phase"].compute()
 
 
 def learning_time(weight, horizon, gap, h_start):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import partial
 
 import numpy as np
 import pytest
 
 from gateflow.flow import LearningProblem, hitting_time
-from gateflow.plots import FIGURES, figures
+from gateflow.plots import figures
+from tests.plots import tables
 
+pytestmark = tables.IN_ONE_PROCESS
 
-@cache
-def table():
-    return FIGURES["refine"].compute()
+table = partial(tables.table, "refine")
 
 
 def gate(z, w):

@@ -6,6 +6,8 @@ import pytest
 
 from .chromium import Page
 
+pytestmark = pytest.mark.xdist_group("report")  # the pages they look at are made once a process
+
 
 @pytest.fixture(scope="module")
 def file(three, tmp_path_factory):

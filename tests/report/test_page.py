@@ -14,6 +14,8 @@ from gateflow.markup import VOID
 from gateflow.report import report
 from gateflow.report.pictures import law_of_loss
 
+pytestmark = pytest.mark.xdist_group("report")  # the pages they look at are made once a process
+
 HOSTILE = '<script>alert("1")</script>'
 
 

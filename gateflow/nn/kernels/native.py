@@ -8,8 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -21,7 +20,7 @@ from torch import Tensor
 from gateflow import compiled
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.nn.functional import GateFunction
-from gateflow.nn.kernels import workspace
+from gateflow.nn.kernels import threads, workspace
 from gateflow.nn.kernels.tables import KINKS, Table, table
 from gateflow.vocabulary import Z
 
@@ -165,6 +164,8 @@ def _declared(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
     found.multiply_adds.argtypes = [ctypes.c_int64, ctypes.c_void_p]
     for work in (found.forward, found.backward):
         work.restype, work.argtypes = None, [ctypes.c_void_p, *[ctypes.c_int64] * 3]
+    found.share.restype = None
+    found.share.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
     if found.run_size() != ctypes.sizeof(_run_type(DTYPES[dtype])):
         raise NoCompiler("the C compiler lays out structures in a way of its own")
     return found
@@ -340,7 +341,7 @@ class _Pass:
         self._room("packed", scratch="forward")
         self.library.pack(self.reference)
         self.point({"output": output, "h_end": h_end, "c_end": c_end, "kept": kept, "marks": marks})
-        self._share(self.library.forward)
+        self._share("forward")
         return output, h_end, c_end, kept, marks
 
     def backward(self, grads: Sequence[Tensor | None], of_input: bool) -> tuple[Tensor | None, ...]:
@@ -360,7 +361,7 @@ class _Pass:
         if again:
             self.library.pack(self.reference)
         self.library.pack_backward(self.reference)
-        self._share(self.library.backward)
+        self._share("backward")
         self.library.finish(self.reference)
         of_bias = (None if self.bias_ih is None else self.plan.layout.rows(which, d_biases) for which in ("x", "h"))
         return dx, dh, dc, d_ih, d_hh, *of_bias
@@ -406,19 +407,12 @@ class _Pass:
         to.smooth, to.end, to.negative, to.kinks = found.smooth, found.end, found.negative, len(found.kinks)
         to.kink[: len(found.kinks)] = found.kinks
 
-    def _share(self, work: Callable[[Any, int, int, int], None]) -> None:
-        jobs = list(zip(self.parts[:-1], self.parts[1:], range(len(self.parts) - 1), strict=True))
-
-        def do(job: tuple[int, int, int]) -> None:
-            work(self.reference, *job)  # all memory lives as long as `self`: past an interrupt of the wait below, too
-
-        others = [_pool(os.getpid(), len(jobs)).submit(do, job) for job in jobs[1:]]
-        do(jobs[0])
-        for other in others:
-            other.result()
-
-
-@lru_cache(maxsize=4)
-def _pool(_: int, size: int) -> ThreadPoolExecutor:
-    """Threads of this process."""
-    return ThreadPoolExecutor(size, thread_name_prefix="gateflow")
+    def _share(self, work: str) -> None:
+        """All shares of the batch, "forward" or "backward". Their memory lives as long as ``self`` does."""
+        team = threads.team()
+        if team is None:
+            one = getattr(self.library, work)
+            threads.in_pool(lambda *job: one(self.reference, *job), self.parts)
+        else:
+            cuts = (ctypes.c_int64 * len(self.parts))(*self.parts)
+            self.library.share(self.reference, cuts, int(work == "backward"), ctypes.byref(team))

@@ -994,3 +994,35 @@ void finish(const Run *run) {
                 memcpy(run->grad_bias[g] + first, of_x + I * UNITS, (size_t)rows * sizeof(real));
         }
 }
+
+/* --- threads ----------------------------------------------------------------------------------------------------- */
+
+/* An OpenMP that is in the process already: what opens a parallel region, a thread's number in it, and their number */
+typedef struct {
+    void (*parallel)(void (*work)(void *), void *given, unsigned threads, unsigned flags);
+    int (*number)(void);
+    int (*count)(void);
+} Team;
+
+typedef struct {
+    const Run *run;
+    const Int *cuts;
+    void (*work)(const Run *, Int first, Int last, Int thread);
+    const Team *team;
+} Shares;
+
+/* The threads may be fewer than the shares */
+static void take(void *given) {
+    const Shares *shares = given;
+    for (Int n = shares->team->number(); n < shares->run->threads; n += shares->team->count())
+        shares->work(shares->run, shares->cuts[n], shares->cuts[n + 1], n);
+}
+
+/* The batch, divided at `cuts`, through all steps */
+void share(const Run *run, const Int *cuts, Int back, const Team *team) {
+    Shares shares = {run, cuts, back ? backward : forward, team};
+    if (run->threads > 1)
+        team->parallel(take, &shares, (unsigned)run->threads, 0);
+    else
+        shares.work(run, cuts[0], cuts[1], 0);
+}

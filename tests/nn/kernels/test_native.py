@@ -125,7 +125,12 @@ def test_every_gate_far_into_its_tails(gate: str, dtype: torch.dtype, tolerance:
 
 @pytest.mark.parametrize("threads", [2, 5])
 @pytest.mark.parametrize("batch", [1, 3, 70])
-def test_threads_share_the_batch(threads: int, batch: int) -> None:
+@pytest.mark.parametrize("whose", ["PyTorch's", "ours"])
+def test_threads_share_the_batch(whose: str, threads: int, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if whose == "ours":
+        monkeypatch.setattr(native.threads, "team", lambda: None)
+    elif native.threads.team() is None:
+        pytest.skip("no OpenMP that can be called is loaded here")
     fast, plain = twins(LSTM, input_size=2, hidden_size=6, forget_gate="fast", dtype=torch.float64)
     x = torch.randn(5, batch, 2, dtype=torch.float64, requires_grad=True)
     try:
@@ -261,6 +266,24 @@ print(float(mine.sum()))
 def test_a_fork_writes_to_memory_of_its_own() -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORKED]
     assert subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout == "0.0\n"
+
+
+IN_A_FORK = """
+import os, torch
+from gateflow.nn import LSTM
+torch.set_num_threads(2)
+layer, x = LSTM(2, 3, forget_gate="fast", backend="native"), torch.randn(4, 6, 2)
+wanted = layer(x)[0]  # which starts threads of OpenMP; they do not live on in a fork
+if os.fork() == 0:
+    os._exit(0 if layer(x)[0].equal(wanted) else 1)
+print(os.wait()[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_a_fork_has_threads_of_its_own() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", IN_A_FORK]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout == "0\n"
 
 
 @pytest.mark.parametrize("backend", ["native", "torch", "reference"])
