@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,14 +102,18 @@ class Plan:
 
 
 def folder_of(arm: str, seed: int) -> Path:
-    """Where a run has its files, relative to its experiment.
+    """Where a run has its files, relative to its experiment; two formulas have two folders.
 
     Examples
     --------
     >>> folder_of("fast, rmsprop", 2).as_posix()
     'fast-rmsprop/seed-2'
+    >>> folder_of("sigmoid(3*z), rmsprop", 0).as_posix()
+    'sigmoid(3-z)-rmsprop-129949ff/seed-0'
     """
-    return Path(re.sub(r"[^\w.+=()-]+", "-", arm).strip("-")) / f"seed-{seed}"
+    name = re.sub(r"[^\w.+=()-]+", "-", arm).strip("-")
+    told_apart = not re.search(r"[^\w.+=(), -]", arm)
+    return Path(name if told_apart else f"{name}-{zlib.crc32(arm.encode()):08x}") / f"seed-{seed}"
 
 
 def carry_out(
