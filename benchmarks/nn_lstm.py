@@ -2,10 +2,13 @@
 
 python -m benchmarks.nn_lstm > results/bench_lstm.txt
 python -m benchmarks.nn_lstm --scaling > results/bench_threads.txt
+python -m benchmarks.nn_lstm --wait > results/bench_wait.txt
 
 The first is ``gateflow bench lstm`` and the cost of factors that are computed again instead of kept. The second is how
 many times as fast two threads are as one, on the wall, beside two things that are as fast as the machine lets them be:
 multiply-adds in registers, which share nothing, and ``torch.nn.LSTM``. Where they fall short of 2 the machine is busy.
+The third has a loss of the last output only: its gradient fades on the way back, to numbers below the smallest normal
+one, with which processors are slow.
 """
 
 from __future__ import annotations
@@ -54,16 +57,38 @@ def scaling(shape: tuple[int, int, int, int], repeats: int) -> dict[str, float]:
     return {name: best[name, 1] / best[name, 2] for name, threads in best if threads == 1}
 
 
+def wait(length: int, repeats: int) -> tuple[float, float]:
+    """CPU time of a loss of the last output, over that of a loss of all outputs: with the fast gate, and nn.LSTM."""
+    x = torch.randn(length, 32, 2)
+
+    def slower(layer: torch.nn.Module) -> float:
+        last = seconds(time.process_time, lambda: layer(x)[0][-1].sum().backward(), repeats)
+        return last / seconds(time.process_time, passes(layer, x), repeats)
+
+    return slower(LSTM(2, 64, forget_gate="fast")), slower(torch.nn.LSTM(2, 64))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="")
     parser.add_argument("--scaling", action="store_true")
+    parser.add_argument("--wait", action="store_true")
     options = parser.parse_args()
     if options.scaling:
         for shape in speed.SHAPES:
             told = ", ".join(f"{name} {times:.2f}" for name, times in scaling(shape, options.repeats).items())
             print(f"{shape}: two threads are as fast as one, times: {told}", flush=True)
+        return
+    if options.wait:
+        torch.set_num_threads(1)
+        for length in (200, 1000):
+            ours, theirs = wait(length, options.repeats)
+            told = f"times: native, fast {ours:.2f}, {speed.BASELINE} {theirs:.2f}"
+            print(
+                f"(32, {length}, 2, 64): a loss of the last output takes as long as one of all, {told}",
+                flush=True,
+            )
         return
     gateflow(["bench", "lstm", "--repeats", str(options.repeats), "--only", options.only])
     batch, length, inputs, hidden = 128, 784, 1, 128

@@ -141,6 +141,23 @@ def test_threads_share_the_batch(whose: str, threads: int, batch: int, monkeypat
     assert off(found, everything(plain, x, [x])) < 1e-12
 
 
+def below_normal(t: torch.Tensor) -> int:
+    """How many numbers are nearer to 0 than the smallest normal one, and not 0."""
+    return int(((t != 0) & (t.abs() < torch.finfo(t.dtype).tiny)).sum())
+
+
+def test_numbers_below_the_smallest_normal_one_are_zero_in_a_pass_and_only_there() -> None:
+    """The gradient of the last output fades below them on its way to the first step."""
+    fast, plain = twins(LSTM, input_size=2, hidden_size=6, dtype=torch.float32)
+    x, again = (torch.zeros(400, 3, 2).requires_grad_() for _ in range(2))
+    fast(x)[0][-1].sum().backward()
+    plain(again)[0][-1].sum().backward()
+    assert off([x.grad], [again.grad]) < 1e-5
+    assert below_normal(again.grad) > 10
+    assert below_normal(x.grad) == 0
+    assert below_normal(torch.tensor([1e-40]) * 2) == 1
+
+
 def test_a_share_has_as_many_rows_of_batch_and_time() -> None:
     steps = native.Steps([4] * 10 + [1] * 30, False)
     assert steps.shares(1) == [0, 4]
