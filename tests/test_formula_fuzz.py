@@ -291,7 +291,7 @@ SOURCES = {
     "soup": (soup, 40_000),
     "noise": (noise, 15_000),
     "attacks": (attack, 15_000),
-    "grown": (lambda rng: grown(rng, rng.choice([3, 5, 8, 12, 20])), 1_000),
+    "grown": (lambda rng: grown(rng, rng.choice([3, 5, 8, 12, 20])), 500),
     "huge": (None, len(HUGE)),
 }
 
