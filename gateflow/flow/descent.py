@@ -169,10 +169,6 @@ def descent(
     >>> run.ending, int(run.steps), float(run.predicted.steps)
     (<Ending.ARRIVED: 'arrived'>, 995, 995.0)
     """
-    chosen = optimizer_named(optimizer, hyper)
-    fmt = format_named(dtype)
-    z0 = positions(z0, "z0")
-    lr = number("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
     if steps is not None:
         steps = int(
             number("steps", steps, lambda v: (v >= 1) & (v == np.floor(v)) & (v < 1e15), "a whole number from 1")
@@ -180,17 +176,72 @@ def descent(
     if gradient not in ("stable", "naive"):
         raise InvalidArgument(f"gradient must be 'stable' or 'naive'; got {gradient!r}")
     _check_loss(problem, gradient)
-    sizes = (problem.horizon, problem.goal.value, problem.scale, z0, lr)
-    shape = np.broadcast_shapes(*(np.shape(part) for part in sizes))
-    task = Task.of(problem, fmt.round(z0), shape)
-    rates = fmt.round(np.array(np.broadcast_to(lr, shape)).reshape(-1))
+    asked = _Asked.of(problem, z0, optimizer, lr, dtype, hyper)
     with np.errstate(all="ignore"):
-        predicted = chosen.predict(road_of(task), rates, fmt)
-        run = _Run(task, chosen, rates, fmt, gradient)
+        predicted = asked.predicted()
+        run = _Run(asked.task, asked.optimizer, asked.rates, asked.fmt, gradient)
         run.go(_limits(predicted, steps))
         run.settle()
+    shape = asked.shape
     results = {name: getattr(run, name).reshape(shape)[()] for name in _Run.RESULTS}
-    return Descent(problem, chosen, lr, fmt.name, gradient, predicted=predicted.shaped(shape), **results)
+    told = (problem, asked.optimizer, asked.lr, asked.fmt.name, gradient)
+    return Descent(*told, predicted=predicted.shaped(shape), **results)
+
+
+def predict(
+    problem: LearningProblem,
+    z0: Any,
+    optimizer: str | Optimizer = "sgd",
+    *,
+    lr: Any,
+    dtype: str = "float64",
+    **hyper: float,
+) -> Prediction:
+    """What theory predicts of a descent, without a step of it; as :func:`descent`, which takes the steps too.
+
+    Examples
+    --------
+    >>> problem = LearningProblem("fast", horizon=10, gap=0.1)
+    >>> float(predict(problem, 0.0, lr=0.05).steps)
+    995.0
+    """
+    _check_loss(problem, "stable")
+    asked = _Asked.of(problem, z0, optimizer, lr, dtype, hyper)
+    with np.errstate(all="ignore"):
+        return asked.predicted().shaped(asked.shape)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Problems, starts and step sizes of one shape, in a float format."""
+
+    task: Task
+    optimizer: Optimizer
+    lr: Any
+    rates: Array
+    fmt: Format
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls,
+        problem: LearningProblem,
+        z0: Any,
+        optimizer: str | Optimizer,
+        lr: Any,
+        dtype: str,
+        hyper: dict[str, float],
+    ) -> _Asked:
+        chosen, fmt = optimizer_named(optimizer, hyper), format_named(dtype)
+        z0 = positions(z0, "z0")
+        lr = number("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+        sizes = (problem.horizon, problem.goal.value, problem.scale, z0, lr)
+        shape = np.broadcast_shapes(*(np.shape(part) for part in sizes))
+        rates = fmt.round(np.array(np.broadcast_to(lr, shape)).reshape(-1))
+        return cls(Task.of(problem, fmt.round(z0), shape), chosen, lr, rates, fmt, shape)
+
+    def predicted(self) -> Prediction:
+        return self.optimizer.predict(road_of(self.task), self.rates, self.fmt)
 
 
 def optimizer_named(optimizer: str | Optimizer, hyper: dict[str, float]) -> Optimizer:

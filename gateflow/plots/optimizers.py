@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flow.descent import descent
+from gateflow.flow.descent import descent, predict
 from gateflow.flow.optimizers import OPTIMIZERS
 from gateflow.flow.problem import LearningProblem
 from gateflow.flow.recommend import edge_of_plateau
@@ -50,9 +50,9 @@ def _runs(optimizer: str, name: str) -> dict[str, Any]:
     problem = LearningProblem(name, horizon=HORIZON, timescale=TIMESCALE)
     u = -np.log(np.expm1(1 / edge_of_plateau(TIMESCALE, HORIZON)))
     z0 = float(gate(name).machine.z_of_u(np.array(u)))
-    useful = descent(problem, z0, optimizer, lr=1.0, steps=1).predicted.largest_lr
+    useful = predict(problem, z0, optimizer, lr=1.0).largest_lr
     relative = np.geomspace(1 / 128, 1.0, 8)
-    predicted = descent(problem, z0, optimizer, lr=relative * useful, steps=1).predicted
+    predicted = predict(problem, z0, optimizer, lr=relative * useful)
     relative = relative[predicted.steps <= MOST]
     found = descent(problem, z0, optimizer, lr=relative * useful, steps=2 * MOST)
     shown = found.ending == "arrived"

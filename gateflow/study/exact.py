@@ -16,7 +16,7 @@ import numpy as np
 
 from gateflow import glance
 from gateflow.errors import InvalidArgument
-from gateflow.flow.descent import descent, optimizer_named
+from gateflow.flow.descent import optimizer_named, predict
 from gateflow.flow.optimizers import OPTIMIZERS, Optimizer
 from gateflow.flow.problem import LearningProblem
 from gateflow.gate import Gate
@@ -166,9 +166,9 @@ def _planned(gate: Gate, optimizer: str, horizon: float, gap: float, side: str) 
     z0 = float(gate.machine.z_of_u(np.array(u0)))
     if not np.isfinite([z0, problem.z_star]).all():
         raise InvalidArgument(f"{gate.name} has no z for the start or the target of horizon {horizon:g}, gap {gap:g}")
-    largest = descent(problem, z0, optimizer, lr=1.0, steps=1).predicted.largest_lr
+    largest = predict(problem, z0, optimizer, lr=1.0).largest_lr
     ladder = np.where(np.isfinite(largest) & (largest > 0), largest, 1.0) * LADDER
-    found = descent(problem, z0, optimizer, lr=ladder, steps=1).predicted
+    found = predict(problem, z0, optimizer, lr=ladder)
     good = found.valid & (found.steps <= MOST)
     k = _first(good & (found.steps >= FEW)) if (good & (found.steps >= FEW)).any() else _last(good)
     told = found.at(k)
