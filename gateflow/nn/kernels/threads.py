@@ -1,7 +1,7 @@
 """The threads among which a pass is shared: PyTorch's own where they can be had, else a pool of ours.
 
 After PyTorch's operations its OpenMP threads spin for some milliseconds, waiting for more work. Other threads would
-have to share the processors with them: on two processors that costs a fifth of the time of a short layer.
+have to share the processors with them.
 """
 
 from __future__ import annotations
