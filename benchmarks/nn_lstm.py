@@ -5,8 +5,9 @@ python -m benchmarks.nn_lstm --scaling > results/bench_threads.txt
 python -m benchmarks.nn_lstm --wait > results/bench_wait.txt
 
 The first is ``gateflow bench lstm`` and the cost of factors that are computed again instead of kept. The second is how
-many times as fast two threads are as one, on the wall, beside two things that are as fast as the machine lets them be:
-multiply-adds in registers, which share nothing, and ``torch.nn.LSTM``. Where they fall short of 2 the machine is busy.
+many times as fast two threads are as one, on the wall, beside ``torch.nn.LSTM`` and two things that are as fast as the
+machine lets them be: multiply-adds in registers, which share nothing, and copies of as many numbers as a pass keeps,
+which share the memory. Where these fall short of 2 the machine is busy, or its memory is.
 The third has a loss of the last output only: its gradient fades on the way back, to numbers below the smallest normal
 one, with which processors are slow.
 """
@@ -23,6 +24,9 @@ import torch
 from gateflow.cli import main as gateflow
 from gateflow.nn import LSTM, speed
 from gateflow.nn.kernels import native
+
+FACTORS = 6
+"""Numbers that the forward pass of an LSTM keeps of each unit and step."""
 
 
 def seconds(clock: Callable[[], float], run: Callable[[], Any], repeats: int) -> float:
@@ -44,12 +48,14 @@ def scaling(shape: tuple[int, int, int, int], repeats: int) -> dict[str, float]:
     batch, length, inputs, hidden = shape
     x, made = torch.randn(length, batch, inputs), speed.multiply_adds(shape)
     layers = {"native, fast": LSTM(inputs, hidden, forget_gate="fast"), speed.BASELINE: torch.nn.LSTM(inputs, hidden)}
+    here, there = torch.zeros(2, batch * length * hidden * FACTORS)
     best: dict[tuple[str, int], float] = {}
     for turn in range(repeats + 1):
         for threads in (1, 2):
             torch.set_num_threads(threads)
             ways = {name: passes(layer, x) for name, layer in layers.items()}
-            for name, run in {**ways, "multiply-adds": speed.peak(made, threads)}.items():
+            ways |= {"multiply-adds": speed.peak(made, threads), "copies": lambda: there.copy_(here)}
+            for name, run in ways.items():
                 time.sleep(0.05)  # OpenMP's threads spin for a while after the work before
                 took = seconds(time.perf_counter, run, 1)
                 if turn:
