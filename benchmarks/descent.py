@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from gateflow.flow import LearningProblem, hitting_time
-from gateflow.flow.descent import descent
+from gateflow.flow.descent import descent, predict
 
 NAMES = ("sigmoid", "fast", "softsign", "arctan", "algebraic", "scaled-tanh")
 
@@ -46,7 +46,7 @@ def main() -> int:
     for k, name in enumerate(NAMES):
         wanted = (options.count + len(NAMES) - 1 - k) // len(NAMES)
         problem, z0, lr = drawn(rng, name, 12 * wanted, options.most if k == 0 else min(options.most, 1e5))
-        valid = np.flatnonzero(descent(problem, z0, lr=lr, steps=1).predicted.valid)
+        valid = np.flatnonzero(predict(problem, z0, lr=lr).valid)
         drawn_in_all += valid[:wanted][-1] + 1 if valid.size else z0.size
         keep = valid[:wanted]
         chosen = LearningProblem(name, horizon=problem.horizon[keep], gap=problem.goal.value[keep])

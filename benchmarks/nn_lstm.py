@@ -5,9 +5,8 @@ python -m benchmarks.nn_lstm --scaling > results/bench_threads.txt
 python -m benchmarks.nn_lstm --wait > results/bench_wait.txt
 
 The first is ``gateflow bench lstm`` and the cost of factors that are computed again instead of kept. The second is how
-many times as fast two threads are as one, on the wall, beside ``torch.nn.LSTM`` and two things that are as fast as the
-machine lets them be: multiply-adds in registers, which share nothing, and copies of as many numbers as a pass keeps,
-which share the memory. Where these fall short of 2 the machine is busy, or its memory is.
+many times as fast two threads are as one, on the wall, beside ``torch.nn.LSTM``, multiply-adds in registers, which
+share nothing, and copies of as many numbers as a pass keeps, which share the memory.
 The third has a loss of the last output only: its gradient fades on the way back, to numbers below the smallest normal
 one, with which processors are slow.
 """

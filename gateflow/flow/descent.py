@@ -199,6 +199,13 @@ def predict(
 ) -> Prediction:
     """What theory predicts of a descent, without a step of it; as :func:`descent`, which takes the steps too.
 
+    Raises
+    ------
+    InvalidArgument
+        A number is out of range, or the loss has no kink to arrive at.
+    UnknownName
+        No such optimiser or dtype.
+
     Examples
     --------
     >>> problem = LearningProblem("fast", horizon=10, gap=0.1)

@@ -112,7 +112,7 @@ def folder_of(arm: str, seed: int) -> Path:
     'sigmoid(3-z)-rmsprop-129949ff/seed-0'
     """
     name = re.sub(r"[^\w.+=()-]+", "-", arm).strip("-")
-    told_apart = not re.search(r"[^\w.+=(), -]", arm)
+    told_apart = re.fullmatch(r"[\w.+=()][\w.+=()-]*(, [\w.+=()-]+)*", arm)
     return Path(name if told_apart else f"{name}-{zlib.crc32(arm.encode()):08x}") / f"seed-{seed}"
 
 

@@ -224,7 +224,7 @@ def test_the_best_weights_are_kept_and_tested():
 
 
 def test_patience_ends_it():
-    result = train(ADDING, lr=1e-30, patience=2, **TINY)  # which changes no weight
+    result = train(ADDING, lr=1e-30, patience=2, **TINY)  # which changes no loss
     assert (result.status, result.steps, result.best_step) == ("no better", 8, 0)
 
 

@@ -165,7 +165,7 @@ def _declared(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
     for work in (found.forward, found.backward):
         work.restype, work.argtypes = None, [ctypes.c_void_p, *[ctypes.c_int64] * 3]
     found.share.restype = None
-    found.share.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+    found.share.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64]
     if found.run_size() != ctypes.sizeof(_run_type(DTYPES[dtype])):
         raise NoCompiler("the C compiler lays out structures in a way of its own")
     return found
@@ -415,4 +415,5 @@ class _Pass:
             threads.in_pool(lambda *job: one(self.reference, *job), self.parts)
         else:
             cuts = (ctypes.c_int64 * len(self.parts))(*self.parts)
-            self.library.share(self.reference, cuts, int(work == "backward"), ctypes.byref(team))
+            back, most = int(work == "backward"), torch.get_num_threads()
+            self.library.share(self.reference, cuts, back, ctypes.byref(team), most)

@@ -145,7 +145,7 @@ INLINE void settle(void) {}
 #endif
 
 /* Whether numbers below the smallest normal one count as 0, which is this thread's own affair. A gradient on its way back
- * through a long wait passes through them, and each operation on one takes a hundred times as long as on others. */
+ * through a long wait passes through them, and each operation on one takes many times as long as on others. */
 #if defined(__SSE__)
 enum { TINY_IS_ZERO = 0x8040 };
 typedef unsigned Tiny;
@@ -1049,11 +1049,12 @@ static void take(void *given) {
         shares->work(shares->run, shares->cuts[n], shares->cuts[n + 1], n);
 }
 
-/* The batch, divided at `cuts`, through all steps */
-void share(const Run *run, const Int *cuts, Int back, const Team *team) {
+/* The batch, divided at `cuts`, through all steps. All threads are asked, more than have a share too: those that an
+ * OpenMP is not asked for it may send away, and start anew for the next region. */
+void share(const Run *run, const Int *cuts, Int back, const Team *team, Int threads) {
     Shares shares = {run, cuts, back ? backward : forward, team};
     if (run->threads > 1)
-        team->parallel(take, &shares, (unsigned)run->threads, 0);
+        team->parallel(take, &shares, (unsigned)threads, 0);
     else
         shares.work(run, cuts[0], cuts[1], 0);
 }

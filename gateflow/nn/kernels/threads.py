@@ -1,4 +1,4 @@
-"""The threads among which a pass is shared: PyTorch's own where they can be had, else a pool of ours.
+"""The threads among which a pass is shared: of the OpenMP in the process, as a rule PyTorch's, else of a pool.
 
 After PyTorch's operations its OpenMP threads spin for some milliseconds, waiting for more work. Other threads would
 have to share the processors with them.
@@ -26,6 +26,8 @@ class Team(ctypes.Structure):
 
 def team() -> Team | None:
     """The OpenMP that is loaded in this process; None where there is none, or in a fork, which its threads are not in.
+
+    A fork that imports this module first cannot be told; as PyTorch does there, it needs ``torch.set_num_threads(1)``.
 
     Examples
     --------

@@ -3,8 +3,8 @@
 from gateflow.study.plan import Plan, by_optimizer
 
 RATES = {"rmsprop": 3e-3, "adam": 3e-3, "sgd": 1.0}
-"""None is tuned: the first is the one of two at which a pilot (fast gate, RMSprop, seed 7) began to remember in 3,000
-steps, the second repeats it, and the third was the only one tried for plain gradient descent, with the sigmoid gate."""
+"""Not tuned gate by gate: the first is the one of two at which a pilot (fast gate, RMSprop, seed 7) began to remember
+in 3,000 steps, the second repeats it, and the third was the only one tried for gradient descent, with the sigmoid."""
 
 EXPERIMENT = Plan(
     base={

@@ -4,7 +4,7 @@ from gateflow.study.experiments.study_copying import EXPERIMENT as COPYING
 from gateflow.study.plan import Plan, by_optimizer
 
 RATES = {"rmsprop": 3e-3, "adam": 3e-3, "sgd": 0.1}
-"""The first two as for copying; none is tuned."""
+"""The first two as for copying."""
 
 EXPERIMENT = Plan(
     base={**COPYING.base, "task": "digits(per_step=1)", "steps": 2500},
