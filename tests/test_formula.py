@@ -10,6 +10,7 @@ import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special, stats
 from sympy.codegen.cfunctions import expm1, log1p
 
 from gateflow.errors import FormulaError, InvalidArgument
@@ -406,3 +407,38 @@ def test_what_is_written_reads_back_the_same(expr):
         refusal = str(error)
     # Constants such as atanh(2), and powers past the caps, are SymPy's but no formulas.
     assert back == expr or any(reason in refusal for reason in ("not real", "not a real", "large", "not a finite"))
+
+
+NAMED_ELSEWHERE = {
+    "silu": lambda x: x * special.expit(x),
+    "swish": lambda x: x * special.expit(x),
+    "gelu": lambda x: x * stats.norm.cdf(x),
+    "ndtr": special.ndtr,
+    "log_sigmoid": special.log_expit,
+    "clip": lambda x: np.clip(x, -1, 2),
+    "clamp": lambda x: np.clip(x, -1, 2),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "maximum": lambda x: np.maximum(x, 2),
+    "minimum": lambda x: np.minimum(x, 2),
+}
+
+
+@pytest.mark.parametrize("name", NAMED_ELSEWHERE)
+def test_what_a_hint_says_to_write_is_read_and_has_the_right_values(name):
+    call = f"{name}(a, b)" if name.endswith("imum") else f"{name}(x, a, b)" if name.startswith("cl") else f"{name}(x)"
+    with pytest.raises(FormulaError, match=f"unknown function '{name}'; write '") as refused:
+        parse(call, variables=("x", "a", "b"))
+    advice = str(refused.value).partition("write '")[2].removesuffix("'")
+    formula = parse(advice, variables=("x", "a", "b"))
+    bounds = {"a": X, "b": 2} if name.endswith("imum") else {"a": -1, "b": 2}
+    formula = formula.subs({sp.Symbol(key, real=True): value for key, value in bounds.items()})
+    points = np.array([-3.0, -1.0, -0.25, 0.0, 0.5, 2.0, 4.0])
+    found = [float(formula.subs(X, sp.Rational(str(point))).evalf(30)) for point in points]
+    np.testing.assert_allclose(found, NAMED_ELSEWHERE[name](points), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("text", [r"\sigma(z)", r"sigmoid(\alpha*z)", r"\frac{1}{z}", "$z$", r"sigmoid(z \cdot 2)"])
+def test_latex_is_called_by_its_name(text):
+    with pytest.raises(FormulaError, match="LaTeX is not read"):
+        parse(text)

@@ -222,8 +222,9 @@ def certify_ranking(gates: Iterable[Any], found: Ranking | None = None, seconds:
         raise Undecided(f"no certificate: the gates form no chain ({found.open[0]})")
     if len(named) < 2:
         raise Undecided("no certificate: a ranking takes two gates")
-    parts = [certify(named[a], named[b], seconds=seconds) for a, b, _ in checker.ranking_pairs(found.classes)]
-    classes = [[closed_text(named[name]) for name in members] for members in found.classes]
+    upwards = found.classes[::-1]  # as certificates list them
+    parts = [certify(named[a], named[b], seconds=seconds) for a, b, _ in checker.ranking_pairs(upwards)]
+    classes = [[closed_text(named[name]) for name in members] for members in upwards]
     return sealed({"kind": "ranking", "classes": classes}, {}, parts, {"gates": list(named)})
 
 

@@ -603,6 +603,9 @@ def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
     return replace(result, names=(phi.name, psi.name), seconds=time.monotonic() - start)
 
 
+HIGHEST_FIRST = "Order of saturation, highest first"
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Gates by order of saturation.
@@ -610,9 +613,9 @@ class Ranking:
     Attributes
     ----------
     classes : list of list of str
-        Gates of equal order together, in an order that respects every verdict, lowest first.
+        Gates of equal order together, in an order that respects every verdict, highest first.
     covers : list of (int, int)
-        The Hasse diagram: ``(i, j)`` where class j is directly above class i.
+        The Hasse diagram: ``(i, j)`` where class i is directly above class j.
     open : list of Order
         The pairs that are incomparable or undecided.
     """
@@ -623,8 +626,8 @@ class Ranking:
 
     @property
     def text(self) -> str:
-        """One line a class, lowest first; equal gates together."""
-        lines = [f"{i + 1}. " + " = ".join(names) for i, names in enumerate(self.classes)]
+        """A heading, and one line a class, highest first; equal gates together."""
+        lines = [HIGHEST_FIRST, *(f"{i + 1}. " + " = ".join(names) for i, names in enumerate(self.classes))]
         return "\n".join(lines + [str(o) for o in self.open])
 
     def __str__(self) -> str:
@@ -634,17 +637,17 @@ class Ranking:
         """A chain where the classes form one, else the covers."""
         labels = [r" \asymp ".join(rf"\text{{{_escaped(n)}}}" for n in names) for names in self.classes]
         if self.covers == [(i, i + 1) for i in range(len(labels) - 1)]:
-            return r" \prec ".join(labels)
-        return r",\quad ".join(rf"{labels[i]} \prec {labels[j]}" for i, j in self.covers) or ",".join(labels)
+            return r" \succ ".join(labels)
+        return r",\quad ".join(rf"{labels[i]} \succ {labels[j]}" for i, j in self.covers) or ",".join(labels)
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
 
     def _repr_html_(self) -> str:
-        rows = [[str(i + 1), ", ".join(names)] for i, names in reversed(list(enumerate(self.classes)))]
+        rows = [[str(i + 1), ", ".join(names)] for i, names in enumerate(self.classes)]
         left_open = [(f"{found.names[0]}, {found.names[1]}", f"{found.verdict}: {found.reason}") for found in self.open]
         table = listed(("rung", "gates of equal order"), rows)
-        return framed("Order of saturation, highest first", table, facts(left_open))
+        return framed(HIGHEST_FIRST, table, facts(left_open))
 
     def to_json(self) -> dict[str, Any]:
         """Classes, covers and open pairs as plain data."""
@@ -656,14 +659,15 @@ class Ranking:
 
 
 def rank(gates: Iterable[Any], seconds: float = SECONDS) -> Ranking:
-    """Sort gates by order of saturation.
+    """Sort gates by order of saturation, highest first.
 
     Examples
     --------
     >>> from gateflow.gate import Gate
     >>> print(rank([Gate("sigmoid(sinh(z))"), Gate("sigmoid(z)"), Gate("sigmoid(2*z)")]))
-    1. sigmoid(z) = sigmoid(2*z)
-    2. sigmoid(sinh(z))
+    Order of saturation, highest first
+    1. sigmoid(sinh(z))
+    2. sigmoid(z) = sigmoid(2*z)
     """
     if isinstance(gates, str):
         raise InvalidArgument("rank takes a list of gates, such as rank(['fast', 'sigmoid'])")
@@ -675,18 +679,18 @@ def rank(gates: Iterable[Any], seconds: float = SECONDS) -> Ranking:
                 break
         else:
             classes.append([gate])
-    above = {i: set() for i in range(len(classes))}
+    below = {i: set() for i in range(len(classes))}
     left_open: list[Order] = []
     for i, j in itertools.combinations(range(len(classes)), 2):
         found = order(classes[i][0], classes[j][0], seconds)
         if found.verdict in ("higher", "lower"):
-            low, high = (j, i) if found.verdict == "higher" else (i, j)
-            above[low].add(high)
+            high, low = (i, j) if found.verdict == "higher" else (j, i)
+            below[high].add(low)
         else:
             left_open.append(found)
-    by_height = sorted(above, key=lambda i: (-len(above[i]), i))
+    by_height = sorted(below, key=lambda i: (-len(below[i]), i))
     place = {i: n for n, i in enumerate(by_height)}
-    covers = [(i, j) for i in above for j in above[i] if not any(j in above[m] for m in above[i])]
+    covers = [(i, j) for i in below for j in below[i] if not any(j in below[m] for m in below[i])]
     return Ranking(
         [[gate.name for gate in classes[i]] for i in by_height],
         sorted((place[i], place[j]) for i, j in covers),

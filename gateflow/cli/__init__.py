@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_args
 
 from gateflow import __version__
-from gateflow.errors import GateflowError
+from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.registry import Registry
 
 COMMANDS = Registry("command", "gateflow.cli", "run")
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as problem:
         if os.environ.get("GATEFLOW_DEBUG", "") not in ("", "0"):
             raise
-        return _explained(problem)
+        return _explained(problem, tokens)
     return code
 
 
@@ -95,7 +95,7 @@ def application(verbs: Iterable[str] = COMMANDS) -> Any:
         help_format="plaintext",
         help_formatter=help_formatter(),
         console=console(wide=False),
-        default_parameter=Parameter(converter=_converted),
+        default_parameter=Parameter(converter=_converted, allow_repeating=True),  # of a flag given twice the last wins
     )
     for name in verbs:
         run = COMMANDS[name]
@@ -172,9 +172,9 @@ def _guarded(token: str) -> str:
 # --- what went wrong, in one line -----------------------------------------------------------------------------------
 
 
-def _explained(problem: Exception) -> int:
+def _explained(problem: Exception, tokens: Sequence[str]) -> int:
     if isinstance(problem, GateflowError):
-        message, code = str(problem), problem.exit_code
+        message, code = _in_flags(problem, tokens), problem.exit_code
     elif isinstance(problem, OSError) and problem.strerror:
         where = f"{problem.filename}: " if problem.filename else ""
         message, code = f"{where}{problem.strerror}", USAGE
@@ -187,6 +187,15 @@ def _explained(problem: Exception) -> int:
     for note in getattr(problem, "__notes__", ()):
         print(note, file=sys.stderr)
     return code
+
+
+def _in_flags(problem: GateflowError, tokens: Sequence[str]) -> str:
+    """The message with arguments called as the command line calls them: ``--log-gap`` for ``log_gap``."""
+    if not isinstance(problem, InvalidArgument) or tokens[0] not in COMMANDS:
+        return str(problem)
+    from gateflow.cli._usage import in_flags
+
+    return in_flags(str(problem), COMMANDS[tokens[0]])
 
 
 def _silence_stdout() -> None:

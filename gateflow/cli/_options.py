@@ -112,6 +112,10 @@ Tolerance = Annotated[
 ]
 
 
+HORIZON_FLAG = Parameter(name=["--horizon", "-T"])
+"""The horizon is T in every formula, and on the command line."""
+
+
 def no_gate(gate: Gate) -> str | None:
     """What is wrong with a formula that is no gate, for verbs that look at its tail alone; None for gates."""
     if gate.expr.free_symbols != {_symbol()}:
@@ -155,7 +159,7 @@ class Task:
         A name (gateflow losses), or a formula in s: the Laplace transform of a random horizon.
     """
 
-    horizon: float
+    horizon: Annotated[float, HORIZON_FLAG]
     gap: Small = None
     target: float | None = None
     timescale: float | None = None

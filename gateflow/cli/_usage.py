@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import inspect
 import re
 import shlex
-from collections.abc import Collection, Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, get_args, get_type_hints
 
 from gateflow.errors import GateflowError
 from gateflow.registry import Registry
@@ -27,11 +30,28 @@ def _said(problem: Any) -> str:
 
 
 def _missing(problem: Any) -> str:
-    meant, written = _first(r'Did you mean "?(--?[\w-]+)', problem), _first(r'instead of "?(--?[\w-]+)', problem)
-    if meant and written:
-        return f"unknown option {written}; did you mean {meant}?"
     keyword = getattr(problem, "keyword", None)
+    stray = next((token for token in problem.unused_tokens or () if _is_option(token)), None)
+    if stray is not None and keyword is None:  # what was written is looked at before what was not
+        word = stray.partition("=")[0]
+        near = difflib.get_close_matches(word, _flags(problem), n=1)
+        return f"unknown option {word}" + (f"; did you mean {near[0]}?" if near else _negative(word))
     return f"{keyword} needs a value" if keyword else f"{problem.argument.name} is missing"
+
+
+def _is_option(token: str) -> bool:
+    return token.startswith("--") or bool(re.match(r"-[a-zA-Z]", token))
+
+
+def _flags(problem: Any) -> list[str]:
+    """The options of the command that was called."""
+    return [name for argument in problem.app.assemble_argument_collection() for name in argument.names]
+
+
+def _negative(word: str) -> str:
+    """A hint where the option may have been meant as a formula."""
+    formula = re.match(r"-[^-]", word) and re.search(r"\bz\b", word)
+    return f"; a formula that begins with '-' comes after '--': -- {word}" if formula else ""
 
 
 def _unused(problem: Any) -> str:
@@ -51,7 +71,7 @@ def _unfit(problem: Any) -> str | None:
 
 def _unknown_option(problem: Any) -> str:
     word = problem.token.keyword or problem.token.value
-    return f"unknown option {word}{_hint(problem)}"
+    return f"unknown option {word}{_negative(word) or _hint(problem)}"
 
 
 def _unknown_command(problem: Any) -> str:
@@ -72,12 +92,44 @@ def _first(pattern: str, problem: Any) -> str | None:
     return found[1] if found else None
 
 
-def _repeated(problem: Any) -> str:
-    return f"{_first(r'(--?[^ ]+)', problem) or 'an option'} is given twice"
+_OTHER_NAMES = {"tau_max": "tau_end"}
+"""What a function calls otherwise than the option that it comes from."""
+
+
+def in_flags(message: str, run: Callable[..., Any]) -> str:
+    """A message that names arguments of Python, with the options of a verb in their place.
+
+    Names with an underscore are replaced anywhere, others where they are the subject or stand in a list of options.
+    """
+    known = _parameters(run)
+    flags = {name: f"--{_OTHER_NAMES.get(name, name).replace('_', '-')}" for name in {*known, *_OTHER_NAMES}}
+    flags = {name: flag for name, flag in flags.items() if _OTHER_NAMES.get(name, name) in known}
+    message = re.sub(r"^(\w+)(?= (?:must|needs|takes)\b)", lambda found: flags.get(found[1], found[1]), message)
+    message = re.sub(
+        r"(?<=one of )\w+(?:, \w+)+|(?<=got )\w+(?: and \w+)+", lambda found: _each(found[0], flags), message
+    )
+    return re.sub(r"(?<![\w-])[a-z]\w*_\w+(?![\w(])", lambda found: flags.get(found[0], found[0]), message)
+
+
+def _each(text: str, flags: dict[str, str]) -> str:
+    return re.sub(r"\w+", lambda word: flags.get(word[0], word[0]), text)
+
+
+def _parameters(run: Callable[..., Any]) -> set[str]:
+    """What may be given as an option of a verb: its keywords, and the fields of those that are data classes."""
+    names: set[str] = set()
+    hints = get_type_hints(run)
+    for name, parameter in inspect.signature(run).parameters.items():
+        kinds = [kind for kind in (hints[name], *get_args(hints[name])) if dataclasses.is_dataclass(kind)]
+        if kinds:
+            names |= {each.name for each in dataclasses.fields(kinds[0])}
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            names.add(name)
+    return names
 
 
 _REWORDED = {
-    "RepeatArgumentError": _repeated,
+    "ConsumeMultipleError": lambda problem: f"{problem.keyword or problem.argument.name} needs a value",
     "MissingArgumentError": _missing,
     "UnusedCliTokensError": _unused,
     "CoercionError": _unfit,

@@ -35,12 +35,12 @@ Gaps = Annotated[
     Parameter(
         name="--gaps",
         negative="",
-        consume_multiple=True,
+        consume_multiple=1,
         converter=none_lost,
         help="Gaps 1 - lambda*; by default 0.1 to 1e-300.",
     ),
 ]
-Horizon = Annotated[float, Parameter(name="--horizon", help="T, the steps over which the cell decays.")]
+Horizon = Annotated[float, Parameter(name=["--horizon", "-T"], help="T, the steps over which the cell decays.")]
 
 
 def run(

@@ -83,7 +83,7 @@ def _list(*, as_json: bool) -> None:
 
     rows = [_declared(name, EXPERIMENTS[name], EXPERIMENTS.summary(name)) for name in EXPERIMENTS]
     if as_json:
-        return print_json(rows)
+        return print_json({"experiments": rows})
     cells = [[row["name"], _runs(row["full"]), _runs(row["reduced"]), row["needs"], row["about"]] for row in rows]
     return say(Listing(["name", "runs", "reduced", "needs", "about"], cells, ["runs", "reduced"]))
 

@@ -28,7 +28,7 @@ Method = Annotated[
 End = Annotated[float | None, Parameter(name="--tau-end", help="Learning time at hand; by default until it arrives.")]
 Times = Annotated[
     list[float] | None,
-    Parameter(name="--at", negative="", consume_multiple=True, help="Learning times to print: --at 1 10 100."),
+    Parameter(name="--at", negative="", consume_multiple=1, help="Learning times to print: --at 1 10 100."),
 ]
 Picture = Annotated[Path | None, Parameter(name="--figure", help="Also draw it to this file: .svg, .pdf or .png.")]
 Accuracy = Annotated[float, Parameter(name="--rtol", help="Relative tolerance of the solvers; exact needs none.")]

@@ -31,7 +31,7 @@ def catalogue() -> list[dict[str, Any]]:
     """One row a loss."""
     from gateflow.losses import LOSSES
 
-    return [_row(name, LOSSES[name], LOSSES.summary(name)) for name in LOSSES]
+    return [_row(name, LOSSES.module(name), LOSSES.summary(name)) for name in LOSSES]
 
 
 def _is_long(node: Any) -> bool:
@@ -39,10 +39,14 @@ def _is_long(node: Any) -> bool:
     return bool(node.is_Rational and node.q > 10**6)
 
 
-def _row(name: str, loss: Any, summary: str) -> dict[str, Any]:
+def _row(name: str, module: Any, summary: str) -> dict[str, Any]:
     return {
         "name": name,
-        "formula": str(loss.branches[0].expression.replace(_is_long, lambda ratio: ratio.evalf(6))),
-        "arrives": bool(loss.arrives),
+        "formula": getattr(module, "FORMULA", None) or _formula(module.LOSS),
+        "arrives": bool(module.LOSS.arrives),
         "summary": summary.rstrip("."),
     }
+
+
+def _formula(loss: Any) -> str:
+    return str(loss.branches[0].expression.replace(_is_long, lambda ratio: ratio.evalf(6)))

@@ -20,7 +20,7 @@ BAND = 1.959963984540054
 
 Kind = Annotated[str, Parameter(name="KIND", completer=words(*KINDS), help="refine, shared or noisy.")]
 Start = Annotated[str, Parameter(name="--start", help="Where the two parameters start, with a comma between: 0,0.")]
-Horizon = Annotated[str, Parameter(name="--horizon", help="T, at least 1; shared: one, or one a sample: 10,100.")]
+Horizon = Annotated[str, Parameter(name=["--horizon", "-T"], help="T, at least 1; shared: or one a sample: 10,100.")]
 Gap = Annotated[str | None, Parameter(name="--gap", help="The target as 1 - lambda*; shared: one, or one a sample.")]
 Goal = Annotated[str | None, Parameter(name="--target", help="The target as lambda*; shared: one, or one a sample.")]
 Timescale = Annotated[

@@ -24,7 +24,7 @@ def run(
     latex: Latex = False,
     json: Json = False,
 ) -> int:
-    """Sort gates into classes of equal order of saturation, lowest first.
+    """Sort gates into classes of equal order of saturation, highest first.
 
     Without GATES, the catalogue's gates of class F. Pairs that are incomparable or undecided are named below the
     classes; the exit code is 3 where a pair is left undecided.

@@ -23,12 +23,12 @@ Gates = Annotated[
     Parameter(
         name="--gates",
         negative="",
-        consume_multiple=True,
+        consume_multiple=1,
         completer=GATE_NAMES,
         help="Which gates; by default the whole catalogue.",
     ),
 ]
-Horizon = Annotated[float | None, Parameter(name="--horizon", help="T; by default the time scale.")]
+Horizon = Annotated[float | None, Parameter(name=["--horizon", "-T"], help="T; by default the time scale.")]
 From = Annotated[
     float | None,
     Parameter(name="--start", help="The time constant to start from; by default the edge of the plateau."),

@@ -20,12 +20,10 @@ Gates = Annotated[
 Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The page; a file that is no report is not written over.")]
 Numbers = Annotated[
     list[float] | None,
-    Parameter(
-        negative="", consume_multiple=True, help="T of the table of learning times, several with blanks between."
-    ),
+    Parameter(negative="", consume_multiple=1, help="T of the table of learning times, several with blanks between."),
 ]
 Gaps = Annotated[
-    list[float] | None, Parameter(name="--gaps", negative="", consume_multiple=True, help="Its gaps 1 - lambda*.")
+    list[float] | None, Parameter(name="--gaps", negative="", consume_multiple=1, help="Its gaps 1 - lambda*.")
 ]
 Scale = Annotated[float, Parameter(name="--timescale", help="The time constant to recommend gates for, in steps.")]
 Seconds = Annotated[float, Parameter(name="--seconds", help="Time allowed for each proof.")]

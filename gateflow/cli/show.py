@@ -22,7 +22,7 @@ POINTS = (-5.0, -2.0, -1.0, 0.0, 1.0, 2.0, 5.0)
 
 Points = Annotated[
     list[float] | None,
-    Parameter(name="--z", negative="", consume_multiple=True, help="Where to print values: --z -3 0 5."),
+    Parameter(name="--z", negative="", consume_multiple=1, help="Where to print values: --z -3 0 5."),
 ]
 
 
@@ -95,6 +95,6 @@ def _about(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("odd", "yes" if facts["odd"] else "no"),
         ("inverse", facts["inverse"]),
         ("digits", facts["digits"]),
-        ("kinks", ", ".join(number(z) for z in facts["kinks"])),
+        ("kinks", ", ".join(f"z = {number(z)}" for z in facts["kinks"])),
         ("source", facts["source"]),
     ]

@@ -17,11 +17,11 @@ Gates = Annotated[
 ]
 
 
-def _axis(name: str, help: str) -> Any:
+def _axis(name: str | list[str], help: str) -> Any:
     return Parameter(name=name, help=help, allow_leading_hyphen=True)
 
 
-Horizon = Annotated[str, _axis("--horizon", "T, the steps over which the cell decays; at least 1.")]
+Horizon = Annotated[str, _axis(["--horizon", "-T"], "T, the steps over which the cell decays; at least 1.")]
 Gap = Annotated[str | None, _axis("--gap", "The target as 1 - lambda*, what may be lost over the horizon.")]
 Target = Annotated[str | None, _axis("--target", "The target as lambda*, what is to be kept.")]
 Timescale = Annotated[str | None, _axis("--timescale", "The target as a time constant in steps, -1/log phi.")]

@@ -60,7 +60,7 @@ def run(
     if json:
         inputs = {"gate": gate.strip(), **task.given(), "z0": z0}
         limit = {name: x for name, x in (("tolerance", tolerance), ("tau_end", tau_end)) if x is not None}
-        print_json({**inputs, **limit, **_answer(found), **_enclosure(ball)})
+        print_json({**inputs, **limit, "z_star": float(problem.z_star), **_answer(found), **_enclosure(ball)})
     else:
         about = [("gate", gate.strip()), ("problem", task.sentence(z0)), ("z*", number(problem.z_star, 12))]
         say(pairs([*about, *_rows(found), *_ball_rows(ball)]))

@@ -24,6 +24,8 @@ _CHARACTER_HINTS = {
     **dict.fromkeys("[]{}", "brackets are round in a formula: '(' and ')'"),
     **dict.fromkeys("'\"`", "there are no strings in a formula"),
     **dict.fromkeys(":;", "a formula is one expression; there are no statements in it"),
+    "\\": "LaTeX is not read: write names without '\\', as in sigmoid(z)",
+    "$": "LaTeX is not read: write the formula without '$'",
     "#": "there are no comments in a formula",
 }
 

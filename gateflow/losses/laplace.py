@@ -31,6 +31,9 @@ DIGITS = 40
 NEAR = 0.5
 """Relative distance of h and h* up to which the loss is the integral of its slope, without cancellation."""
 
+FORMULA = "M(h_star) - M(h)"
+"""The loss below its target for any law; the formula in ``s`` that a user gives is M(s) = E exp(-s X)."""
+
 _X, _W = np.polynomial.legendre.leggauss(20)
 
 

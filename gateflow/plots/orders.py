@@ -32,7 +32,7 @@ MEANING = {
 def compute() -> Table:
     """Classes by `rank`, each law proved."""
     gates = {name: gate(name) for name in GATES if name not in OUTSIDE}
-    classes = rank(gates.values()).classes
+    classes = rank(gates.values()).classes[::-1]
     called = {one.name: one for one in gates.values()}
     return Table.of((_row(called, names, i, name) for i, names in enumerate(classes) for name in names), MEANING)
 

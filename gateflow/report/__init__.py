@@ -69,7 +69,8 @@ def report(gates: Iterable[Gate | str] | Gate | str, out: str | Path | None = No
     Raises
     ------
     InvalidArgument
-        An option is out of range, or the file is there and is no report.
+        A formula leaves (0, 1) or falls, so that it is no gate; an option is out of range; or the file is there and is
+        no report.
 
     Examples
     --------
@@ -77,13 +78,17 @@ def report(gates: Iterable[Gate | str] | Gate | str, out: str | Path | None = No
     >>> made.found.gates[0].law.rate, made.html.startswith("<!DOCTYPE html>")
     ('1/(c*T*tau*log(tau)**2)', True)
     """
+    from gateflow.flow.time import refuse_if_no_gate
     from gateflow.report.findings import findings
     from gateflow.report.page import page
 
     chosen: Sequence[Gate | str] = [gates] if isinstance(gates, (str, Gate)) else list(gates)
     if out is not None:
         writable(out)  # before the work, not after it
-    found = findings([as_gate(one) for one in chosen], **options)
+    named = [as_gate(one) for one in chosen]
+    for each in named:
+        refuse_if_no_gate(each)
+    found = findings(named, **options)
     made = Report(found, page(found))
     if out is not None:
         made.write(out)

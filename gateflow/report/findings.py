@@ -275,7 +275,7 @@ def ladder(seconds: float = SECONDS) -> tuple[tuple[str, ...], ...]:
     """
     placed = [name for name in GATES if isinstance(_known(lambda name=name: saturation_order(name)), SaturationOrder)]
     classes = tuple(tuple(names) for names in rank(placed, seconds).classes)
-    return (*reversed(classes), *((name,) for name in GATES if name not in placed))
+    return (*classes, *((name,) for name in GATES if name not in placed))
 
 
 def learning_times(gate: Gate, horizons: Sequence[float], gaps: Sequence[float]) -> HittingTime:

@@ -37,7 +37,7 @@ def test_it_is_listed_with_its_sizes_and_its_source(gateflow, here):
     code, out, _ = gateflow("experiment", "list")
     assert code == 0
     assert out.splitlines()[1].split()[:7] == ["tiny", "2", "x", "2", "2", "x", "1"]
-    (found,) = json.loads(gateflow("experiment", "list", "--json").out)
+    (found,) = json.loads(gateflow("experiment", "list", "--json").out)["experiments"]
     assert found["full"] == {"arms": 2, "seeds": 2}
     assert found["source"] == "nobody"
 

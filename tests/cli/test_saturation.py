@@ -54,10 +54,10 @@ def test_what_is_left_undecided_has_exit_code_3(gateflow, answered):
 
 def test_rank_puts_equal_gates_together_and_faster_ones_above(gateflow, answered):
     assert gateflow("rank", "fast", "sigmoid", "softsign", "sigmoid(2*z)").out == (
-        "1. softsign\n2. sigmoid = sigmoid(2*z)\n3. fast\n"
+        "Order of saturation, highest first\n1. fast\n2. sigmoid = sigmoid(2*z)\n3. softsign\n"
     )
     code, answer = answered("rank", "fast", "sigmoid")
-    assert (code, answer["classes"], answer["covers"], answer["open"]) == (0, [["sigmoid"], ["fast"]], [[0, 1]], [])
+    assert (code, answer["classes"], answer["covers"], answer["open"]) == (0, [["fast"], ["sigmoid"]], [[0, 1]], [])
 
 
 def test_rank_refuses_two_gates_of_one_name(gateflow):

@@ -31,7 +31,7 @@ def test_the_keys_are_the_answer_and_the_inputs(timed):
         "z0": 0.5,
         "scale": 2,
     }
-    assert set(answer) == {"gate", "horizon", "gap", "z0", "scale", "tau", "log_tau", "status", "error"}
+    assert set(answer) == {"gate", "horizon", "gap", "z0", "scale", "z_star", "tau", "log_tau", "status", "error"}
     assert answer["status"] == "reached"
     assert answer["log_tau"] == pytest.approx(math.log(answer["tau"]), rel=1e-14)
     assert 0 < answer["error"] < 1e-9
