@@ -1,4 +1,4 @@
-"""docs/theory.md: every theorem has a proof and a command, and what T1 to T7 say is seen in numbers."""
+"""docs/theory.md: every theorem has a proof and a command, and what T1 to T8 say is seen in numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 PARTS = {part.partition("\n")[0]: part for part in re.split(r"^###? ", TEXT, flags=re.MULTILINE)[1:]}
 
 
-@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize("number", range(1, 9))
 def test_every_theorem_has_a_proof_and_a_command(number):
     (part,) = [text for title, text in PARTS.items() if title.startswith(f"T{number}:")]
     assert "**Theorem.**" in part
@@ -74,3 +74,71 @@ def test_a_loss_that_dips_below_any_bound_has_an_infinite_path():
         time += wait + 1
         loss = min(loss / 4, time**-5)
         assert loss <= time**-5
+
+
+def heavy_ball(speed, z, target, eta, beta):
+    """Steps of the heavy ball from z until it is at the target or past it."""
+    upward, m, steps = z < target, 0.0, 0
+    while (z < target) if upward else (z > target):
+        m, steps = beta * m + speed(z), steps + 1
+        z += eta * m if upward else -eta * m
+    return steps
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+@pytest.mark.parametrize(("start", "order"), [(0.7, 1), (0.99, -1)], ids=["below", "above"])
+def test_the_convex_gate_is_later_from_below_and_sooner_from_above_at_coarse_steps_too(beta, start, order):
+    """T8 is exact: here with a few dozen steps, fast (w = sinh) against sigmoid, up to the bound of its condition."""
+    horizon, target = 20, 0.96
+
+    def slope(u):
+        return horizon / (1 + math.exp(-u)) ** horizon / (1 + math.exp(u))
+
+    def logit(p):
+        return math.log(p / (1 - p))
+
+    way = np.linspace(logit(start), logit(target), 2001)
+    falls = -np.diff([slope(u) for u in way]) / np.diff(way) * np.sign(way[-1] - way[0])
+    most = (1 - math.sqrt(beta)) ** 2 / falls.max() if start < target else 0.2 * (1 - beta)
+    sigmoid = heavy_ball(slope, logit(start), logit(target), most, beta)
+    steep = math.cosh(math.asinh(logit(target)))
+    fast = heavy_ball(
+        lambda z: slope(math.sinh(z)) * math.cosh(z),
+        math.asinh(logit(start)), math.asinh(logit(target)), most / steep**2, beta,
+    )  # fmt: skip
+    assert 5 < sigmoid < 60
+    assert order * (fast - sigmoid) >= 1
+
+
+def test_a_plateau_keeps_the_slope_at_its_start_and_random_lags_a_mean_of_slopes():
+    """The two laws of section 6 from sigma(1), by their integrals in the value p of the gate."""
+    from scipy.integrate import quad
+    from scipy.special import erfinv
+
+    start, horizon = 1 / (1 + math.exp(-1)), 1000
+    profiles = {"sigmoid": lambda u: 1.0, "fast": lambda u: math.hypot(1, u), "softsign": lambda u: math.exp(-abs(u))}
+
+    def slope(gate, rest):
+        if gate == "erf":
+            return math.exp(-(erfinv(1 - 2 * rest) ** 2)) / math.sqrt(math.pi)
+        return rest * (1 - rest) * profiles[gate](math.log((1 - rest) / rest))
+
+    def fixed(gate):
+        def density(far):  # far = log of the growth of p^T along the plateau
+            rest = -math.expm1(math.log(start) + far / horizon)
+            return math.exp(-far) * (1 - rest) ** 2 / slope(gate, rest) ** 2
+
+        top = -1 - horizon * math.log(start)
+        return quad(density, 0, 40)[0] + quad(density, 40, top)[0]
+
+    def random(gate):
+        def density(x):
+            rest = math.exp(-x)
+            return (1 - rest) * math.log1p(-rest) ** 2 / slope(gate, rest) ** 2 * rest
+
+        return quad(density, -math.log(1 - start), 34)[0]
+
+    for gate, ratio in (("fast", 0.5), ("erf", 0.1775), ("softsign", math.e**2)):
+        assert fixed(gate) / fixed("sigmoid") == pytest.approx(ratio, rel=0.01)
+    for gate, ratio in (("fast", 0.2624), ("erf", 0.1422)):
+        assert random(gate) / random("sigmoid") == pytest.approx(ratio, rel=1e-3)
