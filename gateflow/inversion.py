@@ -109,11 +109,12 @@ def increasing_root(
     low, high = _brackets(f, target)
     z = np.where(np.isfinite(low + high), 0.5 * (low + high), low)
     with np.errstate(all="ignore"):
-        for _ in range(steps):
+        for step in range(1, steps + 1):
             residual = f(z) - target
             low, high = np.where(residual <= 0, z, low), np.where(residual >= 0, z, high)
             newton = z - residual * np.exp(-log_slope(z))
             inside = (newton >= low) & (newton <= high)  # an end may be the root
+            inside &= step % 8 != 0  # from far above the root of an exponential, Newton goes back by one unit a step
             following = np.where(inside, newton, _middle(low, high))
             still = np.isfinite(target) & (np.abs(following - z) > 2e-16 * np.abs(z)) & (low < high)
             z = np.where(still, following, z)

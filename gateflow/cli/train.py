@@ -91,6 +91,8 @@ class Flags:
         One of torch.optim, with its options: adam, 'sgd(momentum=0.9)'.
     lr
         Learning rate.
+    lr_of
+        Factors of the learning rate by gate: 'forget=3, input=0.5'.
     schedule
         Of the learning rate: constant, cosine, 'step(step_size=1000)', plateau, ...
     weight_decay
@@ -142,6 +144,7 @@ class Flags:
     tie_embedding: bool | None = None
     optimizer: str | None = None
     lr: float | None = None
+    lr_of: str | None = None
     schedule: str | None = None
     weight_decay: float | None = None
     clip: float | None = None

@@ -25,8 +25,24 @@ def expand(expr: Expr) -> Expr:
 
 
 def factor(expr: Expr) -> Expr:
-    """``sympy.factor``, or the expression as it is where that would take too long."""
-    return sp.factor(expr) if terms(expr) <= MOST_TERMS else expr
+    """``sympy.factor``, or the expression as it is where that would take too long.
+
+    SymPy takes ``exp(0.3215 z)`` for the power 643 of ``exp(z/2000)``.
+
+    Examples
+    --------
+    >>> from gateflow.vocabulary import Z
+    >>> factor(Z + Z**2), factor(Z + Z * sp.exp(sp.Rational(3, 10**9) * Z))
+    (z*(z + 1), z*exp(3*z/1000000000) + z)
+    """
+    return sp.factor(expr) if terms(expr) <= MOST_TERMS and _largest_power(expr) <= MOST_TERMS else expr
+
+
+def _largest_power(expr: Expr) -> int:
+    """The largest numerator or denominator in an exponent."""
+    exponents = [node.exp for node in expr.atoms(sp.Pow)] + [node.args[0] for node in expr.atoms(sp.exp)]
+    numbers = (number for exponent in exponents for number in exponent.atoms(sp.Rational))
+    return max((max(abs(number.p), number.q) for number in numbers), default=0)
 
 
 def terms(expr: Expr) -> int:

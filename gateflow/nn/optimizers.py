@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer, lr_scheduler
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.settings import Settings, as_kind, checked_options, known, option_defaults, part
+from gateflow.nn.cells._contract import Recurrent
+from gateflow.nn.settings import Settings, as_kind, checked_options, known, multipliers, option_defaults, part
 
 UNFIT = ("optimizer", "lbfgs", "sparseadam", "muon")
 """What is no optimiser of dense gradients of any shape, one gradient a step."""
 
 NEED_MORE = ("lrscheduler", "lambdalr", "multiplicativelr", "sequentiallr", "chainedscheduler", "swalr")
 """Schedules that are made of functions or of other schedules, which no text can say."""
+
+NOT_LINEAR = ("rprop", "asgd", "adafactor")
+"""Optimisers whose steps are not proportional to the learning rate."""
 
 OURS = ("optimizer", "last_epoch", "epochs", "steps_per_epoch", "scale_fn")
 """Options of schedules that the run says itself, or no text can."""
@@ -64,7 +70,47 @@ def make_optimizer(settings: Settings, network: torch.nn.Module) -> Optimizer:
         if "weight_decay" not in takes:
             raise InvalidArgument(f"the optimizer {name} knows no weight_decay")
         options.setdefault("weight_decay", settings.weight_decay)
-    return _made(kind, name, [each for each in network.parameters() if each.requires_grad], lr=settings.lr, **options)
+    made = _made(kind, name, [each for each in network.parameters() if each.requires_grad], lr=settings.lr, **options)
+    if factors := multipliers(settings.lr_of):
+        if name.lower() in NOT_LINEAR:
+            raise InvalidArgument(f"lr_of: the steps of {name} are no multiple of the learning rate")
+        _scale_steps(made, _rows_of(network, factors))
+    return made
+
+
+def _rows_of(network: torch.nn.Module, factors: Mapping[str, float]) -> list[tuple[Tensor, slice, float]]:
+    """The rows of each gate in every weight of the recurrent layers, with their factor."""
+    cells = [module for module in network.modules() if isinstance(module, Recurrent)]
+    gates = dict.fromkeys(block for cell in cells for block in cell.gates())
+    known(factors, list(gates), "gate in lr_of")
+    return [
+        (weight, cell.rows(block), factor)
+        for cell in cells
+        for _, suffix in cell.layers()
+        for weight in dict.fromkeys(cell.stacked(suffix))
+        for block, factor in factors.items()
+        if block in cell.gates() and weight.requires_grad
+    ]
+
+
+def _scale_steps(optimizer: Optimizer, rows: list[tuple[Tensor, slice, float]]) -> None:
+    """Let each step move these rows by a factor of what it would; what the optimiser remembers is not touched.
+
+    A weight holds the rows of several gates, and a group of an optimiser whole weights; so the step is taken, and
+    lengthened.
+    """
+    before: list[Tensor] = []
+
+    def remember(*_: Any) -> None:
+        before[:] = [weight.detach()[part].clone() for weight, part, _ in rows]
+
+    def lengthen(*_: Any) -> None:
+        with torch.no_grad():
+            for (weight, part, factor), old in zip(rows, before, strict=True):
+                weight[part] = old + factor * (weight[part] - old)
+
+    optimizer.register_step_pre_hook(remember)
+    optimizer.register_step_post_hook(lengthen)
 
 
 def make_schedule(settings: Settings, optimizer: Optimizer, better: str) -> Any:

@@ -61,6 +61,7 @@ class Settings:
     tie_embedding: bool = _note("One matrix reads tokens and writes them.", False)
     optimizer: str = _note("One of torch.optim, with its options.", "adam")
     lr: float = _note("Learning rate.", 2e-3)
+    lr_of: str | None = _note("Factors of the learning rate by gate: forget=3, input=0.5.", None)
     schedule: str = _note("constant, or one of torch.optim.lr_scheduler, with its options.", "constant")
     weight_decay: float = _note("Weight decay, as the optimiser means it.", 0.0)
     clip: float = _note("Longest gradient; 0 for any.", 1.0)
@@ -94,6 +95,7 @@ class Settings:
         if not 0 <= self.dropout < 1:
             raise InvalidArgument(f"dropout must lie in [0, 1); got {self.dropout}")
         one_of("precision", self.precision, PRECISIONS)
+        multipliers(self.lr_of)
         for name in ("task", "cell", "init", "optimizer", "schedule"):
             part(getattr(self, name))
 
@@ -175,6 +177,37 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise InvalidArgument(f"{path} is no TOML: {problem}") from None
     known(found, [*KINDS, *MORE], f"setting in {path}")
+    return found
+
+
+def multipliers(text: str | None) -> dict[str, float]:
+    """What ``lr_of`` says: the factors of the learning rate by gate.
+
+    Raises
+    ------
+    InvalidArgument
+        It is no list of names and numbers above 0.
+
+    Examples
+    --------
+    >>> multipliers("forget=3, input=0.5"), multipliers(None)
+    ({'forget': 3.0, 'input': 0.5}, {})
+    >>> multipliers("forget")
+    Traceback (most recent call last):
+    gateflow.errors.InvalidArgument: lr_of takes gates and factors, as in forget=3, input=0.5; got 'forget'
+    """
+    found: dict[str, float] = {}
+    for each in text.split(",") if text is not None else ():
+        name, _, value = (part.strip() for part in each.partition("="))
+        try:
+            factor = float(value)
+        except ValueError:
+            raise InvalidArgument(f"lr_of takes gates and factors, as in forget=3, input=0.5; got {text!r}") from None
+        if name in found:
+            raise InvalidArgument(f"lr_of says {name} twice")
+        if not 0 < factor < math.inf:
+            raise InvalidArgument(f"lr_of needs factors above 0; got {each.strip()}")
+        found[name] = factor
     return found
 
 

@@ -179,14 +179,17 @@ def _ended(plan: Plan, folder: Path, arm: str, reduced: bool) -> dict[int, list[
 
 def _units(metrics: list[dict[str, Any]], settings: Any) -> dict[str, float] | None:
     """How the laws of one unit do; None for gates that are no function of one pre-activation, or not recorded."""
-    from gateflow.nn.settings import make_task
+    from gateflow.nn.inits.matched import Matched
+    from gateflow.nn.settings import make_init, make_task
     from gateflow.study.units import units
 
     recorded = [line for line in metrics if line["kind"] == "gates" and "units" in line["layers"][0]]
     if len(recorded) < 4 or "z_refine" in recorded[0]["layers"][0]["units"] or settings.forget_gate is None:
         return None
     task = make_task(settings.task)
-    found = units(metrics, settings.forget_gate, getattr(task, "horizon", task.length))
+    start = make_init(settings.init, task.length)
+    gate = start.gate(settings.forget_gate) if isinstance(start, Matched) else settings.forget_gate
+    found = units(metrics, gate, getattr(task, "horizon", task.length))
     return {**found.errors(), "rank": found.rank()}
 
 

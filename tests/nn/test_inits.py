@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.gate import Gate, gate
 from gateflow.nn import GRU, INITS, JANET, LSTM, NRU, URLSTM, NoisyLSTM, RefineLSTM
 from gateflow.nn.cells._contract import Recurrent
+from gateflow.nn.inits.matched import rescaled
 
 UNITS = 400
 SETTINGS: dict[str, dict[str, Any]] = {"chrono": {"horizon": 500}, "for-timescales": {"low": 2, "high": 1e4}}
@@ -176,3 +178,76 @@ def test_what_is_refused(start: Any, words: str) -> None:
 def test_a_gate_without_an_inverse_is_refused() -> None:
     with pytest.raises(InvalidArgument, match=r"no inverse|not found"):
         INITS["chrono"](horizon=10)(LSTM(2, 4, forget_gate="sigmoid(z**2)"))
+
+
+# --- the same value and slope -----------------------------------------------------------------------------------------
+
+PROFILES = {
+    "sigmoid": lambda z: z,
+    "fast": mpmath.sinh,
+    "softsign": lambda z: mpmath.sign(z) * mpmath.log(1 + abs(z)),
+    "erf": lambda z: mpmath.log(1 + mpmath.erf(z)) - mpmath.log(mpmath.erfc(z)),
+    "cloglog": lambda z: mpmath.log(mpmath.expm1(mpmath.exp(z))),
+    "sigmoid(z + z**3)": lambda z: z + z**3,
+}
+"""Logit profiles, written down anew."""
+
+
+@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize(("f", "slope"), [(0.95, 1.0), (0.731, 3.11), (1 - 1e-9, 1e-3)])
+def test_a_rescaled_gate_has_the_value_and_the_slope(name: str, f: float, slope: float) -> None:
+    made = rescaled(name, f=f, slope=slope)
+    factor = float(made.name.rpartition("=")[2]) if ";" in made.name else 1.0
+    with mpmath.workdps(50):
+        u = mpmath.log(mpmath.mpf(f) / (1 - mpmath.mpf(f)))
+        low, high = mpmath.mpf(0), mpmath.mpf(1)
+        while PROFILES[name](high) < u:
+            high *= 2
+        z = mpmath.findroot(lambda x: PROFILES[name](x) - u, (low, high), solver="anderson", tol=1e-45)
+        wanted = slope / mpmath.diff(PROFILES[name], z)
+        assert abs(factor / wanted - 1) < 2e-15
+    z = made.inverse(f)
+    assert made.phi(z) == pytest.approx(f, rel=1e-15)
+    assert made.du(z) == pytest.approx(slope, rel=1e-14)
+    again = gate(made.name)  # an ordinary gate: its name is its formula
+    assert (again.expr, again.phi_c(7.0)) == (made.expr, made.phi_c(7.0))
+    assert rescaled(made, f=f, slope=slope) is made
+
+
+@pytest.mark.parametrize(
+    ("text", "f", "said"),
+    [
+        ("cubic", 0.5, "cubic is flat where it is 0.5"),
+        ("sigmoid(z+abs(z))", 0.5, "has a kink where it is 0.5"),
+        ("where(z<0, 0, 1)", 0.9, "does not take the value 0.9"),
+        ("1/2+erf(z)/4", 0.9, "was not found"),
+        ("sigmoid(z**2)", 0.9, "has no inverse"),
+        ("sin(z)", 0.5, "leaves"),
+        ("sigmoid(k*z); k=positive", 0.5, "parameters without a value"),
+        ("sigmoid(z*1e-320)", 0.5, "no usable float"),
+        ("sigmoid", 1.0, "must lie in"),
+    ],
+)
+def test_a_gate_that_cannot_be_matched_is_refused_in_one_line(text: str, f: float, said: str) -> None:
+    with pytest.raises(InvalidArgument, match=said) as told:
+        rescaled(text, f=f, slope=1)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU, JANET, RefineLSTM, URLSTM])
+def test_matched_with_a_slope_rescales_the_gate_of_a_cell(kind: type[Recurrent]) -> None:
+    word = "update_gate" if kind is GRU else "forget_gate"
+    cell = kind(2, 3, num_layers=2, dtype=torch.float64, **{word: "softsign"})
+    INITS["matched"](f=0.95, slope=2)(cell)
+    made = cell.gates()[str(cell.forget_block)]
+    for _, suffix in cell.layers():
+        z = bias(cell, str(cell.forget_block), suffix)
+        np.testing.assert_allclose(made.phi(z), 0.95, rtol=1e-14)
+        np.testing.assert_allclose(made.du(z), 2, rtol=1e-13)
+    cell.backend = "reference"
+    assert cell(torch.randn(4, 1, 2, dtype=torch.float64))[0].isfinite().all()
+
+
+def test_matched_with_a_slope_is_refused_where_gates_are_fixed() -> None:
+    with pytest.raises(InvalidArgument, match="cannot be rescaled"):
+        INITS["matched"](f=0.95, slope=2)(NoisyLSTM(2, 3))

@@ -274,6 +274,11 @@ class Recurrent(torch.nn.Module):
         start = self.blocks.index(block) * self.hidden_size
         return slice(start, start + self.hidden_size)
 
+    def stacked(self, suffix: str) -> list[torch.nn.Parameter]:
+        """The parameters of one layer in one direction that have a row for each unit of each block."""
+        found = (getattr(self, f"{name}_{suffix}", None) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        return [each for each in found if isinstance(each, torch.nn.Parameter)]
+
     def set_bias(self, block: str, suffix: str, values: Tensor) -> None:
         """Let a block's bias be ``values``: in the vector of the input, and zeros in that of the state."""
         weights = self.weights(suffix)
