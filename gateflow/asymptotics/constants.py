@@ -8,14 +8,17 @@ followed by exact simplification.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 import sympy as sp
 
+from gateflow.arithmetic.enclosed import enclosed, sign_of
 from gateflow.errors import GateflowError
-from gateflow.vocabulary import Expr
+from gateflow.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
 
 Number = Any  # int | Fraction | Expr; a proper union makes every arithmetic line a cast
 
@@ -176,7 +179,11 @@ def _sign_with_parameters(x: Expr) -> int:
 
 
 def _numeric_sign(x: Expr) -> int:
-    """The sign of a numeric value known to more than its error (SymPy tracks the accuracy it attains), or 0."""
+    """The sign where ball arithmetic proves it; of what it does not know, by SymPy's numbers, which track accuracy."""
+    found = sign_of(x)
+    if found or enclosed(x, 80) is not None:
+        _refuse_nonsense(x)
+        return found
     for digits in (15, 60):
         value = x.evalf(digits, maxn=4 * digits)
         if value.has(sp.I) or not value.is_number:
@@ -191,10 +198,106 @@ def _numeric_sign(x: Expr) -> int:
     return 0
 
 
+def _refuse_nonsense(x: Expr) -> None:
+    ball = enclosed(x, 80)
+    if not ball.is_finite() and not enclosed(x, 1280).is_finite():
+        raise Undecided(f"the constant {x} has no finite value")
+
+
+_LARGEST = 300
+"""Operations of the largest constant that is put to exact algebra."""
+
+
 def _proved_zero(x: Expr) -> bool:
-    if sp.count_ops(x) > 300:
+    """Whether algebra shows the constant to be exactly 0."""
+    if sp.count_ops(x) > _LARGEST:
         return False
-    forms = (sp.expand, lambda y: sp.expand(sp.expand_log(y, factor=True)), sp.radsimp, sp.simplify)
-    if any(form(x) == 0 for form in forms):
+    plain = _in_elementary_words(x)
+    forms = (sp.expand, lambda y: sp.expand(sp.expand_log(y, factor=True)), sp.radsimp, _numerator)
+    if any(form(plain) == 0 for form in forms):
+        return True
+    if _is_zero_of_arctangents(plain) or _is_zero_of_logarithms(plain):
+        return True
+    if sp.simplify(x) == 0:
         return True
     return bool(x.is_algebraic) and sp.minimal_polynomial(x, sp.Dummy("t")).is_Symbol
+
+
+_WORDS: dict[Any, Callable[[Expr], Expr]] = {
+    **{node: node.written_out for node in (sigmoid, softplus, softsign, logit)},
+    **{node: lambda c, node=node: node(c).rewrite(sp.log) for node in (sp.asinh, sp.acosh, sp.atanh)},
+    sp.erfc: lambda c: 1 - sp.erf(c),
+    expm1: lambda c: sp.exp(c) - 1,
+    log1p: lambda c: sp.log(1 + c),
+}
+
+
+def _in_elementary_words(x: Expr) -> Expr:
+    for node, words in _WORDS.items():
+        x = x.replace(node, words)
+    return x
+
+
+def _numerator(x: Expr) -> Expr:
+    """What must vanish of a sum of fractions in exponentials, sines and cosines among them."""
+    circular = x.has(sp.sin, sp.cos, sp.tan, sp.sinh, sp.cosh, sp.tanh)
+    return sp.expand(sp.numer(sp.together(x.rewrite(sp.exp) if circular else x)))
+
+
+def _combination(x: Expr, of: Any) -> dict[Expr, Fraction] | None:
+    """A sum of rational multiples of one function's values, and perhaps of pi, by argument; pi stands for itself."""
+    found: dict[Expr, Fraction] = {}
+    for term in sp.Add.make_args(sp.expand(x)):
+        c, node = term.as_coeff_Mul()
+        if node != sp.pi and not isinstance(node, of):
+            return None
+        key = node if node == sp.pi else node.args[0]
+        found[key] = found.get(key, Fraction(0)) + Fraction(int(c.p), int(c.q))
+    return found
+
+
+_LONGEST = 20_000
+"""Bits of the largest exact product that is formed."""
+
+
+def _is_zero_of_arctangents(x: Expr) -> bool:
+    """``sum n_i atan(q_i) + m pi = 0``, as with Machin's formula.
+
+    The product of the ``(1 + i q_i)^n_i`` is real exactly where the sum of the ``n_i atan(q_i)`` is a multiple of pi;
+    which multiple, its value says.
+    """
+    parts = _combination(x, sp.atan)
+    if parts is None or not all(key == sp.pi or key.is_Rational for key in parts):
+        return False
+    scale = math.lcm(*(c.denominator for c in parts.values()))
+    parts = {key: c * scale for key, c in parts.items()}
+    size = sum(
+        abs(int(c)) * (int(key.p).bit_length() + int(key.q).bit_length()) for key, c in parts.items() if key != sp.pi
+    )
+    if size > _LONGEST or abs(parts.get(sp.pi, 0)) > 10**6:
+        return False
+    real, imaginary = 1, 0
+    for key, c in parts.items():
+        if key == sp.pi:
+            continue
+        p, q = int(key.p) * (1 if c > 0 else -1), int(key.q)
+        for _ in range(abs(int(c))):
+            real, imaginary = real * q - imaginary * p, real * p + imaginary * q
+    if imaginary:
+        return False
+    ball = enclosed(scale * x, 200)
+    return ball is not None and bool(abs(ball) < 3)
+
+
+def _is_zero_of_logarithms(x: Expr) -> bool:
+    """``sum n_i log(a_i) + r = 0`` for positive a_i, which says that a product of powers is ``exp(-r)``."""
+    rational, rest = sp.expand(x).as_coeff_Add()
+    parts = _combination(rest, sp.log)
+    if parts is None or sp.pi in parts or not all(key.is_positive for key in parts):
+        return False
+    scale = math.lcm(*(c.denominator for c in parts.values()))
+    powers = {key: int(c * scale) for key, c in parts.items()}
+    if sum(map(abs, powers.values())) > 64 or len(powers) > 12:
+        return False
+    difference = sp.Mul(sp.exp(scale * rational), *(key**n for key, n in powers.items())) - 1
+    return _numerator(difference) == 0 or sp.expand(sp.radsimp(sp.expand(difference))) == 0

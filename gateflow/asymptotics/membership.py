@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import combinations, pairwise
 from typing import Any
 
 import sympy as sp
@@ -23,7 +24,7 @@ from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
 from gateflow.asymptotics.pieces import Piece, real_zeros, text_of
 from gateflow.asymptotics.signs import Finding, Signed, Tail, on_compact, on_tail, oscillating
-from gateflow.asymptotics.smoothness import Examined, equal, inside, short, text_in_z
+from gateflow.asymptotics.smoothness import Examined, Joint, alike, apart, equal, from_to, inside, short, text_in_z
 from gateflow.asymptotics.tails import HalfLine, X, in_words
 from gateflow.emit import Tape
 from gateflow.errors import GateflowError
@@ -109,19 +110,35 @@ class _Case(Examined):
         for _, finding in findings:
             if finding.verdict == "undecided":
                 return Clause(name, "undecided", f"the sign of phi': {finding.reason}")
-        for z, left, right in self.joints():
-            low, high = (self.phi_of(self.one_sided(p, z, 0)) for p in (left, right))
-            if constants.sign(constants.number(high - low)) < 0:
-                reason = f"phi falls at z = {text_of(z)}: from {short(low)} to {short(high)}"
-                return Clause(name, "refuted", reason, {"kind": "fall", "z": float(z)})
-        if not self._continuous():
+        fallen = next((fall for joint in self.joints if (fall := self._falls(joint)) is not None), None)
+        if fallen is not None:
+            return fallen
+        if not self.settled:
             raise Undecided("phi' > 0 wherever phi is defined, but phi may be undefined somewhere")
-        return Clause(name, "proved", "phi' > 0 but for isolated points")
+        touching = ", except possibly at isolated points" if self.joints or self._may_touch_zero() else ""
+        return Clause(name, "proved", "phi' > 0" + touching)
 
-    def _continuous(self) -> bool:
-        """Whether phi is proved to be defined everywhere; its jumps, if any, are at the joints."""
-        clause = self._known("differentiable")
-        return clause.verdict == "proved" or (clause.witness or {}).get("kind") in ("kink", "vertical", "jump")
+    def _may_touch_zero(self) -> bool:
+        """Whether phi' may vanish somewhere inside a piece, or at 0."""
+        if any(form.even for slope in self.slopes for form in slope.forms):
+            return True
+        try:
+            return not all(self.value_at(p, 0, 1).positive for p in self.pieces if p.left == 0)
+        except GateflowError:
+            return True
+
+    def _falls(self, joint: Joint) -> Clause | None:
+        """Whether phi falls at a break point, on the way from one side to the value or from there to the other side."""
+        if joint.low is None or joint.high is None:
+            raise Undecided(joint.clause.reason)
+        at, way = text_of(joint.z), [joint.low, *([] if joint.at is None else [joint.at]), joint.high]
+        if all(constants.sign(constants.number(b - a)) >= 0 for a, b in pairwise(way)):
+            return None
+        if joint.at is not None and equal(joint.low, joint.high):
+            reason = f"phi({at}) is {apart(joint.at, joint.low)}, its limit there"
+        else:
+            reason = f"phi falls at z = {at}: {_through(way)}"
+        return Clause("increasing", "refuted", reason, {"kind": "fall", "z": float(joint.z), "point": at})
 
     def _not_increasing(self, piece: Piece, finding: Finding) -> Clause:
         assert finding.where is not None
@@ -170,21 +187,18 @@ class _Case(Examined):
         if outside is not None:
             return outside
         low, high = self.limits[-1], self.limits[1]
-        words = f"phi(-oo) = {short(low)} and phi(oo) = {short(high)}"
+        words = f"phi(-oo) = {_beside(low)} and phi(oo) = {_beside(high)}"
         if not (equal(low, sp.S.Zero) and equal(high, sp.S.One)):
             backwards = equal(low, sp.S.One) and equal(high, sp.S.Zero)
-            if not backwards and self._smooth_but_for_kinks():
+            if not backwards and self.continuous:
                 return Clause(name, "refuted", words, {"kind": "limits", "left": float(low), "right": float(high)})
             if not backwards:
                 raise Undecided(words)
-        if not self._smooth_but_for_kinks():
-            return self._onto_without_continuity(words)
+        if not self.continuous:
+            return self._onto_without_continuity()
         if self.is_profile or self._is("increasing"):
             return Clause(name, "proved", f"continuous, with {words}")
         raise Undecided("whether phi stays between 0 and 1 is not settled")
-
-    def _smooth_but_for_kinks(self) -> bool:
-        return self._continuous() and (self._known("differentiable").witness or {}).get("kind") != "jump"
 
     def _is(self, name: str) -> bool:
         return self._known(name).verdict == "proved"
@@ -194,11 +208,10 @@ class _Case(Examined):
             self.__dict__["_memo"][name] = getattr(self, "_" + name)()
         return self.__dict__["_memo"][name]
 
-    def _onto_without_continuity(self, words: str) -> Clause:
-        clause = self._known("differentiable")
-        kind = (clause.witness or {}).get("kind")
-        if kind == "jump" and self._is("increasing"):
-            return Clause("onto", "refuted", f"{clause.reason}: no value between is taken", clause.witness)
+    def _onto_without_continuity(self) -> Clause:
+        if self.settled and self._is("increasing"):
+            reason = f"{self.jumps[0].clause.reason}: no value between is taken"
+            return Clause("onto", "refuted", reason, self.jumps[0].clause.witness)
         raise Undecided("continuity is not settled")
 
     def _held_back(self) -> Clause | None:
@@ -240,7 +253,18 @@ class _Case(Examined):
                     z = piece.z(x)
                     reason = f"phi({z:.6g}) = {_middle(value):.6g} is not in (0, 1)"
                     return Clause("onto", "refuted", reason, {"kind": "value", "z": z, "phi": list(value.ends)})
-        return None
+        return next((found for joint in self.joints if (found := self._outside(joint)) is not None), None)
+
+    def _outside(self, joint: Joint) -> Clause | None:
+        """The same at a break point, exactly."""
+        if joint.at is None:
+            return None
+        value = constants.number(joint.at)
+        if constants.sign(value) > 0 and constants.compare(value, 1) < 0:
+            return None
+        at, ends = text_of(joint.z), self.ball.constant(joint.at).ends
+        witness = {"kind": "value", "z": float(joint.z), "point": at, "phi": list(ends)}
+        return Clause("onto", "refuted", f"phi({at}) = {short(joint.at)} is not in (0, 1)", witness)
 
     # --- clause 4 ---
 
@@ -334,6 +358,22 @@ class _Case(Examined):
                     yield from (piece.z(r) for r in real_zeros(base, X) if piece.left < r < piece.right)
         except GateflowError:
             return
+
+
+def _through(way: list[Expr]) -> str:
+    """The values that phi goes through at a break point."""
+    if len(way) < 3 or any(alike(a, b) for a, b in combinations(way, 2)):
+        return from_to(way[0], way[-1])
+    left, at, right = map(short, way)
+    return f"from {left} on the left to {at}, and {right} on the right"
+
+
+def _beside(limit: Expr) -> str:
+    """A limit, told from 0 and from 1 however near."""
+    for end in (sp.S.Zero, sp.S.One):
+        if limit != end and alike(limit, end) and not equal(limit, end):
+            return apart(limit, end)
+    return short(limit)
 
 
 def _range(low: float, high: float) -> str:

@@ -5,22 +5,21 @@ Each piece lives on one side of 0 and is written in ``x = |z| > 0``, so that Sym
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cmp_to_key
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy as sp
 
-from gateflow.arithmetic.ball import Intervals
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.tails import X
-from gateflow.emit import Tape
+from gateflow.emit import modest
 from gateflow.errors import GateflowError
 from gateflow.formula import unparse
-from gateflow.inversion import closed_inverse
-from gateflow.vocabulary import Expr, U, Z, sigmoid
+from gateflow.vocabulary import Expr, Z, expm1, log1p, logit, sigmoid, softplus, softsign
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def text_of(expr: Expr) -> str:
 
 
 def break_points(expr: Expr) -> list[Expr]:
-    """The z, in order, at which abs, sign, where, Max or Min may change branch.
+    """The z, in order, at which abs, sign, where, Max or Min may change branch, or the formula may leave its domain.
 
     Raises
     ------
@@ -68,67 +67,202 @@ def break_points(expr: Expr) -> list[Expr]:
     >>> break_points(sp.Abs(Z**2 - 2) + sp.sign(Z))
     [-sqrt(2), 0, sqrt(2)]
     """
-    roots = {root for edge in _edges(expr) for root in real_zeros(edge)}
-    return sorted(roots, key=lambda r: sp.N(r, 30))
+    edges = _edges(expr)
+    roots = [root for edge in edges for root in real_zeros(edge)]
+    roots += [root for edge in edges for condition in conditions(edge) for root in real_zeros(condition.positive)]
+    for condition in conditions(expr):
+        try:
+            roots += real_zeros(condition.positive)
+        except Undecided:  # it may have none: the clause of differentiability looks at its sign
+            continue
+    return in_order(roots)
 
 
-def _edges(expr: Expr) -> set[Expr]:
-    edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign)}
+def in_order(points: Iterable[Expr]) -> list[Expr]:
+    """Exact numbers from left to right, each once."""
+    ordered = sorted(dict.fromkeys(points), key=cmp_to_key(_sorts))
+    return [b for i, b in enumerate(ordered) if not i or _sorts(ordered[i - 1], b)]
+
+
+def _sorts(a: Expr, b: Expr) -> int:
+    """The exact sign of ``a - b``."""
+    if a.is_infinite or b.is_infinite:
+        return 0 if a == b else 1 if a == sp.oo or b == -sp.oo else -1
+    return constants.compare(constants.number(a), constants.number(b))
+
+
+_BRANCHING = (sp.Abs, sp.sign, sp.Piecewise, sp.Max, sp.Min, softsign)
+
+
+def _edges(expr: Expr) -> list[Expr]:
+    edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign, softsign)}
     edges |= {r.lhs - r.rhs for r in expr.atoms(sp.core.relational.Relational)}
     for node in expr.atoms(sp.Max, sp.Min):
         edges |= {a - b for i, a in enumerate(node.args) for b in node.args[:i]}
-    return {e for e in edges if e.has(Z)}
+    return sorted((e for e in edges if e.has(Z)), key=sp.default_sort_key)
 
 
 def real_zeros(expr: Expr, z: sp.Symbol = Z) -> list[Expr]:
-    """All real zeros of ``expr``, exactly; raises `Undecided` where they are not found."""
-    if expr.is_positive or expr.is_negative:
+    """All real zeros of ``expr``, exactly; raises `Undecided` where they are not found.
+
+    Examples
+    --------
+    >>> real_zeros(sp.cosh(Z) - 2), real_zeros(sp.exp(2 * Z) - 3 * sp.exp(Z) + 2)
+    ([-acosh(2), acosh(2)], [0, log(2)])
+    """
+    return in_order(_zeros(expr, z))
+
+
+def _zeros(expr: Expr, z: sp.Symbol) -> list[Expr]:
+    if expr.is_positive or expr.is_negative or (not expr.has(z) and expr != 0):
         return []
+    if expr.has(*_BRANCHING):
+        return _zeros_by_branch(expr, z)
     zeros: list[Expr] = []
-    for factor in sp.Mul.make_args(sp.factor(expr)):
-        base = factor.base if factor.is_Pow and factor.exp.is_positive else factor
-        if base.has(z) and not (base.is_positive or base.is_negative):
+    for factor in sp.Mul.make_args(_factored(expr)):
+        base, exponent = factor.as_base_exp() if factor.is_Pow else (factor, sp.S.One)
+        if base.has(z) and exponent.is_positive and not (base.is_positive or base.is_negative):
             zeros += _zeros_of_factor(base, z)
+        elif base.has(z) and not exponent.is_real:
+            raise Undecided(f"where {expr} is zero is not found exactly")
     return zeros
 
 
+def _zeros_by_branch(expr: Expr, z: sp.Symbol) -> list[Expr]:
+    """Between the break points of ``expr`` itself; what vanishes on a whole interval changes sign at its ends only."""
+    if z != Z:
+        raise Undecided(f"where {expr} is zero is not found exactly")
+    ends = [-sp.oo, *break_points(expr), sp.oo]
+    found = list(ends[1:-1])
+    for low, high in pairwise(ends):
+        inner = resolved(expr, _between(low, high))
+        if inner != 0:
+            found += [r for r in _zeros(inner, z) if _sorts(low, r) < 0 < _sorts(high, r)]
+    return found
+
+
 def _zeros_of_factor(expr: Expr, z: sp.Symbol) -> list[Expr]:
-    if isinstance(expr, sp.Abs | sp.sign | sp.sinh | sp.tanh | sp.asinh | sp.atan | sp.erf):
-        return real_zeros(expr.args[0], z)
     if expr.is_polynomial(z):
         poly = sp.Poly(expr, z)
         if all(c.is_Rational for c in poly.all_coeffs()):
             return list(dict.fromkeys(sp.real_roots(poly)))
         if poly.degree() <= 2:
-            return [r for r in sp.roots(poly, z) if r.is_real]
-    root = closed_inverse(expr, z)
-    if root is not None:
-        value = root.subs(U, 0)
-        if not value.is_real:
-            return []
-        if constants.is_zero(constants.number(expr.subs(z, value))):
-            return [value]
+            return _zeros_of_quadratic(*[sp.S.Zero] * (2 - poly.degree()), *poly.all_coeffs())
+    constant, rest = expr.as_independent(z, as_Add=True)
+    factor, kernel = rest.as_independent(z, as_Add=False)
+    if constant != 0 or factor != 1:
+        level = -constant / factor
+        if kernel.is_Pow and kernel.exp.is_Rational:
+            return _zeros_of_power(kernel, level, z)
+        return _where_equal(kernel, level, z) if kernel.func in _PREIMAGES else _zeros_by_kernel(expr, z)
+    return _where_equal(expr, sp.S.Zero, z) if expr.func in _PREIMAGES else _zeros_by_kernel(expr, z)
+
+
+def _zeros_of_quadratic(a: Expr, b: Expr, c: Expr) -> list[Expr]:
+    """With any real coefficients, the first of which may be 0."""
+    if a == 0:
+        return [-c / b]
+    discriminant = b**2 - 4 * a * c
+    side = constants.sign(constants.number(discriminant))
+    if side <= 0:
+        return [] if side else [-b / (2 * a)]
+    return [(-b + way * sp.sqrt(discriminant)) / (2 * a) for way in (1, -1)]
+
+
+def _where_equal(kernel: Expr, level: Expr, z: sp.Symbol) -> list[Expr]:
+    """The zeros of ``kernel - level`` for a function of which all preimages are known."""
+    return [root for value in _PREIMAGES[kernel.func](level) for root in _zeros(kernel.args[0] - value, z)]
+
+
+def _zeros_of_power(kernel: Expr, level: Expr, z: sp.Symbol) -> list[Expr]:
+    """Where ``base^(p/q) = level``."""
+    n, side = kernel.exp, constants.sign(constants.number(level))
+    if side == 0:
+        return _zeros(kernel.base, z) if n > 0 else []
+    size = sp.Abs(level) ** (1 / n)
+    bases = [size] if side > 0 else []
+    if n.is_Integer and (n % 2 == 0) == (side > 0):
+        bases.append(-size)
+    return [root for value in bases for root in _zeros(kernel.base - value, z)]
+
+
+def _zeros_by_kernel(expr: Expr, z: sp.Symbol) -> list[Expr]:
+    """Of a polynomial with rational coefficients in one exponential."""
+    nodes = [node for node in expr.atoms(sp.exp) if node.has(z)]
+    w = sp.Dummy("w", positive=True)
+    if nodes:
+        exponents = [node.args[0].as_coeff_Mul() for node in nodes]
+        if len({rest for _, rest in exponents}) == 1:
+            unit = sp.gcd_list([c for c, _ in exponents]) if all(c.is_Rational for c, _ in exponents) else None
+            if unit:
+                rest = exponents[0][1]
+                poly = sp.numer(
+                    sp.together(expr.xreplace({n: w ** (n.args[0].as_coeff_Mul()[0] / unit) for n in nodes}))
+                )
+                if not poly.has(z) and poly.is_polynomial(w):
+                    values = [r for r in _zeros_of_factor(poly, w) if constants.sign(constants.number(r)) > 0]
+                    return [root for r in values for root in _zeros(unit * rest - sp.log(r), z)]
     raise Undecided(f"where {expr} is zero is not found exactly")
 
 
-def pieces(expr: Expr, ball: Intervals) -> tuple[list[Piece], list[Expr]]:
+def _within(low: Any, high: Any, inverse: Callable[[Expr], Expr]) -> Callable[[Expr], list[Expr]]:
+    """The preimage under an increasing function with values in an open interval."""
+
+    def preimages(level: Expr) -> list[Expr]:
+        ends = [
+            sp.S.One if end in (sp.oo, -sp.oo) else constants.sign(constants.number(side * (level - end)))
+            for side, end in ((1, low), (-1, high))
+        ]
+        return [inverse(level)] if min(ends) > 0 else []
+
+    return preimages
+
+
+def _of_cosh(level: Expr) -> list[Expr]:
+    above = constants.sign(constants.number(level - 1))
+    return [] if above < 0 else [sp.S.Zero] if not above else [sp.acosh(level), -sp.acosh(level)]
+
+
+_PREIMAGES: dict[Any, Callable[[Expr], list[Expr]]] = {
+    sp.exp: _within(0, sp.oo, sp.log),
+    sp.log: _within(-sp.oo, sp.oo, sp.exp),
+    sp.sinh: _within(-sp.oo, sp.oo, sp.asinh),
+    sp.cosh: _of_cosh,
+    sp.tanh: _within(-1, 1, sp.atanh),
+    sp.asinh: _within(-sp.oo, sp.oo, sp.sinh),
+    sp.atan: _within(-sp.pi / 2, sp.pi / 2, sp.tan),
+    sp.erf: _within(-1, 1, sp.erfinv),
+    sp.erfc: _within(0, 2, lambda level: sp.erfinv(1 - level)),
+    sp.acosh: lambda level: [sp.cosh(level)] if constants.sign(constants.number(level)) >= 0 else [],
+    sp.atanh: _within(-sp.oo, sp.oo, sp.tanh),
+    sigmoid: _within(0, 1, logit.written_out),
+    logit: _within(-sp.oo, sp.oo, sigmoid),
+    softplus: _within(0, sp.oo, lambda level: sp.log(sp.exp(level) - 1)),
+    softsign: _within(-1, 1, lambda level: level / (1 - sp.Abs(level))),
+    expm1: _within(-1, sp.oo, lambda level: sp.log(1 + level)),
+    log1p: _within(-sp.oo, sp.oo, lambda level: sp.exp(level) - 1),
+}
+"""By function, all arguments at which it takes a value."""
+
+
+def pieces(expr: Expr) -> tuple[list[Piece], list[Expr]]:
     """The smooth pieces of ``expr`` from left to right, and its break points."""
     breaks = break_points(expr)
-    ends = [-sp.oo, *sorted({*breaks, sp.S.Zero}, key=lambda r: sp.N(r, 30)), sp.oo]
-    return [_piece(expr, a, b, ball) for a, b in pairwise(ends)], breaks
+    ends = in_order([-sp.oo, *breaks, sp.S.Zero, sp.oo])
+    return [_piece(expr, a, b) for a, b in pairwise(ends)], breaks
 
 
-def _piece(expr: Expr, low: Expr, high: Expr, ball: Intervals) -> Piece:
+def _piece(expr: Expr, low: Expr, high: Expr) -> Piece:
     inside = _between(low, high)
     side = 1 if inside > 0 else -1
     left, right = (low, high) if side > 0 else (-high, -low)
-    return Piece(side, left, right, _resolved(expr, inside, ball).xreplace({Z: side * X}))
+    return Piece(side, left, right, resolved(expr, inside).xreplace({Z: side * X}))
 
 
 def _between(low: Expr, high: Expr) -> Expr:
     """A rational number strictly between."""
     if low == -sp.oo:
-        return sp.Integer(sp.floor(high)) - 1
+        return sp.Integer(sp.floor(high)) - 1 if high != sp.oo else sp.S.One
     if high == sp.oo:
         return sp.Integer(sp.ceiling(low)) + 1
     width = sp.N(high - low, 30)
@@ -136,77 +270,111 @@ def _between(low: Expr, high: Expr) -> Expr:
     return sp.Rational(sp.floor(sp.N((low + high) / 2, digits + 20) * 10**digits), 10**digits)
 
 
-def _resolved(expr: Expr, at: Expr, ball: Intervals) -> Expr:
-    """The branch of ``expr`` that holds around the point ``at``."""
-    if not expr.args or not expr.has(sp.Abs, sp.sign, sp.Piecewise, sp.Max, sp.Min):
+def value_at(expr: Expr, z: Expr) -> Expr | None:
+    """The value of the formula at one point, branches and all; None where a part of it has none."""
+    chosen = resolved(expr, z)
+    for condition in conditions(chosen):
+        side = constants.sign(constants.number(condition.positive.subs(Z, z)))
+        if side < 0 or (side == 0 and not condition.closed):
+            return None
+    value = chosen.subs(Z, z)
+    if value.has(sp.nan, sp.zoo, sp.oo, -sp.oo) or value.is_real is False:
+        return None
+    return value
+
+
+def resolved(expr: Expr, at: Expr) -> Expr:
+    """The branches of ``expr`` that hold at the point ``at``, as a formula free of branches."""
+    if not expr.args or not expr.has(*_BRANCHING):
         return expr
     if isinstance(expr, sp.Piecewise):
         for value, condition in expr.args:
-            if _holds(condition, at, ball):
-                return _resolved(value, at, ball)
+            if _holds(condition, at):
+                return resolved(value, at)
         raise Undecided(f"no branch of {expr} holds at z = {at}")
-    args = [_resolved(a, at, ball) for a in expr.args]
+    args = [resolved(a, at) for a in expr.args]
     if isinstance(expr, sp.Abs):
-        return args[0] * (_sign_at(args[0], at, ball) or 1)
+        return args[0] * (_sign_at(args[0], at) or 1)
     if isinstance(expr, sp.sign):
-        return sp.Integer(_sign_at(args[0], at, ball))
+        return sp.Integer(_sign_at(args[0], at))
+    if isinstance(expr, softsign):
+        return args[0] / (1 + args[0] * (_sign_at(args[0], at) or 1))
     if isinstance(expr, sp.Max | sp.Min):
         want = 1 if isinstance(expr, sp.Max) else -1
         best = args[0]
         for other in args[1:]:
-            best = other if _sign_at(other - best, at, ball) == want else best
+            best = other if _sign_at(other - best, at) == want else best
         return best
     return expr.func(*args)
 
 
-def _holds(condition: Any, at: Expr, ball: Intervals) -> bool:
+def _holds(condition: Any, at: Expr) -> bool:
     if condition in (sp.true, sp.false):
         return condition == sp.true
     if isinstance(condition, sp.And | sp.Or):
-        parts = [_holds(c, at, ball) for c in condition.args]
+        parts = (_holds(c, at) for c in condition.args)
         return all(parts) if isinstance(condition, sp.And) else any(parts)
     if isinstance(condition, sp.Not):
-        return not _holds(condition.args[0], at, ball)
-    s = _sign_at(_resolved(condition.lhs - condition.rhs, at, ball), at, ball)
+        return not _holds(condition.args[0], at)
+    s = _sign_at(resolved(condition.lhs - condition.rhs, at), at)
     return {">": s > 0, ">=": s >= 0, "<": s < 0, "<=": s <= 0, "==": s == 0, "!=": s != 0}[condition.rel_op]
 
 
-def _sign_at(expr: Expr, at: Expr, ball: Intervals) -> int:
+def _sign_at(expr: Expr, at: Expr) -> int:
+    """The exact sign of an expression without branches at a point."""
     if expr == 0:
         return 0
-    found = Tape([expr])(ball, ball.constant(at))[0].sign
-    if not found:
-        raise Undecided(f"the sign of {expr} at z = {at} is not known")
-    return found
+    value = expr.subs(Z, at)
+    if value.has(sp.nan, sp.zoo):
+        raise Undecided(f"{expr} has no value at z = {at}")
+    return constants.sign(constants.number(value))
 
 
 # --- domains ---
 
 
-def conditions(expr: Expr) -> Iterator[tuple[Expr, str]]:
-    """Expressions that must be positive for the formula to be smooth, and what is wrong where they are not."""
+class Condition(NamedTuple):
+    """What a formula asks of one of its parts.
+
+    Attributes
+    ----------
+    positive : sympy.Expr
+        Must be > 0 for the formula to be smooth.
+    words : str
+        What is wrong where it is negative.
+    closed : bool
+        Whether the formula still has a value where it is 0.
+    """
+
+    positive: Expr
+    words: str
+    closed: bool = False
+
+
+def conditions(expr: Expr) -> Iterator[Condition]:
+    """What must be positive for the formula to be smooth."""
     for node in sorted(sp.postorder_traversal(expr), key=sp.count_ops):
         g: Any = node.args[0] if node.args else None
         if node.is_Pow and not isinstance(node, sp.exp):
             base, n = node.args
             if n.is_Integer and n < 0:
-                yield from ((base**2, "a division by zero"),) if not base.is_nonzero else ()
+                yield from (Condition(base**2, "a division by zero"),) if not base.is_nonzero else ()
             elif not n.is_Integer and not base.is_positive:
-                yield base, "a root of a negative number"
+                yield Condition(base, "a root of a negative number", bool(n.is_positive))
         elif isinstance(node, sp.log) and not g.is_positive:
-            yield g, "the logarithm of a negative number"
+            yield Condition(g, "the logarithm of a negative number")
         elif node.func.__name__ == "log1p" and not g.is_nonnegative:
-            yield 1 + g, "the logarithm of a negative number"
+            yield Condition(1 + g, "the logarithm of a negative number")
         elif isinstance(node, sp.loggamma) and not g.is_positive:
-            yield g, "loggamma of a negative number"
+            yield Condition(g, "loggamma of a negative number")
         elif isinstance(node, sp.acosh):
-            yield g - 1, "acosh below 1"
+            yield Condition(g - 1, "acosh below 1", True)
         elif isinstance(node, sp.atanh):
-            yield 1 - g**2, "atanh outside (-1, 1)"
+            yield Condition(1 - g**2, "atanh outside (-1, 1)")
         elif node.func.__name__ == "logit":
-            yield g * (1 - g), "logit outside (0, 1)"
+            yield Condition(g * (1 - g), "logit outside (0, 1)")
         elif isinstance(node, sp.tan):
-            yield sp.cos(g) ** 2, "a pole of tan"
+            yield Condition(sp.cos(g) ** 2, "a pole of tan")
 
 
 # --- factors ----------------------------------------------------------------------------------------------------------
@@ -223,23 +391,58 @@ class Factors:
     odd: tuple[Expr, ...]
     even: tuple[Expr, ...]
 
+    def sign_by(self, sign_of: Callable[[Expr], int], strict: bool = False) -> int:
+        """The sign of the product from those of its factors, 0 where one is not known.
+
+        Where ``strict``, even powers must be seen not to vanish.
+        """
+        sign = self.sign
+        for factor in self.odd:
+            sign *= sign_of(factor)
+            if not sign:
+                return 0
+        return sign if not strict or all(sign_of(base) for base in self.even) else 0
+
 
 def factored_forms(expr: Expr) -> Iterator[Factors]:
     """Ways to read off the sign of ``expr`` (in `X` > 0), the plain one first."""
     seen = [_factors(expr)]
     yield seen[0]
     if sp.count_ops(expr) < 300:
-        for builder in (_by_factor, _by_complement, _by_logistic) if _is_easy_to_factor(expr) else (sp.factor_terms,):
+        for builder in (_by_factor, _by_complement, _by_logistic) if _is_easy_to_factor(expr) else (_factored,):
             found = _factors(builder(expr))
             if found not in seen:
                 seen.append(found)
                 yield found
 
 
+_HIGH = 24
+"""SymPy's factorisation has no deadline: exponents up to this keep it short."""
+
+
 def _is_easy_to_factor(expr: Expr) -> bool:
-    """SymPy's factorisation has no deadline: few generators and low degrees keep it short."""
+    """Few generators and low degrees, those of exponentials among them: exp(1000 z) is a power of exp(z) to SymPy."""
     degrees = [abs(p.exp) for p in expr.atoms(sp.Pow) if p.exp.is_Rational]
-    return len(expr.atoms(sp.Function)) <= 10 and max(degrees, default=0) <= 24
+    for node in expr.atoms(sp.exp):
+        if sp.count_ops(node.args[0]) > 60:
+            return False
+        rates = [term.as_coeff_Mul()[0] for term in sp.Add.make_args(modest.expand(node.args[0]))]
+        degrees += [max(abs(rate.p), rate.q) for rate in rates if rate.is_Rational]
+    return len(expr.atoms(sp.Function)) <= 10 and max(degrees, default=0) <= _HIGH
+
+
+def _factored(expr: Expr) -> Expr:
+    """``sympy.factor`` where that is quick; else with its functions as letters, or only common terms taken out."""
+    if _is_easy_to_factor(expr):
+        return modest.factor(expr)
+    letters = {node: sp.Dummy("f", positive=node.is_positive) for node in expr.atoms(sp.Function)}
+    outer = expr.xreplace({node: letter for node, letter in letters.items() if not _stands_inside(node, letters)})
+    factored = modest.factor(outer) if _is_easy_to_factor(outer) else sp.factor_terms(outer)
+    return factored.xreplace({letter: node for node, letter in letters.items()})
+
+
+def _stands_inside(node: Expr, others: Iterable[Expr]) -> bool:
+    return any(other != node and other.has(node) for other in others)
 
 
 def _factors(expr: Expr) -> Factors:
@@ -303,4 +506,16 @@ def _without_sign(g: Expr) -> Expr:
     return -g if g.could_extract_minus_sign() else g
 
 
-__all__ = ["Factors", "Piece", "break_points", "conditions", "factored_forms", "pieces", "real_zeros", "text_of"]
+__all__ = [
+    "Condition",
+    "Factors",
+    "Piece",
+    "break_points",
+    "conditions",
+    "factored_forms",
+    "in_order",
+    "pieces",
+    "real_zeros",
+    "text_of",
+    "value_at",
+]

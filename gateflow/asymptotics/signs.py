@@ -21,7 +21,7 @@ from gateflow.asymptotics.pieces import Factors, factored_forms
 from gateflow.asymptotics.tails import Clock, HalfLine, Limits, X
 from gateflow.emit import Tape
 from gateflow.errors import GateflowError
-from gateflow.vocabulary import Expr
+from gateflow.vocabulary import Expr, derivative
 
 STARTS = tuple(sp.Rational(s) for s in ("1/2", 1, 2, 4, 8, 16, 64, 256, 4096, 2**20, 2**40))
 """Where half-lines may begin."""
@@ -56,10 +56,13 @@ PROVED = Finding("proved")
 
 
 class Signed:
-    """An expression in `X` whose sign is asked for, in all its factored forms."""
+    """An expression in `X` whose sign is asked for, in all its factored forms.
 
-    def __init__(self, expr: Expr, tools: Tools) -> None:
-        self.expr, self.tools = expr, tools
+    Where ``strict``, it must not vanish at all; else it may at isolated points.
+    """
+
+    def __init__(self, expr: Expr, tools: Tools, strict: bool = False) -> None:
+        self.expr, self.tools, self.strict = expr, tools, strict
         self.forms = list(factored_forms(expr))
         self.zero = expr == 0 or any(0 in f.odd for f in self.forms) or self._vanishes()
         self._parts: dict[Expr, Part] = {}
@@ -83,15 +86,16 @@ class Signed:
 
     def on(self, box: Interval, edges: Sequence[Expr] = ()) -> int:
         """The sign on a box, its edges excepted."""
-        for form in self.forms:
-            sign = form.sign
-            for factor in form.odd:
-                sign *= self.part(factor).sign(box, edges)
-                if not sign:
-                    break
-            if sign:
-                return sign
-        return 0
+        signs = (form.sign_by(lambda factor: self.part(factor).sign(box, edges), self.strict) for form in self.forms)
+        return next((sign for sign in signs if sign), 0)
+
+    def everywhere(self, want: int) -> bool:
+        """Whether the sign is plain from the form of the expression alone."""
+        return any(not f.odd and f.sign == want and not (self.strict and f.even) for f in self.forms)
+
+    def on_half_line(self, half: HalfLine) -> int:
+        """The sign on a half-line."""
+        return _form_sign(self.forms, half, self.strict)
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Part:
 
     def __init__(self, factor: Expr, ball: Intervals) -> None:
         self.factor, self.ball = factor, ball
-        slope = factor.diff(X)
+        slope = derivative(factor, X)
         self._tape = Tape([factor, slope], [X])
         self._value = Tape([factor], [X])
         self._edge_orders: dict[Expr, tuple[int, Tape] | None] = {}
@@ -128,12 +132,12 @@ class Part:
         centred = self._value(self.ball, centre)[0] + slope * (box - centre)
         if centred.sign:
             return centred.sign
-        return next((s for e in edges if (s := self._from_edge(box, e))), 0)
+        return next((s for i, e in enumerate(edges) if (s := self._from_edge(box, e, bool(i)))), 0)
 
-    def _from_edge(self, box: Interval, edge: Expr) -> int:
+    def _from_edge(self, box: Interval, edge: Expr, right: bool) -> int:
         """The sign on a box that ends at a zero of the factor: that of the first derivative which does not vanish."""
         at = self.ball.constant(edge)
-        if at.lo != at.hi or at.lo not in (box.lo, box.hi):
+        if (at.hi != box.hi) if right else (at.lo != box.lo):
             return 0
         if edge not in self._edge_orders:
             self._edge_orders[edge] = self._edge_order(edge)
@@ -141,7 +145,7 @@ class Part:
         if found is None:
             return 0
         n, tape = found
-        return tape(self.ball, box)[0].sign * (1 if at.lo == box.lo else (-1) ** n)
+        return tape(self.ball, box)[0].sign * ((-1) ** n if right else 1)
 
     def _edge_order(self, edge: Expr) -> tuple[int, Tape] | None:
         f = self.factor
@@ -157,7 +161,7 @@ class Part:
                     return None
             except GateflowError:
                 return None
-            f = f.diff(X)
+            f = derivative(f, X)
         return None
 
 
@@ -244,22 +248,14 @@ def on_tail(f: Signed, left: Expr = sp.S.Zero, want: int = 0) -> Tail:
         return _oscillating_tail(f, nodes, starts[2::2] or starts, want)
     for start in starts:
         half = HalfLine(start, f.tools.ball, f.tools.limits)
-        sign = _form_sign(f.forms, half)
+        sign = f.on_half_line(half)
         if sign:
             return Tail(sign, start)
     return Tail(0, reason="no half-line was found on which bounds settle the sign")
 
 
-def _form_sign(forms: Sequence[Factors], half: HalfLine) -> int:
-    for form in forms:
-        sign = form.sign
-        for factor in form.odd:
-            sign *= half.sign(factor)
-            if not sign:
-                break
-        if sign:
-            return sign
-    return 0
+def _form_sign(forms: Sequence[Factors], half: HalfLine, strict: bool) -> int:
+    return next((sign for form in forms if (sign := form.sign_by(half.sign, strict))), 0)
 
 
 def oscillating(expr: Expr, limits: Limits) -> list[Expr]:
@@ -306,10 +302,13 @@ class _Phases:
 
 def _oscillating_tail(f: Signed, nodes: list[Expr], starts: Sequence[Expr], want: int) -> Tail:
     phases = _Phases(nodes, f.tools.ball, _grows(nodes[0].args[0], f.tools.limits))
-    forms = [Factors(form.sign, tuple(a.xreplace(phases.symbols) for a in form.odd), ()) for form in f.forms]
+    forms = [
+        Factors(form.sign, *(tuple(a.xreplace(phases.symbols) for a in part) for part in (form.odd, form.even)))
+        for form in f.forms
+    ]
 
     def sign_at(start: Expr, phase: Interval | None) -> int:
-        return _form_sign(forms, HalfLine(start, f.tools.ball, f.tools.limits, phases.at(phase)))
+        return _form_sign(forms, HalfLine(start, f.tools.ball, f.tools.limits, phases.at(phase)), f.strict)
 
     for start in starts:
         sign = sign_at(start, None)

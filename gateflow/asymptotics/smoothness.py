@@ -4,22 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import mpmath
 import sympy as sp
 
 from gateflow.arithmetic.ball import Interval
 from gateflow.asymptotics import constants
-from gateflow.asymptotics.clauses import Clause, Witness
+from gateflow.asymptotics.clauses import Clause
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
-from gateflow.asymptotics.pieces import Piece, conditions, pieces, real_zeros, text_of
+from gateflow.asymptotics.pieces import Piece, conditions, pieces, real_zeros, text_of, value_at
 from gateflow.asymptotics.signs import Finding, Signed, Tail, Tools, on_compact, on_tail
 from gateflow.asymptotics.tails import X, in_words
 from gateflow.emit import Tape
-from gateflow.vocabulary import Expr, Z, sigmoid
+from gateflow.errors import GateflowError
+from gateflow.vocabulary import Expr, Z, derivative, sigmoid
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Where two pieces meet.
+
+    Attributes
+    ----------
+    z : sympy number
+    left, right : Piece
+    low, high : sympy number or None
+        The limits of phi from the left and from the right; None where they are not found.
+    at : sympy number or None
+        phi(z); None where the formula has no value, or it is not found.
+    clause : Clause
+        Whether phi is differentiable there.
+    """
+
+    z: Expr
+    left: Piece
+    right: Piece
+    low: Expr | None
+    high: Expr | None
+    at: Expr | None
+    clause: Clause = field(default_factory=lambda: Clause("differentiable", "undecided", ""))
 
 
 class Examined:
@@ -44,7 +72,7 @@ class Examined:
 
     @cached_property
     def _cut(self) -> tuple[list[Piece], list[Expr]]:
-        return pieces(self.expr, self.ball)
+        return pieces(self.expr)
 
     @property
     def pieces(self) -> list[Piece]:
@@ -53,12 +81,12 @@ class Examined:
     @cached_property
     def slopes(self) -> list[Signed]:
         """For each piece an expression with the sign of phi'."""
-        return [Signed(p.side * p.expr.diff(X), self.tools) for p in self.pieces]
+        return [Signed(p.side * derivative(p.expr, X), self.tools) for p in self.pieces]
 
     def bend(self, piece: Piece) -> Signed:
         """An expression with the sign of phi''."""
-        slope = piece.expr.diff(X)
-        curve = slope.diff(X)
+        slope = derivative(piece.expr, X)
+        curve = derivative(slope, X)
         return Signed(curve - slope**2 * sp.tanh(piece.expr / 2) if self.is_profile else curve, self.tools)
 
     def phi_of(self, value: Expr) -> Expr:
@@ -68,107 +96,142 @@ class Examined:
     def value_at(self, piece: Piece, x: Any, order: int = 0) -> Interval:
         """An enclosure of phi (or its derivative by z) at a point of a piece."""
         phi = self.phi_of(piece.expr)
-        return Tape([piece.side**order * phi.diff(X, order)], [X])(self.ball, self.ball.lift(x))[0]
+        return Tape([piece.side**order * derivative(phi, X, order)], [X])(self.ball, self.ball.lift(x))[0]
 
     # --- clause 1 ---
 
     def differentiable(self) -> Clause:
         name = "differentiable"
-        for piece in self.pieces:
-            problem = self._leaves_domain(piece)
-            if problem is not None:
-                return problem
-        if not self._defined_at_zero():
-            return self._undefined_at_zero()
-        joined = [self.join(*pair) for pair in self.joints()]
+        if self._domain is not None:
+            return self._domain
         for verdict in ("refuted", "undecided"):
-            for clause in joined:
-                if clause.verdict == verdict:
-                    return clause
-        where = ", ".join(text_of(b) for b in self._cut[1])
-        return Clause(name, "proved", f"smooth but for z = {where}, where both slopes agree" if where else "smooth")
+            for joint in self.joints:
+                if joint.clause.verdict == verdict:
+                    return joint.clause
+        where = ", ".join(text_of(joint.z) for joint in self.joints)
+        agree = "where the value and both slopes agree"
+        return Clause(name, "proved", f"smooth but for z = {where}, {agree}" if where else "smooth")
+
+    @property
+    def settled(self) -> bool:
+        """Whether phi is proved to have a value everywhere, which is continuous but for joints that are known."""
+        return self._domain is None and all(j.clause.verdict != "undecided" and j.at is not None for j in self.joints)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether phi is proved to be continuous on the whole line."""
+        return self.settled and not self.jumps
+
+    @property
+    def jumps(self) -> list[Joint]:
+        """The joints at which phi is not continuous."""
+        return [j for j in self.joints if (j.clause.witness or {}).get("kind") in ("jump", "undefined")]
+
+    @cached_property
+    def _domain(self) -> Clause | None:
+        """What keeps the formula of a piece from being smooth inside it; None where nothing does."""
+        return next((problem for piece in self.pieces if (problem := self._leaves_domain(piece)) is not None), None)
 
     def _leaves_domain(self, piece: Piece) -> Clause | None:
         """The first sub-formula that is not proved to stay inside its domain on the piece."""
         closed = sp.Dummy("x", nonnegative=True) if piece.left == 0 else sp.Dummy("x", positive=True)
-        for raw, words in conditions(piece.expr.xreplace({X: closed})):
-            condition = raw.xreplace({closed: X})
-            found = self.on_piece(Signed(condition, self.tools), piece, 1)
+        for raw in conditions(piece.expr.xreplace({X: closed})):
+            condition = raw.positive.xreplace({closed: X})
+            found = self.on_piece(Signed(condition, self.tools, strict=True), piece, 1)
             if found.verdict == "refuted" and found.where is not None and found.where[0] < found.where[1]:
                 z = piece.z(inside(found.where))
-                reason = f"phi is not defined at z = {z:.6g}: {words} there"
+                reason = f"phi is not defined at z = {z:.6g}: {raw.words} there"
                 return Clause("differentiable", "refuted", reason, {"kind": "undefined", "z": z})
             if found.verdict != "proved":
-                return Clause("differentiable", "undecided", f"{text_in_z(condition, piece)} may vanish")
-            zero = self._zero_of_even(condition, piece)
-            if zero is not None:
-                return Clause("differentiable", *zero)
+                return self._may_vanish(condition, piece)
         return None
 
-    def _zero_of_even(self, condition: Expr, piece: Piece) -> tuple[str, str, Witness | None] | None:
-        """A condition like ``z^2 > 0`` fails at isolated points, which the sign on boxes does not show."""
-        for form in Signed(condition, self.tools).forms[:1]:
-            for base in form.even:
-                bare = Signed(base, self.tools)
-                if any(self.on_piece(bare, piece, s).verdict == "proved" for s in (1, -1)):
-                    continue
-                zeros = [r for r in real_zeros(base, X) if r > piece.left and r < piece.right]
-                if zeros:
-                    z = piece.z(zeros[0])
-                    words = f"the formula is not defined at z = {text_of(z)}"
-                    return "undecided", words, {"kind": "undefined", "z": float(z)}
-        if piece.left == 0 and not Tape([condition], [X])(self.ball, self.ball.lift(0))[0].sign:
-            self._doubtful_zero = True
+    def _may_vanish(self, condition: Expr, piece: Piece) -> Clause:
+        try:
+            zeros = [r for r in real_zeros(condition, X) if piece.left < r < piece.right]
+        except Undecided:
+            zeros = []
+        if not zeros:
+            return Clause("differentiable", "undecided", f"{text_in_z(condition, piece)} may vanish")
+        z = piece.z(zeros[0])
+        witness = {"kind": "undefined", "z": float(z)}
+        return Clause("differentiable", "undecided", f"the formula is not defined at z = {text_of(z)}", witness)
+
+    @cached_property
+    def joints(self) -> list[Joint]:
+        """How the pieces join at the break points, from left to right."""
+        found = []
+        for left, right in pairwise(self.pieces):
+            z = right.left if right.side > 0 else -right.right
+            if z in self._cut[1] or not self._smooth_at_zero(left, right):
+                found.append(self._joint(z, left, right))
+        return found
+
+    def _smooth_at_zero(self, left: Piece, right: Piece) -> bool:
+        """Whether the formula on both sides of 0 is one, and analytic there."""
+        zero = self.ball.lift(0)
+        for piece in (left, right):
+            value = piece.expr.subs(X, 0)
+            if value.has(sp.nan, sp.zoo, sp.oo) or not value.is_finite:
+                return False
+            for condition in conditions(piece.expr.xreplace({X: sp.Dummy("x", nonnegative=True)})):
+                x = next(iter(condition.positive.free_symbols - self.expr.free_symbols), X)
+                if not Tape([condition.positive], [x])(self.ball, zero)[0].positive:
+                    return False
+        return True
+
+    def _joint(self, z: Expr, left: Piece, right: Piece) -> Joint:
+        joint = Joint(z, left, right, None, None, None)
+        try:
+            sides = [self.one_sided(p, z, 0) for p in (left, right)]
+            joint = replace(joint, low=self.phi_of(sides[0]), high=self.phi_of(sides[1]))
+            torn = self._jump(joint)
+            try:
+                at = value_at(self.expr, z)
+            except Undecided:
+                if torn is not None:  # whatever the value
+                    return replace(joint, clause=torn)
+                raise
+            joint = replace(joint, at=None if at is None else self.phi_of(at))
+            torn = self._jump(joint) or self._torn(joint, any(v.is_infinite for v in sides))
+            return replace(joint, clause=torn or self._bent(joint, sides[0]))
+        except GateflowError as error:
+            return replace(joint, clause=Clause("differentiable", "undecided", f"at z = {text_of(z)}: {error}"))
+
+    def _jump(self, joint: Joint) -> Clause | None:
+        if equal(joint.low, joint.high):
+            return None
+        words = f"jump at z = {text_of(joint.z)}: {from_to(joint.low, joint.high)}"
+        return Clause("differentiable", "refuted", words, {"kind": "jump", **_ends(joint)})
+
+    def _torn(self, joint: Joint, runs_off: bool) -> Clause | None:
+        """Where phi is not continuous, or has no value."""
+        name, at, z = "differentiable", text_of(joint.z), joint.z
+        if joint.at is None and runs_off:
+            words = f"the formula has no value at z = {at}, where phi tends to {short(joint.low)}"
+            return Clause(name, "refuted", words, {"kind": "undefined", "z": float(z)})
+        if joint.at is None:
+            witness = {"kind": "undefined", "z": float(z)}
+            return Clause(name, "undecided", f"the formula has no value at z = {at}", witness)
+        if not equal(joint.low, joint.at):
+            words = f"jump at z = {at}: phi({at}) is {apart(joint.at, joint.low)}, its limit there"
+            return Clause(name, "refuted", words, {"kind": "jump", **_ends(joint)})
         return None
 
-    _doubtful_zero = False
-
-    def _defined_at_zero(self) -> bool:
-        """Whether the formulas on both sides of 0 have a value there."""
-        sides = [p for p in self.pieces if p.left == 0]
-        return all(
-            p.expr.subs(X, 0).is_finite or Tape([p.expr], [X])(self.ball, self.ball.lift(0))[0].bounded for p in sides
-        )
-
-    def _undefined_at_zero(self) -> Clause:
-        left, right = sorted((p for p in self.pieces if p.left == 0), key=lambda p: p.side)
-        self._doubtful_zero = True
-        clause = self.join(sp.S.Zero, left, right)
-        if clause.verdict == "refuted":
-            return clause
-        witness = {"kind": "undefined", "z": 0.0}
-        return Clause("differentiable", "undecided", "the formula has no value at z = 0", witness)
-
-    def joints(self) -> Iterator[tuple[Expr, Piece, Piece]]:
-        """Break points with the pieces on their left and right."""
-        breaks = {*self._cut[1], *([sp.S.Zero] if self._doubtful_zero else [])}
-        for a, b in pairwise(self.pieces):
-            z = b.left if b.side > 0 else -b.right
-            if z in breaks:
-                yield z, a, b
-
-    def join(self, z: Expr, left: Piece, right: Piece) -> Clause:
-        """Whether values and slopes of two neighbours agree."""
-        name, at = "differentiable", text_of(z)
-        values = [self.one_sided(p, z, 0) for p in (left, right)]
-        phi = [self.phi_of(v) for v in values]
-        if any(v.is_infinite for v in values) and phi[0] == phi[1]:
-            reason = f"the formula has no value at z = {at}, where phi tends to {short(phi[0])}"
-            return Clause(name, "refuted", reason, {"kind": "undefined", "z": float(z)})
-        if not equal(*phi):
-            reason = f"jump at z = {at}: from {short(phi[0])} to {short(phi[1])}"
-            witness = {"kind": "jump", "z": float(z), "left": float(phi[0]), "right": float(phi[1])}
-            return Clause(name, "refuted", reason, witness)
-        slopes = [self.one_sided(p, z, 1) for p in (left, right)]
-        weight = self._weight(values[0])
-        phi_slopes = [s * weight for s in slopes]
+    def _bent(self, joint: Joint, value: Expr) -> Clause:
+        """Whether the slopes of two neighbours agree."""
+        name, at, z = "differentiable", text_of(joint.z), joint.z
+        slopes = [self.one_sided(p, z, 1) for p in (joint.left, joint.right)]
         if any(s.is_infinite for s in slopes):
-            witness = {"kind": "vertical", "z": float(z)}
+            witness = {"kind": "vertical", "z": float(z), "point": at}
             return Clause(name, "refuted", f"vertical tangent at z = {at}", witness)
         if not equal(*slopes):
-            reason = f"kink at z = {at}: left slope {short(phi_slopes[0])}, right slope {short(phi_slopes[1])}"
-            witness = {"kind": "kink", "z": float(z), "left": float(phi_slopes[0]), "right": float(phi_slopes[1])}
-            return Clause(name, "refuted", reason, witness)
+            low, high = (s * self._weight(value) for s in slopes)
+            words = f"kink at z = {at}: left slope {short(low)}, right slope {short(high)}"
+            if alike(low, high):
+                words = f"kink at z = {at}: the slope goes {from_to(low, high)}"
+            ends = {"z": float(z), "point": at, "left": float(low), "right": float(high)}
+            return Clause(name, "refuted", words, {"kind": "kink", **ends})
         return Clause(name, "proved", "")
 
     def _weight(self, value: Expr) -> Expr:
@@ -177,11 +240,11 @@ class Examined:
 
     def one_sided(self, piece: Piece, z: Expr, order: int) -> Expr:
         """The limit, from inside the piece, of its expression or of the derivative by z."""
-        f = piece.side**order * piece.expr.diff(X, order)
+        f = piece.side**order * derivative(piece.expr, X, order)
         x = piece.side * z
         try:
             value = f.subs(X, x)
-            if value.is_finite and value.is_real:
+            if value.is_finite and value.is_real and not value.has(sp.nan, sp.zoo, sp.oo, sp.AccumBounds):
                 return value
         except (ValueError, TypeError, ZeroDivisionError):
             pass
@@ -194,7 +257,7 @@ class Examined:
         """Whether ``f`` has the sign ``want`` on the piece, but for isolated points."""
         if f.zero:
             return Finding("refuted", where=(float(piece.left), float(piece.right)), flat=True)
-        if any(not form.odd and form.sign == want for form in f.forms):
+        if f.everywhere(want):
             return Finding("proved")
         if piece.right.is_finite:
             return on_compact(f, piece.left, piece.right, want)
@@ -252,16 +315,52 @@ def profile_of(gate: Any) -> Expr | None:
     return gate.formulas.u if gate.is_profile else None
 
 
+def _ends(joint: Joint) -> dict[str, Any]:
+    """The three values at a break point, as a witness."""
+    at = None if joint.at is None else float(joint.at)
+    ends = {"left": float(joint.low), "right": float(joint.high), "at": at}
+    return {"z": float(joint.z), "point": text_of(joint.z), **ends}
+
+
 # --- helpers ----------------------------------------------------------------------------------------------------------
 
 
 def equal(a: Expr, b: Expr) -> bool:
-    return a == b or constants.is_zero(constants.number(sp.sympify(a - b).rewrite(sp.exp)))
+    return a == b or constants.is_zero(constants.number(sp.sympify(a - b)))
 
 
 def short(value: Expr) -> str:
     text = text_of(value)
     return text if value.is_Rational and len(text) <= 12 else f"{float(value):.9g}"
+
+
+def alike(a: Expr, b: Expr) -> bool:
+    """Whether two numbers are the same in nine digits."""
+    return f"{float(a):.9g}" == f"{float(b):.9g}"
+
+
+def from_to(low: Expr, high: Expr) -> str:
+    """Two values that differ, or by how much where they look the same."""
+    if not alike(low, high):
+        return f"from {short(low)} to {short(high)}"
+    return f"by {_signed(high - low)}, from {short(low)}"
+
+
+def apart(value: Expr, other: Expr) -> str:
+    """One value beside another, or their difference where they look the same."""
+    if not alike(value, other):
+        return f"{short(value)}, not {short(other)}"
+    side = "above" if constants.sign(constants.number(value - other)) > 0 else "below"
+    return f"{_size(value - other)} {side} {short(other)}"
+
+
+def _signed(difference: Expr) -> str:
+    return ("-" if constants.sign(constants.number(difference)) < 0 else "") + _size(difference)
+
+
+def _size(difference: Expr) -> str:
+    """The size of a number that is not 0, in six digits, beyond the range of floats too."""
+    return mpmath.nstr(abs(mpmath.mpf(sp.N(difference, 15, maxn=2000)._mpf_)), 6)
 
 
 def text_in_z(expr: Expr, piece: Piece) -> str:
@@ -295,4 +394,4 @@ def with_phase(base: Expr, phase: float, start: float) -> Iterator[float]:
         yield 0.5 * (low + high)
 
 
-__all__ = ["Examined", "equal", "inside", "short", "text_in_z"]
+__all__ = ["Examined", "Joint", "alike", "apart", "equal", "from_to", "inside", "short", "text_in_z"]

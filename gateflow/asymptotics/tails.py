@@ -363,24 +363,30 @@ def _erfc_far(at: HalfLine, g: Expr, way: int) -> Bound | None:
 
 
 def _stirling(at: HalfLine, g: Expr, way: int) -> Bound | None:
-    """DLMF 5.11.1 with the first omitted term as the bound."""
+    """DLMF 5.11.1: what is left lies between 0 and ``1/(12 g)`` for all g > 0 (5.11(ii))."""
     if way < 0:
         return None
     main = at.bound((g - sp.S.Half) * sp.log(g) - g + sp.log(2 * sp.pi) / 2)
-    return at._sum([main, Bound(at.ball.interval(0, 1) / at.ball.lift(12), sp.S.Zero)])
+    rest = at.bound(1 / g)
+    if not rest.factor.positive:
+        raise Undecided(f"loggamma of {g}, whose sign is not known")
+    return at._sum([main, Bound(at.ball.interval(0, 1) * rest.factor / at.ball.lift(12), rest.log_size)])
 
 
 def _polygamma(at: HalfLine, n: Expr, g: Expr) -> Bound:
-    """``log g - 1/g < digamma g < log g - 1/(2 g)`` and ``1/g < trigamma g < 1/g + 1/g^2`` for g > 0."""
-    if n not in (0, 1):
-        raise Undecided("no bound on a half-line is known for polygamma of order above 1")
+    """``log g - 1/g < digamma g < log g - 1/(2 g)`` for g > 0; and for n >= 1, up to the sign ``(-1)^(n+1)``,
+    ``(n-1)!/g^n + n!/(2 g^(n+1)) < |psi^(n)(g)| < (n-1)!/g^n + n!/g^(n+1)`` (DLMF 5.15 and 25.11.12, by integrals).
+    """
     inverse = at.bound(1 / g)
     if not inverse.factor.positive:
         raise Undecided(f"polygamma of {g}, whose sign is not known")
-    if n == 1:
-        return at._sum([inverse, Bound(at.ball.interval(0, 1) * at.bound(g**-2).factor, at.bound(g**-2).log_size)])
-    rest = at.ball.interval(-1, sp.Rational(-1, 2))
-    return at._sum([at.bound(sp.log(g)), Bound(rest * inverse.factor, inverse.log_size)])
+    if n == 0:
+        rest = at.ball.interval(-1, sp.Rational(-1, 2))
+        return at._sum([at.bound(sp.log(g)), Bound(rest * inverse.factor, inverse.log_size)])
+    sign = (-1) ** (int(n) + 1)
+    main = at.bound(sign * sp.factorial(n - 1) * g**-n)
+    rest = at.bound(sign * sp.factorial(n) * g ** (-n - 1))
+    return at._sum([main, Bound(at.ball.interval(sp.S.Half, 1) * rest.factor, rest.log_size)])
 
 
 def _abs(at: HalfLine, g: Expr) -> Bound:

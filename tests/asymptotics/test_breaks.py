@@ -1,0 +1,245 @@
+"""Values at break points, constants that are zero, and bounds with their domains: known by construction."""
+
+from __future__ import annotations
+
+import mpmath
+import pytest
+import sympy as sp
+
+from gateflow.arithmetic.ball import Intervals
+from gateflow.arithmetic.enclosed import enclosed, sign_of
+from gateflow.asymptotics import constants
+from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.membership import membership
+from gateflow.asymptotics.pieces import break_points, real_zeros, value_at
+from gateflow.asymptotics.tails import Clock, HalfLine, Limits, X
+from gateflow.formula import parse
+from gateflow.gate import Gate
+from gateflow.vocabulary import Z, logit, sigmoid, softplus
+
+TORN = [
+    "where(z == 1, 0, sigmoid(z))",
+    "where(z != 1, sigmoid(z), 0)",
+    "sign(z)**2*sigmoid(z)",
+    "sigmoid(z)*abs(sign(z))",
+    "sigmoid(z + 1 - sign(z)**2)",
+    "where(z < 0, sigmoid(z), where(z > 0, sigmoid(z), 1/3))",
+    "where(z == 0, 7, sigmoid(z))",
+    "where(z == sqrt(2), 1/2, sigmoid(z))",
+    "where(z**3 == 2, 1/2, sigmoid(z))",
+    "where(z**5 - z - 1 == 0, 1/2, sigmoid(z))",
+    "where(cosh(z) == 2, 1/2, sigmoid(z))",
+    "where(erf(z) == 1/2, 1/2, sigmoid(z))",
+    "where(exp(z) == 2, 0, sigmoid(z))",
+    "where(abs(z - 1) == 0, 0, sigmoid(z))",
+    "where(abs(z) == 1, sigmoid(z) + 1e-30, sigmoid(z))",
+    "sigmoid(z + 10**-30*(1 - abs(sign(z - 3))))",
+    "sigmoid(where(z == 1, 1 + 10**-30, z))",
+    "where(1/(z - 1) > 0, sigmoid(z), sigmoid(z)/2)",
+]
+"""phi(z) is not its own limit at some z, so phi is not continuous."""
+
+
+@pytest.mark.parametrize("text", TORN)
+def test_the_value_at_a_break_is_part_of_the_function(text):
+    result = membership(Gate(text))
+    assert result.verdict == "not in F", str(result)
+    assert result.clause("differentiable").verdict == "refuted"
+    assert "jump" in result.clause("differentiable").reason
+
+
+WHOLE = [
+    "where(z == 0, 1/2 - z, sigmoid(z))",
+    "where(z == 1, sigmoid(1), sigmoid(z))",
+    "where(z == 1, sigmoid(2*z - 1), sigmoid(z))",
+    "where(z < 1, sigmoid(z), where(z == 1, 1 - sigmoid(-1), sigmoid(z)))",
+    "where(z < sqrt(5 + 2*sqrt(6)), sigmoid(z), where(z < sqrt(2) + sqrt(3), 0, sigmoid(z)))",
+    "sigmoid(where(z == 0, 1, sinh(z)/z)/4 + 2*z + sinh(z))",
+    "where(z < 0, where(z < 0, sigmoid(z), 5), where(z >= 0, sigmoid(z), 7))",
+    "sigmoid(z*abs(z) + z)",
+]
+"""Written in pieces, and a gate in class F all the same."""
+
+
+@pytest.mark.parametrize("text", WHOLE)
+def test_pieces_that_fit_are_no_obstacle(text):
+    result = membership(Gate(text))
+    assert result.verdict == "in F", str(result)
+
+
+KINKED = [
+    "sigmoid(z + sqrt(z**2 - 2*z + 1)/2)",
+    "sigmoid(z + acosh(1 + (z - 1)**2)/9)",
+    "sigmoid(z + abs(erf(z) - 1/2)/9)",
+    "sigmoid(z + abs(sinh(z) - 1)/9)",
+    "sigmoid(z + abs(abs(z) - 1)/9)",
+]
+
+
+@pytest.mark.parametrize("text", KINKED)
+def test_kinks_are_found_wherever_they_hide(text):
+    result = membership(Gate(text)).clause("differentiable")
+    assert result.verdict == "refuted", str(result)
+    assert "kink" in result.reason
+
+
+def test_a_kink_does_not_hide_a_jump_from_the_other_clauses():
+    result = membership(Gate("sigmoid(where(z < 1, z, where(z < 2, 2*z - 1, 2*z)))"))
+    assert result.clause("onto").verdict == "refuted"
+
+
+def test_edges_that_have_poles_are_cut_there():
+    result = membership(Gate("where(tan(z) > 0, sigmoid(z), sigmoid(z)/2)"))
+    assert result.clause("increasing").verdict != "proved"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("(1 - 10**-20)*sigmoid(z)", "phi(oo) = 1.0e-20 below 1"),
+        ("sigmoid(z) + 10**-25*sigmoid(-z)", "phi(-oo) = 1e-25"),
+        ("sigmoid(z + sign(z)*10**-30)", "by 5.0e-31, from 0.5"),
+        ("where(z == 0, 1/2 + 10**-40, sigmoid(z))", "1.0e-40 above 1/2"),
+    ],
+)
+def test_reasons_say_a_difference_that_rounding_would_hide(text, words):
+    assert words in str(membership(Gate(text)))
+
+
+def test_isolated_zeros_of_the_slope_are_named_only_where_there_can_be_any():
+    assert membership(Gate("sigmoid(z)")).clause("increasing").reason == "phi' > 0"
+    assert "except possibly at isolated points" in membership(Gate("sigmoid(z**3)")).clause("increasing").reason
+
+
+# --- exact constants --------------------------------------------------------------------------------------------------
+
+r = sp.Rational
+ZEROS = [
+    sigmoid(sp.S(1)) + sigmoid(sp.S(-1)) - 1,
+    4 * sp.atan(r(1, 5)) - sp.atan(r(1, 239)) - sp.pi / 4,
+    sp.log(2 + sp.sqrt(3)) / sp.acosh(2) - 1,
+    sp.sin(1) ** 2 + sp.cos(1) ** 2 - 1,
+    sp.erf(1) + sp.erfc(1) - 1,
+    softplus(sp.S(2)) - softplus(-sp.S(2)) - 2,
+    sp.log(2) + sp.log(3) - sp.log(6),
+    sp.log(2 + sp.sqrt(3)) + sp.log(2 - sp.sqrt(3)),
+    sp.sqrt(2) + sp.sqrt(3) - sp.sqrt(5 + 2 * sp.sqrt(6)),
+    sp.tanh(1) - 1 + 2 / (sp.exp(2) + 1),
+    logit(r(3, 4)) - sp.log(3),
+    sp.sqrt(1 + sp.sinh(1) ** 2) - sp.cosh(1),
+    2 * sp.atan(r(1, 2)) - sp.atan(r(4, 3)),
+    sp.atanh(r(1, 2)) - sp.log(3) / 2,
+    sp.cos(2) - 2 * sp.cos(1) ** 2 + 1,
+    12 * sp.atan(r(1, 18)) + 8 * sp.atan(r(1, 57)) - 5 * sp.atan(r(1, 239)) - sp.pi / 4,  # Gauss
+]
+
+
+@pytest.mark.parametrize("zero", ZEROS, ids=str)
+def test_identities_of_constants_are_proved_and_their_neighbours_are_not_zero(zero):
+    assert constants.sign(zero) == 0
+    assert constants.sign(zero + r(1, 10**60)) == 1
+    assert constants.sign(zero - r(1, 10**60)) == -1
+
+
+def test_what_is_zero_to_many_digits_is_not_called_zero():
+    reflection = sp.loggamma(r(1, 3)) + sp.loggamma(r(2, 3)) - sp.log(2 * sp.pi / sp.sqrt(3))  # it is 0 (DLMF 5.5.3)
+    with pytest.raises(Undecided):
+        constants.sign(reflection + sp.exp(-sp.exp(9)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "erf(1/3)",
+        "erfc(5)",
+        "loggamma(7/2)",
+        "acosh(3/2)",
+        "sigmoid(-7)",
+        "log(2)**(1/3)",
+        "tan(1)",
+        "softplus(-3)",
+        "atanh(1/3)",
+        "2**(-1/2)",
+        "abs(-pi)",
+        "erf(1)**-3",
+    ],
+)
+def test_balls_hold_the_constant(text):
+    c = parse(text, variables=())
+    plain = c.replace(sigmoid, sigmoid.written_out).replace(softplus, softplus.written_out)
+    with mpmath.workdps(80):
+        value = sp.lambdify((), plain, "mpmath")()
+        ball = enclosed(c, 100)
+        middle, radius = (
+            mpmath.mpf(e.p) / e.q for e in map(sp.Rational, (str(ball.mid().fmpq()), str(ball.rad().fmpq())))
+        )
+        assert abs(value - middle) <= radius < 1e-25
+    assert sign_of(c) == mpmath.sign(value)
+
+
+def test_a_ball_that_is_too_wide_says_nothing():
+    assert sign_of(sp.exp(sp.S(10) ** -30) - 1 - sp.S(10) ** -30, (60,)) == 0
+
+
+# --- break points -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "roots"),
+    [
+        ("abs(z**2 - 2)", [-(2**0.5), 2**0.5]),
+        ("sign(cosh(z) - 2)", [-mpmath.acosh(2), mpmath.acosh(2)]),
+        ("abs(exp(2*z) - 3*exp(z) + 2)", [0, mpmath.log(2)]),
+        ("sign(1/(z - 3))", [3]),
+        ("abs(erf(z) - 1/2)", [mpmath.erfinv(0.5)]),
+        ("abs(abs(z - 1) - 2)", [-1, 1, 3]),
+        ("where(log(z**2) > 0, z, 2*z)", [-1, 0, 1]),
+        ("abs(sqrt(1 + z**2) - 2)", [-(3**0.5), 3**0.5]),
+        ("abs(z**5 - z - 1)", [mpmath.findroot(lambda x: x**5 - x - 1, 1.1)]),
+    ],
+)
+def test_break_points_are_all_found(text, roots):
+    found = break_points(parse(text))
+    assert [float(b) for b in found] == pytest.approx([float(b) for b in roots], abs=1e-12)
+
+
+@pytest.mark.parametrize("text", ["sin(z)", "tan(z)", "z - cos(z)", "sin(1/z) - z"])
+def test_zeros_that_are_not_all_found_are_undecided(text):
+    with pytest.raises(Undecided):
+        real_zeros(parse(text))
+
+
+def test_values_at_a_point_are_those_of_the_branch_that_holds_there():
+    assert value_at(parse("where(z == 1, 5, 1/(z - 1))"), sp.S.One) == 5
+    assert value_at(parse("1/(1 + 1/z)"), sp.S.Zero) is None
+    assert value_at(parse("sqrt(z)"), sp.S.Zero) == 0
+    assert value_at(parse("sign(z)**2 + abs(sign(z - 1))"), sp.S.One) == 1
+    assert value_at(Z * sp.log(sp.Abs(Z)), sp.S.Zero) is None
+
+
+# --- bounds with their domains ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("small", ["1/100000", "1/100", "1", "1000"])
+@pytest.mark.parametrize("name", ["loggamma", "polygamma0", "polygamma1", "polygamma2", "polygamma3", "polygamma5"])
+def test_bounds_of_the_gamma_functions_hold_from_the_smallest_argument_on(name, small):
+    u = sp.Rational(small) * X
+    expr = sp.loggamma(u) if name == "loggamma" else sp.polygamma(int(name[-1]), u)
+    function = mpmath.loggamma if name == "loggamma" else lambda x: mpmath.psi(int(name[-1]), x)
+    for start in (sp.Integer(2), sp.Integer(4)):
+        half = HalfLine(start, Intervals(), Limits(Clock(20)))
+        factor, log_size = half.bound(expr)
+        with mpmath.workdps(40):
+            for step in (0, mpmath.mpf(10) ** -9, 1, 1000, mpmath.mpf(10) ** 9):
+                x = mpmath.mpf(start.p) / start.q + step
+                size = mpmath.exp(sp.lambdify(X, log_size, "mpmath")(x))
+                ratio = function(mpmath.mpf(u.coeff(X).p) / u.coeff(X).q * x) / size
+                low, high = factor.ends
+                assert low - abs(low) * 1e-15 <= ratio <= high + abs(high) * 1e-15
+
+
+def test_a_gate_with_a_small_argument_of_loggamma_is_not_called_increasing():
+    result = membership(Gate("sigmoid(z + 10**5*loggamma(sqrt(1 + z**2)/10**5)/10**4)"))
+    slope = mpmath.diff(lambda z: z + 10 * mpmath.loggamma(mpmath.sqrt(1 + z * z) / 10**5), 5)
+    assert slope < 0
+    assert result.clause("increasing").verdict != "proved"
