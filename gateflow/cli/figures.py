@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from json import loads
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json, names_in
+from gateflow.cli._options import GATE_NAMES, Json, gate_of, names_in
 from gateflow.cli._terminal import pairs, print_json, say
 
 Names = Annotated[
@@ -18,6 +20,16 @@ Folder = Annotated[Path, Parameter(name=["--out", "-o"], help="The folder to wri
 Formats = Annotated[str, Parameter(name="--format", help="svg, pdf, png, or several with commas between.")]
 Listing = Annotated[
     bool, Parameter(name="--list", negative="", show_default=False, help="Name the figures, and write nothing.")
+]
+Gates = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--gates",
+        negative="",
+        consume_multiple=True,
+        completer=GATE_NAMES,
+        help="Which gates to show, by name or formula, with blanks between; by default those of each figure.",
+    ),
 ]
 Retrain = Annotated[
     bool, Parameter(name="--retrain", negative="", show_default=False, help="Train anew what they show: hours.")
@@ -32,6 +44,7 @@ def run(
     /,
     *,
     out: Folder = Path("figures"),
+    gates: Gates = None,
     formats: Formats = "svg,pdf,png",
     listing: Listing = False,
     retrain: Retrain = False,
@@ -40,6 +53,8 @@ def run(
 ) -> int | None:
     """Draw the figures, each with its numbers as csv and a json record of how it was made.
 
+    With --gates, the figures that can show any gates show these.
+
     Figures of training are drawn from results that are kept, so nothing is trained. With --retrain the runs are made in
     the folder runs, going on with what is there, and their results kept in --results, from where the figures are drawn.
 
@@ -47,6 +62,7 @@ def run(
     --------
     $ gateflow figures --list
     $ gateflow figures slope -o figures --format svg
+    $ gateflow figures learning --gates fast "sigmoid(z+z**3)" -o mine --format svg
     $ gateflow figures gates timescales --format svg,png --json
     """
     if listing:
@@ -62,12 +78,22 @@ def run(
         with asked_to_stop() as stop:
             if not train_anew(names, results, stop=stop):
                 return exit_code("interrupted", "what was trained so far is in runs")
-    written = figures(names, out=out, formats=formats.split(","), results=results)
+    chosen = None if gates is None else {text.strip(): gate_of(text) for text in gates}
+    written = figures(names, out=out, formats=formats.split(","), gates=chosen, results=results)
+    left_out = {path.stem: _left_out(path) for path in written if path.suffix == ".json" and _left_out(path)}
     if json:
-        return print_json({"written": [path.as_posix() for path in written]})
+        return print_json({"written": [path.as_posix() for path in written], "left_out": left_out})
+    for name, gates_out in left_out.items():
+        for gate, why in gates_out.items():
+            print(f"gateflow: {name} leaves out {gate}: {why}", file=sys.stderr)
     for path in written:
         print(path)
     return None
+
+
+def _left_out(record: Path) -> dict[str, str]:
+    """The gates that a figure leaves out, and why, from its record."""
+    return loads(record.read_text(encoding="utf-8"))["parameters"].get("left_out", {})
 
 
 def _captions() -> dict[str, str]:

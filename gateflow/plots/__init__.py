@@ -11,11 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateflow.errors import InvalidArgument
 from gateflow.plots._style import LOOKS, SCREEN, STYLE
 from gateflow.progress import track
 from gateflow.registry import Registry
+
+if TYPE_CHECKING:
+    from gateflow.plots._gates import Gates
 
 FIGURES = Registry("figure", "gateflow.plots", "FIGURE")
 """Every figure, and those of other installed packages."""
@@ -26,6 +30,7 @@ def figures(
     out: str | Path = "figures",
     formats: Iterable[str] | str = ("svg", "pdf", "png"),
     *,
+    gates: Gates | None = None,
     results: str | Path | None = None,
 ) -> list[Path]:
     """Make figures and write them to a folder, each with its numbers (csv) and a record of how it was made (json).
@@ -41,6 +46,9 @@ def figures(
         The folder, made if there is none.
     formats : str or iterable of str
         Among svg, pdf, png.
+    gates : iterable or mapping of Gate or str, optional
+        The gates to show, by name or formula, at most nine; a mapping says what to call each. By default each figure
+        shows its own, and with ``gates`` the figures that can show any are made if no names are given.
     results : path, optional
         The folder with the results of training; by default those that come with gateflow.
 
@@ -54,10 +62,13 @@ def figures(
     UnknownName
         No figure has such a name.
     InvalidArgument
-        A format is none of the three, or the folder cannot be written.
+        A format is none of the three, a figure shows no gates, or the folder cannot be written.
 
     Examples
     --------
+    >>> figures("training", gates=["fast"])
+    Traceback (most recent call last):
+    gateflow.errors.InvalidArgument: training does not take gates; those that do: barrier, ...
     >>> figures("slop")
     Traceback (most recent call last):
     gateflow.errors.UnknownName: unknown figure 'slop'; did you mean 'slope'?
@@ -66,10 +77,16 @@ def figures(
 
     wanted, forms = _known(names), _formats(formats)
     folder = None if results is None else Path(results)
+    chosen = None
+    if gates is not None:
+        from gateflow.plots._gates import named
+
+        chosen = named(gates)
+        wanted = _taking_gates(wanted, names is None)
     written: list[Path] = []
     try:
         for name in track(wanted, "figures"):
-            written += write(name, FIGURES.summary(name), FIGURES[name], Path(out), forms, folder)
+            written += write(name, FIGURES.summary(name), FIGURES[name], Path(out), forms, folder, chosen)
     except OSError as problem:
         raise InvalidArgument(f"cannot write figures to {str(out)!r}: {problem.strerror or problem}") from None
     return written
@@ -121,6 +138,15 @@ def _known(names: Iterable[str] | str | None) -> list[str]:
     for name in given:
         FIGURES.module(name)
     return list(dict.fromkeys(map(FIGURES.spelled, given)))
+
+
+def _taking_gates(wanted: list[str], every: bool) -> list[str]:
+    """The figures that can show any gates; one that was named and cannot is refused."""
+    able = [name for name in FIGURES if FIGURES[name].gates]
+    unable = [name for name in wanted if name not in able]
+    if unable and not every:
+        raise InvalidArgument(f"{', '.join(unable)} does not take gates; those that do: {', '.join(able)}")
+    return [name for name in wanted if name in able]
 
 
 def _formats(formats: Iterable[str] | str) -> tuple[str, ...]:

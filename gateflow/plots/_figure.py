@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateflow import __version__, record
 from gateflow.errors import InvalidArgument
-from gateflow.plots._style import COLUMN, STYLE
+from gateflow.plots._style import COLUMN, STYLE, Looks
 from gateflow.plots._table import Table
+
+if TYPE_CHECKING:
+    from gateflow.gate import Gate
 
 FORMATS = ("svg", "pdf", "png")
 
@@ -34,48 +38,92 @@ class Figure:
     Parameters
     ----------
     compute : callable
-        Makes the :class:`Table`; needs no Matplotlib. Where results are kept, it takes the folder they are in.
+        Makes the :class:`Table`; needs no Matplotlib. Where results are kept, it takes the folder they are in; where
+        any gates can be shown, it takes them.
     draw : callable
-        ``draw(axes, table)`` draws it, into one axes or an array of them, of the shape ``panels``.
+        ``draw(axes, table)`` draws it, into one axes or an array of them, of the shape ``panels``; where any gates can
+        be shown, ``draw(axes, table, looks)`` with the look of each.
     height : float
         In inches; the width is one column.
     panels : tuple of int
         Rows and columns of axes.
     kept : tuple of str
         The results of training that it shows, of :data:`gateflow.study.kept.KEPT`; none for a figure of the theory.
+    gates : tuple of str
+        The gates it shows if no others are asked for; none where it shows something else.
+    tell : callable, optional
+        The rows of one gate to a sentence, for who does not see the figure.
     """
 
     compute: Callable[..., Table]
-    draw: Callable[[Any, Table], None]
+    draw: Callable[..., None]
     height: float = 2.4
     panels: tuple[int, int] = (1, 1)
     kept: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
+    tell: Callable[[Table], str] | None = None
 
-    def picture(self, table: Table | None = None) -> Any:
-        """The figure as a ``matplotlib.figure.Figure``; no window is opened."""
+    def picture(self, table: Table | None = None, *, legend: bool | None = None) -> Any:
+        """The figure as a ``matplotlib.figure.Figure``; no window is opened.
+
+        Parameters
+        ----------
+        table : Table, optional
+            Its numbers; by default those that ``compute`` makes.
+        legend : bool, optional
+            Whether a legend names the lines; by default where they are not of the gates that it was composed for.
+        """
         from matplotlib.figure import Figure as Canvas
 
         table = self.compute() if table is None else table
+        looks = self.looks(table, legend)
         with house_style():
             canvas = Canvas(figsize=(COLUMN, self.height), layout="constrained")
             axes = canvas.subplots(*self.panels)
             for panel in canvas.axes:  # else the number of ticks would follow the settings at the time of rendering
                 panel.tick_params(labelsize=STYLE["xtick.labelsize"])
-            self.draw(axes, table)
+            if looks is None:
+                self.draw(axes, table)
+            else:
+                self.draw(axes, table, looks)
+                if looks.legend:
+                    _add_legend(canvas)
         return canvas
 
-    def rendered(self, table: Table, form: str) -> bytes:
-        """The bytes of the picture in a format.
+    def looks(self, table: Table, legend: bool | None = None) -> Looks | None:
+        """The look of each gate of a table, in its order; None where the figure is not of gates."""
+        if not self.gates:
+            return None
+        names = list(dict.fromkeys(table["gate"].tolist()))
+        return Looks(names, legend=not set(names) <= set(self.gates) if legend is None else legend)
+
+    def told(self, table: Table) -> str:
+        """What a table shows of each of its gates, in words."""
+        if self.tell is None:
+            return ""
+        names = dict.fromkeys(table["gate"].tolist())
+        return ". ".join(f"{name}: {self.tell(table.rows(gate=name))}" for name in names) + "."
+
+    def rendered(self, table: Table, form: str, *, legend: bool | None = None, **options: Any) -> bytes:
+        """The bytes of the picture in a format; ``options`` are Matplotlib's, of saving.
 
         Each is drawn afresh: a layout adjusted for one format would leave its traces in the next.
         """
-        canvas, file = self.picture(table), io.BytesIO()
+        canvas, file = self.picture(table, legend=legend), io.BytesIO()
         with house_style():
-            canvas.savefig(file, format=form, metadata=METADATA[form])
+            canvas.savefig(file, format=form, metadata=METADATA[form], **options)
         return file.getvalue()
 
     def _repr_svg_(self) -> str:
         return self.rendered(self.compute(), "svg").decode()
+
+
+def _add_legend(canvas: Any) -> None:
+    """A legend below; taller by its rows, so that the panels keep their size."""
+    handles, names = canvas.axes[0].get_legend_handles_labels()
+    columns = 2 if max(map(len, names)) < 26 else 1
+    canvas.legend(handles, names, loc="outside lower center", ncols=columns, handlelength=3.4)
+    canvas.set_figheight(canvas.get_figheight() + 0.15 * -(-len(names) // columns))
 
 
 @contextmanager
@@ -87,10 +135,11 @@ def house_style():
         yield
 
 
-def made_by(name: str, caption: str, table: Table) -> dict[str, Any]:
+def made_by(name: str, caption: str, table: Table, gates: Iterable[str] = ()) -> dict[str, Any]:
     """How a figure was made; the same on every run in one environment."""
+    chosen = shlex.join(gates)
     return record.record(
-        command=f"gateflow figures {name}",
+        command=f"gateflow figures {name}" + (f" --gates {chosen}" if chosen else ""),
         figure=name,
         caption=caption,
         parameters=table.parameters,
@@ -101,13 +150,22 @@ def made_by(name: str, caption: str, table: Table) -> dict[str, Any]:
 
 
 def write(
-    name: str, caption: str, figure: Figure, out: Path, formats: tuple[str, ...], results: Path | None = None
+    name: str,
+    caption: str,
+    figure: Figure,
+    out: Path,
+    formats: tuple[str, ...],
+    results: Path | None = None,
+    gates: Mapping[str, Gate] | None = None,
 ) -> list[Path]:
     """Write a figure, its numbers and its record; the paths, in that order."""
-    table = figure.compute(results) if figure.kept else figure.compute()
+    if gates is not None:
+        table = figure.compute(gates)
+    else:
+        table = figure.compute(results) if figure.kept else figure.compute()
     contents = {form: figure.rendered(table, form) for form in formats}
     contents["csv"] = table.csv().encode()
-    contents["json"] = record.to_json(made_by(name, caption, table)).encode()
+    contents["json"] = record.to_json(made_by(name, caption, table, gates or ())).encode()
     paths = [out / f"{name}.{ending}" for ending in contents]
     for path, data in zip(paths, contents.values(), strict=True):
         record.write_bytes(path, data)

@@ -6,6 +6,7 @@ marker of its own and its name beside its line. Fonts are vector outlines of STI
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 COLUMN = 3.35
@@ -68,12 +69,21 @@ class Look(NamedTuple):
     colour: str
     marker: str
     label: str
+    dashes: Any = "-"
 
     def line(self, every: Any = None) -> dict[str, Any]:
         """Keywords of ``Axes.plot`` for its line; with ``every``, marked as Matplotlib's ``markevery`` says."""
-        marks = {} if every is None else {"marker": self.marker, "markevery": every, "markerfacecolor": "white"}
-        return {"color": self.colour, **marks}
+        marks = {} if every is None else {"marker": self.marker, "markevery": every, "markerfacecolor": PAPER}
+        dashes = {} if self.dashes == "-" else {"linestyle": self.dashes}
+        return {"color": self.colour, **dashes, **marks}
 
+    def law(self) -> dict[str, Any]:
+        """Keywords of ``Axes.plot`` for what theory predicts of it: a thin line without marks."""
+        return {"color": self.colour, "linewidth": 0.5, "zorder": 0.8}
+
+
+PAPER = "#fdfcfb"
+"""The inside of open markers: white, but for a trace by which a page knows it from other white."""
 
 LOOKS = {
     "softsign": Look("#56B4E9", "^", "softsign"),
@@ -82,14 +92,77 @@ LOOKS = {
 }
 """The gates of the figures, by rising order of saturation."""
 
+THREE = tuple(LOOKS)
 
-READABLE = {"softsign": "#1F78A8"}
+RARER = {
+    "linear-cubic": Look("#CC79A7", "D", r"$\sigma(z + z^3)$"),
+    "iterated-sinh": Look("#009E73", "v", "two sinh"),
+    "iterated-sinh(3)": Look("#0072B2", "P", "three sinh"),
+}
+"""Gates of single figures."""
+
+READABLE = {"#56B4E9": "#1F78A8"}
 """Colours of words, where that of the line is too light to read."""
+
+STROKES = (
+    ("#111213", "o", "-"),
+    ("#b5480a", "s", (0, (5, 1.5))),
+    ("#0a66a3", "^", (0, (1, 1))),
+    ("#00704f", "D", (0, (6, 1.5, 1, 1.5))),
+    ("#8a3f74", "v", (0, (3, 1))),
+    ("#7d6608", "P", (0, (8, 2))),
+    ("#4a3fa0", "X", (0, (4, 1, 1, 1, 1, 1))),
+    ("#5a5f66", "*", (0, (2, 2))),
+    ("#767a80", "h", (0, (1, 2))),
+)
+"""Colour, marker and dashes where a legend names the lines: black and white tell them apart twice over."""
+
+FIXED = {"fast": 0, "sigmoid": 1, "softsign": 2}
+"""The strokes of the three gates, the same in every figure."""
+
+LONGEST = 38
+"""Characters of a name in a legend."""
+
+
+class Looks(dict[str, Look]):
+    """The look of each gate of a figure, in the order drawn.
+
+    Parameters
+    ----------
+    names : iterable of str
+        At most as many as there are :data:`STROKES`.
+    legend : bool
+        Whether a legend names the lines, which then differ in dashes too; else names stand beside them.
+    """
+
+    def __init__(self, names: Iterable[str], *, legend: bool) -> None:
+        self.legend: bool = legend
+        wanted = list(names)
+        super().__init__(_strokes(wanted) if legend else {name: {**LOOKS, **RARER}[name] for name in wanted})
+
+    def name_line(self, axes: Any, gate: str, x: float, y: float, more: str = "", **keywords: Any) -> None:
+        """Write a gate's name, and ``more``, at (x, y) in data coordinates; nothing where a legend does."""
+        if self.legend or gate not in self:
+            return
+        colour = READABLE.get(self[gate].colour, self[gate].colour)
+        axes.text(x, y, self[gate].label + more, color=colour, fontsize=7, **keywords)
+
+
+def _strokes(names: list[str]) -> dict[str, Look]:
+    free = iter(k for k in range(len(STROKES)) if k not in {FIXED.get(name) for name in names})
+    places = {name: FIXED[name] if name in FIXED else next(free) for name in names}
+    return {name: Look(STROKES[k][0], STROKES[k][1], in_legend(name), STROKES[k][2]) for name, k in places.items()}
+
+
+def in_legend(name: str) -> str:
+    """A name short enough for a legend, of which Matplotlib reads nothing as mathematics."""
+    short = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    return short.replace("$", r"\$").removeprefix("_")
 
 
 def name_line(axes: Any, gate: str, x: float, y: float, more: str = "", **keywords: Any) -> None:
-    """Write the gate's name, and ``more``, at (x, y) in data coordinates, in a colour dark enough to read."""
-    axes.text(x, y, LOOKS[gate].label + more, color=READABLE.get(gate, LOOKS[gate].colour), fontsize=7, **keywords)
+    """Write the name of one of the three gates, and ``more``, at (x, y) in data coordinates."""
+    Looks(LOOKS, legend=False).name_line(axes, gate, x, y, more, **keywords)
 
 
 def name_panel(axes: Any, letter: str, x: float = 0.03, y: float = 0.95) -> None:

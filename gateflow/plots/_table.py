@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,10 +78,11 @@ class Table:
 
     def csv(self) -> str:
         """Comma-separated text; each number is the shortest one that reads back to the same float."""
-        lines = [",".join(self.columns)]
-        cells = [[str(value) for value in column.tolist()] for column in self.columns.values()]
-        lines += [",".join(row) for row in zip(*cells, strict=True)]
-        return "\n".join(lines) + "\n"
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(zip(*(column.tolist() for column in self.columns.values()), strict=True))
+        return file.getvalue()
 
 
 def _cell(value: Any) -> str:

@@ -63,7 +63,7 @@ def draw(axes: Any, table: Table) -> None:
             points = {"color": look.colour, "markersize": 2.2, "markerfacecolor": "none", "markeredgewidth": 0.5}
             panel.plot(part["predicted"], part["reached"], look.marker, **points, zorder=3 - 0.1 * place)
             error = np.quantile(np.abs(np.log(part["reached"] / part["predicted"])), 0.9)
-            words = {"ha": "right", "fontsize": 6, "color": READABLE.get(gate, look.colour)}
+            words = {"ha": "right", "fontsize": 6, "color": READABLE.get(look.colour, look.colour)}
             panel.text(0.95, 0.24 - 0.09 * place, f"{look.label} {error:.1%}", transform=panel.transAxes, **words)
         panel.set(xscale="log", yscale="log", xlim=LIMITS, ylim=LIMITS, box_aspect=1)
         name_panel(panel, letter)

@@ -1,14 +1,16 @@
-"""Values and derivatives of the three gates: same value and slope at 0, different ways to saturate."""
+"""Values and derivatives of gates over the pre-activation: different ways to saturate."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from gateflow.gate import gate
+from gateflow.gate import Gate
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import AUXILIARY, LOOKS, name_line, name_panel
+from gateflow.plots._gates import Gates, table_of_gates
+from gateflow.plots._style import AUXILIARY, THREE, Looks, name_panel
 from gateflow.plots._table import Table
 
 REACH = 6.0
@@ -18,36 +20,49 @@ MEANING = {
     "gate": "name of the gate",
     "z": "pre-activation",
     "phi": "value of the gate, phi(z)",
-    "dphi": "derivative of the gate, phi'(z)",
+    "dphi": "derivative of the gate, phi'(z); nan where it is infinite or there is none",
 }
 
 
-def compute() -> Table:
+def compute(gates: Gates = THREE) -> Table:
     """phi and phi' on an even grid of z."""
+    return table_of_gates(gates, _block, MEANING)
+
+
+def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     z = np.linspace(-REACH, REACH, 241)
-    gates = ((name, gate(name)) for name in LOOKS)
-    return Table.of(({"gate": name, "z": z, "phi": g.phi(z), "dphi": g.dphi(z)} for name, g in gates), MEANING)
+    slope = np.asarray(gate.dphi(z))
+    yield {"gate": name, "z": z, "phi": gate.phi(z), "dphi": np.where(np.isfinite(slope), slope, np.nan)}
 
 
-def draw(axes: Any, table: Table) -> None:
+def draw(axes: Any, table: Table, looks: Looks) -> None:
     """Values above, derivatives below."""
     for panel, column, label in zip(
         axes, ("phi", "dphi"), (r"value $\phi$", r"derivative $\mathrm{d}\phi/\mathrm{d}z$"), strict=True
     ):
-        for k, (name, look) in enumerate(LOOKS.items()):
+        for k, (name, look) in enumerate(looks.items()):
             part = table.rows(gate=name)
-            panel.plot(part["z"], part[column], **look.line(every=(10 + 4 * k, 20)))
+            panel.plot(part["z"], part[column], label=look.label, **look.line(every=(10 + 4 * k, 20)))
         panel.set(xlim=(-REACH, REACH), ylabel=label)
     upper, lower = axes
     upper.axhline(0, **AUXILIARY)
     upper.axhline(1, **AUXILIARY)
     upper.tick_params(labelbottom=False)
     lower.set(xlabel=r"pre-activation $z$", ylim=(0, None))
-    name_line(upper, "fast", 1.3, 0.9, ha="right")
-    name_line(upper, "sigmoid", 3.0, 0.87)
-    name_line(upper, "softsign", 2.7, 0.7)
+    looks.name_line(upper, "fast", 1.3, 0.9, ha="right")
+    looks.name_line(upper, "sigmoid", 3.0, 0.87)
+    looks.name_line(upper, "softsign", 2.7, 0.7)
     for letter, panel in zip("ab", axes, strict=True):
         name_panel(panel, letter)
 
 
-FIGURE = Figure(compute, draw, height=3.2, panels=(2, 1))
+def tell(part: Table) -> str:
+    """Ends and steepest place of one gate, in words."""
+    steepest = int(np.nanargmax(part["dphi"]))
+    return (
+        f"phi goes from {part['phi'][0]:.3g} at z = {-REACH:g} to {part['phi'][-1]:.6g} at z = {REACH:g}; "
+        f"steepest at z = {part['z'][steepest]:.3g}, with slope {part['dphi'][steepest]:.3g}"
+    )
+
+
+FIGURE = Figure(compute, draw, height=3.2, panels=(2, 1), gates=THREE, tell=tell)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from gateflow.gate import gate
+from gateflow.gate import Gate
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import AUXILIARY, LOOKS, name_line
+from gateflow.plots._gates import Gates, at, table_of_gates
+from gateflow.plots._style import AUXILIARY, THREE, Looks
 from gateflow.plots._table import Table
 
 DECADES = 6
@@ -26,31 +28,32 @@ MEANING = {
 }
 
 
-def compute() -> Table:
+def compute(gates: Gates = THREE) -> Table:
     """z for time constants even in their logarithm, powers of ten among them.
 
     The complement ``1 - exp(-1/steps)`` goes into the inverse, for ``exp(-1/steps)`` loses digits near 1.
     """
+    return table_of_gates(gates, _block, MEANING)
+
+
+def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     steps = 10.0 ** (np.arange(4, DECADES * PER_DECADE + 1) / PER_DECADE)
-    complement = -np.expm1(-1 / steps)
-    return Table.of(
-        ({"gate": name, "time_constant": steps, "z": gate(name).inverse_c(complement)} for name in LOOKS), MEANING
-    )
+    yield {"gate": name, "time_constant": steps, "z": gate.inverse_c(-np.expm1(-1 / steps))}
 
 
-def draw(axes: Any, table: Table) -> None:
-    """Both scales logarithmic; a mark at each power of ten, with the z it needs."""
-    for name, look in LOOKS.items():
+def draw(axes: Any, table: Table, looks: Looks) -> None:
+    """Both scales logarithmic; a mark at each power of ten, with the z it needs where no legend names the lines."""
+    for name, look in looks.items():
         part = table.rows(gate=name)
         decades = np.flatnonzero(np.isin(part["time_constant"], 10.0 ** np.arange(1, DECADES)))
-        axes.plot(part["z"], part["time_constant"], **look.line(every=decades.tolist()))
-        for k in decades:
+        axes.plot(part["z"], part["time_constant"], label=look.label, **look.line(every=decades.tolist()))
+        for k in () if looks.legend else decades:
             _name_point(axes, part["z"][k], part["time_constant"][k], OFFSETS[name])
     for k in range(1, DECADES):
         axes.axhline(10.0**k, **AUXILIARY)
-    name_line(axes, "fast", 2.5, 10**5.4, ha="right")
-    name_line(axes, "sigmoid", 15, 10**5.4)
-    name_line(axes, "softsign", 1e3, 10**2.3)
+    looks.name_line(axes, "fast", 2.5, 10**5.4, ha="right")
+    looks.name_line(axes, "sigmoid", 15, 10**5.4)
+    looks.name_line(axes, "softsign", 1e3, 10**2.3)
     axes.set(xscale="log", yscale="log", xlim=(0.3, 10.0**DECADES), ylim=(1, 10.0**DECADES))
     axes.set(xlabel=r"pre-activation $z$", ylabel=r"time constant $-1/\log\,\phi(z)$ (steps)")
 
@@ -59,8 +62,14 @@ def _name_point(axes: Any, z: float, steps: float, offset: tuple[float, float]) 
     """Write z beside its mark, ``offset`` points away."""
     right, up = offset
     align = {"ha": "left" if right > 0 else "right", "va": "bottom" if up > 0 else "top"}
-    text = f"{z:.2f}" if z < 10 else f"{z:.1f}"
+    text = f"{z:.2f}" if z < 10 else f"{z:.1f}" if z < 1000 else f"{z:.0f}"
     axes.annotate(text, (z, steps), xytext=offset, textcoords="offset points", fontsize=6, **align)
 
 
-FIGURE = Figure(compute, draw, height=2.7)
+def tell(part: Table) -> str:
+    """The pre-activations of one gate for two time constants, in words."""
+    first, second = (at(1 / part["time_constant"], 1 / steps, part["z"]) for steps in (10.0, 1000.0))
+    return f"a time constant of 10 steps needs z = {first}, one of 1000 needs z = {second}"
+
+
+FIGURE = Figure(compute, draw, height=2.7, gates=THREE, tell=tell)

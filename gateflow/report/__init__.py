@@ -1,6 +1,7 @@
 """Reports: all that gateflow has to say of some gates, as one page that needs nothing but a browser.
 
-`findings` asks the floors below, `sections` and `pictures` tell it, `page` puts it together; `mathml` sets formulas.
+`findings` asks, `sections` say what was found, `page` puts it together with the figures of :mod:`gateflow.plots`, which
+`drawing` sets into it; `mathml` sets formulas.
 Nothing on the page is a script, nothing is fetched, and what is text is escaped by `gateflow.markup`.
 """
 

@@ -6,11 +6,12 @@ import re
 from importlib.resources import files
 
 from gateflow import __version__
-from gateflow.gate import GATES
+from gateflow.gate import GATES, Gate
 from gateflow.markup import Markup, tag
+from gateflow.plots import FIGURES
 from gateflow.report import sections
+from gateflow.report.drawing import drawing, palette
 from gateflow.report.findings import REFERENCE, Findings
-from gateflow.report.pictures import palette, pictures, subjects
 
 GENERATOR = "gateflow report"
 """By this mark a report is known again, and may be written over."""
@@ -72,14 +73,33 @@ def _sections(found: Findings) -> list[Markup]:
     return [*made, _figures(found), sections.choice(found), sections.record(found)]
 
 
+TITLES = {
+    "gates": "Value and slope",
+    "slope": "Slope at the same output",
+    "learning": "Loss along the flow",
+    "times": "Learning time",
+}
+"""The figures of :mod:`gateflow.plots` that a report shows, in this order."""
+
+
 def _figures(found: Findings) -> Markup:
-    known = any(one.gate.name == REFERENCE for one in found.gates)
-    drawn = subjects(
-        [(one.name, one.gate, None if isinstance(one.law, str) else one.law) for one in found.gates],
-        None if known else (REFERENCE, GATES[REFERENCE]()),
-    )
-    figures = (tag("figure", tag("h3", one.title), one.svg, tag("figcaption", one.caption)) for one in pictures(drawn))
+    gates = {one.name: one.gate for one in found.gates}
+    if not any(gate.name == REFERENCE for gate in gates.values()):
+        gates[f"{REFERENCE} (for comparison)"] = GATES[REFERENCE]()
+    figures = (_figure(name, gates) for name in TITLES)
     return tag("section", tag("h2", "Figures"), tag("div", *figures, class_="figures"), id="figures")
+
+
+def _figure(name: str, gates: dict[str, Gate]) -> Markup:
+    table = FIGURES[name].compute(gates)
+    without = [f"{one} ({why})" for one, why in table.parameters.get("left_out", {}).items()]
+    caption = FIGURES.summary(name) + (f" Not drawn: {'; '.join(without)}." if without else "")
+    return tag(
+        "figure",
+        tag("h3", TITLES[name]),
+        drawing(FIGURES[name], table, name, TITLES[name]),
+        tag("figcaption", caption),
+    )
 
 
 def _foot() -> Markup:

@@ -12,7 +12,6 @@ import pytest
 from gateflow.errors import InvalidArgument
 from gateflow.markup import VOID
 from gateflow.report import report
-from gateflow.report.pictures import law_of_loss
 
 pytestmark = pytest.mark.xdist_group("report")  # the pages they look at are made once a process
 
@@ -119,20 +118,6 @@ def test_colours_are_the_pages_own(three):
     for svg in re.findall(r"<svg .*?</svg>", three.html, re.DOTALL):
         plain = re.sub(r"var\(--line-\d,#[0-9a-f]{6}\)", "", svg)
         assert set(re.findall(r"#[0-9a-f]{6}\b", plain)) <= {"#737373"}
-
-
-def test_the_law_in_the_figure_is_where_the_flow_ends_up(three):
-    """T times the law proved, over the loss computed, comes closer to 1 along the flow."""
-    from gateflow.flow import LearningProblem, hitting_time
-
-    law = three.found.gates[0].law
-    tau, loss = law_of_loss(law)
-    late = loss < 1e-3
-    decay = -np.log1p(-loss[late])
-    problem = LearningProblem("fast", horizon=100, decay=decay)
-    off = np.abs(np.log(hitting_time(problem, problem.gate.inverse_c(-np.expm1(-0.01))).tau / tau[late]))
-    assert np.all(np.diff(off[5:]) < 0)
-    assert off[-1] < 1
 
 
 def test_names_cannot_become_markup():
