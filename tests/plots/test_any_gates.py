@@ -46,7 +46,7 @@ def test_they_show_the_gates_asked_for_with_names_that_fit(name):
     width, height = picture.canvas.get_width_height()
     assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height for _, box in texts)
     assert not [(a, b) for (a, p), (b, q) in combinations(texts, 2) if p.padded(-1).overlaps(q.padded(-1))]
-    assert all(one in FIGURES[name].told(numbers) for one in MINE)
+    assert FIGURES[name].tell is None or all(one in FIGURES[name].told(numbers) for one in MINE)
 
 
 def test_numbers_of_ones_own_gate_are_its_formulas():

@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
 from gateflow.errors import InvalidArgument
