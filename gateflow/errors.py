@@ -68,8 +68,8 @@ class MissingExtra(GateflowError, ImportError):
 
     Examples
     --------
-    >>> print(MissingExtra("ball arithmetic", "rigour"))
-    ball arithmetic needs the extra 'rigour': python -m pip install 'gateflow[rigour]'
+    >>> print(MissingExtra("a sweep", "sweep"))
+    a sweep needs the extra 'sweep': python -m pip install 'gateflow[sweep]'
     """
 
     def __init__(self, what: str, extra: str) -> None:

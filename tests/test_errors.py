@@ -9,7 +9,7 @@ from gateflow.errors import FormulaError, GateflowError, InvalidArgument, Missin
 ERRORS = (
     FormulaError("unknown function 'sinhh'", "sinhh(z)", 0, 5),
     InvalidArgument("horizon must be at least 1; got 0"),
-    MissingExtra("ball arithmetic", "rigour"),
+    MissingExtra("a sweep", "sweep"),
     NotReached("the flow never arrives"),
     UnknownName("unknown gate 'fsat'; did you mean 'fast'?"),
 )

@@ -2,8 +2,7 @@
 
 A number is a pair of big floats ``lo <= hi`` (infinities allowed), and every operation rounds outward. A monotone
 function of an interval is the interval of its values at the two ends, so wide boxes and half-lines stay tight; the
-values at the ends come from python-flint's ball arithmetic where the extra ``rigour`` is installed, otherwise from
-mpmath with guard digits, widened outward (mpmath's functions carry no proof, only a record).
+values at the ends come from python-flint's ball arithmetic.
 
 An operation that leaves its domain, even for part of an interval, gives an interval of two nan, about which every
 comparison is unknown: nothing is ever proved from it.
@@ -21,7 +20,7 @@ import numpy as np
 import sympy as sp
 from mpmath import libmp
 
-from gateflow.arithmetic.ends import Raw, by_flint, by_mpmath, flint_library
+from gateflow.arithmetic.ends import Raw, bounds
 from gateflow.errors import InvalidArgument
 
 ZERO, ONE, TWO, INF, NINF, NAN = libmp.fzero, libmp.fone, libmp.ftwo, libmp.finf, libmp.fninf, libmp.fnan
@@ -199,8 +198,6 @@ class Intervals:
     ----------
     prec : int
         Bits of the ends.
-    flint : bool, optional
-        Whether python-flint gives the values at the ends; by default, if it is installed.
 
     Examples
     --------
@@ -211,19 +208,12 @@ class Intervals:
     ([-1, -0.653643621], False)
     """
 
-    def __init__(self, prec: int = 80, flint: bool | None = None) -> None:
+    def __init__(self, prec: int = 80) -> None:
         if not 24 <= prec <= 100_000:
             raise InvalidArgument(f"prec = {prec}: the ends of an interval have 24 to 100000 bits")
         self.prec = prec
-        library = flint_library() if flint in (None, True) else None
-        if flint and library is None:
-            from gateflow.errors import MissingExtra
-
-            raise MissingExtra("ball arithmetic by python-flint", "rigour")
-        self.rigorous = library is not None
-        self.name = f"intervals{prec}" + ("" if self.rigorous else "-mpmath")
-        scalar = by_flint(library, prec) if library is not None else by_mpmath(prec)
-        self._scalar = lru_cache(maxsize=4096)(scalar)
+        self.name = f"intervals{prec}"
+        self._scalar = lru_cache(maxsize=4096)(bounds(prec))
         self.nothing = Interval(self, NAN, NAN)
         self.everything = Interval(self, NINF, INF)
         self._constant = lru_cache(maxsize=1024)(self._evaluated)

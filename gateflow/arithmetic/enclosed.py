@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import flint
 import sympy as sp
 
-from gateflow.arithmetic.ends import flint_library
 from gateflow.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
 
 
@@ -32,9 +32,6 @@ def enclosed(c: Expr, prec: int) -> Any:
     >>> enclosed(sp.exp(sp.pi * sp.sqrt(163)) - 640320**3 - 744, 200) < 0
     True
     """
-    flint = flint_library()
-    if flint is None:
-        return None
     before, flint.ctx.prec = flint.ctx.prec, prec
     try:
         return _value(c, flint.arb, prec, {})

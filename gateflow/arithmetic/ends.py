@@ -1,34 +1,23 @@
 """Bounds on the values of functions at one exact point: the ends of an interval.
 
-From python-flint's ball arithmetic where the extra ``rigour`` is installed, otherwise from mpmath with guard digits.
+From python-flint's ball arithmetic: F. Johansson, *Arb: efficient arbitrary-precision midpoint-radius interval
+arithmetic*, IEEE Trans. Computers 66 (2017).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-import numpy as np
+import flint
 from mpmath import libmp
-
-from gateflow.arithmetic.bigfloat import Big, BigFloat
 
 Raw = Any
 """A big float as mpmath's own quadruple (sign, mantissa, exponent, bits)."""
 
 
-@cache
-def flint_library() -> Any:
-    try:
-        import flint
-    except ImportError:
-        return None
-    return flint
-
-
-def by_flint(flint: Any, prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
-    """Bounds from ball arithmetic at exact points."""
+def bounds(prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
+    """Of a function, by its name, at a big float: bounds below and above, of ``prec`` bits."""
     context = flint.ctx
 
     def scalar(name: str, x: Raw) -> tuple[Raw, Raw]:
@@ -76,18 +65,4 @@ _ARB: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def by_mpmath(prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
-    """Bounds from big floats with 20 guard bits, widened by 2^-(prec + 10) of the value."""
-    big = BigFloat(max(15, int((prec + 30) * 0.30103) + 1))
-
-    def scalar(name: str, x: Raw) -> tuple[Raw, Raw]:
-        y = getattr(big, name)(Big(big, np.array([big.context.make_mpf(x)], dtype=object))).values[0]._mpf_
-        if y == libmp.fnan:
-            return libmp.fninf, libmp.finf
-        slack = libmp.mpf_shift(libmp.mpf_abs(y), -prec - 10)
-        return libmp.mpf_sub(y, slack, prec, "f"), libmp.mpf_add(y, slack, prec, "c")
-
-    return scalar
-
-
-__all__ = ["Raw", "by_flint", "by_mpmath", "flint_library"]
+__all__ = ["Raw", "bounds"]

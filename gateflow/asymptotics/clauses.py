@@ -66,8 +66,6 @@ class Membership:
     warnings : tuple of str
     z0, z0_left : float or None
         ``phi'`` is monotone on ``z >= z0``, and on ``z <= -z0_left`` (which Definition 4.1 does not ask for).
-    rigorous : bool
-        Whether the intervals came from ball arithmetic (python-flint), not from mpmath with guard digits.
     seconds : float
     """
 
@@ -77,7 +75,6 @@ class Membership:
     warnings: tuple[str, ...] = ()
     z0: float | None = None
     z0_left: float | None = None
-    rigorous: bool = True
     seconds: float = 0.0
 
     def clause(self, name: str) -> Clause:
@@ -93,7 +90,6 @@ class Membership:
             "warnings": list(self.warnings),
             "z0": self.z0,
             "z0_left": self.z0_left,
-            "rigorous": self.rigorous,
             "seconds": self.seconds,
         }
 

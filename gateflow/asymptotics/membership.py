@@ -90,7 +90,6 @@ class _Case(Examined):
             tuple(self.warnings),
             last.get("z0"),
             last.get("z0_left"),
-            self.ball.rigorous,
             time.monotonic() - start,
         )
 

@@ -56,6 +56,5 @@ def _print(found: Membership) -> None:
     about = [
         ("warning", "; ".join(found.warnings)),
         ("z0", None if found.z0 is None else number(found.z0)),
-        ("rigour", "ball arithmetic" if found.rigorous else "mpmath's intervals with guard digits"),
     ]
     say(title(f"{found.gate}: {found.verdict}"), pairs(about), "", Listing(("clause", "verdict", "why"), rows))

@@ -16,7 +16,6 @@ EXTRAS = {
     "sweep": ("xarray", "h5netcdf", "h5py", "dask", "distributed"),
     "nn": ("torch", "safetensors", "sklearn", "pooch"),
     "gpu": ("triton",),
-    "rigour": ("flint",),
     "notebook": ("jupyterlab", "ipywidgets", "nbclient", "ipykernel"),
     "docs": ("sphinx", "myst_nb", "furo", "numpydoc", "latex2mathml"),
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Digits = Annotated[
     int | None,
-    Parameter(name="--digits", help="Also enclose tau in a ball of so many certified digits (extra 'rigour')."),
+    Parameter(name="--digits", help="Also enclose tau in a ball of so many certified digits."),
 ]
 
 Limit = Annotated[

@@ -24,13 +24,13 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+import flint
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic.ends import flint_library
 from gateflow.emit import Tape
 from gateflow.emit.modest import factor
-from gateflow.errors import InvalidArgument, MissingExtra
+from gateflow.errors import InvalidArgument
 from gateflow.flow.critical import reach, z_of_u
 from gateflow.flow.density import decay_of_profile, profile_of_decay
 from gateflow.flow.problem import LearningProblem
@@ -128,8 +128,6 @@ def certify(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: A
 
     Raises
     ------
-    MissingExtra
-        python-flint is not installed.
     InvalidArgument
         An argument is out of range, or the formula has a part that ball arithmetic cannot follow.
 
@@ -138,9 +136,6 @@ def certify(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: A
     >>> certify(LearningProblem("sigmoid", horizon=1, gap="0.01"), 0, digits=20)
     <Enclosure tau = 108.1801386901681697526948 +/- 4.59e-23; the target is reached>
     """
-    flint = flint_library()
-    if flint is None:
-        raise MissingExtra("ball arithmetic", "rigour")
     start = exact("z0", z0)
     if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= MOST_DIGITS:
         raise InvalidArgument(f"digits must be a whole number from 1 to {MOST_DIGITS}; got {digits!r}")

