@@ -1,4 +1,4 @@
-"""A few rooms of the house have the name of the one thing most people come for: calling the room calls that thing.
+"""Some modules have the name of their main function: calling the module calls that function.
 
 ``gateflow.gate`` is a module with :class:`~gateflow.gate.Gate` in it, and ``gateflow.gate("fast")`` is a gate.
 """

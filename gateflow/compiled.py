@@ -1,4 +1,4 @@
-"""C source to a loaded library, compiled once a machine: the floor under every compiled kernel.
+"""C source to a loaded library, compiled once a machine: what every compiled kernel is loaded by.
 
 A kernel is an extra, never a need: where there is no compiler, or a broken one, :class:`gateflow.errors.NoCompiler` is
 raised, and the caller goes on in NumPy or PyTorch.

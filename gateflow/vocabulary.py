@@ -1,4 +1,4 @@
-"""The words of the formula language: names, the SymPy nodes they stand for, and the symbols shared by all floors.
+"""The words of the formula language: names, the SymPy nodes they stand for, and the symbols that all layers share.
 
 SymPy has no logistic function, softplus, softsign or logit of its own. Written out in exponentials they lose their
 digits and their meaning, so they are nodes here, with exact derivatives and a ``rewrite(exp)`` into elementary ones.

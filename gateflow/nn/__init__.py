@@ -1,6 +1,6 @@
 """Recurrent networks with any gate, in PyTorch: the gate as a function, layers, initialisers.
 
-This floor, and no other, imports PyTorch.
+This package, and no other, imports PyTorch.
 
 Examples
 --------

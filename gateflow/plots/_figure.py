@@ -77,7 +77,7 @@ class Figure:
 
         table = self.compute() if table is None else table
         looks = self.looks(table, legend)
-        with house_style():
+        with own_style():
             canvas = Canvas(figsize=(COLUMN, self.height), layout="constrained")
             axes = canvas.subplots(*self.panels)
             for panel in canvas.axes:  # else the number of ticks would follow the settings at the time of rendering
@@ -110,7 +110,7 @@ class Figure:
         Each is drawn afresh: a layout adjusted for one format would leave its traces in the next.
         """
         canvas, file = self.picture(table, legend=legend), io.BytesIO()
-        with house_style():
+        with own_style():
             canvas.savefig(file, format=form, metadata=METADATA[form], **options)
         return file.getvalue()
 
@@ -127,7 +127,7 @@ def _add_legend(canvas: Any) -> None:
 
 
 @contextmanager
-def house_style():
+def own_style():
     """Matplotlib's defaults and :data:`STYLE` over the user's settings, which come back afterwards."""
     from matplotlib import style
 
@@ -178,7 +178,7 @@ def save(canvas: Any, path: Path) -> None:
     if form not in FORMATS:
         raise InvalidArgument(f"{path} should end in one of .{', .'.join(FORMATS)}")
     file = io.BytesIO()
-    with house_style():
+    with own_style():
         canvas.savefig(file, format=form, metadata=METADATA[form])
     try:
         record.write_bytes(path, file.getvalue())

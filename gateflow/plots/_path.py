@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.plots._figure import house_style
+from gateflow.plots._figure import own_style
 from gateflow.plots._style import COLUMN, LAW
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def path(found: Trajectory, title: str = "") -> Any:
     state = found.at(log_tau=log_tau)
     overflows = bool(log_tau[-1] > LARGEST)
     across = log_tau / np.log(10) if overflows else np.exp(log_tau)
-    with house_style():
+    with own_style():
         canvas = Canvas(figsize=(COLUMN, 3.3), layout="constrained")
         above, below = canvas.subplots(2, 1, sharex=True)
         above.plot(across, state.z, color="black")

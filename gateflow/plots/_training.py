@@ -6,7 +6,7 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from gateflow.errors import InvalidArgument
-from gateflow.plots._figure import house_style
+from gateflow.plots._figure import own_style
 from gateflow.plots._style import COLUMN, LOOKS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def curves(table: Table, measure: str | None = None) -> Any:
     if measure not in recorded:
         raise InvalidArgument(f"no {measure!r} was recorded; there are: {', '.join(sorted(recorded)) or 'none yet'}")
     canvas, axes = _canvas(2.4)
-    with house_style():
+    with own_style():
         for number, group in enumerate(table.groups):
             _draw_band(axes, group, measure, _label(group), _look(group.label, number))
         values = [value for group in table.groups for run in group.runs for _, value in run.curve(measure)]
@@ -51,7 +51,7 @@ def panels(table: Table, measure: str | None = None) -> Any:
     down = -(-len(conditions) // across)
     legend_rows = -(-len(kinds) // (3 if across == 1 else 6))
     size = (COLUMN, 2.1 * down) if across == 1 else (2 * COLUMN, 1.6 * down)
-    with house_style():
+    with own_style():
         canvas = Canvas(figsize=(size[0], size[1] + 0.16 * legend_rows), layout="constrained")
         every = canvas.subplots(down, across, squeeze=False, sharex=True, sharey=True)
         values = [value for group in table.groups for run in group.runs for _, value in run.curve(measure)]
@@ -111,7 +111,7 @@ def timescales(found: RunTimescales) -> Any:
     from matplotlib.figure import Figure as Canvas
 
     layers = len(found.trained)
-    with house_style():
+    with own_style():
         canvas = Canvas(figsize=(2 * COLUMN, 2.2 * layers), layout="constrained")
         rows = canvas.subplots(layers, 2, squeeze=False, sharey="row")
         for layer, (over, units) in enumerate(rows):
@@ -146,7 +146,7 @@ def _unit_by_unit(axes: Any, start: Any, trained: Any) -> None:
 def _canvas(height: float) -> tuple[Any, Any]:
     from matplotlib.figure import Figure as Canvas
 
-    with house_style():
+    with own_style():
         canvas = Canvas(figsize=(COLUMN, height), layout="constrained")
         axes = canvas.subplots()
         axes.tick_params(labelsize=7)

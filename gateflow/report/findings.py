@@ -1,5 +1,5 @@
 """What a report tells: for each gate its class, its order, its law and its times; for all of them together, which to
-choose. Everything is asked of the floors below, and what they cannot answer is kept as their reason.
+choose. Everything is asked of lower layers, and what they cannot answer is kept as their reason.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from gateflow import compiled as floor
+from gateflow import compiled as builds
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.flow import LearningProblem, hitting_time
 from gateflow.flow import compiled as kernels
@@ -17,7 +17,7 @@ from gateflow.flow import time as times
 from gateflow.flow.status import Status
 from gateflow.gate import GATES, gate
 
-needs_compiler = pytest.mark.skipif(floor.available() is None, reason="there is no C compiler here")
+needs_compiler = pytest.mark.skipif(builds.available() is None, reason="there is no C compiler here")
 
 SOME = ("fast", "sigmoid", "softsign", "gompertz", "erf", "cubic", "sigmoid(z + z**3)")
 """Closed inverses, a kink, digits lost by the formula, none of a closed inverse, a point no flow passes."""
@@ -93,7 +93,7 @@ def test_the_bits_do_not_depend_on_the_company():
 
 @needs_compiler
 def test_the_bits_do_not_depend_on_the_width_of_vectors(monkeypatch):
-    if not floor.defines("__FMA__", floor.native()):
+    if not builds.defines("__FMA__", builds.native()):
         pytest.skip("another kind of processor")
     problem, z0 = problems("fast", 300)
     wide = hitting_time(problem, z0, backend="compiled")

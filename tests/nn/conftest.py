@@ -1,4 +1,4 @@
-"""One thread and one seed for every test of this floor."""
+"""One thread and one seed for every test of this package."""
 
 import pytest
 import torch

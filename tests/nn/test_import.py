@@ -1,4 +1,4 @@
-"""Without PyTorch the floor says which extra is missing, and the rest of the package does not need it."""
+"""Without PyTorch the package says which extra is missing, and the rest of the package does not need it."""
 
 from __future__ import annotations
 
