@@ -122,16 +122,42 @@ def _converted(kind: Any, tokens: Sequence[Any]) -> Any:
 def overview() -> str:
     """The help of gateflow itself: what it is, and its commands."""
     width = max(20, shutil.get_terminal_size().columns)
-    rows = [(name, COMMANDS.summary(name)) for name in COMMANDS] + _OPTIONS
-    column = max(len(name) for name, _ in rows) + 4
-    lines = ["Usage: gateflow COMMAND", "", *textwrap.wrap(_ABOUT, width), "", "Commands"]
-    for name, about in rows:
-        if width < 3 * column:  # a narrow terminal: one under the other
-            lines += [f"  {name}", *textwrap.wrap(about, width, initial_indent=" " * 4, subsequent_indent=" " * 4)]
-        else:
-            first, *more = textwrap.wrap(about, width - column) or [""]
-            lines += [f"  {name}".ljust(column) + first, *(" " * column + line for line in more)]
+    groups = {heading: [(name, COMMANDS.summary(name)) for name in names] for heading, names in _grouped().items()}
+    groups["Options"] = _OPTIONS
+    column = max(len(name) for rows in groups.values() for name, _ in rows) + 4
+    lines = ["Usage: gateflow COMMAND", "", *textwrap.wrap(_ABOUT, width)]
+    for heading, rows in groups.items():
+        lines += ["", heading, *(line for name, about in rows for line in _entry(name, about, column, width))]
     return "\n".join([*lines, "", _MORE])
+
+
+HEADINGS = {
+    "Gates": ("gates", "show", "losses"),
+    "Theory": ("check", "order", "rank", "rate", "compare", "verify"),
+    "Learning": ("time", "flow", "plane", "descent", "recommend", "sweep"),
+    "Output": ("figures", "report"),
+    "Networks": ("train", "results", "timescales", "experiment", "study"),
+    "This machine": ("doctor", "bench", "completion"),
+}
+"""What the list of commands is divided into; a command that stands nowhere comes last, under :data:`OTHERS`."""
+
+OTHERS = "Other commands"
+
+
+def _grouped() -> dict[str, list[str]]:
+    """The commands there are, by heading."""
+    groups = {heading: [name for name in names if name in COMMANDS] for heading, names in HEADINGS.items()}
+    placed = {name for names in groups.values() for name in names}
+    groups[OTHERS] = [name for name in COMMANDS if name not in placed]
+    return {heading: names for heading, names in groups.items() if names}
+
+
+def _entry(name: str, about: str, column: int, width: int) -> list[str]:
+    """The lines of one command; in a narrow terminal its name stands above what it does."""
+    if width < 3 * column:
+        return [f"  {name}", *textwrap.wrap(about, width, initial_indent=" " * 4, subsequent_indent=" " * 4)]
+    first, *more = textwrap.wrap(about, width - column) or [""]
+    return [f"  {name}".ljust(column) + first, *(" " * column + line for line in more)]
 
 
 _ABOUT = "A numerical laboratory for the gates of recurrent networks: saturation, gradient flow, convergence times."

@@ -48,6 +48,15 @@ def test_the_top_help_lists_every_verb_with_its_first_line(gateflow):
         assert f"{name} {words(first)}" in words(out)
 
 
+def test_every_verb_stands_under_one_heading(gateflow):
+    listed = [name for names in cli.HEADINGS.values() for name in names]
+    assert sorted(listed) == sorted(COMMANDS)
+    lines = gateflow("--help").out.splitlines()
+    places = [lines.index(heading) for heading in cli.HEADINGS]
+    assert places == sorted(places)
+    assert cli.OTHERS not in lines
+
+
 def test_no_arguments_show_the_help(gateflow):
     assert gateflow() == gateflow("--help")
 
@@ -70,7 +79,7 @@ def test_a_verb_is_added_by_one_file(gateflow, tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "COMMANDS", Registry("command", "gateflow.cli", "run"))
     assert gateflow("greet-me", "Ann") == (0, "hello Ann\n", "")
     assert "gateflow greet-me Ann" in gateflow("greet-me", "--help").out
-    assert "greet-me" in gateflow("--help").out
+    assert "greet-me" in gateflow("--help").out.partition(cli.OTHERS)[2]
 
 
 def test_a_broken_verb_of_another_package_breaks_itself_only(gateflow, tmp_path, monkeypatch):
