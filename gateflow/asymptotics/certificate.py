@@ -23,6 +23,7 @@ from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.mrv import Unproved
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.asymptotics.saturation import Order, Ranking, germ_of, left_germ_of, order, rank, text_of
+from gateflow.errors import GateflowError
 from gateflow.formula import unparse
 from gateflow.gate import gate as as_gate
 from gateflow.vocabulary import Expr, Z, derivative, softplus
@@ -110,7 +111,7 @@ def certify(phi: Any, psi: Any, found: Order | None = None, seconds: float = SEC
         except Undecided as error:
             why = why or error
             continue
-        except checker.Refuted as error:
+        except (checker.Refuted, Unproved) as error:
             raise Undecided(f"{_NO_CHAIN}: {error}") from None
         texts = {"f": unparse(f), "g": unparse(g)}
         made = {"gates": list(found.names), "seconds": found.seconds}
@@ -142,7 +143,7 @@ def certify_rate(gate: Any, tail: str = "right", found: Rate | None = None, seco
     writer = _Writer(field)
     try:
         checker.rate_walk(statement, f, writer.ask)
-    except checker.Refuted as error:
+    except (checker.Refuted, Unproved) as error:
         raise Undecided(f"the rate was not confirmed: {error}; last asked: {writer.chain[-1]}") from None
     return sealed(statement, {"f": unparse(f)}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
 
@@ -244,19 +245,22 @@ def certify_not_in_class(gate: Any, found: Membership | None = None, seconds: fl
     gate = as_gate(gate)
     found = membership(gate, seconds) if found is None else found
     field = Field(Z, Budget(seconds))
-    for clause in found.clauses:
-        if clause.verdict != "refuted" or clause.witness is None:
+    refuted = [c for c in found.clauses if c.verdict == "refuted" and c.witness is not None]
+    text = closed_text(gate)
+    value = str(checker.formula(text).subs(Z, checker.MARK).evalf(20))
+    for clause in sorted(refuted, key=lambda c: c.name == "differentiable"):  # its witnesses take limits
+        try:
+            for witness in _witnesses(gate, clause.witness or {}):
+                shared = {"kind": "refutation", "gate": text, "value": value, "clause": clause.name}
+                writer = _Writer(field)
+                try:
+                    checker.refutation_walk({**shared, "witness": witness}, writer.ask)
+                except checker.Refuted:
+                    continue
+                made = {"gates": [gate.name], "seconds": found.seconds}
+                return sealed({**shared, "witness": witness}, {}, writer.chain, made)
+        except (GateflowError, Unproved):
             continue
-        for witness in _witnesses(gate, clause.witness):
-            text = closed_text(gate)
-            value = str(checker.formula(text).subs(Z, checker.MARK).evalf(20))
-            statement = {"kind": "refutation", "gate": text, "value": value, "clause": clause.name, "witness": witness}
-            writer = _Writer(field)
-            try:
-                checker.refutation_walk(statement, writer.ask)
-            except checker.Refuted:
-                continue
-            return sealed(statement, {}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
     raise Undecided("no clause is refuted by a witness that the checker knows")
 
 
@@ -264,10 +268,19 @@ def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """What the search saw, as the checker reads it."""
     phi = checker.formula(closed_text(gate))
     if seen["kind"] in ("negative_slope", "value"):
-        z = sp.Rational(repr(float(seen["z"])))
+        z = _exact_point(seen)
         slope = seen["kind"] == "negative_slope"
         value = (derivative(phi) if slope else phi).subs(Z, z).evalf(20)
         yield {"kind": "slope" if slope else "value", "z": text_of(z), "value": str(value)}
+    elif seen["kind"] in ("jump", "kink", "vertical"):
+        z, jumps = _exact_point(seen), seen["kind"] == "jump"
+        at = phi.subs(Z, z)
+        ends = {}
+        for side, way in (("left", -1), ("right", 1)):
+            near = phi.subs(Z, z + way / Z)
+            limit = Field(Z, Budget(SECONDS)).limit(near if jumps else way * Z * (near - at))
+            ends[side] = text_of(sp.simplify(limit))
+        yield {"kind": "jump" if jumps else "kink", "z": text_of(z), "at": str(at.evalf(20)), **ends}
     elif seen["kind"] == "flat":
         low, high = (sp.Rational(repr(float(z))) for z in _finite(seen["interval"]))
         value = str(phi.subs(Z, low).evalf(20))
@@ -280,6 +293,11 @@ def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         for base in {text_of(node.args[0]) for node in phi.atoms(sp.sin, sp.cos)}:
             for above, below in itertools.permutations(phases, 2):
                 yield {"kind": "oscillation", "base": base, "above": above, "below": below}
+
+
+def _exact_point(seen: Mapping[str, Any]) -> Expr:
+    """Where the search saw it: as it wrote the point, else its float as it is."""
+    return checker.constant(seen["point"]) if "point" in seen else sp.Rational(repr(float(seen["z"])))
 
 
 def _finite(interval: Any) -> tuple[float, float]:

@@ -4,8 +4,7 @@ The line is cut at 0 and each half is written in x = |z| > 0. A sign is found on
 
 * by structure: products, even powers, exp, cosh, sigmoid and such have the sign of their parts; a sum of terms of one
   sign has it;
-* by an enclosure of the values: functions that increase are evaluated at the ends of the box, in 40 digits, and
-  widened by 1e-30 of the value, which is far more than mpmath's error;
+* by an enclosure of the values (`enclosures`);
 * on a box to infinity, for a sum: by its enclosure once a positive factor of one of its terms is taken out;
 * where the formula vanishes exactly at the left end of the box: by the sign of its derivative.
 
@@ -20,19 +19,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
 
-import mpmath
 import sympy as sp
 
-from gateflow.asymptotics.mrv import Unproved
+from gateflow.asymptotics.enclosures import Box, Undefined, Unproved, X, enclosure
 from gateflow.vocabulary import Expr, Z, derivative, sigmoid, softplus, softsign
 
-X = sp.Symbol("x", positive=True)
-"""The distance from 0, on either half of the line."""
-
-_DIGITS = 40
-_MARGIN = mpmath.mpf(10) ** -30
 _FAR = sp.Integer(2) ** 40
 """Boxes that reach to infinity start no later than here."""
 
@@ -41,179 +33,6 @@ _LARGE = 300
 
 _NARROW = sp.Rational(1, 2**20)
 _BOXES = 3000
-_INF = mpmath.inf
-
-
-class Undefined(Exception):
-    """Somewhere on the box a part of the formula may have no value."""
-
-
-class Box(NamedTuple):
-    """``low < x <= high``; exact ends, high perhaps oo."""
-
-    low: Expr
-    high: Expr
-
-
-class Bounds(NamedTuple):
-    """``low <= value <= high``; an end that is infinite is not attained."""
-
-    low: Any
-    high: Any
-
-
-# --- enclosures -------------------------------------------------------------------------------------------------------
-
-_STEEP = mpmath.mpf(10) ** 5
-"""Beyond this, exponentials are only bounded, not formed."""
-
-
-class _Rising(NamedTuple):
-    """A function that increases between its limits; `steep`: not to be formed far out."""
-
-    value: Callable[[Any], Any]
-    bottom: Any
-    top: Any
-    steep: bool = False
-
-
-_RISING: dict[Any, _Rising] = {
-    sp.exp: _Rising(mpmath.exp, 0, _INF, True),
-    sp.sinh: _Rising(mpmath.sinh, -_INF, _INF, True),
-    sp.tanh: _Rising(mpmath.tanh, -1, 1, True),
-    sp.asinh: _Rising(mpmath.asinh, -_INF, _INF),
-    sp.atan: _Rising(mpmath.atan, -2, 2),
-    sp.erf: _Rising(mpmath.erf, -1, 1, True),
-    sigmoid: _Rising(lambda u: 1 / (1 + mpmath.exp(-u)), 0, 1, True),
-    softplus: _Rising(lambda u: mpmath.log1p(mpmath.exp(u)), 0, _INF, True),
-}
-
-
-def enclosure(e: Expr, box: Box) -> Bounds:
-    """Bounds of the values on a box.
-
-    Raises
-    ------
-    Undefined
-        A logarithm, a root or a quotient may have no value there.
-    Unproved
-        The formula holds a function that is not bounded here.
-
-    Examples
-    --------
-    >>> print(*(mpmath.nstr(end, 5) for end in enclosure(X + sp.exp(-X), Box(sp.S.One, sp.Integer(2)))))
-    1.1353 2.3679
-    """
-    with mpmath.workdps(_DIGITS):
-        return _bounds(e, box)
-
-
-def _bounds(e: Expr, box: Box) -> Bounds:
-    if e == X:
-        return Bounds(_number(box.low), _number(box.high))
-    if not e.args:
-        return _widened(_number(e), _number(e))
-    if isinstance(e, sp.log):
-        low, high = _bounds(e.args[0], box)
-        if low <= 0:
-            raise Undefined
-        return _widened(mpmath.log(low), mpmath.log(high))
-    if e.is_Pow:
-        return _power(e.base, e.exp, box)
-    parts = [_bounds(a, box) for a in e.args]
-    if e.is_Add:
-        return _sum(parts)
-    if e.is_Mul:
-        return _product(parts)
-    return _function(e.func, parts)
-
-
-def _number(e: Expr) -> Any:
-    return _INF if e == sp.oo else mpmath.mpf(e.p) / e.q if e.is_Rational else mpmath.mpf(sp.N(e, _DIGITS + 5))
-
-
-def _widened(low: Any, high: Any) -> Bounds:
-    low, high = mpmath.mpf(low), mpmath.mpf(high)
-    down, up = (abs(end) * _MARGIN if abs(end) < _INF else 0 for end in (low, high))
-    return Bounds(low - down, high + up)
-
-
-def _sum(parts: list[Bounds]) -> Bounds:
-    """Widened by the size of the terms, as they may cancel."""
-    low, high = sum(p.low for p in parts), sum(p.high for p in parts)
-    slack = _MARGIN * sum(abs(end) for p in parts for end in p if abs(end) < _INF)
-    return Bounds(low - slack, high + slack)
-
-
-def _product(parts: list[Bounds]) -> Bounds:
-    low, high = parts[0]
-    for other in parts[1:]:
-        ends = [mpmath.mpf(0) if 0 in (a, b) else a * b for a in (low, high) for b in other]
-        low, high = _widened(min(ends), max(ends))
-    return Bounds(low, high)
-
-
-def _power(base: Expr, exponent: Expr, box: Box) -> Bounds:
-    if not exponent.is_Rational:
-        return _bounds(sp.exp(exponent * sp.log(base)), box)
-    low, high = _bounds(base, box)
-    if exponent.is_Integer and exponent > 0:
-        ends = [_raised(end, int(exponent)) for end in (low, high)]
-        touches = exponent % 2 == 0 and low < 0 < high
-        return _widened(mpmath.mpf(0) if touches else min(ends), max(ends))
-    if low < 0 and exponent.is_Integer and high < 0:
-        flip = (-1) ** int(exponent)
-        return _product([_widened(mpmath.mpf(flip), mpmath.mpf(flip)), _positive_power(-high, -low, exponent)])
-    if low <= 0:
-        raise Undefined
-    return _positive_power(low, high, exponent)
-
-
-def _raised(x: Any, n: int) -> Any:
-    return (_INF if x > 0 or n % 2 == 0 else -_INF) if abs(x) == _INF else x**n
-
-
-def _positive_power(low: Any, high: Any, exponent: Any) -> Bounds:
-    p = _number(exponent)
-    ends = [(mpmath.mpf(0) if p < 0 else _INF) if end == _INF else end**p for end in (low, high)]
-    return _widened(min(ends), max(ends))
-
-
-def _function(func: Any, parts: list[Bounds]) -> Bounds:
-    low, high = parts[0]
-    if func in _RISING:
-        rule = _RISING[func]
-        return _widened(_at_low(rule, low), _at_high(rule, high))
-    if func is sp.erfc:
-        rule = _Rising(lambda u: mpmath.erfc(-u), 0, 2, True)
-        return _widened(_at_low(rule, -high), _at_high(rule, -low))
-    if func is sp.cosh:
-        near = mpmath.mpf(0) if low <= 0 <= high else min(abs(low), abs(high))
-        rule = _Rising(mpmath.cosh, 1, _INF, True)
-        return _widened(_at_low(rule, near), _at_high(rule, max(abs(low), abs(high))))
-    if func in (sp.sin, sp.cos):
-        return Bounds(mpmath.mpf(-1), mpmath.mpf(1)) if high - low > 3 else _wave(func, low, high)
-    raise Unproved(f"bounds of {func.__name__}")
-
-
-def _wave(func: Any, low: Any, high: Any) -> Bounds:
-    """Bounds of sin or cos from the value in the middle, as its slope is at most 1."""
-    middle, half = (low + high) / 2, (high - low) / 2
-    value = mpmath.sin(middle) if func is sp.sin else mpmath.cos(middle)
-    half += _MARGIN * (1 + abs(middle))
-    return Bounds(max(value - half, mpmath.mpf(-1)), min(value + half, mpmath.mpf(1)))
-
-
-def _at_low(rule: _Rising, x: Any) -> Any:
-    if x == -_INF or (rule.steep and x < -_STEEP):
-        return mpmath.mpf(rule.bottom)
-    return rule.value(min(x, _STEEP) if rule.steep else x)
-
-
-def _at_high(rule: _Rising, x: Any) -> Any:
-    if x == _INF or (rule.steep and x > _STEEP):
-        return mpmath.mpf(rule.top)
-    return rule.value(max(x, -_STEEP) if rule.steep else x)
 
 
 # --- signs ------------------------------------------------------------------------------------------------------------
@@ -394,9 +213,10 @@ def defined(e: Expr, box: Box) -> bool:
 
 
 def smooth_at_zero(phi: Expr) -> bool:
-    """Whether the two halves meet at 0 with one value and one derivative."""
+    """Whether the two halves meet at 0 with one slope, and with one value, which is phi(0)."""
     right, left = half(phi, 1), half(phi, -1)
-    jumps = (right - left, derivative(right, X) + derivative(left, X))
+    at = phi.replace(softsign, softsign.written_out).subs(Z, 0)
+    jumps = (right - left, right - at, derivative(right, X) + derivative(left, X))
     return all(sp.simplify(jump.subs(X, 0)) == 0 for jump in jumps)
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import sympy as sp
 
+from gateflow.asymptotics.enclosures import Unproved, sign_of
 from gateflow.vocabulary import Expr, Z, logit, sigmoid, softplus, softsign
 
 X = sp.Symbol("x", positive=True)
@@ -31,10 +32,6 @@ TERMS = (2, 4, 8, 16)
 
 _POINTS = tuple(sp.Rational(*q) for q in ((271, 100), (1237, 200), (613, 400), (4001, 130)))
 _NUMBERS = tuple(sp.Rational(*q) for q in ((37, 23), (101, 61), (7, 19), (211, 97)))
-
-
-class Unproved(Exception):
-    """The limit was not proved here; that says nothing about whether it is right."""
 
 
 class _TooShort(Exception):
@@ -114,9 +111,9 @@ class Series(NamedTuple):
 def _constant_sign(c: Expr) -> int:
     if c.is_Rational or c.is_positive or c.is_negative or c.is_zero:
         return 1 if c.is_positive else -1 if c.is_negative else 0
-    value = c.evalf(15, maxn=200)
-    if value.is_Float and value._prec > 10 and abs(value) > sp.Float(10) ** -60:
-        return 1 if value > 0 else -1
+    found = 0 if c.free_symbols else sign_of(c)
+    if found:
+        return found
     if sp.simplify(c) == 0:
         return 0
     raise Unproved(f"the sign of the constant {c}")

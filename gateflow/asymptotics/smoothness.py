@@ -44,9 +44,9 @@ class Joint:
     z: Expr
     left: Piece
     right: Piece
-    low: Expr | None
-    high: Expr | None
-    at: Expr | None
+    low: Any
+    high: Any
+    at: Any
     clause: Clause = field(default_factory=lambda: Clause("differentiable", "undecided", ""))
 
 

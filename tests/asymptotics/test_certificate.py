@@ -9,7 +9,7 @@ import mpmath
 import pytest
 import sympy as sp
 
-from gateflow.asymptotics import checker, halflines, mrv
+from gateflow.asymptotics import checker, enclosures, halflines, mrv
 from gateflow.asymptotics.certificate import (
     certify,
     certify_membership,
@@ -429,3 +429,81 @@ def test_lost_digits_are_noticed():
 )
 def test_trend(values, limit, outcome):
     assert checker.trend([mpmath.mpf(v) for v in values], sp.sympify(limit)) is outcome
+
+
+# --- values at breaks, formal derivatives, points that are no proof ---------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["sign(z)**2*sigmoid(z)", "where(z == 0, 7, sigmoid(z))", "sigmoid(z)*abs(sign(z))"])
+def test_the_checker_looks_at_the_value_at_zero(text):
+    """phi(0) is 0, 7 and 0; the halves meet in 1/2."""
+    found = verify(claimed_member(text))
+    assert found.status != "verified"
+    assert "one value" in found.reason
+
+
+def test_a_slope_that_turns_up_again_past_the_boxes_is_not_verified():
+    """phi''(19.95) > 0, by big floats; the boxes from z0 = 1 stop before, and points may jump over the bump."""
+    text = "sigmoid(z + tanh(10*(z - 20))/20)"
+    with mpmath.workdps(40):
+        assert mpmath.diff(lambda x: -1 / (1 + mpmath.exp(x + mpmath.tanh(10 * (x - 20)) / 20)), 19.95, 2) > 0
+    found = verify(claimed_member(text, "1"))
+    assert found.status == "open"
+    assert not any(check.how == "numeric" and "decreases" in check.what for check in found.checks)
+
+
+def refuting(text, clause, witness):
+    """A certificate of non-membership in which all but the mathematics hangs together."""
+    value = str(checker.formula(text).subs(z, checker.MARK).evalf(20))
+    statement = {"kind": "refutation", "gate": text, "value": value, "clause": clause, "witness": witness}
+    return sealed(statement, {}, [], {})
+
+
+@pytest.mark.parametrize(
+    ("text", "point"),
+    [
+        ("where(z == 0, 1/2 - z, sigmoid(z))", "0"),
+        ("where(z == sqrt(2), sigmoid(2*sqrt(2) - z), sigmoid(z))", "sqrt(2)"),
+    ],
+)
+def test_a_formal_derivative_at_a_break_is_no_witness(text, point):
+    """Both are the sigmoid, written in pieces."""
+    slope = checker.derivative(checker.formula(text)).subs(z, checker.constant(point)).evalf(20)
+    assert slope < 0
+    found = verify(refuting(text, "increasing", {"kind": "slope", "z": point, "value": str(slope)}))
+    assert found.status == "refuted"
+    assert "formal derivative" in found.reason
+
+
+JUMPS = ["sigmoid(z + 1 - sign(z)**2)", "where(z == sqrt(2), 1/3, sigmoid(z))", "sigmoid(z + sign(z)*10**-30)"]
+KINKS = ["sigmoid(z + abs(z - sqrt(2))/2)", "sigmoid(sign(z)*sqrt(abs(z)))"]
+
+
+@pytest.mark.parametrize(("text", "kind"), [(t, "jump") for t in JUMPS] + [(t, "kink") for t in KINKS])
+def test_jumps_and_kinks_are_certified_by_limits(text, kind):
+    certificate = certify_membership(gate(text))
+    assert certificate["statement"]["witness"]["kind"] == kind
+    assert verify(certificate).ok, verify(certificate)
+    for path in leaves({"statement": certificate["statement"]}):
+        for value in alterations(holder(certificate, path)[path[-1]]):
+            assert verify(resealed(altered(certificate, path, value))).status != "verified", (path, value)
+
+
+def test_a_check_with_nothing_evaluated_has_not_held():
+    """The term is below 1e-43429 wherever it is looked at, and its exponent is out of reach."""
+    check = checker._evaluated("it", sp.exp(sp.exp(sp.exp(sp.exp(sp.exp(z))))), sp.oo, [z])
+    assert check.ok is not True
+
+
+@pytest.mark.parametrize("name", ["acosh", "loggamma", "tan", "atanh"])
+def test_signs_of_constants_hold_where_sympys_numbers_fail(name):
+    tiny = sp.Rational(1, 10**60)
+    c, sign = {
+        "acosh": (10**30 * sp.acosh(1 + tiny) - 1, 1),  # sqrt(2) - 1
+        "loggamma": (-sp.loggamma(1 + tiny) / tiny - sp.Rational(1, 2), 1),  # Euler's constant - 1/2
+        "tan": (sp.tan(10**23), -1),
+        "atanh": (sp.atanh(1 - tiny) - 69, 1),  # (log 2 + 60 log 10)/2
+    }[name]
+    with mpmath.workdps(200):
+        assert mpmath.sign(sp.lambdify((), c, "mpmath")()) == sign
+    assert enclosures.sign_of(c) == sign
