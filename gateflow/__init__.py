@@ -24,13 +24,14 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that are im
     from gateflow.asymptotics.saturation import rank as rank
     from gateflow.asymptotics.saturation import saturation_order as saturation_order
     from gateflow.compare import compare as compare
+    from gateflow.descent import descent as descent
+    from gateflow.descent import step_size as step_size
     from gateflow.explore import explore as explore
     from gateflow.flow import LearningProblem as LearningProblem
     from gateflow.flow import Target as Target
     from gateflow.flow import Trajectory as Trajectory
     from gateflow.flow import flow as flow
     from gateflow.flow import hitting_time as hitting_time
-    from gateflow.flow.descent import descent as descent
     from gateflow.flow.recommend import recommend as recommend
     from gateflow.formula import parse as parse
     from gateflow.formula import unparse as unparse
@@ -47,7 +48,7 @@ _HOMES = {
     "gateflow.gate": ("GATES", "Gate", "gate"),
     "gateflow.formula": ("parse", "unparse"),
     "gateflow.flow": ("LearningProblem", "Target", "Trajectory", "flow", "hitting_time"),
-    "gateflow.flow.descent": ("descent",),
+    "gateflow.descent": ("descent", "step_size"),
     "gateflow.flow.recommend": ("recommend",),
     "gateflow.asymptotics.membership": ("membership",),
     "gateflow.asymptotics.saturation": ("order", "rank", "saturation_order"),

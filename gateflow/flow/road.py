@@ -70,6 +70,11 @@ class Task:
         """+1 where z is to grow, -1 where it is to fall."""
         return np.where(self.z0 < self.z_star, 1.0, -1.0)
 
+    def where_decay_is(self, part: Array) -> Array:
+        """z where the total decay is a part of that of the target."""
+        decay = Decay(h=self.h_star * part, log=self.log_h_star + np.log(part))
+        return np.asarray(self.gate.machine.z_of_u(profile_of_decay(self.horizon, np.log(self.horizon), decay)))
+
     def log_speed(self, z: Array) -> Array:
         """``log v``, v = |dL/dz|, for z of shape (n,) or (n, nodes)."""
         axes = (slice(None), *(None,) * (z.ndim - 1))
@@ -177,10 +182,53 @@ class Road:
         return np.max(np.abs(self.steepness) * np.exp(self.middle()), axis=1)
 
 
-def road_of(task: Task) -> Road:
-    """The paths of the problems, sampled."""
+@dataclass(frozen=True)
+class Band:
+    """Around the target, where the time scale is right to a relative tolerance: ``|h - h*| <= tolerance h*``.
+
+    Parameters
+    ----------
+    low, high : array
+        Its ends in z.
+    near : array
+        The end that the way comes to first.
+    room : array
+        The distance from the target to the nearer end.
+    log_v, spread : array
+        log of the largest slope of the loss in it, from its ends and the target, and of that over the least; for losses
+        that are smooth at the target from the ends alone.
+    """
+
+    low: Array
+    high: Array
+    near: Array
+    room: Array
+    log_v: Array
+    spread: Array
+
+    @classmethod
+    def of(cls, task: Task, tolerance: Array) -> Band:
+        """The bands of these problems; the tolerances lie in (0, 1)."""
+        low, high = (task.where_decay_is(1 + side * tolerance) for side in (1.0, -1.0))
+        places = (low, high, task.z_star) if task.loss.arrives else (low, high)
+        log_v = np.array([task.log_speed(place) for place in places])
+        room = np.minimum(task.z_star - low, high - task.z_star)
+        near = np.where(task.direction > 0, low, high)
+        return cls(low, high, near, room, np.max(log_v, axis=0), np.ptp(log_v, axis=0))
+
+    def take(self, chosen: Any) -> Band:
+        """The bands numbered ``chosen``."""
+        return Band(*(getattr(self, part.name)[chosen] for part in fields(self)))
+
+    def holds(self, z: Array) -> Array:
+        """Whether z lies in the band."""
+        return (z >= self.low) & (z <= self.high)
+
+
+def road_of(task: Task, end: Decay | None = None) -> Road:
+    """The paths of the problems, sampled; their times are those to ``end``, where it is given."""
     with np.errstate(all="ignore"):
-        time = hitting_times(task.gate, task.horizon, task.target, task.z0, task.scale, task.loss)
+        time = hitting_times(task.gate, task.horizon, task.target, task.z0, task.scale, task.loss, end=end)
         z = _nodes(task)
         machine = task.gate.machine
         u = np.broadcast_to(machine.u(z), z.shape)

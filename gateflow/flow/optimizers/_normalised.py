@@ -26,7 +26,7 @@ from gateflow.flow.optimizers._optimizer import (
     stalls_at,
 )
 from gateflow.flow.precision import Format
-from gateflow.flow.road import Array, Road
+from gateflow.flow.road import Array, Band, Road
 
 OFF = 0.03
 """Part of the steps by which a prediction that is called valid may be off, and 2 steps more."""
@@ -114,6 +114,11 @@ def largest_lr(road: Road, how: Averages) -> Array:
     early = 0.0 if how.corrected else -0.5 * np.log1p(-how.beta2)
     reach = np.maximum(np.max(road.log_du, axis=1), road.log_du[:, 0] + early)
     return (1 - how.beta1) * np.exp(-reach)
+
+
+def chatter_lr(band: Band) -> Array:
+    """The room, where no step is longer than eta: s is at least the square of the least slope in the band."""
+    return band.room * np.exp(-band.spread)
 
 
 def predict(road: Road, lr: Array, fmt: Format, how: Averages, chatter: float) -> Prediction:

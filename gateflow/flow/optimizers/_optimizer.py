@@ -13,7 +13,7 @@ import numpy as np
 from gateflow.errors import InvalidArgument
 from gateflow.flow.precision import Format
 from gateflow.flow.problem import number
-from gateflow.flow.road import Array, Road
+from gateflow.flow.road import Array, Band, Road
 
 EDGE = 2.0
 """The largest safe step in the logit profile: past it a step may run through the target (numerics.md)."""
@@ -117,6 +117,22 @@ class Optimizer(ABC):
     @abstractmethod
     def largest_lr(self, road: Road) -> Array:
         """The largest useful step size: that at which kappa is 1."""
+
+    @abstractmethod
+    def chatter_lr(self, band: Band) -> Array:
+        """The largest step size whose chatter around the target stays in the band."""
+
+    def admissible_lr(self, road: Road, band: Band) -> Array:
+        """The largest step size that the target allows: chatter keeps to the band, no step runs through the target.
+
+        For a loss smooth at the target this is, to first order, half the edge of stability for gradient descent:
+        there a step from an end of the band leads to the target.
+        """
+        return np.minimum(self.chatter_lr(band), self.largest_lr(road))
+
+    @abstractmethod
+    def way(self, tau: Array, length: Array) -> Array:
+        """Steps times step size in the limit of small steps, for a way of this length that takes the flow tau."""
 
     @abstractmethod
     def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:

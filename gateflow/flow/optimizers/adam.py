@@ -14,11 +14,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from gateflow.flow.optimizers._normalised import Averages, largest_lr, log_pace, predict
+from gateflow.flow.optimizers._normalised import Averages, chatter_lr, largest_lr, log_pace, predict
 from gateflow.flow.optimizers._optimizer import Optimizer, Prediction, Rounding, State, in_unit
-from gateflow.flow.optimizers.momentum import cycle
+from gateflow.flow.optimizers.momentum import cycle, excursion
 from gateflow.flow.precision import Format
-from gateflow.flow.road import Array, Road
+from gateflow.flow.road import Array, Band, Road
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,14 @@ class Adam(Optimizer):
 
     def largest_lr(self, road: Road) -> Array:
         return largest_lr(road, self.averages)
+
+    def chatter_lr(self, band: Band) -> Array:
+        """Around a kink s is about v^2, and z moves like a heavy ball with slopes of 1."""
+        return chatter_lr(band) / ((1 - self.beta1) * excursion(self.beta1))
+
+    def way(self, tau: Array, length: Array) -> Array:
+        """``length + eps tau``: steps of ``eta v/(v + eps)``."""
+        return length + (self.eps * tau if self.eps else 0.0)
 
     def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
         """The flow of the means along the path."""

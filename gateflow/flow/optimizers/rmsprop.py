@@ -16,10 +16,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from gateflow.flow.optimizers._normalised import Averages, largest_lr, log_pace, predict
+from gateflow.flow.optimizers._normalised import Averages, chatter_lr, largest_lr, log_pace, predict
 from gateflow.flow.optimizers._optimizer import Optimizer, Prediction, Rounding, State, in_unit
 from gateflow.flow.precision import Format
-from gateflow.flow.road import Array, Road
+from gateflow.flow.road import Array, Band, Road
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,14 @@ class RMSprop(Optimizer):
 
     def largest_lr(self, road: Road) -> Array:
         return largest_lr(road, self.averages)
+
+    def chatter_lr(self, band: Band) -> Array:
+        """The room in z, or a little less: around a kink s is about v^2."""
+        return chatter_lr(band)
+
+    def way(self, tau: Array, length: Array) -> Array:
+        """``length + eps tau``: steps of ``eta v/(v + eps)``."""
+        return length + (self.eps * tau if self.eps else 0.0)
 
     def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
         """The flow of the mean square along the path."""

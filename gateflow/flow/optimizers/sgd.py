@@ -29,7 +29,7 @@ from gateflow.flow.optimizers._optimizer import (
     stalls_at,
 )
 from gateflow.flow.precision import Format
-from gateflow.flow.road import Array, Road
+from gateflow.flow.road import Array, Band, Road
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,14 @@ class GradientDescent(Optimizer):
     def largest_lr(self, road: Road) -> Array:
         """``1/max(v u')``."""
         return np.exp(-road.log_stiffness)
+
+    def chatter_lr(self, band: Band) -> Array:
+        """``room/v``."""
+        return band.room * np.exp(-band.log_v)
+
+    def way(self, tau: Array, length: Array) -> Array:
+        """``tau``."""
+        return tau
 
     def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
         """``tau/eta + (1/2) log(v*/v0)``."""
