@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gateflow.cli._terminal import Listing, number, tidy
+from gateflow.cli._terminal import Listing, number, pairs, tidy, title
 
 INTERRUPTED = 130
 NOT_FINITE = 3
@@ -118,3 +118,64 @@ def by_unit(rows: list[dict[str, Any]]) -> Listing:
             cells.append([row["arm"], str(len(told)), *(number(each, 3) for each in (*medians, median(row["pace"])))])
     columns = ["arm", "n", *LAWS, "rank", "pace"]
     return Listing(columns, cells, columns[1:])
+
+
+def analysed(found: Any) -> list[Any]:
+    """A registered experiment: :class:`gateflow.study.analysis.Analysis`."""
+    about = [
+        ("experiment", found.name + (", cut short" if found.cut else "")),
+        ("seeds", str(found.seeds)),
+        ("commits", ", ".join(found.commits)),
+        ("not finite", str(found.not_finite)),
+    ]
+    arms = []
+    for arm, runs in found.arrivals.items():
+        steps = found.survivals[arm]
+        arms.append([arm, str(len(runs)), str(sum(run.arrived for run in runs)), number(steps.median, 5)])
+    parts: list[Any] = [
+        pairs(about),
+        "",
+        title("arms"),
+        Listing(["arm", "n", "arrived", "median step"], arms, ["n", "arrived", "median step"]),
+    ]
+    if found.answers:
+        parts += ["", title("questions"), _answers(found.answers)]
+    if found.rungs:
+        parts += ["", title("rungs"), _rungs(found.rungs)]
+    return [*parts, "", title("conclusions"), *found.conclusions]
+
+
+def _answers(found: list[Any]) -> Listing:
+    cells = [
+        [
+            each.question.name,
+            str(each.pairs),
+            number(each.ratio, 3),
+            f"{number(each.low, 3)} to {number(each.high, 3)}",
+            number(each.p, 2),
+            number(each.corrected, 2) if each.question.tested else "",
+            f"{number(each.equivalent_low, 3)} to {number(each.equivalent_high, 3)}",
+            number(each.p_equivalent, 2),
+            number(each.p_log_rank, 2),
+        ]
+        for each in found
+    ]
+    columns = ["question", "n", "ratio", "95 %", "p", "Holm", "90 %", "p equivalent", "p log-rank"]
+    return Listing(columns, cells, columns[1:])
+
+
+def _rungs(found: list[Any]) -> Listing:
+    cells = [
+        [
+            str(each.number),
+            str(each.slope.cells),
+            f"{each.arrived:.0%}",
+            number(each.slope.slope, 3),
+            f"{number(each.slope.low, 3)} to {number(each.slope.high, 3)}",
+            number(each.slope.offset, 3),
+            "yes" if each.holds else "no",
+        ]
+        for each in found
+    ]
+    columns = ["rung", "cells", "arrived", "slope", "95 %", "mean log ratio", "predicted"]
+    return Listing(columns, cells, columns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,9 +11,9 @@ from cyclopts import Parameter
 
 from gateflow.cli._options import Json, names_in
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
-from gateflow.cli._training import FEWEST, arrived, asked_to_stop, by_unit, compared, ending, tell
+from gateflow.cli._training import FEWEST, analysed, arrived, asked_to_stop, by_unit, compared, ending, tell
 
-Action = Annotated[str, Parameter(name="ACTION", help="list, run or show.")]
+Action = Annotated[str, Parameter(name="ACTION", help="list, run, show or analyse.")]
 Name = Annotated[
     str | None,
     Parameter(name="NAME", completer=names_in("gateflow.study.experiments"), help="An experiment of the list."),
@@ -21,6 +23,21 @@ Reduced = Annotated[bool, Parameter(name="--reduced", negative="", show_default=
 Seeds = Annotated[int | None, Parameter(name="--seeds", help="Runs of each arm; by default as it is declared.")]
 Only = Annotated[str | None, Parameter(name="--only", help="Run only the arms whose name contains this.")]
 DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="The folder with the files of the task.")]
+Keep = Annotated[
+    Path | None,
+    Parameter(name="--keep", help="Store what is small of each run that ends in a folder NAME of this one."),
+]
+Estimate = Annotated[
+    bool,
+    Parameter(name="--estimate", negative="", show_default=False, help="Tell how long it takes at most; run nothing."),
+]
+Results = Annotated[Path, Parameter(name="--results", help="The folder of stored runs that is analysed.")]
+Cut = Annotated[
+    bool,
+    Parameter(
+        name="--cut-short", negative="", show_default=False, help="Analyse the seeds that are whole, where allowed."
+    ),
+]
 Write = Annotated[Path | None, Parameter(name="--write", help="Write what is shown to NAME.* in this folder.")]
 
 
@@ -34,15 +51,23 @@ def run(
     seeds: Seeds = None,
     only: Only = None,
     data_dir: DataDir = None,
+    keep: Keep = None,
+    estimate: Estimate = False,
+    results: Results = Path("results/study"),
+    cut_short: Cut = False,
     write: Write = None,
     json: Json = False,
 ) -> int | None:
-    """List the experiments that have a name, run one, or show what became of it.
+    """List the experiments that have a name, run one, show what became of it, or analyse a registered one.
 
     In full they want a GPU and days; reduced, some minutes of two processors. An experiment that was killed goes on
     when the same command is given again; given twice at once, it shares the work. show prints means and standard
     deviations over seeds, with n runs that have ended; --write puts the table (.txt, .csv), the curves (.svg) and all
     of it (.json) into a folder.
+
+    The experiments of docs/study/protocol.md are registered: their runs are stored as they end, in results/study or the
+    folder of --keep, and analyse tells outcomes and conclusions from that alone, once all of them are there. Until then
+    it says how many there are.
 
     Examples
     --------
@@ -50,27 +75,49 @@ def run(
     $ gateflow experiment run cost --reduced --only gru --seeds 1
     $ gateflow experiment show cost --reduced
     $ gateflow experiment show study-copying --json
+    $ gateflow experiment run cost --reduced --estimate
     """
     from gateflow.errors import InvalidArgument
     from gateflow.study.experiments import EXPERIMENTS
 
     if action == "list":
         return _list(as_json=json)
-    if action not in ("run", "show"):
-        raise InvalidArgument(f"ACTION is list, run or show; got {action!r}")
+    if action not in ("run", "show", "analyse"):
+        raise InvalidArgument(f"ACTION is list, run, show or analyse; got {action!r}")
     if name is None:
         raise InvalidArgument("NAME is missing; see 'gateflow experiment list'")
     if seeds is not None and not 1 <= seeds <= 1000:
         raise InvalidArgument(f"seeds must be a whole number from 1 to 1000; got {seeds}")
     plan, spelled = EXPERIMENTS[name], EXPERIMENTS.spelled(name)
     folder = out or Path("runs") / (f"{spelled}-reduced" if reduced else spelled)
+    if action == "analyse":
+        return _analyse(spelled, plan, results, cut_short, write, as_json=json)
     if action == "show":
+        if plan.registered and not reduced:
+            raise InvalidArgument(f"{spelled} is registered: 'gateflow experiment analyse {spelled}' tells of it")
         return _show(spelled, plan, folder, reduced, write, as_json=json)
+    from gateflow.study import stored
     from gateflow.study.plan import carry_out
 
-    where = {"data_dir": data_dir, "only": only}
+    plan = plan if reduced else plan.chosen(keep or results)
+    if estimate or (plan.registered and not reduced):
+        from gateflow.study.estimate import estimate as measured
+
+        print(
+            f"gateflow: {measured(plan, reduced=reduced, seeds=seeds, data_dir=data_dir)}", file=sys.stderr, flush=True
+        )
+        if estimate:
+            return None
+    silent = plan.registered and not reduced  # nobody looks at outcomes before the end
+    keep = keep or (results if silent else None)
+    store = None if keep is None else partial(stored.keep, keep, spelled)
+    where = {"data_dir": data_dir, "only": only, "keep": store, "tell": None if silent else tell}
     with asked_to_stop() as stop:
-        found = carry_out(plan, folder, reduced=reduced, seeds=seeds, stop=stop, tell=tell, **where)
+        found = carry_out(plan, folder, reduced=reduced, seeds=seeds, stop=stop, **where)
+    if silent:
+        done, of = stored.count(plan, keep or results, spelled)
+        print(f"gateflow: {done} of {of} runs are stored in {keep}", file=sys.stderr)
+        return None if done == of else ending(dict.fromkeys(found, "interrupted"))
     if json:
         print_json({"folder": folder.as_posix(), "status": found})
     else:
@@ -133,6 +180,23 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
             }
         )
     return say(*parts, *(["", *written] if written else []))
+
+
+def _analyse(name: str, plan: Any, results: Path, cut: bool, write: Path | None, *, as_json: bool) -> None:
+    from gateflow.study.analysis import analyse, to_json
+
+    found = analyse(name, plan, results, cut=cut)
+    told = to_json(found)
+    parts = analysed(found)
+    if write is not None:
+        from gateflow import record
+        from gateflow.cli._terminal import as_text
+
+        flags = f" --results {results.as_posix()}" + " --cut-short" * cut
+        shown = f"gateflow experiment analyse {name}{flags} --write {write.as_posix()}"
+        record.write_text(write / f"{name}.txt", f"$ {shown}\n{as_text(*parts)}")
+        record.write_text(write / f"{name}.json", record.to_json(told))
+    return print_json(told) if as_json else say(*parts)
 
 
 def _arrivals(plan: Any, folder: Path, reduced: bool) -> list[dict[str, Any]]:

@@ -173,7 +173,7 @@ def _ended(plan: Plan, folder: Path, arm: str, reduced: bool) -> dict[int, list[
     from gateflow.nn.folder import outcome, read_metrics
 
     most = max(plan.seeds_of(reduced), len(list(folder.glob(f"{folder_of(arm, 0).parent}/seed-*"))))
-    paths = {seed: folder / folder_of(arm, seed) for seed in range(most)}
+    paths = {seed: folder / folder_of(arm, seed) for seed in range(plan.first, plan.first + most)}
     return {seed: read_metrics(path) for seed, path in paths.items() if outcome(path) is not None}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,26 @@ GATES: dict[str, dict[str, Any]] = {
 """Arms that differ in the forget gate only. The refine gate has an input gate of its own here, as the others do."""
 
 Arms = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two groups of arms that are compared, seed by seed.
+
+    Parameters
+    ----------
+    name : str
+    first, second : tuple of str
+        Arms; of several the mean of log steps is taken.
+    tested : bool
+        Whether it belongs to the family whose p-values are corrected together. What does not is looked at for
+        equivalence only.
+    """
+
+    name: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    tested: bool = True
 
 
 def by_optimizer(rates: Mapping[str, float], gates: Arms = GATES) -> Arms:
@@ -68,6 +88,22 @@ class Plan:
         it is, it goes on where it was and leaves the same files.
     score : str
         The measure its runs are judged by, where that is not the task's.
+    first : int
+        The first seed; the others follow.
+    consecutive : int
+        Evaluations in a row that must lie below the level.
+    questions : tuple of Question
+        What its analysis compares. A plan with questions, or a conclusion, tells no outcome before all runs have ended.
+    told : mapping of str to mapping
+        What ``make`` is told of each arm beside settings.
+    predicted : mapping of str to int
+        The steps that theory predicts of each arm of a bridge.
+    choose : callable, optional
+        ``choose(results)`` names the arms that are run, from the stored results of an experiment before it.
+    conclude : callable, optional
+        ``conclude(analysis)`` makes the sentences that the registered rules allow.
+    may_be_cut : bool
+        Whether it may be analysed with fewer seeds than planned, all arms of each.
     """
 
     base: Mapping[str, Any]
@@ -81,6 +117,14 @@ class Plan:
     needs: tuple[str, ...] = ()
     make: Callable[..., Any] | None = None
     score: str = ""
+    first: int = 0
+    consecutive: int = 1
+    questions: tuple[Question, ...] = ()
+    told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    predicted: Mapping[str, int] = field(default_factory=dict)
+    choose: Callable[[Path], tuple[str, ...]] | None = None
+    conclude: Callable[[Any], list[str]] | None = None
+    may_be_cut: bool = False
 
     def arms_of(self, reduced: bool = False) -> Arms:
         """The arms, in full or reduced."""
@@ -92,9 +136,34 @@ class Plan:
 
     def runs(self, *, reduced: bool = False, seeds: int | None = None) -> Iterator[tuple[str, int]]:
         """Arms and seeds in the order they are run: one seed of all arms, then the next."""
-        for seed in range(self.seeds_of(reduced, seeds)):
+        for seed in range(self.first, self.first + self.seeds_of(reduced, seeds)):
             for arm in self.arms_of(reduced):
                 yield arm, seed
+
+    @property
+    def registered(self) -> bool:
+        """Whether its outcomes are told only when all runs have ended."""
+        return bool(self.questions) or self.conclude is not None
+
+    def chosen(self, results: Path) -> Plan:
+        """The plan with the arms that the results of an experiment before it have chosen, if it asks for that.
+
+        Its questions speak of these arms by what stands before the comma.
+
+        Raises
+        ------
+        InvalidArgument
+            That experiment has not ended.
+        """
+        if self.choose is None:
+            return self
+        names = {arm.partition(", ")[0]: arm for arm in self.choose(results)}
+        questions = [
+            replace(each, first=tuple(map(names.get, each.first)), second=tuple(map(names.get, each.second)))
+            for each in self.questions
+        ]
+        arms = {arm: self.arms[arm] for arm in names.values()}
+        return replace(self, arms=arms, questions=tuple(questions), choose=None)
 
     def seeds_of(self, reduced: bool, seeds: int | None = None) -> int:
         """How many seeds an arm is given."""
@@ -125,13 +194,15 @@ def carry_out(
     only: str | None = None,
     more: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,
+    keep: Callable[[str, int, Path], None] | None = None,
     stop: Callable[[], bool] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> dict[str, str]:
     """Make every run of a plan from wherever an earlier call was left; the status of each, by its folder.
 
-    With ``only`` it is the runs of the arms whose name contains that. A run that another process is at work on is
-    passed over: the same command, given twice, shares the work.
+    ``keep`` is told of each run that has ended, its arm, seed and folder, to store what is small of it. With ``only``
+    it is the runs of the arms whose name contains that. A run that another process is at work on is passed over: the
+    same command, given twice, shares the work.
     """
     make, stop = plan.make or _trained, stop or (lambda: False)
     wanted = [each for each in plan.runs(reduced=reduced, seeds=seeds) if (only or "") in each[0]]
@@ -145,13 +216,15 @@ def carry_out(
             meter.update(number - 1, path.as_posix())
             try:
                 with silence():
-                    found = make(settings, out=out / path, data_dir=data_dir, stop=stop)
+                    found = make(settings, out=out / path, data_dir=data_dir, stop=stop, **plan.told.get(arm, {}))
             except InvalidArgument as problem:
                 if "another process" not in str(problem):
                     raise
                 statuses[path.as_posix()] = "elsewhere"
                 continue
             statuses[path.as_posix()] = found.status
+            if keep is not None and found.status != "interrupted":
+                keep(arm, seed, out / path)
             if tell is not None and found.status != "interrupted":
                 tell(f"{path.as_posix()}: {found.status} after {found.steps} steps, {found.seconds:.0f} s")
             meter.update(number, path.as_posix())

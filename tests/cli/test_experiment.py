@@ -78,7 +78,7 @@ def test_what_is_shown_is_written(gateflow, here):
     ("words", "said"),
     [
         (("run",), "NAME is missing"),
-        (("walk", "tiny"), "ACTION is list, run or show; got 'walk'"),
+        (("walk", "tiny"), "ACTION is list, run, show or analyse; got 'walk'"),
         (("run", "tiny", "--seeds", "0"), "seeds must be a whole number from 1 to 1000; got 0"),
         (("run", "tiny", "--only", "lstm"), "no arm has 'lstm' in its name; there are: fast, matched; gru, none"),
         (("run", "tiny", "--data-dir", "d"), "the task adding looks for no files in a folder"),
@@ -102,3 +102,46 @@ def test_a_figure_of_training_is_trained_anew_and_drawn_from_that(gateflow, here
     code, out, err = gateflow("figures", "slope", "--retrain")
     assert (code, out) == (2, "")
     assert "nothing is trained for slope" in err
+
+
+# --- registered experiments -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registered(here, monkeypatch):
+    from dataclasses import replace
+
+    from gateflow.study.plan import Question
+
+    question = Question("fast against gru", ("fast, matched",), ("gru, none",))
+    plan = replace(TINY, questions=(question,), consecutive=1, first=70, conclude=lambda found: ["Nothing."])
+    monkeypatch.setattr(experiments, "EXPERIMENTS", Experiments(tiny=plan))
+    return here
+
+
+def test_a_registered_experiment_tells_counts_and_then_all(gateflow, registered):
+    code, out, err = gateflow("experiment", "run", "tiny", "--only", "gru")
+    assert (code, out) == (130, "")
+    assert "4 runs take at most" in err
+    assert "gateflow: 2 of 4 runs are stored in results/study" in err
+    assert "finished" not in err
+    code, out, err = gateflow("experiment", "analyse", "tiny")
+    assert (code, out) == (2, "")
+    assert "tiny is planned with 4 runs, and 2 are done" in err
+    code, out, err = gateflow("experiment", "show", "tiny")
+    assert (code, out) == (2, "")
+    assert gateflow("experiment", "run", "tiny").code == 0
+    code, out, err = gateflow("experiment", "analyse", "tiny", "--write", "results")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "Nothing."
+    assert (registered / "results/tiny.txt").read_text().endswith(out)
+    found = json.loads(gateflow("experiment", "analyse", "tiny", "--json").out)
+    assert found["arms"]["gru, none"]["runs"] == 2
+    assert json.loads((registered / "results/tiny.json").read_text()) == found
+
+
+def test_the_time_is_told_and_nothing_run(gateflow, here):
+    code, out, err = gateflow("experiment", "run", "tiny", "--estimate")
+    assert (code, out) == (0, "")
+    assert "4 runs take at most" in err
+    assert not (here / "runs").exists()

@@ -92,6 +92,10 @@ class Task(ABC):
         """The loss of the best answer that remembers nothing, where it is known."""
         return None
 
+    def blind(self, targets: Tensor) -> float | None:
+        """The loss of the best answer that remembers nothing, on these very targets; None where it is not known."""
+        return self.chance
+
     @abstractmethod
     def batch(self, split: Split, number: int, size: int, seed: int) -> Batch:
         """Batch ``number`` (from 0, without end for "train") of ``size`` rows.

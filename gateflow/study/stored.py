@@ -1,0 +1,216 @@
+"""What is kept of each run of a registered experiment: one line, from which every number of its analysis is remade.
+
+A folder for each experiment, a file for each arm, a line for each seed: settings, commit, status, and at each
+evaluation the loss on "valid" and the mean of the forget gate. Lines are put in whole and in the order of the seeds,
+by one process at a time, so that a run that is stored twice, or after a kill, leaves the same file.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateflow import record
+from gateflow.errors import InvalidArgument
+from gateflow.study.agreement import Arrival
+from gateflow.study.plan import Plan, folder_of
+
+RESULTS = Path("results") / "study"
+"""Where they lie in the source tree."""
+
+DIGITS = 5
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One run that has ended.
+
+    Parameters
+    ----------
+    arm : str
+    seed : int
+    status : str
+    commit : str
+        Of the code that made it; with ``+`` at its end where the code had changes that were not committed.
+    settings : dict
+    chance : float
+        The loss of the best answer that remembers nothing, on the run's own validation rows.
+    at : list of int
+        Steps of the evaluations.
+    loss, forget : list of float
+        The loss on "valid", and the mean of the forget gate over units and steps; the second is empty where there is
+        no layer.
+    versions : dict
+    """
+
+    arm: str
+    seed: int
+    status: str
+    commit: str
+    settings: dict[str, Any]
+    chance: float
+    at: list[int]
+    loss: list[float]
+    forget: list[float]
+    versions: dict[str, str]
+
+    def arrival(self, level: float, consecutive: int = 1) -> Arrival:
+        """The first of so many evaluations in a row below ``level`` of chance; who never was is cut off at the end.
+
+        A run that stopped because it had solved its task counts as below from there on.
+
+        Examples
+        --------
+        >>> run = Kept("", 0, "finished", "", {"steps": 200}, 1.0, [0, 50, 100, 150, 200], [1, .8, .97, .8, .8], [], {})
+        >>> run.arrival(0.95, 1), run.arrival(0.95, 2), run.arrival(0.5)
+        (Arrival(step=50, arrived=True), Arrival(step=150, arrived=True), Arrival(step=200, arrived=False))
+        """
+        below = [loss < level * self.chance for loss in self.loss]
+        if self.status == "solved":
+            below += [True] * (consecutive - 1)
+        for step, k in zip(self.at, range(len(below) - consecutive + 1), strict=False):
+            if all(below[k : k + consecutive]):
+                return Arrival(step, True)
+        return Arrival(int(self.settings["steps"]), False)
+
+
+def file_of(results: Path, name: str, arm: str) -> Path:
+    """Where the runs of an arm are kept."""
+    return results / name / f"{folder_of(arm, 0).parent.name}.jsonl"
+
+
+def keep(results: Path, name: str, arm: str, seed: int, folder: Path) -> None:
+    """Store what is small of a run that has ended, unless it is there already.
+
+    Raises
+    ------
+    InvalidArgument
+        The file cannot be read or written.
+    """
+    path = file_of(results, name, arm)
+    with _alone(path.parent):
+        there = {run["seed"]: run for run in _lines(path)}
+        if seed in there:
+            return
+        there[seed] = _told(arm, seed, folder)
+        try:
+            record.write_text(path, "".join(record.to_json_line(there[key]) for key in sorted(there)))
+        except OSError as problem:
+            raise InvalidArgument(f"cannot write {path}: {problem.strerror}") from None
+
+
+def kept(plan: Plan, results: Path, name: str) -> dict[str, dict[int, Kept]]:
+    """The stored runs of a plan, by arm and seed.
+
+    Raises
+    ------
+    InvalidArgument
+        A file is damaged, or holds a run that the plan has not declared.
+    """
+    planned: dict[str, set[int]] = {}
+    for arm, seed in plan.runs():
+        planned.setdefault(arm, set()).add(seed)
+    return {arm: _of_arm(plan, results, name, arm, seeds) for arm, seeds in planned.items()}
+
+
+def count(plan: Plan, results: Path, name: str) -> tuple[int, int]:
+    """How many runs are stored, and how many are planned: all that may be told before the end."""
+    found = kept(plan, results, name)
+    return sum(map(len, found.values())), sum(1 for _ in plan.runs())
+
+
+def _of_arm(plan: Plan, results: Path, name: str, arm: str, seeds: set[int]) -> dict[int, Kept]:
+    path, declared = file_of(results, name, arm), plan.settings(arm)
+    found = {}
+    for number, line in enumerate(_lines(path), 1):
+        run = Kept(**{key: line[key] for key in Kept.__dataclass_fields__})
+        other = next((key for key, value in declared.items() if not _same(run.settings.get(key), value)), None)
+        if run.arm != arm or run.seed not in seeds or other is not None:
+            what = f"{other} {run.settings.get(other)!r}" if other else f"arm {run.arm!r}, seed {run.seed}"
+            raise InvalidArgument(f"{path}, line {number}: {what} is not what {name} declares")
+        found[run.seed] = run
+    return found
+
+
+def _same(found: Any, declared: Any) -> bool:
+    return found == declared or (isinstance(declared, (int, float)) and found is not None and found == float(declared))
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    found = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            line = json.loads(text)
+            line["loss"], line["forget"] = ([float(x) for x in line[key]] for key in ("loss", "forget"))
+            line["chance"] = float(line["chance"])
+            fits = line.keys() >= Kept.__dataclass_fields__.keys() and len(line["at"]) == len(line["loss"]) > 0
+        except (ValueError, TypeError, KeyError):
+            fits = False
+        if not fits:
+            raise InvalidArgument(f"{path}, line {number}: no run; remove the line, and the run is stored again")
+        found.append(line)
+    return found
+
+
+def _told(arm: str, seed: int, folder: Path) -> dict[str, Any]:
+    from gateflow.nn.folder import outcome, read_metrics, settings_of
+    from gateflow.nn.settings import make_task
+
+    settings, metrics, ended = settings_of(folder), read_metrics(folder), outcome(folder) or {}
+    task = make_task(settings.task)
+    valid = [line for line in metrics if line["kind"] == "valid"]
+    gates = [line["layers"][0]["mean"] for line in metrics if line["kind"] == "gates"]
+    targets = task.batch("valid", 0, 2**20, settings.seed).targets
+    made = Kept(
+        arm,
+        seed,
+        ended["status"],
+        source(),
+        settings.as_dict(),
+        _short(task.blind(targets)),
+        [line["step"] for line in valid],
+        [_short(line["loss"]) for line in valid],
+        [_short(each) for each in gates[: len(valid)]],
+        record.versions(("gateflow", "numpy", "torch")),
+    )
+    return vars(made)
+
+
+def _short(value: Any) -> float:
+    return float(f"{float('nan') if value is None else value:.{DIGITS}g}")
+
+
+def source() -> str:
+    """The commit of the code, with ``+`` at its end where the code has changes beside it; empty where there is none."""
+    commit = record.git_commit()
+    if commit is None:
+        return ""
+    here = Path(__file__).resolve().parent.parent
+    command = ["git", "diff", "--quiet", "HEAD", "--", str(here)]
+    changed = subprocess.run(command, cwd=here, capture_output=True, check=False).returncode != 0
+    return commit + "+" * changed
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time, where the system has such locks."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "w")  # noqa: SIM115
+    except OSError as problem:
+        raise InvalidArgument(f"cannot write to {folder}: {problem.strerror}") from None
+    with file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except ImportError:
+            pass
+        yield

@@ -1,0 +1,403 @@
+"""Registered experiments: nothing is told before the end, rules as in the protocol, damage and kills are met."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateflow.errors import InvalidArgument
+from gateflow.gate import gate
+from gateflow.nn.inits.matched import rescaled
+from gateflow.nn.settings import Settings
+from gateflow.study import bridge as bridges
+from gateflow.study import stored
+from gateflow.study.analysis import analyse, to_json
+from gateflow.study.experiments import EXPERIMENTS
+from gateflow.study.experiments.study_bridge import PREDICTED, START
+from gateflow.study.experiments.study_slopes import design
+from gateflow.study.plan import Plan, Question, carry_out
+from gateflow.study.stored import Kept, count, file_of, keep, kept
+
+SLOPES, TUNING, RATES = (EXPERIMENTS[name] for name in ("study-slopes", "study-tuning", "study-rates"))
+FIRST_SEEDS = {"study-slopes": 611_000, "study-tuning": 622_000, "study-rates": 623_000}
+
+
+def write_runs(plan: Plan, results: Path, name: str, steps, loss: float = 0.0) -> None:
+    """Stored runs that arrive at ``steps(arm, seed)``, or never where that is None."""
+    for arm in plan.arms:
+        settings = Settings.of({**plan.settings(arm), "seed": 0}).as_dict()
+        lines = []
+        for seed in range(plan.first, plan.first + plan.seeds):
+            at = list(range(0, settings["steps"] + 1, max(1, settings["steps"] // 120)))
+            there = steps(arm, seed)
+            curve = [loss if there is not None and step >= there else 1.0 for step in at]
+            run = Kept(arm, seed, "finished", "abc", {**settings, "seed": seed}, 1.0, at, curve, [], {})
+            lines.append(json.dumps(vars(run)))
+        path = file_of(results, name, arm)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")
+
+
+def made_up(factors: dict[str, float], spread: float = 0.6, base: float = 1500):
+    """Steps with a spread over seeds that each arm has for itself, times the factor of the first word of its name."""
+
+    def steps(arm: str, seed: int) -> float:
+        noise = np.random.default_rng([seed, *arm.encode()]).normal(0, spread / math.sqrt(2))
+        wanted = next(factor for name, factor in factors.items() if arm.startswith(name))
+        return base * wanted * math.exp(noise)
+
+    return steps
+
+
+# --- the plans -------------------------------------------------------------------------------------------------------
+
+
+def test_the_planned_numbers_are_those_of_the_protocol():
+    page = (Path(__file__).parents[2] / "docs/study/protocol.md").read_text(encoding="utf-8")
+    for name, runs in {
+        "study-slopes": 240,
+        "study-tuning": 180,
+        "study-rates": 18 * 40,  # of which 120 are chosen
+        "study-start": 40,
+        "study-bridge": 1080,
+    }.items():
+        plan = EXPERIMENTS[name]
+        assert len(list(plan.runs())) == runs
+        assert f"{plan.first} to {plan.first + plan.seeds - 1}" in page
+        assert plan.registered
+    assert "120 runs" in page
+
+
+def test_no_seed_is_used_twice():
+    used = [set(range(p.first, p.first + p.seeds_of(False))) for p in EXPERIMENTS.values() if p.registered]
+    assert len(set.union(*used)) == sum(map(len, used))
+    assert min(set.union(*used)) > 10_000
+
+
+def test_arms_of_part_a_start_alike():
+    for slope in (1, 3.11):
+        made = [rescaled(name, f=0.95, slope=slope) for name in ("softsign", "sigmoid", "fast")]
+        assert all(each.du(each.inverse(0.95)) == pytest.approx(slope, rel=1e-14) for each in made)
+
+
+def test_the_steep_sigmoid_has_the_slope_of_fast_at_the_papers_start():
+    steep = gate(str(EXPERIMENTS["study-start"].arms["steep sigmoid"]["forget_gate"]))
+    fast = gate("fast")
+    f = 1 / (1 + math.exp(-1))
+    assert steep.du(0.3) == pytest.approx(fast.du(fast.inverse(f)), rel=1e-14)
+
+
+@pytest.mark.parametrize(("rung", "name", "cell"), [(1, "fast", (10, 0.01)), (3, "sigmoid", (30, 0.01))])
+def test_what_the_bridge_predicts_is_computed(rung, name, cell):
+    made = rescaled(name, f=START, slope=1)
+    assert bridges.predicted(made, START, *cell, rung) == PREDICTED[rung][name][cell]
+
+
+@pytest.mark.slow
+def test_all_that_the_bridge_predicts_is_computed():
+    for rung, rows in PREDICTED.items():
+        for name, row in rows.items():
+            made = rescaled(name, f=START, slope=1)
+            assert {cell: bridges.predicted(made, START, *cell, rung) for cell in row} == row
+
+
+# --- nothing before the end ------------------------------------------------------------------------------------------
+
+
+def test_outcomes_are_refused_before_the_planned_number(tmp_path):
+    write_runs(SLOPES, tmp_path, "study-slopes", made_up({"": 1}))
+    path = file_of(tmp_path, "study-slopes", "fast, slope 1")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(InvalidArgument, match="planned with 240 runs, and 239 are done") as told:
+        analyse("study-slopes", SLOPES, tmp_path)
+    assert "\n" not in str(told.value)
+    with pytest.raises(InvalidArgument, match="may not be cut short"):
+        analyse("study-slopes", SLOPES, tmp_path, cut=True)
+    assert count(SLOPES, tmp_path, "study-slopes") == (239, 240)
+
+
+def test_the_arms_of_part_b_wait_for_the_tuning(tmp_path):
+    with pytest.raises(InvalidArgument, match="study-tuning is planned with 180 runs, and 0 are done"):
+        RATES.chosen(tmp_path)
+    best = {"fast, x0.333": 0.5, "sigmoid, x9": 0.5, "softsign, x27": 0.5, "": 1}
+    write_runs(TUNING, tmp_path, "study-tuning", made_up(best, 0.1))
+    assert set(RATES.chosen(tmp_path).arms) == {"fast, x0.333", "sigmoid, x9", "softsign, x27"}
+
+
+def test_what_may_be_cut_short_takes_whole_seeds(tmp_path):
+    plan = EXPERIMENTS["study-start"]
+    write_runs(plan, tmp_path, "study-start", made_up({"": 1}, base=3000))
+    path = file_of(tmp_path, "study-start", "fast")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:6]))
+    with pytest.raises(InvalidArgument, match="36 are done"):
+        analyse("study-start", plan, tmp_path)
+    found = analyse("study-start", plan, tmp_path, cut=True)
+    assert (found.seeds, found.cut) == (6, True)
+    assert "cut short, at 6 seeds" in found.conclusions[-1]
+    path.write_text("".join(lines[:4]))
+    with pytest.raises(InvalidArgument, match="4 seeds are whole, and 5 are the fewest"):
+        analyse("study-start", plan, tmp_path, cut=True)
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("factors", "said"),
+    [
+        (
+            {"fast": 0.5, "sigmoid": 1, "softsign": 2},
+            "Order matters under equal conditions, in the order of saturation.",
+        ),
+        ({"fast": 2, "sigmoid": 1, "softsign": 0.5}, "Order matters under equal conditions, against the order of sat"),
+        (
+            {"fast": 1, "sigmoid": 2.5, "softsign": 0.4},
+            "Order matters under equal conditions, and the pairs point both",
+        ),
+        ({"": 1}, "The gates are equivalent within a factor of 1.5."),
+    ],
+)
+def test_part_a_concludes_what_made_up_runs_show(tmp_path, factors, said):
+    write_runs(SLOPES, tmp_path, "study-slopes", made_up(factors, 0.5))
+    assert analyse("study-slopes", SLOPES, tmp_path).conclusions[-1].startswith(said)
+
+
+def test_slope_explains_it_where_the_gates_are_alike_and_the_slope_is_not(tmp_path):
+    alike = made_up({"": 1}, 0.5)
+    write_runs(SLOPES, tmp_path, "study-slopes", lambda arm, seed: alike(arm, seed) * (2 if "3.11" in arm else 1))
+    found = analyse("study-slopes", SLOPES, tmp_path)
+    assert found.conclusions[-1].startswith("Slope explains it")
+    answer = found.answer("slope 3.11 against 1")
+    assert answer.low < 2 < answer.high
+    assert answer.corrected == pytest.approx(3 * answer.p)
+
+
+def test_runs_that_do_not_arrive_are_never_called_equivalent(tmp_path):
+    write_runs(SLOPES, tmp_path, "study-slopes", lambda arm, seed: None if seed % 2 else 1500)
+    found = analyse("study-slopes", SLOPES, tmp_path)
+    assert found.answer("fast against sigmoid").p_equivalent == 0.0
+    assert found.conclusions[-1] == "Whether order matters under equal conditions is not decided."
+    assert found.survivals["fast, slope 1"].share == [0.5]
+
+
+def test_part_b_concludes_for_and_against_t8(tmp_path):
+    write_runs(TUNING, tmp_path, "study-tuning", made_up({"": 1}))
+    for factors, said in (
+        ({"fast": 2, "sigmoid": 1, "softsign": 0.5}, "the order is reversed, as T8 says"),
+        ({"fast": 0.5, "sigmoid": 1, "softsign": 2}, "the order stands, against T8"),
+    ):
+        write_runs(RATES.chosen(tmp_path), tmp_path, "study-rates", made_up(factors, 0.5))
+        assert said in analyse("study-rates", RATES, tmp_path).conclusions[-1]
+
+
+def test_the_bridge_names_the_first_rung_that_theory_does_not_predict(tmp_path):
+    plan = EXPERIMENTS["study-bridge"]
+    told = {arm: (plan.told[arm]["rung"], plan.predicted[arm]) for arm in plan.arms}
+
+    def steps(arm, seed):
+        rung, wanted = told[arm]
+        return 30 * wanted**0.5 if rung >= 5 else wanted
+
+    write_runs(replace(plan, seeds=2), tmp_path, "study-bridge", steps)
+    found = analyse("study-bridge", replace(plan, seeds=2), tmp_path)
+    assert [rung.holds for rung in found.rungs] == [True] * 4 + [False] * 2
+    assert found.conclusions[-1].startswith("Theory stops at rung 5, which gives up that the constant c stays")
+    assert found.rungs[4].slope.slope == pytest.approx(0.5, abs=0.1)
+    assert found.rungs[0].slope.slope == pytest.approx(1, abs=0.02)
+
+
+def test_rules_hold_for_a_gate_of_ones_own(tmp_path):
+    own = design({"own": "sigmoid(z+z**3)", "sigmoid": "sigmoid"}, [("own", "sigmoid")], [], first=7)
+    own = replace(own, seeds=12)
+    write_runs(own, tmp_path, "own", made_up({"own": 0.4, "": 1}, 0.4))
+    found = analyse("own", own, tmp_path)
+    assert found.conclusions[0].startswith("own arrives sooner than sigmoid: 0.")
+    assert json.loads(json.dumps(to_json(found)))["questions"][0]["differs"] is True
+
+
+# --- stored runs -----------------------------------------------------------------------------------------------------
+
+SMALL = Plan(
+    base={
+        "task": "copying(horizon=5, symbols=1, held_out=16)",
+        "hidden": 4,
+        "batch": 4,
+        "steps": 40,
+        "evaluate_every": 10,
+        "device": "cpu",
+    },
+    arms={name: {"forget_gate": name, "init": "matched(f=0.9, slope=1)"} for name in ("fast", "softsign")},
+    seeds=2,
+    first=50,
+    consecutive=2,
+    questions=(Question("fast against softsign", ("fast",), ("softsign",)),),
+)
+
+WORK = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_registered import SMALL
+import gateflow.nn.train as module
+step = module.Trainer.descend
+def slow(self):
+    time.sleep(0.01)
+    return step(self)
+module.Trainer.descend = slow
+from gateflow.study.plan import carry_out
+from gateflow.study.stored import keep
+out = Path(sys.argv[1])
+carry_out(SMALL, out / "runs", keep=lambda *run: keep(out / "results", "small", *run))
+"""
+
+
+def carried_out(folder: Path) -> dict[str, bytes]:
+    """The stored files after the plan has been carried out, from wherever it was."""
+    carry_out(SMALL, folder / "runs", keep=lambda *run: keep(folder / "results", "small", *run))
+    return {path.name: path.read_bytes() for path in (folder / "results/small").glob("*.jsonl")}
+
+
+def started(folder: Path) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", WORK, str(folder), str(Path(__file__).parent)])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return carried_out(tmp_path_factory.mktemp("whole"))
+
+
+def test_a_killed_experiment_ends_in_the_same_files(tmp_path, whole):
+    process = started(tmp_path)
+    third = tmp_path / "runs/fast/seed-51/metrics.jsonl"
+    while not (third.exists() and third.read_bytes().count(b"\n") > 2):
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert count(SMALL, tmp_path / "results", "small") == (2, 4)
+    assert carried_out(tmp_path) == whole
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_experiment_store_each_run_once(tmp_path, whole):
+    processes = [started(tmp_path) for _ in range(2)]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    assert carried_out(tmp_path) == whole
+    assert all(len(text.splitlines()) == 2 for text in whole.values())
+
+
+def test_a_stored_run_is_small_and_says_what_made_it(whole):
+    line = json.loads(whole["fast.jsonl"].splitlines()[0])
+    assert line["at"] == [0, 10, 20, 30, 40]
+    assert len(line["loss"]) == len(line["forget"]) == 5
+    assert line["forget"][0] == pytest.approx(0.9, abs=0.03)
+    assert line["chance"] == pytest.approx(math.log(8) / 7, rel=1e-4)
+    assert line["settings"]["seed"] == 50
+    assert line["commit"] == stored.source()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"loss": [', '"loss": ["x", ', "line 1: no run; remove the line"),
+        ('"seed": 50', '"seed": 5', "line 1: arm 'fast', seed 5 is not what small declares"),
+        ('"hidden": 4', '"hidden": 5', "line 1: hidden 5 is not what small declares"),
+        ("{", "", "line 1: no run"),
+    ],
+)
+def test_damage_is_told_with_its_line(tmp_path, whole, old, new, said):
+    for name, data in whole.items():
+        (tmp_path / "small").mkdir(exist_ok=True)
+        (tmp_path / "small" / name).write_bytes(data)
+    path = tmp_path / "small/fast.jsonl"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(InvalidArgument, match=r"^[^\n]*$") as told:
+        analyse("small", SMALL, tmp_path)
+    assert said in str(told.value)
+
+
+def test_a_run_whose_loss_is_no_number_counts_as_not_arrived(tmp_path, monkeypatch):
+    import torch
+
+    from gateflow.nn.tasks.copying import Copying
+
+    def lost(self, answers, batch):
+        return (answers * math.nan).sum() if self.horizon == 5 and answers.requires_grad else torch.tensor(2.0)
+
+    monkeypatch.setattr(Copying, "loss", lost)
+    statuses = carry_out(SMALL, tmp_path / "runs", keep=lambda *run: keep(tmp_path / "results", "small", *run))
+    assert set(statuses.values()) == {"not finite"}
+    found = analyse("small", SMALL, tmp_path / "results")
+    assert found.not_finite == 4
+    assert {(run.step, run.arrived) for runs in found.arrivals.values() for run in runs} == {(40, False)}
+    assert kept(SMALL, tmp_path / "results", "small")["fast"][50].status == "not finite"
+
+
+def test_two_evaluations_in_a_row_make_an_arrival():
+    def arrival(losses, status="finished", consecutive=2):
+        at = [50 * k for k in range(len(losses))]
+        return Kept("", 0, status, "", {"steps": 6000}, 1.0, at, losses, [], {}).arrival(0.95, consecutive)
+
+    assert vars(arrival([1, 0.9, 0.96, 0.9, 0.94, 1])) == {"step": 150, "arrived": True}
+    assert vars(arrival([1, 0.9, 1, 0.9])) == {"step": 6000, "arrived": False}
+    assert vars(arrival([1, 0.9, 1, 0.9], "solved")) == {"step": 150, "arrived": True}
+    assert vars(arrival([1, math.nan, math.nan], "not finite")) == {"step": 6000, "arrived": False}
+    assert not arrival([1, 0.95, 0.95]).arrived
+
+
+# --- the bridge ------------------------------------------------------------------------------------------------------
+
+
+def test_the_wired_network_answers_as_computed_and_learns_what_its_rung_says(tmp_path):
+    import torch
+
+    from gateflow.nn.folder import Memory
+    from gateflow.nn.train import Trainer, settled
+
+    plan = EXPERIMENTS["study-bridge"]
+    arm = next(arm for arm in plan.arms if arm.startswith("rung 3, fast, T=30"))
+    made, task = settled({**plan.settings(arm), "seed": 1}, {})
+    batch = task.batch("valid", 0, 64, 1)
+    counts = {}
+    for rung in (3, 4, 5, 6):
+        torch.manual_seed(1)
+        trainer = Trainer(made, task, Memory(), math.inf)
+        bridges._wire(trainer, rung)
+        before = {name: each.detach().clone() for name, each in trainer.network.named_parameters()}
+        if rung == 3:
+            answers = trainer.network(batch.inputs)[0][:, 0].detach()
+            lag = 30 - batch.inputs[:, :, 0].abs().argmax(1)
+            torch.testing.assert_close(answers, 0.9**lag * batch.targets[:, 0], rtol=0.05, atol=2e-3)
+        trainer.descend()
+        moved = {name: int((each != before[name]).sum()) for name, each in trainer.network.named_parameters()}
+        counts[rung] = {name: number for name, number in moved.items() if number}
+    assert counts[3] == {"cell.bias_ih_l0": 8}
+    # nothing is held when the number enters, and nothing enters later: W_f has no gradient here
+    assert set(counts[4]) == {"cell.bias_ih_l0", "cell.weight_hh_l0"}
+    assert counts[5]["cell.bias_ih_l0"] == 16
+    assert {"readout.weight", "readout.bias"} <= set(counts[5])
+    assert len(counts[6]) == 6
+
+
+@pytest.mark.parametrize("rung", [1, 2, 3])
+def test_a_rung_is_made_and_made_again_is_the_same(tmp_path, rung):
+    plan = EXPERIMENTS["study-bridge"]
+    arm = f"rung {rung}, fast, T=10, lr=0.01"
+    settings = {**plan.settings(arm), "seed": 1}
+    first = bridges.bridge(settings, rung=rung, out=tmp_path / "a")
+    again = bridges.bridge(settings, rung=rung, out=tmp_path / "a")
+    assert first.status == again.status == "solved"
+    keep(tmp_path, "study-bridge", arm, 1, tmp_path / "a")
+    run = kept(replace(plan, first=1, seeds=1), tmp_path, "study-bridge")[arm][1]
+    assert run.arrival(0.25, 2).step == pytest.approx(plan.predicted[arm], rel=0.25)
