@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from gateflow.flow.problem import LearningProblem
 from gateflow.flow.time import hitting_time
 from gateflow.formula import parse
 from gateflow.gate import Gate, gate
-from gateflow.glance import facts, framed, listed
+from gateflow.glance import exponential, facts, framed, listed
 from gateflow.losses import Decay, Loss
 from gateflow.losses import loss as as_loss
 from gateflow.losses.absolute import LOSS as ABSOLUTE
@@ -299,21 +298,6 @@ def _ladder(
 
 def _difference(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
-
-
-def exponential(log: float | None) -> str:
-    """``exp(log)`` with five digits, past the range of floats too.
-
-    Examples
-    --------
-    >>> exponential(0.0), exponential(1000.0), exponential(None)
-    ('1', '1.9701e+434', '')
-    """
-    if log is None or math.isnan(log):
-        return ""
-    if math.isinf(log):
-        return "inf" if log > 0 else "0"
-    return f"{math.exp(log):.5g}" if abs(log) < 700 else f"{Decimal(log).exp():.4e}"
 
 
 def _escaped(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -85,6 +86,21 @@ def number(x: Any, digits: int = 6) -> str:
         return "none"
     low, high = np.nanmin(array), np.nanmax(array)
     return f"{low:.{digits}g}" if low == high else f"{low:.{digits}g} to {high:.{digits}g}"
+
+
+def exponential(log: float | None) -> str:
+    """``exp(log)`` with five digits, past the range of floats too.
+
+    Examples
+    --------
+    >>> exponential(0.0), exponential(1000.0), exponential(None)
+    ('1', '1.9701e+434', '')
+    """
+    if log is None or math.isnan(log):
+        return ""
+    if math.isinf(log):
+        return "inf" if log > 0 else "0"
+    return f"{math.exp(log):.5g}" if abs(log) < 700 else f"{Decimal(log).exp():.4e}"
 
 
 def counts(words: Any) -> str:

@@ -6,8 +6,9 @@ import math
 import mpmath
 import pytest
 
-from gateflow.compare import GAPS, compare, exponential
+from gateflow.compare import GAPS, compare
 from gateflow.errors import InvalidArgument
+from gateflow.glance import exponential
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,8 @@ class StepSize:
     optimizer : Optimizer
     lr : float or array
         The largest admissible step size; nan where the target is at no finite z.
+    by_target : bool or array
+        Whether the target sets it, and steps are small enough for theory.md §6, T8: ``lr L'' <= (1 - sqrt(beta))^2``.
     steps : float or array
         Steps until the time scale is within the tolerance and stays there, by simulation with ``lr``; infinite where
         that never comes, nan where the integral tells of more steps than are simulated.
@@ -50,6 +52,7 @@ class StepSize:
     tolerance: Any
     optimizer: Optimizer
     lr: Any
+    by_target: Any
     steps: Any
     by_integral: Any
 
@@ -129,13 +132,15 @@ def step_size(
         end = decay_of_profile(task.horizon, np.log(task.horizon), task.gate.machine.u(band.near))
         road = road_of(task, end)
         lr = np.where(np.isfinite(task.z_star), chosen.admissible_lr(road, band), np.nan)
+        largest = (1 - np.sqrt(getattr(chosen, "beta", 0.0))) ** 2 / road.sharpest
+        by_target = (lr >= chosen.chatter_lr(band)) & (chosen.is_sign_like | (lr <= largest))
         way = np.where(band.holds(task.z0), 0.0, chosen.way(np.exp(road.log_tau), np.abs(band.near - task.z0)))
         by_integral = way / lr
         can = by_integral <= most
         bounded = np.where(can, np.minimum(2 * by_integral + 1000, 2 * most), 0).astype(np.int64)
         steps = steps_to_stay(task, chosen, np.where(can, lr, np.nan), band, bounded)
         steps = np.where(can, steps, np.where(np.isfinite(by_integral), np.nan, np.inf))
-    results = (array.reshape(shape)[()] for array in (lr, steps, by_integral))
+    results = (array.reshape(shape)[()] for array in (lr, by_target, steps, by_integral))
     return StepSize(problem, z0, tolerance, chosen, *results)
 
 

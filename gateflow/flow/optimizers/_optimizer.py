@@ -97,6 +97,9 @@ class Optimizer(ABC):
     DEFAULT_LR: ClassVar[float] = 1e-3
     """PyTorch's default step size."""
 
+    is_sign_like: ClassVar[bool] = False
+    """Whether steps have the size of lr, whatever that of the gradient."""
+
     @property
     @abstractmethod
     def memory(self) -> float:

@@ -36,6 +36,7 @@ class Adam(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
+    is_sign_like: ClassVar = True
     RANGES: ClassVar = {
         "beta1": (in_unit, "in [0, 1)"),
         "beta2": (in_unit, "in [0, 1)"),

@@ -37,6 +37,7 @@ class RMSprop(Optimizer):
     alpha: float = 0.99
     eps: float = 1e-8
     DEFAULT_LR: ClassVar = 1e-2
+    is_sign_like: ClassVar = True
     RANGES: ClassVar = {
         "alpha": (in_unit, "in [0, 1)"),
         "eps": (lambda v: (v >= 0) & np.isfinite(v), "finite and at least 0"),

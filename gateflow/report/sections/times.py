@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gateflow.compare import exponential
 from gateflow.flow.status import Status
 from gateflow.flow.time import HittingTime
+from gateflow.glance import exponential
 from gateflow.markup import Markup, join, table, tag
 from gateflow.report.findings import Findings, GateFindings
 from gateflow.report.sections._parts import box
