@@ -100,15 +100,14 @@ def run(
     from gateflow.study.plan import carry_out
 
     plan = plan if reduced else plan.chosen(keep or results)
-    if estimate or (plan.registered and not reduced):
+    silent = plan.registered and not reduced  # nobody looks at outcomes before the end
+    if estimate or silent:
         from gateflow.study.estimate import estimate as measured
 
-        print(
-            f"gateflow: {measured(plan, reduced=reduced, seeds=seeds, data_dir=data_dir)}", file=sys.stderr, flush=True
-        )
+        told = str(measured(plan, reduced=reduced, seeds=seeds, data_dir=data_dir))
         if estimate:
-            return None
-    silent = plan.registered and not reduced  # nobody looks at outcomes before the end
+            return say(told)
+        print(f"gateflow: {told}", file=sys.stderr, flush=True)
     keep = keep or (results if silent else None)
     store = None if keep is None else partial(stored.keep, keep, spelled)
     where = {"data_dir": data_dir, "only": only, "keep": store, "tell": None if silent else tell}

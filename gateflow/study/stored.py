@@ -125,7 +125,9 @@ def count(plan: Plan, results: Path, name: str) -> tuple[int, int]:
 
 
 def _of_arm(plan: Plan, results: Path, name: str, arm: str, seeds: set[int]) -> dict[int, Kept]:
-    path, declared = file_of(results, name, arm), plan.settings(arm)
+    path = file_of(results, name, arm)
+    # a run keeps the settings that a method stands for, not its name
+    declared = {key: value for key, value in plan.settings(arm).items() if key not in ("method", "epochs")}
     found = {}
     for number, line in enumerate(_lines(path), 1):
         run = Kept(**{key: line[key] for key in Kept.__dataclass_fields__})

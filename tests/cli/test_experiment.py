@@ -121,7 +121,7 @@ def registered(here, monkeypatch):
 
 def test_a_registered_experiment_tells_counts_and_then_all(gateflow, registered):
     code, out, err = gateflow("experiment", "run", "tiny", "--only", "gru")
-    assert (code, out) == (130, "")
+    assert (code, out, err) == (130, "", err)
     assert "4 runs take at most" in err
     assert "gateflow: 2 of 4 runs are stored in results/study" in err
     assert "finished" not in err
@@ -142,6 +142,6 @@ def test_a_registered_experiment_tells_counts_and_then_all(gateflow, registered)
 
 def test_the_time_is_told_and_nothing_run(gateflow, here):
     code, out, err = gateflow("experiment", "run", "tiny", "--estimate")
-    assert (code, out) == (0, "")
-    assert "4 runs take at most" in err
+    assert (code, err) == (0, "")
+    assert "4 runs take at most" in out
     assert not (here / "runs").exists()
