@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 class _Room(ModuleType):
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         return getattr(self, self.__name__.rpartition(".")[2])(*args, **keywords)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, (self.__name__,)  # so that it may be sent to other processes
 
 
 def callable_room(name: str) -> None:

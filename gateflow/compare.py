@@ -18,7 +18,8 @@ from gateflow._rooms import callable_room
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.asymptotics.saturation import Order, order
-from gateflow.errors import InvalidArgument
+from gateflow.byvalue import by_value
+from gateflow.errors import InvalidArgument, cut
 from gateflow.flow.problem import LearningProblem
 from gateflow.flow.time import hitting_time
 from gateflow.formula import parse
@@ -35,6 +36,7 @@ SECONDS = 10.0
 """Time allowed for each proof."""
 
 
+@by_value
 @dataclass(frozen=True)
 class Rung:
     """One gap: how long each gate takes, and how many times longer than the first.
@@ -56,6 +58,7 @@ class Rung:
     log_ratio_by_law: dict[str, float | None]
 
 
+@by_value
 @dataclass(frozen=True)
 class Comparison:
     """What `compare` found; prints as a table, shows itself in a notebook.
@@ -139,6 +142,10 @@ class Comparison:
         body = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in (headings, *rows)]
         columns = "r" * len(headings)
         return "\n".join([*lines, rf"\begin{{tabular}}{{{columns}}}", body[0], r"\hline", *body[1:], r"\end{tabular}"])
+
+    def __repr__(self) -> str:
+        verdicts = ", ".join(f"{self.names[0]} against {found.names[1]}: {found.verdict}" for found in self.orders)
+        return f"<Comparison at T = {self.horizon:g} over {len(self.ladder)} gaps; {cut(verdicts)}>"
 
     def __str__(self) -> str:
         headings, rows = self.table()

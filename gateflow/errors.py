@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+SHOWN = 60
+"""Characters of a value that a message shows."""
+
+DIGITS = 50
+"""Digits from which on a whole number is shown by its size."""
+
 
 class GateflowError(Exception):
     """Base of all errors that are the user's to mend; the command line prints them as one line."""
@@ -89,3 +95,34 @@ class NotReached(GateflowError):
 
 class NoCompiler(GateflowError):
     """No C compiler can be used here; callers fall back on NumPy or PyTorch."""
+
+
+def shown(value: Any, most: int = SHOWN) -> str:
+    """A value for a message: in one line, cut, and never a failure of its own.
+
+    Examples
+    --------
+    >>> shown([1, 2]), shown(10**400), shown("z" * 100, 8)
+    ('[1, 2]', 'a whole number of about 400 digits', "'zzzz...")
+    """
+    if isinstance(value, int) and value.bit_length() > 3.3 * DIGITS:
+        return f"a whole number of about {value.bit_length() * 0.30103:.0f} digits"
+    if getattr(value, "requires_grad", False):
+        return "a tensor that requires grad; pass its .detach()"
+    try:
+        text = repr(value) if isinstance(value, (str, bytes)) else str(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return cut(text, most)
+
+
+def cut(text: str, most: int = 160) -> str:
+    """A text in one line, of so many characters at most.
+
+    Examples
+    --------
+    >>> cut("higher:\n  psi is 0", 12)
+    'higher: p...'
+    """
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."

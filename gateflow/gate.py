@@ -22,11 +22,12 @@ import sympy as sp
 
 from gateflow import formula as language
 from gateflow._rooms import callable_room
+from gateflow.arguments import reals
 from gateflow.arithmetic import bigfloat, doubledouble, machine
 from gateflow.derivation import Formulas, derived, value_pair
 from gateflow.emit import Tape, stable
 from gateflow.emit.modest import expand
-from gateflow.errors import FormulaError, InvalidArgument
+from gateflow.errors import FormulaError, InvalidArgument, shown
 from gateflow.numbers import Numbers
 from gateflow.registry import Registry
 from gateflow.spelling import spelled
@@ -458,13 +459,7 @@ def _open_parameters(declaration: Any) -> dict[str, str]:
 
 
 def _as_float(x: Any) -> np.ndarray:
-    try:
-        array = np.asarray(x)
-    except ValueError:  # rows of unequal length
-        raise InvalidArgument("a gate takes a number or an array of numbers") from None
-    if array.dtype.kind not in "fiub":
-        raise InvalidArgument(f"a gate takes real numbers, not {array.dtype}")
-    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+    return reals("the argument of a gate", x, truths=True)
 
 
 def _probability(x: Any, name: str) -> np.ndarray:
@@ -568,7 +563,7 @@ def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Ga
     values = {**dict(zip(known, positional, strict=False)), **parameters}
     for key, value in values.items():
         if not _is_parameter(value):
-            raise InvalidArgument(f"gate {name!r}: {key} must be a finite number; got {value!r}")
+            raise InvalidArgument(f"gate {name!r}: {key} must be a finite number; got {shown(value)}")
     return _kept(name.strip().lower(), tuple(sorted(values.items())))
 
 

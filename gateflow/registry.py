@@ -96,6 +96,12 @@ class Registry(Mapping[str, Any]):
         rows = [[name, self.summary(name)] for name in self]
         return framed(f"{len(rows)} of kind {self.kind}", listed(("name", "what"), rows))
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Registry) and (self.package, self.attribute) == (other.package, other.attribute)
+
+    def __hash__(self) -> int:
+        return hash((self.package, self.attribute))
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._modules)
 

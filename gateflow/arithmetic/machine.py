@@ -26,9 +26,9 @@ def quiet(function: Call) -> Call:
     """Run ``function`` without floating-point warnings: infinities and nans are its answers, not its accidents."""
 
     @functools.wraps(function)
-    def silent(*args: Any) -> Any:
+    def silent(*args: Any, **keywords: Any) -> Any:
         with np.errstate(all="ignore"):
-            return function(*args)
+            return function(*args, **keywords)
 
     return silent  # type: ignore[return-value]
 

@@ -53,7 +53,8 @@ import sympy as sp
 
 from gateflow.asymptotics import enclosures, halflines
 from gateflow.asymptotics.mrv import Limits, Unproved
-from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.byvalue import by_value
+from gateflow.errors import GateflowError, InvalidArgument, cut
 from gateflow.formula import parse, unparse
 from gateflow.glance import counts, facts, folded, framed, listed
 from gateflow.vocabulary import Expr, Z, derivative, logit, sigmoid, softplus, softsign
@@ -81,6 +82,7 @@ class Check:
     detail: str = ""
 
 
+@by_value
 @dataclass(frozen=True)
 class Verification:
     """The outcome of `verify`.
@@ -119,6 +121,9 @@ class Verification:
             "reason": self.reason,
             "checks": [vars(check) for check in self.checks],
         }
+
+    def __repr__(self) -> str:
+        return f"<Verification {cut(str(self))}; {len(self.checks)} checks>"
 
     def __str__(self) -> str:
         return f"{self.status}: {self.statement}" + (f"; {self.reason}" if self.reason else "")

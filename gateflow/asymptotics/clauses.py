@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gateflow.byvalue import by_value
+from gateflow.errors import cut
 from gateflow.glance import facts, framed, listed, mathematics
 
 CLAUSES = {
@@ -18,6 +20,7 @@ CLAUSES = {
 Witness = dict[str, Any]
 
 
+@by_value
 @dataclass(frozen=True)
 class Clause:
     """One clause of Definition 4.1.
@@ -49,10 +52,14 @@ class Clause:
             "witness": self.witness,
         }
 
+    def __repr__(self) -> str:
+        return f"<Clause {cut(str(self))}>"
+
     def __str__(self) -> str:
         return f"{CLAUSES[self.name]}: {self.verdict}" + (f" ({self.reason})" if self.reason else "")
 
 
+@by_value
 @dataclass(frozen=True)
 class Membership:
     """Whether a gate is in class F.
@@ -92,6 +99,10 @@ class Membership:
             "z0_left": self.z0_left,
             "seconds": self.seconds,
         }
+
+    def __repr__(self) -> str:
+        left = next((f"; {clause}" for clause in self.clauses if clause.verdict != "proved"), "")
+        return f"<Membership {cut(f'{self.gate}: {self.verdict}{left}')}>"
 
     def __str__(self) -> str:
         lines = [f"{self.gate}: {self.verdict}", *(f"  {c}" for c in self.clauses)]

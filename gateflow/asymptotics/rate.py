@@ -34,6 +34,8 @@ from gateflow.asymptotics.saturation import (
     steps_at_a_glance,
     text_of,
 )
+from gateflow.byvalue import by_value
+from gateflow.errors import cut
 from gateflow.gate import gate as as_gate
 from gateflow.glance import curve, facts, framed, mathematics
 from gateflow.markup import Markup
@@ -218,6 +220,7 @@ _MEANING = {
 # --- the result -------------------------------------------------------------------------------------------------------
 
 
+@by_value
 @dataclass(frozen=True)
 class Rate:
     """How fast a gate learns where lambda* = 1 (or forgets, at the other end).
@@ -342,6 +345,9 @@ class Rate:
         return curve(
             log_tau / np.log(10), self.log_distance(log_tau) / np.log(10), label="The law", across=across, up=up
         )
+
+    def __repr__(self) -> str:
+        return f"<Rate of {cut(str(self))}>"
 
     def __str__(self) -> str:
         return f"{self.name}: l ~ {self.rate or 'implicit, s = ' + self.implicit['s'] + ', l = ' + self.implicit['l']}"

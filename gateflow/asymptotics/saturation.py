@@ -31,7 +31,8 @@ import sympy as sp
 
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Case, Field, affine_in, cases, oscillating
-from gateflow.errors import FormulaError, InvalidArgument
+from gateflow.byvalue import by_value
+from gateflow.errors import FormulaError, InvalidArgument, cut
 from gateflow.formula import unparse
 from gateflow.gate import gate as as_gate
 from gateflow.glance import facts, folded, framed, listed, mathematics
@@ -87,6 +88,7 @@ class Steps(list[dict[str, str]]):
         return plain
 
 
+@by_value
 @dataclass(frozen=True)
 class Order:
     """How the order of saturation of one gate stands to another's.
@@ -169,6 +171,9 @@ class Order:
             facts((name, told[name]) for name in kept),
             steps,
         )
+
+    def __repr__(self) -> str:
+        return f"<Order {cut(str(self))}>"
 
     def __str__(self) -> str:
         return f"{self.names[0]} against {self.names[1]}: {self.verdict}; {self.reason}"
@@ -606,6 +611,7 @@ def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
 HIGHEST_FIRST = "Order of saturation, highest first"
 
 
+@by_value
 @dataclass(frozen=True)
 class Ranking:
     """Gates by order of saturation.
@@ -629,6 +635,9 @@ class Ranking:
         """A heading, and one line a class, highest first; equal gates together."""
         lines = [HIGHEST_FIRST, *(f"{i + 1}. " + " = ".join(names) for i, names in enumerate(self.classes))]
         return "\n".join(lines + [str(o) for o in self.open])
+
+    def __repr__(self) -> str:
+        return f"<Ranking, highest first: {cut('; '.join(' = '.join(names) for names in self.classes))}>"
 
     def __str__(self) -> str:
         return self.text
@@ -701,6 +710,7 @@ def rank(gates: Iterable[Any], seconds: float = SECONDS) -> Ranking:
 # --- order of saturation by name --------------------------------------------------------------------------------------
 
 
+@by_value
 @dataclass(frozen=True)
 class SaturationOrder:
     """The class ``O(g(z))`` of a gate, named by its simplest member.
@@ -719,6 +729,12 @@ class SaturationOrder:
     g: Expr
     order: Order
     strict: bool
+
+    def __repr__(self) -> str:
+        return f"<SaturationOrder {cut(str(self))}>"
+
+    def __str__(self) -> str:
+        return f"O({text_of(self.g)})"
 
     def latex(self) -> str:
         """``O(g(z))``."""

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, get_args, get_type_hints
 
-from gateflow.errors import GateflowError
+from gateflow.errors import GateflowError, shown
 from gateflow.registry import Registry
 
 NOUNS = {float: "a number", int: "a whole number", bool: "nothing, true or false"}
@@ -66,7 +66,7 @@ def _unfit(problem: Any) -> str | None:
     if token is None or wanted is None:
         return None
     where = token.keyword or (problem.argument.name if problem.argument else "the value")
-    return f"{where} takes {NOUNS[wanted]}; got {token.value!r}"
+    return f"{where} takes {NOUNS[wanted]}; got {shown(token.value)}"
 
 
 def _unknown_option(problem: Any) -> str:

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from gateflow.cli._options import GATE_NAMES, Json, names_in
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy, title
 from gateflow.cli._training import asked_to_stop, ending, exit_code
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, shown
 
 if TYPE_CHECKING:
     from gateflow.nn.train import Result
@@ -273,7 +273,7 @@ def _varied(gates: str | None, vary: list[str]) -> dict[str, list[Any]]:
         name, equals, values = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not values.strip():
-            raise InvalidArgument(f"--vary takes a setting and its values, as in lr=1e-3,3e-3; got {text!r}")
+            raise InvalidArgument(f"--vary takes a setting and its values, as in lr=1e-3,3e-3; got {shown(text)}")
         if name in found:
             raise InvalidArgument(f"{name} is varied twice")
         found[name] = [option_value(value) for value in split(values)]

@@ -21,7 +21,7 @@ import sympy as sp
 from gateflow.compiled import available, defines, library, native
 from gateflow.emit import Tape, c, log_composed
 from gateflow.emit.rewrite import log_hypot
-from gateflow.errors import InvalidArgument, NoCompiler
+from gateflow.errors import InvalidArgument, NoCompiler, shown
 from gateflow.flow.critical import goes_by_decay, limits, reach, z_of_u
 from gateflow.flow.density import Array, log_softplus
 from gateflow.flow.panels import MATRIX, NODES, X01
@@ -239,7 +239,7 @@ def wanted_backend(backend: str | None) -> str:
     wanted = backend if backend is not None else os.environ.get("GATEFLOW_BACKEND") or "auto"
     if wanted not in BACKENDS:
         where = "backend" if backend is not None else "GATEFLOW_BACKEND"
-        raise InvalidArgument(f"{where} must be one of {', '.join(BACKENDS)}; got {str(wanted)[:60]!r}")
+        raise InvalidArgument(f"{where} must be one of {', '.join(BACKENDS)}; got {shown(wanted)}")
     return wanted
 
 

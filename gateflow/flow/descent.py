@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from gateflow import glance
-from gateflow.errors import InvalidArgument
+from gateflow.arguments import number, whole
+from gateflow.byvalue import by_value
+from gateflow.errors import InvalidArgument, shown
 from gateflow.flow.optimizers import OPTIMIZERS, Optimizer, Prediction
 from gateflow.flow.optimizers._optimizer import State
 from gateflow.flow.precision import Format, format_named
-from gateflow.flow.problem import LearningProblem, number, positions
+from gateflow.flow.problem import LearningProblem, positions
 from gateflow.flow.road import Array, Task, road_of
 from gateflow.progress import track
 
@@ -61,6 +63,7 @@ _SENTENCES = {
 }
 
 
+@by_value
 @dataclass(frozen=True)
 class Descent:
     """Descents of many problems; scalars for one, else arrays of one shape.
@@ -170,11 +173,9 @@ def descent(
     (<Ending.ARRIVED: 'arrived'>, 995, 995.0)
     """
     if steps is not None:
-        steps = int(
-            number("steps", steps, lambda v: (v >= 1) & (v == np.floor(v)) & (v < 1e15), "a whole number from 1")
-        )
+        steps = whole("steps", steps, 1, 10**15)
     if gradient not in ("stable", "naive"):
-        raise InvalidArgument(f"gradient must be 'stable' or 'naive'; got {gradient!r}")
+        raise InvalidArgument(f"gradient must be 'stable' or 'naive'; got {shown(gradient)}")
     _check_loss(problem, gradient)
     asked = _Asked.of(problem, z0, optimizer, lr, dtype, hyper)
     with np.errstate(all="ignore"):
@@ -242,8 +243,7 @@ class _Asked:
         chosen, fmt = optimizer_named(optimizer, hyper), format_named(dtype)
         z0 = positions(z0, "z0")
         lr = number("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
-        sizes = (problem.horizon, problem.goal.value, problem.scale, z0, lr)
-        shape = np.broadcast_shapes(*(np.shape(part) for part in sizes))
+        shape = problem.shape_with(z0=z0, lr=lr)
         rates = fmt.round(np.array(np.broadcast_to(lr, shape)).reshape(-1))
         return cls(Task.of(problem, fmt.round(z0), shape), chosen, lr, rates, fmt, shape)
 

@@ -28,9 +28,10 @@ import flint
 import numpy as np
 import sympy as sp
 
+from gateflow.byvalue import by_value
 from gateflow.emit import Tape
 from gateflow.emit.modest import factor
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, shown
 from gateflow.flow.critical import reach, z_of_u
 from gateflow.flow.density import decay_of_profile, profile_of_decay
 from gateflow.flow.problem import LearningProblem
@@ -61,6 +62,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 }
 
 
+@by_value
 @dataclass(frozen=True)
 class Enclosure:
     """A learning time in a ball.
@@ -138,7 +140,7 @@ def certify(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: A
     """
     start = exact("z0", z0)
     if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= MOST_DIGITS:
-        raise InvalidArgument(f"digits must be a whole number from 1 to {MOST_DIGITS}; got {digits!r}")
+        raise InvalidArgument(f"digits must be a whole number from 1 to {MOST_DIGITS}; got {shown(digits)}")
     if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale)):
         raise InvalidArgument("a certified time is of one problem and one start; hitting_time takes arrays")
     within = Fraction(0) if tolerance is None else exact("tolerance", tolerance)
@@ -169,7 +171,7 @@ def exact(name: str, value: Any) -> Fraction:
             return Fraction(value)
         return Fraction(float(value)) if isinstance(value, np.floating) else Fraction(int(value))
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
-        raise InvalidArgument(f"{name} must be a finite real number; got {str(value)[:60]!r}") from None
+        raise InvalidArgument(f"{name} must be a finite real number; got {shown(value)}") from None
 
 
 class _Ball:

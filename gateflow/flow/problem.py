@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from gateflow import glance
+from gateflow.arguments import number, together
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.flow.critical import is_outside, reach, z_of_u
 from gateflow.flow.density import log_saturation, profile_of_decay
@@ -21,6 +23,7 @@ from gateflow.losses import loss as as_loss
 WAYS = ("target", "gap", "log_gap", "decay", "timescale")
 
 
+@by_value
 @dataclass(frozen=True)
 class Target:
     """Where learning is to go, given in exactly one way; each keeps its digits where another would lose them.
@@ -106,21 +109,6 @@ def _decay_of_log_gap(log_gap: Any, gap: Any) -> Decay:
     return Decay(h=h, log=np.where(gap > 0.5, np.log(h), log_gap + np.log(np.where(gap > 0, h, 1.0) / safe))[()])
 
 
-def number(name: str, value: Any, test: Any, said: str) -> Any:
-    """``value`` as a float64 scalar or array, all of it in range; else one line that names it."""
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "iuf":
-            array = _exact(value)
-        array = array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidArgument(f"{name} must be a real number; got {str(value)[:60]!r}") from None
-    wrong = ~np.asarray(test(array)) | np.isnan(array)
-    if wrong.any():
-        raise InvalidArgument(f"{name} must be {said}; got {array[wrong].flat[0]:g}")
-    return plain(array)
-
-
 def _decimal(value: Any) -> Any:
     """The text of a number as that number; anything else as it is."""
     if not isinstance(value, str):
@@ -136,18 +124,11 @@ def plain(x: Any) -> Any:
     return x.item() if np.ndim(x) == 0 and hasattr(x, "item") else x
 
 
-def _exact(value: Any) -> np.ndarray:
-    """Python integers past int64, fractions and the like; texts and truth values are refused."""
-    array = np.asarray(value, dtype=object)
-    if any(isinstance(item, (str, bytes, bool, np.bool_)) or item is None for item in array.flat):
-        raise TypeError
-    return array
-
-
 def _text(value: Any) -> str:
     return f"{value:g}" if np.ndim(value) == 0 else f"<array of shape {np.shape(value)}>"
 
 
+@by_value
 @dataclass(frozen=True)
 class LearningProblem:
     """Learn a time scale: bring ``phi(z)^T`` to ``lambda*`` (theory.md, eq. 14).
@@ -220,7 +201,23 @@ class LearningProblem:
         else:
             put(self, "goal", Target(target, gap, log_gap, decay, timescale))
         put(self, "scale", number("scale", scale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+        self.shape_with()
         put(self, "kind", as_loss(loss))
+
+    def shape_with(self, **more: Any) -> tuple[int, ...]:
+        """The shape that horizon, target and scale broadcast to, with further arrays by name.
+
+        Raises
+        ------
+        InvalidArgument
+            They do not broadcast.
+        """
+        return together(horizon=self.horizon, **{self.goal.way: self.goal.value}, scale=self.scale, **more)
+
+    def _positions(self, z: Any) -> Any:
+        z = positions(z)
+        self.shape_with(z=z)
+        return z
 
     @property
     def log_horizon(self) -> Any:
@@ -266,7 +263,7 @@ class LearningProblem:
 
     def total_decay(self, z: Any) -> Decay:
         """The total decay ``h = -T log phi(z)`` and its logarithm, without underflow."""
-        z = positions(z)
+        z = self._positions(z)
         log_phi, log_rest = self.gate.log_phi(z), self.gate.log_phi_c(z)
         with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
             rest = np.exp(log_rest)
@@ -281,13 +278,13 @@ class LearningProblem:
 
     def side(self, z: Any) -> Any:
         """-1 below the target (z is to grow), +1 above it, 0 on it."""
-        z = positions(z)
+        z = self._positions(z)
         at = self.total_decay(z)
         return plain(np.where(z == self.z_star, 0.0, np.sign(self.log_h_star - at.log)))
 
     def log_abs_grad(self, z: Any) -> Any:
         """``log |dL/dz|``; finite where the gradient underflows, as on a plateau."""
-        z = positions(z)
+        z = self._positions(z)
         log_slope = self.kind.log_slope(self.total_decay(z), self.goal_decay)
         return plain(np.log(self.scale) + log_slope + self.log_horizon + self.gate.log_dphi(z) - self.gate.log_phi(z))
 
@@ -303,7 +300,7 @@ class LearningProblem:
         In terms of ``L_h``, the slope of the loss in h, and ``b = L_hh/L_h``, it is
         ``L_h T ((1 + b T) (phi'/phi)^2 - phi''/phi)``.
         """
-        z = positions(z)
+        z = self._positions(z)
         at = self.total_decay(z)
         log_phi = self.gate.log_phi(z)
         front = np.log(self.scale) + self.kind.log_slope(at, self.goal_decay) + self.log_horizon

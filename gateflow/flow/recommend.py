@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateflow import glance
-from gateflow.errors import InvalidArgument
+from gateflow.arguments import one
+from gateflow.byvalue import by_value
+from gateflow.errors import InvalidArgument, cut
 from gateflow.flow.density import profile_of_decay
 from gateflow.flow.descent import optimizer_named
 from gateflow.flow.optimizers import EDGE, Optimizer, Prediction, Reason
 from gateflow.flow.precision import Format, format_named
-from gateflow.flow.problem import LearningProblem, number
+from gateflow.flow.problem import LearningProblem
 from gateflow.flow.road import Array, Road, Task, road_of
 from gateflow.flow.time import hitting_time
 from gateflow.gate import GATES, Gate
@@ -38,6 +40,7 @@ GRID = 1001
 """Time scales among which the longest is looked for."""
 
 
+@by_value
 @dataclass(frozen=True)
 class Advice:
     """What to expect of one gate.
@@ -85,6 +88,9 @@ class Advice:
         """Whether a step may lead into saturation, from where the way back is longer than the way there."""
         return bool(self.prediction.kappa > EDGE) and self.trap.sprung
 
+    def __repr__(self) -> str:
+        return f"<Advice on {self.gate.name}: {self.steps:.4g} steps from bias {self.bias:.4g}; {cut(self.reason)}>"
+
     def _repr_html_(self) -> str:
         about = [
             ("bias", glance.number(self.bias)),
@@ -98,6 +104,7 @@ class Advice:
         return glance.framed(f"What to expect of {self.gate.name}", glance.facts(about))
 
 
+@by_value
 @dataclass(frozen=True)
 class Trap:
     """A saturation trap: a step from the way that leads far past the target, where the slope is small.
@@ -130,6 +137,7 @@ class Trap:
         return f"saturation trap: a step may lead {self.past:.3g} past the target in u, {back}"
 
 
+@by_value
 @dataclass(frozen=True)
 class Recommendation:
     """Gates for a time scale, the best first.
@@ -232,15 +240,15 @@ def recommend(
     >>> [one.gate.name for one in advice]
     ['fast', 'sigmoid', 'softsign']
     """
-    timescale = float(number("timescale", timescale, lambda v: (v >= 2) & (v <= 1e250), "from 2 to 1e250"))
+    timescale = one("timescale", timescale, lambda v: (v >= 2) & (v <= 1e250), "from 2 to 1e250")
     horizon = timescale if horizon is None else horizon
-    horizon = float(number("horizon", horizon, lambda v: (v >= 1) & (v <= 1e250), "from 1 to 1e250"))
-    scale = float(number("scale", scale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+    horizon = one("horizon", horizon, lambda v: (v >= 1) & (v <= 1e250), "from 1 to 1e250")
+    scale = one("scale", scale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
     start = edge_of_plateau(timescale, horizon) if start is None else start
-    start = float(number("start", start, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+    start = one("start", start, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
     chosen, fmt = optimizer_named(optimizer, hyper), format_named(dtype)
     lr = chosen.DEFAULT_LR if lr is None else lr
-    lr = float(number("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+    lr = one("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
     problems = [LearningProblem(one, horizon=horizon, timescale=timescale, scale=scale) for one in _gates(gates)]
     advice = _advice(problems, start, chosen, lr, fmt)
     warnings = _warnings(advice, timescale, horizon / start, fmt)

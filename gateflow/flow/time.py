@@ -16,6 +16,8 @@ import numpy as np
 import sympy as sp
 
 from gateflow import glance
+from gateflow.arguments import number, one
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.flow.compiled import CHUNK as COMPILED_CHUNK
 from gateflow.flow.compiled import Kernel, kernel_of, spread, wanted_backend
@@ -34,7 +36,7 @@ from gateflow.flow.density import (
     profile_of_decay,
 )
 from gateflow.flow.panels import EPS, NEGLIGIBLE, Panels, Sums, integrate
-from gateflow.flow.problem import LearningProblem, number, plain, positions
+from gateflow.flow.problem import LearningProblem, plain, positions
 from gateflow.flow.rounding import rounding
 from gateflow.flow.status import BY_CODE, CODE, Status
 from gateflow.gate import Gate
@@ -58,6 +60,7 @@ MARKS = (0.0, 1.2, 4.0, 10.0, 24.0)
 """Panel edges in |u|: W has poles at u = i and -i for most gates."""
 
 
+@by_value
 @dataclass(frozen=True)
 class HittingTime:
     """Learning times from z0 to the target; scalars for one problem, else arrays.
@@ -169,12 +172,14 @@ def hitting_time(
     if not isinstance(problem, LearningProblem):
         raise InvalidArgument(f"hitting_time takes a LearningProblem; got {type(problem).__name__}")
     if tau_max is not None:
-        tau_max = float(number("tau_max", tau_max, lambda v: v > 0, "above 0"))
+        tau_max = one("tau_max", tau_max, lambda v: v > 0, "above 0")
     if tolerance is not None:
         tolerance = number("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
+    z0 = positions(z0, "z0")
+    problem.shape_with(z0=z0, **({} if tolerance is None else {"tolerance": tolerance}))
     return hitting_times(
-        problem.gate, problem.horizon, problem.goal_decay, positions(z0, "z0"), problem.scale, problem.kind, tau_max,
-        tolerance, backend=backend,
+        problem.gate, problem.horizon, problem.goal_decay, z0, problem.scale, problem.kind, tau_max, tolerance,
+        backend=backend,
     )  # fmt: skip
 
 
@@ -249,10 +254,10 @@ class _Solver:
     def kernel(self, backend: str | None, count: int) -> Kernel | None:
         """The compiled kernel, where it is the one to use for so many problems."""
         wanted = wanted_backend(backend)
-        if wanted == "numpy" or (wanted == "auto" and (self.loss is not ABSOLUTE or count < LEAST[self.by_decay])):
+        if wanted == "numpy" or (wanted == "auto" and (self.loss != ABSOLUTE or count < LEAST[self.by_decay])):
             return None
         found = kernel_of(self.gate, tuple(self.own_marks), tuple(self.flat_u))
-        if self.loss is not ABSOLUTE:
+        if self.loss != ABSOLUTE:
             found = NoCompiler(f"the {self.loss.name} loss has no compiled kernel; use backend='numpy'")
         if isinstance(found, NoCompiler) and backend == "compiled":
             raise NoCompiler(*found.args)

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from gateflow import glance
+from gateflow.arguments import number, together
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.flow.critical import goes_by_decay, z_of_u
 from gateflow.flow.density import Array, Coordinate, Position, Setting, WholePath, decay_of_profile, profile_of_decay
 from gateflow.flow.panels import DEEPEST, TOLERANCE, Panels
 from gateflow.flow.path import FORGOTTEN
-from gateflow.flow.problem import LearningProblem, number, plain, positions
+from gateflow.flow.problem import LearningProblem, plain, positions
 from gateflow.flow.solvers.exact import within_panels
 from gateflow.flow.status import Status
 from gateflow.flow.time import hitting_time
@@ -72,6 +74,7 @@ def trajectories(problem: LearningProblem, z0: Any, *, tolerance: float | None =
     return Trajectories(problem, z0, found.status, found.log_tau, tolerance)
 
 
+@by_value
 @dataclass(frozen=True)
 class Trajectories:
     """Gradient flows of many problems.
@@ -129,7 +132,7 @@ class Trajectories:
             else:
                 wanted = np.asarray(number("log_tau", log_tau, lambda v: ~np.isnan(v), "a number"))
                 tau = np.exp(wanted)
-        shape = np.broadcast_shapes(self.shape, wanted.shape)
+        shape = together(problems=np.empty(self.shape), tau=wanted)
         tau, wanted = (np.array(np.broadcast_to(part, shape)) for part in (tau, wanted))
         count = int(np.prod(self.shape, dtype=int))
         owner = np.broadcast_to(np.arange(count).reshape(self.shape), shape).reshape(-1)

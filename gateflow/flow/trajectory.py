@@ -9,11 +9,13 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from gateflow import glance
+from gateflow.arguments import number, one
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flow.density import Array, Position, WholePath
 from gateflow.flow.panels import Panels, integrate
 from gateflow.flow.path import Path, followed_further, path_of, resting_path
-from gateflow.flow.problem import LearningProblem, number, plain, positions
+from gateflow.flow.problem import LearningProblem, plain, positions
 from gateflow.flow.solvers import METHODS
 from gateflow.flow.status import Status
 from gateflow.flow.time import hitting_time, hitting_times
@@ -29,6 +31,7 @@ FARTHEST = 1e7
 """How far a path without an end is followed in log h before a given learning time is held to be out of reach."""
 
 
+@by_value
 @dataclass(frozen=True)
 class State:
     """The flow at given learning times; scalars or arrays of one shape."""
@@ -39,6 +42,7 @@ class State:
     log_gap: Any
 
 
+@by_value
 @dataclass(frozen=True)
 class Trajectory:
     """A gradient flow ``dz/dtau = -dL/dz`` from ``z0``.
@@ -236,7 +240,7 @@ def left_off(problem: LearningProblem, tolerance: Any) -> float | None:
             raise InvalidArgument(f"the flow of the {problem.kind.name} loss arrives; it needs no tolerance")
         return None
     wanted = CLOSE if tolerance is None else tolerance
-    return float(number("tolerance", wanted, lambda v: (v > 0) & (v < 1), "in (0, 1)"))
+    return one("tolerance", wanted, lambda v: (v > 0) & (v < 1), "in (0, 1)")
 
 
 def _checked(problem: LearningProblem, z0: Any, tau_end: Any, rtol: Any, atol: Any) -> tuple[float, float | None]:
@@ -245,7 +249,7 @@ def _checked(problem: LearningProblem, z0: Any, tau_end: Any, rtol: Any, atol: A
     number("rtol", rtol, lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)")
     number("atol", atol, lambda v: (v >= 0) & (v < 1), "in [0, 1)")
     if tau_end is not None:
-        tau_end = float(number("tau_end", tau_end, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+        tau_end = one("tau_end", tau_end, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
     return float(positions(z0, "z0")), tau_end
 
 

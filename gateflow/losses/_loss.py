@@ -94,6 +94,13 @@ class Loss(ABC):
     arrives: ClassVar[bool]
     """Whether the flow reaches the least value in finite time (a kink there), or only approaches it (smooth there)."""
 
+    def __eq__(self, other: object) -> bool:
+        """Losses of one kind are equal; those with parameters are data classes, and compare them."""
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self).__qualname__)
+
     branches: tuple[Branch, ...]
     kinks: tuple[sp.Expr, ...]
     """Where branches meet, in ``H_STAR``."""

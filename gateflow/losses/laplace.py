@@ -12,7 +12,7 @@ import sympy as sp
 from gateflow.arithmetic import bigfloat, machine
 from gateflow.derivation import derived
 from gateflow.emit import Tape, log_of
-from gateflow.errors import FormulaError, InvalidArgument
+from gateflow.errors import FormulaError, InvalidArgument, shown
 from gateflow.formula import parse
 from gateflow.losses._loss import H_STAR, Branch, Decay, H, Loss, log_distance
 from gateflow.spelling import spelled
@@ -69,7 +69,7 @@ class Laplace(Loss):
 
     def __post_init__(self) -> None:
         if not isinstance(self.transform, str):
-            raise InvalidArgument(f"a Laplace transform is a formula in s; got {self.transform!r}")
+            raise InvalidArgument(f"a Laplace transform is a formula in s; got {shown(self.transform)}")
         self._refuse_no_law()
 
     def __reduce__(self) -> tuple[Any, ...]:

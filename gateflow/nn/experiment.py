@@ -24,7 +24,8 @@ from typing import Any
 import torch
 
 from gateflow import glance
-from gateflow.errors import GateflowError, InvalidArgument, MissingExtra
+from gateflow.byvalue import by_value
+from gateflow.errors import GateflowError, InvalidArgument, MissingExtra, shown
 from gateflow.nn.folder import SETTINGS
 from gateflow.nn.network import build
 from gateflow.nn.settings import Settings, known, part
@@ -40,6 +41,7 @@ Plan = dict[Path, Settings]
 Done = Iterator[tuple[Path, str]]
 
 
+@by_value
 @dataclass(frozen=True)
 class Experiment:
     """What became of an experiment.
@@ -110,7 +112,7 @@ def experiment(
     """
     runs = planned(base, vary or {}, seeds, data_dir)
     if isinstance(jobs, bool) or not isinstance(jobs, int) or not 0 <= jobs <= 1024:
-        raise InvalidArgument(f"jobs must be a whole number from 0 to 1024; got {jobs!r}")
+        raise InvalidArgument(f"jobs must be a whole number from 0 to 1024; got {shown(jobs)}")
     if scheduler is not None and jobs != 1:
         raise InvalidArgument("give jobs or a scheduler, not both: the workers of a scheduler are its own")
     folder = Path(out) if out is not None else Path("runs") / named(next(iter(runs.values())), *runs.values())
@@ -143,7 +145,7 @@ def planned(
     ['fast/seed-0', 'fast/seed-1', 'sigmoid/seed-0', 'sigmoid/seed-1']
     """
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise InvalidArgument(f"seeds must be a whole number of at least 1; got {seeds!r}")
+        raise InvalidArgument(f"seeds must be a whole number of at least 1; got {shown(seeds)}")
     if "seed" in vary:
         raise InvalidArgument("the seed is no setting to vary: seeds says how many there are")
     known(vary, [*Settings.__dataclass_fields__, "method"], "setting to vary")

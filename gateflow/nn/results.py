@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gateflow import glance
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.nn.card import run_card
 from gateflow.nn.folder import SETTINGS, outcome, read_metrics, settings_of
@@ -24,6 +25,7 @@ from gateflow.nn.settings import KINDS, Settings, part
 from gateflow.nn.tasks import TASKS
 
 
+@by_value
 @dataclass(frozen=True)
 class RunRecord:
     """One run as its folder tells it; ``outcome`` is None while it has not ended."""
@@ -52,6 +54,7 @@ class RunRecord:
         return [(line["step"], float(line[measure])) for line in lines if measure in line]
 
 
+@by_value
 @dataclass(frozen=True)
 class Group:
     """The runs of one configuration.
@@ -87,6 +90,7 @@ class Group:
         return mean, statistics.stdev(found) if len(found) > 1 and math.isfinite(mean) else math.nan
 
 
+@by_value
 @dataclass(frozen=True)
 class Table:
     """The configurations under a folder.

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from gateflow.errors import InvalidArgument
+from gateflow.byvalue import by_value
+from gateflow.errors import InvalidArgument, shown
 from gateflow.registry import Registry
 
 MOST = {"batch": 2**24, "threads": 1024}
@@ -34,6 +35,7 @@ def _note(text: str, default: Any = dataclasses.MISSING) -> Any:
     return field(default=default, metadata={"help": text})
 
 
+@by_value
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a run is made from: two runs of equal settings on one machine are equal to the last bit.
@@ -229,7 +231,7 @@ def part(text: str) -> tuple[str, dict[str, Any]]:
     """
     match = _PART.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise InvalidArgument(f"expected a name, perhaps with options, as in adding(horizon=100); got {text!r}")
+        raise InvalidArgument(f"expected a name, perhaps with options, as in adding(horizon=100); got {shown(text)}")
     inside = (match["inside"] or "").strip()
     try:
         if "\n" in inside:
@@ -237,7 +239,7 @@ def part(text: str) -> tuple[str, dict[str, Any]]:
         options = tomllib.loads(f"options = {{{inside}}}")["options"]
     except tomllib.TOMLDecodeError:
         name = match["name"]
-        raise InvalidArgument(f'options have names, as in {name}(name=1, other="text"); got {inside!r}') from None
+        raise InvalidArgument(f'options have names, as in {name}(name=1, other="text"); got {shown(inside)}') from None
     return match["name"], options
 
 
@@ -330,7 +332,7 @@ def _like(value: Any, default: Any, name: str) -> Any:
     if isinstance(default, tuple):
         fits = isinstance(value, list) and len(value) == len(default)
         if not fits or any(isinstance(x, bool) or not isinstance(x, (int, float)) for x in value):
-            raise InvalidArgument(f"{name} takes {len(default)} numbers, as in {_written(default)}; got {value!r}")
+            raise InvalidArgument(f"{name} takes {len(default)} numbers, as in {_written(default)}; got {shown(value)}")
         return tuple(value)
     if isinstance(default, int) and not isinstance(default, bool) and isinstance(value, float):
         return int(value) if value.is_integer() else as_kind(value, (float,), name)
@@ -368,7 +370,7 @@ def as_kind(value: Any, kinds: tuple[type, ...], name: str) -> Any:
     if number and not math.isfinite(value):
         raise InvalidArgument(f"{name} must be finite; got {value}")
     wanted = " or ".join(NOUNS.get(kind, kind.__name__) for kind in kinds if kind is not types.NoneType)
-    raise InvalidArgument(f"{name} takes {wanted}; got {value!r}")
+    raise InvalidArgument(f"{name} takes {wanted}; got {shown(value)}")
 
 
 def known(names: Iterable[str], among: list[str], what: str) -> None:

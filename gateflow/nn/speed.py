@@ -26,6 +26,7 @@ from typing import Any
 import torch
 
 from gateflow import compiled
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.nn.cells.gru import GRU
 from gateflow.nn.cells.janet import JANET
@@ -58,6 +59,7 @@ DEFAULTS = {MMAP_MAX: 65536, TRIM_THRESHOLD: 128 << 10}
 Step = Callable[[], Any]
 
 
+@by_value
 @dataclass(frozen=True)
 class Row:
     """One way to compute: seconds of a pass forward and backward, or of a training step, and ratios to the baseline."""
@@ -70,6 +72,7 @@ class Row:
     wall_ratio: float
 
 
+@by_value
 @dataclass(frozen=True)
 class Report:
     """All rows for one shape, or for one training step, which has none, and what they were measured on."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gateflow import glance
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.nn.cells._contract import Recurrent
 from gateflow.nn.folder import SETTINGS, loaded, read_metrics, settings_of
@@ -195,6 +196,7 @@ def _observed(cell: Recurrent) -> Iterator[list[dict[str, Tensor]]]:
 # --- of a run that was kept -----------------------------------------------------------------------------------------
 
 
+@by_value
 @dataclass(frozen=True)
 class RunTimescales:
     """Time constants of the units of a trained network and of its start, in steps; one array a layer.

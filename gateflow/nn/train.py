@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from gateflow._rooms import callable_room
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.nn import checkpoint as checkpoints
 from gateflow.nn.card import run_card
@@ -44,6 +45,7 @@ SAVE_EVERY = 20.0
 Measures = dict[str, float]
 
 
+@by_value
 @dataclass(frozen=True)
 class Result:
     """How a run ended.

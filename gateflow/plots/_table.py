@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from gateflow import glance
+from gateflow.byvalue import by_value
+from gateflow.errors import cut
 
 SHOWN = 4
 """Rows shown from either end."""
 
 
+@by_value
 @dataclass(frozen=True)
 class Table:
     """One row an observation, in the order drawn.
@@ -56,6 +59,9 @@ class Table:
 
     def __getitem__(self, column: str) -> np.ndarray:
         return self.columns[column]
+
+    def __repr__(self) -> str:
+        return f"<Table of {len(self)} rows: {cut(', '.join(self.columns))}>"
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateflow import record
 from gateflow._rooms import callable_room
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.gate import Gate
 from gateflow.gate import gate as as_gate
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gateflow.report.findings import Findings
 
 
+@by_value
 @dataclass(frozen=True)
 class Report:
     """A report: what was found, and its page; Jupyter shows the findings at a glance.

@@ -12,14 +12,16 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gateflow import record
+from gateflow.arguments import number
 from gateflow.asymptotics.clauses import Membership
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.asymptotics.saturation import Order, SaturationOrder, order, rank, saturation_order
+from gateflow.byvalue import by_value
 from gateflow.card import label
 from gateflow.errors import GateflowError, InvalidArgument
-from gateflow.flow.problem import LearningProblem, number
+from gateflow.flow.problem import LearningProblem
 from gateflow.flow.recommend import Recommendation, recommend
 from gateflow.flow.time import HittingTime, hitting_time
 from gateflow.gate import GATES, Gate
@@ -41,6 +43,7 @@ Unknown: TypeAlias = str
 """Why there is no answer, in one line."""
 
 
+@by_value
 @dataclass(frozen=True)
 class GateFindings:
     """What was found of one gate.
@@ -87,6 +90,7 @@ class GateFindings:
         return {"log_tau": self.times.log_tau, "status": np.asarray(self.times.status, dtype=str)}
 
 
+@by_value
 @dataclass(frozen=True)
 class Findings:
     """What was found of all gates of a report.

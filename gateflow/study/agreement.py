@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 
 
+@by_value
 @dataclass(frozen=True)
 class Agreement:
     """Measured against predicted positive numbers, such as time constants; errors are of their natural logarithms.
@@ -114,6 +116,7 @@ def interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, fl
     return middle, middle - reach, middle + reach
 
 
+@by_value
 @dataclass(frozen=True)
 class Arrival:
     """When a run reached a level, or that it had not by the time it was left.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gateflow import glance
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.flow.descent import optimizer_named, predict
 from gateflow.flow.optimizers import OPTIMIZERS, Optimizer
@@ -38,6 +39,7 @@ STEP_COUNTING = ("sgd", "momentum")
 """Optimisers whose prediction, inside its flag, is right to a step."""
 
 
+@by_value
 @dataclass(frozen=True)
 class ExactRun:
     """One run of the model.

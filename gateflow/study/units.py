@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.flow.problem import LearningProblem
 from gateflow.flow.time import hitting_time
@@ -32,6 +33,7 @@ UP, DOWN = 1e-15, 1e4
 """Targets out of reach: the gap of those that rise, the total decay of those that fall."""
 
 
+@by_value
 @dataclass(frozen=True)
 class Units:
     """The units of a run at its end, beside what each law says.

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from gateflow.arguments import number
 from gateflow.errors import InvalidArgument
-from gateflow.flow.problem import number
 
 MOST = 1_000_000
 """Points on one axis."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gateflow import __version__, record
-from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.errors import GateflowError, InvalidArgument, shown
 from gateflow.flow.compiled import backend_version
 from gateflow.flow.problem import LearningProblem, positions
 from gateflow.gate import Gate
@@ -68,7 +68,7 @@ class Plan:
         """The plan for inputs as a user gives them, each checked, and each gate tried on one problem."""
         chosen = labelled(gates)
         if isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or not 1 <= chunk <= 10**7:
-            raise InvalidArgument(f"chunk must be a whole number from 1 to 10000000; got {str(chunk)[:60]!r}")
+            raise InvalidArgument(f"chunk must be a whole number from 1 to 10000000; got {shown(chunk)}")
         name = quantity.strip().lower().replace("-", "_") if isinstance(quantity, str) else str(quantity)
         QUANTITIES.module(name)
         along = tuple(axis(key, given) for key, given in axes.items() if given is not None)
@@ -204,7 +204,7 @@ def labelled(gates: Any) -> tuple[tuple[str, Gate], ...]:
     elif isinstance(gates, Iterable):
         pairs = [(item.strip() if isinstance(item, str) else item.name, as_gate(item)) for item in gates]
     else:
-        raise InvalidArgument(f"gates must be names, formulas or gates; got {str(gates)[:60]!r}")
+        raise InvalidArgument(f"gates must be names, formulas or gates; got {shown(gates)}")
     if not pairs:
         raise InvalidArgument("give at least one gate")
     labels = [label for label, _ in pairs]

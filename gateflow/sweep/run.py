@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.errors import GateflowError, InvalidArgument, shown
 from gateflow.progress import track
 from gateflow.sweep import dataset, local
 from gateflow.sweep.parts import REMEDY, Memory, Results, Store, Values, gone, opened, swept_up
@@ -119,7 +119,7 @@ def sweep(
 
 def _engine(jobs: int, scheduler: str | None) -> Engine:
     if isinstance(jobs, bool) or not isinstance(jobs, (int, np.integer)) or not 0 <= jobs <= 1024:
-        raise InvalidArgument(f"jobs must be a whole number from 0 to 1024; got {str(jobs)[:60]!r}")
+        raise InvalidArgument(f"jobs must be a whole number from 0 to 1024; got {shown(jobs)}")
     if scheduler is not None:
         if jobs != 1:
             raise InvalidArgument("give jobs or a scheduler, not both: the workers of a scheduler are its own")

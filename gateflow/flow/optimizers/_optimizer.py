@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gateflow.arguments import one
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.flow.precision import Format
-from gateflow.flow.problem import number
 from gateflow.flow.road import Array, Band, Road
 
 EDGE = 2.0
@@ -36,6 +37,7 @@ class Reason(StrEnum):
     COARSE = "the gradient changes too much in a step"
 
 
+@by_value
 @dataclass(frozen=True)
 class Prediction:
     """What is predicted of descent; arrays of one shape.
@@ -92,7 +94,7 @@ class Optimizer(ABC):
             value = getattr(self, name)
             if np.ndim(value):
                 raise InvalidArgument(f"{name} must be one number, not an array")
-            object.__setattr__(self, name, float(number(name, value, test, said)))
+            object.__setattr__(self, name, one(name, value, test, said))
 
     DEFAULT_LR: ClassVar[float] = 1e-3
     """PyTorch's default step size."""

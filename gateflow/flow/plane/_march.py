@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from gateflow.arguments import one
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flow.density import Array
 from gateflow.flow.plane._contract import Force, Leg, Tolerances
-from gateflow.flow.problem import number
 from gateflow.flow.solvers._swapped import LEAST, MOST, Budget, TooLong, inverted, log_time
 from gateflow.progress import Meter
 
@@ -122,7 +122,7 @@ def least_pull(tolerance: Any) -> float:
     """The pull, over the largest one, at which the pulls are held to balance."""
     if tolerance is None:
         return LEAST_PULL
-    return float(number("tolerance", tolerance, lambda v: (v > 0) & (v < SOFTENING), f"in (0, {SOFTENING:g})"))
+    return one("tolerance", tolerance, lambda v: (v > 0) & (v < SOFTENING), f"in (0, {SOFTENING:g})")
 
 
 class _Right(Budget):

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from gateflow import glance
+from gateflow.arguments import number, one, shown, whole
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.flow.density import Array
 from gateflow.flow.plane._contract import Leg, Plane, Stop, Tolerances, Turn
 from gateflow.flow.plane._march import solver
-from gateflow.flow.problem import number, plain
+from gateflow.flow.problem import plain
 
 
 class _Named:
@@ -28,6 +30,7 @@ class _Named:
         raise AttributeError(f"{type(self).__name__} has no {name!r}; the parameters are {' and '.join(names)}")
 
 
+@by_value
 @dataclass(frozen=True)
 class PlanarState(_Named):
     """A planar flow at given learning times; its parameters by their names, such as ``state.z``."""
@@ -39,6 +42,7 @@ class PlanarState(_Named):
     phi: Any
 
 
+@by_value
 @dataclass(frozen=True)
 class PlanarTrajectory(_Named):
     """A planar gradient flow; its parameters by their names, such as ``path.z`` and ``path.w``.
@@ -202,8 +206,8 @@ def flow(
         raise InvalidArgument(f"flow takes a planar problem; got {type(problem).__name__}")
     settings = Tolerances(
         solver(method),
-        float(number("rtol", rtol, lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)")),
-        float(number("atol", atol, lambda v: (v >= 0) & (v < 1), "in [0, 1)")),
+        one("rtol", rtol, lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)"),
+        one("atol", atol, lambda v: (v >= 0) & (v < 1), "in [0, 1)"),
         _positive("tau_end", tau_end),
         tolerance,
     )
@@ -230,6 +234,7 @@ def flow(
     )  # fmt: skip
 
 
+@by_value
 @dataclass(frozen=True)
 class Portrait:
     """The phase portrait of a plane on a grid: where the flow goes, how fast, and the loss.
@@ -286,22 +291,15 @@ def portrait(
 
 def pair(name: str, value: Any) -> tuple[float, float]:
     """Two finite numbers; else one line that says so."""
-    shape = np.shape(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
-    if shape != (2,):
-        raise InvalidArgument(f"{name} must be a pair of numbers; got {str(value)[:60]!r}")
-    first, second = (float(number(name, part, np.isfinite, "a pair of finite numbers")) for part in value)
+    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
+        raise InvalidArgument(f"{name} must be a pair of numbers; got {shown(value)}")
+    first, second = (one(name, part, np.isfinite, "a pair of finite numbers") for part in value)
     return first, second
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """A whole number, ``least`` or above; else one line that says so."""
-    said = f"a whole number from {least}"
-    return int(number(name, value, lambda v: (v >= least) & (v == np.floor(v)) & np.isfinite(v), said))
 
 
 def _positive(name: str, value: Any) -> float | None:
     wanted = (lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
-    return None if value is None else float(number(name, value, *wanted))
+    return None if value is None else one(name, value, *wanted)
 
 
 def _less(log_tau: Array, log_begin: float) -> Array:

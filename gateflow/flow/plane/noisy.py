@@ -26,13 +26,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from gateflow.errors import InvalidArgument
+from gateflow.arguments import broadcast, one, whole
+from gateflow.byvalue import by_value
+from gateflow.errors import InvalidArgument, shown
 from gateflow.flow.density import Array
 from gateflow.flow.panels import NODES, X01
 from gateflow.flow.plane._contract import Force, Plane, Solved, Stop, Tolerances, Turn
 from gateflow.flow.plane._march import FAR, Event, least_pull, march, softened
-from gateflow.flow.plane._trajectory import whole
-from gateflow.flow.problem import LearningProblem, number, plain, positions
+from gateflow.flow.problem import LearningProblem, plain, positions
 from gateflow.progress import track
 
 EDGE = 2.0
@@ -74,6 +75,7 @@ class Estimate(NamedTuple):
     grad_error: Array
 
 
+@by_value
 @dataclass(frozen=True)
 class NoisyProblem(Plane):
     """Learn a time scale by a noisy hard gate: its pre-activation z and its noise scale p.
@@ -138,8 +140,8 @@ class NoisyProblem(Plane):
             )
         put = object.__setattr__
         put(self, "task", made)
-        put(self, "alpha", float(number("alpha", alpha, np.isfinite, "finite")))
-        put(self, "amplitude", float(number("amplitude", amplitude, lambda v: (v >= 0) & np.isfinite(v), "at least 0")))
+        put(self, "alpha", one("alpha", alpha, np.isfinite, "finite"))
+        put(self, "amplitude", one("amplitude", amplitude, lambda v: (v >= 0) & np.isfinite(v), "at least 0"))
         put(self, "noise", noise)
         put(self, "kind", loss)
         put(self, "half_normal", bool(half_normal))
@@ -192,7 +194,7 @@ class NoisyProblem(Plane):
 
     def at(self, z: Any, p: Any) -> Piece:
         """The gate where it is."""
-        z, p = np.broadcast_arrays(positions(z, "z"), positions(p, "p"))
+        z, p = broadcast(z=positions(z, "z"), p=positions(p, "p"))
         return self.pieces(z, p, region_of(z))
 
     def phi(self, z: Any, p: Any) -> Any:
@@ -212,7 +214,7 @@ class NoisyProblem(Plane):
 
     def force(self, z: Any, p: Any) -> Force:
         """Minus the gradient of the expected loss."""
-        z, p = np.broadcast_arrays(positions(z, "z"), positions(p, "p"))
+        z, p = broadcast(z=positions(z, "z"), p=positions(p, "p"))
         return self.force_on(z, p, region_of(z))
 
     def force_on(self, z: Any, p: Any, region: Any) -> Force:
@@ -453,7 +455,7 @@ def _product_of_others(g: Array) -> Array:
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise InvalidArgument(f"{name} must be {' or '.join(known)}; got {str(value)[:60]!r}")
+        raise InvalidArgument(f"{name} must be {' or '.join(known)}; got {shown(value)}")
 
 
 def _log(x: float) -> float:

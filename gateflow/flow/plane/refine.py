@@ -24,6 +24,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from gateflow.arguments import broadcast
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.flow.critical import dips, limits, reach
 from gateflow.flow.density import Array, Followed, Setting
@@ -58,6 +60,7 @@ class Slopes(NamedTuple):
         return -np.logaddexp(2 * self.log_z, 2 * self.log_w)
 
 
+@by_value
 @dataclass(frozen=True)
 class RefineProblem(Plane):
     """Learn a time scale by a gate and its refine gate: bring ``g(z, w)^T`` to ``lambda*``.
@@ -165,7 +168,7 @@ class RefineProblem(Plane):
         return plain(np.where(inside, found, np.nan))
 
     def _slopes_at(self, z: Any, w: Any) -> Slopes:
-        return self._slopes(*np.broadcast_arrays(positions(z, "z"), positions(w, "w")))
+        return self._slopes(*broadcast(z=positions(z, "z"), w=positions(w, "w")))
 
     def _slopes(self, z: Array, w: Array) -> Slopes:
         """U and its slopes, from the two profiles, in logarithms."""

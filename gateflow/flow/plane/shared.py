@@ -21,11 +21,13 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.optimize import lsq_linear
 
+from gateflow.arguments import broadcast, number
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flow.density import Array, decay_of_profile
 from gateflow.flow.plane._contract import Force, Leg, Plane, Solved, Stop, Tolerances, Turn
 from gateflow.flow.plane._march import FAR, Event, Marched, least_pull, march, softened
-from gateflow.flow.problem import WAYS, LearningProblem, Target, number, plain, positions
+from gateflow.flow.problem import WAYS, LearningProblem, Target, plain, positions
 from gateflow.flow.time import refuse_if_no_gate
 from gateflow.gate import Gate
 from gateflow.losses import Loss
@@ -37,6 +39,7 @@ GRACE = 1e-4
 MOST_TURNS = 1000
 
 
+@by_value
 @dataclass(frozen=True)
 class SharedProblem(Plane):
     """Learn several time scales by one gate with a shared weight and bias: ``z_i = w x_i + b``.
@@ -113,7 +116,7 @@ class SharedProblem(Plane):
 
     def pre_activation(self, w: Any, b: Any) -> Array:
         """``z_i = w x_i + b``, samples along the last axis."""
-        w, b = np.broadcast_arrays(positions(w, "w"), positions(b, "b"))
+        w, b = broadcast(w=positions(w, "w"), b=positions(b, "b"))
         return w[..., None] * self.inputs + b[..., None]
 
     def phi(self, w: Any, b: Any) -> Array:
@@ -165,6 +168,7 @@ class SharedProblem(Plane):
         )
 
 
+@by_value
 @dataclass(frozen=True)
 class Mode:
     """On which side each sample is held to be: 1 below its target, -1 above it, 0 on its kink and to stay there."""

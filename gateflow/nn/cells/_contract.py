@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, shown
 from gateflow.gate import Gate
 from gateflow.nn.functional import GateFunction, gate_function
 from gateflow.nn.kernels import native
@@ -482,4 +482,4 @@ def is_sigmoid(gate: Gate) -> bool:
 def _check_sizes(**sizes: Any) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise InvalidArgument(f"{name} must be a whole number of at least 1; got {size!r}")
+            raise InvalidArgument(f"{name} must be a whole number of at least 1; got {shown(size)}")

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.nn.data.files import digest
 
 VARIABLE = "GATEFLOW_DATA"
 
 
+@by_value
 @dataclass(frozen=True)
 class DataSet:
     """The files of one data set.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, shown
 
 if TYPE_CHECKING:
     from gateflow.nn.cells._contract import Recurrent
@@ -92,4 +92,4 @@ def positive(**numbers: Any) -> None:
     """Refuse what is not a positive finite number."""
     for name, number in numbers.items():
         if not (isinstance(number, (int, float)) and 0 < number < float("inf")):
-            raise InvalidArgument(f"{name} must be a positive number; got {number!r}")
+            raise InvalidArgument(f"{name} must be a positive number; got {shown(number)}")

@@ -14,9 +14,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from gateflow.byvalue import by_value
+
 Split = Literal["train", "valid", "test"]
 
 
+@by_value
 @dataclass(frozen=True)
 class Batch:
     """One batch, batch first.

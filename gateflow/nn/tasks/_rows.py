@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator, Philox, SeedSequence
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, shown
 from gateflow.nn.tasks._contract import Batch, Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -39,14 +39,14 @@ def whole(name: str, value: Any, least: int, most: int | None = None, why: str =
         number = None
     if number is None or isinstance(value, bool) or number < least or (most is not None and number > most):
         bounds = f"{least} or more" if most is None else f"from {least} to {most}"
-        raise InvalidArgument(f"{name} must be a whole number, {bounds}{why and f' ({why})'}; got {value!r}")
+        raise InvalidArgument(f"{name} must be a whole number, {bounds}{why and f' ({why})'}; got {shown(value)}")
     return number
 
 
 def asked(split: Any, number: Any, size: Any, seed: Any) -> tuple[Split, int, int, int]:
     """The arguments of :meth:`Task.batch`, checked."""
     if split not in SPLITS:
-        raise InvalidArgument(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
+        raise InvalidArgument(f"split must be one of {', '.join(SPLITS)}; got {shown(split)}")
     most = 2**32 - 1  # so that number * size and the epochs stay well inside a counter's 64 bits
     return split, whole("number", number, 0, most), whole("size", size, 1, 2**24), whole("seed", seed, 0)
 

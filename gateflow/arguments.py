@@ -1,0 +1,136 @@
+"""Numbers that users give, checked in one place: what is not a real number, or does not fit, is one line.
+
+Whatever is given, nothing but :class:`~gateflow.errors.InvalidArgument` comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gateflow.errors import InvalidArgument, shown
+
+
+def reals(name: str, value: Any, *, truths: bool = False) -> np.ndarray:
+    """``value`` as an array of real numbers: float32 stays, everything else is float64.
+
+    Whole numbers of any size, fractions and decimals are taken; texts, complex numbers, dates, masked values, and
+    truth values unless ``truths``, are not.
+
+    Raises
+    ------
+    InvalidArgument
+        Some of it is no real number.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> reals("gap", [Fraction(1, 4), 1]).tolist()
+    [0.25, 1.0]
+    >>> reals("gap", np.datetime64("2020-01-01"))
+    Traceback (most recent call last):
+    gateflow.errors.InvalidArgument: gap must be a real number; got 2020-01-01
+    """
+    try:
+        if np.ma.is_masked(value):
+            raise InvalidArgument(f"{name} has masked values; fill them, or leave them out")
+        array = np.asarray(value)
+        if array.dtype.kind not in ("iufb" if truths else "iuf"):
+            array = _one_by_one(array, value)
+        if array.dtype == np.float32:
+            return array
+        with np.errstate(all="ignore"):
+            return array.astype(np.float64)
+    except InvalidArgument:
+        raise
+    except Exception:  # whatever an object makes of being asked for its numbers
+        raise InvalidArgument(f"{name} must be a real number; got {shown(value)}") from None
+
+
+def _one_by_one(array: np.ndarray, value: Any) -> np.ndarray:
+    """Python integers past int64, fractions and the like."""
+    if array.dtype.kind != "O":
+        raise TypeError
+    items = np.asarray(value, dtype=object)
+    if any(isinstance(item, (str, bytes, bool, np.bool_)) or item is None for item in items.flat):
+        raise TypeError
+    return items
+
+
+def number(name: str, value: Any, test: Callable[[np.ndarray], Any], said: str) -> Any:
+    """``value`` as float64, a Python number or an array, all of it in range; else one line that names it.
+
+    Examples
+    --------
+    >>> number("gap", 2, lambda v: v < 1, "below 1")
+    Traceback (most recent call last):
+    gateflow.errors.InvalidArgument: gap must be below 1; got 2
+    """
+    array = reals(name, value).astype(np.float64)
+    wrong = ~np.asarray(test(array)) | np.isnan(array)
+    if wrong.any():
+        raise InvalidArgument(f"{name} must be {said}; got {array[wrong].flat[0]:g}")
+    return array.item() if array.ndim == 0 else array
+
+
+def one(name: str, value: Any, test: Callable[[Any], Any], said: str) -> float:
+    """One number in range.
+
+    Examples
+    --------
+    >>> one("tau_max", [1, 2], lambda v: v > 0, "above 0")
+    Traceback (most recent call last):
+    gateflow.errors.InvalidArgument: tau_max must be one number; got an array of shape (2,)
+    """
+    found = number(name, value, test, said)
+    if np.ndim(found):
+        raise InvalidArgument(f"{name} must be one number; got an array of shape {np.shape(found)}")
+    return float(found)
+
+
+def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """One whole number from ``least`` to ``most``; 3.0 is one, True and "3" are none.
+
+    Examples
+    --------
+    >>> whole("steps", 3.0), whole("steps", np.int8(4))
+    (3, 4)
+    >>> whole("steps", 2.5)
+    Traceback (most recent call last):
+    gateflow.errors.InvalidArgument: steps must be a whole number from 1; got 2.5
+    """
+    said = f"a whole number from {least}" + ("" if most is None else f" to {most}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < least or (most is not None and value > most):
+            raise InvalidArgument(f"{name} must be {said}; got {shown(value)}")
+        return value
+    top = np.inf if most is None else most
+    inside = one(name, value, lambda v: (v >= least) & (v <= top) & (v == np.floor(v)) & np.isfinite(v), said)
+    return int(inside)
+
+
+def together(**given: Any) -> tuple[int, ...]:
+    """The shape that several arrays broadcast to.
+
+    Examples
+    --------
+    >>> together(horizon=np.ones((3, 1)), z0=0.0, gap=np.ones(2))
+    (3, 2)
+    >>> together(horizon=np.ones(3), gap=np.ones(2), scale=1.0)
+    Traceback (most recent call last):
+    gateflow.errors.InvalidArgument: the shapes do not go together: horizon (3,), gap (2,)
+    """
+    shapes = {name: np.shape(value) for name, value in given.items()}
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+        raise InvalidArgument(f"the shapes do not go together: {listed}") from None
+
+
+def broadcast(**given: Any) -> list[np.ndarray]:
+    """Arrays broadcast against each other, as by NumPy; else one line that names their shapes."""
+    together(**given)
+    return list(np.broadcast_arrays(*given.values()))
