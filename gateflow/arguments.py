@@ -13,7 +13,7 @@ import numpy as np
 from gateflow.errors import InvalidArgument, shown
 
 
-def reals(name: str, value: Any, *, truths: bool = False) -> np.ndarray:
+def reals(name: str, value: Any, said: str = "must be a real number", *, truths: bool = False) -> np.ndarray:
     """``value`` as an array of real numbers: float32 stays, everything else is float64.
 
     Whole numbers of any size, fractions and decimals are taken; texts, complex numbers, dates, masked values, and
@@ -31,7 +31,7 @@ def reals(name: str, value: Any, *, truths: bool = False) -> np.ndarray:
     [0.25, 1.0]
     >>> reals("gap", np.datetime64("2020-01-01"))
     Traceback (most recent call last):
-    gateflow.errors.InvalidArgument: gap must be a real number; got 2020-01-01
+    gateflow.errors.InvalidArgument: gap must be a real number; got '2020-01-01'
     """
     try:
         if np.ma.is_masked(value):
@@ -46,7 +46,8 @@ def reals(name: str, value: Any, *, truths: bool = False) -> np.ndarray:
     except InvalidArgument:
         raise
     except Exception:  # whatever an object makes of being asked for its numbers
-        raise InvalidArgument(f"{name} must be a real number; got {shown(value)}") from None
+        text = shown(value)
+        raise InvalidArgument(f"{name} {said}; got {text if isinstance(value, (str, bytes)) else repr(text)}") from None
 
 
 def _one_by_one(array: np.ndarray, value: Any) -> np.ndarray:

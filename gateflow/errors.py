@@ -117,7 +117,7 @@ def shown(value: Any, most: int = SHOWN) -> str:
 
 
 def cut(text: str, most: int = 160) -> str:
-    """A text in one line, of so many characters at most.
+    r"""A text in one line, of so many characters at most.
 
     Examples
     --------

@@ -459,7 +459,7 @@ def _open_parameters(declaration: Any) -> dict[str, str]:
 
 
 def _as_float(x: Any) -> np.ndarray:
-    return reals("the argument of a gate", x, truths=True)
+    return reals("a gate", x, "takes real numbers", truths=True)
 
 
 def _probability(x: Any, name: str) -> np.ndarray:
