@@ -236,7 +236,7 @@ def identity(rng: Draw) -> tuple[str, bool]:
 
 
 def bump_on_phi(rng: Draw) -> tuple[str, bool]:
-    """``sigmoid(z) + d w exp(-((z - c)/w)^2)``: its slope is at most ``d sqrt(2/e)`` in size, the sigmoid's at most 1/4."""
+    """``sigmoid(z) + d w exp(-((z - c)/w)^2)``: the slopes are at most 1/4 and ``d sqrt(2/e)`` in size."""
     c, w = rng.randint(-6, 6), rng.choice([1.0, 0.1, 0.001])
     least = math.exp(-abs(c) - 8 * w) / (1 + math.exp(-abs(c) - 8 * w)) ** 2
     small = rng.random() < 0.5
@@ -268,7 +268,7 @@ def cases(count: int, seed: int = 1) -> Iterator[Case]:
         yield Case(*FAMILIES[name](rng), name)
 
 
-def asked(case: Case, seconds: float = 5.0) -> dict[str, Any]:
+def asked(case: Case, seconds: float = 20.0) -> dict[str, Any]:
     """What `membership` says of it."""
     start = time.monotonic()
     try:

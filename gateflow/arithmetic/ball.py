@@ -12,6 +12,7 @@ Source: W. Tucker, *Validated Numerics* (2011), ch. 2-3.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -356,6 +357,23 @@ class Intervals:
         if 1.4616321449 in x or 1.4616321450 in x or x.lo == ZERO:
             low = _least([low, libmp.from_float(-0.121486290536)])
         return Interval(self, low, _most([e[1] for e in ends]))
+
+    def polygamma(self, x: Any, n: int) -> Interval:
+        """The n-th derivative of the digamma function on (0, oo), n >= 1: monotone, of one sign."""
+        x = self.lift(x)
+        if not x.valid or not libmp.mpf_gt(x.lo, ZERO):
+            return self.nothing
+        ends = [self._psi(e, n) for e in (x.lo, x.hi)]
+        return Interval(self, _least([e[0] for e in ends]), _most([e[1] for e in ends]))
+
+    def _psi(self, x: Raw, n: int) -> tuple[Raw, Raw]:
+        """Bounds at one point, or the limit at oo; past the cap by ``0 < |psi^(n)| < 2 n!/x^n``."""
+        if x == INF:
+            return ZERO, ZERO
+        if libmp.mpf_gt(x, _CAP):
+            size = libmp.mpf_mul_int(libmp.mpf_pow_int(x, -n, self.prec, "c"), 2 * math.factorial(n), self.prec, "c")
+            return (ZERO, size) if n % 2 else (libmp.mpf_neg(size), ZERO)
+        return self._scalar(f"polygamma{n}", x)
 
     # --- periodic functions ---
 

@@ -136,9 +136,9 @@ def _polygamma(n: Any, x: Any) -> Any:
     order = n.unique_fmpz()
     if order is None or not 0 <= order <= 40:
         raise _Unknown
-    if order == 0:
-        return x.digamma()
-    return (-1) ** (int(order) + 1) * type(x)(int(order)).fac() * type(x)(int(order) + 1).zeta(x)
+    return (
+        (-1) ** (int(order) + 1) * type(x)(int(order)).fac() * type(x)(int(order) + 1).zeta(x) if order else x.digamma()
+    )
 
 
 __all__ = ["enclosed", "sign_of"]

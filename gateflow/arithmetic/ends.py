@@ -24,7 +24,7 @@ def bounds(prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
         sign, man, exponent, _ = x
         before, context.prec = context.prec, prec + 20
         try:
-            y = _ARB[name](flint.arb((-int(man) if sign else int(man), int(exponent))), flint.arb)
+            y = _function(name)(flint.arb((-int(man) if sign else int(man), int(exponent))), flint.arb)
             if not y.is_finite():
                 return libmp.fninf, libmp.finf
             ends = [e.man_exp() for e in (y.lower(), y.upper())]
@@ -42,6 +42,14 @@ def _arb_acot(x: Any, arb: Any) -> Any:
 
 def _arb_softplus(x: Any, _: Any) -> Any:
     return x + (-x).exp().log1p() if x > 0 else x.exp().log1p()
+
+
+def _function(name: str) -> Callable[[Any, Any], Any]:
+    """By its name; ``polygamma3`` is the third derivative of the digamma function (DLMF 25.11.12)."""
+    if name in _ARB:
+        return _ARB[name]
+    n = int(name.removeprefix("polygamma"))
+    return lambda x, arb: (-1) ** (n + 1) * arb(n).fac() * arb(n + 1).zeta(x)
 
 
 _ARB: dict[str, Callable[[Any, Any], Any]] = {

@@ -212,7 +212,9 @@ def _proved_zero(x: Expr) -> bool:
     """Whether algebra shows the constant to be exactly 0."""
     if sp.count_ops(x) > _LARGEST:
         return False
-    plain = _in_elementary_words(x)
+    plain = _in_elementary_words(_with_roots_reduced(x))
+    if plain == 0:
+        return True
     forms = (sp.expand, lambda y: sp.expand(sp.expand_log(y, factor=True)), sp.radsimp, _numerator)
     if any(form(plain) == 0 for form in forms):
         return True
@@ -236,6 +238,26 @@ def _in_elementary_words(x: Expr) -> Expr:
     for node, words in _WORDS.items():
         x = x.replace(node, words)
     return x
+
+
+def _with_roots_reduced(x: Expr) -> Expr:
+    """Rational functions of a root of a polynomial as polynomials in it of lower degree, so that equals look equal."""
+    roots = sorted(x.atoms(sp.CRootOf), key=sp.default_sort_key)
+    for root in roots:
+        t = sp.Dummy("t")
+        modulus = sp.Poly(root.poly.as_expr().xreplace({root.poly.gen: t}), t)
+        x = _modulo(x.xreplace({root: t}), t, modulus).xreplace({t: root})
+    return x
+
+
+def _modulo(e: Expr, t: sp.Symbol, modulus: Any) -> Expr:
+    if not e.has(t) or not e.args:
+        return e
+    if e.free_symbols == {t} and e.is_rational_function(t):
+        top, bottom = (sp.Poly(part, t) for part in sp.fraction(sp.together(e)))
+        if all(c.is_Rational for c in (*top.all_coeffs(), *bottom.all_coeffs())):
+            return (top * sp.invert(bottom, modulus)).rem(modulus).as_expr()
+    return e.func(*(_modulo(a, t, modulus) for a in e.args))
 
 
 def _numerator(x: Expr) -> Expr:
@@ -266,6 +288,7 @@ def _is_zero_of_arctangents(x: Expr) -> bool:
     The product of the ``(1 + i q_i)^n_i`` is real exactly where the sum of the ``n_i atan(q_i)`` is a multiple of pi;
     which multiple, its value says.
     """
+    x = sp.numer(sp.together(x))
     parts = _combination(x, sp.atan)
     if parts is None or not all(key == sp.pi or key.is_Rational for key in parts):
         return False

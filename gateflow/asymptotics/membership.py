@@ -16,6 +16,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import sympy as sp
+from mpmath import libmp
 
 from gateflow.arithmetic.ball import Interval
 from gateflow.asymptotics import constants
@@ -142,15 +143,20 @@ class _Case(Examined):
     def _not_increasing(self, piece: Piece, finding: Finding) -> Clause:
         assert finding.where is not None
         low, high = sorted(piece.z(x) for x in finding.where)
-        span = f"z = {low:.6g}" if low == high else _range(low, high)
+        exact = finding.at if low == high else None
+        span = _range(low, high) if exact is None else f"z = {short(piece.z(exact))}"
         if finding.flat:
             return Clause("increasing", "refuted", f"flat for {span}", {"kind": "flat", "interval": [low, high]})
-        x = inside(finding.where)
+        x = inside(finding.where) if finding.at is None else finding.at
         slope = self.value_at(piece, x, 1)
         if not slope.negative:
             raise Undecided(f"phi may have no value for {span}")
-        reason = f"phi' < 0 for {span}: phi'({piece.z(x):.6g}) = {_middle(slope):.6g}"
-        witness = {"kind": "negative_slope", "interval": [low, high], "z": piece.z(x), "slope": list(slope.ends)}
+        at = f"{piece.z(x):.6g}" if finding.at is None else short(piece.z(x))
+        reason = f"phi' < 0 for {span}: phi'({at}) = {_middle(slope)}"
+        witness: Witness = {"kind": "negative_slope", "interval": [low, high], "z": float(piece.z(x))}
+        witness["slope"] = list(slope.ends)
+        if finding.at is not None:
+            witness["point"] = text_of(piece.z(x))
         return Clause("increasing", "refuted", reason, witness)
 
     # --- clause 3 ---
@@ -250,7 +256,7 @@ class _Case(Examined):
                 value = self.value_at(piece, x)
                 if value.valid and (value.ends[1] <= 0 or value.ends[0] >= 1):
                     z = piece.z(x)
-                    reason = f"phi({z:.6g}) = {_middle(value):.6g} is not in (0, 1)"
+                    reason = f"phi({z:.6g}) = {_middle(value)} is not in (0, 1)"
                     return Clause("onto", "refuted", reason, {"kind": "value", "z": z, "phi": list(value.ends)})
         return next((found for joint in self.joints if (found := self._outside(joint)) is not None), None)
 
@@ -378,11 +384,17 @@ def _beside(limit: Expr) -> str:
 def _range(low: float, high: float) -> str:
     if high == float("inf"):
         return f"z >= {low:.6g}"
-    return f"z <= {high:.6g}" if low == -float("inf") else f"z in [{low:.6g}, {high:.6g}]"
+    if low == -float("inf"):
+        return f"z <= {high:.6g}"
+    left, right = f"{low:.6g}", f"{high:.6g}"
+    if left != right:
+        return f"z in [{left}, {right}]"
+    return f"z = {left}" if low == high else f"z in [{low!r}, {high!r}]"
 
 
-def _middle(value: Interval) -> float:
-    return 0.5 * sum(value.ends)
+def _middle(value: Interval) -> str:
+    """The middle in six digits, beyond the range of floats too."""
+    return libmp.to_str(libmp.mpf_shift(libmp.mpf_add(value.lo, value.hi), -1), 6)
 
 
 def _samples(piece: Piece) -> list[float]:

@@ -119,6 +119,7 @@ def _zeros(expr: Expr, z: sp.Symbol) -> list[Expr]:
     if expr.has(*_BRANCHING):
         return _zeros_by_branch(expr, z)
     zeros: list[Expr] = []
+    expr = sp.sympify(expr)
     for factor in sp.Mul.make_args(_factored(expr)):
         base, exponent = factor.as_base_exp() if factor.is_Pow else (factor, sp.S.One)
         if base.has(z) and exponent.is_positive and not (base.is_positive or base.is_negative):
@@ -455,6 +456,8 @@ def _factors(expr: Expr) -> Factors:
             even.append(base)
         elif n.is_Integer:
             odd.append(base)
+        elif n.is_Rational:  # positive where it has a value, and 0 with its base
+            even.append(base)
         else:
             odd.append(factor)
     return Factors(sign, tuple(odd), tuple(even))

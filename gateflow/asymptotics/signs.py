@@ -23,7 +23,7 @@ from gateflow.emit import Tape
 from gateflow.errors import GateflowError
 from gateflow.vocabulary import Expr, derivative
 
-STARTS = tuple(sp.Rational(s) for s in ("1/2", 1, 2, 4, 8, 16, 64, 256, 4096, 2**20, 2**40))
+STARTS = tuple(sp.Rational(s) for s in ("1/2", 1, 2, 4, 8, 16, 64, 256, 4096, 2**20, 2**40, 2**120))
 """Where half-lines may begin."""
 
 BOXES = 6000
@@ -44,12 +44,15 @@ class Finding:
         An interval of x on all of which the sign is wrong (its right end may be inf).
     flat : bool
         The expression vanishes there, rather than having the opposite sign.
+    at : sympy Rational or None
+        A point of the interval, where one is known exactly.
     """
 
     verdict: str
     reason: str = ""
     where: tuple[float, float] | None = None
     flat: bool = False
+    at: Expr | None = None
 
 
 PROVED = Finding("proved")
@@ -198,6 +201,84 @@ def on_compact(f: Signed, low: Expr, high: Expr, want: int, explain: bool = True
             return Finding("undecided", f"a zero near x = {m:.9g} that is not resolved")
         stack += [ball.hull(centre, ball.made(box.hi, box.hi)), ball.hull(ball.made(box.lo, box.lo), centre)]
     return Finding("undecided", f"not settled with {BOXES} boxes, near x = {stack[-1].ends[0]:.6g}")
+
+
+# --- polynomials ------------------------------------------------------------------------------------------------------
+
+_DEGREE, _BITS = 40, 4000
+"""Polynomials up to this degree, with numbers of no more bits, have their roots isolated."""
+
+
+def by_roots(f: Signed, low: Expr, high: Expr, want: int) -> Finding | None:
+    """Whether ``f`` has the sign ``want`` on (low, high) where that is the sign of a polynomial; else None."""
+    if f.strict or not low.is_Rational or not (high.is_Rational or high == sp.oo):
+        return None
+    for form in f.forms:
+        poly = _polynomial(form)
+        if poly is not None:
+            return _by_isolated_roots(f, poly, low, high, want)
+    return None
+
+
+def _polynomial(form: Factors) -> Any:
+    """The squarefree polynomial with the sign of the form, up to isolated points."""
+    product = sp.Mul(form.sign, *form.odd)
+    if not form.odd or not all(factor.is_polynomial(X) for factor in form.odd) or product.free_symbols != {X}:
+        return None
+    poly = sp.Poly(product, X)
+    numbers = poly.all_coeffs()
+    if poly.degree() > _DEGREE or not all(
+        c.is_Rational and max(c.p.bit_length(), c.q.bit_length()) <= _BITS for c in numbers
+    ):
+        return None
+    constant, factors = poly.sqf_list()
+    odd = [q for q, k in factors if k % 2]
+    return sp.Poly(sp.sign(constant), X) * math.prod(odd, start=sp.Poly(1, X)) if odd else sp.Poly(sp.sign(constant), X)
+
+
+def _by_isolated_roots(f: Signed, poly: Any, low: Expr, high: Expr, want: int) -> Finding:
+    inner = poly
+    for end in (low, high):
+        if end != sp.oo and poly.eval(end) == 0:
+            inner = sp.quo(inner, sp.Poly(X - end, X))
+    last = None if high == sp.oo else high
+    width = sp.Rational(1, 2**20)
+    while True:
+        roots = [ends for ends, _ in inner.intervals(eps=width, inf=low, sup=last)] if inner.degree() > 0 else []
+        if all(low < a and (last is None or b < last) for a, b in roots):
+            break
+        width /= 2**20
+    gaps = list(zip([low, *(b for _, b in roots)], [*(a for a, _ in roots), high], strict=True))
+    for a, b in gaps:
+        at = simplest_between(a, b) if a != b else a
+        if sp.sign(poly.eval(at)) == -want:
+            return Finding("refuted", where=_around(f, a, b, at, -want), at=at)
+    return PROVED
+
+
+def _around(f: Signed, a: Expr, b: Expr, at: Expr, sign: int) -> tuple[float, float]:
+    """An interval in floats on which the sign is proved; the point, where floats are too far apart."""
+    low, high = float(a), float(b) if b != sp.oo else math.inf
+    inner = (0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high) if high < math.inf else (float(at), float(at) + 1)
+    inner = (min(inner[0], float(at)), max(inner[1], float(at)))
+    fits = inner[0] < inner[1] and f.on(f.tools.ball.interval(*inner)) == sign
+    return inner if fits else (float(at), float(at))
+
+
+def simplest_between(low: Expr, high: Expr) -> Expr:
+    """The rational with the smallest denominator strictly between two rationals, the right one perhaps oo.
+
+    Examples
+    --------
+    >>> simplest_between(sp.Rational(31, 100), sp.Rational(34, 100)), simplest_between(sp.Integer(2), sp.oo)
+    (1/3, 3)
+    """
+    whole = sp.floor(low) + 1
+    if whole < high:
+        return whole
+    base = whole - 1
+    upper = sp.oo if low == base else 1 / (low - base)
+    return base + 1 / simplest_between(1 / (high - base), upper)
 
 
 def _widest(f: Signed, box: Interval, sign: int) -> tuple[float, float]:
@@ -357,4 +438,4 @@ def _every_phase(sign_at: Any, start: Expr, phases: _Phases, tools: Tools, want:
     return False
 
 
-__all__ = ["Finding", "Signed", "Tail", "Tools", "on_compact", "on_tail", "oscillating"]
+__all__ = ["Finding", "Signed", "Tail", "Tools", "by_roots", "on_compact", "on_tail", "oscillating"]

@@ -12,13 +12,13 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from gateflow.arithmetic.ball import Interval
+from gateflow.arithmetic.ball import Interval, Intervals
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.clauses import Clause
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
 from gateflow.asymptotics.pieces import Piece, conditions, pieces, real_zeros, text_of, value_at
-from gateflow.asymptotics.signs import Finding, Signed, Tail, Tools, on_compact, on_tail
+from gateflow.asymptotics.signs import Finding, Signed, Tail, Tools, by_roots, on_compact, on_tail
 from gateflow.asymptotics.tails import X, in_words
 from gateflow.emit import Tape
 from gateflow.errors import GateflowError
@@ -96,7 +96,12 @@ class Examined:
     def value_at(self, piece: Piece, x: Any, order: int = 0) -> Interval:
         """An enclosure of phi (or its derivative by z) at a point of a piece."""
         phi = self.phi_of(piece.expr)
-        return Tape([piece.side**order * derivative(phi, X, order)], [X])(self.ball, self.ball.lift(x))[0]
+        tape = Tape([piece.side**order * derivative(phi, X, order)], [X])
+        for ball in (self.ball, Intervals(4 * self.ball.prec), Intervals(16 * self.ball.prec)):
+            value = tape(ball, ball.lift(x))[0]
+            if value.sign or not value.valid:
+                break
+        return value
 
     # --- clause 1 ---
 
@@ -259,6 +264,9 @@ class Examined:
             return Finding("refuted", where=(float(piece.left), float(piece.right)), flat=True)
         if f.everywhere(want):
             return Finding("proved")
+        exact = by_roots(f, piece.left, piece.right, want)
+        if exact is not None:
+            return exact
         if piece.right.is_finite:
             return on_compact(f, piece.left, piece.right, want)
         tail = on_tail(f, piece.left, want)

@@ -106,6 +106,8 @@ class Tape:
             return self._record_cases(expr)
         if isinstance(expr, sp.polygamma) and expr.args[0] in (0, 1):
             return self._append(Operation(("digamma", "trigamma")[int(expr.args[0])], (self._visit(expr.args[1]),)))
+        if isinstance(expr, sp.polygamma) and expr.args[0].is_Integer:
+            return self._append(Operation("polygamma", (self._visit(expr.args[1]),), int(expr.args[0])))
         name = _NAMES.get(expr.func)
         if expr.is_Symbol:
             raise InvalidArgument(f"{expr} has no value; numbers need one for each parameter, as in {expr}=2")
@@ -196,7 +198,9 @@ def _play(arithmetic: Any, op: Operation, args: list[Any], feed: Iterator[Any]) 
         return _OPERATORS[op.name](*args)
     if op.name in _COMPOSITES and op.name not in getattr(arithmetic, "OWN", ()):
         return _COMPOSITES[op.name](arithmetic, *args)
-    function = getattr(arithmetic, op.name)
+    function = getattr(arithmetic, op.name, None)
+    if function is None:
+        raise GateflowError(f"no numerical form of {op.name!r} is known in {arithmetic.name}")
     return function(*args) if op.value is None else function(*args, op.value)
 
 

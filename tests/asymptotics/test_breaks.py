@@ -111,6 +111,53 @@ def test_isolated_zeros_of_the_slope_are_named_only_where_there_can_be_any():
     assert "except possibly at isolated points" in membership(Gate("sigmoid(z**3)")).clause("increasing").reason
 
 
+@pytest.mark.parametrize(("d", "at"), [("10**-40", "1"), ("10**-28", "1/3"), ("3*10**-12", "-7/2"), ("1/100", "2")])
+def test_a_discriminant_decides_however_near_it_is_to_zero(d, at):
+    """The slope of the profile ``(z - c)^3 + d z`` is ``3 (z - c)^2 + d``."""
+    falls = membership(Gate(f"sigmoid((z - ({at}))**3 - {d}*z)"))
+    assert falls.clause("increasing").verdict == "refuted", str(falls)
+    witness = falls.clause("increasing").witness
+    assert witness["slope"][1] < 0
+    assert f"phi'({at})" in falls.clause("increasing").reason or abs(witness["z"] - float(sp.Rational(at))) < 0.1
+    assert membership(Gate(f"sigmoid((z - ({at}))**3 + {d}*z)")).verdict == "in F"
+    assert membership(Gate(f"sigmoid((z - ({at}))**3)")).verdict == "in F"
+
+
+@pytest.mark.parametrize("w", ["1/1000", "1", "100"])
+@pytest.mark.parametrize("c", ["0", "3", "1000", "10**6"])
+def test_narrow_dips_are_found_and_shallow_ones_are_not(c, w):
+    """``z - A exp(-((z - c)/w)^2)`` falls exactly where ``A sqrt(2/e) > w``, and sqrt(e/2) is 1.1658."""
+    deep = membership(Gate(f"sigmoid(z - 12/10*({w})*exp(-((z - {c})/({w}))**2))"))
+    assert deep.clause("increasing").verdict == "refuted", str(deep)
+    shallow = membership(Gate(f"sigmoid(z - 11/10*({w})*exp(-((z - {c})/({w}))**2))"))
+    assert shallow.clause("increasing").verdict == "proved", str(shallow)
+
+
+@pytest.mark.parametrize(
+    "text", ["sigmoid(z + abs(z**5 - z - 1)/9)", "sigmoid(z + where(z**5 - z - 1 < 0, 0, z**5 - z - 1))"]
+)
+def test_joins_at_roots_that_have_no_formula_are_settled_exactly(text):
+    """Both meet in one value, with two slopes."""
+    clause = membership(Gate(text)).clause("differentiable")
+    assert clause.verdict == "refuted"
+    assert "kink" in clause.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "member"),
+    [
+        ("sigmoid(z + loggamma(z**2 + 3)/100)", False),
+        ("sigmoid(10*z + loggamma(z**2 + 3)/100)", False),
+        ("sigmoid(z**3 + z + loggamma(z**2 + 3)/100)", True),
+    ],
+)
+def test_clause_four_knows_the_polygammas(text, member):
+    """``2 z digamma(z^2 + 3)/100`` is about ``z log(z^2)/50``, which outgrows any constant, but not ``3 z^2 + 1``."""
+    result = membership(Gate(text))
+    assert result.clause("monotone_slope").verdict == "proved", str(result)
+    assert result.clause("increasing").verdict == ("proved" if member else "refuted")
+
+
 # --- exact constants --------------------------------------------------------------------------------------------------
 
 r = sp.Rational
