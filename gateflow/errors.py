@@ -87,6 +87,22 @@ class MissingExtra(GateflowError, ImportError):
         return type(self), (self.what, self.extra)  # so that it comes back from another process
 
 
+class Exceeded(GateflowError):
+    """The work took too long or too much memory, and was stopped.
+
+    Attributes
+    ----------
+    reason : str
+        One line.
+    """
+
+    exit_code = 3
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason: str = reason
+
+
 class NotReached(GateflowError):
     """The flow does not arrive where it was asked to."""
 

@@ -11,16 +11,16 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
-import numbers
 import re
-from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Mapping
+from functools import cached_property, lru_cache, partial
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import sympy as sp
 
+from gateflow import bounded
 from gateflow import formula as language
 from gateflow._rooms import callable_room
 from gateflow.arguments import reals
@@ -28,11 +28,13 @@ from gateflow.arithmetic import bigfloat, doubledouble, machine
 from gateflow.derivation import Formulas, derived, value_pair
 from gateflow.emit import Tape, stable
 from gateflow.emit.modest import expand
-from gateflow.errors import FormulaError, InvalidArgument, shown
+from gateflow.errors import Exceeded, FormulaError, InvalidArgument, shown
 from gateflow.numbers import Numbers
 from gateflow.registry import Registry
 from gateflow.spelling import spelled
 from gateflow.vocabulary import SYMBOLIC, Expr, U, Z, sigmoid, softsign
+
+T = TypeVar("T")
 
 SAMPLES = np.concatenate([np.linspace(-30.0, 30.0, 1201), np.geomspace(31, 1e9, 40), -np.geomspace(31, 1e9, 40)])
 """Where a formula is looked at to see whether it stays in (0, 1) and increases."""
@@ -48,8 +50,43 @@ _OF_PROBABILITY = ("inverse", "inverse_c", "slope_at")
 MOST_KINKS = 32
 """Changes of branch that are kept where a formula has no end of them."""
 
+DERIVING = 3.0
+"""Seconds of the processor that one property of a gate may take; those of the catalogue take less than 0.1."""
+
 CHUNK = 4096
 """Elements evaluated together in double-double: its temporaries then stay in cache."""
+
+
+class derived_once(cached_property[Any]):
+    """A property of a gate that is derived when it is first asked for, within bounds; past them it is refused for good.
+
+    The refusal is kept too, so that the time is not spent again.
+    """
+
+    def __init__(self, derive: Callable[[Any], Any]) -> None:
+        super().__init__(lambda gate: self._outcome(gate, derive))
+        self.__doc__ = derive.__doc__
+
+    @staticmethod
+    def _outcome(gate: Any, derive: Callable[[Any], Any]) -> Any:
+        try:
+            return gate.within_bounds(partial(derive, gate), derive.__name__.strip("_").replace("_", " "))
+        except _TooMuch as error:
+            return error
+
+    def __get__(self, gate: Any, owner: Any = None) -> Any:
+        found = super().__get__(gate, owner)
+        if isinstance(found, _TooMuch):
+            raise found.with_traceback(None)
+        return found
+
+
+class _TooMuch(Exceeded):
+    """A property of a gate takes too long, or too much memory."""
+
+
+def _too_much(gate: Any, what: str, why: str) -> _TooMuch:
+    return _TooMuch(f"{gate.name}: the formula is too involved to derive its {what} ({why})")
 
 
 class Gate:
@@ -104,11 +141,6 @@ class Gate:
         parameters: Mapping[str, Any] | None = None,
         reference: str = "",
     ) -> None:
-        for what, text in (("name", name), ("reference", reference)):
-            if text is not None and not isinstance(text, str):
-                raise InvalidArgument(f"the {what} of a gate is a text; got {shown(text)}")
-        if parameters is not None and not isinstance(parameters, Mapping):
-            raise InvalidArgument(f"parameters must be a mapping of names to values; got {shown(parameters)}")
         given = {"phi": phi, "profile": profile, "complement": complement}
         declared = [key for key, value in given.items() if value is not None]
         if len(declared) != 1:
@@ -138,6 +170,10 @@ class Gate:
         text = language.unparse(declaration) if isinstance(declaration, sp.Basic) else declaration
         return language.parse(text, variables=(variable,), parameters=self.parameters), text
 
+    def within_bounds(self, derive: Callable[[], T], what: str) -> T:
+        """What is derived, or a refusal where that takes too long; ``what`` says what it is."""
+        return bounded.call(derive, DERIVING, processor=True, error=partial(_too_much, self, what))
+
     @property
     def text(self) -> str:
         """The gate as a formula for phi, readable by :func:`gateflow.formula.parse`."""
@@ -151,11 +187,11 @@ class Gate:
         """Whether phi is ``sigmoid(u)`` of a known formula u, declared so or recognised."""
         return self.declared == "profile" or isinstance(self._value_pair[0], sigmoid)
 
-    @cached_property
+    @derived_once
     def _value_pair(self) -> tuple[Expr, Expr]:
         return value_pair(self.expr, self.declared)
 
-    @cached_property
+    @derived_once
     def formulas(self) -> Formulas:
         """All derived formulas."""
         made = derived(self.expr, self.declared, self._inverse)
@@ -176,7 +212,7 @@ class Gate:
                 f"{self.name}: the inverse given is not that of u(z); u is {back[off[0]]:.6g} at inverse({u[off[0]]:g})"
             )
 
-    @cached_property
+    @derived_once
     def odd(self) -> bool:
         """Whether the profile is odd, ``phi(-z) = 1 - phi(z)``, as far as the formulas show."""
         value, complement = self._value_pair
@@ -189,7 +225,7 @@ class Gate:
         beyond = [] if not self.kinks else [ends[1] - 1, ends[-2] + 1]
         return all(_vanishes(_branch_at(value, -z).subs(Z, -Z), _branch_at(complement, z)) for z in [*inner, *beyond])
 
-    @cached_property
+    @derived_once
     def kinks(self) -> tuple[float, ...]:
         """The z at which the formula changes branch (``abs``, ``sign``, ``softsign``, ``where``).
 
@@ -221,7 +257,7 @@ class Gate:
         """The gate's numbers in big floats of so many decimal digits."""
         return Numbers(self, bigfloat.BigFloat(digits))
 
-    @cached_property
+    @derived_once
     def _stray(self) -> tuple[float, float] | None:
         """Some z and phi(z) outside [0, 1], if such were found among samples of every magnitude."""
         if self.is_profile:
@@ -231,7 +267,7 @@ class Gate:
         outside = np.flatnonzero((phi < -1e-9) | (phi > 1 + 1e-9))
         return (float(SAMPLES[outside[0]]), float(phi[outside[0]])) if outside.size else None
 
-    @cached_property
+    @derived_once
     def _falls(self) -> float | None:
         """Some z at which phi decreases, if such was found among samples of every magnitude."""
         slope = np.broadcast_to(self.machine.dphi(SAMPLES), SAMPLES.shape)
@@ -353,7 +389,7 @@ class Gate:
 
     # --- digits ---
 
-    @cached_property
+    @derived_once
     def _digit_losses(self) -> tuple[np.ndarray, np.ndarray]:
         """Sample points of growing ``|z|`` and the digits of the smaller of phi and 1 - phi that are lost at each."""
         size = np.geomspace(0.5, 1e8, 50)
@@ -410,7 +446,7 @@ class Gate:
     # --- identity and display ---
 
     def _key(self) -> tuple[Any, ...]:
-        return self.declared, self.expr, self.name
+        return self.declared, self.expr, self.name, self._inverse
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Gate) and self._key() == other._key()
@@ -578,8 +614,8 @@ def _is_parameter(value: Any) -> bool:
     if isinstance(value, (bool, str)):
         return value in SYMBOLIC
     try:
-        return isinstance(value, numbers.Number) and math.isfinite(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
+        return math.isfinite(value)
+    except (TypeError, ValueError):
         return False
 
 

@@ -43,7 +43,7 @@ class Numbers:
 
     def _play(self, key: str, exprs: Callable[[Formulas], list[Expr]], x: Any, symbol: sp.Symbol = Z) -> list[Any]:
         if key not in self._tapes:
-            self._tapes[key] = Tape(exprs(self.gate.formulas), [symbol])
+            self._tapes[key] = self.gate.within_bounds(lambda: Tape(exprs(self.gate.formulas), [symbol]), key)
         return self._tapes[key](self.arithmetic, x)
 
     def _logs(self, z: Any) -> tuple[Any, Any]:

@@ -21,6 +21,10 @@ _HUGE = 2.0**60
 """exp is 0 or infinite for arguments beyond this; mpmath would try to write down the exponent."""
 
 
+_FAR = 2**16
+"""Bits before the point up to which sin, cos and tan of a number are computed: as many of pi are needed."""
+
+
 class Big:
     """An array of big floats; operators broadcast, and division by zero follows IEEE 754."""
 
@@ -153,9 +157,9 @@ class BigFloat:
     expm1 = _unary(lambda mp, v: _expm1(mp, v))
     log = _unary(lambda mp, v: _log(mp, v))
     log1p = _unary(lambda mp, v: _log1p(mp, v))
-    sin = _unary(lambda mp, v: mp.sin(v) if mp.isfinite(v) else mp.nan)
-    cos = _unary(lambda mp, v: mp.cos(v) if mp.isfinite(v) else mp.nan)
-    tan = _unary(lambda mp, v: mp.tan(v) if mp.isfinite(v) else mp.nan)
+    sin = _unary(lambda mp, v: mp.sin(v) if _has_phase(mp, v) else mp.nan)
+    cos = _unary(lambda mp, v: mp.cos(v) if _has_phase(mp, v) else mp.nan)
+    tan = _unary(lambda mp, v: mp.tan(v) if _has_phase(mp, v) else mp.nan)
     sinh = _unary(lambda mp, v: _sinh(mp, v))
     cosh = _unary(lambda mp, v: (_exp(mp, v) + _exp(mp, -v)) / 2)
     tanh = _unary(lambda mp, v: mp.tanh(v) if abs(v) < _HUGE else mp.sign(v))
@@ -229,6 +233,11 @@ class BigFloat:
 def _to_float(v: Any) -> float:
     """The nearest float64; on the grid of the subnormal numbers too, where mpmath rounds twice."""
     return float(v) if not abs(v) < 2.0**-1000 else math.ldexp(float(v.context.nint(v.context.ldexp(v, 1074))), -1074)
+
+
+def _has_phase(mp: Any, v: Any) -> bool:
+    """Whether the argument of a circular function is a number of moderate size."""
+    return bool(mp.isfinite(v)) and mp.mag(v) < _FAR
 
 
 def _exp(mp: Any, v: Any) -> Any:

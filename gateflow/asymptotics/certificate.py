@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import sympy as sp
 
-from gateflow import record
+from gateflow import bounded, record
 from gateflow.asymptotics import checker
 from gateflow.asymptotics.clauses import Membership
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
 from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.mrv import Unproved
-from gateflow.asymptotics.rate import Rate, rate
-from gateflow.asymptotics.saturation import Order, Ranking, germ_of, left_germ_of, order, rank, text_of
+from gateflow.asymptotics.rate import Rate, at_end, rate
+from gateflow.asymptotics.saturation import GRACE, Order, Ranking, germ_of, order, rank, text_of
 from gateflow.errors import GateflowError
 from gateflow.formula import unparse
 from gateflow.gate import gate as as_gate
@@ -95,6 +95,10 @@ def certify(phi: Any, psi: Any, found: Order | None = None, seconds: float = SEC
     if found.verdict not in ("higher", "lower", "equal"):
         said = f"{found.names[0]} and {found.names[1]} are {found.verdict}"
         raise Undecided(f"no certificate: {said}{f' ({found.reason})' if found.reason else ''}")
+    return _bounded(lambda: _certified_order(phi, psi, found, seconds), seconds)
+
+
+def _certified_order(phi: Any, psi: Any, found: Order, seconds: float) -> dict[str, Any]:
     field = Field(Z, Budget(seconds))
     f, g = plain_germ(germ_of(phi), field), plain_germ(germ_of(psi), field)
     statement = {
@@ -133,10 +137,23 @@ def certify_rate(gate: Any, tail: str = "right", found: Rate | None = None, seco
     >>> certify_rate("erf")["statement"]["rate"]
     '1/(4*c*T*tau*log(tau))'
     """
-    gate = as_gate(gate)
+    gate, germ = as_gate(gate), at_end(tail)[0]
     found = rate(gate, tail, seconds) if found is None else found
+    return _bounded(lambda: _certified_rate(gate, germ, found, seconds), seconds)
+
+
+def _bounded(certify: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """The certificate, or `Undecided` where it takes longer."""
+    return bounded.call(certify, bounded.checked(seconds) + GRACE, error=_no_certificate, asked=seconds)
+
+
+def _no_certificate(reason: str) -> Undecided:
+    return Undecided(f"no certificate: {reason}")
+
+
+def _certified_rate(gate: Any, germ: Callable[[Any], Expr], found: Rate, seconds: float) -> dict[str, Any]:
     field = Field(Z, Budget(seconds))
-    f = plain_germ(germ_of(gate) if tail == "right" else left_germ_of(gate), field)
+    f = plain_germ(germ(gate), field)
     facts = found.to_json()
     kept = ("tail", "rate", "next_order", "implicit", "distance", "slope", "h", "kappa", "logarithms", "hitting_time")
     statement = {"kind": "rate", "gate": closed_text(gate), **{key: facts[key] for key in kept}}
@@ -176,6 +193,10 @@ def certify_membership(gate: Any, found: Membership | None = None, seconds: floa
         return certify_not_in_class(gate, found, seconds)
     if found.verdict == "undecided":
         raise Undecided("nothing to certify: whether the gate is in class F is undecided")
+    return _bounded(lambda: _certified_membership(gate, found, seconds), seconds)
+
+
+def _certified_membership(gate: Any, found: Membership, seconds: float) -> dict[str, Any]:
     statement: dict[str, Any] = {"kind": "membership", "gate": closed_text(gate), "verdict": "in F"}
     phi = checker.formula(statement["gate"])
     statement["value"] = str(phi.subs(Z, checker.MARK).evalf(20))
@@ -244,6 +265,10 @@ def certify_not_in_class(gate: Any, found: Membership | None = None, seconds: fl
     """
     gate = as_gate(gate)
     found = membership(gate, seconds) if found is None else found
+    return _bounded(lambda: _certified_refutation(gate, found, seconds), seconds)
+
+
+def _certified_refutation(gate: Any, found: Membership, seconds: float) -> dict[str, Any]:
     field = Field(Z, Budget(seconds))
     refuted = [c for c in found.clauses if c.verdict == "refuted" and c.witness is not None]
     text = closed_text(gate)

@@ -28,6 +28,7 @@ from gateflow.asymptotics import multiseries as ms
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.expansions import Expander
 from gateflow.asymptotics.multiseries import Budget
+from gateflow.bounded import Stopped
 from gateflow.vocabulary import Expr, Z
 
 T = TypeVar("T")
@@ -69,6 +70,9 @@ class Field:
             return question(self.expander.germ(expr))
         except RecursionError:
             raise Undecided("the formula is nested too deeply") from None
+        except Stopped:  # what was stopped in the midst is not asked again
+            self.budget.left = 0
+            raise
 
     def limit(self, expr: Expr) -> Expr:
         """The limit at +infinity: an exact constant, oo or -oo."""

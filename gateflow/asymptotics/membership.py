@@ -10,30 +10,36 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import sympy as sp
 from mpmath import libmp
 
+from gateflow import bounded
 from gateflow.arithmetic.ball import Interval
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.clauses import CLAUSES, Clause, Membership, Witness
 from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import Budget, Field
+from gateflow.asymptotics.growth import Field
 from gateflow.asymptotics.pieces import Piece, real_zeros, text_of
 from gateflow.asymptotics.signs import Finding, Signed, Tail, on_compact, on_tail, oscillating
 from gateflow.asymptotics.smoothness import Examined, Joint, alike, apart, equal, from_to, inside, short, text_in_z
 from gateflow.asymptotics.tails import HalfLine, X, in_words
 from gateflow.emit import Tape
-from gateflow.errors import GateflowError
+from gateflow.errors import Exceeded, GateflowError
 from gateflow.gate import gate as as_gate
 from gateflow.vocabulary import Expr, Z
 
+T = TypeVar("T")
+
 SECONDS = 20.0
 """Time allowed for one gate."""
+
+GRACE = 0.25
+"""Seconds past the limit, for the search to end by itself: then it says where it was."""
 
 
 def membership(gate: Any, seconds: float = SECONDS) -> Membership:
@@ -54,9 +60,14 @@ def membership(gate: Any, seconds: float = SECONDS) -> Membership:
     >>> membership(Gate("sigmoid(sinh(z))")).verdict
     'in F'
     """
-    gate = as_gate(gate)
+    gate, seconds = as_gate(gate), bounded.checked(seconds)
     start = time.monotonic()
-    return _Case(gate, seconds).decided(start)
+    try:
+        case = bounded.call(lambda: _Case(gate, seconds), seconds)
+    except Exceeded as error:
+        clauses = tuple(Clause(name, "undecided", error.reason) for name in CLAUSES)
+        return Membership(gate.name, "undecided", clauses, seconds=time.monotonic() - start)
+    return case.decided(start)
 
 
 def _overall(clauses: list[Clause]) -> str:
@@ -76,14 +87,12 @@ class _Case(Examined):
         clauses: list[Clause] = []
         for name in CLAUSES:
             try:
-                clauses.append(self._known(name))
+                clauses.append(self._within_bounds(partial(self._known, name)))
             except GateflowError as error:
                 clauses.append(Clause(name, "undecided", self._explained(str(error))))
-            except RecursionError:
-                clauses.append(Clause(name, "undecided", "the formula is nested too deeply"))
         last = clauses[-1].witness or {}
         if _overall(clauses) == "in F":
-            self._warn_of_critical_points()
+            self._within_bounds(self._warn_of_critical_points)
         return Membership(
             self.gate.name,
             _overall(clauses),
@@ -93,6 +102,11 @@ class _Case(Examined):
             last.get("z0_left"),
             time.monotonic() - start,
         )
+
+    def _within_bounds(self, work: Callable[[], T]) -> T:
+        """What the work returns, if it does so in the time left or shortly after."""
+        clock = self.tools.clock
+        return bounded.call(work, clock.left + GRACE, error=Undecided, asked=clock.seconds)
 
     def _explained(self, reason: str) -> str:
         """The reason in the user's terms: what x is, and that parameters are open."""
@@ -169,7 +183,7 @@ class _Case(Examined):
     def _limit(self, piece: Piece) -> Expr:
         f = in_words(piece.expr)
         if not oscillating(f, self.tools.limits):
-            value = Field(X, Budget(min(5.0, self.tools.clock.left))).limit(f)
+            value = Field(X, self.tools.clock.budget(5.0)).limit(f)
         else:
             value = self._limit_of_oscillating(piece.expr)
         if self.is_profile and value.is_infinite:
@@ -306,7 +320,7 @@ class _Case(Examined):
     def _eventually_by_germ(self, piece: Piece, tail: Tail) -> Clause:
         """The sign for all large z without a number from where on."""
         f = in_words(self.bend(piece).expr)
-        sign = Field(X, Budget(min(5.0, self.tools.clock.left))).sign(f)
+        sign = Field(X, self.tools.clock.budget(5.0)).sign(f)
         fall = "decreases" if sign < 0 else "increases"
         return Clause("monotone_slope", "proved", f"phi' {fall} for all large |z|; {tail.reason}", {"kind": "germ"})
 

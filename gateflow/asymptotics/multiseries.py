@@ -40,10 +40,12 @@ class Budget:
         Wall-clock limit.
     steps : int
         Limit on the terms formed, so that memory is bounded too.
+    asked : float, optional
+        The limit that the reason names, where these seconds are what is left of it.
     """
 
-    def __init__(self, seconds: float = 10.0, steps: int = 400_000) -> None:
-        self.seconds, self.steps = seconds, steps
+    def __init__(self, seconds: float = 10.0, steps: int = 400_000, asked: float | None = None) -> None:
+        self.seconds, self.steps, self.asked = seconds, steps, seconds if asked is None else asked
         self.deadline, self.left = time.monotonic() + seconds, steps
 
     def tick(self) -> None:
@@ -58,7 +60,7 @@ class Budget:
         if self.left < 0:
             raise Undecided(f"no answer within {self.steps} terms (a hidden zero, or a very deep expansion)")
         if self.left & 31 == 0 and time.monotonic() > self.deadline:
-            raise Undecided(f"no answer within {self.seconds:g} s")
+            raise Undecided(f"no answer within {self.asked:g} s")
 
 
 class Element:
@@ -130,6 +132,9 @@ class Series:
                 found = next(self._source, None)
             except Exception as error:  # a generator that raised would look exhausted, the rest of the series zero
                 self._failure = error
+                raise
+            except BaseException:  # stopped in the midst
+                self._failure = Undecided("the expansion was broken off")
                 raise
             if found is None:
                 self._source = None

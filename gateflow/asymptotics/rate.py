@@ -23,9 +23,11 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from gateflow import bounded
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Field
 from gateflow.asymptotics.saturation import (
+    GRACE,
     Steps,
     germ_of,
     left_germ_of,
@@ -35,7 +37,7 @@ from gateflow.asymptotics.saturation import (
     text_of,
 )
 from gateflow.byvalue import by_value
-from gateflow.errors import cut
+from gateflow.errors import InvalidArgument, cut
 from gateflow.gate import gate as as_gate
 from gateflow.glance import curve, facts, framed, mathematics
 from gateflow.markup import Markup
@@ -569,6 +571,14 @@ def rate(gate: Any, tail: str = "right", seconds: float = _SECONDS) -> Rate:
     tail : str
         ``right``: phi tends to 1, long time scales. ``left``: phi tends to 0, forgetting.
     seconds : float
+        Time allowed.
+
+    Raises
+    ------
+    InvalidArgument
+        There is no such tail.
+    Undecided
+        Not answered in time, or the gate oscillates.
 
     Examples
     --------
@@ -576,7 +586,21 @@ def rate(gate: Any, tail: str = "right", seconds: float = _SECONDS) -> Rate:
     >>> rate(Gate("(1 + erf(z))/2")).rate
     '1/(4*c*T*tau*log(tau))'
     """
-    gate = as_gate(gate)
-    if tail == "right":
-        return replace(rate_of_germ(germ_of(gate), seconds), name=gate.name)
-    return replace(rate_of_germ(left_germ_of(gate), seconds, T), name=gate.name)
+    gate, germ, horizon = as_gate(gate), *at_end(tail)
+    found = bounded.call(
+        lambda: rate_of_germ(germ(gate), seconds, horizon),
+        bounded.checked(seconds) + GRACE,
+        error=Undecided,
+        asked=seconds,
+    )
+    return replace(found, name=gate.name)
+
+
+def at_end(tail: str) -> tuple[Callable[[Any], Expr], Expr]:
+    """What makes the germ of a gate at one end, and the horizon there."""
+    if tail not in ENDS:
+        raise InvalidArgument(f"tail {tail!r} is neither 'right' nor 'left'")
+    return ENDS[tail]
+
+
+ENDS: dict[str, tuple[Callable[[Any], Expr], Expr]] = {"right": (germ_of, sp.S.One), "left": (left_germ_of, T)}

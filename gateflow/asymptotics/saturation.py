@@ -24,15 +24,18 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cmp_to_key, lru_cache
 from typing import Any
 
 import sympy as sp
 
+from gateflow import bounded
+from gateflow.asymptotics import constants
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Case, Field, affine_in, cases, oscillating
 from gateflow.byvalue import by_value
-from gateflow.errors import FormulaError, InvalidArgument, cut
+from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut
 from gateflow.formula import unparse
 from gateflow.gate import gate as as_gate
 from gateflow.glance import facts, folded, framed, listed, mathematics
@@ -43,6 +46,12 @@ Inverses = tuple[Expr | None, Expr | None]
 
 SECONDS = 10.0
 """Time allowed for one pair."""
+
+RANKING_SECONDS = 30.0
+"""Time allowed for a ranking."""
+
+GRACE = 0.25
+"""Seconds past the limit, for the search to end by itself."""
 
 
 @lru_cache(maxsize=4096)
@@ -62,6 +71,8 @@ class Steps(list[dict[str, str]]):
     def __init__(self, field: Field) -> None:
         super().__init__()
         self.field = field
+        self.scale = "a"
+        """The letter for the scale of z, which no parameter bears."""
 
     def limit(self, statement: str, expr: Expr) -> Expr:
         """The limit of ``expr`` at +infinity, noted under ``statement``."""
@@ -126,11 +137,34 @@ class Order:
     condition: Expr | None = None
 
     def swapped(self) -> Order:
-        """The same fact, told of psi against phi: R(a) becomes 1/R(1/a)."""
-        verdict = {"higher": "lower", "lower": "higher"}.get(self.verdict, self.verdict)
-        threshold = None if self.threshold is None else 1 / self.threshold
-        ratio = None if self.ratio is None else 1 / self.ratio
-        return replace(self, verdict=verdict, threshold=threshold, ratio=ratio, names=self.names[::-1])
+        """The same fact, told of psi against phi: R(a) becomes 1/R(1/a).
+
+        Examples
+        --------
+        >>> print(order_of_germs(2 * Z, Z).swapped())
+        psi against phi: equal; R(a) is 0 for a < 1/2 and infinite for larger a
+        """
+        made = replace(
+            self,
+            verdict={"higher": "lower", "lower": "higher"}.get(self.verdict, self.verdict),
+            threshold=None if self.threshold is None else _reciprocal(self.threshold),
+            ratio=None if self.ratio is None else _reciprocal(self.ratio),
+            steps=[{**step, "statement": _exchanged(step["statement"])} for step in self.steps],
+            names=self.names[::-1],
+        )
+        return replace(made, reason=made._reason_from(self.reason))
+
+    def _reason_from(self, other: str) -> str:
+        """The reason, from that of the order with phi and psi exchanged."""
+        if self.threshold is not None:
+            return other.rpartition(": ")[0] + (": " if ": " in other else "") + _threshold_in_words(self.threshold)
+        if self.ratio is not None and self.exponent is not None:
+            return _ratio_in_words(self.ratio, self.exponent)
+        _, told, original = other.partition(_EXCHANGE)
+        if told:
+            return original
+        value = {"higher": "0", "lower": "infinite"}.get(self.verdict)
+        return f"{_EXCHANGE}{other}" if value is None else f"R(a) is {value} for every a > 0: {_EXCHANGE}{other}"
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain data."""
@@ -154,8 +188,8 @@ class Order:
         if self.threshold is not None:
             line += rf",\quad a^* = {sp.latex(self.threshold)}"
         if self.ratio is not None and self.exponent is not None:
-            a = sp.Symbol("a", positive=True)
-            line += rf",\quad R(a) = {sp.latex(self.ratio * a**self.exponent)}"
+            a = sp.Symbol(_scale(self.ratio, self.exponent), positive=True)
+            line += rf",\quad R({a}) = {sp.latex(self.ratio * a**self.exponent)}"
         return line
 
     def _repr_latex_(self) -> str:
@@ -177,6 +211,50 @@ class Order:
 
     def __str__(self) -> str:
         return f"{self.names[0]} against {self.names[1]}: {self.verdict}; {self.reason}"
+
+
+_EXCHANGE = "with phi and psi exchanged, "
+"""Before a fact that is told of psi against phi."""
+
+
+def _exchanged(told: str) -> str:
+    return told.removeprefix(_EXCHANGE) if told.startswith(_EXCHANGE) else _EXCHANGE + told
+
+
+def _reciprocal(x: Expr) -> Expr:
+    return sp.exp(-x.args[0]) if isinstance(x, sp.exp) else 1 / x
+
+
+def _scale(*exprs: Expr) -> str:
+    """A name for the scale a of the definition that no parameter bears already."""
+    taken = {s.name for expr in exprs for s in expr.free_symbols}
+    return next(name for name in (*"asrtqw", "scale") if name not in taken)
+
+
+_LONG = 3
+"""Operations in a constant from which on a simpler form is looked for."""
+
+
+def simplest(x: Expr) -> Expr:
+    """A positive constant as a root of a small fraction, where it is proved to be one.
+
+    Examples
+    --------
+    >>> simplest((sp.sqrt(2) + sp.sqrt(3)) / sp.sqrt(5 + 2 * sp.sqrt(6))), simplest(sp.sqrt(2) + 1)
+    (1, 1 + sqrt(2))
+    """
+    if x.is_Rational or x.free_symbols or not x.is_finite or sp.count_ops(x) < _LONG:
+        return x
+    for n in (1, 2, 3):
+        near = Fraction(str(x.evalf(40) ** n)).limit_denominator(10_000)
+        root = sp.Rational(near.numerator, near.denominator) ** sp.Rational(1, n)
+        if abs((x - root).evalf(30)) > sp.Float(10) ** -25 * x.evalf(15):
+            continue
+        try:
+            return root if constants.is_zero(constants.number(x - root)) else x
+        except Undecided:
+            return x
+    return x
 
 
 def _escaped(name: str) -> str:
@@ -202,8 +280,16 @@ def order_of_germs(f: Expr, g: Expr, seconds: float = SECONDS) -> Order:
     >>> order_of_germs(2 * Z**3, Z**3 + Z).threshold
     2**(1/3)
     """
-    start = time.monotonic()
-    result = _order(f, g, (None, None), seconds)
+    return _timed(lambda: _order(f, g, (None, None), seconds), seconds)
+
+
+def _timed(decide: Callable[[], Order], seconds: float) -> Order:
+    """The order that is decided within the time; undecided past it."""
+    start, seconds = time.monotonic(), bounded.checked(seconds)
+    try:
+        result = bounded.call(decide, seconds + GRACE, asked=seconds)
+    except Exceeded as error:
+        result = Order("undecided", reason=error.reason)
     return replace(result, seconds=time.monotonic() - start)
 
 
@@ -214,8 +300,9 @@ def _order(f: Expr, g: Expr, inverses: Inverses, seconds: float) -> Order:
     first: Order | None = None
     for swap in (False, True):
         steps = Steps(Field(Z, Budget(seconds / 2)))
+        pair = (g, f) if swap else (f, g)
         try:
-            found = _in_hardy_field(*((g, f) if swap else (f, g)), steps)
+            found = bounded.call(lambda p=pair, s=steps: _in_hardy_field(*p, s), seconds / 2, error=Undecided)
         except Undecided as error:
             first = first or Order("undecided", reason=error.reason, steps=list(steps), condition=error.condition)
             if error.condition is not None:
@@ -234,6 +321,7 @@ def slope(f: Expr) -> Expr:
 
 
 def _in_hardy_field(f: Expr, g: Expr, steps: Steps) -> Order:
+    steps.scale = _scale(f, g)
     f = steps.germ("f", "phi", f)
     g = steps.germ("g", "psi", g)
     if slope(g).has(sp.polygamma):  # no word of the formula language; by L'Hopital's rule the limit is the same
@@ -254,8 +342,8 @@ def _in_hardy_field(f: Expr, g: Expr, steps: Steps) -> Order:
 def _power_tail(f: Expr, g: Expr, p: Expr, steps: Steps) -> Order:
     gap = steps.limit("log R(1) = lim (g - f)", g - f)
     if gap.is_finite:
-        ratio = sp.exp(gap)
-        reason = f"R(a) = {text_of(ratio)} * a^({text_of(p)})"
+        ratio = simplest(sp.exp(gap))
+        reason = _ratio_in_words(ratio, p)
         return Order("equal", exponent=p, ratio=ratio, reason=reason, steps=list(steps))
     return _strict(gap < 0, "g - f tends to " + str(gap), steps)
 
@@ -276,13 +364,24 @@ def _regular(F: Expr, G: Expr, rho: Expr, steps: Steps) -> Order:
 
 
 def _equal(threshold: Expr, steps: Steps) -> Order:
-    reason = f"R(a) is 0 for a < {text_of(threshold)} and infinite for larger a"
-    return Order("equal", threshold=threshold, reason=reason, steps=list(steps))
+    threshold = simplest(threshold)
+    return Order("equal", threshold=threshold, reason=_threshold_in_words(threshold), steps=list(steps))
+
+
+def _threshold_in_words(threshold: Expr) -> str:
+    a = _scale(threshold)
+    return f"R({a}) is 0 for {a} < {text_of(threshold)} and infinite for larger {a}"
+
+
+def _ratio_in_words(ratio: Expr, exponent: Expr) -> str:
+    a = _scale(ratio, exponent)
+    return f"R({a}) = {text_of(ratio)} * {a}^({text_of(exponent)})"
 
 
 def _strict(higher: Any, why: str, steps: Steps) -> Order:
     verdict, value = ("higher", "0") if higher else ("lower", "infinite")
-    reason = f"R(a) is {value} for every a > 0 ({why}); both germs lie in one Hardy field, so convexity follows"
+    a = steps.scale
+    reason = f"R({a}) is {value} for every {a} > 0 ({why}); both germs lie in one Hardy field, so convexity follows"
     return Order(verdict, convex=True, reason=reason, steps=list(steps))
 
 
@@ -598,14 +697,16 @@ def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
     >>> order(Gate("sigmoid(2*z)"), Gate("sigmoid(z)")).threshold
     2
     """
-    start = time.monotonic()
     phi, psi = as_gate(phi), as_gate(psi)
-    f, g = germ_of(phi), germ_of(psi)
-    inverses = (None, None)
-    if f.has(sp.sin, sp.cos) or g.has(sp.sin, sp.cos):
-        inverses = (phi.formulas.inverse, psi.formulas.inverse)
-    result = _order(f, g, inverses, seconds)
-    return replace(result, names=(phi.name, psi.name), seconds=time.monotonic() - start)
+
+    def decided() -> Order:
+        f, g = germ_of(phi), germ_of(psi)
+        inverses = (None, None)
+        if f.has(sp.sin, sp.cos) or g.has(sp.sin, sp.cos):
+            inverses = (phi.formulas.inverse, psi.formulas.inverse)
+        return _order(f, g, inverses, seconds)
+
+    return replace(_timed(decided, seconds), names=(phi.name, psi.name))
 
 
 HIGHEST_FIRST = "Order of saturation, highest first"
@@ -619,22 +720,30 @@ class Ranking:
     Attributes
     ----------
     classes : list of list of str
-        Gates of equal order together, in an order that respects every verdict, highest first.
+        Gates of equal order together, highest first: each is proved to be above the next.
     covers : list of (int, int)
         The Hasse diagram: ``(i, j)`` where class i is directly above class j.
     open : list of Order
         The pairs that are incomparable or undecided.
+    apart : list of list of str
+        Gates of equal order together that have no place among the classes, as some pair with them is open.
+    known : list of (str, str)
+        What is known of them all the same: the first is higher than the second.
     """
 
     classes: list[list[str]]
     covers: list[tuple[int, int]]
     open: list[Order]
+    apart: list[list[str]] = field(default_factory=list)
+    known: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def text(self) -> str:
-        """A heading, and one line a class, highest first; equal gates together."""
-        lines = [HIGHEST_FIRST, *(f"{i + 1}. " + " = ".join(names) for i, names in enumerate(self.classes))]
-        return "\n".join(lines + [str(o) for o in self.open])
+        """A heading, and one line a class, highest first; then what has no place among them, and why."""
+        ranked = [f"{i + 1}. " + " = ".join(names) for i, names in enumerate(self.classes)]
+        apart = [f"not ranked: {' = '.join(names)}" for names in self.apart]
+        known = [f"{high} is higher than {low}" for high, low in self.known]
+        return "\n".join([HIGHEST_FIRST, *ranked, *apart, *known, *(str(o) for o in self.open)])
 
     def __repr__(self) -> str:
         return f"<Ranking, highest first: {cut('; '.join(' = '.join(names) for names in self.classes))}>"
@@ -643,11 +752,9 @@ class Ranking:
         return self.text
 
     def latex(self) -> str:
-        """A chain where the classes form one, else the covers."""
+        """The classes as a chain."""
         labels = [r" \asymp ".join(rf"\text{{{_escaped(n)}}}" for n in names) for names in self.classes]
-        if self.covers == [(i, i + 1) for i in range(len(labels) - 1)]:
-            return r" \succ ".join(labels)
-        return r",\quad ".join(rf"{labels[i]} \succ {labels[j]}" for i, j in self.covers) or ",".join(labels)
+        return r" \succ ".join(labels)
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
@@ -655,20 +762,29 @@ class Ranking:
     def _repr_html_(self) -> str:
         rows = [[str(i + 1), ", ".join(names)] for i, names in enumerate(self.classes)]
         left_open = [(f"{found.names[0]}, {found.names[1]}", f"{found.verdict}: {found.reason}") for found in self.open]
+        apart = [("not ranked", ", ".join(names)) for names in self.apart]
         table = listed(("rung", "gates of equal order"), rows)
-        return framed(HIGHEST_FIRST, table, facts(left_open))
+        return framed(HIGHEST_FIRST, table, facts([*apart, *left_open]))
 
     def to_json(self) -> dict[str, Any]:
-        """Classes, covers and open pairs as plain data."""
+        """Classes, covers, open pairs and what stands apart as plain data."""
         return {
             "classes": self.classes,
             "covers": [list(c) for c in self.covers],
             "open": [o.to_json() for o in self.open],
+            "apart": self.apart,
+            "known": [list(pair) for pair in self.known],
         }
 
 
-def rank(gates: Iterable[Any], seconds: float = SECONDS) -> Ranking:
+def rank(gates: Iterable[Any], seconds: float = RANKING_SECONDS) -> Ranking:
     """Sort gates by order of saturation, highest first.
+
+    Parameters
+    ----------
+    gates : iterable of Gate or str
+    seconds : float
+        Time allowed for all pairs together; those that are not decided by then are open.
 
     Examples
     --------
@@ -677,34 +793,74 @@ def rank(gates: Iterable[Any], seconds: float = SECONDS) -> Ranking:
     Order of saturation, highest first
     1. sigmoid(sinh(z))
     2. sigmoid(z) = sigmoid(2*z)
+    >>> print(rank(["fast", "hard-sigmoid", "sigmoid"]).text.partition(" against ")[0])
+    Order of saturation, highest first
+    1. fast
+    2. sigmoid
+    not ranked: hard-sigmoid
+    hard-sigmoid
     """
     if isinstance(gates, str):
         raise InvalidArgument("rank takes a list of gates, such as rank(['fast', 'sigmoid'])")
+    end = time.monotonic() + bounded.checked(seconds)
+    classes, pairs = _classes_and_pairs(list(map(as_gate, gates)), end)
+    ranked = _without_open_pairs(len(classes), pairs)
+    chain = sorted(ranked, key=lambda i: sum(_is_higher(pairs, j, i) for j in ranked))
+    names = [[gate.name for gate in members] for members in classes]
+    apart = [i for i in range(len(classes)) if i not in chain]
+    told = [(i, j) for i in range(len(classes)) for j in range(len(classes)) if {i, j} & {*apart}]
+    return Ranking(
+        [names[i] for i in chain],
+        list(itertools.pairwise(range(len(chain)))),
+        [found for found in pairs.values() if _is_open(found)],
+        [names[i] for i in apart],
+        [(names[i][0], names[j][0]) for i, j in told if _is_higher(pairs, i, j)],
+    )
+
+
+Pairs = dict[tuple[int, int], Order]
+
+
+def _classes_and_pairs(gates: Sequence[Any], end: float) -> tuple[list[list[Any]], Pairs]:
+    """Gates of equal order together, and the order of each class against each before it; no pair is asked twice."""
     classes: list[list[Any]] = []
-    for gate in map(as_gate, gates):
-        for members in classes:
-            if order(gate, members[0], seconds).verdict == "equal":
+    pairs: Pairs = {}
+    for gate in gates:
+        found: dict[int, Order] = {}
+        for i, members in enumerate(classes):
+            found[i] = order(gate, members[0], max(end - time.monotonic(), _LEAST))
+            if found[i].verdict == "equal":
                 members.append(gate)
                 break
         else:
+            pairs.update({(len(classes), i): answer for i, answer in found.items()})
             classes.append([gate])
-    below = {i: set() for i in range(len(classes))}
-    left_open: list[Order] = []
-    for i, j in itertools.combinations(range(len(classes)), 2):
-        found = order(classes[i][0], classes[j][0], seconds)
-        if found.verdict in ("higher", "lower"):
-            high, low = (i, j) if found.verdict == "higher" else (j, i)
-            below[high].add(low)
-        else:
-            left_open.append(found)
-    by_height = sorted(below, key=lambda i: (-len(below[i]), i))
-    place = {i: n for n, i in enumerate(by_height)}
-    covers = [(i, j) for i in below for j in below[i] if not any(j in below[m] for m in below[i])]
-    return Ranking(
-        [[gate.name for gate in classes[i]] for i in by_height],
-        sorted((place[i], place[j]) for i, j in covers),
-        left_open,
-    )
+    return classes, pairs
+
+
+_LEAST = 0.01
+"""Seconds for each pair that is asked when the time is up: it is left open."""
+
+
+def _is_open(found: Order) -> bool:
+    return found.verdict not in ("higher", "lower")
+
+
+def _is_higher(pairs: Pairs, i: int, j: int) -> bool:
+    """Whether class i is proved to be above class j."""
+    if (i, j) in pairs:
+        return pairs[i, j].verdict == "higher"
+    return (j, i) in pairs and pairs[j, i].verdict == "lower"
+
+
+def _without_open_pairs(count: int, pairs: Pairs) -> list[int]:
+    """Classes of which each pair is decided: those with the most open pairs are left out, the last of them first."""
+    kept = list(range(count))
+    while True:
+        open_pairs = [pair for pair, found in pairs.items() if _is_open(found) and set(pair) <= set(kept)]
+        if not open_pairs:
+            return kept
+        kept.remove(max(kept, key=lambda i: (sum(i in pair for pair in open_pairs), i)))
 
 
 # --- order of saturation by name --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from gateflow.arithmetic.ball import Interval, Intervals
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.clauses import Clause
 from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import Budget, Field
+from gateflow.asymptotics.growth import Field
 from gateflow.asymptotics.pieces import Piece, conditions, pieces, real_zeros, text_of, value_at
 from gateflow.asymptotics.signs import Finding, Signed, Tail, Tools, by_roots, on_compact, on_tail
 from gateflow.asymptotics.tails import X, in_words
@@ -254,7 +254,7 @@ class Examined:
         except (ValueError, TypeError, ZeroDivisionError):
             pass
         step = 1 / X if x == piece.left else -1 / X
-        return Field(X, Budget(min(3.0, self.tools.clock.left))).limit(in_words(f).subs(X, x + step))
+        return Field(X, self.tools.clock.budget(3.0)).limit(in_words(f).subs(X, x + step))
 
     # --- signs on a piece ---
 

@@ -41,6 +41,11 @@ class Clock:
         """Seconds left."""
         return max(0.0, self.end - time.monotonic())
 
+    def budget(self, most: float) -> Budget:
+        """A budget of so many seconds, or of those that are left."""
+        left = self.left
+        return Budget(most) if most < left else Budget(left, asked=self.seconds)
+
     def check(self) -> None:
         """Raise `Undecided` once time is up."""
         if time.monotonic() > self.end:
@@ -60,7 +65,7 @@ class Limits:
             return expr
         if expr not in self._known:
             self.clock.check()
-            self._known[expr] = Field(X, Budget(min(3.0, self.clock.left))).limit(expr)
+            self._known[expr] = Field(X, self.clock.budget(3.0)).limit(expr)
         return self._known[expr]
 
 

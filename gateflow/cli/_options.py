@@ -120,6 +120,20 @@ def no_gate(gate: Gate) -> str | None:
     """What is wrong with a formula that is no gate, for verbs that look at its tail alone; None for gates."""
     if gate.expr.free_symbols != {_symbol()}:
         return None
+    from gateflow import bounded
+    from gateflow.errors import Exceeded
+
+    try:
+        return bounded.call(lambda: _is_no_gate(gate), LOOK, processor=True)
+    except Exceeded:
+        return None
+
+
+LOOK = 0.5
+"""Seconds of the processor for a look at whether a formula is a gate, beside the answer that was asked for."""
+
+
+def _is_no_gate(gate: Gate) -> str | None:
     if gate._stray is not None:
         z, phi = gate._stray
         return f"{gate.name} is no gate: phi({z:g}) = {phi:.3g} lies outside (0, 1); only its tail is looked at here"

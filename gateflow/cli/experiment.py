@@ -190,11 +190,15 @@ def _analyse(name: str, plan: Any, results: Path, cut: bool, write: Path | None,
     if write is not None:
         from gateflow import record
         from gateflow.cli._terminal import as_text
+        from gateflow.plots._figure import save
+        from gateflow.plots._study import pictures
 
         flags = f" --results {results.as_posix()}" + " --cut-short" * cut
         shown = f"gateflow experiment analyse {name}{flags} --write {write.as_posix()}"
         record.write_text(write / f"{name}.txt", f"$ {shown}\n{as_text(*parts)}")
         record.write_text(write / f"{name}.json", record.to_json(told))
+        for ending, picture in pictures(found, plan.chosen(results)).items():
+            save(picture, write / f"{name}-{ending}.svg")
     return print_json(told) if as_json else say(*parts)
 
 

@@ -19,7 +19,7 @@ def run(
     gates: Gates = None,
     /,
     *,
-    seconds: Seconds = 10.0,
+    seconds: Seconds = 30.0,
     certificate: CertificateFile = None,
     latex: Latex = False,
     json: Json = False,

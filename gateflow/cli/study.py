@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +12,14 @@ from cyclopts import Parameter
 
 from gateflow.cli._options import GATE_NAMES, NOT_REACHED, Json, gate_of, words
 from gateflow.cli._terminal import Listing, number, print_json, say, title
-from gateflow.cli._training import arrived, asked_to_stop, by_unit, compared, ending, tell
+from gateflow.cli._training import analysed, arrived, asked_to_stop, by_unit, compared, ending, tell
 
 Rung = Annotated[
     str,
     Parameter(
         name="RUNG",
-        completer=words("exact", "memory", "networks"),
-        help="exact, memory or networks; the first two by default.",
+        completer=words("exact", "memory", "networks", "slopes"),
+        help="exact, memory, networks or slopes; the first two by default.",
     ),
 ]
 GateOption = Annotated[
@@ -26,7 +28,13 @@ GateOption = Annotated[
 Optimisers = Annotated[str, Parameter(name="--optimizers", help="With commas between.")]
 Horizons = Annotated[str, Parameter(name="--horizons", help="T of the exact problem, with commas between.")]
 Noise = Annotated[float, Parameter(name="--noise", help="Of what enters the units of the memory at each step.")]
-Seeds = Annotated[int, Parameter(name="--seeds", help="Runs of each optimiser of the memory and the networks.")]
+Seeds = Annotated[
+    int | None,
+    Parameter(name="--seeds", help="Runs of each optimiser, 5, or of each arm of slopes, 40.", show_default=False),
+]
+Estimate = Annotated[
+    bool, Parameter(name="--estimate", negative="", show_default=False, help="Tell how long slopes takes at most.")
+]
 Steps = Annotated[int | None, Parameter(name="--steps", help="Of the memory, 2000, or the networks, as declared.")]
 Full = Annotated[
     bool, Parameter(name="--full", negative="", show_default=False, help="Networks as large as study-copying's: hours.")
@@ -34,7 +42,8 @@ Full = Annotated[
 Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder of the networks; in runs by default.")]
 
 STEPS = 2000
-RUNGS = ("exact", "memory", "networks")
+RUNGS = ("exact", "memory", "networks", "slopes")
+SEEDS = 5
 
 
 def run(
@@ -45,31 +54,37 @@ def run(
     optimizers: Optimisers = "sgd,adam,rmsprop",
     horizons: Horizons = "10,100,1000",
     noise: Noise = 0.0,
-    seeds: Seeds = 5,
+    seeds: Seeds = None,
     steps: Steps = None,
     full: Full = False,
     out: Out = None,
+    estimate: Estimate = False,
     json: Json = False,
-) -> int:
+) -> int | None:
     """Train a gate on small problems, and compare with what is predicted.
 
     exact: the learning problem itself as a PyTorch model; steps to the target against those predicted. memory: linear
     units that learn a spectrum of time scales from samples; time constants reached against those predicted.
-    networks: LSTMs that copy, with the gate and with the sigmoid; who was sooner, and the law their units move by. What
-    was stopped goes on when the same command is given again. The exit code is 3 where a prediction that is said to hold
-    does not.
+    networks: LSTMs that copy, with the gate and with the sigmoid; who was sooner, and the law their units move by.
+    slopes: part A of docs/study/protocol.md with the gate beside the sigmoid and fast, at equal value and slope at the
+    start, with its tests; it takes hours, and tells how many before it begins. What was stopped goes on when the same
+    command is given again. The exit code is 3 where a prediction that is said to hold does not.
 
     Examples
     --------
     $ gateflow study exact --gate "sigmoid(z+z**3)" --optimizers sgd --horizons 10
     $ gateflow study memory --gate fast --optimizers adam --seeds 1 --steps 60
     $ gateflow study networks --gate "sigmoid(z+z**3)" --optimizers rmsprop --seeds 1 --steps 4
+    $ gateflow study slopes --gate "sigmoid(z+z**3)" --estimate
     $ gateflow study --gate sigmoid --optimizers sgd --horizons 10 --seeds 1 --steps 60 --json
     """
     from gateflow.errors import InvalidArgument
 
     if rung not in ("all", *RUNGS):
-        raise InvalidArgument(f"RUNG is exact, memory or networks; got {rung!r}")
+        raise InvalidArgument(f"RUNG is exact, memory, networks or slopes; got {rung!r}")
+    if rung == "slopes":
+        return _slopes(gate, {} if seeds is None else {"seeds": seeds}, steps, out, estimate, as_json=json)
+    seeds = SEEDS if seeds is None else seeds
     if not 1 <= seeds <= 1000 or not 1 <= (1 if steps is None else steps) <= 10**7:
         raise InvalidArgument("seeds and steps must be whole numbers from 1 on")
     chosen = gate_of(gate)
@@ -123,6 +138,35 @@ def _networks(
         parts = [title("LSTMs that copy"), arrived(rows), "", title("gate against gate"), compared(pairs)]
         say(*parts, "", title("unit by unit"), by_unit(rows), "", f"folder  {folder.as_posix()}")
     return ending(statuses)
+
+
+def _slopes(
+    gate: str, seeds: dict[str, int], steps: int | None, out: Path | None, only_estimate: bool, *, as_json: bool
+) -> int | None:
+    from gateflow.errors import InvalidArgument
+    from gateflow.study import stored
+    from gateflow.study.analysis import analyse, to_json
+    from gateflow.study.estimate import estimate
+    from gateflow.study.networks import named
+    from gateflow.study.own import own
+    from gateflow.study.plan import carry_out, folder_of
+
+    if not 2 <= seeds.get("seeds", 2) <= 1000 or not 1 <= (1 if steps is None else steps) <= 10**7:
+        raise InvalidArgument("slopes needs 2 to 1000 seeds, and steps from 1 on")
+    plan = own(gate, **seeds, **({} if steps is None else {"steps": steps}))
+    told = str(estimate(plan))
+    if only_estimate:
+        return say(told)
+    print(f"gateflow: {told}", file=sys.stderr, flush=True)
+    folder = out or Path("runs") / "study-slopes" / folder_of(named(gate), 0).parent
+    keep = partial(stored.keep, folder, "results")
+    with asked_to_stop() as stop:
+        statuses = carry_out(plan, folder / "runs", keep=keep, stop=stop)
+    done, of = stored.count(plan, folder, "results")
+    if done < of:
+        return ending(dict.fromkeys(statuses, "interrupted"))
+    found = analyse("results", plan, folder)
+    return print_json(to_json(found)) if as_json else say(*analysed(found))
 
 
 def _numbers(text: str) -> list[float]:

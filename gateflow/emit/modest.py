@@ -1,15 +1,27 @@
-"""Expanding and factoring, of expressions small enough for it: of a short text, SymPy would make millions of terms."""
+"""Expanding, factoring and folding what is small enough: of a short text, SymPy would make millions of terms."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import sympy as sp
 
+from gateflow import bounded
+from gateflow.errors import Exceeded
 from gateflow.vocabulary import Expr
 
 MOST_TERMS = 1000
 """Terms that an expression, or any part of it, may have when expanded; the gates of the catalogue have below fifty."""
+
+MOST_DEGREE = 200
+"""Degree up to which an expression is factored; the gates of the catalogue stay below fifty."""
+
+MOST_BRANCHES = 64
+"""Cases up to which sums and products of cases are folded into one."""
+
+FACTORING = 1.0
+"""Seconds of the processor for one factorisation."""
 
 
 def expand(expr: Expr) -> Expr:
@@ -32,17 +44,65 @@ def factor(expr: Expr) -> Expr:
     Examples
     --------
     >>> from gateflow.vocabulary import Z
-    >>> factor(Z + Z**2), factor(Z + Z * sp.exp(sp.Rational(3, 10**9) * Z))
-    (z*(z + 1), z*exp(3*z/1000000000) + z)
+    >>> factor(Z + Z**2), factor(Z + Z * sp.exp(Z / 10**9) * sp.exp(3 * Z))
+    (z*(z + 1), z*exp(3000000001*z/1000000000) + z)
     """
-    return sp.factor(expr) if terms(expr) <= MOST_TERMS and _largest_power(expr) <= MOST_TERMS else expr
+    if terms(expr) > MOST_TERMS or degree(expr) > MOST_DEGREE:
+        return expr
+    try:
+        return bounded.call(partial(sp.factor, expr), FACTORING, processor=True)
+    except Exceeded:
+        return expr
 
 
-def _largest_power(expr: Expr) -> int:
-    """The largest numerator or denominator in an exponent."""
-    exponents = [node.exp for node in expr.atoms(sp.Pow)] + [node.args[0] for node in expr.atoms(sp.exp)]
-    numbers = (number for exponent in exponents for number in exponent.atoms(sp.Rational))
-    return max((max(abs(number.p), number.q) for number in numbers), default=0)
+def folded(expr: Expr) -> Expr:
+    """``sympy.piecewise_fold``, or the expression as it is where there would be too many cases.
+
+    Examples
+    --------
+    >>> from gateflow.vocabulary import Z
+    >>> cases = [sp.Piecewise((Z, Z < i), (i * Z, True)) for i in range(2, 20)]
+    >>> len(folded(cases[0] + cases[1]).args), folded(sp.Add(*cases)) == sp.Add(*cases)
+    (4, True)
+    """
+    return sp.piecewise_fold(expr) if branches(expr) <= MOST_BRANCHES else expr
+
+
+def branches(expr: Expr) -> int:
+    """How many cases the expression has when it is folded into one; at most."""
+    if not expr.args:
+        return 1
+    if isinstance(expr, sp.Piecewise):
+        return sum(branches(value) for value, _ in expr.args)
+    return min(math.prod(branches(arg) for arg in expr.args), 10 * MOST_BRANCHES)
+
+
+def degree(expr: Expr) -> int:
+    """The largest degree in any generator of the polynomial that SymPy makes of the expression; at most.
+
+    Roots of a generator are integer powers of a smaller one, and so are exponentials.
+
+    Examples
+    --------
+    >>> from gateflow.vocabulary import Z
+    >>> degree(Z**7 + sp.exp(Z / 9)), degree(sp.sqrt(Z) + Z ** sp.Rational(2, 3)), degree(sp.exp(-1000 * (Z - 3) ** 2))
+    (7, 4, 9000)
+    """
+    exponents: dict[Expr, list[Expr]] = {}
+    for node in expr.atoms(sp.Pow, sp.exp):
+        if isinstance(node, sp.exp):
+            for term in sp.Add.make_args(expand(node.args[0])):
+                exponent, generator = term.as_coeff_Mul()
+                exponents.setdefault(sp.exp(generator), []).append(exponent)
+        elif node.exp.is_Rational:
+            exponents.setdefault(node.base, []).append(node.exp)
+    return max((_common_degree(powers) for powers in exponents.values()), default=1)
+
+
+def _common_degree(powers: list[Expr]) -> int:
+    """The largest of the powers, in units of the smallest fraction that they all are multiples of."""
+    unit = math.lcm(*(int(power.q) for power in powers if power.is_Rational))
+    return max((abs(int(power.p)) * (unit // int(power.q)) for power in powers if power.is_Rational), default=1)
 
 
 def terms(expr: Expr) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.emit.modest import expand, factor
+from gateflow.emit.modest import expand, factor, folded
 from gateflow.vocabulary import Expr, Z, expm1, log1p, sigmoid, softplus, softsign
 
 
@@ -188,8 +188,8 @@ def _algebraic_argument(node: Expr) -> tuple[Expr, Expr] | None:
 def _stable_sum(expr: Expr) -> Expr:
     """Pair the constant of a sum with a saturating term that would cancel it."""
     if any(term.has(sp.Piecewise) for term in expr.args):
-        folded = sp.piecewise_fold(expr)
-        return _stable(folded) if folded.is_Piecewise else expr
+        whole = folded(expr)
+        return _stable(whole) if whole.is_Piecewise else expr
     whole = _polynomial_in_sigmoid(expr)
     if whole is not None:
         return whole

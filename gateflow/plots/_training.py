@@ -60,7 +60,7 @@ def panels(table: Table, measure: str | None = None) -> Any:
         for axes, condition in zip(every.flat, conditions, strict=False):
             for kind in kinds:
                 if group := arms.get((kind, condition)):
-                    _draw_band(axes, group, measure, kind, _kind_look(kind, kinds))
+                    _draw_band(axes, group, measure, kind, kind_look(kind, kinds))
             axes.set_title(condition, pad=3)
             axes.tick_params(labelsize=7)
             if logarithmic:
@@ -93,7 +93,7 @@ def _draw_band(axes: Any, group: Any, measure: str, label: str, look: dict[str, 
     axes.fill_between(steps, low, high, color=look["color"], alpha=0.15, linewidth=0)
 
 
-def _kind_look(kind: str, kinds: list[str]) -> dict[str, Any]:
+def kind_look(kind: str, kinds: list[str]) -> dict[str, Any]:
     """Gates of the figures as everywhere; the LSTM with forget bias 1 is the sigmoid; others by their place."""
     if kind in LOOKS or kind == "lstm":
         return {"color": LOOKS["sigmoid" if kind == "lstm" else kind].colour}

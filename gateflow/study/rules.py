@@ -9,7 +9,10 @@ from gateflow.study.bridge import ASSUMPTIONS, RUNGS
 
 
 def of_pairs(
-    pairs: Sequence[tuple[str, str, str]], also: Sequence[str], slope: str = ""
+    pairs: Sequence[tuple[str, str, str]],
+    also: Sequence[str],
+    slope: str = "",
+    plain: Sequence[tuple[str, str, str]] = (),
 ) -> Callable[[Analysis], list[str]]:
     """Rules for gates compared at equal conditions.
 
@@ -21,10 +24,12 @@ def of_pairs(
         Further questions that must show equivalence before the gates are called equivalent.
     slope : str
         The question of the slope, where there is one.
+    plain : sequence of (question, first gate, second gate)
+        Pairs of which neither has the higher order: told, with no word on order.
     """
 
     def conclude(found: Analysis) -> list[str]:
-        told = [_pair(found.answer(name), *gates) for name, *gates in pairs]
+        told = [_pair(found.answer(name), *gates) for name, *gates in (*pairs, *plain)]
         sooner = {found.answer(name).sooner for name, *_ in pairs} - {""}
         order = (
             {"first": "supported", "second": "contradicted"}.get("".join(sooner), "mixed") if sooner else "undecided"
@@ -33,7 +38,7 @@ def of_pairs(
         steep = bool(slope) and found.answer(slope).differs
         if slope:
             told.append(_slope(found.answer(slope)))
-        return [*told, *_verdict(order, alike, steep, bool(slope))]
+        return [*told, *(_verdict(order, alike, steep) if pairs else ())]
 
     return conclude
 
@@ -59,7 +64,7 @@ def _numbers(answer: Answer) -> str:
     return f"{answer.ratio:.2f} times the steps, {answer.low:.2f} to {answer.high:.2f}{corrected}"
 
 
-def _verdict(order: str, alike: bool, steep: bool, with_slope: bool) -> list[str]:
+def _verdict(order: str, alike: bool, steep: bool) -> list[str]:
     told = []
     if order in ("supported", "contradicted"):
         how = "in the order of saturation" if order == "supported" else "against the order of saturation"

@@ -25,6 +25,7 @@ from gateflow.study.analysis import analyse, to_json
 from gateflow.study.experiments import EXPERIMENTS
 from gateflow.study.experiments.study_bridge import PREDICTED, START
 from gateflow.study.experiments.study_slopes import design
+from gateflow.study.own import own
 from gateflow.study.plan import Plan, Question, carry_out
 from gateflow.study.stored import Kept, count, file_of, keep, kept
 
@@ -224,6 +225,20 @@ def test_rules_hold_for_a_gate_of_ones_own(tmp_path):
     found = analyse("own", own, tmp_path)
     assert found.conclusions[0].startswith("own arrives sooner than sigmoid: 0.")
     assert json.loads(json.dumps(to_json(found)))["questions"][0]["differs"] is True
+
+
+def test_a_gate_of_ones_own_is_paired_by_its_order():
+    plan = own("sigmoid(z+z**3)", seeds=3, steps=7)
+    assert [(each.name, each.tested) for each in plan.questions] == [
+        ("sigmoid(z+z**3) against sigmoid", True),
+        ("fast against sigmoid(z+z**3)", True),
+        ("slope 3.11 against 1", True),
+    ]
+    assert (len(list(plan.runs())), plan.base["steps"]) == (6 * 3, 7)
+    assert not {plan.first} & set(FIRST_SEEDS.values())
+    assert [each.name for each in own("sigmoid").questions] == ["fast against sigmoid", "slope 3.11 against 1"]
+    with pytest.raises(InvalidArgument, match=r"was not found; is phi onto \(0, 1\)"):
+        own("1/2+erf(z)/4")
 
 
 # --- stored runs -----------------------------------------------------------------------------------------------------

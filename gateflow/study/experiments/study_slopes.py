@@ -1,6 +1,6 @@
 """Does the order of saturation matter at equal value and slope? Copying over T = 100 from f = .95; registered."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateflow.study.plan import Plan, Question
 from gateflow.study.rules import of_pairs
@@ -25,7 +25,10 @@ BASE = {
 SOURCE = "docs/study/protocol.md"
 
 
-def design(gates: Mapping[str, str], pairs: list[tuple[str, str]], also: list[tuple[str, str]], first: int) -> Plan:
+Pairs = Sequence[tuple[str, str]]
+
+
+def design(gates: Mapping[str, str], pairs: Pairs, also: Pairs, first: int, plain: Pairs = ()) -> Plan:
     """The design of part A for any gates.
 
     Parameters
@@ -38,19 +41,19 @@ def design(gates: Mapping[str, str], pairs: list[tuple[str, str]], also: list[tu
         Names that are looked at for equivalence only.
     first : int
         The first seed.
+    plain : list of (str, str)
+        Names that are tested and of which neither has the higher order.
     """
     arms = {
         f"{name}, slope {slope}": {"forget_gate": gate, "init": f"matched(f=0.95, slope={slope})"}
         for slope in SLOPES
         for name, gate in gates.items()
     }
-    questions = [
-        Question(f"{one} against {other}", (f"{one}, slope 1",), (f"{other}, slope 1",), (one, other) in pairs)
-        for one, other in (*pairs, *also)
-    ]
+    tested = (*pairs, *plain)
+    questions = [_at_slope_1(*pair, pair in tested) for pair in (*tested, *also)]
     flat, steep = (tuple(f"{name}, slope {slope}" for name in gates) for slope in SLOPES)
     slopes = Question("slope 3.11 against 1", steep, flat)
-    names = [(f"{one} against {other}", one, other) for one, other in pairs]
+    named, unordered = ([(_called(*pair), *pair) for pair in some] for some in (pairs, plain))
     return Plan(
         base=BASE,
         arms=arms,
@@ -58,10 +61,18 @@ def design(gates: Mapping[str, str], pairs: list[tuple[str, str]], also: list[tu
         first=first,
         consecutive=2,
         questions=(*questions, slopes),
-        conclude=of_pairs(names, [f"{one} against {other}" for one, other in also], slopes.name),
+        conclude=of_pairs(named, [_called(*pair) for pair in also], slopes.name, unordered),
         reduced={"steps": 40, "task": "copying(horizon=10, symbols=1, held_out=20)", "evaluate_every": 10, "hidden": 8},
         source=SOURCE,
     )
+
+
+def _called(one: str, other: str) -> str:
+    return f"{one} against {other}"
+
+
+def _at_slope_1(one: str, other: str, tested: bool) -> Question:
+    return Question(_called(one, other), (f"{one}, slope 1",), (f"{other}, slope 1",), tested)
 
 
 GATES = {"softsign": "softsign", "sigmoid": "sigmoid", "fast": "fast"}
