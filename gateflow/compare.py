@@ -1,7 +1,8 @@
 """Theorem 4.4 beside the numbers: orders of saturation, laws of learning, and observed ratios of learning times.
 
-A gate of higher order of saturation learns faster: the time that another takes, over its own, grows without bound as
-the gap to the target falls. `compare` shows both sides of that sentence for the gates named.
+Under gradient flow, that is at one small step size for all, the time that another gate takes over that of one of higher
+order of saturation grows without bound as the gap to the target falls. `compare` shows both sides of that sentence for
+the gates named, and from which gap on it holds; and what is left of it at step sizes of their own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.asymptotics.saturation import Order, order
 from gateflow.byvalue import by_value
+from gateflow.descent import Crossover, crossover
 from gateflow.errors import InvalidArgument, cut
 from gateflow.flow.problem import LearningProblem
 from gateflow.flow.time import hitting_time
@@ -76,6 +79,9 @@ class Comparison:
     loss : Loss
     tolerance : float or None
         Where the times of a loss that is smooth at the target end.
+    scale : float
+        c.
+    gates : tuple of Gate
     """
 
     names: tuple[str, ...]
@@ -86,6 +92,34 @@ class Comparison:
     z0: float
     loss: Loss = ABSOLUTE
     tolerance: float | None = None
+    scale: float = 1.0
+    gates: tuple[Gate, ...] = ()
+
+    @cached_property
+    def crossings(self) -> tuple[Crossover | str, ...]:
+        """From which gap on the order holds, for the first gate with each other one; a reason where nothing is said.
+
+        The targets are those of the largest gap.
+        """
+        return tuple(self._crossing(k) for k in range(1, len(self.names)))
+
+    def _crossing(self, k: int) -> Crossover | str:
+        given = {"horizon": self.horizon, "scale": self.scale, "loss": self.loss}
+        pair, known = (self.names[0], self.names[k]), self.orders[k - 1]
+        try:
+            problem = LearningProblem(self.gates[0], gap=max(rung.gap for rung in self.ladder), **given)
+            return crossover(self.gates[0], self.gates[k], problem, self.z0, names=pair, known=known)
+        except InvalidArgument as why:
+            return str(why)
+
+    def crossing_lines(self) -> list[tuple[str, str]]:
+        """The crossings in words: pairs of a heading and a sentence."""
+        found = []
+        for name, crossed in zip(self.names[1:], self.crossings, strict=True):
+            about = f"{self.names[0]} against {name}"
+            lines = [(about, crossed)] if isinstance(crossed, str) else crossed.lines()
+            found += [(about, ""), *lines] if len(self.names) > 2 and len(lines) > 1 else lines
+        return found
 
     @property
     def about_the_loss(self) -> str | None:
@@ -131,6 +165,7 @@ class Comparison:
             **({} if self.about_the_loss is None else {"loss": self.loss.name, "pull": pull_at_one(self.loss)}),
             **({} if self.tolerance is None else {"tolerance": self.tolerance}),
             "orders": [found.to_json() for found in self.orders],
+            "crossings": [{"reason": found} if isinstance(found, str) else found.to_json() for found in self.crossings],
             "laws": laws,
             "ladder": [dict(vars(rung)) for rung in self.ladder],
         }
@@ -223,7 +258,8 @@ def compare(
     orders = [replace(order(chosen[0], one, seconds), names=(called[0], name)) for name, one in pairs]
     laws = {name: _law(one, seconds) for name, one in zip(called, chosen, strict=True)}
     by_law = [_log_law(laws[name], horizon, gaps, scale, pull_at_one(kind)) for name in called]
-    return Comparison(called, orders, laws, _ladder(called, gaps, taus, by_law), horizon, z0, kind, tolerance)
+    ladder = _ladder(called, gaps, taus, by_law)
+    return Comparison(called, orders, laws, ladder, horizon, z0, kind, tolerance, scale, tuple(chosen))
 
 
 def _check(names: Sequence[str], gaps: Sequence[float]) -> None:

@@ -59,10 +59,11 @@ def run(
 ) -> int:
     """Compare gates: order of saturation, laws of learning, and learning times along a ladder of gaps.
 
-    A higher order of saturation means faster learning (Theorem 4.4): times of the others, over that of GATE, grow
-    without bound as the gap falls where GATE is higher. Beside each ratio stands the one that the laws predict, for the
-    losses whose slope at the target is that of the absolute one, up to a factor. The exit code is 3 where an order is
-    left undecided.
+    At one small step size for all gates, times of the others over that of GATE grow without bound as the gap falls,
+    where GATE is of higher order (Theorem 4.4). From which gap, and from which start, GATE is ahead is told for this
+    horizon; and the steps to the largest of the gaps at step sizes of their own, where the order may reverse. Beside
+    each ratio of times stands the one that the laws predict, for the losses whose slope at the target is that of the
+    absolute one, up to a factor. The exit code is 3 where an order is left undecided.
 
     Examples
     --------
@@ -95,4 +96,4 @@ def _print(found: Comparison) -> None:
     laws = ((f"l(tau) of {name}", found.rate_of(name)) for name in found.names)
     rates = pairs([*laws, ("loss", found.about_the_loss)])
     headings, rows = found.table()
-    say(verdicts, "", rates, "", Listing(headings, rows, numeric=headings))
+    say(verdicts, "", pairs(found.crossing_lines()), "", rates, "", Listing(headings, rows, numeric=headings))

@@ -7,14 +7,31 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, NOT_REACHED, CertificateFile, Json, Latex, Seconds, gate_of, no_gate
+from gateflow.cli._options import (
+    GATE_NAMES,
+    NOT_REACHED,
+    CertificateFile,
+    Json,
+    Latex,
+    Seconds,
+    Small,
+    Start,
+    gate_of,
+    no_gate,
+)
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 
 if TYPE_CHECKING:
     from gateflow.asymptotics.saturation import Order
+    from gateflow.descent import Crossover
+    from gateflow.gate import Gate
 
 First = Annotated[str, Parameter(name="GATE", completer=GATE_NAMES, help="phi: a gate, by name or formula.")]
 Second = Annotated[str, Parameter(name="OTHER", completer=GATE_NAMES, help="psi: the gate to compare with.")]
+Horizon = Annotated[float | None, Parameter(name="--horizon", help="T: also tell from which gap on the order holds.")]
+Timescale = Annotated[
+    float | None, Parameter(name="--timescale", help="The target as a time constant, for step sizes of their own.")
+]
 
 
 def run(
@@ -22,6 +39,10 @@ def run(
     other: Second,
     /,
     *,
+    horizon: Horizon = None,
+    gap: Small = None,
+    timescale: Timescale = None,
+    z0: Start = 0.0,
     seconds: Seconds = 10.0,
     certificate: CertificateFile = None,
     latex: Latex = False,
@@ -30,8 +51,10 @@ def run(
     """Decide which of two gates has the higher order of saturation, with the limits that prove it.
 
     R(a) is the limit of (1 - phi(z))/(1 - psi(a z)), phi being GATE and psi OTHER: 0 for every a > 0 where GATE is
-    higher. Equal gates have a threshold a*, or power tails with R(a) = ratio a^exponent. The exit code is 3 where the
-    question is left undecided.
+    higher. Equal gates have a threshold a*, or power tails with R(a) = ratio a^exponent. The order tells which gate
+    learns sooner for small enough gaps at one small step size; with --horizon, and --gap or --timescale, it is told
+    from which gap on, and what is left of it at step sizes of their own. The exit code is 3 where the question is left
+    undecided.
 
     Examples
     --------
@@ -39,18 +62,23 @@ def run(
     $ gateflow order fast "sigmoid(z**3)" --json
     $ gateflow order fast erf --certificate order.json
     $ gateflow order "sigmoid(2*z)" sigmoid --latex
+    $ gateflow order fast sigmoid --horizon 100 --timescale 100
     """
     from gateflow.asymptotics.saturation import order
 
     phi, psi = gate_of(gate, numeric=False), gate_of(other, numeric=False)
     found = replace(order(phi, psi, seconds), names=(gate.strip(), other.strip()))
+    crossed = None
+    if horizon is not None or gap is not None or timescale is not None:
+        crossed = _crossing(phi, psi, found, horizon, gap, timescale, z0)
     beware = "; ".join(why for why in map(no_gate, (phi, psi)) if why)
     if json:
-        print_json({**found.to_json(), **({"beware": beware} if beware else {})})
+        extra = {"beware": beware, "crossing": crossed.to_json() if crossed else None}
+        print_json({**found.to_json(), **{name: value for name, value in extra.items() if value}})
     elif latex:
         print(found.latex())
     else:
-        _print(found, beware)
+        _print(found, beware, crossed)
     if certificate is not None:  # after the verdict, which stands also where no certificate can be written
         from gateflow.asymptotics.certificate import certify, write
 
@@ -58,7 +86,20 @@ def run(
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 
-def _print(found: Order, beware: str) -> None:
+def _crossing(
+    phi: Gate, psi: Gate, found: Order, horizon: float | None, gap: float | None, timescale: float | None, z0: float
+) -> Crossover:
+    from gateflow.descent import crossover
+    from gateflow.errors import InvalidArgument
+    from gateflow.flow.problem import LearningProblem
+
+    if horizon is None:
+        raise InvalidArgument("--gap and --timescale need a --horizon")
+    problem = LearningProblem(phi, horizon=horizon, gap=gap, timescale=timescale)
+    return crossover(phi, psi, problem, z0, names=found.names, known=found)
+
+
+def _print(found: Order, beware: str, crossed: Crossover | None) -> None:
     facts = found.to_json()
     convex = {True: "yes", False: "no", None: None}[found.convex]
     about = [
@@ -68,6 +109,7 @@ def _print(found: Order, beware: str) -> None:
         ("ratio", facts["ratio"]),
         ("convex", convex),
         ("beware", beware),
+        *(crossed.lines() if crossed else []),
     ]
     steps = [[step["statement"], step["expr"], step["limit"]] for step in facts["steps"]]
     first, second = facts["gates"]

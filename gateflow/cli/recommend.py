@@ -16,7 +16,7 @@ Scale = Annotated[float, Parameter(name="--timescale", help="The time constant w
 Optimiser = Annotated[
     str, Parameter(name="--optimizer", completer=OPTIMIZER_NAMES, help="sgd, momentum, adam or rmsprop.")
 ]
-Rate = Annotated[float | None, Parameter(name="--lr", help="The step size; by default PyTorch's for the optimizer.")]
+Rate = Annotated[float | None, Parameter(name="--lr", help="Rank by the steps at this step size of all gates.")]
 Dtype = Annotated[str, Parameter(name="--dtype", help="float64, float32, float16 or bfloat16.")]
 Gates = Annotated[
     list[str] | None,
@@ -48,10 +48,11 @@ def run(
 ) -> int:
     """Rank gates for a wanted time scale by the steps that learning it is predicted to take.
 
-    bias is where to start, target where the time scale is held. largest lr is the largest useful step size of a gate:
-    past twice that a step may run through the target into saturation, and not come back. floor is the longest time
-    scale that steps of lr reach in dtype. The exit code is 3 where no gate holds the time scale, or a saturation trap
-    waits for each that does.
+    bias is where to start, target where the time scale is held. own lr is the largest step size whose chatter keeps the
+    time scale of that gate within 5 %; gates are ranked by the steps at it. With --lr they are ranked by the steps at
+    that one step size for all; else these stand beside, for PyTorch's default. The two orders may be opposite: only
+    training tells which counts for a network. floor is the longest time scale that steps of lr reach in dtype. The exit
+    code is 3 where no gate holds the time scale, or each that does may be trapped in saturation.
 
     Examples
     --------
@@ -68,7 +69,8 @@ def run(
         print_json(_answer(optimizer, found))
     else:
         _print(OPTIMIZERS.spelled(optimizer), found)
-    return 0 if found.best.steps < float("inf") and not found.best.trapped else NOT_REACHED
+    holds = found.ranked_by(found.best) < float("inf") and not (found.is_given and found.best.trapped)
+    return 0 if holds else NOT_REACHED
 
 
 def _answer(name: str, found: Recommendation) -> dict[str, Any]:
@@ -78,7 +80,9 @@ def _answer(name: str, found: Recommendation) -> dict[str, Any]:
         "start": found.start,
         "optimizer": {"name": name, **vars(found.optimizer)},
         "lr": found.lr,
+        "ranked_by": "steps" if found.is_given else "own_steps",
         "dtype": found.dtype,
+        "in_words": found.in_words,
         "warnings": list(found.warnings),
         "gates": [_facts(one) for one in found],
     }
@@ -92,7 +96,8 @@ def _facts(one: Advice) -> dict[str, Any]:
         "steps": one.steps,
         "error": one.error,
         "largest_lr": one.largest_lr,
-        "fewest_steps": one.fewest,
+        "own_lr": one.own_lr,
+        "own_steps": one.own_steps,
         "kappa": float(one.prediction.kappa),
         "floor": one.floor,
         "resolution": one.resolution,
@@ -108,16 +113,18 @@ def _print(name: str, found: Recommendation) -> None:
             "time scale",
             f"{number(found.timescale)} steps, over T = {number(found.horizon)}, from {number(found.start, 4)}",
         ),
-        ("optimizer", f"{name}, lr {found.lr:g}{hyper}; z in {found.dtype}"),
+        ("optimizer", f"{name}{hyper}; z in {found.dtype}"),
+        ("ranked by", f"steps at lr {found.lr:g} for all" if found.is_given else "steps at each gate's own lr"),
     ]
-    headings = ["gate", "bias", "target", "steps", "largest lr", "floor", "why"]
+    headings = ["gate", "bias", "target", *found.columns, "floor", "why"]
     rows = [
         [
             one.gate.name,
-            *(number(x, 4) for x in (one.bias, one.target, one.steps, one.largest_lr, one.floor)),
+            *(number(x, 4) for x in (one.bias, one.target, one.own_lr, one.own_steps, one.steps, one.floor)),
             one.reason,
         ]
         for one in found
     ]
-    beware = [("beware", text) for text in found.warnings]
-    say(pairs(about), "", Listing(headings, rows, numeric=headings[1:-1]), *(["", pairs(beware)] if beware else []))
+    words = [("in words", found.in_words)] if found.in_words else []
+    notes = [*words, *(("beware", text) for text in found.warnings)]
+    say(pairs(about), "", Listing(headings, rows, numeric=headings[1:-1]), *(["", pairs(notes)] if notes else []))

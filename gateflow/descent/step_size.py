@@ -12,12 +12,13 @@ import numpy as np
 
 from gateflow import glance
 from gateflow._rooms import callable_room
+from gateflow.arguments import number, together, whole
 from gateflow.descent._settling import steps_to_stay
 from gateflow.errors import InvalidArgument
 from gateflow.flow.density import decay_of_profile
 from gateflow.flow.descent import MOST, optimizer_named
 from gateflow.flow.optimizers import Optimizer
-from gateflow.flow.problem import LearningProblem, number, positions
+from gateflow.flow.problem import LearningProblem, positions
 from gateflow.flow.road import Band, Task, road_of
 
 TOLERANCE = 0.05
@@ -122,10 +123,11 @@ def step_size(
         raise InvalidArgument(f"step_size takes a LearningProblem; got {type(problem).__name__}")
     z0 = positions(z0, "z0")
     tolerance = number("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
-    most = int(number("most", most, lambda v: (v >= 1) & (v == np.floor(v)) & (v < 1e15), "a whole number from 1"))
+    most = whole("most", most)
     chosen = optimizer_named(optimizer, hyper)
-    sizes = (problem.horizon, problem.goal.value, problem.scale, z0, tolerance)
-    shape = np.broadcast_shapes(*(np.shape(part) for part in sizes))
+    shape = together(
+        horizon=problem.horizon, target=problem.goal.value, scale=problem.scale, z0=z0, tolerance=tolerance
+    )
     task = Task.of(problem, z0, shape)
     with np.errstate(all="ignore"):
         band = Band.of(task, np.array(np.broadcast_to(tolerance, shape)).reshape(-1))

@@ -1,8 +1,9 @@
 """Which gate, bias and step size suit a wanted time scale: the theory's answer for one unit of a network.
 
 The unit is to keep ``lambda* = exp(-T/timescale)`` of its value over T steps. Every gate starts from the same time
-constant, at the edge of the plateau or where the user says, with a bias of its own; the gates are ranked by the steps
-predicted.
+constant, at the edge of the plateau or where the user says, with a bias of its own. The gates are ranked by the steps
+predicted, each gate at a step size of its own: the largest that its target allows. Where a step size is given, they are
+ranked by the steps at that one. The two orders may be opposite (theory.md §6, T8).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gateflow.flow.descent import optimizer_named
 from gateflow.flow.optimizers import EDGE, Optimizer, Prediction, Reason
 from gateflow.flow.precision import Format, format_named
 from gateflow.flow.problem import LearningProblem
-from gateflow.flow.road import Array, Road, Task, road_of
+from gateflow.flow.road import Array, Band, Road, Task, road_of
 from gateflow.flow.time import hitting_time
 from gateflow.gate import GATES, Gate
 from gateflow.gate import gate as as_gate
@@ -35,6 +36,9 @@ PLATEAU = 8.0
 
 NOTABLE = 0.2
 """Part of the steps from which their error is worth a word."""
+
+TOLERANCE = 0.05
+"""Relative error of the time scale within which a gate at its own step size stays."""
 
 GRID = 1001
 """Time scales among which the longest is looked for."""
@@ -55,8 +59,11 @@ class Advice:
         The step size of these numbers.
     steps, error : float
         Steps predicted until the time scale is held, infinite where it never is; and how many that may be off by.
-    largest_lr, fewest : float
-        The largest useful step size, and the steps predicted with it.
+    largest_lr : float
+        The largest useful step size: past twice that a step may run through the target.
+    own_lr, own_steps : float
+        The largest step size whose chatter keeps the time scale within 5 % and that is useful; the steps predicted with
+        it.
     floor : float
         The longest time scale that steps of lr reach before they are lost to rounding.
     resolution : float
@@ -76,7 +83,8 @@ class Advice:
     steps: float
     error: float
     largest_lr: float
-    fewest: float
+    own_lr: float
+    own_steps: float
     floor: float
     resolution: float
     trap: Trap
@@ -96,7 +104,7 @@ class Advice:
             ("bias", glance.number(self.bias)),
             ("target", glance.number(self.target)),
             ("steps", f"{glance.number(self.steps)} at lr {self.lr:g}, off by {glance.number(self.error, 2)} at most"),
-            ("largest lr", f"{glance.number(self.largest_lr)}: {glance.number(self.fewest)} steps"),
+            ("at its own lr", f"{glance.number(self.own_steps)} steps at {glance.number(self.own_lr)}"),
             ("longest time scale", f"{glance.number(self.floor)} steps, before steps are lost to rounding"),
             ("resolution", glance.number(self.resolution, 2)),
             ("why", self.reason),
@@ -149,11 +157,13 @@ class Recommendation:
     optimizer : Optimizer
         With what it is learned.
     lr : float
-        The step size.
+        The common step size: the one given, else PyTorch's default.
+    is_given : bool
+        Whether it was given, and gates are ranked by the steps at it; else they are by those at their own step sizes.
     dtype : str
         The float format of z.
     advice : tuple of Advice
-        The gates, by rising number of steps; those that would be trapped last.
+        The gates, by rising number of steps; with a given step size, those that would be trapped last.
     warnings : tuple of str
         What to beware of, whichever gate is chosen.
     """
@@ -163,6 +173,7 @@ class Recommendation:
     start: float
     optimizer: Optimizer
     lr: float
+    is_given: bool
     dtype: str
     advice: tuple[Advice, ...]
     warnings: tuple[str, ...]
@@ -176,20 +187,52 @@ class Recommendation:
         return iter(self.advice)
 
     def __repr__(self) -> str:
-        names = ", ".join(f"{one.gate.name} ({one.steps:.4g})" for one in self.advice[:3])
+        names = ", ".join(f"{one.gate.name} ({self.ranked_by(one):.4g})" for one in self.advice[:3])
         return f"<Recommendation for a time scale of {self.timescale:g} by predicted steps: {names}>"
 
+    def ranked_by(self, one: Advice) -> float:
+        """The steps by which a gate stands where it does."""
+        return one.steps if self.is_given else one.own_steps
+
+    @property
+    def in_words(self) -> str:
+        """What the two columns of steps say, side by side; empty for a single gate."""
+        able = [one for one in self if np.isfinite(one.own_steps)]
+        if len(self.advice) < 2 or not able:
+            return ""
+        own = min(able, key=lambda one: one.own_steps)
+        common = min(self, key=lambda one: (one.trapped, one.steps))
+        tuned = (
+            f"tuned gate by gate, {own.gate.name} needs the fewest steps, {own.own_steps:.4g} at lr {own.own_lr:.3g}"
+        )
+        if not np.isfinite(common.steps) or common.trapped:
+            return f"{tuned}; with lr {self.lr:g} for all, none gets there"
+        with_one = f"with lr {self.lr:g} for all, {common.gate.name} does, {common.steps:.4g}"
+        if common is own:
+            return f"{tuned}, and with lr {self.lr:g} for all too, {common.steps:.4g}"
+        return (
+            f"{tuned}; {with_one}. The order turns because {common.gate.name}, steeper near its target, moves farther "
+            f"at one step size, and needs a smaller one ({common.own_lr:.3g}) to stay within {100 * TOLERANCE:g} % of "
+            "the target. A network has one step size for all its weights: only training tells which column counts"
+        )
+
+    @property
+    def columns(self) -> tuple[str, str, str]:
+        """Headings: each gate's own step size, the steps at it, the steps at the common one."""
+        return "own lr", "steps at own lr", f"steps at lr {self.lr:g}"
+
     def _repr_html_(self) -> str:
-        headings = ("gate", "bias", "target", "steps", "largest lr", "floor", "why")
+        headings = ("gate", "bias", "target", *self.columns, "floor", "why")
         rows = [
             [one.gate.name, *(glance.number(x, 4) for x in numbers), one.reason]
             for one in self
-            for numbers in [(one.bias, one.target, one.steps, one.largest_lr, one.floor)]
+            for numbers in [(one.bias, one.target, one.own_lr, one.own_steps, one.steps, one.floor)]
         ]
         title = f"Gates for a time constant of {self.timescale:g} steps"
         task = f"{type(self.optimizer).__name__}, lr {self.lr:g}, z in {self.dtype}; T = {self.horizon:g}"
         start = f"a time constant of {self.start:.4g}"
-        about = [("learned by", task), ("from", start), *(("beware", text) for text in self.warnings)]
+        words = [("in words", self.in_words)] if self.in_words else []
+        about = [("learned by", task), ("from", start), *words, *(("beware", text) for text in self.warnings)]
         return glance.framed(title, glance.facts(about), glance.listed(headings, rows))
 
 
@@ -205,7 +248,7 @@ def recommend(
     scale: float = 1.0,
     **hyper: float,
 ) -> Recommendation:
-    """Rank gates for a wanted time scale by the steps that learning it is predicted to take.
+    """Rank gates for a wanted time scale by the steps predicted, each gate at its own step size or all at a given one.
 
     Parameters
     ----------
@@ -214,7 +257,8 @@ def recommend(
     optimizer : str or Optimizer
         With its hyperparameters as further keywords, as in :func:`gateflow.flow.descent.descent`.
     lr : float, optional
-        The step size; by default the one PyTorch has for the optimiser.
+        A step size for all gates: they are ranked by the steps at it. By default they are ranked by the steps at each
+        gate's own step size, and the steps at PyTorch's default are told beside those.
     dtype : str
         The float format of z.
     gates : iterable of Gate or str, optional
@@ -236,8 +280,9 @@ def recommend(
 
     Examples
     --------
-    >>> advice = recommend(1000, gates=["sigmoid", "fast", "softsign"], horizon=100)
-    >>> [one.gate.name for one in advice]
+    >>> [one.gate.name for one in recommend(1000, gates=["sigmoid", "fast", "softsign"])]
+    ['softsign', 'sigmoid', 'fast']
+    >>> [one.gate.name for one in recommend(1000, gates=["sigmoid", "fast", "softsign"], lr=1e-3, dtype="float64")]
     ['fast', 'sigmoid', 'softsign']
     """
     timescale = one("timescale", timescale, lambda v: (v >= 2) & (v <= 1e250), "from 2 to 1e250")
@@ -247,12 +292,14 @@ def recommend(
     start = edge_of_plateau(timescale, horizon) if start is None else start
     start = one("start", start, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
     chosen, fmt = optimizer_named(optimizer, hyper), format_named(dtype)
-    lr = chosen.DEFAULT_LR if lr is None else lr
+    is_given, lr = lr is not None, chosen.DEFAULT_LR if lr is None else lr
     lr = one("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
     problems = [LearningProblem(one, horizon=horizon, timescale=timescale, scale=scale) for one in _gates(gates)]
     advice = _advice(problems, start, chosen, lr, fmt)
-    warnings = _warnings(advice, timescale, horizon / start, fmt)
-    return Recommendation(timescale, horizon, start, chosen, lr, fmt.name, advice, warnings)
+    rank = (lambda one: (one.trapped, one.steps)) if is_given else (lambda one: (one.own_steps, one.steps))
+    advice = tuple(sorted(advice, key=lambda one: (*rank(one), one.gate.name)))
+    warnings = _warnings(advice, timescale, horizon / start, fmt, lr)
+    return Recommendation(timescale, horizon, start, chosen, lr, is_given, fmt.name, advice, warnings)
 
 
 def _gates(gates: Iterable[Gate | str] | None) -> list[Gate]:
@@ -282,37 +329,36 @@ def edge_of_plateau(timescale: float, horizon: float) -> float:
 
 def _advice(
     problems: list[LearningProblem], start: float, optimizer: Optimizer, lr: float, fmt: Format
-) -> tuple[Advice, ...]:
+) -> Iterator[Advice]:
     with np.errstate(all="ignore"):
         tasks = [_task(problem, start) for problem in problems]
         roads = [road_of(task) for task in tasks]
         road = Road.stack(roads)
         largest = optimizer.largest_lr(road)
         given = optimizer.predict(road, np.full(largest.shape, lr), fmt)
-        fewest = optimizer.predict(road, np.where(np.isfinite(largest) & (largest > 0), largest, lr), fmt)
+        bands = [Band.of(task, np.array([TOLERANCE])) for task in tasks]
+        own = np.concatenate([np.minimum(optimizer.chatter_lr(band), largest[i]) for i, band in enumerate(bands)])
+        with_own = optimizer.predict(road, np.where(np.isfinite(own) & (own > 0), own, lr), fmt)
         steep = np.exp(np.max(road.log_du, axis=1))
-        made = []
         for i, problem in enumerate(problems):
-            one, best = (prediction.at(i) for prediction in (given, fewest))
+            one, best = (prediction.at(i) for prediction in (given, with_own))
             trap = _trap(problem, roads[i], optimizer, lr)
-            made.append(
-                Advice(
-                    gate=problem.gate,
-                    bias=float(road.z[i, 0]),
-                    target=float(tasks[i].z_star[0]),
-                    lr=lr,
-                    steps=_unless_stalled(one),
-                    error=float(one.error),
-                    largest_lr=float(largest[i]),
-                    fewest=_unless_stalled(best),
-                    floor=longest_time_scale(problem, start, optimizer, lr, fmt),
-                    resolution=float(fmt.spacing(road.z[i, -1]) / 2 * np.exp(road.log_du[i, -1])),
-                    trap=trap,
-                    prediction=one,
-                    reason=_words(one, trap, float(steep[i])),
-                )
+            yield Advice(
+                gate=problem.gate,
+                bias=float(road.z[i, 0]),
+                target=float(tasks[i].z_star[0]),
+                lr=lr,
+                steps=_unless_stalled(one),
+                error=float(one.error),
+                largest_lr=float(largest[i]),
+                own_lr=float(own[i]),
+                own_steps=_unless_stalled(best),
+                floor=longest_time_scale(problem, start, optimizer, lr, fmt),
+                resolution=float(fmt.spacing(road.z[i, -1]) / 2 * np.exp(road.log_du[i, -1])),
+                trap=trap,
+                prediction=one,
+                reason=_words(one, trap, float(steep[i]), lr),
             )
-    return tuple(sorted(made, key=lambda one: (one.trapped, one.steps, one.gate.name)))
 
 
 def _task(problem: LearningProblem, start: float) -> Task:
@@ -365,10 +411,10 @@ def _trap(problem: LearningProblem, road: Road, optimizer: Optimizer, lr: float)
     return Trap(float(abs(u[0] - u[1])), float(hitting_time(problem, far).log_tau - road.log_tau[0]))
 
 
-def _words(prediction: Prediction, trap: Trap, steep: float) -> str:
+def _words(prediction: Prediction, trap: Trap, steep: float, lr: float) -> str:
     """One line on a gate."""
     if not np.isnan(prediction.stalls_at):
-        return f"stalls at z = {prediction.stalls_at:.4g}: {Reason.STALL}"
+        return f"stalls at z = {prediction.stalls_at:.4g} with lr {lr:g}: {Reason.STALL}"
     if not np.isfinite(prediction.steps):
         return str(Reason.NEVER)
     if prediction.kappa > EDGE:
@@ -380,7 +426,7 @@ def _words(prediction: Prediction, trap: Trap, steep: float) -> str:
     return words
 
 
-def _warnings(advice: tuple[Advice, ...], timescale: float, h_start: float, fmt: Format) -> tuple[str, ...]:
+def _warnings(advice: tuple[Advice, ...], timescale: float, h_start: float, fmt: Format, lr: float) -> tuple[str, ...]:
     found = []
     if timescale > 2.0**fmt.bits:
         found.append(
@@ -391,6 +437,12 @@ def _warnings(advice: tuple[Advice, ...], timescale: float, h_start: float, fmt:
         found.append(
             f"the start lies on the plateau, h = T/start = {h_start:.4g}: each unit of h above a few costs gradient "
             "descent a factor e in steps; start from a larger bias"
+        )
+    above = [one for one in advice if lr > one.own_lr]
+    if above:
+        names = ", ".join(f"{one.gate.name} ({one.own_lr:.3g})" for one in above)
+        found.append(
+            f"lr {lr:g} is above the largest that keeps the time scale within {100 * TOLERANCE:g} %, for {names}"
         )
     trapped = [one.gate.name for one in advice if one.trapped]
     if trapped:

@@ -20,9 +20,10 @@ from gateflow.asymptotics.rate import Rate, rate
 from gateflow.asymptotics.saturation import Order, SaturationOrder, order, rank, saturation_order
 from gateflow.byvalue import by_value
 from gateflow.card import label
+from gateflow.descent import Crossover, crossover
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.flow.problem import LearningProblem
-from gateflow.flow.recommend import Recommendation, recommend
+from gateflow.flow.recommend import Recommendation, edge_of_plateau, recommend
 from gateflow.flow.time import HittingTime, hitting_time
 from gateflow.gate import GATES, Gate
 from gateflow.progress import silence, track
@@ -104,6 +105,8 @@ class Findings:
         Each of the gates against each that comes after it.
     advice : Recommendation or str
         For ``timescale``; sigmoid is among its gates in any case.
+    crossings : tuple of (str, Crossover or str)
+        Each gate other than sigmoid against it, on the problem of ``timescale``.
     left_out : dict of str to str
         The gates that no advice can be given of, and why.
     horizons, gaps : tuple of float
@@ -116,6 +119,7 @@ class Findings:
     ladder: tuple[tuple[str, ...], ...]
     among: tuple[Order, ...]
     advice: Recommendation | Unknown
+    crossings: tuple[tuple[str, Crossover | Unknown], ...]
     left_out: dict[str, str]
     horizons: tuple[float, ...]
     gaps: tuple[float, ...]
@@ -131,6 +135,7 @@ class Findings:
             "horizons": self.horizons,
             "gaps": self.gaps,
             "recommendation": self._recommended(),
+            "crossings": [{"gate": name, **_told(crossed)} for name, crossed in self.crossings],
             "record": self.made,
         }
 
@@ -139,7 +144,7 @@ class Findings:
         return next((one.name for one in self.gates if one.gate is gate), label(gate))
 
     def _recommended(self) -> dict[str, Any]:
-        kept = ("bias", "target", "steps", "largest_lr", "floor", "reason")
+        kept = ("bias", "target", "own_lr", "own_steps", "steps", "floor", "reason")
         rows = [] if isinstance(self.advice, str) else list(self.advice)
         return {
             "timescale": self.timescale,
@@ -222,8 +227,10 @@ class _Search:
     def all(self) -> Findings:
         """Every answer, with a bar while they are looked for."""
         answers = [self._answer(ask) for ask in track(list(self._questions()), "report")]
-        *of_gates, ladder, among, (advice, left_out) = answers
-        return Findings(tuple(of_gates), ladder, among, advice, left_out, self.horizons, self.gaps, self.timescale)
+        *of_gates, ladder, among, crossings, (advice, left_out) = answers
+        return Findings(
+            tuple(of_gates), ladder, among, advice, crossings, left_out, self.horizons, self.gaps, self.timescale
+        )
 
     def _answer(self, ask: Callable[[], Any]) -> Any:
         with silence():
@@ -234,6 +241,7 @@ class _Search:
             yield lambda gate=gate, name=name: self.gate(gate, name)
         yield lambda: ladder(self.seconds)
         yield self.among
+        yield self.crossings
         yield self.advice
 
     def gate(self, gate: Gate, name: str) -> GateFindings:
@@ -255,6 +263,20 @@ class _Search:
             replace(order(one, other, self.seconds), names=(name, other_name))
             for (one, name), (other, other_name) in combinations(self.gates, 2)
         )
+
+    def crossings(self) -> tuple[tuple[str, Crossover | Unknown], ...]:
+        """Where each gate is ahead of the reference."""
+        reference = GATES[REFERENCE]()
+        others = [(gate, name) for gate, name in self.gates if gate.name != REFERENCE]
+        return tuple(
+            (name, _known(lambda gate=gate, name=name: self._crossing(gate, name, reference))) for gate, name in others
+        )
+
+    def _crossing(self, gate: Gate, name: str, reference: Gate) -> Crossover:
+        problem = LearningProblem(gate, horizon=self.timescale, timescale=self.timescale)
+        value = np.exp(-1 / edge_of_plateau(self.timescale, self.timescale))
+        starts = tuple(float(one.inverse(value)) for one in (gate, reference))
+        return crossover(gate, reference, problem, starts, names=(name, REFERENCE))
 
     def advice(self) -> tuple[Recommendation | Unknown, dict[str, str]]:
         """Which gate to take, and of which gates nothing can be said."""

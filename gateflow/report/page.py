@@ -58,6 +58,7 @@ def _top(found: Findings, names: list[str]) -> Markup:
         "header",
         tag("p", f"gateflow report on {count}", class_="kicker"),
         tag("h1", _listed(names)),
+        sections.crossing(found),
         sections.glance(found),
         tag("nav", tag("ul", *links), aria_label="Sections"),
     )

@@ -32,6 +32,43 @@ def test_the_ranking_is_that_of_simulated_runs(optimizer, lr):
     assert advice.best.gate.name == "fast"
 
 
+@pytest.mark.parametrize("timescale", [100, 10_000])
+def test_at_step_sizes_of_their_own_the_order_is_the_reverse_and_loops_confirm_it(timescale):
+    """Steps and chatter by plain loops over formulas by hand, at each gate's own step size."""
+    inverses = {"sigmoid": float, "fast": math.asinh, "softsign": lambda u: math.copysign(math.expm1(abs(u)), u)}
+    profiles = {
+        "sigmoid": (float, lambda z: 1.0),
+        "fast": (math.sinh, math.cosh),
+        "softsign": (lambda z: math.copysign(math.log1p(abs(z)), z), lambda z: 1 / (1 + abs(z))),
+    }
+    advice = recommend(timescale, dtype="float64", gates=THREE)
+    assert [one.gate.name for one in advice] == ["softsign", "sigmoid", "fast"]
+    at_one = recommend(timescale, lr=1e-4, dtype="float64", gates=THREE)
+    assert [one.gate.name for one in at_one] == ["fast", "sigmoid", "softsign"]
+    for one in advice:
+        u, du = profiles[one.gate.name]
+        z = inverses[one.gate.name](-math.log(math.expm1(1 / advice.start)))
+        z_star = inverses[one.gate.name](-math.log(math.expm1(1 / timescale)))
+        constants, steps = [], 0
+        for k in range(1000):
+            h = timescale * math.log1p(math.exp(-u(z)))
+            side = math.copysign(1, z_star - z)
+            z += side * one.own_lr * timescale * math.exp(-h) / (1 + math.exp(u(z))) * du(z)
+            steps = k + 1 if not steps and z >= z_star else steps
+            constants.append(1 / math.log1p(math.exp(-u(z))))
+        assert abs(steps - one.own_steps) <= 1
+        assert np.all(np.abs(timescale / np.array(constants[steps:]) - 1) <= 0.05)
+
+
+def test_both_columns_are_said_in_words():
+    advice = recommend(10_000, gates=("softsign", "sigmoid", "fast", "iterated-sinh"))
+    assert advice.in_words.startswith("tuned gate by gate, softsign needs the fewest steps")
+    assert "with lr 0.001 for all, iterated-sinh does" in advice.in_words
+    assert "only training tells which column counts" in advice.in_words
+    assert advice.warnings[0].startswith("lr 0.001 is above the largest that keeps the time scale within 5 %, for iter")
+    assert recommend(10_000, gates="fast").in_words == ""
+
+
 def test_every_gate_starts_from_the_same_time_constant_where_the_slope_is_a_tenth_of_its_largest():
     advice = recommend(1000, gates=THREE)
     h = 1000 / advice.start
@@ -83,7 +120,9 @@ def test_a_saturation_trap_is_warned_of_and_there_is_one():
     last = advice.advice[-1]
     assert last.trapped
     assert last.reason.startswith("saturation trap")
-    assert advice.warnings == ("the step is past the largest useful one: saturation trap for fast",)
+    above, trap = advice.warnings
+    assert above.startswith("lr 1 is above the largest that keeps the time scale within 5 %, for sigmoid (")
+    assert trap == "the step is past the largest useful one: saturation trap for fast"
     run = descent(LearningProblem("fast", horizon=1000, timescale=2e4), last.bias, lr=1.0)
     assert run.ending == Ending.TRAPPED
     assert run.overshoot_u <= last.trap.past * (1 + 1e-9)
@@ -144,7 +183,7 @@ def test_the_command_line_prints_the_same_numbers(capsys):
     advice = recommend(1000, "adam", 1e-3, gates=("sigmoid", "fast"))
     assert [one["gate"] for one in answer["gates"]] == ["fast", "sigmoid"]
     assert [one["steps"] for one in answer["gates"]] == [one.steps for one in advice]
-    line = "recommend --timescale 1e4 --horizon 100 --dtype bfloat16 --gates sigmoid"
+    line = "recommend --timescale 1e4 --horizon 100 --lr 1e-3 --dtype bfloat16 --gates sigmoid"
     assert main(line.split()) == 3
     assert "stalls at z" in capsys.readouterr().out
 

@@ -26,25 +26,33 @@ def _advice(found: Findings) -> Iterator[Markup]:
     if not isinstance(advice, Recommendation):
         yield tag("p", f"There is no advice: {advice}.")
         return
-    headings = ["gate", "bias", "target", "steps", "largest step size", "floor", "why"]
+    common = f"steps at {advice.lr:g}"
+    headings = ["gate", "bias", "target", "own step size", "steps at it", common, "floor", "why"]
     rows = [
         [
             found.name_of(one.gate),
             *(number(x) for x in (one.bias, one.target)),
-            tag("span", "never") if np.isinf(one.steps) else number(round(one.steps)),
-            *(number(x) for x in (one.largest_lr, one.floor)),
+            number(one.own_lr),
+            *(tag("span", "never") if np.isinf(x) else number(round(x)) for x in (one.own_steps, one.steps)),
+            number(one.floor),
             prose(one.reason),
         ]
         for one in advice
     ]
     caption = [
         *("To keep a time constant of ", number(advice.timescale), " steps (T = ", number(advice.horizon), "), "),
-        *("learned by ", _spaced(type(advice.optimizer).__name__), " with step size ", number(advice.lr)),
+        *(
+            "learned by ",
+            _spaced(type(advice.optimizer).__name__),
+        ),
         *(f" in {advice.dtype} from a time constant of ", number(advice.start), ". "),
-        "Bias: where to start. Target: where the time constant is held. Steps: how many that is predicted to take. ",
-        "Floor: the longest time constant that such steps reach.",
+        "Bias: where to start. Target: where the time constant is held. Own step size: the largest that keeps it ",
+        f"within 5 %. Steps: how many are predicted, at that one and at {advice.lr:g} for all gates. ",
+        f"Floor: the longest time constant that steps of {advice.lr:g} reach.",
     ]
     yield box(table(headings, rows, caption=join(caption), row_heads=True, class_="numbers advice"), "Recommendations")
+    if advice.in_words:
+        yield tag("p", prose(advice.in_words.capitalize()), ".")
     if advice.warnings:
         yield tag("ul", *(tag("li", "Beware: ", prose(text), ".") for text in advice.warnings), class_="plain")
 
