@@ -76,12 +76,12 @@ class Comparison:
         By gate; a reason in words where no law was proved.
     ladder : list of Rung
     horizon, z0 : float
+    gates : tuple of Gate
     loss : Loss
     tolerance : float or None
         Where the times of a loss that is smooth at the target end.
     scale : float
         c.
-    gates : tuple of Gate
     """
 
     names: tuple[str, ...]
@@ -90,10 +90,10 @@ class Comparison:
     ladder: list[Rung]
     horizon: float
     z0: float
+    gates: tuple[Gate, ...]
     loss: Loss = ABSOLUTE
     tolerance: float | None = None
     scale: float = 1.0
-    gates: tuple[Gate, ...] = ()
 
     @cached_property
     def crossings(self) -> tuple[Crossover | str, ...]:
@@ -259,7 +259,7 @@ def compare(
     laws = {name: _law(one, seconds) for name, one in zip(called, chosen, strict=True)}
     by_law = [_log_law(laws[name], horizon, gaps, scale, pull_at_one(kind)) for name in called]
     ladder = _ladder(called, gaps, taus, by_law)
-    return Comparison(called, orders, laws, ladder, horizon, z0, kind, tolerance, scale, tuple(chosen))
+    return Comparison(called, orders, laws, ladder, horizon, z0, tuple(chosen), kind, tolerance, scale)
 
 
 def _check(names: Sequence[str], gaps: Sequence[float]) -> None:

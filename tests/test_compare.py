@@ -68,7 +68,7 @@ def test_it_prints_as_text_json_latex_and_html(three):
     assert text.startswith("fast against sigmoid: higher\n")
     assert len(text.splitlines()) == 2 + 3 + 1 + len(GAPS)
     data = json.loads(json.dumps(three.to_json()))
-    assert set(data) == {"horizon", "z0", "orders", "laws", "ladder"}
+    assert set(data) == {"horizon", "z0", "orders", "crossings", "laws", "ladder"}
     assert data["laws"]["fast"]["rate"] == "1/(c*T*tau*log(tau)**2)"
     assert three.latex().count(r"\\") == 2 + 1 + len(GAPS)
     assert three._repr_html_().rpartition("<table")[2].count("<tr>") == 1 + len(GAPS)
@@ -137,3 +137,16 @@ def test_huge_and_tiny_numbers_are_written_out():
     assert exponential(5000.0) == "2.9676e+2171"
     assert exponential(-5000.0) == "3.3697e-2172"
     assert exponential(math.inf) == "inf"
+
+
+def test_the_gap_from_which_the_order_holds_stands_beside_the_ladder():
+    """README's example: the ratio passes 1 between the gaps on either side of the crossing."""
+    found = compare(["fast", "sigmoid(z + z**3)", "sigmoid"], horizon=10, gaps=[1e-6, 2e-10, 1e-10])
+    crossed, always = found.crossings
+    assert [rung.log_ratio["sigmoid(z + z**3)"] > 0 for rung in found.ladder] == [False, False, True]
+    assert 1e-10 < math.exp(crossed.log_gap) < 2e-10
+    assert always.target.verdict == "always"
+    headings = [heading for heading, _ in found.crossing_lines()]
+    assert headings.count("at their own step sizes") == 2
+    smooth = compare(["fast", "sigmoid"], gaps=[1e-2], loss="squared", tolerance=1e-3)
+    assert "smooth at its least value" in smooth.crossings[0]

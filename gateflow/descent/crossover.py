@@ -104,6 +104,13 @@ class Crossover:
     reverses: str
 
     @property
+    def goal(self) -> str:
+        """The target of this problem in words."""
+        if self.problem.goal.way == "timescale":
+            return f"a time constant of {self.problem.goal.value:g}"
+        return f"a gap of {glance.exponential(_log_gap(self.problem, float(self.problem.u_star)))}"
+
+    @property
     def log_gap(self) -> float | None:
         """log of the gap ``1 - lambda*`` below which the first gate is ahead; None where there is no crossing."""
         u = self.target.u
@@ -141,28 +148,28 @@ class Crossover:
         else:
             found = f"{first if turn.verdict == 'always' else second} learns sooner, whatever the gap"
         doubt = "" if turn.proved or turn.verdict == "undecided" else ", as far as was searched"
-        return f"{found}{doubt}; tau is {tau} for {first}, {other} for {second} here"
+        return f"{found}{doubt}; to {self.goal} tau is {tau} for {first}, {other} for {second}"
 
     def _by_start(self) -> str:
         first, second = self.names
         if self.start.verdict == "from":
-            return (
-                f"{first} learns sooner from time constants above {self.start_timescale:.4g}, {second} from some below"
-            )
+            turn = f"from time constants above {self.start_timescale:.4g}, {second} from some below"
+            return f"to {self.goal} {first} learns sooner {turn}"
         if self.start.verdict == "undecided":
             return "undecided"
-        return f"{first if self.start.verdict == 'always' else second} learns sooner from each start up to this target"
+        ahead = first if self.start.verdict == "always" else second
+        return f"to {self.goal} {ahead} learns sooner from every later start too"
 
     def _by_own(self) -> str:
         second = self.names[1]
         counts = (
-            f"{_steps(own)} steps for {name} with {own.lr:.3g}" for name, own in zip(self.names, self.own, strict=True)
+            f"{name} takes {_steps(own)} steps at {own.lr:.3g}" for name, own in zip(self.names, self.own, strict=True)
         )
         words = {
             "always": f"; where the target sets the step sizes, as here, {second} never needs more from below",
             "here": f"; to this target {second} cannot need more",
         }
-        return f"{', '.join(counts)}{words.get(self.reverses, '')}"
+        return f"to {self.goal} {', '.join(counts)}{words.get(self.reverses, '')}"
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain data."""
