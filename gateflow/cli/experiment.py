@@ -158,6 +158,8 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
         "needs": ", ".join(plan.needs),
     }
     parts: list[Any] = [pairs(facts.items()), "", listing(found)]
+    if plan.sources and not reduced:
+        parts[1:1] = ["", Listing(["setting", "value", "source"], _sourced(plan))]
     arrivals = _arrivals(plan, folder, reduced)
     if arrivals:
         parts += ["", title("on the way"), arrived(arrivals)]
@@ -200,6 +202,15 @@ def _analyse(name: str, plan: Any, results: Path, cut: bool, write: Path | None,
         for ending, picture in pictures(found, plan.chosen(results)).items():
             save(picture, write / f"{name}-{ending}.svg")
     return print_json(told) if as_json else say(*parts)
+
+
+def _sourced(plan: Any) -> list[list[str]]:
+    """Each setting that a plan declares, with where it comes from."""
+    values: dict[str, list[str]] = {}
+    for arm in plan.arms:
+        for key, value in plan.settings(arm).items():
+            values.setdefault(key, []).append(str(value))
+    return [[key, "; ".join(dict.fromkeys(found)), plan.sources.get(key, "")] for key, found in values.items()]
 
 
 def _arrivals(plan: Any, folder: Path, reduced: bool) -> list[dict[str, Any]]:

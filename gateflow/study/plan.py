@@ -102,6 +102,8 @@ class Plan:
         ``choose(results)`` names the arms that are run, from the stored results of an experiment before it.
     conclude : callable, optional
         ``conclude(analysis)`` makes the sentences that the registered rules allow.
+    sources : mapping of str to str
+        Where each of the full settings comes from: file and line of the authors' code, their paper, or "not known".
     may_be_cut : bool
         Whether it may be analysed with fewer seeds than planned, all arms of each.
     """
@@ -124,6 +126,7 @@ class Plan:
     predicted: Mapping[str, int] = field(default_factory=dict)
     choose: Callable[[Path], tuple[str, ...]] | None = None
     conclude: Callable[[Any], list[str]] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
     may_be_cut: bool = False
 
     def arms_of(self, reduced: bool = False) -> Arms:

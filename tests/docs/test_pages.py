@@ -19,7 +19,7 @@ NOT_RUN = {
     "docs/cluster.md": ["needs a cluster", "needs Slurm"],
     "docs/data.md": ["fetches"] * 4,
     "docs/kernels.md": ["wants an idle machine", "needs a GPU"],
-    "docs/study.md": ["takes hours"],
+    "docs/study.md": ["takes hours", "takes hours"],
     "docs/study/protocol.md": ["takes hours"],
     "docs/training.md": ["takes minutes"],
     "docs/tutorial.md": ["installs"],

@@ -192,3 +192,39 @@ def test_a_kept_result_is_made_anew_and_goes_on_where_it_was(tmp_path, monkeypat
 def test_a_folder_without_kept_results_is_told_in_one_line(tmp_path):
     with pytest.raises(InvalidArgument, match=r"cannot read .*memory\.json"):
         kept.read("memory", tmp_path)
+
+
+# --- published settings -----------------------------------------------------------------------------------------------
+
+PUBLISHED = ("paper-adding", "paper-copying", "paper-images", "janet", "nru", "language")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_setting_says_where_it_comes_from(name):
+    plan = EXPERIMENTS[name]
+    declared = {key for arm in plan.arms for key in plan.settings(arm)}
+    assert declared <= set(plan.sources)
+    assert all(plan.sources.values())
+
+
+def test_what_the_paper_leaves_open_is_said_to_be_not_known():
+    for name in ("paper-adding", "paper-copying", "paper-images"):
+        plan = EXPERIMENTS[name]
+        assert {key for key, source in plan.sources.items() if source.startswith("not known; ours")} >= {
+            *("optimizer", "lr", "batch", "clip", "steps")
+        }
+        assert {plan.settings(arm)["hidden"] for arm in plan.arms} == {512 if name == "paper-images" else 128}
+
+
+def test_the_start_of_the_paper_is_sigma_of_1_for_every_gate():
+    from gateflow.nn.network import build
+    from gateflow.nn.settings import make_task
+
+    plan = EXPERIMENTS["paper-adding"]
+    for arm in ("softsign", "sigmoid", "fast", "refine"):
+        settings = Settings.of({**plan.settings(arm), "hidden": 4, "task": "adding(horizon=10)"})
+        cell = build(settings, make_task(settings.task)).cell
+        z = cell.bias_ih_l0[cell.rows("forget")]
+        assert cell.forget_gate(z).tolist() == pytest.approx([0.7310586] * 4, rel=1e-6)
+        if arm == "refine":
+            assert cell.bias_ih_l0[cell.rows("refine")].tolist() == [0.0] * 4

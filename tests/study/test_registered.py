@@ -416,3 +416,21 @@ def test_a_rung_is_made_and_made_again_is_the_same(tmp_path, rung):
     keep(tmp_path, "study-bridge", arm, 1, tmp_path / "a")
     run = kept(replace(plan, first=1, seeds=1), tmp_path, "study-bridge")[arm][1]
     assert run.arrival(0.25, 2).step == pytest.approx(plan.predicted[arm], rel=0.25)
+
+
+# --- what the pages say ---------------------------------------------------------------------------------------------
+
+
+def test_pages_tell_how_many_runs_are_stored():
+    root = Path(__file__).parents[2]
+    done = sum(len(path.read_text().splitlines()) for path in (root / "results/study").rglob("*.jsonl"))
+    for page in ("README.md", "docs/study.md"):
+        text = " ".join((root / page).read_text(encoding="utf-8").split())
+        assert f"{done:,} of 1,660 runs are done" in text, page
+
+
+def test_stored_runs_of_this_tree_are_as_declared():
+    results = Path(__file__).parents[2] / "results/study"
+    for name in ("study-slopes", "study-tuning", "study-start", "study-bridge"):
+        done, planned = count(EXPERIMENTS[name], results, name)
+        assert done <= planned

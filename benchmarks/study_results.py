@@ -1,0 +1,53 @@
+"""Take the stored runs of the registered study into results/study, and tell the pages how many there are.
+
+    python benchmarks/study_results.py FOLDER
+
+FOLDER is what --keep named. Only counts are looked at. A file that lacks a line which results/study has is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from gateflow import record
+from gateflow.study.experiments import EXPERIMENTS
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "results" / "study"
+PLANNED = {"study-slopes": 240, "study-tuning": 180, "study-rates": 120, "study-bridge": 1080, "study-start": 40}
+COUNT = re.compile(r"(?P<before><!-- study: counts -->\s*(?:Not yet: )?)[\d,]+ of [\d,]+ runs are done")
+
+
+def stored(folder: Path = RESULTS) -> dict[str, int]:
+    """How many runs each experiment has stored."""
+    return {
+        name: sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (folder / name).glob("*.jsonl"))
+        for name in PLANNED
+    }
+
+
+def told(text: str, done: int) -> str:
+    """A page with the number of runs that are done."""
+    return COUNT.sub(rf"\g<before>{done:,} of {sum(PLANNED.values()):,} runs are done", text)
+
+
+def take(folder: Path) -> int:
+    """Copy what is new; how many runs results/study has."""
+    assert set(PLANNED) == {name for name, plan in EXPERIMENTS.items() if plan.registered}
+    for name in PLANNED:
+        for path in sorted((folder / name).glob("*.jsonl")):
+            text, kept = path.read_text(encoding="utf-8"), RESULTS / name / path.name
+            lost = set(kept.read_text(encoding="utf-8").splitlines() if kept.exists() else ()) - set(text.splitlines())
+            if lost:
+                raise SystemExit(f"{path} lacks {len(lost)} runs that {kept} has")
+            record.write_text(kept, text)
+    done = sum(stored().values())
+    for page in (ROOT / "README.md", ROOT / "docs" / "study.md"):
+        page.write_text(told(page.read_text(encoding="utf-8"), done), encoding="utf-8")
+    return done
+
+
+if __name__ == "__main__":
+    print(take(Path(sys.argv[1])), "runs are stored")
