@@ -2,7 +2,9 @@
 
 import importlib.util
 import os
+import signal
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -18,3 +20,11 @@ NEED_TRITON = [
 """Modules that cannot be imported without it, which searching them for examples does."""
 
 collect_ignore = [] if importlib.util.find_spec("triton") else NEED_TRITON
+
+
+@pytest.fixture
+def hears_ctrl_c():
+    """Ctrl-C as in a terminal, here and in processes started here, also where the suite itself ignores it (nohup)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

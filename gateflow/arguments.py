@@ -54,10 +54,10 @@ def _one_by_one(array: np.ndarray, value: Any) -> np.ndarray:
     """Python integers past int64, fractions and the like."""
     if array.dtype.kind != "O":
         raise TypeError
-    items = np.asarray(value, dtype=object)
-    if any(isinstance(item, (str, bytes, bool, np.bool_)) or item is None for item in items.flat):
+    parts = np.asarray(value, dtype=object)
+    if any(isinstance(part, (str, bytes, bool, np.bool_)) or part is None for part in parts.flat):
         raise TypeError
-    return items
+    return parts
 
 
 def number(name: str, value: Any, test: Callable[[np.ndarray], Any], said: str) -> Any:
@@ -83,11 +83,11 @@ def one(name: str, value: Any, test: Callable[[Any], Any], said: str) -> float:
     --------
     >>> one("tau_max", [1, 2], lambda v: v > 0, "above 0")
     Traceback (most recent call last):
-    gateflow.errors.InvalidArgument: tau_max must be one number; got an array of shape (2,)
+    gateflow.errors.InvalidArgument: tau_max must be one number, not an array of shape (2,)
     """
     found = number(name, value, test, said)
     if np.ndim(found):
-        raise InvalidArgument(f"{name} must be one number; got an array of shape {np.shape(found)}")
+        raise InvalidArgument(f"{name} must be one number, not an array of shape {np.shape(found)}")
     return float(found)
 
 
@@ -135,3 +135,22 @@ def broadcast(**given: Any) -> list[np.ndarray]:
     """Arrays broadcast against each other, as by NumPy; else one line that names their shapes."""
     together(**given)
     return list(np.broadcast_arrays(*given.values()))
+
+
+def items(name: str, values: Any) -> list[Any]:
+    """The items of a list or another collection; a text is none.
+
+    Examples
+    --------
+    >>> items("gates", ("fast", "sigmoid"))
+    ['fast', 'sigmoid']
+    >>> items("gates", 3)
+    Traceback (most recent call last):
+    gateflow.errors.InvalidArgument: gates must be a list; got 3
+    """
+    try:
+        if isinstance(values, (str, bytes)):
+            raise TypeError
+        return list(values)
+    except Exception:  # whatever an object makes of being gone through
+        raise InvalidArgument(f"{name} must be a list; got {shown(values)}") from None

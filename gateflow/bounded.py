@@ -16,6 +16,7 @@ import ctypes
 import gc
 import inspect
 import math
+import numbers
 import os
 import sys
 import threading
@@ -27,7 +28,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, TypeVar
 
-from gateflow.errors import Exceeded, InvalidArgument
+from gateflow.errors import Exceeded, InvalidArgument, shown
 
 T = TypeVar("T")
 
@@ -134,12 +135,12 @@ def checked(seconds: float) -> float:
     >>> checked(3)
     3.0
     """
-    try:
-        limit = float(seconds)
-    except (TypeError, ValueError, OverflowError):
-        limit = math.nan
+    limit = math.nan
+    if isinstance(seconds, numbers.Real) and not isinstance(seconds, bool):
+        with suppress(OverflowError, TypeError):
+            limit = float(seconds)
     if not 0 < limit < math.inf:
-        raise InvalidArgument(f"seconds = {seconds!r}: the time allowed is a finite number of seconds, above 0")
+        raise InvalidArgument(f"seconds = {shown(seconds)}: the time allowed is a finite number of seconds, above 0")
     return limit
 
 

@@ -17,6 +17,8 @@ import numpy as np
 import sympy as sp
 
 from gateflow._rooms import callable_room
+from gateflow.arguments import items
+from gateflow.arguments import one as one_number
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.asymptotics.saturation import Order, order
@@ -26,7 +28,8 @@ from gateflow.errors import InvalidArgument, cut
 from gateflow.flow.problem import LearningProblem
 from gateflow.flow.time import hitting_time
 from gateflow.formula import parse
-from gateflow.gate import Gate, gate
+from gateflow.gate import Gate
+from gateflow.gate import gate as as_gate
 from gateflow.glance import exponential, facts, framed, listed
 from gateflow.losses import Decay, Loss
 from gateflow.losses import loss as as_loss
@@ -249,9 +252,13 @@ def compare(
     """
     if isinstance(gates, str):
         raise InvalidArgument("compare takes a list of gates, such as compare(['fast', 'sigmoid'])")
-    chosen = [gate(one) if isinstance(one, str) else one for one in gates]
-    called = tuple(names) if names is not None else tuple(one.name for one in chosen)
-    _check(called, gaps)
+    chosen = [as_gate(one) for one in items("gates", gates)]
+    called = tuple(one.name for one in chosen) if names is None else tuple(map(str, items("names", names)))
+    inside: Any = (lambda v: (v > 0) & (v < 1), "numbers between 0 and 1")
+    gaps = [one_number("gaps", gap, *inside) for gap in items("gaps", gaps)]
+    given = {"horizon": horizon, "z0": z0, "scale": scale}
+    horizon, z0, scale = (one_number(name, value, np.isfinite, "finite") for name, value in given.items())
+    _check(called, len(chosen), gaps)
     kind = as_loss(loss)
     taus = [_log_tau(one, horizon, gaps, z0, scale, kind, tolerance) for one in chosen]
     pairs = zip(called[1:], chosen[1:], strict=True)
@@ -262,15 +269,16 @@ def compare(
     return Comparison(called, orders, laws, ladder, horizon, z0, tuple(chosen), kind, tolerance, scale)
 
 
-def _check(names: Sequence[str], gaps: Sequence[float]) -> None:
+def _check(names: Sequence[str], gates: int, gaps: Sequence[float]) -> None:
+    if len(names) != gates:
+        raise InvalidArgument(f"names must be as many as the gates, {gates}; got {len(names)}")
     if len(names) < 2:
         raise InvalidArgument("compare takes two gates or more")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InvalidArgument(f"two of the gates are called {twice}; write one of them as a formula")
-    wrong = next((gap for gap in gaps if not 0 < gap < 1), None)
-    if wrong is not None or not len(gaps):
-        raise InvalidArgument(f"gaps must be numbers between 0 and 1; got {wrong}")
+    if not gaps:
+        raise InvalidArgument("gaps must be numbers between 0 and 1; got none")
 
 
 def _law(one: Gate, seconds: float) -> Rate | str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
+import numbers
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache, partial
@@ -141,6 +142,11 @@ class Gate:
         parameters: Mapping[str, Any] | None = None,
         reference: str = "",
     ) -> None:
+        for what, text in (("name", name), ("reference", reference)):
+            if text is not None and not isinstance(text, str):
+                raise InvalidArgument(f"the {what} of a gate is a text; got {shown(text)}")
+        if parameters is not None and not isinstance(parameters, Mapping):
+            raise InvalidArgument(f"parameters must be a mapping of names to values; got {shown(parameters)}")
         given = {"phi": phi, "profile": profile, "complement": complement}
         declared = [key for key, value in given.items() if value is not None]
         if len(declared) != 1:
@@ -614,8 +620,8 @@ def _is_parameter(value: Any) -> bool:
     if isinstance(value, (bool, str)):
         return value in SYMBOLIC
     try:
-        return math.isfinite(value)
-    except (TypeError, ValueError):
+        return isinstance(value, numbers.Number) and math.isfinite(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

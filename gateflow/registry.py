@@ -18,7 +18,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from gateflow.errors import UnknownName
+from gateflow.errors import UnknownName, shown
 
 
 class Registry(Mapping[str, Any]):
@@ -77,12 +77,12 @@ class Registry(Mapping[str, Any]):
         return opening[1] if opening else ""
 
     def _where(self, name: str) -> str | EntryPoint:
-        key = self.spelled(name)
+        key = self.spelled(name) if isinstance(name, str) else ""
         if key in self._modules:
             return self._modules[key]
         near = difflib.get_close_matches(key, self._modules, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._modules)}"
-        raise UnknownName(f"unknown {self.kind} {name!r}; {hint}")
+        raise UnknownName(f"unknown {self.kind} {shown(name)}; {hint}")
 
     def __getitem__(self, name: str) -> Any:
         return getattr(self.module(name), self.attribute)

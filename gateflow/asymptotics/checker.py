@@ -51,10 +51,11 @@ from typing import Any, NamedTuple
 import mpmath
 import sympy as sp
 
+from gateflow import bounded
 from gateflow.asymptotics import enclosures, halflines
 from gateflow.asymptotics.mrv import Limits, Unproved
 from gateflow.byvalue import by_value
-from gateflow.errors import GateflowError, InvalidArgument, cut
+from gateflow.errors import GateflowError, InvalidArgument, cut, shown
 from gateflow.formula import parse, unparse
 from gateflow.glance import counts, facts, folded, framed, listed
 from gateflow.vocabulary import Expr, Z, derivative, logit, sigmoid, softplus, softsign
@@ -877,6 +878,9 @@ def verify(source: str | Path | Mapping[str, Any], seconds: float = 60.0) -> Ver
     >>> verify(certificate).status
     'refuted'
     """
+    if not isinstance(source, (str, Path, Mapping)):
+        raise InvalidArgument(f"a certificate is a file or what was read from one; got {shown(source)}")
+    seconds = bounded.checked(seconds)
     certificate = source if isinstance(source, Mapping) else _read(Path(source))
     checks: list[Check] = []
     told = "no statement"

@@ -37,7 +37,7 @@ from gateflow.asymptotics.saturation import (
     text_of,
 )
 from gateflow.byvalue import by_value
-from gateflow.errors import InvalidArgument, cut
+from gateflow.errors import InvalidArgument, cut, shown
 from gateflow.gate import gate as as_gate
 from gateflow.glance import curve, facts, framed, mathematics
 from gateflow.markup import Markup
@@ -598,8 +598,8 @@ def rate(gate: Any, tail: str = "right", seconds: float = _SECONDS) -> Rate:
 
 def at_end(tail: str) -> tuple[Callable[[Any], Expr], Expr]:
     """What makes the germ of a gate at one end, and the horizon there."""
-    if tail not in ENDS:
-        raise InvalidArgument(f"tail {tail!r} is neither 'right' nor 'left'")
+    if not isinstance(tail, str) or tail not in ENDS:
+        raise InvalidArgument(f"tail {shown(tail)} is neither 'right' nor 'left'")
     return ENDS[tail]
 
 

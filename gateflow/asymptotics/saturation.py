@@ -31,6 +31,7 @@ from typing import Any
 import sympy as sp
 
 from gateflow import bounded
+from gateflow.arguments import items
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Case, Field, affine_in, cases, oscillating
@@ -803,7 +804,7 @@ def rank(gates: Iterable[Any], seconds: float = RANKING_SECONDS) -> Ranking:
     if isinstance(gates, str):
         raise InvalidArgument("rank takes a list of gates, such as rank(['fast', 'sigmoid'])")
     end = time.monotonic() + bounded.checked(seconds)
-    classes, pairs = _classes_and_pairs(list(map(as_gate, gates)), end)
+    classes, pairs = _classes_and_pairs([as_gate(gate) for gate in items("gates", gates)], end)
     ranked = _without_open_pairs(len(classes), pairs)
     chain = sorted(ranked, key=lambda i: sum(_is_higher(pairs, j, i) for j in ranked))
     names = [[gate.name for gate in members] for members in classes]
@@ -918,7 +919,7 @@ def saturation_order(gate: Any, seconds: float = SECONDS) -> SaturationOrder:
     >>> saturation_order(Gate("sigmoid(sinh(z))")).g, saturation_order(Gate("(1 + erf(z))/2")).g
     (exp(-exp(z)), exp(-z**2))
     """
-    return saturation_order_of_germ(germ_of(as_gate(gate)), seconds)
+    return saturation_order_of_germ(germ_of(as_gate(gate)), bounded.checked(seconds))
 
 
 def saturation_order_of_germ(f: Expr, seconds: float = SECONDS) -> SaturationOrder:

@@ -21,7 +21,10 @@ FEWEST = 3
 
 @contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C, or the system, has asked to stop; asked a second time, it interrupts at once."""
+    """Whether Ctrl-C, or the system by SIGTERM, has asked to stop; asked a second time, it interrupts at once.
+
+    Where Ctrl-C was ignored at the start, as under nohup, it stays ignored: it is meant for others.
+    """
     asked: list[int] = []
 
     def heard(number: int, _: Any) -> None:
@@ -31,6 +34,8 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
     before: dict[int, Any] = {}
     try:
         for each in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(each) is signal.SIG_IGN:
+                continue
             before[each] = signal.signal(each, heard)
     except ValueError:  # not in the main thread, which alone hears signals
         pass

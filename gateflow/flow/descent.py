@@ -264,11 +264,13 @@ def optimizer_named(optimizer: str | Optimizer, hyper: dict[str, float]) -> Opti
     for name in hyper:
         if name not in known:
             takes = f"its hyperparameters: {', '.join(known)}" if known else "it has none besides lr"
-            raise InvalidArgument(f"optimizer {optimizer!r} does not take {name}; {takes}")
+            raise InvalidArgument(f"optimizer {shown(optimizer)} does not take {name}; {takes}")
     return kind(**hyper)
 
 
 def _check_loss(problem: LearningProblem, gradient: str) -> None:
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"a descent is of a LearningProblem; got {shown(problem)}")
     if not problem.kind.arrives:
         raise InvalidArgument(f"the {problem.kind.name} loss is smooth at its least value: descent never arrives there")
     if gradient == "naive" and problem.kind.name != "absolute":

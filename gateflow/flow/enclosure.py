@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -138,7 +139,11 @@ def certify(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: A
     >>> certify(LearningProblem("sigmoid", horizon=1, gap="0.01"), 0, digits=20)
     <Enclosure tau = 108.1801386901681697526948 +/- 4.59e-23; the target is reached>
     """
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"certify takes a LearningProblem; got {shown(problem)}")
     start = exact("z0", z0)
+    if not abs(start) <= sys.float_info.max:
+        raise InvalidArgument("z0 must lie within the floats")
     if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= MOST_DIGITS:
         raise InvalidArgument(f"digits must be a whole number from 1 to {MOST_DIGITS}; got {shown(digits)}")
     if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale)):

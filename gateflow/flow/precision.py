@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.errors import UnknownName
+from gateflow.errors import UnknownName, shown
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def format_named(name: str) -> Format:
     UnknownName
         If there is none.
     """
-    key = str(name).strip().lower()
+    key = name.strip().lower() if isinstance(name, str) else ""
     if key not in FORMATS:
-        raise UnknownName(f"unknown dtype {name!r}; known: {', '.join(FORMATS)}")
+        raise UnknownName(f"unknown dtype {shown(name)}; known: {', '.join(FORMATS)}")
     return FORMATS[key]

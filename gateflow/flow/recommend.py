@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateflow import glance
-from gateflow.arguments import one
+from gateflow.arguments import items, one
 from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument, cut
 from gateflow.flow.density import profile_of_decay
@@ -305,7 +305,7 @@ def recommend(
 def _gates(gates: Iterable[Gate | str] | None) -> list[Gate]:
     if isinstance(gates, (str, Gate)):
         gates = [gates]
-    chosen = [as_gate(one) for one in (GATES if gates is None else gates)]
+    chosen = [as_gate(one) for one in (GATES if gates is None else items("gates", gates))]
     if not chosen:
         raise InvalidArgument("gates must name at least one gate")
     return chosen

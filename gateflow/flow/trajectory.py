@@ -244,13 +244,14 @@ def left_off(problem: LearningProblem, tolerance: Any) -> float | None:
 
 
 def _checked(problem: LearningProblem, z0: Any, tau_end: Any, rtol: Any, atol: Any) -> tuple[float, float | None]:
+    z0 = positions(z0, "z0")
     if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale, z0)):
         raise InvalidArgument("a trajectory is of one problem and one start; hitting_time takes arrays")
     number("rtol", rtol, lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)")
     number("atol", atol, lambda v: (v >= 0) & (v < 1), "in [0, 1)")
     if tau_end is not None:
         tau_end = one("tau_end", tau_end, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
-    return float(positions(z0, "z0")), tau_end
+    return float(z0), tau_end
 
 
 class Timed(Protocol):

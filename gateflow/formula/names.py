@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, shown
 from gateflow.vocabulary import CONSTANTS, FUNCTIONS, SYMBOLIC, Z
 
 ALIASES = {"σ": "sigmoid", "sigma": "sigmoid", "π": "pi"}
@@ -23,7 +23,7 @@ def declared(variables: Iterable[str], parameters: Mapping[str, Any]) -> dict[st
     """Every name a formula may use for a value. Keys are in `plain` form."""
     names: dict[str, sp.Expr] = {}
     for name in (variables,) if isinstance(variables, str) else variables:
-        symbol = Z if name == Z.name else sp.Symbol(name, real=True) if isinstance(name, str) else Z
+        symbol = sp.Symbol(name, real=True) if isinstance(name, str) and name != Z.name else Z
         _declare(names, "variable", name, symbol)
     for name, value in parameters.items():
         _declare(names, "parameter", name, _parameter(name, value))
@@ -32,7 +32,8 @@ def declared(variables: Iterable[str], parameters: Mapping[str, Any]) -> dict[st
 
 def _declare(names: dict[str, sp.Expr], kind: str, name: Any, value: sp.Expr) -> None:
     if not isinstance(name, str) or not is_identifier(name):
-        raise InvalidArgument(f"{kind} {name!a} has no usable name; letters, digits and '_', and no Python keyword")
+        called = ascii(name) if isinstance(name, str) else shown(name)
+        raise InvalidArgument(f"{kind} {called} has no usable name; letters, digits and '_', and no Python keyword")
     if is_taken(name):
         raise InvalidArgument(f"{kind} '{name}' has the name of a function or constant of the formula language")
     if plain(name) in names:

@@ -7,7 +7,8 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.errors import FormulaError
+from gateflow.arguments import items
+from gateflow.errors import FormulaError, InvalidArgument, shown
 from gateflow.formula.build import Builder
 from gateflow.formula.grammar import Grammar
 from gateflow.formula.limits import MAX_LENGTH
@@ -50,7 +51,9 @@ def parse(text: str, variables: Iterable[str] = ("z",), parameters: Mapping[str,
     >>> parse("where(z < 0, 0, σ(λ*z))", parameters={"λ": "positive"})
     Piecewise((0, z < 0), (sigmoid(z*λ), True))
     """
-    names = declared(variables, parameters or {})
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise InvalidArgument(f"parameters must be a mapping of names to values; got {shown(parameters)}")
+    names = declared(variables if isinstance(variables, str) else items("variables", variables), parameters or {})
     if not isinstance(text, str):
         raise FormulaError(f"a formula is a text, not {type(text).__name__}")
     if len(text) > MAX_LENGTH:

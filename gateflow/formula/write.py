@@ -6,7 +6,8 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.errors import FormulaError
+from gateflow.errors import FormulaError, shown
+from gateflow.formula.limits import MAX_DIGITS
 from gateflow.formula.names import is_identifier, is_taken
 from gateflow.vocabulary import FUNCTIONS, expm1, log1p
 
@@ -48,7 +49,11 @@ def unparse(expr: sp.Expr) -> str:
     >>> unparse(sp.Piecewise((0, z < 0), (sp.Abs(z), True)))
     'where(z < 0, 0, abs(z))'
     """
-    return _text(sp.sympify(expr) if isinstance(expr, int) else expr, _SUM)
+    if not isinstance(expr, (sp.Basic, int)):
+        raise FormulaError(f"only a SymPy expression is written as a formula; got {shown(expr)}")
+    if isinstance(expr, int) and expr.bit_length() > MAX_DIGITS * 3.33:
+        raise FormulaError(f"the number is too large: at most {MAX_DIGITS} digits written out")
+    return _text(sp.Integer(expr) if isinstance(expr, int) else expr, _SUM)
 
 
 def _text(expr: Any, level: int) -> str:

@@ -13,6 +13,7 @@ import inspect
 import json
 import math
 import re
+import sys
 import tomllib
 import types
 from collections.abc import Iterable, Mapping
@@ -122,14 +123,23 @@ class Settings:
         task = make_task(str(told["task"])) if task is None else task
         cell = cell_class(str(told.get("cell", cls.cell)))
         made = cls(**{**task.defaults, **cell.defaults, **told})  # type: ignore[arg-type]
-        if epochs is None:
-            return made
+        return made if epochs is None else made._lasting(epochs, task, chosen)
+
+    def changed(self, chosen: Mapping[str, Any], task: Any) -> Settings:
+        """These settings with some of them changed; ``epochs`` of ``task`` may stand for steps."""
+        known(chosen, [*KINDS, "epochs"], "setting")
+        rest = {name: value for name, value in chosen.items() if name != "epochs"}
+        made = dataclasses.replace(self, **rest)
+        epochs = chosen.get("epochs")
+        return made if epochs is None else made._lasting(epochs, task, rest)
+
+    def _lasting(self, epochs: Any, task: Any, chosen: Mapping[str, Any]) -> Settings:
         if "steps" in chosen:
             raise InvalidArgument("give steps or epochs, not both")
         epochs = as_kind(epochs, (float,), "epochs")
         if epochs <= 0:
             raise InvalidArgument(f"epochs must be above 0; got {epochs}")
-        return dataclasses.replace(made, steps=made.steps_of(epochs, task))
+        return dataclasses.replace(self, steps=self.steps_of(epochs, task))
 
     def steps_of(self, epochs: float, task: Any) -> int:
         """The steps in so many passes over the training data."""
@@ -362,7 +372,8 @@ def as_kind(value: Any, kinds: tuple[type, ...], name: str) -> Any:
     for kind in kinds:
         if type(value) is kind and (kind is not float or math.isfinite(value)):
             return value
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    number = number or (isinstance(value, float) and not math.isfinite(value))
     if number and float in kinds and math.isfinite(value):
         return float(value)
     if number and int in kinds and float(value).is_integer():

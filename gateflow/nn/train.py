@@ -175,8 +175,8 @@ def settled(
 ) -> tuple[Settings, Task]:
     """The settings, with everything decided that this machine decides; and the task."""
     if isinstance(task, Settings):
-        made = make_task(task.task, data_dir)
-        settings = replace(task, **chosen)
+        made = make_task(str(chosen.get("task", task.task)), data_dir)
+        settings = task.changed(chosen, made)
     else:
         given = {"task": _text(task)} if isinstance(task, (str, Task)) else dict(task)
         given |= {name: value for name, value in chosen.items() if value is not None}

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateflow.arguments import items
 from gateflow.errors import InvalidArgument
 from gateflow.plots._style import LOOKS, SCREEN, STYLE
 from gateflow.progress import track
@@ -134,7 +135,7 @@ def retrain(
 
 def _known(names: Iterable[str] | str | None) -> list[str]:
     """The names as the registry spells them, each once, all of them checked before any work is done."""
-    given = [names] if isinstance(names, str) else list(FIGURES if names is None else names)
+    given = [names] if isinstance(names, str) else items("names", FIGURES if names is None else names)
     for name in given:
         FIGURES.module(name)
     return list(dict.fromkeys(map(FIGURES.spelled, given)))

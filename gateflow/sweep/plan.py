@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from gateflow import __version__, record
-from gateflow.errors import GateflowError, InvalidArgument, shown
+from gateflow.arguments import items, whole
+from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.flow.compiled import backend_version
 from gateflow.flow.problem import LearningProblem, positions
 from gateflow.gate import Gate
@@ -67,10 +68,12 @@ class Plan:
     def of(cls, gates: Any, quantity: str, chunk: int, *, loss: Any = None, tolerance: Any = None, **axes: Any) -> Plan:
         """The plan for inputs as a user gives them, each checked, and each gate tried on one problem."""
         chosen = labelled(gates)
-        if isinstance(chunk, bool) or not isinstance(chunk, (int, np.integer)) or not 1 <= chunk <= 10**7:
-            raise InvalidArgument(f"chunk must be a whole number from 1 to 10000000; got {shown(chunk)}")
-        name = quantity.strip().lower().replace("-", "_") if isinstance(quantity, str) else str(quantity)
-        QUANTITIES.module(name)
+        chunk = whole("chunk", chunk, 1, 10**7)
+        QUANTITIES.module(quantity)
+        name = quantity.strip().lower().replace("-", "_")
+        for needed in ("horizon", "z0"):
+            if axes.get(needed) is None:
+                raise InvalidArgument(f"{needed} must be a number, or several; got none")
         along = tuple(axis(key, given) for key, given in axes.items() if given is not None)
         if loss is not None and not isinstance(loss, str):
             raise InvalidArgument("a sweep takes its loss by name or as a formula, so that its command can be told")
@@ -78,7 +81,7 @@ class Plan:
             named(loss)  # complains now
         given = {"loss": loss and loss.strip(), "tolerance": tolerance}
         settings = tuple((key, value) for key, value in given.items() if value is not None)
-        made = cls(name, chosen, along, int(chunk), settings)
+        made = cls(name, chosen, along, chunk, settings)
         made._check()
         return made
 
@@ -201,10 +204,9 @@ def labelled(gates: Any) -> tuple[tuple[str, Gate], ...]:
         gates = [gates]
     if isinstance(gates, Mapping):
         pairs = [(str(label), as_gate(gate)) for label, gate in gates.items()]
-    elif isinstance(gates, Iterable):
-        pairs = [(item.strip() if isinstance(item, str) else item.name, as_gate(item)) for item in gates]
     else:
-        raise InvalidArgument(f"gates must be names, formulas or gates; got {shown(gates)}")
+        named = ((item, as_gate(item)) for item in items("gates", gates))
+        pairs = [(item.strip() if isinstance(item, str) else gate.name, gate) for item, gate in named]
     if not pairs:
         raise InvalidArgument("give at least one gate")
     labels = [label for label, _ in pairs]

@@ -93,6 +93,7 @@ def test_a_reader_that_leaves_is_no_error():
         assert process.wait(60) == 0
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(tmp_path):
     figures = ["figures", "gates", "discrete", "learning", "times", "-o", str(tmp_path)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

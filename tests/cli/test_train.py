@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -10,6 +12,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from gateflow.cli._training import asked_to_stop
 from gateflow.cli.train import Flags, catalogue, split
 from gateflow.nn import CELLS, INITS, TASKS
 from gateflow.nn.methods import METHODS
@@ -114,6 +117,7 @@ def interrupt_when(path):
         time.sleep(0.005)
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_leaves_a_run_that_goes_on(gateflow, here):
     arguments = ("train", "adding(horizon=5, held_out=16)", "--hidden", "4", "--layers", "2", "--dropout", "0.5")
     arguments += ("--batch", "4", "--steps", "150", "--evaluate-every", "50")
@@ -129,6 +133,27 @@ def test_ctrl_c_leaves_a_run_that_goes_on(gateflow, here):
     told(gateflow(*arguments, "--out", "whole", "--json"))
     for name in ("weights.safetensors", "metrics.jsonl"):
         assert (here / "stopped" / name).read_bytes() == (here / "whole" / name).read_bytes()
+
+
+def test_where_ctrl_c_is_ignored_sigterm_stops_a_run(gateflow, here):
+    """Under nohup and in background jobs Ctrl-C is meant for others; SIGTERM is heard there too."""
+    arguments = ("train", "adding(horizon=5, held_out=16)", "--hidden", "4", "--steps", "100000", "--log-every", "1")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with asked_to_stop() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stop()
+        program = f"import sys; from gateflow.cli import main; sys.exit(main({(*arguments, '--out', 'stopped')}))"
+        with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) as process:
+            metrics = here / "stopped" / "metrics.jsonl"
+            while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+            assert "the same command goes on from there" in process.communicate(timeout=120)[1]
+        assert process.returncode == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_experiment_its_table_and_its_figures(gateflow, here):

@@ -9,6 +9,7 @@ from gateflow.nn import CELLS, INITS, TASKS, Settings
 from gateflow.nn.methods import METHODS
 from gateflow.nn.optimizers import optimizers, schedules
 from gateflow.nn.settings import HELP, KINDS, make_init, option_value, part, read_toml, with_options
+from gateflow.nn.train import settled
 
 
 def test_toml_goes_both_ways(tmp_path):
@@ -91,6 +92,18 @@ def test_epochs_are_steps():
     assert Settings.of({"task": "digits", "epochs": 2, "batch": 25, "accumulate": 2}).steps == -(
         -2 * -(-rows // 25) // 2
     )
+
+
+def test_settings_that_are_made_take_epochs_too(tmp_path):
+    """Thirty series of which 24 are trained on, by four at a time: two passes are twelve steps."""
+    lines = [f"{row % 2},{row},{row + 1}" for row in range(30)]
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    made = Settings(task=with_options("series", {"data": str(tmp_path / "x.csv")}), batch=4, hidden=2, steps=7)
+    assert settled(made, {"epochs": 2})[0].steps == 12
+    assert settled(made, {"hidden": 3})[0].steps == 7
+    for chosen, said in (({"epochs": 2, "steps": 3}, "not both"), ({"epochs": 0}, "above 0"), ({"epoch": 1}, "epochs")):
+        with pytest.raises(InvalidArgument, match=said):
+            settled(made, chosen)
 
 
 def test_options_of_parts():

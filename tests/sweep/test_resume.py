@@ -99,6 +99,7 @@ def test_the_command_killed_ten_times_at_random_ends_in_the_same_bytes(tmp_path,
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="sends signals as Unix does")
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_control_c_loses_nothing_and_says_so_in_one_line(tmp_path):
     """As a terminal sends it: to the command and its processes alike."""
     out = tmp_path / "times.nc"

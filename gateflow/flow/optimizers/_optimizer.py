@@ -12,7 +12,6 @@ import numpy as np
 
 from gateflow.arguments import one
 from gateflow.byvalue import by_value
-from gateflow.errors import InvalidArgument
 from gateflow.flow.precision import Format
 from gateflow.flow.road import Array, Band, Road
 
@@ -91,10 +90,7 @@ class Optimizer(ABC):
 
     def __post_init__(self) -> None:
         for name, (test, said) in self.RANGES.items():
-            value = getattr(self, name)
-            if np.ndim(value):
-                raise InvalidArgument(f"{name} must be one number, not an array")
-            object.__setattr__(self, name, one(name, value, test, said))
+            object.__setattr__(self, name, one(name, getattr(self, name), test, said))
 
     DEFAULT_LR: ClassVar[float] = 1e-3
     """PyTorch's default step size."""

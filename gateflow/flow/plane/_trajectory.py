@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from gateflow import glance
-from gateflow.arguments import number, one, shown, whole
+from gateflow.arguments import number, one, whole
 from gateflow.byvalue import by_value
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, shown
 from gateflow.flow.density import Array
 from gateflow.flow.plane._contract import Leg, Plane, Stop, Tolerances, Turn
 from gateflow.flow.plane._march import solver
@@ -275,7 +275,9 @@ def portrait(
     >>> print(portrait(RefineProblem(horizon=1, gap=0.1), count=3).up[1])
     [ 0.4472136  0.4472136 -0.4472136]
     """
-    count = whole("count", count, 2)
+    if not isinstance(problem, Plane):
+        raise InvalidArgument(f"a portrait is of a problem of two parameters; got {shown(problem)}")
+    count = whole("count", count, 2, 2000)
     bounds = [pair("bounds", first), pair("bounds", second)]
     if any(not low < high for low, high in bounds):
         raise InvalidArgument(f"bounds must increase; got {bounds[0]} and {bounds[1]}")

@@ -92,7 +92,10 @@ class SharedProblem(Plane):
         x = np.asarray(number("inputs", inputs, np.isfinite, "finite"))
         if x.ndim != 1 or not x.size:
             raise InvalidArgument(f"inputs must be a list of numbers, one a sample; got shape {x.shape}")
-        each = LearningProblem(gate, scale=scale, loss=loss, **_columns(task, x.size))
+        columns = _columns(task, x.size)
+        if "horizon" not in columns:
+            raise InvalidArgument("horizon must be a number, or one for each input; got none")
+        each = LearningProblem(gate, scale=scale, loss=loss, **columns)
         refuse_if_no_gate(each.gate)
         if not each.kind.arrives:
             raise InvalidArgument(f"samples that share parameters need a loss with a kink; {each.kind.name} has none")
@@ -349,7 +352,7 @@ def _columns(task: dict[str, Any], samples: int) -> dict[str, Any]:
             continue
         if isinstance(value, Target):
             raise InvalidArgument(f"give the targets of samples by one of {', '.join(WAYS)}")
-        column = np.asarray(value) if not isinstance(value, str) else value
+        column = np.asarray(number(name, value, np.isfinite, "finite")) if not isinstance(value, str) else value
         if np.ndim(column) > 1 or np.size(column) not in (1, samples):
             raise InvalidArgument(f"{name} must be one number or {samples}, one for each input; got {np.size(column)}")
         made[name] = np.broadcast_to(column, (samples,)) if not isinstance(value, str) else value

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from gateflow.arguments import one
 from gateflow.errors import InvalidArgument, shown
 from gateflow.gate import Gate
 from gateflow.nn.functional import GateFunction, gate_function
@@ -130,12 +131,11 @@ class Recurrent(torch.nn.Module):
         _check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if proj_size:
             raise InvalidArgument(f"{type(self).__name__} has no projection of its output: proj_size must be 0")
-        if not 0 <= dropout <= 1:
-            raise InvalidArgument(f"dropout must lie in [0, 1]; got {dropout}")
+        dropout = one("dropout", dropout, lambda v: (v >= 0) & (v <= 1), "a number in [0, 1]")
         if backend not in BACKENDS:
             raise InvalidArgument(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
+        self.bias, self.batch_first, self.dropout = bias, batch_first, dropout
         self.bidirectional, self.backend = bidirectional, backend
         functions: dict[Gate, GateFunction] = {}
         for block, gate in (gates or {}).items():
@@ -469,6 +469,9 @@ class _Run:
         return state if others else first
 
 
+MOST_LAYERS, MOST_UNITS = 10_000, 2**24
+
+
 def as_function(gate: AnyGate) -> GateFunction:
     """A gate, its name or its formula, as a function of tensors."""
     return gate if isinstance(gate, GateFunction) else gate_function(gate)
@@ -483,3 +486,6 @@ def _check_sizes(**sizes: Any) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise InvalidArgument(f"{name} must be a whole number of at least 1; got {shown(size)}")
+        most = MOST_LAYERS if name == "num_layers" else MOST_UNITS
+        if size > most:
+            raise InvalidArgument(f"{name} must be at most {most}; got {shown(size)}")

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from gateflow.errors import InvalidArgument, shown
 from gateflow.nn.cells._contract import (
     AnyGate,
     GateFunction,
@@ -74,6 +75,8 @@ class LSTM(Recurrent):
         tied: bool = False,
         **options: Any,
     ) -> None:
+        if not isinstance(tied, bool):
+            raise InvalidArgument(f"tied must be True or False; got {shown(tied)}")
         self.blocks = ("forget", "candidate", "output") if tied else ("input", "forget", "candidate", "output")
         gates = {"forget": forget_gate, "output": output_gate} | ({} if tied else {"input": input_gate})
         layout = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)

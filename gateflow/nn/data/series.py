@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from csv import reader
 from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, shown
 from gateflow.nn.data.files import DEFLATE, fingerprint, opened
 
 SPLITS = ("train", "valid", "test")
@@ -104,16 +106,17 @@ def _is_number(field: str) -> bool:
 def csv(path: Path, label_last: bool = False) -> Held:
     """A series a line: its class first (as the UCR archive has it) or last, then its values.
 
-    Between them stand commas, tabs, semicolons or spaces, whichever the first line has. A first line without numbers
-    is a heading. Values that are empty or NaN at the end of a line make a series shorter.
+    Between them stand commas, tabs, semicolons or spaces, whichever the first line has outside of double quotes, in
+    which each of them may stand. A first line without numbers is a heading. Values that are empty or NaN at the end of
+    a line make a series shorter.
     """
     series: list[np.ndarray] = []
     labels: list[str] = []
     between: str | None = None
     for number, line in _lines(path):
         if not labels:
-            between = next((mark for mark in ",\t;" if mark in line), None)
-        fields = line.split(between)
+            between = next((mark for mark in ",\t;" if mark in _QUOTED.sub("", line)), None)
+        fields = _fields(path, number, line, between)
         if not labels and not any(_is_number(field) for field in fields):
             continue
         label, values = (fields[-1], fields[:-1]) if label_last else (fields[0], fields[1:])
@@ -126,6 +129,19 @@ def csv(path: Path, label_last: bool = False) -> Held:
     return gathered(series, labels, path)
 
 
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+
+
+def _fields(path: Path, line: int, text: str, between: str | None) -> list[str]:
+    """The fields of a line of a table, without the quotes around them."""
+    if '"' not in text:
+        return text.split(between)
+    if _QUOTED.sub("", text).count('"'):
+        raise InvalidArgument(f"{path}, line {line}: a double quote is not closed")
+    blank = {"delimiter": between} if between else {"delimiter": " ", "skipinitialspace": True}
+    return next(reader([text if between else text.replace("\t", " ")], **blank))  # type: ignore[arg-type]
+
+
 def ts(path: Path) -> Held:
     """A ``.ts`` file of the UEA archive: a series a line, its channels between colons, its class after the last one.
 
@@ -136,16 +152,23 @@ def ts(path: Path) -> Held:
     """
     series: list[np.ndarray] = []
     labels: list[str] = []
-    begun = False
+    begun, classes = False, frozenset[str]()
     for number, line in _lines(path):
         if begun:
             *channels, label = line.split(":")
             series.append(_channels(path, number, channels, series[0].shape[1] if series else len(channels)))
             labels.append(named(label))
+            if classes and labels[-1] not in classes:
+                listed = ", ".join(by_name(sorted(classes)))[:80]
+                raise InvalidArgument(
+                    f"{path}, line {number}: class {shown(labels[-1])} is not declared; @classLabel has {listed}"
+                )
         elif line.startswith("@"):
-            key, *rest = line[1:].lower().split() or [""]
+            key, *rest = line[1:].split() or [""]
+            key = key.lower()
             begun = key == "data"
-            _declared(path, number, key, rest)
+            _declared(path, number, key, [word.lower() for word in rest])
+            classes = frozenset(map(named, rest[1:])) if key == "classlabel" else classes
         else:
             raise InvalidArgument(f"{path}, line {number}: data before @data; is it a .ts file?")
     return gathered(series, labels, path)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, shown
 from gateflow.nn.data.series import Held, by_name, csv, npz, ts
 from gateflow.nn.data.sound import Recordings
 from gateflow.nn.tasks._answers import Choice
@@ -107,6 +107,7 @@ class Series(Rows, Choice):
         for split in SPLITS:
             if not len(parts[split].rows):
                 raise InvalidArgument(f"{path} leaves no series for the {split} part")
+        _refuse_no_classes(path, [part.source.labels[row] for part in parts.values() for row in part.rows])
         if len({part.source[int(part.rows[0])].shape[1] for part in parts.values()}) > 1:
             raise InvalidArgument(f"the parts of {path} have different numbers of channels")
         return parts
@@ -231,6 +232,32 @@ class Series(Rows, Choice):
     def fingerprint(self) -> str:
         sources = {id(part.source): part.source for part in self.parts.values()}
         return " ".join(source.fingerprint() for source in sources.values())
+
+
+FRACTIONS = 10
+"""Classes that are called by fractions, such as 0.5, up to which they are taken for classes."""
+
+
+def _refuse_no_classes(path: Path, labels: list[str]) -> None:
+    """Complain of labels that tell nothing apart, or every series, or that are measurements."""
+    found = sorted(set(labels))
+    hint = "the class is the first of each line, or the last with --label-last"
+    if len(found) < 2:
+        raise InvalidArgument(f"{path} has one class only, {shown(found[0])}: there is nothing to tell apart")
+    if len(found) > max(2, len(labels) / 2):
+        raise InvalidArgument(
+            f"{path} has {len(found)} classes for {len(labels)} series: these are names or numbers of the series, "
+            f"not classes; {hint}"
+        )
+    if len(found) > FRACTIONS and any(_is_fraction(label) for label in found):
+        raise InvalidArgument(f"{path} has {len(found)} classes, fractions among them: these are values; {hint}")
+
+
+def _is_fraction(label: str) -> bool:
+    try:
+        return not float(label).is_integer()
+    except (ValueError, OverflowError):
+        return False
 
 
 def _beside(path: Path) -> Path | None:

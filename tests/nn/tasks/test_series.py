@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -224,3 +225,64 @@ def test_series_too_few_to_deal_are_refused(tmp_path: Path) -> None:
     assert torch.is_tensor(
         Series(str(tmp_path / "x.ts"), test_data=str(tmp_path / "x.ts")).batch("train", 0, 1, 0).inputs
     )
+
+
+def task_of(path: Path, text: str, **options: Any) -> Series:
+    path.write_text(text, encoding="utf-8")
+    return Series(str(path), **options)
+
+
+@pytest.mark.parametrize(
+    ("between", "label_last"), [(",", False), (",", True), (";", False), ("\t", False), (" ", False)]
+)
+def test_quotes_around_fields_change_nothing(between: str, label_last: bool, tmp_path: Path) -> None:
+    plain = table(tmp_path / "plain.csv", between, label_last)
+    lines = [between.join(f'"{field}"' for field in line.split(between)) for line in plain.read_text().splitlines()]
+    heading = between.join(['"a"'] * 6)
+    quoted = task_of(tmp_path / "quoted.csv", "\n".join([heading, *lines]), label_last=label_last)
+    assert rows_of(quoted) == rows_of(Series(str(plain), label_last=label_last))
+
+
+def test_what_stands_between_fields_may_stand_in_quotes(tmp_path: Path) -> None:
+    names = ["north, east", 'say ""go"";', "a\tb"]
+    lines = [f'"{name}",{k},{k + 1}' for k in range(9) for name in names]
+    task = task_of(tmp_path / "x.csv", "\n".join(lines))
+    assert task.class_names == sorted(["north, east", 'say "go";', "a\tb"])
+
+
+def numbers(label: Any, count: int = 40) -> str:
+    return "\n".join(f"{label(row)},{row / 7:.4f},{row / 3:.4f}" for row in range(count))
+
+
+NOT_CLASSES = {
+    "one class": (numbers(lambda row: "yes"), {}, "has one class only, 'yes'"),
+    "one class kept": (numbers(lambda row: "ab"[row % 2]), {"classes": "a"}, "has one class only, 'a'"),
+    "a name for each": (numbers(lambda row: f"sample-{row}"), {}, "has 40 classes for 40 series"),
+    "a number for each": (numbers(lambda row: row), {}, "has 40 classes for 40 series"),
+    "a measurement": (numbers(lambda row: f"{(row % 13) / 8 + 0.0625:.4f}"), {}, "fractions among them"),
+    "the wrong end": (numbers(lambda row: row % 2), {"label_last": True}, "or the last with --label-last"),
+    "an open quote": ('"a,1,2\nb,1,2', {}, "line 1: a double quote is not closed"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_CLASSES)
+def test_labels_that_are_no_classes_are_refused(name: str, tmp_path: Path) -> None:
+    text, options, said = NOT_CLASSES[name]
+    with pytest.raises(InvalidArgument) as refused:
+        _ = task_of(tmp_path / "x.csv", text, **options).parts
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_few_classes_called_by_fractions_are_classes(tmp_path: Path) -> None:
+    assert task_of(tmp_path / "x.csv", numbers(lambda row: (row % 3) / 2)).class_names == ["0", "0.5", "1"]
+
+
+def test_a_class_that_is_not_declared_is_refused(tmp_path: Path) -> None:
+    head = "@problemName x\n@classLabel true Left 1.0 right\n@data\n"
+    path = tmp_path / "x.ts"
+    path.write_text(head + "1,2:Left\n1,3:1\n2,3:right\n", encoding="utf-8")
+    assert ts(path).labels == ["Left", "1", "right"]
+    path.write_text(head + "1,2:Left\n1,3:left\n", encoding="utf-8")
+    with pytest.raises(InvalidArgument, match=r"line 5: class 'left' is not declared; @classLabel has"):
+        ts(path)
