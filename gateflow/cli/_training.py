@@ -179,8 +179,9 @@ def _rungs(found: list[Any]) -> Listing:
             f"{number(each.slope.low, 3)} to {number(each.slope.high, 3)}",
             number(each.slope.offset, 3),
             "yes" if each.holds else "no",
+            "" if each.path is None else f"{number(each.path.low, 3)} to {number(each.path.high, 3)}",
         ]
         for each in found
     ]
-    columns = ["rung", "cells", "arrived", "slope", "95 %", "mean log ratio", "predicted"]
+    columns = ["rung", "cells", "arrived", "slope", "95 %", "mean log ratio", "predicted", "path (exploratory)"]
     return Listing(columns, cells, columns)

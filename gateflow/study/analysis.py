@@ -106,11 +106,16 @@ class Rung:
     slope : Slope
     arrived : float
         Share of its runs that arrived.
+    path : Slope or None
+        The same line for the steps until the mean forget gate was where the prediction ends; exploratory. Where it
+        holds and the slope does not, the gate moves as predicted and the loss does not follow it alone. None where the
+        units have no layer.
     """
 
     number: int
     slope: Slope
     arrived: float
+    path: Slope | None = None
 
     @property
     def holds(self) -> bool:
@@ -192,7 +197,7 @@ def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False) -> Analy
         arrivals,
         {arm: survival(each) for arm, each in arrivals.items()},
         answers(plan.questions, arrivals),
-        rungs(plan, arrivals),
+        rungs(plan, arrivals, chosen),
         sum(run.status == "not finite" for run in flat),
     )
     found.conclusions[:] = plan.conclude(found) if plan.conclude else []
@@ -242,15 +247,30 @@ def answers(questions: Sequence[Question], arrivals: dict[str, list[Arrival]]) -
     return found
 
 
-def rungs(plan: Plan, arrivals: dict[str, list[Arrival]]) -> list[Rung]:
+def rungs(plan: Plan, arrivals: dict[str, list[Arrival]], runs: dict[str, list[Kept]]) -> list[Rung]:
     """The rungs of a bridge, by the geometric mean over seeds of each of their arms; none for other plans."""
     found = []
     for number in sorted({plan.told[arm]["rung"] for arm in plan.predicted}):
         arms = [arm for arm in plan.predicted if plan.told[arm]["rung"] == number]
-        measured = [math.exp(float(np.mean(np.log([max(run.step, 1) for run in arrivals[arm]])))) for arm in arms]
-        fitted = slope_of(measured, [plan.predicted[arm] for arm in arms])
-        found.append(Rung(number, fitted, _share([run for arm in arms for run in arrivals[arm]])))
+        wanted = [plan.predicted[arm] for arm in arms]
+        fitted = slope_of([_typical([run.step for run in arrivals[arm]]) for arm in arms], wanted)
+        layers = all(run.forget for arm in arms for run in runs[arm])
+        path = slope_of([_typical(_paths(number, runs[arm])) for arm in arms], wanted) if layers else None
+        found.append(Rung(number, fitted, _share([run for arm in arms for run in arrivals[arm]]), path))
     return found
+
+
+def _paths(rung: int, runs: list[Kept]) -> list[int]:
+    """Steps until the mean forget gate was where the prediction of a rung ends."""
+    from gateflow.nn.settings import part
+    from gateflow.study.bridge import value_at_level
+
+    horizon = part(runs[0].settings["task"])[1]["horizon"]
+    return [run.reached(value_at_level(rung, horizon)) for run in runs]
+
+
+def _typical(steps: list[int]) -> float:
+    return math.exp(float(np.mean(np.log([max(step, 1) for step in steps]))))
 
 
 def first_failure(found: Analysis) -> Rung | None:
@@ -312,7 +332,13 @@ def to_json(found: Analysis) -> dict[str, Any]:
             for each in found.answers
         ],
         "rungs": [
-            {"rung": each.number, **vars(each.slope), "arrived": each.arrived, "holds": each.holds}
+            {
+                "rung": each.number,
+                **vars(each.slope),
+                "arrived": each.arrived,
+                "holds": each.holds,
+                "path, exploratory": None if each.path is None else vars(each.path),
+            }
             for each in found.rungs
         ],
         "conclusions": found.conclusions,

@@ -74,6 +74,20 @@ def lags(rung: int, horizon: int) -> np.ndarray:
     return np.array([horizon]) if rung <= 2 else np.arange(1, horizon + 1)
 
 
+def value_at_level(rung: int, horizon: int) -> float:
+    """f at which the mean loss is a quarter of chance, if all units have it.
+
+    Examples
+    --------
+    >>> round(value_at_level(1, 10), 6) == round(0.75 ** (1 / 10), 6)
+    True
+    """
+    from scipy.optimize import brentq
+
+    times = lags(rung, horizon)
+    return float(brentq(lambda f: np.mean(1 - f**times) - LEVEL, 1e-9, 1.0, xtol=1e-15))
+
+
 def predicted(gate: Gate, f: float, horizon: int, lr: float, rung: int, optimizer: str = "rmsprop") -> int:
     """Steps until the optimiser on the mean loss is below a quarter of chance.
 

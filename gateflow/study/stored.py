@@ -78,6 +78,10 @@ class Kept:
                 return Arrival(step, True)
         return Arrival(int(self.settings["steps"]), False)
 
+    def reached(self, value: float) -> int:
+        """The first evaluation at which the mean forget gate was at ``value``; the last one where it never was."""
+        return next((step for step, f in zip(self.at, self.forget, strict=False) if f >= value), self.at[-1])
+
 
 def file_of(results: Path, name: str, arm: str) -> Path:
     """Where the runs of an arm are kept."""

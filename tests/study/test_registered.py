@@ -42,7 +42,8 @@ def write_runs(plan: Plan, results: Path, name: str, steps, loss: float = 0.0) -
             at = list(range(0, settings["steps"] + 1, max(1, settings["steps"] // 120)))
             there = steps(arm, seed)
             curve = [loss if there is not None and step >= there else 1.0 for step in at]
-            run = Kept(arm, seed, "finished", "abc", {**settings, "seed": seed}, 1.0, at, curve, [], {})
+            path = [0.5 if there is None or step < 2 * there else 1.0 for step in at] if plan.predicted else []
+            run = Kept(arm, seed, "finished", "abc", {**settings, "seed": seed}, 1.0, at, curve, path, {})
             lines.append(json.dumps(vars(run)))
         path = file_of(results, name, arm)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,6 +217,9 @@ def test_the_bridge_names_the_first_rung_that_theory_does_not_predict(tmp_path):
     assert found.conclusions[-1].startswith("Theory stops at rung 5, which gives up that the constant c stays")
     assert found.rungs[4].slope.slope == pytest.approx(0.5, abs=0.1)
     assert found.rungs[0].slope.slope == pytest.approx(1, abs=0.02)
+    # the made-up gates are where the prediction ends at twice the steps
+    assert found.rungs[0].path.slope == pytest.approx(1, abs=0.02)
+    assert found.rungs[0].path.offset == pytest.approx(math.log(2), abs=0.05)
 
 
 def test_rules_hold_for_a_gate_of_ones_own(tmp_path):
