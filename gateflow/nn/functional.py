@@ -18,7 +18,6 @@ from gateflow.errors import InvalidArgument
 from gateflow.gate import Gate, Numbers
 from gateflow.gate import gate as named_gate
 from gateflow.nn.arithmetic import TorchArithmetic
-from gateflow.vocabulary import Z
 
 WORKING = {
     torch.float64: torch.float64,
@@ -55,8 +54,8 @@ _AS_THEY_STAND = {
 class GateFunction(torch.nn.Module):
     """A gate as a function of tensors, differentiable twice.
 
-    float64 is computed in float64, float32 in float64 and rounded once (the plain sigmoid in float32, to a few ulps),
-    bfloat16 and float16 in float32. Infinities are taken to the limits; only NaN gives NaN.
+    float64 is computed in float64, float32 in float64 and rounded once, bfloat16 and float16 in float32. Infinities are
+    taken to the limits; only NaN gives NaN.
 
     Parameters
     ----------
@@ -77,7 +76,6 @@ class GateFunction(torch.nn.Module):
     def __init__(self, gate: Gate) -> None:
         super().__init__()
         self.gate = gate
-        self._is_sigmoid = gate.is_profile and gate.formulas.u == Z
         self._made: dict[tuple[torch.dtype, torch.device], Numbers] = {}
         self._tapes: dict[tuple[str, bool], Tape] = {}
         self._found_plain: dict[tuple[torch.dtype, torch.device], bool] = {}
@@ -151,13 +149,12 @@ class GateFunction(torch.nn.Module):
 
     def with_slope(self, z: Tensor, what: str, slope_too: bool = True) -> tuple[Tensor, Tensor | None]:
         """One of the functions and its derivative: phi and ``1 - phi`` the short way where that is as good."""
-        # u = z has no error that an exponential could blow up, so float32 will do for it
-        x = z.to(z.dtype if self._is_sigmoid and z.dtype == torch.float32 else WORKING[z.dtype])
+        x = z.to(WORKING[z.dtype])
         if what not in ("phi", "phi_c") or not self._is_plain(x.dtype, x.device):
             slope = self.evaluate(z, DERIVATIVES[what]) if slope_too and what in DERIVATIVES else None
             return self.evaluate(z, what), slope
         value, slope = self._plain(x, what, slope_too)
-        return value.to(z.dtype), None if slope is None else slope.to(z.dtype).expand(z.shape)
+        return value.to(z.dtype), None if slope is None else _slope_in(z.dtype, slope).expand(z.shape)
 
     def _plain(self, x: Tensor, what: str, slope_too: bool = True) -> tuple[Tensor, Tensor | None]:
         """The formulas as they stand: ``sigma(u)`` and ``u' sigma(u) sigma(-u)``, or phi and phi'."""
@@ -247,11 +244,14 @@ def _rounded(value: Tensor, x: Tensor, dtype: torch.dtype, slope: bool = False) 
 
     Slopes past the largest float become the largest float: infinity times a gradient of 0 would be NaN.
     """
-    value = torch.where(torch.isnan(x), x, value).to(dtype)
-    if not slope:
-        return value
+    value = torch.where(torch.isnan(x), x, value)
+    return _slope_in(dtype, value) if slope else value.to(dtype)
+
+
+def _slope_in(dtype: torch.dtype, slope: Tensor) -> Tensor:
+    """A slope in another type; past its largest number, that number."""
     top = torch.finfo(dtype).max
-    return torch.clamp(value, -top, top)
+    return torch.clamp(slope.to(dtype), -top, top)
 
 
 def _rate(numbers: Numbers, z: Tensor, log_rest: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from gateflow import compiled
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.nn.functional import GateFunction
 from gateflow.nn.kernels import threads, workspace
-from gateflow.nn.kernels.tables import KINKS, Table, table
+from gateflow.nn.kernels.tables import BREAKS, ZONES, Table, table
 from gateflow.vocabulary import Z
 
 DTYPES = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
@@ -31,6 +31,9 @@ CELLS = ("lstm", "tied lstm", "janet", "gru", "refine", "tied refine")
 
 BLOCKS, GATES = 5, 4
 """The most of a cell; as in recurrent.c."""
+
+LINE = 64
+"""Bytes of a line of cache, at which a gate's table begins; as in recurrent.c."""
 
 CHUNK = 128
 """Rows, of batch and time, whose gradients of weights are taken together."""
@@ -106,9 +109,12 @@ LAYOUTS = {
 
 @lru_cache(maxsize=4)
 def _gate_type(real: Any) -> type[ctypes.Structure]:
-    names = ("smooth", "negative", "kinks")
-    fields = [("phi", ctypes.c_void_p), ("complement", ctypes.c_void_p), *((n, ctypes.c_int64) for n in names)]
-    return type("Gate", (ctypes.Structure,), {"_fields_": [*fields, ("end", real), ("kink", real * KINKS)]})
+    whole = {ctypes.c_float: ctypes.c_int32, ctypes.c_double: ctypes.c_int64}[real]
+    fields: list[tuple[str, Any]] = [(name, whole * ZONES) for name in ("shift", "base", "narrow")]
+    fields += [(name, ctypes.c_void_p) for name in ("phi", "complement")]
+    fields += [(name, ctypes.c_int64) for name in ("negative", "grain", "first", "breaks")]
+    fields += [(name, real * BREAKS) for name in ("at", "near", "anchor")]
+    return type("Gate", (ctypes.Structure,), {"_fields_": fields})
 
 
 @lru_cache(maxsize=4)
@@ -119,7 +125,7 @@ def _run_type(real: Any) -> type[ctypes.Structure]:
         *words("cell blocks factors hidden inputs steps batch reverse threads", number),
         *words("h_first h_last x_first x_last from_output chunk tile segment stream", number),
         ("shift", real),
-        ("gate", _gate_type(real) * GATES),
+        ("gate", ctypes.c_void_p * GATES),
         *words("sizes offsets", one),
         *words("weight_x weight_h bias_1 bias_2", many),
         *words("x h_start c_start output h_end c_end packed kept marks scratch", one),
@@ -188,6 +194,22 @@ def available(dtype: torch.dtype, gates: Sequence[GateFunction]) -> bool:
             warnings.warn(f"recurrent layers run without compiled kernels: {reason}", RuntimeWarning, stacklevel=2)
         return False
     return True
+
+
+@lru_cache(maxsize=128)
+def _filled(found: Table) -> ctypes.Structure:
+    """The table as recurrent.c takes it, at an address that it takes; it points to the table's rows."""
+    kind = _gate_type(DTYPES[found.phi.dtype])
+    memory = (ctypes.c_char * (ctypes.sizeof(kind) + LINE))()
+    to: Any = kind.from_buffer(memory, -ctypes.addressof(memory) % LINE)
+    to.phi, to.complement = found.phi.data_ptr(), found.complement.data_ptr()
+    to.negative, to.grain, to.first, to.breaks = found.negative, found.grain, found.first, len(found.breaks)
+    for n, zone in enumerate(found.zones):
+        to.shift[n], to.base[n], to.narrow[n] = zone.shift, zone.base, zone.narrow
+    for n, broken in enumerate(found.breaks):
+        to.at[n], to.near[n], to.anchor[n] = broken.at, broken.near, broken.anchor
+    to.table = found
+    return to
 
 
 def tabulated(gate: GateFunction, dtype: torch.dtype) -> Table | None:
@@ -314,7 +336,10 @@ class _Pass:
         run.tile, run.segment, run.threads = TILE, run.steps, len(self.parts) - 1
         run.chunk = max(CHUNK, min(TILE, run.batch))
         for place, gate in enumerate(plan.gates):
-            self._set_gate(run.gate[place], tabulated(gate, self.dtype))
+            found = tabulated(gate, self.dtype)
+            if found is not None:
+                self.alive.append(filled := _filled(found))
+                run.gate[place] = ctypes.addressof(filled)
         self.point({"sizes": steps.counts, "offsets": steps.offsets})
         self.point({"x": self.x, "h_start": self.h, "c_start": self.c})
         self._point_blocks("weight_x", "x", self.ih)
@@ -398,14 +423,6 @@ class _Pass:
         for n, block in enumerate(self.plan.layout.blocks):
             place = n if which is None else getattr(block, which)
             getattr(self.run, name)[n] = None if place is None else value.data_ptr() + place * stride
-
-    def _set_gate(self, to: Any, found: Table | None) -> None:
-        if found is None:
-            return
-        self.alive += [found.phi, found.complement]
-        to.phi, to.complement = found.phi.data_ptr(), found.complement.data_ptr()
-        to.smooth, to.end, to.negative, to.kinks = found.smooth, found.end, found.negative, len(found.kinks)
-        to.kink[: len(found.kinks)] = found.kinks
 
     def _share(self, work: str) -> None:
         """All shares of the batch, "forward" or "backward". Their memory lives as long as ``self`` does."""

@@ -12,6 +12,7 @@
  * Layout of a blocked array of n rows: [block][row][UNITS]. Compile with -DDOUBLE for double precision.
  */
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 #if defined(__AVX__)
@@ -28,7 +29,10 @@ typedef int64_t bits;
 #define MANTISSA 52
 #define BIAS 1023
 #define DEGREE 7
-#define EXP_MOST 708.0
+#define EXP_LEAST 746.0
+#define EXPONENT_STEP 1000
+#define LN2_HIGH 6.93147180369123816490e-01
+#define LN2_LOW 1.90821492927058770002e-10
 #define TANH_MOST 40.0
 #define MAGIC 6755399441055744.0 /* 1.5 * 2^52: added and taken away, it rounds to integers */
 #define LARGEST 0x1.fffffffffffffp+1023
@@ -38,12 +42,18 @@ typedef int32_t bits;
 #define MANTISSA 23
 #define BIAS 127
 #define DEGREE 3
-#define EXP_MOST 87.0f
+#define EXP_LEAST 105.0f
+#define EXPONENT_STEP 100
+#define LN2_HIGH 0.693359375f
+#define LN2_LOW -2.12194440e-4f
 #define TANH_MOST 20.0f
 #define MAGIC 12582912.0f
 #define LARGEST 0x1.fffffep+127f
 #endif
+#define SIGN ((bits)((uint64_t)1 << (8 * sizeof(bits) - 1)))
 #define LOG2E ((real)1.4426950408889634)
+#define SMALL ((bits)8 << MANTISSA) /* a float, as an integer, below which places in cells are as in its octave */
+#define HUGE_SIZE ((2 * (bits)BIAS - 2) << MANTISSA) /* and one beyond which steps are scaled as in its octave */
 
 #if defined(__AVX512F__)
 #define WIDE 64
@@ -68,25 +78,29 @@ typedef int32_t bits;
 
 typedef real vec __attribute__((vector_size(WIDE)));
 typedef bits ivec __attribute__((vector_size(WIDE)));
+typedef bits anyivec __attribute__((vector_size(WIDE), aligned(sizeof(bits)), may_alias));
 typedef real anyvec __attribute__((vector_size(WIDE), aligned(sizeof(real)), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
 #define ROUND_UP(n, m) (((n) + (m) - 1) / (m) * (m))
 
-enum { MOST_BLOCKS = 5, MOST_FACTORS = 8, MOST_KINKS = 4 };
+enum { MOST_BLOCKS = 5, MOST_FACTORS = 8, ZONES = 16, BREAKS = 8 };
 
 /* --- what is asked for ------------------------------------------------------------------------------------------- */
 
-/* A gate in cells of |z| + 1, each with the coefficients of a polynomial in the place within the cell, in [0, 1); cells
- * of z < 0 come after those of z >= 0. Cells beyond the last hold the limit. Without coefficients, it is logistic. */
+/* A gate in cells of |z|, each a stretch of 2^shift neighbouring floats; those of z < 0 come after those of z >= 0. Of
+ * |z| as an integer, the number of its zone is z >> grain, counted from `first` and no less than 0, no more than the
+ * last; its row is base + (z >> shift). A row holds the value at the cell's anchor, its start or a break within, and the
+ * coefficients of its mean slope from there on: see looked_up. A gate without a table is logistic. */
 typedef struct {
+    bits shift[ZONES], base[ZONES];
+    bits narrow[ZONES]; /* less that of z, the exponent, as an integer, of one over the width of a cell */
     const real *phi, *complement;
-    Int smooth;         /* each octave of |z| + 1 has 2^smooth cells */
-    Int negative;       /* number of the first cell of z < 0 */
-    Int kinks;
-    real end; /* |z| + 1 where the last octave ends, and the cell of the limit begins */
-    real kink[MOST_KINKS]; /* each divides the cell it lies in */
-} Gate;
+    Int negative; /* number of the first row of z < 0 */
+    Int grain, first, breaks;
+    real at[BREAKS], near[BREAKS]; /* where a cell is divided, and the start of that cell */
+    real anchor[BREAKS];           /* what both its rows count from */
+} __attribute__((aligned(LINE))) Gate;
 
 enum Cell { LSTM, TIED_LSTM, JANET, GRU, REFINE, TIED_REFINE };
 
@@ -98,7 +112,7 @@ typedef struct {
     Int segment;     /* steps whose factors are kept together; below `steps`, they are computed again in segments */
     Int stream;      /* whether the factors are too many for the caches */
     real shift; /* JANET's beta */
-    Gate gate[4];
+    const Gate *gate[4]; /* NULL: logistic */
     const Int *sizes, *offsets; /* rows at each time, and rows before it */
     const real *weight_x[MOST_BLOCKS], *weight_h[MOST_BLOCKS], *bias_1[MOST_BLOCKS], *bias_2[MOST_BLOCKS];
     const real *x, *h_start, *c_start;
@@ -144,10 +158,11 @@ INLINE void settle(void) { _mm_sfence(); }
 INLINE void settle(void) {}
 #endif
 
-/* Whether numbers below the smallest normal one count as 0, which is this thread's own affair. A gradient on its way back
- * through a long wait passes through them, and each operation on one takes many times as long as on others. */
+/* Whether results below the smallest normal number become 0, which is this thread's own affair. A gradient on its way
+ * back through a long wait passes through them, and each operation on one takes many times as long as on others. What
+ * such numbers the forward pass kept are read as they are, where the processor can tell. */
 #if defined(__SSE__)
-enum { TINY_IS_ZERO = 0x8040 };
+enum { TINY_IS_ZERO = 0x8000 };
 typedef unsigned Tiny;
 INLINE Tiny tiny(void) { return _mm_getcsr(); }
 INLINE void set_tiny(Tiny to) { _mm_setcsr(to); }
@@ -167,7 +182,9 @@ INLINE Tiny tiny(void) { return 0; }
 INLINE void set_tiny(Tiny to) { (void)to; }
 #endif
 
-INLINE vec choose(ivec which, vec a, vec b) { return (vec)(((ivec)a & which) | ((ivec)b & ~which)); }
+INLINE ivec every(bits a) { return (ivec){0} + a; }
+INLINE ivec pick(ivec which, ivec a, ivec b) { return (a & which) | (b & ~which); }
+INLINE vec choose(ivec which, vec a, vec b) { return (vec)pick(which, (ivec)a, (ivec)b); }
 
 /* a < b ? a : b and a > b ? a : b: where either is NaN, b */
 #if defined(__AVX512F__) && defined(DOUBLE)
@@ -186,15 +203,27 @@ INLINE vec larger(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b
 INLINE vec smaller(vec a, vec b) { return choose(a < b, a, b); }
 INLINE vec larger(vec a, vec b) { return choose(a > b, a, b); }
 #endif
+/* n between 0 and the last */
+#if defined(__AVX512F__) && defined(DOUBLE)
+INLINE ivec within(ivec n, bits last) {
+    return (ivec)_mm512_min_epi64(_mm512_max_epi64((__m512i)n, (__m512i)every(0)), (__m512i)every(last));
+}
+#elif defined(__AVX512F__)
+INLINE ivec within(ivec n, bits last) {
+    return (ivec)_mm512_min_epi32(_mm512_max_epi32((__m512i)n, (__m512i)every(0)), (__m512i)every(last));
+}
+#else
+INLINE ivec within(ivec n, bits last) {
+    n = n & ~(n >> (8 * (int)sizeof(bits) - 1));
+    return pick(n > last, every(last), n);
+}
+#endif
 INLINE vec clamp(vec x, real most) { return larger(all(-most), smaller(all(most), x)); } /* NaN stays */
 
-/* exp(x) = scale (1 + rest), for |x| <= EXP_MOST. The polynomial interpolates (2^t - 1)/t at Chebyshev's points of
+/* exp(x) = scale (1 + rest), for |x| <= TANH_MOST. The polynomial interpolates (2^t - 1)/t at Chebyshev's points of
  * |t| <= 1/2; its relative error is 1.3e-8, in double 2.8e-19. It is summed by pairs, as one long chain would wait. */
-INLINE void exponential(vec x, vec *scale, vec *rest) {
-    vec shifted = x * LOG2E + MAGIC;
-    vec t = x * LOG2E - (shifted - MAGIC); /* one rounding, where there is a fused multiply and add */
+INLINE vec exponential_rest(vec t) {
     vec t2 = t * t;
-    *scale = (vec)(((ivec)shifted - (ivec)all(MAGIC) + BIAS) << MANTISSA);
 #ifdef DOUBLE
     vec a = 0.69314718055994530925 + t * 0.24022650695910071233 +
             t2 * (0.055504108664821627039 + t * 0.0096181291076284794928);
@@ -210,7 +239,13 @@ INLINE void exponential(vec x, vec *scale, vec *rest) {
     vec c = 0.0013390863364671234381f + t * 0.00015453162945120690177f;
     vec p = a + t2 * (b + t2 * c);
 #endif
-    *rest = p * t;
+    return p * t;
+}
+
+INLINE void exponential(vec x, vec *scale, vec *rest) {
+    vec shifted = x * LOG2E + MAGIC;
+    *scale = (vec)(((ivec)shifted - (ivec)all(MAGIC) + BIAS) << MANTISSA);
+    *rest = exponential_rest(x * LOG2E - (shifted - MAGIC)); /* one rounding, where there is a fused multiply and add */
 }
 
 INLINE vec hyperbolic_tangent(vec x) {
@@ -220,15 +255,47 @@ INLINE vec hyperbolic_tangent(vec x) {
     return m / (m + 2);
 }
 
-/* sigma(z), 1 - sigma(z) and sigma'(z), none of which cancels */
+/* exp(x) - 1 for |x| <= log(2)/2, the same polynomial */
+INLINE vec exponential_less_one(vec x) {
+    vec x2 = x * x;
+#ifdef DOUBLE
+    vec a = 0.16666666666666680806 + x * 0.041666666666666676764 + x2 * (0.0083333333333196006109 + x * 0.0013888888888879081845);
+    vec b = 0.00019841269890047113706 + x * 0.000024801587336421322573 +
+            x2 * (2.7557240918578969824e-6 + x * 2.7557263301474754518e-7);
+    vec c = 2.5110037605963777712e-8 + x * 2.0918129454965067736e-9;
+    vec x4 = x2 * x2, p = a + x4 * (b + x4 * c);
+    return x + x2 * (0.5 + x * p);
+#else
+    vec a = 0.50000000134577271530f + x * 0.16666505260408123490f;
+    vec b = 0.041666465006040048761f + x * 0.0083691484908563465865f;
+    return x + x2 * (a + x2 * (b + x2 * 0.0013933641031986701150f));
+#endif
+}
+
+/* (1 + rest) 2^n, n from -2 EXPONENT_STEP to 0, below the smallest normal number too */
+INLINE vec scaled_down(vec rest, vec n) {
+#if defined(__AVX512F__) && defined(DOUBLE)
+    return (vec)_mm512_scalef_pd((__m512d)(rest + 1), (__m512d)n);
+#elif defined(__AVX512F__)
+    return (vec)_mm512_scalef_ps((__m512)(rest + 1), (__m512)n);
+#else
+    const ivec whole = (ivec)(n + MAGIC) - (ivec)all(MAGIC), first = pick(whole > -EXPONENT_STEP, whole, every(-EXPONENT_STEP));
+    return (rest + 1) * (vec)((first + BIAS) << MANTISSA) * (vec)((whole - first + BIAS) << MANTISSA);
+#endif
+}
+
+/* sigma(z), 1 - sigma(z) and sigma'(z), none of which cancels or ends before the smallest float */
 INLINE void logistic(vec z, vec *value, vec *complement, vec *slope) {
-    vec scale, rest;
-    exponential(clamp(-z, EXP_MOST), &scale, &rest);
-    vec e = scale * rest + scale;
-    vec s = 1 / (1 + e);
-    *value = s;
-    *complement = e * s;
-    *slope = *complement * s;
+    const ivec right = z >= 0;
+    const vec x = larger(all(-EXP_LEAST), (vec)((ivec)z | SIGN));
+    const vec n = (x * LOG2E + MAGIC) - MAGIC;
+    const vec e = scaled_down(exponential_less_one((x - n * LN2_HIGH) - n * LN2_LOW), n);
+    const vec sum = 1 + e, first = 1 / sum;
+    const vec s = first + first * ((1 - first * sum) - first * (e - (sum - 1))); /* with what both have rounded away */
+    const vec rest = e * s;
+    *value = choose(right, s, rest);
+    *complement = choose(right, rest, s);
+    *slope = rest * s;
 }
 
 #if defined(__clang__) || __GNUC__ >= 12
@@ -268,41 +335,65 @@ INLINE void gather(const real *rows, const bits *at, vec c[DEGREE + 1]) {
 }
 
 typedef struct {
-    bits at[LANES] __attribute__((aligned(WIDE))); /* where the cell's coefficients begin */
-    vec place, per_unit;                           /* where in the cell; d place / dz */
-    vec nothing;                                   /* 0, or NaN where z is */
+    bits at[LANES] __attribute__((aligned(WIDE))); /* where the row begins */
+    vec place, step;                               /* from the anchor: in widths of the cell, and in 1 / scale */
+    vec scale;                                     /* 2^-(1 + e) in the octave of 2^e, e from 0 to BIAS - 2 */
 } Spot;
 
-INLINE void find(const Gate *gate, vec z, Spot *s) {
-    const int low = MANTISSA - (int)gate->smooth;
-    const ivec sign = (ivec)z & (bits)((uint64_t)1 << (8 * sizeof(bits) - 1));
-    const ivec size = (ivec)smaller((vec)((ivec)z ^ sign) + 1, all(gate->end));
-    ivec cell = (size - ((bits)BIAS << MANTISSA)) >> low;
-    for (Int k = 0; k < gate->kinks; k++) cell -= gate->kink[k] > 0 ? (z >= gate->kink[k]) : (z < gate->kink[k]);
-    cell += ((ivec)z >> (8 * sizeof(bits) - 1)) & (bits)gate->negative;
-    *(ivec *)s->at = cell * (DEGREE + 1);
-    __asm__("" : "+m"(s->at)); /* from memory: one by one from the vector they cost several times as much */
-    s->place = __builtin_convertvector(size & (((bits)1 << low) - 1), vec) * ((real)1 / (real)((bits)1 << low));
-    s->per_unit = (vec)((((bits)(2 * BIAS + gate->smooth) - (size >> MANTISSA)) << MANTISSA) ^ sign);
-    s->nothing = clamp(z, LARGEST) * 0;
+/* For each lane the entry of a table of ZONES */
+INLINE ivec entry(const bits *table, ivec n) {
+    const ivec *rows = (const ivec *)table;
+#if !defined(__clang__) && defined(__AVX512F__) && !defined(DOUBLE)
+    return __builtin_shuffle(rows[0], n);
+#elif !defined(__clang__) && (defined(__AVX512F__) || (defined(__AVX2__) && !defined(DOUBLE)))
+    return __builtin_shuffle(rows[0], rows[1], n);
+#else
+    ivec found;
+    (void)rows;
+    for (int l = 0; l < LANES; l++) found[l] = table[n[l]];
+    return found;
+#endif
 }
 
+INLINE void find(const Gate *gate, vec z, Spot *s) {
+    const ivec octave = (ivec)all(INFINITY), sized = (ivec)z & ~SIGN;
+    const ivec zone = within((sized >> (int)gate->grain) - (bits)gate->first, ZONES - 1), shift = entry(gate->shift, zone);
+    ivec row = entry(gate->base, zone) + (sized >> shift);
+    row += (z < 0) & (bits)gate->negative;
+    const vec inside = clamp(z, LARGEST); /* infinity has a row of its own, NaN too */
+    vec anchor = (vec)((ivec)inside & (every(-1) << shift));
+#pragma GCC unroll 1
+    for (Int n = 0; n < gate->breaks; n++) { /* seldom any */
+        row -= gate->at[n] > 0 ? (z >= gate->at[n]) : (z < gate->at[n]);
+        anchor = choose(anchor == gate->near[n], all(gate->anchor[n]), anchor);
+    }
+    *(ivec *)s->at = row * (DEGREE + 1);
+    __asm__("" : "+m"(s->at)); /* from memory: one by one from the vector they cost several times as much */
+    const vec past = inside - anchor;
+    const vec size = (vec)((ivec)inside & octave), wide = larger(size, (vec)every(SMALL));
+    s->scale = (vec)((((bits)2 * BIAS - 1) << MANTISSA) - (ivec)smaller(larger(size, all(1)), (vec)every(HUGE_SIZE)));
+    s->step = past * s->scale;
+    s->place = past * (vec)(entry(gate->narrow, zone) - (ivec)wide);
+}
+
+/* The mean slope from the anchor on is W = c[1] + c[2] t + ..., so that phi is c[0] + step W and phi' is W + t W' */
 INLINE vec looked_up(const real *rows, const Spot *s, vec *slope) {
     vec c[DEGREE + 1];
     gather(rows, s->at, c);
-    vec p = c[DEGREE] + s->nothing, d = all(0);
+    vec p = c[DEGREE], d = p;
+    p = p * s->place + c[DEGREE - 1];
 #pragma GCC unroll 8
-    for (int j = DEGREE - 1; j >= 0; j--) {
+    for (int j = DEGREE - 2; j >= 1; j--) {
         d = d * s->place + p;
         p = p * s->place + c[j];
     }
-    *slope = d * s->per_unit;
-    return p;
+    *slope = (d * s->place + p) * s->scale;
+    return p * s->step + c[0];
 }
 
 INLINE vec gate_value(const Gate *gate, vec z, vec *slope) {
     vec value, complement;
-    if (gate->phi) {
+    if (gate) {
         Spot s;
         find(gate, z, &s);
         return looked_up(gate->phi, &s, slope);
@@ -314,7 +405,7 @@ INLINE vec gate_value(const Gate *gate, vec z, vec *slope) {
 /* 1 - phi, with the slope of phi */
 INLINE vec gate_complement(const Gate *gate, vec z, vec *slope) {
     vec value, complement;
-    if (gate->phi) {
+    if (gate) {
         Spot s;
         find(gate, z, &s);
         complement = looked_up(gate->complement, &s, slope);
@@ -326,7 +417,7 @@ INLINE vec gate_complement(const Gate *gate, vec z, vec *slope) {
 }
 
 INLINE void gate_both(const Gate *gate, vec z, vec *value, vec *complement, vec *slope) {
-    if (gate->phi) {
+    if (gate) {
         vec unused;
         Spot s;
         find(gate, z, &s);
@@ -347,16 +438,16 @@ INLINE void lstm(const Run *run, int tied, const vec *z, vec *h, vec *c, vec *fa
     const vec *rest = tied ? z : z + 1;
     vec g = hyperbolic_tangent(rest[1]);
     if (tied) {
-        gate_both(&run->gate[0], rest[0], &f, &i, &df);
+        gate_both(run->gate[0], rest[0], &f, &i, &df);
         factor[0] = (*c - g) * df;
     } else {
-        f = gate_value(&run->gate[0], rest[0], &df);
-        i = gate_value(&run->gate[2], z[0], &di);
+        f = gate_value(run->gate[0], rest[0], &df);
+        i = gate_value(run->gate[2], z[0], &di);
         factor[0] = g * di;
         factor[1] = *c * df;
     }
     vec *next = factor + (tied ? 1 : 2);
-    o = gate_value(&run->gate[1], rest[2], &o_slope);
+    o = gate_value(run->gate[1], rest[2], &o_slope);
     *c = f * *c + i * g;
     vec t = hyperbolic_tangent(*c);
     *h = o * t;
@@ -369,8 +460,8 @@ INLINE void lstm(const Run *run, int tied, const vec *z, vec *h, vec *c, vec *fa
 /* gates: forget; blocks: forget, candidate */
 INLINE void janet(const Run *run, const vec *z, vec *h, vec *factor) {
     vec df, di;
-    vec f = gate_value(&run->gate[0], z[0], &df), g = hyperbolic_tangent(z[1]);
-    vec i = gate_complement(&run->gate[0], z[0] - run->shift, &di);
+    vec f = gate_value(run->gate[0], z[0], &df), g = hyperbolic_tangent(z[1]);
+    vec i = gate_complement(run->gate[0], z[0] - run->shift, &di);
     factor[0] = *h * df - g * di;
     factor[1] = i * (1 - g * g);
     factor[2] = f;
@@ -380,8 +471,8 @@ INLINE void janet(const Run *run, const vec *z, vec *h, vec *factor) {
 /* gates: update, reset; blocks: the candidate's part of h, reset, update, the candidate's part of x */
 INLINE void gru(const Run *run, const vec *z, vec *h, vec *factor) {
     vec u, v, du, dr;
-    vec r = gate_value(&run->gate[1], z[1], &dr);
-    gate_both(&run->gate[0], z[2], &u, &v, &du);
+    vec r = gate_value(run->gate[1], z[1], &dr);
+    gate_both(run->gate[0], z[2], &u, &v, &du);
     vec n = hyperbolic_tangent(z[3] + r * z[0]);
     vec through = v * (1 - n * n);
     factor[0] = through * r;
@@ -396,15 +487,15 @@ INLINE void gru(const Run *run, const vec *z, vec *h, vec *factor) {
 INLINE void refine(const Run *run, int tied, const vec *z, vec *h, vec *c, vec *factor) {
     vec f, f_c, df, r, r_c, dr, i, di, o_slope;
     const vec *rest = tied ? z : z + 1;
-    gate_both(&run->gate[0], rest[0], &f, &f_c, &df);
-    gate_both(&run->gate[1], rest[3], &r, &r_c, &dr);
-    vec o = gate_value(&run->gate[2], rest[2], &o_slope), g = hyperbolic_tangent(rest[1]);
+    gate_both(run->gate[0], rest[0], &f, &f_c, &df);
+    gate_both(run->gate[1], rest[3], &r, &r_c, &dr);
+    vec o = gate_value(run->gate[2], rest[2], &o_slope), g = hyperbolic_tangent(rest[1]);
     vec keep = f * (r * (1 + f_c) + r_c * f), base;
     if (tied) {
         i = f_c * (r * f_c + r_c * (1 + f));
         base = *c - g;
     } else {
-        i = gate_value(&run->gate[3], z[0], &di);
+        i = gate_value(run->gate[3], z[0], &di);
         factor[0] = g * di;
         base = *c;
     }
@@ -800,11 +891,8 @@ Int forward_size(const Run *run) { return tile_size(run, least(run->tile, run->b
 /* Rows `first` to `last` of the batch through all steps, by the thread of that number */
 void forward(const Run *run, Int first, Int last, Int thread) {
     real *scratch = run->scratch + thread * forward_size(run);
-    const Tiny before = tiny();
-    set_tiny(before | TINY_IS_ZERO);
     for (Int row = first; row < last; row += run->tile)
         forward_tile(run, row, least(run->tile, last - row), scratch);
-    set_tiny(before);
     settle();
 }
 
@@ -966,7 +1054,7 @@ static void back_step(const Run *run, Back *back, Int step, const real *kept) {
     back->used += live;
 }
 
-static void backward_tile(const Run *run, Int first, Int rows, real *sums, real *scratch) {
+static void backward_tile(const Run *run, Int first, Int rows, real *sums, real *scratch, Tiny forwards) {
     const Int H = run->hidden;
     const int again = run->segment < run->steps;
     Back back = back_in(run, first, rows, sums, scratch);
@@ -974,8 +1062,11 @@ static void backward_tile(const Run *run, Int first, Int rows, real *sums, real 
     for (Int last = run->steps; last > 0;) {
         const Int start = again ? (last - 1) / run->segment * run->segment : 0;
         if (again) {
+            const Tiny here = tiny();
+            set_tiny(forwards);
             set_state(run, &back.tile, start);
             advance(run, &back.tile, start, last, kept, 1);
+            set_tiny(here);
         }
         for (Int step = last - 1; step >= start; step--)
             if (living(run, step, first, rows))
@@ -997,7 +1088,7 @@ void backward(const Run *run, Int first, Int last, Int thread) {
     memset(sums, 0, (size_t)sums_size(run) * sizeof(real));
     set_tiny(before | TINY_IS_ZERO);
     for (Int row = first; row < last; row += run->tile)
-        backward_tile(run, row, least(run->tile, last - row), sums, scratch);
+        backward_tile(run, row, least(run->tile, last - row), sums, scratch, before);
     set_tiny(before);
 }
 

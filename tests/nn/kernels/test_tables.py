@@ -1,0 +1,84 @@
+"""Gates in layers against big floats, relative to their own size: values, complements, slopes, over the float range."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from mpmath import mpf
+
+from gateflow import compiled
+from gateflow.gate import GATES, Gate
+from gateflow.gate import gate as named_gate
+from gateflow.nn.functional import gate_function
+from gateflow.nn.kernels import tables
+from tests.gates.oracle import Oracle
+from tests.gates.ulps import arguments
+from tests.nn.formulas import generated
+from tests.nn.kernels import through
+
+BACKENDS = ("reference", "torch", *(("native",) if compiled.available() else ()))
+QUANTITIES = ("phi", "phi_c", "dphi")
+
+
+def off(found: float, truth: mpf, scale: float = 1.0) -> float:
+    """In ulps of float32, of the one that subnormal numbers have below the smallest normal one."""
+    exponent = max(int(mpmath.mag(truth)), -125) if truth else -125
+    return float(abs(mpf(float(found)) / scale - truth) * mpf(2) ** (24 - exponent))
+
+
+def worst(
+    gate: Gate, z: np.ndarray, backends: tuple[str, ...] = BACKENDS
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """The largest error of each quantity in each backend, and where."""
+    oracle, found = Oracle(gate), {backend: through.numbers(gate, z, backend) for backend in backends}
+    errors = {(backend, what): (0.0, 0.0) for backend in backends for what in QUANTITIES}
+    for i, x in enumerate(z.tolist()):
+        truth = oracle(x)
+        for backend, what in errors:
+            if what in truth:
+                error = off(found[backend][what][i], truth[what], through.LARGE if what == "dphi" else 1.0)
+                errors[backend, what] = max(errors[backend, what], (error, x))
+    return errors
+
+
+def points(gate: Gate, count: int, seed: int = 0) -> np.ndarray:
+    """Of every size, about octaves' edges, and where the gate saturates; without kinks, which have two slopes."""
+    rng = np.random.default_rng(seed)
+    edges = 2.0 ** rng.integers(-20, 20, count // 4) * rng.choice([-1.0, 1.0], count // 4)
+    near = np.nextafter(
+        edges.astype(np.float32), rng.choice([-1, 0, 1], count // 4).astype(np.float32) * np.float32(9e9)
+    )
+    all_points = arguments(gate, np.float32, count, seed)
+    chosen = rng.choice(all_points, min(count, len(all_points)), replace=False)
+    return np.setdiff1d(np.concatenate([chosen, near, edges.astype(np.float32)]), np.array(gate.kinks, np.float32))
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_every_gate_is_within_four_ulps(name: str) -> None:
+    errors = worst(named_gate(name), points(named_gate(name), 24))
+    assert all(error <= 4 for error, _ in errors.values()), errors
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("gate", "z", "slope"), [("sigmoid(3*z)", 7.1, 3), ("sigmoid", 21.3, 1), ("sigmoid", 95.0, 1)])
+def test_a_slope_near_saturation_is_no_zero(gate: str, z: float, slope: float, backend: str) -> None:
+    at = float(np.float32(z))
+    e = mpmath.exp(-mpf(at) * slope)
+    found = through.numbers(gate, np.array([z], np.float32), backend)
+    assert off(found["dphi"][0], slope * e / (1 + e) ** 2, through.LARGE) <= 4
+    assert off(found["phi_c"][0], e / (1 + e)) <= 4
+
+
+@pytest.mark.parametrize("seed", [*range(22), *(pytest.param(n, marks=pytest.mark.slow) for n in range(22, 200))])
+def test_generated_formulas_are_within_four_ulps(seed: int) -> None:
+    gate = named_gate(generated(seed))
+    errors = worst(gate, points(gate, 16, seed), BACKENDS[-1:])
+    assert all(error <= 4 for error, _ in errors.values()), (generated(seed), errors)
+
+
+@pytest.mark.parametrize("name", ["fast", "softsign", "hard-sigmoid"])
+def test_a_table_says_its_error(name: str) -> None:
+    table = tables.table(gate_function(name), torch.float32)
+    assert max(table.error, table.slope_error) < 4 * 2.0**-24
