@@ -361,11 +361,12 @@ INLINE void find(const Gate *gate, vec z, Spot *s) {
     ivec row = entry(gate->base, zone) + (sized >> shift);
     row += (z < 0) & (bits)gate->negative;
     const vec inside = clamp(z, LARGEST); /* infinity has a row of its own, NaN too */
-    vec anchor = (vec)((ivec)inside & (every(-1) << shift));
+    const vec start = (vec)((ivec)inside & (every(-1) << shift));
+    vec anchor = start;
 #pragma GCC unroll 1
     for (Int n = 0; n < gate->breaks; n++) { /* seldom any */
         row -= gate->at[n] > 0 ? (z >= gate->at[n]) : (z < gate->at[n]);
-        anchor = choose(anchor == gate->near[n], all(gate->anchor[n]), anchor);
+        anchor = choose(start == gate->near[n], all(gate->anchor[n]), anchor);
     }
     *(ivec *)s->at = row * (DEGREE + 1);
     __asm__("" : "+m"(s->at)); /* from memory: one by one from the vector they cost several times as much */

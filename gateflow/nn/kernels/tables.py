@@ -66,7 +66,7 @@ class Format:
         """The number of parts of all octaves, that of infinity among them."""
         return (2 * self.bias + 2) << self.parts
 
-    def number(self, bits: np.ndarray) -> np.ndarray:
+    def number(self, bits: Any) -> np.ndarray:
         """The numbers with these bits, as float64."""
         return np.asarray(bits).astype(self.whole).view(self.name).astype(np.float64)
 
@@ -199,8 +199,9 @@ class _Kink:
 
 
 def _kinks(function: GateFunction, form: Format) -> list[_Kink]:
-    """Those of the gate but 0, which is an end of cells anyway; by size."""
-    return sorted((_kink(function, k, form) for k in function.gate.kinks if k != 0), key=lambda kink: kink.size)
+    """Those of the gate by size; 0, an end of cells anyway, only where it has the slope of its left."""
+    kinks = (_kink(function, k, form) for k in function.gate.kinks)
+    return sorted((kink for kink in kinks if kink.outer > 0), key=lambda kink: kink.size)
 
 
 def _kink(function: GateFunction, k: float, form: Format) -> _Kink:
@@ -211,7 +212,7 @@ def _kink(function: GateFunction, k: float, form: Format) -> _Kink:
         left, here, right = function.evaluate(z, "dphi").tolist()
         if abs(here - left) < abs(here - right):
             at = float(np.nextafter(form.name(k), form.name(np.inf)))
-    sign = 1 if k > 0 else -1
+    sign = -1 if k < 0 else 1
     return _Kink(sign, form.bits(abs(at)) + (sign < 0), abs(k), abs(anchor), at)
 
 
@@ -228,6 +229,13 @@ class _Stretch:
         return (self.until - self.first) << self.level
 
 
+COLUMNS = (
+    *("sign", "bits", "shift", "segment", "low", "high", "first", "last", "anchor", "kink"),
+    *("crowded", "width_exponent", "scale_exponent"),
+)
+"""What `_Cells` knows of each."""
+
+
 class _Cells:
     """Cells and parts of cells: arrays of sign, first float as bits, shift, and the part's first and last |z|."""
 
@@ -237,9 +245,11 @@ class _Cells:
         octave = bits >> form.mantissa
         self.sign, self.bits, self.shift, self.segment = sign, bits, shift, bits >> form.part
         self.low, self.high, self.anchor = start, last, start.copy()
+        self.first = np.where((sign < 0) & (bits == 0), form.number(1), start)  # -0 has the row of 0
+        self.last = last.copy()
         self.width_exponent = np.maximum(octave, SMALL) - form.bias - form.mantissa + shift
         self.scale_exponent = np.clip(octave - form.bias, 0, form.bias - 2) + 1
-        self.form, self.kink = form, np.full(len(sign), np.nan)
+        self.form, self.kink, self.crowded = form, np.full(len(sign), np.nan), np.zeros(len(sign), dtype=bool)
         for kink in kinks:
             self._divide(kink)
 
@@ -259,24 +269,14 @@ class _Cells:
         if not len(mine):
             return
         n = int(mine[-1])
+        self.crowded[n] = not np.isnan(self.kink[n])
         self.anchor[n] = self.kink[n] = kink.anchor
         if self.bits[n] + (1 << self.shift[n]) > kink.outer:
-            for name in (
-                "sign",
-                "bits",
-                "shift",
-                "segment",
-                "low",
-                "high",
-                "anchor",
-                "kink",
-                "width_exponent",
-                "scale_exponent",
-            ):
+            for name in COLUMNS:
                 column = getattr(self, name)
                 setattr(self, name, np.insert(column, n + 1, column[n]))
-            self.low[n + 1] = kink.size
-        self.high[n] = kink.size
+            self.low[n + 1], self.first[n + 1] = kink.size, float(self.form.number(kink.outer))
+        self.high[n], self.last[n] = kink.size, float(self.form.number(kink.outer - 1))
 
     @property
     def at_kink(self) -> np.ndarray:
@@ -298,6 +298,11 @@ class _Cells:
         low = np.where(self.still, 0.0, self.low)[:, None]
         width = np.where(self.still, 0.0, self.high)[:, None] - low
         return self.sign[:, None] * np.where(self.still[:, None], np.inf, low + width * within)
+
+    def floats(self, within: np.ndarray) -> np.ndarray:
+        """Those of the numbers of this type in each part that are nearest to these places."""
+        z = np.abs(self.points(within)).astype(self.form.name).astype(np.float64)
+        return self.sign[:, None] * np.clip(z, self.first[:, None], self.last[:, None])
 
     def places(self, z: np.ndarray) -> np.ndarray:
         """Places from the anchor on, in widths of cells; they have the sign of z."""
@@ -411,18 +416,18 @@ class _Filled:
         return worst
 
 
-BETWEEN = np.array([0.0, 0.2, 0.5, 0.8, 1.0]) * (1 - 2e-9) + 1e-9
+BETWEEN = np.array([0.0, 0.2, 0.5, 0.8, 1.0])
 """Places at which a table is compared with its gate."""
 
 
 def _filled(function: GateFunction, cells: _Cells, form: Format) -> _Filled:
     degree = form.degree
     nodes = 0.5 - 0.5 * np.cos(math.pi * (np.arange(degree) + 0.5) / degree)
-    z, at = cells.points(nodes), cells.points(BETWEEN)
+    z, at = cells.points(nodes), cells.floats(BETWEEN)
     slope, true_slope = (function.evaluate(torch.from_numpy(p), "dphi").numpy() for p in (z, at))
     mean = _in_place(np.ldexp(slope, cells.scale_exponent[:, None]), cells.places(z))
     mean = mean / np.arange(1, degree + 1)
-    made, off = [], np.zeros(len(cells.sign))
+    made, off = [], np.where(cells.crowded, math.inf, 0.0)  # a cell has one anchor
     errors, slope_errors = [0.0], [0.0]
     with np.errstate(over="ignore", invalid="ignore"):
         for sign, what in ((1.0, "phi"), (-1.0, "phi_c")):

@@ -15,7 +15,7 @@ from gateflow.nn.functional import gate_function
 from gateflow.nn.kernels import tables
 from tests.gates.oracle import Oracle
 from tests.gates.ulps import arguments
-from tests.nn.formulas import generated
+from tests.nn.formulas import SHAPES, generated
 from tests.nn.kernels import through
 
 BACKENDS = ("reference", "torch", *(("native",) if compiled.available() else ()))
@@ -71,7 +71,9 @@ def test_a_slope_near_saturation_is_no_zero(gate: str, z: float, slope: float, b
     assert off(found["phi_c"][0], e / (1 + e)) <= 4
 
 
-@pytest.mark.parametrize("seed", [*range(22), *(pytest.param(n, marks=pytest.mark.slow) for n in range(22, 200))])
+@pytest.mark.parametrize(
+    "seed", [*range(len(SHAPES)), *(pytest.param(n, marks=pytest.mark.slow) for n in range(len(SHAPES), 200))]
+)
 def test_generated_formulas_are_within_four_ulps(seed: int) -> None:
     gate = named_gate(generated(seed))
     errors = worst(gate, points(gate, 16, seed), BACKENDS[-1:])
@@ -82,3 +84,11 @@ def test_generated_formulas_are_within_four_ulps(seed: int) -> None:
 def test_a_table_says_its_error(name: str) -> None:
     table = tables.table(gate_function(name), torch.float32)
     assert max(table.error, table.slope_error) < 4 * 2.0**-24
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+@pytest.mark.parametrize(("comparison", "slope"), [("<", 0.5), ("<=", 0.25)])
+def test_a_kink_has_the_slope_that_its_formula_says(comparison: str, slope: float, zero: float) -> None:
+    formula = f"where(z {comparison} 0, sigmoid(z), sigmoid(2*z))"
+    found = {b: through.numbers(formula, np.array([zero], np.float32), b)["dphi"][0] / through.LARGE for b in BACKENDS}
+    assert set(found.values()) == {slope}, found

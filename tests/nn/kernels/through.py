@@ -27,9 +27,10 @@ def numbers(gate: str | Gate, z: np.ndarray, backend: str) -> dict[str, np.ndarr
 def _layer(gate: str | Gate, tied: bool, backend: str, dtype: torch.dtype) -> LSTM:
     """With h = 1 the candidate is tanh(100) = 1; with h = 0 it is 0."""
     layer = LSTM(1, 1, bias=False, forget_gate=gate, tied=tied, backend=backend, dtype=dtype)
+    weights = layer.weights("l0")
     with torch.no_grad():
-        layer.weight_ih_l0.zero_()
-        layer.weight_hh_l0.zero_()
-        layer.weight_ih_l0[layer.rows("forget")] = 1.0
-        layer.weight_hh_l0[layer.rows("candidate")] = 100.0
+        weights.ih.zero_()
+        weights.hh.zero_()
+        weights.ih[layer.rows("forget")] = 1.0
+        weights.hh[layer.rows("candidate")] = 100.0
     return layer
