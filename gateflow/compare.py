@@ -117,11 +117,11 @@ class Comparison:
 
     def crossing_lines(self) -> list[tuple[str, str]]:
         """The crossings in words: pairs of a heading and a sentence."""
-        found = []
+        found: list[tuple[str, str]] = []
         for name, crossed in zip(self.names[1:], self.crossings, strict=True):
-            about = f"{self.names[0]} against {name}"
-            lines = [(about, crossed)] if isinstance(crossed, str) else crossed.lines()
-            found += [(about, ""), *lines] if len(self.names) > 2 and len(lines) > 1 else lines
+            about = "" if len(self.names) == 2 else f"against {name}, "
+            lines = [("crossing", crossed)] if isinstance(crossed, str) else crossed.lines()
+            found += [(f"{about}{heading}", sentence) for heading, sentence in lines]
         return found
 
     @property

@@ -219,7 +219,7 @@ class Recommendation:
     @property
     def columns(self) -> tuple[str, str, str]:
         """Headings: each gate's own step size, the steps at it, the steps at the common one."""
-        return "own lr", "steps at own lr", f"steps at lr {self.lr:g}"
+        return "own lr", "steps at it", f"steps at {self.lr:g}"
 
     def _repr_html_(self) -> str:
         headings = ("gate", "bias", "target", *self.columns, "floor", "why")

@@ -1,4 +1,4 @@
-"""A gate faster than the fast gate: the logistic function of z exp(z**2)."""
+"""A gate that saturates faster than the fast gate: the logistic function of z exp(z**2)."""
 
 from gateflow.gate import Gate
 

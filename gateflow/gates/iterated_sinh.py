@@ -1,4 +1,4 @@
-"""The ladder of iterated hyperbolic sines: each rung learns faster by one more iterated logarithm."""
+"""The ladder of iterated hyperbolic sines: each rung's law of learning has one more iterated logarithm."""
 
 from gateflow.errors import InvalidArgument
 from gateflow.gate import Gate

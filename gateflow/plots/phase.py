@@ -1,4 +1,4 @@
-"""How much faster fast learns than sigmoid, by horizon T and gap: from phi = 1/2, and from time constant T."""
+"""How much sooner fast arrives than sigmoid at one step size, by T and gap: from phi = 1/2, from time constant T."""
 
 from __future__ import annotations
 

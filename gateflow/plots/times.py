@@ -1,4 +1,4 @@
-"""Learning time from phi = 1/2 to a target lambda* for T = 10, and how much faster than with sigmoid that is."""
+"""Learning time from phi = 1/2 to a target lambda* for T = 10, and the ratio to sigmoid's at one step size."""
 
 from __future__ import annotations
 
