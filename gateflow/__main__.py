@@ -1,17 +1,38 @@
 """``python -m gateflow``, and the program ``gateflow``."""
 
+import os
 import sys
 
 
 def run() -> int:
     """Run the command line; Ctrl-C is heard also while it is being imported."""
+    open_streams()
     try:
+        from gateflow import signals
+
+        signals.interrupt()
         from gateflow.cli import main
 
-        return main()
+        code = main()
+        signals.give_up()
+        return code
     except KeyboardInterrupt:
         print("gateflow: interrupted", file=sys.stderr)
         return 130
+
+
+def open_streams() -> None:
+    """Give standard input, output and error somewhere to go where they were closed.
+
+    Else the first files that are opened would take their numbers, and get what C code writes there.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 if __name__ == "__main__":

@@ -6,28 +6,37 @@ raised, and the caller goes on in NumPy or PyTorch.
 A library is kept in the user's cache under a name made of all that decides its bytes: the source, the flags, and every
 macro the compiler predefines under these flags. Those tell its version and, under ``-march=native``, the instructions
 of this processor, so that no library meets a processor it was not made for. The name also holds a digest of the bytes
-themselves: a file cut short is not loaded but made anew.
+themselves: a file cut short is not loaded but made anew. A library is loaded only from a file and a folder that are
+ours and that nobody else may write to, neither of them a link, through the open file that was looked at; where the
+cache is no such folder, a temporary one takes its place.
 
 Environment: ``GATEFLOW_CACHE`` (folder of the libraries), ``GATEFLOW_COMPILER`` (a compiler, or ``none``), ``CC``.
 """
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import hashlib
+import itertools
 import os
 import platform
+import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from gateflow.errors import NoCompiler
+from gateflow.files import Place
+from gateflow.files.place import is_private, temporary
 
 COMPILERS = ("cc", "gcc", "clang")
 """Looked for in this order where the environment names none."""
@@ -37,6 +46,12 @@ ALWAYS = ("-std=c11", "-O3", "-fPIC", "-shared")
 
 PATIENCE = 120.0
 """Seconds a compiler may take."""
+
+LOUDEST = 1 << 24
+"""Bytes a compiler may print."""
+
+LARGEST = 1 << 28
+"""Bytes of a library."""
 
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
@@ -198,82 +213,156 @@ def _described(*command: str) -> str | None:
     macros = _macros(command, ())
     if isinstance(macros, NoCompiler):
         return None
-    line = next(line for line in macros.splitlines() if line.startswith("#define __VERSION__ "))
-    return f"{' '.join(command)} {line.split(' ', 2)[2].strip(chr(34))}"
+    version = next((line for line in macros.splitlines() if line.startswith("#define __VERSION__ ")), "")
+    return f"{' '.join(command)} {version[20:].strip(chr(34))}".strip()
 
 
 def _run(command: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
     try:
-        answer = subprocess.run(
-            command, input=text, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False
-        )
-    except OSError as problem:
-        raise NoCompiler(f"the C compiler {command[0]!r} does not run: {problem.strerror or problem}") from None
-    except subprocess.TimeoutExpired:
-        raise NoCompiler(f"the C compiler {command[0]!r} took over {PATIENCE:.0f} seconds") from None
+        answer = _answered(command, text.encode())
+    except (OSError, ValueError) as problem:
+        said = getattr(problem, "strerror", None) or problem
+        raise NoCompiler(f"the C compiler {command[0]!r} does not run: {said}") from None
     if answer.returncode != 0:
         said = [line for line in answer.stderr.splitlines() if "error" in line] or answer.stderr.splitlines()
-        raise NoCompiler(f"the C compiler {command[0]!r} failed" + (f": {said[0].strip()}" if said else ""))
+        raise NoCompiler(f"the C compiler {command[0]!r} failed" + (f": {said[0].strip()[:200]}" if said else ""))
     return answer
 
 
-def _loaded(cache: str, stem: str) -> ctypes.CDLL | None:
-    """The library as it is in the cache, if its bytes are those that were written there."""
-    if not cache:
-        return None
+def _answered(command: Sequence[str], text: bytes) -> subprocess.CompletedProcess[str]:
+    """What a program answers, which may take neither for ever nor print without end."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+    heard: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+
+    def write() -> None:
+        with suppress(OSError), process.stdin as stream:  # type: ignore[union-attr]
+            stream.write(text)
+
+    def read(stream: Any, into: bytearray) -> None:
+        with suppress(OSError, ValueError), stream:
+            while len(into) <= LOUDEST and (block := stream.read1(1 << 16)):
+                into += block
+        if len(into) > LOUDEST:
+            _ended(process)
+
+    reading = zip((process.stdout, process.stderr), heard, strict=True)
+    threads = [threading.Thread(target=read, args=each, daemon=True) for each in reading]
+    threads.append(threading.Thread(target=write, daemon=True))
     try:
-        for path in sorted(Path(cache).glob(f"{stem}-*{SUFFIX}")):
-            if path.stem == f"{stem}-{_digest(path.read_bytes())}":
-                return ctypes.CDLL(str(path))
-            path.unlink(missing_ok=True)
+        for thread in threads:
+            thread.start()
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise NoCompiler(f"the C compiler {command[0]!r} took over {PATIENCE:.0f} seconds") from None
+    finally:
+        if process.poll() is None:
+            _ended(process)
+        for thread in threads:
+            thread.join(1.0)
+    if max(map(len, heard)) > LOUDEST:
+        raise NoCompiler(f"the C compiler {command[0]!r} prints without end")
+    out, err = (bytes(each).decode(errors="replace") for each in heard)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program and those it started."""
+    with suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
+
+
+def _loaded(cache: str, stem: str) -> ctypes.CDLL | None:
+    """The library as it is in the cache, if nobody else can have written it and its bytes are those of its name."""
+    ours = re.compile(rf"{re.escape(stem)}-([0-9a-f]{{16}}){re.escape(SUFFIX)}")
+    try:
+        with _place(cache) as place:
+            for name in place.names():
+                if (match := ours.fullmatch(name)) and (found := _opened(place, name, match[1])) is not None:
+                    return found
     except OSError:
         pass
     return None
 
 
+def _opened(place: Place, name: str, wanted: str | None = None) -> ctypes.CDLL | None:
+    """A library, looked at and loaded through one open file; None where that is not ours alone, or is damaged."""
+    try:
+        handle = place.regular(name, os.O_RDONLY)
+    except OSError:
+        return None
+    with open(handle, "rb") as file:
+        if not is_private(os.fstat(handle)):
+            return None
+        if wanted is not None and _digest(file.read(LARGEST)) != wanted:
+            return None
+        with suppress(OSError):
+            return ctypes.CDLL(_path_of(handle, place.path / name))
+    return None
+
+
+_loads = itertools.count(1)
+
+
+def _path_of(handle: int, path: Path) -> str:
+    """A path of an open file, where it has one; no two are alike: the loader takes equal paths for one library."""
+    if not os.path.exists(f"/proc/self/fd/{handle}"):
+        return str(path)
+    return f"/proc/self/fd{'/' * next(_loads)}{handle}"
+
+
 def _built(source: str, flags: tuple[str, ...], cache: str, stem: str) -> ctypes.CDLL:
-    """Compiled in a folder of its own, loaded from there once to see that it can be, then moved to the cache."""
+    """Compiled in a folder of its own, loaded from there to see that it can be, then moved to the cache."""
     for folder in (cache, None):
         try:
-            place = _writable(folder)
+            with (
+                _place(folder) as place,
+                tempfile.TemporaryDirectory(prefix=".build-", dir=place.path, ignore_cleanup_errors=True) as scratch,
+                Place(Path(scratch), follow=False) as inner,
+            ):
+                return _made(source, flags, stem, inner, place)
         except OSError:
             continue
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=place, ignore_cleanup_errors=True) as scratch:
-            made = Path(scratch) / f"library{SUFFIX}"
-            _run([*compiler(), *ALWAYS, *flags, "-x", "c", "-", "-o", str(made), "-lm"], source)
-            try:
-                data = made.read_bytes()
-                ctypes.CDLL(str(made))
-            except OSError:
-                raise NoCompiler(f"the C compiler {compiler()[0]!r} wrote no library that can be loaded") from None
-            kept = place / f"{stem}-{_digest(data)}{SUFFIX}"
-            try:
-                os.replace(made, kept)
-                return ctypes.CDLL(str(kept))
-            except OSError:
-                continue
     raise NoCompiler("a compiled library can be written neither to the cache nor to a temporary folder")
+
+
+def _made(source: str, flags: tuple[str, ...], stem: str, scratch: Place, place: Place) -> ctypes.CDLL:
+    made = scratch.path / f"library{SUFFIX}"
+    _run([*compiler(), *ALWAYS, *flags, "-x", "c", "-", "-o", str(made), "-lm"], source)
+    try:
+        made.chmod(0o700)  # whatever the umask: a library that others may write is not loaded
+        data = made.read_bytes()
+    except OSError:
+        data = b""
+    found = _opened(scratch, made.name) if data else None
+    if found is None:
+        raise NoCompiler(f"the C compiler {compiler()[0]!r} wrote no library that can be loaded")
+    os.replace(made, place.path / f"{stem}-{_digest(data)}{SUFFIX}")
+    return found
 
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def _writable(folder: str | None) -> Path:
-    """The folder, made if it is not there; for None, a temporary one that ends with this process."""
-    if folder is None:
-        return _temporary()
-    if not folder:
-        raise OSError
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise PermissionError
-    return place
+@contextmanager
+def _place(folder: str | None) -> Iterator[Place]:
+    """The folder of a cache, made if it is not there; for None, a temporary one that ends with this process.
 
-
-@lru_cache(maxsize=1)
-def _temporary() -> Path:
-    place = Path(tempfile.mkdtemp(prefix="gateflow-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    return place
+    Raises
+    ------
+    OSError
+        It is a link, or others may write to it.
+    """
+    if folder == "":
+        raise FileNotFoundError
+    path = temporary() if folder is None else Path(folder)
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with Place(path, follow=False) as place:
+        if not place.private():
+            raise PermissionError
+        yield place

@@ -7,15 +7,15 @@ that a result and its record can be compared byte by byte.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shlex
 import subprocess
 import sys
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from gateflow import files
 
 PACKAGES = ("gateflow", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "python-flint", "torch", "xarray", "dask")
 
@@ -62,26 +62,9 @@ def record(*, command: str | None = None, seed: int | None = None, device: str =
     return made
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: to a neighbour first, then renamed over it; errors name the file itself."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as problem:
-        raise OSError(problem.errno, problem.strerror, str(path)) from None
+def sealed(data: dict[str, Any]) -> dict[str, Any]:
+    """Plain data with a digest over it, by which its file is known again."""
+    return files.sealed(_plain(data))
 
 
 def to_json(data: Any) -> str:

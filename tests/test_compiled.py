@@ -31,7 +31,7 @@ def cache(tmp_path, monkeypatch):
 
 def forget() -> None:
     """What a new process would not know."""
-    for remembered in (compiled._library, compiled._macros, compiled._described, compiled._temporary):
+    for remembered in (compiled._library, compiled._macros, compiled._described, compiled.temporary):
         remembered.cache_clear()
 
 
@@ -126,7 +126,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(real, tmp_path, monkeypa
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GATEFLOW_CACHE", str(tmp_path / "file" / "below"))
     assert answer(3) == 3
-    folder = compiled._temporary()
+    folder = compiled.temporary()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert len(list(folder.iterdir())) == 1
 

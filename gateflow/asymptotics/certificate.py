@@ -24,6 +24,7 @@ from gateflow.asymptotics.mrv import Unproved
 from gateflow.asymptotics.rate import Rate, at_end, rate
 from gateflow.asymptotics.saturation import GRACE, Order, Ranking, germ_of, order, rank, text_of
 from gateflow.errors import GateflowError
+from gateflow.files import Output, from_json
 from gateflow.formula import unparse
 from gateflow.gate import gate as as_gate
 from gateflow.vocabulary import Expr, Z, derivative, softplus
@@ -347,6 +348,22 @@ def sealed(
     return {**certificate, "digest": checker.digest_of(certificate)}
 
 
-def write(certificate: Mapping[str, Any], path: str | Path) -> None:
-    """Write a certificate to a file, whole or not at all."""
-    record.write_text(Path(path), record.to_json(certificate))
+def output(path: str | Path, *, force: bool = False) -> Output:
+    """The file that a certificate is to be written to.
+
+    Raises
+    ------
+    InvalidArgument
+        Something is there that is no certificate, and ``force`` is not given.
+    """
+    return Output(path, force=force, ours=_is_certificate, early=True)
+
+
+def write(certificate: Mapping[str, Any], path: str | Path, *, force: bool = False) -> None:
+    """Write a certificate to a file, whole or not at all; over a certificate, or with ``force`` over any file."""
+    output(path, force=force).write(record.to_json(certificate))
+
+
+def _is_certificate(data: bytes) -> bool:
+    found = from_json(data)
+    return isinstance(found, dict) and "statement" in found and found.get("digest") == checker.digest_of(found)

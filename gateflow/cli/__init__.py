@@ -19,6 +19,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, get_args
 
 from gateflow import __version__
@@ -35,12 +36,18 @@ INTERRUPTED = 130
 FAULT = 1
 USAGE = 2
 
+LONGEST = 2000
+"""Characters of a message."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; never raises, never shows a traceback.
 
     Set ``GATEFLOW_DEBUG=1`` to see where an error comes from.
     """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, or in a program without a console
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without greek letters gets them spelled out
     tokens = [_guarded(token) for token in (sys.argv[1:] if arguments is None else arguments)]
@@ -53,12 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _silence_stdout()
         return 0
     except KeyboardInterrupt:
-        print("gateflow: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        _complain("gateflow: interrupted")
+        code = INTERRUPTED
     except Exception as problem:
         if os.environ.get("GATEFLOW_DEBUG", "") not in ("", "0"):
             raise
-        return _explained(problem, tokens)
+        code = _explained(problem, tokens)
+    with suppress(ValueError):
+        try:
+            sys.stdout.flush()
+        except OSError:  # a full disk, of which was told
+            _silence_stdout()
     return code
 
 
@@ -209,10 +221,14 @@ def _explained(problem: Exception, tokens: Sequence[str]) -> int:
     else:
         message = f"{type(problem).__name__}: {problem} (a fault of gateflow; GATEFLOW_DEBUG=1 shows where)"
         code = FAULT
-    print(f"gateflow: error: {' '.join(message.split())}", file=sys.stderr)
-    for note in getattr(problem, "__notes__", ()):
-        print(note, file=sys.stderr)
+    _complain(f"gateflow: error: {' '.join(message.split())[:LONGEST]}", *getattr(problem, "__notes__", ()))
     return code
+
+
+def _complain(*lines: str) -> None:
+    """Print on standard error, or nowhere where that is closed."""
+    with suppress(OSError, ValueError):
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
 def _in_flags(problem: GateflowError, tokens: Sequence[str]) -> str:

@@ -52,9 +52,20 @@ Latex = Annotated[bool, Parameter(name="--latex", negative="", show_default=Fals
 
 Seconds = Annotated[float, Parameter(name="--seconds", help="Time allowed for the proof; past it: undecided.")]
 
+Force = Annotated[
+    bool, Parameter(name="--force", negative="", show_default=False, help="Replace files that are there already.")
+]
+
 CertificateFile = Annotated[
     Path | None, Parameter(name="--certificate", help="Also write a certificate, which gateflow verify checks.")
 ]
+
+
+def may_write(certificate: Path, force: bool) -> None:
+    """Complain, before the work, of a file that a certificate must not replace."""
+    from gateflow.asymptotics.certificate import output
+
+    output(certificate, force=force)
 
 
 def gate_of(text: str, *, numeric: bool = True) -> Gate:

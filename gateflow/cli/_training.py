@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from gateflow.cli._terminal import Listing, number, pairs, tidy, title
+from gateflow.signals import asked_to_stop as asked_to_stop
 
 INTERRUPTED = 130
 NOT_FINITE = 3
@@ -17,33 +15,6 @@ FEWEST = 3
 
 
 # --- stops and exit codes
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C, or the system by SIGTERM, has asked to stop; asked a second time, it interrupts at once.
-
-    Where Ctrl-C was ignored at the start, as under nohup, it stays ignored: it is meant for others.
-    """
-    asked: list[int] = []
-
-    def heard(number: int, _: Any) -> None:
-        asked.append(number)
-        signal.signal(number, before[number])
-
-    before: dict[int, Any] = {}
-    try:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(each) is signal.SIG_IGN:
-                continue
-            before[each] = signal.signal(each, heard)
-    except ValueError:  # not in the main thread, which alone hears signals
-        pass
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def exit_code(status: str, said: str) -> int:

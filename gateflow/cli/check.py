@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateflow.cli._options import NOT_REACHED, CertificateFile, GateText, Json, Latex, Seconds, gate_of
+from gateflow.cli._options import (
+    NOT_REACHED,
+    CertificateFile,
+    Force,
+    GateText,
+    Json,
+    Latex,
+    Seconds,
+    gate_of,
+    may_write,
+)
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
@@ -18,6 +28,7 @@ def run(
     *,
     seconds: Seconds = 20.0,
     certificate: CertificateFile = None,
+    force: Force = False,
     latex: Latex = False,
     json: Json = False,
 ) -> int:
@@ -35,6 +46,8 @@ def run(
     """
     from gateflow.asymptotics.membership import membership
 
+    if certificate is not None:
+        may_write(certificate, force)
     chosen = gate_of(gate)
     found = replace(membership(chosen, seconds), gate=gate.strip())
     if json:
@@ -46,7 +59,7 @@ def run(
     if certificate is not None:  # after the verdict, which stands also where no certificate can be written
         from gateflow.asymptotics.certificate import certify_membership, write
 
-        write(certify_membership(chosen, found, seconds), certificate)
+        write(certify_membership(chosen, found, seconds), certificate, force=force)
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json, names_in
+from gateflow.cli._options import Force, Json, names_in
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 from gateflow.cli._training import FEWEST, analysed, arrived, asked_to_stop, by_unit, compared, ending, tell
 
@@ -56,6 +56,7 @@ def run(
     results: Results = Path("results/study"),
     cut_short: Cut = False,
     write: Write = None,
+    force: Force = False,
     json: Json = False,
 ) -> int | None:
     """List the experiments that have a name, run one, show what became of it, or analyse a registered one.
@@ -91,11 +92,11 @@ def run(
     plan, spelled = EXPERIMENTS[name], EXPERIMENTS.spelled(name)
     folder = out or Path("runs") / (f"{spelled}-reduced" if reduced else spelled)
     if action == "analyse":
-        return _analyse(spelled, plan, results, cut_short, write, as_json=json)
+        return _analyse(spelled, plan, results, cut_short, write, force=force, as_json=json)
     if action == "show":
         if plan.registered and not reduced:
             raise InvalidArgument(f"{spelled} is registered: 'gateflow experiment analyse {spelled}' tells of it")
-        return _show(spelled, plan, folder, reduced, write, as_json=json)
+        return _show(spelled, plan, folder, reduced, write, force=force, as_json=json)
     from gateflow.study import stored
     from gateflow.study.plan import carry_out
 
@@ -146,7 +147,7 @@ def _runs(size: dict[str, int]) -> str:
     return f"{size['arms']} x {size['seeds']}"
 
 
-def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None, *, as_json: bool) -> None:
+def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None, *, force: bool, as_json: bool) -> None:
     from gateflow.cli.results import listing
     from gateflow.study.outcomes import collected, command, table
 
@@ -168,7 +169,7 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
         parts += ["", title("gate against gate"), compared(pairs_of_gates)]
     if any(each for row in arrivals for each in row["units"]):
         parts += ["", title("unit by unit"), by_unit(arrivals)]
-    written = [] if write is None else _written(name, plan, folder, reduced, found, parts, write)
+    written = [] if write is None else _written(name, plan, folder, reduced, found, parts, write, force)
     if as_json:
         told = collected(name, plan, folder, reduced=reduced)
         return print_json(
@@ -183,7 +184,7 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
     return say(*parts, *(["", *written] if written else []))
 
 
-def _analyse(name: str, plan: Any, results: Path, cut: bool, write: Path | None, *, as_json: bool) -> None:
+def _analyse(name: str, plan: Any, results: Path, cut: bool, write: Path | None, *, force: bool, as_json: bool) -> None:
     from gateflow.study.analysis import analyse, to_json
 
     found = analyse(name, plan, results, cut=cut)
@@ -192,15 +193,18 @@ def _analyse(name: str, plan: Any, results: Path, cut: bool, write: Path | None,
     if write is not None:
         from gateflow import record
         from gateflow.cli._terminal import as_text
+        from gateflow.files import Output, folder_for
         from gateflow.plots._figure import save
         from gateflow.plots._study import pictures
 
         flags = f" --results {results.as_posix()}" + " --cut-short" * cut
         shown = f"gateflow experiment analyse {name}{flags} --write {write.as_posix()}"
-        record.write_text(write / f"{name}.txt", f"$ {shown}\n{as_text(*parts)}")
-        record.write_text(write / f"{name}.json", record.to_json(told))
+        files = [Output(folder_for(write) / f"{name}.{kind}", force=force) for kind in ("txt", "json")]
+        texts = (f"$ {shown}\n{as_text(*parts)}", record.to_json(told))
+        for file, text in zip(files, texts, strict=True):
+            file.write(text)
         for ending, picture in pictures(found, plan.chosen(results)).items():
-            save(picture, write / f"{name}-{ending}.svg")
+            save(picture, write / f"{name}-{ending}.svg", force=force)
     return print_json(told) if as_json else say(*parts)
 
 
@@ -230,11 +234,13 @@ def _contrasts(rows: list[dict[str, Any]]) -> list[Any]:
     return contrasts([row for row in enough if row["arm"].partition(", ")[0] in GATES])
 
 
-def _written(name: str, plan: Any, folder: Path, reduced: bool, found: Any, parts: list[Any], where: Path) -> list[str]:
+def _written(
+    name: str, plan: Any, folder: Path, reduced: bool, found: Any, parts: list[Any], where: Path, force: bool
+) -> list[str]:
     """The files of an experiment: its table for readers and for programs, its curves, and all of it with its record."""
     from gateflow import record
     from gateflow.cli._terminal import as_text
-    from gateflow.errors import InvalidArgument
+    from gateflow.files import Output, folder_for
     from gateflow.study import outcomes
 
     flags = " --reduced" if reduced else ""
@@ -242,17 +248,15 @@ def _written(name: str, plan: Any, folder: Path, reduced: bool, found: Any, part
     kept = outcomes.collected(name, plan, folder, reduced=reduced)
     kept["record"] = record.record(command=shown)
     texts = {"txt": f"$ {shown}\n{as_text(*parts)}", "csv": found.csv()}
-    try:
-        for ending, text in texts.items():
-            record.write_text(where / f"{name}.{ending}", text)
-        outcomes.write(kept, where / f"{name}.json")
-    except OSError as problem:
-        raise InvalidArgument(f"cannot write to {where}: {problem.strerror}") from None
+    folder_for(where)
+    for kind, text in texts.items():
+        Output(where / f"{name}.{kind}", force=force).write(text)
+    outcomes.write(kept, where / f"{name}.json", force=force)
     endings = [*texts, "json"]
     if any(run.curve(found.score) for group in found.groups for run in group.runs):
         from gateflow.plots._figure import save
         from gateflow.plots._training import panels
 
-        save(panels(found), where / f"{name}.svg")
+        save(panels(found), where / f"{name}.svg", force=force)
         endings.append("svg")
     return [(where / f"{name}.{ending}").as_posix() for ending in endings]

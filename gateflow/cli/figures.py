@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, Json, gate_of, names_in
+from gateflow.cli._options import GATE_NAMES, Force, Json, gate_of, names_in
 from gateflow.cli._terminal import pairs, print_json, say
 
 Names = Annotated[
@@ -49,11 +49,13 @@ def run(
     listing: Listing = False,
     retrain: Retrain = False,
     results: Results = None,
+    force: Force = False,
     json: Json = False,
 ) -> int | None:
     """Draw the figures, each with its numbers as csv and a json record of how it was made.
 
-    With --gates, the figures that can show any gates show these.
+    With --gates, the figures that can show any gates show these. Files are replaced where the record beside them says
+    that gateflow wrote them; others with --force only.
 
     Figures of training are drawn from results that are kept, so nothing is trained. With --retrain the runs are made in
     the folder runs, going on with what is there, and their results kept in --results, from where the figures are drawn.
@@ -71,15 +73,16 @@ def run(
     from gateflow.plots import figures
 
     if retrain:
-        from gateflow.cli._training import asked_to_stop, exit_code
+        from gateflow.cli._training import exit_code
         from gateflow.plots import retrain as train_anew
+        from gateflow.signals import asked_to_stop
 
         results = results or Path("runs") / "results"
         with asked_to_stop() as stop:
-            if not train_anew(names, results, stop=stop):
+            if not train_anew(names, results, stop=stop, force=force):
                 return exit_code("interrupted", "what was trained so far is in runs")
     chosen = None if gates is None else {text.strip(): gate_of(text) for text in gates}
-    written = figures(names, out=out, formats=formats.split(","), gates=chosen, results=results)
+    written = figures(names, out=out, formats=formats.split(","), gates=chosen, results=results, force=force)
     left_out = {path.stem: _left_out(path) for path in written if path.suffix == ".json" and _left_out(path)}
     if json:
         return print_json({"written": [path.as_posix() for path in written], "left_out": left_out})

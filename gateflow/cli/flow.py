@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GateText, Json, Start, Task, Tolerance, exit_code, gate_of, names_in
+from gateflow.cli._options import Force, GateText, Json, Start, Task, Tolerance, exit_code, gate_of, names_in
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def run(
     tolerance: Tolerance = None,
     rtol: Accuracy = 1e-10,
     figure: Picture = None,
+    force: Force = False,
     json: Json = False,
 ) -> int:
     """Follow the gradient flow from z0 to the target, and print or draw its path.
@@ -65,13 +66,17 @@ def run(
     """
     from gateflow.flow.trajectory import flow
 
+    if figure is not None:
+        from gateflow.plots._figure import output
+
+        output(figure, force=force)  # complains before the work
     path = flow(task.problem(gate_of(gate)), z0, tau_end=tau_end, tolerance=tolerance, method=method, rtol=rtol)
     points = _points(path, at)
     if figure is not None:
         from gateflow.plots._figure import save
         from gateflow.plots._path import path as drawn
 
-        save(drawn(path, f"{tidy(gate)}\n{task.sentence(z0)}"), figure)
+        save(drawn(path, f"{tidy(gate)}\n{task.sentence(z0)}"), figure, force=force)
     written = {} if figure is None else {"figure": figure.as_posix()}
     if json:
         limit = {name: x for name, x in (("tolerance", tolerance), ("tau_end", tau_end)) if x is not None}

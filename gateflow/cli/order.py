@@ -11,12 +11,14 @@ from gateflow.cli._options import (
     GATE_NAMES,
     NOT_REACHED,
     CertificateFile,
+    Force,
     Json,
     Latex,
     Seconds,
     Small,
     Start,
     gate_of,
+    may_write,
     no_gate,
 )
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
@@ -45,6 +47,7 @@ def run(
     z0: Start = 0.0,
     seconds: Seconds = 10.0,
     certificate: CertificateFile = None,
+    force: Force = False,
     latex: Latex = False,
     json: Json = False,
 ) -> int:
@@ -66,6 +69,8 @@ def run(
     """
     from gateflow.asymptotics.saturation import order
 
+    if certificate is not None:
+        may_write(certificate, force)
     phi, psi = gate_of(gate, numeric=False), gate_of(other, numeric=False)
     found = replace(order(phi, psi, seconds), names=(gate.strip(), other.strip()))
     crossed = None
@@ -82,7 +87,7 @@ def run(
     if certificate is not None:  # after the verdict, which stands also where no certificate can be written
         from gateflow.asymptotics.certificate import certify, write
 
-        write(certify(phi, psi, found, seconds), certificate)
+        write(certify(phi, psi, found, seconds), certificate, force=force)
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 

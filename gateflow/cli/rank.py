@@ -6,7 +6,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, NOT_REACHED, CertificateFile, Json, Latex, Seconds, gate_of
+from gateflow.cli._options import (
+    GATE_NAMES,
+    NOT_REACHED,
+    CertificateFile,
+    Force,
+    Json,
+    Latex,
+    Seconds,
+    gate_of,
+    may_write,
+)
 from gateflow.cli._terminal import print_json, say
 from gateflow.errors import InvalidArgument
 
@@ -21,6 +31,7 @@ def run(
     *,
     seconds: Seconds = 30.0,
     certificate: CertificateFile = None,
+    force: Force = False,
     latex: Latex = False,
     json: Json = False,
 ) -> int:
@@ -39,6 +50,8 @@ def run(
     from gateflow.asymptotics.saturation import rank
     from gateflow.gate import GATES
 
+    if certificate is not None:
+        may_write(certificate, force)
     catalogue = [name for name in GATES if getattr(GATES.module(name), "IN_CLASS_F", True)]
     chosen = [gate_of(text, numeric=False) for text in gates or catalogue]
     names = [gate.name for gate in chosen]
@@ -55,5 +68,5 @@ def run(
     if certificate is not None:  # after the verdict, which stands also where no certificate can be written
         from gateflow.asymptotics.certificate import certify_ranking, write
 
-        write(certify_ranking(chosen, found, seconds), certificate)
+        write(certify_ranking(chosen, found, seconds), certificate, force=force)
     return NOT_REACHED if any(order.verdict == "undecided" for order in found.open) else 0

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, CertificateFile, GateText, Json, Latex, Seconds, gate_of, no_gate
+from gateflow.cli._options import (
+    NOT_REACHED,
+    CertificateFile,
+    Force,
+    GateText,
+    Json,
+    Latex,
+    Seconds,
+    gate_of,
+    may_write,
+    no_gate,
+)
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 
 if TYPE_CHECKING:
@@ -40,6 +51,7 @@ def run(
     tail: Tail = "right",
     seconds: Seconds = 10.0,
     certificate: CertificateFile = None,
+    force: Force = False,
     latex: Latex = False,
     json: Json = False,
 ) -> int:
@@ -57,6 +69,8 @@ def run(
     from gateflow.asymptotics.constants import Undecided
     from gateflow.asymptotics.rate import rate
 
+    if certificate is not None:
+        may_write(certificate, force)
     chosen = gate_of(gate, numeric=False)
     try:
         found = rate(chosen, tail, seconds)
@@ -66,7 +80,7 @@ def run(
             print_json({"gate": gate.strip(), "tail": tail, **unknown, "reason": str(why)})
             return NOT_REACHED
         raise
-    proof = _proof(chosen, found, certificate, seconds) if certificate is not None or json else None
+    proof = _proof(chosen, found, certificate, seconds, force) if certificate is not None or json else None
     if json:
         beware = {} if (why := no_gate(chosen)) is None else {"beware": why}
         print_json({**found.to_json(), "gate": gate.strip(), **beware, "certificate": proof})
@@ -77,7 +91,7 @@ def run(
     return 0
 
 
-def _proof(chosen: Gate, found: Rate, file: Path | None, seconds: float) -> dict[str, Any] | None:
+def _proof(chosen: Gate, found: Rate, file: Path | None, seconds: float, force: bool) -> dict[str, Any] | None:
     """The certificate, written to ``file`` if one is given; None where there is none and no file to write it to."""
     from gateflow.asymptotics.certificate import certify_rate, write
     from gateflow.asymptotics.constants import Undecided
@@ -89,7 +103,7 @@ def _proof(chosen: Gate, found: Rate, file: Path | None, seconds: float) -> dict
             raise
         return None
     if file is not None:
-        write(made, file)
+        write(made, file, force=force)
     return made
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, Json, gate_of
+from gateflow.cli._options import GATE_NAMES, Force, Json, gate_of
 from gateflow.cli._terminal import Listing, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ Gates = Annotated[
     list[str],
     Parameter(name="GATES", negative="", completer=GATE_NAMES, help="One to eight gates, by name or formula."),
 ]
-Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The page; a file that is no report is not written over.")]
+Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The page.")]
 Numbers = Annotated[
     list[float] | None,
     Parameter(negative="", consume_multiple=1, help="T of the table of learning times, several with blanks between."),
@@ -34,6 +34,7 @@ def run(
     /,
     *,
     out: Out = Path("report.html"),
+    force: Force = False,
     horizons: Numbers = None,
     gaps: Gaps = None,
     timescale: Scale = 1000.0,
@@ -43,7 +44,7 @@ def run(
     """Write one page on gates: class, order, law of learning, learning times, figures and recommendations.
 
     The page is one file that any browser opens from disk, without a network; it prints, and it reads without colour.
-    It is written whole or not at all.
+    It is written whole or not at all, and replaces another report.
 
     Examples
     --------
@@ -57,6 +58,7 @@ def run(
     made = report(
         [gate_of(text) for text in names],
         out,
+        force=force,
         names=names,
         horizons=horizons or HORIZONS,
         gaps=gaps or GAPS,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json
+from gateflow.cli._options import Force, Json
 from gateflow.cli._terminal import Listing, number, print_json, say
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def run(
     curves: Curves = None,
     measure: Measure = None,
     csv: Csv = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Show what became of the runs under a folder: mean, spread and number of runs for each configuration.
@@ -51,12 +52,12 @@ def run(
         from gateflow.plots._figure import save
         from gateflow.plots._training import curves as drawn
 
-        save(drawn(found, measure), curves)
+        save(drawn(found, measure), curves, force=force)
         written.append(curves)
     if csv is not None:
-        from gateflow.record import write_text
+        from gateflow.files import Output
 
-        write_text(csv, found.csv())
+        Output(csv, force=force).write(found.csv())
         written.append(csv)
     if json:
         return print_json({"results": found.records(), "written": [path.as_posix() for path in written]})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Json
+from gateflow.cli._options import Force, Json
 from gateflow.cli._terminal import Listing, number, print_json, say
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def run(
     units: Units = False,
     figure: Figure = None,
     csv: Csv = None,
+    force: Force = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -57,14 +58,14 @@ def run(
         from gateflow.plots._figure import save
         from gateflow.plots._training import timescales as drawn
 
-        save(drawn(found), figure)
+        save(drawn(found), figure, force=force)
         written.append(figure)
     each = _each(found)
     if csv is not None:
-        from gateflow.record import write_text
+        from gateflow.files import Output
 
         lines = [",".join(map(str, row)) for row in [("layer", "unit", "start", "trained"), *each]]
-        write_text(csv, "\n".join(lines) + "\n")
+        Output(csv, force=force).write("\n".join(lines) + "\n")
         written.append(csv)
     if json:
         layers = zip(found.start, found.trained, strict=True)

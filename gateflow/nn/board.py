@@ -1,12 +1,35 @@
-"""The metrics of a run for TensorBoard, where that is installed: beside metrics.jsonl, never instead of it."""
+"""The metrics of a run for TensorBoard, where that is installed: beside metrics.jsonl, never instead of it.
+
+The names of its files end in a digest of the run's settings, by which they are known again.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
+from gateflow.errors import InvalidArgument
+from gateflow.files import Place
+
 FOLDER = "tensorboard"
+
+
+def ending(settings: str) -> str:
+    """How the names of the files of a run end, from the digest of its settings."""
+    return f".gateflow-{settings[:16]}"
+
+
+def drop(place: Place, settings: str) -> None:
+    """Remove what was written for TensorBoard by the run of these settings, and its folder if nothing else is in it."""
+    ours = re.compile(rf"events\.out\.tfevents\.\d+\.[^/\n]*{re.escape(ending(settings))}")
+    with suppress(OSError):
+        with Place(place.path / FOLDER, follow=False) as inner:
+            inner.remove(*(name for name in inner.names() if ours.fullmatch(name)))
+        os.rmdir(place.path / FOLDER)
 
 
 class Board:
@@ -14,31 +37,47 @@ class Board:
 
     Parameters
     ----------
-    path : Path
+    place : Place
         The folder of the run.
+    settings : str
+        The digest of its settings.
     step : int
         What an earlier session wrote after this step is not shown.
     """
 
-    def __init__(self, path: Path, step: int) -> None:
-        self.writer: Any = None
+    def __init__(self, place: Place, settings: str, step: int) -> None:
+        self.path, self.writer = place.path / FOLDER, None
         if find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.writer = SummaryWriter(str(path / FOLDER), purge_step=step + 1)
+            if self.path.is_symlink():
+                raise InvalidArgument(f"{self.path} is a link, and nothing is written through one; remove it")
+            more: dict[str, Any] = {"purge_step": step + 1, "filename_suffix": ending(settings)}
+            with self._told():
+                self.writer: Any = SummaryWriter(str(self.path), **more)
 
     def note(self, line: dict[str, Any]) -> None:
         """The numbers of one line of metrics.jsonl."""
         if self.writer is None:
             return
-        for name, value in flat({k: v for k, v in line.items() if k not in ("step", "kind")}):
-            self.writer.add_scalar(f"{line['kind']}/{name}", value, line["step"])
-        self.writer.flush()
+        with self._told():
+            for name, value in flat({k: v for k, v in line.items() if k not in ("step", "kind")}):
+                self.writer.add_scalar(f"{line['kind']}/{name}", value, line["step"])
+            self.writer.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is left; where that fails it is no loss, for metrics.jsonl has it all."""
         if self.writer is not None:
-            self.writer.close()
+            with suppress(Exception):
+                self.writer.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What TensorBoard objects to, in one line."""
+        try:
+            yield
+        except OSError as problem:
+            raise InvalidArgument(f"cannot write to {self.path}: {problem.strerror or problem}") from None
 
 
 def flat(facts: Any, name: str = "") -> list[tuple[str, float]]:

@@ -1,7 +1,8 @@
 """A state of training in one file, from which it goes on to the same last bit: safetensors with JSON, never a pickle.
 
 The tensors are those of safetensors; all else is JSON in its header, with a digest over both. A file is written beside
-the old one and renamed, so that at any moment there is a whole one; the one before is kept as well.
+the old one, flushed to the disk and renamed, so that at any moment, and after a power cut, there is a whole one; the
+one before is kept as well.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ import torch
 from torch import Tensor
 
 from gateflow.errors import InvalidArgument, MissingExtra
-from gateflow.record import write_bytes
+from gateflow.files import Place, from_json, read_bytes
 
 FORMAT = 1
+
+LARGEST = 1 << 33
+"""Bytes of a file that is read."""
 
 
 class Damaged(InvalidArgument):
@@ -81,31 +85,42 @@ def from_bytes(data: bytes, name: str = "the checkpoint") -> Checkpoint:
         tensors = torch_side.load(data)
         size = int.from_bytes(data[:8], "little")
         digest, _, text = json.loads(data[8 : 8 + size])["__metadata__"]["gateflow"].partition(" ")
-        facts = json.loads(text)
-    except (error, ValueError, KeyError, TypeError, RuntimeError):
+        facts = from_json(text)
+    except (error, ValueError, KeyError, TypeError, AttributeError, RuntimeError, RecursionError):
         raise Damaged(f"{name} is cut short, or no checkpoint") from None
-    if facts.pop("format", None) != FORMAT:
+    if not isinstance(facts, dict) or facts.pop("format", None) != FORMAT:
         raise Damaged(f"{name} was written by another version of gateflow")
     if digest != _digest(text, tensors):
         raise Damaged(f"{name} was altered: its digest does not fit")
     return Checkpoint(facts, {key: part.clone() for key, part in tensors.items()})  # of its own, aligned memory
 
 
-def write(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint to ``path``; the file that was there is kept as the previous one."""
-    data = to_bytes(checkpoint)
-    if path.exists():
-        os.replace(path, previous(path))
-    write_bytes(path, data)
+def write(place: Place, name: str, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; the file of that name that was there is kept as the previous one, once this one is safe."""
+    with place.draft(name) as draft:
+        draft.file.write(to_bytes(checkpoint))
+        draft.flush()
+        if place.stat(name) is not None:
+            place.keep_as(name, previous(name))
 
 
 def read(path: Path) -> Checkpoint:
     """The checkpoint in a file."""
-    return from_bytes(path.read_bytes(), str(path))
+    try:
+        data = read_bytes(path, LARGEST)
+    except OSError as problem:
+        raise Damaged(f"cannot read {path}: {problem.strerror}") from None
+    return from_bytes(data, str(path))
 
 
-def latest(path: Path) -> tuple[Checkpoint | None, str]:
+def latest(path: Path, check: Callable[[Checkpoint], None] = lambda _: None) -> tuple[Checkpoint | None, str]:
     """The newest whole checkpoint at ``path``, None where none was ever written; and a note if it is not the last one.
+
+    Parameters
+    ----------
+    path : Path
+    check : callable
+        Raises :class:`Damaged` for one that will not do.
 
     Raises
     ------
@@ -113,11 +128,12 @@ def latest(path: Path) -> tuple[Checkpoint | None, str]:
         There are files, and none is whole.
     """
     complaint: Damaged | None = None
-    for candidate in (path, previous(path)):
-        if not candidate.exists():
+    for candidate in (path, path.with_name(previous(path.name))):
+        if not os.path.lexists(candidate):
             continue
         try:
             found = read(candidate)
+            check(found)
         except Damaged as problem:
             complaint = complaint or problem
             continue
@@ -127,9 +143,16 @@ def latest(path: Path) -> tuple[Checkpoint | None, str]:
     return None, ""
 
 
-def previous(path: Path) -> Path:
-    """Where the checkpoint before the last one is kept."""
-    return path.with_name(f"{path.stem}.previous{path.suffix}")
+def previous(name: str) -> str:
+    """Under which name the checkpoint before the last one is kept.
+
+    Examples
+    --------
+    >>> previous("checkpoint.safetensors")
+    'checkpoint.previous.safetensors'
+    """
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}.previous{dot}{ending}"
 
 
 def _digest(facts: str, tensors: Mapping[str, Tensor]) -> str:

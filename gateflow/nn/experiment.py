@@ -11,7 +11,6 @@ import itertools
 import multiprocessing
 import os
 import re
-import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -23,17 +22,14 @@ from typing import Any
 
 import torch
 
-from gateflow import glance
+from gateflow import cluster, glance, signals
 from gateflow.byvalue import by_value
-from gateflow.errors import GateflowError, InvalidArgument, MissingExtra, shown
+from gateflow.errors import GateflowError, InvalidArgument, shown
 from gateflow.nn.folder import SETTINGS
 from gateflow.nn.network import build
 from gateflow.nn.settings import Settings, known, part
 from gateflow.nn.train import SAVE_EVERY, settled, train
 from gateflow.progress import Meter, silence
-
-PATIENCE = 10
-"""Seconds to wait for a Dask scheduler to answer."""
 
 AGAIN = "the same command goes on"
 
@@ -222,6 +218,8 @@ def _in_processes(runs: Plan, folder: Path, more: dict[str, Any], stop: Callable
                 writer.close()
                 running = {future: path for future, path in running.items() if not future.cancel()}
     except BrokenProcessPool:
+        if stop():  # whatever asked to stop has ended the processes as well
+            return
         raise GateflowError(f"a process was lost, perhaps for want of memory; {AGAIN}") from None
     finally:
         writer.close()
@@ -237,7 +235,7 @@ _one_at_a_time = threading.Lock()
 
 def _settle(parent: Any) -> None:
     """What each process does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
+    signals.leave_to_parent()
     threading.Thread(target=lambda: (parent.poll(None), _stopped.set()), daemon=True).start()
 
 
@@ -248,14 +246,7 @@ def _status(settings: dict[str, Any], out: Path, more: dict[str, Any]) -> str:
 
 
 def _on_cluster(runs: Plan, folder: Path, more: dict[str, Any], stop: Callable[[], bool], scheduler: str) -> Done:
-    try:
-        import distributed
-    except ImportError:
-        raise MissingExtra("a Dask cluster", "sweep") from None
-    try:
-        client = distributed.Client(scheduler, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError):
-        raise InvalidArgument(f"no Dask scheduler answers at {scheduler}") from None
+    distributed, client = cluster.distributed(), cluster.client(scheduler)
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     problems: list[GateflowError] = []

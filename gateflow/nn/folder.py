@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +12,9 @@ from torch import Tensor
 
 from gateflow import record
 from gateflow.errors import InvalidArgument
+from gateflow.files import Held, digest, fits, from_json, held, read_bytes, read_json
 from gateflow.nn import checkpoint as checkpoints
-from gateflow.nn.board import FOLDER as BOARD
-from gateflow.nn.board import Board
+from gateflow.nn.board import Board, drop
 from gateflow.nn.checkpoint import Checkpoint
 from gateflow.nn.settings import MORE, Settings, read_toml
 
@@ -32,13 +30,41 @@ SETTINGS, METRICS, CHECKPOINT, WEIGHTS, RESULT = (
     "weights.safetensors",
     "result.json",
 )
-FILES = (SETTINGS, METRICS, CHECKPOINT, WEIGHTS, RESULT)
-LOCK = ".lock"
+FILES = (SETTINGS, METRICS, CHECKPOINT, checkpoints.previous(CHECKPOINT), WEIGHTS, RESULT)
+"""Every file of a run, besides the marker of the folder and what TensorBoard reads."""
+
+LONGEST = 1 << 31
+"""Bytes of metrics that are read."""
 
 REMEDY = "choose another --out, or give --restart to drop it"
 
 OUTCOME = ("status", "steps", "best_step", "solved_at", "valid", "test", "seconds", "said")
 """What of a result its file holds, beside the record of what made it."""
+
+_NUMBERS = ("valid", "test", "seconds")
+
+_SHAPE = {
+    "status": str,
+    "steps": int,
+    "best_step": int,
+    "solved_at": (int, None),
+    "valid": {str: (float, str)},
+    "test": {str: (float, str)},
+    "seconds": (float, str),
+    "said": str,
+}
+
+
+_STATE = {
+    "settings": {str: Any},
+    "data": Any,
+    "counters": {"step": int, "best_step": int, "solved_at": (int, None), "best": {str: float}, "seconds": float},
+    "optimizer": {"groups": [{str: Any}], "state": {str: {str: Any}}},
+    "schedule": ({str: Any}, None),
+    "said": str,
+    "metrics": int,
+}
+"""What a checkpoint holds besides tensors."""
 
 
 class Memory:
@@ -76,9 +102,9 @@ class Folder:
     from it; so the checkpoint knows how long the file was, and what came later is cut off.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file: Any = None
+    def __init__(self, found: Held) -> None:
+        self.path, self.held, self.place = found.path, found, found.place
+        self.file = -1
         self.board: Board | None = None
 
     @classmethod
@@ -91,37 +117,52 @@ class Folder:
         InvalidArgument
             Another process is at work in it, or it holds something else than this run.
         """
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            raise InvalidArgument(f"cannot write to {path}: {problem.strerror}") from None
-        folder = cls(path)
-        with folder._locked():
+        with held(
+            path,
+            "run",
+            busy=f"another process is training in {path}",
+            refused=f"{path} holds {{name}}, which is no run; choose another --out",
+            adopted=lambda: _adopts(path, settings),
+        ) as found:
+            folder = cls(found)
             folder._settle(settings, restart=restart)
-            folder.file = open(path / METRICS, "ab")  # noqa: SIM115
+            folder.file = found.place.regular(METRICS, os.O_RDWR | os.O_APPEND | os.O_CREAT)
             try:
                 yield folder
             finally:
-                folder.file.close()
+                os.close(folder.file)
                 if folder.board is not None:
                     folder.board.close()
 
     def _settle(self, settings: Settings, *, restart: bool) -> None:
-        for name in FILES:
-            for left in self.path.glob(f".{name}.*"):  # of a process that was killed while it wrote
-                left.unlink()
-        file = self.path / SETTINGS
-        if restart and file.exists() and not self._holds(settings):
-            shutil.rmtree(self.path / BOARD, ignore_errors=True)
-            for name in (checkpoints.previous(Path(CHECKPOINT)).name, *reversed(FILES)):
-                (self.path / name).unlink(missing_ok=True)
-        if file.exists():
-            refuse_other(settings, settings_of(self.path), self.path)
-        elif others := sorted(each.name for each in self.path.iterdir() if each.name != LOCK):
-            (self.path / LOCK).unlink(missing_ok=True)  # none where there are no such locks
-            raise InvalidArgument(f"{self.path} holds {others[0]}, which is no run; choose another --out")
+        """Begin a run, or go on with that of these settings; with ``restart``, drop another or a damaged one."""
+        if self.held.facts is None and self.place.stat(SETTINGS) is not None:  # as older versions left it
+            self._mark(read_bytes(self.path / SETTINGS))
+        if self.place.stat(SETTINGS) is None:
+            self._begin(settings)
+        elif restart and not self._holds(settings):
+            self._drop()
+            self._begin(settings)
         else:
-            record.write_text(file, settings.as_toml())
+            refuse_other(settings, settings_of(self.path), self.path)
+
+    def _begin(self, settings: Settings) -> None:
+        self.held.remove(FILES)
+        text = settings.as_toml().encode()
+        self._mark(text)
+        self.place.write(SETTINGS, text)
+
+    def _mark(self, settings: bytes) -> None:
+        self.held.mark({"settings": digest(settings)})
+
+    def _drop(self) -> None:
+        """Remove the run, if all of it proves to be one: its settings are as they were written, and are read here."""
+        settings_of(self.path)
+        written = digest(read_bytes(self.path / SETTINGS))
+        if self.held.facts is None or self.held.facts.get("settings") != written:
+            raise InvalidArgument(f"{self.path / SETTINGS} is not what the run has written; choose another --out")
+        drop(self.place, written)
+        self.held.remove(reversed(FILES))
 
     def _holds(self, settings: Settings) -> bool:
         """Whether there is a run of these settings that can go on or has ended."""
@@ -131,24 +172,14 @@ class Folder:
         except InvalidArgument:
             return False
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        try:
-            import fcntl
-        except ImportError:  # no such locks on this system
-            yield
-            return
-        with open(self.path / LOCK, "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InvalidArgument(f"another process is training in {self.path}") from None
-            yield
-
     def note(self, line: dict[str, Any]) -> None:
         """Append a line; it is with the system at once, and a kill does not lose it."""
-        self.file.write(record.to_json_line(line).encode())
-        self.file.flush()
+        data = memoryview(record.to_json_line(line).encode())
+        try:
+            while data:
+                data = data[os.write(self.file, data) :]
+        except OSError as problem:
+            raise InvalidArgument(f"cannot write {self.path / METRICS}: {problem.strerror}") from None
         if self.board is not None:
             self.board.note(line)
 
@@ -157,34 +188,40 @@ class Folder:
         return read_metrics(self.path)
 
     def save(self, state: Checkpoint) -> None:
-        """Write a checkpoint, and with it how long the metrics are."""
-        state.facts["metrics"] = self.file.tell()
-        checkpoints.write(self.path / CHECKPOINT, state)
+        """Write a checkpoint, and with it how long the metrics are, which are on the disk before it."""
+        state.facts["metrics"] = os.fstat(self.file).st_size
+        try:
+            os.fsync(self.file)
+            checkpoints.write(self.place, CHECKPOINT, state)
+        except OSError as problem:
+            raise InvalidArgument(f"cannot write {self.path / CHECKPOINT}: {problem.strerror}") from None
 
     def latest(self) -> tuple[Checkpoint | None, str]:
         """The last whole checkpoint; the metrics are cut to its length."""
         state, note = self._whole()
         if note:  # the damaged one shall not come to be the one before
-            os.replace(checkpoints.previous(self.path / CHECKPOINT), self.path / CHECKPOINT)
-        length = 0 if state is None else state.facts["metrics"]
-        self.file.truncate(length)
-        self.file.seek(length)
-        self.board = Board(self.path, -1 if state is None else state.facts["counters"]["step"])
+            self.place.rename(checkpoints.previous(CHECKPOINT), CHECKPOINT)
+        os.ftruncate(self.file, 0 if state is None else state.facts["metrics"])
+        written = (self.held.facts or {}).get("settings", "")
+        self.board = Board(self.place, written, -1 if state is None else state.facts["counters"]["step"])
         return state, note
 
     def _whole(self) -> tuple[Checkpoint | None, str]:
-        """The last whole checkpoint, which is of these settings and of these metrics."""
+        """The last whole checkpoint whose metrics are all there, and a note where it is not the last."""
+        found = self.place.stat(METRICS)
+        length = 0 if found is None else found.st_size
+
+        def fitting(state: Checkpoint) -> None:
+            if not fits(state.facts, _STATE):
+                raise checkpoints.Damaged(f"{self.path / CHECKPOINT} holds no state of training")
+            refuse_other(settings_of(self.path), _settings_in(state, self.path / CHECKPOINT), self.path)
+            if not 0 <= state.facts["metrics"] <= length:
+                raise checkpoints.Damaged(f"{self.path / METRICS} is shorter than its checkpoint says")
+
         try:
-            state, note = checkpoints.latest(self.path / CHECKPOINT)
+            return checkpoints.latest(self.path / CHECKPOINT, fitting)
         except checkpoints.Damaged as problem:
             raise InvalidArgument(f"{problem}; --restart begins anew") from None
-        if state is None:
-            return state, note
-        refuse_other(settings_of(self.path), Settings(**state.facts["settings"]), self.path)
-        file = self.path / METRICS
-        if not file.exists() or os.path.getsize(file) < state.facts["metrics"]:
-            raise InvalidArgument(f"{file} is shorter than its checkpoint says; --restart begins anew")
-        return state, note
 
     def result(self) -> dict[str, Any] | None:
         """The outcome of a run that has ended."""
@@ -198,10 +235,13 @@ class Folder:
         """Write the weights and, last, the result, with which the run has ended."""
         state = Checkpoint({"settings": result.settings.as_dict()})
         state.add("network", weights)
-        record.write_bytes(self.path / WEIGHTS, checkpoints.to_bytes(state))
         found = {name: getattr(result, name) for name in OUTCOME}
         made = record.record(seed=result.settings.seed, device=result.settings.device)
-        record.write_text(self.path / RESULT, record.to_json({**found, "record": made}))
+        try:
+            self.place.write(WEIGHTS, checkpoints.to_bytes(state))
+            self.place.write(RESULT, record.to_json({**found, "record": made}).encode())
+        except OSError as problem:
+            raise InvalidArgument(f"cannot write {problem.filename}: {problem.strerror}") from None
 
 
 def settings_of(path: Path) -> Settings:
@@ -212,30 +252,60 @@ def settings_of(path: Path) -> Settings:
     return Settings(**found)
 
 
+def _settings_in(state: Checkpoint, file: Path) -> Settings:
+    """The settings that a checkpoint was written with."""
+    try:
+        return Settings(**state.facts["settings"])
+    except (TypeError, KeyError, InvalidArgument):
+        raise checkpoints.Damaged(f"{file} holds settings that are none here") from None
+
+
+def _adopts(path: Path, settings: Settings) -> bool:
+    """Whether a folder without a marker is a run of these settings: older versions wrote none.
+
+    A checkpoint or weights, whose digest fits, say that they are of these settings.
+    """
+    try:
+        if settings_of(path).differences(settings):
+            return False
+        files = [path / name for name in (WEIGHTS, CHECKPOINT) if (path / name).is_file()]
+        return any(not _settings_in(checkpoints.read(file), file).differences(settings) for file in files)
+    except (InvalidArgument, OSError):
+        return False
+
+
 def outcome(path: Path) -> dict[str, Any] | None:
     """How the run in a folder ended, None where it has not."""
     file = path / RESULT
-    if not file.exists():
-        return None
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {name: _numbers(found[name]) if isinstance(found[name], dict) else found[name] for name in OUTCOME}
-    except (ValueError, KeyError, TypeError):
-        raise InvalidArgument(f"{file} is damaged; remove it, and the run goes on from its checkpoint") from None
+        found = read_json(file)
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise InvalidArgument(f"cannot read {file}: {problem.strerror}") from None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not fits(found, _SHAPE):
+        raise InvalidArgument(f"{file} is damaged; remove it, and the run goes on from its checkpoint")
+    return {name: _numbers(found[name]) if name in _NUMBERS else found[name] for name in OUTCOME}
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a run's metrics."""
     file = path / METRICS
-    if not file.exists():
+    try:
+        data = read_bytes(file, LONGEST)
+    except FileNotFoundError:
         return []
+    except OSError as problem:
+        raise InvalidArgument(f"cannot read {file}: {problem.strerror}") from None
     found = []
-    for number, text in enumerate(file.read_bytes().split(b"\n")[:-1], 1):
+    for number, text in enumerate(data.split(b"\n")[:-1], 1):
         try:
-            line = _numbers(json.loads(text))
+            line = _numbers(from_json(text))
         except ValueError:
             line = None
-        if not (isinstance(line, dict) and line.keys() >= {"step", "kind"}):
+        if not fits(line, {"step": int, "kind": str}):
             raise InvalidArgument(f"{file}, line {number}: no line of a run")
         found.append(line)
     return found
@@ -246,13 +316,16 @@ def loaded(path: Path, settings: Settings, task: Task) -> Network:
     from gateflow.nn.network import build
     from gateflow.nn.train import put
 
-    ended = (path / WEIGHTS).exists()
-    state, _ = (checkpoints.read(path / WEIGHTS), "") if ended else checkpoints.latest(path / CHECKPOINT)
+    file = path / (WEIGHTS if (path / WEIGHTS).exists() else CHECKPOINT)
+    state = checkpoints.read(file) if file.name == WEIGHTS else checkpoints.latest(file)[0]
     if state is None:
         raise InvalidArgument(f"{path} holds no weights yet")
-    refuse_other(settings, Settings(**state.facts["settings"]), path)
+    refuse_other(settings, _settings_in(state, file), path)
     network = build(settings, task)
-    put(network, state.under("network" if ended else "best"))
+    try:
+        put(network, state.under("network" if file.name == WEIGHTS else "best"))
+    except (KeyError, RuntimeError):
+        raise checkpoints.Damaged(f"{file} does not hold the weights of this network") from None
     return network
 
 

@@ -14,19 +14,22 @@ import json
 import math
 import re
 import sys
-import tomllib
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from gateflow import files
 from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument, shown
 from gateflow.registry import Registry
 
-MOST = {"batch": 2**24, "threads": 1024}
-"""Bounds past which a slip of the pen is likelier than a wish."""
+MOST = {"batch": 2**24, "threads": 1024, "seed": 2**63 - 1}
+"""Bounds past which a slip of the pen is likelier than a wish, or PyTorch takes no number."""
+
+LONGEST = 1 << 20
+"""Bytes of a file of settings."""
 
 PRECISIONS = ("float32", "float64", "bfloat16")
 """``bfloat16`` is mixed: the weights and their updates are float32."""
@@ -183,10 +186,10 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         It is no TOML, or a key is no setting.
     """
     try:
-        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        found = files.read_toml(Path(path), LONGEST)
     except OSError as problem:
         raise InvalidArgument(f"cannot read {path}: {problem.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except ValueError as problem:
         raise InvalidArgument(f"{path} is no TOML: {problem}") from None
     known(found, [*KINDS, *MORE], f"setting in {path}")
     return found
@@ -245,9 +248,9 @@ def part(text: str) -> tuple[str, dict[str, Any]]:
     inside = (match["inside"] or "").strip()
     try:
         if "\n" in inside:
-            raise tomllib.TOMLDecodeError
-        options = tomllib.loads(f"options = {{{inside}}}")["options"]
-    except tomllib.TOMLDecodeError:
+            raise ValueError
+        options = files.from_toml(f"options = {{{inside}}}")["options"]
+    except ValueError:
         name = match["name"]
         raise InvalidArgument(f'options have names, as in {name}(name=1, other="text"); got {shown(inside)}') from None
     return match["name"], options
@@ -278,8 +281,8 @@ def option_value(text: str) -> Any:
     try:
         if "\n" in text:
             return text
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return files.from_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 
@@ -369,6 +372,10 @@ def as_kind(value: Any, kinds: tuple[type, ...], name: str) -> Any:
     >>> as_kind(1, (float,), "lr"), as_kind(4000.0, (int,), "steps")
     (1.0, 4000)
     """
+    if type(value) is int and abs(value) >= files.LARGEST:
+        raise InvalidArgument(f"{name} must be below 2**63; got a number of {value.bit_length()} bits")
+    if isinstance(value, str) and not files.is_unicode(value):
+        raise InvalidArgument(f"{name} holds a character that has no UTF-8: {ascii(value)[:60]}")
     for kind in kinds:
         if type(value) is kind and (kind is not float or math.isfinite(value)):
             return value

@@ -462,6 +462,16 @@ class Trainer:
         facts = state.facts
         if facts["data"] != self.data:
             raise InvalidArgument("the data are not those this run began with; choose another --out")
+        try:
+            self.restore(state)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as problem:
+            told = str(problem).partition("\n")[0][:80]
+            raise InvalidArgument(f"the checkpoint is not of this run ({told}); --restart begins anew") from None
+        return note
+
+    def restore(self, state: Checkpoint) -> None:
+        """Take over everything a checkpoint holds."""
+        facts = state.facts
         put(self.network, state.under("network"))
         self.best = {name: part.to(self.device) for name, part in state.under("best").items()}
         checkpoints.restore_optimizer(self.optimizer, facts["optimizer"], state.under("optimizer"))
@@ -469,11 +479,9 @@ class Trainer:
             self.schedule.load_state_dict(facts["schedule"])
         carried = state.under("carried")
         self.carried = _as_state([carried[str(i)].to(self.device) for i in range(len(carried))])
-        for name, value in facts["counters"].items():
-            setattr(self.counters, name, value)
+        vars(self.counters).update(vars(Counters(**facts["counters"])))
         self.said = facts["said"]
         checkpoints.restore_generators(state.under("generator"))
-        return note
 
 
 def _parts(network: torch.nn.Module) -> dict[str, Tensor]:

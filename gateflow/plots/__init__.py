@@ -33,6 +33,7 @@ def figures(
     *,
     gates: Gates | None = None,
     results: str | Path | None = None,
+    force: bool = False,
 ) -> list[Path]:
     """Make figures and write them to a folder, each with its numbers (csv) and a record of how it was made (json).
 
@@ -52,6 +53,8 @@ def figures(
         shows its own, and with ``gates`` the figures that can show any are made if no names are given.
     results : path, optional
         The folder with the results of training; by default those that come with gateflow.
+    force : bool
+        Whether to replace other files than those that the record of a figure tells of.
 
     Returns
     -------
@@ -86,8 +89,10 @@ def figures(
         wanted = _taking_gates(wanted, names is None)
     written: list[Path] = []
     try:
+        Path(out).mkdir(parents=True, exist_ok=True)
         for name in track(wanted, "figures"):
-            written += write(name, FIGURES.summary(name), FIGURES[name], Path(out), forms, folder, chosen)
+            about = FIGURES.summary(name)
+            written += write(name, about, FIGURES[name], Path(out), forms, folder, chosen, force=force)
     except OSError as problem:
         raise InvalidArgument(f"cannot write figures to {str(out)!r}: {problem.strerror or problem}") from None
     return written
@@ -98,6 +103,8 @@ def retrain(
     results: str | Path = Path("runs") / "results",
     runs: str | Path = "runs",
     stop: Callable[[], bool] = lambda: False,
+    *,
+    force: bool = False,
 ) -> bool:
     """Train anew what figures show, or go on with that, and keep the results; False where it was stopped on the way.
 
@@ -111,6 +118,8 @@ def retrain(
         The folder of the runs, each of which goes on from wherever it was left.
     stop : callable
         Asked now and then whether to stop.
+    force : bool
+        Whether to replace a file in ``results`` that does not prove to be a result.
 
     Raises
     ------
@@ -130,7 +139,7 @@ def retrain(
     kept = dict.fromkeys(each for name in wanted for each in every.get(name, ()))
     if not kept:
         raise InvalidArgument(f"nothing is trained for {', '.join(wanted)}; figures of training: {', '.join(every)}")
-    return all(renew(name, results, runs, stop) for name in kept)
+    return all(renew(name, results, runs, stop, force=force) for name in kept)
 
 
 def _known(names: Iterable[str] | str | None) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateflow import __version__, record
 from gateflow.errors import InvalidArgument
+from gateflow.files import Output, digest, fits, from_json, is_sealed, read_bytes, read_json
 from gateflow.plots._style import COLUMN, STYLE, Looks
 from gateflow.plots._table import Table
 
@@ -157,30 +158,69 @@ def write(
     formats: tuple[str, ...],
     results: Path | None = None,
     gates: Mapping[str, Gate] | None = None,
+    *,
+    force: bool = False,
 ) -> list[Path]:
-    """Write a figure, its numbers and its record; the paths, in that order."""
+    """Write a figure, its numbers and its record; the paths, in that order.
+
+    The record holds the digests of all, by which they are known again and replaced.
+    """
+    before = _written_before(out, name)
+    names = [f"{name}.{ending}" for ending in (*formats, "csv", "json")]
+    outputs = [Output(out / each, force=force, ours=_known(each, before)) for each in names]
     if gates is not None:
         table = figure.compute(gates)
     else:
         table = figure.compute(results) if figure.kept else figure.compute()
-    contents = {form: figure.rendered(table, form) for form in formats}
-    contents["csv"] = table.csv().encode()
-    contents["json"] = record.to_json(made_by(name, caption, table, gates or ())).encode()
-    paths = [out / f"{name}.{ending}" for ending in contents]
-    for path, data in zip(paths, contents.values(), strict=True):
-        record.write_bytes(path, data)
-    return paths
+    contents = [*(figure.rendered(table, form) for form in formats), table.csv().encode()]
+    files = {**before, **{each: digest(data) for each, data in zip(names, contents, strict=False)}}
+    made = record.sealed({**made_by(name, caption, table, gates or ()), "files": dict(sorted(files.items()))})
+    contents.append(record.to_json(made).encode())
+    for each, data in zip(outputs, contents, strict=True):
+        each.check(data)
+    return [each.write(data) for each, data in zip(outputs, contents, strict=True)]
 
 
-def save(canvas: Any, path: Path) -> None:
-    """Write a picture in the format that its name says."""
+def _written_before(out: Path, name: str) -> dict[str, str]:
+    """The files of a figure that are as its record in the folder says, with their digests."""
+    try:
+        made = read_json(out / f"{name}.json")
+    except (OSError, ValueError):
+        return {}
+    if not (is_sealed(made) and made.get("figure") == name and fits(made.get("files"), {str: str})):
+        return {}
+    return {each: told for each, told in made["files"].items() if _digest_of(out, each) == told}
+
+
+def _digest_of(out: Path, name: str) -> str | None:
+    try:
+        return None if Path(name).name != name else digest(read_bytes(out / name, LARGE))
+    except OSError:
+        return None
+
+
+def _known(name: str, before: Mapping[str, str]) -> Callable[[bytes], bool]:
+    """Whether bytes are those of a file of this name that a record tells of, or the sealed record itself."""
+    if not name.endswith(".json"):
+        return lambda data: before.get(name) == digest(data)
+    return lambda data: is_sealed(found := from_json(data)) and f"{found.get('figure')}.json" == name
+
+
+LARGE = 1 << 28
+"""Bytes of a picture that is looked at."""
+
+
+def output(path: Path, *, force: bool = False) -> Output:
+    """The file that a picture is to be written to, in a format that its name says."""
     form = path.suffix.removeprefix(".").lower()
     if form not in FORMATS:
         raise InvalidArgument(f"{path} should end in one of .{', .'.join(FORMATS)}")
-    file = io.BytesIO()
+    return Output(path, force=force)
+
+
+def save(canvas: Any, path: Path, *, force: bool = False) -> None:
+    """Write a picture in the format that its name says; over another file only with ``force``."""
+    made, form, file = output(path, force=force), path.suffix.removeprefix(".").lower(), io.BytesIO()
     with own_style():
         canvas.savefig(file, format=form, metadata=METADATA[form])
-    try:
-        record.write_bytes(path, file.getvalue())
-    except OSError as problem:
-        raise InvalidArgument(f"cannot write {path}: {problem.strerror}") from None
+    made.write(file.getvalue())

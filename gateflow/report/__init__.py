@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateflow import record
 from gateflow._rooms import callable_room
 from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
+from gateflow.files import Output
 from gateflow.gate import Gate
 from gateflow.gate import gate as as_gate
 
@@ -38,11 +38,9 @@ class Report:
     found: Findings
     html: str
 
-    def write(self, path: str | Path) -> Path:
-        """Write the page, whole or not at all; a file that is no report is never written over."""
-        path = writable(path)
-        record.write_text(path, self.html)
-        return path
+    def write(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the page, whole or not at all; over a report, or with ``force`` over any file."""
+        return output(path, force=force).write(self.html)
 
     def to_json(self) -> dict[str, Any]:
         """What was found, as plain data."""
@@ -57,7 +55,9 @@ class Report:
         return f"<Report on {', '.join(one.name for one in self.found.gates)}; {len(self.html)} characters of HTML>"
 
 
-def report(gates: Iterable[Gate | str] | Gate | str, out: str | Path | None = None, **options: Any) -> Report:
+def report(
+    gates: Iterable[Gate | str] | Gate | str, out: str | Path | None = None, *, force: bool = False, **options: Any
+) -> Report:
     """Say all there is to say of some gates, on one page.
 
     Parameters
@@ -66,6 +66,8 @@ def report(gates: Iterable[Gate | str] | Gate | str, out: str | Path | None = No
         One to eight gates, by name or formula.
     out : path, optional
         The file to write.
+    force : bool
+        Whether a file may be replaced that is no report.
     **options
         Of :func:`gateflow.report.findings.findings`: names, horizons, gaps, timescale, seconds.
 
@@ -87,37 +89,31 @@ def report(gates: Iterable[Gate | str] | Gate | str, out: str | Path | None = No
 
     chosen: Sequence[Gate | str] = [gates] if isinstance(gates, (str, Gate)) else list(gates)
     if out is not None:
-        writable(out)  # before the work, not after it
+        output(out, force=force)  # before the work, not after it
     named = [as_gate(one) for one in chosen]
     for each in named:
         refuse_if_no_gate(each)
     found = findings(named, **options)
     made = Report(found, page(found))
     if out is not None:
-        made.write(out)
+        made.write(out, force=force)
     return made
 
 
-def writable(path: str | Path) -> Path:
-    """The path, if a report may be written there.
+def output(path: str | Path, *, force: bool = False) -> Output:
+    """The file that a report is to be written to.
 
     Raises
     ------
     InvalidArgument
-        Something else is there.
+        Its name is not that of a page, or something is there that is no report, and ``force`` is not given.
     """
     from gateflow.report.page import is_report
 
-    path = Path(path)
-    if path.is_dir():
-        raise InvalidArgument(f"{path} is a folder; give the file to write, such as {path / 'report.html'}")
-    if path.suffix.lower() not in (".html", ".htm"):
+    made = Output(path, force=force, ours=is_report)
+    if made.path.suffix.lower() not in (".html", ".htm"):
         raise InvalidArgument(f"{path} should end in .html, which is what browsers open")
-    if path.exists():
-        with path.open(encoding="utf-8", errors="replace") as file:
-            if not is_report(file.read(2000)):
-                raise InvalidArgument(f"{path} is there and is no report; choose another file")
-    return path
+    return Output(path, force=force, ours=is_report, early=True)
 
 
 callable_room(__name__)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
+from importlib.resources import files as resources
 
 from gateflow import __version__
+from gateflow.files import digest, encoded
 from gateflow.gate import GATES, Gate
 from gateflow.markup import Markup, tag
 from gateflow.plots import FIGURES
@@ -14,7 +15,9 @@ from gateflow.report.drawing import drawing, palette
 from gateflow.report.findings import REFERENCE, Findings
 
 GENERATOR = "gateflow report"
-"""By this mark a report is known again, and may be written over."""
+
+SEAL = re.compile(rb'(?<=<meta name="gateflow-digest" content=")[0-9a-f]{64}(?=">)')
+"""Where a page has its own digest, by which a report is known again and may be written over."""
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a browser may do with the page: show it."""
@@ -24,30 +27,38 @@ def page(found: Findings) -> str:
     """The whole page."""
     names = [one.name for one in found.gates]
     title = f"{_listed(names)}: gateflow report"
-    style = f":root{{{palette()}}}\n{files('gateflow.report').joinpath('style.css').read_text(encoding='utf-8')}"
+    style = f":root{{{palette()}}}\n{resources('gateflow.report').joinpath('style.css').read_text(encoding='utf-8')}"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="generator", content=f"{GENERATOR} {__version__}"),
+        tag("meta", name="gateflow-digest", content="0" * 64),
         tag("link", rel="icon", href="data:,"),
         tag("title", title),
         tag("style", Markup(style)),
     )
     body = tag("body", _top(found, names), tag("main", *_sections(found)), _foot())
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+    return _sealed(encoded(f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n")).decode()
 
 
-def is_report(text: str) -> bool:
-    """Whether a file that begins with this text is a report of ours.
+def is_report(data: bytes) -> bool:
+    """Whether these are the bytes of a report, unchanged since it was written.
 
     Examples
     --------
-    >>> is_report('<meta name="generator" content="gateflow report 0.1.0">'), is_report("<html>")
-    (True, False)
+    >>> data = _sealed(b'<meta name="gateflow-digest" content="%s">' % (b"0" * 64))
+    >>> is_report(data), is_report(data + b"<!-- a note -->"), is_report(b"<html>")
+    (True, False, False)
     """
-    return re.search(rf'<meta name="generator" content="{GENERATOR} [^"]*">', text) is not None
+    return SEAL.search(data) is not None and _sealed(data) == data
+
+
+def _sealed(page: bytes) -> bytes:
+    """The page with the digest of all the rest of it in its place."""
+    empty = SEAL.sub(b"0" * 64, page, count=1)
+    return SEAL.sub(digest(empty).encode(), empty, count=1)
 
 
 def _top(found: Findings, names: list[str]) -> Markup:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gateflow import signals
 from gateflow.errors import GateflowError
 
 STATUS, PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -79,7 +79,7 @@ def _elsewhere(
 
 
 def _tell(writer: Any, settings: dict[str, Any], data_dir: str | Path | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
+    signals.leave_to_parent()
 
     import torch
 

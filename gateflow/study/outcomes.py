@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateflow import record
+from gateflow.files import Output, from_json, is_sealed
 from gateflow.nn.folder import SETTINGS
 from gateflow.nn.results import Group, RunRecord, Table
 from gateflow.nn.settings import make_task, part
@@ -102,9 +103,19 @@ def short(value: float) -> float:
     return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else value
 
 
-def write(data: dict[str, Any], path: Path) -> None:
-    """Write such a JSON: a line for each short thing in it, so that two versions can be compared."""
-    record.write_text(path, _json(data, "") + "\n")
+def text_of(data: dict[str, Any]) -> str:
+    """Such a JSON with its digest: a line for each short thing in it, so that two versions can be compared."""
+    return _json(record.sealed(data), "") + "\n"
+
+
+def write(data: dict[str, Any], path: Path, *, force: bool = False) -> None:
+    """Write such a JSON; see :func:`output`."""
+    output(path, force=force).write(text_of(data))
+
+
+def output(path: Path, *, force: bool = False) -> Output:
+    """The file that such a JSON is to be written to; over another one, or with ``force`` over any file."""
+    return Output(path, force=force, ours=lambda data: is_sealed(from_json(data)))
 
 
 def _json(data: Any, indent: str) -> str:

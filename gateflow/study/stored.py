@@ -7,16 +7,14 @@ by one process at a time, so that a run that is stored twice, or after a kill, l
 
 from __future__ import annotations
 
-import json
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gateflow import record
 from gateflow.errors import InvalidArgument
+from gateflow.files import alone, from_json, read_text
 from gateflow.study.agreement import Arrival
 from gateflow.study.plan import Plan, folder_of
 
@@ -24,6 +22,9 @@ RESULTS = Path("results") / "study"
 """Where they lie in the source tree."""
 
 DIGITS = 5
+
+LONGEST = 1 << 28
+"""Bytes of a file of an arm."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,13 @@ def keep(results: Path, name: str, arm: str, seed: int, folder: Path) -> None:
         The file cannot be read or written.
     """
     path = file_of(results, name, arm)
-    with _alone(path.parent):
+    with alone(path.parent) as place:
         there = {run["seed"]: run for run in _lines(path)}
         if seed in there:
             return
         there[seed] = _told(arm, seed, folder)
         try:
-            record.write_text(path, "".join(record.to_json_line(there[key]) for key in sorted(there)))
+            place.write(path.name, "".join(record.to_json_line(there[key]) for key in sorted(there)).encode())
         except OSError as problem:
             raise InvalidArgument(f"cannot write {path}: {problem.strerror}") from None
 
@@ -148,16 +149,20 @@ def _same(found: Any, declared: Any) -> bool:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
+    try:
+        texts = read_text(path, LONGEST).splitlines()
+    except FileNotFoundError:
         return []
+    except (OSError, ValueError) as problem:
+        raise InvalidArgument(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}") from None
     found = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, text in enumerate(texts, 1):
         try:
-            line = json.loads(text)
+            line = from_json(text)
             line["loss"], line["forget"] = ([float(x) for x in line[key]] for key in ("loss", "forget"))
             line["chance"] = float(line["chance"])
             fits = line.keys() >= Kept.__dataclass_fields__.keys() and len(line["at"]) == len(line["loss"]) > 0
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             fits = False
         if not fits:
             raise InvalidArgument(f"{path}, line {number}: no run; remove the line, and the run is stored again")
@@ -202,21 +207,3 @@ def source() -> str:
     command = ["git", "diff", "--quiet", "HEAD", "--", str(here)]
     changed = subprocess.run(command, cwd=here, capture_output=True, check=False).returncode != 0
     return commit + "+" * changed
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time, where the system has such locks."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / ".lock", "w")  # noqa: SIM115
-    except OSError as problem:
-        raise InvalidArgument(f"cannot write to {folder}: {problem.strerror}") from None
-    with file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except ImportError:
-            pass
-        yield

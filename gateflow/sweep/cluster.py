@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gateflow.errors import GateflowError, InvalidArgument, MissingExtra
+from gateflow import cluster
+from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.sweep.local import WorkerLost
 from gateflow.sweep.parts import Results, Values
 from gateflow.sweep.plan import Plan, versions
 
 WINDOW = 1000
 """Chunks handed to the scheduler at a time, so that its memory stays small however large the sweep."""
-
-PATIENCE = 10
-"""Seconds to wait for the scheduler to answer."""
 
 
 def on_cluster(plan: Plan, missing: list[int], scheduler: str) -> Results:
@@ -23,8 +21,8 @@ def on_cluster(plan: Plan, missing: list[int], scheduler: str) -> Results:
     A chunk of a worker that is gone is given to another by the scheduler; the plan is a task of its own, so that a
     worker takes it from another, and it is made anew where all that had it are gone.
     """
-    distributed = _distributed()
-    with _client(distributed, scheduler) as client:
+    distributed = cluster.distributed()
+    with cluster.client(scheduler) as client:
         shared = client.submit(_same, plan, pure=False)
         todo = iter(missing)
         running = {future.key: (future, k) for future, k in _handed(client, shared, todo, WINDOW)}
@@ -65,22 +63,6 @@ def _values(plan: Plan, k: int) -> Values:
         if here.get(package) != version:
             raise InvalidArgument(f"a worker has {package} {here.get(package)}, and this process {version}")
     return plan.values(k)
-
-
-def _distributed() -> Any:
-    try:
-        import distributed
-    except ImportError:
-        raise MissingExtra("a Dask cluster", "sweep") from None
-    return distributed
-
-
-def _client(distributed: Any, scheduler: str) -> Any:
-    try:
-        return distributed.Client(scheduler, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as problem:
-        said = "" if isinstance(problem, OSError) else f": {problem}"
-        raise InvalidArgument(f"no Dask scheduler answers at {scheduler}{said}") from None
 
 
 def _losses(distributed: Any) -> tuple[type[BaseException], ...]:

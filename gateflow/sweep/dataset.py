@@ -12,6 +12,8 @@ import numpy as np
 
 from gateflow import __version__
 from gateflow.errors import InvalidArgument, MissingExtra
+from gateflow.files import Place, Standing, fits, from_json, opened
+from gateflow.sweep.parts import digest_of
 from gateflow.sweep.plan import Plan
 
 COORDINATES = {
@@ -50,11 +52,21 @@ def dataset(plan: Plan, values: Mapping[str, np.ndarray]) -> Any:
         **{axis.name: (axis.name, axis.values, COORDINATES[axis.name]) for axis in plan.axes},
     }
     variables = {name: (plan.dims, values[name], dict(kept.attributes)) for name, kept in plan.kind.variables.items()}
-    return xarray(file=False).Dataset(
-        variables,
-        coordinates,
-        {"title": plan.kind.title, "source": f"gateflow {__version__}", "record": json.dumps(plan.made())},
+    made = xarray(file=False).Dataset(
+        variables, coordinates, {"title": plan.kind.title, "source": f"gateflow {__version__}"}
     )
+    return made.assign_attrs(record=json.dumps({**plan.made(), "numbers": _numbers(made, plan.digest)}))
+
+
+def _numbers(data: Any, digest: str) -> str:
+    """A digest of all that a data set holds, but its attributes."""
+    arrays = {str(name): data[name].values for name in [*data.data_vars, *data.coords]}
+    texts = {name: np.array(list(map(str, array)), dtype="U") for name, array in arrays.items() if _is_text(array)}
+    return digest_of({**arrays, **texts}, digest)
+
+
+def _is_text(array: np.ndarray) -> bool:
+    return array.dtype.kind in "OUST"
 
 
 def _formula(gate: Any) -> str:
@@ -62,12 +74,11 @@ def _formula(gate: Any) -> str:
     return f"{gate.text}; {values}" if values else gate.text
 
 
-def write(data: Any, path: Path) -> None:
-    """Write the file in one go, and see that it is on the disk."""
+def write(data: Any, path: Path, before: Standing) -> None:
+    """Write the file in one go where ``before`` still stands, and see that it is on the disk."""
     contiguous = {name: {"_FillValue": None} for name in [*data.data_vars, *data.coords] if data[name].dtype != object}
-    data.to_netcdf(path, engine="h5netcdf", encoding=contiguous)
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
+    with Place(path.parent) as place, place.draft(path.name, before, locked=False) as draft:
+        data.to_netcdf(draft.path, engine="h5netcdf", encoding=contiguous)
 
 
 def read(path: Path) -> Any:
@@ -75,17 +86,27 @@ def read(path: Path) -> Any:
     return xarray(file=True).load_dataset(path, engine="h5netcdf")
 
 
-def digest_of(path: Path) -> str:
+def digest_in(path: Path) -> str:
     """The digest of the sweep in a file.
 
     Raises
     ------
     InvalidArgument
-        The file holds no sweep; it is not for us to overwrite.
+        The file holds no sweep, or its numbers are not those that were written; it is not for us to overwrite.
     """
     modules = xarray(file=True)
     try:
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+        if path.is_symlink():
+            raise OSError
         with modules.open_dataset(path, engine="h5netcdf") as data:
-            return json.loads(data.attrs["record"])["digest"]
-    except (OSError, ValueError, KeyError, TypeError):
+            made = from_json(data.attrs["record"])
+            if not fits(made, {"digest": str}) or data.nbytes > size:
+                raise ValueError
+            right = made.get("numbers") == _numbers(data, made["digest"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
         raise InvalidArgument(f"{path} is there and holds no sweep; choose another file") from None
+    if not right:
+        raise InvalidArgument(f"{path} was altered: its digest does not fit; choose another file")
+    return made["digest"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from gateflow import signals
 from gateflow.sweep.parts import Results, Values
 from gateflow.sweep.plan import Plan
 
@@ -67,7 +67,7 @@ def _settle(plan: Plan, parent: Any) -> None:
     """What each process does first."""
     global _plan
     _plan = plan
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent decides
+    signals.leave_to_parent()
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 

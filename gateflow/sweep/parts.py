@@ -1,26 +1,27 @@
 """Where the results of a sweep wait until all are there: one file a chunk, each written whole or not at all.
 
-Next to ``times.nc`` stands the folder ``times.nc.parts`` with the definition of the sweep, a lock, and the chunks done
-so far. Whatever kills a sweep, what is in there is right, and the same sweep begun again computes only what is missing.
+Next to ``times.nc`` stands the folder ``times.nc.parts`` with the chunks done so far; its marker holds the definition
+of the sweep (:mod:`gateflow.files`). Whatever kills a sweep, what is in there is right, and the same sweep begun again
+computes only what is missing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
-import json
 import os
-import sys
 import zipfile
-from collections.abc import Callable, Generator, Iterator
+import zlib
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from gateflow import record
 from gateflow.errors import InvalidArgument
-from gateflow.sweep.plan import Plan
+from gateflow.files import Held, held
+from gateflow.sweep.plan import MOST, Plan
 
 Values = dict[str, np.ndarray]
 Results = Generator[tuple[int, Values], None, None]
@@ -66,8 +67,8 @@ class Memory:
 class Parts:
     """Numbers kept in a folder, one file a chunk; made by :func:`opened` only, which holds the lock."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
-        self.plan, self.folder = plan, folder
+    def __init__(self, plan: Plan, found: Held) -> None:
+        self.plan, self.held, self.folder = plan, found, found.path
 
     def missing(self) -> list[int]:
         """Chunks not there, or not as they were written, as a failing disk may leave them."""
@@ -76,8 +77,8 @@ class Parts:
     def write(self, k: int, values: Values) -> None:
         """Write chunk ``k``."""
         file = io.BytesIO()
-        np.savez(file, allow_pickle=False, **values)
-        record.write_bytes(self._path(k), file.getvalue())
+        np.savez(file, allow_pickle=False, **values, **{SEAL: np.array(self._seal(k, values))})
+        self.held.place.write(name_of(k), file.getvalue(), lasting=False)  # its digest tells damage
 
     def whole(self) -> Values:
         """All numbers, in the shape of the sweep."""
@@ -85,26 +86,57 @@ class Parts:
         for k in range(self.plan.chunks):
             values = self._read(k)
             if values is None:
-                raise InvalidArgument(f"{self._path(k)} has gone or is damaged; the same command computes it again")
+                raise InvalidArgument(
+                    f"{self.folder / name_of(k)} has gone or is damaged; the same command computes it again"
+                )
             memory.write(k, values)
         return memory.whole()
 
-    def _path(self, k: int) -> Path:
-        return self.folder / f"{k:08d}.npz"
+    def gone(self) -> None:
+        """Remove the parts and their folder; files of others in it stay, and so does the folder then."""
+        self.held.gone(map(name_of, range(self.plan.chunks)))
 
     def _read(self, k: int) -> Values | None:
-        """Chunk ``k``, or None; each array in the file carries a checksum."""
-        try:
-            with np.load(io.BytesIO(self._path(k).read_bytes()), allow_pickle=False) as file:
-                values = {name: file[name] for name in self.plan.kind.variables}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
+        """Chunk ``k``, or None; each file carries a digest of its numbers and of what they belong to."""
         part = self.plan.part(k)
+        count = part.stop - part.start
+        most = 4096 + sum(512 + count * np.dtype(kept.dtype).itemsize for kept in self.plan.kind.variables.values())
+        try:
+            with (
+                open(self.held.place.regular(name_of(k), os.O_RDONLY), "rb") as file,
+                np.load(io.BytesIO(file.read(most)), allow_pickle=False) as found,
+            ):
+                values = {name: found[name] for name in self.plan.kind.variables}
+                seal = str(found[SEAL])
+        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile):
+            return None
         right = all(
-            values[name].shape == (part.stop - part.start,) and values[name].dtype == np.dtype(kept.dtype)
+            values[name].shape == (count,) and values[name].dtype == np.dtype(kept.dtype)
             for name, kept in self.plan.kind.variables.items()
         )
-        return values if right else None
+        return values if right and seal == self._seal(k, values) else None
+
+    def _seal(self, k: int, values: Values) -> str:
+        return digest_of(values, f"{self.plan.digest} {k}")
+
+
+SEAL = "digest"
+"""The name of the digest among the arrays of a chunk."""
+
+
+def digest_of(values: Mapping[str, np.ndarray], what: str) -> str:
+    """A digest of numbers and of what they belong to, in 64 characters."""
+    found = hashlib.sha256(what.encode())
+    for name, array in sorted(values.items()):
+        data = np.ascontiguousarray(array)
+        found.update(f"{name} {data.dtype.newbyteorder('<').str} {data.shape}".encode())
+        found.update(data.astype(data.dtype.newbyteorder("<"), copy=False).tobytes())
+    return found.hexdigest()
+
+
+def name_of(k: int) -> str:
+    """The name of the file of chunk ``k``."""
+    return f"{k:08d}.npz"
 
 
 def _empty(plan: Plan) -> Values:
@@ -123,116 +155,45 @@ def folder_of(out: Path) -> Path:
 def opened(plan: Plan, out: Path, *, restart: bool) -> Iterator[Parts]:
     """The parts of a sweep to the file ``out``, locked; a folder without any is removed in the end."""
     folder = folder_of(out)
-    with _locked(folder, out):
-        definition = folder / "definition.json"
-        found = _definition(definition)
-        if found != plan.definition and _holds_parts(folder) and not restart:
-            raise InvalidArgument(f"{folder} holds a sweep with {_difference(found, plan.definition)}; {REMEDY}")
-        if found != plan.definition:
-            _emptied(folder, keep="lock")
-            record.write_text(definition, json.dumps(plan.definition))
+    busy = f"another process is sweeping to {out}"
+    refused = f"{folder} holds {{name}}, which is not of a sweep; choose another file"
+    with held(folder, "sweep", busy=busy, refused=refused, follow=False) as found:
+        facts = found.facts or {}
+        if facts.get("definition") != plan.definition:
+            there = _parts_in(found)
+            if there and not restart:
+                raise InvalidArgument(f"{folder} holds a sweep with {_difference(facts, plan.definition)}; {REMEDY}")
+            found.remove(there)
+            found.mark({"definition": plan.definition, "chunks": plan.chunks})
+        parts = Parts(plan, found)
         try:
-            yield Parts(plan, folder)
+            yield parts
         finally:
-            if not _holds_parts(folder):
-                gone(folder)
+            if found.facts is not None and not _parts_in(found):
+                parts.gone()
 
 
-def _holds_parts(folder: Path) -> bool:
-    return any(folder.glob("*.npz"))
+def _parts_in(found: Held) -> list[str]:
+    """The names of chunks in the folder, of the sweep that its marker tells of."""
+    chunks = (found.facts or {}).get("chunks")
+    names = {name_of(k) for k in range(chunks)} if isinstance(chunks, int) and 0 <= chunks <= MOST else set()
+    return [name for name in found.place.names() if name in names]
 
 
 REMEDY = "choose another file, or restart (--restart) to drop what is there"
 
 
-def _definition(path: Path) -> Any:
-    """The definition in the folder; None where there is none that can be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-def _difference(found: Any, wanted: dict[str, Any]) -> str:
+def _difference(facts: dict[str, Any], wanted: dict[str, Any]) -> str:
     """Which inputs are not the same, in words."""
+    found = facts.get("definition")
     found = found if isinstance(found, dict) else {}
     names = [name for name in dict.fromkeys([*wanted, *found]) if found.get(name) != wanted.get(name)]
     return f"other {' and '.join(names)}"
 
 
-def gone(folder: Path) -> None:
-    """Remove the folder of parts; files in it that are not of a sweep stay, and so does the folder then."""
-    with suppress(OSError):
-        _emptied(folder)
-        folder.rmdir()
-
-
 def swept_up(plan: Plan, out: Path) -> None:
     """Remove the parts of a sweep that was killed between writing its file and removing them."""
-    folder = folder_of(out)
-    if _definition(folder / "definition.json") == plan.definition:
-        with suppress(InvalidArgument), opened(plan, out, restart=False):
-            gone(folder)
-
-
-def _emptied(folder: Path, keep: str = "") -> None:
-    """Remove what a sweep writes, temporary files of :func:`gateflow.record.write_bytes` too.
-
-    The lock goes last: once it is away, the folder may be another's.
-    """
-    ours = ("lock", "definition.json", "whole.nc")
-    names = [path.name for path in folder.iterdir()]
-    for name in sorted(names, key=lambda name: (name == "lock", name)):
-        if name != keep and (name in ours or name.endswith(".npz") or name.startswith(".")):
-            (folder / name).unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(folder: Path, out: Path) -> Iterator[None]:
-    """Hold the folder against other processes; the system lets go of it when this one ends, however that happens."""
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            file = open(folder / "lock", "ab")  # noqa: SIM115
-        except FileNotFoundError:  # a sweep that has just ended took the folder away
-            continue
-        with file:
-            if not _lock(file.fileno()):
-                raise InvalidArgument(f"another process is sweeping to {out}")
-            if not _is_still(file.fileno(), folder / "lock"):
-                continue
-            yield
-            return
-
-
-def _is_still(handle: int, path: Path) -> bool:
-    """Whether the open file is the one at ``path``, not one removed in the meantime."""
-    try:
-        return os.path.samestat(os.fstat(handle), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _lock_by_flock(handle: int) -> bool:
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks: two sweeps at once write the same bytes, so nothing is lost
-        return True
-    return True
-
-
-def _lock_by_msvcrt(handle: int) -> bool:
-    import msvcrt
-
-    try:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError:
-        return False
-    return True
-
-
-_lock: Callable[[int], bool] = _lock_by_msvcrt if sys.platform == "win32" else _lock_by_flock
+    if not os.path.lexists(folder_of(out)):
+        return
+    with suppress(InvalidArgument), opened(plan, out, restart=False) as parts:
+        parts.gone()

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import GateflowError, InvalidArgument, shown
+from gateflow.files import Standing
 from gateflow.progress import track
 from gateflow.sweep import dataset, local
-from gateflow.sweep.parts import REMEDY, Memory, Results, Store, Values, gone, opened, swept_up
+from gateflow.sweep.parts import REMEDY, Memory, Results, Store, Values, opened, swept_up
 from gateflow.sweep.plan import Plan
 
 CHUNK = 4096
@@ -135,11 +136,10 @@ def _to_file(plan: Plan, out: Path, engine: Engine, *, restart: bool) -> Any:
         if _is_there(out, plan, restart=restart):
             swept_up(plan, out)
         else:
+            before = Standing(os.lstat(out) if os.path.lexists(out) else None)
             with opened(plan, out, restart=restart) as parts:
-                whole = parts.folder / "whole.nc"
-                dataset.write(dataset.dataset(plan, _filled(plan, parts, engine)), whole)
-                os.replace(whole, out)
-                gone(parts.folder)
+                dataset.write(dataset.dataset(plan, _filled(plan, parts, engine)), out, before)
+                parts.gone()
     except OSError as problem:
         raise InvalidArgument(f"cannot write {out}: {problem.strerror or problem}") from None
     return dataset.read(out)
@@ -147,9 +147,15 @@ def _to_file(plan: Plan, out: Path, engine: Engine, *, restart: bool) -> Any:
 
 def _is_there(out: Path, plan: Plan, *, restart: bool) -> bool:
     """Whether the file is this very sweep; complains if it is another and may not be dropped."""
-    if not out.exists():
+    if not out.parent.is_dir():
+        raise InvalidArgument(f"cannot write {out}: there is no folder {out.parent}")
+    if not os.path.lexists(out):
         return False
-    same = dataset.digest_of(out) == plan.digest
+    if out.is_file() and not out.is_symlink() and not os.path.getsize(out):
+        if not restart:
+            raise InvalidArgument(f"{out} is there, and empty; choose another file, or give --restart to replace it")
+        return False
+    same = dataset.digest_in(out) == plan.digest
     if not same and not restart:
         raise InvalidArgument(f"{out} holds another sweep; {REMEDY}")
     return same

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from gateflow.errors import InvalidArgument
+from gateflow.files.place import spare_name
 from gateflow.nn import checkpoint as checkpoints
 from gateflow.nn import train
 from gateflow.nn.optimizers import optimizers, schedules
@@ -202,9 +203,13 @@ def test_other_settings_are_refused_by_name(name, value, was, tmp_path):
 
 
 def test_what_a_kill_left_half_written_is_no_hindrance(tmp_path):
-    (tmp_path / ".settings.toml.x1y2z3").write_text("task =")
-    assert tiny(tmp_path).status == "finished"
-    assert not list(tmp_path.glob(".settings*"))
+    tiny(tmp_path, stop=after(3))
+    for name in ("settings.toml", "checkpoint.safetensors"):
+        (tmp_path / spare_name(name)).write_text("half")
+    (tmp_path / ".settings.toml.swp").write_text("an editor's")
+    assert tiny(tmp_path, restart=True, seed=1).status == "finished"
+    assert not list(tmp_path.glob("*.part"))
+    assert (tmp_path / ".settings.toml.swp").read_text() == "an editor's"
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

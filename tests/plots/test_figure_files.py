@@ -87,7 +87,8 @@ def test_the_record_says_how_and_holds_neither_clock_nor_path(tmp_path):
     figures("slope", out=tmp_path, formats="svg")
     made = json.loads((tmp_path / "slope.json").read_text())
     assert made["command"] == "gateflow figures slope"
-    assert set(made) == {"command", "versions", "device", "figure", "caption", "parameters", "columns", "rows"}
+    told = {"command", "versions", "device", "figure", "caption", "parameters", "columns", "rows", "files", "digest"}
+    assert set(made) == told
     assert {"gateflow", "numpy", "matplotlib"} <= set(made["versions"])
     assert str(tmp_path) not in json.dumps(made)
 

@@ -135,7 +135,7 @@ def test_two_runs_write_the_same_bytes(fast):
 def test_a_file_that_is_no_report_is_left_alone(fast, tmp_path):
     file = tmp_path / "notes.html"
     file.write_text("mine")
-    with pytest.raises(InvalidArgument, match="is there and is no report"):
+    with pytest.raises(InvalidArgument, match="is there already; choose another file, or give --force"):
         report("fast", file)
     assert file.read_text() == "mine"
     with pytest.raises(InvalidArgument, match="is a folder"):
@@ -143,19 +143,19 @@ def test_a_file_that_is_no_report_is_left_alone(fast, tmp_path):
 
 
 def test_a_report_may_be_written_over_another(fast, three, tmp_path):
-    file = fast.write(tmp_path / "new" / "report.html")
+    file = fast.write(tmp_path / "report.html")
     assert three.write(file).read_text(encoding="utf-8") == three.html
 
 
-def test_an_interrupted_report_leaves_what_was_there(fast, tmp_path, monkeypatch):
+def test_an_interrupted_report_leaves_what_was_there(fast, three, tmp_path, monkeypatch):
     file = fast.write(tmp_path / "report.html")
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("os.replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        fast.write(file)
+        three.write(file)
     assert file.read_text(encoding="utf-8") == fast.html
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
 

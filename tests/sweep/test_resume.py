@@ -167,7 +167,7 @@ def test_a_whole_file_is_read(begun, monkeypatch):
     assert done == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut off", "flip", "shape"])
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut off", "flip", "shape", "numbers"])
 def test_a_damaged_part_is_computed_again(begun, damage, monkeypatch):
     out, whole = begun
     part = parts.folder_of(out) / "00000002.npz"
@@ -176,7 +176,9 @@ def test_a_damaged_part_is_computed_again(begun, damage, monkeypatch):
         data[len(data) // 3] ^= 0x10
         part.write_bytes(data)
     elif damage == "shape":
-        np.savez(part, **{name: array[:3] for name, array in np.load(part).items()})
+        np.savez(part, **{name: array[:3] if array.ndim else array for name, array in np.load(part).items()})
+    elif damage == "numbers":
+        np.savez(part, **{name: array + 1 if name == "log_tau" else array for name, array in np.load(part).items()})
     else:
         part.write_bytes(damage)
     done = computed(monkeypatch)
@@ -224,6 +226,29 @@ def test_a_file_that_is_no_sweep_is_never_overwritten(tmp_path):
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_a_file_with_altered_numbers_is_refused(begun):
+    import h5py
+
+    out, whole = begun
+    out.write_bytes(whole)
+    with h5py.File(out, "r+") as file:
+        file["log_tau"][0, 0, 0, 0, 0] += 1e-9
+    altered = out.read_bytes()
+    for restart in (False, True):
+        with pytest.raises(InvalidArgument, match="was altered: its digest does not fit; choose another file"):
+            sweep("fast", **SMALL, out=out, restart=restart)
+    assert out.read_bytes() == altered
+
+
+def test_an_empty_file_that_a_full_disk_left_is_no_hindrance_to_a_restart(begun):
+    out, whole = begun
+    out.write_bytes(b"")
+    with pytest.raises(InvalidArgument, match=r"is there, and empty; .* --restart"):
+        sweep("fast", **SMALL, out=out)
+    sweep("fast", **SMALL, out=out, restart=True)
+    assert out.read_bytes() == whole
+
+
 def test_two_at_once_do_not_write_one_file(begun):
     out, _ = begun
     plan = Plan.of("fast", "hitting_time", 8, **{key: SMALL[key] for key in ("horizon", "gap", "z0")}, scale=1.0)
@@ -249,11 +274,11 @@ def test_files_of_others_in_the_folder_stay(begun):
 def test_a_full_disk_is_one_line_and_loses_nothing(begun, monkeypatch):
     out, whole = begun
 
-    def full(path, data):
+    def full(place, name, data, **_):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("gateflow.record.write_bytes", full)
+        patched.setattr("gateflow.files.Place.write", full)
         with pytest.raises(InvalidArgument, match=r"cannot write .*times.nc: No space left on device"):
             sweep("fast", **SMALL, out=out)
     sweep("fast", **SMALL, out=out)

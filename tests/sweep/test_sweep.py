@@ -165,7 +165,7 @@ def test_bad_input_is_refused_in_one_line_before_any_work(changes, error, said, 
 
 def test_no_scheduler_is_one_line(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("gateflow.sweep.cluster.PATIENCE", 0.5)
+    monkeypatch.setattr("gateflow.cluster.PATIENCE", 0.5)
     with pytest.raises(InvalidArgument, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9$"):
         sweep("fast", horizon=10, gap=0.1, out=tmp_path / "times.nc", scheduler="tcp://127.0.0.1:9")
     assert list(tmp_path.iterdir()) == []

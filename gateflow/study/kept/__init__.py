@@ -6,19 +6,22 @@ an earlier call, as every run does; None where it was stopped before its end.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gateflow import record
 from gateflow.errors import InvalidArgument
+from gateflow.files import fits, folder_for, read_json
 from gateflow.registry import Registry
 
 KEPT = Registry("kept result", "gateflow.study.kept", "make")
 """Every result that is kept."""
 
 HERE = Path(__file__).parent
+
+LONGEST = 1 << 26
+"""Bytes of a result."""
 
 
 def read(name: str, folder: str | Path | None = None) -> dict[str, Any]:
@@ -43,22 +46,32 @@ def read(name: str, folder: str | Path | None = None) -> dict[str, Any]:
     """
     path = Path(folder or HERE) / f"{KEPT.spelled(name)}.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path, LONGEST)
     except OSError as problem:
         raise InvalidArgument(f"cannot read {path}: {problem.strerror}") from None
     except ValueError as problem:
         raise InvalidArgument(f"{path} is no JSON: {problem}") from None
+    if not fits(found, {"command": str, "record": {str: Any}, "runs": Any}):
+        raise InvalidArgument(f"{path} holds no result that is kept")
+    return found
 
 
-def renew(name: str, folder: str | Path, runs: str | Path = "runs", stop: Callable[[], bool] = lambda: False) -> bool:
+def renew(
+    name: str,
+    folder: str | Path,
+    runs: str | Path = "runs",
+    stop: Callable[[], bool] = lambda: False,
+    *,
+    force: bool = False,
+) -> bool:
     """Train anew for a kept result, or go on with that, and write its file; False where it was stopped before that."""
-    from gateflow.study.outcomes import write
+    from gateflow.study.outcomes import output, text_of
 
+    file = output(folder_for(folder) / f"{KEPT.spelled(name)}.json", force=force)
     made = KEPT[name](Path(runs), stop)
     if made is None:
         return False
-    made["record"] = record.record(command=made["command"])
-    write(made, Path(folder) / f"{KEPT.spelled(name)}.json")
+    file.write(text_of({**made, "record": record.record(command=made["command"])}))
     return True
 
 

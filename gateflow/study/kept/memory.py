@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from gateflow import record
+from gateflow.errors import InvalidArgument
+from gateflow.files import Output, folder_for, is_sealed, read_json
 from gateflow.progress import track
 
 GATES = ("softsign", "sigmoid", "fast")
@@ -35,8 +36,9 @@ def make(runs: Path, stop: Callable[[], bool]) -> dict[str, Any] | None:
         if not path.exists():
             if stop():
                 return None
-            record.write_text(path, record.to_json(_run(gate, optimizer, seed)))
-        found.append(json.loads(path.read_text(encoding="utf-8")))
+            folder_for(path.parent)
+            Output(path).write(record.to_json(record.sealed(_run(gate, optimizer, seed))))
+        found.append(_read(path))
     return {
         "command": "gateflow figures agreement timescales-learned --retrain",
         "start": START,
@@ -44,6 +46,17 @@ def make(runs: Path, stop: Callable[[], bool]) -> dict[str, Any] | None:
         "at": list(AT),
         "runs": found,
     }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A run that was kept, or a complaint."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or not is_sealed(found):
+        raise InvalidArgument(f"{path} is no run of the memory, or was altered; move it away")
+    return {name: value for name, value in found.items() if name != "digest"}
 
 
 def _run(gate: str, optimizer: str, seed: int) -> dict[str, Any]:

@@ -1,25 +1,21 @@
 """From a gate's formulas to a Triton device function ``z -> phi, 1 - phi, phi'`` in a module of its own.
 
-Triton reads a kernel's source from its file. The modules are therefore written to the folder that the compiled C
-kernels are kept in, under a name made of their text, and imported from there. The text is what
-:mod:`gateflow.emit.triton` prints.
+Triton reads a kernel's source where Python's tracebacks find it. The text of a module, which is what
+:mod:`gateflow.emit.triton` prints, is therefore put there in memory: no file is written that another program could
+change before it is read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
+import linecache
 import sys
-import tempfile
 from functools import lru_cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 
-from gateflow.compiled import _cache_wanted, _writable
 from gateflow.emit import Tape
 from gateflow.emit.triton import HEADER, device_function
 from gateflow.errors import InvalidArgument
@@ -77,28 +73,9 @@ def _source(gate: Gate, working: str) -> str:
 @lru_cache(maxsize=256)
 def _module(text: str) -> ModuleType:
     name = f"gateflow_gate_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-    path = _written(text, f"{name}.py")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    file, module = f"<{name}>", ModuleType(name)
+    # None for its time: kept as it is, for there is no file to compare with
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     sys.modules[name] = module  # Triton and inspect look for it there
-    spec.loader.exec_module(module)
+    exec(compile(text, file, "exec"), vars(module))
     return module
-
-
-def _written(text: str, name: str) -> Path:
-    """The file with this text in the cache, or in a temporary folder where the cache cannot be written to."""
-    for folder in (_cache_wanted(), None):
-        try:
-            path = _writable(folder) / name
-            if path.is_file() and path.read_text(encoding="utf-8") == text:
-                return path
-            handle, scratch = tempfile.mkstemp(prefix=".made-", dir=path.parent)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(scratch, path)  # whole or not at all, however many processes write it
-            return path
-        except OSError:
-            continue
-    raise InvalidArgument("no folder can be written to, and Triton reads its kernels from files; set GATEFLOW_CACHE")

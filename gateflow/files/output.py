@@ -1,0 +1,131 @@
+"""The one convention for outputs that are there already.
+
+What proves to be ours is replaced: a certificate or a report whose digest fits, figures as their record says. So is a
+file that has the very bytes to be written. Anything else is refused in one line, before the work where that can be
+known, unless ``--force`` was given; then a file is replaced as a file. A link, a folder, a pipe or a device is never
+replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from gateflow.errors import InvalidArgument
+from gateflow.files.place import Place, Standing, encoded
+from gateflow.files.read import read_bytes
+
+MOST = 1 << 28
+"""Bytes of a file that may prove to be ours."""
+
+
+class Output:
+    """A file that a command writes.
+
+    Parameters
+    ----------
+    path : path
+        In a folder that is there.
+    force : bool
+        Whether another file may be replaced.
+    ours : callable, optional
+        Whether these bytes prove to be ours.
+    early : bool
+        Refuse now what does not prove to be ours, without waiting for the new bytes, which might be the same.
+
+    Raises
+    ------
+    InvalidArgument
+        Nothing can or may be written there.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        force: bool = False,
+        ours: Callable[[bytes], bool] = lambda _: False,
+        early: bool = False,
+    ) -> None:
+        self.path, self.force, self.ours = Path(path), force, ours
+        found = _seen(self.path)
+        if early and found is not None and not force and not self._is_ours():
+            raise self._refused()
+
+    def check(self, data: bytes) -> os.stat_result | None:
+        """What is there and may be replaced by these bytes, if anything.
+
+        Raises
+        ------
+        InvalidArgument
+            It may not.
+        """
+        found = _seen(self.path)
+        if found is not None and not self.force and not self._holds(data, found) and not self._is_ours():
+            raise self._refused()
+        return found
+
+    def write(self, data: bytes | str) -> Path:
+        """Write the file whole or not at all; its path."""
+        whole = encoded(data) if isinstance(data, str) else data
+        found = self.check(whole)
+        if found is not None and self._holds(whole, found):
+            return self.path
+        try:
+            with Place(self.path.parent) as place:
+                place.write(self.path.name, whole, Standing(found))
+        except OSError as problem:
+            raise InvalidArgument(f"cannot write {self.path}: {problem.strerror}") from None
+        return self.path
+
+    def _is_ours(self) -> bool:
+        with suppress(OSError, ValueError):
+            return self.ours(read_bytes(self.path, MOST))
+        return False
+
+    def _holds(self, data: bytes, found: os.stat_result) -> bool:
+        with suppress(OSError):
+            return found.st_size == len(data) and read_bytes(self.path, len(data)) == data
+        return False
+
+    def _refused(self) -> InvalidArgument:
+        return InvalidArgument(f"{self.path} is there already; choose another file, or give --force to replace it")
+
+
+def _seen(path: Path) -> os.stat_result | None:
+    """A look at a file that may be replaced, None where there is none; complains of anything else."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        found = None
+        if not path.parent.is_dir():
+            raise InvalidArgument(f"cannot write {path}: there is no folder {path.parent}") from None
+    except (OSError, ValueError) as problem:
+        said = getattr(problem, "strerror", None) or problem
+        raise InvalidArgument(f"cannot write {path}: {said}") from None
+    if found is None or stat.S_ISREG(found.st_mode):
+        return found
+    if stat.S_ISDIR(found.st_mode):
+        raise InvalidArgument(f"{path} is a folder; give the file to write")
+    if stat.S_ISLNK(found.st_mode):
+        raise InvalidArgument(f"{path} is a link; give the file itself")
+    raise InvalidArgument(f"{path} is no regular file; give another")
+
+
+def folder_for(path: str | os.PathLike[str]) -> Path:
+    """A folder to write to, made if there is none.
+
+    Raises
+    ------
+    InvalidArgument
+        It cannot be made, or is a file.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as problem:
+        said = getattr(problem, "strerror", None) or problem
+        raise InvalidArgument(f"cannot write to {path}: {said}") from None
+    return Path(path)

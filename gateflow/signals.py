@@ -1,0 +1,59 @@
+"""What a process does when the system or its user asks it to end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C; what batch systems and ``kill`` send; a terminal that is closed."""
+
+
+def interrupt() -> None:
+    """Let whatever asks a process to end interrupt it as Ctrl-C does; what was ignored when it began stays ignored."""
+    for number in ENDING:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+def give_up() -> None:
+    """Let whatever asks a process to end do so at once, without a word: it is ending anyway."""
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def leave_to_parent() -> None:
+    """In a process that works for another: a terminal speaks to both, and the parent decides."""
+    for number in ENDING:
+        if number != signal.SIGTERM:  # by which the parent ends it
+            signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C, or the system, has asked to stop; asked a second time, it interrupts at once.
+
+    What was ignored at the start, as under nohup, stays ignored: it is meant for others.
+    """
+    asked: list[int] = []
+    before: dict[int, Any] = {}
+
+    def heard(number: int, _: Any) -> None:
+        asked.append(number)
+        for each in before:
+            signal.signal(each, signal.default_int_handler)
+
+    try:
+        for each in ENDING:
+            if signal.getsignal(each) is not signal.SIG_IGN:
+                before[each] = signal.signal(each, heard)
+    except ValueError:  # not in the main thread, which alone hears signals
+        pass
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
