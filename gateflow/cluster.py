@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gateflow.errors import InvalidArgument, MissingExtra, shown
+from gateflow.errors import InvalidArgument, MissingExtra, cut
 
 PATIENCE = 10
 """Seconds to wait for the scheduler to answer."""
@@ -36,7 +36,9 @@ def client(scheduler: str) -> Any:
     """
     module = distributed()
     if not isinstance(scheduler, str) or not ADDRESS.fullmatch(scheduler.strip()):
-        raise InvalidArgument(f"no Dask scheduler answers at {shown(scheduler)}; an address is such as tcp://host:8786")
+        raise InvalidArgument(
+            f"no Dask scheduler answers at {cut(str(scheduler), 60)}; an address is such as tcp://host:8786"
+        )
     try:
         return module.Client(scheduler.strip(), timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError) as problem:

@@ -356,7 +356,7 @@ def output(path: str | Path, *, force: bool = False) -> Output:
     InvalidArgument
         Something is there that is no certificate, and ``force`` is not given.
     """
-    return Output(path, force=force, ours=_is_certificate, early=True)
+    return Output(path, force=force, ours=_is_certificate, what="certificate", early=True)
 
 
 def write(certificate: Mapping[str, Any], path: str | Path, *, force: bool = False) -> None:

@@ -33,6 +33,8 @@ class Output:
         Whether another file may be replaced.
     ours : callable, optional
         Whether these bytes prove to be ours.
+    what : str
+        What ours would be, for the message.
     early : bool
         Refuse now what does not prove to be ours, without waiting for the new bytes, which might be the same.
 
@@ -48,9 +50,10 @@ class Output:
         *,
         force: bool = False,
         ours: Callable[[bytes], bool] = lambda _: False,
+        what: str = "",
         early: bool = False,
     ) -> None:
-        self.path, self.force, self.ours = Path(path), force, ours
+        self.path, self.force, self.ours, self.what = Path(path), force, ours, what
         found = _seen(self.path)
         if early and found is not None and not force and not self._is_ours():
             raise self._refused()
@@ -92,7 +95,8 @@ class Output:
         return False
 
     def _refused(self) -> InvalidArgument:
-        return InvalidArgument(f"{self.path} is there already; choose another file, or give --force to replace it")
+        told = f"and is no {self.what}" if self.what else "already"
+        return InvalidArgument(f"{self.path} is there {told}; choose another file, or give --force to replace it")
 
 
 def _seen(path: Path) -> os.stat_result | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gateflow._rooms import callable_room
 from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
-from gateflow.files import Output
+from gateflow.files import Output, folder_for
 from gateflow.gate import Gate
 from gateflow.gate import gate as as_gate
 
@@ -39,7 +39,10 @@ class Report:
     html: str
 
     def write(self, path: str | Path, *, force: bool = False) -> Path:
-        """Write the page, whole or not at all; over a report, or with ``force`` over any file."""
+        """Write the page, whole or not at all; over a report, or with ``force`` over any file.
+
+        The folder is made if there is none.
+        """
         return output(path, force=force).write(self.html)
 
     def to_json(self) -> dict[str, Any]:
@@ -110,10 +113,10 @@ def output(path: str | Path, *, force: bool = False) -> Output:
     """
     from gateflow.report.page import is_report
 
-    made = Output(path, force=force, ours=is_report)
-    if made.path.suffix.lower() not in (".html", ".htm"):
+    if not Path(path).is_dir() and Path(path).suffix.lower() not in (".html", ".htm"):
         raise InvalidArgument(f"{path} should end in .html, which is what browsers open")
-    return Output(path, force=force, ours=is_report, early=True)
+    folder_for(Path(path).parent)
+    return Output(path, force=force, ours=is_report, what="report", early=True)
 
 
 callable_room(__name__)

@@ -86,7 +86,8 @@ class Plan:
         return made
 
     def _check(self) -> None:
-        columns: dict[str, Any] = {axis.name: axis.values for axis in self.axes}
+        mesh = np.ix_(*(axis.values for axis in self.axes))
+        columns: dict[str, Any] = dict(zip((axis.name for axis in self.axes), mesh, strict=True))
         positions(columns.pop("z0"), "z0")
         for label, gate in self.gates:
             LearningProblem(gate, **columns)

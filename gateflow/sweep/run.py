@@ -147,8 +147,6 @@ def _to_file(plan: Plan, out: Path, engine: Engine, *, restart: bool) -> Any:
 
 def _is_there(out: Path, plan: Plan, *, restart: bool) -> bool:
     """Whether the file is this very sweep; complains if it is another and may not be dropped."""
-    if not out.parent.is_dir():
-        raise InvalidArgument(f"cannot write {out}: there is no folder {out.parent}")
     if not os.path.lexists(out):
         return False
     if out.is_file() and not out.is_symlink() and not os.path.getsize(out):
