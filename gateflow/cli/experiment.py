@@ -251,7 +251,7 @@ def _written(
     folder_for(where)
     for kind, text in texts.items():
         Output(where / f"{name}.{kind}", force=force).write(text)
-    outcomes.write(kept, where / f"{name}.json", force=force)
+    outcomes.write(record.sealed(kept), where / f"{name}.json", force=force)
     endings = [*texts, "json"]
     if any(run.curve(found.score) for group in found.groups for run in group.runs):
         from gateflow.plots._figure import save

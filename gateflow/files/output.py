@@ -113,7 +113,7 @@ def _seen(path: Path) -> os.stat_result | None:
     if found is None or stat.S_ISREG(found.st_mode):
         return found
     if stat.S_ISDIR(found.st_mode):
-        raise InvalidArgument(f"{path} is a folder; give the file to write")
+        raise InvalidArgument(f"cannot write {path}: Is a directory")
     if stat.S_ISLNK(found.st_mode):
         raise InvalidArgument(f"{path} is a link; give the file itself")
     raise InvalidArgument(f"{path} is no regular file; give another")

@@ -113,7 +113,9 @@ def output(path: str | Path, *, force: bool = False) -> Output:
     """
     from gateflow.report.page import is_report
 
-    if not Path(path).is_dir() and Path(path).suffix.lower() not in (".html", ".htm"):
+    if Path(path).is_dir():
+        raise InvalidArgument(f"{path} is a folder; give the file to write, such as {Path(path) / 'report.html'}")
+    if Path(path).suffix.lower() not in (".html", ".htm"):
         raise InvalidArgument(f"{path} should end in .html, which is what browsers open")
     folder_for(Path(path).parent)
     return Output(path, force=force, ours=is_report, what="report", early=True)

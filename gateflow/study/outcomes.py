@@ -104,8 +104,8 @@ def short(value: float) -> float:
 
 
 def text_of(data: dict[str, Any]) -> str:
-    """Such a JSON with its digest: a line for each short thing in it, so that two versions can be compared."""
-    return _json(record.sealed(data), "") + "\n"
+    """Such a JSON: a line for each short thing in it, so that two versions can be compared."""
+    return _json(data, "") + "\n"
 
 
 def write(data: dict[str, Any], path: Path, *, force: bool = False) -> None:

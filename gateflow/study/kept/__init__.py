@@ -71,7 +71,7 @@ def renew(
     made = KEPT[name](Path(runs), stop)
     if made is None:
         return False
-    file.write(text_of({**made, "record": record.record(command=made["command"])}))
+    file.write(text_of(record.sealed({**made, "record": record.record(command=made["command"])})))
     return True
 
 
