@@ -47,6 +47,13 @@ def test_flags_win_over_the_file(gateflow, here):
     assert again == answer
 
 
+def test_a_gate_may_have_a_step_size_of_its_own(gateflow, here):
+    more = ("--lr-of", "forget=3", "--init", "matched(f=0.9, slope=2)", "--json")
+    answer = told(gateflow("train", "adding", *TINY, "-o", "run", *more))
+    assert answer["settings"]["lr_of"] == "forget=3"
+    assert 'lr_of = "forget=3"' in (here / "run/settings.toml").read_text()
+
+
 def test_a_human_is_told_how_it_went(gateflow, here):
     code, out, err = gateflow("train", "adding", *TINY, "-o", "run")
     assert (code, err) == (0, "")
@@ -66,6 +73,10 @@ def test_a_human_is_told_how_it_went(gateflow, here):
         (("adding", "--horizn", "3"), "unknown option --horizn; did you mean --horizon?"),
         (("adding", "--lr", "x"), "--lr takes a number; got 'x'"),
         (("adding", "--lr", "-1"), "lr must be above 0"),
+        (("adding", "--lr-of", "forget"), "lr_of takes gates and factors, as in forget=3, input=0.5; got 'forget'"),
+        (("adding", "--lr-of", "candidate=2"), "unknown gate in lr_of 'candidate'"),
+        (("adding", "--init", "matched(f=0.95, slope=-1)"), "slope must be a positive number; got -1"),
+        (("adding", "--forget-gate", "hard-sigmoid", "--init", "matched(f=1)"), "f must lie in (0, 1)"),
         (("adding", "--horizon", "1"), "horizon must be a whole number, 2 or more"),
         (("adding", "--forget-gate", "fsat"), "unknown gate 'fsat'; did you mean 'fast'?"),
         (("adding", "--init", "chrno"), "unknown initialiser 'chrno'; did you mean 'chrono'?"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import mpmath
@@ -251,3 +252,16 @@ def test_matched_with_a_slope_rescales_the_gate_of_a_cell(kind: type[Recurrent])
 def test_matched_with_a_slope_is_refused_where_gates_are_fixed() -> None:
     with pytest.raises(InvalidArgument, match="cannot be rescaled"):
         INITS["matched"](f=0.95, slope=2)(NoisyLSTM(2, 3))
+
+
+@pytest.mark.parametrize("slope", [1e60, 1e-60])
+def test_a_start_that_the_weights_cannot_hold_is_refused(slope: float) -> None:
+    with pytest.raises(InvalidArgument, match="which is no float32"):
+        INITS["matched"](f=0.95, slope=slope)(LSTM(2, 3, forget_gate="sigmoid"))
+    INITS["matched"](f=0.95, slope=slope)(LSTM(2, 3, forget_gate="sigmoid", dtype=torch.float64))
+
+
+@pytest.mark.parametrize("slope", [-1, math.inf, math.nan])
+def test_a_slope_is_positive(slope: float) -> None:
+    with pytest.raises(InvalidArgument, match="slope must be a positive number"):
+        INITS["matched"](f=0.95, slope=slope)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import sympy as sp
+import torch
 
 from gateflow import formula as language
 from gateflow.errors import InvalidArgument
@@ -74,7 +75,9 @@ class Matched(Initialiser):
             name = f"{cell.forget_block}_gate"
             if not hasattr(cell, name):
                 raise InvalidArgument(f"the gates of {type(cell).__name__} cannot be rescaled: leave out the slope")
-            setattr(cell, name, gate_function(self.gate(cell.gates()[str(cell.forget_block)])))
+            made = self.gate(cell.gates()[str(cell.forget_block)])
+            _fits(made, self.f, next(cell.parameters()).dtype)
+            setattr(cell, name, gate_function(made))
         for _, suffix in places:
             start_forget(cell, suffix, f=np.array(self.f))
 
@@ -148,6 +151,13 @@ def _factor(gate: Gate, f: float, slope: float) -> float:
     if not np.finfo(float).tiny <= factor <= np.finfo(float).max:
         raise InvalidArgument(f"{gate.name} would have to be rescaled by {factor:g}, which is no usable float")
     return factor
+
+
+def _fits(gate: Gate, f: float, dtype: torch.dtype) -> None:
+    """Refuse a start that the type of the weights cannot hold."""
+    z, limits = abs(float(gate.inverse(f))), torch.finfo(dtype)
+    if z and not limits.tiny <= z <= limits.max:
+        raise InvalidArgument(f"{gate.name} is {f:g} at z = {z:.3g}, which is no {str(dtype).removeprefix('torch.')}")
 
 
 def _in_unit(f: float) -> None:
