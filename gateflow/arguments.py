@@ -5,7 +5,10 @@ Whatever is given, nothing but :class:`~gateflow.errors.InvalidArgument` comes o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -48,6 +51,32 @@ def reals(name: str, value: Any, said: str = "must be a real number", *, truths:
     except Exception:  # whatever an object makes of being asked for its numbers
         text = shown(value)
         raise InvalidArgument(f"{name} {said}; got {text if isinstance(value, (str, bytes)) else repr(text)}") from None
+
+
+MOST_DIGITS = 100_000
+"""Digits that an exact number may have when it is written out."""
+
+
+def fraction(value: Any) -> Fraction:
+    """A number, or the text of one, as the fraction it is.
+
+    Raises
+    ------
+    ValueError
+        It is none, or has too many digits: ``1e-999999999`` would be written out.
+
+    Examples
+    --------
+    >>> fraction("0.1"), fraction("1/3")
+    (Fraction(1, 10), Fraction(1, 3))
+    """
+    exponent = re.search(r"e([+-]?\d+)", value.lower()) if isinstance(value, str) else None
+    reach = len(value) + abs(int(exponent[1][:9])) if exponent else 0
+    if isinstance(value, Decimal) and value.is_finite():
+        reach = abs(value.adjusted())
+    if reach > MOST_DIGITS:
+        raise ValueError(f"more than {MOST_DIGITS} digits")
+    return Fraction(value)
 
 
 def _one_by_one(array: np.ndarray, value: Any) -> np.ndarray:

@@ -29,7 +29,7 @@ from gateflow.arithmetic import bigfloat, doubledouble, machine
 from gateflow.derivation import Formulas, derived, value_pair
 from gateflow.emit import Tape, stable
 from gateflow.emit.modest import expand
-from gateflow.errors import Exceeded, FormulaError, InvalidArgument, shown
+from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut, shown
 from gateflow.numbers import Numbers
 from gateflow.registry import Registry
 from gateflow.spelling import spelled
@@ -247,6 +247,45 @@ class Gate:
         edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign, softsign)}
         edges |= {condition.lhs - condition.rhs for condition in expr.atoms(sp.core.relational.Relational)}
         return tuple(sorted({float(root) for edge in edges for root in _real_roots(edge)}))
+
+    @derived_once
+    def lost_domain(self) -> str | None:
+        """Where the formula as it is written has no value, though the one that SymPy makes of it has; None if nowhere.
+
+        Looked for at some points of both signs up to ``|z| = 30``.
+
+        Examples
+        --------
+        >>> Gate("sigmoid(exp(log(z)))").lost_domain
+        'log(z) has no value at z = -0.1; it is read as sigmoid(z), which has a value'
+        """
+        z = np.array([0.0, *(sign * size for size in (0.1, 0.5, 1, 1.5, 2, 3, 10, 30) for sign in (-1, 1))])
+        parts = [node for node in sp.postorder_traversal(self.expr) if isinstance(node, sp.Expr)]
+        has_value = np.all([np.isfinite(self._at_points(part, z)) for part in parts], axis=0)
+        for demand in language.demands(self._text, parameters=self.parameters):
+            missing = [self._not_met(demand, z), *(self._holds(*step, z) for step in demand.path)]
+            at = z[np.all([has_value, *missing], axis=0)]
+            if at.size:
+                lacks = f"there is a division by {demand.node}" if demand.least == 2 else f"{demand.node} has no value"
+                return f"{lacks} at z = {at[0]:g}; it is read as {cut(language.unparse(self.expr))}, which has a value"
+        return None
+
+    def _at_points(self, expr: Expr, z: np.ndarray) -> np.ndarray:
+        """An expression at floats; nan where it has symbols without numbers."""
+        if expr.free_symbols - {Z}:
+            return np.full(z.shape, np.nan)
+        return np.broadcast_to(Tape([expr], [Z])(machine, z)[0], z.shape)
+
+    def _not_met(self, demand: language.Demand, z: np.ndarray) -> np.ndarray:
+        value = self._at_points(demand.expr, z)
+        return value == 0 if demand.least == 2 else value < 0
+
+    def _holds(self, condition: Any, wanted: bool, z: np.ndarray) -> np.ndarray:
+        if condition in (sp.true, sp.false):
+            return np.full(z.shape, (condition == sp.true) == wanted)
+        side = self._at_points(condition.lhs - condition.rhs, z)
+        found = {"<": side < 0, "<=": side <= 0, ">": side > 0, ">=": side >= 0, "==": side == 0, "!=": side != 0}
+        return found[condition.rel_op] == wanted
 
     # --- numeric ---
 

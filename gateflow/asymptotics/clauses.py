@@ -7,6 +7,7 @@ from typing import Any
 
 from gateflow.byvalue import by_value
 from gateflow.errors import cut
+from gateflow.errors import UnknownName, shown
 from gateflow.glance import facts, framed, listed, mathematics
 
 CLAUSES = {
@@ -85,8 +86,17 @@ class Membership:
     seconds: float = 0.0
 
     def clause(self, name: str) -> Clause:
-        """A clause by its name."""
-        return next(c for c in self.clauses if c.name == name)
+        """A clause by its name.
+
+        Raises
+        ------
+        UnknownName
+            There is no such clause.
+        """
+        found = next((c for c in self.clauses if c.name == name), None)
+        if found is None:
+            raise UnknownName(f"unknown clause {shown(name)}; known: {', '.join(CLAUSES)}")
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data."""

@@ -90,6 +90,8 @@ class _Case(Examined):
                 clauses.append(self._within_bounds(partial(self._known, name)))
             except GateflowError as error:
                 clauses.append(Clause(name, "undecided", self._explained(str(error))))
+        if self.gate.lost_domain is not None:
+            self.warnings.insert(0, self.gate.lost_domain)
         last = clauses[-1].witness or {}
         if _overall(clauses) == "in F":
             self._within_bounds(self._warn_of_critical_points)

@@ -59,6 +59,7 @@ def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:
         "inverse": "closed form" if formulas["inverse"] else "root search",
         "digits": chosen.digits_sentence,
         "kinks": list(chosen.kinks),
+        "beware": chosen.lost_domain,
         "source": chosen.reference,
         "latex": chosen.latex(),
         "formulas": formulas,
@@ -97,4 +98,5 @@ def _about(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("digits", facts["digits"]),
         ("kinks", ", ".join(f"z = {number(z)}" for z in facts["kinks"])),
         ("source", facts["source"]),
+        ("beware", facts["beware"] or ""),
     ]

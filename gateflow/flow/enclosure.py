@@ -29,6 +29,7 @@ import flint
 import numpy as np
 import sympy as sp
 
+from gateflow.arguments import fraction
 from gateflow.byvalue import by_value
 from gateflow.emit import Tape
 from gateflow.emit.modest import factor
@@ -173,7 +174,7 @@ def exact(name: str, value: Any) -> Fraction:
         if isinstance(value, bool):
             raise TypeError
         if isinstance(value, str | int | float | Fraction | Decimal):
-            return Fraction(value)
+            return fraction(value)
         return Fraction(float(value)) if isinstance(value, np.floating) else Fraction(int(value))
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         raise InvalidArgument(f"{name} must be a finite real number; got {shown(value)}") from None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from gateflow import glance
-from gateflow.arguments import number, together
+from gateflow.arguments import fraction, number, together
 from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.flow.critical import is_outside, reach, z_of_u
@@ -114,7 +113,7 @@ def _decimal(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return Fraction(value)
+        return fraction(value)
     except (ValueError, ZeroDivisionError):
         return value
 

@@ -334,7 +334,7 @@ class _Solver:
             blocked = np.searchsorted(self.flat_u, low, "left") < np.searchsorted(self.flat_u, high, "right")
             code[blocked] = CODE[Status.STUCK]
         code[is_outside(self.gate, u_end)] = CODE[Status.OUTSIDE]
-        for k in np.flatnonzero(np.isinf(u0) | np.isposinf(start.h)):
+        for k in np.flatnonzero(~np.isfinite(u0) | np.isnan(u_end) | np.isposinf(start.h)):
             code[k] = CODE[Status.STUCK if self._is_outside(z0[k]) else Status.OVERFLOW]
         return code
 

@@ -14,8 +14,9 @@ A formula passes four walls, each of which refuses with one line and a caret:
 `names` holds what a formula may call things, `limits` the caps, `write` the way back to text.
 """
 
+from gateflow.formula.build import Demand
 from gateflow.formula.names import ALIASES
-from gateflow.formula.read import parse
+from gateflow.formula.read import demands, parse
 from gateflow.formula.write import unparse
 
-__all__ = ["ALIASES", "parse", "unparse"]
+__all__ = ["ALIASES", "Demand", "demands", "parse", "unparse"]

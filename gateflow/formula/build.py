@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, NoReturn
 
 import sympy as sp
 
@@ -24,12 +24,37 @@ from gateflow.formula.tree import COMPARISONS
 from gateflow.vocabulary import FUNCTIONS
 
 
+class Demand(NamedTuple):
+    """What a formula, as it is written, asks for; SymPy may simplify the node away, and the demand with it."""
+
+    expr: sp.Expr
+    least: int
+    """The expression is to be at least 0 (0), above 0 (1), or other than 0 (2)."""
+    node: str
+    """The node that asks for it, as it is written."""
+    path: tuple[tuple[Any, bool], ...]
+    """The conditions of the cases in which it stands, each with whether it is to hold."""
+
+
+_DEMANDS: dict[str, Callable[[sp.Expr], list[tuple[sp.Expr, int]]]] = {
+    "log": lambda x: [(x, 1)],
+    "sqrt": lambda x: [(x, 0)],
+    "acosh": lambda x: [(x - 1, 0)],
+    "atanh": lambda x: [(1 + x, 1), (1 - x, 1)],
+    "logit": lambda x: [(x, 1), (1 - x, 1)],
+    "loggamma": lambda x: [(x, 1)],
+}
+"""What functions ask of their argument."""
+
+
 class Builder:
     """From the syntax tree to SymPy, leaves first, no node before its bounds are known."""
 
     def __init__(self, text: str, tidy: str, names: Mapping[str, sp.Expr]) -> None:
         self.text, self.names, self.bounds = text, names, Bounds()
         self.calls = CountedCalls(MAX_CALLS)
+        self.demands: list[Demand] = []
+        self.path: tuple[tuple[Any, bool], ...] = ()
         self.blanks = len(tidy) - len(tidy.lstrip(" "))
         self.source = tidy[self.blanks :].encode()
 
@@ -85,7 +110,9 @@ class Builder:
             case ast.BinOp(op=ast.Mult() | ast.Div()):
                 return self.product(self.chain(node, (ast.Mult, ast.Div), depth))
             case ast.BinOp(op=ast.Pow()):
-                return self.power(self.build(node.left, depth), self.build(node.right, depth))
+                base, exponent = self.build(node.left, depth), self.build(node.right, depth)
+                self.demand_of_power(base, exponent, node)
+                return self.power(base, exponent)
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 return self.call(node, function_name(name, self.names), args, depth)
             case ast.Compare():
@@ -113,7 +140,19 @@ class Builder:
     def reciprocal(self, part: sp.Expr, node: ast.expr) -> sp.Expr:
         if self.bounds.of(part).value == 0:
             self.refuse("division by zero, or by a constant that cannot be told from zero", node)
+        self.demand_of_power(part, sp.S.NegativeOne, node)
         return self.settled(self.power(part, sp.S.NegativeOne))
+
+    def demand_of_power(self, base: sp.Expr, exponent: sp.Expr, node: ast.expr) -> None:
+        """A root wants a base of at least 0, a negative power one that is not 0."""
+        if base.free_symbols and exponent.is_Rational:
+            if not exponent.is_Integer:
+                self.demand(base, 0, node)
+            if exponent < 0:
+                self.demand(base, 2, node)
+
+    def demand(self, expr: sp.Expr, least: int, node: ast.expr) -> None:
+        self.demands.append(Demand(expr, least, self.written(node), self.path))
 
     def product(self, factors: list[sp.Expr]) -> sp.Expr:
         check_product(factors)
@@ -141,7 +180,10 @@ class Builder:
             return self.where(args, depth)
         if len(args) != 1:
             raise Refusal(f"'{name}' takes one argument, not {len(args) or 'none'}")
-        return self.apply(name, self.build(args[0], depth))
+        arg = self.build(args[0], depth)
+        for expr, least in _DEMANDS[name](arg) if name in _DEMANDS and arg.free_symbols else ():
+            self.demand(expr, least, node)
+        return self.apply(name, arg)
 
     def apply(self, name: str, arg: sp.Expr) -> sp.Expr:
         """A function of one argument."""
@@ -158,13 +200,21 @@ class Builder:
         if len(args) != 3:
             raise Refusal(f"'where' takes three arguments, where(condition, a, b), not {len(args) or 'none'}")
         condition = self.condition(args[0], depth)
-        then, otherwise = self.build(args[1], depth), self.build(args[2], depth)
+        then, otherwise = (self.case(arg, (condition, i == 0), depth) for i, arg in enumerate(args[1:]))
         # where(p, a, where(q, b, c)) is one Piecewise of three; SymPy would nest two.
         rest = otherwise.args if isinstance(otherwise, sp.Piecewise) else ((otherwise, True),)
         flat = sp.Piecewise((then, condition), *rest)
         if flat.has(sp.And, sp.Or):  # SymPy has joined neighbours of equal value; nested, it leaves them alone
             return sp.Piecewise((then, condition), (otherwise, True))
         return flat
+
+    def case(self, node: ast.expr, condition: tuple[Any, bool], depth: int) -> sp.Expr:
+        """One of the two values of ``where``."""
+        before, self.path = self.path, (*self.path, condition)
+        try:
+            return self.build(node, depth)
+        finally:
+            self.path = before
 
     def condition(self, node: ast.expr, depth: int) -> Any:
         if not isinstance(node, ast.Compare):

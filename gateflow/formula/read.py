@@ -9,7 +9,7 @@ import sympy as sp
 
 from gateflow.arguments import items
 from gateflow.errors import FormulaError, InvalidArgument, shown
-from gateflow.formula.build import Builder
+from gateflow.formula.build import Builder, Demand
 from gateflow.formula.grammar import Grammar
 from gateflow.formula.limits import MAX_LENGTH
 from gateflow.formula.names import declared
@@ -51,6 +51,24 @@ def parse(text: str, variables: Iterable[str] = ("z",), parameters: Mapping[str,
     >>> parse("where(z < 0, 0, σ(λ*z))", parameters={"λ": "positive"})
     Piecewise((0, z < 0), (sigmoid(z*λ), True))
     """
+    return _builder(text, variables, parameters)[1]
+
+
+def demands(text: str, variables: Iterable[str] = ("z",), parameters: Mapping[str, Any] | None = None) -> list[Demand]:
+    """What the formula asks for as it is written: arguments of logarithms above 0, no division by 0, and the like.
+
+    `parse` gives the formula as SymPy keeps it, which may ask for less.
+
+    Examples
+    --------
+    >>> parse("exp(log(z))"), [(d.expr, d.node) for d in demands("exp(log(z))")]
+    (z, [(z, 'log(z)')])
+    """
+    return _builder(text, variables, parameters)[0].demands
+
+
+def _builder(text: str, variables: Iterable[str], parameters: Mapping[str, Any] | None) -> tuple[Builder, sp.Expr]:
+    """What has built the formula, and the formula."""
     if parameters is not None and not isinstance(parameters, Mapping):
         raise InvalidArgument(f"parameters must be a mapping of names to values; got {shown(parameters)}")
     names = declared(variables if isinstance(variables, str) else items("variables", variables), parameters or {})
@@ -60,4 +78,5 @@ def parse(text: str, variables: Iterable[str] = ("z",), parameters: Mapping[str,
         raise FormulaError(f"the formula is too large: {len(text)} characters, at most {MAX_LENGTH}", text[:MAX_LENGTH])
     tidy = tidied(text)
     Grammar(text, words_of(text, tidy), names).check()
-    return Builder(text, tidy, names).formula(syntax_tree(text, tidy))
+    builder = Builder(text, tidy, names)
+    return builder, builder.formula(syntax_tree(text, tidy))

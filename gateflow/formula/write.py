@@ -8,6 +8,7 @@ import sympy as sp
 
 from gateflow.errors import FormulaError, shown
 from gateflow.formula.limits import MAX_DIGITS
+from gateflow.formula.limits import MAX_BITS, MAX_DIGITS
 from gateflow.formula.names import is_identifier, is_taken
 from gateflow.vocabulary import FUNCTIONS, expm1, log1p
 
@@ -64,6 +65,8 @@ def _text(expr: Any, level: int) -> str:
 
 def _leveled(expr: Any) -> tuple[str, int]:
     if isinstance(expr, sp.Rational):
+        if max(int(expr.p).bit_length(), int(expr.q).bit_length()) > MAX_BITS:
+            raise FormulaError(f"the formula is too large: it has a number of more than {MAX_DIGITS} digits")
         return str(expr), _SUM if expr < 0 else _ATOM if expr.is_Integer else _PRODUCT
     if isinstance(expr, sp.Symbol):
         return _symbol_name(expr), _ATOM
