@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 import sympy as sp
 from sympy.codegen import cfunctions
 
+from gateflow.errors import InvalidArgument, shown
+
 Expr: TypeAlias = Any
 """A SymPy expression. SymPy's own annotations call the same object Basic here and Expr there, so none is checked."""
 
@@ -136,6 +138,31 @@ SYMBOLIC = ("real", "positive")
 """Words in place of a parameter's value, which leave it a symbol."""
 
 
+def expression(x: Any) -> Any:
+    """A number or a formula as SymPy's object; a text is refused, for SymPy would evaluate it as code.
+
+    Raises
+    ------
+    InvalidArgument
+        It is neither.
+
+    Examples
+    --------
+    >>> expression(3) + expression(Z / 2)
+    z/2 + 3
+    >>> expression("z + 1")
+    Traceback (most recent call last):
+    gateflow.errors.InvalidArgument: 'z + 1' is no expression; a text is read by gateflow.formula.parse
+    """
+    if isinstance(x, sp.Basic):
+        return x
+    try:
+        return sp.sympify(x, strict=True)
+    except (sp.SympifyError, TypeError):
+        hint = "; a text is read by gateflow.formula.parse" if isinstance(x, str) else ""
+        raise InvalidArgument(f"{shown(x)} is no expression{hint}") from None
+
+
 def derivative(expr: Expr, symbol: sp.Symbol = Z, order: int = 1) -> Expr:
     """The classical derivative: what SymPy gives, without the point masses that kinks leave behind.
 
@@ -162,6 +189,7 @@ __all__ = [
     "Z",
     "derivative",
     "expm1",
+    "expression",
     "log1p",
     "logit",
     "sigmoid",

@@ -23,6 +23,7 @@ from mpmath import libmp
 
 from gateflow.arithmetic.ends import Raw, bounds
 from gateflow.errors import InvalidArgument
+from gateflow.vocabulary import expression
 
 ZERO, ONE, TWO, INF, NINF, NAN = libmp.fzero, libmp.fone, libmp.ftwo, libmp.finf, libmp.fninf, libmp.fnan
 _CAP = libmp.from_man_exp(1, 60)
@@ -240,7 +241,7 @@ class Intervals:
 
     def constant(self, c: Any) -> Interval:
         """A real constant, enclosed."""
-        return self.lift(c) if isinstance(c, float) else self._constant(sp.sympify(c))
+        return self.lift(c) if isinstance(c, float) else self._constant(expression(c))
 
     def _evaluated(self, c: Any) -> Interval:
         if c in (sp.oo, -sp.oo):

@@ -16,6 +16,7 @@ import sympy as sp
 
 from gateflow.arithmetic.machine import quiet, real_value
 from gateflow.errors import InvalidArgument
+from gateflow.vocabulary import expression
 
 _HUGE = 2.0**60
 """exp is 0 or infinite for arguments beyond this; mpmath would try to write down the exponent."""
@@ -136,7 +137,7 @@ class BigFloat:
 
     def constant(self, c: Any) -> Big:
         """A real constant to the full precision."""
-        return self.lift(c) if isinstance(c, float) else self._constant(sp.sympify(c))
+        return self.lift(c) if isinstance(c, float) else self._constant(expression(c))
 
     @quiet
     def lift(self, x: Any) -> Big:

@@ -16,6 +16,7 @@ import scipy  # its part special is imported when first used, and costs what all
 import sympy as sp
 
 from gateflow.errors import InvalidArgument
+from gateflow.vocabulary import expression
 
 name = "machine"
 
@@ -70,7 +71,7 @@ def constant(c: Any) -> np.ndarray:
     >>> float(constant(2 / sp.pi))
     0.6366197723675814
     """
-    return np.float64(c) if isinstance(c, float) else _symbolic(sp.sympify(c))  # type: ignore[return-value]
+    return np.float64(c) if isinstance(c, float) else _symbolic(expression(c))  # type: ignore[return-value]
 
 
 def round(x: Any) -> np.ndarray:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateflow.byvalue import by_value
-from gateflow.errors import cut
-from gateflow.errors import UnknownName, shown
+from gateflow.errors import UnknownName, cut, shown
 from gateflow.glance import facts, framed, listed, mathematics
 
 CLAUSES = {

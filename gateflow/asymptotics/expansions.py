@@ -15,7 +15,7 @@ from gateflow.asymptotics import constants as k
 from gateflow.asymptotics import multiseries as ms
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.multiseries import Basis, Series, Taylor
-from gateflow.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
+from gateflow.vocabulary import Expr, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 _T = sp.Dummy("t", positive=True)
 
@@ -37,7 +37,7 @@ class Expander:
 
     def germ(self, expr: Expr) -> Series:
         """The germ of ``expr`` in the caller's variable."""
-        return self.series(sp.sympify(expr).xreplace({self.z: self.x}))
+        return self.series(expression(expr).xreplace({self.z: self.x}))
 
     def outward(self, expr: Expr) -> Expr:
         """An expression of the inside, in the caller's variable."""

@@ -29,7 +29,7 @@ from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.expansions import Expander
 from gateflow.asymptotics.multiseries import Budget
 from gateflow.bounded import Stopped
-from gateflow.vocabulary import Expr, Z
+from gateflow.vocabulary import Expr, Z, expression
 
 T = TypeVar("T")
 
@@ -153,7 +153,7 @@ class Germ:
     """
 
     def __init__(self, expr: Expr, field: Field) -> None:
-        self.expr, self.field = sp.sympify(expr), field
+        self.expr, self.field = expression(expr), field
 
     @property
     def limit(self) -> Expr:
@@ -196,7 +196,7 @@ def limit(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> Expr:
     try:
         return _by_strategies(lambda field, form: field.limit(form(expr)), z, budget)
     except Undecided:
-        between = _squeezed(sp.sympify(expr), z, budget / 4)
+        between = _squeezed(expression(expr), z, budget / 4)
         if between is None:
             raise
         return between
@@ -261,9 +261,9 @@ def _squeezed(expr: Expr, z: sp.Symbol, budget: float) -> Expr | None:
 
 def _forms() -> Iterator[Callable[[Expr], Expr]]:
     """The expression as given, then rewritten: a hidden zero may hide in one form only."""
-    yield lambda e: sp.sympify(e)
-    yield lambda e: sp.expand(sp.sympify(e), log=False)
-    yield lambda e: sp.powsimp(sp.together(sp.sympify(e)), deep=True)
+    yield lambda e: expression(e)
+    yield lambda e: sp.expand(expression(e), log=False)
+    yield lambda e: sp.powsimp(sp.together(expression(e)), deep=True)
 
 
 def _by_strategies(question: Callable[[Field, Callable], T], z: sp.Symbol, budget: float) -> T:

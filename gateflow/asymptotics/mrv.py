@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import sympy as sp
 
 from gateflow.asymptotics.enclosures import Unproved, sign_of
-from gateflow.vocabulary import Expr, Z, logit, sigmoid, softplus, softsign
+from gateflow.vocabulary import Expr, Z, expression, logit, sigmoid, softplus, softsign
 
 X = sp.Symbol("x", positive=True)
 """The variable while it is worked on; large, so that signs are known to SymPy."""
@@ -149,13 +149,13 @@ class Limits:
             It was not found.
         """
         try:
-            return sp.simplify(self._limit(self._tame(sp.sympify(expr).xreplace({Z: X}))))
+            return sp.simplify(self._limit(self._tame(expression(expr).xreplace({Z: X}))))
         except RecursionError:
             raise Unproved("the formula is nested too deeply") from None
 
     def sign(self, expr: Expr) -> int:
         """The sign of ``expr`` for all large z."""
-        return self._sign(self._tame(sp.sympify(expr).xreplace({Z: X})))
+        return self._sign(self._tame(expression(expr).xreplace({Z: X})))
 
     def _tick(self) -> None:
         if time.monotonic() > self.end:

@@ -19,7 +19,7 @@ from gateflow.asymptotics.tails import X
 from gateflow.emit import modest
 from gateflow.errors import GateflowError
 from gateflow.formula import unparse
-from gateflow.vocabulary import Expr, Z, expm1, log1p, logit, sigmoid, softplus, softsign
+from gateflow.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _zeros(expr: Expr, z: sp.Symbol) -> list[Expr]:
     if expr.has(*_BRANCHING):
         return _zeros_by_branch(expr, z)
     zeros: list[Expr] = []
-    expr = sp.sympify(expr)
+    expr = expression(expr)
     for factor in sp.Mul.make_args(_factored(expr)):
         base, exponent = factor.as_base_exp() if factor.is_Pow else (factor, sp.S.One)
         if base.has(z) and exponent.is_positive and not (base.is_positive or base.is_negative):

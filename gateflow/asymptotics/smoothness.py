@@ -22,7 +22,7 @@ from gateflow.asymptotics.signs import Finding, Signed, Tail, Tools, by_roots, o
 from gateflow.asymptotics.tails import X, in_words
 from gateflow.emit import Tape
 from gateflow.errors import GateflowError
-from gateflow.vocabulary import Expr, Z, derivative, sigmoid
+from gateflow.vocabulary import Expr, Z, derivative, expression, sigmoid
 
 
 @dataclass(frozen=True)
@@ -334,7 +334,7 @@ def _ends(joint: Joint) -> dict[str, Any]:
 
 
 def equal(a: Expr, b: Expr) -> bool:
-    return a == b or constants.is_zero(constants.number(sp.sympify(a - b)))
+    return a == b or constants.is_zero(constants.number(expression(a - b)))
 
 
 def short(value: Expr) -> str:

@@ -24,7 +24,7 @@ from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
 from gateflow.emit import Tape, rewrite
 from gateflow.errors import GateflowError
-from gateflow.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
+from gateflow.vocabulary import Expr, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 X = sp.Symbol("x", positive=True)
 """The variable of a half-line."""
@@ -98,7 +98,7 @@ class HalfLine:
     def __init__(
         self, start: Any, ball: Intervals, limits: Limits, phases: Mapping[sp.Symbol, Interval] | None = None
     ) -> None:
-        self.start, self.ball, self.limits = sp.sympify(start), ball, limits
+        self.start, self.ball, self.limits = expression(start), ball, limits
         self.phases = dict(phases or {})
         self._bounds: dict[Expr, Bound] = {}
         self._values: dict[Expr, Interval] = {}

@@ -26,7 +26,7 @@ from gateflow.emit.rewrite import (
     log_softplus,
 )
 from gateflow.errors import GateflowError, InvalidArgument
-from gateflow.vocabulary import Expr, Z, expm1, log1p, logit, sigmoid, softplus, softsign
+from gateflow.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Tape:
         self._seen: dict[Any, int] = {}
         for symbol in self.symbols:
             self._seen[symbol] = self._append(Operation("input", (), symbol.name))
-        self.outputs: tuple[int, ...] = tuple(self._visit(sp.sympify(expr)) for expr in exprs)
+        self.outputs: tuple[int, ...] = tuple(self._visit(expression(expr)) for expr in exprs)
 
     def __call__(self, arithmetic: Any, *inputs: Any) -> list[Any]:
         """Play the tape, without floating-point warnings; inputs and outputs are numbers of ``arithmetic``."""

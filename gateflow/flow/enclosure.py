@@ -42,7 +42,7 @@ from gateflow.flow.time import MARKS, hitting_time
 from gateflow.gate import Gate
 from gateflow.glance import facts, framed, number
 from gateflow.losses import H_STAR, Decay, H, Loss
-from gateflow.vocabulary import Expr, Z, sigmoid, softsign
+from gateflow.vocabulary import Expr, Z, expression, sigmoid, softsign
 
 MOST_DIGITS = 1000
 TRIES = 4
@@ -522,7 +522,7 @@ class _Complex:
             return acb(arb.pi())
         if c.is_Float:
             return acb(self.flint.fmpq(*sp.Rational(c).as_numer_denom()))
-        return Tape([sp.sympify(c).replace(sp.pi, Z)], [Z])(self, acb(arb.pi()))[0] if c.has(sp.pi) else self._value(c)
+        return Tape([expression(c).replace(sp.pi, Z)], [Z])(self, acb(arb.pi()))[0] if c.has(sp.pi) else self._value(c)
 
     def _value(self, c: Any) -> Any:
         """A constant without pi: built from its parts."""

@@ -38,6 +38,7 @@ from gateflow.arithmetic.doubledouble.logistic import (
 )
 from gateflow.arithmetic.doubledouble.trigonometric import acot, atan, cos, sin, tan
 from gateflow.arithmetic.machine import quiet, real_value
+from gateflow.vocabulary import expression
 
 name = "doubledouble"
 
@@ -62,7 +63,7 @@ def constant(c: Any) -> DD:
     >>> constant(sp.pi)
     DD(np.float64(3.141592653589793), np.float64(1.2246467991473532e-16))
     """
-    return DD.of(c) if isinstance(c, float) else _symbolic(sp.sympify(c))
+    return DD.of(c) if isinstance(c, float) else _symbolic(expression(c))
 
 
 @quiet
