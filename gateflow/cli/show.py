@@ -37,16 +37,22 @@ def run(gate: GateText, /, *, z: Points = None, json: Json = False) -> None:
     $ gateflow show "fast(alpha=2)" --z -3 0 3
     $ gateflow show "sigmoid(z**3)" --json
     """
+    from gateflow import bounded
     from gateflow.card import sketch
     from gateflow.errors import InvalidArgument
 
     if any(math.isnan(point) for point in z or ()):
         raise InvalidArgument("--z takes numbers; got nan")
     chosen = gate_of(gate)
-    facts = {"gate": gate.strip(), **sheet(chosen, tuple(z or POINTS))}
+    told = bounded.call(lambda: sheet(chosen, tuple(z or POINTS)), SECONDS, processor=True)
+    facts = {"gate": gate.strip(), **told}
     if json:
         return print_json(facts)
     return _print(facts, sketch(chosen) if draws() else None)
+
+
+SECONDS = 4.5
+"""Seconds of the processor for all that there is to tell."""
 
 
 def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:

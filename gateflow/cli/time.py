@@ -11,6 +11,7 @@ from gateflow.cli._terminal import number, pairs, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.flow.enclosure import Enclosure
+    from gateflow.flow.problem import LearningProblem
     from gateflow.flow.time import HittingTime
     from gateflow.gate import Gate
 
@@ -51,11 +52,10 @@ def run(
     $ gateflow time fast --horizon 100 --gap 0.01 --loss squared --tolerance 1e-3
     $ gateflow time fast --horizon 100 --gap 0.01 --loss "(1 + s/2)**(-2)" --json
     """
-    from gateflow.flow.time import hitting_time
+    from gateflow import bounded
 
     chosen = gate_of(gate)
-    problem = task.problem(chosen)
-    found = hitting_time(problem, z0, tolerance=tolerance, tau_max=tau_end)
+    problem, found = bounded.call(lambda: _found(chosen, task, z0, tolerance, tau_end), SECONDS, processor=True)
     ball = None if digits is None else _certified(chosen, task, z0, digits, tolerance)
     if json:
         inputs = {"gate": gate.strip(), **task.given(), "z0": z0}
@@ -65,6 +65,19 @@ def run(
         about = [("gate", gate.strip()), ("problem", task.sentence(z0)), ("z*", number(problem.z_star, 12))]
         say(pairs([*about, *_rows(found), *_ball_rows(ball)]))
     return exit_code(found.status)
+
+
+SECONDS = 4.5
+"""Seconds of the processor for one learning time; those of the catalogue take less than 0.1."""
+
+
+def _found(
+    gate: Gate, task: Task, z0: float, tolerance: float | None, tau_end: float | None
+) -> tuple[LearningProblem, HittingTime]:
+    from gateflow.flow.time import hitting_time
+
+    problem = task.problem(gate)
+    return problem, hitting_time(problem, z0, tolerance=tolerance, tau_max=tau_end)
 
 
 def _certified(gate: Gate, task: Task, z0: float, digits: int, tolerance: float | None) -> Enclosure:

@@ -210,7 +210,7 @@ def hitting_times(
     shape, count = arrays[0].shape, arrays[0].size
     log_tau, error = np.empty(count), np.empty(count)
     code, evaluations = np.empty(count, dtype=np.int8), np.empty(count, dtype=np.int64)
-    solver = _Solver(gate, loss)
+    solver = gate.within_bounds(lambda: _Solver(gate, loss), "learning times")
     kernel = None if tolerance is not None else solver.kernel(backend, count)
     solve = solver.solve if kernel is None else partial(solver.solve_compiled, kernel)
 

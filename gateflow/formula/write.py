@@ -7,10 +7,9 @@ from typing import Any
 import sympy as sp
 
 from gateflow.errors import FormulaError, shown
-from gateflow.formula.limits import MAX_DIGITS
 from gateflow.formula.limits import MAX_BITS, MAX_DIGITS
 from gateflow.formula.names import is_identifier, is_taken
-from gateflow.vocabulary import FUNCTIONS, expm1, expression, log1p
+from gateflow.vocabulary import FUNCTIONS, expm1, log1p
 
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)
 _NAMES: dict[Any, str] = {func: name for name, func in FUNCTIONS.items() if name != "sqrt"}
@@ -65,8 +64,7 @@ def _text(expr: Any, level: int) -> str:
 
 def _leveled(expr: Any) -> tuple[str, int]:
     if isinstance(expr, sp.Rational):
-        if max(int(expr.p).bit_length(), int(expr.q).bit_length()) > MAX_BITS:
-            raise FormulaError(f"the formula is too large: it has a number of more than {MAX_DIGITS} digits")
+        _check_digits(expr)
         return str(expr), _SUM if expr < 0 else _ATOM if expr.is_Integer else _PRODUCT
     if isinstance(expr, sp.Symbol):
         return _symbol_name(expr), _ATOM
@@ -89,6 +87,11 @@ def _leveled(expr: Any) -> tuple[str, int]:
     if getattr(expr, "func", None) in _NAMES:
         return f"{_NAMES[expr.func]}({_text(expr.args[0], _SUM)})", _ATOM
     raise FormulaError(f"formulas have no word for {_kind(expr)}")
+
+
+def _check_digits(number: sp.Rational) -> None:
+    if max(int(number.p).bit_length(), int(number.q).bit_length()) > MAX_BITS:
+        raise FormulaError(f"the formula is too large: it has a number of more than {MAX_DIGITS} digits")
 
 
 def _kind(expr: Any) -> str:
@@ -119,6 +122,7 @@ def _sum_text(expr: sp.Expr) -> str:
 def _product_text(expr: sp.Expr) -> tuple[str, int]:
     """``a*b/c/d``. Each divisor apart: SymPy would multiply ``2*(x + y)`` out, and not give back what was there."""
     coefficient, rest = expr.as_coeff_Mul()
+    _check_digits(coefficient)
     above = [str(coefficient.p)] if coefficient.p != 1 else []
     below = [str(coefficient.q)] if coefficient.q != 1 else []
     for factor in sp.Mul.make_args(rest):
