@@ -14,9 +14,11 @@ Examples
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what editors and type checkers see of the names that are imported when they are first used
+    from gateflow.asymptotics.certificate import certify as certify
     from gateflow.asymptotics.checker import verify as verify
     from gateflow.asymptotics.membership import membership as membership
     from gateflow.asymptotics.rate import rate as rate
@@ -54,6 +56,7 @@ _HOMES = {
     "gateflow.asymptotics.membership": ("membership",),
     "gateflow.asymptotics.saturation": ("order", "rank", "saturation_order"),
     "gateflow.asymptotics.rate": ("rate",),
+    "gateflow.asymptotics.certificate": ("certify",),
     "gateflow.asymptotics.checker": ("verify",),
     "gateflow.compare": ("compare",),
     "gateflow.sweep": ("sweep",),
@@ -63,10 +66,15 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
+_MODULES = ("asymptotics", "errors", "formula", "losses", "nn", "plots", "record", "registry", "study")
+"""Reached as ``gateflow.nn`` after ``import gateflow``, without an import of their own."""
+
 __all__: list[str] = [*_HOME, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"gateflow.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'gateflow' has no attribute {name!r}")
     home = importlib.import_module(_HOME[name])
@@ -74,4 +82,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in _MODULES if name != "nn" or find_spec("torch") is not None)})

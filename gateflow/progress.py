@@ -1,11 +1,17 @@
-"""A progress bar with an estimate of the time left, for anything that takes over two seconds, on a terminal only."""
+"""Progress with an estimate of the time left: a bar on a terminal after two seconds, else a line every thirty.
+
+``GATEFLOW_PROGRESS`` in the environment is the seconds between lines where standard error is no terminal, as under
+nohup or Slurm; 0 for none.
+"""
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -17,6 +23,8 @@ T = TypeVar("T")
 PATIENCE = 2.0
 """Seconds of silence before a bar appears."""
 
+LINES = 30.0
+"""Seconds between lines in a log."""
 
 _silent = ContextVar("silent", default=False)
 
@@ -39,7 +47,7 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     >>> list(track("ab", "letters"))
     ['a', 'b']
     """
-    if _silent.get() or not sys.stderr.isatty():
+    if _silent.get():
         yield from items
         return
     if total is None and isinstance(items, Sized):
@@ -48,7 +56,7 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
 
 def _tracked(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
-    start, row = time.monotonic(), None
+    start, row = time.monotonic(), None if _on_terminal() else _Line(description, total)
     try:
         for done, item in enumerate(items):
             if row is None and time.monotonic() - start > PATIENCE:
@@ -59,6 +67,10 @@ def _tracked(items: Iterable[T], description: str, total: int | None) -> Iterato
     finally:
         if row is not None:
             row.close()
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
 
 
 class _Row:
@@ -83,6 +95,73 @@ class _Row:
             _Row.display = None
 
 
+class _Line:
+    """What a log gets: one line for all loops that are running, the outer ones first, at most one in thirty seconds."""
+
+    running: ClassVar[list[_Line]] = []
+    told: ClassVar[float] = 0.0
+
+    def __init__(self, description: str, total: int | None, first: int = 0) -> None:
+        if not _Line.running:
+            _Line.told = time.monotonic()
+        self.description, self.total, self.first = description, total, first
+        self.start, self.done, self.word = time.monotonic(), first, ""
+        _Line.running.append(self)
+
+    def show(self, done: int, word: str = "") -> None:
+        self.done, self.word = done, word
+        beat()
+
+    def close(self) -> None:
+        if self in _Line.running:
+            _Line.running.remove(self)
+
+    def __str__(self) -> str:
+        of = "" if self.total is None else f" of {self.total}"
+        made, spent = self.done - self.first, time.monotonic() - self.start
+        left = "" if not made or self.total is None else f", {_long(spent / made * (self.total - self.done))} left"
+        return f"{self.description} {self.done}{of}{left}{self.word and f', {self.word.strip()}'}"
+
+
+def beat() -> None:
+    """Where a log is written, the line that is due, if one is; for loops that wait, and for those inside a silence."""
+    every = _seconds_between_lines() if _Line.running else 0.0
+    if every and time.monotonic() - _Line.told >= every:
+        _Line.told = time.monotonic()
+        _print(f"gateflow: {'; '.join(map(str, _Line.running))}")
+
+
+def _seconds_between_lines() -> float:
+    """0 for no lines."""
+    try:
+        every = float(os.environ.get("GATEFLOW_PROGRESS", LINES))
+    except ValueError:
+        return LINES
+    return every if 0 <= every < math.inf else LINES
+
+
+def _print(text: str) -> None:
+    """A line for a log; one that nobody can read any more is no fault."""
+    with suppress(AttributeError, OSError, ValueError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+def _long(seconds: float) -> str:
+    """A time as a human says it.
+
+    Examples
+    --------
+    >>> _long(44), _long(340), _long(10000), _long(200000)
+    ('44 s', '6 min', '2.8 h', '2.3 days')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
+
+
 def _started() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -105,10 +184,13 @@ class Meter:
 
     def __init__(self, description: str, total: int, done: int = 0) -> None:
         self.description, self.total, self.first = description, total, done
-        self.shows = sys.stderr.isatty() and not _silent.get()
-        self.start, self.row = time.monotonic(), None
+        self.shows, self.bar = not _silent.get(), _on_terminal()
+        self.start = time.monotonic()
+        self.row: _Row | _Line | None = None
 
     def __enter__(self) -> Meter:
+        if self.shows and not self.bar:
+            self.row = _Line(self.description, self.total, self.first)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,9 +200,10 @@ class Meter:
     def update(self, done: int, word: str = "") -> None:
         """So many are done; the bar appears once two seconds have passed and more are to come."""
         if not self.shows:
+            beat()
             return
-        seconds = time.monotonic() - self.start
-        if self.row is None and seconds > PATIENCE and done < self.total:
+        seconds = max(time.monotonic() - self.start, 1e-9)
+        if self.row is None and self.bar and seconds > PATIENCE and done < self.total:
             self.row = _Row(self.description, self.total)
         if self.row is not None:
             self.row.show(done, f"{(done - self.first) / seconds:.3g}/s  {word}")

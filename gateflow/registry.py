@@ -69,12 +69,13 @@ class Registry(Mapping[str, Any]):
 
     def summary(self, name: str) -> str:
         """The first line of the module's docstring, read without importing it; empty if there is none."""
-        where = self._where(name)
-        module = where if isinstance(where, str) else where.module
-        spec = _found(module)
-        source = spec.loader.get_source(module) if spec and hasattr(spec.loader, "get_source") else None  # type: ignore[union-attr]
-        opening = re.match(r'[rR]?"""\s*(.*?)\s*(?:"""|$)', source or "", re.MULTILINE)
+        opening = re.match(r'[rR]?"""\s*(.*?)\s*(?:"""|$)', source_of(self.home(name)) or "", re.MULTILINE)
         return opening[1] if opening else ""
+
+    def home(self, name: str) -> str:
+        """The name of the module behind a name, which is not imported."""
+        where = self._where(name)
+        return where if isinstance(where, str) else where.module
 
     def _where(self, name: str) -> str | EntryPoint:
         key = self.spelled(name) if isinstance(name, str) else ""
@@ -115,6 +116,12 @@ def _folders(package: str) -> Sequence[str]:
         return sys.modules[package].__path__
     spec = _found(package)
     return (spec.submodule_search_locations if spec else None) or []
+
+
+def source_of(module: str) -> str | None:
+    """The text of a module that need not have been imported."""
+    spec = _found(module)
+    return spec.loader.get_source(module) if spec and hasattr(spec.loader, "get_source") else None  # type: ignore[union-attr]
 
 
 def _found(module: str) -> ModuleSpec | None:

@@ -79,3 +79,74 @@ def test_without_a_terminal_in_silence_or_when_all_is_done_there_is_no_bar(monke
         meter.update(1)
     assert list(track("ab", "letters")) == ["a", "b"]
     assert terminal.getvalue() == plain.getvalue() == ""
+
+
+class Clock:
+    """Time as the test has it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(progress, "time", found)
+    monkeypatch.delenv("GATEFLOW_PROGRESS", raising=False)
+    return found
+
+
+def test_a_log_gets_a_line_every_thirty_seconds_with_the_time_left(
+    capsys: pytest.CaptureFixture[str], clock: Clock
+) -> None:
+    with Meter("adding", 400, 100) as meter:
+        for step in range(101, 161):
+            clock.now += 2.0
+            meter.update(step, "loss 0.5")
+    assert capsys.readouterr().err.splitlines() == [
+        "gateflow: adding 115 of 400, 10 min left, 0.5/s  loss 0.5",  # 285 steps of 2 s
+        "gateflow: adding 130 of 400, 9 min left, 0.5/s  loss 0.5",
+        "gateflow: adding 145 of 400, 8 min left, 0.5/s  loss 0.5",
+        "gateflow: adding 160 of 400, 8 min left, 0.5/s  loss 0.5",
+    ]
+
+
+def test_loops_inside_loops_share_one_line(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
+    with Meter("runs", 3) as outer:
+        clock.now += 20.0
+        outer.update(1)
+        for _ in track(range(2), "steps"):
+            clock.now += 12.0
+        with silence(), Meter("untold", 9) as inner:
+            clock.now += 40.0
+            inner.update(1)
+    assert capsys.readouterr().err.splitlines() == [
+        "gateflow: runs 1 of 3, 64 s left, 0.05/s; steps 1 of 2, 12 s left",
+        "gateflow: runs 1 of 3, 3 min left, 0.05/s",
+    ]
+
+
+@pytest.mark.parametrize(("wanted", "lines"), [("0", 0), ("5", 4), ("often", 0), ("-1", 0)])
+def test_the_environment_says_how_often(
+    wanted: str, lines: int, capsys: pytest.CaptureFixture[str], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEFLOW_PROGRESS", wanted)
+    with Meter("steps", 30) as meter:
+        for step in range(20):
+            clock.now += 1.0
+            meter.update(step)
+    assert len(capsys.readouterr().err.splitlines()) == lines
+
+
+def test_without_standard_error_nothing_goes_wrong(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    closed = io.StringIO()
+    closed.close()
+    for stream in (None, closed):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with Meter("steps", 3) as meter:
+            clock.now += 100.0
+            meter.update(1)
+        assert list(track("ab", "letters")) == ["a", "b"]

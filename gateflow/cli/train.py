@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -390,18 +390,18 @@ def _list(*, as_json: bool) -> None:
 
 def catalogue() -> dict[str, list[dict[str, str]]]:
     """Tasks, cells, initialisers, methods and gates: name, what it is, its options, where it comes from."""
+    from gateflow import declared
     from gateflow.gate import GATES, gate
     from gateflow.nn.cells import CELLS
     from gateflow.nn.inits import INITS
     from gateflow.nn.methods import METHODS
-    from gateflow.nn.network import cell_options
-    from gateflow.nn.settings import option_defaults
     from gateflow.nn.tasks import TASKS
 
+    layout = declared.plain("gateflow.nn.network", "LAYOUT")
     return {
-        "tasks": [_row(TASKS, name, option_defaults(TASKS[name])) for name in TASKS],
-        "cells": [_row(CELLS, name, cell_options(name)) for name in CELLS],
-        "initialisers": [_row(INITS, name, option_defaults(INITS[name])) for name in INITS],
+        "tasks": [_row(TASKS, name) for name in TASKS],
+        "cells": [_row(CELLS, name, layout) for name in CELLS],
+        "initialisers": [_row(INITS, name) for name in INITS],
         "methods": [
             {"name": name, "about": ", ".join(f"{k} {v}" for k, v in method.settings.items()), "source": method.source}
             for name, method in METHODS.items()
@@ -410,11 +410,15 @@ def catalogue() -> dict[str, list[dict[str, str]]]:
     }
 
 
-def _row(registry: Any, name: str, options: dict[str, Any]) -> dict[str, str]:
-    """An entry by the first sentence of its module, which may end in its source in brackets."""
+def _row(registry: Any, name: str, besides: Sequence[str] = ()) -> dict[str, str]:
+    """An entry by the first sentence of its module, which may end in its source in brackets; nothing is imported."""
+    from gateflow import declared
+
     about, _, source = registry.summary(name).rstrip(".").partition(" (")
-    source = getattr(registry[name], "source", None) or source.removesuffix(")").removesuffix("):")
-    told = ", ".join(_option(option, default) for option, default in options.items())
+    made = registry.home(name), registry.attribute
+    source = declared.attribute(*made, "source") or source.removesuffix(")").removesuffix("):")
+    options = declared.options(*made)
+    told = ", ".join(_option(option, options[option]) for option in options if option not in besides)
     return {"name": name, "about": about.rstrip("."), "options": told, "source": source}
 
 

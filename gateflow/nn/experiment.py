@@ -29,7 +29,7 @@ from gateflow.nn.folder import SETTINGS
 from gateflow.nn.network import build
 from gateflow.nn.settings import Settings, known, part
 from gateflow.nn.train import SAVE_EVERY, settled, train
-from gateflow.progress import Meter, silence
+from gateflow.progress import Meter, beat, silence
 
 AGAIN = "the same command goes on"
 
@@ -208,6 +208,7 @@ def _in_processes(runs: Plan, folder: Path, more: dict[str, Any], stop: Callable
         running = {pool.submit(_status, s.as_dict(), folder / path, more): path for path, s in runs.items()}
         while running:
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            beat()
             for future in done:
                 path = running.pop(future)
                 try:

@@ -22,9 +22,9 @@ TOO_LARGE = re.compile("allocate memory|out of memory|overflow")
 """What PyTorch says where it cannot have the memory that it asks for."""
 
 LAYOUT = (
-    *("self", "input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional", "proj_size"),
-    *("gates", "generator", "backend", "device", "dtype"),
-)
+    "self", "input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional", "proj_size",
+    "gates", "generator", "backend", "device", "dtype",
+)  # fmt: skip
 """Words of cells that are not options: other settings say them, or nothing may."""
 
 

@@ -32,10 +32,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.optimizers import OPTIMIZERS
-from gateflow.gate import Gate
 
 if TYPE_CHECKING:
+    from gateflow.gate import Gate
     from gateflow.nn.network import Network
     from gateflow.nn.settings import Settings
     from gateflow.nn.train import Trainer
@@ -113,6 +112,8 @@ def predicted(gate: Gate, f: float, horizon: int, lr: float, rung: int, optimize
     >>> predicted(gate("sigmoid"), 0.9, 10, 0.01, 1)
     59
     """
+    from gateflow.flow.optimizers import OPTIMIZERS  # with SciPy, which a list of experiments does not need
+
     descending = OPTIMIZERS[optimizer]()
     times, numbers = lags(rung, horizon), gate.machine
     z = np.array([float(gate.inverse(f))])

@@ -88,6 +88,9 @@ class PlanarTrajectory(_Named):
     _legs: tuple[Leg, ...] = field(repr=False, compare=False)
     _begins: Array = field(repr=False, compare=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _followed, (self.problem, self.start, self.settings)  # its legs are functions, which are found anew
+
     @property
     def rests(self) -> bool:
         """Whether the flow has come to rest at the end."""
@@ -211,7 +214,10 @@ def flow(
         _positive("tau_end", tau_end),
         tolerance,
     )
-    start = pair("start", start)
+    return _followed(problem, pair("start", start), settings)
+
+
+def _followed(problem: Plane, start: tuple[float, float], settings: Tolerances) -> PlanarTrajectory:
     solved = problem.solve(start, settings)
     if settings.tau_end is not None:
         solved = solved.until(float(np.log(settings.tau_end)))
@@ -257,6 +263,11 @@ class Portrait:
     up: Array
     log_speed: Array
     loss: Array
+
+    def __repr__(self) -> str:
+        (left, right), (low, high) = (each[[0, -1]] for each in (self.first, self.second))
+        size = f"{self.second.size} x {self.first.size} points"
+        return f"<Portrait of {size}, {left:g} to {right:g} by {low:g} to {high:g}>"
 
 
 def portrait(

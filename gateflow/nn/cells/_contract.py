@@ -8,6 +8,7 @@ A cell says how its weights are laid out and what one step does; all else is her
 from __future__ import annotations
 
 import math
+import numbers
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from gateflow.arguments import one
 from gateflow.errors import InvalidArgument, shown
 from gateflow.gate import Gate
 from gateflow.nn.functional import GateFunction, gate_function
@@ -131,11 +131,12 @@ class Recurrent(torch.nn.Module):
         _check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if proj_size:
             raise InvalidArgument(f"{type(self).__name__} has no projection of its output: proj_size must be 0")
-        dropout = one("dropout", dropout, lambda v: (v >= 0) & (v <= 1), "a number in [0, 1]")
+        if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
+            raise InvalidArgument(f"dropout must lie in [0, 1]; got {shown(dropout)}")
         if backend not in BACKENDS:
             raise InvalidArgument(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.bias, self.batch_first, self.dropout = bias, batch_first, dropout
+        self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.backend = bidirectional, backend
         functions: dict[Gate, GateFunction] = {}
         for block, gate in (gates or {}).items():

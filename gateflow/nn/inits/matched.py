@@ -7,7 +7,6 @@ like any other, with a formula of its own.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 
 DIGITS = 60
 """Decimal digits in which the slope is computed, before the factor is rounded once."""
+
+AT_ONE = 0.7310585786300049
+"""``1/(1 + exp(-1))``."""
 
 NEARBY = 1e-25
 """How far to either side of f a kink is looked for, relative to z."""
@@ -57,7 +59,7 @@ class Matched(Initialiser):
     5.5996 sigmoid(sinh(z*k)); k=0.32158296152969756
     """
 
-    f: float = 1.0 / (1.0 + math.exp(-1.0))
+    f: float = AT_ONE
     slope: float = 0.0
 
     def __post_init__(self) -> None:

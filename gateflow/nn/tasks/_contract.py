@@ -41,6 +41,10 @@ class Batch:
     mask: Tensor | None = None
     lengths: Tensor | None = None
 
+    def __repr__(self) -> str:
+        parts = (f"{name} {tuple(part.shape)}" for name, part in vars(self).items() if part is not None)
+        return f"<Batch: {', '.join(parts)}>"
+
     def to(self, device: torch.device | str) -> Batch:
         moved = {name: part.to(device) for name, part in vars(self).items() if part is not None}
         return replace(self, **moved)

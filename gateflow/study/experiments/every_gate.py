@@ -1,12 +1,12 @@
 """Adding with every gate of the catalogue, from the same f."""
 
-from gateflow.gate import GATES
+from gateflow.registry import Registry
 from gateflow.study.experiments._tasks import crossed
 from gateflow.study.experiments.adding import EXPERIMENT as ADDING
 from gateflow.study.experiments.adding import SMALL
 from gateflow.study.plan import Plan
 
-ALL = {name: {"forget_gate": name} for name in GATES}
+ALL = {name: {"forget_gate": name} for name in Registry("gate", "gateflow.gates", "make")}
 
 EXPERIMENT = Plan(
     base=ADDING.base,
