@@ -199,6 +199,41 @@ def test_noisy_lstm(half_normal: bool, training: bool, alpha: float) -> None:
     run(cell, step, (HIDDEN, HIDDEN))
 
 
+def noisy_tanh(z: Array, p: Array, noise: Array | float) -> Array:
+    h = np.maximum(np.minimum(z, 1), -1)
+    delta = h - z
+    return 1.15 * h - 0.15 * z + np.sign(z) * 0.5 * (sigma(p * delta) - 0.5) ** 2 * noise
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_noisy_lstm_with_the_noisy_tanh(training: bool) -> None:
+    drawn = torch.Generator().manual_seed(3)
+    cell = double(NoisyLSTM, noisy_tanh=True, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        cell.noise_p_tanh_l0.uniform_(0.5, 2.0)
+        cell.weight_ih_l0.mul_(8)  # so that gates and candidates saturate
+    cell.train(training)
+
+    def normal(*shape: int) -> Array:
+        return torch.randn(BATCH, *shape, generator=drawn, dtype=torch.float64).numpy()
+
+    if training:  # in each step for the gates, the candidate, the cell
+        noise = [(np.abs(normal(3, HIDDEN)), normal(HIDDEN), normal(HIDDEN)) for _ in range(TIME)]
+    else:
+        noise = [(np.full((BATCH, 3, HIDDEN), np.sqrt(2 / np.pi)), *np.zeros((2, BATCH, HIDDEN)))] * TIME
+    steps = iter([(t, b) for b in range(BATCH) for t in range(TIME)])
+
+    def step(p: dict[str, Array], x: Array, h: Array, c: Array) -> tuple[Array, Array]:
+        z = lines(p, x, h, "i f g o")
+        t, b = next(steps)
+        gates, candidate, state = (each[b] for each in noise[t])
+        i, f, o = (noisy(z[k], p["noise_p"][n], gates[n], 1.1, 0.15) for n, k in enumerate("ifo"))
+        c = f * c + i * noisy_tanh(z["g"], p["noise_p_tanh"][0], candidate)
+        return o * noisy_tanh(c, p["noise_p_tanh"][1], state), c
+
+    run(cell, step, (HIDDEN, HIDDEN))
+
+
 def test_the_noisy_gate_is_the_hard_gate_inside_and_unbiased_outside() -> None:
     z = torch.linspace(-2, 2, 9, dtype=torch.float64)
     one = torch.tensor(1.0)

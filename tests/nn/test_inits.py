@@ -88,6 +88,14 @@ def test_ur_lstm_starts_from_its_own_law() -> None:
     np.testing.assert_allclose(bias(cell, "refine"), -b, rtol=1e-9, atol=1e-12)
 
 
+def test_uniform_without_the_refine_gate_starts_that_at_a_half() -> None:
+    cell = RefineLSTM(2, UNITS, dtype=torch.float64)
+    INITS["uniform"](refine=False)(cell, generator=1)
+    assert (bias(cell, "refine") == 0).all()
+    f = 1 / (1 + np.exp(-bias(cell, "forget")))
+    assert ks(f, stats.uniform(1 / UNITS, 1 - 2 / UNITS)) > 0.01
+
+
 def test_power_law(any_gate: Gate) -> None:
     cell = lstm(any_gate.name, num_layers=3)
     before = bias(cell, "forget", "l2")

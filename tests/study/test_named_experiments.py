@@ -196,7 +196,7 @@ def test_a_folder_without_kept_results_is_told_in_one_line(tmp_path):
 
 # --- published settings -----------------------------------------------------------------------------------------------
 
-PUBLISHED = ("paper-adding", "paper-copying", "paper-images", "janet", "nru", "language")
+PUBLISHED = ("paper-adding", "paper-copying", "paper-images", "janet", "nru", "language", "refined-and-noisy")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

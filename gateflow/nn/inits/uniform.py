@@ -18,6 +18,12 @@ class Uniform(Initialiser):
 
     For sigmoid gates this is the source's ``b = logit(U(1/d, 1 - 1/d))``, with ``-b`` for the refine gate.
 
+    Parameters
+    ----------
+    refine : bool
+        Without it a refine gate starts at 1/2, as in code that was published later (state-spaces/s4,
+        src/models/nn/gate.py:38 to 44).
+
     Examples
     --------
     >>> from gateflow.nn.cells.lstm import LSTM
@@ -28,6 +34,8 @@ class Uniform(Initialiser):
     True
     """
 
+    refine: bool = True
+
     def __call__(self, cell: Recurrent, generator: Seed = None) -> None:
         d = cell.hidden_size
         if d < 2:
@@ -36,7 +44,7 @@ class Uniform(Initialiser):
             f = uniform(d, 1 / d, 1 - 1 / d, generator)
             start_forget(cell, suffix, f=f)
             start_input(cell, suffix, 1 - f)
-            if "refine" in cell.blocks:
+            if "refine" in cell.blocks and self.refine:
                 start(cell, suffix, "refine", complement=f)
 
 

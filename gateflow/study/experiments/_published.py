@@ -7,6 +7,8 @@ NRU = "apsarath/NRU at b9972dc"
 MAHTO = "HuthLab/multi-timescale-LSTM-LMs at d27de33"
 REFINE = "state-spaces/s4 at a0c724a, src/models/nn/gate.py"
 
+NOISY = "NTanhP of caglar/noisy_units, codes/theano/nunits.py, read in copies; the line is not known"
+
 PAPER = "Ohno, Kanai and Ida 2023 (arXiv 2210.01348)"
 
 UNKNOWN = "not known; ours"
