@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from gateflow.flow.descent import CYCLE, SETTLING, stable_gradient
+from gateflow.errors import NoCompiler
+from gateflow.flow.compiled import wanted_backend
+from gateflow.flow.descent import CYCLE, PAYS, SETTLING, seconds_in_numpy, stable_gradient
 from gateflow.flow.optimizers import Optimizer
 from gateflow.flow.precision import FORMATS
 from gateflow.flow.road import Array, Band, Task
+from gateflow.flow.stepping import ARRIVED, Stepping
 from gateflow.progress import track
 
 STRIDE = 1000
@@ -24,6 +27,11 @@ def steps_to_stay(task: Task, optimizer: Optimizer, lr: Array, band: Band, most:
     outside = np.where(band.holds(task.z0), -1, 0)
     result = np.full(lr.shape, np.inf)
     at = np.flatnonzero(np.isfinite(lr) & (lr > 0) & np.isfinite(band.room))
+    if wanted_backend(None) == "compiled" or seconds_in_numpy(most[at] + watched) > PAYS:
+        try:
+            return _by_kernel(Stepping(task, optimizer, lr), at, band, outside, most + watched, watched)
+        except NoCompiler:
+            pass
     z, k, state = task.z0[at], np.zeros(at.size, dtype=np.int64), optimizer.start(at.size)
     live, ends, lr, outside, most = task.take(at), band.take(at), lr[at], outside[at], most[at] + watched
     gradient = stable_gradient(live, FORMATS["float64"])
@@ -44,4 +52,14 @@ def steps_to_stay(task: Task, optimizer: Optimizer, lr: Array, band: Band, most:
                 state = tuple(part[keep] for part in state)
                 live, ends = live.take(keep), ends.take(keep)
                 gradient = stable_gradient(live, FORMATS["float64"])
+    return result
+
+
+def _by_kernel(stepping: Stepping, at: Array, band: Band, outside: Array, most: Array, watched: int) -> Array:
+    """The same in C."""
+    stepping.put(low=band.low, high=band.high, far=outside, limit=most)
+    stepping.run(at, 2, window=watched)
+    result = np.full(most.shape, np.inf)
+    settled = at[stepping.code[at] == ARRIVED]
+    result[settled] = stepping.far[settled] + 1
     return result

@@ -8,8 +8,9 @@ call step together; those that have arrived or stopped are left out as they do.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,14 @@ import numpy as np
 from gateflow import glance
 from gateflow.arguments import number, whole
 from gateflow.byvalue import by_value
-from gateflow.errors import InvalidArgument, shown
+from gateflow.errors import InvalidArgument, NoCompiler, shown
+from gateflow.flow.compiled import wanted_backend
 from gateflow.flow.optimizers import OPTIMIZERS, Optimizer, Prediction
 from gateflow.flow.optimizers._optimizer import State
 from gateflow.flow.precision import Format, format_named
 from gateflow.flow.problem import LearningProblem, positions
 from gateflow.flow.road import Array, Task, road_of
+from gateflow.flow.stepping import ARRIVED, STALLED, Stepping
 from gateflow.progress import track
 
 MOST = 100_000
@@ -36,6 +39,12 @@ SETTLING = 4
 
 CYCLE = 64
 """Steps over which the size of the chatter is averaged."""
+
+PAYS = 3.0
+"""Seconds in NumPy from which on the kernel is chosen by itself: it takes one or two to compile, once a machine."""
+
+NUMPY_STEP, NUMPY_RUN = 5e-5, 1e-6
+"""Seconds of a step in NumPy, and for each problem of it (measured)."""
 
 STRIDE = 1000
 """Steps between two looks at the progress bar."""
@@ -82,8 +91,8 @@ class Descent:
         The same in the logit profile: the way back takes about ``exp`` of it.
     chatter : float or array
         Mean size of the last steps around the target; nan where it did not settle there.
-    predicted : Prediction
-        What theory says of the same runs.
+    backend : {"numpy", "compiled"}
+        What computed it; the two differ in the last bits of a gradient.
     """
 
     problem: LearningProblem
@@ -97,7 +106,14 @@ class Descent:
     overshoot: Any
     overshoot_u: Any
     chatter: Any
-    predicted: Prediction
+    backend: str
+    asked: _Asked = field(repr=False, compare=False)
+
+    @cached_property
+    def predicted(self) -> Prediction:
+        """What theory says of the same runs."""
+        with np.errstate(all="ignore"):
+            return self.asked.predicted().shaped(self.asked.shape)
 
     def __repr__(self) -> str:
         name = type(self.optimizer).__name__
@@ -135,6 +151,7 @@ def descent(
     steps: int | None = None,
     dtype: str = "float64",
     gradient: str = "stable",
+    backend: str | None = None,
     **hyper: float,
 ) -> Descent:
     """Descend from ``z0`` with an optimiser, and say what theory predicts of it.
@@ -157,6 +174,10 @@ def descent(
     gradient : str
         "stable": the exact gradient, rounded once; "naive": ``c T phi^(T-1) phi (1 - phi) u'`` and the sign of
         ``phi^T - lambda*``, each operation rounded.
+    backend : {"auto", "numpy", "compiled"}, optional
+        "compiled" is a loop in C, made from the gate's formula on its first use on a machine: for the absolute loss in
+        float64 with the stable gradient. "auto", and by default ``GATEFLOW_BACKEND`` in the environment, takes it where
+        NumPy would take seconds.
 
     Raises
     ------
@@ -164,6 +185,8 @@ def descent(
         A number is out of range, or the loss has no kink to arrive at.
     UnknownName
         No such optimiser or dtype.
+    NoCompiler
+        "compiled" is asked for and cannot be had.
 
     Examples
     --------
@@ -179,14 +202,14 @@ def descent(
     _check_loss(problem, gradient)
     asked = _Asked.of(problem, z0, optimizer, lr, dtype, hyper)
     with np.errstate(all="ignore"):
-        predicted = asked.predicted()
-        run = _Run(asked.task, asked.optimizer, asked.rates, asked.fmt, gradient)
-        run.go(_limits(predicted, steps))
+        limits = _limits(asked, steps)
+        run = _run_of(asked, gradient, limits, backend)
+        run.go(limits)
         run.settle()
     shape = asked.shape
     results = {name: getattr(run, name).reshape(shape)[()] for name in _Run.RESULTS}
     told = (problem, asked.optimizer, asked.lr, asked.fmt.name, gradient)
-    return Descent(*told, predicted=predicted.shaped(shape), **results)
+    return Descent(*told, **results, backend=run.backend, asked=asked)
 
 
 def predict(
@@ -277,9 +300,10 @@ def _check_loss(problem: LearningProblem, gradient: str) -> None:
         raise InvalidArgument("the naive gradient is that of the absolute loss")
 
 
-def _limits(predicted: Prediction, steps: int | None) -> Array:
+def _limits(asked: _Asked, steps: int | None) -> Array:
     if steps is not None:
-        return np.full(predicted.steps.size, steps, dtype=np.int64)
+        return np.full(asked.rates.size, steps, dtype=np.int64)
+    predicted = asked.predicted()
     wanted = np.where(np.isfinite(predicted.steps), 2 * predicted.steps + 1000, MOST)
     return np.minimum(wanted, MOST).astype(np.int64)
 
@@ -348,6 +372,7 @@ class _Run:
     """Many descents on their way, and what became of those that have ended."""
 
     RESULTS = ("steps", "z", "ending", "overshoot", "overshoot_u", "chatter")
+    backend = "numpy"
 
     def __init__(self, task: Task, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
         count = task.z0.size
@@ -409,6 +434,10 @@ class _Run:
         window = int(CYCLE + SETTLING * self.optimizer.memory)
         live = self._all(np.maximum(self.steps, window)).keep(arrived & ~quiet, self.make)
         self._settle(live, window)
+        self._note_overshoot()
+
+    def _note_overshoot(self) -> None:
+        """Overshoots in the logit profile, from those in z."""
         peak = self.task.z_star + self.task.direction * self.overshoot
         u = self.task.gate.machine.u
         self.overshoot_u = np.where(self.overshoot > 0, np.abs(u(peak) - u(self.task.z_star)), 0.0)
@@ -437,3 +466,57 @@ class _Run:
                 keep = ~done
                 far, left, back, sizes = far[keep], left[keep], back[keep], sizes[keep]
                 live = live.keep(keep, self.make)
+
+
+class _CompiledRun(_Run):
+    """The same by the kernel in C."""
+
+    backend = "compiled"
+
+    def __init__(self, task: Task, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
+        super().__init__(task, optimizer, lr, fmt, gradient)
+        self.stepping = Stepping(task, optimizer, lr)
+
+    def go(self, limit: Array) -> None:
+        """Step until each run has arrived, stalled, or used up its steps."""
+        there = self.task.z0 == self.task.z_star
+        self.stepping.put(limit=limit)
+        self.stepping.run(np.flatnonzero(~there), 0, patience=self.patience)
+        self.z, self.steps = self.stepping.z.copy(), self.stepping.k.astype(np.int64)
+        self.ending[(self.stepping.code == ARRIVED) | there] = Ending.ARRIVED
+        self.ending[self.stepping.code == STALLED] = Ending.STALLED
+
+    def settle(self) -> None:
+        """Follow those that have arrived: how far past the target they go, and how they chatter around it."""
+        arrived = self.ending == Ending.ARRIVED
+        self.chatter[arrived & (self.steps == 0)] = 0.0
+        at = np.flatnonzero(arrived & (self.steps > 0))
+        window = int(CYCLE + SETTLING * self.optimizer.memory)
+        far = self.task.direction * (self.z - self.task.z_star)
+        self.stepping.put(code=0, idle=0, back=0, sizes=0, far=far, left=np.maximum(self.steps, window))
+        self.stepping.run(at, 1, patience=self.patience, window=window, cycle=CYCLE)
+        self.overshoot[at] = self.stepping.far[at]
+        self.chatter[at] = np.where(self.stepping.back == 1, self.stepping.sizes / CYCLE, np.nan)[at]
+        self.ending[at[self.stepping.back[at] == 0]] = Ending.TRAPPED
+        self._note_overshoot()
+
+
+def _run_of(asked: _Asked, gradient: str, limits: Array, backend: str | None) -> _Run:
+    """The runs, by the kernel where that is the way to take."""
+    given = (asked.task, asked.optimizer, asked.rates, asked.fmt, gradient)
+    wanted = wanted_backend(backend)
+    if wanted == "numpy" or (wanted == "auto" and seconds_in_numpy(limits) < PAYS):
+        return _Run(*given)
+    try:
+        if asked.fmt.name != "float64" or gradient != "stable":
+            raise NoCompiler("compiled descents are in float64, with the stable gradient; use backend='numpy'")
+        return _CompiledRun(*given)
+    except NoCompiler:
+        if backend == "compiled":
+            raise
+        return _Run(*given)
+
+
+def seconds_in_numpy(limits: Array) -> float:
+    """About how long so many steps take in NumPy, at most."""
+    return float(NUMPY_STEP * np.max(limits, initial=0) + NUMPY_RUN * np.sum(limits, dtype=np.float64))

@@ -95,6 +95,13 @@ class Optimizer(ABC):
     DEFAULT_LR: ClassVar[float] = 1e-3
     """PyTorch's default step size."""
 
+    UPDATE_C: ClassVar[str] = ""
+    """The update in C, in the order of :meth:`update`; empty where there is none.
+
+    From the gradient ``g``, ``lr``, the state ``m`` and ``s`` and the hyperparameters ``hyper`` to ``taken``; ``one_m``
+    and ``one_s`` are ``1 - beta1^k`` and the root of ``1 - beta2^k``.
+    """
+
     is_sign_like: ClassVar[bool] = False
     """Whether steps have the size of lr, whatever that of the gradient."""
 

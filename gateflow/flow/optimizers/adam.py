@@ -37,6 +37,11 @@ class Adam(Optimizer):
     beta2: float = 0.999
     eps: float = 1e-8
     is_sign_like: ClassVar = True
+    UPDATE_C: ClassVar = """
+  m = hyper[0] * m + (1 - hyper[0]) * g;
+  s = hyper[1] * s + ((1 - hyper[1]) * g) * g;
+  const double below = gf_sqrt(s) / one_s + hyper[2];
+  taken = gf_choose(m == 0, 0.0, lr / one_m * (m / below));"""
     RANGES: ClassVar = {
         "beta1": (in_unit, "in [0, 1)"),
         "beta2": (in_unit, "in [0, 1)"),

@@ -50,6 +50,7 @@ class HeavyBall(Optimizer):
     """
 
     beta: float = 0.9
+    UPDATE_C: ClassVar = "  m = hyper[0] * m + g;\n  taken = lr * m;"
     RANGES: ClassVar = {"beta": (in_unit, "in [0, 1)")}
 
     @property

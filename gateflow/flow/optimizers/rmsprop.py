@@ -38,6 +38,9 @@ class RMSprop(Optimizer):
     eps: float = 1e-8
     DEFAULT_LR: ClassVar = 1e-2
     is_sign_like: ClassVar = True
+    UPDATE_C: ClassVar = """
+  s = hyper[0] * s + ((1 - hyper[0]) * g) * g;
+  taken = gf_choose(g == 0, 0.0, lr * (g / (gf_sqrt(s) + hyper[1])));"""
     RANGES: ClassVar = {
         "alpha": (in_unit, "in [0, 1)"),
         "eps": (lambda v: (v >= 0) & np.isfinite(v), "finite and at least 0"),

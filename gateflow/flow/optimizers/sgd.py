@@ -13,6 +13,7 @@ these on the way is kappa.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,6 +36,8 @@ from gateflow.flow.road import Array, Band, Road
 @dataclass(frozen=True)
 class GradientDescent(Optimizer):
     """Plain gradient descent."""
+
+    UPDATE_C: ClassVar = "  taken = lr * g;"
 
     @property
     def memory(self) -> float:
