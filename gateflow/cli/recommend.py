@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from gateflow.cli._options import GATE_NAMES, NOT_REACHED, OPTIMIZER_NAMES, Json, gate_of
-from gateflow.cli._terminal import Listing, number, pairs, print_json, say
+from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
     from gateflow.flow.recommend import Advice, Recommendation
@@ -127,4 +127,5 @@ def _print(name: str, found: Recommendation) -> None:
     ]
     words = [("in words", found.in_words)] if found.in_words else []
     notes = [*words, *(("beware", text) for text in found.warnings)]
-    say(pairs(about), "", Listing(headings, rows, numeric=headings[1:-1]), *(["", pairs(notes)] if notes else []))
+    table = Listing(headings, rows, numeric=headings[1:-1])
+    say(pairs(about), "", title("Gates, best first"), table, *(["", pairs(notes)] if notes else []))

@@ -51,6 +51,13 @@ def test_nothing_scrolls_sideways_but_boxes_of_their_own(page):
     assert page.value(beyond) == []
 
 
+def test_no_proof_is_cut(page):
+    """Its box has nothing to scroll, and no formula in it either that has room in a line of its own."""
+    wide = "[...document.querySelectorAll('.box:has(.proof)')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    assert page.value("document.querySelectorAll('.box:has(.proof)').length") > 0
+    assert page.value(wide) == 0
+
+
 @pytest.mark.parametrize("place", [".display", "dd", ".proof td", ".words-table td", "h1", "h2", "caption", "code"])
 def test_what_is_long_stays_in_its_box(browser, file, place):
     """A formula of 200 letters, or a word where there is no formula, makes no page wider."""
