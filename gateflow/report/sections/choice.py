@@ -46,7 +46,8 @@ def _advice(found: Findings) -> Iterator[Markup]:
             _spaced(type(advice.optimizer).__name__),
         ),
         *(f" in {advice.dtype} from a time constant of ", number(advice.start), ". "),
-        "The best gate is at the top. Bias: where to start. Target: where the time constant is held. Own step size: the largest that keeps it ",
+        "The best gate is at the top. ",
+        "Bias: where to start. Target: where the time constant is held. Own step size: the largest that keeps it ",
         f"within 5 %. Steps: how many are predicted, at that one and at {advice.lr:g} for all gates. ",
         f"Floor: the longest time constant that steps of {advice.lr:g} reach.",
     ]
