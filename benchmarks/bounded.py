@@ -26,12 +26,12 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 SECONDS = 3.0
-"""The time that each command is given."""
+"""The time that each command is given, unless told otherwise."""
 MOST_SECONDS = 6.0
 MOST_MEMORY = 2**30
 KILLED = 60.0
@@ -40,12 +40,17 @@ KILLED = 60.0
 PROBLEM = ["--horizon", "10", "--gap", "0.01"]
 COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "show": lambda f: ["show", f],
-    "check": lambda f: ["check", f, "--seconds", f"{SECONDS:g}"],
-    "order": lambda f: ["order", f, "sigmoid", "--seconds", f"{SECONDS:g}"],
-    "rate": lambda f: ["rate", f, "--seconds", f"{SECONDS:g}"],
+    "check": lambda f: ["check", f, "--seconds"],
+    "order": lambda f: ["order", f, "sigmoid", "--seconds"],
+    "rate": lambda f: ["rate", f, "--seconds"],
     "time": lambda f: ["time", f, *PROBLEM],
 }
-"""Parse is measured apart: every command begins with it."""
+"""Parse is measured apart: every command begins with it. What ends in ``--seconds`` is given the time."""
+
+
+def arguments(command: str, text: str, seconds: float) -> list[str]:
+    made = COMMANDS[command](text)
+    return [*made, f"{seconds:g}"] if made[-1] == "--seconds" else made
 
 
 # --- formulas ---------------------------------------------------------------------------------------------------------
@@ -206,21 +211,21 @@ def ran(arguments: list[str]) -> str:
     return f"fault: {said[:1]}"
 
 
-def one_case(text: str, commands: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def one_case(text: str, commands: Sequence[str], seconds: float) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each command with what it took; the caller has forked."""
     yield "parse", measured(lambda: parsed(text))
-    for name, arguments in commands.items():
-        yield name, measured(lambda a=arguments: ran(a(text)))
+    for name in commands:
+        yield name, measured(lambda n=name: ran(arguments(n, text, seconds)))
 
 
-def in_own_process(text: str, commands: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def in_own_process(text: str, commands: Sequence[str], seconds: float) -> dict[str, dict[str, Any]]:
     """The measurements of one formula; a command that is killed is found as such."""
     inward, outward = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(inward)
         with os.fdopen(outward, "w") as pipe:
-            for name, found in one_case(text, commands):
+            for name, found in one_case(text, commands, seconds):
                 pipe.write(json.dumps([name, found]) + "\n")
                 pipe.flush()
         os._exit(0)
@@ -245,8 +250,9 @@ def in_own_process(text: str, commands: dict[str, Any]) -> dict[str, dict[str, A
     return found
 
 
-def cases(numbers: range, seed: int, journal: Path | None) -> Iterator[dict[str, Any]]:
+def cases(numbers: range, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """What each case gave, those in the journal first; those that are new go there."""
+    journal, seed = options.journal, options.seed
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True) if journal and journal.exists() else []
     known = {
         one["case"]: one
@@ -258,7 +264,11 @@ def cases(numbers: range, seed: int, journal: Path | None) -> Iterator[dict[str,
     start = time.monotonic()
     for done, n in enumerate(left):
         kind, text = formula(n, seed)
-        one = {"case": n, "seed": seed, "kind": kind, "text": text, "found": in_own_process(text, COMMANDS)}
+        commands = list(COMMANDS)
+        if options.one_in:
+            commands = [] if n % options.one_in else [commands[n // options.one_in % len(commands)]]
+        found = in_own_process(text, commands, options.seconds)
+        one = {"case": n, "seed": seed, "kind": kind, "text": text, "found": found}
         if journal:
             with journal.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(one) + "\n")
@@ -303,11 +313,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--journal", type=Path)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--one-in", type=int, help="one command, by turns, for one formula in so many; all are parsed")
     options = parser.parse_args()
-    for arguments in COMMANDS.values():  # the imports, which no case is to pay
-        ran(arguments("sigmoid(z**3)"))
+    for command in COMMANDS:  # the imports, which no case is to pay
+        ran(arguments(command, "sigmoid(z**3)", SECONDS))
     rows, wrong, count = [], 0, 0
-    for one in cases(range(options.first, options.first + options.cases), options.seed, options.journal):
+    for one in cases(range(options.first, options.first + options.cases), options):
         count += 1
         for name, found in one["found"].items():
             rows.append((one, name, found))
@@ -316,6 +328,7 @@ def main() -> None:
                 print(f"case {one['case']}, {name}, {one['kind']}: {said}: {one['text'][:300]}", flush=True)
     print(f"{count} formulas, seed {options.seed}: {wrong} calls over {MOST_SECONDS:g} s or 1 GiB, or without a line")
     print(*summary(rows), sep="\n")
+    print(f"{sum(found['processor'] for _, _, found in rows):.0f} seconds of the processor in all")
     sys.exit(1 if wrong else 0)
 
 

@@ -9,9 +9,20 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateflow.asymptotics import saturation
+from gateflow.asymptotics.certificate import certify_rate
 from gateflow.asymptotics.growth import Undecided, limit
 from gateflow.asymptotics.rate import rate
-from gateflow.asymptotics.saturation import germ_of, order, order_by_cases, order_of_germs, rank, saturation_order
+from gateflow.asymptotics.saturation import (
+    Order,
+    germ_of,
+    order,
+    order_by_cases,
+    order_of_germs,
+    rank,
+    saturation_order,
+)
+from gateflow.errors import InvalidArgument
 from gateflow.formula import parse
 from gateflow.gate import Gate
 from gateflow.gates import (
@@ -359,3 +370,106 @@ def test_saturation_order_by_its_definition(gate, g, strict):
 
 def test_softplus_of_the_profile_is_the_germ():
     assert germ_of(Gate("sigmoid(z**3)")) == softplus(z**3)
+
+
+# --- what is told, and of whom ---
+
+
+def test_an_order_told_the_other_way_round_has_its_own_reason():
+    higher = order("fast", "sigmoid")
+    lower = higher.swapped()
+    assert (lower.verdict, lower.names) == ("lower", ("sigmoid", "fast"))
+    assert lower.reason.startswith("R(a) is infinite for every a > 0")
+    assert "with phi and psi exchanged, R(a) is 0" in lower.reason
+    assert all(step["statement"].startswith("with phi and psi exchanged, ") for step in lower.steps)
+    assert lower.swapped() == higher
+
+
+def test_a_threshold_told_the_other_way_round_is_the_reciprocal():
+    found = order("sigmoid(3*z)", "sigmoid").swapped()
+    assert found.threshold == sp.Rational(1, 3)
+    assert found.reason == "R(a) is 0 for a < 1/3 and infinite for larger a"
+    power = order("softsign", "arctan").swapped()  # R(a) = pi a, and so 1/R(1/a) = a/pi
+    assert sp.simplify(power.ratio - 1 / sp.pi) == 0
+    assert power.reason == "R(a) = 1/pi * a^(1)"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "threshold"),
+    [
+        ("sigmoid((sqrt(2)+sqrt(3))*z)", "sigmoid(sqrt(5+2*sqrt(6))*z)", 1),  # (sqrt 2 + sqrt 3)^2 = 5 + 2 sqrt 6
+        ("sigmoid(sqrt(3+2*sqrt(2))*z)", "sigmoid((2+2*sqrt(2))*z)", sp.Rational(1, 2)),
+        ("sigmoid(sqrt(2)*sqrt(3+sqrt(5))*z)", "sigmoid((1+sqrt(5))*z)", 1),
+    ],
+)
+def test_equal_thresholds_are_written_alike(one, other, threshold):
+    found = order(one, other)
+    assert found.threshold == threshold
+    assert f"for a < {threshold} and" in found.reason
+
+
+def test_the_scale_does_not_bear_the_name_of_a_parameter():
+    made = [Gate("sigmoid(a*z)", parameters={"a": "positive"}), Gate("sigmoid(b*z)", parameters={"b": "positive"})]
+    found = order(*made)
+    assert found.reason == "R(s) is 0 for s < a/b and infinite for larger s"
+    assert found.swapped().reason == "R(s) is 0 for s < b/a and infinite for larger s"
+    strict = order(Gate("sigmoid(sinh(a*z))", parameters={"a": "positive"}), "sigmoid")
+    assert strict.reason.startswith("R(s) is 0 for every s > 0")
+
+
+# --- ranking ---
+
+
+@pytest.mark.parametrize("names", list(itertools.permutations(["fast", "hard-sigmoid", "sigmoid"])))
+def test_what_is_not_comparable_stands_apart(names):
+    found = rank(names)
+    assert found.classes == [["fast"], ["sigmoid"]]
+    assert found.apart == [["hard-sigmoid"]]
+    assert "not ranked: hard-sigmoid" in found.text.splitlines()
+    assert found.to_json()["apart"] == [["hard-sigmoid"]]
+
+
+def test_a_formula_that_is_no_gate_has_no_rung():
+    found = rank(["sigmoid", "z**2"])
+    assert found.classes == [["sigmoid"]]
+    assert found.apart == [["z**2"]]
+
+
+def test_what_is_known_of_gates_apart_is_told(monkeypatch):
+    """a > b > d and a > c > d, but b and c are not comparable: one of them stands apart, with what is known of it."""
+    heights = {"a": 3, "b": 2, "c": 2, "d": 1}
+
+    def told(one, other, seconds):
+        x, y = heights[one.name], heights[other.name]
+        verdict = "higher" if x > y else "lower" if x < y else "incomparable"
+        return Order(verdict, names=(one.name, other.name))
+
+    monkeypatch.setattr(saturation, "order", told)
+    found = rank([Gate("sigmoid(z)", name=name) for name in "cdab"])
+    assert found.classes == [["a"], ["c"], ["d"]]
+    assert found.covers == [(0, 1), (1, 2)]
+    assert found.apart == [["b"]]
+    assert found.known == [("a", "b"), ("b", "d")] or found.known == [("b", "d"), ("a", "b")]
+    assert [o.names for o in found.open] == [("b", "c")]
+
+
+def test_each_pair_is_asked_once(monkeypatch):
+    asked = []
+    plain = saturation.order
+    monkeypatch.setattr(saturation, "order", lambda a, b, *rest: asked.append({a.name, b.name}) or plain(a, b, *rest))
+    rank(["fast", "sigmoid", "scaled-tanh", "softsign", "hard-sigmoid", "erf"])
+    assert all(asked.count(pair) == 1 for pair in asked)
+
+
+def test_a_ranking_ends_within_its_time():
+    start = time.monotonic()
+    found = rank(["sigmoid", "fast", "erf", "sigmoid(z - 2*exp(-1000*(z-3)**2))", "softsign", "arctan"], seconds=0.05)
+    assert time.monotonic() - start < 8  # the machine may be busy; without a bound it was minutes
+    assert found.open
+
+
+@pytest.mark.parametrize("tail", ["Right", "both", "", None])
+def test_a_wrong_tail_is_an_error(tail):
+    for question in (rate, certify_rate):
+        with pytest.raises(InvalidArgument, match="neither 'right' nor 'left'"):
+            question("fast", tail)

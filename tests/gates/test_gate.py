@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from gateflow.asymptotics.membership import membership
 from gateflow.errors import FormulaError, GateflowError, InvalidArgument, UnknownName
-from gateflow.gate import Gate, gate
+from gateflow.gate import GATES, Gate, gate
 from tests.gates.oracle import Oracle
 from tests.gates.ulps import in_ulps
 
@@ -281,3 +282,39 @@ def test_changes_of_branch_are_found_where_they_are(text, kinks):
 def test_a_difference_with_z_is_a_formula():
     assert gate("z-1").phi(0.25) == -0.75
     assert gate("0.5-z").text == "0.5-z"
+
+
+def test_gates_with_other_inverses_are_not_equal():
+    plain, told = Gate("sigmoid(z**3)"), Gate("sigmoid(z**3)", inverse="sign(u)*abs(u)**(1/3)")
+    assert plain != told
+    assert hash(plain) != hash(told)
+    assert told == Gate("sigmoid(z**3)", inverse="sign(u)*abs(u)**(1/3)")
+
+
+@pytest.mark.parametrize(
+    ("formula", "node"),
+    [
+        ("sigmoid(cosh(acosh(z)))", "acosh(z) has no value at z = 0"),
+        ("sigmoid(tanh(atanh(z)))", "atanh(z) has no value at z = -1.5"),
+        ("sigmoid(sqrt(z)**2)", "sqrt(z) has no value at z = -0.1"),
+        ("sigmoid(exp(log(z)))", "log(z) has no value at z = -0.1"),
+        ("sigmoid(exp(3*log(z)))", "log(z) has no value at z = -0.1"),
+        ("sigmoid(z**0.5*z**0.5)", "z**0.5 has no value at z = -0.1"),
+        ("sigmoid(z**2/z)", "there is a division by z at z = 0"),
+        ("sigmoid(where(z < 0, exp(log(z)), z))", "log(z) has no value at z = -0.1"),
+    ],
+)
+def test_a_domain_that_sympy_simplifies_away_is_told(formula, node):
+    assert Gate(formula).lost_domain.startswith(f"{node}; it is read as sigmoid(")
+    assert Gate(formula).lost_domain in membership(formula).warnings
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        *("sigmoid(log(z))", "sigmoid(1/z)", "sigmoid(sinh(z)/z)", "sigmoid(sqrt(z**2)*z)", "sigmoid(acosh(1 + z**2))"),
+        *("sigmoid(where(z > 0, exp(log(z)), z))", "1/(1 + exp(-z))", "sigmoid(k*log(z)); k=2", *GATES),
+    ],
+)
+def test_a_formula_that_is_read_as_written_is_not_warned_of(formula):
+    assert gate(formula).lost_domain is None
