@@ -127,6 +127,11 @@ HORIZON_FLAG = Parameter(name=["--horizon", "-T"])
 """The horizon is T in every formula, and on the command line."""
 
 
+def left_of(seconds: float, spent: float) -> float:
+    """The seconds that are left for a certificate, of those allowed; one at least."""
+    return max(seconds - spent, 1.0)
+
+
 def no_gate(gate: Gate) -> str | None:
     """What is wrong with a formula that is no gate, for verbs that look at its tail alone; None for gates."""
     if gate.expr.free_symbols != {_symbol()}:

@@ -14,6 +14,7 @@ from gateflow.cli._options import (
     Latex,
     Seconds,
     gate_of,
+    left_of,
     may_write,
 )
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
@@ -59,7 +60,7 @@ def run(
     if certificate is not None:  # after the verdict, which stands also where no certificate can be written
         from gateflow.asymptotics.certificate import certify_membership, write
 
-        write(certify_membership(chosen, found, seconds), certificate, force=force)
+        write(certify_membership(chosen, found, left_of(seconds, found.seconds)), certificate, force=force)
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 

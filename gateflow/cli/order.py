@@ -18,6 +18,7 @@ from gateflow.cli._options import (
     Small,
     Start,
     gate_of,
+    left_of,
     may_write,
     no_gate,
 )
@@ -87,7 +88,7 @@ def run(
     if certificate is not None:  # after the verdict, which stands also where no certificate can be written
         from gateflow.asymptotics.certificate import certify, write
 
-        write(certify(phi, psi, found, seconds), certificate, force=force)
+        write(certify(phi, psi, found, left_of(seconds, found.seconds)), certificate, force=force)
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 

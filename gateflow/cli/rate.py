@@ -15,6 +15,7 @@ from gateflow.cli._options import (
     Latex,
     Seconds,
     gate_of,
+    left_of,
     may_write,
     no_gate,
 )
@@ -97,7 +98,7 @@ def _proof(chosen: Gate, found: Rate, file: Path | None, seconds: float, force: 
     from gateflow.asymptotics.constants import Undecided
 
     try:
-        made = certify_rate(chosen, found.tail, found, seconds)
+        made = certify_rate(chosen, found.tail, found, left_of(seconds, found.seconds))
     except Undecided:
         if file is not None:
             raise

@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from gateflow import bounded
 from gateflow.arithmetic import bigfloat, machine
 from gateflow.derivation import derived
 from gateflow.emit import Tape, log_of
-from gateflow.errors import FormulaError, InvalidArgument, shown
+from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut, shown
 from gateflow.formula import parse
 from gateflow.losses._loss import H_STAR, Branch, Decay, H, Loss, log_distance
 from gateflow.spelling import spelled
 from gateflow.vocabulary import Expr, Z
+
+SECONDS = 4.0
+"""Seconds of the processor for all that is derived of a transform."""
 
 SAMPLES = np.geomspace(1e-6, 1e6, 241)
 """Where a formula is looked at to see whether it falls and is convex, as every Laplace transform of a law is."""
@@ -70,7 +74,10 @@ class Laplace(Loss):
     def __post_init__(self) -> None:
         if not isinstance(self.transform, str):
             raise InvalidArgument(f"a Laplace transform is a formula in s; got {shown(self.transform)}")
-        self._refuse_no_law()
+        bounded.call(self._refuse_no_law, SECONDS, processor=True, error=self._refused)
+
+    def _refused(self, why: str) -> Exceeded:
+        return Exceeded(f"{cut(self.transform)} is too involved for a Laplace transform ({why})")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.transform,)
