@@ -30,6 +30,7 @@ from gateflow.derivation import Formulas, derived, value_pair
 from gateflow.emit import Tape, stable
 from gateflow.emit.modest import expand
 from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut, shown
+from gateflow.files import is_unicode
 from gateflow.numbers import Numbers
 from gateflow.registry import Registry
 from gateflow.spelling import spelled
@@ -163,6 +164,8 @@ class Gate:
             raise InvalidArgument(f"a gate is a function of z; there is no z in {declaration}")
         inverted = None if inverse is None else self._parsed(inverse, "u")[0]
         vars(self).update(expr=expr, _text=text, _inverse=inverted)
+        if name is not None and not is_unicode(name):
+            raise InvalidArgument(f"the name of a gate must be a text that can be written; got {ascii(name)[:60]}")
         vars(self).update(name=name or self.text)
 
     def __setattr__(self, attribute: str, value: Any) -> NoReturn:

@@ -56,6 +56,7 @@ from gateflow.asymptotics import enclosures, halflines
 from gateflow.asymptotics.mrv import Limits, Unproved
 from gateflow.byvalue import by_value
 from gateflow.errors import GateflowError, InvalidArgument, cut, shown
+from gateflow.files import read_json
 from gateflow.formula import parse, unparse
 from gateflow.glance import counts, facts, folded, framed, listed
 from gateflow.vocabulary import Expr, Z, derivative, logit, sigmoid, softplus, softsign
@@ -911,7 +912,7 @@ def verify(source: str | Path | Mapping[str, Any], seconds: float = 60.0) -> Ver
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except OSError as problem:
         raise InvalidArgument(f"cannot read {str(path)!r}: {problem.strerror or problem}") from None
     except (ValueError, RecursionError):

@@ -42,10 +42,16 @@ def run(
     $ gateflow results runs/adding --curves curves.svg --csv table.csv --json
     """
     from gateflow.errors import InvalidArgument
+    from gateflow.files import Output
     from gateflow.nn.results import table
 
     if measure is not None and curves is None:
         raise InvalidArgument("--measure is what the curves show: give --curves FILE as well")
+    if curves is not None:
+        from gateflow.plots._figure import output
+
+        output(curves, force=force)  # complains before the work
+    sheet = None if csv is None else Output(csv, force=force)
     found = table(folder)
     written = []
     if curves is not None:
@@ -54,11 +60,8 @@ def run(
 
         save(drawn(found, measure), curves, force=force)
         written.append(curves)
-    if csv is not None:
-        from gateflow.files import Output
-
-        Output(csv, force=force).write(found.csv())
-        written.append(csv)
+    if sheet is not None:
+        written.append(sheet.write(found.csv()))
     if json:
         return print_json({"results": found.records(), "written": [path.as_posix() for path in written]})
     return say(listing(found), *(path.as_posix() for path in written))

@@ -50,8 +50,14 @@ def run(
     $ gateflow timescales runs/one
     $ gateflow timescales runs/one --split test --figure timescales.svg --csv units.csv --json
     """
+    from gateflow.files import Output
     from gateflow.nn.timescales import of_run
 
+    if figure is not None:
+        from gateflow.plots._figure import output
+
+        output(figure, force=force)  # complains before the work
+    sheet = None if csv is None else Output(csv, force=force)
     found = of_run(folder, split=split, rows=rows, data_dir=data_dir)
     written = []
     if figure is not None:
@@ -61,12 +67,9 @@ def run(
         save(drawn(found), figure, force=force)
         written.append(figure)
     each = _each(found)
-    if csv is not None:
-        from gateflow.files import Output
-
+    if sheet is not None:
         lines = [",".join(map(str, row)) for row in [("layer", "unit", "start", "trained"), *each]]
-        Output(csv, force=force).write("\n".join(lines) + "\n")
-        written.append(csv)
+        written.append(sheet.write("\n".join(lines) + "\n"))
     if json:
         layers = zip(found.start, found.trained, strict=True)
         return print_json(

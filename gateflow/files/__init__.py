@@ -12,7 +12,7 @@ Rules, for all commands:
 
 from gateflow.files.folder import Held, alone, held
 from gateflow.files.output import Output, folder_for
-from gateflow.files.place import Place, Standing, encoded, write_bytes, write_text
+from gateflow.files.place import Place, Standing, encoded, private_or_temporary, write_bytes, write_text
 from gateflow.files.read import (
     LARGEST,
     fits,
@@ -45,6 +45,7 @@ __all__ = [
     "is_sealed",
     "is_unicode",
     "opened",
+    "private_or_temporary",
     "read_bytes",
     "read_json",
     "read_text",

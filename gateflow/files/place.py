@@ -322,6 +322,18 @@ def temporary() -> Path:
     return path
 
 
+def private_or_temporary(path: Path) -> Path:
+    """The folder, made if need be, where it is ours and nobody else may write to it; else a temporary one."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with Place(path, follow=False) as place:
+            if place.private():
+                return path
+    except OSError:
+        pass
+    return temporary()
+
+
 def write_bytes(path: Path, data: bytes, over: Standing | None = None) -> None:
     """Write a file whole or not at all, in a folder that is there; see :meth:`Place.write`."""
     with Place(path.parent) as place:

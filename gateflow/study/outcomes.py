@@ -113,9 +113,9 @@ def write(data: dict[str, Any], path: Path, *, force: bool = False) -> None:
     output(path, force=force).write(text_of(data))
 
 
-def output(path: Path, *, force: bool = False) -> Output:
+def output(path: Path, *, force: bool = False, early: bool = False) -> Output:
     """The file that such a JSON is to be written to; over another one, or with ``force`` over any file."""
-    return Output(path, force=force, ours=lambda data: is_sealed(from_json(data)))
+    return Output(path, force=force, ours=lambda data: is_sealed(from_json(data)), what="result", early=early)
 
 
 def _json(data: Any, indent: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gateflow import files
 from gateflow.errors import InvalidArgument
 from gateflow.nn.data.files import DEFLATE, opened, up_to
 
@@ -39,8 +40,8 @@ def idx(path: Path, ndim: int) -> np.ndarray:
         if path.suffix != ".gz":
             if size - len(head) != count:
                 raise InvalidArgument(f"{told}, but holds {size - len(head)}: it is cut short or not what it says")
-            return np.memmap(path, np.uint8, "r", len(head), shape) if count else np.zeros(shape, np.uint8)
-        if count > DEFLATE * size:
+            return np.memmap(stream, np.uint8, "r", len(head), shape) if count else np.zeros(shape, np.uint8)
+        if count > min(DEFLATE * size, files.unpacked_most(size)):
             raise InvalidArgument(f"{told}, more than its {size} bytes can unpack to")
         content = up_to(stream, count + 1)
         if len(content) != count:
@@ -55,7 +56,7 @@ def cifar(path: Path) -> tuple[np.ndarray, np.ndarray]:
         if path.suffix == ".gz":
             content = np.frombuffer(up_to(stream, 60_000 * record + 1), np.uint8)
         else:
-            content = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
+            content = np.memmap(stream, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
     if not len(content) or len(content) % record:
         raise InvalidArgument(
             f"{path} has {len(content)} bytes, no multiple of {record}: not CIFAR-10's binary version"

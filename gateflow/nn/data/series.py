@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
+import os
 import re
 import zipfile
 import zlib
@@ -14,8 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
+from gateflow import files
 from gateflow.errors import InvalidArgument, shown
 from gateflow.nn.data.files import DEFLATE, fingerprint, opened
+
+LINE = 1 << 24
+"""Characters of a line."""
+
+HEAD = 1 << 16
+"""Bytes of the head of an array."""
 
 SPLITS = ("train", "valid", "test")
 
@@ -72,7 +81,11 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines, without those that are empty or comments."""
     with opened(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig") as text:  # type: ignore[type-var]
         try:
-            for number, line in enumerate(text, 1):
+            for number in itertools.count(1):
+                if not (line := text.readline(LINE + 1)):
+                    return
+                if len(line) > LINE:
+                    raise InvalidArgument(f"{path}, line {number} has over {LINE} characters")
                 line = line.strip()
                 if line and not line.startswith(("#", "%")):
                     yield number, line
@@ -198,10 +211,16 @@ def npz(path: Path) -> dict[str, Held]:
     is named. Nothing in it is unpickled.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with files.opened(path) as file, zipfile.ZipFile(file) as archive:
+            most = files.unpacked_most(os.fstat(file.fileno()).st_size)
             names = {name.lower().removesuffix(".npy"): name for name in archive.namelist()}
             parts = {part: part and f"_{part}" for part in ("", *SPLITS) if (f"x_{part}" if part else "x") in names}
-            read = {part: [_member(archive, names[f"{a}{end}"]) for a in "xy"] for part, end in parts.items()}
+            wanted = {part: [names[f"{a}{end}"] for a in "xy"] for part, end in parts.items()}
+            if (size := sum(archive.getinfo(name).file_size for pair in wanted.values() for name in pair)) > most:
+                raise ValueError(
+                    f"it unpacks to {size} bytes, and at most {most} are read; save it without compression"
+                )
+            read = {part: [_member(archive, name) for name in pair] for part, pair in wanted.items()}
     except KeyError as error:
         raise InvalidArgument(f"{path} has no array {error}") from None
     except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
@@ -214,7 +233,8 @@ def npz(path: Path) -> dict[str, Held]:
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     """One array, after its head has been believed: NumPy takes the memory that a head asks for."""
     info = archive.getinfo(name)
-    with archive.open(info) as stream:
+    with archive.open(info) as packed:
+        stream = io.BytesIO(packed.read(HEAD))
         version = npy.read_magic(stream)
         read_head = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
         if read_head is None:
@@ -223,8 +243,8 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         there = min(info.file_size, DEFLATE * info.compress_size)
         if math.prod(shape) * dtype.itemsize > there:
             raise ValueError(f"{name} claims the shape {shape}, but has {there} bytes")
-    with archive.open(info) as stream:
-        return npy.read_array(stream, allow_pickle=False)
+    with archive.open(info) as packed:
+        return npy.read_array(packed, allow_pickle=False)
 
 
 def _line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ cache; where none is asked for and none is there, they are fetched with pooch, b
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tarfile
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateflow import files
 from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
 from gateflow.nn.data.files import digest
@@ -77,12 +79,12 @@ FASHION = DataSet(
     ("fashion", "fashion-mnist"),
     _IDX,
     _each(
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
-        (  # those that its authors publish
-            "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "md5:25c81989df183df01b3e8a0aad5dffbe",
-            "md5:bef4ecab320f06d8554ea6380940ec79",
-            "md5:bb300cfdad3c16e7a12a480ee83cd310",
+        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion",
+        (  # of the files whose MD5 its authors publish
+            "sha256:3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "sha256:a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "sha256:346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "sha256:67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
         ),
     ),
     "Debian package dataset-fashion-mnist",
@@ -129,12 +131,15 @@ def locate(data: DataSet, data_dir: str | os.PathLike[str] | None = None) -> dic
 
 
 def _home() -> Path:
-    """``$GATEFLOW_DATA``, else a folder in the user's cache (XDG; the same under the home of other systems)."""
+    """``$GATEFLOW_DATA``, else a folder in the user's cache (XDG; the same under the home of other systems).
+
+    A cache that others may write to is not used: a temporary folder takes its place.
+    """
     given = os.environ.get(VARIABLE)
     if given:
         return Path(given).expanduser()
     cache_home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache_home) if cache_home else Path.home() / ".cache") / "gateflow"
+    return files.private_or_temporary((Path(cache_home) if cache_home else Path.home() / ".cache") / "gateflow")
 
 
 def _found(data: DataSet, root: Path) -> dict[str, Path] | None:
@@ -183,13 +188,23 @@ def _fetch(data: DataSet, folder: Path) -> str:
     try:
         for url, checksum in data.urls.items():
             host, name = urlsplit(url).hostname, url.rsplit("/", 1)[1]
+            there = os.path.lexists(folder / name)
+            if there and not (name.endswith(".tar.gz") and _sum(folder / name) == checksum):
+                continue  # it is not for us to replace
             kept = Path(pooch.retrieve(url, known_hash=checksum, path=folder, fname=name))
             if name.endswith(".tar.gz"):
                 _unpack(kept, data.files, folder)
-                kept.unlink()
+                if not there:
+                    kept.unlink()
     except (OSError, ValueError, tarfile.TarError) as error:
         return f" (fetching them from {host} failed: {_reason(error)})"
     return ""
+
+
+def _sum(path: Path) -> str:
+    """The checksum of a file as pooch writes it."""
+    with files.opened(path) as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"  # type: ignore[arg-type]
 
 
 def _reason(error: Exception) -> str:
@@ -208,6 +223,5 @@ def _unpack(archive: Path, names: tuple[str, ...], folder: Path) -> None:
             stream = tar.extractfile(member) if member.isfile() and name in names else None
             if stream is None:
                 continue
-            part = folder / f"{name}.part"
-            part.write_bytes(stream.read())
-            part.replace(folder / name)
+            if not os.path.lexists(folder / name):
+                files.write_bytes(folder / name, stream.read())

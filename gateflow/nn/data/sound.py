@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from gateflow import files
 from gateflow.errors import InvalidArgument
+
+LARGEST = 1 << 30
+"""Bytes of a recording."""
 
 
 def wav(path: Path) -> tuple[int, np.ndarray]:
     """Sampling rate, and samples in [-1, 1) as (time, channels) float32, of a PCM WAV file of 8 to 32 bits."""
     try:
-        with path.open("rb") as stream, wave.open(stream) as sound:
+        with files.opened(path, LARGEST) as stream, wave.open(stream) as sound:
             rate, channels, width, frames = (
                 sound.getframerate(),
                 sound.getnchannels(),
@@ -104,7 +108,11 @@ class Recordings:
 
 def _named(path: Path, names: Sequence[str]) -> list[int]:
     """Which of the names are lines of a list."""
-    lines = {line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()}
+    try:
+        text = files.read_bytes(path).decode("utf-8", "replace")
+    except OSError as problem:
+        raise InvalidArgument(f"cannot read {path}: {problem.strerror}") from None
+    lines = {line.strip() for line in text.splitlines()}
     return [row for row, name in enumerate(names) if name in lines]
 
 

@@ -67,7 +67,7 @@ def renew(
     """Train anew for a kept result, or go on with that, and write its file; False where it was stopped before that."""
     from gateflow.study.outcomes import output, text_of
 
-    file = output(folder_for(folder) / f"{KEPT.spelled(name)}.json", force=force)
+    file = output(folder_for(folder) / f"{KEPT.spelled(name)}.json", force=force, early=True)
     made = KEPT[name](Path(runs), stop)
     if made is None:
         return False
