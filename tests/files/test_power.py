@@ -169,3 +169,16 @@ def test_an_output_is_flushed_before_it_takes_its_name_and_its_folder_after(tmp_
     kinds = [step[0] for step in disk.steps]
     assert kinds == ["name", "content", "rename", "names"]
     assert disk.steps[1][2] == b"new"
+
+
+def test_the_emulated_disk_catches_a_writer_that_moves_the_old_file_away_first(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with monkeypatch.context() as patch, Place(folder) as place:
+        disk = Disk(folder, patch)
+        place.write("a", b"1")
+        end = len(disk.steps)
+        place.rename("a", "previous")
+        place.write("a", b"2", lasting=False)
+    held = [case for at in range(end, len(disk.steps) + 1) for case in disk.after_a_cut(at)]
+    assert any(b"1" not in case.values() or case.get("a") == b"" for case in held)
