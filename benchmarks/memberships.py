@@ -10,6 +10,7 @@ been asked is kept beside the output until all is done, so a run that was stoppe
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import multiprocessing
@@ -261,11 +262,15 @@ FAMILIES: dict[str, Callable[[Draw], tuple[str, bool]]] = {
 
 
 def cases(count: int, seed: int = 1) -> Iterator[Case]:
-    """The first ``count`` gates, one family after the other."""
-    rng, names = random.Random(seed), list(FAMILIES)
-    for i in range(count):
-        name = names[i % len(names)]
-        yield Case(*FAMILIES[name](rng), name)
+    """The first ``count`` gates, all different, one family after the other."""
+    rng, names, seen = random.Random(seed), itertools.cycle(FAMILIES), set()
+    for name in names:
+        case = Case(*FAMILIES[name](rng), name)
+        if case.text not in seen:
+            seen.add(case.text)
+            yield case
+        if len(seen) == count:
+            return
 
 
 def asked(case: Case, seconds: float = 20.0) -> dict[str, Any]:
@@ -311,7 +316,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, help="where the report goes; beside it, what a stopped run goes on from")
     options = parser.parse_args()
-    wanted = list(dict.fromkeys(cases(options.count, options.seed)))
+    wanted = list(cases(options.count, options.seed))
     kept = options.out.with_suffix(".jsonl") if options.out else None
     rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.exists() else []
     known = {row["text"] for row in rows}

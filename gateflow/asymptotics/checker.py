@@ -506,7 +506,7 @@ def _same(a: Expr, b: Expr) -> bool:
 _FORMS: tuple[Callable[[Expr], Expr], ...] = (
     lambda c: sp.expand(sp.numer(sp.together(_in_exponentials(c)))),
     sp.simplify,
-    lambda c: sp.expand(sp.radsimp(sp.expand(_in_exponentials(c)))),
+    lambda c: sp.minimal_polynomial(c, Z) - Z if c.is_algebraic and sp.count_ops(c) <= 60 else sp.S.One,
 )
 """Ways to see that a constant is 0."""
 

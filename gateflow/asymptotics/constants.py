@@ -147,6 +147,9 @@ def _sign(x: Expr) -> int:
     known = _known_sign(x)
     if known is not None:
         return known
+    pair = _logistic_pair(x)
+    if pair is not None:
+        return compare(*pair)
     if x.free_symbols:
         return _sign_with_parameters(x)
     found = _numeric_sign(x)
@@ -155,6 +158,18 @@ def _sign(x: Expr) -> int:
     if _proved_zero(x):
         return 0
     raise OpenConstant(f"cannot tell whether the constant {x} is zero")
+
+
+def _logistic_pair(x: Expr) -> tuple[Number, Number] | None:
+    """a and b where ``x = sigmoid(a) - sigmoid(b)``, which may be far too small for any digits."""
+    if not x.is_Add or len(x.args) != 2:
+        return None
+    above = [term for term in x.args if isinstance(term, sigmoid) or term == sp.S.Half]
+    below = [-term for term in x.args if isinstance(-term, sigmoid) or term == -sp.S.Half]
+    if len(above) != 1 or len(below) != 1:
+        return None
+    a, b = (number(term.args[0] if isinstance(term, sigmoid) else sp.S.Zero) for term in (*above, *below))
+    return a, b
 
 
 def _known_sign(x: Expr) -> int | None:
@@ -207,6 +222,9 @@ def _refuse_nonsense(x: Expr) -> None:
 _LARGEST = 300
 """Operations of the largest constant that is put to exact algebra."""
 
+_SMALL, _LONG = 80, 300
+"""Operations, and bits of a number, of the largest that is simplified or whose minimal polynomial is taken."""
+
 
 def _proved_zero(x: Expr) -> bool:
     """Whether algebra shows the constant to be exactly 0."""
@@ -215,14 +233,25 @@ def _proved_zero(x: Expr) -> bool:
     plain = _in_elementary_words(_with_roots_reduced(x))
     if plain == 0:
         return True
-    forms = (sp.expand, lambda y: sp.expand(sp.expand_log(y, factor=True)), sp.radsimp, _numerator)
+    forms = (sp.expand, lambda y: sp.expand(sp.expand_log(y, factor=True)), _numerator)
     if any(form(plain) == 0 for form in forms):
         return True
     if _is_zero_of_arctangents(plain) or _is_zero_of_logarithms(plain):
         return True
-    if sp.simplify(x) == 0:
+    if sp.count_ops(x) <= _SMALL and _longest_number(x) <= _LONG and sp.simplify(x) == 0:
         return True
-    return bool(x.is_algebraic) and sp.minimal_polynomial(x, sp.Dummy("t")).is_Symbol
+    return _is_algebraic_zero(x)
+
+
+def _longest_number(x: Expr) -> int:
+    return max((max(abs(q.p).bit_length(), q.q.bit_length()) for q in x.atoms(sp.Rational)), default=0)
+
+
+def _is_algebraic_zero(x: Expr) -> bool:
+    """By the minimal polynomial."""
+    if not x.is_algebraic or sp.count_ops(x) > _SMALL or _longest_number(x) > _LONG:
+        return False
+    return sp.minimal_polynomial(x, sp.Dummy("t")).is_Symbol
 
 
 _WORDS: dict[Any, Callable[[Expr], Expr]] = {
@@ -323,4 +352,4 @@ def _is_zero_of_logarithms(x: Expr) -> bool:
     if sum(map(abs, powers.values())) > 64 or len(powers) > 12:
         return False
     difference = sp.Mul(sp.exp(scale * rational), *(key**n for key, n in powers.items())) - 1
-    return _numerator(difference) == 0 or sp.expand(sp.radsimp(sp.expand(difference))) == 0
+    return _numerator(difference) == 0 or _is_algebraic_zero(sp.expand(difference))

@@ -187,17 +187,19 @@ class _Case(Examined):
         if not oscillating(f, self.tools.limits):
             value = Field(X, self.tools.clock.budget(5.0)).limit(f)
         else:
-            value = self._limit_of_oscillating(piece.expr)
+            value = self._limit_of_oscillating(piece)
         if self.is_profile and value.is_infinite:
             return sp.S.One if value > 0 else sp.S.Zero
         return self.phi_of(value)
 
-    def _limit_of_oscillating(self, f: Expr) -> Expr:
+    def _limit_of_oscillating(self, piece: Piece) -> Expr:
         """oo or -oo where the growing part outdoes the oscillation."""
+        f = piece.expr
         nodes = oscillating(f, self.tools.limits)
         stand_in = {node: sp.Dummy("s", real=True) for node in nodes}
         whole = dict.fromkeys(stand_in.values(), self.ball.interval(-1, 1))
-        c, d = HalfLine(16, self.ball, self.tools.limits, whole).bound(f.xreplace(stand_in))
+        start = sp.Max(16, 2 * sp.ceiling(piece.left) + 1)
+        c, d = HalfLine(start, self.ball, self.tools.limits, whole).bound(f.xreplace(stand_in))
         if d != 0 and c.sign and self.tools.limits(d) == sp.oo:
             return sp.oo * c.sign
         raise Undecided("phi oscillates as z grows, and may have no limit")
@@ -314,7 +316,10 @@ class _Case(Examined):
             return self._never_monotone(piece, f, tail)
         if not tail.sign:
             return self._eventually_by_germ(piece, tail)
-        z0 = self._tightened(f, piece, tail)
+        try:
+            z0 = self._tightened(f, piece, tail)
+        except Undecided:  # out of time: the start of the tail will do
+            z0 = float(tail.start or 0)
         fall = "decreases" if tail.sign < 0 else "increases"
         span = f"z >= {z0:.6g}" if piece.side > 0 else f"z <= {0.0 - z0:.6g}"
         return Clause(name, "proved", f"phi' {fall} for {span}", {"kind": "z0", "z0": z0})

@@ -29,13 +29,16 @@ from functools import cmp_to_key, lru_cache
 from typing import Any
 
 import sympy as sp
+from sympy.simplify.fu import TR8
 
 from gateflow import bounded
 from gateflow.arguments import items
+from gateflow.arithmetic.ball import Interval, Intervals
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Case, Field, affine_in, cases, oscillating
 from gateflow.byvalue import by_value
+from gateflow.emit import Tape
 from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut
 from gateflow.formula import unparse
 from gateflow.gate import gate as as_gate
@@ -422,29 +425,86 @@ def _bounds(f: Expr) -> tuple[Expr, Expr, bool]:
 
     Each oscillating node may take any value in [-1, 1]. Where the profile is affine in each of them, or monotone in the
     only one, its extremes are at the corners; these are germs, so one is the largest and one the smallest for large z.
+    Else the terms that oscillate are put between two numbers.
     """
-    nodes = oscillating(f)
-    if not nodes:
+    if not oscillating(f):
         return f, f, True
     u = _profile(f)
-    if u is None or not (affine_in(u, nodes) or _monotone(u, nodes)):
-        raise Undecided(f"{unparse(nodes[0])} oscillates as z grows")
+    back: Callable[[Expr], Expr] = softplus if u is not None else lambda germ: germ
+    u = _waves_apart(f if u is None else u)
+    nodes = oscillating(u)
+    if not (affine_in(u, nodes) or _monotone(u, nodes)):
+        low, high = _beside_what_waves(u, nodes)
+        return back(low), back(high), False
     ends = [u.xreplace(dict(zip(nodes, c, strict=True))) for c in itertools.product((-1, 1), repeat=len(nodes))]
     hardy = Field(Z, 2.0)
     low = high = ends[0]
     for end in ends[1:]:
         low = end if hardy.sign(end - low) < 0 else low
         high = end if hardy.sign(end - high) > 0 else high
-    return softplus(low), softplus(high), len(nodes) == 1 and _runs_off(nodes[0].args[0])
+    return back(low), back(high), len(nodes) == 1 and _runs_off(nodes[0].args[0])
+
+
+def _waves_apart(u: Expr) -> Expr:
+    """Logarithms of positive products as sums, and products of sines and cosines as sums of them.
+
+    Examples
+    --------
+    >>> _waves_apart(Z + sp.sin(Z) ** 2), _waves_apart(-sp.log((2 + sp.sin(Z)) * sp.exp(-Z)))
+    (z - cos(2*z)/2 + 1/2, z - log(sin(z) + 2))
+    """
+    apart = sp.expand_mul(u.replace(sp.log, _log_of_product))
+    return TR8(apart) if sp.count_ops(apart) <= _LARGEST_WAVES else apart
+
+
+_LARGEST_WAVES = 200
+"""Operations of the largest formula whose products of sines are written as sums."""
+
+
+def _log_of_product(x: Expr) -> Expr:
+    factors = sp.Mul.make_args(x)
+    waves = [factor for factor in factors if factor.has(sp.sin, sp.cos)]
+    if len(factors) == 1 or not all(_positive_whatever_the_phase(factor) for factor in waves):
+        return sp.log(x)
+    return sp.expand_log(sp.log(x / sp.Mul(*waves))) + sp.Add(*map(sp.log, waves))
+
+
+def _positive_whatever_the_phase(wave: Expr) -> bool:
+    found = _range_of_waves(wave, list(wave.atoms(sp.sin, sp.cos)))
+    return found is not None and found.positive
+
+
+def _range_of_waves(wave: Expr, nodes: Sequence[Expr]) -> Interval | None:
+    """Where the values lie if each node may be anything in [-1, 1]; None where z has a say besides."""
+    letters = {node: sp.Dummy("s", real=True) for node in nodes}
+    open_form = wave.xreplace(letters)
+    if open_form.free_symbols - set(letters.values()):
+        return None
+    ball = Intervals()
+    found = Tape([open_form], letters.values())(ball, *[ball.interval(-1, 1) for _ in letters])[0]
+    return found if found.bounded else None
+
+
+def _beside_what_waves(u: Expr, nodes: Sequence[Expr]) -> tuple[Expr, Expr]:
+    """Germs below and above ``u = steady + waves``, where the waves have bounds."""
+    waves = [term for term in sp.Add.make_args(u) if term.has(*nodes)]
+    found = _range_of_waves(sp.Add(*waves), nodes)
+    if found is None:
+        raise Undecided(f"{unparse(nodes[0])} oscillates as z grows")
+    steady = u - sp.Add(*waves)
+    low, high = (steady + sp.Rational(end) for end in found.ends)
+    return low, high
 
 
 def _monotone(u: Expr, nodes: Sequence[Expr]) -> bool:
     """Whether u is eventually monotone in the value of its only oscillating node."""
     if len(nodes) > 1:
         return False
-    value = sp.Dummy()
-    sensitivity = u.xreplace({nodes[0]: value}).diff(value).xreplace({value: nodes[0]})
-    return _circle_sign(sensitivity) in (-1, 1)
+    value = sp.Dummy("s", real=True)
+    sensitivity = u.xreplace({nodes[0]: value}).diff(value)
+    if sensitivity.has(sp.Derivative, sp.Subs):  # a node whose derivative is not known
+        return False
+    return _circle_sign(sensitivity.xreplace({value: nodes[0]})) in (-1, 1)
 
 
 def _runs_off(argument: Expr) -> bool:

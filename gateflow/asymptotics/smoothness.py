@@ -9,10 +9,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-import mpmath
 import sympy as sp
 
 from gateflow.arithmetic.ball import Interval, Intervals
+from gateflow.arithmetic.enclosed import enclosed
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.clauses import Clause
 from gateflow.asymptotics.constants import Undecided
@@ -368,7 +368,14 @@ def _signed(difference: Expr) -> str:
 
 def _size(difference: Expr) -> str:
     """The size of a number that is not 0, in six digits, beyond the range of floats too."""
-    return mpmath.nstr(abs(mpmath.mpf(sp.N(difference, 15, maxn=2000)._mpf_)), 6)
+    ball = enclosed(difference, 8000)
+    if ball is None:
+        return f"{float(abs(difference)):.6g}"
+    size = abs(ball)
+    if not size > 0:
+        return "less than 1e-2000"
+    digits, _, exponent = size.str(6, radius=False).partition("e")
+    return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + (f"e{exponent}" if exponent else "")
 
 
 def text_in_z(expr: Expr, piece: Piece) -> str:

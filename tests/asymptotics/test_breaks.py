@@ -96,14 +96,21 @@ def test_edges_that_have_poles_are_cut_there():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("(1 - 10**-20)*sigmoid(z)", "phi(oo) = 1.0e-20 below 1"),
+        ("(1 - 10**-20)*sigmoid(z)", "phi(oo) = 1e-20 below 1"),
         ("sigmoid(z) + 10**-25*sigmoid(-z)", "phi(-oo) = 1e-25"),
-        ("sigmoid(z + sign(z)*10**-30)", "by 5.0e-31, from 0.5"),
-        ("where(z == 0, 1/2 + 10**-40, sigmoid(z))", "1.0e-40 above 1/2"),
+        ("sigmoid(z + sign(z)*10**-30)", "by 5e-31, from 0.5"),
+        ("where(z == 0, 1/2 + 10**-40, sigmoid(z))", "1e-40 above 1/2"),
     ],
 )
 def test_reasons_say_a_difference_that_rounding_would_hide(text, words):
     assert words in str(membership(Gate(text)))
+
+
+def test_a_jump_far_out_is_seen_in_the_profile():
+    """phi(100) and its limit are both within exp(-10^6) of 1."""
+    result = membership(Gate("sigmoid(z + z**3 + where(z == 100, 10**-11, 0))"))
+    assert result.verdict == "not in F"
+    assert "less than 1e-2000 above 1" in result.clause("increasing").reason
 
 
 def test_isolated_zeros_of_the_slope_are_named_only_where_there_can_be_any():

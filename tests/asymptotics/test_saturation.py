@@ -4,6 +4,7 @@ import itertools
 import time
 from dataclasses import dataclass
 
+import mpmath
 import pytest
 import sympy as sp
 from hypothesis import given, settings
@@ -473,3 +474,21 @@ def test_a_wrong_tail_is_an_error(tail):
     for question in (rate, certify_rate):
         with pytest.raises(InvalidArgument, match="neither 'right' nor 'left'"):
             question("fast", tail)
+
+
+WAVES = [
+    ("sigmoid(z + sin(z)**2)", 1, lambda x: mpmath.log1p(mpmath.exp(x + mpmath.sin(x) ** 2))),
+    ("sigmoid(z + sin(z)**3)", 1, lambda x: mpmath.log1p(mpmath.exp(x + mpmath.sin(x) ** 3))),
+    ("sigmoid(3*z + sin(z)*sin(sqrt(2)*z))", 3, lambda x: 3 * x + mpmath.sin(x) * mpmath.sin(mpmath.sqrt(2) * x)),
+    ("sigmoid(z + log(2 + cos(z)))", 1, lambda x: mpmath.log1p(mpmath.exp(x) * (2 + mpmath.cos(x)))),
+    ("1 - (2 + sin(z))*exp(-z)/4", 1, lambda x: -mpmath.log((2 + mpmath.sin(x)) * mpmath.exp(-x) / 4)),
+]
+
+
+@pytest.mark.parametrize(("text", "threshold", "germ"), WAVES, ids=[text for text, *_ in WAVES])
+def test_bounded_waves_do_not_move_the_threshold(text, threshold, germ):
+    """``-log(1 - phi)`` stays within 2 of ``a z``, seen in big floats; so R(b) is 0 for b < a and infinite above."""
+    found = order(Gate(text), Gate("sigmoid(z)"))
+    assert (found.verdict, found.threshold) == ("equal", threshold), found
+    with mpmath.workdps(40):
+        assert max(abs(germ(mpmath.mpf(x) / 7) - threshold * mpmath.mpf(x) / 7) for x in range(300, 700)) < 2
