@@ -166,7 +166,7 @@ def broadcast(**given: Any) -> list[np.ndarray]:
     return list(np.broadcast_arrays(*given.values()))
 
 
-def items(name: str, values: Any) -> list[Any]:
+def items(name: str, values: Any, said: str = "must be a list") -> list[Any]:
     """The items of a list or another collection; a text is none.
 
     Examples
@@ -182,4 +182,4 @@ def items(name: str, values: Any) -> list[Any]:
             raise TypeError
         return list(values)
     except Exception:  # whatever an object makes of being gone through
-        raise InvalidArgument(f"{name} must be a list; got {shown(values)}") from None
+        raise InvalidArgument(f"{name} {said}; got {shown(values)}") from None

@@ -206,7 +206,7 @@ def labelled(gates: Any) -> tuple[tuple[str, Gate], ...]:
     if isinstance(gates, Mapping):
         pairs = [(str(label), as_gate(gate)) for label, gate in gates.items()]
     else:
-        named = ((item, as_gate(item)) for item in items("gates", gates))
+        named = ((item, as_gate(item)) for item in items("gates", gates, "must be names, formulas or gates"))
         pairs = [(item.strip() if isinstance(item, str) else gate.name, gate) for item, gate in named]
     if not pairs:
         raise InvalidArgument("give at least one gate")

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from gateflow.arguments import broadcast, number
+from gateflow.arguments import broadcast, number, reals
 from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flow.density import Array, decay_of_profile
@@ -352,7 +352,7 @@ def _columns(task: dict[str, Any], samples: int) -> dict[str, Any]:
             continue
         if isinstance(value, Target):
             raise InvalidArgument(f"give the targets of samples by one of {', '.join(WAYS)}")
-        column = np.asarray(number(name, value, np.isfinite, "finite")) if not isinstance(value, str) else value
+        column = reals(name, value) if not isinstance(value, str) else value
         if np.ndim(column) > 1 or np.size(column) not in (1, samples):
             raise InvalidArgument(f"{name} must be one number or {samples}, one for each input; got {np.size(column)}")
         made[name] = np.broadcast_to(column, (samples,)) if not isinstance(value, str) else value
