@@ -316,6 +316,18 @@ def test_two_processes_on_one_experiment_store_each_run_once(tmp_path, whole):
     assert all(len(text.splitlines()) == 2 for text in whole.values())
 
 
+def test_a_stored_line_that_was_lost_or_damaged_is_stored_again_without_training(tmp_path, whole, monkeypatch):
+    assert carried_out(tmp_path) == whole
+    path = tmp_path / "results/small/fast.jsonl"
+    first, second = path.read_text().splitlines(keepends=True)
+    path.write_text(first[:-9] + "\n" + second)
+    with pytest.raises(InvalidArgument, match="line 1: no run; remove the line"):
+        carried_out(tmp_path)
+    path.write_text(second)
+    monkeypatch.setattr("gateflow.nn.train.Trainer.descend", None)
+    assert carried_out(tmp_path) == whole
+
+
 def test_a_stored_run_is_small_and_says_what_made_it(whole):
     line = json.loads(whole["fast.jsonl"].splitlines()[0])
     assert line["at"] == [0, 10, 20, 30, 40]
