@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from gateflow import record
+from gateflow.files import write_text
 from gateflow.study.experiments import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +42,8 @@ def take(folder: Path) -> int:
             lost = set(kept.read_text(encoding="utf-8").splitlines() if kept.exists() else ()) - set(text.splitlines())
             if lost:
                 raise SystemExit(f"{path} lacks {len(lost)} runs that {kept} has")
-            record.write_text(kept, text)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_text(kept, text)
     done = sum(stored().values())
     for page in (ROOT / "README.md", ROOT / "docs" / "study.md"):
         page.write_text(told(page.read_text(encoding="utf-8"), done), encoding="utf-8")

@@ -68,7 +68,7 @@ def run(
 
     The experiments of docs/study/protocol.md are registered: their runs are stored as they end, in results/study or the
     folder of --keep, and analyse tells outcomes and conclusions from that alone, once all of them are there. Until then
-    it says how many there are.
+    it says how many there are. Of any other experiment it compares all pairs of arms, as exploratory.
 
     Examples
     --------
@@ -92,7 +92,8 @@ def run(
     plan, spelled = EXPERIMENTS[name], EXPERIMENTS.spelled(name)
     folder = out or Path("runs") / (f"{spelled}-reduced" if reduced else spelled)
     if action == "analyse":
-        return _analyse(spelled, plan, results, cut_short, write, force=force, as_json=json)
+        found, plan = _analysed(spelled, plan, folder, results, cut_short, reduced)
+        return _told(found, plan, results, cut_short, write, force=force, as_json=json)
     if action == "show":
         if plan.registered and not reduced:
             raise InvalidArgument(f"{spelled} is registered: 'gateflow experiment analyse {spelled}' tells of it")
@@ -184,12 +185,31 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
     return say(*parts, *(["", *written] if written else []))
 
 
-def _analyse(name: str, plan: Any, results: Path, cut: bool, write: Path | None, *, force: bool, as_json: bool) -> None:
-    from gateflow.study.analysis import analyse, to_json
+def _analysed(name: str, plan: Any, folder: Path, results: Path, cut: bool, reduced: bool) -> tuple[Any, Any]:
+    """The analysis of an experiment and what it was made of; one that is not registered is told as it stands."""
+    from gateflow.errors import InvalidArgument
+    from gateflow.study import stored
+    from gateflow.study.analysis import analyse
+    from gateflow.study.plan import folder_of
 
-    found = analyse(name, plan, results, cut=cut)
-    told = to_json(found)
-    parts = analysed(found)
+    if plan.registered and not reduced:
+        return analyse(name, plan, results, cut=cut), plan.chosen(results)
+    if plan.needs or plan.score:
+        raise InvalidArgument(f"{name} has no loss of an answer without memory: 'gateflow experiment show {name}'")
+    from gateflow.nn.folder import outcome
+
+    plan = (plan.small() if reduced else plan).exploratory()
+    lines = folder / "stored"
+    for arm, seed in plan.runs():
+        if outcome(path := folder / folder_of(arm, seed)) is not None:
+            stored.keep(lines, name, arm, seed, path)
+    return analyse(name, plan, lines, cut=True, fewest=2), plan
+
+
+def _told(found: Any, plan: Any, results: Path, cut: bool, write: Path | None, *, force: bool, as_json: bool) -> None:
+    from gateflow.study.analysis import to_json
+
+    told, parts = to_json(found), analysed(found)
     if write is not None:
         from gateflow import record
         from gateflow.cli._terminal import as_text
@@ -198,13 +218,13 @@ def _analyse(name: str, plan: Any, results: Path, cut: bool, write: Path | None,
         from gateflow.plots._study import pictures
 
         flags = f" --results {results.as_posix()}" + " --cut-short" * cut
-        shown = f"gateflow experiment analyse {name}{flags} --write {write.as_posix()}"
-        files = [Output(folder_for(write) / f"{name}.{kind}", force=force) for kind in ("txt", "json")]
+        shown = f"gateflow experiment analyse {found.name}{flags} --write {write.as_posix()}"
+        files = [Output(folder_for(write) / f"{found.name}.{kind}", force=force) for kind in ("txt", "json")]
         texts = (f"$ {shown}\n{as_text(*parts)}", record.to_json(told))
         for file, text in zip(files, texts, strict=True):
             file.write(text)
-        for ending, picture in pictures(found, plan.chosen(results)).items():
-            save(picture, write / f"{name}-{ending}.svg", force=force)
+        for ending, picture in pictures(found, plan).items():
+            save(picture, write / f"{found.name}-{ending}.svg", force=force)
     return print_json(told) if as_json else say(*parts)
 
 

@@ -163,8 +163,8 @@ class Analysis:
         return next(each for each in self.answers if each.question.name == name)
 
 
-def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False) -> Analysis:
-    """Every number of a registered experiment.
+def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False, fewest: int = FEWEST) -> Analysis:
+    """Every number of a registered experiment, or of another one as :meth:`Plan.exploratory` asks.
 
     Parameters
     ----------
@@ -175,6 +175,8 @@ def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False) -> Analy
         The folder of stored runs.
     cut : bool
         Take the seeds of which all arms have ended, where the plan may be cut short.
+    fewest : int
+        Such seeds below which nothing is told.
 
     Raises
     ------
@@ -182,10 +184,12 @@ def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False) -> Analy
         Not all planned runs are stored, or a stored one is damaged; or the experiment is not a registered one.
     """
     if not plan.registered:
-        raise InvalidArgument(f"{name} is not registered: 'gateflow experiment show {name}' tells what became of it")
+        raise InvalidArgument(f"{name} asks no question that was registered")
     plan = plan.chosen(results)
     runs = kept(plan, results, name)
-    seeds = _seeds(name, plan, runs, cut)
+    seeds = _seeds(name, plan, runs, cut, fewest)
+    if any(math.isnan(run.chance) for found in runs.values() for run in found.values()):
+        raise InvalidArgument(f"{name}: its task does not say what an answer without memory loses, so no run arrives")
     chosen = {arm: [found[seed] for seed in seeds] for arm, found in runs.items()}
     arrivals = {arm: [run.arrival(plan.level, plan.consecutive) for run in each] for arm, each in chosen.items()}
     flat = [run for each in chosen.values() for run in each]
@@ -204,19 +208,19 @@ def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False) -> Analy
     return found
 
 
-def _seeds(name: str, plan: Plan, runs: dict[str, dict[int, Kept]], cut: bool) -> list[int]:
+def _seeds(name: str, plan: Plan, runs: dict[str, dict[int, Kept]], cut: bool, fewest: int = FEWEST) -> list[int]:
     """The seeds that are analysed: all that are planned, or of a plan that was cut short those that are whole."""
     planned = list(range(plan.first, plan.first + plan.seeds))
     whole = [seed for seed in planned if all(seed in found for found in runs.values())]
-    if len(whole) == len(planned):
+    if len(whole) == len(planned) > 1:
         return planned
     done, of = sum(map(len, runs.values())), len(planned) * len(runs)
     if not cut:
         raise InvalidArgument(f"{name} is planned with {of} runs, and {done} are done: outcomes are told when all are")
     if not plan.may_be_cut:
         raise InvalidArgument(f"{name} may not be cut short: {done} of {of} runs are done")
-    if len(whole) < FEWEST:
-        raise InvalidArgument(f"{name}: {len(whole)} seeds are whole, and {FEWEST} are the fewest that are told")
+    if len(whole) < fewest:
+        raise InvalidArgument(f"{name}: {len(whole)} seeds are whole, and {fewest} are the fewest that are told")
     return whole
 
 

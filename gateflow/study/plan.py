@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -148,6 +149,21 @@ class Plan:
         """Whether its outcomes are told only when all runs have ended."""
         return bool(self.questions) or self.conclude is not None
 
+    def small(self) -> Plan:
+        """The plan as it is reduced, as a plan of its own."""
+        arms = {arm: self.settings(arm, reduced=True) for arm in self.arms_of(True)}
+        return replace(self, base={}, arms=arms, seeds=self.reduced_seeds, reduced={}, reduced_arms=None)
+
+    def exploratory(self) -> Plan:
+        """The plan with a question for each pair of arms under the same condition; none of them was registered.
+
+        A condition is what stands after the first comma of an arm's name.
+        """
+        pairs = itertools.combinations(self.arms, 2)
+        alike = [pair for pair in pairs if len({arm.partition(", ")[2] for arm in pair}) == 1]
+        questions = tuple(Question(f"{one} against {other}", (one,), (other,)) for one, other in alike)
+        return replace(self, questions=questions, conclude=_nothing, may_be_cut=True)
+
     def chosen(self, results: Path) -> Plan:
         """The plan with the arms that the results of an experiment before it have chosen, if it asks for that.
 
@@ -171,6 +187,10 @@ class Plan:
     def seeds_of(self, reduced: bool, seeds: int | None = None) -> int:
         """How many seeds an arm is given."""
         return seeds or (self.reduced_seeds if reduced else self.seeds)
+
+
+def _nothing(_: Any) -> list[str]:
+    return ["Exploratory: no question was registered before the runs, and nothing is concluded."]
 
 
 def folder_of(arm: str, seed: int) -> Path:

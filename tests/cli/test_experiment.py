@@ -140,6 +140,18 @@ def test_a_registered_experiment_tells_counts_and_then_all(gateflow, registered)
     assert json.loads((registered / "results/tiny.json").read_text()) == found
 
 
+def test_any_experiment_is_analysed_as_exploratory(gateflow, here):
+    assert "2 are the fewest" in gateflow("experiment", "analyse", "tiny").err
+    gateflow("experiment", "run", "tiny")
+    code, out, err = gateflow("experiment", "analyse", "tiny")
+    assert (code, err) == (0, "")
+    assert "Exploratory: no question was registered" in out
+    gateflow("experiment", "run", "tiny", "--reduced")
+    code, out, err = gateflow("experiment", "analyse", "tiny", "--reduced")
+    assert (code, out) == (2, "")
+    assert "1 seeds are whole, and 2 are the fewest" in err
+
+
 def test_the_time_is_told_and_nothing_run(gateflow, here):
     code, out, err = gateflow("experiment", "run", "tiny", "--estimate")
     assert (code, err) == (0, "")
