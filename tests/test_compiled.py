@@ -194,3 +194,100 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", "relative, which the standard says to ignore")
     monkeypatch.setenv("HOME", "/home/someone")
     assert compiled.cache_folder() == Path("/home/someone/.cache/gateflow")
+
+
+# --- a cache that others may have written to --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def planted(real, cache) -> Path:
+    """The cached library that should answer 7, with another in its place that answers 8, its digest in its name."""
+    assert (answer(8), answer(7)) == (8, 7)
+    eight, seven = sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    data = eight.read_bytes()
+    stem = seven.stem.rpartition("-")[0]
+    seven.unlink()
+    path = cache / f"{stem}-{compiled._digest(data)}{compiled.SUFFIX}"
+    path.write_bytes(data)
+    path.chmod(0o700)
+    forget()
+    return path
+
+
+def test_what_is_planted_would_be_loaded_were_it_ours_alone(planted):
+    assert answer(7) == 8
+
+
+@pytest.mark.parametrize("who", ["folder 777", "folder 775", "file 666", "file 620", "link", "pipe", "folder link"])
+def test_a_library_that_others_may_have_planted_is_not_loaded(who, planted, cache, tmp_path, monkeypatch):
+    data = planted.read_bytes()
+    kind, _, mode = who.partition(" ")
+    if mode.isdigit():
+        (cache if kind == "folder" else planted).chmod(int(mode, 8))
+    elif who == "folder link":
+        (tmp_path / "link").symlink_to(cache)
+        monkeypatch.setenv("GATEFLOW_CACHE", str(tmp_path / "link"))
+    else:
+        planted.rename(tmp_path / "elsewhere")
+        os.mkfifo(planted) if who == "pipe" else planted.symlink_to(tmp_path / "elsewhere")
+    before = sorted(path.name for path in cache.iterdir())
+    assert answer(7) == 7
+    if kind == "folder":  # nothing is put there either
+        assert sorted(path.name for path in cache.iterdir()) == before
+    kept = planted if mode.isdigit() or who == "folder link" else tmp_path / "elsewhere"
+    assert kept.read_bytes() == data
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_library_of_another_user_is_not_loaded(what, planted, cache):
+    os.chown(planted if what == "file" else cache, 12345, -1)
+    assert answer(7) == 7
+
+
+def test_a_library_that_is_changed_after_it_was_looked_at_is_not_loaded(real, cache, monkeypatch):
+    assert (answer(8), answer(7)) == (8, 7)
+    eight, seven = sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    forget()
+    genuine = compiled._path_of
+
+    def swapped(handle, path):
+        if path.name == seven.name:
+            os.replace(eight, seven)
+        return genuine(handle, path)
+
+    monkeypatch.setattr(compiled, "_path_of", swapped)
+    assert answer(7) == 7
+    assert not eight.exists()
+
+
+def test_a_cache_where_no_folder_can_be_made_is_done_without(real, cache, monkeypatch):
+    genuine = compiled.tempfile.TemporaryDirectory
+
+    def full(*arguments, **more):
+        if Path(more["dir"]) == cache:
+            raise OSError(28, "No space left on device")
+        return genuine(*arguments, **more)
+
+    monkeypatch.setattr(compiled.tempfile, "TemporaryDirectory", full)
+    assert answer(3) == 3
+    assert not list(cache.iterdir())
+
+
+@pytest.mark.parametrize("stream", ["", ">&2"])
+def test_a_compiler_that_prints_without_end_is_given_up(stream, tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", script(tmp_path / "chatterbox", f"yes {stream}"))
+    monkeypatch.setattr(compiled, "LOUDEST", 1 << 20)
+    with pytest.raises(NoCompiler, match="chatterbox' prints without end"):
+        answer(1)
+
+
+def test_a_compiler_without_a_version_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", script(tmp_path / "nameless", 'echo "#define __STDC__ 1"'))
+    assert compiled.available() == str(tmp_path / "nameless")
+
+
+def test_a_compiler_that_does_not_listen_is_no_fault(real, tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", script(tmp_path / "deaf", "exec <&-; exit 1"))
+    with pytest.raises(NoCompiler, match="deaf' failed"):
+        compiled.library("int x;" + " " * 1_000_000, name="long")

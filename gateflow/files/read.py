@@ -20,6 +20,9 @@ TEXT = 1 << 24
 DEEP = 64
 """Brackets within brackets."""
 
+DOTS = 256
+"""Dots in a line of TOML."""
+
 LARGEST = 2**63
 """Whole numbers are below this."""
 
@@ -88,6 +91,8 @@ def from_toml(text: str) -> dict[str, Any]:
     ValueError
         It is no TOML, nests too deep, or holds a whole number of over 18 digits.
     """
+    if any(line.count(".") > DOTS for line in text.splitlines()):
+        raise ValueError(f"a line has over {DOTS} dots")  # tomllib takes the square of their number
     try:
         found = tomllib.loads(text)
     except RecursionError:

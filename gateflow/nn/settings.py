@@ -28,7 +28,7 @@ from gateflow.registry import Registry
 MOST = {"batch": 2**24, "threads": 1024, "seed": 2**63 - 1}
 """Bounds past which a slip of the pen is likelier than a wish, or PyTorch takes no number."""
 
-LONGEST = 1 << 20
+LONGEST = 1 << 18
 """Bytes of a file of settings."""
 
 PRECISIONS = ("float32", "float64", "bfloat16")

@@ -472,6 +472,8 @@ class Trainer:
     def restore(self, state: Checkpoint) -> None:
         """Take over everything a checkpoint holds."""
         facts = state.facts
+        if (facts["schedule"] is None) is not (self.schedule is None):
+            raise ValueError("another schedule")
         put(self.network, state.under("network"))
         self.best = {name: part.to(self.device) for name, part in state.under("best").items()}
         checkpoints.restore_optimizer(self.optimizer, facts["optimizer"], state.under("optimizer"))
