@@ -162,13 +162,17 @@ def sealed_anew(file: Path, change) -> None:
     file.write_bytes(checkpoints.to_bytes(Checkpoint(state.facts if facts is None else facts, state.tensors)))
 
 
-@pytest.mark.parametrize("name", ["settings", "data", "counters", "optimizer", "schedule", "said", "metrics"])
-@pytest.mark.parametrize("wrong", [None, 7, "x", [], {"a": [1]}, -(10**15), "missing"], ids=str)
+FACTS = ("settings", "data", "counters", "optimizer", "schedule", "said", "metrics")
+WRONG = (None, 7, "x", [], {"a": [1]}, -(10**15), "missing")
+RIGHT = (("data", None), ("schedule", None), ("said", "x"), ("metrics", 7))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [(name, wrong) for name in FACTS for wrong in WRONG if (name, wrong) not in RIGHT], ids=str
+)
 def test_a_sealed_checkpoint_of_other_types_is_one_line(name, wrong, tmp_path_factory, trained, monkeypatch):
     from gateflow.nn import train
 
-    if (name, wrong) in (("data", None), ("schedule", None), ("said", "x"), ("metrics", 7)):
-        pytest.skip("this is what may stand there")
     folder = tmp_path_factory.mktemp("run") / "run"
     folder.mkdir()
     for path in trained.iterdir():
@@ -291,7 +295,7 @@ def test_json_out_of_bounds_is_told_as_no_value(text):
 
 @pytest.mark.parametrize("text", ["a = " + DEEP, f"a = {LONG}", "a = 0x" + "f" * 100, "a.b.c = [[[[1]]]"])
 def test_toml_out_of_bounds_is_told_as_no_value(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"deep|digits|Exceeds|Unclosed|at line"):
         from_toml(text)
 
 
