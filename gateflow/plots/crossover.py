@@ -1,0 +1,84 @@
+"""The gate that learns soonest at one small step size, by start and time constant wanted, for T = 100."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gateflow.flow.problem import LearningProblem
+from gateflow.flow.time import hitting_time
+from gateflow.gate import Gate
+from gateflow.plots._figure import Figure
+from gateflow.plots._gates import Gates, table_of_gates
+from gateflow.plots._style import AUXILIARY, Looks
+from gateflow.plots._table import Table
+
+HORIZON = 100
+
+STARTS = np.geomspace(1, 1e4, 41)
+SCALES = np.geomspace(20, 2e15, 57)
+
+GATES = ("sigmoid", "fast", "linear-cubic")
+"""Neither of the last two is ahead of the other from everywhere; the sigmoid is first nowhere."""
+
+PLACES = {"fast": (100, 1e13), "linear-cubic": (20, 1e5)}
+"""Where they are named."""
+
+MEANING = {
+    "gate": "name of the gate",
+    "start": "time constant to start from, in steps",
+    "timescale": "time constant wanted, in steps",
+    "log_tau": "log of the learning time, for c = 1; from above where the start is past the target",
+}
+
+
+def compute(gates: Gates = GATES) -> Table:
+    """Learning times on a grid even in the logarithms of both."""
+    return table_of_gates(gates, _block, MEANING, horizon=HORIZON, scale=1.0)
+
+
+def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
+    start, scale = (x.ravel() for x in np.meshgrid(STARTS, SCALES, indexing="ij"))
+    z0 = gate.machine.z_of_u(-np.log(np.expm1(1 / start)))
+    log_tau = np.asarray(hitting_time(LearningProblem(gate, horizon=HORIZON, timescale=scale), z0).log_tau)
+    yield {"gate": name, "start": start, "timescale": scale, "log_tau": np.where(np.isfinite(log_tau), log_tau, np.nan)}
+
+
+def leads(table: Table, names: list[str]) -> np.ndarray:
+    """By gate, start and time constant: log of the least time of the others over that of the gate; 0 on a border."""
+    log_tau = np.array([table.rows(gate=name)["log_tau"] for name in names])
+    known = np.where(np.isnan(log_tau), np.inf, log_tau)
+    with np.errstate(invalid="ignore"):
+        others = [np.min(np.delete(known, k, axis=0), axis=0, initial=np.inf) for k in range(len(names))]
+        lead = np.array(others) - known
+    return np.where(np.isinf(lead), np.sign(lead) * 1e3, lead).reshape(-1, STARTS.size, SCALES.size)
+
+
+def draw(axes: Any, table: Table, looks: Looks) -> None:
+    """A shade a gate, where it is the first."""
+    from matplotlib.colors import to_rgb
+
+    for (name, look), lead in zip(looks.items(), leads(table, list(looks)), strict=True):
+        axes.plot([], [], label=look.label, **look.line(every=1))
+        if np.nanmax(lead, initial=-1) > 0:
+            pale = tuple(1 - 0.4 * (1 - np.array(to_rgb(look.colour))))
+            axes.contourf(STARTS, SCALES, lead.T, [0, np.inf], colors=[pale])
+            axes.contour(STARTS, SCALES, lead.T, [0], colors="black", linewidths=0.6)
+        if not looks.legend and name in PLACES:
+            axes.text(*PLACES[name], look.label, fontsize=7)
+    axes.set(xscale="log", yscale="log", xlim=STARTS[[0, -1]], ylim=SCALES[[0, -1]])
+    axes.set_yticks([10.0**k for k in range(3, 16, 3)])
+    axes.plot(STARTS, STARTS, **{**AUXILIARY, "zorder": 3})
+    axes.set(xlabel="time constant at the start (steps)", ylabel="time constant wanted (steps)")
+
+
+def tell(part: Table) -> str:
+    """How many of the problems have an answer, in words."""
+    return (
+        f"{int(np.isfinite(part['log_tau']).sum())} of {part['log_tau'].size} starts and targets have a learning time"
+    )
+
+
+FIGURE = Figure(compute, draw, height=2.6, gates=GATES, tell=tell)
