@@ -19,13 +19,14 @@ from gateflow.errors import InvalidArgument
 from gateflow.gate import gate
 from gateflow.nn.inits.matched import rescaled
 from gateflow.nn.settings import Settings
+from gateflow.study import analysis, stored
 from gateflow.study import bridge as bridges
-from gateflow.study import stored
 from gateflow.study.analysis import analyse, to_json
 from gateflow.study.experiments import EXPERIMENTS
 from gateflow.study.experiments.study_bridge import PREDICTED, START
 from gateflow.study.experiments.study_slopes import design
 from gateflow.study.own import own
+from gateflow.study.paired import power, power_of_equivalence
 from gateflow.study.plan import Plan, Question, carry_out
 from gateflow.study.stored import Kept, count, file_of, keep, kept
 
@@ -78,6 +79,20 @@ def test_the_planned_numbers_are_those_of_the_protocol():
         assert f"{plan.first} to {plan.first + plan.seeds - 1}" in page
         assert plan.registered
     assert "120 runs" in page
+
+
+def test_levels_and_power_are_those_of_the_protocol():
+    page = " ".join((Path(__file__).parents[2] / "docs/study/protocol.md").read_text(encoding="utf-8").split())
+    assert (0.05, math.log(1.5), 0.8) == (analysis.ALPHA, analysis.MARGIN, analysis.ENOUGH)
+    assert "The level is .05." in page
+    assert "at least 80 % of the runs" in page
+    seen = [f"{power(40, spread, math.log(1.5), 0.05 / 3):.2f}"[1:] for spread in (0.5, 0.65, 0.8)]
+    assert f"with probability {seen[0]}, {seen[1]} or {seen[2]}, for a spread" in page
+    alike = [power_of_equivalence(40, spread, math.log(1.5)) for spread in (0.5, 0.65, 0.8)]
+    assert f"with {alike[0]:.3f}, {alike[1]:.2f} or {alike[2]:.2f}".replace(" 0.", " .") in page
+    twice = [power(10, spread, math.log(2), 0.05 / 3) for spread in (0.5, 0.65, 0.8)]
+    assert "seen with {:.2f}, {:.2f} or {:.2f}".format(*twice).replace(" 0.", " .") in page
+    assert power(10, 0.8, math.log(3), 0.05 / 3) > 0.88
 
 
 def test_no_seed_is_used_twice():
