@@ -117,7 +117,7 @@ def analysed(found: Any) -> list[Any]:
     if found.answers:
         parts += ["", title("questions"), _answers(found.answers)]
     if found.rungs:
-        parts += ["", title("rungs"), _rungs(found.rungs)]
+        parts += ["", title("rungs"), _rungs(found.rungs), "", title("why, exploratory"), _otherwise(found.rungs)]
     return [*parts, "", title("conclusions"), *found.conclusions]
 
 
@@ -150,9 +150,20 @@ def _rungs(found: list[Any]) -> Listing:
             f"{number(each.slope.low, 3)} to {number(each.slope.high, 3)}",
             number(each.slope.offset, 3),
             "yes" if each.holds else "no",
-            "" if each.path is None else f"{number(each.path.low, 3)} to {number(each.path.high, 3)}",
         ]
         for each in found
     ]
-    columns = ["rung", "cells", "arrived", "slope", "95 %", "mean log ratio", "predicted", "path (exploratory)"]
+    columns = ["rung", "cells", "arrived", "slope", "95 %", "mean log ratio", "predicted"]
     return Listing(columns, cells, columns)
+
+
+def _otherwise(found: list[Any]) -> Listing:
+    """The slope of the way of the forget gate, and against predictions that assume something else."""
+    cells = []
+    for each in found:
+        lines = ({} if each.path is None else {"way of the forget gate": each.path}) | each.otherwise
+        for name, line in lines.items():
+            interval = f"{number(line.low, 3)} to {number(line.high, 3)}"
+            cells.append([str(each.number), name, number(line.slope, 3), interval, number(line.offset, 3)])
+    columns = ["rung", "measured or assumed", "slope", "95 %", "mean log ratio"]
+    return Listing(columns, cells, ["rung", *columns[2:]])

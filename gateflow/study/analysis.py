@@ -110,12 +110,15 @@ class Rung:
         The same line for the steps until the mean forget gate was where the prediction ends; exploratory. Where it
         holds and the slope does not, the gate moves as predicted and the loss does not follow it alone. None where the
         units have no layer.
+    otherwise : dict of str to Slope
+        The line against further predictions, by what they assume; exploratory.
     """
 
     number: int
     slope: Slope
     arrived: float
     path: Slope | None = None
+    otherwise: dict[str, Slope] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -257,10 +260,16 @@ def rungs(plan: Plan, arrivals: dict[str, list[Arrival]], runs: dict[str, list[K
     for number in sorted({plan.told[arm]["rung"] for arm in plan.predicted}):
         arms = [arm for arm in plan.predicted if plan.told[arm]["rung"] == number]
         wanted = [plan.predicted[arm] for arm in arms]
-        fitted = slope_of([_typical([run.step for run in arrivals[arm]]) for arm in arms], wanted)
+        measured = [_typical([run.step for run in arrivals[arm]]) for arm in arms]
+        fitted = slope_of(measured, wanted)
+        others = {
+            name: slope_of(measured, [steps[arm] for arm in arms])
+            for name, steps in plan.otherwise.items()
+            if steps.keys() >= set(arms)
+        }
         layers = all(run.forget for arm in arms for run in runs[arm])
         path = slope_of([_typical(_paths(number, runs[arm])) for arm in arms], wanted) if layers else None
-        found.append(Rung(number, fitted, _share([run for arm in arms for run in arrivals[arm]]), path))
+        found.append(Rung(number, fitted, _share([run for arm in arms for run in arrivals[arm]]), path, others))
     return found
 
 
@@ -342,6 +351,7 @@ def to_json(found: Analysis) -> dict[str, Any]:
                 "arrived": each.arrived,
                 "holds": each.holds,
                 "path, exploratory": None if each.path is None else vars(each.path),
+                "otherwise, exploratory": {name: vars(line) for name, line in each.otherwise.items()},
             }
             for each in found.rungs
         ],

@@ -99,6 +99,8 @@ class Plan:
         What ``make`` is told of each arm beside settings.
     predicted : mapping of str to int
         The steps that theory predicts of each arm of a bridge.
+    otherwise : mapping of str to mapping
+        Further predictions, by what they assume; exploratory.
     choose : callable, optional
         ``choose(results)`` names the arms that are run, from the stored results of an experiment before it.
     conclude : callable, optional
@@ -125,6 +127,7 @@ class Plan:
     questions: tuple[Question, ...] = ()
     told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     predicted: Mapping[str, int] = field(default_factory=dict)
+    otherwise: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     choose: Callable[[Path], tuple[str, ...]] | None = None
     conclude: Callable[[Any], list[str]] | None = None
     sources: Mapping[str, str] = field(default_factory=dict)

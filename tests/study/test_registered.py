@@ -23,7 +23,7 @@ from gateflow.study import analysis, stored
 from gateflow.study import bridge as bridges
 from gateflow.study.analysis import analyse, to_json
 from gateflow.study.experiments import EXPERIMENTS
-from gateflow.study.experiments.study_bridge import PREDICTED, START
+from gateflow.study.experiments.study_bridge import PREDICTED, START, TWO_BIASES
 from gateflow.study.experiments.study_slopes import design
 from gateflow.study.own import own
 from gateflow.study.paired import power, power_of_equivalence
@@ -126,6 +126,9 @@ def test_all_that_the_bridge_predicts_is_computed():
         for name, row in rows.items():
             made = rescaled(name, f=START, slope=1)
             assert {cell: bridges.predicted(made, START, *cell, rung) for cell in row} == row
+    for name, row in TWO_BIASES.items():
+        made = rescaled(name, f=START, slope=1)
+        assert {(T, rate): bridges.predicted(made, START, T, 2 * rate, 6) for T, rate in row} == row
 
 
 # --- nothing before the end ------------------------------------------------------------------------------------------
@@ -235,6 +238,10 @@ def test_the_bridge_names_the_first_rung_that_theory_does_not_predict(tmp_path):
     # the made-up gates are where the prediction ends at twice the steps
     assert found.rungs[0].path.slope == pytest.approx(1, abs=0.02)
     assert found.rungs[0].path.offset == pytest.approx(math.log(2), abs=0.05)
+    assert [set(rung.otherwise) for rung in found.rungs] == [set()] * 2 + [{"one lag"}] * 3 + [
+        {"one lag", "two biases"}
+    ]
+    assert found.rungs[2].otherwise["one lag"].offset < -0.5  # one lag takes longer than lags up to it
 
 
 def test_rules_hold_for_a_gate_of_ones_own(tmp_path):

@@ -64,6 +64,20 @@ PREDICTED = {
 }
 """Steps as gateflow.study.bridge.predicted tells, by horizon and rate: for one lag, from rung 3 on for U{1..T}."""
 
+TWO_BIASES = {
+    "softsign": {
+        (10, 0.003): 97,
+        (10, 0.01): 14,
+        (30, 0.003): 817,
+        (30, 0.01): 217,
+        (100, 0.003): 3000,
+        (100, 0.01): 947,
+    },
+    "sigmoid": {(10, 0.003): 43, (10, 0.01): 6, (30, 0.003): 183, (30, 0.01): 26, (100, 0.003): 320, (100, 0.01): 46},
+    "fast": {(10, 0.003): 33, (10, 0.01): 5, (30, 0.003): 105, (30, 0.01): 14, (100, 0.003): 145, (100, 0.01): 19},
+}
+"""The same for U{1..T} where b_f is two biases that both learn, as in the standard start: z moves twice as fast."""
+
 ROOM = 4
 """A run is given so many times the steps predicted."""
 
@@ -98,6 +112,10 @@ EXPERIMENT = Plan(
     },
     told={arm: {"rung": rung} for arm, rung, *_ in CELLS},
     predicted={arm: steps for arm, *_, steps in CELLS},
+    otherwise={
+        "one lag": {arm: PREDICTED[1][gate][T, rate] for arm, rung, gate, T, rate, _ in CELLS if rung > 2},
+        "two biases": {arm: TWO_BIASES[gate][T, rate] for arm, rung, gate, T, rate, _ in CELLS if rung == 6},
+    },
     seeds=10,
     first=644_000,
     level=LEVEL,
