@@ -31,6 +31,9 @@ _FAR = sp.Integer(2) ** 40
 _LARGE = 300
 """Formulas of more operations are not factored."""
 
+_HIGH = 24
+"""Nor are those of higher powers: it would take long."""
+
 _NARROW = sp.Rational(1, 2**20)
 _BOXES = 3000
 
@@ -156,12 +159,34 @@ def slope(phi_of_x: Expr) -> Expr:
         return 1 - letter if flip else letter
 
     plain = derivative(phi_of_x, X).replace(sp.tanh, lambda u: 2 * sigmoid(2 * u) - 1).replace(sigmoid, named)
-    whole = sp.factor(sp.powsimp(sp.together(plain))) if sp.count_ops(plain) <= _LARGE else plain
+    whole = _factored(plain)
     for u, t in s.items():
         whole = whole.xreplace({1 - t: sigmoid(-u), t - 1: -sigmoid(-u)})
     while whole.has(*s.values()):  # one may stand inside another's argument
         whole = whole.xreplace({t: sigmoid(u) for u, t in s.items()})
     return whole
+
+
+def _factored(e: Expr) -> Expr:
+    """The formula as a product; with exp, cosh and such as letters where their powers would be high to SymPy."""
+    if sp.count_ops(e) > _LARGE:
+        return e
+    letters: dict[Expr, Expr] = {}
+    if not _low(e):
+        outer = [f for f in e.atoms(sp.Function) if not any(f != g and g.has(f) for g in e.atoms(sp.Function))]
+        letters = {f: sp.Dummy("f", positive=f.is_positive) for f in sorted(outer, key=sp.default_sort_key)}
+        e = e.xreplace(letters)
+    whole = sp.factor(sp.powsimp(sp.together(e))) if _low(e) else sp.factor_terms(e)
+    return whole.xreplace({letter: f for f, letter in letters.items()})
+
+
+def _low(e: Expr) -> bool:
+    """Whether all powers are low, those of exponentials among them: exp(1000 x) is a power of exp(x) to SymPy."""
+    powers = [abs(p.exp) for p in e.atoms(sp.Pow) if p.exp.is_Rational]
+    for node in e.atoms(sp.exp):
+        terms = sp.Add.make_args(sp.expand(node.args[0]) if sp.count_ops(node.args[0]) < 60 else 100 * X)
+        powers += [max(abs(c.p), c.q) for c in (term.as_coeff_Mul()[0] for term in terms) if c.is_Rational]
+    return max(powers, default=0) <= _HIGH and len(e.atoms(sp.Function)) <= 12
 
 
 def bend(phi: Expr) -> Expr:
@@ -230,7 +255,7 @@ def _forms(e: Expr) -> Iterator[Expr]:
     """The formula over positive factors of its terms: one of them may outdo the others on a whole half-line."""
     yield e
     yield sp.expand(e / X)
-    yield sp.factor(sp.together(sp.expand(e / X)))
+    yield _factored(sp.expand(e / X))
     whole = Box(sp.S.Zero, sp.oo)
     factors = {b for term in sp.Add.make_args(e) for b in sp.Mul.make_args(term)}
     for factor in sorted(factors, key=sp.default_sort_key):
