@@ -249,7 +249,7 @@ class Gate:
         expr = self.formulas.u if self.is_profile else self.expr
         edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign, softsign)}
         edges |= {condition.lhs - condition.rhs for condition in expr.atoms(sp.core.relational.Relational)}
-        return tuple(sorted({float(root) for edge in edges for root in _real_roots(edge)}))
+        return tuple(sorted({float(root) for edge in edges for root in roots_of(edge)}))
 
     @derived_once
     def lost_domain(self) -> str | None:
@@ -560,7 +560,7 @@ def _probability(x: Any, name: str) -> np.ndarray:
     return array
 
 
-def _real_roots(expr: Expr) -> list[Any]:
+def roots_of(expr: Expr) -> list[Any]:
     if expr.free_symbols != {Z}:
         return []
     if not expr.is_polynomial(Z):

@@ -22,7 +22,7 @@ from gateflow.compiled import available, defines, library, native
 from gateflow.emit import Tape, c, log_composed
 from gateflow.emit.rewrite import log_hypot
 from gateflow.errors import InvalidArgument, NoCompiler, shown
-from gateflow.flow.critical import goes_by_decay, limits, reach, z_of_u
+from gateflow.flow.critical import cuts, goes_by_decay, limits, reach, z_of_u
 from gateflow.flow.density import Array, log_softplus
 from gateflow.flow.panels import MATRIX, NODES, X01
 from gateflow.flow.rounding import rounding
@@ -57,7 +57,7 @@ class _Gate(ctypes.Structure):
     """The structure of the same name in the C text."""
 
     _fields_ = (
-        *((name, Pointer) for name in ("mark_sp", "mark_lsp", "mark_v", "lost_at", "lost", "inverse", "flat")),
+        *((name, Pointer) for name in ("mark_sp", "mark_lsp", "mark_z", "lost_at", "lost", "inverse", "flat")),
         *((name, ctypes.c_double) for name in ("first", "step", "lowest", "highest")),
         *((name, ctypes.c_long) for name in ("marks", "counted", "steps", "flats")),
     )
@@ -81,7 +81,7 @@ class Kernel:
     """
 
     def __init__(self, gate: Gate, own: Array, flat: Array) -> None:
-        marks = np.unique(np.concatenate([MARKS, own]))
+        marks = np.unique(np.concatenate([MARKS, own])) if goes_by_decay(gate) else np.array(MARKS)
         if np.any(np.isfinite(reach(gate))):
             raise NoCompiler(f"{gate.name} becomes 0 or 1 at a finite z, which the compiled kernel does not know")
         if marks.size > MOST_MARKS:
@@ -103,7 +103,7 @@ class Kernel:
             highest=highest,
             first=first,
             step=STEP,
-            marks=self._kept["mark_sp"].size,
+            marks=max(self._kept["mark_sp"].size, self._kept["mark_z"].size),
             counted=lost.size,
             steps=self._kept["inverse"].size,
             flats=flat.size,
@@ -194,11 +194,13 @@ def _c_array(table: Array) -> str:
 
 
 def _edges(gate: Gate, marks: Array) -> dict[str, Array]:
-    """Where panels end whatever the problem: as decays over T, and as positions."""
-    down = marks[::-1]
-    positions = np.arcsinh(z_of_u(gate, marks)) if not goes_by_decay(gate) else np.zeros(marks.size)
-    positions = np.maximum.accumulate(np.nan_to_num(positions, nan=-np.inf))
-    return {"mark_sp": np.logaddexp(0.0, -down), "mark_lsp": log_softplus(-down), "mark_v": positions}
+    """Where panels end whatever the problem: as decays over T, or as positions."""
+    if goes_by_decay(gate):
+        down = marks[::-1]
+        return {"mark_sp": np.logaddexp(0.0, -down), "mark_lsp": log_softplus(-down), "mark_z": np.zeros(1)}
+    positions = z_of_u(gate, marks)
+    positions = np.unique(np.concatenate([positions[np.isfinite(positions)], cuts(gate)]))
+    return {"mark_sp": np.zeros(1), "mark_lsp": np.zeros(1), "mark_z": positions}
 
 
 def _inverse(gate: Gate) -> dict[str, Any]:

@@ -12,29 +12,55 @@ from typing import Any
 
 import numpy as np
 
+from gateflow.arithmetic import machine
+from gateflow.emit import Tape
 from gateflow.flow.density import Array
+from gateflow.flow.features import SLANT, STEEP, features
 from gateflow.gate import Gate
+from gateflow.inversion import closed_inverse
+from gateflow.vocabulary import U, Z, derivative
 
 REACH = 40.0
 """z up to which dips are looked for at a fine spacing; beyond it, at a constant ratio, up to 1e4."""
 DEEP = -16.0
 """log u' below which a dip may be a true zero."""
-DIGITS = 120
+DIGITS, MANY_DIGITS = 120, 700
+"""Of the big floats in which a dip is followed down, and in which u' about it is read."""
 STEPS = 90
-ZERO = -95.0
-"""log u' below which a dip followed in big floats counts as a zero: the steps take it 1e-44 near to a true one."""
-CROSSED = 0.95
-"""Power of u' at its zero below which the flow crosses it; 1, less what a logarithm beside it may hide."""
-MOST = 32
+"""Steps, by a factor of 3 each, by which it is narrowed down: to 1e-44."""
+EXACT = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 230.0])
+ROUGH = np.array([6.0, 12.0, 24.0, 36.0])
+"""Decimal orders of the distances at which u' is read, about a point known exactly, and about one narrowed down."""
+BETWEEN = np.array([0.15, 0.3, 0.5, 0.7, 0.85])
+MOST_TESTED = 16
+"""Dips looked at in big floats, at most; others on the way of a flow are looked at when it comes."""
+NARROW = 0.1
+"""Part of the profile within which a formula may change unseen."""
+MOST = 2048
 """Dips kept, at most: those nearest to 0."""
 
 
 @dataclass(frozen=True)
 class Dips:
-    """Local minima of u': ``flat`` where it is 0 (z), and ``narrow`` where it is small but not 0 (z)."""
+    """Local minima of u', as positions.
+
+    Parameters
+    ----------
+    flat : tuple of float
+        Where u' is 0 and no flow passes.
+    narrow : tuple of float
+        Where it is small, but not 0.
+    pointed : tuple of float
+        Where it is 0 and flows pass, as at the zero of ``abs(z)**1.5``; or where it is too narrow for the floats there.
+        Only the formula written about the point resolves these.
+    unsure : tuple of float
+        Where it may be 0: not looked at in big floats, or not told even by these.
+    """
 
     flat: tuple[float, ...]
     narrow: tuple[float, ...]
+    pointed: tuple[float, ...] = ()
+    unsure: tuple[float, ...] = ()
 
 
 @lru_cache(maxsize=256)
@@ -44,26 +70,39 @@ def dips(gate: Gate) -> Dips:
     Examples
     --------
     >>> dips(Gate("sigmoid(z**3)"))
-    Dips(flat=(0.0,), narrow=())
+    Dips(flat=(0.0,), narrow=(), pointed=(), unsure=())
     >>> dips(Gate("sigmoid(z)"))
-    Dips(flat=(), narrow=())
+    Dips(flat=(), narrow=(), pointed=(), unsure=())
     """
     far = np.geomspace(REACH, 1e4, 600)[1:]
-    z = np.concatenate([-far[::-1], np.arange(-REACH * 64, REACH * 64 + 1) / 64, far])
+    even = np.concatenate([-far[::-1], np.arange(-REACH * 64, REACH * 64 + 1) / 64, far])
+    cut = np.asarray(features(gate).cuts, dtype=np.float64)
+    inner = cut[:-1, None] + (cut[1:] - cut[:-1])[:, None] * BETWEEN
+    z = np.unique(np.concatenate([even, cut, inner.ravel()]))
     slope = np.broadcast_to(_log_slope(gate, z), z.shape)
     with np.errstate(invalid="ignore"):
         falls = (slope[1:-1] < slope[:-2] - 1e-9) & (slope[1:-1] <= slope[2:])
     at = np.flatnonzero(falls & np.isfinite(slope[:-2]) & np.isfinite(slope[2:])) + 1
     at = at[np.argsort(np.abs(z[at]), kind="stable")][:MOST]
-    flat, narrow = _level_stretches(gate, z, slope), []
-    for k in at:
-        point, depth = _bottom(lambda z: _log_slope(gate, z), float(z[k - 1]), float(z[k]), float(z[k + 1]))
-        zero = _zero_near(gate, point) if depth < DEEP else None
-        if zero is not None:
-            flat.append(_snapped(zero))
+    found: dict[str, list[float]] = {
+        "flat": _level_stretches(gate, z, slope),
+        "narrow": [],
+        "pointed": [],
+        "unsure": [],
+    }
+    points, depths = _bottoms(lambda z: _log_slope(gate, z), z[at - 1], z[at], z[at + 1])
+    tested = 0
+    for k, point, depth in zip(at, points.tolist(), depths.tolist(), strict=True):
+        snapped = _snapped(point)
+        if depth < DEEP and tested < MOST_TESTED:
+            tested += 1
+            position, kind = zero_near(gate, point)
+            found[kind].append(position if kind in ("flat", "pointed") else snapped)
+        elif depth < DEEP:
+            found["unsure"].append(snapped)
         elif depth < min(slope[k - 1], slope[k + 1]) - 1e-6:
-            narrow.append(_snapped(point))
-    return Dips(tuple(sorted(flat)), tuple(sorted(narrow)))
+            found["narrow"].append(snapped)
+    return Dips(**{kind: tuple(sorted(set(where))) for kind, where in found.items()})
 
 
 def _log_slope(gate: Gate, z: Array) -> Array:
@@ -158,42 +197,127 @@ def _beside_an_end(gate: Gate, u: Array, z: Array) -> Array:
     return np.where(np.isinf(u), np.where(u > 0, high, low), np.clip(z, *inner))
 
 
+@lru_cache(maxsize=256)
 def goes_by_decay(gate: Gate) -> bool:
     """Whether paths of this gate are measured in the total decay, through a closed inverse, rather than in z.
 
-    Near a flat point, and for a gate that reaches 0 or 1, the decay is too coarse a measure of z.
+    Near a flat point, and for a gate that reaches 0 or 1, the decay is too coarse a measure of z; so it is of a place
+    in which the formula changes quickly, unless that place is phi = 1/2.
     """
-    return gate.formulas.inverse is not None and bool(np.all(np.isinf(reach(gate)))) and not dips(gate).flat
+    if gate.formulas.inverse is None or np.any(np.isfinite(reach(gate))) or dips(gate).flat or dips(gate).pointed:
+        return False
+    return not _hidden_in_decay(gate)
 
 
-def _bottom(log_du: Any, left: float, middle: float, right: float) -> tuple[float, float]:
-    """The minimum between ``left`` and ``right``, by a ladder of ever finer grids."""
-    half = (right - left) / 2
-    for _ in range(20):
-        if half <= 4e-16 * max(abs(middle), 1e-300):
+def _hidden_in_decay(gate: Gate) -> bool:
+    """Whether the formula has a kink, or changes within a small part of the profile, other than at phi = 1/2."""
+    kinks = np.asarray(gate.kinks, dtype=np.float64)
+    if np.any(np.broadcast_to(gate.machine.u(kinks), kinks.shape) != 0):
+        return True
+    expr = gate.formulas.u if gate.is_profile else gate.expr
+    for x in {node.args[0] for node in expr.atoms(*STEEP, *SLANT) if node.args[0].has(Z)}:
+        centres = [closed_inverse(x)] if x != Z else [U]
+        if centres[0] is None:
+            continue
+        with np.errstate(all="ignore"):
+            z = float(np.broadcast_to(Tape(centres, [U])(machine, np.zeros(1))[0], (1,))[0])
+            scale = float(np.abs(Tape([derivative(x)], [Z])(machine, np.array([z]))[0]).flat[0])
+            u, log_du = (
+                float(np.broadcast_to(f(np.array([z])), (1,))[0]) for f in (gate.machine.u, gate.machine.log_du)
+            )
+        if np.isfinite(u) and abs(u) > 1e-12 and np.exp(log_du) / scale < NARROW * min(abs(u), 1.0):
+            return True
+    return False
+
+
+@lru_cache(maxsize=256)
+def cuts(gate: Gate) -> Array:
+    """Positions at which paths of a gate are cut into panels, ascending."""
+    found = dips(gate)
+    own = [*gate.kinks, *found.flat, *found.narrow, *found.pointed, *found.unsure, *features(gate).cuts]
+    return np.unique(np.asarray(own, dtype=np.float64) + 0.0)
+
+
+def _bottoms(log_du: Any, left: Array, middle: Array, right: Array) -> tuple[Array, Array]:
+    """The minima between ``left`` and ``right``, by a ladder of ever finer grids, and log u' there."""
+    half, steps = (right - left) / 2, np.linspace(-1, 1, 17)
+    for _ in range(45):
+        if np.all(half <= 4e-16 * np.maximum(np.abs(middle), 1e-300)):
             break
-        grid = middle + half * np.linspace(-1, 1, 17)
+        grid = middle[:, None] + half[:, None] * steps
         values = np.broadcast_to(log_du(grid), grid.shape)
-        middle, half = float(grid[np.nanargmin(values)]), half / 6
-    return middle, float(np.max(log_du(np.array([middle]))))
+        middle, half = np.take_along_axis(grid, np.nanargmin(values, axis=1)[:, None], axis=1)[:, 0], half / 6
+    return middle, np.broadcast_to(log_du(middle), middle.shape)
 
 
-def _zero_near(gate: Gate, point: float) -> float | None:
-    """Where ``u'`` falls to zero near ``point``, followed in big floats until far below any float64 dip, or None.
+@lru_cache(maxsize=4096)
+def zero_near(gate: Gate, point: float) -> tuple[float, str]:
+    """Where u' is least near a point, and what it is there: "flat", "pointed", "narrow" or "unsure" (:class:`Dips`).
 
-    A zero like ``|z|^p`` stops the flow for p >= 1 only: for p < 1 the time to cross it, an integral of ``1/u'``, is
-    finite. The fall of u' from the widest look to the closest tells p.
+    The minimum is followed in big floats until far below any dip of float64; from there the power of u' in the distance
+    is read on either side. A zero like ``|z|^p`` stops the flow for p >= 1: for p < 1 the time to cross it, an integral
+    of ``1/u'``, is finite.
     """
     numbers = gate.at(DIGITS)
     lift = numbers.arithmetic.lift
     middle, half = lift(point), lift(max(abs(point), 1.0) * 2.0**-10)  # 1 - cos(z) rounds to 0 over 1e-8
-    deepest, edges = np.inf, []
     for _ in range(STEPS):
         grid = lift(np.linspace(-1, 1, 9)) * half + middle
-        values = np.array([float(value) for value in numbers.log_du(grid).values])
-        best = int(np.nanargmin(values))
-        deepest = values[best]
-        edges.append(max(values[0], values[-1]))
-        middle, half = grid[best], half / 3.0
-    power = (edges[0] - edges[-1]) / ((STEPS - 1) * np.log(3.0))
-    return float(middle.values) if deepest < ZERO and not power < CROSSED else None
+        values = _floats(numbers.log_du(grid))
+        middle, half = grid[int(np.nanargmin(values))], half / 3.0
+    reached, numbers = float(np.nanmin(values)), gate.at(MANY_DIGITS)
+    lift = numbers.arithmetic.lift
+    for plain in (0.0, float(middle.values), float(f"{float(middle.values):.12g}")):
+        if abs(plain - point) <= 1e-6 and not _log_at(numbers, lift(np.array([plain])))[0] > reached:
+            return plain, _kind(gate, numbers, lift(plain), EXACT, exact=True)
+    return float(middle.values), _kind(gate, numbers, lift(middle), ROUGH, exact=False)
+
+
+def _kind(gate: Gate, numbers: Any, middle: Any, distances: Array, *, exact: bool) -> str:
+    """What u' is at its minimum, from its logarithm at distances on both sides."""
+    lift = numbers.arithmetic.lift
+    size = np.log(10.0) * distances
+    kinds = []
+    for side in (-1.0, 1.0):
+        at = lift(np.zeros(1)) + middle + lift(np.array([side])) * _tens(numbers, distances)
+        levels = _log_at(numbers, at)
+        if np.isneginf(levels[-1]):
+            return "flat"
+        powers = (levels[:-1] - levels[1:]) / np.diff(size)
+        last, before = float(powers[-1]), float(powers[-2])
+        if not np.isfinite(last + before):
+            kinds.append("unsure")
+        elif abs(last) < 1e-9:
+            kinds.append("narrow")
+        elif last > 1 + 1e-6 or (abs(last - before) < 1e-7 and last >= 1 - 1e-9):
+            kinds.append("flat")
+        else:
+            kinds.append("pointed" if last < 0.9 or (abs(last - before) < 1e-7 and last < 1) else "unsure")
+    for kind in ("flat", "unsure", "pointed"):
+        if kind in kinds:
+            return kind
+    return "narrow" if _seen_by_floats(gate, float(middle.values)) or not exact else "pointed"
+
+
+def _seen_by_floats(gate: Gate, z: float) -> bool:
+    """Whether a dip is wider than the spacing of floats at its place."""
+    step = 64 * float(np.spacing(abs(z)))
+    levels = np.broadcast_to(_log_slope(gate, np.array([z - step, z, z + step])), (3,))
+    return bool(min(levels[0], levels[2]) - levels[1] < 0.5)
+
+
+def _tens(numbers: Any, distances: Array) -> Any:
+    """``10**-distance`` in big floats."""
+    log_ten = numbers.arithmetic.log(numbers.arithmetic.lift(10.0))
+    return numbers.arithmetic.exp(numbers.arithmetic.lift(-distances) * log_ten)
+
+
+def _floats(x: Any) -> Array:
+    return np.array([float(value) for value in np.atleast_1d(x.values)])
+
+
+def _log_at(numbers: Any, z: Any) -> Array:
+    """log u' at big floats; where it is no number it is taken for 0."""
+    found = _floats(numbers.log_du(z))
+    found = np.broadcast_to(found, np.shape(z.values))
+    return np.where(np.isnan(found), -np.inf, found)

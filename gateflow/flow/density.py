@@ -28,6 +28,9 @@ X01 = (X + 1) / 2
 CLOSE = 0.05
 """|h - h*|/h* below which the distance is integrated rather than a difference."""
 
+NARROW = 0.25
+"""Panels of z up to this width, in units of 1 + |z|, have their nodes spread evenly in z."""
+
 CUT = float(np.log(2.0))
 """log h below which the path is measured in log h, above which in h: there the density falls like exp(h)."""
 
@@ -253,6 +256,40 @@ class Position:
         log_q = setting.log_horizon - np.logaddexp(0.0, u)
         log_slope = setting.loss.log_slope(self.decay_at(setting, v, u), setting.target)
         return self.log_stretch(v) - log_slope - log_q - setting.machine.log_du(z)
+
+
+class Place(Position):
+    """z itself, with the nodes of a panel spread evenly in ``asinh z`` where the panel is wide: its edges are exact."""
+
+    def position(self, v: Array) -> Array:
+        return v
+
+    def log_stretch(self, v: Array) -> Array:
+        return np.zeros(v.shape)
+
+    def spread(self, a: Array, b: Array) -> tuple[Array, Array]:
+        """The nodes of panels, never on an edge if there is a float between them, and log of their rate."""
+        width = b - a
+        narrow = np.abs(width) <= NARROW * (1 + np.minimum(np.abs(a), np.abs(b)))
+        nodes, log_rate = np.empty((*a.shape, NODES)), np.empty((*a.shape, NODES))
+        nodes[narrow] = a[narrow, None] + width[narrow, None] * X01
+        log_rate[narrow] = np.log(np.abs(width[narrow]))[:, None]
+        if not narrow.all():
+            start = np.arcsinh(a[~narrow])[:, None]
+            length = np.arcsinh(b[~narrow])[:, None] - start
+            v = start + length * X01
+            nodes[~narrow] = np.sinh(v)
+            log_rate[~narrow] = np.log(np.abs(length)) + Position.log_stretch(self, v)
+        low, high = np.nextafter(a, b)[:, None], np.nextafter(b, a)[:, None]
+        crossed = (low > high) == (a < b)[:, None]
+        low, high = np.where(crossed, a[:, None], low), np.where(crossed, a[:, None], high)
+        return np.clip(nodes, np.minimum(low, high), np.maximum(low, high)), log_rate
+
+    def middle(self, a: Array, b: Array) -> Array:
+        """A float between two edges: where asinh z is half-way."""
+        narrow = np.abs(b - a) <= NARROW * (1 + np.minimum(np.abs(a), np.abs(b)))
+        half = np.where(narrow, a + (b - a) / 2, np.sinh(np.arcsinh(a) / 2 + np.arcsinh(b) / 2))
+        return np.clip(half, np.minimum(a, b), np.maximum(a, b))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
  * Printed before this text (gateflow/flow/compiled.py): vectormath.h, the rule's nodes and weights (X01, EVEN, ODD), and
  * the gate. A gate with a closed inverse gives gate_u, gate_log_du, gate_log_weight, and the weight as gate_weight times
  * exp(gate_log_rest), and BY_DECAY is 1: nodes lie in log h and in h. Another gives gate_both (u and log u' at once), and
- * BY_DECAY is 0: nodes lie in asinh z.
+ * BY_DECAY is 0: panels end at positions z, and their nodes lie evenly in z, or in asinh z where the panel is wide.
  *
  * Problems out of the ordinary are left to NumPy, which then does everything anew: the kernel only marks them.
  *
@@ -17,15 +17,17 @@
 #define CUT 0x1.62e42fefa39efp-1 /* log h below which nodes lie in log h, above which in h */
 #define NEGLIGIBLE 40.0
 #define TOLERANCE 5e-16
-#define DEEPEST 70
+#define DEEPEST (BY_DECAY ? 70 : 1100)
 #define MOST_PANELS 4096
-#define MOST_EDGES 64
+#define MOST_EDGES 256
+#define MOST_OPEN (2 * MOST_EDGES + 64)
+#define NARROW 0.25 /* width, in units of 1 + |z|, up to which nodes lie evenly in z */
 #define BLOCK 32
 
 typedef struct {
   const double *mark_sp;   /* softplus(-u) at logit profiles where panels end, ascending */
   const double *mark_lsp;  /* its logarithm */
-  const double *mark_v;    /* asinh z there, ascending */
+  const double *mark_z;    /* positions where panels end, ascending */
   const double *lost_at;   /* where digits of the formula were counted: in u or in z, ascending */
   const double *lost;      /* the digits lost there */
   const double *inverse;   /* asinh z at even steps of asinh u */
@@ -65,7 +67,7 @@ typedef struct {
   char plain[2 * MOST_EDGES];     /* whether sixteen are in h, or in log h */
   double values[MOST_NODES];      /* what is asked for */
   double place[MOST_NODES];       /* the profile there, or the position */
-  double one[MOST_NODES], two[MOST_NODES], three[MOST_NODES];
+  double one[MOST_NODES], two[MOST_NODES], three[MOST_NODES], rate[MOST_NODES];
 } Nodes;
 
 /* One step at a time for all nodes: a processor does many short loops in parallel, but must wait in a long one. */
@@ -114,22 +116,52 @@ static void densities(const Problem *p, Nodes *at, int n) {
 static void log_densities(const Problem *p, Nodes *at, int n) {
   const double horizon = p->horizon, log_horizon = p->log_horizon;
   double *u = at->one, *log_du = at->two, *rest = at->three;
-  EACH(n) at->place[i] = gf_sinh(at->v[i]);
+  EACH(n) at->place[i] = at->v[i];
   EACH(n) gate_both(at->place[i], &u[i], &log_du[i]);
   EACH(n) rest[i] = gf_exp(-gf_abs(u[i]));
   EACH(n) rest[i] = gf_log1p(rest[i]);
-  EACH(n) at->values[i] = gf_cosh(at->v[i]);
   EACH(n) {
     const double left = gf_maximum(-u[i], 0.0) + rest[i], right = gf_maximum(u[i], 0.0) + rest[i];
-    at->values[i] = gf_log(at->values[i]) + ((horizon * left - (log_horizon - right)) - log_du[i]);
+    at->values[i] = (horizon * left - (log_horizon - right)) - log_du[i];
   }
 }
 
-/* The density itself, in units of exp(best). */
+/* The density itself, in units of exp(best), per unit of the panel's own [0, 1]. */
 static void densities(const Problem *p, Nodes *at, int n) {
   const double best = p->best;
   log_densities(p, at, n);
-  EACH(n) at->values[i] = gf_exp(at->values[i] - best);
+  EACH(n) at->values[i] = gf_exp(at->values[i] - best) * at->rate[i];
+}
+
+/* Whether the nodes of a panel lie evenly in z. */
+static int is_narrow(double a, double b) {
+  const double one = gf_abs(a), two = gf_abs(b);
+  return gf_abs(b - a) <= NARROW * (1.0 + (one < two ? one : two));
+}
+
+/* The next float from a towards b. */
+static double beside(double a, double b) { return nextafter(a, b); }
+
+/* Nodes of a panel, never on an edge if there is a float between them, and dz/dx for x in [0, 1]. */
+static void spread(double a, double b, double *z, double *rate) {
+  if (is_narrow(a, b)) {
+    const double width = b - a;
+    for (int i = 0; i < NODES; i++) {
+      z[i] = a + width * X01[i];
+      rate[i] = gf_abs(width);
+    }
+  } else {
+    const double start = gf_asinh(a), length = gf_asinh(b) - start;
+    for (int i = 0; i < NODES; i++) {
+      const double v = start + length * X01[i];
+      z[i] = gf_sinh(v);
+      rate[i] = gf_cosh(v) * gf_abs(length);
+    }
+  }
+  double low = beside(a, b), high = beside(b, a);
+  if ((low > high) == (a < b)) low = a, high = a;
+  const double least = low < high ? low : high, most = low < high ? high : low;
+  for (int i = 0; i < NODES; i++) z[i] = z[i] < least ? least : z[i] > most ? most : z[i];
 }
 
 #endif
@@ -165,14 +197,22 @@ static void evaluate(const Gate *g, const Problem *p, Nodes *at, Panel *panels, 
   const int n = count * NODES;
   const double *f = at->values;
   for (int k = 0; k < count; k++) {
-    const double a = panels[k].a, width = panels[k].b - a;
     at->plain[k] = panels[k].plain;
+#if BY_DECAY
+    const double a = panels[k].a, width = panels[k].b - a;
     for (int i = 0; i < NODES; i++) at->v[NODES * k + i] = a + width * X01[i];
+#else
+    spread(panels[k].a, panels[k].b, &at->v[NODES * k], &at->rate[NODES * k]);
+#endif
   }
   densities(p, at, n);
   for (int k = 0; k < count; k++, f += NODES) {
     Panel *panel = &panels[k];
+#if BY_DECAY
     const double width = panel->b - panel->a;
+#else
+    const double width = 1.0;
+#endif
     double even[8], odd[8], sums[8] = {0.0};
     for (int i = 0; i < 8; i++) {
       even[i] = f[i] + f[15 - i];
@@ -197,8 +237,8 @@ typedef struct {
   int count, plain;
 } Grid;
 
-/* Edges from bottom to top through those of two ascending lists that lie between. */
-static void merge(Grid *grid, double bottom, double top, const double *one, long m, const double *two, long n) {
+/* Edges from bottom to top through those of two ascending lists that lie between; whether there is room for all. */
+static int merge(Grid *grid, double bottom, double top, const double *one, long m, const double *two, long n) {
   double *edges = grid->edges;
   int count = 1;
   edges[0] = bottom;
@@ -211,8 +251,10 @@ static void merge(Grid *grid, double bottom, double top, const double *one, long
     else two++, n--;
     if (next > edges[count - 1]) edges[count++] = next;
   }
+  const int whole = !((m > 0 && *one < top) || (n > 0 && *two < top));
   if (top > edges[count - 1]) edges[count++] = top;
   grid->count = count;
+  return whole;
 }
 
 /* The panels of the grids that can matter, evaluated; sets the scale. */
@@ -243,8 +285,9 @@ static int first_panels(const Gate *g, Problem *p, Nodes *at, const Grid *grids,
   for (int k = 0, first = 0; k < number; first += (grids[k++].count + NODES - 1) / NODES * NODES)
     for (int i = 0; i < grids[k].count - 1; i++) {
       const double high = gf_maximum(values[first + i], values[first + i + 1]);
+      const double low = gf_minimum(values[first + i], values[first + i + 1]);
       if (high + scales[first + i] < best - NEGLIGIBLE) continue;
-      panels[found++] = (Panel){grids[k].edges[i], grids[k].edges[i + 1], gf_abs(high), 0, grids[k].plain, 0, 0, 0};
+      panels[found++] = (Panel){grids[k].edges[i], grids[k].edges[i + 1], gf_abs(high < INFINITY ? high : low), 0, grids[k].plain, 0, 0, 0};
     }
   evaluate(g, p, at, panels, found);
   return found;
@@ -254,14 +297,20 @@ static int first_panels(const Gate *g, Problem *p, Nodes *at, const Grid *grids,
    spent. */
 static double integrate(const Gate *g, Problem *p, const Grid *grids, int number, double *error, int64_t *spent) {
   Nodes nodes;
-  Panel stack[2 * MOST_EDGES + DEEPEST + 2];
+  Panel stack[MOST_OPEN];
   int open = first_panels(g, p, &nodes, grids, number, stack), evaluated = open;
   double estimate = 0.0, sum = 0.0, off = 0.0, lost = 0.0;
   for (int i = 0; i < open; i++) estimate += stack[i].value;
   while (open) {
     Panel panel = stack[--open];
+#if BY_DECAY
     const double middle = panel.a + (panel.b - panel.a) / 2;
+#else
+    double middle = panel.a + (panel.b - panel.a) / 2;
+    if (!is_narrow(panel.a, panel.b)) middle = gf_sinh(0.5 * gf_asinh(panel.a) + 0.5 * gf_asinh(panel.b));
+#endif
     if (panel.error > TOLERANCE * estimate && panel.depth < DEEPEST && middle > panel.a && middle < panel.b) {
+      if (open + 2 > MOST_OPEN) return NAN;
       Panel *half = &stack[open];
       open += 2;
       half[0] = half[1] = panel;
@@ -321,9 +370,9 @@ static double about(const Gate *g, double asinh_u) {
   return g->inverse[k] + (at - (double)k) * (g->inverse[k + 1] - g->inverse[k]);
 }
 
-/* The same edges as positions: v falls as h grows. */
-static int position_grid(const Gate *g, const Problem *p, double log_low, double h_high, double log_high, double v_low,
-                         double v_high, Grid *grid) {
+/* The same edges as positions: z falls as h grows. No grid where there is no room for all edges. */
+static int position_grid(const Gate *g, const Problem *p, double log_low, double h_high, double log_high, double z_low,
+                         double z_high, Grid *grid) {
   double decay[NODES], own[NODES];
   for (int i = 0; i < NODES; i++) decay[i] = log_high;
   const int last = 2 * OFFSETS_HERE - 1;
@@ -335,7 +384,7 @@ static int position_grid(const Gate *g, const Problem *p, double log_low, double
   for (int i = 0; i < OFFSETS_HERE; i++) decay[i] = own[i] > 2.0 ? gf_log(own[i]) : log_high;
   for (int i = 0; i < NODES; i++)
     own[i] = gf_asinh(profile_of_decay(gf_exp(decay[i]) * p->over, decay[i] - p->log_horizon));
-  for (int i = 0; i <= last; i++) own[i] = about(g, own[i]);
+  for (int i = 0; i < NODES; i++) own[i] = gf_sinh(about(g, own[i]));
   for (int i = 1; i <= last; i++)
     for (int k = i; k > 0 && own[k] < own[k - 1]; k--) {
       const double held = own[k];
@@ -343,8 +392,7 @@ static int position_grid(const Gate *g, const Problem *p, double log_low, double
       own[k - 1] = held;
     }
   grid->plain = 0;
-  merge(grid, v_high, v_low, own, last + 1, g->mark_v, g->marks);
-  return 1;
+  return merge(grid, z_high, z_low, own, last + 1, g->mark_z, g->marks);
 }
 
 /* z with u(z) = u for a block of problems; nan where the bracket from the table does not hold. */
@@ -415,9 +463,6 @@ void hitting_times(const Gate *g, long n, const double *horizon, const double *h
   for (long start = 0; start < n; start += BLOCK) {
     double log_T[BLOCK], T[BLOCK], u0[BLOCK], h0[BLOCK], log_h0[BLOCK], h1[BLOCK], log_h1[BLOCK], u1[BLOCK], z[BLOCK];
     double slope[BLOCK], end_slope[BLOCK], z1[BLOCK], log_scale[BLOCK];
-#if !BY_DECAY
-    double v0[BLOCK], v1[BLOCK];
-#endif
     for (int i = 0; i < BLOCK; i++) {
       const long at = start + i < n ? start + i : n - 1;
       T[i] = horizon[at];
@@ -445,8 +490,6 @@ void hitting_times(const Gate *g, long n, const double *horizon, const double *h
       gate_both(z[i], &u0[i], &slope[i]);
       gate_both(z1[i], &unused, &end);
       end_slope[i] = -2.0 * end;
-      v0[i] = gf_asinh(z[i]);
-      v1[i] = gf_asinh(z1[i]);
     }
 #endif
     for (int i = 0; i < BLOCK; i++) {
@@ -470,8 +513,9 @@ void hitting_times(const Gate *g, long n, const double *horizon, const double *h
 #if BY_DECAY
       const int number = decay_grids(g, &p, upward ? h1[i] : h0[i], log_low, h_high, log_high, grids);
 #else
-      const double v_low = upward ? v1[i] : v0[i], v_high = upward ? v0[i] : v1[i];
-      const int number = position_grid(g, &p, log_low, h_high, log_high, v_low, v_high, grids);
+      const double z_low = upward ? z1[i] : z[i], z_high = upward ? z[i] : z1[i];
+      const int number = position_grid(g, &p, log_low, h_high, log_high, z_low, z_high, grids);
+      if (!number) continue;
 #endif
       sum[i] = integrate(g, &p, grids, number, &relative[i], &evaluations[start + i]);
       best[i] = p.best;

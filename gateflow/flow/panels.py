@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flow.density import NODES, X01, Array, Coordinate, Setting, W, X
+from gateflow.flow.density import NODES, X01, Array, Coordinate, Place, Setting, W, X
 
 TOLERANCE = 5e-16
 """Error a panel may add, relative to its problem's sum."""
 NEGLIGIBLE = 40.0
 """A panel below exp(-40) of its problem's sum is left out."""
-DEEPEST = 70
-"""Halvings after which a panel is taken as it is: it is then below the spacing of floats."""
+DEEPEST, DEEPEST_PLACE = 70, 1100
+"""Halvings after which a panel is taken as it is: it is then below the spacing of floats; of positions about 0, too."""
+MOST = 4096
+"""Panels of one problem, beyond twice its first ones; past them, panels are taken with the errors they have."""
 
 BLOCK = 900
 """Panels evaluated together: their temporaries then stay below 128 KiB, past which the C library hands each back to
@@ -58,9 +60,24 @@ class Panels:
 
     def halved(self) -> Panels:
         """Each panel in two."""
-        middle = self.a + (self.b - self.a) / 2
+        middle = self.middles()
         ends = np.stack([self.a, middle, self.b])
         return Panels(self.coordinate, np.repeat(self.owner, 2), ends[:2].T.ravel(), ends[1:].T.ravel())
+
+    def middles(self) -> Array:
+        """Where each panel is halved."""
+        if isinstance(self.coordinate, Place):
+            return self.coordinate.middle(self.a, self.b)
+        return self.a + (self.b - self.a) / 2
+
+    def _log_densities(self, setting: Setting) -> Array:
+        """log of the density at the nodes, per unit of [0, 1]."""
+        if isinstance(self.coordinate, Place):
+            nodes, log_rate = self.coordinate.spread(self.a, self.b)
+            return self.coordinate.log_density(setting.take(self.owner), nodes) + log_rate
+        width = self.b - self.a
+        nodes = self.a[:, None] + width[:, None] * X01
+        return self.coordinate.log_density(setting.take(self.owner), nodes) + np.log(np.abs(width))[:, None]
 
     def log_sums(self, setting: Setting) -> tuple[Array, Array]:
         """log of each panel's integral, and log of the error of that integral.
@@ -72,18 +89,16 @@ class Panels:
         if self.owner.size > BLOCK:
             parts = [self.subset(slice(k, k + BLOCK)).log_sums(setting) for k in range(0, self.owner.size, BLOCK)]
             return np.concatenate([logs for logs, _ in parts]), np.concatenate([errors for _, errors in parts])
-        width = self.b - self.a
-        nodes = self.a[:, None] + width[:, None] * X01
-        log_f = self.coordinate.log_density(setting.take(self.owner), nodes)
+        with np.errstate(divide="ignore"):
+            log_f = self._log_densities(setting)
         top = log_f.max(axis=1)
         with np.errstate(invalid="ignore", over="ignore", under="ignore", divide="ignore"):
             sums = np.exp(log_f - top[:, None]) @ MATRIX
-            scale = top + np.log(np.abs(width))
             noise = EPS * (4 + 2 * np.abs(top))
             size = np.abs(sums.T)
             early, late = (np.maximum(np.maximum(size[k], size[k + 1]) - noise, 0) for k in (1, 3))
             fall = np.minimum(1.0, late / np.where(early > 0, early, 1.0))
-            return scale + np.log(sums[:, 0]), scale + np.log(late * fall)
+            return top + np.log(sums[:, 0]), top + np.log(late * fall)
 
 
 @dataclass(frozen=True)
@@ -123,7 +138,10 @@ def integrate(
     owner, logs, errors = np.empty(0, dtype=np.intp), np.empty(0), np.empty(0)
     evaluations = np.zeros(count, dtype=np.int64)
     open_pieces = [piece for piece in pieces if piece.owner.size]
-    for depth in range(DEEPEST + 1):
+    most = np.full(count, MOST * NODES)
+    for piece in open_pieces:
+        most += 2 * NODES * np.bincount(piece.owner, minlength=count)
+    for depth in range(DEEPEST_PLACE + 1):
         if not open_pieces:
             break
         found = [piece.log_sums(setting) for piece in open_pieces]
@@ -133,7 +151,9 @@ def integrate(
         still_open = []
         for piece, (log, error) in zip(open_pieces, found, strict=True):
             rough = error > total[piece.owner] + np.log(TOLERANCE)
-            rough &= (piece.b - piece.a) != 0 if depth < DEEPEST else False
+            middle = piece.middles()
+            rough &= (middle != piece.a) & (middle != piece.b) & (evaluations < most)[piece.owner]
+            rough &= depth < (DEEPEST_PLACE if isinstance(piece.coordinate, Place) else DEEPEST)
             owner = np.concatenate([owner, piece.owner[~rough]])
             logs, errors = np.concatenate([logs, log[~rough]]), np.concatenate([errors, error[~rough]])
             if where is not None:

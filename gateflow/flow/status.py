@@ -20,6 +20,7 @@ class Status(StrEnum):
     HORIZON = "horizon"
     OVERFLOW = "overflow"
     OUTSIDE = "outside"
+    UNDECIDED = "undecided"
 
     @property
     def sentence(self) -> str:
@@ -34,6 +35,7 @@ _SENTENCES = {
     Status.HORIZON: "the target lies past the learning time asked for",
     Status.OVERFLOW: "the target is reached, but past the floats: z on the way, or the log of the time, is none",
     Status.OUTSIDE: "the target is never reached: no z brings the gate to it, it lies outside the gate's range",
+    Status.UNDECIDED: "it is not known whether the target is reached: the slope on the way cannot be told from 0",
 }
 
 BY_CODE = tuple(Status)

@@ -21,7 +21,7 @@ from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.flow.compiled import CHUNK as COMPILED_CHUNK
 from gateflow.flow.compiled import Kernel, kernel_of, spread, wanted_backend
-from gateflow.flow.critical import dips, goes_by_decay, is_outside, reach, z_of_u
+from gateflow.flow.critical import cuts, dips, goes_by_decay, is_outside, reach, z_of_u, zero_near
 from gateflow.flow.density import (
     CUT,
     Array,
@@ -29,6 +29,7 @@ from gateflow.flow.density import (
     FromAbove,
     FromBelow,
     LogDecay,
+    Place,
     PlainDecay,
     Position,
     Setting,
@@ -50,6 +51,9 @@ LEAST = {True: 4096, False: 256}
 """Problems from which on the compiled kernel is chosen by itself, for gates with a closed inverse and for others: below
 them NumPy is done before a compiler is."""
 
+LOOKED_AT = 8
+"""Points on the way of one flow that are looked at in big floats, at most."""
+
 OFFSETS = np.array([1.5, 4.0, 9.0, 18.0, 38.0])
 """Panel edges, in units of the density's own scale, from either end."""
 
@@ -58,6 +62,8 @@ BENDS = np.array([-4.0, -1.5, 0.0, 1.5, 4.0])
 
 MARKS = (0.0, 1.2, 4.0, 10.0, 24.0)
 """Panel edges in |u|: W has poles at u = i and -i for most gates."""
+STRAIGHT = np.array([*MARKS, *(-mark for mark in MARKS[1:])])
+"""The same on both sides of 0."""
 
 
 @by_value
@@ -242,13 +248,19 @@ class _Solver:
         refuse_if_no_gate(gate)
         self.gate, self.machine, self.loss = gate, gate.machine, loss
         dip = dips(gate)
-        self.flat_u = np.sort(np.asarray(self.machine.u(np.asarray(dip.flat, dtype=np.float64))))
-        own = np.asarray(self.machine.u(np.asarray([*gate.kinks, *dip.narrow, *dip.flat], dtype=np.float64)))
+        self.dips = dip
+        self.flat_u, self.pointed_u, self.unsure_u = (
+            np.sort(np.asarray(self.machine.u(np.asarray(at, dtype=np.float64))))
+            for at in (dip.flat, dip.pointed, dip.unsure)
+        )
+        own = np.asarray(
+            self.machine.u(np.asarray([*gate.kinks, *dip.narrow, *dip.flat, *dip.pointed], dtype=np.float64))
+        )
         self.own_marks = own[np.isfinite(own)]
-        straight = np.array([*MARKS, *(-mark for mark in MARKS[1:])])
-        self.marks = np.unique(np.concatenate([straight, self.own_marks]))
+        self.marks = np.unique(np.concatenate([STRAIGHT, self.own_marks]))
         self.bounded = bool(np.isfinite(reach(gate)[1]))
         self.by_decay = goes_by_decay(gate)
+        self.cuts = np.empty(0) if self.by_decay else cuts(gate)
         self.rounding = rounding(gate)
 
     def kernel(self, backend: str | None, count: int) -> Kernel | None:
@@ -256,7 +268,8 @@ class _Solver:
         wanted = wanted_backend(backend)
         if wanted == "numpy" or (wanted == "auto" and (self.loss != ABSOLUTE or count < LEAST[self.by_decay])):
             return None
-        found = kernel_of(self.gate, tuple(self.own_marks), tuple(self.flat_u))
+        blocks = np.concatenate([self.flat_u, self.pointed_u, self.unsure_u])
+        found = kernel_of(self.gate, tuple(self.own_marks), tuple(blocks))
         if self.loss != ABSOLUTE:
             found = NoCompiler(f"the {self.loss.name} loss has no compiled kernel; use backend='numpy'")
         if isinstance(found, NoCompiler) and backend == "compiled":
@@ -292,7 +305,7 @@ class _Solver:
             there |= log_distance(start, setting.target) <= np.log(tolerance) + log_h_star
         code[there] = CODE[Status.REACHED]
         log_tau = np.where(there, -np.inf, np.inf)
-        error, evaluations = np.zeros(z0.size), np.ones(z0.size, dtype=np.int64)
+        error, evaluations = np.where(code == CODE[Status.UNDECIDED], np.inf, 0.0), np.ones(z0.size, dtype=np.int64)
         todo = np.flatnonzero((code == CODE[Status.REACHED]) & ~there)
         for part, integrals in self._parts(todo, start, log_h_star, tolerance):
             found = integrals(
@@ -330,13 +343,26 @@ class _Solver:
         if not self.bounded:
             code[np.isneginf(end.log)] = CODE[Status.ASYMPTOTIC]
         low, high = np.minimum(u0, u_end), np.maximum(u0, u_end)
-        if self.flat_u.size:
-            blocked = np.searchsorted(self.flat_u, low, "left") < np.searchsorted(self.flat_u, high, "right")
-            code[blocked] = CODE[Status.STUCK]
+        blocked = _meets(self.flat_u, low, high)
+        code[blocked] = CODE[Status.STUCK]
+        for k in np.flatnonzero(~blocked & _meets(self.unsure_u, low, high)):
+            code[k] = CODE[self._beyond_doubt(z0[k], u0[k], u_end[k])]
         code[is_outside(self.gate, u_end)] = CODE[Status.OUTSIDE]
         for k in np.flatnonzero(~np.isfinite(u0) | np.isnan(u_end) | np.isposinf(start.h)):
             code[k] = CODE[Status.STUCK if self._is_outside(z0[k]) else Status.OVERFLOW]
         return code
+
+    def _beyond_doubt(self, z0: float, u0: float, u_end: float) -> Status:
+        """What becomes of a flow past points at which the slope may be 0: the nearest are looked at closely."""
+        at = np.asarray(self.dips.unsure)
+        u = np.asarray(self.machine.u(at))
+        at = at[(u >= min(u0, u_end)) & (u <= max(u0, u_end))]
+        at = at[np.argsort(np.abs(at - z0), kind="stable")]
+        for point in at[:LOOKED_AT].tolist():
+            kind = zero_near(self.gate, point)[1]
+            if kind != "narrow":
+                return Status.STUCK if kind == "flat" else Status.UNDECIDED
+        return Status.REACHED if at.size <= LOOKED_AT else Status.UNDECIDED
 
     def _is_outside(self, z: float) -> bool:
         """Whether the gate is exactly 0 or 1 at z, rather than too close to it for floats.
@@ -423,7 +449,7 @@ class _Solver:
 
     def _middles(self, setting: Setting, panels: Panels) -> Array:
         """The middle of each panel: its profile, or its position where the gate's numbers are functions of that."""
-        v, coordinate = ((panels.a + panels.b) / 2)[:, None], panels.coordinate
+        v, coordinate = panels.middles()[:, None], panels.coordinate
         if isinstance(coordinate, Position):
             return coordinate.position(v)[:, 0]
         u = coordinate.profile(setting.take(panels.owner), v)
@@ -447,7 +473,7 @@ class _Solver:
     ) -> list[tuple[Coordinate, Array]]:
         """The same edges in one row, turned into positions by the inverse; z falls as h grows."""
         horizon, log_horizon = setting.horizon[:, None], setting.log_horizon[:, None]
-        marks = decay_of_profile(horizon, log_horizon, self.marks)
+        marks = decay_of_profile(horizon, log_horizon, STRAIGHT)
         below = low.log[:, None] + _offsets(low.log[:, None])
         above = high.h[:, None] - _offsets(high.h[:, None])
         above = np.where(above > np.exp(CUT), np.log(np.maximum(above, 1.0)), high.log[:, None])
@@ -456,9 +482,12 @@ class _Solver:
         u = profile_of_decay(horizon, log_horizon, Decay(log=inner))
         z = z_of_u(self.gate, u.ravel()).reshape(u.shape)
         first, last = z_low[:, None], z_high[:, None]
-        z = np.clip(np.where(np.isfinite(z), z, first), np.minimum(first, last), np.maximum(first, last))
-        edges = np.concatenate([first, -np.sort(-z, axis=1), last], axis=1)
-        return [(Position(), np.arcsinh(edges))]
+        between = self.cuts[(self.cuts > np.min(z_high)) & (self.cuts < np.max(z_low))]
+        z = np.concatenate(
+            [np.where(np.isfinite(z), z, first), np.broadcast_to(between, (z.shape[0], between.size))], axis=1
+        )
+        z = np.clip(z, np.minimum(first, last), np.maximum(first, last))
+        return [(Place(), np.concatenate([first, -np.sort(-z, axis=1), last], axis=1))]
 
     def _end_errors(
         self, setting: Setting, start: Decay, z0: Array, u0: Array, at_start: Array, at_target: Array
@@ -476,6 +505,11 @@ class _Solver:
         size = np.abs(setting.target.log)
         target_error = np.exp(at_target) * EPS * (2 + np.where(np.isfinite(size), size, 0.0))
         return np.nan_to_num(start_error + target_error, nan=0.0, posinf=np.inf)
+
+
+def _meets(points: Array, low: Array, high: Array) -> Any:
+    """Whether some of the points, ascending, lie between two profiles."""
+    return np.searchsorted(points, low, "left") < np.searchsorted(points, high, "right")
 
 
 def _offsets(end: Array) -> Array:
