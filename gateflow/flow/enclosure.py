@@ -36,7 +36,7 @@ from gateflow.emit.modest import factor
 from gateflow.errors import InvalidArgument, shown
 from gateflow.flow.critical import reach, z_of_u
 from gateflow.flow.density import decay_of_profile, profile_of_decay
-from gateflow.flow.problem import LearningProblem
+from gateflow.flow.problem import WAYS, LearningProblem
 from gateflow.flow.status import Status
 from gateflow.flow.time import MARKS, hitting_time
 from gateflow.gate import Gate
@@ -337,7 +337,7 @@ class _Ball:
 
     def _log_kept(self) -> Any:
         """``log lambda* / T``, the logarithm of the gate's value at the target."""
-        way, horizon = self.problem.goal.way, self._number("horizon")
+        way, horizon = next(way for way in WAYS if way in self.given), self._number("horizon")
         value = self._number(way)
         return {
             "target": lambda: value.log() / horizon,

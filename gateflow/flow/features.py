@@ -128,7 +128,7 @@ class _Mesh:
         centre = self.log_slope(machine, middle)[1]
         centred = Span(centre, centre) + bend * Span(-half, half)  # quadratic in the width, where this is small
         forms = [stable, *(spans.log(spans.abs(form)) for form in (slope, centred))]
-        ends = [np.broadcast_to(np.stack(np.broadcast_arrays(x.low, x.high)), (2, low.size)) for x in forms]
+        ends = [np.broadcast_arrays(x.low, x.high, low)[:2] for x in forms]
         parts.append(Span(np.max([end[0] for end in ends], axis=0), np.min([end[1] for end in ends], axis=0)))
         return [Span(np.broadcast_to(x.low, low.shape), np.broadcast_to(x.high, low.shape)) for x in parts]
 

@@ -164,5 +164,5 @@ def integrate(
     total = log_add(owner, logs, count)
     with np.errstate(invalid="ignore", under="ignore", over="ignore"):
         error = np.exp(log_add(owner, errors, count) - total)
-    error = np.where(np.isnan(error), 0.0, error)
+    error = np.where(np.isnan(error), np.where(np.isneginf(total), 0.0, np.inf), error)
     return Sums(total, error, evaluations, owner, np.concatenate(middles), logs)

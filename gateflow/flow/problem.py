@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +22,7 @@ from gateflow.gate import gate as as_gate
 from gateflow.losses import Decay, Loss, log_distance
 from gateflow.losses import loss as as_loss
 
+TINY = float(np.finfo(np.float64).tiny)
 WAYS = ("target", "gap", "log_gap", "decay", "timescale")
 
 
@@ -67,7 +71,11 @@ class Target:
             raise InvalidArgument(f"give exactly one of {', '.join(WAYS)}; {said}")
         way = given[0]
         test, said = _RANGES[way]
-        object.__setattr__(self, way, number(way, getattr(self, way), test, said))
+        found = number(way, getattr(self, way), test, said)
+        if way in ("gap", "decay") and (logs := _logs_below_floats(getattr(self, way), found)) is not None:
+            object.__setattr__(self, way, None)
+            way, found = "log_gap", logs  # so small a decay is the gap
+        object.__setattr__(self, way, found)
         object.__setattr__(self, "way", way)
 
     @property
@@ -96,16 +104,40 @@ _RANGES = {
 _DECAYS = {
     "target": lambda v, _: Decay(h=0.0 - np.log(v)),
     "gap": lambda v, _: _decay_of_log_gap(np.log(v), v),
-    "log_gap": lambda v, _: _decay_of_log_gap(v, np.exp(v)),
+    "log_gap": lambda v, _: _decay_of_log_gap(v, np.exp(v), -np.expm1(v)),
     "decay": lambda v, _: Decay(h=v * 1.0),
     "timescale": lambda v, horizon: Decay(h=horizon / v, log=np.log(horizon) - np.log(v)),
 }
 
 
-def _decay_of_log_gap(log_gap: Any, gap: Any) -> Decay:
-    h = -np.log1p(-gap)
+def _decay_of_log_gap(log_gap: Any, gap: Any, near_one: Any = None) -> Decay:
+    """The decay of a gap; ``near_one`` is ``1 - gap``, where it is known better than the gap tells it."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        h = -np.log1p(-gap) if near_one is None else np.where(gap > 0.5, -np.log(near_one), -np.log1p(-gap))[()]
     safe = np.where(gap > 0, gap, 1.0)
     return Decay(h=h, log=np.where(gap > 0.5, np.log(h), log_gap + np.log(np.where(gap > 0, h, 1.0) / safe))[()])
+
+
+def _logs_below_floats(given: Any, found: Any) -> Any:
+    """The logarithms of exact numbers, where some are above 0 but below the normal floats; else None."""
+    exact = np.asarray(given, dtype=object)
+    low = np.asarray(found) < TINY
+    if not low.any() or not any(isinstance(x, Fraction | Decimal) and x > 0 for x in exact[low].flat):
+        return None
+    with np.errstate(divide="ignore"):
+        logs = np.array(np.broadcast_to(np.log(np.asarray(found)), exact.shape))
+    for index in zip(*np.nonzero(np.atleast_1d(low)), strict=True):
+        x = np.atleast_1d(exact)[index]
+        if isinstance(x, Fraction | Decimal) and x > 0:
+            np.atleast_1d(logs)[index] = _log_of_fraction(Fraction(x))
+    return plain(logs)
+
+
+def _log_of_fraction(x: Fraction) -> float:
+    """log of an exact number of any size."""
+    shift = x.denominator.bit_length() - x.numerator.bit_length()
+    scaled = x * Fraction(2) ** shift
+    return math.log(float(scaled)) - shift * math.log(2.0)
 
 
 def _decimal(value: Any) -> Any:

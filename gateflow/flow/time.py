@@ -36,6 +36,7 @@ from gateflow.flow.density import (
     decay_of_profile,
     profile_of_decay,
 )
+from gateflow.flow.near import NEAR, refined
 from gateflow.flow.panels import EPS, NEGLIGIBLE, Panels, Sums, integrate
 from gateflow.flow.problem import LearningProblem, plain, positions
 from gateflow.flow.rounding import rounding
@@ -183,10 +184,11 @@ def hitting_time(
         tolerance = number("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
     z0 = positions(z0, "z0")
     problem.shape_with(z0=z0, **({} if tolerance is None else {"tolerance": tolerance}))
-    return hitting_times(
+    found = hitting_times(
         problem.gate, problem.horizon, problem.goal_decay, z0, problem.scale, problem.kind, tau_max, tolerance,
         backend=backend,
     )  # fmt: skip
+    return refined(problem, z0, found) if tolerance is None else found
 
 
 def hitting_times(
@@ -305,7 +307,8 @@ class _Solver:
             there |= log_distance(start, setting.target) <= np.log(tolerance) + log_h_star
         code[there] = CODE[Status.REACHED]
         log_tau = np.where(there, -np.inf, np.inf)
-        error, evaluations = np.where(code == CODE[Status.UNDECIDED], np.inf, 0.0), np.ones(z0.size, dtype=np.int64)
+        unknown = (code == CODE[Status.UNDECIDED]) | (there & np.isfinite(u0 + u_end))
+        error, evaluations = np.where(unknown, np.inf, 0.0), np.ones(z0.size, dtype=np.int64)
         todo = np.flatnonzero((code == CODE[Status.REACHED]) & ~there)
         for part, integrals in self._parts(todo, start, log_h_star, tolerance):
             found = integrals(
@@ -315,8 +318,13 @@ class _Solver:
             log_tau[part], error[part], evaluations[part] = found[0] - np.log(scale[part]), found[1], found[2]
             far = np.maximum(np.abs(u0[part]), np.abs(u_end[part]))
             error[part] += EPS * (2 * np.abs(log_tau[part]) + far + 16)
-            lost = part[~np.isfinite(log_tau[part]) | self._past_floats(error[part], u_end[part])]
-            code[lost], log_tau[lost], error[lost] = CODE[Status.OVERFLOW], np.inf, 0.0
+            error[part] = np.where(np.isnan(error[part]), np.inf, error[part])
+            code[part[self._past_floats(error[part], u_end[part])]] = CODE[Status.OVERFLOW]
+            lost = part[~np.isfinite(log_tau[part])]
+            near = np.abs(u0[lost] - u_end[lost]) <= NEAR * (1 + np.abs(u_end[lost]))
+            log_tau[lost[near]], error[lost[near]] = -np.inf, np.inf
+            lost = lost[~near]
+            code[lost], log_tau[lost], error[lost] = CODE[Status.OVERFLOW], np.inf, np.inf
         return log_tau, code, error, evaluations
 
     def _past_floats(self, error: Array, u_end: Array) -> Any:
