@@ -108,15 +108,18 @@ def increasing_root(
     target = np.asarray(target, dtype=np.float64)
     low, high = _brackets(f, target)
     z = np.where(np.isfinite(low + high), 0.5 * (low + high), low)
+    moved, still = np.full(target.shape, np.inf), np.isfinite(target)
     with np.errstate(all="ignore"):
         for step in range(1, steps + 1):
             residual = f(z) - target
             low, high = np.where(residual <= 0, z, low), np.where(residual >= 0, z, high)
             newton = z - residual * np.exp(-log_slope(z))
             inside = (newton >= low) & (newton <= high)  # an end may be the root
-            inside &= step % 8 != 0  # from far above the root of an exponential, Newton goes back by one unit a step
+            if step % 8 == 0:  # from far above the root of an exponential, Newton goes back by one unit a step
+                inside &= np.abs(newton - z) <= np.maximum(moved / 2, 1e-12 * np.abs(z))
             following = np.where(inside, newton, _middle(low, high))
-            still = np.isfinite(target) & (np.abs(following - z) > 2e-16 * np.abs(z)) & (low < high)
+            still &= (np.abs(following - z) > 2e-16 * np.abs(z)) & (low < high)
+            moved = np.abs(following - z)
             z = np.where(still, following, z)
             if not still.any():
                 break

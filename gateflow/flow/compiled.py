@@ -57,9 +57,9 @@ class _Gate(ctypes.Structure):
     """The structure of the same name in the C text."""
 
     _fields_ = (
-        *((name, Pointer) for name in ("mark_sp", "mark_lsp", "mark_z", "lost_at", "lost", "inverse", "flat")),
+        *((name, Pointer) for name in ("mark_sp", "mark_lsp", "mark_z", "lost_at", "lost", "inverse", "flat", "kink")),
         *((name, ctypes.c_double) for name in ("first", "step", "lowest", "highest")),
-        *((name, ctypes.c_long) for name in ("marks", "counted", "steps", "flats")),
+        *((name, ctypes.c_long) for name in ("marks", "counted", "steps", "flats", "kinks")),
     )
 
 
@@ -90,7 +90,9 @@ class Kernel:
         self._hitting_times.restype = None
         lowest, highest = limits(gate)
         with np.errstate(all="ignore"):
-            self._gate = self._filled({**_edges(gate, marks), **_inverse(gate)}, flat, rounding(gate), lowest, highest)
+            self._gate = self._filled(
+                {**_edges(gate, marks), **_inverse(gate), "kink": _kinks(gate)}, flat, rounding(gate), lowest, highest
+            )
 
     def _filled(self, arrays: dict[str, Any], flat: Array, lost: Any, lowest: float, highest: float) -> _Gate:
         lost_at, lost = lost if lost is not None else (np.empty(0), np.empty(0))
@@ -107,6 +109,7 @@ class Kernel:
             counted=lost.size,
             steps=self._kept["inverse"].size,
             flats=flat.size,
+            kinks=self._kept["kink"].size,
         )
 
     def __call__(self, horizon: Array, stop: Decay, z0: Array, scale: Array) -> tuple[Array, Array, Any]:
@@ -201,6 +204,11 @@ def _edges(gate: Gate, marks: Array) -> dict[str, Array]:
     positions = z_of_u(gate, marks)
     positions = np.unique(np.concatenate([positions[np.isfinite(positions)], cuts(gate)]))
     return {"mark_sp": np.zeros(1), "mark_lsp": np.zeros(1), "mark_z": positions}
+
+
+def _kinks(gate: Gate) -> Array:
+    """Positions of kinks, for gates whose panels end at positions."""
+    return np.asarray([] if goes_by_decay(gate) else gate.kinks, dtype=np.float64)
 
 
 def _inverse(gate: Gate) -> dict[str, Any]:

@@ -7,13 +7,16 @@ a tiny slope, so a dip is followed down in big floats, where a true zero keeps f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from gateflow.arithmetic import machine
 from gateflow.emit import Tape
+from gateflow.emit.modest import expand
 from gateflow.flow.density import Array
 from gateflow.flow.features import SLANT, STEEP, features
 from gateflow.gate import Gate
@@ -267,10 +270,36 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
         middle, half = grid[int(np.nanargmin(values))], half / 3.0
     reached, numbers = float(np.nanmin(values)), gate.at(MANY_DIGITS)
     lift = numbers.arithmetic.lift
-    for plain in (0.0, float(middle.values), float(f"{float(middle.values):.12g}")):
-        if abs(plain - point) <= 1e-6 and not _log_at(numbers, lift(np.array([plain])))[0] > reached:
-            return plain, _kind(gate, numbers, lift(plain), EXACT, exact=True)
+    for exact in _plain_numbers(float(middle.values)):
+        near = lift(float(exact.numerator)) / lift(float(exact.denominator))
+        if abs(float(exact) - point) <= 1e-6 and not _log_at(numbers, lift(np.zeros(1)) + near)[0] > reached:
+            return float(exact), _kind(gate, numbers, near, EXACT, exact=True)
     return float(middle.values), _kind(gate, numbers, lift(middle), ROUGH, exact=False)
+
+
+@lru_cache(maxsize=256)
+def written_about(gate: Gate, point: float) -> tuple[Gate, Fraction] | None:
+    """The gate as a function of the distance from a point at which u' is 0 or least, and that point exactly."""
+    numbers = gate.at(MANY_DIGITS)
+    lift = numbers.arithmetic.lift
+    apart = np.array([1e-17, 1e-25, 1e-40, 1e-80, 1e-200])
+    for exact in _plain_numbers(point):
+        near = lift(float(exact.numerator)) / lift(float(exact.denominator))
+        levels = _log_at(numbers, lift(np.zeros(10)) + near + lift(np.concatenate([-apart, apart]))).reshape(2, -1)
+        falls = -np.diff(levels, axis=1)
+        if np.all(falls >= 0) and np.any(falls > 1):  # on the way to the point, from either side
+            break
+    else:
+        return None
+    if exact == 0:
+        return gate, exact
+    moved = expand(gate.expr.subs(Z, Z + sp.Rational(exact.numerator, exact.denominator)))
+    return Gate(**{gate.declared: moved}, name=gate.name), exact
+
+
+def _plain_numbers(point: float) -> tuple[Fraction, ...]:
+    """Numbers that a point seen in floats may stand for."""
+    return Fraction(0), Fraction(f"{point:.12g}"), Fraction(point)
 
 
 def _kind(gate: Gate, numbers: Any, middle: Any, distances: Array, *, exact: bool) -> str:

@@ -282,7 +282,8 @@ class Place(Position):
             log_rate[~narrow] = np.log(np.abs(length)) + Position.log_stretch(self, v)
         low, high = np.nextafter(a, b)[:, None], np.nextafter(b, a)[:, None]
         crossed = (low > high) == (a < b)[:, None]
-        low, high = np.where(crossed, a[:, None], low), np.where(crossed, a[:, None], high)
+        least = np.minimum(a, b)[:, None]  # of neighbouring floats: on it holds what is said for z < the other
+        low, high = np.where(crossed, least, low), np.where(crossed, least, high)
         return np.clip(nodes, np.minimum(low, high), np.maximum(low, high)), log_rate
 
     def middle(self, a: Array, b: Array) -> Array:

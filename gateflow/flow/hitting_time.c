@@ -20,6 +20,7 @@
 #define DEEPEST (BY_DECAY ? 70 : 1100)
 #define MOST_PANELS 4096
 #define MOST_EDGES 256
+#define STEEP 2.0 /* growth from the outermost node to the edge that says that a panel is too wide */
 #define MOST_OPEN (2 * MOST_EDGES + 64)
 #define NARROW 0.25 /* width, in units of 1 + |z|, up to which nodes lie evenly in z */
 #define BLOCK 32
@@ -32,9 +33,10 @@ typedef struct {
   const double *lost;      /* the digits lost there */
   const double *inverse;   /* asinh z at even steps of asinh u */
   const double *flat;      /* logit profiles that no flow crosses */
+  const double *kink;      /* positions at which the formula changes branch: its value there is of one side */
   double first, step;      /* of the inverse */
   double lowest, highest;  /* limits of the logit profile */
-  long marks, counted, steps, flats;
+  long marks, counted, steps, flats, kinks;
 } Gate;
 
 typedef struct {
@@ -46,6 +48,7 @@ typedef struct {
   double a, b, size; /* its ends, and about the size of the logarithms on it */
   int depth, plain;
   double value, error, lost;
+  double at_a, at_b; /* the density at the ends; 0 where it is not known */
 } Panel;
 
 /* log(log(1 + exp(t))) */
@@ -159,7 +162,7 @@ static void spread(double a, double b, double *z, double *rate) {
     }
   }
   double low = beside(a, b), high = beside(b, a);
-  if ((low > high) == (a < b)) low = a, high = a;
+  if ((low > high) == (a < b)) low = high = a < b ? a : b; /* of neighbouring floats, that below a kink */
   const double least = low < high ? low : high, most = low < high ? high : low;
   for (int i = 0; i < NODES; i++) z[i] = z[i] < least ? least : z[i] > most ? most : z[i];
 }
@@ -226,6 +229,15 @@ static void evaluate(const Gate *g, const Problem *p, Nodes *at, Panel *panels, 
     const double late = gf_maximum(gf_maximum(gf_abs(sums[3]), gf_abs(sums[4])) - noise, 0.0);
     panel->value = width * sums[0];
     panel->error = early > late ? width * late * (late / early) : width * late;
+    /* a density may be large between an edge and the outermost node only */
+    const double *v = &at->v[NODES * k];
+#if BY_DECAY
+    const double first = f[0], last = f[NODES - 1];
+#else
+    const double first = f[0] / at->rate[NODES * k], last = f[NODES - 1] / at->rate[NODES * k + NODES - 1];
+#endif
+    if (panel->at_a > STEEP * first) panel->error += panel->at_a * gf_abs(v[0] - panel->a);
+    if (panel->at_b > STEEP * last) panel->error += panel->at_b * gf_abs(panel->b - v[NODES - 1]);
     panel->lost = g->counted ? digits_lost(g, 0.5 * (at->place[NODES * k + 7] + at->place[NODES * k + 8])) : 0.0;
   }
 }
@@ -255,6 +267,12 @@ static int merge(Grid *grid, double bottom, double top, const double *one, long 
   if (top > edges[count - 1]) edges[count++] = top;
   grid->count = count;
   return whole;
+}
+
+static int is_kink(const Gate *g, double z) {
+  for (long i = 0; i < g->kinks; i++)
+    if (g->kink[i] == z) return 1;
+  return 0;
 }
 
 /* The panels of the grids that can matter, evaluated; sets the scale. */
@@ -287,7 +305,11 @@ static int first_panels(const Gate *g, Problem *p, Nodes *at, const Grid *grids,
       const double high = gf_maximum(values[first + i], values[first + i + 1]);
       const double low = gf_minimum(values[first + i], values[first + i + 1]);
       if (high + scales[first + i] < best - NEGLIGIBLE) continue;
-      panels[found++] = (Panel){grids[k].edges[i], grids[k].edges[i + 1], gf_abs(high < INFINITY ? high : low), 0, grids[k].plain, 0, 0, 0};
+      panels[found++] = (Panel){grids[k].edges[i], grids[k].edges[i + 1], gf_abs(high < INFINITY ? high : low), 0, grids[k].plain, 0, 0, 0, 0, 0};
+      Panel *panel = &panels[found - 1];
+      const double at_a = gf_exp(values[first + i] - best), at_b = gf_exp(values[first + i + 1] - best);
+      panel->at_a = gf_isfinite(at_a) && !is_kink(g, panel->a) ? at_a : 0.0;
+      panel->at_b = gf_isfinite(at_b) && !is_kink(g, panel->b) ? at_b : 0.0;
     }
   evaluate(g, p, at, panels, found);
   return found;
@@ -315,6 +337,7 @@ static double integrate(const Gate *g, Problem *p, const Grid *grids, int number
       open += 2;
       half[0] = half[1] = panel;
       half[0].b = half[1].a = middle;
+      half[0].at_b = half[1].at_a = 0.0;
       half[0].depth = half[1].depth = panel.depth + 1;
       evaluate(g, p, &nodes, half, 2);
       estimate += half[0].value + half[1].value - panel.value;

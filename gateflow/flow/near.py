@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from gateflow.flow.critical import cuts
-from gateflow.flow.density import Array, decay_of_profile
+from gateflow.flow.density import decay_of_profile
 from gateflow.flow.problem import LearningProblem
+from gateflow.flow.rounding import lost_at
 from gateflow.gate import Gate
 from gateflow.losses import Decay
 
@@ -41,6 +42,7 @@ def refined(problem: LearningProblem, z0: Any, found: Any) -> Any:
     log_tau, error = (np.array(part, dtype=np.float64).reshape(-1) for part in (found.log_tau, found.error))
     gate = problem.gate
     u0 = np.broadcast_to(gate.machine.u(z0), z0.shape)
+    z_end = np.array(np.broadcast_to(np.asarray(problem.z_star, dtype=np.float64), shape)).reshape(-1)
     u_end = np.broadcast_to(np.asarray(problem.u_star, dtype=np.float64), shape).reshape(-1)
     with np.errstate(invalid="ignore"):
         poor = poor.reshape(-1) & (np.abs(u0 - u_end) <= NEAR * (1 + np.abs(u_end)))
@@ -50,7 +52,8 @@ def refined(problem: LearningProblem, z0: Any, found: Any) -> Any:
             if log_apart == -np.inf:
                 log_tau[k], error[k] = -np.inf, 0.0
                 continue
-            speed, spread = _log_pace(problem, horizon[k], log_h[k], z0[k], u0[k])
+            speed, spread = _log_pace(problem, horizon[k], log_h[k], z0[k], z_end[k])
+        spread += lost_at(gate, z0[k])
         tau, off = (
             log_apart - speed - np.log(scale[k]),
             np.expm1(spread) + EPS * (16 + 4 * abs(log_apart) + 4 * abs(speed)),
@@ -88,20 +91,16 @@ def _over_horizon(big: Any, way: str, horizon: Any, value: Any) -> Any:
     }[way]()
 
 
-def _log_pace(problem: LearningProblem, horizon: float, log_h: float, z0: float, u0: float) -> tuple[float, float]:
-    """log of ``q |dL/dh| u'^2`` about the way, and how far it may be off."""
+def _log_pace(problem: LearningProblem, horizon: float, log_h: float, z0: float, z_end: float) -> tuple[float, float]:
+    """log of ``q |dL/dh| u'^2`` half-way, and how far the mean over the way may be off."""
     gate, log_horizon = problem.gate, np.log(horizon)
-    step = SPREAD * np.spacing(abs(z0))
-    at = np.array([z0 - step, z0, z0 + step])
-    inside = cuts(gate)
-    inside = inside[(inside > at[0]) & (inside < at[2])]
+    step = SPREAD * np.spacing(max(abs(z0), abs(z_end)))
+    low, high = min(z0, z_end) - step, max(z0, z_end) + step
+    at, inner = np.array([low, low / 2 + high / 2, high]), cuts(gate)
     u, log_du = (np.broadcast_to(number(at), at.shape) for number in (gate.machine.u, gate.machine.log_du))
     target = Decay(h=np.full(3, np.exp(log_h)), log=np.full(3, log_h))
     decay = decay_of_profile(np.full(3, horizon), np.full(3, log_horizon), u)
     pace = 2 * log_du + log_horizon - np.logaddexp(0.0, u) + problem.kind.log_slope(decay, target)
-    spread = float(np.ptp(pace))
-    u_end = float(np.broadcast_to(problem.u_star, ()).item()) if np.ndim(problem.u_star) == 0 else u0
-    far = abs(u0 - u_end)
-    if far > abs(u[2] - u[0]):  # further apart than this look: speeds change in proportion
-        spread *= far / max(abs(u[2] - u[0]), 1e-300)
-    return float(pace[1]), spread if not inside.size or spread > 1e-9 else spread + 1e-9
+    change, bend = float(np.ptp(pace)), float(abs(pace[0] - 2 * pace[1] + pace[2]))
+    cut = np.any((inner > low) & (inner < high))
+    return float(pace[1]), change if cut else change * change + bend

@@ -16,6 +16,8 @@ from gateflow.flow.density import NODES, X01, Array, Coordinate, Place, Setting,
 
 TOLERANCE = 5e-16
 """Error a panel may add, relative to its problem's sum."""
+STEEP = 0.7
+"""Growth of log of the density from the outermost node to the edge that says that the panel is too wide."""
 NEGLIGIBLE = 40.0
 """A panel below exp(-40) of its problem's sum is left out."""
 DEEPEST, DEEPEST_PLACE = 70, 1100
@@ -47,22 +49,32 @@ def gauss(log_f: Array) -> Array:
 
 @dataclass
 class Panels:
-    """Panels of many problems in one coordinate: problem ``owner[k]`` from ``a[k]`` to ``b[k]``."""
+    """Panels of many problems in one coordinate: problem ``owner[k]`` from ``a[k]`` to ``b[k]``.
+
+    ``at_ends`` are log of the density at a and at b, in two rows, where it is known; nan where it is not. A density may
+    be large between an edge and the outermost node only.
+    """
 
     coordinate: Coordinate
     owner: Any
     a: Array
     b: Array
+    at_ends: Array | None = None
 
     def subset(self, mask: Any) -> Panels:
         """The panels where ``mask`` holds."""
-        return Panels(self.coordinate, self.owner[mask], self.a[mask], self.b[mask])
+        at_ends = None if self.at_ends is None else self.at_ends[:, mask]
+        return Panels(self.coordinate, self.owner[mask], self.a[mask], self.b[mask], at_ends)
 
     def halved(self) -> Panels:
         """Each panel in two."""
         middle = self.middles()
         ends = np.stack([self.a, middle, self.b])
-        return Panels(self.coordinate, np.repeat(self.owner, 2), ends[:2].T.ravel(), ends[1:].T.ravel())
+        at_ends = None
+        if self.at_ends is not None:
+            unknown = np.full(self.a.size, np.nan)
+            at_ends = np.stack([self.at_ends[0], unknown, unknown, self.at_ends[1]], axis=1).reshape(-1, 2).T
+        return Panels(self.coordinate, np.repeat(self.owner, 2), ends[:2].T.ravel(), ends[1:].T.ravel(), at_ends)
 
     def middles(self) -> Array:
         """Where each panel is halved."""
@@ -70,14 +82,20 @@ class Panels:
             return self.coordinate.middle(self.a, self.b)
         return self.a + (self.b - self.a) / 2
 
-    def _log_densities(self, setting: Setting) -> Array:
-        """log of the density at the nodes, per unit of [0, 1]."""
+    def _log_densities(self, setting: Setting) -> tuple[Array, Array]:
+        """log of the density at the nodes, per unit of [0, 1]; and of what may lie between an edge and these."""
         if isinstance(self.coordinate, Place):
             nodes, log_rate = self.coordinate.spread(self.a, self.b)
-            return self.coordinate.log_density(setting.take(self.owner), nodes) + log_rate
-        width = self.b - self.a
-        nodes = self.a[:, None] + width[:, None] * X01
-        return self.coordinate.log_density(setting.take(self.owner), nodes) + np.log(np.abs(width))[:, None]
+        else:
+            width = self.b - self.a
+            nodes, log_rate = self.a[:, None] + width[:, None] * X01, np.log(np.abs(width))[:, None]
+        log_f = self.coordinate.log_density(setting.take(self.owner), nodes)
+        hidden = np.full(self.a.size, -np.inf)
+        if self.at_ends is not None:
+            for end, at, k in ((self.a, self.at_ends[0], 0), (self.b, self.at_ends[1], -1)):
+                steep = (at - log_f[:, k] > STEEP) & np.isfinite(at)
+                hidden = np.where(steep, np.fmax(hidden, at + np.log(np.abs(nodes[:, k] - end))), hidden)
+        return log_f + log_rate, hidden
 
     def log_sums(self, setting: Setting) -> tuple[Array, Array]:
         """log of each panel's integral, and log of the error of that integral.
@@ -90,7 +108,7 @@ class Panels:
             parts = [self.subset(slice(k, k + BLOCK)).log_sums(setting) for k in range(0, self.owner.size, BLOCK)]
             return np.concatenate([logs for logs, _ in parts]), np.concatenate([errors for _, errors in parts])
         with np.errstate(divide="ignore"):
-            log_f = self._log_densities(setting)
+            log_f, hidden = self._log_densities(setting)
         top = log_f.max(axis=1)
         with np.errstate(invalid="ignore", over="ignore", under="ignore", divide="ignore"):
             sums = np.exp(log_f - top[:, None]) @ MATRIX
@@ -98,7 +116,7 @@ class Panels:
             size = np.abs(sums.T)
             early, late = (np.maximum(np.maximum(size[k], size[k + 1]) - noise, 0) for k in (1, 3))
             fall = np.minimum(1.0, late / np.where(early > 0, early, 1.0))
-            return top + np.log(sums[:, 0]), top + np.log(late * fall)
+            return top + np.log(sums[:, 0]), np.fmax(top + np.log(late * fall), hidden)
 
 
 @dataclass(frozen=True)

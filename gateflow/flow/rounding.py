@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from gateflow.arithmetic import doubledouble
-from gateflow.flow.critical import dips, goes_by_decay
+from gateflow.flow.critical import cuts, dips, goes_by_decay
 from gateflow.flow.density import Array
 from gateflow.gate import Gate
 
@@ -19,6 +19,8 @@ USUAL = 16 * EPS
 """Errors of the logarithm of the density up to here, or to so much of its size, are those of any formula."""
 FARTHEST = 1e3
 """|u| up to which digits are counted: past it the ends of a path, found by the same formula, are off alike."""
+MOST_CUTS = 500
+"""Cuts of the path beside which digits are counted."""
 NEIGHBOURS = 3
 """Nodes to either side over which the worst error is taken: rounding errors are erratic."""
 
@@ -48,13 +50,24 @@ def rounding(gate: Gate) -> tuple[Array, Array] | None:
     return nodes, windows.max(axis=1)
 
 
+def lost_at(gate: Gate, z: float) -> float:
+    """What the formula loses of log of the density at a position."""
+    found = rounding(gate)
+    if found is None:
+        return 0.0
+    place = float(np.broadcast_to(gate.machine.u(np.array([z])), (1,))[0]) if goes_by_decay(gate) else z
+    return 2 * float(np.interp(place, *found))
+
+
 def _nodes(gate: Gate) -> Array:
     """Points of every magnitude, dense between -40 and 40 and about every narrow dip."""
     far = np.geomspace(1e-9, 1e6, 90)
     even = np.linspace(-40.0, 40.0, 481)
     steps = np.geomspace(1e-8, 1.0, 33)
     near = [point + sign * steps for point in dips(gate).narrow for sign in (-1, 1)]
-    return np.unique(np.concatenate([-far, far, even, *near, dips(gate).narrow]))
+    cut = cuts(gate)[:MOST_CUTS]
+    inner = (cut[:-1, None] + (cut[1:] - cut[:-1])[:, None] * np.array([0.1, 0.3, 0.5, 0.7, 0.9])).ravel()
+    return np.unique(np.concatenate([-far, far, even, *near, dips(gate).narrow, cut, inner]))
 
 
 def _lost_by_profile(gate: Gate, u: Array) -> Array:

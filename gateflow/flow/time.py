@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -21,9 +22,10 @@ from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.flow.compiled import CHUNK as COMPILED_CHUNK
 from gateflow.flow.compiled import Kernel, kernel_of, spread, wanted_backend
-from gateflow.flow.critical import cuts, dips, goes_by_decay, is_outside, reach, z_of_u, zero_near
+from gateflow.flow.critical import cuts, dips, goes_by_decay, is_outside, reach, written_about, z_of_u, zero_near
 from gateflow.flow.density import (
     CUT,
+    Approach,
     Array,
     Coordinate,
     FromAbove,
@@ -52,6 +54,10 @@ LEAST = {True: 4096, False: 256}
 """Problems from which on the compiled kernel is chosen by itself, for gates with a closed inverse and for others: below
 them NumPy is done before a compiler is."""
 
+LADDER = np.array([-690.0, -600.0, -450.0, -300.0, -200.0, -120.0, -70.0, -40.0, -20.0, -10.0])
+"""log |z| of panel edges beside a point of a power."""
+STRIDE = 100.0
+"""Of log |z|, over which the power is read off."""
 LOOKED_AT = 8
 """Points on the way of one flow that are looked at in big floats, at most."""
 
@@ -246,8 +252,9 @@ def _part(array: Array, part: slice) -> Array:
 class _Solver:
     """The panel method for one gate and one loss."""
 
-    def __init__(self, gate: Gate, loss: Loss) -> None:
+    def __init__(self, gate: Gate, loss: Loss, *, is_about: bool = False) -> None:
         refuse_if_no_gate(gate)
+        self.is_about = is_about
         self.gate, self.machine, self.loss = gate, gate.machine, loss
         dip = dips(gate)
         self.dips = dip
@@ -309,6 +316,17 @@ class _Solver:
         log_tau = np.where(there, -np.inf, np.inf)
         unknown = (code == CODE[Status.UNDECIDED]) | (there & np.isfinite(u0 + u_end))
         error, evaluations = np.where(unknown, np.inf, 0.0), np.ones(z0.size, dtype=np.int64)
+        crossing = (
+            (code == CODE[Status.REACHED])
+            & ~there
+            & _meets(self.pointed_u, np.minimum(u0, u_end), np.maximum(u0, u_end))
+        )
+        if crossing.any() and not self.is_about:
+            inputs = (horizon, h_star, log_h_star, h_stop, log_h_stop, tolerance, z0, scale)
+            for k in np.flatnonzero(crossing):
+                found = self._solved_about(u0[k], u_end[k], *(array[k : k + 1] for array in inputs))
+                log_tau[k], code[k], error[k], evaluations[k] = found
+            there |= crossing
         todo = np.flatnonzero((code == CODE[Status.REACHED]) & ~there)
         for part, integrals in self._parts(todo, start, log_h_star, tolerance):
             found = integrals(
@@ -316,7 +334,7 @@ class _Solver:
                 start.take(part), end.take(part), z0[part], u0[part], u_end[part], tolerance[part],
             )  # fmt: skip
             log_tau[part], error[part], evaluations[part] = found[0] - np.log(scale[part]), found[1], found[2]
-            far = np.maximum(np.abs(u0[part]), np.abs(u_end[part]))
+            far = np.maximum(np.abs(u0[part]), np.where(np.isinf(u_end[part]), 0.0, np.abs(u_end[part])))
             error[part] += EPS * (2 * np.abs(log_tau[part]) + far + 16)
             error[part] = np.where(np.isnan(error[part]), np.inf, error[part])
             code[part[self._past_floats(error[part], u_end[part])]] = CODE[Status.OVERFLOW]
@@ -326,6 +344,20 @@ class _Solver:
             lost = lost[~near]
             code[lost], log_tau[lost], error[lost] = CODE[Status.OVERFLOW], np.inf, np.inf
         return log_tau, code, error, evaluations
+
+    def _solved_about(self, u0: float, u_end: float, *inputs: Array) -> tuple[Any, ...]:
+        """The same for one path through a point that only the formula written about it resolves."""
+        at = np.asarray(self.dips.pointed)
+        u = np.asarray(self.machine.u(at))
+        at = at[(u >= min(u0, u_end)) & (u <= max(u0, u_end))]
+        moved = written_about(self.gate, float(at[0])) if at.size == 1 else None
+        if moved is None:
+            return np.inf, CODE[Status.UNDECIDED], np.inf, 1
+        gate, point = moved
+        *rest, z0, scale = inputs
+        t0 = np.array([float(Fraction(float(z0[0])) - point)])
+        found = _Solver(gate, self.loss, is_about=True).solve(*rest, t0, scale)
+        return tuple(part[0] for part in found)
 
     def _past_floats(self, error: Array, u_end: Array) -> Any:
         """Where no digit of tau is right: z ends past the last float, or where the gate is nearly 0 or 1."""
@@ -405,13 +437,18 @@ class _Solver:
             z_end = z_of_u(self.gate, u_end)
             ends = np.where(upward, z_end, z0), np.where(upward, z0, z_end)
             grids = self._position_grids(setting, low, high, *ends)
-        pieces, (at_low, at_high), spent = _first_panels(setting, grids)
+            if self.is_about:
+                grids = _about_zero(grids[0][1])
+        pieces, (at_low, at_high), spent = _first_panels(setting, grids, self.gate.kinks)
         sums = self._integrated(setting, pieces, z0.size)
+        if self.is_about:
+            sums = _with_rest(setting, grids, sums)
         at_start, at_end = np.where(upward, at_high, at_low), np.where(upward, at_low, at_high)
         ends = at_start - sums.log_total, at_end - sums.log_total
         error = sums.error + self._end_errors(setting, start, z0, u0, *ends)
         if not self.by_decay:
-            error += np.exp(ends[1]) * self._end_rounding(z_end, u_end)
+            moved = self._end_rounding(z_end, u_end)
+            error += np.where(moved > 0, np.exp(ends[1]) * moved, 0.0)
         return sums.log_total, error, sums.evaluations + spent
 
     def _end_rounding(self, z_end: Array, u_end: Array) -> Array:
@@ -515,6 +552,34 @@ class _Solver:
         return np.nan_to_num(start_error + target_error, nan=0.0, posinf=np.inf)
 
 
+def _about_zero(edges: Array) -> list[tuple[Coordinate, Array]]:
+    """The edges of a path through 0, which fall, in ``log |z|`` on either side."""
+    grids: list[tuple[Coordinate, Array]] = []
+    for side in (1.0, -1.0):
+        far = np.maximum(side * edges, 0.0)
+        logs = np.log(np.maximum(far, np.exp(LADDER[0])))
+        top = logs.max(axis=1, keepdims=True)
+        logs = np.sort(np.concatenate([logs, np.minimum(LADDER, top)], axis=1), axis=1)
+        grids.append((Approach(0.0, side), logs[:, ::-1] if side > 0 else logs))
+    return grids
+
+
+def _with_rest(setting: Setting, grids: list[tuple[Coordinate, Array]], sums: Sums) -> Sums:
+    """With what lies nearer to 0 than the ladder: there the density is a power of z."""
+    everyone = setting.take(np.arange(setting.horizon.size))
+    total, error = sums.log_total, sums.error
+    for coordinate, edges in grids:
+        low, high = edges.min(axis=1, keepdims=True), edges.max(axis=1, keepdims=True)
+        step = np.minimum(STRIDE, high - low)
+        near, further = (coordinate.log_density(everyone, v)[:, 0] for v in (low, low + step))
+        fall = (further - near) / step[:, 0]
+        rest = np.where(step[:, 0] > 0, near - np.log(fall), -np.inf)
+        off = EPS * (8 + 4 * np.abs(near)) / (fall * step[:, 0])
+        total = np.logaddexp(total, rest)
+        error = error + np.where(step[:, 0] > 0, np.exp(rest - total) * off, 0.0)
+    return replace(sums, log_total=total, error=error)
+
+
 def _meets(points: Array, low: Array, high: Array) -> Any:
     """Whether some of the points, ascending, lie between two profiles."""
     return np.searchsorted(points, low, "left") < np.searchsorted(points, high, "right")
@@ -532,7 +597,7 @@ def _edges(bottom: Array, top: Array, *inner: Array) -> Array:
 
 
 def _first_panels(
-    setting: Setting, grids: list[tuple[Coordinate, Array]]
+    setting: Setting, grids: list[tuple[Coordinate, Array]], kinks: tuple[float, ...] = ()
 ) -> tuple[list[Panels], tuple[Array, Array], int]:
     """The panels that can matter, and the density per log h at the lower and the upper end (in h) of each path."""
     everyone = setting.take(np.arange(setting.horizon.size))
@@ -549,7 +614,10 @@ def _first_panels(
         possible = np.maximum(value[:, 1:], value[:, :-1]) + log_width
         keep = ~(possible < best[:, None] - NEGLIGIBLE) & ~np.isneginf(log_width)
         owner, column = np.nonzero(keep)
-        pieces.append(Panels(coordinate, owner, edges[owner, column], edges[owner, column + 1]))
+        at_ends = np.stack([value[owner, column], value[owner, column + 1]])
+        if isinstance(coordinate, Place):  # at a kink the value is that of one side
+            at_ends[np.isin(np.stack([edges[owner, column], edges[owner, column + 1]]), kinks)] = np.nan
+        pieces.append(Panels(coordinate, owner, edges[owner, column], edges[owner, column + 1], at_ends))
     spent = sum(edges.shape[1] for _, edges in grids)
     return pieces, _end_densities(everyone, grids, values), spent
 

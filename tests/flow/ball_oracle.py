@@ -21,6 +21,22 @@ LIMIT = 60_000
 """Evaluations of one panel, at most."""
 
 
+class State:
+    """Whether an integrand must be analytic on the ball that it is given."""
+
+    analytic = False
+
+
+def log(x: Any) -> Any:
+    """The logarithm; no number on a ball that meets its branch cut, where that matters."""
+    return acb(x).log(analytic=State.analytic)
+
+
+def root(x: Any) -> Any:
+    """The square root, likewise."""
+    return acb(x).sqrt(analytic=State.analytic)
+
+
 class NoTruth(Exception):
     """The integral was not enclosed well enough."""
 
@@ -147,7 +163,7 @@ def _tau(case: Case) -> Any:
         def density(z: Any) -> Any:
             u, du = piece.u(z), piece.du(z)
             rest = (-u).exp()
-            h = horizon * (1 + rest).log() if abs(rest).upper() > 0.5 else horizon * rest.log1p()
+            h = horizon * log(1 + rest)
             return (1 + u.exp()) / du * slope(h, acb(h_star)) / horizon
 
         return density
@@ -172,10 +188,10 @@ def _integral(density: Callable[[Any], Any], piece: Piece, a: Any, b: Any, case:
     marks = {float(m) for m in piece.marks if float(a) < float(m) < float(b)}
     low, high = float(a), float(b)
     span = high - low
-    for k in range(1, 60):
+    for k in range(2, 44, 3):
         step = span * 2.0**-k
         marks |= {low + step, high - step}
-    for k in range(-8, 11):
+    for k in range(-4, 11, 2):
         marks |= {s * 2.0**k for s in (-1, 1) if low < s * 2.0**k < high}
     inner = [arb(m) for m in sorted(marks) if low < m < high]
     edges = [a, *(m for m in inner if bool(m > a) and bool(m < b)), b]
@@ -187,15 +203,28 @@ def _integral(density: Callable[[Any], Any], piece: Piece, a: Any, b: Any, case:
     for left, right in itertools.pairwise(edges):
         parts.append(
             acb.integral(
-                lambda z, analytic: density(z),
+                _flagged(density),
                 acb(left),
                 acb(right),
                 rel_tol=arb(2) ** -90,
                 abs_tol=rough * arb(2) ** -90,
                 eval_limit=LIMIT,
-            ).real  # fmt: skip
+            ).real
         )
     return sum(parts, arb(0))
+
+
+def _flagged(density: Callable[[Any], Any]) -> Callable[[Any, bool], Any]:
+    """The integrand as the quadrature calls it."""
+
+    def call(z: Any, analytic: bool) -> Any:
+        State.analytic = analytic
+        try:
+            return acb(density(z))
+        finally:
+            State.analytic = False
+
+    return call
 
 
 def _about(density: Callable[[Any], Any], piece: Piece, a: Any, b: Any) -> Any:
@@ -213,15 +242,17 @@ def _about(density: Callable[[Any], Any], piece: Piece, a: Any, b: Any) -> Any:
         edges.append((edges[-1] - 8).mid())
     edges = [*edges, bottom][::-1]
 
-    def by_logarithm(s: Any, _: bool) -> Any:
+    def by_logarithm(s: Any) -> Any:
         size = s.exp()
         return density(acb(point) + side * size) * size
 
     total = arb(0)
     for left, right in itertools.pairwise(edges):
-        total += acb.integral(by_logarithm, acb(left), acb(right), rel_tol=arb(2) ** -90, eval_limit=LIMIT).real
+        total += acb.integral(
+            _flagged(by_logarithm), acb(left), acb(right), rel_tol=arb(2) ** -90, eval_limit=LIMIT
+        ).real
     if not bool(near > 0):
-        total += by_logarithm(acb(bottom), False).real / arb(fall) * (1 + arb(0, 1) * arb(2) ** -70)
+        total += by_logarithm(acb(bottom)).real / arb(fall) * (1 + arb(0, 1) * arb(2) ** -70)
     return total
 
 

@@ -148,11 +148,24 @@ def test_more_problems_than_a_chunk_come_out_the_same_and_in_order():
     assert np.all(np.diff(whole.log_tau[z0 < problem.z_star - 0.01]) < 0)
 
 
-def test_a_start_on_the_target_takes_no_time():
-    for name in ("fast", "erf", "softsign", "linear-cubic"):
-        problem = LearningProblem(name, horizon=50, gap=1e-3)
-        found = hitting_time(problem, problem.z_star)
-        assert (found.tau, found.log_tau, found.status, found.error) == (0.0, -math.inf, Status.REACHED, 0.0)
+def test_a_start_exactly_on_the_target_takes_no_time():
+    found = hitting_time(LearningProblem("sigmoid", horizon=1, target=0.5), 0.0)
+    assert (found.tau, found.log_tau, found.status, found.error) == (0.0, -math.inf, Status.REACHED, 0.0)
+
+
+@pytest.mark.parametrize("name", ["fast", "erf", "softsign", "linear-cubic"])
+def test_a_start_on_the_rounded_target_takes_the_time_of_the_rounding(name):
+    """|z* - z0| over the speed T phi^T phi'/phi, both in big floats."""
+    problem = LearningProblem(name, horizon=50, gap=1e-3)
+    found = hitting_time(problem, problem.z_star)
+    oracle = make_oracle.oracle
+    one = oracle.GATES[name]
+    with mpmath.workdps(50):
+        z0 = mpmath.mpf(problem.z_star)
+        apart = abs(oracle.target_position(one, 50, mpmath.mpf(1e-3)) - z0)
+        tau = apart / (50 * mpmath.exp(49 * one.log_phi(z0)) * one.dphi(z0))
+        assert found.status is Status.REACHED
+        assert abs(found.log_tau - mpmath.log(tau)) <= found.error < 1e-11
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "fast", "softsign", "erf", "iterated-sinh", "student-t"])
