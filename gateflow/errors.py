@@ -69,6 +69,14 @@ class InvalidArgument(GateflowError, ValueError):
     """A number or option outside its range; the message names the argument, its value and its range."""
 
 
+class InvalidTensor(InvalidArgument, RuntimeError, TypeError):
+    """A tensor that a layer cannot take, or something else in its place. PyTorch raises one of the three."""
+
+
+class InvalidLayout(InvalidTensor, NotImplementedError):
+    """A sparse or quantised tensor, for which there is no such layer."""
+
+
 class MissingExtra(GateflowError, ImportError):
     """An optional dependency is not installed.
 

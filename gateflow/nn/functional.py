@@ -112,6 +112,8 @@ class GateFunction(torch.nn.Module):
 
     def evaluate(self, z: Tensor, what: str) -> Tensor:
         """One of the gate's functions, the careful way and without a gradient."""
+        if z.is_meta:
+            return torch.empty_like(z)
         x = z.to(WORKING[z.dtype])
         if x.dim() == 0:
             return self.evaluate(z[None], what)[0]
@@ -149,6 +151,8 @@ class GateFunction(torch.nn.Module):
 
     def with_slope(self, z: Tensor, what: str, slope_too: bool = True) -> tuple[Tensor, Tensor | None]:
         """One of the functions and its derivative: phi and ``1 - phi`` the short way where that is as good."""
+        if z.is_meta:
+            return torch.empty_like(z), torch.empty_like(z) if slope_too else None
         x = z.to(WORKING[z.dtype])
         if what not in ("phi", "phi_c") or not self._is_plain(x.dtype, x.device):
             slope = self.evaluate(z, DERIVATIVES[what]) if slope_too and what in DERIVATIVES else None

@@ -112,7 +112,7 @@ def build(settings: Settings, task: Task) -> Network:
             settings.hidden,
             settings.layers,
             batch_first=True,
-            dropout=settings.dropout,
+            dropout=settings.dropout if settings.layers > 1 else 0.0,
             backend=settings.backend,
             dtype=dtype,
             **{**gates, **options},

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import numbers
+import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,8 +20,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from gateflow.errors import InvalidArgument, shown
+from gateflow.errors import InvalidArgument, InvalidTensor, shown
 from gateflow.gate import Gate
+from gateflow.nn.cells import _operands
 from gateflow.nn.functional import GateFunction, gate_function
 from gateflow.nn.kernels import native
 from gateflow.nn.kernels.triton import launch
@@ -133,6 +135,9 @@ class Recurrent(torch.nn.Module):
             raise InvalidArgument(f"{type(self).__name__} has no projection of its output: proj_size must be 0")
         if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
             raise InvalidArgument(f"dropout must lie in [0, 1]; got {shown(dropout)}")
+        if dropout and num_layers == 1:
+            told = f"dropout={float(dropout):g} does nothing in a single layer: it is between layers"
+            warnings.warn(told, UserWarning, stacklevel=3)
         if backend not in BACKENDS:
             raise InvalidArgument(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
@@ -184,7 +189,9 @@ class Recurrent(torch.nn.Module):
         """Whether PyTorch has this layer with these gates."""
         return False
 
-    def framework(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
+    def framework(
+        self, data: Tensor, sizes: Tensor | None, state: State, weights: Sequence[Weights]
+    ) -> tuple[Tensor, State]:
         """All layers from PyTorch's own, where :meth:`in_framework` says that it has them."""
         raise AssertionError(self)
 
@@ -208,10 +215,14 @@ class Recurrent(torch.nn.Module):
         InvalidArgument
             The backend asked for cannot.
         """
-        plain = not torch.is_autocast_enabled(data.device.type) and not torch.compiler.is_compiling()
-        plan = self.plan() if data.device.type == "cpu" and plain and "native" in PREFERRED[self.backend] else None
+        casts, preferred = autocasts(data.device), PREFERRED[self.backend]
+        compiling = torch.compiler.is_compiling()
+        plain = not casts and not compiling
+        plan = self.plan() if data.device.type == "cpu" and not compiling and "native" in preferred else None
+        if casts and self.backend == "auto" and torch.get_autocast_dtype(data.device.type) == torch.bfloat16:
+            preferred = ("framework", *(name for name in preferred if name != "framework"))
         able = {
-            "native": plan is not None and native.available(data.dtype, plan.gates),
+            "native": plan is not None and native.available(self._type(data, casts), plan.gates),
             "framework": self.in_framework(),
             "triton": self._on_gpu_for(data, plain),
             "torch": plain and type(self).whole is not Recurrent.whole,
@@ -224,7 +235,11 @@ class Recurrent(torch.nn.Module):
             raise InvalidArgument(
                 f"backend='native' runs on the CPU, not on {data.device.type}; backend='auto' takes another"
             )
-        return next((name for name in PREFERRED[self.backend] if able[name]), "reference")
+        return next((name for name in preferred if able[name]), "reference")
+
+    def _type(self, data: Tensor, casts: bool) -> torch.dtype:
+        """What compiled kernels compute in: under autocast the weights' type, rather than the shorter one."""
+        return getattr(self, "weight_ih_l0", data).dtype if casts else data.dtype
 
     def _on_gpu_for(self, data: Tensor, plain: bool) -> bool:
         """Whether the cell's kernel for GPUs takes this data; if it was asked for and does not, an error says why."""
@@ -328,31 +343,54 @@ class Recurrent(torch.nn.Module):
             Shapes that do not fit.
         """
         run = _Run(self, input)
-        state = run.initial(hx)
+        state, weights = run.initial(hx), self._weights_of_all()
+        run.check(state, weights[0].ih)
         backend = "reference" if return_gates else self.backend_for(run.data)
         if backend == "framework":
-            output, final, traces = *run.framework(state), []
+            output, final, traces = *run.framework(state, weights), []
         else:
-            output, final, traces = self._all_layers(run, state, return_gates, backend)
+            output, final, traces = self._all_layers(run, state, weights, return_gates, backend)
+            if run.casts:
+                kind = run.result_type(state)
+                output, final = output.to(kind), tuple(part.to(kind) for part in final)
         result = run.wrap(output), run.final(final)
         return (*result, [{k: run.wrap(v) for k, v in trace.items()} for trace in traces]) if return_gates else result
 
-    def _all_layers(self, run: _Run, state: State, keep: bool, backend: str) -> tuple[Tensor, State, list[Values]]:
+    def _weights_of_all(self) -> list[Weights]:
+        """The weights of each layer and direction, asked for once, as a parametrisation computes them."""
+        found: list[Weights] = []
+        for layer, suffix in self.layers():
+            weights = self.weights(suffix)
+            named = {"weight_ih": weights.ih, "weight_hh": weights.hh, **weights.extra}
+            named |= {"bias_ih": weights.bias_ih, "bias_hh": weights.bias_hh}
+            shapes = {f"{name}_{suffix}": shape for name, shape in self._shapes(layer).items()}
+            _operands.check_weights({f"{name}_{suffix}": value for name, value in named.items()}, shapes)
+            if found:
+                _operands.check_like(f"weight_ih_{suffix}", weights.ih, found[0].ih, "other weights", casts=False)
+            found.append(weights)
+        return found
+
+    def _all_layers(
+        self, run: _Run, state: State, weights: Sequence[Weights], keep: bool, backend: str
+    ) -> tuple[Tensor, State, list[Values]]:
         data, finals, traces = run.data, [], []
         plan = self.plan() if backend == "native" else None
+        if plan is not None and run.casts:
+            data, state = data.to(weights[0].ih.dtype), tuple(part.to(weights[0].ih.dtype) for part in state)
         per_layer = self.num_directions
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(per_layer):
                 index = layer * per_layer + direction
-                suffix = f"l{layer}" + "_reverse" * direction
                 start = tuple(part[index] for part in state)
                 if plan is not None:
                     steps = native.Steps(run.sizes, bool(direction))
-                    output, final = native.run(plan, steps, data, start, self.weights(suffix))
+                    output, final = native.run(plan, steps, data, start, weights[index])
                     trace = {}
                 else:
-                    output, final, trace = self._one_way(data, run.sizes, start, suffix, bool(direction), keep, backend)
+                    output, final, trace = self._one_way(
+                        data, run.sizes, start, weights[index], bool(direction), keep, backend
+                    )
                 outputs.append(output)
                 finals.append(final)
                 traces.append(trace)
@@ -366,10 +404,9 @@ class Recurrent(torch.nn.Module):
         return self.whole(x, state, weights) if kernel is None else kernel.run(x, state, weights.hh, kernel.gates)
 
     def _one_way(
-        self, data: Tensor, sizes: list[int], start: State, suffix: str, backwards: bool, keep: bool, backend: str
+        self, data: Tensor, sizes: list[int], start: State, weights: Weights, backwards: bool, keep: bool, backend: str
     ) -> tuple[Tensor, State, Values]:
         """One layer in one direction over rows grouped by time: output, final state, named values."""
-        weights = self.weights(suffix)
         projected = self.project(data, weights)
         if backend in ("torch", "triton") and sizes[0] == sizes[-1]:
             x = projected.view(len(sizes), sizes[0], projected.shape[1])
@@ -404,6 +441,7 @@ class _Run:
     """One call's input as rows grouped by time, and the way back to the form it came in."""
 
     def __init__(self, module: Recurrent, input: Tensor | PackedSequence) -> None:
+        _operands.check_input(input, module.input_size)
         self.module, self.packed = module, input if isinstance(input, PackedSequence) else None
         if self.packed is not None:
             self.data, self.sizes = self.packed.data, self.packed.batch_sizes.tolist()
@@ -411,14 +449,11 @@ class _Run:
         else:
             x = self._padded(input)  # type: ignore[arg-type]
             self.data, self.sizes = x.reshape(-1, x.shape[2]), [x.shape[1]] * x.shape[0]
-        if self.data.shape[-1] != module.input_size:
-            raise InvalidArgument(f"input has {self.data.shape[-1]} features; the layer takes {module.input_size}")
         if not self.sizes:
-            raise InvalidArgument("input has no time steps")
+            raise InvalidTensor("input has no time steps")
+        self.casts = autocasts(self.data.device)
 
     def _padded(self, x: Tensor) -> Tensor:
-        if x.dim() not in (2, 3):
-            raise InvalidArgument(f"input must have 2 dimensions, or 3 with a batch; it has {x.dim()}")
         self.batched = x.dim() == 3
         if not self.batched:
             return x[:, None]
@@ -430,23 +465,32 @@ class _Run:
         shapes = [(count, batch, size) for size in module.state_sizes()]
         if hx is None:
             return tuple(self.data.new_zeros(shape) for shape in shapes)
-        parts = (hx,) if isinstance(hx, torch.Tensor) else tuple(hx)
-        if len(parts) != len(shapes):
-            told = " and ".join(module.states)
-            raise InvalidArgument(f"the state of {type(module).__name__} is {told}; got {len(parts)} tensors")
+        parts = _operands.state_parts(hx, type(module).__name__, module.states)
+        for name, part, (layers, rows, size) in zip(module.states, parts, shapes, strict=True):
+            _operands.check_shape(name, part, (layers, rows, size) if self.batched else (layers, size))
         if not self.batched:
-            parts = tuple(part[:, None] if part.dim() == 2 else part for part in parts)
-        for name, part, shape in zip(module.states, parts, shapes, strict=True):
-            if tuple(part.shape) != shape:
-                raise InvalidArgument(f"the initial {name} must have the shape {shape}; it has {tuple(part.shape)}")
+            parts = tuple(part[:, None] for part in parts)
         order = None if self.packed is None else self.packed.sorted_indices
         return parts if order is None else tuple(part.index_select(1, order) for part in parts)
 
-    def framework(self, state: State) -> tuple[Tensor, State]:
+    def check(self, state: State, weight: Tensor) -> None:
+        """Types and devices beside those of the weights."""
+        _operands.check_like("the input", self.data, weight, casts=self.casts)
+        for name, part in zip(self.module.states, state, strict=True):
+            _operands.check_like(f"the initial {name}", part, weight, casts=self.casts)
+
+    def result_type(self, state: State) -> torch.dtype:
+        """Of output and state under autocast, as PyTorch's own layers have it."""
+        short = torch.get_autocast_dtype(self.data.device.type)
+        if self.data.is_cuda or ("cell" in self.module.states and short == torch.bfloat16):
+            return short
+        return torch.promote_types(state[0].dtype, short)
+
+    def framework(self, state: State, weights: Sequence[Weights]) -> tuple[Tensor, State]:
         if self.packed is not None:
-            return self.module.framework(self.data, self.packed.batch_sizes, state)
+            return self.module.framework(self.data, self.packed.batch_sizes, state, weights)
         output, final = self.module.framework(
-            self.data.view(len(self.sizes), self.sizes[0], self.data.shape[1]), None, state
+            self.data.view(len(self.sizes), self.sizes[0], self.data.shape[1]), None, state, weights
         )
         return output.flatten(0, 1), final
 
@@ -481,6 +525,17 @@ def as_function(gate: AnyGate) -> GateFunction:
 def is_sigmoid(gate: Gate) -> bool:
     """Whether a gate is the plain logistic function."""
     return gate.is_profile and gate.formulas.u == Z
+
+
+def autocasts(device: torch.device) -> bool:
+    """Whether operations on this device choose their types."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
+def flat(weights: Sequence[Weights]) -> list[Tensor]:
+    """Weights of all layers as PyTorch's own functions take them."""
+    found = [t for one in weights for t in (one.ih, one.hh, one.bias_ih, one.bias_hh)]
+    return [t for t in found if t is not None]
 
 
 def _check_sizes(**sizes: Any) -> None:

@@ -10,12 +10,23 @@ The update gate z holds the state: it is to the GRU what the forget gate is to t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional as F
 
-from gateflow.nn.cells._contract import AnyGate, GateFunction, Recurrent, State, Tensor, Values, Weights, is_sigmoid
+from gateflow.nn.cells._contract import (
+    AnyGate,
+    GateFunction,
+    Recurrent,
+    State,
+    Tensor,
+    Values,
+    Weights,
+    flat,
+    is_sigmoid,
+)
 from gateflow.nn.kernels.native import LAYOUTS, Plan
 
 
@@ -64,13 +75,14 @@ class GRU(Recurrent):
         """Where both gates are the plain sigmoid."""
         return all(map(is_sigmoid, self.gates().values()))
 
-    def framework(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
-        flat: list[Tensor] = list(self.parameters())
+    def framework(
+        self, data: Tensor, sizes: Tensor | None, state: State, weights: Sequence[Weights]
+    ) -> tuple[Tensor, State]:
         settings = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
         if sizes is not None:
-            output, final = torch.gru(data, sizes, state[0], flat, *settings)
+            output, final = torch.gru(data, sizes, state[0], flat(weights), *settings)
         else:
-            output, final = torch.gru(data, state[0], flat, *settings, False)
+            output, final = torch.gru(data, state[0], flat(weights), *settings, False)
         return output, (final,)
 
     def plan(self) -> Plan:

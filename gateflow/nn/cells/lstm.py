@@ -10,6 +10,7 @@ The fast gate (Ohno, Kanai and Ida, AAAI 2023) and the softsign gate are this ce
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -24,9 +25,10 @@ from gateflow.nn.cells._contract import (
     Tensor,
     Values,
     Weights,
+    flat,
     is_sigmoid,
 )
-from gateflow.nn.kernels.lstm_sequence import LSTMSequence
+from gateflow.nn.kernels.lstm_sequence import lstm_sequence
 from gateflow.nn.kernels.native import LAYOUTS, Plan
 from gateflow.nn.kernels.triton import lstm as triton_lstm
 
@@ -97,13 +99,14 @@ class LSTM(Recurrent):
         """Where every gate is the plain sigmoid."""
         return not self.tied and all(map(is_sigmoid, self.gates().values()))
 
-    def framework(self, data: Tensor, sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
-        flat: list[Tensor] = list(self.parameters())
+    def framework(
+        self, data: Tensor, sizes: Tensor | None, state: State, weights: Sequence[Weights]
+    ) -> tuple[Tensor, State]:
         settings = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
         if sizes is not None:
-            output, *final = torch.lstm(data, sizes, state, flat, *settings)
+            output, *final = torch.lstm(data, sizes, state, flat(weights), *settings)
         else:
-            output, *final = torch.lstm(data, state, flat, *settings, False)
+            output, *final = torch.lstm(data, state, flat(weights), *settings, False)
         return output, tuple(final)
 
     def plan(self) -> Plan:
@@ -112,8 +115,9 @@ class LSTM(Recurrent):
 
     def whole(self, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
         """All steps in one autograd function."""
-        h, c = LSTMSequence.apply(x, *state, weights.hh, self._functions())  # type: ignore[misc]
-        return h, (h[-1], c[-1])
+        h, c = state
+        output, *final = lstm_sequence(x, h, c, weights.hh, self._functions())
+        return output, tuple(final)
 
     def on_gpu(self) -> OnGPU:
         return OnGPU(triton_lstm.lstm, self._functions())

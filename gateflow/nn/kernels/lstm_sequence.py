@@ -26,6 +26,20 @@ CHUNK = 1 << 15
 """Elements of a state whose factors are computed together in the backward pass."""
 
 
+def lstm_sequence(x: Tensor, h: Tensor, c: Tensor, hh: Tensor, gates: Gates) -> tuple[Tensor, Tensor, Tensor]:
+    """Hidden states at all times and the last of both: see `LSTMSequence`, which is asked where there are gradients."""
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, h, c, hh)):
+        hs, cs = LSTMSequence.apply(x, h, c, hh, gates)  # type: ignore[misc]
+        return hs, hs[-1], cs[-1]
+    hs, (z, tanh_c, last) = x.new_empty(x.shape[0], *h.shape), (torch.empty_like(t) for t in (x[0], c, c))
+    back, before = hh.t().contiguous(), c
+    for t in range(x.shape[0]):
+        torch.addmm(x[t], h, back, out=z)
+        _step(z, before, gates, hs[t], last, tanh_c)
+        h, before = hs[t], last
+    return hs, hs[-1], last
+
+
 class LSTMSequence(torch.autograd.Function):
     """Hidden and cell states at all times from the projected input, the first state and the recurrent weights.
 

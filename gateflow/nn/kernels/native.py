@@ -274,8 +274,12 @@ def run(
     weights : gateflow.nn.cells._contract.Weights
     """
     h, c = state if plan.layout.has_cell else (*state, None)
-    output, *final = Whole.apply(plan, steps, x, h, c, weights.ih, weights.hh, weights.bias_ih, weights.bias_hh)  # type: ignore[misc]
-    return output, tuple(final)
+    given = (x, h, c, weights.ih, weights.hh, weights.bias_ih, weights.bias_hh)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given):
+        output, *final = Whole.apply(plan, steps, *given)  # type: ignore[misc]
+        return output, tuple(final)
+    output, h_end, c_end, _, _ = _Pass(plan, steps, list(map(_dense, given))).forward(keep=False)
+    return output, (h_end,) if c_end is None else (h_end, c_end)
 
 
 class Whole(torch.autograd.Function):
@@ -297,13 +301,11 @@ class Whole(torch.autograd.Function):
         bias_ih: Tensor | None,
         bias_hh: Tensor | None,
     ) -> tuple[Tensor, ...]:
-        given = [None if t is None else t.detach().contiguous() for t in (x, h, c, ih, hh, bias_ih, bias_hh)]
+        given = [_dense(t) for t in (x, h, c, ih, hh, bias_ih, bias_hh)]
         pass_ = _Pass(plan, steps, given)
-        keep = any(ctx.needs_input_grad)
-        output, h_end, c_end, kept, marks = pass_.forward(keep)
-        if keep:
-            ctx.plan, ctx.steps, ctx.segment = plan, steps, pass_.run.segment
-            ctx.save_for_backward(output, kept, marks, *given)
+        output, h_end, c_end, kept, marks = pass_.forward(keep=True)
+        ctx.plan, ctx.steps, ctx.segment = plan, steps, pass_.run.segment
+        ctx.save_for_backward(output, kept, marks, *given)
         return (output, h_end) if c_end is None else (output, h_end, c_end)
 
     @staticmethod
@@ -315,6 +317,11 @@ class Whole(torch.autograd.Function):
         pass_.run.segment = ctx.segment
         pass_.point({"output": output, "kept": kept, "marks": marks})
         return (None, None, *pass_.backward(grads, ctx.needs_input_grad[2]))
+
+
+def _dense(t: Tensor | None) -> Tensor | None:
+    """The numbers themselves, in order: a tensor may be a view, or one that is yet to be negated."""
+    return None if t is None else t.detach().resolve_neg().contiguous()
 
 
 class _Pass:
@@ -398,7 +405,7 @@ class _Pass:
 
     def _whole(self, t: Tensor) -> Tensor:
         """The tensor with its numbers in order."""
-        return t if t.is_contiguous() else self._new(*t.shape).copy_(t)
+        return t if t.is_contiguous() and not t.is_neg() else self._new(*t.shape).copy_(t)
 
     def _room(self, *names: str, scratch: str) -> None:
         """Memory for the arrays of these names, and for what each thread needs on its way forward or backward."""

@@ -32,12 +32,16 @@ _free: list[mmap.mmap] = []
 _lock = threading.RLock()  # a tensor's end may come at any time, in the midst of an allocation too
 
 
+class NoMemory(MemoryError, RuntimeError):
+    """There is no such block; PyTorch raises RuntimeError where its own is not to be had."""
+
+
 def tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """A contiguous tensor of this shape, whatever is in it.
 
     Raises
     ------
-    MemoryError
+    NoMemory
         There is no such block.
 
     Examples
@@ -85,7 +89,7 @@ def _made(size: int) -> mmap.mmap:
     try:
         block = mmap.mmap(-1, size, **private)
     except (OSError, OverflowError):
-        raise MemoryError(f"a recurrent layer needs {size / 2**30:.1f} GiB at once, which there are not") from None
+        raise NoMemory(f"a recurrent layer needs {size / 2**30:.1f} GiB at once, which there are not") from None
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):
             block.madvise(mmap.MADV_HUGEPAGE)

@@ -72,7 +72,11 @@ def lstm(x: Tensor, state: tuple[Tensor, Tensor], hh: Tensor, gates: Gates) -> t
         These tensors or gates have no kernel for GPUs.
     """
     check(x.device, x.dtype, gates)
-    hs, c = LSTMTriton.apply(x, *state, hh, gates, None)  # type: ignore[misc]
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *state, hh)):
+        hs, c = LSTMTriton.apply(x, *state, hh, gates, None)  # type: ignore[misc]
+    else:
+        h, c = map(_dense, state)
+        hs, c, _ = _forward(_dense(x), h, c, _dense(hh), gates, None, store=False)
     return hs, (hs[-1], c)
 
 
@@ -95,15 +99,11 @@ class LSTMTriton(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, h: Tensor, c: Tensor, hh: Tensor, gates: Gates, chosen: str | None
     ) -> tuple[Tensor, Tensor]:
-        x, h, c, hh = (tensor.detach().contiguous() for tensor in (x, h, c, hh))
-        time, batch, _ = x.shape
-        store = any(ctx.needs_input_grad)
-        through = torch.empty_like(x) if store else x
-        into_c, keep = (x.new_empty((time, batch, h.shape[1]) if store else 1, dtype=t) for t in (x.dtype, torch.float))
-        ctx.gates, ctx.way = gates, chosen or way(h.shape[1], x.shape[2] // h.shape[1], x.dtype, x.device)
-        forward = _whole_forward if ctx.way == "whole" else _steps_forward
-        hs, c_last = forward(x, h, c, hh, gates, (through, into_c, keep) if store else None)
-        ctx.save_for_backward(h, hh, hs, through, into_c, keep)
+        x, h, c, hh = map(_dense, (x, h, c, hh))
+        ctx.gates, ctx.way = gates, chosen or _way_for(x, h)
+        hs, c_last, factors = _forward(x, h, c, hh, gates, ctx.way, store=True)
+        assert factors is not None
+        ctx.save_for_backward(h, hh, hs, *factors)
         return hs, c_last
 
     @staticmethod
@@ -113,7 +113,7 @@ class LSTMTriton(torch.autograd.Function):
         h, hh, hs, *factors = ctx.saved_tensors
         tied = ctx.gates[0] is None
         backward = _whole_backward if ctx.way == "whole" else _steps_backward
-        dz, dh, dc = backward(grads[0].contiguous(), grads[1].contiguous(), hh, tuple(factors), tied)
+        dz, dh, dc = backward(_dense(grads[0]), _dense(grads[1]), hh, tuple(factors), tied)
         weights = dz[0].t() @ h
         if dz.shape[0] > 1:
             weights = torch.addmm(weights, dz[1:].flatten(0, 1).t(), hs[:-1].flatten(0, 1))
@@ -122,6 +122,27 @@ class LSTMTriton(torch.autograd.Function):
 
 Factors = tuple[Tensor, Tensor, Tensor]
 """``through``, ``into_c`` and ``keep`` of :mod:`gateflow.nn.kernels.triton.lstm_kernels`, at all times."""
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """The numbers themselves, in order: a tensor may be a view, or one that is yet to be negated."""
+    return tensor.detach().resolve_neg().contiguous()
+
+
+def _way_for(x: Tensor, h: Tensor) -> str:
+    return way(h.shape[1], x.shape[2] // h.shape[1], x.dtype, x.device)
+
+
+def _forward(
+    x: Tensor, h: Tensor, c: Tensor, hh: Tensor, gates: Gates, chosen: str | None, *, store: bool
+) -> tuple[Tensor, Tensor, Factors | None]:
+    """Hidden states, the last cell state, and the factors of a backward pass if they are stored."""
+    factors = None
+    if store:
+        shape = (x.shape[0], *h.shape)
+        factors = torch.empty_like(x), x.new_empty(shape), x.new_empty(shape, dtype=torch.float)
+    forward = _whole_forward if (chosen or _way_for(x, h)) == "whole" else _steps_forward
+    return *forward(x, h, c, hh, gates, factors), factors
 
 
 def _constants(gates: Gates) -> dict[str, Any]:
