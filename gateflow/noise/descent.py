@@ -1,0 +1,265 @@
+"""Gradient descent on a learning problem whose samples vary: its drift and diffusion, and what follows from them.
+
+A step moves z by minus eta times the mean gradient of a batch. Its states are those of the diffusion
+``dz = (b - (eta/2) b b') dtau + sqrt(eta) s(z) dW`` at the learning time ``tau = eta k``, with ``b = -L'``, L the mean
+loss and ``s^2`` the variance of the batch's gradient: in law, to second order in eta where all is smooth.
+
+Source: Q. Li, C. Tai and W. E, *Stochastic modified equations and dynamics of stochastic gradient algorithms*, JMLR 20
+(2019), theorem 9.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gateflow.errors import InvalidArgument
+from gateflow.flow.problem import LearningProblem, number
+from gateflow.losses import Decay
+from gateflow.noise.diffusion import DEPTH, Diffusion, StationaryLaw
+from gateflow.noise.elements import Array
+from gateflow.noise.passage import Passage
+from gateflow.noise.paths import Paths
+from gateflow.noise.samples import Samples
+
+PROFILES = np.concatenate([np.linspace(-60.0, 60.0, 2401), np.geomspace(60.1, 650.0, 400)])
+"""Logit profiles at which the law about the target is looked for."""
+
+TOLERANCE = 1e-9
+"""To which drift and variance are followed; quantile functions of SciPy are not known better."""
+
+NEARBY = 1e-6
+"""Over so much of 1 + |z| the drift is differentiated."""
+
+AT_ONCE = 200_000
+"""Gradients of samples computed at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyDescent:
+    """Gradient descent with batches.
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        One problem; what varies takes the place of its number.
+    samples : Samples
+    lr : float
+        eta, above 0.
+
+    Raises
+    ------
+    InvalidArgument
+        The problem is of arrays, or lr is out of range.
+
+    Examples
+    --------
+    >>> problem = LearningProblem("sigmoid", horizon=10, target=0.5)
+    >>> noisy = NoisyDescent(problem, Samples(scale="normal(1, 0.5)", batch=8), lr=0.01)
+    >>> found = noisy.spread([0.025, 0.5, 0.975])
+    >>> bool(found[0] < 10 / np.log(2) < found[2])
+    True
+    """
+
+    problem: LearningProblem
+    samples: Samples
+    lr: float
+
+    def __post_init__(self) -> None:
+        problem = self.problem
+        if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale)):
+            raise InvalidArgument("noise is of one problem; give numbers, not arrays")
+        lr = number("lr", self.lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+        if np.ndim(lr):
+            raise InvalidArgument("lr must be one number")
+        object.__setattr__(self, "lr", lr)
+
+    # --- moments of the gradient ---
+
+    def _unscaled(self, z: Array) -> tuple[Array, Array]:
+        """Mean and variance of ``dl/dz`` for c = 1, at an axis of positions."""
+        p, machine = self.problem, self.problem.gate.machine
+        u = np.broadcast_to(machine.u(z), z.shape)[:, None]
+        log_rest = -np.logaddexp(0.0, u)  # log(1 - phi)
+        y = np.logaddexp(0.0, -u)  # -log phi
+        step = log_rest + np.broadcast_to(machine.log_du(z), z.shape)[:, None]
+        if self.samples.target is not None:
+            wanted, weights = self.samples.target.nodes(np.exp(-p.horizon * y[:, 0]))
+            horizon, h_star = np.full_like(wanted, p.horizon), -np.log(np.clip(wanted, 1e-300, 1.0))
+        elif self.samples.horizon is not None:
+            split = p.h_star / y[:, 0] if p.goal.way != "timescale" else np.zeros(z.size)
+            horizon, weights = self.samples.horizon.nodes(split)
+            h_star = horizon / p.goal.value if p.goal.way == "timescale" else np.full_like(horizon, p.h_star)
+        else:
+            horizon, weights = np.full(y.shape, float(p.horizon)), np.ones(y.shape)
+            h_star = np.full(y.shape, float(p.h_star))
+        decay, goal = Decay(h=horizon * y), Decay(h=h_star)
+        with np.errstate(all="ignore"):
+            size = np.exp(p.kind.log_slope(decay, goal) + np.log(horizon) + step)
+            slope = np.where(decay.h == h_star, 0.0, np.where(decay.h > h_star, -1.0, 1.0) * size)
+        mean = np.sum(weights * slope, axis=1)
+        return mean, np.sum(weights * (slope - mean[:, None]) ** 2, axis=1)
+
+    def _moments(self, z: Any) -> tuple[Array, Array]:
+        """Mean and variance of the gradient of one sample."""
+        z = np.asarray(z, dtype=float)
+        flat = z.ravel()
+        width = max(1, self._nodes)
+        parts = [self._unscaled(flat[i : i + AT_ONCE // width + 1]) for i in range(0, flat.size, AT_ONCE // width + 1)]
+        mean, variance = (np.concatenate(part).reshape(z.shape) for part in zip(*parts, strict=True))
+        c, of_c = (self.problem.scale, 0.0) if self.samples.scale is None else self._scale
+        return c * mean, (c**2 + of_c) * variance + of_c * mean**2
+
+    @cached_property
+    def _scale(self) -> tuple[float, float]:
+        return self.samples.scale.moments()
+
+    @cached_property
+    def _nodes(self) -> int:
+        varying = self.samples.target or self.samples.horizon
+        return 1 if varying is None else varying.nodes(np.zeros(1))[0].shape[-1]
+
+    def drift(self, z: Any) -> Array:
+        """``b - (eta/2) b b'`` with ``b = -L'``, per unit of learning time: what steps of size eta are nearest to.
+
+        The derivative is a difference over a small way, away from the nearest kink.
+        """
+        z = np.asarray(z, dtype=float)
+        way = NEARBY * (1 + np.abs(z))
+        kinks = np.asarray(self.kinks)
+        nearest = kinks[np.argmin(np.abs(z[..., None] - kinks), axis=-1)]
+        apart = z - nearest
+        low = np.where((apart > 0) & (apart < way), 0.0, -way)
+        high = np.where((apart < 0) & (apart > -way), 0.0, way)
+        below, at, above = (-self._moments(x)[0] for x in (z + low, z, z + high))
+        return at * (1 - self.lr / 2 * (above - below) / (high - low))
+
+    def gradient(self, z: Any) -> Array:
+        """``L'(z)``, the mean gradient."""
+        return self._moments(z)[0]
+
+    def variance(self, z: Any) -> Array:
+        """``eta s(z)^2``, per unit of learning time."""
+        return self.lr / self.samples.batch * self._moments(z)[1]
+
+    @cached_property
+    def kinks(self) -> tuple[float, ...]:
+        """Positions at which drift or variance is not smooth: of the gate, of a law's ends, of the targets."""
+        p, gate = self.problem, self.problem.gate
+        found: list[Any] = [0.0, *gate.kinks]
+        if self.samples.target is not None:
+            varying = self.samples.target
+            kept = np.array(varying.values if varying.values is not None else varying.support())
+            kept = kept[(kept > 0) & (kept < 1)]
+            found += list(gate.inverse_c(-np.expm1(np.log(kept) / p.horizon)))
+        elif self.samples.horizon is not None and p.goal.way != "timescale":
+            varying = self.samples.horizon
+            lags = np.array(varying.values if varying.values is not None else varying.support())
+            lags = lags[(lags > 0) & np.isfinite(lags)]
+            if p.h_star > 0:
+                found += list(gate.inverse_c(-np.expm1(-p.h_star / lags)))
+        else:
+            found.append(p.z_star)
+        return tuple(sorted({float(z) for z in found if np.isfinite(z)}))
+
+    # --- what follows ---
+
+    def diffusion(self, low: float, high: float) -> Diffusion:
+        """The diffusion of z between two ends."""
+        return Diffusion(self.drift, self.variance, float(low), float(high), self.kinks, TOLERANCE)
+
+    def stationary(self) -> StationaryLaw:
+        """The law of z about the target, to which descent settles, by quadrature.
+
+        Raises
+        ------
+        InvalidArgument
+            There is none: no noise, or the gradient cannot hold z.
+        """
+        return self.diffusion(*self._held).stationary()
+
+    @cached_property
+    def _held(self) -> tuple[float, float]:
+        """Where all but exp(-60) of the stationary law is."""
+        z = np.unique(np.concatenate([self.problem.gate.machine.z_of_u(PROFILES), self.kinks]))
+        z = z[np.isfinite(z)]
+        middle = (z[1:] + z[:-1]) / 2
+        mean, variance = self._moments(middle)
+        if not np.any(variance > 0):
+            raise InvalidArgument("there is no noise: samples do not differ in their gradients")
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            spread = self.lr / self.samples.batch * variance
+            slope = np.where(spread > 0, -2 * mean / spread, -np.inf * np.sign(mean))
+        center = int(np.argmax(np.where(np.diff(np.sign(-mean)) < 0, 1, 0))) + 1
+        rise = np.clip(slope * np.diff(z), -1e6, 1e6)
+        above = np.flatnonzero(np.cumsum(rise[center:]) < -DEPTH)
+        below = np.flatnonzero(np.cumsum(-rise[:center][::-1]) < -DEPTH)
+        if not above.size or not below.size:
+            side = "above" if not above.size else "below"
+            raise InvalidArgument(f"z settles to no law: the gradient does not hold it from {side}")
+        return self._with_noise(z[center - 1 - below[0]], z[center + 1 + above[0]], z[center])
+
+    def _with_noise(self, low: float, high: float, inside: float) -> tuple[float, float]:
+        """The part of an interval about a point where there is noise."""
+        ends = []
+        for end in (low, high):
+            probe = np.linspace(inside, end, 2001)
+            quiet = np.flatnonzero(~(self.variance(probe) > 0))
+            ends.append(float(probe[quiet[0] - 1]) if quiet.size and quiet[0] else float(end))
+        return ends[0], ends[1]
+
+    def spread(self, p: Any) -> Array:
+        """Quantiles of the time constant to which descent settles, in steps."""
+        return -1 / self.problem.gate.log_phi(self.stationary().quantile(p))
+
+    def arrival(self, z0: float, timescale: float | None = None) -> Passage:
+        """The law of the learning time at which a time constant is first reached; steps are that over lr.
+
+        Parameters
+        ----------
+        z0 : float
+            Where descent starts.
+        timescale : float, optional
+            In steps; by default the problem's target.
+        """
+        z0 = float(number("z0", z0, np.isfinite, "finite"))
+        gate = self.problem.gate
+        if timescale is None:
+            level = float(self.problem.z_star)
+        else:
+            scale = number("timescale", timescale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+            level = float(gate.inverse_c(-np.expm1(-1 / scale)))
+        if not np.isfinite(level):
+            raise InvalidArgument("the target is no place of the gate; name a time scale that is")
+        reach = self._back_from(z0, level)
+        return Passage(self.diffusion(min(reach, level), max(reach, level)), z0, level)
+
+    def _back_from(self, z0: float, level: float) -> float:
+        """A position far behind the start, short of where floats end."""
+        gate, side = self.problem.gate, np.sign(z0 - level)
+        u = float(gate.machine.u(np.array([z0]))[0])
+        far = float(gate.machine.z_of_u(np.array([np.clip(u + side * 30.0, -600.0, 600.0)]))[0])
+        return far if np.isfinite(far) and far != z0 else z0 + side
+
+    def paths(self, z0: float, count: int, *, seed: int = 0) -> Paths:
+        """Many runs of descent with Gaussian gradients of the same mean and variance, from one start.
+
+        Raises
+        ------
+        InvalidArgument
+            A number is out of range.
+        """
+        z0 = float(number("z0", z0, np.isfinite, "finite"))
+        z_star = float(self.problem.z_star)
+        other = z_star if np.isfinite(z_star) else z0 + 1
+        low, high = sorted((z0, other))
+        try:
+            held = self._held
+            low, high = min(low, held[0]), max(high, held[1])
+        except InvalidArgument:
+            pass
+        margin = 0.25 * (high - low) + 1e-3
+        return Paths(self, z0, count, seed, (low - margin, high + margin))
