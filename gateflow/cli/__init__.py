@@ -146,7 +146,7 @@ def overview() -> str:
 HEADINGS = {
     "Gates": ("gates", "show", "losses"),
     "Theory": ("check", "order", "rank", "rate", "compare", "verify"),
-    "Learning": ("time", "flow", "plane", "descent", "recommend", "sweep"),
+    "Learning": ("time", "flow", "plane", "descent", "noise", "recommend", "sweep"),
     "Output": ("figures", "report"),
     "Networks": ("train", "results", "timescales", "experiment", "study"),
     "This machine": ("doctor", "bench", "completion"),

@@ -20,7 +20,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.flow.problem import LearningProblem, number
 from gateflow.losses import Decay
 from gateflow.noise.diffusion import DEPTH, Diffusion, StationaryLaw
-from gateflow.noise.elements import Array
+from gateflow.noise.elements import Array, Unresolved
 from gateflow.noise.passage import Passage
 from gateflow.noise.paths import Paths
 from gateflow.noise.samples import Samples
@@ -58,7 +58,7 @@ class NoisyDescent:
     Examples
     --------
     >>> problem = LearningProblem("sigmoid", horizon=10, target=0.5)
-    >>> noisy = NoisyDescent(problem, Samples(scale="normal(1, 0.5)", batch=8), lr=0.01)
+    >>> noisy = NoisyDescent(problem, Samples(scale="normal(1, 3)"), lr=0.01)
     >>> found = noisy.spread([0.025, 0.5, 0.975])
     >>> bool(found[0] < 10 / np.log(2) < found[2])
     True
@@ -87,7 +87,9 @@ class NoisyDescent:
         y = np.logaddexp(0.0, -u)  # -log phi
         step = log_rest + np.broadcast_to(machine.log_du(z), z.shape)[:, None]
         if self.samples.target is not None:
-            wanted, weights = self.samples.target.nodes(np.exp(-p.horizon * y[:, 0]))
+            kept = np.exp(-p.horizon * y[:, 0])
+            alike = p.kind.name == "absolute"  # its slope asks on which side the target is, and no more
+            wanted, weights = self.samples.target.sides(kept) if alike else self.samples.target.nodes(kept)
             horizon, h_star = np.full_like(wanted, p.horizon), -np.log(np.clip(wanted, 1e-300, 1.0))
         elif self.samples.horizon is not None:
             split = p.h_star / y[:, 0] if p.goal.way != "timescale" else np.zeros(z.size)
@@ -125,17 +127,17 @@ class NoisyDescent:
     def drift(self, z: Any) -> Array:
         """``b - (eta/2) b b'`` with ``b = -L'``, per unit of learning time: what steps of size eta are nearest to.
 
-        The derivative is a difference over a small way, away from the nearest kink.
+        The derivative is a difference of second order over a small way, to one side close to a kink.
         """
         z = np.asarray(z, dtype=float)
         way = NEARBY * (1 + np.abs(z))
         kinks = np.asarray(self.kinks)
-        nearest = kinks[np.argmin(np.abs(z[..., None] - kinks), axis=-1)]
-        apart = z - nearest
-        low = np.where((apart > 0) & (apart < way), 0.0, -way)
-        high = np.where((apart < 0) & (apart > -way), 0.0, way)
-        below, at, above = (-self._moments(x)[0] for x in (z + low, z, z + high))
-        return at * (1 - self.lr / 2 * (above - below) / (high - low))
+        apart = z - (kinks[np.argmin(np.abs(z[..., None] - kinks), axis=-1)] if kinks.size else np.inf)
+        aside = np.where(np.abs(apart) < 2 * way, np.where(apart < 0, -1.0, 1.0), 0.0)
+        first, second = np.where(aside == 0, -way, aside * way), np.where(aside == 0, way, 2 * aside * way)
+        at, b1, b2 = (-self._moments(x)[0] for x in (z, z + first, z + second))
+        slope = np.where(aside == 0, (b2 - b1) / (2 * way), aside * (4 * b1 - 3 * at - b2) / (2 * way))
+        return at * (1 - self.lr / 2 * slope)
 
     def gradient(self, z: Any) -> Array:
         """``L'(z)``, the mean gradient."""
@@ -149,7 +151,7 @@ class NoisyDescent:
     def kinks(self) -> tuple[float, ...]:
         """Positions at which drift or variance is not smooth: of the gate, of a law's ends, of the targets."""
         p, gate = self.problem, self.problem.gate
-        found: list[Any] = [0.0, *gate.kinks]
+        found: list[Any] = [*gate.kinks]
         if self.samples.target is not None:
             varying = self.samples.target
             kept = np.array(varying.values if varying.values is not None else varying.support())
@@ -178,8 +180,18 @@ class NoisyDescent:
         ------
         InvalidArgument
             There is none: no noise, or the gradient cannot hold z.
+        Unresolved
+            The law is narrower than a step of descent, which then leaps to and fro across the target.
         """
-        return self.diffusion(*self._held).stationary()
+        found = self.diffusion(*self._held).stationary()
+        near = found.mean + found.deviation * np.array([-2.0, -1.0, 1.0, 2.0])
+        step = self.lr * float(np.max(np.abs(self.gradient(near))))
+        if found.deviation < step:
+            raise Unresolved(
+                f"a step is {step:.2g} long in z, the law of the diffusion {found.deviation:.2g} wide: descent leaps "
+                "to and fro across the target, which a diffusion does not describe; take a smaller lr or batch"
+            )
+        return found
 
     @cached_property
     def _held(self) -> tuple[float, float]:
@@ -200,7 +212,8 @@ class NoisyDescent:
         if not above.size or not below.size:
             side = "above" if not above.size else "below"
             raise InvalidArgument(f"z settles to no law: the gradient does not hold it from {side}")
-        return self._with_noise(z[center - 1 - below[0]], z[center + 1 + above[0]], z[center])
+        low, high = z[center - 1 - below[0]], z[center + 1 + above[0]]
+        return self._with_noise(float(low), float(high), float(z[center]))
 
     def _with_noise(self, low: float, high: float, inside: float) -> tuple[float, float]:
         """The part of an interval about a point where there is noise."""

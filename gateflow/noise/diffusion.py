@@ -78,8 +78,8 @@ class Diffusion:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             return 2 * self.drift(z) / self.variance(z)
 
-    def elements(self, low: float, high: float) -> Elements:
-        """Pieces of ``[low, high]`` on which ``r`` and ``1/v`` are resolved and ``int r`` changes little.
+    def elements(self, low: float, high: float, steepest: float = STEEPEST) -> Elements:
+        """Pieces of ``[low, high]`` on which ``r`` and ``1/v`` are resolved and ``int r`` changes by ``steepest``.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Diffusion:
 
         parts = resolved(both, self.edges(low, high), self.tolerance)
         rise = np.abs(np.diff(parts.integral(np.abs(self.inner(self.steepness, parts)))[:, [0, -1]], axis=1))[:, 0]
-        return split(parts, np.maximum(1, np.ceil(rise / STEEPEST)).astype(int))
+        return split(parts, np.maximum(1, np.ceil(rise / steepest)).astype(int))
 
     def inner(self, function: Callable[[Array], Array], parts: Elements) -> Array:
         """A function at the nodes; at the ends of a piece, its limit from inside."""

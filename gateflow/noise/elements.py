@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,10 @@ INTEGRAL = (
 
 _BETWEEN = (NODES[1:] + NODES[:-1]) / 2
 _AT_MIDDLES = legendre.legvander(_BETWEEN, DEGREE) @ COEFFICIENTS
+
+
+FIRST = 16
+"""Pieces between two edges, to begin with."""
 
 
 class Unresolved(GateflowError):
@@ -96,7 +101,8 @@ class Elements:
         which = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, self.half.size - 1)
         local = (x - self.edges[which]) / self.half[which] - 1
         coefficients = values @ COEFFICIENTS.T
-        return np.einsum("...k,...k->...", legendre.legvander(local, DEGREE), coefficients[which])
+        powers = legendre.legvander(local, DEGREE).reshape(*x.shape, DEGREE + 1)
+        return np.einsum("...k,...k->...", powers, coefficients[which])
 
 
 def resolved(
@@ -104,7 +110,8 @@ def resolved(
 ) -> Elements:
     """Pieces on which a function is its interpolant, to ``tolerance`` of its largest size there.
 
-    It is held against the function between the nodes too, where no node could have seen a narrow feature.
+    It is held against the function between the nodes too. What is narrower than a four-hundredth of the distance
+    between two edges may still pass unseen.
 
     Parameters
     ----------
@@ -118,7 +125,8 @@ def resolved(
     Unresolved
         More than ``most`` pieces would be needed.
     """
-    waiting = np.unique(np.asarray(edges, dtype=float))
+    given = np.unique(np.asarray(edges, dtype=float))
+    waiting = np.unique(np.concatenate([np.linspace(*pair, FIRST + 1) for pair in pairwise(given)]))
     done: list[Array] = []
     low, high = waiting[:-1], waiting[1:]
     count = 0

@@ -29,11 +29,17 @@ from gateflow.noise.samples import WEIGHTS as WEIGHTS_OF_SHARES
 GRADED = 2.0 ** -np.arange(1, 15)
 """Lengths of pieces towards the level, as parts of the last one."""
 
-SLOWEST = 1e-9
+SLOWEST = 1e-7
 """Accuracy asked of the solver in time."""
 
 LATEST = 1e4
 """Times followed, in mean times of the flow, where quantiles want them."""
+
+STEEPEST = 9.0
+"""The most that ``int 2 b/v`` may change over a piece; but towards the level all is smooth on such pieces."""
+
+MOST = 1 - 1e-9
+"""The probability at which following it ends."""
 
 WAY = 4001
 """Places on the way where its noise is looked at."""
@@ -112,7 +118,7 @@ class Passage:
             Noise is too small for a grid even close to the level.
         """
         start, level = self._entry, self._ends[1]
-        upper = self._mirrored.elements(start, level)
+        upper = self._mirrored.elements(start, level, STEEPEST)
         parts = Elements(np.append(self._below(start).edges[:-1], upper.edges))
         longest = np.maximum((level - start) / 8, (start - parts.edges[1:]) / 3)
         parts = split(parts, np.maximum(1, np.ceil(2 * parts.half / longest)).astype(int))
@@ -176,7 +182,7 @@ class Passage:
         while edge > mirrored.low:
             edge = max(mirrored.low, start - reach)
             try:
-                parts = mirrored.elements(edge, start)
+                parts = mirrored.elements(edge, start, STEEPEST)
             except InvalidArgument:  # without noise there, nothing goes there
                 return Elements(np.array([start - min(reach / 2, 1e-6 * reach), start]))
             fall = parts.integral(mirrored.inner(mirrored.steepness, parts))
@@ -185,7 +191,7 @@ class Passage:
                 kept = int(np.flatnonzero(depth > DEPTH)[-1])
                 return Elements(parts.edges[kept:])
             reach *= 2
-        return mirrored.elements(mirrored.low, start)
+        return mirrored.elements(mirrored.low, start, STEEPEST)
 
     @cached_property
     def _equation(self) -> tuple[Any, Array, Array]:
@@ -250,7 +256,7 @@ class Passage:
         place = int(np.argmin(np.abs(nodes - self._entry)))
 
         def settled(_: float, f: Array) -> float:
-            return f[place] - (1 - SLOWEST)
+            return f[place] - MOST
 
         settled.terminal = True  # type: ignore[attr-defined]
         done = solve_ivp(

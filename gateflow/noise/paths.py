@@ -20,7 +20,7 @@ from gateflow.progress import track
 if TYPE_CHECKING:
     from gateflow.noise.descent import NoisyDescent
 
-TABLED = 2**14
+TABLED = 2**13
 """Points of the tables between two kinks, and at least so many in all."""
 
 MOST = 10**7

@@ -75,6 +75,13 @@ class Law:
         weights = np.concatenate([below * WEIGHTS, (1 - below) * WEIGHTS], axis=-1)
         return self.distribution.ppf(np.clip(shares, 1e-300, 1 - 1e-16)), weights
 
+    def sides(self, split: Array) -> tuple[Array, Array]:
+        """The same for functions that only ask on which side of ``split`` a value is."""
+        if self.values is not None:
+            return self.nodes(split)
+        below = np.clip(self.distribution.cdf(split), 0.0, 1.0)
+        return np.stack([np.zeros_like(split), np.ones_like(split)], axis=-1), np.stack([below, 1 - below], axis=-1)
+
     def support(self) -> tuple[float, float]:
         """The least and the greatest value, perhaps infinite."""
         if self.values is not None:
@@ -217,7 +224,7 @@ class Samples:
     def __post_init__(self) -> None:
         if isinstance(self.batch, bool) or not isinstance(self.batch, (int, np.integer)) or self.batch < 1:
             raise InvalidArgument(f"batch must be a whole number above 0; got {self.batch!r:.40}")
-        ranges: dict[str, tuple[float, float]] = {"target": (0, 1), "horizon": (1e-300, np.inf), "scale": (-np.inf, np.inf)}
+        ranges = {"target": (0.0, 1.0), "horizon": (1e-300, np.inf), "scale": (-np.inf, np.inf)}
         given = {name: getattr(self, name) for name in ranges if getattr(self, name) is not None}
         if not given:
             raise InvalidArgument("name what varies from sample to sample: target, horizon or scale")

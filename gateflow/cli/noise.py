@@ -1,0 +1,108 @@
+"""What batches make of learning: the spread of arrival, and of the time constant learned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import GateText, Json, Start, Task, gate_of
+from gateflow.cli._terminal import Listing, number, pairs, print_json, say
+
+if TYPE_CHECKING:
+    from gateflow.noise import NoisyDescent
+
+SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Of runs, for which times and time constants are printed."""
+
+TargetLaw = Annotated[
+    str | None, Parameter(name="--target-law", help="lambda* of a sample: 'beta(8, 4)', 'values(0.3, 0.6)'.")
+]
+HorizonLaw = Annotated[
+    str | None, Parameter(name="--horizon-law", help="T of a sample: 'steps(1, 500)', 'uniform(1, 500)'.")
+]
+ScaleLaw = Annotated[str | None, Parameter(name="--scale-law", help="c of a sample: 'normal(1, 0.5)'.")]
+Rate = Annotated[float, Parameter(name="--lr", help="The step size eta.")]
+Batch = Annotated[int, Parameter(name="--batch", help="Samples that a step averages over.")]
+To = Annotated[
+    float | None, Parameter(name="--to", help="The time constant whose arrival is asked for; by default the target.")
+]
+Runs = Annotated[int, Parameter(name="--paths", help="Also simulate so many runs, beside the prediction.")]
+Seed = Annotated[int, Parameter(name="--seed", help="Of the simulated runs.")]
+
+
+def run(
+    gate: GateText,
+    /,
+    *,
+    task: Task,
+    lr: Rate,
+    target_law: TargetLaw = None,
+    horizon_law: HorizonLaw = None,
+    scale_law: ScaleLaw = None,
+    batch: Batch = 1,
+    z0: Start = 0.0,
+    to: To = None,
+    paths: Runs = 0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Predict how gradient noise spreads the step at which a time constant is reached, and where descent settles.
+
+    Samples differ in their target, horizon or scale; a law is a name with numbers: uniform(low, high),
+    normal(mean, deviation), lognormal(median, spread), gamma(shape, mean), beta(a, b), exponential(mean),
+    steps(low, high) or values(...). Descent with batches is taken as a diffusion, to second order in the step size;
+    steps of first arrival are from the backward Kolmogorov equation, and the law it settles to is by quadrature.
+
+    Examples
+    --------
+    $ gateflow noise sigmoid --horizon 10 --target 0.5 --scale-law "normal(1, 3)" --lr 0.05 --to 8
+    $ gateflow noise fast --horizon 10 --target 0.5 --target-law "beta(8, 4)" --lr 0.05 --to 10 --paths 200 --json
+    """
+    from gateflow.noise import NoisyDescent, Samples
+
+    samples = Samples(target=target_law, horizon=horizon_law, scale=scale_law, batch=batch)
+    noisy = NoisyDescent(task.problem(gate_of(gate)), samples, lr)
+    found = _found(noisy, z0, to, paths, seed)
+    if json:
+        laws = {"target_law": target_law, "horizon_law": horizon_law, "scale_law": scale_law}
+        given = {name: text for name, text in laws.items() if text is not None}
+        return print_json({"gate": gate.strip(), **task.given(), "z0": z0, "lr": lr, "batch": batch, **given, **found})
+    about = [
+        ("gate", gate.strip()),
+        ("problem", task.sentence(z0)),
+        ("step size", f"{number(lr)}, batches of {batch}"),
+        ("arrival", f"at a time constant of {number(found['to'])} steps"),
+        ("settles", found["settles"]),
+    ]
+    rows = [["steps to arrive", *(number(x, 5) for x in found["steps"])]]
+    if paths:
+        rows.append([f"of {paths} runs, seed {seed}", *(number(x, 5) for x in found["simulated"])])
+    if found["timescale"] is not None:
+        rows.append(["time constant it settles to", *(number(x, 5) for x in found["timescale"])])
+    say(pairs(about), "", Listing(["share of runs", *(f"{p:.0%}" for p in SHARES)], rows))
+    return None
+
+
+def _found(noisy: NoisyDescent, z0: float, to: float | None, paths: int, seed: int) -> dict[str, Any]:
+    import numpy as np
+
+    from gateflow.errors import InvalidArgument
+    from gateflow.noise import Unresolved
+
+    arrival = noisy.arrival(z0, to)
+    steps = arrival.quantile(SHARES) / noisy.lr
+    found: dict[str, Any] = {
+        "to": float(-1 / noisy.problem.gate.log_phi(arrival.level)),
+        "shares": list(SHARES),
+        "steps": steps.tolist(),
+    }
+    if paths:
+        within = steps[np.isfinite(steps)].max(initial=1000.0)
+        seen = noisy.paths(z0, paths, seed=seed).arrivals(arrival.level, int(2 * within) + 10)
+        found["simulated"] = np.quantile(np.where(seen < 0, np.inf, seen), SHARES, method="lower").tolist()
+    try:
+        found["timescale"], found["settles"] = noisy.spread(SHARES).tolist(), None
+    except (InvalidArgument, Unresolved) as why:
+        found["timescale"], found["settles"] = None, str(why)
+    return found

@@ -1,0 +1,262 @@
+"""Gradient noise against closed forms, runs of descent, and PyTorch."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from gateflow.errors import InvalidArgument, UnknownName
+from gateflow.flow import LearningProblem
+from gateflow.noise import Diffusion, NoisyDescent, Passage, Samples, Unresolved, law
+from gateflow.noise.elements import Elements, resolved
+
+P = np.array([1e-6, 0.01, 0.3, 0.5, 0.9, 0.999])
+
+
+def constant(value):
+    return lambda z: np.full_like(z, value)
+
+
+# --- closed forms ---
+
+
+def test_about_a_kink_the_law_is_laplace():
+    """dz = -b sign(z - m) dtau + sqrt(v) dW settles to a density proportional to exp(-2 b |z - m|/v)."""
+    found = Diffusion(lambda z: -3 * np.sign(z - 1), constant(0.5), -4.0, 6.0, kinks=[1.0]).stationary()
+    exact = stats.laplace(1.0, 0.5 / 6)
+    np.testing.assert_allclose(found.quantile(P), exact.ppf(P), atol=1e-8)
+    np.testing.assert_allclose(found.cdf([0.9, 1.3]), exact.cdf([0.9, 1.3]), atol=1e-9)
+    assert found.deviation == pytest.approx(exact.std(), rel=1e-9)
+
+
+def test_in_a_quadratic_valley_it_is_normal():
+    found = Diffusion(lambda z: -2 * (z - 1), constant(0.3), -6.0, 8.0).stationary()
+    exact = stats.norm(1, np.sqrt(0.3 / 4))
+    np.testing.assert_allclose(found.quantile(P), exact.ppf(P), atol=1e-8)
+    z = np.linspace(0, 2, 7)
+    np.testing.assert_allclose(found.pdf(z), exact.pdf(z), atol=1e-8)
+
+
+@pytest.mark.parametrize("variance", [1.0, 0.01])
+def test_first_passage_at_constant_speed_is_inverse_gaussian(variance):
+    law_ = Passage(Diffusion(constant(1.0), constant(variance), -40.0, 2.0), 0.0, 1.0)
+    exact = stats.invgauss(variance, scale=1 / variance)
+    tau = np.array([0.5, 0.8, 1.0, 1.3, 3.0])
+    np.testing.assert_allclose(law_.cdf(tau), exact.cdf(tau), atol=1e-8)
+    np.testing.assert_allclose(law_.quantile([0.05, 0.5, 0.95]), exact.ppf([0.05, 0.5, 0.95]), rtol=1e-7)
+    assert law_.mean == pytest.approx(1.0, rel=1e-10)
+
+
+def test_where_noise_is_small_the_first_part_of_the_way_has_the_cumulants_of_its_law():
+    law_ = Passage(Diffusion(constant(1.0), constant(1e-3), -1.0, 2.0), 0.0, 1.0)
+    exact = stats.invgauss(1e-3, scale=1e3)
+    tau = np.array([0.9, 0.97, 1.0, 1.03, 1.1])
+    np.testing.assert_allclose(law_.cdf(tau), exact.cdf(tau), atol=1e-5)
+    assert law_.elements.edges[0] > 0.5  # there is such a part
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_first_passage_of_an_ornstein_uhlenbeck_process_to_its_mean(side):
+    """P = erfc(|z0|/sqrt(exp(2 tau) - 1)) for unit rate and noise, from either side."""
+    law_ = Passage(Diffusion(lambda z: -z, constant(1.0), -12.0, 12.0), side, 0.0)
+    tau = np.array([0.1, 0.5, 1.0, 2.0, 5.0])
+    np.testing.assert_allclose(law_.cdf(tau), special.erfc(1 / np.sqrt(np.expm1(2 * tau))), atol=1e-8)
+
+
+def test_the_mean_passage_through_a_reflected_interval():
+    """Without drift, reflected at 0: E tau from z to 1 is (1 - z^2)/v."""
+    law_ = Passage(Diffusion(constant(0.0), constant(0.5), 0.0, 1.0), 0.25, 1.0)
+    assert law_.mean == pytest.approx((1 - 0.25**2) / 0.5, rel=1e-10)
+
+
+def test_a_narrow_feature_is_not_stepped_over():
+    """A bump that no node of the first pieces sees is found by the points between them."""
+
+    def bump(z):
+        return 1 + np.exp(-(((z - 0.4137) / 4e-3) ** 2))
+
+    parts = resolved(bump, [0.0, 1.0])
+    assert parts.integral(bump(parts.nodes))[-1, -1] == pytest.approx(1 + 4e-3 * np.sqrt(np.pi), rel=1e-12)
+
+
+# --- moments of the gradient ---
+
+
+def kept(gate, z, horizon):
+    return gate.phi(z) ** horizon
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "softsign", "fast"])
+@pytest.mark.parametrize("loss", ["absolute", "squared"])
+def test_drift_and_variance_are_those_of_drawn_samples(name, loss):
+    """Gradients of 100,000 samples, by the formula for one: mean and variance within their standard errors."""
+    problem = LearningProblem(name, horizon=10, target=0.5, loss=loss)
+    gate, generator = problem.gate, np.random.default_rng(1)
+    z = np.array([0.5, 1.5, 2.5])
+    wanted = stats.beta(8, 4).rvs(100_000, random_state=generator)[:, None]
+    c = generator.normal(1, 0.5, (100_000, 1))
+    value = kept(gate, z, 10)
+    inner = 10 * gate.phi(z) ** 9 * gate.dphi(z)
+    slope = np.sign(value - wanted) if loss == "absolute" else 2 * (value - wanted)
+    drawn = c * slope * inner
+    noisy = NoisyDescent(problem, Samples(target=stats.beta(8, 4), scale="normal(1, 0.5)", batch=7), lr=0.3)
+    error = drawn.std(axis=0) / np.sqrt(len(drawn))
+    assert np.all(np.abs(noisy.gradient(z) - drawn.mean(axis=0)) < 5 * error)
+    square = 0.3 / 7 * drawn.var(axis=0)
+    np.testing.assert_allclose(noisy.variance(z), square, rtol=0.04)
+
+
+def test_a_random_lag_weighs_every_lag():
+    problem = LearningProblem("sigmoid", horizon=10, timescale=20)
+    noisy = NoisyDescent(problem, Samples(horizon="steps(1, 40)"), lr=0.1)
+    lags, z = np.arange(1, 41), 1.3
+    phi = 1 / (1 + np.exp(-z))
+    slopes = -lags * phi ** (lags - 1) * phi * (1 - phi)  # below the time constant of 20: all lags pull up
+    assert noisy.gradient(z) == pytest.approx(slopes.mean(), rel=1e-12)
+    assert noisy.variance(z) == pytest.approx(0.1 * slopes.var(), rel=1e-12)
+
+
+def test_noise_that_nearly_all_samples_agree_on_keeps_its_digits():
+    """Deep on the plateau the share of targets below is 1e-22: the variance is 4 F (1 - F) of the slope's square."""
+    problem = LearningProblem("sigmoid", horizon=10, target=0.5)
+    noisy = NoisyDescent(problem, Samples(target="beta(8, 4)"), lr=1.0)
+    share = stats.beta(8, 4).cdf(2.0**-10)
+    slope = 10 * 0.5**9 * 0.25
+    assert noisy.variance(0.0) == pytest.approx(4 * share * slope**2, rel=1e-6)
+
+
+# --- against runs ---
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "softsign", "fast"])
+def test_runs_arrive_when_predicted(name):
+    problem = LearningProblem(name, horizon=10, target=0.5)
+    noisy = NoisyDescent(problem, Samples(scale="normal(1, 3)"), lr=0.2)
+    arrival = noisy.arrival(1.0, 8.0)
+    steps = arrival.quantile([0.05, 0.25, 0.5, 0.75, 0.95]) / noisy.lr
+    seen = noisy.paths(1.0, 2000, seed=5).arrivals(arrival.level, int(steps[-1] * 2))
+    late = float(arrival.cdf(2 * steps[-1] * noisy.lr))
+    assert abs(np.mean(seen >= 0) - late) < 0.01 + 4 * np.sqrt(late * (1 - late) / 2000)
+    # an arrival is seen at the end of its step: half a step late, and past a barrier that a path crosses unseen
+    for share, predicted in zip([0.05, 0.25, 0.5, 0.75, 0.95], steps, strict=True):
+        found = np.mean((seen >= 0) & (seen <= predicted + 0.5))
+        shift = 2.0 / predicted + 4 * np.sqrt(share * (1 - share) / 2000)
+        assert abs(found - share) < shift + 0.05, (share, found)
+
+
+def test_runs_settle_to_the_law():
+    problem = LearningProblem("fast", horizon=10, target=0.5)
+    noisy = NoisyDescent(problem, Samples(target="beta(8, 4)"), lr=0.02)
+    found = noisy.stationary()
+    z = noisy.paths(float(found.mean), 2000, seed=2).run(1000).z
+    assert stats.kstest(z, found.cdf).statistic < 1.63 / np.sqrt(2000) + 0.015  # and the bias of steps
+
+
+def test_runs_are_the_same_in_any_portions():
+    problem = LearningProblem("sigmoid", horizon=10, target=0.5)
+    noisy = NoisyDescent(problem, Samples(scale="normal(1, 3)"), lr=0.1)
+    whole = noisy.paths(0.5, 100, seed=3).run(60).z
+    assert np.array_equal(whole, noisy.paths(0.5, 100, seed=3).run(1).run(42).run(17).z)
+    assert not np.array_equal(whole, noisy.paths(0.5, 100, seed=4).run(60).z)
+
+
+@pytest.mark.parametrize("name", ["fast"])
+def test_stochastic_gradient_descent_of_pytorch_is_within_the_band(name):
+    """One unit asked for random targets: real batches, real autograd, 300 runs as one parameter each."""
+    torch = pytest.importorskip("torch")
+    problem = LearningProblem(name, horizon=10, target=0.5)
+    batch, lr, z0 = 2, 0.1, 1.0
+    noisy = NoisyDescent(problem, Samples(target=stats.beta(4, 4), batch=batch), lr=lr)
+    arrival = noisy.arrival(z0, 8.0)
+    predicted = arrival.quantile([0.05, 0.5, 0.95]) / lr
+    generator = torch.Generator().manual_seed(11)
+    drawn = np.random.default_rng(11)
+    z = torch.full((300,), z0, dtype=torch.float64, requires_grad=True)
+    shape = {"sigmoid": lambda x: x, "fast": torch.sinh}[name]
+    seen = np.full(300, -1)
+    descending = torch.optim.SGD([z], lr=lr)
+    for step in range(1, int(3 * predicted[-1])):
+        wanted = torch.from_numpy(stats.beta(4, 4).rvs((batch, 300), random_state=drawn))
+        loss = (torch.sigmoid(shape(z)) ** 10 - wanted).abs().mean(dim=0).sum()
+        descending.zero_grad()
+        loss.backward()
+        descending.step()
+        there = z.detach().numpy() >= arrival.level
+        seen[(seen < 0) & there] = step
+        if (seen > 0).all():
+            break
+    del generator
+    assert (seen > 0).all()
+    inside = np.mean((seen >= predicted[0] - 1) & (seen <= predicted[2] + 1))
+    assert 0.9 - 4 * np.sqrt(0.09 / 300) <= inside
+    assert abs(np.median(seen) - predicted[1]) < 1.5 + 4 * (predicted[2] - predicted[0]) / 3.3 * 1.25 / np.sqrt(300)
+
+
+# --- laws, refusals, command line ---
+
+
+def test_laws_of_text():
+    assert law("uniform(2, 4)").moments() == pytest.approx((3, 1 / 3))
+    assert law("gamma(3, 6)").moments() == pytest.approx((6, 12))
+    assert law("steps(1, 3)").moments() == pytest.approx((2, 2 / 3))
+    assert law("values(0.2, 0.4, 0.4)").moments()[0] == pytest.approx(1 / 3)
+    assert law(stats.poisson(5)).moments() == pytest.approx((5, 5), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: law("cauchy(0, 1)"), "unknown law 'cauchy'"),
+        (lambda: law("__import__('os')"), "reads like"),
+        (lambda: law("normal(1)"), "does not take 1"),
+        (lambda: law("normal(1, x)"), "are numbers"),
+        (lambda: law("beta(-1, 2)"), "out of range"),
+        (lambda: law(stats.cauchy()), "no finite variance"),
+        (lambda: law("steps(1, 1e9)"), "at most"),
+        (lambda: law(object()), "is a distribution"),
+        (lambda: law([np.nan]), "finite numbers"),
+        (lambda: Samples(), "what varies"),
+        (lambda: Samples(target="beta(1, 1)", horizon="steps(1, 2)"), "not both"),
+        (lambda: Samples(target="uniform(0, 2)"), "must lie in"),
+        (lambda: Samples(scale="normal(-1, 1)"), "mean above 0"),
+        (lambda: Samples(scale="normal(1, 1)", batch=0), "batch"),
+    ],
+)
+def test_what_is_no_law_is_refused_in_one_line(make, message):
+    with pytest.raises((InvalidArgument, UnknownName), match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_law_narrower_than_a_step_is_not_told_as_if_it_were_one():
+    problem = LearningProblem("sigmoid", horizon=10, target=0.5)
+    with pytest.raises(Unresolved, match="leaps to and fro"):
+        NoisyDescent(problem, Samples(scale="normal(1, 0.1)", batch=32), lr=0.1).stationary()
+
+
+def test_without_noise_there_is_no_law():
+    problem = LearningProblem("sigmoid", horizon=10, target=0.5)
+    with pytest.raises(InvalidArgument, match="no noise"):
+        NoisyDescent(problem, Samples(scale=[2.0]), lr=0.1).stationary()
+    with pytest.raises(InvalidArgument, match="not arrays"):
+        NoisyDescent(LearningProblem("sigmoid", horizon=[1, 2], target=0.5), Samples(scale=[1, 2]), lr=0.1)
+
+
+def test_pieces_hold_a_function_between_their_nodes():
+    parts = Elements(np.linspace(-1, 2, 4))
+    x = np.linspace(-1, 2, 50)
+    np.testing.assert_allclose(parts.at(x, np.exp(parts.nodes)), np.exp(x), rtol=1e-12)
+
+
+def test_the_command_predicts_and_simulates(capsys):
+    from gateflow.cli import main
+
+    line = ["noise", "sigmoid", "--horizon", "10", "--target", "0.5", "--scale-law", "normal(1, 3)", "--lr", "0.2"]
+    assert main([*line, "--z0", "1", "--to", "8", "--paths", "400", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["to"] == pytest.approx(8)
+    assert found["simulated"][2] == pytest.approx(found["steps"][2], rel=0.1)
+    assert found["timescale"][0] < 10 / np.log(2) < found["timescale"][-1]
