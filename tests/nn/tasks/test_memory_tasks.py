@@ -142,3 +142,28 @@ def test_bad_options_are_refused_in_a_line(name: str, options: dict[str, Any]) -
     with pytest.raises(InvalidArgument) as error:
         TASKS[name](**options).batch("train", 0, 1, 0)
     assert "\n" not in str(error.value)
+
+
+def test_recall_has_one_normal_number_and_a_lag_that_is_uniform():
+    from scipy import stats
+
+    task = TASKS["recall"](horizon=10)
+    batch = task.batch("train", 0, 4000, 1)
+    inputs, targets = batch.inputs[:, :, 0].numpy(), batch.targets[:, 0].numpy()
+    assert ((inputs != 0).sum(axis=1) == 1).all()
+    lags = 10 - (inputs != 0).argmax(axis=1)
+    assert stats.chisquare(np.bincount(lags, minlength=11)[1:]).pvalue > 1e-3
+    assert lags.min() == 1
+    assert stats.kstest(targets, stats.norm.cdf).pvalue > 1e-3
+    assert (inputs.sum(axis=1) == targets).all()
+    assert task.blind(batch.targets) == pytest.approx(task.chance, rel=0.05)
+    perfect = task.measures(batch.targets, batch)["loss"]
+    assert perfect[0] == 0.0
+
+
+def test_what_the_blind_answer_loses_is_computed_on_the_very_rows():
+    task = TASKS["adding"](horizon=8, held_out=50)
+    targets = task.batch("valid", 0, 50, 3).targets
+    least = min(float(((targets - guess) ** 2).mean()) for guess in np.linspace(0.5, 1.5, 2001))
+    assert task.blind(targets) == pytest.approx(least, rel=1e-5)
+    assert TASKS["copying"](horizon=5).blind(targets) == TASKS["copying"](horizon=5).chance
