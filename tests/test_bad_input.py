@@ -153,7 +153,7 @@ CALLS = {
     "Adding": (Adding, {"horizon": 10, "held_out": 5}),
 }  # fmt: skip
 
-SLOW = {("recommend", "gates", "nothing")}
+SLOW = {("recommend", "gates", "nothing"), ("figures", "names", "nothing")}
 """Fine, but a matter of minutes."""
 
 

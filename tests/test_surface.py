@@ -108,6 +108,19 @@ def test_every_public_function_can_be_sent_to_another_process():
             assert pickle.loads(pickle.dumps(thing)) == thing, name
 
 
+def test_a_run_and_the_table_of_runs_are_results_too(tmp_path):
+    from gateflow.nn.results import table
+
+    tiny = {"hidden": 2, "steps": 2, "batch": 4, "evaluate_every": 1}
+    found = gateflow.nn.train("adding(horizon=5, held_out=16)", out=tmp_path / "run", **tiny)
+    for thing in (found, table(tmp_path), table(tmp_path).groups[0], table(tmp_path).groups[0].runs[0]):
+        again = pickle.loads(pickle.dumps(thing))
+        assert (again == thing) is True
+        assert hash(again) == hash(thing)
+        assert len(repr(thing)) < LONGEST
+    assert repr(found).startswith("<Result of adding(horizon=5, held_out=16): finished at step 2; loss ")
+
+
 def test_a_pool_makes_gates():
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.map(gateflow.gate, ["fast", "sigmoid"]) == [gateflow.gate("fast"), gateflow.gate("sigmoid")]

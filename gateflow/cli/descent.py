@@ -62,7 +62,7 @@ def run(
     from gateflow.flow.optimizers import OPTIMIZERS
 
     given = {"beta": beta, "beta1": beta1, "beta2": beta2, "alpha": alpha, "eps": eps}
-    hyper = {name: value for name, value in given.items() if value is not None}
+    hyper: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     problem = task.problem(gate_of(gate))
     found = descent(problem, z0, optimizer, lr=lr, steps=steps, dtype=dtype, gradient=gradient, **hyper)
     if json:

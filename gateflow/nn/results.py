@@ -35,6 +35,10 @@ class RunRecord:
     outcome: dict[str, Any] | None
     metrics: list[dict[str, Any]]
 
+    def __repr__(self) -> str:
+        status = (self.outcome or {}).get("status", "not ended")
+        return f"<RunRecord {self.path}: {self.settings.task}, {status}, {len(self.metrics)} lines>"
+
     @classmethod
     def read(cls, path: Path) -> RunRecord:
         """The run of a folder."""
@@ -69,6 +73,10 @@ class Group:
 
     differing: dict[str, Any]
     runs: list[RunRecord]
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {value}" for name, value in self.differing.items())
+        return f"<Group of {len(self.runs)} runs: {told or 'one configuration'}>"
 
     @property
     def label(self) -> str:
@@ -108,6 +116,10 @@ class Table:
     groups: list[Group]
     score: str
     measures: list[str]
+
+    def __repr__(self) -> str:
+        runs = sum(len(group.runs) for group in self.groups)
+        return f"<Table of {len(self.groups)} configurations, {runs} runs; by {self.score}>"
 
     def records(self) -> list[dict[str, Any]]:
         """One row a configuration: what differs, how many runs, mean and spread of each measure on "test"."""

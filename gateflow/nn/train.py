@@ -27,7 +27,7 @@ from torch import Tensor
 
 from gateflow._rooms import callable_room
 from gateflow.byvalue import by_value
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, cut
 from gateflow.nn import checkpoint as checkpoints
 from gateflow.nn.card import run_card
 from gateflow.nn.checkpoint import Checkpoint
@@ -81,6 +81,10 @@ class Result:
     said: str = ""
     network: Network | None = field(default=None, repr=False, compare=False)
     metrics: list[dict[str, Any]] = field(default_factory=list, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        measured = ", ".join(f"{name} {value:.4g}" for name, value in (self.test or self.valid).items())
+        return f"<Result of {self.settings.task}: {self.status} at step {self.steps}; {cut(measured)}>"
 
     def curve(self, measure: str, *, kind: str = "valid") -> tuple[np.ndarray, np.ndarray]:
         """What was recorded of a measure: the steps, shape (n,), and the values, shape (n, ...).

@@ -89,7 +89,8 @@ def figures(
         wanted = _taking_gates(wanted, names is None)
     written: list[Path] = []
     try:
-        Path(out).mkdir(parents=True, exist_ok=True)
+        if wanted:
+            Path(out).mkdir(parents=True, exist_ok=True)
         for name in track(wanted, "figures"):
             about = FIGURES.summary(name)
             written += write(name, about, FIGURES[name], Path(out), forms, folder, chosen, force=force)
