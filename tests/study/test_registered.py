@@ -318,6 +318,7 @@ def whole(tmp_path_factory):
     return carried_out(tmp_path_factory.mktemp("whole"))
 
 
+@pytest.mark.slow
 def test_a_killed_experiment_ends_in_the_same_files(tmp_path, whole):
     process = started(tmp_path)
     third = tmp_path / "runs/fast/seed-51/metrics.jsonl"
