@@ -50,10 +50,9 @@ class Standing:
 
 @dataclass(frozen=True)
 class Draft:
-    """A file that is being written, and the path it has for now, for writers that want a path."""
+    """A file that is being written."""
 
     file: IO[bytes]
-    path: Path
 
     def flush(self) -> None:
         """See that what is written so far is on the disk."""
@@ -167,9 +166,7 @@ class Place:
             draft.file.write(data)
 
     @contextmanager
-    def draft(
-        self, name: str, over: Standing | None = None, *, locked: bool = True, lasting: bool = True
-    ) -> Iterator[Draft]:
+    def draft(self, name: str, over: Standing | None = None, *, lasting: bool = True) -> Iterator[Draft]:
         """A file to write to, which in the end is flushed to the disk and takes the name.
 
         Raises
@@ -177,10 +174,10 @@ class Place:
         FileExistsError
             What has the name is not what ``over`` says, or is no regular file.
         """
-        spare, handle = self._told(name, lambda: self._begun(name, locked))
+        spare, handle = self._told(name, lambda: self._begun(name))
         try:
             with open(handle, "wb") as file:
-                draft = Draft(file, self.path / spare)
+                draft = Draft(file)
                 yield draft
                 self._settle_mode(file.fileno(), self.stat(name))
                 file.flush()
@@ -222,7 +219,7 @@ class Place:
         except OSError as problem:
             raise _named(problem, self.path / name) from None
 
-    def _begun(self, name: str, locked: bool) -> tuple[str, int]:
+    def _begun(self, name: str) -> tuple[str, int]:
         """A new file under a spare name, locked; what a killed process left under it is removed."""
         found = self.stat(name)
         if found is not None and not stat.S_ISREG(found.st_mode):
@@ -236,7 +233,7 @@ class Place:
                     if not self._swept(spare):
                         break
                     continue
-                if not locked or (lock(handle) and same_file(os.fstat(handle), self.stat(spare))):
+                if lock(handle) and same_file(os.fstat(handle), self.stat(spare)):
                     return spare, handle
                 os.close(handle)
         raise OSError(errno.EBUSY, "too many processes write it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -77,8 +78,10 @@ def _formula(gate: Any) -> str:
 def write(data: Any, path: Path, before: Standing) -> None:
     """Write the file in one go where ``before`` still stands, and see that it is on the disk."""
     contiguous = {name: {"_FillValue": None} for name in [*data.data_vars, *data.coords] if data[name].dtype != object}
-    with Place(path.parent) as place, place.draft(path.name, before, locked=False) as draft:
-        data.to_netcdf(draft.path, engine="h5netcdf", encoding=contiguous)
+    file = io.BytesIO()  # HDF5 prints tracebacks of its own where it meets a full disk
+    data.to_netcdf(file, engine="h5netcdf", encoding=contiguous)
+    with Place(path.parent) as place, place.draft(path.name, before) as draft:
+        draft.file.write(file.getbuffer())
 
 
 def read(path: Path) -> Any:

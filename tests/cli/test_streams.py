@@ -1,0 +1,127 @@
+"""Closed streams, broken pipes, full disks, and signals: commands end as their help promises."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="streams and signals as Unix has them")
+
+COMMAND = f"{sys.executable} -m gateflow"
+PROBLEM = "--horizon 10 --gap 0.1"
+
+
+def shell(line: str, **more) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=120, check=False, **more)
+
+
+CLOSED = """
+import os, sys
+from gateflow.cli import main
+if sys.stdout is None and main(["show", "fast"]) != 0:  # as in a program without a console
+    os._exit(8)
+from gateflow.__main__ import open_streams
+open_streams()
+for words in (["gates"], ["show", "fast"], ["order", "fast", "sigmoid", "--certificate", "order.json"], ["time", "no"],
+              ["flow", "fast", "--horizon", "10", "--gap", "0.1", "--figure", "flow.svg"], ["gates", "--json"]):
+    expected = 2 if words == ["time", "no"] else 0
+    if main(words) != expected:
+        os._exit(9)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&- 2>&-", "2>&-", ">/dev/null <&-"])
+def test_closed_streams_change_nothing(closed, tmp_path):
+    """The files that are opened then do not take the numbers of the streams, where C code writes its warnings."""
+    (tmp_path / "closed.py").write_text(CLOSED)
+    done = shell(f"{sys.executable} closed.py {closed}", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["closed.py", "flow.svg", "order.json"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device here")
+def test_a_full_disk_behind_standard_output_is_one_line(tmp_path):
+    done = shell(f"{COMMAND} gates > /dev/full", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "gateflow: error: No space left on device\n")
+
+
+LIMITED = """
+import resource, signal, sys
+from gateflow.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+import torch, h5netcdf, matplotlib.figure  # what is written on the way is not what is limited
+for size, words in eval(sys.argv[1]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    sys.stderr.write(f"{main(words)}\\n")
+"""
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
+    """By a limit on the size of files, which fails as a full disk does."""
+    pytest.importorskip("h5netcdf")
+    tiny = ["train", "adding(horizon=5, held_out=16)", "--hidden", "4", "--steps", "2", "-o", "run"]
+    sweep = ["sweep", "fast", *PROBLEM.split(), "-o", "t.nc"]
+    cases = [
+        (100, ["order", "fast", "sigmoid", "--certificate", "order.json"]),
+        (100, ["flow", "fast", *PROBLEM.split(), "--figure", "flow.svg"]),
+        (100, ["figures", "slope", "-o", "drawn", "--format", "svg"]),
+        (2000, sweep),
+        (2000, tiny),
+        (100_000_000, tiny),
+        (100_000_000, sweep),
+    ]
+    call = [sys.executable, "-W", "ignore", "-c", LIMITED, repr(cases)]
+    environment = os.environ | {"GATEFLOW_CACHE": str(tmp_path / "cache"), "GATEFLOW_COMPILER": "none"}
+    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300, check=False)
+    lines = done.stderr.splitlines()
+    assert lines[1::2][:5] == ["2"] * 5, done.stderr
+    assert all("File too large" in line for line in lines[0:10:2])
+    assert lines[10:] == ["0", "0"]
+    left = {path.name for path in tmp_path.iterdir()} - {"cache"}
+    assert left == {"drawn", "run", "t.nc"}
+    assert not [path for path in tmp_path.rglob("*.part")]
+
+
+def begun(arguments: str, cwd: Path, until: str) -> subprocess.Popen[str]:
+    """A command in a process of its own, once it has made a file."""
+    words = [sys.executable, "-m", "gateflow", *arguments.split()]
+    process = subprocess.Popen(words, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while not any(cwd.glob(until)) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return process
+
+
+TRAIN = "train adding --horizon 50 --hidden 8 --steps 1000000 --save-every 0 -o run"
+SWEEP = "sweep fast sigmoid --horizon 1:1e6:200:log --gap 1e-9:0.1:200:log --chunk 20 -o t.nc"
+
+
+@pytest.mark.parametrize(
+    ("command", "until", "signals", "said"),
+    [
+        (TRAIN, "run/checkpoint.previous.safetensors", ["SIGHUP"], "goes on from there"),
+        (TRAIN, "run/checkpoint.previous.safetensors", ["SIGINT", "SIGINT", "SIGINT"], "goes on from"),
+        (SWEEP, "t.nc.parts/*.npz", ["SIGTERM"], "what is done is kept in t.nc.parts; the same command goes on"),
+        (SWEEP, "t.nc.parts/*.npz", ["SIGHUP"], "what is done is kept in t.nc.parts; the same command goes on"),
+    ],
+)
+def test_a_signal_ends_a_command_as_its_help_promises(command, until, signals, said, tmp_path):
+    pytest.importorskip("h5netcdf")
+    with begun(command, tmp_path, until) as process:
+        for name in signals:
+            process.send_signal(getattr(signal, name))
+            time.sleep(0.05)
+        _, err = process.communicate(timeout=120)
+    assert "Traceback" not in err
+    assert process.returncode in (130, -signal.SIGINT)  # a third one may come when all is said
+    assert said in err
+    assert not [path for path in tmp_path.rglob("*.part")] or len(signals) > 1
