@@ -87,7 +87,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path):
     assert lines[10:] == ["0", "0"]
     left = {path.name for path in tmp_path.iterdir()} - {"cache"}
     assert left == {"drawn", "run", "t.nc"}
-    assert not [path for path in tmp_path.rglob("*.part")]
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def begun(arguments: str, cwd: Path, until: str) -> subprocess.Popen[str]:
@@ -124,4 +124,4 @@ def test_a_signal_ends_a_command_as_its_help_promises(command, until, signals, s
     assert "Traceback" not in err
     assert process.returncode in (130, -signal.SIGINT)  # a third one may come when all is said
     assert said in err
-    assert not [path for path in tmp_path.rglob("*.part")] or len(signals) > 1
+    assert not list(tmp_path.rglob("*.part")) or len(signals) > 1
