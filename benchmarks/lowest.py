@@ -2,8 +2,8 @@
 
     python benchmarks/lowest.py [--extras sweep] [--keep FOLDER]
 
-Each dependency of the core, and of the extras named, is installed at exactly its lower bound; what those need in turn is
-pip's choice. Then a few commands run, and their answers are compared with values known otherwise. The exit code is 1
+Each dependency of the core, and of the extras named, is installed at exactly its lower bound; what those need in turn
+is pip's choice. Then a few commands run, and their answers are compared with values known otherwise. The exit code is 1
 where the bounds do not resolve or an answer is wrong. It needs a package index, and takes some minutes.
 """
 

@@ -1,0 +1,217 @@
+"""Files written whole, in the folder that was opened, with the rights of the user's choice; locks; races."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from gateflow.errors import InvalidArgument
+from gateflow.files import Output, Place, Standing, held, is_sealed, sealed, write_bytes, write_text
+from gateflow.files import place as places
+from gateflow.files.place import spare_name
+
+WORDS = {"busy": "another process has it", "refused": "it holds {name}"}
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, modes and locks as Unix has them")
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_umask_is_respected(umask, mode, tmp_path):
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "a", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
+
+
+def test_a_file_that_is_replaced_stays_as_private_as_it_was(tmp_path):
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "a").chmod(0o600)
+    write_text(tmp_path / "a", "new")
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", ["a", "x" * 255, "new\nline", " ", "-rf", ".gateflow", "é\udcff"])
+def test_any_name_can_be_written(name, tmp_path):
+    write_bytes(tmp_path / name, b"x")
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_what_is_done_in_an_open_folder_stays_in_it(tmp_path):
+    """Its path is moved away and replaced by a link to the folder of another."""
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "a").write_text("mine")
+    with Place(tmp_path / "ours") as place:
+        place.write("a", b"1")
+        (tmp_path / "ours").rename(tmp_path / "moved")
+        (tmp_path / "ours").symlink_to(tmp_path / "theirs")
+        place.write("a", b"2")
+        place.keep_as("a", "b")
+        place.remove("a")
+    assert (tmp_path / "theirs" / "a").read_text() == "mine"
+    assert {path.name: path.read_bytes() for path in (tmp_path / "moved").iterdir()} == {"b": b"2"}
+
+
+def test_a_held_folder_that_is_replaced_by_a_link_empties_no_other(tmp_path):
+    folder = tmp_path / "ours"
+    (tmp_path / "theirs").mkdir()
+    for name in ("a", ".gateflow", ".gateflow-lock"):
+        (tmp_path / "theirs" / name).write_text("mine")
+    with held(folder, "run", **WORDS) as found:
+        found.mark({})
+        found.place.write("a", b"1")
+        folder.rename(tmp_path / "moved")
+        folder.symlink_to(tmp_path / "theirs")
+        found.gone(["a"])
+    assert sorted(os.listdir(tmp_path / "theirs")) == [".gateflow", ".gateflow-lock", "a"]
+    assert folder.is_symlink()
+    assert os.listdir(tmp_path / "moved") == []
+
+
+@pytest.mark.parametrize("there", [None, "old"])
+def test_what_another_program_writes_in_the_meantime_is_not_lost(there, tmp_path, monkeypatch):
+    file = tmp_path / "a"
+    if there is not None:
+        file.write_text(there)
+    genuine = Place._begun
+
+    def begun(self, *arguments):
+        found = genuine(self, *arguments)
+        file.unlink(missing_ok=True)
+        file.write_text("theirs")
+        return found
+
+    monkeypatch.setattr(Place, "_begun", begun)
+    with pytest.raises(InvalidArgument, match="another program has written it in the meantime"):
+        Output(file, force=True).write("ours")
+    assert file.read_text() == "theirs"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_between_the_last_look_and_the_name_nothing_new_is_lost(tmp_path, monkeypatch):
+    file, genuine = tmp_path / "a", Place.link
+
+    def linked(self, old, new):
+        file.write_text("theirs")
+        genuine(self, old, new)
+
+    monkeypatch.setattr(Place, "link", linked)
+    with pytest.raises(InvalidArgument, match="another program has written it in the meantime"):
+        Output(file).write("ours")
+    assert file.read_text() == "theirs"
+
+
+def test_a_file_system_without_second_names_will_do(tmp_path, monkeypatch):
+    def none(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", none)
+    with Place(tmp_path) as place:
+        place.write("a", b"1", Standing(None))
+        place.keep_as("a", "b")
+        place.write("a", b"2")
+    assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"2", b"1"]
+    assert len(os.listdir(tmp_path)) == 2
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from gateflow.files import Place
+with Place(Path(sys.argv[1])) as place, place.draft("a") as draft:
+    draft.file.write(b"slow")
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_file_that_another_process_is_writing_is_not_taken_for_a_left_over(tmp_path):
+    words = [sys.executable, "-c", WRITER, str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "begun\n"
+        write_bytes(tmp_path / "a", b"quick")
+        assert (tmp_path / "a").read_bytes() == b"quick"
+        assert (tmp_path / spare_name("a")).exists()
+        other.kill()
+    write_bytes(tmp_path / "a", b"next")
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe", "another user's"])
+def test_what_stands_under_a_spare_name_and_is_not_ours_stays(kind, tmp_path, monkeypatch):
+    spare = tmp_path / spare_name("a")
+    (tmp_path / "precious").write_text("mine")
+    if kind == "another user's":
+        spare.write_text("mine")
+        monkeypatch.setattr(places, "_is_mine", lambda _: False)
+    else:
+        {"link": lambda: spare.symlink_to("precious"), "folder": spare.mkdir, "pipe": lambda: os.mkfifo(spare)}[kind]()
+    before = spare.lstat()
+    write_bytes(tmp_path / "a", b"x")
+    assert os.path.samestat(before, spare.lstat())
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", [b"", b"12345\n", b"x" * 10_000])
+def test_a_lock_is_never_written_to_and_one_of_others_never_removed(content, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".gateflow-lock").write_bytes(content)
+    with held(folder, "run", **WORDS):
+        pass
+    assert (folder / ".gateflow-lock").read_bytes() == content
+    with held(folder, "run", **WORDS) as found:
+        found.mark({"a": 1})
+        with pytest.raises(InvalidArgument, match="another process has it"), held(folder, "run", **WORDS):
+            pass
+    assert (folder / ".gateflow-lock").read_bytes() == content
+
+
+def test_a_lock_that_was_made_for_nothing_is_removed(tmp_path):
+    with held(tmp_path / "a" / "b", "run", **WORDS):
+        assert os.listdir(tmp_path / "a" / "b") == [".gateflow-lock"]
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "folder", "pipe"])
+def test_a_lock_that_is_no_file_is_refused_at_once(kind, tmp_path):
+    folder = tmp_path / "run"
+    with held(folder, "run", **WORDS) as found:
+        found.mark({})
+    lock = folder / ".gateflow-lock"
+    lock.unlink()
+    (tmp_path / "precious").write_text("mine")
+    make = {"folder": lock.mkdir, "pipe": lambda: os.mkfifo(lock), "dangling": lambda: lock.symlink_to("nowhere")}
+    make.get(kind, lambda: lock.symlink_to(tmp_path / "precious"))()
+    with pytest.raises(InvalidArgument, match="cannot write to"), held(folder, "run", **WORDS):
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert not (folder / "nowhere").exists()
+
+
+@pytest.mark.parametrize("change", [{"gateflow": "sweep"}, {"facts": []}, {"digest": "0" * 64}])
+def test_a_marker_of_another_kind_or_digest_is_none(change, tmp_path):
+    import json
+
+    (tmp_path / "a").write_text("mine")
+    marker = sealed({"gateflow": "run", "facts": {}})
+    (tmp_path / ".gateflow").write_text(json.dumps(marker))
+    with held(tmp_path, "run", **WORDS):
+        pass
+    changed = {**marker, **change} if "digest" in change else sealed({**marker, **change})
+    (tmp_path / ".gateflow").write_text(json.dumps(changed))
+    with pytest.raises(InvalidArgument, match=r"it holds \.gateflow"), held(tmp_path, "run", **WORDS):
+        pass
+
+
+def test_a_seal_tells_every_change():
+    made = sealed({"a": 1, "b": [1.5, None]})
+    assert is_sealed(made)
+    for changed in ({**made, "a": 2}, {**made, "c": 0}, {k: v for k, v in made.items() if k != "b"}, [], None, {}):
+        assert not is_sealed(changed)
