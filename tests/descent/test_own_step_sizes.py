@@ -27,7 +27,11 @@ def test_pairs_of_certified_convexity_obey_the_theorem(count, side, order, optim
 @pytest.mark.parametrize(("side", "order"), [("below", 1), ("above", -1)])
 @pytest.mark.parametrize("count", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_step_sizes_of_their_own_obey_it_too(count, side, order, optimizer):
-    """By gateflow's own step sizes and simulations of the same pairs, given as formulas."""
+    """By gateflow's own step sizes and simulations of the same pairs, given as formulas.
+
+    For Adam the theorem is a limit: steps are so many that its memory of ten is short beside them.
+    """
+    tolerance = 2e-4 if optimizer == "adam" else 0.02
     hyper = {"sgd": {}, "momentum": {"beta": 0.5}, "adam": {"beta1": 0.5, "beta2": 0.9, "eps": 0.0}}[optimizer]
     pairs, ways = Pairs.drawn(count, seed=3), Ways.drawn(count, 4, side)
     y0 = pairs.unu(ways.profile(ways.start))
@@ -36,7 +40,7 @@ def test_step_sizes_of_their_own_obey_it_too(count, side, order, optimizer):
         found = []
         for text, start in zip(pairs.formulas(i), (z0[i], y0[i]), strict=True):
             problem = LearningProblem(text, horizon=ways.horizon[i], decay=ways.target[i])
-            found.append(step_size(problem, start, 0.02, optimizer, **hyper))
+            found.append(step_size(problem, start, tolerance, optimizer, **hyper))
         of_phi, of_psi = found
         assert order * (of_phi.steps - of_psi.steps) >= 0
         assert order * (of_phi.by_integral - of_psi.by_integral) > 0
