@@ -78,7 +78,7 @@ def test_what_is_not_run_is_listed():
 
 def test_five_commands_lead_from_a_clone_to_a_ranked_gate_and_its_flow(home):
     """Three that install, which CI tries, and two of ours."""
-    shell, ours = blocks(FIVE.search((ROOT / "README.md").read_text(encoding="utf-8"))[0])
+    shell, ours, *_ = blocks(FIVE.search((ROOT / "README.md").read_text(encoding="utf-8"))[0])
     assert [line.split()[0] for line in shell.code.splitlines()] == ["git", "python", "python"]
     rank, flow = (line for line in ours.code.splitlines() if line.startswith("$ "))
     assert rank.startswith("$ gateflow rank ")
