@@ -442,3 +442,11 @@ def test_what_a_hint_says_to_write_is_read_and_has_the_right_values(name):
 def test_latex_is_called_by_its_name(text):
     with pytest.raises(FormulaError, match="LaTeX is not read"):
         parse(text)
+
+
+@pytest.mark.parametrize("power", [1100, 100_000])
+def test_an_expression_with_a_number_of_too_many_digits_is_not_written(power):
+    z = sp.Symbol("z", real=True)
+    for expr in (sp.Integer(10) ** power * z, z / (sp.Integer(10) ** power + 1), z + sp.Rational(1, 10**power)):
+        with pytest.raises(FormulaError, match="too large"):
+            unparse(expr)

@@ -18,11 +18,11 @@ from gateflow import bounded, record
 from gateflow.asymptotics import checker
 from gateflow.asymptotics.clauses import Membership
 from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import Budget, Field
+from gateflow.asymptotics.growth import GRACE, Budget, Field
 from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.mrv import Unproved
 from gateflow.asymptotics.rate import Rate, at_end, rate
-from gateflow.asymptotics.saturation import GRACE, Order, Ranking, germ_of, order, rank, text_of
+from gateflow.asymptotics.saturation import Order, Ranking, germ_of, order, rank, text_of
 from gateflow.errors import GateflowError
 from gateflow.files import Output, from_json
 from gateflow.formula import unparse

@@ -23,15 +23,23 @@ from typing import Any, NamedTuple, TypeVar
 
 import sympy as sp
 
+from gateflow import bounded
 from gateflow.asymptotics import constants as k
 from gateflow.asymptotics import multiseries as ms
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.expansions import Expander
 from gateflow.asymptotics.multiseries import Budget
 from gateflow.bounded import Stopped
+from gateflow.errors import Exceeded
 from gateflow.vocabulary import Expr, Z, expression
 
 T = TypeVar("T")
+
+GRACE = 0.25
+"""Seconds past a limit, for a search to end by itself: then it says where it was."""
+
+SOLVING = 3.0
+"""Seconds of the processor for one equation in a parameter."""
 
 _BRANCHING = (sp.Abs, sp.sign, sp.Piecewise, sp.Max, sp.Min)
 
@@ -266,12 +274,19 @@ def _forms() -> Iterator[Callable[[Expr], Expr]]:
     yield lambda e: sp.powsimp(sp.together(expression(e)), deep=True)
 
 
+def _asked(question: Callable[[Field, Callable], T], z: sp.Symbol, seconds: float, form: Callable[[Expr], Expr]) -> T:
+    return question(Field(z, Budget(seconds)), form)
+
+
 def _by_strategies(question: Callable[[Field, Callable], T], z: sp.Symbol, budget: float) -> T:
     """Try the forms in turn, each with its share of the time; the first reason is the one reported."""
     first: Undecided | None = None
     for i, form in enumerate(_forms()):
+        share = budget * (0.5 if i == 0 else 0.25)
         try:
-            return question(Field(z, Budget(budget * (0.5 if i == 0 else 0.25))), form)
+            return bounded.call(
+                lambda f=form, s=share: question(Field(z, Budget(s)), f), share + GRACE, error=Undecided
+            )
         except Undecided as error:
             if error.condition is not None:
                 raise
@@ -339,7 +354,10 @@ def _cases_between(question: Callable, parameter: sp.Symbol, low: Expr, high: Ex
 def _in_parameter(answer: Any, t: sp.Symbol, value: Expr, parameter: sp.Symbol) -> Any:
     """An answer found with t, in terms of the parameter; answers that hold expressions are dataclasses."""
     if isinstance(answer, sp.Basic):
-        return sp.simplify(answer.subs(t, sp.solve(value - parameter, t)[0])) if answer.has(t) else answer
+        if not answer.has(t):
+            return answer
+        told = lambda: sp.simplify(answer.subs(t, sp.solve(value - parameter, t)[0]))  # noqa: E731
+        return bounded.call(told, SOLVING, processor=True, error=Undecided)
     if not dataclasses.is_dataclass(answer) or isinstance(answer, type):
         return answer
     fields = {f.name: getattr(answer, f.name) for f in dataclasses.fields(answer)}
@@ -361,8 +379,8 @@ def _inside(low: Expr, high: Expr, t: sp.Symbol) -> Expr:
 def _cut(condition: Expr, value: Expr, t: sp.Symbol, low: Expr, high: Expr) -> Expr | None:
     """A value of the parameter inside the interval where the condition is zero."""
     try:
-        roots = sp.solve(condition, t)
-    except NotImplementedError:
+        roots = bounded.call(lambda: sp.solve(condition, t), SOLVING, processor=True)
+    except (NotImplementedError, Exceeded):
         return None
     for root in roots:
         if root.is_positive and root.is_finite:

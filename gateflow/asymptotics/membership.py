@@ -23,7 +23,7 @@ from gateflow.arithmetic.ball import Interval
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.clauses import CLAUSES, Clause, Membership, Witness
 from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import Field
+from gateflow.asymptotics.growth import GRACE, Field
 from gateflow.asymptotics.pieces import Piece, real_zeros, text_of
 from gateflow.asymptotics.signs import Finding, Signed, Tail, on_compact, on_tail, oscillating
 from gateflow.asymptotics.smoothness import Examined, Joint, alike, apart, equal, from_to, inside, short, text_in_z
@@ -37,9 +37,6 @@ T = TypeVar("T")
 
 SECONDS = 20.0
 """Time allowed for one gate."""
-
-GRACE = 0.25
-"""Seconds past the limit, for the search to end by itself: then it says where it was."""
 
 
 def membership(gate: Any, seconds: float = SECONDS) -> Membership:

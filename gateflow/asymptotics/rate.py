@@ -25,9 +25,8 @@ import sympy as sp
 
 from gateflow import bounded
 from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import Field
+from gateflow.asymptotics.growth import GRACE, Field
 from gateflow.asymptotics.saturation import (
-    GRACE,
     Steps,
     germ_of,
     left_germ_of,

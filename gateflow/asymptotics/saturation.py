@@ -36,7 +36,7 @@ from gateflow.arguments import items
 from gateflow.arithmetic.ball import Interval, Intervals
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import Budget, Case, Field, affine_in, cases, oscillating
+from gateflow.asymptotics.growth import GRACE, Budget, Case, Field, affine_in, cases, oscillating
 from gateflow.byvalue import by_value
 from gateflow.emit import Tape
 from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut
@@ -53,9 +53,6 @@ SECONDS = 10.0
 
 RANKING_SECONDS = 30.0
 """Time allowed for a ranking."""
-
-GRACE = 0.25
-"""Seconds past the limit, for the search to end by itself."""
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gateflow.emit import Tape
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, UnknownName, shown
 from gateflow.gate import Gate, Numbers
 from gateflow.gate import gate as named_gate
 from gateflow.nn.arithmetic import TorchArithmetic
@@ -112,6 +112,8 @@ class GateFunction(torch.nn.Module):
 
     def evaluate(self, z: Tensor, what: str) -> Tensor:
         """One of the gate's functions, the careful way and without a gradient."""
+        if what not in _FUNCTIONS:
+            raise UnknownName(f"unknown function {shown(what)} of a gate; known: {', '.join(_FUNCTIONS)}")
         if z.is_meta:
             return torch.empty_like(z)
         x = z.to(WORKING[z.dtype])

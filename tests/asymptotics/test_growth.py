@@ -301,7 +301,7 @@ def test_leading_term_agrees_with_big_floats(expr):
         return
     fast = expr.has(exp, softplus, sp.tanh)
     errors = []
-    for point in (30, 300) if fast else (10**3, 10**9):
+    for point in (30, 300) if fast else (10**3, 10**100):  # log log z grows by 3.5 only
         value = _value(expr, point)
         if value == 0:  # the difference lies past 800 digits
             return

@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
+from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.membership import CLAUSES, membership
+from gateflow.asymptotics.tails import Clock, Limits, X
+from gateflow.errors import UnknownName
 from gateflow.gate import GATES, Gate, gate
 from gateflow.vocabulary import Z, logit, sigmoid, softplus, softsign
 
@@ -310,3 +313,18 @@ def test_no_verdict_on_monotonicity_is_contradicted_by_sampling(terms, weights):
         assert min(samples) > -1e-12
     elif result.verdict == "refuted":
         assert slope(mpf(result.witness["z"])) < 0
+
+
+def test_an_unknown_clause_is_an_error():
+    with pytest.raises(UnknownName, match="unknown clause 'onot'; known: differentiable"):
+        membership("fast").clause("onot")
+
+
+def test_what_is_left_of_a_limit_is_told_as_the_limit():
+    """Of 0.2 s nothing may be left, and "no answer within 0 s" tells nobody what to change."""
+    clock = Clock(0.2)
+    time.sleep(0.25)
+    left = clock.budget(5.0)
+    for question in (lambda: [left.tick() for _ in range(100)], lambda: Limits(clock)(sp.exp(X) + 1)):
+        with pytest.raises(Undecided, match=r"no answer within 0\.2 s"):
+            question()

@@ -140,3 +140,9 @@ def test_a_time_past_the_floats_is_no_answer(timed):
     """log-slow needs z = exp(exp(1e5)) for this."""
     code, answer = timed("log-slow", "--horizon", "10", "--gap", "1e-300")
     assert (code, answer["status"]) == (3, "overflow")
+
+
+def test_a_gate_whose_numbers_pass_the_floats_has_an_answer(timed):
+    """``z*1e990`` is no float anywhere but at 0, where it is infinity times 0."""
+    code, answer = timed("sigmoid(z*1e990)", *TEN)
+    assert (code, answer["status"]) == (3, "overflow")

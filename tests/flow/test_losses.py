@@ -7,6 +7,7 @@ import itertools
 import math
 import pickle
 import sys
+import time
 from pathlib import Path
 
 import mpmath
@@ -15,7 +16,7 @@ import pytest
 import sympy as sp
 from mpmath import mpf
 
-from gateflow.errors import FormulaError, GateflowError, InvalidArgument, UnknownName
+from gateflow.errors import Exceeded, FormulaError, GateflowError, InvalidArgument, UnknownName
 from gateflow.flow import LearningProblem, Status, flow, hitting_time
 from gateflow.losses import H_STAR, LOSSES, Decay, H
 from gateflow.losses import loss as named
@@ -330,3 +331,17 @@ def test_losses_that_are_none_are_refused_in_one_line(text, error, said):
         LearningProblem("fast", horizon=10, gap=0.1, loss=text)
     assert caught.type is error
     assert "\n" not in str(caught.value)
+
+
+def test_a_transform_with_large_numbers_is_bounded():
+    """The inverse Gaussian law of small variance: E exp(-s X) tends to exp(-s), and so does the loss."""
+    start = time.process_time()
+    found = named("exp((1-sqrt(1+2*v*s))/v); v=1e-9")
+    assert time.process_time() - start < 6
+    assert float(found.value(Decay(h=2.0), Decay(h=0.0))) == pytest.approx(1 - math.exp(-2), rel=1e-8)
+
+
+def test_a_transform_that_is_too_involved_is_refused(monkeypatch):
+    monkeypatch.setattr("gateflow.losses.laplace.SECONDS", 0.001)
+    with pytest.raises(Exceeded, match="too involved for a Laplace transform"):
+        named("(1 + s/2)**(-2)*exp(-s/7)")

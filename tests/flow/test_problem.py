@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import mpmath
 import numpy as np
@@ -11,6 +12,7 @@ import sympy as sp
 
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.flow import LearningProblem, Target
+from gateflow.flow.enclosure import exact
 from gateflow.losses import H_STAR, LOSSES, Decay, H
 
 SIGMOID = "sigmoid"
@@ -180,3 +182,13 @@ def test_the_branches_of_the_absolute_loss_meet_at_its_kink():
     (kink,) = loss.kinks
     assert [branch.expression.subs(H, kink) for branch in loss.branches] == [0, 0]
     assert loss.branches[0].slope == -loss.branches[1].slope
+
+
+@pytest.mark.parametrize("text", ["1e-999999999", "1e-" + "9" * 50, "1/" + "9" * 5000, "1e999999999"])
+def test_a_text_that_would_be_written_out_in_a_billion_digits_is_refused(text):
+    start = time.process_time()
+    with pytest.raises(InvalidArgument, match="gap must be"):
+        LearningProblem("fast", horizon=10, gap=text)
+    with pytest.raises(InvalidArgument, match="gap must be"):
+        exact("gap", text)
+    assert time.process_time() - start < 2

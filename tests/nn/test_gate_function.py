@@ -256,3 +256,8 @@ def test_what_is_refused() -> None:
         gate_function("fast")(torch.tensor([1]))
     with pytest.raises(InvalidArgument, match="without a value: alpha"):
         gate_function("fast(alpha=positive)")
+
+
+def test_an_unknown_function_of_a_gate_is_an_error():
+    with pytest.raises(UnknownName, match="unknown function 'phy'"):
+        gate_function("fast").value(torch.zeros(2), "phy")
