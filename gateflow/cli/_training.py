@@ -133,10 +133,24 @@ def _answers(found: list[Any]) -> Listing:
             f"{number(each.equivalent_low, 3)} to {number(each.equivalent_high, 3)}",
             number(each.p_equivalent, 2),
             number(each.p_log_rank, 2),
+            number(each.spread, 2),
+            number(each.detectable, 3),
         ]
         for each in found
     ]
-    columns = ["question", "n", "ratio", "95 %", "p", "Holm", "90 %", "p equivalent", "p log-rank"]
+    columns = [
+        "question",
+        "n",
+        "ratio",
+        "95 %",
+        "p",
+        "Holm",
+        "90 %",
+        "p equivalent",
+        "p log-rank",
+        "spread",
+        "seen with .9",
+    ]
     return Listing(columns, cells, columns[1:])
 
 

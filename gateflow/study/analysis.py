@@ -19,6 +19,7 @@ from gateflow.study.agreement import Arrival
 from gateflow.study.paired import (
     Slope,
     Survival,
+    detectable,
     equivalence,
     holm,
     log_rank,
@@ -65,6 +66,11 @@ class Answer:
         Least share of runs that arrived among its arms.
     p_log_rank : float
         Of the log-rank test, arms of a group pooled; not paired.
+    spread : float
+        Standard deviation over seeds of the log ratio.
+    detectable : float
+        The least factor that so many seeds of that spread show with a probability of .9, at the level of the family
+        shared evenly.
     """
 
     question: Question
@@ -79,6 +85,8 @@ class Answer:
     p_equivalent: float
     arrived: float
     p_log_rank: float
+    spread: float
+    detectable: float
 
     @property
     def differs(self) -> bool:
@@ -249,6 +257,8 @@ def answers(questions: Sequence[Question], arrivals: dict[str, list[Arrival]]) -
                 equivalence(gap, MARGIN),
                 min(shares),
                 log_rank(*groups),
+                spread := float(np.std(gap, ddof=1)),
+                detectable(len(gap), spread, ALPHA / max(1, len(tested))),
             )
         )
     return found

@@ -12,6 +12,7 @@ from scipy import stats
 from gateflow.errors import InvalidArgument
 from gateflow.study.agreement import Arrival
 from gateflow.study.paired import (
+    detectable,
     equivalence,
     holm,
     log_rank,
@@ -98,6 +99,19 @@ def test_power_is_what_simulated_samples_show(spread):
     reach = stats.t.isf(0.05, 39) * stats.sem(alike, axis=1)
     found = np.mean(np.abs(alike.mean(axis=1)) + reach < math.log(1.5))
     assert power_of_equivalence(40, spread, math.log(1.5)) == pytest.approx(found, abs=0.025)
+
+
+def test_power_is_the_noncentral_t_law_and_rises_to_1():
+    for count, spread, effect, alpha in ((40, 0.65, 0.4, 0.017), (10, 0.8, 0.7, 0.017), (5, 0.5, 0.3, 0.05)):
+        critical, size = stats.t.isf(alpha / 2, count - 1), effect / spread * math.sqrt(count)
+        wanted = stats.nct.sf(critical, count - 1, size) + stats.nct.cdf(-critical, count - 1, size)
+        assert power(count, spread, effect, alpha) == pytest.approx(wanted, rel=1e-9)
+    assert power(40, 0.3, 0.0, 0.05) == pytest.approx(0.05, rel=1e-9)
+    assert power(40, 0.3, 5.0, 0.05) == pytest.approx(1, rel=1e-12)  # where SciPy's law is NaN
+    for count in (2, 10, 40):
+        factor = detectable(count, 0.5, 0.05)
+        assert power(count, 0.5, math.log(factor), 0.05) == pytest.approx(0.9, rel=1e-6)
+    assert detectable(10, 0.0, 0.05) == 1.0
 
 
 def test_kaplan_and_meier_of_the_remissions():
