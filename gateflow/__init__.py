@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the names that are im
     from gateflow.descent import crossover as crossover
     from gateflow.descent import descent as descent
     from gateflow.descent import fit as fit
+    from gateflow.descent import sensitivities as sensitivities
     from gateflow.descent import step_size as step_size
     from gateflow.explore import explore as explore
     from gateflow.flow import LearningProblem as LearningProblem
@@ -52,7 +53,7 @@ _HOMES = {
     "gateflow.gate": ("GATES", "Gate", "gate"),
     "gateflow.formula": ("parse", "unparse"),
     "gateflow.flow": ("LearningProblem", "Target", "Trajectory", "flow", "hitting_time"),
-    "gateflow.descent": ("crossover", "descent", "fit", "step_size"),
+    "gateflow.descent": ("crossover", "descent", "fit", "sensitivities", "step_size"),
     "gateflow.flow.recommend": ("recommend",),
     "gateflow.asymptotics.membership": ("membership",),
     "gateflow.asymptotics.saturation": ("order", "rank", "saturation_order"),
