@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import mpmath
 import pytest
 import sympy as sp
@@ -104,6 +106,14 @@ def test_edges_that_have_poles_are_cut_there():
 )
 def test_reasons_say_a_difference_that_rounding_would_hide(text, words):
     assert words in str(membership(Gate(text)))
+
+
+def test_witnesses_keep_what_floats_lose():
+    """The slope is about -exp(-8000) where the profile falls; and the other falls only within 1e-20 of 1."""
+    steep = membership(Gate("sigmoid(1000*(z - 3*exp(-(z - 10)**2)))")).clause("increasing").reason
+    assert re.search(r"phi'\([\d.]+\) = -\d\.\d+e-\d{4}$", steep), steep
+    narrow = membership(Gate("sigmoid(z**3 - 3*z**2 + (3 - 10**-40)*z)")).clause("increasing").reason
+    assert narrow.startswith("phi' < 0 for z = 1: phi'(1) = -1.96612e-41")  # 10^-40 sigmoid(1) sigmoid(-1)
 
 
 def test_a_jump_far_out_is_seen_in_the_profile():
