@@ -67,8 +67,8 @@ class Examined:
     def expr(self) -> Expr:
         """The profile where it is known, else phi; in z."""
         if self._profile is not None:
-            return self._profile
-        return 1 - self.gate.expr if self.gate.declared == "complement" else self.gate.expr
+            return without_hidden_zeros(self._profile)
+        return without_hidden_zeros(1 - self.gate.expr if self.gate.declared == "complement" else self.gate.expr)
 
     @cached_property
     def _cut(self) -> tuple[list[Piece], list[Expr]]:
@@ -308,6 +308,29 @@ def reach(piece: Piece, tail: Tail) -> Expr:
     if tail.start is None:
         return far
     return sp.Max(far, tail.start) if tail.phases else tail.start
+
+
+def without_hidden_zeros(expr: Expr) -> Expr:
+    """The same function with ``sqrt(1 + sinh^2)`` as cosh, and erfc beside erf as ``1 - erf``, so that they cancel.
+
+    Examples
+    --------
+    >>> without_hidden_zeros(Z + sp.sqrt(1 + sp.sinh(Z) ** 2) - sp.cosh(Z))
+    z
+    >>> without_hidden_zeros(Z * (sp.erf(Z) + sp.erfc(Z) - 1))
+    0
+    """
+
+    def is_cosh(node: Any) -> bool:
+        return bool(node.is_Pow and node.exp.is_Rational and node.exp.q == 2 and _is_square_of_sinh(node.base - 1))
+
+    expr = expr.replace(is_cosh, lambda node: sp.cosh((node.base - 1).base.args[0]) ** (2 * node.exp))
+    both = {node.args[0] for node in expr.atoms(sp.erf)} & {node.args[0] for node in expr.atoms(sp.erfc)}
+    return expr.xreplace({sp.erfc(g): 1 - sp.erf(g) for g in both})
+
+
+def _is_square_of_sinh(expr: Expr) -> bool:
+    return bool(expr.is_Pow and expr.exp == 2 and isinstance(expr.base, sp.sinh))
 
 
 def profile_of(gate: Any) -> Expr | None:

@@ -59,8 +59,10 @@ WHOLE = [
     "sigmoid(where(z == 0, 1, sinh(z)/z)/4 + 2*z + sinh(z))",
     "where(z < 0, where(z < 0, sigmoid(z), 5), where(z >= 0, sigmoid(z), 7))",
     "sigmoid(z*abs(z) + z)",
+    "sigmoid(z + (sqrt(1 + sinh(z)**2) - cosh(z))*exp(z**4))",
+    "sigmoid(z + (erf(z) + erfc(z) - 1)*exp(z**2))",
 ]
-"""Written in pieces, and a gate in class F all the same."""
+"""Written in pieces or with a zero in it, and a gate in class F all the same."""
 
 
 @pytest.mark.parametrize("text", WHOLE)

@@ -12,7 +12,7 @@ CASES = [case for case in memberships.cases(100, seed=7) if case.family not in H
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.family}: {case.text}")
 def test_no_membership_is_other_than_it_was_made(case):
-    found = memberships.outcome(memberships.asked(case, seconds=10.0))
+    found = memberships.outcome(memberships.asked(case, seconds=60.0))
     assert found in ("right", "undecided")
     assert found == "right" or case.family in ("kink", "identity")
 
@@ -24,7 +24,7 @@ def test_no_membership_of_any_family_is_other_than_it_was_made(case):
 
 
 def test_no_false_certificate_is_verified():
-    outcomes = {forgery.told: forgeries.outcome(forgery, seconds=10.0) for forgery in forgeries.forgeries(40, seed=5)}
+    outcomes = {forgery.told: forgeries.outcome(forgery, seconds=60.0) for forgery in forgeries.forgeries(40, seed=5)}
     assert len(outcomes) > 30
     assert not [told for told, found in outcomes.items() if found == "ACCEPTED"]
     assert set(outcomes.values()) <= {"refuted", "open", "true"}
