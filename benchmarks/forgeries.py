@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 import mpmath
 import sympy as sp
 
-from gateflow import record
 from gateflow.asymptotics import checker
 from gateflow.asymptotics.certificate import certify, certify_membership, certify_ranking, certify_rate, sealed
 from gateflow.asymptotics.checker import digest_of, verify
@@ -447,7 +446,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if options.out:
-        record.write_text(options.out, text)
+        options.out.write_text(text)
 
 
 if __name__ == "__main__":

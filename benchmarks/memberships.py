@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gateflow import record
 from gateflow.asymptotics.membership import membership
 from gateflow.gate import Gate
 
@@ -333,7 +332,7 @@ def main() -> None:
     text = f"$ python benchmarks/memberships.py {options.count} --seed {options.seed}\n" + report(rows)
     print(text)
     if options.out and kept:
-        record.write_text(options.out, text)
+        options.out.write_text(text)
         kept.unlink(missing_ok=True)
 
 
