@@ -152,6 +152,15 @@ def cache_folder() -> Path:
     return (Path(shared) if shared and Path(shared).is_absolute() else Path.home() / ".cache") / "gateflow"
 
 
+def cache_note() -> str:
+    """Where libraries are kept, and what is in the way of that if anything is."""
+    try:
+        with _place(_cache_wanted()) as place:
+            return str(place.path)
+    except OSError:
+        return f"a temporary folder: {_cache_wanted() or 'the cache'} cannot be used, or others may write to it"
+
+
 # --- finding and making -----------------------------------------------------------------------------------------------
 
 

@@ -75,14 +75,14 @@ def _extras() -> dict[str, list[str]]:
 
 
 def _device() -> dict[str, Any]:
-    from gateflow.compiled import available, cache_folder
+    from gateflow.compiled import available, cache_note
 
     cpu = {
         "system": platform.system(),
         "machine": platform.machine(),
         "cores": os.cpu_count() or 1,
         "compiler": available() or "none: kernels run in NumPy and PyTorch",
-        "kernels": str(cache_folder()),
+        "kernels": cache_note(),
     }
     if find_spec("torch") is None:
         return {**cpu, "gpu": None}

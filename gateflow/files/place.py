@@ -30,6 +30,8 @@ SPARES = 100
 """Processes that may write one file at once."""
 
 _AT = os.open in os.supports_dir_fd
+"""Whether files are opened in open folders; else by their paths."""
+
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _OWN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -149,7 +151,8 @@ class Place:
 
     def link(self, old: str, new: str) -> None:
         """Give a file a second name, which must be free."""
-        os.link(self._at(old), self._at(new), src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
+        more = {"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}
+        os.link(self._at(old), self._at(new), src_dir_fd=self.fd, dst_dir_fd=self.fd, **more)
 
     def sync(self) -> None:
         """See that names are on the disk."""
@@ -183,6 +186,8 @@ class Place:
                 file.flush()
                 if lasting:
                     os.fsync(file.fileno())
+                if not _AT:  # such systems rename no open file
+                    file.close()
                 self._told(name, lambda: self._put(spare, name, over))
         except OSError as problem:
             self.remove(spare)

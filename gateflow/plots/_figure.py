@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateflow import __version__, record
-from gateflow.errors import InvalidArgument
+from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.files import Output, digest, fits, from_json, is_sealed, read_bytes, read_json
 from gateflow.plots._style import COLUMN, STYLE, Looks
 from gateflow.plots._table import Table
@@ -171,7 +171,7 @@ def write(
     if gates is not None:
         table = figure.compute(gates)
     else:
-        table = figure.compute(results) if figure.kept else figure.compute()
+        table = _of_results(name, figure, results) if figure.kept else figure.compute()
     contents = [*(figure.rendered(table, form) for form in formats), table.csv().encode()]
     files = {**before, **{each: digest(data) for each, data in zip(names, contents, strict=False)}}
     made = record.sealed({**made_by(name, caption, table, gates or ()), "files": dict(sorted(files.items()))})
@@ -179,6 +179,16 @@ def write(
     for each, data in zip(outputs, contents, strict=True):
         each.check(data)
     return [each.write(data) for each, data in zip(outputs, contents, strict=True)]
+
+
+def _of_results(name: str, figure: Figure, results: Path | None) -> Table:
+    """The numbers of a figure of training; results of other shapes are told."""
+    try:
+        return figure.compute(results)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as problem:
+        if isinstance(problem, GateflowError) or results is None:
+            raise
+        raise InvalidArgument(f"what {results} holds is not what the figure {name} shows") from None
 
 
 def _written_before(out: Path, name: str) -> dict[str, str]:

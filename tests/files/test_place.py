@@ -42,6 +42,24 @@ def test_any_name_can_be_written(name, tmp_path):
     assert os.listdir(tmp_path) == [name]
 
 
+def test_where_folders_are_not_opened_paths_will_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "_AT", False)
+    with held(tmp_path / "run", "run", **WORDS) as found:
+        found.mark({"a": 1})
+        found.place.write("a", b"1", Standing(None))
+        found.place.keep_as("a", "b")
+        found.place.write("a", b"2")
+    with held(tmp_path / "run", "run", **WORDS) as found:
+        assert found.facts == {"a": 1}
+        assert [(tmp_path / "run" / name).read_bytes() for name in "ab"] == [b"2", b"1"]
+        found.gone(["a", "b"])
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        Place(tmp_path / "link", follow=False)
+    Output(tmp_path / "c").write("new")
+    assert sorted(os.listdir(tmp_path)) == ["c", "link"]
+
+
 def test_what_is_done_in_an_open_folder_stays_in_it(tmp_path):
     """Its path is moved away and replaced by a link to the folder of another."""
     (tmp_path / "ours").mkdir()

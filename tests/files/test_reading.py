@@ -284,6 +284,33 @@ def test_every_address_of_data_is_safe_on_the_way():
             assert (kind, len(digest)) == ("sha256", 64)
 
 
+@pytest.mark.parametrize("damage", ["deep", "long", "typed", "none", "bomb"])
+def test_a_sweep_file_of_other_shapes_is_one_line(damage, said, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    out = tmp_path / "t.nc"
+    words = ("sweep", "fast", "--horizon", "10", "--gap", "0.1", "-o", str(out))
+    assert main(list(words)) == 0
+    with h5py.File(out, "r+") as file:
+        made = json.loads(file.attrs["record"])
+        del file.attrs["record"]
+        told = {"deep": "[" * 20_000, "long": f'{{"digest": {LONG}}}', "typed": '{"digest": []}', "none": "7"}
+        file.attrs["record"] = told.get(damage, json.dumps(made))[:60_000]
+        if damage == "bomb":
+            file.create_dataset("x", (2**31,), "f8", compression="gzip", chunks=(2**20,), fillvalue=0.0)
+    before = growth()
+    for restart in ((), ("--restart",)):
+        assert "choose another file" in said(*words, *restart)
+    assert growth() - before < 200_000_000
+
+
+@pytest.mark.parametrize("text", ["{}", '{"command": "", "record": {}, "runs": []}', DEEP, "7"])
+def test_kept_results_of_other_shapes_are_one_line(text, said, tmp_path):
+    for name in ("memory.json", "study-copying.json", "study_copying.json"):
+        (tmp_path / name).write_text(text)
+    out = str(tmp_path / "drawn")
+    said("figures", "agreement", "--results", str(tmp_path), "-o", out, "--format", "svg")
+
+
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 

@@ -51,7 +51,7 @@ def read(name: str, folder: str | Path | None = None) -> dict[str, Any]:
         raise InvalidArgument(f"cannot read {path}: {problem.strerror}") from None
     except ValueError as problem:
         raise InvalidArgument(f"{path} is no JSON: {problem}") from None
-    if not fits(found, {"command": str, "record": {str: Any}, "runs": Any}):
+    if not fits(found, {"command": str, "record": {str: Any}, "runs": Any}) or not found["runs"]:
         raise InvalidArgument(f"{path} holds no result that is kept")
     return found
 
