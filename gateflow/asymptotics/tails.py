@@ -109,7 +109,8 @@ class HalfLine:
     def sign(self, expr: Expr) -> int:
         """1 or -1 where the sign on the whole half-line is proved; 0 where this enclosure does not show it."""
         try:
-            return self.bound(expr).factor.sign
+            found = self.bound(expr).factor.sign
+            return found or (_shared_sign([self.bound(a).factor for a in expr.args]) if expr.is_Add else 0)
         except GateflowError:
             self.limits.clock.check()
             return 0
@@ -268,6 +269,15 @@ class HalfLine:
     def plain(self, name: str, g: Expr) -> Bound:
         """A function of the interval that holds g."""
         return Bound(getattr(self.ball, name)(self.values(g)), sp.S.Zero)
+
+
+def _shared_sign(terms: list[Interval]) -> int:
+    """Of a sum whose terms may vanish but never have the other sign, where one is sure not to vanish."""
+    for side in (1, -1):
+        turned = [term if side > 0 else -term for term in terms]
+        if any(term.positive for term in turned) and all(term.ends[0] >= 0 for term in turned):
+            return side
+    return 0
 
 
 def _is_iterated_logarithm(expr: Expr) -> bool:

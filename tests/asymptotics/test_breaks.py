@@ -59,6 +59,7 @@ WHOLE = [
     "sigmoid(where(z == 0, 1, sinh(z)/z)/4 + 2*z + sinh(z))",
     "where(z < 0, where(z < 0, sigmoid(z), 5), where(z >= 0, sigmoid(z), 7))",
     "sigmoid(z*abs(z) + z)",
+    "sigmoid(2*z + abs(z)*tanh(z))",
     "sigmoid(z + (sqrt(1 + sinh(z)**2) - cosh(z))*exp(z**4))",
     "sigmoid(z + (erf(z) + erfc(z) - 1)*exp(z**2))",
 ]
