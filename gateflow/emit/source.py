@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from gateflow.emit.tape import Operation, Tape
-from gateflow.errors import InvalidArgument
+from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.vocabulary import Expr, Z
 
 
@@ -188,6 +188,8 @@ class _Printer:
         if op.name in self.dialect.helpers:
             self.helpers[op.name] = self.dialect.helpers[op.name]
             return f"{op.name}({', '.join(map(_bare, args))})"
+        if op.name not in self.dialect.names:
+            raise GateflowError(f"no text is known for {op.name!r}")
         return f"{self.dialect.names[op.name]}({', '.join(map(_bare, args))})"
 
 
