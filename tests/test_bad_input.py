@@ -6,6 +6,7 @@ Each argument of each function is replaced in turn by each of the odd values; wa
 import datetime
 import decimal
 import fractions
+from functools import partial
 
 import numpy as np
 import pytest
@@ -115,6 +116,17 @@ CALLS = {
     ),
     "predict": (predict, {"problem": MANY, "z0": 0.0, "optimizer": "sgd", "lr": 0.1, "dtype": "float32"}),
     "recommend": (gateflow.recommend, {"timescale": 100.0, "optimizer": "sgd", "dtype": "float32", **ADVICE}),
+    "step_size": (
+        gateflow.step_size,
+        {"problem": MANY, "z0": 0.0, "tolerance": 0.1, "optimizer": "sgd", "most": 100},
+    ),
+    "crossover": (
+        gateflow.crossover,
+        {"phi": "fast", "psi": "sigmoid", "problem": PROBLEM, "z0": 0.0, "tolerance": 0.1, "optimizer": "sgd",
+         "seconds": 0.1, "names": ("a", "b"), "known": gateflow.order("fast", "sigmoid")},
+    ),
+    "fit": (partial(gateflow.fit, objective=lambda gate: 1.0), {"text": "sigmoid(k*z)", "within": (0.5, 2.0)}),
+    "sensitivities": (gateflow.sensitivities, {"problem": MANY, "z0": 0.0}),
     "certify": (certify, {"problem": PROBLEM, "z0": 0, "digits": 5}),
     "membership": (gateflow.membership, {"gate": "sigmoid", "seconds": 5.0}),
     "order": (gateflow.order, {"phi": "sigmoid", "psi": "fast", "seconds": 5.0}),

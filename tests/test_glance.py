@@ -48,6 +48,10 @@ def objects():
     yield "descents", descent(problem(gap=0.1), [0.0, 1.0], lr=0.1)
     yield "recommendation", recommend(1000, gates=["fast", "sigmoid"])
     yield "advice", recommend(1000, gates=["fast", "sigmoid"]).best
+    yield "step size", gateflow.step_size(problem(gap=0.1), 0.0)
+    yield "step sizes", gateflow.step_size(problem(gap=0.1), [0.0, 1.0])
+    yield "crossover", gateflow.crossover("fast", "sigmoid", problem(gap=0.1))
+    yield "fit", gateflow.fit("fast(alpha)", gateflow.descent.Steps((100.0,)), within=(0.5, 2.0))
     yield "trajectories", trajectories(problem(horizon=np.array([1.0, 10.0])), 0.0)
     yield "membership", gateflow.membership("fast")
     yield "order", gateflow.order("fast", "sigmoid")

@@ -17,7 +17,9 @@ from scipy.optimize import brentq
 
 from gateflow import glance
 from gateflow._rooms import callable_room
+from gateflow.arguments import items, one
 from gateflow.asymptotics.saturation import Order, order
+from gateflow.byvalue import by_value
 from gateflow.descent._through import is_convex, is_steeper
 from gateflow.descent.step_size import TOLERANCE, StepSize, step_size
 from gateflow.errors import InvalidArgument
@@ -69,7 +71,8 @@ class Turn:
     searched: tuple[float, float]
 
 
-@dataclass(frozen=True, eq=False)
+@by_value
+@dataclass(frozen=True)
 class Crossover:
     """Which of two gates is ahead, from where on.
 
@@ -239,10 +242,16 @@ def crossover(
     >>> found.target.verdict, f"{np.exp(found.log_gap):.2g}"
     ('from', '1.3e-10')
     """
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"crossover takes a LearningProblem; got {type(problem).__name__}")
+    seconds = one("seconds", seconds, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+    tolerance = one("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
+    if known is not None and not isinstance(known, Order):
+        raise InvalidArgument(f"known must be an Order, as gateflow.order gives it; got {type(known).__name__}")
     gates = (as_gate(phi), as_gate(psi))
-    called: Any = names or (gates[0].name, gates[1].name)
+    called: Any = _pair_of_names(names, gates)
     found = replace(known or order(*gates, seconds), names=called)
-    starts = tuple(float(z) for z in np.broadcast_to(positions(z0, "z0"), (2,)))
+    starts = _pair_of_starts(z0)
     if found.verdict == "lower":
         gates, called, starts, found = gates[::-1], called[::-1], starts[::-1], found.swapped()
     search = _Search.of(gates, problem, starts, seconds)
@@ -258,6 +267,22 @@ def crossover(
         own=(first, second),
         reverses=reverses,
     )
+
+
+def _pair_of_names(names: Any, gates: tuple[Gate, Gate]) -> tuple[str, ...]:
+    if names is None:
+        return gates[0].name, gates[1].name
+    pair = items("names", names)
+    if len(pair) != 2 or not all(isinstance(name, str) for name in pair):
+        raise InvalidArgument("names must be two texts")
+    return tuple(pair)
+
+
+def _pair_of_starts(z0: Any) -> tuple[float, ...]:
+    start = np.asarray(positions(z0, "z0"))
+    if start.shape not in ((), (1,), (2,)):
+        raise InvalidArgument(f"z0 must be one number or two; got an array of shape {start.shape}")
+    return tuple(float(z) for z in np.broadcast_to(start, (2,)))
 
 
 @dataclass(frozen=True)
@@ -310,8 +335,8 @@ class _Search:
     def steeper(self, u: Array) -> Array:
         """log w': how much steeper the first gate is at a value with the logit u."""
         slopes = []
-        for one in self.problems:
-            machine = one.gate.machine
+        for problem in self.problems:
+            machine = problem.gate.machine
             slopes.append(np.broadcast_to(machine.log_du(machine.z_of_u(u)), u.shape))
         return slopes[0] - slopes[1]
 

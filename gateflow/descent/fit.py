@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 
 from gateflow import glance
 from gateflow._rooms import callable_room
-from gateflow.arguments import number
+from gateflow.arguments import number, reals
 from gateflow.descent.step_size import TOLERANCE, step_size
 from gateflow.errors import InvalidArgument
 from gateflow.flow.optimizers import Optimizer
@@ -121,6 +121,8 @@ def fit(text: str, objective: Callable[[Gate], float], *, within: tuple[float, f
     """
     if not callable(objective):
         raise InvalidArgument("objective must be a function from a gate to a number, such as Steps((100, 1000))")
+    if not isinstance(text, str):
+        raise InvalidArgument(f"fit takes a gate as a text, such as 'fast(alpha)'; got {type(text).__name__}")
     make, parameter = _family(text)
     low, high = _range(within)
     forth, back = (np.log, np.exp) if low > 0 else (lambda x: x, lambda x: x)
@@ -129,8 +131,10 @@ def fit(text: str, objective: Callable[[Gate], float], *, within: tuple[float, f
     def worth(x: float) -> float:
         value = min(max(float(back(x)), low), high)
         if value not in values:
-            found = float(objective(make(value)))
-            values[value] = found if np.isfinite(found) else np.inf
+            found = reals("the objective", objective(make(value)))
+            if found.ndim:
+                raise InvalidArgument(f"the objective must be one number; got an array of shape {found.shape}")
+            values[value] = float(found) if np.isfinite(found) else np.inf
         return values[value]
 
     grid = np.linspace(forth(low), forth(high), GRID)
@@ -141,7 +145,7 @@ def fit(text: str, objective: Callable[[Gate], float], *, within: tuple[float, f
     if 0 < best < GRID - 1:
         bracket = grid[best - 1], grid[best + 1]
         minimize_scalar(worth, bounds=bracket, method="bounded", options={"xatol": CLOSE * max(1, abs(grid[best]))})
-    value = min(values, key=lambda one: values[one])
+    value = min(values, key=lambda tried: values[tried])
     return Fit(make(value), parameter, value, values[value], value in (low, high), len(values))
 
 

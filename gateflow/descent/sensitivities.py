@@ -95,6 +95,8 @@ def sensitivities(problem: LearningProblem, z0: Any) -> Sensitivities:
     >>> round(found.scale, 12), sorted(found.parameters)
     (-0.25, ['alpha'])
     """
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"sensitivities takes a LearningProblem; got {type(problem).__name__}")
     if problem.kind.name != "absolute":
         raise InvalidArgument("sensitivities are those of the absolute loss")
     z0 = positions(z0, "z0")

@@ -13,6 +13,7 @@ import numpy as np
 from gateflow import glance
 from gateflow._rooms import callable_room
 from gateflow.arguments import number, together, whole
+from gateflow.byvalue import by_value
 from gateflow.descent._settling import steps_to_stay
 from gateflow.errors import InvalidArgument
 from gateflow.flow.density import decay_of_profile
@@ -25,7 +26,8 @@ TOLERANCE = 0.05
 """Relative error of the time scale that counts as arrived."""
 
 
-@dataclass(frozen=True, eq=False)
+@by_value
+@dataclass(frozen=True)
 class StepSize:
     """Step sizes and steps of many problems; scalars for one, else arrays of one shape.
 
@@ -123,7 +125,7 @@ def step_size(
         raise InvalidArgument(f"step_size takes a LearningProblem; got {type(problem).__name__}")
     z0 = positions(z0, "z0")
     tolerance = number("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
-    most = whole("most", most)
+    most = whole("most", most, 1, 10**12)
     chosen = optimizer_named(optimizer, hyper)
     shape = together(
         horizon=problem.horizon, target=problem.goal.value, scale=problem.scale, z0=z0, tolerance=tolerance
