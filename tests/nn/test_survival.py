@@ -274,6 +274,32 @@ def test_a_restart_does_not_drop_its_own_run(tmp_path):
     assert tiny(tmp_path, restart=True, stop=lambda: pytest.fail("it trains again")) == whole
 
 
+def test_metrics_shorter_than_the_last_checkpoint_lead_back_to_the_one_before(tmp_path):
+    folder, told = tmp_path / "cut", []
+    for steps in (7, 8):
+        tiny(folder, stop=after(steps), save_every=1e9)
+    before = checkpoints.read(folder / "checkpoint.previous.safetensors").facts["metrics"]
+    assert before < (folder / "metrics.jsonl").stat().st_size
+    os.truncate(folder / "metrics.jsonl", before)
+    tiny(folder, tell=told.append)
+    assert len(told) == 1
+    assert "is shorter than its checkpoint says; going on from the one before" in told[0]
+    tiny(tmp_path / "whole")
+    assert left_by(folder) == left_by(tmp_path / "whole")
+
+
+def test_a_run_of_a_version_without_markers_goes_on(tmp_path):
+    folder = tmp_path / "old"
+    tiny(folder, stop=after(3))
+    for name in (".gateflow", ".gateflow-lock"):
+        (folder / name).unlink()
+    with pytest.raises(InvalidArgument, match="which is no run"):
+        tiny(folder, seed=1, restart=True)
+    assert tiny(folder).status == "finished"
+    tiny(tmp_path / "whole")
+    assert left_by(folder) == left_by(tmp_path / "whole")
+
+
 def test_lost_metrics_are_told(tmp_path):
     tiny(tmp_path, stop=after(17))
     (tmp_path / "metrics.jsonl").write_text("")
