@@ -125,7 +125,7 @@ def step_size(
         raise InvalidArgument(f"step_size takes a LearningProblem; got {type(problem).__name__}")
     z0 = positions(z0, "z0")
     tolerance = number("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
-    most = whole("most", most, 1, 10**12)
+    most = min(whole("most", most), 10**12)
     chosen = optimizer_named(optimizer, hyper)
     shape = together(
         horizon=problem.horizon, target=problem.goal.value, scale=problem.scale, z0=z0, tolerance=tolerance

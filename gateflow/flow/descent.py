@@ -196,7 +196,7 @@ def descent(
     (<Ending.ARRIVED: 'arrived'>, 995, 995.0)
     """
     if steps is not None:
-        steps = whole("steps", steps, 1, 10**15)
+        steps = min(whole("steps", steps), 10**15)
     if gradient not in ("stable", "naive"):
         raise InvalidArgument(f"gradient must be 'stable' or 'naive'; got {shown(gradient)}")
     _check_loss(problem, gradient)

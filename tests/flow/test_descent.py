@@ -356,7 +356,7 @@ def test_every_optimiser_declares_its_formulas(name):
         ({"lr": 0.1, "gradient": "exact"}, "gradient must be 'stable' or 'naive'; got 'exact'"),
         ({"lr": 0.1, "beta": 0.5}, "optimizer 'sgd' does not take beta; it has none besides lr"),
         ({"lr": 0.1, "optimizer": "momentum", "beta": 1.0}, r"beta must be in \[0, 1\); got 1"),
-        ({"lr": 0.1, "optimizer": "adam", "beta1": [0.1]}, "beta1 must be one number, not an array"),
+        ({"lr": 0.1, "optimizer": "adam", "beta1": [0.1]}, r"beta1 must be one number, not an array of shape \(1,\)"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(keywords, message):
