@@ -2,6 +2,7 @@
 
 python -m benchmarks.nn_fuzz [--cases 10000] [--first 0] [--seed 0] > results/nn_fuzz.txt
 python -m benchmarks.nn_fuzz --journal fuzz.jsonl    goes on where a run with this journal was stopped
+python -m benchmarks.nn_fuzz --calls                 calls, right and wrong, of all backends: see `nn_calls`
 
 Each case draws a cell, a gate for each of its blocks, a type, sizes, layers, directions, biases, padded or packed
 sequences, a given or absent first state, and inputs of one kind: usual, large (1e30), the largest whose sum is finite,
@@ -20,7 +21,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
+from benchmarks import nn_calls
 from gateflow.gate import GATES
 from gateflow.nn import CELLS
 from gateflow.nn.cells._contract import Recurrent
@@ -188,7 +190,9 @@ def said_of(n: int, seed: int) -> dict[str, Any]:
     return {"case": n, "words": words, "wrong": said, "of": f"{name} {options} {case}" if said else ""}
 
 
-def results(cases: range, seed: int, journal: Path | None) -> Iterator[dict[str, Any]]:
+def results(
+    cases: range, seed: int, journal: Path | None, said_of: Callable[[int, int], dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
     """What each case gave, those in the journal first; those that are new go there."""
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True) if journal and journal.exists() else []
     known = {
@@ -212,11 +216,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--journal", type=Path)
+    parser.add_argument("--calls", action="store_true")
     options = parser.parse_args()
     seen: Counter[str] = Counter()
     found: Counter[str] = Counter()
     seconds = 0.0
-    for one in results(range(options.first, options.first + options.cases), options.seed, options.journal):
+    cases, said = range(options.first, options.first + options.cases), nn_calls.said_of if options.calls else said_of
+    for one in results(cases, options.seed, options.journal, said):
         seen.update(one["words"])
         seconds += one["seconds"]
         if one["wrong"]:
