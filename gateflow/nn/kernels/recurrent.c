@@ -26,6 +26,7 @@ typedef int64_t Int;
 #ifdef DOUBLE
 typedef double real;
 typedef int64_t bits;
+typedef uint64_t ubits;
 #define MANTISSA 52
 #define BIAS 1023
 #define DEGREE 7
@@ -39,6 +40,7 @@ typedef int64_t bits;
 #else
 typedef float real;
 typedef int32_t bits;
+typedef uint32_t ubits;
 #define MANTISSA 23
 #define BIAS 127
 #define DEGREE 3
@@ -78,6 +80,7 @@ typedef int32_t bits;
 
 typedef real vec __attribute__((vector_size(WIDE)));
 typedef bits ivec __attribute__((vector_size(WIDE)));
+typedef ubits uvec __attribute__((vector_size(WIDE))); /* for sums that pass the largest integer */
 typedef bits anyivec __attribute__((vector_size(WIDE), aligned(sizeof(bits)), may_alias));
 typedef real anyvec __attribute__((vector_size(WIDE), aligned(sizeof(real)), may_alias));
 
@@ -244,7 +247,7 @@ INLINE vec exponential_rest(vec t) {
 
 INLINE void exponential(vec x, vec *scale, vec *rest) {
     vec shifted = x * LOG2E + MAGIC;
-    *scale = (vec)(((ivec)shifted - (ivec)all(MAGIC) + BIAS) << MANTISSA);
+    *scale = (vec)(((uvec)shifted - (uvec)all(MAGIC) + BIAS) << MANTISSA);
     *rest = exponential_rest(x * LOG2E - (shifted - MAGIC)); /* one rounding, where there is a fused multiply and add */
 }
 
@@ -280,7 +283,7 @@ INLINE vec scaled_down(vec rest, vec n) {
     return (vec)_mm512_scalef_ps((__m512)(rest + 1), (__m512)n);
 #else
     const ivec whole = (ivec)(n + MAGIC) - (ivec)all(MAGIC), first = pick(whole > -EXPONENT_STEP, whole, every(-EXPONENT_STEP));
-    return (rest + 1) * (vec)((first + BIAS) << MANTISSA) * (vec)((whole - first + BIAS) << MANTISSA);
+    return (rest + 1) * (vec)((uvec)(first + BIAS) << MANTISSA) * (vec)((uvec)(whole - first + BIAS) << MANTISSA);
 #endif
 }
 
@@ -374,7 +377,7 @@ INLINE void find(const Gate *gate, vec z, Spot *s) {
     const vec size = (vec)((ivec)inside & octave), wide = larger(size, (vec)every(SMALL));
     s->scale = (vec)((((bits)2 * BIAS - 1) << MANTISSA) - (ivec)smaller(larger(size, all(1)), (vec)every(HUGE_SIZE)));
     s->step = past * s->scale;
-    s->place = past * (vec)(entry(gate->narrow, zone) - (ivec)wide);
+    s->place = past * (vec)((uvec)entry(gate->narrow, zone) - (uvec)wide);
 }
 
 /* The mean slope from the anchor on is W = c[1] + c[2] t + ..., so that phi is c[0] + step W and phi' is W + t W' */
