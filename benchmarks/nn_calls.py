@@ -171,7 +171,8 @@ def _state(case: dict[str, Any], numbers: Any, batch: int) -> Any:
     single = case["form"] == "single"
     shape = shape[::2] if single != (kind == "flat") else shape
     tensors = tuple(_as(numbers(*shape), case, "state") for _ in range(parts + (kind == "parts")))
-    return (tensors,) if kind == "nested" else tensors if len(tensors) > 1 else tensors[0]
+    only = tensors if len(tensors) > 1 else next(iter(tensors))
+    return (tensors,) if kind == "nested" else only
 
 
 def edited(layer: Any, edit: str) -> None:
@@ -259,7 +260,7 @@ def called(layer: Any, case: dict[str, Any], x: Any, hx: Any) -> Any:
             output, final = layer(x, hx)
         parts = [output, *(final if isinstance(final, tuple) else (final,))]
         if case["mode"] == "grad" and not (output.data if isinstance(output, PackedSequence) else output).is_meta:
-            sum((p.data if isinstance(p, PackedSequence) else p).float().sum() for p in (output,)).backward()
+            (output.data if isinstance(output, PackedSequence) else output).float().sum().backward()
         return parts
     except Exception as error:
         return error
