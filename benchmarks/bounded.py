@@ -7,7 +7,7 @@ Each case draws a formula of at most 300 parts: powers of powers, pieces within 
 exponents, narrow dips, oscillations that run away, long sums and products. It goes through parse, show, check, order,
 rate and time, with ``--seconds 3``; to end with an answer, or with one line that says why there is none, within 6
 seconds and 1 GiB is right. Every case has a forked process of its own, of which the largest memory is read from the
-system after each command; what takes ten times too long is killed, and counted. Linux only.
+system after each command; what takes thirty times too long is killed, and counted. Linux only.
 
 Several runs may share the machine, each with its own ``--first``; then the seconds of the processor tell more than
 those of the clock. Both are printed, and a call is over the limit where both are.
@@ -34,7 +34,7 @@ SECONDS = 3.0
 """The time that each command is given, unless told otherwise."""
 MOST_SECONDS = 6.0
 MOST_MEMORY = 2**30
-KILLED = 60.0
+KILLED = 180.0
 """Seconds after which a command is killed."""
 
 PROBLEM = ["--horizon", "10", "--gap", "0.01"]

@@ -45,7 +45,7 @@ SOON = 0.005
 TRIES = 40
 """A call that is at a place where an exception would be lost is looked at again so soon, and so many times."""
 
-BUSY = 4.0
+BUSY = 20.0
 """A limit on processor time is also one on wall-clock time, by this factor."""
 
 

@@ -63,7 +63,7 @@ def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:
         "parameters": dict(chosen.parameters),
         "odd": bool(chosen.odd),
         "inverse": "closed form" if formulas["inverse"] else "root search",
-        "digits": chosen.digits_sentence,
+        "digits": _digits(chosen),
         "kinks": list(chosen.kinks),
         "beware": chosen.lost_domain,
         "source": chosen.reference,
@@ -71,6 +71,15 @@ def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:
         "formulas": formulas,
         "values": [{"z": z, **{name: float(getattr(chosen, name)(z)) for name in VALUES}} for z in points],
     }
+
+
+def _digits(chosen: Gate) -> str:
+    from gateflow.errors import Exceeded
+
+    try:
+        return chosen.digits_sentence
+    except Exceeded:
+        return "not measured: the formula is too involved"
 
 
 def _written(expr: Any) -> str | None:
