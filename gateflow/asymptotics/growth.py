@@ -79,7 +79,7 @@ class Field:
         except RecursionError:
             raise Undecided("the formula is nested too deeply") from None
         except Stopped:  # what was stopped in the midst is not asked again
-            self.budget.left = 0
+            self.budget.end()
             raise
 
     def limit(self, expr: Expr) -> Expr:

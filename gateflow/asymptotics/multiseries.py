@@ -48,6 +48,10 @@ class Budget:
         self.seconds, self.steps, self.asked = seconds, steps, seconds if asked is None else asked
         self.deadline, self.left = time.monotonic() + seconds, steps
 
+    def end(self) -> None:
+        """Use it up: what was stopped in the midst is not asked again."""
+        self.left, self.deadline = 0, 0.0
+
     def tick(self) -> None:
         """Count one step.
 
@@ -57,9 +61,9 @@ class Budget:
             Time or steps are used up.
         """
         self.left -= 1
-        if self.left < 0:
+        if self.left < 0 and self.deadline:
             raise Undecided(f"no answer within {self.steps} terms (a hidden zero, or a very deep expansion)")
-        if self.left & 31 == 0 and time.monotonic() > self.deadline:
+        if (self.left & 31 == 0 or self.left < 0) and time.monotonic() > self.deadline:
             raise Undecided(f"no answer within {self.asked:g} s")
 
 

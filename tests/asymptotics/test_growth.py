@@ -21,6 +21,7 @@ from gateflow.asymptotics.growth import (
     limit,
     sign_at_infinity,
 )
+from gateflow.bounded import Stopped
 from gateflow.vocabulary import Z as z
 from gateflow.vocabulary import expm1, log1p, logit, sigmoid, softplus, softsign
 
@@ -315,3 +316,25 @@ def _value(expr, point):
         expr = expr.replace(node, node.written_out)
     with mpmath.workdps(800):
         return sp.lambdify(z, expr, "mpmath")(mpmath.mpf(point))
+
+
+def test_a_field_that_was_stopped_in_the_midst_answers_nothing_more(monkeypatch):
+    """A generator that an exception has passed through looks exhausted: what it has not given would count as zero."""
+    field = Field(z, 60.0)
+    germ = exp(z + exp(-z)) - exp(z) - 1
+    series = field.expander.germ(germ)
+    plain, calls = type(series).term, []
+
+    def stopped(self, i):
+        calls.append(i)
+        if len(calls) == 7:
+            raise Stopped
+        return plain(self, i)
+
+    monkeypatch.setattr(type(series), "term", stopped)
+    with pytest.raises(Stopped):
+        field.limit(germ)
+    monkeypatch.setattr(type(series), "term", plain)
+    with pytest.raises(Undecided):
+        field.limit(germ)
+    assert Field(z).limit(germ) == 0
