@@ -267,7 +267,7 @@ def cases(numbers: range, options: argparse.Namespace) -> Iterator[dict[str, Any
         commands = list(COMMANDS)
         if options.one_in:
             commands = [] if n % options.one_in else [commands[n // options.one_in % len(commands)]]
-        found = in_own_process(text, commands, options.seconds)
+        found = in_own_process(text, commands, options.seconds) if commands else dict(one_case(text, [], 0.0))
         one = {"case": n, "seed": seed, "kind": kind, "text": text, "found": found}
         if journal:
             with journal.open("a", encoding="utf-8") as file:

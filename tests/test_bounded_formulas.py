@@ -1,11 +1,17 @@
 """Generated formulas that cost much: each command ends, within its time and memory, in an answer or in one line."""
 
+import itertools
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import sympy as sp
+
+from gateflow.emit.modest import factor
+from gateflow.formula import parse
 
 ROOT = Path(__file__).parent.parent
 
@@ -83,3 +89,14 @@ def test_formulas_that_never_ended_do(command):
     assert not [line for line in lines if line[2].startswith("fault")]
     assert max(float(seconds) for seconds, *_ in lines) < 6
     assert max(int(memory) for _, memory, *_ in lines) < 1024
+
+
+def test_numbers_of_many_digits_are_not_factored():
+    """FLINT factors in C, where nothing stops it: this took over half a minute."""
+    z = sp.Symbol("z", real=True)
+    terms = [(f"1e-149*exp({6 + i}*z)", f"{i}/47*exp({90 - i}*z)") for i in range(1, 12)]
+    expr = parse(" + ".join(itertools.chain(*terms)))
+    start = time.process_time()
+    assert factor(expr) == expr
+    assert time.process_time() - start < 1
+    assert factor(z**2 - 1) == (z - 1) * (z + 1)

@@ -17,6 +17,9 @@ MOST_TERMS = 1000
 MOST_DEGREE = 200
 """Degree up to which an expression is factored; the gates of the catalogue stay below fifty."""
 
+MOST_BITS = 20_000
+"""Degree times bits of the largest number, up to which an expression is factored: it runs in C, and is not stopped."""
+
 MOST_BRANCHES = 64
 """Cases up to which sums and products of cases are folded into one."""
 
@@ -47,12 +50,17 @@ def factor(expr: Expr) -> Expr:
     >>> factor(Z + Z**2), factor(Z + Z * sp.exp(Z / 10**9) * sp.exp(3 * Z))
     (z*(z + 1), z*exp(3000000001*z/1000000000) + z)
     """
-    if terms(expr) > MOST_TERMS or degree(expr) > MOST_DEGREE:
+    if terms(expr) > MOST_TERMS or degree(expr) > MOST_DEGREE or degree(expr) * _bits(expr) > MOST_BITS:
         return expr
     try:
         return bounded.call(partial(sp.factor, expr), FACTORING, processor=True)
     except Exceeded:
         return expr
+
+
+def _bits(expr: Expr) -> int:
+    """Bits of the largest number in an expression."""
+    return max((int(n.p).bit_length() + int(n.q).bit_length() for n in expr.atoms(sp.Rational)), default=0)
 
 
 def folded(expr: Expr) -> Expr:

@@ -66,6 +66,7 @@ def _nodes(gate: Gate) -> Array:
     steps = np.geomspace(1e-8, 1.0, 33)
     near = [point + sign * steps for point in dips(gate).narrow for sign in (-1, 1)]
     cut = cuts(gate)[:MOST_CUTS]
+    cut = cut[np.isfinite(cut)]
     inner = (cut[:-1, None] + (cut[1:] - cut[:-1])[:, None] * np.array([0.1, 0.3, 0.5, 0.7, 0.9])).ravel()
     return np.unique(np.concatenate([-far, far, even, *near, dips(gate).narrow, cut, inner]))
 
