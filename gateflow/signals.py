@@ -32,6 +32,26 @@ def leave_to_parent() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
+def spare_helpers() -> None:
+    """Start the helper of :mod:`multiprocessing`, which keeps count of its pipes, deaf to a terminal that is closed.
+
+    Ended before this process, it would leave tracebacks at the end.
+    """
+    from multiprocessing import resource_tracker
+
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is None:
+        return
+    try:
+        before = signal.signal(hang_up, signal.SIG_IGN)
+    except ValueError:  # not in the main thread
+        return
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.signal(hang_up, before)
+
+
 @contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
     """Whether Ctrl-C, or the system, has asked to stop; asked a second time, it interrupts at once.

@@ -200,6 +200,7 @@ def _in_processes(runs: Plan, folder: Path, more: dict[str, Any], stop: Callable
 
     A process learns that it is to stop when the other end of a pipe closes, so it does also when this one is killed.
     """
+    signals.spare_helpers()
     context = multiprocessing.get_context("spawn")
     reader, writer = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_settle, initargs=(reader,))

@@ -60,6 +60,7 @@ def _elsewhere(
     settings: dict[str, Any], data_dir: str | Path | None, stop: Callable[[], bool]
 ) -> dict[str, float] | None:
     """Measure in a fresh process, for freed memory would be used again and not be seen; None if it was stopped."""
+    signals.spare_helpers()
     context = multiprocessing.get_context("spawn")
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=_tell, args=(writer, settings, data_dir), daemon=True)

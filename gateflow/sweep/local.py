@@ -34,6 +34,7 @@ def in_processes(plan: Plan, missing: list[int], jobs: int) -> Results:
     The processes are spawned, not forked: threads of numerical libraries do not survive a fork. They end with this
     one, even when it is killed: each waits for the other end of a pipe to close.
     """
+    signals.spare_helpers()
     context, jobs = multiprocessing.get_context("spawn"), min(jobs, len(missing))
     reader, writer = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_settle, initargs=(plan, reader))

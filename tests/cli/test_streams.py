@@ -125,3 +125,19 @@ def test_a_signal_ends_a_command_as_its_help_promises(command, until, signals, s
     assert process.returncode in (130, -signal.SIGINT)  # a third one may come when all is said
     assert said in err
     assert not list(tmp_path.rglob("*.part")) or len(signals) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_all_processes_of_an_experiment_ends_it_in_one_line(name, tmp_path):
+    """As a batch system, or a terminal that is closed, sends it."""
+    words = [sys.executable, "-m", "gateflow", *TRAIN.split(), "--seeds", "2", "--jobs", "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(words, cwd=tmp_path, **pipes) as process:
+        deadline = time.monotonic() + 120
+        while not any(tmp_path.glob("run/*/checkpoint.previous.safetensors")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, getattr(signal, name))
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err == "gateflow: interrupted: 0 of 2 runs have ended; the same command goes on from there\n"
