@@ -155,7 +155,7 @@ CALLS = {
     "gate_function": (gateflow.nn.gate_function, {"gate": "fast"}),
     "LSTM": (
         LSTM,
-        {"input_size": 2, "hidden_size": 3, "num_layers": 1, "dropout": 0.0, "forget_gate": "fast", "tied": False},
+        {"input_size": 2, "hidden_size": 3, "num_layers": 2, "dropout": 0.0, "forget_gate": "fast", "tied": False},
     ),
     "GRU": (gateflow.nn.GRU, {"input_size": 2, "hidden_size": 3, "update_gate": "fast"}),
     "Settings": (
