@@ -131,7 +131,7 @@ def test_isolated_zeros_of_the_slope_are_named_only_where_there_can_be_any():
     assert "except possibly at isolated points" in membership(Gate("sigmoid(z**3)")).clause("increasing").reason
 
 
-@pytest.mark.parametrize(("d", "at"), [("10**-40", "1"), ("10**-28", "1/3"), ("3*10**-12", "-7/2"), ("1/100", "2")])
+@pytest.mark.parametrize(("d", "at"), [("10**-40", "1"), ("10**-28", "1/3")])
 def test_a_discriminant_decides_however_near_it_is_to_zero(d, at):
     """The slope of the profile ``(z - c)^3 + d z`` is ``3 (z - c)^2 + d``."""
     falls = membership(Gate(f"sigmoid((z - ({at}))**3 - {d}*z)"))
@@ -143,8 +143,12 @@ def test_a_discriminant_decides_however_near_it_is_to_zero(d, at):
     assert membership(Gate(f"sigmoid((z - ({at}))**3)")).verdict == "in F"
 
 
-@pytest.mark.parametrize("w", ["1/1000", "1", "100"])
-@pytest.mark.parametrize("c", ["0", "3", "1000", "10**6"])
+def slow(value):
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("w", ["1/1000", slow("1"), slow("100")])
+@pytest.mark.parametrize("c", ["3", "10**6", slow("0"), slow("1000")])
 def test_narrow_dips_are_found_and_shallow_ones_are_not(c, w):
     """``z - A exp(-((z - c)/w)^2)`` falls exactly where ``A sqrt(2/e) > w``, and sqrt(e/2) is 1.1658."""
     deep = membership(Gate(f"sigmoid(z - 12/10*({w})*exp(-((z - {c})/({w}))**2))"))
@@ -287,7 +291,7 @@ def test_values_at_a_point_are_those_of_the_branch_that_holds_there():
 # --- bounds with their domains ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("small", ["1/100000", "1/100", "1", "1000"])
+@pytest.mark.parametrize("small", ["1/100000", "1", "1000"])
 @pytest.mark.parametrize("name", ["loggamma", "polygamma0", "polygamma1", "polygamma2", "polygamma3", "polygamma5"])
 def test_bounds_of_the_gamma_functions_hold_from_the_smallest_argument_on(name, small):
     u = sp.Rational(small) * X
