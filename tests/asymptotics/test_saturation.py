@@ -293,9 +293,15 @@ def test_between_two_scales_the_reason_names_both():
 
 
 def test_what_cannot_be_decided_says_so():
-    found = order(Gate("sigmoid(z + sin(z)*sin(z**2))"), Gate("sigmoid(z)*(1 + 0*z) - sin(z)*exp(-z)/9"))
+    found = order(Gate("sigmoid(z + exp(sin(z)*sin(z**2))*log(z**2 + 2))"), Gate("sigmoid(z)"))
     assert found.verdict == "undecided"
     assert "oscillates" in found.reason
+
+
+def test_waves_in_both_gates_that_stay_bounded_beside_z_leave_them_equal():
+    """``1 - psi`` is ``exp(-z)`` times a factor that tends to ``1 + sin(z)/9``, between 8/9 and 10/9."""
+    found = order(Gate("sigmoid(z + sin(z)*sin(z**2))"), Gate("sigmoid(z)*(1 + 0*z) - sin(z)*exp(-z)/9"))
+    assert (found.verdict, found.threshold) == ("equal", 1)
 
 
 def test_a_gate_that_does_not_saturate_at_one_is_refused():
