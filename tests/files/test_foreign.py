@@ -35,6 +35,9 @@ FILES = {
 }
 """By name, a command that writes one file, which is ``slope.svg`` for figures."""
 
+LONG = ("rank", "rate", "check", "report", "results curves", "timescales figure")
+"""Commands that take long to write their file."""
+
 
 def look_alikes(folder: Path) -> None:
     """What others may have in a folder, by names that are nearly ours."""
@@ -113,7 +116,7 @@ def test_a_file_of_others_is_replaced_only_with_force_and_as_a_file(command, hom
     before = everything(home)
     refused(capsys, FILES[command])
     assert everything(home) == before
-    if command in ("report", "check"):  # which take long; the others share all with them
+    if command in LONG:  # the others share all with them
         return
     if command == "sweep":
         refused(capsys, again(command))
