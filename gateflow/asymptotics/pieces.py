@@ -114,7 +114,7 @@ def real_zeros(expr: Expr, z: sp.Symbol = Z) -> list[Expr]:
 
 
 def _zeros(expr: Expr, z: sp.Symbol) -> list[Expr]:
-    if expr.is_positive or expr.is_negative or (not expr.has(z) and expr != 0):
+    if expr.is_positive or expr.is_negative or not expr.has(z):
         return []
     if expr.has(*_BRANCHING):
         return _zeros_by_branch(expr, z)
@@ -237,7 +237,7 @@ _PREIMAGES: dict[Any, Callable[[Expr], list[Expr]]] = {
     sp.acosh: lambda level: [sp.cosh(level)] if constants.sign(constants.number(level)) >= 0 else [],
     sp.atanh: _within(-sp.oo, sp.oo, sp.tanh),
     sigmoid: _within(0, 1, logit.written_out),
-    logit: _within(-sp.oo, sp.oo, sigmoid),
+    logit: _within(-sp.oo, sp.oo, sigmoid.written_out),
     softplus: _within(0, sp.oo, lambda level: sp.log(sp.exp(level) - 1)),
     softsign: _within(-1, 1, lambda level: level / (1 - sp.Abs(level))),
     expm1: _within(-1, sp.oo, lambda level: sp.log(1 + level)),
