@@ -19,8 +19,9 @@
 #define TOLERANCE 5e-16
 #define DEEPEST (BY_DECAY ? 70 : 1100)
 #define MOST_PANELS 4096
-#define MOST_EDGES 256
+#define MOST_EDGES (BY_DECAY ? 64 : 256)
 #define STEEP 2.0 /* growth from the outermost node to the edge that says that a panel is too wide */
+#define WIDE 64.0 /* below it a density that changes by a factor e a unit shows at the nodes */
 #define MOST_OPEN (2 * MOST_EDGES + 64)
 #define NARROW 0.25 /* width, in units of 1 + |z|, up to which nodes lie evenly in z */
 #define BLOCK 32
@@ -142,9 +143,6 @@ static int is_narrow(double a, double b) {
   return gf_abs(b - a) <= NARROW * (1.0 + (one < two ? one : two));
 }
 
-/* The next float from a towards b. */
-static double beside(double a, double b) { return nextafter(a, b); }
-
 /* Nodes of a panel, never on an edge if there is a float between them, and dz/dx for x in [0, 1]. */
 static void spread(double a, double b, double *z, double *rate) {
   if (is_narrow(a, b)) {
@@ -161,7 +159,9 @@ static void spread(double a, double b, double *z, double *rate) {
       rate[i] = gf_cosh(v) * gf_abs(length);
     }
   }
-  double low = beside(a, b), high = beside(b, a);
+  const double size = gf_maximum(gf_abs(a), gf_abs(b));
+  if (gf_abs(b - a) > 0x1p-40 * size) return; /* the outermost nodes are far from the edges, in spacings of floats */
+  double low = nextafter(a, b), high = nextafter(b, a);
   if ((low > high) == (a < b)) low = high = a < b ? a : b; /* of neighbouring floats, that below a kink */
   const double least = low < high ? low : high, most = low < high ? high : low;
   for (int i = 0; i < NODES; i++) z[i] = z[i] < least ? least : z[i] > most ? most : z[i];
@@ -191,6 +191,11 @@ static double digits_lost(const Gate *g, double place) {
   }
   const double part = (place - g->lost_at[low]) / (g->lost_at[high] - g->lost_at[low]);
   return g->lost[low] + part * (g->lost[high] - g->lost[low]);
+}
+
+/* What may lie between an edge and the outermost node, where the density falls that much. */
+static double hidden(double edge, double node, double apart) {
+  return edge * apart / (node > 0 ? gf_log(edge / node) : 700.0);
 }
 
 /* Fills in the integral over each panel in units of exp(best), and its error. What the rule gets wrong begins at degree
@@ -236,8 +241,8 @@ static void evaluate(const Gate *g, const Problem *p, Nodes *at, Panel *panels, 
 #else
     const double first = f[0] / at->rate[NODES * k], last = f[NODES - 1] / at->rate[NODES * k + NODES - 1];
 #endif
-    if (panel->at_a > STEEP * first) panel->error += panel->at_a * gf_abs(v[0] - panel->a);
-    if (panel->at_b > STEEP * last) panel->error += panel->at_b * gf_abs(panel->b - v[NODES - 1]);
+    if (panel->at_a > STEEP * first) panel->error += hidden(panel->at_a, first, gf_abs(v[0] - panel->a));
+    if (panel->at_b > STEEP * last) panel->error += hidden(panel->at_b, last, gf_abs(panel->b - v[NODES - 1]));
     panel->lost = g->counted ? digits_lost(g, 0.5 * (at->place[NODES * k + 7] + at->place[NODES * k + 8])) : 0.0;
   }
 }
@@ -307,6 +312,7 @@ static int first_panels(const Gate *g, Problem *p, Nodes *at, const Grid *grids,
       if (high + scales[first + i] < best - NEGLIGIBLE) continue;
       panels[found++] = (Panel){grids[k].edges[i], grids[k].edges[i + 1], gf_abs(high < INFINITY ? high : low), 0, grids[k].plain, 0, 0, 0, 0, 0};
       Panel *panel = &panels[found - 1];
+      if (BY_DECAY && panel->b - panel->a < WIDE) continue;
       const double at_a = gf_exp(values[first + i] - best), at_b = gf_exp(values[first + i + 1] - best);
       panel->at_a = gf_isfinite(at_a) && !is_kink(g, panel->a) ? at_a : 0.0;
       panel->at_b = gf_isfinite(at_b) && !is_kink(g, panel->b) ? at_b : 0.0;

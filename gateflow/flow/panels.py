@@ -93,8 +93,9 @@ class Panels:
         hidden = np.full(self.a.size, -np.inf)
         if self.at_ends is not None:
             for end, at, k in ((self.a, self.at_ends[0], 0), (self.b, self.at_ends[1], -1)):
-                steep = (at - log_f[:, k] > STEEP) & np.isfinite(at)
-                hidden = np.where(steep, np.fmax(hidden, at + np.log(np.abs(nodes[:, k] - end))), hidden)
+                growth = at - log_f[:, k]
+                for i in np.flatnonzero((growth > STEEP) & (at < np.inf)):
+                    hidden[i] = max(hidden[i], at[i] + np.log(abs(nodes[i, k] - end[i]) / growth[i]))
         return log_f + log_rate, hidden
 
     def log_sums(self, setting: Setting) -> tuple[Array, Array]:
