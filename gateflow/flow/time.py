@@ -310,11 +310,13 @@ class _Solver:
         u_end = np.where(np.isneginf(end.log), np.inf, profile_of_decay(horizon, log_horizon, end))
         code = self._codes(setting, start, end, z0, u0, u_end)
         there = self._is_there(z0, u0, u_end)
+        unknown = there & np.isfinite(u0 + u_end)
         if np.any(tolerance > 0):
-            there |= log_distance(start, setting.target) <= np.log(tolerance) + log_h_star
+            within = log_distance(start, setting.target) <= np.log(tolerance) + log_h_star
+            there, unknown = there | within, unknown & ~within
         code[there] = CODE[Status.REACHED]
         log_tau = np.where(there, -np.inf, np.inf)
-        unknown = (code == CODE[Status.UNDECIDED]) | (there & np.isfinite(u0 + u_end))
+        unknown |= code == CODE[Status.UNDECIDED]
         error, evaluations = np.where(unknown, np.inf, 0.0), np.ones(z0.size, dtype=np.int64)
         crossing = (
             (code == CODE[Status.REACHED])
@@ -372,8 +374,8 @@ class _Solver:
         below = start.log[todo] > log_h_star[todo]
         ways = (
             (~smooth, self._integrals),
-            (smooth & below, partial(self._approaching, FromBelow())),
-            (smooth & ~below, partial(self._approaching, FromAbove())),
+            (smooth & below, partial(self._in_two_parts, FromBelow())),
+            (smooth & ~below, partial(self._in_two_parts, FromAbove())),
         )
         yield from ((todo[mask], way) for mask, way in ways if mask.any())
 
@@ -425,8 +427,9 @@ class _Solver:
         return there
 
     def _integrals(
-        self, setting: Setting, start: Decay, end: Decay, z0: Array, u0: Array, u_end: Array, _: Array
-    ) -> tuple[Any, ...]:
+        self, setting: Setting, start: Decay, end: Decay, z0: Array, u0: Array, u_end: Array, _: Array,
+        z_end: Array | None = None,
+    ) -> tuple[Any, ...]:  # fmt: skip
         """log of the integral, its relative error, evaluations."""
         upward = start.log > end.log
         low = Decay(np.where(upward, end.h, start.h), np.where(upward, end.log, start.log))
@@ -434,7 +437,7 @@ class _Solver:
         if self.by_decay:
             grids = self._decay_grids(setting, low, high)
         else:
-            z_end = z_of_u(self.gate, u_end)
+            z_end = z_of_u(self.gate, u_end) if z_end is None else z_end
             ends = np.where(upward, z_end, z0), np.where(upward, z0, z_end)
             grids = self._position_grids(setting, low, high, *ends)
             if self.is_about:
@@ -456,6 +459,51 @@ class _Solver:
         slope = np.exp(np.minimum(self.machine.log_du(z_end), 700.0))
         moved = EPS * np.abs(z_end) * slope * np.where(u_end > 0, 1.0, 1 / (1 + np.maximum(-u_end, 0.0)))
         return np.nan_to_num(moved, nan=0.0, posinf=0.0)
+
+    def _in_two_parts(
+        self, coordinate: FromBelow | FromAbove, setting: Setting, start: Decay, end: Decay, z0: Array, u0: Array,
+        u_end: Array, tolerance: Array,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """The way to a smooth target: up to the last cut by position, and from there, where it is smooth, by decay."""
+        inputs = (start, end, z0, u0, u_end, tolerance)
+        if self.by_decay or not self.cuts.size:
+            return self._approaching(coordinate, setting, *inputs)
+        z_end = z_of_u(self.gate, u_end)
+        last = _last_between(self.cuts, z0, z_end)
+        cut = np.isfinite(last)
+        out = tuple(np.zeros(z0.size) for _ in range(3))
+        for mask in (cut, ~cut):
+            if mask.any():
+                part = replace(
+                    setting,
+                    horizon=setting.horizon[mask],
+                    log_horizon=setting.log_horizon[mask],
+                    target=setting.target.take(mask),
+                )
+                rest: list[Any] = [x.take(mask) if isinstance(x, Decay) else x[mask] for x in inputs]
+                found = (
+                    self._approaching(coordinate, part, *rest)
+                    if mask is not cut
+                    else self._joined(coordinate, part, last[mask], *rest)
+                )
+                for array, values in zip(out, found, strict=True):
+                    array[mask] = values
+        return out[0], out[1], out[2].astype(np.int64)
+
+    def _joined(
+        self, coordinate: FromBelow | FromAbove, setting: Setting, z: Array, start: Decay, end: Decay, z0: Array,
+        u0: Array, u_end: Array, tolerance: Array,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """Both parts, joined at positions z; the distance to the target is there a difference that loses digits."""
+        u = np.broadcast_to(np.asarray(self.machine.u(z)), z.shape)
+        middle = decay_of_profile(setting.horizon, setting.log_horizon, u)
+        near = self._approaching(coordinate, setting, middle, end, z, u, u_end, tolerance)
+        far = self._integrals(setting, start, middle, z0, u0, u, tolerance, z)
+        total = np.logaddexp(near[0], far[0])
+        size = np.maximum(middle.log, setting.target.log) - log_distance(middle, setting.target)
+        lost = EPS * (8 + 4 * np.abs(u) + 2 * np.abs(setting.target.log)) * np.exp(size)
+        shares = (np.where(np.isneginf(part[0]), 0.0, np.exp(part[0] - total) * part[1]) for part in (near, far))
+        return total, sum(shares) + lost, near[2] + far[2]
 
     def _approaching(
         self, coordinate: FromBelow | FromAbove, setting: Setting, start: Decay, end: Decay, z0: Array, u0: Array,
@@ -578,6 +626,15 @@ def _with_rest(setting: Setting, grids: list[tuple[Coordinate, Array]], sums: Su
         total = np.logaddexp(total, rest)
         error = error + np.where(step[:, 0] > 0, np.exp(rest - total) * off, 0.0)
     return replace(sums, log_total=total, error=error)
+
+
+def _last_between(cuts: Array, z0: Array, z_end: Array) -> Array:
+    """The last cut on each way, ends excluded; nan where there is none."""
+    up = z_end > z0
+    at = np.where(up, np.searchsorted(cuts, z_end, "left") - 1, np.searchsorted(cuts, z_end, "right"))
+    last = cuts[np.clip(at, 0, cuts.size - 1)]
+    inside = (at >= 0) & (at < cuts.size) & (last > np.minimum(z0, z_end)) & (last < np.maximum(z0, z_end))
+    return np.where(inside, last, np.nan)
 
 
 def _meets(points: Array, low: Array, high: Array) -> Any:

@@ -16,7 +16,7 @@ from gateflow import glance
 from gateflow.arguments import number, together
 from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
-from gateflow.flow.critical import goes_by_decay, z_of_u
+from gateflow.flow.critical import cuts, goes_by_decay, z_of_u
 from gateflow.flow.density import Array, Coordinate, Position, Setting, WholePath, decay_of_profile, profile_of_decay
 from gateflow.flow.panels import DEEPEST, TOLERANCE, Panels
 from gateflow.flow.path import FORGOTTEN
@@ -318,7 +318,9 @@ class _Bundle:
             decay = decay_of_profile(self.horizon[:, None], self.log_horizon[:, None], u)
             marks = decay.h + decay.log
         else:
-            marks = np.broadcast_to(np.arcsinh(kinks), (self.first.size, kinks.size))
+            own = np.arcsinh(cuts(self.gate))
+            own = own[(own > min(self.first.min(), self.end.min())) & (own < max(self.first.max(), self.end.max()))]
+            marks = np.broadcast_to(own, (self.first.size, own.size))
         spacing = np.maximum(1.0, 4e8 * np.spacing(np.abs(first) + np.abs(end)))
         inner = np.concatenate([first + side * OFFSETS * spacing, end - side * OFFSETS * spacing, marks], axis=1)
         inner = np.clip(inner, np.minimum(first, end), np.maximum(first, end))

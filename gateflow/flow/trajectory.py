@@ -13,7 +13,7 @@ from gateflow.arguments import number, one
 from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flow.density import Array, Position, WholePath
-from gateflow.flow.panels import Panels, integrate
+from gateflow.flow.panels import EPS, Panels, integrate
 from gateflow.flow.path import Path, followed_further, path_of, resting_path
 from gateflow.flow.problem import LearningProblem, plain, positions
 from gateflow.flow.solvers import METHODS
@@ -214,7 +214,8 @@ def flow(
         raise NotReached(f"the flow from z0 = {z0:g} cannot be followed: {found.status.sentence}")
     if found.status is Status.REACHED and not np.isfinite(problem.z_star):
         raise NotReached(f"the flow from z0 = {z0:g} cannot be followed: {Status.OVERFLOW.sentence}")
-    path = resting_path(problem, z0) if found.log_tau == -np.inf else path_of(problem, z0, found.status, tolerance)
+    rests = found.log_tau == -np.inf or abs(z0 - problem.z_star) <= 4 * EPS * abs(z0)
+    path = resting_path(problem, z0) if rests else path_of(problem, z0, found.status, tolerance)
     path, solved, spent = followed(path, solve, rtol, atol, tau_end)
     log_end = np.inf if tau_end is None else float(np.log(tau_end))
     last = float(solved.log_tau[-1])

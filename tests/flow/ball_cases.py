@@ -216,11 +216,16 @@ FAMILIES = {
 }
 
 
+def family(number_: int) -> str:
+    """Which family the problem with a number is of."""
+    return list(FAMILIES)[number_ // TOGETHER % len(FAMILIES)]
+
+
 def case(number_: int, seed: int = 1) -> Case:
     """The problem with a number."""
     group = number_ // TOGETHER
-    family = list(FAMILIES)[group % len(FAMILIES)]
-    text, pieces, places = FAMILIES[family](np.random.default_rng([seed, group, 7]))
+    kind = family(number_)
+    text, pieces, places = FAMILIES[kind](np.random.default_rng([seed, group, 7]))
     rng = np.random.default_rng([seed, number_])
     horizon = float(f"{log_uniform(rng, 0, 6) if rng.random() < 0.8 else log_uniform(rng, 0, 0.3):.3g}")
     way = str(rng.choice(["gap", "gap", "gap", "log_gap", "decay", "target"]))
@@ -240,7 +245,7 @@ def case(number_: int, seed: int = 1) -> Case:
         loss,
         None,
         "",
-        family,
+        kind,
         {"start": start, "places": places, "rng": rng},
     )
 

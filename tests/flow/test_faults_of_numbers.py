@@ -49,6 +49,17 @@ def test_a_plateau_takes_its_length_over_its_slope(slope, backend):
     assert abs(found.log_tau - expected) <= 2 * found.error + 1e-15 * abs(expected) + 1e-14
 
 
+@pytest.mark.parametrize("slope", ["1e-17", "1e-100"])
+def test_a_plateau_on_the_way_to_a_smooth_target(slope):
+    """As above, with |dL/dh| = 2 e^-h (e^-h* - e^-h) at u = 1."""
+    text = f"sigmoid(where(z<1, z, where(z<101, 1+{slope}*(z-1), z-100+100*{slope})))"
+    found = hitting_time(LearningProblem(text, loss="squared", **TEN), 0.0, tolerance=1e-3)
+    h = 10 * math.log1p(math.exp(-1))
+    slope_of_loss = 2 * math.exp(-h) * (0.99 - math.exp(-h))
+    expected = math.log(100 * (1 + math.e) / 10 / slope_of_loss) - math.log(float(slope))
+    assert abs(found.log_tau - expected) <= 2 * found.error + 1e-15 * abs(expected) + 1e-14
+
+
 @pytest.mark.parametrize(
     ("p", "q", "a", "b", "at"),
     [("1.5", "1.5", 2, 0.5, "0"), ("1.99", "1.1", 2, 0.5, "1"), ("1.2", "1.9", 2, 0.5, "(3/10)")],

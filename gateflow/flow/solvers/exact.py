@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gateflow.flow.critical import cuts
 from gateflow.flow.density import Array, Position, decay_of_profile
 from gateflow.flow.panels import DEEPEST, NODES, TOLERANCE, X01, Panels, gauss
 from gateflow.flow.path import Path
@@ -51,9 +52,9 @@ def _near(end: float) -> Array:
 
 def _marks(path: Path) -> Array:
     """Where the profile is of order 1, and the gate's own kinks."""
-    kinks = np.asarray(path.problem.gate.kinks, dtype=np.float64)
     if isinstance(path.coordinate, Position):
-        return np.arcsinh(kinks) if type(path.coordinate) is Position else np.empty(0)
+        return np.arcsinh(cuts(path.problem.gate)) if type(path.coordinate) is Position else np.empty(0)
+    kinks = np.asarray(path.problem.gate.kinks, dtype=np.float64)
     with np.errstate(all="ignore"):
         own = np.asarray(path.setting.machine.u(kinks)).reshape(-1)
         u = np.concatenate([[0.0, 1.2, -1.2, 4.0, -4.0, 10.0, -10.0], own])
