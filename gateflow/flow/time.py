@@ -358,8 +358,8 @@ class _Solver:
         gate, point = moved
         *rest, z0, scale = inputs
         t0 = np.array([float(Fraction(float(z0[0])) - point)])
-        found = _Solver(gate, self.loss, is_about=True).solve(*rest, t0, scale)
-        return tuple(part[0] for part in found)
+        solve: Any = _Solver(gate, self.loss, is_about=True).solve
+        return tuple(part[0] for part in solve(*rest, t0, scale))
 
     def _past_floats(self, error: Array, u_end: Array) -> Any:
         """Where no digit of tau is right: z ends past the last float, or where the gate is nearly 0 or 1."""
@@ -428,7 +428,7 @@ class _Solver:
 
     def _integrals(
         self, setting: Setting, start: Decay, end: Decay, z0: Array, u0: Array, u_end: Array, _: Array,
-        z_end: Array | None = None,
+        z_end: Any = None,
     ) -> tuple[Any, ...]:  # fmt: skip
         """log of the integral, its relative error, evaluations."""
         upward = start.log > end.log

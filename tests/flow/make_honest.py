@@ -1,8 +1,8 @@
-"""Write ``honest.json``: 204 generated problems with their true times, by ball arithmetic.
+"""Write ``honest.json``: generated problems with their true times, 34 of a family, by ball arithmetic.
 
     python tests/flow/make_honest.py
 
-takes some minutes. The formulas come from ``ball_cases.py``; starts that lie by the target lie by the target as the
+takes some minutes; the file is written as it goes and may be stopped. The formulas come from ``ball_cases.py``; starts that lie by the target lie by the target as the
 package finds it, so they are stored too.
 """
 
