@@ -2,7 +2,8 @@
 
     python tests/flow/make_honest.py
 
-takes some minutes; the file is written as it goes and may be stopped. The formulas come from ``ball_cases.py``; starts that lie by the target lie by the target as the
+takes some minutes; the file is written as it goes and may be stopped. The formulas come from ``ball_cases.py``;
+starts that lie by the target lie by the target as the
 package finds it, so they are stored too.
 """
 
