@@ -282,7 +282,9 @@ def judged(case: dict[str, Any], seed: int) -> tuple[str, str]:
     """What is wrong, and what came of it."""
     ours, theirs, x, hx = made(case, seed)
     found = called(ours, case, x, hx)
-    wanted = InvalidTensor("weights") if theirs is None else called(theirs, case, x, hx)
+    # with a state of another shape, PyTorch's LSTM writes past the ends of its memory where the input is packed
+    apart = case["form"] == "packed" and case["state"] in ("one more", "batch", "size", "flat")
+    wanted = InvalidTensor("state") if theirs is None or apart else called(theirs, case, x, hx)
     if theirs is None and case["edit"] == "no bias" and not case["bias"]:
         wanted = found  # there was none to take away
     if isinstance(wanted, Exception):
@@ -292,9 +294,8 @@ def judged(case: dict[str, Any], seed: int) -> tuple[str, str]:
         same = isinstance(found, type(wanted)) or (isinstance(wanted, STUMBLES) and isinstance(found, InvalidTensor))
         return ("" if same else f"{type(found).__name__} for {type(wanted).__name__}: {found}"), "raised"
     if isinstance(found, Exception):
-        refused = (
-            isinstance(found, InvalidTensor) and case["form"] == "packed"
-        )  # of which PyTorch reads what is not there
+        # PyTorch takes packed sequences that are none, and overlooks a third part of a state
+        refused = isinstance(found, InvalidTensor) and (case["form"] == "packed" or case["state"] == "parts")
         return ("" if refused else f"{type(found).__name__}: {found}"), "raised"
     flat = [p.data if isinstance(p, PackedSequence) else p for p in found]
     if flat[0].is_meta:

@@ -117,7 +117,7 @@ def everything(layer: Recurrent, x: torch.Tensor, hx: Any, lengths: list[int] | 
     x = x.to(dtype).requires_grad_()
     start = None if hx is None else tuple(h.to(dtype).requires_grad_() for h in hx)
     sent = x if lengths is None else pack_padded_sequence(x, lengths, layer.batch_first, enforce_sorted=False)
-    output, final = layer(sent, start if start is None or len(start) > 1 else start[0])
+    output, final = layer(sent, start if start is None or len(start) > 1 else next(iter(start)))
     rows = output.data if isinstance(output, PackedSequence) else output
     parts = [rows, *(final if isinstance(final, tuple) else (final,))]
     generator = torch.Generator().manual_seed(seed)
