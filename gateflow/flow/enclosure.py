@@ -153,7 +153,7 @@ def certify(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: A
     rough = hitting_time(problem, float(start), tolerance=None if tolerance is None else float(within))
     if rough.status is not Status.REACHED:
         return Enclosure("inf", "0", math.inf, digits, 0, rough.status)
-    if rough.log_tau == -math.inf:
+    if rough.log_tau == -math.inf or abs(float(start) - float(problem.z_star)) <= 2.0**-50 * abs(float(start)):
         raise InvalidArgument(
             "z0 and the target agree in all 16 digits: there is no estimate of the time to start from"
         )
