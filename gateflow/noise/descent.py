@@ -70,6 +70,8 @@ class NoisyDescent:
 
     def __post_init__(self) -> None:
         problem = self.problem
+        if not isinstance(problem, LearningProblem) or not isinstance(self.samples, Samples):
+            raise InvalidArgument("a noisy descent is of a LearningProblem and of Samples")
         if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale)):
             raise InvalidArgument("noise is of one problem; give numbers, not arrays")
         lr = number("lr", self.lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
@@ -101,13 +103,13 @@ class NoisyDescent:
         decay, goal = Decay(h=horizon * y), Decay(h=h_star)
         with np.errstate(all="ignore"):
             size = np.exp(p.kind.log_slope(decay, goal) + np.log(horizon) + step)
-            slope = np.where(decay.h == h_star, 0.0, np.where(decay.h > h_star, -1.0, 1.0) * size)
+            slope = np.where(decay.h >= h_star, -1.0, 1.0) * size  # at a target as just below it
         mean = np.sum(weights * slope, axis=1)
         return mean, np.sum(weights * (slope - mean[:, None]) ** 2, axis=1)
 
     def _moments(self, z: Any) -> tuple[Array, Array]:
         """Mean and variance of the gradient of one sample."""
-        z = np.asarray(z, dtype=float)
+        z = np.asarray(number("z", z, np.isfinite, "finite"), dtype=float)
         flat = z.ravel()
         width = max(1, self._nodes)
         parts = [self._unscaled(flat[i : i + AT_ONCE // width + 1]) for i in range(0, flat.size, AT_ONCE // width + 1)]
@@ -129,7 +131,7 @@ class NoisyDescent:
 
         The derivative is a difference of second order over a small way, to one side close to a kink.
         """
-        z = np.asarray(z, dtype=float)
+        z = np.asarray(number("z", z, np.isfinite, "finite"), dtype=float)
         way = NEARBY * (1 + np.abs(z))
         kinks = np.asarray(self.kinks)
         apart = z - (kinks[np.argmin(np.abs(z[..., None] - kinks), axis=-1)] if kinks.size else np.inf)
@@ -219,9 +221,9 @@ class NoisyDescent:
         """The part of an interval about a point where there is noise."""
         ends = []
         for end in (low, high):
-            probe = np.linspace(inside, end, 2001)
-            quiet = np.flatnonzero(~(self.variance(probe) > 0))
-            ends.append(float(probe[quiet[0] - 1]) if quiet.size and quiet[0] else float(end))
+            places = np.linspace(inside, end, 2001)
+            quiet = np.flatnonzero(~(self.variance((places[1:] + places[:-1]) / 2) > 0))
+            ends.append(float(places[quiet[0]]) if quiet.size and quiet[0] else float(end))
         return ends[0], ends[1]
 
     def spread(self, p: Any) -> Array:

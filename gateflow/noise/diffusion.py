@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
+from gateflow.flow.problem import number
 from gateflow.noise.elements import Array, Elements, resolved
 
 STEEPEST = 4.0
@@ -65,6 +66,10 @@ class Diffusion:
     tolerance: float = 1e-11
 
     def __post_init__(self) -> None:
+        if not callable(self.drift) or not callable(self.variance):
+            raise InvalidArgument("drift and variance are functions of an array of positions")
+        for name in ("low", "high"):
+            object.__setattr__(self, name, float(one_number(name, getattr(self, name))))
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
             raise InvalidArgument(f"a diffusion needs two finite ends in order; got {self.low:g} and {self.high:g}")
 
@@ -86,7 +91,8 @@ class Diffusion:
         InvalidArgument
             There is no noise somewhere on the way.
         """
-        probe = np.linspace(low, high, 257)
+        ends = np.linspace(low, high, 258)
+        probe = (ends[1:] + ends[:-1]) / 2  # on a kink itself a gradient may be called 0
         if not np.all(self.variance(probe) > 0):
             raise InvalidArgument(f"there is no noise at z = {probe[np.argmin(self.variance(probe))]:g}")
 
@@ -122,6 +128,19 @@ class Diffusion:
         cumulated = parts.integral(density)
         total = cumulated[-1, -1]
         return StationaryLaw(parts, density / total, cumulated / total)
+
+
+def one_number(name: str, value: Any) -> float:
+    """A finite number; else one line that names it."""
+    found = number(name, value, np.isfinite, "finite")
+    if np.ndim(found):
+        raise InvalidArgument(f"{name} must be one number")
+    return found
+
+
+def probabilities(p: Any) -> Array:
+    """Probabilities between 0 and 1; else one line."""
+    return np.asarray(number("p", p, lambda v: (v > 0) & (v < 1), "a probability between 0 and 1"), dtype=float)
 
 
 def split(parts: Elements, counts: Array) -> Elements:
@@ -166,9 +185,7 @@ class StationaryLaw:
         InvalidArgument
             p is not in (0, 1).
         """
-        p = np.asarray(p, dtype=float)
-        if not np.all((p > 0) & (p < 1)):
-            raise InvalidArgument("a probability for a quantile lies between 0 and 1")
+        p = probabilities(p)
         edges, below = self.elements.edges, np.append(self.cumulated[:, 0], 1.0)
         which = np.clip(np.searchsorted(below, p, side="right") - 1, 0, edges.size - 2)
         low, high = edges[which], edges[which + 1]

@@ -21,7 +21,8 @@ from scipy import sparse, stats
 from scipy.integrate import solve_ivp
 
 from gateflow.errors import InvalidArgument
-from gateflow.noise.diffusion import DEPTH, Diffusion, split
+from gateflow.flow.problem import number
+from gateflow.noise.diffusion import DEPTH, Diffusion, one_number, probabilities, split
 from gateflow.noise.elements import DEGREE, DERIVATIVE, WEIGHTS, Array, Elements, Unresolved, resolved
 from gateflow.noise.samples import SHARES
 from gateflow.noise.samples import WEIGHTS as WEIGHTS_OF_SHARES
@@ -43,6 +44,9 @@ MOST = 1 - 1e-9
 
 WAY = 4001
 """Places on the way where its noise is looked at."""
+
+NARROW = 1e-9
+"""Inverse Gaussian laws of a shape below this are normal, to all digits that SciPy knows of them."""
 
 LARGEST = 300.0
 """``int 2 b/v`` over the part of the way that a grid follows."""
@@ -79,6 +83,10 @@ class Passage:
     level: float
 
     def __post_init__(self) -> None:
+        if not isinstance(self.diffusion, Diffusion):
+            raise InvalidArgument(f"a passage is of a Diffusion; got {self.diffusion!r:.60}")
+        for name in ("start", "level"):
+            object.__setattr__(self, name, float(one_number(name, getattr(self, name))))
         low, high = self.diffusion.low, self.diffusion.high
         if not (low <= self.start <= high and low <= self.level <= high):
             raise InvalidArgument(f"start and level must lie between {low:g} and {high:g}")
@@ -144,34 +152,37 @@ class Passage:
         return float(z[first])
 
     @cached_property
-    def _before(self) -> tuple[Array, Array]:
-        """Times from the start to where the grid begins, with weights.
+    def _before(self) -> tuple[float, Array, Array]:
+        """The mean time from the start to where the grid begins; times about that mean, with weights.
 
         There noise is small against the drift, and the time has the cumulants ``int 1/b + v b'/(2 b^3)``,
         ``int v/b^3`` and ``int 3 v^2/b^5``, each to leading order; a shifted inverse Gaussian law has them too, and is
-        the law itself where b and v are constant.
+        the law itself where b and v are constant. It is normal where it is narrow.
         """
         start, mirrored = self._ends[0], self._mirrored
         if self._entry == start:
-            return np.zeros(1), np.ones(1)
+            return 0.0, np.zeros(1), np.ones(1)
 
         def parts_of(z: Array) -> Array:
             drift = mirrored.drift(z)
             return np.stack([1 / drift, mirrored.variance(z) / drift**3])
 
         parts = resolved(parts_of, mirrored.edges(start, self._entry), 1e-7)
-        slow, spread = mirrored.inner(lambda z: 1 / mirrored.drift(z), parts), None
+        slow = mirrored.inner(lambda z: 1 / mirrored.drift(z), parts)
         spread = mirrored.inner(mirrored.variance, parts) * slow**3
         bent = -(slow @ DERIVATIVE.T) / parts.half[:, None] / slow**2  # b'
         mean, variance, third = (
             float(parts.integral(f)[-1, -1]) for f in (slow + spread * bent / 2, spread, 3 * spread**2 / slow)
         )
-        if variance <= 0 or variance < 1e-24 * mean**2:
-            return np.array([mean]), np.ones(1)
-        shape = min(third**2 / (9 * variance**3), 1e6)  # of the standard law: its mean; its variance is mean^3
+        if not (np.isfinite(mean) and np.isfinite(variance)):
+            raise Unresolved("the time until the noise counts is past the floats")
+        if variance <= 0:
+            return mean, np.zeros(1), np.ones(1)
+        shape = third * third / (9 * variance) / variance / variance  # the mean of the standard law
+        if not NARROW < shape < 1e6:
+            return mean, np.sqrt(variance) * stats.norm.ppf(SHARES), WEIGHTS_OF_SHARES
         scale = np.sqrt(variance / shape**3)
-        times = mean + scale * (stats.invgauss.ppf(SHARES, shape) - shape)
-        return times, WEIGHTS_OF_SHARES
+        return mean, scale * (stats.invgauss.ppf(SHARES, shape) - shape), WEIGHTS_OF_SHARES
 
     def _below(self, start: float) -> Elements:
         """Where it may go back to: as far down as the drift lets it come, with a probability above exp(-60)."""
@@ -223,8 +234,7 @@ class Passage:
         r = parts.integral(mirrored.inner(mirrored.steepness, parts))
         slow = 2 / mirrored.inner(mirrored.variance, parts)
         start, carried = self._entry, 0.0
-        times, weights = self._before
-        total = float(times @ weights)
+        total = self._before[0]
         for i in range(parts.half.size):
             piece = Elements(parts.edges[i : i + 2])
             growth = r[i] - r[i, 0]
@@ -244,9 +254,13 @@ class Passage:
         Unresolved
             The solver does not get there.
         """
+        return self._after(number("tau", tau, lambda t: t > -np.inf, "a time") - self._before[0])
+
+    def _after(self, left: Any) -> Array:
+        """The probability of having arrived by so long after the mean time to the grid."""
         follow, end = self._course
-        times, weights = self._before
-        left = np.asarray(tau, dtype=float)[..., None] - times
+        _, about, weights = self._before
+        left = np.asarray(left, dtype=float)[..., None] - about
         return np.where(left > 0, np.clip(follow(np.clip(left, 0.0, end)), 0.0, 1.0), 0.0) @ weights
 
     @cached_property
@@ -284,18 +298,16 @@ class Passage:
         InvalidArgument
             p is not in (0, 1).
         """
-        p = np.asarray(p, dtype=float)
-        if not np.all((p > 0) & (p < 1)):
-            raise InvalidArgument("a probability for a quantile lies between 0 and 1")
-        times, _ = self._before
-        end = self._course[1] + float(times.max())
-        reached = float(self.cdf(end))
-        low, high = np.zeros(p.shape), np.full(p.shape, end)
-        for _ in range(60):
+        p = probabilities(p)
+        mean, about, _ = self._before
+        end = self._course[1] + float(about.max())
+        reached = float(self._after(end))
+        low, high = np.full(p.shape, float(about.min())), np.full(p.shape, end)
+        for _ in range(80):
             middle = (low + high) / 2
-            less = self.cdf(middle) < p
+            less = self._after(middle) < p
             low, high = np.where(less, middle, low), np.where(less, high, middle)
-        return np.where(p <= reached, (low + high) / 2, np.inf)
+        return np.where(p <= reached, mean + (low + high) / 2, np.inf)
 
     @cached_property
     def deterministic(self) -> float:

@@ -9,11 +9,12 @@ Source: J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, *Parallel random 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gateflow.errors import InvalidArgument
+from gateflow.flow.problem import number
 from gateflow.noise.elements import Array
 from gateflow.progress import track
 
@@ -25,6 +26,15 @@ TABLED = 2**13
 
 MOST = 10**7
 """Runs at once."""
+
+
+FARTHEST = 10**9
+"""Steps at once."""
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
+        raise InvalidArgument(f"{name} must be a whole number from {least} to {most}; got {value!r:.40}")
 
 
 class Paths:
@@ -56,9 +66,8 @@ class Paths:
     """
 
     def __init__(self, noisy: NoisyDescent, z0: float, count: int, seed: int, tabled: tuple[float, float]) -> None:
-        for name, value, least, most in (("count", count, 1, MOST), ("seed", seed, 0, 2**63 - 1)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
-                raise InvalidArgument(f"{name} must be a whole number from {least} to {most}; got {value!r:.40}")
+        _whole("count", count, 1, MOST)
+        _whole("seed", seed, 0, 2**63 - 1)
         self.noisy, self.seed, self.step = noisy, int(seed), 0
         self.z: Array = np.full(int(count), float(z0))
         inside = [kink for kink in noisy.kinks if tabled[0] < kink < tabled[1]]
@@ -81,12 +90,15 @@ class Paths:
         >>> bool(np.all(once.run(20).z == twice.run(5).run(15).z))
         True
         """
+        _whole("steps", steps, 0, FARTHEST)
         for _ in track(range(steps), "paths"):
             self._advance()
         return self
 
     def arrivals(self, level: float, steps: int) -> Array:
         """The step at which each run first is at ``level`` or past it, within so many more; -1 where it is not."""
+        _whole("steps", steps, 0, FARTHEST)
+        level = float(number("level", level, np.isfinite, "finite"))
         side = 1.0 if float(self.z[0]) < level else -1.0
         found = np.where(side * (self.z - level) >= 0, self.step, -1)
         for _ in track(range(steps), "paths"):

@@ -35,7 +35,10 @@ LAWS: dict[str, Callable[..., Any]] = {
 }
 """Laws by name; ``steps(a, b)`` is each whole number from a to b with the same probability."""
 
-_CALL = re.compile(r"\s*([a-z]+)\s*\(\s*([^()]*?)\s*\)\s*\Z")
+_CALL = re.compile(r"([a-z]+) *\(([^()]*)\)")
+
+LONGEST = 2000
+"""Characters of a law as text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,10 @@ class Law:
     values: Array | None = None
     weights: Array | None = None
     distribution: Any = None
+
+    def __post_init__(self) -> None:
+        if (self.values is None or self.weights is None) == (self.distribution is None):
+            raise InvalidArgument("a Law has values with weights, or a distribution")
 
     def nodes(self, split: Any = 0.0) -> tuple[Array, Array]:
         """Values and weights for means of functions that are smooth but for one place, ``split``.
@@ -151,11 +158,15 @@ def _of_values(values: Array, name: str) -> Law:
 
 
 def _frozen(given: Any, name: str) -> Law:
+    if np.ndim(given.mean()):
+        raise InvalidArgument(f"the law of {name} is one distribution, not an array of them")
     if not hasattr(given, "pdf"):
         low, high = given.support()
         if not (np.isfinite(low) and np.isfinite(high) and high - low < MOST_ATOMS):
             low, high = given.ppf(1e-12), given.ppf(1 - 1e-12)
-        values = np.arange(low, min(high, low + MOST_ATOMS) + 1)
+        if not high - low < MOST_ATOMS:
+            raise InvalidArgument(f"the law of {name} takes more than {MOST_ATOMS} values; give a continuous one")
+        values = np.arange(low, high + 1)
         weights = given.pmf(values)
         kept = weights > 0
         return Law(values[kept], weights[kept] / weights[kept].sum())
@@ -165,7 +176,7 @@ def _frozen(given: Any, name: str) -> Law:
 
 
 def _read(text: str, name: str) -> Law:
-    found = _CALL.match(text)
+    found = _CALL.fullmatch(text.strip()) if len(text) <= LONGEST else None
     if found is None:
         raise InvalidArgument(f"the law of {name} reads like 'uniform(0, 500)'; got {text!r:.60}")
     kind, inside = found[1], [part for part in re.split(r"[,\s]+", found[2]) if part]
@@ -177,7 +188,8 @@ def _read(text: str, name: str) -> Law:
         return _of_values(np.array(numbers), name)
     if kind not in LAWS:
         raise UnknownName(f"unknown law {kind!r}; known: {', '.join(LAWS)}, values")
-    if kind == "steps" and not (len(numbers) == 2 and 0 <= numbers[1] - numbers[0] < MOST_ATOMS):
+    whole = all(x.is_integer() for x in numbers)
+    if kind == "steps" and not (len(numbers) == 2 and whole and 0 <= numbers[1] - numbers[0] < MOST_ATOMS):
         raise InvalidArgument(f"{text}: steps takes two whole numbers, at most {MOST_ATOMS} apart")
     try:
         made = LAWS[kind](*numbers)
