@@ -2,8 +2,9 @@
 
 At one step size the gate of higher order is the sooner one for small gaps. From which gap on, or from which start, is
 found by roots of exact learning times. Their difference, as a function of where the way ends, rises or falls with the
-sign of ``w' - 1``: it can only turn where the two gates are equally steep at equal output. So no root is overlooked
-between those places.
+sign of ``w' - 1``: it can only turn where the two gates are equally steep at equal output. Those places are looked for
+between the points of a grid, which holds the places where either formula changes quickly. Two of them between
+neighbouring points are overlooked, so what is not proved is told as far as was searched.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from gateflow.descent._through import is_convex, is_steeper
 from gateflow.descent.step_size import TOLERANCE, StepSize, step_size
 from gateflow.errors import InvalidArgument
 from gateflow.flow.density import decay_of_profile
+from gateflow.flow.features import features
 from gateflow.flow.optimizers import Optimizer
+from gateflow.flow.optimizers.sgd import GradientDescent
 from gateflow.flow.problem import LearningProblem, positions
 from gateflow.flow.time import hitting_times
 from gateflow.gate import Gate
@@ -45,6 +48,9 @@ SURE = 1e-9
 
 ROUGH = 1e-9
 """Relative error of the logits at which the order turns."""
+
+ROUNDING = 1e-12
+"""Logits of two starts that differ by this, relative to them or to 1, are one."""
 
 Array = np.ndarray[Any, Any]
 
@@ -89,12 +95,14 @@ class Crossover:
     target : Turn
         From which target on the first gate is ahead, for this horizon, loss and start.
     start : Turn
-        From which start on it is ahead, for this target.
+        From which start of equal value on it is ahead, for this target.
     own : tuple of StepSize
         Each gate at a step size of its own.
     reverses : str
-        Whether T8 shows that the second needs no more steps than the first, each at a step size of its own: "always",
-        for this target and every other that sets the step sizes; "here"; or "not shown".
+        Whether T8 shows that the second needs no more steps than the first, from one value and each at a step size of
+        its own. By gradient descent: "always", for this target and every other that sets the step sizes, or "here". By
+        other optimizers: "limit", in the limit of small steps, to this target. Else, or where the steps simulated say
+        otherwise: "not shown".
     """
 
     names: tuple[str, str]
@@ -155,13 +163,14 @@ class Crossover:
 
     def _by_start(self) -> str:
         first, second = self.names
+        doubt = "" if self.start.proved else ", as far as was searched"
         if self.start.verdict == "from":
-            turn = f"from time constants above {self.start_timescale:.4g}, {second} from some below"
-            return f"to {self.goal} {first} learns sooner {turn}"
+            turn = f"from equal time constants above {self.start_timescale:.4g}, {second} from some below"
+            return f"to {self.goal} {first} learns sooner {turn}{doubt}"
         if self.start.verdict == "undecided":
             return "undecided"
         ahead = first if self.start.verdict == "always" else second
-        return f"to {self.goal} {ahead} learns sooner from every later start too"
+        return f"to {self.goal} {ahead} learns sooner from every later start of equal value{doubt}"
 
     def _by_own(self) -> str:
         second = self.names[1]
@@ -171,6 +180,7 @@ class Crossover:
         words = {
             "always": f"; where the target sets the step sizes, as here, {second} never needs more from below",
             "here": f"; to this target {second} cannot need more",
+            "limit": f"; in the limit of small steps {second} cannot need more",
         }
         return f"to {self.goal} {', '.join(counts)}{words.get(self.reverses, '')}"
 
@@ -256,16 +266,16 @@ def crossover(
         gates, called, starts, found = gates[::-1], called[::-1], starts[::-1], found.swapped()
     search = _Search.of(gates, problem, starts, seconds)
     first, second = (step_size(one, z, tolerance, optimizer) for one, z in zip(search.problems, starts, strict=True))
-    reverses = search.reverses() if first.by_target and second.by_target else "not shown"
+    target = search.target(found)
     return Crossover(
         names=called,
         order=found,
         problem=search.problems[0],
         log_tau=search.times(),
-        target=search.target(found),
-        start=search.start(),
+        target=target,
+        start=search.start(target),
         own=(first, second),
-        reverses=reverses,
+        reverses=search.reverses(first, second),
     )
 
 
@@ -358,27 +368,31 @@ class _Search:
         """What is not proved stands where the order of saturation says that it holds in the end."""
         return turn if found.verdict == "higher" else replace(turn, verdict="undecided")
 
-    def start(self) -> Turn:
-        """Along the starts, up to this target."""
+    def start(self, target: Turn) -> Turn:
+        """Along starts of equal value, up to this target; a gate proved steeper all the way is ahead from each."""
         end = _decay(self.problems[0], np.array(self.u_star))
         span = self.u_star - self.u0
 
         def lead(u: Array) -> Array:
             return self.lead(tuple(one.gate.machine.z_of_u(u) for one in self.problems), end)
 
-        return self._turn(lead, self.u_star - span * np.geomspace(1.0, 1e-6, 400))
+        turn = self._turn(lead, self.u_star - span * np.geomspace(1.0, 1e-6, 400))
+        steeper = target.proved and target.verdict in ("always", "never")
+        return replace(turn, proved=steeper and turn.verdict == target.verdict)
 
     def _turn(self, lead: Callable[[Array], Array], grid: Array) -> Turn:
         """The last place where the lead becomes positive, and what it is before and after.
 
-        The lead is looked at on the grid and where the gates are equally steep; between those it has no other turn.
+        The lead is looked at at places of the grid and where the gates are equally steep: it turns nowhere else. Those
+        are looked for on the grid and where a formula changes quickly.
         """
         with np.errstate(all="ignore"):
             steeper = self.steeper(grid)
             grid = grid[np.isfinite(steeper)]
-            change = np.flatnonzero(np.diff(np.sign(self.steeper(grid))) != 0)
-            turns = [brentq(lambda u: self.steeper(np.array([u]))[0], grid[k], grid[k + 1], rtol=ROUGH) for k in change]
             looks = grid[np.unique(np.linspace(0, grid.size - 1, LOOKS).astype(int))]
+            fine = self._with_features(grid)
+            change = np.flatnonzero(np.diff(np.sign(self.steeper(fine))) != 0)
+            turns = [brentq(lambda u: self.steeper(np.array([u]))[0], fine[k], fine[k + 1], rtol=ROUGH) for k in change]
             places = np.unique(np.concatenate([looks, turns]))
             values = lead(places)
             known = np.isfinite(values)
@@ -398,19 +412,39 @@ class _Search:
             u = brentq(lambda u: float(lead(np.array([u]))[0]), places[last], places[last + 1], rtol=ROUGH)
             return Turn("from", u, False, searched)
 
+    def _with_features(self, grid: Array) -> Array:
+        """A grid of logits, with those at which either formula changes quickly and the middles between these."""
+        added = []
+        for problem in self.problems:
+            cuts = np.array(features(problem.gate).cuts)
+            added.append(problem.gate.machine.u(np.concatenate([cuts, (cuts[1:] + cuts[:-1]) / 2])))
+        inside = np.concatenate(added)
+        fine = np.unique(np.concatenate([grid, inside[(inside > grid[0]) & (inside < grid[-1])]]))
+        return fine[np.isfinite(self.steeper(fine))]
+
     def _is_ever_steeper(self, which: int, u: float) -> bool:
         """Whether one gate is proved steeper than the other at every value from u on."""
         one, other = self.problems[which].gate, self.problems[1 - which].gate
         z = float(one.machine.z_of_u(np.array([u]))[0])
         return bool(np.isfinite(z)) and is_steeper(one, other, z, self.seconds)
 
-    def reverses(self) -> str:
-        """What T8 says of step sizes of their own."""
+    def reverses(self, own: StepSize, other: StepSize) -> str:
+        """What T8 says of step sizes of their own, unless the steps say otherwise."""
         first, second = (one.gate for one in self.problems)
-        z0 = self.starts[0]
-        if is_convex(first, second, z0, np.inf, self.seconds):
+        z0, end = self.starts[0], float(self.problems[0].z_star)
+        applies = own.by_target and other.by_target and self._start_at_one_value()
+        if not applies or own.steps < other.steps or own.by_integral < other.by_integral:
+            return "not shown"
+        exact = isinstance(own.optimizer, GradientDescent)
+        if exact and is_convex(first, second, z0, np.inf, self.seconds):
             return "always"
-        return "here" if is_convex(first, second, z0, float(self.problems[0].z_star), self.seconds) else "not shown"
+        if not is_convex(first, second, z0, end, self.seconds):
+            return "not shown"
+        return "here" if exact else "limit"
+
+    def _start_at_one_value(self) -> bool:
+        logits = [one.gate.machine.u(np.array([z])) for one, z in zip(self.problems, self.starts, strict=True)]
+        return bool(np.isclose(*logits, rtol=ROUNDING, atol=ROUNDING)[0])
 
 
 def _decay(problem: LearningProblem, u: Array) -> Decay:

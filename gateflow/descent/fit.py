@@ -13,20 +13,18 @@ from scipy.optimize import minimize_scalar
 
 from gateflow import glance
 from gateflow._rooms import callable_room
-from gateflow.arguments import number, reals
+from gateflow.arguments import number, reals, together
 from gateflow.descent.step_size import TOLERANCE, step_size
 from gateflow.errors import InvalidArgument
 from gateflow.flow.optimizers import Optimizer
 from gateflow.flow.problem import LearningProblem
 from gateflow.flow.recommend import edge_of_plateau
+from gateflow.formula import open_names
 from gateflow.gate import GATES, Gate
 from gateflow.gate import gate as as_gate
 
 GRID = 25
 """Values of the parameter that are tried first."""
-
-KNOWN = {"z", "pi", "e"}
-"""Names in a formula that are no parameters; those of functions stand before a bracket."""
 
 CLOSE = 1e-8
 """Relative error of the parameter that is found."""
@@ -52,11 +50,17 @@ class Steps:
     tolerance: float = TOLERANCE
     optimizer: str | Optimizer = "sgd"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "timescales", _constants("timescales", self.timescales))
+        if self.starts is not None:
+            object.__setattr__(self, "starts", _constants("starts", self.starts))
+            together(timescales=self.timescales, starts=self.starts)
+
     def __call__(self, gate: Gate) -> float:
         """The mean logarithm of the steps, by the integral of theory.md §6, T8."""
-        scales = np.asarray(self.timescales, dtype=np.float64)
+        scales = np.array(self.timescales)
         starts = self.starts or tuple(edge_of_plateau(scale, scale) for scale in scales)
-        z0 = gate.inverse(np.exp(-1 / np.asarray(starts, dtype=np.float64)))
+        z0 = gate.inverse(np.exp(-1 / np.array(starts)))
         problem = LearningProblem(gate, horizon=scales, timescale=scales)
         found = step_size(problem, z0, self.tolerance, self.optimizer, most=1)
         return float(np.mean(np.log(found.by_integral)))
@@ -128,8 +132,7 @@ def fit(text: str, objective: Callable[[Gate], float], *, within: tuple[float, f
     forth, back = (np.log, np.exp) if low > 0 else (lambda x: x, lambda x: x)
     values: dict[float, float] = {}
 
-    def worth(x: float) -> float:
-        value = min(max(float(back(x)), low), high)
+    def worth(value: float) -> float:
         if value not in values:
             found = reals("the objective", objective(make(value)))
             if found.ndim:
@@ -137,16 +140,27 @@ def fit(text: str, objective: Callable[[Gate], float], *, within: tuple[float, f
             values[value] = float(found) if np.isfinite(found) else np.inf
         return values[value]
 
+    def value_at(x: float) -> float:
+        return min(max(float(back(x)), low), high)
+
     grid = np.linspace(forth(low), forth(high), GRID)
-    worths = np.array([worth(x) for x in grid])
+    worths = np.array([worth(value) for value in (low, *map(value_at, grid[1:-1]), high)])
     if not np.isfinite(worths).any():
         raise InvalidArgument(f"the objective is finite nowhere for {parameter} from {low:g} to {high:g}")
     best = int(np.argmin(worths))
-    if 0 < best < GRID - 1:
-        bracket = grid[best - 1], grid[best + 1]
-        minimize_scalar(worth, bounds=bracket, method="bounded", options={"xatol": CLOSE * max(1, abs(grid[best]))})
+    at_bound = best in (0, GRID - 1)
+    if not at_bound:
+        bracket, close = (grid[best - 1], grid[best + 1]), CLOSE * max(1, abs(grid[best]))
+        minimize_scalar(lambda x: worth(value_at(x)), bounds=bracket, method="bounded", options={"xatol": close})
     value = min(values, key=lambda tried: values[tried])
-    return Fit(make(value), parameter, value, values[value], value in (low, high), len(values))
+    return Fit(make(value), parameter, value, values[value], at_bound, len(values))
+
+
+def _constants(name: str, given: Any) -> tuple[float, ...]:
+    found = np.atleast_1d(number(name, given, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+    if found.ndim != 1 or not found.size:
+        raise InvalidArgument(f"{name} must be one time constant or more, in a row")
+    return tuple(found.tolist())
 
 
 def _range(within: Any) -> tuple[float, float]:
@@ -158,14 +172,17 @@ def _range(within: Any) -> tuple[float, float]:
 
 def _family(text: str) -> tuple[Callable[[float], Gate], str]:
     """The gates of a parameter, and its name."""
-    head, _, name = (part.strip(" )") for part in text.partition("("))
-    if re.fullmatch(r"[\w-]+", head) and head in GATES and re.fullmatch(r"[a-zA-Z]\w*", name):
+    named = re.fullmatch(r"\s*([\w-]+)\s*\(\s*([^\W\d]\w*)\s*\)\s*", text)
+    if named and named[1] in GATES:
+        head, name = named.groups()
         known = inspect.signature(GATES[head]).parameters
         if name not in known:
             raise InvalidArgument(f"gate {head!r} has no parameter {name}; it has {', '.join(known) or 'none'}")
         return (lambda value: as_gate(head, **{name: value})), name
-    names = sorted(set(re.findall(r"[a-zA-Z]\w*\b(?!\s*\()", text)) - KNOWN)
+    names = open_names(text)
     if len(names) != 1:
+        if not names:
+            Gate(text)  # what is no formula is refused as such
         said = " and ".join(names) or "none"
         raise InvalidArgument(f"fit takes a gate with one open parameter; {text.strip()} has {said}")
     return (lambda value: Gate(text, parameters={names[0]: value})), names[0]

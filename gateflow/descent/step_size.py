@@ -42,7 +42,8 @@ class StepSize:
     lr : float or array
         The largest admissible step size; nan where the target is at no finite z.
     by_target : bool or array
-        Whether the target sets it, and steps are small enough for theory.md §6, T8: ``lr L'' <= (1 - sqrt(beta))^2``.
+        Whether the target sets it, and, for steps along the gradient, they are small enough for theory.md §6, T8:
+        ``lr L'' <= (1 - sqrt(beta))^2``. Of Adam and RMSprop T8 speaks in the limit of small steps only.
     steps : float or array
         Steps until the time scale is within the tolerance and stays there, by simulation with ``lr``; infinite where
         that never comes, nan where the integral tells of more steps than are simulated.

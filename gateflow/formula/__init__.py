@@ -16,7 +16,7 @@ A formula passes four walls, each of which refuses with one line and a caret:
 
 from gateflow.formula.build import Demand
 from gateflow.formula.names import ALIASES
-from gateflow.formula.read import demands, parse
+from gateflow.formula.read import demands, open_names, parse
 from gateflow.formula.write import unparse
 
-__all__ = ["ALIASES", "Demand", "demands", "parse", "unparse"]
+__all__ = ["ALIASES", "Demand", "demands", "open_names", "parse", "unparse"]

@@ -12,9 +12,9 @@ from gateflow.errors import FormulaError, InvalidArgument, shown
 from gateflow.formula.build import Builder, Demand
 from gateflow.formula.grammar import Grammar
 from gateflow.formula.limits import MAX_LENGTH
-from gateflow.formula.names import declared
+from gateflow.formula.names import declared, function_name, plain
 from gateflow.formula.tree import syntax_tree
-from gateflow.formula.words import tidied, words_of
+from gateflow.formula.words import Word, tidied, words_of
 
 
 def parse(text: str, variables: Iterable[str] = ("z",), parameters: Mapping[str, Any] | None = None) -> sp.Expr:
@@ -67,16 +67,41 @@ def demands(text: str, variables: Iterable[str] = ("z",), parameters: Mapping[st
     return _builder(text, variables, parameters)[0].demands
 
 
-def _builder(text: str, variables: Iterable[str], parameters: Mapping[str, Any] | None) -> tuple[Builder, sp.Expr]:
-    """What has built the formula, and the formula."""
-    if parameters is not None and not isinstance(parameters, Mapping):
-        raise InvalidArgument(f"parameters must be a mapping of names to values; got {shown(parameters)}")
-    names = declared(variables if isinstance(variables, str) else items("variables", variables), parameters or {})
+def open_names(text: str, variables: Iterable[str] = ("z",)) -> list[str]:
+    """The names in a formula that stand for values and mean nothing yet, sorted: its open parameters.
+
+    Raises
+    ------
+    FormulaError
+        The text is too long, or has a character that no formula has.
+
+    Examples
+    --------
+    >>> open_names("sigmoid(1e3*k*z + pi)")
+    ['k']
+    """
+    known, words = declared(variables, {}), _words(text)[1]
+    called = [after.text == "(" for after in words[1:]] + [False]
+    values = {word.text for word, calls in zip(words, called, strict=True) if word.kind == "name" and not calls}
+    return sorted(name for name in values if plain(name) not in known and function_name(name, known) is None)
+
+
+def _words(text: str) -> tuple[str, list[Word]]:
+    """The text with plain blanks and signs, and its words."""
     if not isinstance(text, str):
         raise FormulaError(f"a formula is a text, not {type(text).__name__}")
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"the formula is too large: {len(text)} characters, at most {MAX_LENGTH}", text[:MAX_LENGTH])
     tidy = tidied(text)
-    Grammar(text, words_of(text, tidy), names).check()
+    return tidy, words_of(text, tidy)
+
+
+def _builder(text: str, variables: Iterable[str], parameters: Mapping[str, Any] | None) -> tuple[Builder, sp.Expr]:
+    """What has built the formula, and the formula."""
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise InvalidArgument(f"parameters must be a mapping of names to values; got {shown(parameters)}")
+    names = declared(variables if isinstance(variables, str) else items("variables", variables), parameters or {})
+    tidy, words = _words(text)
+    Grammar(text, words, names).check()
     builder = Builder(text, tidy, names)
     return builder, builder.formula(syntax_tree(text, tidy))
