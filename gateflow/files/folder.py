@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gateflow.errors import InvalidArgument
-from gateflow.files.lock import lock, same_file
+from gateflow.files.lock import Lock, lock, same_file
 from gateflow.files.place import Place, spare_name
 from gateflow.files.read import from_json
 from gateflow.files.seal import is_sealed, sealed
@@ -25,6 +25,9 @@ from gateflow.files.seal import is_sealed, sealed
 MARKER = ".gateflow"
 LOCK = ".gateflow-lock"
 SMALL = 1 << 20
+
+REMOVES_OPEN = os.name == "posix"
+"""Whether a file can be removed while it is open."""
 
 
 class Held:
@@ -38,7 +41,7 @@ class Held:
     """
 
     def __init__(self, place: Place, kind: str) -> None:
-        self.place, self.kind = place, kind
+        self.place, self.kind, self.ended = place, kind, False
         self.facts = _marked(place, kind)
 
     @property
@@ -54,15 +57,21 @@ class Held:
     def remove(self, names: Iterable[str]) -> None:
         """Remove files of these exact names, and what a killed process left of them."""
         for name in names:
-            self.place.remove(name, spare_name(name))
+            self.place.remove(name)
+            self.place.swept(spare_name(name))
 
     def gone(self, names: Iterable[str]) -> None:
         """Remove files of these exact names, the marker and the lock, and the folder if nothing else is in it."""
-        self.remove(names)
-        self.remove([MARKER, LOCK])  # the lock goes last: once it is away, the folder may be another's
-        self.facts = None
+        self.remove([*names, MARKER])
+        self.facts, self.ended = None, True
+        if REMOVES_OPEN:
+            self.unlock()
+
+    def unlock(self) -> None:
+        """Remove the lock, and the folder if nothing else is in it."""
+        self.place.remove(LOCK)  # last: once it is away, the folder may be another's
         with suppress(OSError):
-            if same_file(os.lstat(self.path), self.place.stat()):
+            if self.ended and same_file(os.lstat(self.path), self.place.stat()):
                 os.rmdir(self.path)
 
 
@@ -80,7 +89,7 @@ def alone(path: Path) -> Iterator[Place]:
         with Place(path) as place:
             handle = place.regular(LOCK, os.O_RDWR | os.O_CREAT)
             try:
-                while not lock(handle):
+                while lock(handle) is Lock.TAKEN:
                     time.sleep(0.05)
                 yield place
             finally:
@@ -181,9 +190,13 @@ def _locked(found: Held, busy: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if fresh and found.facts is None and same_file(os.fstat(handle), found.place.stat(LOCK)):
-            found.place.remove(LOCK)
+        ours = found.facts is None and (fresh or found.ended) and same_file(os.fstat(handle), found.place.stat(LOCK))
+        if ours and REMOVES_OPEN:
+            found.unlock()
         os.close(handle)
+        if ours and not REMOVES_OPEN:
+            with suppress(PermissionError):  # another process has opened it since
+                found.unlock()
 
 
 def _unmade(folders: list[Path]) -> None:
@@ -222,7 +235,7 @@ def _lock(place: Place, busy: str) -> tuple[int, bool]:
                 handle = place.regular(LOCK, os.O_RDWR)
             except FileNotFoundError:
                 continue
-        if not lock(handle):
+        if lock(handle) is Lock.TAKEN:
             os.close(handle)
             raise InvalidArgument(busy)
         if same_file(os.fstat(handle), place.stat(LOCK)):

@@ -5,7 +5,8 @@ path in the meantime.
 
 A file is written under the spare name of its own, ``.gateflow-DIGEST.part``, with a digest of the name that it is to
 have. So a file of that exact name, locked by nobody, is what a killed process left, and the next one to write the same
-file removes it; no other file is ever taken for one.
+file removes it; no other file is ever taken for one. Where the file system has no locks it stays. The file that takes
+the name is the one that was written: if another has its spare name by then, nothing is renamed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from gateflow.files.lock import lock, same_file
+from gateflow.files.lock import Lock, lock, same_file
 
 SPARES = 100
 """Processes that may write one file at once."""
@@ -178,38 +179,46 @@ class Place:
             What has the name is not what ``over`` says, or is no regular file.
         """
         spare, handle = self._told(name, lambda: self._begun(name))
+        made = os.fstat(handle)
         try:
             with open(handle, "wb") as file:
-                draft = Draft(file)
-                yield draft
-                self._settle_mode(file.fileno(), self.stat(name))
-                file.flush()
-                if lasting:
-                    os.fsync(file.fileno())
-                if not _AT:  # such systems rename no open file
-                    file.close()
-                self._told(name, lambda: self._put(spare, name, over))
+                try:
+                    draft = Draft(file)
+                    yield draft
+                    self._settle_mode(file.fileno(), self.stat(name))
+                    file.flush()
+                    if lasting:
+                        os.fsync(file.fileno())
+                    if not _AT:  # such systems rename and remove no open file
+                        file.close()
+                    self._put(spare, made, name, over)
+                except BaseException:
+                    if not _AT:
+                        file.close()
+                    if same_file(made, self.stat(spare)):
+                        self.remove(spare)
+                    raise
         except OSError as problem:
-            self.remove(spare)
             raise _named(problem, self.path / name) from None
-        except BaseException:
-            self.remove(spare)
-            raise
         if lasting:
             self.sync()
 
     def keep_as(self, name: str, other: str) -> None:
         """Let a file have another name as well, over what has that; at no moment does either lack a whole file."""
         spare = spare_name(other)
-        self._swept(spare)
+        self.swept(spare)
         try:
             self.link(name, spare)
         except OSError:  # a file system without second names
             with open(self.regular(name, os.O_RDONLY), "rb") as file:
-                self.write(other, file.read())
+                data = file.read()
+            self.write(other, data)
             return
+        found = self.stat(name)
+        self._check_spare(spare, found)
         self.rename(spare, other)
-        self.remove(spare)  # a rename between two names of one file leaves both
+        if found is not None and same_file(found, self.stat(spare)):  # a rename of one file to itself leaves both
+            self.remove(spare)
         self.sync()
 
     # --- parts ---
@@ -235,15 +244,15 @@ class Place:
                 try:
                     handle = self.open(spare, os.O_RDWR | os.O_CREAT | os.O_EXCL)
                 except FileExistsError:
-                    if not self._swept(spare):
+                    if not self.swept(spare):
                         break
                     continue
-                if lock(handle) and same_file(os.fstat(handle), self.stat(spare)):
+                if lock(handle) is not Lock.TAKEN and same_file(os.fstat(handle), self.stat(spare)):
                     return spare, handle
                 os.close(handle)
-        raise OSError(errno.EBUSY, "too many processes write it")
+        raise OSError(errno.EBUSY, "too many processes write it, or have left files .gateflow-*.part")
 
-    def _swept(self, spare: str) -> bool:
+    def swept(self, spare: str) -> bool:
         """Whether a file under a spare name was left by a killed process, and is removed now."""
         try:
             handle = self.open(spare, os.O_RDWR)
@@ -251,12 +260,16 @@ class Place:
             return False
         try:
             found = os.fstat(handle)
-            ours = stat.S_ISREG(found.st_mode) and _is_mine(found) and lock(handle)
+            ours = stat.S_ISREG(found.st_mode) and _is_mine(found) and lock(handle) is Lock.OURS
             if not ours or not same_file(found, self.stat(spare)):
                 return False
-            self.remove(spare)
+            if _AT:
+                self.remove(spare)
         finally:
             os.close(handle)
+        if not _AT:  # such systems remove no open file, and so none that another process has opened since
+            with suppress(PermissionError):
+                self.remove(spare)
         return True
 
     def _settle_mode(self, handle: int, old: os.stat_result | None) -> None:
@@ -264,7 +277,13 @@ class Place:
         if old is not None and hasattr(os, "fchmod"):
             os.fchmod(handle, os.fstat(handle).st_mode & old.st_mode & 0o777)
 
-    def _put(self, spare: str, name: str, over: Standing | None) -> None:
+    def _check_spare(self, spare: str, made: os.stat_result | None) -> None:
+        """Complain where another file than the one that was made has its spare name by now."""
+        if made is None or not same_file(made, self.stat(spare)):
+            raise FileExistsError(errno.EEXIST, "another process has taken its spare name while it was written")
+
+    def _put(self, spare: str, made: os.stat_result, name: str, over: Standing | None) -> None:
+        self._check_spare(spare, made)
         now = self.stat(name)
         if now is not None and not stat.S_ISREG(now.st_mode):
             raise FileExistsError(errno.EEXIST, _no_file(now))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
 from gateflow.errors import InvalidArgument
 from gateflow.files import Output, Place, Standing, held, is_sealed, sealed, write_bytes, write_text
+from gateflow.files import folder as folders
+from gateflow.files import lock as locks
 from gateflow.files import place as places
 from gateflow.files.place import spare_name
 
@@ -233,3 +237,128 @@ def test_a_seal_tells_every_change():
     assert is_sealed(made)
     for changed in ({**made, "a": 2}, {**made, "c": 0}, {k: v for k, v in made.items() if k != "b"}, [], None, {}):
         assert not is_sealed(changed)
+
+
+# --- without locks, and where open files are held fast ---
+
+
+def no_locks(_):
+    return locks.Lock.NONE
+
+
+def test_without_locks_a_writer_does_not_sweep_away_what_another_is_writing(tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "lock", no_locks)
+    with Place(tmp_path) as first, Place(tmp_path) as second, first.draft("a") as slow:
+        slow.file.write(b"slow")
+        slow.file.flush()
+        with second.draft("a") as quick:
+            quick.file.write(b"quick")
+        assert (tmp_path / "a").read_bytes() == b"quick"
+        assert (tmp_path / spare_name("a")).read_bytes() == b"slow"
+    assert (tmp_path / "a").read_bytes() == b"slow"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_without_locks_nothing_that_another_is_writing_in_a_held_folder_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "lock", no_locks)
+    with held(tmp_path, "run", **WORDS) as found:
+        found.mark({})
+        with Place(tmp_path) as other, other.draft("a") as draft:
+            draft.file.write(b"whole")
+            found.remove(["a"])
+        assert (tmp_path / "a").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("over", [None, Standing(None)])
+@pytest.mark.parametrize("taken", [b"half", None])
+def test_another_file_under_the_spare_name_is_neither_renamed_nor_removed(taken, over, tmp_path):
+    """As a writer without locks does, which takes our file for a left-over."""
+    spare = tmp_path / spare_name("a")
+
+    def replaced(place):
+        with place.draft("a", over) as draft:
+            draft.file.write(b"whole")
+            spare.unlink()
+            if taken is not None:
+                spare.write_bytes(taken)
+
+    with Place(tmp_path) as place, pytest.raises(FileExistsError, match="has taken its spare name"):
+        replaced(place)
+    there = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert there == ({} if taken is None else {spare.name: taken})
+
+
+def test_another_file_under_the_spare_name_takes_no_second_name(tmp_path, monkeypatch):
+    genuine = Place.link
+
+    def linked(self, old, new):
+        genuine(self, old, new)
+        os.unlink(tmp_path / new)
+        (tmp_path / new).write_bytes(b"half")
+
+    (tmp_path / "a").write_bytes(b"whole")
+    monkeypatch.setattr(Place, "link", linked)
+    with Place(tmp_path) as place, pytest.raises(FileExistsError, match="has taken its spare name"):
+        place.keep_as("a", "b")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [(errno.EWOULDBLOCK, "TAKEN"), (errno.ENOLCK, "NONE"), (errno.EOPNOTSUPP, "NONE"), (errno.ENOSYS, "NONE")],
+)
+def test_a_file_system_without_locks_is_told_from_a_lock_of_another(problem, told, monkeypatch):
+    import fcntl
+
+    def refused(*_):
+        raise OSError(problem, os.strerror(problem))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    assert locks.lock(0) is locks.Lock[told]
+
+
+@pytest.fixture
+def as_on_windows(monkeypatch):
+    """No file that is open in this process is renamed, linked to or removed, and folders are not opened."""
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("what is open is read from /proc")
+    monkeypatch.setattr(places, "_AT", False)
+    monkeypatch.setattr(folders, "REMOVES_OPEN", False)
+
+    opened = []
+
+    def closed(path):
+        for fd in os.listdir("/proc/self/fd"):
+            with suppress(OSError):
+                if os.readlink(f"/proc/self/fd/{fd}") == os.path.realpath(path):
+                    opened.append(path)
+
+    for name in ("replace", "link", "unlink"):
+        genuine = getattr(os, name)
+
+        def checked(path, *rest, _genuine=genuine, **more):
+            closed(path)
+            return _genuine(path, *rest, **more)
+
+        monkeypatch.setattr(os, name, checked)
+    return opened
+
+
+def test_no_file_is_open_when_it_is_renamed_or_removed_where_that_cannot_be(tmp_path, as_on_windows):
+    (tmp_path / spare_name("a")).write_text("left over")
+    with Place(tmp_path) as place:
+        place.write("a", b"1")
+        place.write("a", b"2")
+        place.write("b", b"1", Standing(None))
+        place.keep_as("a", "b")
+        with pytest.raises(ZeroDivisionError), place.draft("a"):
+            raise ZeroDivisionError
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"2", "b": b"2"}
+    with held(tmp_path / "run", "run", **WORDS):
+        pass
+    with held(tmp_path / "run", "run", **WORDS) as found:
+        found.mark({})
+        found.place.write("a", b"1")
+        found.gone(["a"])
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+    assert as_on_windows == []
