@@ -11,6 +11,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from typing import Any
 from gateflow import files
 
 PACKAGES = ("gateflow", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "python-flint", "torch", "xarray", "dask")
+
+PATIENCE = 10
+"""Seconds that git is waited for."""
 
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
@@ -33,14 +37,32 @@ def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
 
 def git_commit() -> str | None:
     """The commit of the source tree this package runs from; None when it was installed without one."""
+    return _git("rev-parse", "HEAD") or None
+
+
+@lru_cache(maxsize=1)
+def source() -> str:
+    """The commit of the code as this process first asked for it; empty where there is none.
+
+    With ``+`` at its end where files of the package were changed or new beside the commit.
+    """
+    commit = git_commit()
+    if commit is None:
+        return ""
+    return commit + "+" * (_git("status", "--porcelain", "--", ".") != "")
+
+
+def _git(*words: str) -> str | None:
+    """What git says of the source tree; None where it says nothing."""
     here = Path(__file__).resolve().parent
     if not (here.parent / ".git").exists():
         return None
+    command = ["git", "--no-optional-locks", *words]
     try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
-    except OSError:  # there is no git on this machine
+        answer = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):  # there is no git on this machine, or a very slow disk
         return None
-    return answer.stdout.strip() or None
+    return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def command_line() -> str:

@@ -188,22 +188,15 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
 def _analysed(name: str, plan: Any, folder: Path, results: Path, cut: bool, reduced: bool) -> tuple[Any, Any]:
     """The analysis of an experiment and what it was made of; one that is not registered is told as it stands."""
     from gateflow.errors import InvalidArgument
-    from gateflow.study import stored
-    from gateflow.study.analysis import analyse
-    from gateflow.study.plan import folder_of
+    from gateflow.study.analysis import analyse, analysis_of
+    from gateflow.study.stored import ended
 
     if plan.registered and not reduced:
         return analyse(name, plan, results, cut=cut), plan.chosen(results)
     if plan.needs or plan.score:
         raise InvalidArgument(f"{name} has no loss of an answer without memory: 'gateflow experiment show {name}'")
-    from gateflow.nn.folder import outcome
-
     plan = (plan.small() if reduced else plan).exploratory()
-    lines = folder / "stored"
-    for arm, seed in plan.runs():
-        if outcome(path := folder / folder_of(arm, seed)) is not None:
-            stored.keep(lines, name, arm, seed, path)
-    return analyse(name, plan, lines, cut=True, fewest=2), plan
+    return analysis_of(name, plan, ended(plan, folder), cut=True, fewest=2), plan
 
 
 def _told(found: Any, plan: Any, results: Path, cut: bool, write: Path | None, *, force: bool, as_json: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -144,12 +143,12 @@ def _slopes(
     gate: str, seeds: dict[str, int], steps: int | None, out: Path | None, only_estimate: bool, *, as_json: bool
 ) -> int | None:
     from gateflow.errors import InvalidArgument
-    from gateflow.study import stored
-    from gateflow.study.analysis import analyse, to_json
+    from gateflow.study.analysis import analysis_of, to_json
     from gateflow.study.estimate import estimate
     from gateflow.study.networks import named
     from gateflow.study.own import own
     from gateflow.study.plan import carry_out, folder_of
+    from gateflow.study.stored import ended
 
     if not 2 <= seeds.get("seeds", 2) <= 1000 or not 1 <= (1 if steps is None else steps) <= 10**7:
         raise InvalidArgument("slopes needs 2 to 1000 seeds, and steps from 1 on")
@@ -159,13 +158,12 @@ def _slopes(
         return say(told)
     print(f"gateflow: {told}", file=sys.stderr, flush=True)
     folder = out or Path("runs") / "study-slopes" / folder_of(named(gate), 0).parent
-    keep = partial(stored.keep, folder, "results")
     with asked_to_stop() as stop:
-        statuses = carry_out(plan, folder / "runs", keep=keep, stop=stop)
-    done, of = stored.count(plan, folder, "results")
-    if done < of:
+        statuses = carry_out(plan, folder / "runs", stop=stop)
+    runs = ended(plan, folder / "runs")
+    if sum(map(len, runs.values())) < len(list(plan.runs())):
         return ending(dict.fromkeys(statuses, "interrupted"))
-    found = analyse("results", plan, folder)
+    found = analysis_of("results", plan, runs)
     return print_json(to_json(found)) if as_json else say(*analysed(found))
 
 

@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from gateflow.nn.tasks._contract import Task
     from gateflow.nn.train import Result
 
-SETTINGS, METRICS, CHECKPOINT, WEIGHTS, RESULT = (
+SETTINGS, SOURCES, METRICS, CHECKPOINT, WEIGHTS, RESULT = (
     "settings.toml",
+    "sources.json",
     "metrics.jsonl",
     "checkpoint.safetensors",
     "weights.safetensors",
     "result.json",
 )
-FILES = (SETTINGS, METRICS, CHECKPOINT, checkpoints.previous(CHECKPOINT), WEIGHTS, RESULT)
+FILES = (SETTINGS, SOURCES, METRICS, CHECKPOINT, checkpoints.previous(CHECKPOINT), WEIGHTS, RESULT)
 """Every file of a run, besides the marker of the folder and what TensorBoard reads."""
 
 LONGEST = 1 << 31
@@ -40,6 +41,12 @@ REMEDY = "choose another --out, or give --restart to drop it"
 
 OUTCOME = ("status", "steps", "best_step", "solved_at", "valid", "test", "seconds", "said")
 """What of a result its file holds, beside the record of what made it."""
+
+MAKERS = ("gateflow", "numpy", "torch")
+"""Packages whose versions are kept from the start of a run."""
+
+NOT_KNOWN = "not known"
+"""What is told of the code that made a run, or a part of it, before that was kept."""
 
 _NUMBERS = ("valid", "test", "seconds")
 
@@ -126,6 +133,7 @@ class Folder:
         ) as found:
             folder = cls(found)
             folder._settle(settings, restart=restart)
+            folder._note_source()
             folder.file = found.place.regular(METRICS, os.O_RDWR | os.O_APPEND | os.O_CREAT)
             try:
                 yield folder
@@ -151,6 +159,16 @@ class Folder:
         text = settings.as_toml().encode()
         self._mark(text)
         self.place.write(SETTINGS, text)
+
+    def _note_source(self) -> None:
+        """Keep what code is about to begin the run, or to go on with it, unless that is what made it so far."""
+        if self.result() is not None:
+            return
+        now = {"commit": record.source(), "versions": record.versions(MAKERS)}
+        begun = bool(self.place.stat(METRICS))
+        noted = sources(self.path) or [{"commit": NOT_KNOWN, "versions": {}}] * begun
+        if not noted or noted[-1] != now:
+            self.place.write(SOURCES, record.to_json([*noted, now]).encode())
 
     def _mark(self, settings: bytes) -> None:
         self.held.mark({"settings": digest(settings)})
@@ -272,6 +290,22 @@ def _adopts(path: Path, settings: Settings) -> bool:
         return any(not _settings_in(checkpoints.read(file), file).differences(settings) for file in files)
     except (InvalidArgument, OSError):
         return False
+
+
+def sources(path: Path) -> list[dict[str, Any]]:
+    """The commits and versions that made the run in a folder, one after another; none where that was not kept."""
+    file = path / SOURCES
+    try:
+        found = read_json(file)
+    except FileNotFoundError:
+        return []
+    except OSError as problem:
+        raise InvalidArgument(f"cannot read {file}: {problem.strerror}") from None
+    except ValueError:
+        found = None
+    if found is None or not fits(found, [{"commit": str, "versions": {str: str}}]):
+        raise InvalidArgument(f"{file} is damaged; remove it, and what made the run is told as not known")
+    return found
 
 
 def outcome(path: Path) -> dict[str, Any] | None:

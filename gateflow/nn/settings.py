@@ -13,7 +13,6 @@ import inspect
 import json
 import math
 import re
-import sys
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -377,16 +376,15 @@ def as_kind(value: Any, kinds: tuple[type, ...], name: str) -> Any:
     if isinstance(value, str) and not files.is_unicode(value):
         raise InvalidArgument(f"{name} holds a character that has no UTF-8: {ascii(value)[:60]}")
     for kind in kinds:
-        if type(value) is kind and (kind is not float or math.isfinite(value)):
+        if type(value) is kind and not (isinstance(value, float) and not math.isfinite(value)):
             return value
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    number = number or (isinstance(value, float) and not math.isfinite(value))
-    if number and float in kinds and math.isfinite(value):
-        return float(value)
-    if number and int in kinds and float(value).is_integer():
-        return int(value)
-    if number and not math.isfinite(value):
-        raise InvalidArgument(f"{name} must be finite; got {value}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise InvalidArgument(f"{name} must be finite; got {value}")
+        if float in kinds:
+            return float(value)
+        if int in kinds and float(value).is_integer():
+            return int(value)
     wanted = " or ".join(NOUNS.get(kind, kind.__name__) for kind in kinds if kind is not types.NoneType)
     raise InvalidArgument(f"{name} takes {wanted}; got {shown(value)}")
 

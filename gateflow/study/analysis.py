@@ -174,8 +174,8 @@ class Analysis:
         return next(each for each in self.answers if each.question.name == name)
 
 
-def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False, fewest: int = FEWEST) -> Analysis:
-    """Every number of a registered experiment, or of another one as :meth:`Plan.exploratory` asks.
+def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False) -> Analysis:
+    """Every number of a registered experiment, from its stored runs.
 
     Parameters
     ----------
@@ -186,8 +186,6 @@ def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False, fewest: 
         The folder of stored runs.
     cut : bool
         Take the seeds of which all arms have ended, where the plan may be cut short.
-    fewest : int
-        Such seeds below which nothing is told.
 
     Raises
     ------
@@ -197,7 +195,13 @@ def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False, fewest: 
     if not plan.registered:
         raise InvalidArgument(f"{name} asks no question that was registered")
     plan = plan.chosen(results)
-    runs = kept(plan, results, name)
+    return analysis_of(name, plan, kept(plan, results, name), cut=cut)
+
+
+def analysis_of(
+    name: str, plan: Plan, runs: dict[str, dict[int, Kept]], *, cut: bool = False, fewest: int = FEWEST
+) -> Analysis:
+    """The same of runs by arm and seed, wherever they were read; told where so many seeds are whole as ``fewest``."""
     seeds = _seeds(name, plan, runs, cut, fewest)
     if any(math.isnan(run.chance) for found in runs.values() for run in found.values()):
         raise InvalidArgument(f"{name}: its task does not say what an answer without memory loses, so no run arrives")

@@ -7,7 +7,7 @@ by one process at a time, so that a run that is stored twice, or after a kill, l
 
 from __future__ import annotations
 
-import subprocess
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,9 @@ class Kept:
     seed : int
     status : str
     commit : str
-        Of the code that made it; with ``+`` at its end where the code had changes that were not committed.
+        Of the code that made it, taken when it began; with ``+`` at its end where the code had changes that were not
+        committed. Where it went on with other code, that follows after ``; ``. Empty where the code was in no
+        repository, "not known" where the run was begun before its folder kept it.
     settings : dict
     chance : float
         The loss of the best answer that remembers nothing, on the run's own validation rows.
@@ -47,6 +49,7 @@ class Kept:
         The loss on "valid", and the mean of the forget gate over units and steps; the second is empty where there is
         no layer.
     versions : dict
+        Taken and told as the commit is.
     """
 
     arm: str
@@ -102,7 +105,7 @@ def keep(results: Path, name: str, arm: str, seed: int, folder: Path) -> None:
         there = {run["seed"]: run for run in _lines(path)}
         if seed in there:
             return
-        there[seed] = _told(arm, seed, folder)
+        there[seed] = vars(_told(arm, seed, folder))
         try:
             place.write(path.name, "".join(record.to_json_line(there[key]) for key in sorted(there)).encode())
         except OSError as problem:
@@ -123,6 +126,25 @@ def kept(plan: Plan, results: Path, name: str) -> dict[str, dict[int, Kept]]:
     return {arm: _of_arm(plan, results, name, arm, seeds) for arm, seeds in planned.items()}
 
 
+def ended(plan: Plan, folder: Path) -> dict[str, dict[int, Kept]]:
+    """The runs of a plan that have ended, by arm and seed, from their own folders in that of the experiment.
+
+    Raises
+    ------
+    InvalidArgument
+        A file of a run is damaged, or it has other settings than the plan declares.
+    """
+    from gateflow.nn.folder import outcome
+
+    found: dict[str, dict[int, Kept]] = {arm: {} for arm, _ in plan.runs()}
+    for arm, seed in plan.runs():
+        if outcome(path := folder / folder_of(arm, seed)) is not None:
+            found[arm][seed] = run = _told(arm, seed, path)
+            if what := _undeclared(plan, run, arm):
+                raise InvalidArgument(f"{path}: {what} is not what is declared")
+    return found
+
+
 def count(plan: Plan, results: Path, name: str) -> tuple[int, int]:
     """How many runs are stored, and how many are planned: all that may be told before the end."""
     found = kept(plan, results, name)
@@ -131,17 +153,24 @@ def count(plan: Plan, results: Path, name: str) -> tuple[int, int]:
 
 def _of_arm(plan: Plan, results: Path, name: str, arm: str, seeds: set[int]) -> dict[int, Kept]:
     path = file_of(results, name, arm)
-    # a run keeps the settings that a method stands for, not its name
-    declared = {key: value for key, value in plan.settings(arm).items() if key not in ("method", "epochs")}
     found = {}
     for number, line in enumerate(_lines(path), 1):
         run = Kept(**{key: line[key] for key in Kept.__dataclass_fields__})
-        other = next((key for key, value in declared.items() if not _same(run.settings.get(key), value)), None)
-        if run.arm != arm or run.seed not in seeds or other is not None:
-            what = f"{other} {run.settings.get(other)!r}" if other else f"arm {run.arm!r}, seed {run.seed}"
+        what = _undeclared(plan, run, arm)
+        if run.arm != arm or run.seed not in seeds:
+            what = what or f"arm {run.arm!r}, seed {run.seed}"
+        if what:
             raise InvalidArgument(f"{path}, line {number}: {what} is not what {name} declares")
         found[run.seed] = run
     return found
+
+
+def _undeclared(plan: Plan, run: Kept, arm: str) -> str:
+    """The first setting of a run that is not as its arm declares, in words; empty where all are."""
+    # a run keeps the settings that a method stands for, not its name
+    declared = {key: value for key, value in plan.settings(arm).items() if key not in ("method", "epochs")}
+    other = next((key for key, value in declared.items() if not _same(run.settings.get(key), value)), None)
+    return f"{other} {run.settings.get(other)!r}" if other else ""
 
 
 def _same(found: Any, declared: Any) -> bool:
@@ -170,8 +199,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _told(arm: str, seed: int, folder: Path) -> dict[str, Any]:
-    from gateflow.nn.folder import outcome, read_metrics, settings_of
+def _told(arm: str, seed: int, folder: Path) -> Kept:
+    from gateflow.nn.folder import NOT_KNOWN, outcome, read_metrics, settings_of, sources
     from gateflow.nn.settings import make_task
 
     settings, metrics, ended = settings_of(folder), read_metrics(folder), outcome(folder) or {}
@@ -179,31 +208,25 @@ def _told(arm: str, seed: int, folder: Path) -> dict[str, Any]:
     valid = [line for line in metrics if line["kind"] == "valid"]
     gates = [line["layers"][0]["mean"] for line in metrics if line["kind"] == "gates"]
     targets = task.batch("valid", 0, 2**20, settings.seed).targets
-    made = Kept(
+    made_by = sources(folder) or [{"commit": NOT_KNOWN, "versions": {}}]
+    packages = dict.fromkeys(key for each in made_by for key in each["versions"])
+    return Kept(
         arm,
         seed,
         ended["status"],
-        source(),
+        _one_after_another([each["commit"] for each in made_by]),
         settings.as_dict(),
         _short(task.blind(targets)),
         [line["step"] for line in valid],
         [_short(line["loss"]) for line in valid],
         [_short(each) for each in gates[: len(valid)]],
-        record.versions(("gateflow", "numpy", "torch")),
+        {key: _one_after_another([each["versions"].get(key, NOT_KNOWN) for each in made_by]) for key in packages},
     )
-    return vars(made)
+
+
+def _one_after_another(texts: list[str]) -> str:
+    return "; ".join(text for text, _ in itertools.groupby(texts))
 
 
 def _short(value: Any) -> float:
     return float(f"{float('nan') if value is None else value:.{DIGITS}g}")
-
-
-def source() -> str:
-    """The commit of the code, with ``+`` at its end where the code has changes beside it; empty where there is none."""
-    commit = record.git_commit()
-    if commit is None:
-        return ""
-    here = Path(__file__).resolve().parent.parent
-    command = ["git", "diff", "--quiet", "HEAD", "--", str(here)]
-    changed = subprocess.run(command, cwd=here, capture_output=True, check=False).returncode != 0
-    return commit + "+" * changed

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 
@@ -150,6 +151,37 @@ def test_any_experiment_is_analysed_as_exploratory(gateflow, here):
     code, out, err = gateflow("experiment", "analyse", "tiny", "--reduced")
     assert (code, out) == (2, "")
     assert "1 seeds are whole, and 2 are the fewest" in err
+
+
+def test_runs_that_are_made_anew_are_analysed_anew(gateflow, here, monkeypatch):
+    def steps():
+        arms = json.loads(gateflow("experiment", "analyse", "tiny", "--json").out)["arms"]
+        return {name: arm["arrived"] for name, arm in arms.items()}
+
+    from gateflow.nn.tasks.adding import Adding
+
+    gateflow("experiment", "run", "tiny")
+    before = steps()
+    shutil.rmtree(here / "runs/tiny/gru-none/seed-1")
+    assert "1 seeds are whole, and 2 are the fewest" in gateflow("experiment", "analyse", "tiny").err
+    shutil.rmtree(here / "runs/tiny")
+    genuine = Adding.loss
+    monkeypatch.setattr(Adding, "loss", lambda *args: genuine(*args) * 1e-6)
+    gateflow("experiment", "run", "tiny")
+    after = steps()
+    assert set(after.values()) == {2}
+    assert before != after
+
+
+def test_a_run_with_other_settings_than_declared_is_not_analysed(gateflow, here, monkeypatch):
+    from dataclasses import replace
+
+    gateflow("experiment", "run", "tiny")
+    changed = replace(TINY, base={**TINY.base, "hidden": 4})
+    monkeypatch.setattr(experiments, "EXPERIMENTS", Experiments(tiny=changed))
+    code, out, err = gateflow("experiment", "analyse", "tiny")
+    assert (code, out) == (2, "")
+    assert "hidden 3 is not what is declared" in err
 
 
 def test_the_time_is_told_and_nothing_run(gateflow, here):

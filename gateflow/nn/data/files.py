@@ -38,7 +38,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 class _Bounded(io.RawIOBase):
     """What a stream yields, up to so many bytes."""
 
-    def __init__(self, stream: IO[bytes], path: Path, most: int) -> None:
+    def __init__(self, stream: io.BufferedIOBase, path: Path, most: int) -> None:
         self.stream, self.path, self.most, self.left = stream, path, most, most
 
     def readable(self) -> bool:
