@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
+import re
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +43,14 @@ def patients(ended: list[int], left: list[int]) -> list[Arrival]:
 def test_sign_flips_of_darwin_are_what_fisher_counted():
     # of 32,768 ways 835 have a sum of 314 or more, and 28 just that (§21): 863 on each side
     assert sign_flips(DARWIN) == pytest.approx(2 * 863 / 2**15, rel=1e-12)
+
+
+def test_the_lowest_scipy_knows_the_generator_of_sign_flips():
+    """``permutation_test(rng=...)`` came with SciPy 1.15."""
+    assert "rng=" in inspect.getsource(sign_flips)
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["dependencies"]
+    (floor,) = (re.fullmatch(r"scipy>=(\d+)\.(\d+)", each) for each in declared if each.startswith("scipy"))
+    assert tuple(map(int, floor.groups())) >= (1, 15)
 
 
 def test_sign_flips_are_those_of_brute_force():

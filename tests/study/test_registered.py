@@ -611,6 +611,14 @@ def test_pages_tell_how_many_runs_are_stored():
         assert f"{done:,} of 1,660 runs are done" in text, page
 
 
+def test_all_commits_that_stored_runs_name_are_told_of():
+    root = Path(__file__).parents[2]
+    lines = [line for path in (root / "results/study").rglob("*.jsonl") for line in path.read_text().splitlines()]
+    commits = {commit for line in lines for commit in json.loads(line)["commit"].split("; ")}
+    page = (root / "docs/study.md").read_text(encoding="utf-8")
+    assert [commit for commit in commits if commit[:7] not in page] == []
+
+
 def test_stored_runs_of_this_tree_are_as_declared():
     results = Path(__file__).parents[2] / "results/study"
     for name in ("study-slopes", "study-tuning", "study-start", "study-bridge"):
