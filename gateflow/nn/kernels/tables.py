@@ -80,8 +80,8 @@ FORMATS = {
     torch.float64: Format(np.float64, np.int64, 52, 1023, 1, 7, 1e-14, 4e-15, 1e-7, 1e-300),
 }
 
-BLIND, ROUGH = 1e-300, 0.05
-"""Slopes below are not to be had with digits; a value that moves by them may be off by so much of itself."""
+BLIND = 1e-300
+"""Slopes below have no digits in float64; where a cell has no others, its polynomial goes through values instead."""
 
 FAR = 64
 """The octaves beyond ``2**FAR``, and below its inverse, are far."""
@@ -112,8 +112,9 @@ class Break:
 class Table:
     """phi and ``1 - phi`` in rows; the layout is that of ``Gate`` in recurrent.c.
 
-    ``error`` and ``slope_error`` were measured between the interpolation points, against the gate in float64: both
-    relative to the number itself, where that is not below the smallest normal one.
+    ``error`` and ``slope_error`` were measured in every cell, between the interpolation points, against the gate in
+    float64. Both are relative to the number itself, of what exceeds ``spare`` of the `Format`: in float64 1e-300, in
+    float32 three subnormal units.
     """
 
     phi: Tensor
@@ -425,14 +426,16 @@ def _filled(function: GateFunction, cells: _Cells, form: Format) -> _Filled:
     nodes = 0.5 - 0.5 * np.cos(math.pi * (np.arange(degree) + 0.5) / degree)
     z, at = cells.points(nodes), cells.floats(BETWEEN)
     slope, true_slope = (function.evaluate(torch.from_numpy(p), "dphi").numpy() for p in (z, at))
+    phi, phi_c = (function.evaluate(torch.from_numpy(z), what).numpy() for what in ("phi", "phi_c"))
     mean = _in_place(np.ldexp(slope, cells.scale_exponent[:, None]), cells.places(z))
     mean = mean / np.arange(1, degree + 1)
+    blind = (np.abs(slope) < BLIND).all(axis=1)
+    mean[blind] = _through_values(np.where(phi < phi_c, phi, -phi_c), cells, z)[blind]
     made, off = [], np.where(cells.crowded, math.inf, 0.0)  # a cell has one anchor
     errors, slope_errors = [0.0], [0.0]
     with np.errstate(over="ignore", invalid="ignore"):
-        for sign, what in ((1.0, "phi"), (-1.0, "phi_c")):
+        for sign, what, value in ((1.0, "phi", phi), (-1.0, "phi_c", phi_c)):
             rows = np.concatenate([np.zeros_like(mean[:, :1]), sign * mean], axis=1)
-            value = function.evaluate(torch.from_numpy(z), what).numpy()
             rows[:, 0] = (value - _played(rows, cells, z)[0]).mean(axis=1)
             _anchored(rows, value, cells, function, what)
             rounded = rows.astype(form.name)
@@ -440,10 +443,17 @@ def _filled(function: GateFunction, cells: _Cells, form: Format) -> _Filled:
             found, moving = _played(rounded.astype(np.float64), cells, at)
             true = function.evaluate(torch.from_numpy(at), what).numpy()
             for one, other, gathered in ((found, true, errors), (sign * moving, true_slope, slope_errors)):
-                error, may = _relative(one, other, cells), _allowed(other, form, cells, true_slope)
+                error, may = _relative(one, other, cells), _allowed(other, form, cells)
                 off = np.fmax(off, np.nan_to_num(error / may, nan=math.inf, posinf=math.inf).max(axis=1))
-                gathered.append(float(np.where(may < ROUGH, error, 0.0).max()))
+                gathered.append(float(error.max()))
     return _Filled((made[0].contiguous(), made[1].contiguous()), off, max(errors), max(slope_errors))
+
+
+def _through_values(value: np.ndarray, cells: _Cells, z: np.ndarray) -> np.ndarray:
+    """Coefficients of the slope, as `_filled` has them, of the polynomial through values: one degree less."""
+    inner = _in_place(value, cells.places(z))[:, 1:]
+    scaled = np.ldexp(inner, (cells.scale_exponent - cells.width_exponent)[:, None])
+    return np.concatenate([scaled, np.zeros_like(scaled[:, :1])], axis=1)
 
 
 def _anchored(rows: np.ndarray, value: np.ndarray, cells: _Cells, function: GateFunction, what: str) -> None:
@@ -497,8 +507,7 @@ def _relative(found: np.ndarray, true: np.ndarray, cells: _Cells) -> np.ndarray:
     return np.where(far == 0, 0.0, far / np.maximum(np.abs(true), spare))
 
 
-def _allowed(true: np.ndarray, form: Format, cells: _Cells, slope: np.ndarray) -> np.ndarray:
+def _allowed(true: np.ndarray, form: Format, cells: _Cells) -> np.ndarray:
     near = np.abs((cells.segment >> form.parts) - form.bias) <= FAR
     size = np.abs(np.log(np.clip(np.abs(true), 1e-320, 1e300)))
-    allowed = np.where(near[:, None], form.tolerance + form.growth * size, form.far)
-    return np.where((np.abs(slope) < BLIND) & (np.abs(true) < 0.5), np.maximum(allowed, ROUGH), allowed)
+    return np.where(near[:, None], form.tolerance + form.growth * size, form.far)

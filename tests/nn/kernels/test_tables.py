@@ -86,6 +86,32 @@ def test_a_table_says_its_error(name: str) -> None:
     assert max(table.error, table.slope_error) < 4 * 2.0**-24
 
 
+HEAVY = {
+    "arctan": lambda z: (mpmath.atan(1 / z) / mpmath.pi, 1 / mpmath.pi / (1 + z * z)),
+    "softsign": lambda z: (1 / (2 + z), 1 / (2 + z) ** 2),
+}
+"""1 - phi and phi' for z > 0, of gates whose tails are as powers; phi is symmetric."""
+
+
+@pytest.mark.skipif(not compiled.available(), reason="no compiler")
+@pytest.mark.parametrize("name", HEAVY)
+def test_a_heavy_tail_keeps_its_digits_in_float64(name: str) -> None:
+    """Its slope is below the floats from 1e162 on, its value not before 1e308."""
+    z = 10.0 ** np.random.default_rng(3).uniform(0, 307.9, 400)
+    z = np.concatenate([z, 10.0 ** np.arange(140, 190), [1.6e178]])
+    up, down = (through.numbers(name, x, "native") for x in (z, -z))
+    stated = tables.table(gate_function(name), torch.float64)
+    assert max(stated.error, stated.slope_error) < 2e-13
+    with mpmath.workdps(50):
+        for i, x in enumerate(z.tolist()):
+            value, slope = HEAVY[name](mpf(x))
+            for found in (up["phi_c"][i], down["phi"][i]):
+                assert abs(mpf(float(found)) - value) <= 2 * stated.error * value + tables.FORMATS[torch.float64].spare
+            for found in (up["dphi"][i], down["dphi"][i]):
+                miss = abs(mpf(float(found)) / through.LARGE - slope)
+                assert miss <= 2 * stated.slope_error * slope + tables.FORMATS[torch.float64].spare
+
+
 @pytest.mark.parametrize("zero", [0.0, -0.0])
 @pytest.mark.parametrize(("comparison", "slope"), [("<", 0.5), ("<=", 0.25)])
 def test_a_kink_has_the_slope_that_its_formula_says(comparison: str, slope: float, zero: float) -> None:
