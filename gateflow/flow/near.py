@@ -35,24 +35,23 @@ def refined(problem: LearningProblem, z0: Any, found: Any) -> Any:
     if not poor.any():
         return found
     shape = np.shape(found.log_tau)
-    parts = (problem.horizon, problem.goal.value, problem.scale, z0, problem.log_h_star)
-    horizon, value, scale, z0, log_h = (
+    parts = (problem.horizon, problem.goal.value, problem.scale, z0, problem.log_h_star, problem.z_star)
+    horizon, value, scale, z0, log_h, z_end = (
         np.array(np.broadcast_to(np.asarray(part, dtype=np.float64), shape)).reshape(-1) for part in parts
     )
     log_tau, error = (np.array(part, dtype=np.float64).reshape(-1) for part in (found.log_tau, found.error))
     gate = problem.gate
     u0 = np.broadcast_to(gate.machine.u(z0), z0.shape)
-    z_end = np.array(np.broadcast_to(np.asarray(problem.z_star, dtype=np.float64), shape)).reshape(-1)
     u_end = np.broadcast_to(np.asarray(problem.u_star, dtype=np.float64), shape).reshape(-1)
     with np.errstate(invalid="ignore"):
         poor = poor.reshape(-1) & (np.abs(u0 - u_end) <= NEAR * (1 + np.abs(u_end)))
     for k in np.flatnonzero(poor)[:MOST]:
         with np.errstate(all="ignore"):
-            log_apart = _log_apart(gate, problem.goal.way, horizon[k], value[k], z0[k])
+            log_apart = _log_apart(gate, problem.goal.way, float(horizon[k]), float(value[k]), float(z0[k]))
             if log_apart == -np.inf:
                 log_tau[k], error[k] = -np.inf, 0.0
                 continue
-            speed, spread = _log_pace(problem, horizon[k], log_h[k], z0[k], z_end[k])
+            speed, spread = _log_pace(problem, *(float(part[k]) for part in (horizon, log_h, z0, z_end)))
         spread += lost_at(gate, z0[k])
         tau, off = (
             log_apart - speed - np.log(scale[k]),

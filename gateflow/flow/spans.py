@@ -75,15 +75,18 @@ def _known(low: Any, high: Any) -> Span:
 RISING: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("exp", "expm1", "sinh", "tanh", "asinh", "atan", "erf", "sigmoid", "softplus"), (-INF, INF)),
     **dict.fromkeys(("softsign", "log_cloglog", "log_softplus", "log_atan_exp"), (-INF, INF)),
-    **dict.fromkeys(("log", "sqrt", "log1mexp"), (0.0, INF)),
+    **dict.fromkeys(("log", "sqrt", "log1mexp", "digamma"), (0.0, INF)),
     "log1p": (-1.0, INF),
     "acosh": (1.0, INF),
     "atanh": (-1.0, 1.0),
     "logit": (0.0, 1.0),
 }
-FALLING: dict[str, tuple[float, float]] = dict.fromkeys(
-    ("acot", "erfc", "log_erfc", "log_erfcx", "log_atan_ratio"), (-INF, INF)
-)
+FALLING: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("acot", "erfc", "log_erfc", "log_erfcx", "log_atan_ratio"), (-INF, INF)),
+    "trigamma": (0.0, INF),
+}
+LEAST_OF_LOGGAMMA = 1.4616321449683622
+"""Where loggamma, on the positive numbers, is least."""
 EVEN = ("cosh", "log_cosh", "log_hypot")
 
 
@@ -141,6 +144,12 @@ class Spans:
     def log_expm1(self, x: Span) -> Span:
         """``log |exp(x) - 1|``: not monotone, but its size is."""
         return self.log(self.abs(self.expm1(x)))
+
+    def loggamma(self, x: Span) -> Span:
+        low, high = np.clip(x.low, 0.0, INF), np.clip(x.high, 0.0, INF)
+        ends = _values("loggamma", low), _values("loggamma", high)
+        least = _values("loggamma", np.clip(LEAST_OF_LOGGAMMA, low, high))
+        return _known(least, np.maximum(*ends))
 
     def log_add(self, x: Span, y: Span) -> Span:
         return Span(np.logaddexp(x.low, y.low), np.logaddexp(x.high, y.high))

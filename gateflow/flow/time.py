@@ -38,6 +38,7 @@ from gateflow.flow.density import (
     decay_of_profile,
     profile_of_decay,
 )
+from gateflow.flow.features import features
 from gateflow.flow.near import NEAR, refined
 from gateflow.flow.panels import EPS, NEGLIGIBLE, Panels, Sums, integrate
 from gateflow.flow.problem import LearningProblem, plain, positions
@@ -236,12 +237,24 @@ def hitting_times(
     spread(fill, count, CHUNK if kernel is None else COMPILED_CHUNK, 1 if kernel is None else None)
     with np.errstate(all="ignore"):
         tau = np.exp(log_tau)
+        hidden = _leaves_what_is_known(gate, *(arrays[k].reshape(-1) for k in (0, 3, 4, 6)))
+        error[hidden & np.isfinite(log_tau)] = np.inf
     if tau_max is not None:
         code[(code == CODE[Status.REACHED]) & (tau > tau_max)] = CODE[Status.HORIZON]
     status = np.array(BY_CODE, dtype=object)[code].reshape(shape)
     results = [plain(array.reshape(shape)) for array in (tau, log_tau, error, evaluations)]
     name = "numpy" if kernel is None else "compiled"
     return HittingTime(results[0], results[1], status[()], results[2], results[3], name)
+
+
+def _leaves_what_is_known(gate: Gate, horizon: Array, h_stop: Array, log_h_stop: Array, z0: Array) -> Any:
+    """Which paths go where the formula may change quickly unseen (:mod:`gateflow.flow.features`)."""
+    known = features(gate).known
+    if known == np.inf:
+        return np.full(z0.shape, False)
+    low, high = gate.machine.u(np.array([-known, known]))
+    u0, u_end = gate.machine.u(z0), profile_of_decay(horizon, np.log(horizon), Decay(h_stop, log_h_stop))
+    return (np.minimum(u0, u_end) < low) | (np.maximum(u0, u_end) > high)
 
 
 def _part(array: Array, part: slice) -> Array:

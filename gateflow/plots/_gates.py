@@ -33,7 +33,7 @@ def named(gates: Gates) -> dict[str, Gate]:
     >>> list(named(["fast", "sigmoid(z + z**3)"]))
     ['fast', 'sigmoid(z + z**3)']
     """
-    given = gates.items() if isinstance(gates, Mapping) else [(_name(one), one) for one in _several(gates)]
+    given: Any = gates.items() if isinstance(gates, Mapping) else [(_name(one), one) for one in _several(gates)]
     found: dict[str, Gate] = {}
     for name, one in given:
         if name in found:
