@@ -7,7 +7,8 @@ inside of one instruction, such as the power of a huge integer, cannot be stoppe
 refused beforehand (`gateflow.formula.guards`, `gateflow.emit.modest`, `gateflow.arithmetic.bigfloat`).
 
 The time of a call is wall-clock time where a user gave the limit. Where a limit only keeps the absurd away it is time
-of this thread's processor, so that a busy machine refuses nothing that an idle one takes.
+of this thread's processor, so that a busy machine refuses what an idle one takes only where the call gets less than one
+part in `BUSY` of a processor. Where the system has no ``pthread_getcpuclockid`` it is wall-clock time there too.
 """
 
 from __future__ import annotations

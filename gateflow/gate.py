@@ -13,6 +13,7 @@ import itertools
 import math
 import numbers
 import re
+import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache, partial
 from types import MappingProxyType
@@ -60,9 +61,10 @@ CHUNK = 4096
 
 
 class derived_once(cached_property[Any]):
-    """A property of a gate that is derived when it is first asked for, within bounds; past them it is refused for good.
+    """A property of a gate that is derived when it is first asked for, within bounds; past them it is refused.
 
-    The refusal is kept too, so that the time is not spent again.
+    Where its time on the processor was spent, the refusal is for good, so that this is not spent again. Where memory
+    was short, or the machine so busy that wall-clock time ran out, the next call tries anew.
     """
 
     def __init__(self, derive: Callable[[Any], Any]) -> None:
@@ -71,16 +73,15 @@ class derived_once(cached_property[Any]):
 
     @staticmethod
     def _outcome(gate: Any, derive: Callable[[Any], Any]) -> Any:
+        refusal, start = f"{derive.__name__} refused", time.thread_time()
+        if refusal in gate.__dict__:
+            raise _TooMuch(gate.__dict__[refusal])
         try:
             return gate.within_bounds(partial(derive, gate), derive.__name__.strip("_").replace("_", " "))
         except _TooMuch as error:
-            return error
-
-    def __get__(self, gate: Any, owner: Any = None) -> Any:
-        found = super().__get__(gate, owner)
-        if isinstance(found, _TooMuch):
-            raise found.with_traceback(None)
-        return found
+            if time.thread_time() - start >= DERIVING:
+                gate.__dict__[refusal] = error.reason
+            raise
 
 
 class _TooMuch(Exceeded):

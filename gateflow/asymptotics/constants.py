@@ -353,3 +353,9 @@ def _is_zero_of_logarithms(x: Expr) -> bool:
         return False
     difference = sp.Mul(sp.exp(scale * rational), *(key**n for key, n in powers.items())) - 1
     return _numerator(difference) == 0 or _is_algebraic_zero(sp.expand(difference))
+
+
+def integer_above(number: Expr) -> Expr:
+    """An integer above; by at least 1, and by more than a rounding to 30 digits."""
+    near = sp.Integer(sp.ceiling(sp.N(number, 30)))
+    return near + 1 + abs(near) // 10**20

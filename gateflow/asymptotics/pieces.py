@@ -263,9 +263,9 @@ def _piece(expr: Expr, low: Expr, high: Expr) -> Piece:
 def _between(low: Expr, high: Expr) -> Expr:
     """A rational number strictly between."""
     if low == -sp.oo:
-        return sp.Integer(sp.floor(high)) - 1 if high != sp.oo else sp.S.One
+        return -constants.integer_above(-high) if high != sp.oo else sp.S.One
     if high == sp.oo:
-        return sp.Integer(sp.ceiling(low)) + 1
+        return constants.integer_above(low)
     width = sp.N(high - low, 30)
     digits = max(2, 2 - int(sp.floor(sp.log(width, 10))))
     return sp.Rational(sp.floor(sp.N((low + high) / 2, digits + 20) * 10**digits), 10**digits)

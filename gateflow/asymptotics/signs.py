@@ -324,7 +324,7 @@ class Tail:
 def on_tail(f: Signed, left: Expr = sp.S.Zero, want: int = 0) -> Tail:
     """The eventual sign of ``f`` from an explicit start on; a phase with the sign ``-want`` ends the search."""
     nodes = oscillating(f.expr, f.tools.limits)
-    starts = [s for s in STARTS if s > left] or [sp.Integer(sp.ceiling(2 * left) + 1)]
+    starts = [s for s in STARTS if s > left] or [constants.integer_above(2 * left)]
     if nodes:
         return _oscillating_tail(f, nodes, starts[2::2] or starts, want)
     for start in starts:

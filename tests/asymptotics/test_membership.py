@@ -328,3 +328,9 @@ def test_what_is_left_of_a_limit_is_told_as_the_limit():
     for question in (lambda: [left.tick() for _ in range(100)], lambda: Limits(clock)(sp.exp(X) + 1)):
         with pytest.raises(Undecided, match=r"no answer within 0\.2 s"):
             question()
+
+
+def test_a_break_of_many_digits_is_no_fault():
+    """Its root, of 391 digits, is irrational: no floor of it is needed to find a number beyond."""
+    found = membership(Gate("where(z**2 < 1e781, sigmoid(z)/2, sigmoid(z))"))
+    assert found.verdict == "not in F"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import sys
 import time
 
 import mpmath
@@ -12,7 +13,7 @@ import pytest
 import sympy as sp
 
 from gateflow.asymptotics.membership import membership
-from gateflow.errors import FormulaError, GateflowError, InvalidArgument, UnknownName
+from gateflow.errors import Exceeded, FormulaError, GateflowError, InvalidArgument, UnknownName
 from gateflow.gate import GATES, Gate, gate
 from tests.gates.oracle import Oracle
 from tests.gates.ulps import in_ulps
@@ -318,3 +319,34 @@ def test_a_domain_that_sympy_simplifies_away_is_told(formula, node):
 )
 def test_a_formula_that_is_read_as_written_is_not_warned_of(formula):
     assert gate(formula).lost_domain is None
+
+
+def test_only_what_was_refused_for_its_time_on_the_processor_is_refused_for_good(monkeypatch):
+    module = sys.modules["gateflow.gate"]
+    monkeypatch.setattr(module, "DERIVING", 0.1)
+
+    class Tried:
+        name, tries, within_bounds = "tried", 0, Gate.within_bounds
+
+        @module.derived_once
+        def dear(self):
+            self.tries += 1
+            while True:
+                pass
+
+        @module.derived_once
+        def large(self):
+            self.tries += 1
+            if self.tries == 1:
+                raise MemoryError
+            return "found"
+
+    dear, large = Tried(), Tried()
+    for _ in range(3):
+        with pytest.raises(Exceeded, match=r"within 0\.1 s"):
+            _ = dear.dear
+    assert dear.tries == 1
+    with pytest.raises(Exceeded, match="not enough memory"):
+        _ = large.large
+    assert large.large == large.large == "found"
+    assert large.tries == 2
