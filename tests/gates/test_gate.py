@@ -204,7 +204,7 @@ def test_an_expression_is_a_formula_like_any_other() -> None:
 def test_numbers_of_a_gate_without_values_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="alpha has no value"):
         gate("fast", alpha="positive").phi(1.0)
-    with pytest.raises(InvalidArgument, match="a number or an array of numbers"):
+    with pytest.raises(InvalidArgument, match="a gate takes real numbers"):
         gate("fast").phi([[1.0], [1.0, 2.0]])
 
 
