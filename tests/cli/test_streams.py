@@ -121,7 +121,10 @@ def test_a_signal_ends_a_command_as_its_help_promises(command, until, signals, s
         for name in signals:
             process.send_signal(getattr(signal, name))
             time.sleep(0.05)
-        _, err = process.communicate(timeout=120)
+        try:
+            _, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert "Traceback" not in err
     assert process.returncode in (130, -signal.SIGINT)  # a third one may come when all is said
     assert said in err
