@@ -114,7 +114,7 @@ def test_optimisers_by_name(optimizer):
         ({"schedule": "cosine(last_epoch=3)"}, "unknown option of the schedule cosine 'last_epoch'"),
         ({"threads": 10**5}, "threads must be at most 1024"),
         ({"batch": 10**9}, "batch must be at most 16777216"),
-        ({"hidden": 2**40}, "no memory for 1 x 1099511627776 units of lstm"),
+        ({"hidden": 2**40}, "hidden_size must be at most 16777216; got 1099511627776"),
         ({"schedule": "cosin"}, "unknown schedule 'cosin'; did you mean 'cosine'?"),
         ({"cell": "nru", "forget_gate": "fast"}, "the cell nru has no forget gate to choose"),
         ({"cell": "nru", "init": "chrono"}, "NRU has no forget gate to initialise"),
@@ -301,7 +301,7 @@ def test_tensorboard_is_told_the_same(tmp_path, monkeypatch):
     told = []
 
     class Writer:
-        def __init__(self, folder, purge_step):
+        def __init__(self, folder, purge_step, filename_suffix):
             told.append((folder, purge_step))
 
         def add_scalar(self, name, value, step):
