@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -14,8 +17,31 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
 def interrupt() -> None:
     """Let whatever asks a process to end interrupt it as Ctrl-C does; what was ignored when it began stays ignored."""
     for number in ENDING:
-        if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, interrupted)
+
+
+SOON = 0.01
+"""Seconds after which a signal is heard again that came at a place where it would be lost."""
+
+
+def interrupted(number: int, frame: FrameType | None) -> None:
+    """Interrupt, as Ctrl-C does; a little later where Python would swallow it: in what runs as an object is let go."""
+    if not _swallows(frame):
+        raise KeyboardInterrupt
+    later = threading.Timer(SOON, signal.raise_signal, (number,))
+    later.daemon = True
+    later.start()
+
+
+def _swallows(frame: FrameType | None) -> bool:
+    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    while frame is not None:
+        module = frame.f_globals.get("__name__")
+        if frame.f_code.co_name == "__del__" or frame.f_code in callbacks or module in ("weakref", "_weakrefset"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def give_up() -> None:

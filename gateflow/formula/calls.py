@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import sys
 from typing import Any
@@ -35,8 +36,8 @@ class CountedCalls:
 
     def tick(self, frame: Any, event: str, _: Any) -> None:
         self.left -= 1
-        # Raised at a return, or in a generator, it could be lost where a generator is being closed.
-        if self.left < 0 and event == "call" and not frame.f_code.co_flags & inspect.CO_GENERATOR:
+        # Raised at a return, in a generator or as garbage is collected, it could be lost.
+        if self.left < 0 and event == "call" and not _loses(frame.f_code):
             if len(sys.modules) == self.modules and not _importing(frame):
                 raise Exhausted
             self.modules, self.left = len(sys.modules), self.limit
@@ -45,6 +46,11 @@ class CountedCalls:
         """For the case that the exception was lost after all, in a callback of the garbage collector."""
         if self.left < 0:
             raise Exhausted
+
+
+def _loses(code: Any) -> bool:
+    callbacks = (getattr(callback, "__code__", None) for callback in gc.callbacks)
+    return bool(code.co_flags & inspect.CO_GENERATOR) or code in callbacks
 
 
 def _importing(frame: Any) -> bool:

@@ -82,7 +82,7 @@ def open_names(text: str, variables: Iterable[str] = ("z",)) -> list[str]:
     """
     known, words = declared(variables, {}), _words(text)[1]
     called = [after.text == "(" for after in words[1:]] + [False]
-    values = {word.text for word, calls in zip(words, called, strict=True) if word.kind == "name" and not calls}
+    values = {word.text for word, calls in zip(words, called, strict=False) if word.kind == "name" and not calls}
     return sorted(name for name in values if plain(name) not in known and function_name(name, known) is None)
 
 

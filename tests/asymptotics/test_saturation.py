@@ -470,9 +470,12 @@ def test_each_pair_is_asked_once(monkeypatch):
 
 def test_a_ranking_ends_within_its_time():
     start = time.monotonic()
-    found = rank(["sigmoid", "fast", "erf", "sigmoid(z - 2*exp(-1000*(z-3)**2))", "softsign", "arctan"], seconds=0.05)
+    names = ["sigmoid", "fast", "erf", "sigmoid(z - 2*exp(-1000*(z-3)**2))", "softsign", "arctan"]
+    found = rank(names, seconds=0.05)
     assert time.monotonic() - start < 8  # the machine may be busy; without a bound it was minutes
-    assert found.open
+    placed = [name for tied in found.classes for name in tied]
+    assert set(placed) <= set(names)
+    assert len(placed) == len(set(placed)) == len(names) or found.open  # all stand somewhere, or some pair is open
 
 
 @pytest.mark.parametrize("tail", ["Right", "both", "", None])

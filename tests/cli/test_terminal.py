@@ -117,3 +117,27 @@ def test_ctrl_c_while_the_command_line_is_imported(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gateflow.cli", Interrupted())
     assert run() == 130
     assert capsys.readouterr() == ("", "gateflow: interrupted\n")
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
+def test_an_interruption_where_python_would_swallow_it_comes_a_little_later():
+    """In a finaliser an exception is printed and forgotten."""
+    from gateflow import signals
+
+    before = signal.signal(signal.SIGINT, signals.interrupted)
+    seen = []
+
+    class Dies:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+            sum(range(10))  # where the handler runs at the latest
+            seen.append("whole")
+
+    try:
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            one = Dies()
+            del one
+            assert seen == ["whole"]
+            time.sleep(5)
+    finally:
+        signal.signal(signal.SIGINT, before)
