@@ -27,7 +27,10 @@ Batch = Annotated[int, Parameter(name="--batch", help="Samples that a step avera
 To = Annotated[
     float | None, Parameter(name="--to", help="The time constant whose arrival is asked for; by default the target.")
 ]
-Runs = Annotated[int, Parameter(name="--paths", help="Also simulate so many runs, beside the prediction.")]
+Runs = Annotated[
+    int,
+    Parameter(name="--paths", help="Also simulate so many runs with Gaussian gradients of the same mean and variance."),
+]
 Seed = Annotated[int, Parameter(name="--seed", help="Of the simulated runs.")]
 
 
@@ -52,7 +55,8 @@ def run(
     Samples differ in their target, horizon or scale; a law is a name with numbers: uniform(low, high),
     normal(mean, deviation), lognormal(median, spread), gamma(shape, mean), beta(a, b), exponential(mean),
     steps(low, high) or values(...). Descent with batches is taken as a diffusion, to second order in the step size;
-    steps of first arrival are from the backward Kolmogorov equation, and the law it settles to is by quadrature.
+    steps of first arrival are from the backward Kolmogorov equation, and the law it settles to is by quadrature. Only
+    mean and variance of the gradient count in it: samples with heavy tails need small steps before that is so.
 
     Examples
     --------
@@ -77,7 +81,7 @@ def run(
     ]
     rows = [["steps to arrive", *(number(x, 5) for x in found["steps"])]]
     if paths:
-        rows.append([f"of {paths} runs, seed {seed}", *(number(x, 5) for x in found["simulated"])])
+        rows.append([f"of {paths} Gaussian runs, seed {seed}", *(number(x, 5) for x in found["simulated"])])
     if found["timescale"] is not None:
         rows.append(["time constant it settles to", *(number(x, 5) for x in found["timescale"])])
     say(pairs(about), "", Listing(["share of runs", *(f"{p:.0%}" for p in SHARES)], rows))

@@ -239,6 +239,13 @@ class NoisyDescent:
             Where descent starts.
         timescale : float, optional
             In steps; by default the problem's target.
+
+        Raises
+        ------
+        InvalidArgument
+            A number is out of range, or the target is no place of the gate.
+        Unresolved
+            One or two steps may cover the way.
         """
         z0 = float(number("z0", z0, np.isfinite, "finite"))
         gate = self.problem.gate
@@ -249,6 +256,12 @@ class NoisyDescent:
             level = float(gate.inverse_c(-np.expm1(-1 / scale)))
         if not np.isfinite(level):
             raise InvalidArgument("the target is no place of the gate; name a time scale that is")
+        step = self.lr * abs(float(self.gradient(z0))) + float(np.sqrt(self.lr * self.variance(z0)))
+        if 2 * step > abs(level - z0):
+            raise Unresolved(
+                f"a step is about {step:.2g} long in z, the way {abs(level - z0):.2g}: what one or two steps do is not "
+                "described by a diffusion; take a smaller lr or larger batches"
+            )
         reach = self._back_from(z0, level)
         return Passage(self.diffusion(min(reach, level), max(reach, level)), z0, level)
 

@@ -19,13 +19,21 @@ import numpy as np
 
 from gateflow.errors import InvalidArgument
 from gateflow.flow.problem import number
-from gateflow.noise.elements import Array, Elements, resolved
+from gateflow.noise.elements import Array, Elements, Unresolved, resolved
 
 STEEPEST = 4.0
 """The most that ``int r`` may change over a piece, so that no exponential of it is coarse."""
 
 DEPTH = 60.0
 """How far ``int r`` falls to where nothing is left: exp(-60) is 1e-26."""
+
+
+PIECES = 4000
+"""Of a grid, at most."""
+
+
+class TooSteep(Unresolved):
+    """``int 2 b/v`` is so large that a grid of it would not fit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +98,8 @@ class Diffusion:
         ------
         InvalidArgument
             There is no noise somewhere on the way.
+        TooSteep
+            More than :data:`PIECES` pieces would be needed.
         """
         ends = np.linspace(low, high, 258)
         probe = (ends[1:] + ends[:-1]) / 2  # on a kink itself a gradient may be called 0
@@ -102,6 +112,10 @@ class Diffusion:
 
         parts = resolved(both, self.edges(low, high), self.tolerance)
         rise = np.abs(np.diff(parts.integral(np.abs(self.inner(self.steepness, parts)))[:, [0, -1]], axis=1))[:, 0]
+        if not rise.sum() < steepest * PIECES:
+            raise TooSteep(
+                f"drift is so large beside noise between z = {low:g} and {high:g} that no grid can follow it"
+            )
         return split(parts, np.maximum(1, np.ceil(rise / steepest)).astype(int))
 
     def inner(self, function: Callable[[Array], Array], parts: Elements) -> Array:

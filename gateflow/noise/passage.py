@@ -22,7 +22,7 @@ from scipy.integrate import solve_ivp
 
 from gateflow.errors import InvalidArgument
 from gateflow.flow.problem import number
-from gateflow.noise.diffusion import DEPTH, Diffusion, one_number, probabilities, split
+from gateflow.noise.diffusion import DEPTH, Diffusion, TooSteep, one_number, probabilities, split
 from gateflow.noise.elements import DEGREE, DERIVATIVE, WEIGHTS, Array, Elements, Unresolved, resolved
 from gateflow.noise.samples import SHARES
 from gateflow.noise.samples import WEIGHTS as WEIGHTS_OF_SHARES
@@ -44,6 +44,9 @@ MOST = 1 - 1e-9
 
 WAY = 4001
 """Places on the way where its noise is looked at."""
+
+TURNS = 100
+"""Tries of how far behind the start the grid is to reach."""
 
 NARROW = 1e-9
 """Inverse Gaussian laws of a shape below this are normal, to all digits that SciPy knows of them."""
@@ -187,13 +190,16 @@ class Passage:
     def _below(self, start: float) -> Elements:
         """Where it may go back to: as far down as the drift lets it come, with a probability above exp(-60)."""
         mirrored = self._mirrored
-        edge = start
         steep = float(mirrored.steepness(np.array([start]))[0])
         reach = min(self._ends[1] - start, 2 * DEPTH / steep) if steep > 0 else self._ends[1] - start
-        while edge > mirrored.low:
+        steep_at: float | None = None
+        for _ in range(TURNS):
             edge = max(mirrored.low, start - reach)
             try:
                 parts = mirrored.elements(edge, start, STEEPEST)
+            except TooSteep:
+                steep_at, reach = reach, reach / 2
+                continue
             except InvalidArgument:  # without noise there, nothing goes there
                 return Elements(np.array([start - min(reach / 2, 1e-6 * reach), start]))
             fall = parts.integral(mirrored.inner(mirrored.steepness, parts))
@@ -201,8 +207,10 @@ class Passage:
             if depth.max() > DEPTH:
                 kept = int(np.flatnonzero(depth > DEPTH)[-1])
                 return Elements(parts.edges[kept:])
-            reach *= 2
-        return mirrored.elements(mirrored.low, start, STEEPEST)
+            if edge <= mirrored.low:
+                return parts
+            reach = 2 * reach if steep_at is None else (reach + steep_at) / 2
+        raise Unresolved("how far noise takes it back from the start is not resolved")
 
     @cached_property
     def _equation(self) -> tuple[Any, Array, Array]:

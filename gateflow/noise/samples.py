@@ -157,6 +157,7 @@ def _of_values(values: Array, name: str) -> Law:
     return Law(different, counts / values.size)
 
 
+@np.errstate(all="ignore")
 def _frozen(given: Any, name: str) -> Law:
     if np.ndim(given.mean()):
         raise InvalidArgument(f"the law of {name} is one distribution, not an array of them")
@@ -191,13 +192,17 @@ def _read(text: str, name: str) -> Law:
     whole = all(x.is_integer() for x in numbers)
     if kind == "steps" and not (len(numbers) == 2 and whole and 0 <= numbers[1] - numbers[0] < MOST_ATOMS):
         raise InvalidArgument(f"{text}: steps takes two whole numbers, at most {MOST_ATOMS} apart")
+    if not np.all(np.abs(numbers) < 1e100):
+        raise InvalidArgument(f"{text}: the numbers of a law are below 1e100 in size")
     try:
         made = LAWS[kind](*numbers)
     except TypeError:
         raise InvalidArgument(f"{text}: {kind} does not take {len(numbers)} numbers") from None
     if isinstance(made, np.ndarray):
         return _of_values(made, name)
-    if not np.isfinite([*made.stats("mv")]).all():
+    with np.errstate(all="ignore"):
+        moments = made.stats("mv")
+    if not np.isfinite([*moments]).all():
         raise InvalidArgument(f"{text}: out of range")
     return _frozen(made, name)
 

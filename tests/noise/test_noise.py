@@ -248,6 +248,7 @@ def test_laws_of_text():
         (lambda: law("normal(1)"), "does not take 1"),
         (lambda: law("normal(1, x)"), "are numbers"),
         (lambda: law("beta(-1, 2)"), "out of range"),
+        (lambda: law("normal(1, 1e300)"), "below 1e100"),
         (lambda: law(stats.cauchy()), "no finite variance"),
         (lambda: law("steps(1, 1e9)"), "at most"),
         (lambda: law(object()), "is a distribution"),
@@ -283,6 +284,20 @@ def test_a_law_narrower_than_a_step_is_not_told_as_if_it_were_one():
     problem = LearningProblem("sigmoid", horizon=10, target=0.5)
     with pytest.raises(Unresolved, match="leaps to and fro"):
         NoisyDescent(problem, Samples(scale="normal(1, 0.1)", batch=32), lr=0.1).stationary()
+
+
+@pytest.mark.parametrize("text", ["gamma(1e-3, 1)", "gamma(1e-12, 1)", "lognormal(1, 4)", "normal(1, 1e3)"])
+def test_noise_of_any_size_is_answered_or_refused_within_bounds(text):
+    """Scales that are nearly always 0 and seldom huge made a grid that filled all memory."""
+    problem, refused = LearningProblem("sigmoid", horizon=10, target=0.5), ""
+    try:
+        arrival = NoisyDescent(problem, Samples(scale=text), lr=0.05).arrival(0.0, 8.0)
+        pieces, found = arrival.elements.half.size, arrival.quantile([0.05, 0.5])
+    except Unresolved as why:
+        refused, pieces, found = str(why), 0, [1.0, 1.0]
+    assert "step" in refused or "grid" in refused or not refused
+    assert pieces < 10_000
+    assert 1 < found[0] / 0.05 <= found[1] / 0.05
 
 
 def test_without_noise_there_is_no_law():
