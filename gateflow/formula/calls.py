@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
 import sys
 from typing import Any
@@ -49,8 +48,8 @@ class CountedCalls:
 
 
 def _loses(code: Any) -> bool:
-    callbacks = (getattr(callback, "__code__", None) for callback in gc.callbacks)
-    return bool(code.co_flags & inspect.CO_GENERATOR) or code in callbacks
+    """Callbacks of the collector are known by the two arguments that they all take."""
+    return bool(code.co_flags & inspect.CO_GENERATOR) or code.co_varnames[:2] == ("phase", "info")
 
 
 def _importing(frame: Any) -> bool:

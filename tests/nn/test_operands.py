@@ -312,6 +312,7 @@ def test_without_gradients_nothing_is_kept(backend: str, mode: Callable[[], Any]
     trained = peak(layer, x)
     with mode():
         wanted, found = peak(theirs, x), peak(layer, x)
-    if backend == "native":  # the other projects the input of all times at once
+    if backend == "native":  # the other projects the input of all times at once, and holds that in either mode
         assert found <= wanted + 3000  # a block is of whole large pages
-    assert found < trained / 2
+        assert found < trained / 2
+    assert found < trained
