@@ -93,11 +93,13 @@ class _Watch:
 
 
 def _would_lose(frames: list[FrameType]) -> bool:
-    """Whether an exception would be lost here: in what runs when an object is thrown away, or in a generator."""
+    """Whether an exception would do harm here: be lost, where an object is thrown away or in a generator; or lose a
+    file that was just opened."""
     callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     return bool(frames[0].f_code.co_flags & inspect.CO_GENERATOR) or any(
         frame.f_code.co_name == "__del__"
         or frame.f_code in callbacks
+        or frame.f_code is resident.__code__
         or frame.f_globals.get("__name__") in ("weakref", "_weakrefset")
         for frame in frames
     )

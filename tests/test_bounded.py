@@ -197,3 +197,31 @@ def test_nothing_is_lost_where_objects_are_thrown_away():
 
     with pytest.raises(Exceeded):
         bounded.call(throws_away, 0.2)
+
+
+def test_a_file_that_was_just_opened_is_closed(monkeypatch):
+    """The size of the process is read from a file: a call that is stopped there would leave it open."""
+    opened, closed = [], []
+
+    def spend(seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pass
+
+    def resident():
+        if threading.current_thread() is not threading.main_thread():
+            return 0
+        opened.append(1)
+        spend(0.005)
+        closed.append(1)
+        return 0
+
+    def starts_others():
+        while True:
+            bounded.call(lambda: spend(0.002), 30)
+
+    monkeypatch.setattr(bounded, "resident", resident)
+    for _ in range(5):
+        with pytest.raises(Exceeded):
+            bounded.call(starts_others, 0.1)
+    assert len(opened) == len(closed) > 0
