@@ -112,7 +112,8 @@ def run(
         print(f"gateflow: {told}", file=sys.stderr, flush=True)
     keep = keep or (results if silent else None)
     store = None if keep is None else partial(stored.keep, keep, spelled)
-    where = {"data_dir": data_dir, "only": only, "keep": store, "tell": None if silent else tell}
+    there = stored.runs(plan, keep, spelled) if keep is not None and not reduced else ()
+    where = {"data_dir": data_dir, "only": only, "keep": store, "stored": there, "tell": None if silent else tell}
     with asked_to_stop() as stop:
         found = carry_out(plan, folder, reduced=reduced, seeds=seeds, stop=stop, **where)
     if silent:

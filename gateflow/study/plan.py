@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -221,14 +221,16 @@ def carry_out(
     more: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,
     keep: Callable[[str, int, Path], None] | None = None,
+    stored: Collection[tuple[str, int]] = (),
     stop: Callable[[], bool] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> dict[str, str]:
     """Make every run of a plan from wherever an earlier call was left; the status of each, by its folder.
 
-    ``keep`` is told of each run that has ended, its arm, seed and folder, to store what is small of it. With ``only``
-    it is the runs of the arms whose name contains that. A run that another process is at work on is passed over: the
-    same command, given twice, shares the work.
+    ``keep`` is told of each run that has ended, its arm, seed and folder, to store what is small of it; a run in
+    ``stored`` (arm, seed) was kept by an earlier call and is passed over. With ``only`` it is the runs of the arms
+    whose name contains that. A run that another process is at work on is passed over: the same command, given twice,
+    shares the work.
     """
     make, stop = plan.make or _trained, stop or (lambda: False)
     wanted = [each for each in plan.runs(reduced=reduced, seeds=seeds) if (only or "") in each[0]]
@@ -238,6 +240,9 @@ def carry_out(
     with Meter("runs", len(wanted)) as meter:
         for number, (arm, seed) in enumerate(wanted, 1):
             path = folder_of(arm, seed)
+            if (arm, seed) in stored:
+                statuses[path.as_posix()] = "stored"
+                continue
             settings = {**plan.settings(arm, reduced=reduced), **(more or {}), "seed": seed}
             meter.update(number - 1, path.as_posix())
             try:

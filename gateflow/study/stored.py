@@ -126,6 +126,11 @@ def kept(plan: Plan, results: Path, name: str) -> dict[str, dict[int, Kept]]:
     return {arm: _of_arm(plan, results, name, arm, seeds) for arm, seeds in planned.items()}
 
 
+def runs(plan: Plan, results: Path, name: str) -> set[tuple[str, int]]:
+    """Arm and seed of each run of a plan that is stored; the errors of `kept`."""
+    return {(arm, seed) for arm, found in kept(plan, results, name).items() for seed in found}
+
+
 def ended(plan: Plan, folder: Path) -> dict[str, dict[int, Kept]]:
     """The runs of a plan that have ended, by arm and seed, from their own folders in that of the experiment.
 

@@ -31,6 +31,7 @@ from gateflow.study.own import own
 from gateflow.study.paired import power, power_of_equivalence
 from gateflow.study.plan import Plan, Question, carry_out
 from gateflow.study.stored import Kept, count, file_of, keep, kept
+from gateflow.study.stored import runs as runs_stored
 
 SLOPES, TUNING, RATES = (EXPERIMENTS[name] for name in ("study-slopes", "study-tuning", "study-rates"))
 FIRST_SEEDS = {"study-slopes": 611_000, "study-tuning": 622_000, "study-rates": 623_000}
@@ -499,6 +500,19 @@ def test_a_run_whose_loss_is_no_number_counts_as_not_arrived(tmp_path, monkeypat
     assert found.not_finite == 4
     assert {(run.step, run.arrived) for runs in found.arrivals.values() for run in runs} == {(40, False)}
     assert kept(SMALL, tmp_path / "results", "small")["fast"][50].status == "not finite"
+
+
+def test_stored_runs_outlive_their_folders(tmp_path):
+    def store(*run):
+        keep(tmp_path / "results", "small", *run)
+
+    first = next(iter(SMALL.runs()))
+    carry_out(SMALL, tmp_path / "runs", only=first[0], seeds=1, keep=store)
+    there = runs_stored(SMALL, tmp_path / "results", "small")
+    assert there == {first}
+    statuses = carry_out(SMALL, tmp_path / "others", keep=store, stored=there)
+    assert sorted(statuses.values()) == ["finished", "finished", "finished", "stored"]
+    assert runs_stored(SMALL, tmp_path / "results", "small") == set(SMALL.runs())
 
 
 def test_two_evaluations_in_a_row_make_an_arrival():
