@@ -24,13 +24,15 @@ def run() -> int:
 def open_streams() -> None:
     """Give standard input, output and error somewhere to go where they were closed.
 
-    Else the first files that are opened would take their numbers, and get what C code writes there.
+    Else the first files that are opened would take their numbers, and get what C code writes there. An answer that is
+    lost is an error: what stands for a closed standard output cannot be written to.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+            way = os.O_RDONLY if name == "stdout" else os.O_RDWR
+            os.set_inheritable(os.open(os.devnull, way), True)  # the lowest number that is free
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 

@@ -11,6 +11,7 @@ printed all the same); 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import inspect
 import io
 import os
@@ -20,6 +21,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, get_args
 
 from gateflow import __version__
@@ -116,10 +118,12 @@ def application(verbs: Iterable[str] = COMMANDS) -> Any:
 
 
 def _converted(kind: Any, tokens: Sequence[Any]) -> Any:
-    """What cyclopts makes of the words; but 1e4 is a whole number too, and 2.5 is not rounded to one."""
+    """What cyclopts makes of the words; but 1e4 is a whole number too, 2.5 is not rounded to one, and '' is no path."""
     from cyclopts import convert
 
     values = [token.value for token in tokens]
+    if Path in (kind, *get_args(kind)) and not values[0]:
+        raise ValueError(values[0])
     if kind is not int and int not in get_args(kind):
         return convert(kind, values)
     try:
@@ -215,7 +219,8 @@ def _explained(problem: Exception, tokens: Sequence[str]) -> int:
         message, code = _in_flags(problem, tokens), problem.exit_code
     elif isinstance(problem, OSError) and problem.strerror:
         where = f"{problem.filename}: " if problem.filename else ""
-        message, code = f"{where}{problem.strerror}", USAGE
+        lost = problem.errno == errno.EBADF and not where
+        message, code = "standard output is closed" if lost else f"{where}{problem.strerror}", USAGE
     elif isinstance(problem, MemoryError) or re.search("allocate memory|out of memory", str(problem)):
         message, code = "not enough memory for this", FAULT
     else:

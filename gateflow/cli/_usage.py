@@ -8,12 +8,13 @@ import inspect
 import re
 import shlex
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from gateflow.errors import GateflowError, shown
 from gateflow.registry import Registry
 
-NOUNS = {float: "a number", int: "a whole number", bool: "nothing, true or false"}
+NOUNS = {float: "a number", int: "a whole number", bool: "nothing, true or false", Path: "a path"}
 
 
 def usage_error(problem: Any, tokens: Sequence[str], verbs: Collection[str]) -> GateflowError:

@@ -28,6 +28,9 @@ MISTAKES = {
     "a list without values": (("flow", "fast", *TIME, "--at"), "--at needs a value"),
     "a list without values before an option": (("report", "fast", "--gaps", "--json"), "--gaps needs a value"),
     "a word for a number": (("time", "fast", "--horizon", "ten"), "--horizon takes a number; got 'ten'"),
+    "an empty text for a file": (("order", "fast", "erf", "--certificate", ""), "--certificate takes a path; got ''"),
+    "an empty text for a folder": (("figures", "--out", ""), "--out takes a path; got ''"),
+    "an empty text for a file to read": (("verify", ""), "FILE takes a path; got ''"),
     "an argument too many": (("time", "fast", "sigmoid", *TIME), "unexpected argument 'sigmoid'"),
     "no target": (
         ("time", "fast", "--horizon", "10"),

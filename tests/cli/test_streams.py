@@ -28,24 +28,37 @@ from gateflow.cli import main
 if sys.stdout is None and main(["show", "fast"]) != 0:  # as in a program without a console
     os._exit(8)
 from gateflow.__main__ import open_streams
+closed = sys.stdout is None
 open_streams()
 for words in (["gates"], ["show", "fast"], ["order", "fast", "sigmoid", "--certificate", "order.json"], ["time", "no"],
               ["flow", "fast", "--horizon", "10", "--gap", "0.1", "--figure", "flow.svg"], ["gates", "--json"]):
-    expected = 2 if words == ["time", "no"] else 0
+    expected = 2 if closed or words == ["time", "no"] else 0  # a lost answer is an error
     if main(words) != expected:
         os._exit(9)
+    if closed:  # anew
+        os.close(1)
+        open_streams()
 os._exit(0)
 """
 
 
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>&-"])
-def test_closed_streams_change_nothing(closed, tmp_path):
+def test_closed_streams_change_no_file(closed, tmp_path):
     """The files that are opened then do not take the numbers of the streams, where C code writes its warnings."""
     (tmp_path / "closed.py").write_text(CLOSED)
     done = shell(f"{sys.executable} closed.py {closed}", cwd=tmp_path)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["closed.py", "flow.svg", "order.json"]
+
+
+def test_an_answer_that_is_lost_is_an_error(tmp_path):
+    """As with a full disk; what is written to files is written all the same."""
+    done = shell(f"{COMMAND} order fast sigmoid --certificate order.json >&-", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "gateflow: error: standard output is closed\n")
+    assert shell(f"{COMMAND} verify order.json", cwd=tmp_path).stdout.startswith("verified")
+    bound = shell(f"{COMMAND} gates | (exec <&-; sleep 1)", cwd=tmp_path)  # the reader of a pipe has gone: no error
+    assert bound.stderr == ""
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device here")
