@@ -26,7 +26,7 @@ from gateflow import bounded
 from gateflow import formula as language
 from gateflow._rooms import callable_room
 from gateflow.arguments import reals
-from gateflow.arithmetic import bigfloat, doubledouble, machine
+from gateflow.arithmetic import bigfloat, decimals, doubledouble, machine
 from gateflow.derivation import Formulas, derived, value_pair
 from gateflow.emit import Tape, stable
 from gateflow.emit.modest import expand
@@ -307,28 +307,38 @@ class Gate:
         return Numbers(self, bigfloat.BigFloat(digits))
 
     @derived_once
-    def _stray(self) -> tuple[float, float] | None:
-        """Some z and phi(z) outside [0, 1], if such were found among samples of every magnitude."""
+    def _stray(self) -> str | None:
+        """Some z and phi(z) outside [0, 1] in words, if such were found among samples of every magnitude."""
         if self.is_profile:
             return None
-        with np.errstate(all="ignore"):
-            phi = np.broadcast_to(self.machine._play("value", lambda f: [f.phi], SAMPLES)[0], SAMPLES.shape)
-        outside = np.flatnonzero((phi < -1e-9) | (phi > 1 + 1e-9))
-        return (float(SAMPLES[outside[0]]), float(phi[outside[0]])) if outside.size else None
+
+        def outside(phi: Any) -> Any:
+            return (phi < -1e-9) | (phi > 1 + 1e-9)
+
+        z = self._sample(self.machine.value, outside)
+        if z is None:
+            return None
+        phi = float(self.machine.value(np.float64(z)))
+        return f"phi({z}) = {next(text for d in range(3, 18) if outside(np.float64(text := f'{phi:.{d}g}')))}"
 
     @derived_once
-    def _falls(self) -> float | None:
+    def _falls(self) -> str | None:
         """Some z at which phi decreases, if such was found among samples of every magnitude."""
-        slope = np.broadcast_to(self.machine.dphi(SAMPLES), SAMPLES.shape)
-        falling = np.flatnonzero(slope < 0)
-        return float(SAMPLES[falling[0]]) if falling.size else None
+        return self._sample(self.machine.dphi, lambda slope: slope < 0)
+
+    def _sample(self, of: Callable[..., Any], holds: Callable[[Any], Any]) -> str | None:
+        """The first sample at which the values are such, or a number near it with fewer digits; None without one."""
+        with np.errstate(all="ignore"):
+            found = np.flatnonzero(holds(np.broadcast_to(of(SAMPLES), SAMPLES.shape)))
+            if not found.size:
+                return None
+            return decimals.shortest(float(SAMPLES[found[0]]), lambda z: bool(holds(of(np.float64(float(z))))))
 
     def _evaluate(self, x: Any, what: str) -> Any:
         x = _as_float(x)
         if self._stray is not None:
             if what not in ("phi", "phi_c", "dphi", "log_dphi", "d2phi"):
-                z, phi = self._stray
-                raise InvalidArgument(f"{self.name} has no {what}: it leaves (0, 1), phi({z:g}) = {phi:.3g}")
+                raise InvalidArgument(f"{self.name} has no {what}: it leaves (0, 1), {self._stray}")
             what = {"phi": "value", "phi_c": "complement"}.get(what, what)
         if x.dtype == np.float32:
             result = getattr(self.machine, what)(np.asarray(x, dtype=np.float64))
@@ -427,7 +437,7 @@ class Gate:
     def _inverted(self, x: np.ndarray, what: str) -> Any:
         """Numbers that need the inverse, which not every formula has."""
         if self._stray is None and self._falls is not None:
-            raise InvalidArgument(f"{self.name} has no inverse: phi falls at z = {self._falls:g}")
+            raise InvalidArgument(f"{self.name} has no inverse: phi falls at z = {self._falls}")
         result = self._evaluate(x, what)
         lost = np.isnan(result) & ~np.isnan(x)
         if lost.any():

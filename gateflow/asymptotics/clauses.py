@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gateflow.arithmetic import decimals
 from gateflow.byvalue import by_value
 from gateflow.errors import UnknownName, cut, shown
 from gateflow.glance import facts, framed, listed, mathematics
@@ -122,7 +123,7 @@ class Membership:
         relation = {"in F": r"\in", "not in F": r"\notin"}.get(self.verdict, r"\overset{?}{\in}")
         name = "".join("\\" + ch if ch in "_%&#$" else r"\^{}" if ch == "^" else ch for ch in self.gate)
         line = rf"\text{{{name}}} {relation} \mathcal{{F}}"
-        return line + (rf",\quad z_0 = {self.z0:.6g}" if self.z0 is not None else "")
+        return line + (rf",\quad z_0 = {decimals.above(self.z0)}" if self.z0 is not None else "")
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"

@@ -8,9 +8,11 @@ even powers are taken out first, so that a slope which only touches zero, like t
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from functools import cached_property, partial
 from itertools import combinations, pairwise
 from typing import Any, TypeVar
@@ -19,6 +21,7 @@ import sympy as sp
 from mpmath import libmp
 
 from gateflow import bounded
+from gateflow.arithmetic import decimals
 from gateflow.arithmetic.ball import Interval
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.clauses import CLAUSES, Clause, Membership, Witness
@@ -156,21 +159,42 @@ class _Case(Examined):
     def _not_increasing(self, piece: Piece, finding: Finding) -> Clause:
         assert finding.where is not None
         low, high = sorted(piece.z(x) for x in finding.where)
-        exact = finding.at if low == high else None
-        span = _range(low, high) if exact is None else f"z = {short(piece.z(exact))}"
         if finding.flat:
-            return Clause("increasing", "refuted", f"flat for {span}", {"kind": "flat", "interval": [low, high]})
+            reason = f"flat for {_range(low, high)}"
+            return Clause("increasing", "refuted", reason, {"kind": "flat", "interval": [low, high]})
         x = inside(finding.where) if finding.at is None else finding.at
+        near = self._shown(piece, x, lambda x: (low <= piece.z(x) <= high or low == high) and self._falls_at(piece, x))
         slope = self.value_at(piece, x, 1)
-        if not slope.negative:
-            raise Undecided(f"phi may have no value for {span}")
-        at = f"{piece.z(x):.6g}" if finding.at is None else short(piece.z(x))
-        reason = f"phi' < 0 for {span}: phi'({at}) = {_middle(slope)}"
+        if near is None or not slope.negative:
+            raise Undecided(f"phi may have no value for {_range(low, high)}")
+        span = _range(low, high) if low < high else f"z = {near[0]}"
+        reason = f"phi' < 0 for {span}: phi'({near[0]}) = {_middle(self.value_at(piece, near[1], 1))}"
         witness: Witness = {"kind": "negative_slope", "interval": [low, high], "z": float(piece.z(x))}
         witness["slope"] = list(slope.ends)
         if finding.at is not None:
             witness["point"] = text_of(piece.z(x))
         return Clause("increasing", "refuted", reason, witness)
+
+    def _falls_at(self, piece: Piece, x: Expr) -> bool:
+        return self.value_at(piece, x, 1).negative
+
+    def _has_sign(self, f: Signed, sign: int, x: Expr) -> bool:
+        return f.on(self.ball.lift(x)) == sign
+
+    def _shown(self, piece: Piece, x: Any, holds: Callable[[Any], bool]) -> tuple[str, Expr] | None:
+        """A point near x of which the claim is true too, as the z to print, in few digits, and as an x; or None."""
+
+        def true_of(z: Fraction) -> bool:
+            x = piece.side * sp.Rational(z)
+            return self._is_inside(piece, x) and holds(x)
+
+        z = Fraction(sp.Rational(piece.z(x)))
+        brief = str(z) if len(str(z)) <= 12 and not isinstance(x, float) else decimals.shortest(z, true_of)
+        return None if brief is None else (brief, piece.side * sp.Rational(Fraction(brief)))
+
+    def _is_inside(self, piece: Piece, x: Expr) -> bool:
+        """Whether phi is the formula of the piece at x: at a break point it may be another."""
+        return bool(piece.left < x < piece.right) or (x == 0 == piece.left and 0 not in self._cut[1])
 
     # --- clause 3 ---
 
@@ -244,7 +268,7 @@ class _Case(Examined):
         low, high = self.ball.hull(*[b for b in bounds if b is not None]).ends
         if low <= 0 and high >= 1:
             return None
-        reason = f"phi stays within [{low:.6g}, {high:.6g}]"
+        reason = f"phi stays within [{decimals.below(low)}, {decimals.above(high)}]"
         return Clause("onto", "refuted", reason, {"kind": "range", "interval": [low, high]})
 
     def _range(self, piece: Piece) -> Interval | None:
@@ -269,10 +293,13 @@ class _Case(Examined):
         for piece in self.pieces:
             for x in _samples(piece):
                 value = self.value_at(piece, x)
-                if value.valid and (value.ends[1] <= 0 or value.ends[0] >= 1):
-                    z = piece.z(x)
-                    reason = f"phi({z:.6g}) = {_middle(value)} is not in (0, 1)"
-                    return Clause("onto", "refuted", reason, {"kind": "value", "z": z, "phi": list(value.ends)})
+                if _is_outside(value):
+                    near = self._shown(piece, x, lambda x, piece=piece: _is_outside(self.value_at(piece, x)))
+                    if near is None:
+                        continue
+                    reason = f"phi({near[0]}) = {_middle(self.value_at(piece, near[1]))} is not in (0, 1)"
+                    witness = {"kind": "value", "z": piece.z(x), "phi": list(value.ends)}
+                    return Clause("onto", "refuted", reason, witness)
         return next((found for joint in self.joints if (found := self._outside(joint)) is not None), None)
 
     def _outside(self, joint: Joint) -> Clause | None:
@@ -303,8 +330,8 @@ class _Case(Examined):
         name = "monotone_slope"
         f = self.bend(piece)
         if f.zero:
-            z0 = float(piece.left)
-            return Clause(name, "proved", f"phi' is constant for |z| >= {z0:.6g}", {"kind": "z0", "z0": z0})
+            z0 = _float_above(piece.left)
+            return Clause(name, "proved", f"phi' is constant for |z| >= {decimals.above(z0)}", {"kind": "z0", "z0": z0})
         try:
             tail = on_tail(f, piece.left)
         except Undecided as error:
@@ -318,7 +345,7 @@ class _Case(Examined):
         except Undecided:  # out of time: the start of the tail will do
             z0 = float(tail.start or 0)
         fall = "decreases" if tail.sign < 0 else "increases"
-        span = f"z >= {z0:.6g}" if piece.side > 0 else f"z <= {0.0 - z0:.6g}"
+        span = f"z >= {decimals.above(z0)}" if piece.side > 0 else f"z <= {decimals.below(0.0 - z0)}"
         return Clause(name, "proved", f"phi' {fall} for {span}", {"kind": "z0", "z0": z0})
 
     def _eventually_by_germ(self, piece: Piece, tail: Tail) -> Clause:
@@ -331,10 +358,11 @@ class _Case(Examined):
     def _never_monotone(self, piece: Piece, f: Signed, tail: Tail) -> Clause:
         points = {s: piece.z(self.meets(f, tail, s)) for s in (1, -1)}
         base = text_in_z(tail.base, piece) if tail.base is not None else "?"
-        reason = (
-            f"phi'' changes sign for ever, with the phase of {base}: phi''({points[1]:.6g}) > 0, "
-            f"phi''({points[-1]:.6g}) < 0"
+        shown = [self._shown(piece, piece.side * z, partial(self._has_sign, f, s)) for s, z in points.items()]
+        above, below = (
+            f"{z:.17g}" if near is None else near[0] for z, near in zip(points.values(), shown, strict=True)
         )
+        reason = f"phi'' changes sign for ever, with the phase of {base}: phi''({above}) > 0, phi''({below}) < 0"
         phases = {s: p for p, s in tail.phases}
         witness: Witness = {
             "kind": "oscillation",
@@ -351,9 +379,9 @@ class _Case(Examined):
         """A z0 nearer to the last change of sign than the start of the tail."""
         assert tail.start is not None
         if any(not form.odd for form in f.forms):
-            return float(piece.left)
+            return _float_above(piece.left)
         if on_compact(f, piece.left, tail.start, tail.sign, explain=False).verdict == "proved":
-            return float(piece.left)
+            return _float_above(piece.left)
         low, high = sp.Rational(piece.left) if piece.left.is_Rational else sp.Integer(0), tail.start
         for _ in range(8):
             middle = (low + high) / 2
@@ -400,19 +428,27 @@ def _beside(limit: Expr) -> str:
 
 
 def _range(low: float, high: float) -> str:
+    """An interval in words, rounded inwards."""
     if high == float("inf"):
-        return f"z >= {low:.6g}"
+        return f"z >= {decimals.above(low)}"
     if low == -float("inf"):
-        return f"z <= {high:.6g}"
-    left, right = f"{low:.6g}", f"{high:.6g}"
-    if left != right:
-        return f"z in [{left}, {right}]"
-    return f"z = {left}" if low == high else f"z in [{low!r}, {high!r}]"
+        return f"z <= {decimals.below(high)}"
+    return "z in [{}, {}]".format(*decimals.inner(low, high))
 
 
 def _middle(value: Interval) -> str:
     """The middle in six digits, beyond the range of floats too."""
     return libmp.to_str(libmp.mpf_shift(libmp.mpf_add(value.lo, value.hi), -1), 6)
+
+
+def _float_above(x: Expr) -> float:
+    """The nearest float, or the next one where that is below ``x``."""
+    near = float(x)
+    return near if constants.compare(constants.number(x), sp.Rational(near)) <= 0 else math.nextafter(near, math.inf)
+
+
+def _is_outside(value: Interval) -> bool:
+    return value.valid and (value.ends[1] <= 0 or value.ends[0] >= 1)
 
 
 def _samples(piece: Piece) -> list[float]:

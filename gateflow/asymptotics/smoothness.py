@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
 import sympy as sp
 
+from gateflow.arithmetic import decimals
 from gateflow.arithmetic.ball import Interval, Intervals
 from gateflow.arithmetic.enclosed import enclosed
 from gateflow.asymptotics import constants
@@ -145,7 +146,8 @@ class Examined:
             found = self.on_piece(Signed(condition, self.tools, strict=True), piece, 1)
             if found.verdict == "refuted" and found.where is not None and found.where[0] < found.where[1]:
                 z = piece.z(inside(found.where))
-                reason = f"phi is not defined at z = {z:.6g}: {raw.words} there"
+                at = decimals.shortest(z, partial(_is_between, *sorted(map(piece.z, found.where))))
+                reason = f"phi is not defined at z = {at}: {raw.words} there"
                 return Clause("differentiable", "refuted", reason, {"kind": "undefined", "z": z})
             if found.verdict != "proved":
                 return self._may_vanish(condition, piece)
@@ -399,6 +401,10 @@ def _size(difference: Expr) -> str:
         return "less than 1e-2000"
     digits, _, exponent = size.str(6, radius=False).partition("e")
     return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + (f"e{exponent}" if exponent else "")
+
+
+def _is_between(low: float, high: float, z: Any) -> bool:
+    return low < z < high
 
 
 def text_in_z(expr: Expr, piece: Piece) -> str:

@@ -151,10 +151,9 @@ LOOK = 0.5
 
 def _is_no_gate(gate: Gate) -> str | None:
     if gate._stray is not None:
-        z, phi = gate._stray
-        return f"{gate.name} is no gate: phi({z:g}) = {phi:.3g} lies outside (0, 1); only its tail is looked at here"
+        return f"{gate.name} is no gate: {gate._stray} lies outside (0, 1); only its tail is looked at here"
     if gate._falls is not None:
-        return f"{gate.name} is no gate: phi falls at z = {gate._falls:g}; only its tail is looked at here"
+        return f"{gate.name} is no gate: phi falls at z = {gate._falls}; only its tail is looked at here"
     return None
 
 

@@ -17,7 +17,7 @@ from gateflow.cli._options import (
     left_of,
     may_write,
 )
-from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
+from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 
 if TYPE_CHECKING:
     from gateflow.asymptotics.membership import Membership
@@ -65,10 +65,12 @@ def run(
 
 
 def _print(found: Membership) -> None:
+    from gateflow.arithmetic import decimals
+
     clauses = [clause.to_json() for clause in found.clauses]
     rows = [[clause["statement"], clause["verdict"], clause["reason"]] for clause in clauses]
     about = [
         ("warning", "; ".join(found.warnings)),
-        ("z0", None if found.z0 is None else number(found.z0)),
+        ("z0", None if found.z0 is None else decimals.above(found.z0)),
     ]
     say(title(f"{found.gate}: {found.verdict}"), pairs(about), "", Listing(("clause", "verdict", "why"), rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -16,6 +17,7 @@ from mpmath import mp, mpf
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.membership import CLAUSES, membership
 from gateflow.asymptotics.tails import Clock, Limits, X
+from gateflow.cli import main
 from gateflow.errors import UnknownName
 from gateflow.gate import GATES, Gate, gate
 from gateflow.vocabulary import Z, logit, sigmoid, softplus, softsign
@@ -334,3 +336,56 @@ def test_a_break_of_many_digits_is_no_fault():
     """Its root, of 391 digits, is irrational: no floor of it is needed to find a number beyond."""
     found = membership(Gate("where(z**2 < 1e781, sigmoid(z)/2, sigmoid(z))"))
     assert found.verdict == "not in F"
+
+
+TEN = mpf(10)
+DIPS = [
+    ("sigmoid(z+1/(1e30*(z-5)**2+1e-30))", lambda z: z + 1 / (TEN**30 * (z - 5) ** 2 + 1 / TEN**30)),
+    ("sigmoid(z-2e-10*exp(-(z-3)**2*1e20))", lambda z: z - 2 * mp.exp(-((z - 3) ** 2) * TEN**20) / TEN**10),
+    ("sigmoid(z-2e-10*exp(-(z+7)**2*1e20))", lambda z: z - 2 * mp.exp(-((z + 7) ** 2) * TEN**20) / TEN**10),
+    ("sigmoid(z-tanh(1e9*(z-pi))*2e-9)", lambda z: z - 2 * mp.tanh(TEN**9 * (z - mp.pi)) / TEN**9),
+    ("sigmoid((z-1/3)**3-1e-28*z)", lambda z: (z - mpf(1) / 3) ** 3 - z / TEN**28),
+    ("sigmoid((z-1/7)**3-1e-40*z)", lambda z: (z - mpf(1) / 7) ** 3 - z / TEN**40),
+    ("sigmoid(z+1.01*sin(z))", lambda z: z + mpf(101) / 100 * mp.sin(z)),
+]
+
+
+@pytest.mark.parametrize(("text", "u"), DIPS)
+def test_the_number_that_is_printed_is_a_witness_itself(text, u):
+    """The profile falls at it, and at both ends of the interval, in big floats; the slope of phi is the one printed."""
+    reason = membership(Gate(text), 8.0).clause("increasing").reason
+    found = re.fullmatch(r"phi' < 0 for z (?:in \[(.*), (.*)\]|= (.*)): phi'\((.*)\) = (.*)", reason)
+    assert found, reason
+    with mp.workdps(200):
+        phi = lambda z: 1 / (1 + mp.exp(-u(z)))  # noqa: E731
+        for written in filter(None, found.groups()[:4]):
+            top, _, bottom = written.partition("/")
+            slope = mp.diff(phi, mpf(top) / mpf(bottom or 1), h=TEN**-80)
+            assert slope < 0, (written, mp.nstr(slope, 6))
+        assert abs(slope / mpf(found[5]) - 1) < 1e-5
+
+
+def test_a_value_outside_is_printed_at_a_point_where_it_is_taken():
+    """Within 1e-10 of 5/8, where a sample lies, the value is past 1; three digits away it is not."""
+    reason = membership(Gate("1/2+tanh(z)/2+10*exp(-1e20*(z-0.62500000001)**2)")).clause("onto").reason
+    z, phi = re.fullmatch(r"phi\((.*)\) = (.*) is not in \(0, 1\)", reason).groups()
+    with mp.workdps(60):
+        value = mpf(1) / 2 + mp.tanh(mpf(z)) / 2 + 10 * mp.exp(-(TEN**20) * (mpf(z) - mpf("0.62500000001")) ** 2)
+        assert value >= 1
+        assert abs(value / mpf(phi) - 1) < 1e-5
+
+
+@pytest.mark.parametrize("text", ["sigmoid(z+tanh(10*(z-20))/20)", "sigmoid(z+abs(z-sqrt(2))**3)", "fast"])
+def test_the_z0_that_is_printed_is_no_smaller_than_the_one_found(text, capsys):
+    main(["check", text, "--json"])
+    z0 = json.loads(capsys.readouterr().out)["z0"]
+    main(["check", text])
+    shown = capsys.readouterr().out
+    main(["check", text, "--latex"])
+    said = [
+        re.search(r"^z0 +(\S+)$", shown, re.MULTILINE)[1],
+        re.search(r"phi' decreases for z >= ([^\s,]+)", shown)[1],
+        re.search(r"z_0 = (\S+)$", capsys.readouterr().out)[1],
+    ]
+    assert len(set(said)) == 1
+    assert z0 <= mpf(said[0]) < z0 * (1 + 2e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 import sys
 import time
 
@@ -350,3 +351,20 @@ def test_only_what_was_refused_for_its_time_on_the_processor_is_refused_for_good
         _ = large.large
     assert large.large == large.large == "found"
     assert large.tries == 2
+
+
+@pytest.mark.parametrize(("text", "phi"), [("1.0000001*sigmoid(z)", 1.0000001), ("(1+3e-9)*sigmoid(z)", 1 + 3e-9)])
+def test_a_value_outside_is_said_with_the_digits_that_show_it(text, phi):
+    with pytest.raises(InvalidArgument, match=r"leaves \(0, 1\), phi\(") as told:
+        Gate(text).u(0.0)
+    z, value = re.search(r"phi\((.*)\) = (.*)", str(told.value)).groups()
+    assert float(value) > 1
+    assert phi / (1 + math.exp(-float(z))) > 1
+
+
+def test_a_fall_is_said_at_a_number_where_phi_falls():
+    """``z - sin(50 z)`` falls where ``50 cos(50 z) > 1``."""
+    with pytest.raises(InvalidArgument, match="phi falls at z = ") as told:
+        Gate("sigmoid(z-sin(50*z)/10)").inverse(0.5)
+    z = float(str(told.value).rpartition(" ")[2])
+    assert 5 * math.cos(50 * z) > 1
