@@ -17,9 +17,9 @@ settings.register_profile("suite", deadline=None, max_examples=100, derandomize=
 settings.load_profile("suite")
 
 NEED_TRITON = [
-    "gateflow/emit/tritonmath.py",
+    "gateflow/codegen/tritonmath.py",
     "gateflow/nn/kernels/triton/lstm_kernels.py",
-    "tests/emit/triton_device.py",
+    "tests/codegen/triton_device.py",
 ]
 """Modules that cannot be imported without it, which searching them for examples does."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gateflow.gate import GATES, gate
+from gateflow.gates.gate import GATES, gate
 from tests.gates.ulps import FUNCTIONS, Worst, measure
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "accuracy.md"

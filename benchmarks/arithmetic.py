@@ -18,7 +18,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "arithmetic"))
 from references import MP, arguments, reference
 
-from gateflow.arithmetic import FUNCTIONS, doubledouble, machine
+from gateflow.arithmetic import FUNCTIONS, doubledouble
+from gateflow.arithmetic import float64 as machine
 
 
 def worst_errors(name: str, points: int, rng: np.random.Generator) -> tuple[float, float]:

@@ -1,8 +1,9 @@
 """Certified times against mpmath, and what they cost: ``python benchmarks/certified.py --count 1000 --digits 17``.
 
 Random problems of six gates: T log-uniform in 1..1e6, gap in 1e-16..0.5, starts on either side. The true value is
-mpmath's, to ten digits more, by Gauss-Legendre between the break points of tests/flow/flow_oracle.py; where it seems to
-lie outside, by that file's refined quadrature. An enclosure that does not hold it is printed; the exit code is then 1.
+mpmath's, to ten digits more, by Gauss-Legendre between the break points of tests/flows/flow_oracle.py; where it seems
+to lie outside, by that file's refined quadrature. An enclosure that does not hold it is printed; the exit code
+is then 1.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "flow"))
 import flow_oracle as oracle
 
-from gateflow.flow import LearningProblem, certify
+from gateflow.flows import LearningProblem, certify
 
 NAMES = ("sigmoid", "fast", "softsign", "algebraic", "iterated-sinh", "arctan")
 

@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from gateflow.flow import LearningProblem, hitting_time
-from gateflow.flow.descent import descent, predict
+from gateflow.descents.simulation import descent, predict
+from gateflow.flows import LearningProblem, hitting_time
 
 NAMES = ("sigmoid", "fast", "softsign", "arctan", "algebraic", "scaled-tanh")
 

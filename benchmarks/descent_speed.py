@@ -18,8 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gateflow.flow import LearningProblem
-from gateflow.flow.descent import descent
+from gateflow.descents.simulation import descent
+from gateflow.flows import LearningProblem
 
 BETA1, BETA2, EPS, LR = 0.9, 0.999, 1e-8, 1e-6
 

@@ -28,8 +28,8 @@ from gateflow.asymptotics import checker
 from gateflow.asymptotics.certificate import certify, certify_membership, certify_ranking, certify_rate, sealed
 from gateflow.asymptotics.checker import digest_of, verify
 from gateflow.errors import GateflowError
-from gateflow.gate import gate
-from gateflow.vocabulary import Z, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Z, logit, sigmoid, softplus, softsign
+from gateflow.gates.gate import gate
 
 Certificate = dict[str, Any]
 

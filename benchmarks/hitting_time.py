@@ -23,11 +23,11 @@ import mpmath
 import numpy as np
 from scipy.integrate import quad, solve_ivp
 
-from gateflow import compiled
-from gateflow.emit import c
+from gateflow.codegen import c
+from gateflow.codegen import compiler as compiled
 from gateflow.errors import NoCompiler
-from gateflow.flow import LearningProblem, flow, hitting_time
-from gateflow.flow.compiled import backend_version
+from gateflow.flows import LearningProblem, flow, hitting_time
+from gateflow.flows.compiled import backend_version
 
 PATIENCE = 6.0
 """Seconds a looped way may take in all."""
@@ -206,7 +206,7 @@ def exponentials() -> float:
 
 def certified(rows: Any) -> Any:
     """log tau by ball arithmetic, to more digits than are asked of it."""
-    from gateflow.flow.enclosure import certify
+    from gateflow.flows.enclosure import certify
 
     balls = (certify(LearningProblem("fast", horizon=T, gap=gap), z0, digits=20) for T, gap, z0 in rows.tolist())
     return [mpmath.log(ball.mid) for ball in balls]

@@ -1,9 +1,9 @@
 """Whether the error that hitting_time claims is honest: ``python benchmarks/honest_errors.py --count 5000``.
 
-Generated problems (``tests/flow/ball_cases.py``): every gate of the catalogue that has a formula in balls, straight
+Generated problems (``tests/flows/ball_cases.py``): every gate of the catalogue that has a formula in balls, straight
 pieces with plateaus of slopes down to 1e-200, narrow steps, bumps in the slope, powers at a flat crossing and waves;
 horizons 1 to 1e6, gaps 0.8 to 1e-300, starts on both sides, by the target, at ulps from it, on kinks. The true time is
-that of ball arithmetic (``tests/flow/ball_oracle.py``), which shares no code with the package.
+that of ball arithmetic (``tests/flows/ball_oracle.py``), which shares no code with the package.
 
 Each problem is a line of ``results/honest_errors.jsonl``; a run goes on where the last one was stopped, and one that
 has all writes ``results/honest_errors.txt``. The exit code is 1 where a true error is above twice the claimed one.
@@ -28,7 +28,7 @@ import ball_cases  # noqa: E402
 import ball_oracle  # noqa: E402
 
 from gateflow.errors import GateflowError  # noqa: E402
-from gateflow.flow import LearningProblem, hitting_time  # noqa: E402
+from gateflow.flows import LearningProblem, hitting_time  # noqa: E402
 
 PATIENCE = 40
 """Seconds that one problem, or its true value, may take."""

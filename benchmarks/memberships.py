@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateflow.asymptotics.membership import membership
-from gateflow.gate import Gate
+from gateflow.gates.gate import Gate
 
 
 class Case(NamedTuple):

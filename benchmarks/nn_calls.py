@@ -19,8 +19,8 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from gateflow.errors import InvalidTensor
-from gateflow.gate import GATES
-from gateflow.gate import gate as named_gate
+from gateflow.gates.gate import GATES
+from gateflow.gates.gate import gate as named_gate
 from gateflow.nn import GRU, LSTM
 from gateflow.nn.functional import gate_function
 

@@ -30,7 +30,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from benchmarks import nn_calls
-from gateflow.gate import GATES
+from gateflow.gates.gate import GATES
 from gateflow.nn import CELLS
 from gateflow.nn.cells._contract import Recurrent
 from gateflow.nn.cells.ur_lstm import URLSTM

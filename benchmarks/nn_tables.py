@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gateflow.gate import GATES
-from gateflow.gate import gate as named_gate
+from gateflow.gates.gate import GATES
+from gateflow.gates.gate import gate as named_gate
 from gateflow.nn.functional import gate_function
 from tests.nn.formulas import generated
 from tests.nn.kernels import through

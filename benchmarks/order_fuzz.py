@@ -20,8 +20,8 @@ from typing import Any
 import mpmath
 import sympy as sp
 
-from gateflow.asymptotics.saturation import Order, order_of_germs
-from gateflow.vocabulary import Z
+from gateflow.asymptotics.order import Order, order_of_germs
+from gateflow.formula.vocabulary import Z
 
 mp = mpmath.mp
 DIGITS = 700

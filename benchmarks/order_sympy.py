@@ -16,7 +16,7 @@ from collections import Counter
 
 import sympy as sp
 
-from gateflow.asymptotics.saturation import order_of_germs
+from gateflow.asymptotics.order import order_of_germs
 
 x = sp.Symbol("x", positive=True)
 A = sp.Symbol("a", positive=True)

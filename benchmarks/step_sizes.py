@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 import gateflow
-from gateflow.flow import LearningProblem, hitting_time
+from gateflow.flows import LearningProblem, hitting_time
 
 GATES = ("softsign", "sigmoid", "fast", "iterated-sinh")
 HORIZON, START, TARGET, TOLERANCE = 100.0, 20.0, 100.0, 0.05

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "sweep"))
 import killing
 
-from gateflow.flow.compiled import backend_version
+from gateflow.flows.compiled import backend_version
 
 TIMES, WORKERS = 10, 3
 

@@ -17,7 +17,7 @@ def markdown(head: Iterable[str], rows: Rows) -> str:
 
 def gates() -> str:
     """Name, formula and source of every gate."""
-    from gateflow.gate import GATES, gate
+    from gateflow.gates.gate import GATES, gate
 
     rows = ([name, f"`{gate(name).text}`", gate(name).reference] for name in GATES)
     return markdown(["name", "formula", "source"], rows)
@@ -27,7 +27,7 @@ def laws() -> str:
     """How fast every gate learns, derived anew for this table."""
     from gateflow.asymptotics.constants import Undecided
     from gateflow.asymptotics.rate import rate
-    from gateflow.gate import GATES, gate
+    from gateflow.gates.gate import GATES, gate
 
     def law(name: str) -> str:
         try:

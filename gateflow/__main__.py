@@ -8,7 +8,7 @@ def run() -> int:
     """Run the command line; Ctrl-C is heard also while it is being imported."""
     open_streams()
     try:
-        from gateflow import signals
+        from gateflow.runs import signals
 
         signals.interrupt()
         from gateflow.cli import main

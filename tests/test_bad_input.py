@@ -14,12 +14,12 @@ import torch
 
 import gateflow
 import gateflow.nn
+from gateflow.descents.simulation import predict
 from gateflow.errors import GateflowError
-from gateflow.flow import certify, trajectories
-from gateflow.flow.descent import predict
-from gateflow.flow.plane import NoisyProblem, RefineProblem, SharedProblem, portrait
+from gateflow.flows import certify, trajectories
+from gateflow.flows.plane import NoisyProblem, RefineProblem, SharedProblem, portrait
 from gateflow.losses import loss
-from gateflow.nn.tasks.adding import Adding
+from gateflow.training.tasks.adding import Adding
 
 
 class Awkward:
@@ -159,7 +159,7 @@ CALLS = {
     ),
     "GRU": (gateflow.nn.GRU, {"input_size": 2, "hidden_size": 3, "update_gate": "fast"}),
     "Settings": (
-        gateflow.nn.Settings,
+        gateflow.training.Settings,
         {"task": "adding", "cell": "lstm", "forget_gate": "fast", "init": "chrono", "hidden": 4, "lr": 0.1, "steps": 5},
     ),
     "Adding": (Adding, {"horizon": 10, "held_out": 5}),

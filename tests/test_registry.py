@@ -8,7 +8,7 @@ import pytest
 
 from gateflow import registry
 from gateflow.errors import UnknownName
-from gateflow.gate import GATES
+from gateflow.gates.gate import GATES
 from gateflow.registry import Registry
 
 
@@ -44,8 +44,10 @@ def test_a_summary_is_the_first_line_of_the_docstring() -> None:
 
 def test_entry_points_of_another_make_are_entries_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The backport of importlib.metadata, once imported, answers for the standard one with a class of its own."""
-    point = SimpleNamespace(name="mine", module="gateflow.gates.fast", load=lambda: sys.modules[GATES.__module__])
+    point = SimpleNamespace(
+        name="mine", module="gateflow.gates.catalogue.fast", load=lambda: sys.modules[GATES.__module__]
+    )
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])
-    gates = Registry("gate", "gateflow.gates", "__name__")
+    gates = Registry("gate", "gateflow.gates.catalogue", "__name__")
     assert gates["mine"] == GATES.__module__
     assert gates.summary("mine") == gates.summary("fast")

@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.arithmetic import doubledouble, machine
+from gateflow.arithmetic import doubledouble
+from gateflow.arithmetic import float64 as machine
 from gateflow.arithmetic.bigfloat import BigFloat
 from gateflow.errors import UnknownName
 

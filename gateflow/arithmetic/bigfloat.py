@@ -14,9 +14,9 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic.machine import quiet, real_value
+from gateflow.arithmetic.float64 import quiet, real_value
 from gateflow.errors import InvalidArgument
-from gateflow.vocabulary import expression
+from gateflow.formula.vocabulary import expression
 
 _HUGE = 2.0**60
 """exp is 0 or infinite for arguments beyond this; mpmath would try to write down the exponent."""

@@ -8,7 +8,7 @@ from typing import Any
 import flint
 import sympy as sp
 
-from gateflow.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
 
 
 class _Unknown(Exception):

@@ -14,20 +14,21 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow import bounded, record
+from gateflow import record
 from gateflow.asymptotics import checker
 from gateflow.asymptotics.clauses import Membership
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import GRACE, Budget, Field
 from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.mrv import Unproved
+from gateflow.asymptotics.order import Order, Ranking, germ_of, order, rank, text_of
 from gateflow.asymptotics.rate import Rate, at_end, rate
-from gateflow.asymptotics.saturation import Order, Ranking, germ_of, order, rank, text_of
 from gateflow.errors import GateflowError
 from gateflow.files import Output, from_json
 from gateflow.formula import unparse
-from gateflow.gate import gate as as_gate
-from gateflow.vocabulary import Expr, Z, derivative, softplus
+from gateflow.formula.vocabulary import Expr, Z, derivative, softplus
+from gateflow.gates.gate import gate as as_gate
+from gateflow.guards import bounded
 
 SECONDS = 20.0
 PACKAGES = ("gateflow", "sympy", "mpmath")

@@ -51,15 +51,15 @@ from typing import Any, NamedTuple
 import mpmath
 import sympy as sp
 
-from gateflow import bounded
 from gateflow.asymptotics import enclosures, halflines
 from gateflow.asymptotics.mrv import Limits, Unproved
-from gateflow.byvalue import by_value
 from gateflow.errors import GateflowError, InvalidArgument, cut, shown
 from gateflow.files import read_json
 from gateflow.formula import parse, unparse
-from gateflow.glance import counts, facts, folded, framed, listed
-from gateflow.vocabulary import Expr, Z, derivative, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Expr, Z, derivative, logit, sigmoid, softplus, softsign
+from gateflow.guards import bounded
+from gateflow.notebook.cards import counts, facts, folded, framed, listed
+from gateflow.results.byvalue import by_value
 
 FORMAT = 1
 C, T = sp.symbols("c T", positive=True)
@@ -871,7 +871,7 @@ def verify(source: str | Path | Mapping[str, Any], seconds: float = 60.0) -> Ver
     Examples
     --------
     >>> from gateflow.asymptotics.certificate import certify
-    >>> from gateflow.gate import gate
+    >>> from gateflow.gates.gate import gate
     >>> certificate = certify(gate("fast"), gate("sigmoid"))
     >>> print(verify(certificate))
     verified: sigmoid(sinh(z)) against sigmoid(z): higher

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateflow.arithmetic import decimals
-from gateflow.byvalue import by_value
 from gateflow.errors import UnknownName, cut, shown
-from gateflow.glance import facts, framed, listed, mathematics
+from gateflow.notebook.cards import facts, framed, listed, mathematics
+from gateflow.results.byvalue import by_value
 
 CLAUSES = {
     "differentiable": "phi is differentiable",

@@ -18,7 +18,7 @@ import sympy as sp
 
 from gateflow.arithmetic.enclosed import enclosed, sign_of
 from gateflow.errors import GateflowError
-from gateflow.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
 
 Number = Any  # int | Fraction | Expr; a proper union makes every arithmetic line a cast
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import mpmath
 import sympy as sp
 
-from gateflow.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
 
 X = sp.Symbol("x", positive=True)
 """The distance from 0, on either half of the line."""

@@ -15,7 +15,7 @@ from gateflow.asymptotics import constants as k
 from gateflow.asymptotics import multiseries as ms
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.multiseries import Basis, Series, Taylor
-from gateflow.vocabulary import Expr, expm1, expression, log1p, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Expr, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 _T = sp.Dummy("t", positive=True)
 

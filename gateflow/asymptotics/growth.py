@@ -5,7 +5,7 @@ Every call is bounded in time and in terms, and ends in an answer or in `Undecid
 
 Examples
 --------
->>> from gateflow.vocabulary import Z
+>>> from gateflow.formula.vocabulary import Z
 >>> limit(sp.exp(Z + sp.exp(-Z)) - sp.exp(Z) - 1)
 0
 >>> leading_term(sp.exp(Z + sp.exp(-Z)) - sp.exp(Z) - 1)
@@ -23,15 +23,15 @@ from typing import Any, NamedTuple, TypeVar
 
 import sympy as sp
 
-from gateflow import bounded
 from gateflow.asymptotics import constants as k
 from gateflow.asymptotics import multiseries as ms
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.expansions import Expander
 from gateflow.asymptotics.multiseries import Budget
-from gateflow.bounded import Stopped
 from gateflow.errors import Exceeded
-from gateflow.vocabulary import Expr, Z, expression
+from gateflow.formula.vocabulary import Expr, Z, expression
+from gateflow.guards import bounded
+from gateflow.guards.bounded import Stopped
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from functools import lru_cache
 import sympy as sp
 
 from gateflow.asymptotics.enclosures import Box, Undefined, Unproved, X, enclosure
-from gateflow.vocabulary import Expr, Z, derivative, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Expr, Z, derivative, sigmoid, softplus, softsign
 
 _FAR = sp.Integer(2) ** 40
 """Boxes that reach to infinity start no later than here."""

@@ -20,9 +20,8 @@ from typing import Any, TypeVar
 import sympy as sp
 from mpmath import libmp
 
-from gateflow import bounded
 from gateflow.arithmetic import decimals
-from gateflow.arithmetic.ball import Interval
+from gateflow.arithmetic.intervals import Interval
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.clauses import CLAUSES, Clause, Membership, Witness
 from gateflow.asymptotics.constants import Undecided
@@ -31,10 +30,11 @@ from gateflow.asymptotics.pieces import Piece, real_zeros, text_of
 from gateflow.asymptotics.signs import Finding, Signed, Tail, on_compact, on_tail, oscillating
 from gateflow.asymptotics.smoothness import Examined, Joint, alike, apart, equal, from_to, inside, short, text_in_z
 from gateflow.asymptotics.tails import HalfLine, X, in_words
-from gateflow.emit import Tape
+from gateflow.codegen import Tape
 from gateflow.errors import Exceeded, GateflowError
-from gateflow.gate import gate as as_gate
-from gateflow.vocabulary import Expr, Z
+from gateflow.formula.vocabulary import Expr, Z
+from gateflow.gates.gate import gate as as_gate
+from gateflow.guards import bounded
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ def membership(gate: Any, seconds: float = SECONDS) -> Membership:
 
     Examples
     --------
-    >>> from gateflow.gate import Gate
+    >>> from gateflow.gates.gate import Gate
     >>> print(membership(Gate("0.05 + 0.9*sigmoid(z)")).clause("onto"))
     phi is onto (0, 1): refuted (phi(-oo) = 1/20 and phi(oo) = 19/20)
     >>> membership(Gate("sigmoid(sinh(z))")).verdict

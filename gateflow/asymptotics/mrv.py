@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import sympy as sp
 
 from gateflow.asymptotics.enclosures import Unproved, sign_of
-from gateflow.vocabulary import Expr, Z, expression, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Expr, Z, expression, logit, sigmoid, softplus, softsign
 
 X = sp.Symbol("x", positive=True)
 """The variable while it is worked on; large, so that signs are known to SymPy."""

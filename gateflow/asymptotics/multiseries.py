@@ -25,7 +25,7 @@ import sympy as sp
 
 from gateflow.asymptotics import constants as k
 from gateflow.asymptotics.constants import Number, Undecided
-from gateflow.vocabulary import Expr
+from gateflow.formula.vocabulary import Expr
 
 Thunk = Callable[[], Expr]
 Term = tuple[Number, "Series"]

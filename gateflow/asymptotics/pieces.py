@@ -16,10 +16,10 @@ import sympy as sp
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.tails import X
-from gateflow.emit import modest
+from gateflow.codegen import expand as modest
 from gateflow.errors import GateflowError
 from gateflow.formula import unparse
-from gateflow.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow import bounded
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import GRACE, Field
-from gateflow.asymptotics.saturation import (
+from gateflow.asymptotics.order import (
     Steps,
     germ_of,
     left_germ_of,
@@ -35,12 +34,13 @@ from gateflow.asymptotics.saturation import (
     steps_at_a_glance,
     text_of,
 )
-from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument, cut, shown
-from gateflow.gate import gate as as_gate
-from gateflow.glance import curve, facts, framed, mathematics
-from gateflow.markup import Markup
-from gateflow.vocabulary import Expr, Z
+from gateflow.formula.vocabulary import Expr, Z
+from gateflow.gates.gate import gate as as_gate
+from gateflow.guards import bounded
+from gateflow.notebook.cards import curve, facts, framed, mathematics
+from gateflow.notebook.markup import Markup
+from gateflow.results.byvalue import by_value
 
 TAU, C, T, GAP, L = sp.symbols("tau c T gap l", positive=True)
 """Learning time, loss scale, horizon, ``1 - lambda*``, and the distance ``l = 1 - phi`` (theory.md §1, §4)."""
@@ -311,7 +311,7 @@ class Rate:
 
         Examples
         --------
-        >>> from gateflow.gate import gate
+        >>> from gateflow.gates.gate import gate
         >>> print(rate(gate("sigmoid")).log_distance(1e9))
         -1000000000.0
         """
@@ -581,7 +581,7 @@ def rate(gate: Any, tail: str = "right", seconds: float = _SECONDS) -> Rate:
 
     Examples
     --------
-    >>> from gateflow.gate import Gate
+    >>> from gateflow.gates.gate import Gate
     >>> rate(Gate("(1 + erf(z))/2")).rate
     '1/(4*c*T*tau*log(tau))'
     """

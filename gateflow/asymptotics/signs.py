@@ -14,14 +14,14 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.arithmetic.ball import Interval, Intervals
+from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.pieces import Factors, factored_forms
 from gateflow.asymptotics.tails import Clock, HalfLine, Limits, X
-from gateflow.emit import Tape
+from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
-from gateflow.vocabulary import Expr, derivative
+from gateflow.formula.vocabulary import Expr, derivative
 
 STARTS = tuple(sp.Rational(s) for s in ("1/2", 1, 2, 4, 8, 16, 64, 256, 4096, 2**20, 2**40, 2**120))
 """Where half-lines may begin."""

@@ -12,8 +12,8 @@ from typing import Any
 import sympy as sp
 
 from gateflow.arithmetic import decimals
-from gateflow.arithmetic.ball import Interval, Intervals
 from gateflow.arithmetic.enclosed import enclosed
+from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.clauses import Clause
 from gateflow.asymptotics.constants import Undecided
@@ -21,9 +21,9 @@ from gateflow.asymptotics.growth import Field
 from gateflow.asymptotics.pieces import Piece, conditions, pieces, real_zeros, text_of, value_at
 from gateflow.asymptotics.signs import Finding, Signed, Tail, Tools, by_roots, on_compact, on_tail
 from gateflow.asymptotics.tails import X, in_words
-from gateflow.emit import Tape
+from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
-from gateflow.vocabulary import Expr, Z, derivative, expression, sigmoid
+from gateflow.formula.vocabulary import Expr, Z, derivative, expression, sigmoid
 
 
 @dataclass(frozen=True)

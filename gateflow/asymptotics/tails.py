@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 import sympy as sp
 
-from gateflow.arithmetic.ball import Interval, Intervals
+from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import Budget, Field
-from gateflow.emit import Tape, rewrite
+from gateflow.codegen import Tape, rewrite
 from gateflow.errors import GateflowError
-from gateflow.vocabulary import Expr, expm1, expression, log1p, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Expr, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 X = sp.Symbol("x", positive=True)
 """The variable of a half-line."""

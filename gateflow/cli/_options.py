@@ -13,8 +13,8 @@ from cyclopts import Parameter
 from gateflow.registry import Registry
 
 if TYPE_CHECKING:
-    from gateflow.flow.problem import LearningProblem
-    from gateflow.gate import Gate
+    from gateflow.flows.problem import LearningProblem
+    from gateflow.gates.gate import Gate
 
 
 def names_in(package: str) -> Callable[[Any], dict[str, str]]:
@@ -32,9 +32,9 @@ def words(*known: str) -> Callable[[Any], tuple[str, ...]]:
     return lambda _: known
 
 
-GATE_NAMES = names_in("gateflow.gates")
+GATE_NAMES = names_in("gateflow.gates.catalogue")
 LOSS_NAMES = names_in("gateflow.losses")
-OPTIMIZER_NAMES = names_in("gateflow.flow.optimizers")
+OPTIMIZER_NAMES = names_in("gateflow.descents.optimizers")
 
 GateText = Annotated[
     str,
@@ -71,7 +71,7 @@ def may_write(certificate: Path, force: bool) -> None:
 def gate_of(text: str, *, numeric: bool = True) -> Gate:
     """The gate a user wrote; a ``numeric`` verb wants a value for each of its parameters."""
     from gateflow.errors import InvalidArgument
-    from gateflow.gate import gate
+    from gateflow.gates.gate import gate
 
     chosen = gate(text.strip())
     for name, value in chosen.parameters.items():
@@ -136,8 +136,8 @@ def no_gate(gate: Gate) -> str | None:
     """What is wrong with a formula that is no gate, for verbs that look at its tail alone; None for gates."""
     if gate.expr.free_symbols != {_symbol()}:
         return None
-    from gateflow import bounded
     from gateflow.errors import Exceeded
+    from gateflow.guards import bounded
 
     try:
         return bounded.call(lambda: _is_no_gate(gate), LOOK, processor=True)
@@ -158,7 +158,7 @@ def _is_no_gate(gate: Gate) -> str | None:
 
 
 def _symbol() -> Any:
-    from gateflow.vocabulary import Z
+    from gateflow.formula.vocabulary import Z
 
     return Z
 
@@ -199,7 +199,7 @@ class Task:
 
     def problem(self, gate: Gate) -> LearningProblem:
         """The learning problem; complains about anything out of range."""
-        from gateflow.flow.problem import WAYS, LearningProblem
+        from gateflow.flows.problem import WAYS, LearningProblem
 
         ways = {way: getattr(self, way) for way in WAYS}
         return LearningProblem(gate, horizon=self.horizon, scale=self.scale, loss=self.loss, **ways)

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from gateflow.cli._terminal import Listing, number, pairs, tidy, title
-from gateflow.signals import asked_to_stop as asked_to_stop
+from gateflow.runs.signals import asked_to_stop as asked_to_stop
 
 INTERRUPTED = 130
 NOT_FINITE = 3

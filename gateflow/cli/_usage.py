@@ -77,7 +77,7 @@ def _unknown_option(problem: Any) -> str:
 
 def _unknown_command(problem: Any) -> str:
     word = _first(r'"(.*?)"', problem) or ""
-    if "(" in word or word in Registry("gate", "gateflow.gates", "make"):
+    if "(" in word or word in Registry("gate", "gateflow.gates.catalogue", "make"):
         return f"a gate comes after a command: gateflow show {shlex.quote(word)}"
     return f"unknown {'option' if word.startswith('-') else 'command'} {word}{_hint(problem)}"
 

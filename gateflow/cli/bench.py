@@ -10,7 +10,7 @@ from gateflow.cli._options import Json
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
-    from gateflow.nn.speed import Report
+    from gateflow.training.speed import Report
 
 
 def run(
@@ -46,7 +46,7 @@ def run(
     $ gateflow bench step --task "adding(horizon=20)" --repeats 1
     """
     from gateflow.errors import InvalidArgument
-    from gateflow.nn import speed
+    from gateflow.training import speed
 
     if (task if what == "lstm" else shape) is not None:
         raise InvalidArgument(f"bench {what} takes no {'--task' if what == 'lstm' else '--shape'}")

@@ -21,7 +21,7 @@ from gateflow.cli._options import (
 from gateflow.cli._terminal import Listing, pairs, print_json, say
 
 if TYPE_CHECKING:
-    from gateflow.compare import Comparison
+    from gateflow.descents.comparison import Comparison
 
 First = Annotated[
     str,
@@ -73,7 +73,7 @@ def run(
     $ gateflow compare fast sigmoid --loss "exp(-s/10)/2 + exp(-2*s)/2"
     $ gateflow compare fast sigmoid --loss squared --tolerance 1e-3
     """
-    from gateflow.compare import GAPS, compare
+    from gateflow.descents.comparison import GAPS, compare
 
     names = [name.strip() for name in (gate, *others)]
     gates = [gate_of(name) for name in names]

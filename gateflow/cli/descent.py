@@ -10,7 +10,7 @@ from gateflow.cli._options import NOT_REACHED, OPTIMIZER_NAMES, GateText, Json, 
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
-    from gateflow.flow.descent import Descent
+    from gateflow.descents.simulation import Descent
 
 Optimiser = Annotated[
     str, Parameter(name="--optimizer", completer=OPTIMIZER_NAMES, help="sgd, momentum, adam or rmsprop.")
@@ -58,8 +58,8 @@ def run(
     $ gateflow descent fast --horizon 10 --gap 0.1 --lr 0.05 --loss log-decay
     $ gateflow descent fast --horizon 10 --gap 0.01 --lr 0.1 --optimizer momentum --beta 0.95  # exit code 3
     """
-    from gateflow.flow.descent import descent
-    from gateflow.flow.optimizers import OPTIMIZERS
+    from gateflow.descents.optimizers import OPTIMIZERS
+    from gateflow.descents.simulation import descent
 
     given = {"beta": beta, "beta1": beta1, "beta2": beta2, "alpha": alpha, "eps": eps}
     hyper: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

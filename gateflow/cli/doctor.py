@@ -75,7 +75,7 @@ def _extras() -> dict[str, list[str]]:
 
 
 def _device() -> dict[str, Any]:
-    from gateflow.compiled import available, cache_note
+    from gateflow.codegen.compiler import available, cache_note
 
     cpu = {
         "system": platform.system(),
@@ -113,7 +113,7 @@ def _saturated_fast_gate() -> Check:
     import mpmath
     import numpy as np
 
-    from gateflow.gate import gate
+    from gateflow.gates.gate import gate
 
     with mpmath.workdps(60):
         exact = 1 / (1 + mpmath.exp(mpmath.sinh(5)))
@@ -124,7 +124,7 @@ def _saturated_fast_gate() -> Check:
 
 def _inverse_of_softsign() -> Check:
     """1 - phi = 1/(2 + z) for z >= 0."""
-    from gateflow.gate import gate
+    from gateflow.gates.gate import gate
 
     found = float(gate("softsign").inverse_c(1e-300))
     return Check("z where softsign leaves 1e-300", abs(found / 1e300 - 1), 1e-15, "relative")
@@ -134,8 +134,8 @@ def _time_of_sigmoid() -> Check:
     """T = 1 has the closed form e^z + 2z - e^-z = c tau + const."""
     import mpmath
 
-    from gateflow.flow.problem import LearningProblem
-    from gateflow.flow.time import hitting_time
+    from gateflow.flows.problem import LearningProblem
+    from gateflow.flows.time import hitting_time
 
     problem = LearningProblem("sigmoid", horizon=1, gap=2.0**-40, scale=3.0)
     found = hitting_time(problem, -4.0).tau
@@ -149,7 +149,7 @@ def _time_of_sigmoid() -> Check:
 def _refusals() -> Check:
     """Formulas that would be code are refused."""
     from gateflow.errors import GateflowError
-    from gateflow.gate import gate
+    from gateflow.gates.gate import gate
 
     hostile = ("__import__('os').getcwd()", "(lambda: z)()", "z.__class__", "9**9**9*z", "open('x')")
     accepted = 0

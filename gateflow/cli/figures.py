@@ -75,7 +75,7 @@ def run(
     if retrain:
         from gateflow.cli._training import exit_code
         from gateflow.plots import retrain as train_anew
-        from gateflow.signals import asked_to_stop
+        from gateflow.runs.signals import asked_to_stop
 
         results = results or Path("runs") / "results"
         with asked_to_stop() as stop:

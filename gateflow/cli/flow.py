@@ -11,7 +11,7 @@ from gateflow.cli._options import Force, GateText, Json, Start, Task, Tolerance,
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy
 
 if TYPE_CHECKING:
-    from gateflow.flow.trajectory import Trajectory
+    from gateflow.flows.trajectory import Trajectory
 
 COLUMNS = ("tau", "log_tau", "z", "loss", "log_gap")
 ROWS = 13
@@ -21,7 +21,7 @@ Method = Annotated[
     str,
     Parameter(
         name="--method",
-        completer=names_in("gateflow.flow.solvers"),
+        completer=names_in("gateflow.flows.solvers"),
         help="exact, or a stiff solver: radau, bdf, lsoda, dop853.",
     ),
 ]
@@ -64,7 +64,7 @@ def run(
     $ gateflow flow fast --horizon 10 --gap 0.01 --loss "exp(-s/10)/2 + exp(-2*s)/2"
     $ gateflow flow fast --horizon 10 --gap 0.01 --loss kullback-leibler --tolerance 1e-3
     """
-    from gateflow.flow.trajectory import flow
+    from gateflow.flows.trajectory import flow
 
     if figure is not None:
         from gateflow.plots._figure import output

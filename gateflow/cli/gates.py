@@ -27,7 +27,7 @@ def run(*, json: Json = False) -> None:
 
 def catalogue() -> list[dict[str, Any]]:
     """One row a gate."""
-    from gateflow.gate import GATES, gate
+    from gateflow.gates.gate import GATES, gate
 
     return [_row(name, gate(name)) for name in GATES]
 

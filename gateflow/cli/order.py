@@ -25,9 +25,9 @@ from gateflow.cli._options import (
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 
 if TYPE_CHECKING:
-    from gateflow.asymptotics.saturation import Order
-    from gateflow.descent import Crossover
-    from gateflow.gate import Gate
+    from gateflow.asymptotics.order import Order
+    from gateflow.descents import Crossover
+    from gateflow.gates.gate import Gate
 
 First = Annotated[str, Parameter(name="GATE", completer=GATE_NAMES, help="phi: a gate, by name or formula.")]
 Second = Annotated[str, Parameter(name="OTHER", completer=GATE_NAMES, help="psi: the gate to compare with.")]
@@ -68,7 +68,7 @@ def run(
     $ gateflow order "sigmoid(2*z)" sigmoid --latex
     $ gateflow order fast sigmoid --horizon 100 --timescale 100
     """
-    from gateflow.asymptotics.saturation import order
+    from gateflow.asymptotics.order import order
 
     if certificate is not None:
         may_write(certificate, force)
@@ -95,9 +95,9 @@ def run(
 def _crossing(
     phi: Gate, psi: Gate, found: Order, horizon: float | None, gap: float | None, timescale: float | None, z0: float
 ) -> Crossover:
-    from gateflow.descent import crossover
+    from gateflow.descents import crossover
     from gateflow.errors import InvalidArgument
-    from gateflow.flow.problem import LearningProblem
+    from gateflow.flows.problem import LearningProblem
 
     if horizon is None:
         raise InvalidArgument("--gap and --timescale need a --horizon")

@@ -10,7 +10,7 @@ from gateflow.cli._options import GATE_NAMES, LOSS_NAMES, NOT_REACHED, Json, gat
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
-    from gateflow.flow.plane import PlanarTrajectory, Plane
+    from gateflow.flows.plane import PlanarTrajectory, Plane
 
 ROWS = 13
 """Rows of the printed table; JSON holds every node."""
@@ -54,7 +54,7 @@ Samples = Annotated[int, Parameter(name="--samples", help="noisy: draws of the M
 Seed = Annotated[int, Parameter(name="--seed", help="noisy: seed of the draws.")]
 End = Annotated[float | None, Parameter(name="--tau-end", help="Learning time at hand; by default until it stops.")]
 Method = Annotated[
-    str, Parameter(name="--method", completer=names_in("gateflow.flow.solvers"), help="lsoda, radau, bdf or dop853.")
+    str, Parameter(name="--method", completer=names_in("gateflow.flows.solvers"), help="lsoda, radau, bdf or dop853.")
 ]
 Tolerance = Annotated[float, Parameter(name="--rtol", help="Relative tolerance of the two parameters.")]
 
@@ -96,7 +96,7 @@ def run(
     $ gateflow plane shared --inputs 0,1 --horizon 10,100 --gap 0.1 --start 0,0
     $ gateflow plane noisy --horizon 5 --gap 0.1 --start 6,1 --samples 1000 --seed 1 --json  # exit code 3
     """
-    from gateflow.flow.plane import flow, pair
+    from gateflow.flows.plane import flow, pair
 
     ways = {"gap": gap, "target": target, "timescale": timescale}
     task = {name: _numbers(name, text) for name, text in ways.items() if text is not None}
@@ -122,7 +122,7 @@ def _problem(kind: str, task: dict[str, Any], own: dict[str, Any]) -> Plane:
     from difflib import get_close_matches
 
     from gateflow.errors import InvalidArgument, UnknownName
-    from gateflow.flow.plane import NoisyProblem, RefineProblem, SharedProblem
+    from gateflow.flows.plane import NoisyProblem, RefineProblem, SharedProblem
 
     if kind == "refine":
         return RefineProblem(gate_of(own["gate"]), gate_of(own["refine_gate"]), **task)
@@ -162,7 +162,7 @@ def _points(path: PlanarTrajectory) -> dict[str, list[Any]]:
 
 def _band(path: PlanarTrajectory, samples: int, seed: int) -> dict[str, list[float]]:
     """Mean of the drawn losses and their 95 % band, where there is noise."""
-    from gateflow.flow.plane import NoisyProblem
+    from gateflow.flows.plane import NoisyProblem
 
     if not isinstance(path.problem, NoisyProblem):
         return {}

@@ -47,8 +47,8 @@ def run(
     $ gateflow rank fast erf sigmoid --latex
     $ gateflow rank fast erf sigmoid --certificate ranking.json
     """
-    from gateflow.asymptotics.saturation import rank
-    from gateflow.gate import GATES
+    from gateflow.asymptotics.order import rank
+    from gateflow.gates.gate import GATES
 
     if certificate is not None:
         may_write(certificate, force)

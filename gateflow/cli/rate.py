@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateflow.asymptotics.rate import Rate
-    from gateflow.gate import Gate
+    from gateflow.gates.gate import Gate
 
 Tail = Annotated[
     Literal["right", "left"],

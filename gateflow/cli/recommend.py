@@ -10,7 +10,7 @@ from gateflow.cli._options import GATE_NAMES, NOT_REACHED, OPTIMIZER_NAMES, Json
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
-    from gateflow.flow.recommend import Advice, Recommendation
+    from gateflow.descents.recommendation import Advice, Recommendation
 
 Scale = Annotated[float, Parameter(name="--timescale", help="The time constant wanted, in steps.")]
 Optimiser = Annotated[
@@ -60,8 +60,8 @@ def run(
     $ gateflow recommend --timescale 1000 --optimizer adam --lr 1e-3 --dtype float32 --gates sigmoid fast --json
     $ gateflow recommend --timescale 1e4 --horizon 100 --lr 1 --dtype bfloat16 --gates sigmoid fast  # exit code 3
     """
-    from gateflow.flow.optimizers import OPTIMIZERS
-    from gateflow.flow.recommend import recommend
+    from gateflow.descents.optimizers import OPTIMIZERS
+    from gateflow.descents.recommendation import recommend
 
     chosen = None if gates is None else [gate_of(text) for text in gates]
     found = recommend(timescale, optimizer, lr, dtype, gates=chosen, horizon=horizon, start=start)

@@ -11,7 +11,7 @@ from gateflow.cli._options import GATE_NAMES, Force, Json, gate_of
 from gateflow.cli._terminal import Listing, pairs, print_json, say
 
 if TYPE_CHECKING:
-    from gateflow.report.findings import Findings
+    from gateflow.reports.findings import Findings
 
 Gates = Annotated[
     list[str],
@@ -51,8 +51,8 @@ def run(
     $ gateflow report fast -o report.html
     $ gateflow report fast "sigmoid(z + z**3)" --horizons 1 100 --gaps 1e-2 1e-8 -o two.html --json
     """
-    from gateflow.report import report
-    from gateflow.report.findings import GAPS, HORIZONS
+    from gateflow.reports import report
+    from gateflow.reports.findings import GAPS, HORIZONS
 
     names = [text.strip() for text in gates]
     made = report(

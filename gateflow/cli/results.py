@@ -12,7 +12,7 @@ from gateflow.cli._options import Force, Json
 from gateflow.cli._terminal import Listing, number, print_json, say
 
 if TYPE_CHECKING:
-    from gateflow.nn.results import Table
+    from gateflow.training.results import Table
 
 Folder = Annotated[Path, Parameter(name="DIR", help="The folder of a run, of an experiment, or of several.")]
 Curves = Annotated[Path | None, Parameter(name="--curves", help="Draw the curves to this file: .svg, .pdf or .png.")]
@@ -43,7 +43,7 @@ def run(
     """
     from gateflow.errors import InvalidArgument
     from gateflow.files import Output
-    from gateflow.nn.results import table
+    from gateflow.training.results import table
 
     if measure is not None and curves is None:
         raise InvalidArgument("--measure is what the curves show: give --curves FILE as well")

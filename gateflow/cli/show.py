@@ -11,7 +11,7 @@ from gateflow.cli._options import GateText, Json, gate_of
 from gateflow.cli._terminal import Listing, draws, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
-    from gateflow.gate import Gate
+    from gateflow.gates.gate import Gate
 
 FORMULAS = ("u", "phi", "phi_c", "log_phi_c", "du", "dphi", "inverse")
 VALUES = ("u", "phi", "phi_c", "log_phi_c", "dphi")
@@ -37,9 +37,9 @@ def run(gate: GateText, /, *, z: Points = None, json: Json = False) -> None:
     $ gateflow show "fast(alpha=2)" --z -3 0 3
     $ gateflow show "sigmoid(z**3)" --json
     """
-    from gateflow import bounded
-    from gateflow.card import sketch
     from gateflow.errors import InvalidArgument
+    from gateflow.gates.card import sketch
+    from gateflow.guards import bounded
 
     if any(math.isnan(point) for point in z or ()):
         raise InvalidArgument("--z takes numbers; got nan")

@@ -30,7 +30,7 @@ Decay = Annotated[str | None, _axis("--decay", "The target as a total decay, -lo
 Start = Annotated[str, _axis("--z0", "Where learning starts: the pre-activation z at tau = 0.")]
 Scale = Annotated[str, _axis("--scale", "c, the size of the loss.")]
 Quantity = Annotated[
-    str, Parameter(name="--quantity", completer=names_in("gateflow.sweep.quantities"), help="What to compute.")
+    str, Parameter(name="--quantity", completer=names_in("gateflow.sweeps.quantities"), help="What to compute.")
 ]
 Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The netCDF file to write.")]
 Jobs = Annotated[int, Parameter(name="--jobs", help="Processes on this machine; 0 for one a processor.")]
@@ -81,7 +81,7 @@ def run(
     $ gateflow sweep fast --horizon 10,100 --gap 0.01 --loss "1/(1 + s)" --out geometric.nc
     $ gateflow sweep fast --horizon 10,100 --timescale 1e3 --z0 -3:3:7 --out starts.nc --json
     """
-    from gateflow.sweep import sweep
+    from gateflow.sweeps import sweep
 
     ways = {"gap": gap, "target": target, "timescale": timescale, "log_gap": log_gap, "decay": decay}
     chosen = {text.strip(): gate_of(text) for text in _once(gates)}
@@ -130,7 +130,7 @@ def _statuses(data: Any) -> dict[str, Any]:
     """How many problems ended how, where the quantity tells."""
     if "status" not in data:
         return {}
-    from gateflow.sweep.card import statuses
+    from gateflow.sweeps.card import statuses
 
     return {"status": statuses(data.status)}
 

@@ -10,10 +10,10 @@ from gateflow.cli._options import GateText, Json, Start, Task, Tolerance, exit_c
 from gateflow.cli._terminal import number, pairs, print_json, say
 
 if TYPE_CHECKING:
-    from gateflow.flow.enclosure import Enclosure
-    from gateflow.flow.problem import LearningProblem
-    from gateflow.flow.time import HittingTime
-    from gateflow.gate import Gate
+    from gateflow.flows.enclosure import Enclosure
+    from gateflow.flows.problem import LearningProblem
+    from gateflow.flows.time import HittingTime
+    from gateflow.gates.gate import Gate
 
 Digits = Annotated[
     int | None,
@@ -52,7 +52,7 @@ def run(
     $ gateflow time fast --horizon 100 --gap 0.01 --loss squared --tolerance 1e-3
     $ gateflow time fast --horizon 100 --gap 0.01 --loss "(1 + s/2)**(-2)" --json
     """
-    from gateflow import bounded
+    from gateflow.guards import bounded
 
     chosen = gate_of(gate)
     problem, found = bounded.call(lambda: _found(chosen, task, z0, tolerance, tau_end), SECONDS, processor=True)
@@ -74,15 +74,15 @@ SECONDS = 4.5
 def _found(
     gate: Gate, task: Task, z0: float, tolerance: float | None, tau_end: float | None
 ) -> tuple[LearningProblem, HittingTime]:
-    from gateflow.flow.time import hitting_time
+    from gateflow.flows.time import hitting_time
 
     problem = task.problem(gate)
     return problem, hitting_time(problem, z0, tolerance=tolerance, tau_max=tau_end)
 
 
 def _certified(gate: Gate, task: Task, z0: float, digits: int, tolerance: float | None) -> Enclosure:
-    from gateflow.flow.enclosure import certify
-    from gateflow.flow.problem import LearningProblem
+    from gateflow.flows.enclosure import certify
+    from gateflow.flows.problem import LearningProblem
 
     exact = {name: repr(float(value)) for name, value in task.numbers().items()}
     within = None if tolerance is None else repr(float(tolerance))

@@ -11,7 +11,7 @@ from gateflow.cli._options import Force, Json
 from gateflow.cli._terminal import Listing, number, print_json, say
 
 if TYPE_CHECKING:
-    from gateflow.nn.timescales import RunTimescales
+    from gateflow.training.timescales import RunTimescales
 
 Folder = Annotated[Path, Parameter(name="DIR", help="The folder of a run.")]
 Split = Annotated[Literal["train", "valid", "test"], Parameter(name="--split", help="Which data run through it.")]
@@ -51,7 +51,7 @@ def run(
     $ gateflow timescales runs/one --split test --figure timescales.svg --csv units.csv --json
     """
     from gateflow.files import Output
-    from gateflow.nn.timescales import of_run
+    from gateflow.training.timescales import of_run
 
     if figure is not None:
         from gateflow.plots._figure import output

@@ -17,13 +17,13 @@ from gateflow.cli._training import asked_to_stop, ending, exit_code
 from gateflow.errors import InvalidArgument, shown
 
 if TYPE_CHECKING:
-    from gateflow.nn.train import Result
+    from gateflow.training.loop import Result
 
 TaskText = Annotated[
     str | None,
     Parameter(
         name="TASK",
-        completer=names_in("gateflow.nn.tasks"),
+        completer=names_in("gateflow.training.tasks"),
         help="What to learn: a name of --list, with its options as flags or in brackets.",
     ),
 ]
@@ -220,7 +220,7 @@ def _chosen(
     task: str | None, flags: Flags, config: Path | None, method: str | None, options: dict[str, str]
 ) -> dict[str, Any]:
     """Settings by name: those of the file, and over them those of the command line."""
-    from gateflow.nn.settings import option_value, read_toml, with_options
+    from gateflow.training.settings import option_value, read_toml, with_options
 
     chosen = {} if config is None else read_toml(config)
     given = {**vars(flags), "method": method, "task": task}
@@ -238,8 +238,8 @@ def _only_options(task: str, options: dict[str, str]) -> None:
     """Complain of a flag that is neither ours nor an option of the task, and guess which was meant."""
     import difflib
 
-    from gateflow.nn.settings import option_defaults, part
-    from gateflow.nn.tasks import TASKS
+    from gateflow.training.settings import option_defaults, part
+    from gateflow.training.tasks import TASKS
 
     name = part(task)[0]
     takes = [option.replace("_", "-") for option in option_defaults(TASKS[name])]
@@ -264,7 +264,7 @@ _OWN = ("config", "method", "seeds", "gates", "vary", "jobs", "scheduler", "out"
 
 def _varied(gates: str | None, vary: list[str]) -> dict[str, list[Any]]:
     """The settings that an experiment varies, and their values."""
-    from gateflow.nn.settings import option_value
+    from gateflow.training.settings import option_value
 
     found: dict[str, list[Any]] = {} if gates is None else {"forget_gate": split(gates)}
     if gates is not None and not found["forget_gate"]:
@@ -303,8 +303,8 @@ def split(text: str) -> list[str]:
 
 
 def _one(chosen: dict[str, Any], where: dict[str, Any], *, as_json: bool) -> int:
-    from gateflow.nn.experiment import named
-    from gateflow.nn.train import settled, train
+    from gateflow.training.grid import named
+    from gateflow.training.loop import settled, train
 
     settings = settled(chosen, {}, where["data_dir"])[0]
     folder = where["out"] or Path("runs") / named(settings)
@@ -320,8 +320,8 @@ def _one(chosen: dict[str, Any], where: dict[str, Any], *, as_json: bool) -> int
 def _many(
     chosen: dict[str, Any], varied: dict[str, list[Any]], seeds: int, where: dict[str, Any], *, as_json: bool
 ) -> int:
-    from gateflow.nn.experiment import experiment
-    from gateflow.nn.results import table
+    from gateflow.training.grid import experiment
+    from gateflow.training.results import table
 
     with asked_to_stop() as stop, _told_how_to_go_on():
         done = experiment(chosen, vary=varied, seeds=seeds, **where, stop=stop, tell=_tell)
@@ -390,14 +390,14 @@ def _list(*, as_json: bool) -> None:
 
 def catalogue() -> dict[str, list[dict[str, str]]]:
     """Tasks, cells, initialisers, methods and gates: name, what it is, its options, where it comes from."""
-    from gateflow import declared
-    from gateflow.gate import GATES, gate
+    from gateflow.gates.gate import GATES, gate
     from gateflow.nn.cells import CELLS
     from gateflow.nn.inits import INITS
-    from gateflow.nn.methods import METHODS
-    from gateflow.nn.tasks import TASKS
+    from gateflow.registry import plain
+    from gateflow.training.methods import METHODS
+    from gateflow.training.tasks import TASKS
 
-    layout = declared.plain("gateflow.nn.network", "LAYOUT")
+    layout = plain("gateflow.training.network", "LAYOUT")
     return {
         "tasks": [_row(TASKS, name) for name in TASKS],
         "cells": [_row(CELLS, name, layout) for name in CELLS],
@@ -412,13 +412,13 @@ def catalogue() -> dict[str, list[dict[str, str]]]:
 
 def _row(registry: Any, name: str, besides: Sequence[str] = ()) -> dict[str, str]:
     """An entry by the first sentence of its module, which may end in its source in brackets; nothing is imported."""
-    from gateflow import declared
+    from gateflow.registry import attribute, options
 
     about, _, source = registry.summary(name).rstrip(".").partition(" (")
     made = registry.home(name), registry.attribute
-    source = declared.attribute(*made, "source") or source.removesuffix(")").removesuffix("):")
-    options = declared.options(*made)
-    told = ", ".join(_option(option, options[option]) for option in options if option not in besides)
+    source = attribute(*made, "source") or source.removesuffix(")").removesuffix("):")
+    given = options(*made)
+    told = ", ".join(_option(option, given[option]) for option in given if option not in besides)
     return {"name": name, "about": about.rstrip("."), "options": told, "source": source}
 
 

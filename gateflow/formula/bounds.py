@@ -12,7 +12,7 @@ from mpmath.ctx_mp import MPContext
 from sympy.core.relational import Relational
 
 from gateflow.formula.limits import MAX_BITS, MAX_DIGITS, MAX_MAGNITUDE, MAX_SIZE
-from gateflow.vocabulary import Z, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Z, logit, sigmoid, softplus, softsign
 
 
 class Refusal(Exception):

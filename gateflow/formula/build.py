@@ -21,7 +21,7 @@ from gateflow.formula.guards import (
 from gateflow.formula.limits import MAX_CALLS, MAX_DEPTH, MAX_POWER, MAX_WEIGHT
 from gateflow.formula.names import function_name
 from gateflow.formula.tree import COMPARISONS
-from gateflow.vocabulary import FUNCTIONS
+from gateflow.formula.vocabulary import FUNCTIONS
 
 
 class Demand(NamedTuple):

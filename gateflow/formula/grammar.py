@@ -13,8 +13,8 @@ import sympy as sp
 from gateflow.errors import FormulaError
 from gateflow.formula.limits import MAX_DEPTH
 from gateflow.formula.names import ALIASES, function_name, plain
+from gateflow.formula.vocabulary import CONSTANTS, FUNCTIONS
 from gateflow.formula.words import Word
-from gateflow.vocabulary import CONSTANTS, FUNCTIONS
 
 _HINTS = {
     "ln": "'log'",

@@ -13,7 +13,7 @@ from typing import Any
 import sympy as sp
 
 from gateflow.errors import InvalidArgument, shown
-from gateflow.vocabulary import CONSTANTS, FUNCTIONS, SYMBOLIC, Z
+from gateflow.formula.vocabulary import CONSTANTS, FUNCTIONS, SYMBOLIC, Z
 
 ALIASES = {"σ": "sigmoid", "sigma": "sigmoid", "π": "pi"}
 """Second names; a declared variable or parameter of the same name wins."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.arguments import items
 from gateflow.errors import FormulaError, InvalidArgument, shown
 from gateflow.formula.build import Builder, Demand
 from gateflow.formula.grammar import Grammar
@@ -15,6 +14,7 @@ from gateflow.formula.limits import MAX_LENGTH
 from gateflow.formula.names import declared, function_name, plain
 from gateflow.formula.tree import syntax_tree
 from gateflow.formula.words import Word, tidied, words_of
+from gateflow.guards.arguments import items
 
 
 def parse(text: str, variables: Iterable[str] = ("z",), parameters: Mapping[str, Any] | None = None) -> sp.Expr:
@@ -23,8 +23,8 @@ def parse(text: str, variables: Iterable[str] = ("z",), parameters: Mapping[str,
     Parameters
     ----------
     text : str
-        Arithmetic, ``**``, the functions of `gateflow.vocabulary.FUNCTIONS`, the constants ``pi`` and ``e``, and
-        ``where(a < b, x, y)``. Numbers are exact: ``0.9`` is nine tenths.
+        Arithmetic, ``**``, the functions of `gateflow.formula.vocabulary.FUNCTIONS`, the constants ``pi`` and ``e``,
+        and ``where(a < b, x, y)``. Numbers are exact: ``0.9`` is nine tenths.
     variables : iterable of str
         The names that become real symbols.
     parameters : mapping, optional

@@ -9,7 +9,7 @@ import sympy as sp
 from gateflow.errors import FormulaError, shown
 from gateflow.formula.limits import MAX_BITS, MAX_DIGITS
 from gateflow.formula.names import is_identifier, is_taken
-from gateflow.vocabulary import FUNCTIONS, expm1, log1p
+from gateflow.formula.vocabulary import FUNCTIONS, expm1, log1p
 
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)
 _NAMES: dict[Any, str] = {func: name for name, func in FUNCTIONS.items() if name != "sqrt"}

@@ -1,1 +1,1 @@
-"""The catalogue: one gate a file, each with its source; ``make(**parameters)`` returns the gate."""
+"""A gate, declared once as a formula, and what follows from it: derivatives, numbers, inverse."""

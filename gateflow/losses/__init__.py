@@ -7,9 +7,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from gateflow.errors import InvalidArgument
+from gateflow.formula.spelling import spelled
 from gateflow.losses._loss import H_STAR, Branch, Decay, H, Loss, log_distance, log_saturation
 from gateflow.registry import Registry
-from gateflow.spelling import spelled
 
 LOSSES = Registry("loss", "gateflow.losses", "LOSS")
 

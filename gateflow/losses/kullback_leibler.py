@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from gateflow.formula.vocabulary import expm1
 from gateflow.losses._loss import H_STAR, Branch, Decay, H, Loss, log_distance, log_kept_apart, log_saturation
-from gateflow.vocabulary import expm1
 
 TERMS = 24
 """Terms of the series near 0: the first left out is below ``3**-48``."""

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow import bounded
-from gateflow.arithmetic import bigfloat, machine
-from gateflow.derivation import derived
-from gateflow.emit import Tape, log_of
+from gateflow.arithmetic import bigfloat
+from gateflow.arithmetic import float64 as machine
+from gateflow.codegen import Tape, log_of
 from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut, shown
 from gateflow.formula import parse
+from gateflow.formula.spelling import spelled
+from gateflow.formula.vocabulary import Expr, Z
+from gateflow.gates.derivation import derived
+from gateflow.guards import bounded
 from gateflow.losses._loss import H_STAR, Branch, Decay, H, Loss, log_distance
-from gateflow.spelling import spelled
-from gateflow.vocabulary import Expr, Z
 
 SECONDS = 4.0
 """Seconds of the processor for all that is derived of a transform."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from gateflow.formula.vocabulary import expm1
 from gateflow.losses._loss import H_STAR, Branch, Decay, H, Loss, log_distance, log_kept_apart
-from gateflow.vocabulary import expm1
 
 
 class Squared(Loss):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gateflow.arithmetic import machine
+from gateflow.arithmetic import float64 as machine
 
 SHIFT = 12
 """How far the recurrence takes the argument of trigamma before its asymptotic series is used."""

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gateflow.emit import Tape
+from gateflow.codegen import Tape
 from gateflow.errors import InvalidArgument, UnknownName, shown
-from gateflow.gate import Gate, Numbers
-from gateflow.gate import gate as named_gate
+from gateflow.gates.gate import Gate, Numbers
+from gateflow.gates.gate import gate as named_gate
 from gateflow.nn.arithmetic import TorchArithmetic
 
 WORKING = {

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.problem import LearningProblem, number
+from gateflow.flows.problem import LearningProblem, number
 from gateflow.losses import Decay
 from gateflow.noise.diffusion import DEPTH, Diffusion, StationaryLaw
 from gateflow.noise.elements import Array, Unresolved

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.problem import number
+from gateflow.flows.problem import number
 from gateflow.noise.elements import Array, Elements, Unresolved, resolved
 
 STEEPEST = 4.0

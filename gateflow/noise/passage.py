@@ -21,7 +21,7 @@ from scipy import sparse, stats
 from scipy.integrate import solve_ivp
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.problem import number
+from gateflow.flows.problem import number
 from gateflow.noise.diffusion import DEPTH, Diffusion, TooSteep, one_number, probabilities, split
 from gateflow.noise.elements import DEGREE, DERIVATIVE, WEIGHTS, Array, Elements, Unresolved, resolved
 from gateflow.noise.samples import SHARES

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.problem import number
+from gateflow.flows.problem import number
 from gateflow.noise.elements import Array
 from gateflow.progress import track
 
@@ -82,7 +82,7 @@ class Paths:
 
         Examples
         --------
-        >>> from gateflow.flow import LearningProblem
+        >>> from gateflow.flows import LearningProblem
         >>> from gateflow.noise import NoisyDescent, Samples
         >>> problem = LearningProblem("sigmoid", horizon=10, target=0.5)
         >>> noisy = NoisyDescent(problem, Samples(scale="normal(1, 0.5)"), lr=0.01)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateflow.arguments import items
 from gateflow.errors import InvalidArgument
+from gateflow.guards.arguments import items
 from gateflow.plots._style import LOOKS, SCREEN, STYLE
 from gateflow.progress import track
 from gateflow.registry import Registry

@@ -17,7 +17,7 @@ from gateflow.plots._style import COLUMN, STYLE, Looks
 from gateflow.plots._table import Table
 
 if TYPE_CHECKING:
-    from gateflow.gate import Gate
+    from gateflow.gates.gate import Gate
 
 FORMATS = ("svg", "pdf", "png")
 

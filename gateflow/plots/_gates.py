@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gateflow.errors import GateflowError, InvalidArgument
-from gateflow.gate import Gate
-from gateflow.gate import gate as as_gate
+from gateflow.gates.gate import Gate
+from gateflow.gates.gate import gate as as_gate
 from gateflow.plots._style import STROKES
 from gateflow.plots._table import Table
 
@@ -51,7 +51,7 @@ def _several(gates: Iterable[Gate | str]) -> list[Gate | str]:
 
 
 def _name(one: Gate | str) -> str:
-    from gateflow.card import label
+    from gateflow.gates.card import label
 
     return one.strip() if isinstance(one, str) else label(one)
 
@@ -103,7 +103,7 @@ def log_law(gate: Gate, log_tau: Any, *, horizon: float = 1.0) -> np.ndarray:
     from gateflow.arithmetic.bigfloat import BigFloat
     from gateflow.asymptotics.constants import Undecided
     from gateflow.asymptotics.rate import TAU, C, T, rate
-    from gateflow.emit.tape import Tape
+    from gateflow.codegen.tape import Tape
 
     log_tau = np.asarray(log_tau, dtype=float)
     try:

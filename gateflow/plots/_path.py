@@ -11,7 +11,7 @@ from gateflow.plots._figure import own_style
 from gateflow.plots._style import COLUMN, LAW
 
 if TYPE_CHECKING:
-    from gateflow.flow.trajectory import Trajectory
+    from gateflow.flows.trajectory import Trajectory
 
 POINTS = 400
 """Learning times drawn besides the nodes, even in the logarithm."""

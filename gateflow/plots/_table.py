@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from gateflow import glance
-from gateflow.byvalue import by_value
 from gateflow.errors import cut
+from gateflow.notebook import cards as glance
+from gateflow.results.byvalue import by_value
 
 SHOWN = 4
 """Rows shown from either end."""

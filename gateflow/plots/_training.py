@@ -10,8 +10,8 @@ from gateflow.plots._figure import own_style
 from gateflow.plots._style import COLUMN, LOOKS
 
 if TYPE_CHECKING:
-    from gateflow.nn.results import Table
-    from gateflow.nn.timescales import RunTimescales
+    from gateflow.training.results import Table
+    from gateflow.training.timescales import RunTimescales
 
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, for configurations that are no gates of the figures."""

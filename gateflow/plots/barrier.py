@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flow.problem import LearningProblem
-from gateflow.flow.time import hitting_time
-from gateflow.gate import Gate
+from gateflow.flows.problem import LearningProblem
+from gateflow.flows.time import hitting_time
+from gateflow.gates.gate import Gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._gates import Gates, at, log_law, table_of_gates
 from gateflow.plots._style import Looks

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flow.descent import descent, predict
-from gateflow.flow.optimizers import OPTIMIZERS
-from gateflow.flow.problem import LearningProblem
-from gateflow.flow.recommend import edge_of_plateau
-from gateflow.gate import gate
+from gateflow.descents.optimizers import OPTIMIZERS
+from gateflow.descents.recommendation import edge_of_plateau
+from gateflow.descents.simulation import descent, predict
+from gateflow.flows.problem import LearningProblem
+from gateflow.gates.gate import gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._style import LAW, LOOKS, name_line, name_panel
 from gateflow.plots._table import Table

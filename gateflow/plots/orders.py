@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from gateflow.asymptotics.order import order, rank, saturation_order, text_of
 from gateflow.asymptotics.rate import rate
-from gateflow.asymptotics.saturation import order, rank, saturation_order, text_of
 from gateflow.formula import parse
-from gateflow.gate import GATES, gate
+from gateflow.formula.vocabulary import Z
+from gateflow.gates.gate import GATES, gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._table import Table
-from gateflow.vocabulary import Z
 
 OUTSIDE = ("hard-sigmoid",)
 """Not in class F."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flow.problem import LearningProblem
-from gateflow.flow.time import hitting_time
-from gateflow.gate import gate
+from gateflow.flows.problem import LearningProblem
+from gateflow.flows.time import hitting_time
+from gateflow.gates.gate import gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._style import LAW, name_panel
 from gateflow.plots._table import Table

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flow.descent import naive_gradient, stable_gradient
-from gateflow.flow.precision import FORMATS, Format
-from gateflow.flow.problem import LearningProblem
-from gateflow.flow.road import Task
-from gateflow.gate import gate
+from gateflow.descents.precision import FORMATS, Format
+from gateflow.descents.simulation import naive_gradient, stable_gradient
+from gateflow.flows.problem import LearningProblem
+from gateflow.flows.sampled_path import Task
+from gateflow.gates.gate import gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._style import AUXILIARY, LOOKS, name_line
 from gateflow.plots._table import Table

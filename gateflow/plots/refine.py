@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flow.plane import RefineProblem, flow, portrait
-from gateflow.flow.problem import LearningProblem
-from gateflow.flow.trajectory import flow as trajectory
+from gateflow.flows.plane import RefineProblem, flow, portrait
+from gateflow.flows.problem import LearningProblem
+from gateflow.flows.trajectory import flow as trajectory
 from gateflow.plots._figure import Figure
 from gateflow.plots._style import LAW, LOOKS, name_line, name_panel
 from gateflow.plots._table import Table

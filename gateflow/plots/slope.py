@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.gate import Gate
+from gateflow.gates.gate import Gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._gates import Gates, at, table_of_gates
 from gateflow.plots._style import THREE, Looks

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.descent import step_size
-from gateflow.flow.descent import predict
-from gateflow.flow.problem import LearningProblem
-from gateflow.flow.recommend import edge_of_plateau
-from gateflow.gate import Gate
+from gateflow.descents import step_size
+from gateflow.descents.recommendation import edge_of_plateau
+from gateflow.descents.simulation import predict
+from gateflow.flows.problem import LearningProblem
+from gateflow.gates.gate import Gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._gates import Gates, at, table_of_gates
 from gateflow.plots._style import THREE, Looks, name_panel

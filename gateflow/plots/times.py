@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flow.problem import LearningProblem
-from gateflow.flow.time import hitting_time
-from gateflow.gate import Gate, gate
+from gateflow.flows.problem import LearningProblem
+from gateflow.flows.time import hitting_time
+from gateflow.gates.gate import Gate, gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._gates import Gates, at, table_of_gates
 from gateflow.plots._style import AUXILIARY, LAW, THREE, Looks, name_panel

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
+from gateflow.results.byvalue import by_value
 
 
 @by_value

@@ -3,7 +3,7 @@
 Every rung learns the same task, ``recall``: a number s enters once and is asked for after a lag, with the loss
 ``|answer - s|``. What a unit with the forget gate f answers after L steps is ``f^L s``, so that the mean loss is
 ``E|s| E_L[1 - f^L]``: a function of z alone. The prediction descends that function with the optimiser of the run
-(:mod:`gateflow.flow.optimizers`), and counts the steps until it is below a quarter of chance. Nothing is fitted.
+(:mod:`gateflow.descents.optimizers`), and counts the steps until it is below a quarter of chance. Nothing is fitted.
 
 ======  ===============================================  ==========================================
 rung    what learns                                      what it gives up
@@ -34,10 +34,10 @@ import numpy as np
 from gateflow.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from gateflow.gate import Gate
-    from gateflow.nn.network import Network
-    from gateflow.nn.settings import Settings
-    from gateflow.nn.train import Trainer
+    from gateflow.gates.gate import Gate
+    from gateflow.training.loop import Trainer
+    from gateflow.training.network import Network
+    from gateflow.training.settings import Settings
 
 RUNGS = {
     1: "exact unit",
@@ -108,11 +108,11 @@ def predicted(gate: Gate, f: float, horizon: int, lr: float, rung: int, optimize
 
     Examples
     --------
-    >>> from gateflow.gate import gate
+    >>> from gateflow.gates.gate import gate
     >>> predicted(gate("sigmoid"), 0.9, 10, 0.01, 1)
     59
     """
-    from gateflow.flow.optimizers import OPTIMIZERS  # with SciPy, which a list of experiments does not need
+    from gateflow.descents.optimizers import OPTIMIZERS  # with SciPy, which a list of experiments does not need
 
     descending = OPTIMIZERS[optimizer]()
     times, numbers = lags(rung, horizon), gate.machine
@@ -138,7 +138,7 @@ def bridge(
     data_dir: str | Path | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Any:
-    """Make one run of a rung, or go on with it; a :class:`gateflow.nn.train.Result`.
+    """Make one run of a rung, or go on with it; a :class:`gateflow.training.loop.Result`.
 
     Parameters
     ----------
@@ -146,10 +146,10 @@ def bridge(
         As of a training run, of the task ``recall``.
     rung : int
     out, data_dir, stop
-        As in :func:`gateflow.nn.train`.
+        As in :func:`gateflow.training.loop`.
     """
-    from gateflow.nn.folder import Folder
-    from gateflow.nn.train import SAVE_EVERY, Result, Trainer, _surroundings, settled
+    from gateflow.training.folder import Folder
+    from gateflow.training.loop import SAVE_EVERY, Result, Trainer, _surroundings, settled
 
     made, task = settled(dict(settings), {}, data_dir)
     with _surroundings(made), Folder.opened(Path(out), made, restart=False) as place:
@@ -203,9 +203,9 @@ def _unit(settings: Settings, rung: int, place: Any, stop: Callable[[], bool]) -
     import torch
 
     from gateflow.nn.functional import gate_function
-    from gateflow.nn.optimizers import make_optimizer
-    from gateflow.nn.settings import make_init, make_task
-    from gateflow.nn.train import Result
+    from gateflow.training.loop import Result
+    from gateflow.training.optimizers import make_optimizer
+    from gateflow.training.settings import make_init, make_task
 
     start, task = make_init(settings.init, 1), make_task(settings.task)
     function = gate_function(start.gate(settings.forget_gate))

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gateflow import signals
 from gateflow.errors import GateflowError
+from gateflow.runs import signals
 
 STATUS, PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -29,17 +29,17 @@ def cost(
     data_dir: str | Path | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Any:
-    """Measure one method, or tell what was measured when the folder was last here; a :class:`gateflow.nn.train.Result`.
+    """Measure one method, or tell what was measured before; a :class:`gateflow.training.loop.Result`.
 
     Parameters
     ----------
     settings : mapping
         As of a training run; ``steps`` says of how many steps the least counts.
     out, data_dir, stop
-        As in :func:`gateflow.nn.train`.
+        As in :func:`gateflow.training.loop`.
     """
-    from gateflow.nn.folder import Folder
-    from gateflow.nn.train import Result, settled
+    from gateflow.training.folder import Folder
+    from gateflow.training.loop import Result, settled
 
     made, _ = settled(dict(settings), {}, data_dir)
     with Folder.opened(Path(out), made, restart=False) as place:
@@ -100,9 +100,9 @@ def measured(settings: Mapping[str, Any], data_dir: str | Path | None = None) ->
     """
     import torch
 
-    from gateflow.nn.folder import Memory
-    from gateflow.nn.timescales import few
-    from gateflow.nn.train import Trainer, _surroundings, settled
+    from gateflow.training.folder import Memory
+    from gateflow.training.loop import Trainer, _surroundings, settled
+    from gateflow.training.timescales import few
 
     made, task = settled(dict(settings), {}, data_dir)
     with _surroundings(made):
@@ -161,7 +161,7 @@ def _plain_step(settings: Any, task: Any, batch: Any) -> Callable[[], Any]:
     """A step of ``torch.nn.LSTM`` with a linear layer behind it, by the same optimiser."""
     import torch
 
-    from gateflow.nn.optimizers import make_optimizer
+    from gateflow.training.optimizers import make_optimizer
 
     class Plain(torch.nn.Module):
         def __init__(self) -> None:

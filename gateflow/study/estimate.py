@@ -69,15 +69,15 @@ def estimate(plan: Plan, *, reduced: bool = False, seeds: int | None = None, dat
 
 
 def _settled(settings: Any, data_dir: Any) -> Any:
-    from gateflow.nn.train import settled
+    from gateflow.training.loop import settled
 
     return settled(dict(settings), {}, data_dir)
 
 
 def _pace(settings: Any, data_dir: Any) -> tuple[float, float]:
     """Seconds of a step, and of an evaluation."""
-    from gateflow.nn.folder import Memory
-    from gateflow.nn.train import Trainer, _surroundings
+    from gateflow.training.folder import Memory
+    from gateflow.training.loop import Trainer, _surroundings
 
     made, task = _settled(settings, data_dir)
     with _surroundings(made):

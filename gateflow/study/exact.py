@@ -2,7 +2,7 @@
 
 One unit, no input: its only weight is z, ``f = phi(z)``, and its loss is ``c |f^T - lambda*|`` (theory.md, eq. 14). The
 gate is the one that trains in networks, the gradient is autograd's, the optimiser is ``torch.optim``'s: nothing is
-shared with :mod:`gateflow.flow.descent` but the problem. The model has arrived at the first step after which
+shared with :mod:`gateflow.descents.simulation` but the problem. The model has arrived at the first step after which
 ``f^T - lambda*`` has not the sign it began with.
 """
 
@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from gateflow import glance
-from gateflow.byvalue import by_value
+from gateflow.descents.optimizers import OPTIMIZERS, Optimizer
+from gateflow.descents.simulation import optimizer_named, predict
 from gateflow.errors import InvalidArgument
-from gateflow.flow.descent import optimizer_named, predict
-from gateflow.flow.optimizers import OPTIMIZERS, Optimizer
-from gateflow.flow.problem import LearningProblem
-from gateflow.gate import Gate
-from gateflow.gate import gate as as_gate
+from gateflow.flows.problem import LearningProblem
+from gateflow.gates.gate import Gate
+from gateflow.gates.gate import gate as as_gate
 from gateflow.nn.functional import gate_function
+from gateflow.notebook import cards as glance
+from gateflow.results.byvalue import by_value
 
 HORIZONS = (10.0, 100.0, 1000.0)
 GAP = 0.1
@@ -226,7 +226,7 @@ def _limit(plan: _Planned) -> int:
 
 
 def in_torch(optimizer: Optimizer, groups: list[dict[str, Any]]) -> Any:
-    """PyTorch's own optimiser for one of :mod:`gateflow.flow.optimizers`."""
+    """PyTorch's own optimiser for one of :mod:`gateflow.descents.optimizers`."""
     import torch
 
     kind = type(optimizer).__name__

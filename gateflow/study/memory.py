@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from gateflow import glance
+from gateflow.descents.optimizers import OPTIMIZERS
+from gateflow.descents.simulation import descent, optimizer_named
 from gateflow.errors import InvalidArgument
-from gateflow.flow.descent import descent, optimizer_named
-from gateflow.flow.optimizers import OPTIMIZERS
-from gateflow.flow.problem import LearningProblem
-from gateflow.gate import Gate
-from gateflow.gate import gate as as_gate
+from gateflow.flows.problem import LearningProblem
+from gateflow.gates.gate import Gate
+from gateflow.gates.gate import gate as as_gate
 from gateflow.nn.functional import gate_function
+from gateflow.notebook import cards as glance
 from gateflow.study.agreement import Agreement, agreement
 from gateflow.study.exact import in_torch
 

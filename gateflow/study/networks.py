@@ -31,7 +31,7 @@ def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str
         see :func:`pace`; ``units``, for each run the errors of the laws of :mod:`gateflow.study.units` and the rank
         correlation, where units were recorded.
     """
-    from gateflow.nn.settings import Settings, make_task
+    from gateflow.training.settings import Settings, make_task
 
     found = []
     for arm in plan.arms_of(reduced):
@@ -162,7 +162,7 @@ def named(gate: str) -> str:
 
 def ordered(gate: str, against: str = "sigmoid") -> tuple[str, ...]:
     """The two gates by order of saturation, the lower first; none where neither is the higher."""
-    from gateflow.asymptotics.saturation import order
+    from gateflow.asymptotics.order import order
 
     verdict = order(gate, against).verdict
     return {"higher": (against, named(gate)), "lower": (named(gate), against)}.get(verdict, ())
@@ -170,7 +170,7 @@ def ordered(gate: str, against: str = "sigmoid") -> tuple[str, ...]:
 
 def _ended(plan: Plan, folder: Path, arm: str, reduced: bool) -> dict[int, list[dict[str, Any]]]:
     """The metrics of the runs of an arm that have ended, by seed."""
-    from gateflow.nn.folder import outcome, read_metrics
+    from gateflow.training.folder import outcome, read_metrics
 
     most = max(plan.seeds_of(reduced), len(list(folder.glob(f"{folder_of(arm, 0).parent}/seed-*"))))
     paths = {seed: folder / folder_of(arm, seed) for seed in range(plan.first, plan.first + most)}
@@ -180,8 +180,8 @@ def _ended(plan: Plan, folder: Path, arm: str, reduced: bool) -> dict[int, list[
 def _units(metrics: list[dict[str, Any]], settings: Any) -> dict[str, float] | None:
     """How the laws of one unit do; None for gates that are no function of one pre-activation, or not recorded."""
     from gateflow.nn.inits.matched import Matched
-    from gateflow.nn.settings import make_init, make_task
     from gateflow.study.units import units
+    from gateflow.training.settings import make_init, make_task
 
     recorded = [line for line in metrics if line["kind"] == "gates" and "units" in line["layers"][0]]
     if len(recorded) < 4 or "z_refine" in recorded[0]["layers"][0]["units"] or settings.forget_gate is None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from gateflow import record
 from gateflow.files import Output, from_json, is_sealed
-from gateflow.nn.folder import SETTINGS
-from gateflow.nn.results import Group, RunRecord, Table
-from gateflow.nn.settings import make_task, part
-from gateflow.nn.tasks import TASKS
 from gateflow.study.plan import Plan, folder_of
+from gateflow.training.folder import SETTINGS
+from gateflow.training.results import Group, RunRecord, Table
+from gateflow.training.settings import make_task, part
+from gateflow.training.tasks import TASKS
 
 DIGITS = 5
 """Of the numbers that are kept."""

@@ -66,7 +66,7 @@ class Plan:
     Parameters
     ----------
     base : mapping
-        Settings of every run, as :func:`gateflow.nn.train` takes them.
+        Settings of every run, as :func:`gateflow.training.loop` takes them.
     arms : mapping of str to mapping
         What is compared: a name, and settings over the base. What stands after the first comma of a name says under
         which conditions, and is a panel of its own where the curves are drawn.
@@ -85,8 +85,8 @@ class Plan:
     needs : tuple of str
         The files it reads from ``--data-dir``, as docs/data.md calls them.
     make : callable, optional
-        Makes a run: ``make(settings, out=, data_dir=, stop=)``. By default it is :func:`gateflow.nn.train`; whatever
-        it is, it goes on where it was and leaves the same files.
+        Makes a run: ``make(settings, out=, data_dir=, stop=)``. By default it is :func:`gateflow.training.train`;
+        whatever it is, it goes on where it was and leaves the same files.
     score : str
         The measure its runs are judged by, where that is not the task's.
     first : int
@@ -265,6 +265,6 @@ def carry_out(
 
 
 def _trained(*arguments: Any, **keywords: Any) -> Any:
-    from gateflow.nn.train import train
+    from gateflow.training.loop import train
 
     return train(*arguments, **keywords)

@@ -139,7 +139,7 @@ def ended(plan: Plan, folder: Path) -> dict[str, dict[int, Kept]]:
     InvalidArgument
         A file of a run is damaged, or it has other settings than the plan declares.
     """
-    from gateflow.nn.folder import outcome
+    from gateflow.training.folder import outcome
 
     found: dict[str, dict[int, Kept]] = {arm: {} for arm, _ in plan.runs()}
     for arm, seed in plan.runs():
@@ -205,8 +205,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _told(arm: str, seed: int, folder: Path) -> Kept:
-    from gateflow.nn.folder import NOT_KNOWN, outcome, read_metrics, settings_of, sources
-    from gateflow.nn.settings import make_task
+    from gateflow.training.folder import NOT_KNOWN, outcome, read_metrics, settings_of, sources
+    from gateflow.training.settings import make_task
 
     settings, metrics, ended = settings_of(folder), read_metrics(folder), outcome(folder) or {}
     task = make_task(settings.task)

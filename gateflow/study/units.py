@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.byvalue import by_value
 from gateflow.errors import InvalidArgument
-from gateflow.flow.problem import LearningProblem
-from gateflow.flow.time import hitting_time
-from gateflow.flow.trajectories import trajectories
-from gateflow.gate import Gate
-from gateflow.gate import gate as as_gate
+from gateflow.flows.problem import LearningProblem
+from gateflow.flows.time import hitting_time
+from gateflow.flows.trajectories import trajectories
+from gateflow.gates.gate import Gate
+from gateflow.gates.gate import gate as as_gate
+from gateflow.results.byvalue import by_value
 from gateflow.study.agreement import rank_correlation
 
 BEGINNING = 1 / 3

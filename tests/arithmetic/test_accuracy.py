@@ -6,7 +6,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from gateflow.arithmetic import FUNCTIONS, BigFloat, doubledouble, machine
+from gateflow.arithmetic import FUNCTIONS, BigFloat, doubledouble
+from gateflow.arithmetic import float64 as machine
 from gateflow.arithmetic.doubledouble import DD
 
 from .references import MP, arguments, reference

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from gateflow.arithmetic import FUNCTIONS, OPERATIONS, BigFloat
-from gateflow.arithmetic.ball import Intervals
-from gateflow.emit import Tape
+from gateflow.arithmetic.intervals import Intervals
+from gateflow.codegen import Tape
 from gateflow.errors import InvalidArgument
-from gateflow.vocabulary import Z, sigmoid
+from gateflow.formula.vocabulary import Z, sigmoid
 
 BIG = BigFloat(60)
 BALL = Intervals(64)

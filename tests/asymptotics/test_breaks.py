@@ -8,16 +8,16 @@ import mpmath
 import pytest
 import sympy as sp
 
-from gateflow.arithmetic.ball import Intervals
 from gateflow.arithmetic.enclosed import enclosed, sign_of
+from gateflow.arithmetic.intervals import Intervals
 from gateflow.asymptotics import constants
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.pieces import break_points, real_zeros, value_at
 from gateflow.asymptotics.tails import Clock, HalfLine, Limits, X
 from gateflow.formula import parse
-from gateflow.gate import Gate
-from gateflow.vocabulary import Z, logit, sigmoid, softplus
+from gateflow.formula.vocabulary import Z, logit, sigmoid, softplus
+from gateflow.gates.gate import Gate
 
 TORN = [
     "where(z == 1, 0, sigmoid(z))",

@@ -23,9 +23,9 @@ from gateflow.asymptotics.certificate import (
 from gateflow.asymptotics.checker import digest_of, verify
 from gateflow.asymptotics.constants import Undecided
 from gateflow.errors import InvalidArgument
-from gateflow.gate import GATES, Gate, gate
-from gateflow.vocabulary import Z as z
-from gateflow.vocabulary import softplus
+from gateflow.formula.vocabulary import Z as z
+from gateflow.formula.vocabulary import softplus
+from gateflow.gates.gate import GATES, Gate, gate
 
 IN_F = [name for name in GATES if name != "hard-sigmoid"]
 PAIRS = [

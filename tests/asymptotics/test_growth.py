@@ -21,9 +21,9 @@ from gateflow.asymptotics.growth import (
     limit,
     sign_at_infinity,
 )
-from gateflow.bounded import Stopped
-from gateflow.vocabulary import Z as z
-from gateflow.vocabulary import expm1, log1p, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Z as z
+from gateflow.formula.vocabulary import expm1, log1p, logit, sigmoid, softplus, softsign
+from gateflow.guards.bounded import Stopped
 
 exp, log, sqrt, oo, pi = sp.exp, sp.log, sp.sqrt, sp.oo, sp.pi
 R = sp.Rational

@@ -19,8 +19,8 @@ from gateflow.asymptotics.membership import CLAUSES, membership
 from gateflow.asymptotics.tails import Clock, Limits, X
 from gateflow.cli import main
 from gateflow.errors import UnknownName
-from gateflow.gate import GATES, Gate, gate
-from gateflow.vocabulary import Z, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Z, logit, sigmoid, softplus, softsign
+from gateflow.gates.gate import GATES, Gate, gate
 
 
 def value_of(g: Gate) -> Any:

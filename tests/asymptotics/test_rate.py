@@ -8,13 +8,7 @@ from dataclasses import dataclass
 import mpmath
 import pytest
 import sympy as sp
-
-from gateflow.asymptotics.growth import Undecided, limit
-from gateflow.asymptotics.rate import TAU, C, T, rate, rate_of_germ
-from gateflow.asymptotics.saturation import order
-from gateflow.formula import parse
-from gateflow.gate import Gate
-from gateflow.gates import (
+from gateflow.gates.catalogue.catalogue import (
     arctan,
     cloglog,
     cubic,
@@ -31,7 +25,13 @@ from gateflow.gates import (
     student_t,
     tied_refine,
 )
-from gateflow.vocabulary import Z as z
+
+from gateflow.asymptotics.growth import Undecided, limit
+from gateflow.asymptotics.order import order
+from gateflow.asymptotics.rate import TAU, C, T, rate, rate_of_germ
+from gateflow.formula import parse
+from gateflow.formula.vocabulary import Z as z
+from gateflow.gates.gate import Gate
 
 R, log = sp.Rational, sp.log
 CT = C * T * TAU

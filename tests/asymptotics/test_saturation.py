@@ -7,26 +7,7 @@ from dataclasses import dataclass
 import mpmath
 import pytest
 import sympy as sp
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from gateflow.asymptotics import saturation
-from gateflow.asymptotics.certificate import certify_rate
-from gateflow.asymptotics.growth import Undecided, limit
-from gateflow.asymptotics.rate import rate
-from gateflow.asymptotics.saturation import (
-    Order,
-    germ_of,
-    order,
-    order_by_cases,
-    order_of_germs,
-    rank,
-    saturation_order,
-)
-from gateflow.errors import InvalidArgument
-from gateflow.formula import parse
-from gateflow.gate import Gate
-from gateflow.gates import (
+from gateflow.gates.catalogue.catalogue import (
     algebraic,
     arctan,
     asinh,
@@ -47,8 +28,27 @@ from gateflow.gates import (
     student_t,
     tied_refine,
 )
-from gateflow.vocabulary import Z as z
-from gateflow.vocabulary import softplus
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateflow.asymptotics import order as saturation
+from gateflow.asymptotics.certificate import certify_rate
+from gateflow.asymptotics.growth import Undecided, limit
+from gateflow.asymptotics.order import (
+    Order,
+    germ_of,
+    order,
+    order_by_cases,
+    order_of_germs,
+    rank,
+    saturation_order,
+)
+from gateflow.asymptotics.rate import rate
+from gateflow.errors import InvalidArgument
+from gateflow.formula import parse
+from gateflow.formula.vocabulary import Z as z
+from gateflow.formula.vocabulary import softplus
+from gateflow.gates.gate import Gate
 
 R = sp.Rational
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
-from gateflow.arithmetic.ball import Intervals
+from gateflow.arithmetic.intervals import Intervals
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.tails import Clock, HalfLine, Limits, X
-from gateflow.emit import rewrite
-from gateflow.vocabulary import expm1, log1p, logit, sigmoid, softplus, softsign
+from gateflow.codegen import rewrite
+from gateflow.formula.vocabulary import expm1, log1p, logit, sigmoid, softplus, softsign
 
 BALL = Intervals()
 

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import mpmath
 import pytest
 
-from gateflow.card import POINTS, REACH, card, label, sketch
-from gateflow.gate import GATES, Gate, gate
+from gateflow.gates.card import POINTS, REACH, card, label, sketch
+from gateflow.gates.gate import GATES, Gate, gate
 
 
 def parsed(chosen):

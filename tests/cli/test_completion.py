@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from gateflow.cli import COMMANDS
-from gateflow.flow.optimizers import OPTIMIZERS
-from gateflow.flow.solvers import METHODS
-from gateflow.gate import GATES
+from gateflow.descents.optimizers import OPTIMIZERS
+from gateflow.flows.solvers import METHODS
+from gateflow.gates.gate import GATES
 from gateflow.losses import LOSSES
 from gateflow.plots import FIGURES
 from gateflow.registry import Registry
@@ -27,7 +27,7 @@ OFFERED = {
     "flow fast --method": METHODS,
     "descent fast --optimizer": OPTIMIZERS,
     "experiment run": EXPERIMENTS,
-    "train": Registry("task", "gateflow.nn.tasks", "TASK"),
+    "train": Registry("task", "gateflow.training.tasks", "TASK"),
     "train adding --cell": Registry("cell", "gateflow.nn.cells", "CELL"),
     "train adding --forget-gate": GATES,
     "plane": ["refine", "shared", "noisy"],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateflow.cli import doctor
-from gateflow.gate import Gate
+from gateflow.gates.gate import Gate
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 MODULE = {"python-flint": "flint", "scikit-learn": "sklearn", "myst-nb": "myst_nb"}

@@ -158,7 +158,7 @@ def test_runs_that_are_made_anew_are_analysed_anew(gateflow, here, monkeypatch):
         arms = json.loads(gateflow("experiment", "analyse", "tiny", "--json").out)["arms"]
         return {name: arm["arrived"] for name, arm in arms.items()}
 
-    from gateflow.nn.tasks.adding import Adding
+    from gateflow.training.tasks.adding import Adding
 
     gateflow("experiment", "run", "tiny")
     before = steps()

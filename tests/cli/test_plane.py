@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from gateflow.flow import LearningProblem, hitting_time
-from gateflow.flow.plane import NoisyProblem, RefineProblem, flow
+from gateflow.flows import LearningProblem, hitting_time
+from gateflow.flows.plane import NoisyProblem, RefineProblem, flow
 
 REFINE = ("refine", "--horizon", "10", "--gap", "1e-3")
 

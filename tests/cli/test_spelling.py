@@ -6,8 +6,8 @@ import pytest
 
 from gateflow.cli._options import gate_of
 from gateflow.errors import FormulaError, GateflowError, InvalidArgument
-from gateflow.gate import GATES, Gate, gate
-from gateflow.spelling import spelled
+from gateflow.formula.spelling import spelled
+from gateflow.gates.gate import GATES, Gate, gate
 
 
 @pytest.mark.parametrize(

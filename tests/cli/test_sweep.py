@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateflow.flow import LearningProblem, hitting_time
-from gateflow.sweep import Plan, sweep
+from gateflow.flows import LearningProblem, hitting_time
+from gateflow.sweeps import Plan, sweep
 
 xarray = pytest.importorskip("xarray")
 pytest.importorskip("h5netcdf")

@@ -122,7 +122,7 @@ def test_ctrl_c_while_the_command_line_is_imported(monkeypatch, capsys):
 @pytest.mark.usefixtures("hears_ctrl_c")
 def test_an_interruption_where_python_would_swallow_it_comes_a_little_later():
     """In a finaliser an exception is printed and forgotten."""
-    from gateflow import signals
+    from gateflow.runs import signals
 
     before = signal.signal(signal.SIGINT, signals.interrupted)
     seen = []

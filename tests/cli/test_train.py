@@ -14,9 +14,10 @@ pytest.importorskip("torch")
 
 from gateflow.cli._training import asked_to_stop
 from gateflow.cli.train import Flags, catalogue, split
-from gateflow.nn import CELLS, INITS, TASKS
-from gateflow.nn.methods import METHODS
-from gateflow.nn.settings import KINDS
+from gateflow.nn import CELLS, INITS
+from gateflow.training import TASKS
+from gateflow.training.methods import METHODS
+from gateflow.training.settings import KINDS
 
 TINY = ("--hidden", "4", "--batch", "4", "--steps", "6", "--evaluate-every", "3", "--held-out", "16", "--horizon", "5")
 

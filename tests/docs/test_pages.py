@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.docs.pages import PAGES, ROOT, Reader, blocks, differences, forget, rewritten
-from tests.nn.tiny_files import write_images28, write_ts
+from tests.training.tiny_files import write_images28, write_ts
 
 NOT_RUN = {
     "README.md": ["installs", "installs", "test", "docs"],  # CI runs the last two

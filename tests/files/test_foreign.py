@@ -227,7 +227,7 @@ def test_a_parts_folder_of_others_is_left_alone(kind, restart, home, capsys):
 
 
 def test_a_sweep_that_ends_takes_nothing_of_others_with_it(home, monkeypatch):
-    from gateflow.sweep import Plan
+    from gateflow.sweeps import Plan
 
     genuine = Plan.values
 

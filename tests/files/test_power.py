@@ -18,9 +18,9 @@ pytest.importorskip("torch")
 import torch
 
 from gateflow.files import Place
-from gateflow.nn import checkpoint as checkpoints
-from gateflow.nn import train
-from gateflow.nn.checkpoint import Checkpoint
+from gateflow.training import checkpoint as checkpoints
+from gateflow.training import train
+from gateflow.training.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.skipif(os.open not in os.supports_dir_fd, reason="looks at calls that name open folders")
 

@@ -18,10 +18,10 @@ import torch
 from gateflow.cli import main
 from gateflow.errors import InvalidArgument
 from gateflow.files import fits, from_json, from_toml, read_bytes, unpacked_most
-from gateflow.gate import Gate
-from gateflow.nn import checkpoint as checkpoints
-from gateflow.nn import data
-from gateflow.nn.checkpoint import Checkpoint
+from gateflow.gates.gate import Gate
+from gateflow.training import checkpoint as checkpoints
+from gateflow.training import data
+from gateflow.training.checkpoint import Checkpoint
 
 TINY = ("--hidden", "2", "--batch", "2", "--steps", "2", "--evaluate-every", "2")
 TASK = "adding(horizon=5, held_out=16)"
@@ -142,7 +142,7 @@ OUTCOME = {
     ids=str,
 )
 def test_a_result_of_other_types_is_one_line(changed, tmp_path):
-    from gateflow.nn.folder import outcome
+    from gateflow.training.folder import outcome
 
     text = changed if isinstance(changed, str) else json.dumps({**OUTCOME, **changed})
     (tmp_path / "result.json").write_text(text)
@@ -171,7 +171,7 @@ RIGHT = (("data", None), ("schedule", None), ("said", "x"), ("metrics", 7))
     ("name", "wrong"), [(name, wrong) for name in FACTS for wrong in WRONG if (name, wrong) not in RIGHT], ids=str
 )
 def test_a_sealed_checkpoint_of_other_types_is_one_line(name, wrong, tmp_path_factory, trained, monkeypatch):
-    from gateflow.nn import train
+    from gateflow.training import train
 
     folder = tmp_path_factory.mktemp("run") / "run"
     folder.mkdir()
@@ -199,7 +199,7 @@ def trained(tmp_path_factory):
 
 
 def test_a_checkpoint_of_another_network_is_one_line(trained, tmp_path):
-    from gateflow.nn import train
+    from gateflow.training import train
 
     folder = tmp_path / "run"
     folder.mkdir()
@@ -240,7 +240,7 @@ def test_a_text_that_unpacks_to_too_much_is_refused(ending, shape, tmp_path, mon
     text = head + (line.replace(b"0", b"0," * 300_000 + b"0", 1) if shape == "one line" else line * 100_000)
     path.write_bytes(gzip.compress(text))
     monkeypatch.setattr("gateflow.files.read.UNPACKED", 200_000)
-    monkeypatch.setattr("gateflow.nn.data.series.LINE", 100_000)
+    monkeypatch.setattr("gateflow.training.data.series.LINE", 100_000)
     read = data.csv if ending == "csv.gz" else data.ts
     with pytest.raises(InvalidArgument, match=r"unpacks to more than|has over 100000 characters"):
         read(path)
@@ -267,7 +267,7 @@ def test_data_from_a_pipe_are_refused_at_once(name, tmp_path):
 
 
 def test_a_cache_of_data_that_others_may_write_to_is_not_used(tmp_path, monkeypatch):
-    from gateflow.nn.data import sets
+    from gateflow.training.data import sets
 
     monkeypatch.delenv("GATEFLOW_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

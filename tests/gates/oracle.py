@@ -16,7 +16,7 @@ import mpmath
 import sympy as sp
 from mpmath import mpf
 
-from gateflow import vocabulary
+from gateflow.formula import vocabulary
 
 FIRST, PLAIN, MOST = 50, 800, 3200
 """Decimal digits to begin with, to subtract with, and to end with."""

@@ -15,7 +15,7 @@ import sympy as sp
 
 from gateflow.asymptotics.membership import membership
 from gateflow.errors import Exceeded, FormulaError, GateflowError, InvalidArgument, UnknownName
-from gateflow.gate import GATES, Gate, gate
+from gateflow.gates.gate import GATES, Gate, gate
 from tests.gates.oracle import Oracle
 from tests.gates.ulps import in_ulps
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from gateflow.inversion import closed_inverse, increasing_root
-from gateflow.vocabulary import U, Z, log1p, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import U, Z, log1p, logit, sigmoid, softplus, softsign
+from gateflow.gates.inversion import closed_inverse, increasing_root
 
 CLOSED = [
     Z,

@@ -1,4 +1,4 @@
-"""Laws that every gate of the catalogue is held to; a new file in gateflow/gates is found by them itself."""
+"""Laws that every gate of the catalogue is held to; a new file in gateflow/gates/catalogue is found by them itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gateflow.errors import GateflowError
-from gateflow.gate import GATES, Gate, gate
+from gateflow.gates.gate import GATES, Gate, gate
 from tests.gates.ulps import FUNCTIONS, arguments, measure
 
 SECOND_SETTINGS: dict[str, list[dict[str, Any]]] = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gateflow.gate import gate
+from gateflow.gates.gate import gate
 from gateflow.nn import GRU, JANET, LSTM, NRU, URLSTM, NoisyLSTM, RefineLSTM
 from gateflow.nn.cells.noisy import noisy_hard_sigmoid
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from gateflow.errors import InvalidArgument, UnknownName
-from gateflow.gate import GATES, Gate
-from gateflow.gate import gate as named_gate
+from gateflow.gates.gate import GATES, Gate
+from gateflow.gates.gate import gate as named_gate
 from gateflow.nn import GateFunction, gate_function
 
 SETTINGS: list[tuple[str, dict[str, Any]]] = [

@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 
 from gateflow.errors import InvalidArgument
-from gateflow.gate import Gate, gate
+from gateflow.gates.gate import Gate, gate
 from gateflow.nn import GRU, INITS, JANET, LSTM, NRU, URLSTM, NoisyLSTM, RefineLSTM
 from gateflow.nn.cells._contract import Recurrent
 from gateflow.nn.inits.matched import rescaled

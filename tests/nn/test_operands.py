@@ -13,7 +13,7 @@ import torch
 from torch.nn.utils import parametrizations, parametrize, prune
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from gateflow import compiled
+from gateflow.codegen import compiler as compiled
 from gateflow.errors import InvalidTensor
 from gateflow.nn import CELLS, GRU, LSTM
 from gateflow.nn.cells._contract import Recurrent

@@ -9,7 +9,7 @@ import pytest
 from scipy import special, stats
 
 from gateflow.errors import InvalidArgument, UnknownName
-from gateflow.flow import LearningProblem, hitting_time
+from gateflow.flows import LearningProblem, hitting_time
 from gateflow.noise import Diffusion, Law, NoisyDescent, Passage, Samples, Unresolved, law
 from gateflow.noise.elements import Elements, resolved
 

@@ -15,7 +15,7 @@ from gateflow.asymptotics.rate import rate
 from gateflow.cli import main
 from gateflow.errors import InvalidArgument
 from gateflow.formula import parse
-from gateflow.gate import gate
+from gateflow.gates.gate import gate
 from gateflow.plots import FIGURES, figures
 from gateflow.plots._gates import log_law, named
 from gateflow.plots._style import STROKES, Looks

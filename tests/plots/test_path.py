@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gateflow.errors import InvalidArgument
-from gateflow.flow.problem import LearningProblem
-from gateflow.flow.time import hitting_time
-from gateflow.flow.trajectory import flow
+from gateflow.flows.problem import LearningProblem
+from gateflow.flows.time import hitting_time
+from gateflow.flows.trajectory import flow
 from gateflow.plots._figure import save
 from gateflow.plots._path import path
 

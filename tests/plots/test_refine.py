@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from gateflow.flow import LearningProblem, hitting_time
+from gateflow.flows import LearningProblem, hitting_time
 from gateflow.plots import figures
 from tests.plots import tables
 

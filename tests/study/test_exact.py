@@ -3,7 +3,7 @@
 import pytest
 
 from gateflow.errors import InvalidArgument
-from gateflow.gate import GATES
+from gateflow.gates.gate import GATES
 from gateflow.study.exact import exact
 
 UNREACHED = {"log-slow"}

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.folder import outcome
-from gateflow.nn.methods import METHODS
-from gateflow.nn.settings import Settings
 from gateflow.study import kept
 from gateflow.study.cost import cost
 from gateflow.study.experiments import EXPERIMENTS
 from gateflow.study.outcomes import collected, table, write
 from gateflow.study.plan import Plan, carry_out, folder_of
+from gateflow.training.folder import outcome
+from gateflow.training.methods import METHODS
+from gateflow.training.settings import Settings
 
 SMALL = Plan(
     base={
@@ -41,7 +41,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_named_experiments import SMALL
-import gateflow.nn.train as module
+import gateflow.training.loop as module
 step = module.Trainer.descend
 def slow(self):
     time.sleep(0.02)
@@ -217,8 +217,8 @@ def test_what_the_paper_leaves_open_is_said_to_be_not_known():
 
 
 def test_the_start_of_the_paper_is_sigma_of_1_for_every_gate():
-    from gateflow.nn.network import build
-    from gateflow.nn.settings import make_task
+    from gateflow.training.network import build
+    from gateflow.training.settings import make_task
 
     plan = EXPERIMENTS["paper-adding"]
     for arm in ("softsign", "sigmoid", "fast", "refine"):

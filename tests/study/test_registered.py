@@ -18,9 +18,8 @@ import pytest
 
 from gateflow import record
 from gateflow.errors import InvalidArgument
-from gateflow.gate import gate
+from gateflow.gates.gate import gate
 from gateflow.nn.inits.matched import rescaled
-from gateflow.nn.settings import Settings
 from gateflow.study import analysis
 from gateflow.study import bridge as bridges
 from gateflow.study.analysis import analyse, to_json
@@ -32,6 +31,7 @@ from gateflow.study.paired import power, power_of_equivalence
 from gateflow.study.plan import Plan, Question, carry_out
 from gateflow.study.stored import Kept, count, file_of, keep, kept
 from gateflow.study.stored import runs as runs_stored
+from gateflow.training.settings import Settings
 
 SLOPES, TUNING, RATES = (EXPERIMENTS[name] for name in ("study-slopes", "study-tuning", "study-rates"))
 FIRST_SEEDS = {"study-slopes": 611_000, "study-tuning": 622_000, "study-rates": 623_000}
@@ -293,7 +293,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_registered import SMALL
-import gateflow.nn.train as module
+import gateflow.training.loop as module
 step = module.Trainer.descend
 def slow(self):
     time.sleep(0.01)
@@ -350,7 +350,7 @@ def test_a_stored_line_that_was_lost_or_damaged_is_stored_again_without_training
     with pytest.raises(InvalidArgument, match="line 1: no run; remove the line"):
         carried_out(tmp_path)
     path.write_text(second)
-    monkeypatch.setattr("gateflow.nn.train.Trainer.descend", None)
+    monkeypatch.setattr("gateflow.training.loop.Trainer.descend", None)
     monkeypatch.setattr(record, "source", lambda: "f" * 40)
     assert carried_out(tmp_path) == whole
 
@@ -488,7 +488,7 @@ def test_damage_is_told_with_its_line(tmp_path, whole, old, new, said):
 def test_a_run_whose_loss_is_no_number_counts_as_not_arrived(tmp_path, monkeypatch):
     import torch
 
-    from gateflow.nn.tasks.copying import Copying
+    from gateflow.training.tasks.copying import Copying
 
     def lost(self, answers, batch):
         return (answers * math.nan).sum() if self.horizon == 5 and answers.requires_grad else torch.tensor(2.0)
@@ -533,8 +533,8 @@ def test_two_evaluations_in_a_row_make_an_arrival():
 def test_the_wired_network_answers_as_computed_and_learns_what_its_rung_says(tmp_path):
     import torch
 
-    from gateflow.nn.folder import Memory
-    from gateflow.nn.train import Trainer, settled
+    from gateflow.training.folder import Memory
+    from gateflow.training.loop import Trainer, settled
 
     plan = EXPERIMENTS["study-bridge"]
     arm = next(arm for arm in plan.arms if arm.startswith("rung 3, fast, T=30"))

@@ -37,8 +37,8 @@ from gateflow.arithmetic.doubledouble.logistic import (
     softsign,
 )
 from gateflow.arithmetic.doubledouble.trigonometric import acot, atan, cos, sin, tan
-from gateflow.arithmetic.machine import quiet, real_value
-from gateflow.vocabulary import expression
+from gateflow.arithmetic.float64 import quiet, real_value
+from gateflow.formula.vocabulary import expression
 
 name = "doubledouble"
 

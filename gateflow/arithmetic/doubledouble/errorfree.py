@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.arithmetic.machine import quiet
+from gateflow.arithmetic.float64 import quiet
 
 _HALF_UNIT, _UPPER = 1 << 26, -(1 << 27)
 

@@ -12,7 +12,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from gateflow.arithmetic import machine
+from gateflow.arithmetic import float64 as machine
 from gateflow.arithmetic.doubledouble.errorfree import DD, add, choose, divide, guarded, halved, mul, square
 from gateflow.arithmetic.doubledouble.gaussian import horner, piecewise
 from gateflow.arithmetic.doubledouble.logarithm import log1p_kernel, log_kernel

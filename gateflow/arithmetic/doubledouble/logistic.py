@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gateflow.arithmetic import machine
+from gateflow.arithmetic import float64 as machine
 from gateflow.arithmetic.doubledouble.errorfree import (
     DD,
     add,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.arithmetic import machine
+from gateflow.arithmetic import float64 as machine
 from gateflow.arithmetic.doubledouble.errorfree import (
     DD,
     add,

@@ -21,12 +21,12 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from gateflow.errors import InvalidArgument, InvalidTensor, shown
-from gateflow.gate import Gate
+from gateflow.formula.vocabulary import Z
+from gateflow.gates.gate import Gate
 from gateflow.nn.cells import _operands
 from gateflow.nn.functional import GateFunction, gate_function
 from gateflow.nn.kernels import native
 from gateflow.nn.kernels.triton import launch
-from gateflow.vocabulary import Z
 
 AnyGate = str | Gate | GateFunction
 State = tuple[Tensor, ...]

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import torch
 
 from gateflow.errors import InvalidArgument
-from gateflow.gate import Gate
+from gateflow.gates.gate import Gate
 from gateflow.nn.cells._contract import Recurrent, State, Tensor, Values, Weights
 
 HARD = "where(z <= -2, 0, where(z >= 2, 1, z/4 + 1/2))"

@@ -16,11 +16,11 @@ import torch
 
 from gateflow import formula as language
 from gateflow.errors import InvalidArgument
-from gateflow.gate import Gate
-from gateflow.gate import gate as named_gate
+from gateflow.formula.vocabulary import Z
+from gateflow.gates.gate import Gate
+from gateflow.gates.gate import gate as named_gate
 from gateflow.nn.functional import gate_function
 from gateflow.nn.inits._contract import Initialiser, Seed, positive, sites, start_forget
-from gateflow.vocabulary import Z
 
 if TYPE_CHECKING:
     from gateflow.nn.cells._contract import Recurrent

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gateflow import compiled
+from gateflow.codegen import compiler as compiled
 from gateflow.errors import InvalidArgument, NoCompiler
+from gateflow.formula.vocabulary import Z
 from gateflow.nn.functional import GateFunction
 from gateflow.nn.kernels import threads, workspace
 from gateflow.nn.kernels.tables import BREAKS, ZONES, Table, table
-from gateflow.vocabulary import Z
 
 DTYPES = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
 
@@ -150,7 +150,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
 
 @lru_cache(maxsize=16)
 def _library(dtype: torch.dtype, *_: str | None) -> ctypes.CDLL | NoCompiler:
-    """The library, or why there is none; the environment is part of the question, as in `gateflow.compiled`."""
+    """The library, or why there is none; the environment is part of the question, as in `gateflow.codegen.compiler`."""
     try:
         flags = ("-ffp-contract=fast", *compiled.native(), *(("-DDOUBLE",) if dtype == torch.float64 else ()))
         return _declared(compiled.library(_source(), flags=flags, name="recurrent"), dtype)

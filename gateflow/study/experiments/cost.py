@@ -1,8 +1,8 @@
 """What a step of training costs, and how much memory it takes, for every method of the literature."""
 
-from gateflow.nn.methods import METHODS
 from gateflow.study.cost import cost
 from gateflow.study.plan import Plan
+from gateflow.training.methods import METHODS
 
 EXPERIMENT = Plan(
     base={"task": "adding(horizon=1000)", "layers": 1, "hidden": 512, "batch": 100, "steps": 20},

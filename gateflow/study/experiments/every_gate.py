@@ -6,7 +6,7 @@ from gateflow.study.experiments.adding import EXPERIMENT as ADDING
 from gateflow.study.experiments.adding import SMALL
 from gateflow.study.plan import Plan
 
-ALL = {name: {"forget_gate": name} for name in Registry("gate", "gateflow.gates", "make")}
+ALL = {name: {"forget_gate": name} for name in Registry("gate", "gateflow.gates.catalogue", "make")}
 
 EXPERIMENT = Plan(
     base=ADDING.base,

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from gateflow.nn.methods import METHODS
 from gateflow.study.experiments._published import MAHTO
 from gateflow.study.plan import GATES, Plan
+from gateflow.training.methods import METHODS
 
 INITS = {"matched": "matched", "power-law": "power-law(shape=0.56)"}
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from benchmarks import nn_calls, nn_fuzz
-from gateflow import compiled
+from gateflow.codegen import compiler as compiled
 from gateflow.nn.kernels import native, workspace
 
 FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1")

@@ -17,9 +17,9 @@ import pytest
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-from gateflow import compiled
+from gateflow.codegen import compiler as compiled
 from gateflow.errors import InvalidArgument, NoCompiler
-from gateflow.gate import GATES
+from gateflow.gates.gate import GATES
 from gateflow.nn import CELLS, GRU, JANET, LSTM, RefineLSTM
 from gateflow.nn.cells._contract import Recurrent
 from gateflow.nn.kernels import native, workspace

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateflow import compiled
+from gateflow.codegen import compiler as compiled
 
 
 def libraries() -> list[str]:

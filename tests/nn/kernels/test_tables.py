@@ -8,9 +8,9 @@ import pytest
 import torch
 from mpmath import mpf
 
-from gateflow import compiled
-from gateflow.gate import GATES, Gate
-from gateflow.gate import gate as named_gate
+from gateflow.codegen import compiler as compiled
+from gateflow.gates.gate import GATES, Gate
+from gateflow.gates.gate import gate as named_gate
 from gateflow.nn.functional import gate_function
 from gateflow.nn.kernels import tables
 from tests.gates.oracle import Oracle

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gateflow.gate import Gate
+from gateflow.gates.gate import Gate
 from gateflow.nn import LSTM
 
 LARGE = 2.0**60

@@ -1,7 +1,7 @@
 """From a gate's formulas to a Triton device function ``z -> phi, 1 - phi, phi'`` in a module of its own.
 
 Triton reads a kernel's source where Python's tracebacks find it. The text of a module, which is what
-:mod:`gateflow.emit.triton` prints, is therefore put there in memory: no file is written that another program could
+:mod:`gateflow.codegen.triton` prints, is therefore put there in memory: no file is written that another program could
 change before it is read.
 """
 
@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from gateflow.emit import Tape
-from gateflow.emit.triton import HEADER, device_function
+from gateflow.codegen import Tape
+from gateflow.codegen.triton import HEADER, device_function
 from gateflow.errors import InvalidArgument
-from gateflow.gate import Gate
+from gateflow.gates.gate import Gate
 from gateflow.nn.functional import GateFunction
 
 _OF_PROFILE = ("du = y1", "y0, y1 = gf.both_sigmoids(y0)", "y2 = du * (y0 * y1)")

@@ -31,7 +31,7 @@ except ImportError:
 
     raise MissingExtra("GPU kernels", "gpu") from None
 
-from gateflow.emit.tritonmath import tanh
+from gateflow.codegen.tritonmath import tanh
 
 
 @triton.jit

@@ -1,0 +1,46 @@
+from . import asymptotics as asymptotics
+from . import descents as descents
+from . import errors as errors
+from . import flows as flows
+from . import formula as formula
+from . import gates as gates
+from . import losses as losses
+from . import nn as nn
+from . import noise as noise
+from . import plots as plots
+from . import record as record
+from . import registry as registry
+from . import runs as runs
+from . import study as study
+from . import training as training
+from .asymptotics.certificate import certify as certify
+from .asymptotics.checker import verify as verify
+from .asymptotics.membership import membership as membership
+from .asymptotics.order import order as order
+from .asymptotics.order import rank as rank
+from .asymptotics.order import saturation_order as saturation_order
+from .asymptotics.rate import rate as rate
+from .descents import crossover as crossover
+from .descents import descent as descent
+from .descents import fit as fit
+from .descents import sensitivities as sensitivities
+from .descents import step_size as step_size
+from .descents.comparison import compare as compare
+from .descents.recommendation import recommend as recommend
+from .flows import LearningProblem as LearningProblem
+from .flows import Target as Target
+from .flows import Trajectory as Trajectory
+from .flows import flow as flow
+from .flows import hitting_time as hitting_time
+from .formula import parse as parse
+from .formula import unparse as unparse
+from .gates.gate import GATES as GATES
+from .gates.gate import Gate as Gate
+from .gates.gate import gate as gate
+from .notebook.exploration import explore as explore
+from .plots import figures as figures
+from .reports import report as report
+from .sweeps import sweep as sweep
+
+__version__: str
+__all__: list[str]

@@ -1,0 +1,141 @@
+"""Expanding, factoring and folding what is small enough: of a short text, SymPy would make millions of terms."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import sympy as sp
+
+from gateflow.errors import Exceeded
+from gateflow.formula.vocabulary import Expr
+from gateflow.guards import bounded
+
+MOST_TERMS = 1000
+"""Terms that an expression, or any part of it, may have when expanded; the gates of the catalogue have below fifty."""
+
+MOST_DEGREE = 200
+"""Degree up to which an expression is factored; the gates of the catalogue stay below fifty."""
+
+MOST_BITS = 20_000
+"""Degree times bits of the largest number, up to which an expression is factored: it runs in C, and is not stopped."""
+
+MOST_BRANCHES = 64
+"""Cases up to which sums and products of cases are folded into one."""
+
+FACTORING = 1.0
+"""Seconds of the processor for one factorisation."""
+
+
+def expand(expr: Expr) -> Expr:
+    """``sympy.expand``, or the expression as it is where that would take too long.
+
+    Examples
+    --------
+    >>> from gateflow.formula.vocabulary import Z
+    >>> expand((1 + Z) ** 2), expand((1 + Z) ** 5000)
+    (z**2 + 2*z + 1, (z + 1)**5000)
+    """
+    return sp.expand(expr) if terms(expr) <= MOST_TERMS else expr
+
+
+def factor(expr: Expr) -> Expr:
+    """``sympy.factor``, or the expression as it is where that would take too long.
+
+    SymPy takes ``exp(0.3215 z)`` for the power 643 of ``exp(z/2000)``.
+
+    Examples
+    --------
+    >>> from gateflow.formula.vocabulary import Z
+    >>> factor(Z + Z**2), factor(Z + Z * sp.exp(Z / 10**9) * sp.exp(3 * Z))
+    (z*(z + 1), z*exp(3000000001*z/1000000000) + z)
+    """
+    if terms(expr) > MOST_TERMS or degree(expr) > MOST_DEGREE or degree(expr) * _bits(expr) > MOST_BITS:
+        return expr
+    try:
+        return bounded.call(partial(sp.factor, expr), FACTORING, processor=True)
+    except Exceeded:
+        return expr
+
+
+def _bits(expr: Expr) -> int:
+    """Bits of the largest number in an expression."""
+    return max((int(n.p).bit_length() + int(n.q).bit_length() for n in expr.atoms(sp.Rational)), default=0)
+
+
+def folded(expr: Expr) -> Expr:
+    """``sympy.piecewise_fold``, or the expression as it is where there would be too many cases.
+
+    Examples
+    --------
+    >>> from gateflow.formula.vocabulary import Z
+    >>> cases = [sp.Piecewise((Z, Z < i), (i * Z, True)) for i in range(2, 20)]
+    >>> len(folded(cases[0] + cases[1]).args), folded(sp.Add(*cases)) == sp.Add(*cases)
+    (4, True)
+    """
+    return sp.piecewise_fold(expr) if branches(expr) <= MOST_BRANCHES else expr
+
+
+def branches(expr: Expr) -> int:
+    """How many cases the expression has when it is folded into one; at most."""
+    if not expr.args:
+        return 1
+    if isinstance(expr, sp.Piecewise):
+        return sum(branches(value) for value, _ in expr.args)
+    return min(math.prod(branches(arg) for arg in expr.args), 10 * MOST_BRANCHES)
+
+
+def degree(expr: Expr) -> int:
+    """The largest degree in any generator of the polynomial that SymPy makes of the expression; at most.
+
+    Roots of a generator are integer powers of a smaller one, and so are exponentials.
+
+    Examples
+    --------
+    >>> from gateflow.formula.vocabulary import Z
+    >>> degree(Z**7 + sp.exp(Z / 9)), degree(sp.sqrt(Z) + Z ** sp.Rational(2, 3)), degree(sp.exp(-1000 * (Z - 3) ** 2))
+    (7, 4, 9000)
+    """
+    exponents: dict[Expr, list[Expr]] = {}
+    for node in expr.atoms(sp.Pow, sp.exp):
+        if isinstance(node, sp.exp):
+            for term in sp.Add.make_args(expand(node.args[0])):
+                exponent, generator = term.as_coeff_Mul()
+                exponents.setdefault(sp.exp(generator), []).append(exponent)
+        elif node.exp.is_Rational:
+            exponents.setdefault(node.base, []).append(node.exp)
+    return max((_common_degree(powers) for powers in exponents.values()), default=1)
+
+
+def _common_degree(powers: list[Expr]) -> int:
+    """The largest of the powers, in units of the smallest fraction that they all are multiples of."""
+    unit = math.lcm(*(int(power.q) for power in powers if power.is_Rational))
+    return max((abs(int(power.p)) * (unit // int(power.q)) for power in powers if power.is_Rational), default=1)
+
+
+def terms(expr: Expr) -> int:
+    """How many terms the expression, or the largest of its parts, has when expanded; at least.
+
+    Examples
+    --------
+    >>> from gateflow.formula.vocabulary import Z
+    >>> terms(sp.atan((1 + Z + sp.exp(Z)) ** 3))
+    10
+    """
+    return _counted(expr)[1]
+
+
+def _counted(expr: Expr) -> tuple[int, int]:
+    """Terms of the expression when expanded, and the most of any part of it."""
+    parts = [_counted(arg) for arg in expr.args]
+    if expr.is_Add:
+        own = sum(count for count, _ in parts)
+    elif expr.is_Mul:
+        own = math.prod(count for count, _ in parts)
+    elif expr.is_Pow and expr.exp.is_Integer and (count := parts[0][0]) > 1:
+        n = min(abs(int(expr.exp)), 10 * MOST_TERMS)
+        own = math.comb(n + min(count, n) - 1, n) if n else 1
+    else:
+        own = 1
+    own = min(own, 10 * MOST_TERMS)
+    return own, max([own, *(most for _, most in parts)])

@@ -1,0 +1,478 @@
+"""Rewriting a formula so that nothing cancels, and taking logarithms without forming what would underflow.
+
+``1 - erf(x)`` becomes ``erfc(x)``, ``1 + tanh(x)`` becomes ``2 sigmoid(2x)``, ``pi/2 - atan(x)`` becomes ``acot(x)``.
+The rules look at the expression tree, so they hold for users' formulas as for the catalogue's.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import sympy as sp
+
+from gateflow.codegen.expand import expand, factor, folded
+from gateflow.formula.vocabulary import Expr, Z, expm1, log1p, sigmoid, softplus, softsign
+
+
+class erfc(sp.Function):
+    """``1 - erf(x)``; SymPy's own node turns ``erfc(-x)`` into ``2 - erfc(x)``, which cancels."""
+
+    is_positive = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return -2 / sp.sqrt(sp.pi) * sp.exp(-(self.args[0] ** 2))
+
+
+class acot(sp.Function):
+    """Inverse cotangent with values in (0, pi): ``pi/2 - atan(x)`` without the cancellation."""
+
+    is_positive = True
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        return -1 / (1 + self.args[0] ** 2)
+
+
+class log_erfc(sp.Function):
+    """``log(erfc(x))``, finite where ``erfc(x)`` underflows."""
+
+
+class log_erfcx(sp.Function):
+    """``log(exp(x**2) erfc(x))`` for x >= 0: what is left of ``log_erfc`` beside ``-x**2``."""
+
+
+class log_atan_exp(sp.Function):
+    """``log(atan(exp(x)))``, which tends to x where ``exp(x)`` underflows."""
+
+
+class log_atan_ratio(sp.Function):
+    """``log(atan(exp(x))/exp(x))``: what is left of ``log_atan_exp`` beside x."""
+
+
+class log_cosh(sp.Function):
+    """``log(cosh(x))``, finite where ``cosh(x)`` overflows."""
+
+
+class log_hypot(sp.Function):
+    """``log(sqrt(1 + x**2))``, finite where ``x**2`` overflows."""
+
+
+class log1mexp(sp.Function):
+    """``log(1 - exp(-x))`` for x > 0."""
+
+
+class log_expm1(sp.Function):
+    """``log(abs(exp(x) - 1))``, finite where ``exp(x)`` overflows."""
+
+
+class log_cloglog(sp.Function):
+    """``log(1 - exp(-exp(x)))``, which tends to x where ``exp(x)`` underflows."""
+
+
+class log_softplus(sp.Function):
+    """``log(log(1 + exp(x)))``, which tends to x where ``exp(x)`` underflows."""
+
+
+class log_add(sp.Function):
+    """``log(exp(x) + exp(y))``, from the larger of the two, which may be past 1/eps times the smaller."""
+
+
+HIGHEST = 40
+"""Degree of the polynomials in a logistic function that are rewritten: they are factored, which takes its time."""
+
+
+MOST_ADDED = 4
+"""Sums of logarithms that are written out in their quotient; each doubles what stands in it."""
+
+
+def stable(expr: Expr) -> Expr:
+    """The same function, written so that nothing cancels where a rule is known.
+
+    Examples
+    --------
+    >>> stable(1 - sigmoid(Z)), stable(sp.S.Half + sp.erf(Z) / 2), stable(1 - sp.exp(-sp.exp(Z)))
+    (sigmoid(-z), erfc(-z)/2, -expm1(-exp(z)))
+    """
+    return _stable(expr)
+
+
+@cache
+def _stable(expr: Any) -> Any:
+    if not expr.args:
+        return expr
+    expr = expr.func(*(_stable(arg) for arg in expr.args))
+    if isinstance(expr, sp.erfc):
+        return erfc(expr.args[0])
+    if isinstance(expr, sp.exp) and (power := _softplus_factor(expr.args[0])) is not None:
+        return _stable(power)
+    if isinstance(expr, acot) and isinstance(expr.args[0], sp.exp):
+        return sp.atan(sp.exp(-expr.args[0].args[0]))
+    if expr.is_Add:
+        return _stable_sum(expr)
+    if expr.is_Pow and expr.exp.is_Integer and expr.exp < 0:
+        return _stable_reciprocal(expr)
+    if expr.is_Mul:
+        return _stable_product(expr)
+    if isinstance(expr, sp.log):
+        return log_of(expr.args[0])
+    return expr
+
+
+def _softplus_factor(exponent: Expr) -> Expr | None:
+    """``exp(k softplus(x))`` is ``sigmoid(-x)**-k``."""
+    k, node = exponent.as_coeff_Mul()
+    return sigmoid(-node.args[0]) ** -k if isinstance(node, softplus) and k.is_Integer else None
+
+
+def _complements(term: Expr) -> Iterator[tuple[Expr, Expr]]:
+    """For a term ``k F(x)``: each constant that may cancel it, with their sum written stably."""
+    k, node = term.as_independent(*term.free_symbols, as_Add=False)
+    x = node.args[0] if node.args else sp.S.Zero
+    if isinstance(node, sigmoid):
+        yield -k, -k * sigmoid(-x)
+        yield -k / 2, k / 2 * sp.tanh(x / 2)
+    elif isinstance(node, sp.exp):
+        yield -k, k * expm1(x)
+    elif isinstance(node, erfc):
+        yield -k, -k * sp.erf(x)
+        yield -2 * k, -k * erfc(-x)
+    elif isinstance(node, sp.atan) and isinstance(x, sp.exp):
+        yield -k * sp.pi / 2, -k * sp.atan(sp.exp(-x.args[0]))
+        yield -k * sp.pi / 4, k * sp.atan(sp.tanh(x.args[0] / 2))
+    elif isinstance(node, acot):
+        yield -k * sp.pi, -k * acot(-x)
+    for limit, rest in _odd_complement(node):
+        yield -k * limit, -k * rest(1)
+        yield k * limit, k * rest(-1)
+
+
+def _odd_complement(node: Expr) -> Iterator[tuple[Expr, Callable[[int], Expr]]]:
+    """For odd F with limit A: A, and the sign-dependent ``A - F(sign x)`` written stably."""
+    x = node.args[0] if node.args else sp.S.Zero
+    if isinstance(node, sp.tanh):
+        yield sp.S.One, lambda sign: 2 * sigmoid(-2 * sign * x)
+    elif isinstance(node, sp.erf):
+        yield sp.S.One, lambda sign: erfc(sign * x)
+    elif isinstance(node, sp.atan):
+        whole = isinstance(x, sp.sinh)
+        yield sp.pi / 2, lambda sign: 2 * sp.atan(sp.exp(-sign * x.args[0])) if whole else acot(sign * x)
+    elif isinstance(node, softsign):
+        yield sp.S.One, lambda sign: 2 * sigmoid(-sign * _softsign_profile(x))
+    elif (root := _algebraic_argument(node)) is not None:
+        m, y = root
+        yield m, lambda sign: 2 * m * sigmoid(-2 * sign * sp.asinh(y))
+
+
+def _softsign_profile(x: Expr) -> Expr:
+    """u with ``sigmoid(u) = (1 + softsign(x))/2``."""
+    return sp.sign(x) * log1p(2 * sp.Abs(x))
+
+
+def _algebraic_argument(node: Expr) -> tuple[Expr, Expr] | None:
+    """``(m, y)`` with ``node = m y/sqrt(1 + y**2)`` and y linear in z, or None."""
+    powers = [arg for arg in sp.Mul.make_args(node) if arg.is_Pow and arg.exp == -sp.S.Half]
+    if len(powers) != 1:
+        return None
+    numerator = sp.cancel(node * sp.sqrt(powers[0].base))
+    radicand = sp.Poly(powers[0].base, Z) if powers[0].base.is_polynomial(Z) else None
+    if radicand is None or radicand.degree() != 2 or sp.cancel(numerator / Z).has(Z):
+        return None
+    a, b, c = radicand.all_coeffs()
+    if b != 0 or not (a.is_positive and c.is_positive):
+        return None
+    return sp.sqrt(1 / a) * numerator / Z, sp.sqrt(a / c) * Z
+
+
+def _stable_sum(expr: Expr) -> Expr:
+    """Pair the constant of a sum with a saturating term that would cancel it."""
+    if any(term.has(sp.Piecewise) for term in expr.args):
+        whole = folded(expr)
+        return _stable(whole) if whole.is_Piecewise else expr
+    whole = _polynomial_in_sigmoid(expr)
+    if whole is not None:
+        return whole
+    balanced = _balanced_sigmoids(expr)
+    if balanced is not None:
+        return _stable(balanced)
+    constant, rest = expr.as_coeff_Add()
+    terms = list(sp.Add.make_args(rest))
+    symbolic = [t for t in terms if not t.free_symbols]
+    constant, terms = constant + sp.Add(*symbolic), [t for t in terms if t.free_symbols]
+    if constant == 0:
+        return expr
+    for i, term in enumerate(terms):
+        for limit, together in _complements(term):
+            if sp.simplify(limit - constant) == 0:
+                return _stable(sp.Add(together, *terms[:i], *terms[i + 1 :]))
+    return _stable_mixture(expr, constant, terms)
+
+
+def _stable_mixture(expr: Expr, constant: Expr, terms: list[Expr]) -> Expr:
+    """The constant shared out among several saturating terms, as in ``1/2 + (tanh(z) + erf(z))/4``."""
+    options = [list(_complements(term)) for term in terms]
+    if not 2 <= len(terms) <= 4 or not all(options):
+        return expr
+    for choice in itertools.product(*options):
+        if expand(sp.Add(*(limit for limit, _ in choice)) - constant) == 0:
+            return sp.Add(*(_stable(together) for _, together in choice))
+    return expr
+
+
+def _balanced_sigmoids(expr: Expr) -> Expr | None:
+    """``k sigmoid(x) - k sigmoid(-x)`` is ``k tanh(x/2)``."""
+    for term in expr.args:
+        nodes = [factor for factor in sp.Mul.make_args(term) if isinstance(factor, sigmoid)]
+        for node in nodes:
+            k, x = term / node, node.args[0]
+            partner = -k * sigmoid(-x)
+            if partner in expr.args:
+                return expr - term - partner + k * sp.tanh(x / 2)
+    return None
+
+
+def _polynomial_in_sigmoid(expr: Expr) -> Expr | None:
+    """A polynomial in one ``sigmoid(x)`` with a zero at 1 or 1/2, in powers of ``sigmoid(-x)`` or ``tanh(x/2)``."""
+    nodes = expr.atoms(sigmoid)
+    if len(nodes) != 1 or expr.as_coeff_Add()[0] == 0:
+        return None
+    node, s, t = nodes.pop(), sp.Dummy("s"), sp.Dummy("t")
+    x, poly = node.args[0], expr.subs(node, s)
+    if poly.free_symbols != {s} or not poly.is_polynomial(s) or not 2 <= sp.degree(poly, s) <= HIGHEST:
+        return None
+    for shifted, variable in ((1 - t, sigmoid(-x)), ((1 + t) / 2, sp.tanh(x / 2))):
+        moved = factor(expand(poly.subs(s, shifted)))
+        if moved.subs(t, 0) == 0:
+            return moved.subs(t, variable)
+    return None
+
+
+def _stable_reciprocal(expr: Expr) -> Expr:
+    """``1/(a exp(x) + b exp(y))**n`` as a power of the logistic function; ``1/cosh(x)`` stays."""
+    base, n = expr.args
+    parts = [_exponential(term) for term in sp.Add.make_args(base)]
+    if len(parts) != 2 or any(part is None for part in parts):
+        return expr
+    (a, x), (b, y) = sorted(parts, key=lambda part: (part[1] != 0, sp.default_sort_key(part[1])))  # type: ignore[index]
+    return _stable_product(sp.Mul(a**n, sp.exp(n * x), sigmoid(x - y + sp.log(a / b)) ** -n))
+
+
+def _exponential(term: Expr) -> tuple[Expr, Expr] | None:
+    """``(a, x)`` with ``term = a exp(x)`` and a > 0, or None."""
+    a, node = term.as_coeff_Mul()
+    if a.is_positive and node == 1:
+        return a, sp.S.Zero
+    return (a, node.args[0]) if a.is_positive and isinstance(node, sp.exp) else None
+
+
+def _stable_product(expr: Expr) -> Expr:
+    """Products that are one function.
+
+    ``exp(x) sigmoid(-x)`` is ``sigmoid(x)``, ``exp(x) sigmoid(-2 x)`` is ``1/(2 cosh(x))``, ``exp(x)/cosh(x)`` is
+    ``2 sigmoid(2 x)``, ``sinh(x)/cosh(x)`` is ``tanh(x)``, and ``x/(1 + |x|)`` is ``softsign(x)``.
+    """
+    factors = list(sp.Mul.make_args(expr))
+    exps = [arg for arg in factors if isinstance(arg, sp.exp)]
+    for arg in factors:
+        if arg.is_Pow and isinstance(arg.base, sp.cosh) and arg.exp == -1:
+            x = arg.base.args[0]
+            if sp.sinh(x) in factors:
+                return sp.Mul(sp.tanh(x), *(a for a in factors if a not in (arg, sp.sinh(x))))
+            for e in exps:
+                if e.args[0] in (x, -x):
+                    return sp.Mul(2, sigmoid(2 * e.args[0]), *(a for a in factors if a not in (arg, e)))
+        if isinstance(arg, sigmoid):
+            for e in exps:
+                rest = [a for a in factors if a not in (arg, e)]
+                if expand(e.args[0] + arg.args[0]) == 0:
+                    return sp.Mul(sigmoid(-arg.args[0]), *rest)
+                if expand(2 * e.args[0] + arg.args[0]) == 0:
+                    return sp.Mul(sp.S.Half, 1 / sp.cosh(e.args[0]), *rest)
+        found = _softsign_factor(arg)
+        if found is not None and found[0] in factors:
+            x, a, b = found
+            rest = [other for other in factors if other not in (arg, x)]
+            return sp.Mul(softsign(b / a * x) / b, *rest)
+    return expr
+
+
+def _softsign_factor(factor: Expr) -> tuple[Expr, Expr, Expr] | None:
+    """``(x, a, b)`` with ``factor = 1/(a + b |x|)`` and a, b > 0, or None."""
+    if not (factor.is_Pow and factor.exp == -1 and factor.base.is_Add):
+        return None
+    a, rest = factor.base.as_coeff_Add()
+    b, node = rest.as_coeff_Mul()
+    if not (a.is_positive and b.is_positive and isinstance(node, sp.Abs)):
+        return None
+    return node.args[0], a, b
+
+
+def log_of(expr: Expr) -> Expr:
+    """``log(abs(expr))``, without forming what may underflow or overflow.
+
+    Examples
+    --------
+    >>> log_of(3 * sp.cosh(Z) * sigmoid(-Z))
+    log_cosh(z) - softplus(z) + log(3)
+    >>> log_of(1 + 3 * Z**2)
+    softplus(2*log(Abs(z)) + log(3))
+    """
+    expr = _stable(expr) if not isinstance(expr, sp.log) else expr
+    if not expr.free_symbols:
+        return sp.log(sp.Abs(expr)) if expr != 0 else sp.S.NegativeInfinity
+    if expr.is_Mul:
+        return sp.Add(*(log_of(factor) for factor in expr.args))
+    if isinstance(expr, sp.exp):
+        return expr.args[0]
+    if expr.is_Pow:
+        return expr.exp * log_of(expr.base)
+    if expr.is_Piecewise:
+        return sp.Piecewise(*((log_of(value), condition) for value, condition in expr.args))
+    if expr.is_Add:
+        return _log_of_sum(expr)
+    x = expr.args[0] if expr.args else None
+    rules: dict[Any, Callable[[Any], Expr]] = {
+        sp.Abs: log_of,
+        sigmoid: lambda x: -softplus(-x),
+        softplus: log_softplus,
+        sp.cosh: log_cosh,
+        sp.atan: _log_of_atan,
+        sp.sinh: lambda x: sp.Abs(x) + log1mexp(2 * sp.Abs(x)) - sp.log(2),
+        erfc: log_erfc,
+        expm1: _log_of_expm1,
+    }
+    return rules[expr.func](x) if expr.func in rules else _plain_log(expr)
+
+
+def _plain_log(expr: Expr) -> Expr:
+    return sp.log(expr if expr.is_positive else sp.Abs(expr))
+
+
+def _log_of_atan(x: Expr) -> Expr:
+    return log_atan_exp(x.args[0]) if isinstance(x, sp.exp) else _plain_log(sp.atan(x))
+
+
+def _log_of_expm1(x: Expr) -> Expr:
+    """``log(abs(exp(x) - 1))``."""
+    if isinstance(-x, sp.exp):
+        return log_cloglog((-x).args[0])
+    # through log(-x), for -x may underflow where its logarithm is an ordinary number
+    return log_cloglog(log_of(x)) if x.is_negative else log_expm1(x)
+
+
+def _log_of_sum(expr: Expr) -> Expr:
+    """Common factors leave first; a sum of positive terms is then added up in logarithms, so that none overflows."""
+    factored = sp.factor_terms(factor(expr)) if expr.is_polynomial(*_generators(expr)) else sp.factor_terms(expr)
+    if factored.is_Pow or (factored.is_Mul and not factored.as_coeff_Mul()[1].is_Add):
+        return log_of(factored)
+    constant, rest = expr.as_coeff_Add()
+    if constant == 1 and isinstance(rest, sp.exp):
+        return softplus(rest.args[0])
+    if constant == 1 and rest.is_nonnegative and not rest.has(sp.Pow):
+        return log1p(rest)
+    terms = sorted(expr.args, key=lambda term: (bool(term.free_symbols), term.sort_key()))
+    if not (terms[0].is_positive and all(term.is_nonnegative for term in terms)):
+        return _plain_log(expr)
+    total = log_of(terms[0])
+    for term in terms[1:]:
+        total = _log_add(total, log_of(term))
+    return total
+
+
+def _log_add(x: Expr, y: Expr) -> Expr:
+    return log_add(x, y) if x.free_symbols else x + softplus(y - x)
+
+
+def _generators(expr: Expr) -> tuple[Expr, ...]:
+    """The innermost variables of a sum: functions of the symbols, or the symbols themselves."""
+    return tuple(expr.atoms(sp.Function)) or tuple(expr.free_symbols)
+
+
+def sign_of(expr: Expr) -> Expr:
+    """An expression with the sign of ``expr``, left without the factors that are positive and may under- or overflow.
+
+    Examples
+    --------
+    >>> sign_of(-2 * Z * sp.exp(-(Z**2)) / sp.pi)
+    -sign(z)
+    """
+    sign = sp.S.One
+    for part in sp.Mul.make_args(expr):
+        if part.is_positive or (part.is_Pow and part.exp.is_even):
+            continue
+        odd = part.is_Pow and not isinstance(part, sp.exp) and part.exp.is_odd
+        sign *= sp.sign(part.base if odd else part)
+    return sign
+
+
+def log_composed(expr: Expr) -> Expr:
+    """A logarithm of a slope at an inverse, freed of functions that undo each other.
+
+    Examples
+    --------
+    >>> log_composed(log_cosh(sp.asinh(Z))), log_composed(softplus(2 * sp.log(sp.Abs(sp.sinh(Z)))))
+    (log_hypot(z), 2*log_cosh(z))
+    """
+    before = None
+    while before != expr:
+        before = expr
+        expr = expr.replace(lambda node: isinstance(node, (log_cosh, softplus, log1p)), _composed)
+    return expr
+
+
+def _composed(node: Expr) -> Expr:
+    x = node.args[0]
+    if isinstance(node, log_cosh):
+        return log_hypot(x.args[0]) if isinstance(x, sp.asinh) else node
+    if isinstance(node, log1p):
+        size = x.args[0] if isinstance(x, sp.Abs) else x
+        factors = [factor for factor in sp.Mul.make_args(size) if not isinstance(factor, sp.sign)]
+        inner = factors[0].args[0] if len(factors) == 1 and isinstance(factors[0], sp.Abs) else factors[0]
+        whole = len(factors) == 1 and isinstance(inner, expm1) and _is_at_least_0(inner.args[0])
+        return inner.args[0] if whole else node
+    if x.is_Mul and len(x.args) == 2 and x.args[0] == 2 and isinstance(x.args[1], sp.log):
+        size = x.args[1].args[0]
+        size = size.args[0] if isinstance(size, sp.Abs) else size
+        return 2 * log_cosh(size.args[0]) if isinstance(size, sp.sinh) else 2 * log_hypot(size)
+    return node
+
+
+def _is_at_least_0(x: Expr) -> bool:
+    return bool(x.is_nonnegative) or (isinstance(x, expm1) and _is_at_least_0(x.args[0]))
+
+
+def log_ratio(log_slope: Expr, log_size: Expr) -> Expr:
+    """``log_slope - log_size`` for two large logarithms with the same leading term, which leaves before numbers come.
+
+    Meant for the logarithms of ``phi'`` and of a probability, in the tail where the latter is small.
+
+    Examples
+    --------
+    >>> log_ratio(-(Z**2), log_erfc(Z))
+    -log_erfcx(z)
+    """
+    split: dict[Any, Callable[..., Expr]] = {
+        log_add: lambda x, y: x + softplus(y - x),
+        log_erfc: lambda x: log_erfcx(x) - x**2,
+        log_atan_exp: lambda x: log_atan_ratio(x) + x,
+        log_cosh: lambda x: softplus(2 * x) - x - sp.log(2),
+    }
+    expr = log_slope - log_size
+    if expr.has(sp.Piecewise) or len(expr.atoms(log_add)) > MOST_ADDED:
+        return expr
+    for function, parts in split.items():
+        if expr.has(function):
+            expr = expr.replace(function, parts)
+    return _reflected(expand(expr))
+
+
+def _reflected(expr: Expr) -> Expr:
+    """``softplus(x) - x`` is ``softplus(-x)``."""
+    for term in sp.Add.make_args(expr):
+        k, node = term.as_coeff_Mul()
+        if isinstance(node, softplus):
+            linear = sp.Add.make_args(expand(k * node.args[0]))
+            if all(-part in sp.Add.make_args(expr) for part in linear):
+                return _reflected(expr - term + sp.Add(*linear) + k * softplus(-node.args[0]))
+    return expr

@@ -1,0 +1,187 @@
+"""A gate's parameter fitted to a purpose: by default the fewest steps at a step size of its own over time scales."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from gateflow.descents.optimizers import Optimizer
+from gateflow.descents.recommendation import edge_of_plateau
+from gateflow.descents.step_sizes import TOLERANCE, step_size
+from gateflow.errors import InvalidArgument
+from gateflow.flows.problem import LearningProblem
+from gateflow.formula import open_names
+from gateflow.gates.gate import GATES, Gate
+from gateflow.gates.gate import gate as as_gate
+from gateflow.guards.arguments import number, reals, together
+from gateflow.notebook import cards as glance
+
+GRID = 25
+"""Values of the parameter that are tried first."""
+
+CLOSE = 1e-8
+"""Relative error of the parameter that is found."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A purpose: few steps at a step size of the gate's own, for all of these time scales alike.
+
+    Parameters
+    ----------
+    timescales : tuple of float
+        The time constants wanted; T is as many.
+    starts : tuple of float, optional
+        The time constants to start from; by default the edges of the plateaus.
+    tolerance : float
+        Relative error of a time scale that counts as arrived.
+    optimizer : str or Optimizer
+    """
+
+    timescales: tuple[float, ...]
+    starts: tuple[float, ...] | None = None
+    tolerance: float = TOLERANCE
+    optimizer: str | Optimizer = "sgd"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "timescales", _constants("timescales", self.timescales))
+        if self.starts is not None:
+            object.__setattr__(self, "starts", _constants("starts", self.starts))
+            together(timescales=self.timescales, starts=self.starts)
+
+    def __call__(self, gate: Gate) -> float:
+        """The mean logarithm of the steps, by the integral of theory.md §6, T8."""
+        scales = np.array(self.timescales)
+        starts = self.starts or tuple(edge_of_plateau(scale, scale) for scale in scales)
+        z0 = gate.inverse(np.exp(-1 / np.array(starts)))
+        problem = LearningProblem(gate, horizon=scales, timescale=scales)
+        found = step_size(problem, z0, self.tolerance, self.optimizer, most=1)
+        return float(np.mean(np.log(found.by_integral)))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A gate with the parameter that suits a purpose best.
+
+    Parameters
+    ----------
+    gate : Gate
+    parameter : str
+        Its name.
+    value : float
+    least : float
+        The objective there.
+    at_bound : bool
+        Whether it lies at an end of the range: beyond it the purpose may be served better still.
+    evaluations : int
+        Gates that were tried.
+    """
+
+    gate: Gate
+    parameter: str
+    value: float
+    least: float
+    at_bound: bool
+    evaluations: int
+
+    def _repr_html_(self) -> str:
+        where = "at an end of the range" if self.at_bound else "inside the range"
+        about = [(self.parameter, f"{glance.number(self.value)}, {where}"), ("objective", glance.number(self.least))]
+        return glance.framed(f"A fit of {self.gate.name}", glance.facts(about))
+
+
+def fit(text: str, objective: Callable[[Gate], float], *, within: tuple[float, float] = (0.1, 10.0)) -> Fit:
+    """Find the value of a gate's one open parameter for which an objective is least.
+
+    Parameters
+    ----------
+    text : str
+        A gate of the catalogue with the name of its parameter, ``"fast(alpha)"``, or a formula with one open parameter,
+        ``"sigmoid(k*z)"``.
+    objective : callable
+        From a gate to a number, such as :class:`Steps`; values that are not finite count as worst.
+    within : pair of float
+        The range of the parameter; on a logarithmic scale where both ends are above 0.
+
+    Raises
+    ------
+    InvalidArgument
+        There is not exactly one open parameter, the range is empty, or the objective is finite nowhere on it.
+
+    Examples
+    --------
+    From below the fewest steps at step sizes of their own are those of the gate that saturates slowest (T8).
+
+    >>> found = fit("fast(alpha)", Steps((100.0, 1000.0)), within=(0.25, 4.0))
+    >>> found.value, found.at_bound
+    (0.25, True)
+    """
+    if not callable(objective):
+        raise InvalidArgument("objective must be a function from a gate to a number, such as Steps((100, 1000))")
+    if not isinstance(text, str):
+        raise InvalidArgument(f"fit takes a gate as a text, such as 'fast(alpha)'; got {type(text).__name__}")
+    make, parameter = _family(text)
+    low, high = _range(within)
+    forth, back = (np.log, np.exp) if low > 0 else (lambda x: x, lambda x: x)
+    values: dict[float, float] = {}
+
+    def worth(value: float) -> float:
+        if value not in values:
+            found = reals("the objective", objective(make(value)))
+            if found.ndim:
+                raise InvalidArgument(f"the objective must be one number; got an array of shape {found.shape}")
+            values[value] = float(found) if np.isfinite(found) else np.inf
+        return values[value]
+
+    def value_at(x: float) -> float:
+        return min(max(float(back(x)), low), high)
+
+    grid = np.linspace(forth(low), forth(high), GRID)
+    worths = np.array([worth(value) for value in (low, *map(value_at, grid[1:-1]), high)])
+    if not np.isfinite(worths).any():
+        raise InvalidArgument(f"the objective is finite nowhere for {parameter} from {low:g} to {high:g}")
+    best = int(np.argmin(worths))
+    at_bound = best in (0, GRID - 1)
+    if not at_bound:
+        bracket, close = (grid[best - 1], grid[best + 1]), CLOSE * max(1, abs(grid[best]))
+        minimize_scalar(lambda x: worth(value_at(x)), bounds=bracket, method="bounded", options={"xatol": close})
+    value = min(values, key=lambda tried: values[tried])
+    return Fit(make(value), parameter, value, values[value], at_bound, len(values))
+
+
+def _constants(name: str, given: Any) -> tuple[float, ...]:
+    found = np.atleast_1d(number(name, given, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+    if found.ndim != 1 or not found.size:
+        raise InvalidArgument(f"{name} must be one time constant or more, in a row")
+    return tuple(found.tolist())
+
+
+def _range(within: Any) -> tuple[float, float]:
+    ends = np.atleast_1d(number("within", within, np.isfinite, "two finite numbers"))
+    if ends.shape != (2,) or not ends[0] < ends[1]:
+        raise InvalidArgument("within must be two numbers, the lower first")
+    return float(ends[0]), float(ends[1])
+
+
+def _family(text: str) -> tuple[Callable[[float], Gate], str]:
+    """The gates of a parameter, and its name."""
+    named = re.fullmatch(r"\s*([\w-]+)\s*\(\s*([^\W\d]\w*)\s*\)\s*", text)
+    if named and named[1] in GATES:
+        head, name = named.groups()
+        known = inspect.signature(GATES[head]).parameters
+        if name not in known:
+            raise InvalidArgument(f"gate {head!r} has no parameter {name}; it has {', '.join(known) or 'none'}")
+        return (lambda value: as_gate(head, **{name: value})), name
+    names = open_names(text)
+    if len(names) != 1:
+        if not names:
+            Gate(text)  # what is no formula is refused as such
+        said = " and ".join(names) or "none"
+        raise InvalidArgument(f"fit takes a gate with one open parameter; {text.strip()} has {said}")
+    return (lambda value: Gate(text, parameters={names[0]: value})), names[0]

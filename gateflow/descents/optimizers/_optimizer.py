@@ -1,0 +1,200 @@
+"""What an optimiser declares: its update, its memory, and what is predicted of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gateflow.descents.precision import Format
+from gateflow.flows.sampled_path import Array, Band, Road
+from gateflow.guards.arguments import one
+from gateflow.results.byvalue import by_value
+
+EDGE = 2.0
+"""The largest safe step in the logit profile: past it a step may run through the target (numerics.md)."""
+
+ALLOWED = 1.0
+"""Steps by which a prediction that is called valid may be off."""
+
+State = tuple[Array, ...]
+Rounding = Callable[[Array], Array]
+
+
+class Reason(StrEnum):
+    """Why a prediction does not hold; empty where it does."""
+
+    VALID = ""
+    NEVER = "the flow never reaches the target"
+    OVERSHOOT = "the step is too large: it may run through the target"
+    STALL = "a step on the way is below half an ulp of z"
+    ROUNDING = "rounding of z on the way may cost more than a step"
+    COARSE = "the gradient changes too much in a step"
+
+
+@by_value
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted of descent; arrays of one shape.
+
+    Parameters
+    ----------
+    steps : array of float
+        Steps until z is at the target or past it; infinite where it never is.
+    error : array
+        Estimate of how many steps that may be off by.
+    reason : array of Reason
+        Why ``steps`` does not hold; empty where it does.
+    chatter : array
+        Size of the steps to and fro around the target, in z.
+    kappa : array
+        The largest step on the way, in the logit profile u.
+    largest_lr : array
+        The largest useful step size: that at which kappa is 1.
+    stalls_at : array
+        z where the steps fall below half an ulp; nan where nowhere.
+    """
+
+    steps: Any
+    error: Any
+    reason: Any
+    chatter: Any
+    kappa: Any
+    largest_lr: Any
+    stalls_at: Any
+
+    @property
+    def valid(self) -> Any:
+        """Where ``steps`` holds."""
+        return np.equal(self.reason, Reason.VALID)
+
+    def at(self, index: int) -> Prediction:
+        """That of one problem."""
+        return Prediction(*(getattr(self, part.name)[index] for part in fields(self)))
+
+    def shaped(self, shape: tuple[int, ...]) -> Prediction:
+        """The same in another shape; scalars for ``()``."""
+        return Prediction(*(getattr(self, part.name).reshape(shape)[()] for part in fields(self)))
+
+
+@dataclass(frozen=True)
+class Optimizer(ABC):
+    """An optimiser with its hyperparameters, which are numbers; the step size comes with the problem."""
+
+    RANGES: ClassVar[dict[str, tuple[Callable[[Any], Any], str]]] = {}
+    """For each hyperparameter its test and its range in words."""
+
+    def __post_init__(self) -> None:
+        for name, (test, said) in self.RANGES.items():
+            object.__setattr__(self, name, one(name, getattr(self, name), test, said))
+
+    DEFAULT_LR: ClassVar[float] = 1e-3
+    """PyTorch's default step size."""
+
+    UPDATE_C: ClassVar[str] = ""
+    """The update in C, in the order of :meth:`update`; empty where there is none.
+
+    From the gradient ``g``, ``lr``, the state ``m`` and ``s`` and the hyperparameters ``hyper`` to ``taken``; ``one_m``
+    and ``one_s`` are ``1 - beta1^k`` and the root of ``1 - beta2^k``.
+    """
+
+    is_sign_like: ClassVar[bool] = False
+    """Whether steps have the size of lr, whatever that of the gradient."""
+
+    @property
+    @abstractmethod
+    def memory(self) -> float:
+        """Steps after which a gradient is forgotten."""
+
+    @abstractmethod
+    def start(self, count: int) -> State:
+        """The state before the first step."""
+
+    @abstractmethod
+    def update(self, state: State, gradient: Array, k: Array, lr: Array, fl: Rounding) -> tuple[State, Array]:
+        """The state after step k = 1, 2, ... and what to take from z; ``fl`` rounds after each operation."""
+
+    @abstractmethod
+    def log_pace(self, log_v: Array) -> Array:
+        """log of the step in z per step size, once a gradient of size v has lasted."""
+
+    @abstractmethod
+    def largest_lr(self, road: Road) -> Array:
+        """The largest useful step size: that at which kappa is 1."""
+
+    @abstractmethod
+    def chatter_lr(self, band: Band) -> Array:
+        """The largest step size whose chatter around the target stays in the band."""
+
+    def admissible_lr(self, road: Road, band: Band) -> Array:
+        """The largest step size that the target allows: chatter keeps to the band, no step runs through the target.
+
+        For a loss smooth at the target this is, to first order, half the edge of stability for gradient descent:
+        there a step from an end of the band leads to the target.
+        """
+        return np.minimum(self.chatter_lr(band), self.largest_lr(road))
+
+    @abstractmethod
+    def way(self, tau: Array, length: Array) -> Array:
+        """Steps times step size in the limit of small steps, for a way of this length that takes the flow tau."""
+
+    @abstractmethod
+    def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
+        """What is predicted for the problems of a road, each with its step size."""
+
+
+def in_unit(value: Any) -> Any:
+    """Whether a decay rate lies in [0, 1)."""
+    return (value >= 0) & (value < 1)
+
+
+def counted(road: Road, steps: Array) -> Array:
+    """Whole steps: none from the target itself, else at least one; infinitely many where there is no arriving."""
+    whole = np.where(road.length > 0, np.maximum(np.ceil(steps), 1.0), 0.0)
+    return np.where(road.arrives, whole, np.inf)
+
+
+def stalls_at(road: Road, log_step: Array, fmt: Format) -> Array:
+    """The first z on the road where a step is below half an ulp; nan where none is.
+
+    Parameters
+    ----------
+    log_step : array, shape (n, nodes)
+        log of the step's size in z at the nodes.
+    """
+    inner = slice(0, -1)  # on the target itself there is no step to make
+    lost = _is_lost(log_step[:, inner], road.z[:, inner], fmt)
+    node = np.argmax(lost, axis=1)[:, None]
+    part = np.linspace(0.0, 1.0, 65)  # between the nodes an ulp may jump
+    z, step = (_between(rows, np.maximum(node - 1, 0), node, part) for rows in (road.z, log_step))
+    first = np.argmax(_is_lost(step, z, fmt), axis=1)[:, None]
+    return np.where(lost.any(axis=1), np.take_along_axis(z, first, axis=1)[:, 0], np.nan)
+
+
+def _is_lost(log_step: Array, z: Array, fmt: Format) -> Array:
+    return log_step < np.log(fmt.spacing(z)) - np.log(2.0)
+
+
+def _between(rows: Array, left: Array, right: Array, part: Array) -> Array:
+    low, high = np.take_along_axis(rows, left, axis=1), np.take_along_axis(rows, right, axis=1)
+    return np.where(part == 1, high, low + np.where(part == 0, 0.0, (high - low) * part))
+
+
+def rounding_error(road: Road, log_step: Array, fmt: Format) -> Array:
+    """Steps that rounding of z may cost or save: the relative error of each step, summed over the steps."""
+    middle = (log_step[:, 1:] + log_step[:, :-1]) / 2
+    ulp = fmt.spacing(np.maximum(np.abs(road.z[:, 1:]), np.abs(road.z[:, :-1])))
+    return np.sum(ulp / 2 * np.exp(-2 * middle) * road.pieces, axis=1)
+
+
+def reasons(**cases: Array) -> Array:
+    """The first reason that holds, in the order given, by name of :class:`Reason`."""
+    words = np.array([Reason.VALID, *(Reason[name] for name in cases)], dtype=object)
+    code = np.zeros(next(iter(cases.values())).shape, dtype=np.intp)
+    for place, holds in reversed(list(enumerate(cases.values(), start=1))):
+        code[holds] = place
+    return words[code]

@@ -1,0 +1,86 @@
+"""RMSprop (Tieleman and Hinton 2012): ``s <- alpha s + (1 - alpha) g^2``, ``z <- z - eta g/(sqrt(s) + eps)``.
+
+Prediction: the flow of the mean square along the path (:mod:`gateflow.descents.optimizers._normalised`). Since s starts
+at 0 and is not corrected for it, the first steps are ``eta/sqrt(1 - alpha^k)``; with a constant gradient they add up to
+
+    N + 1/2 = (2/a) log cosh(a |z* - z0|/(2 eta) + atanh sqrt(1 - exp(-a k0))),   a = |log alpha|,
+
+with ``k0 = (zeta(1/2)/2)^2``; about ``|z* - z0|/eta - 2 log(2)/a`` for a long way. Around the kink s is ``v*^2``, and z
+chatters with steps of eta.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gateflow.descents.optimizers._normalised import Averages, chatter_lr, largest_lr, log_pace, predict
+from gateflow.descents.optimizers._optimizer import Optimizer, Prediction, Rounding, State, in_unit
+from gateflow.descents.precision import Format
+from gateflow.flows.sampled_path import Array, Band, Road
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """RMSprop, as PyTorch has it.
+
+    Parameters
+    ----------
+    alpha : float
+        Decay rate of the mean square, in [0, 1).
+    eps : float
+        Added to the root mean square, at least 0.
+    """
+
+    alpha: float = 0.99
+    eps: float = 1e-8
+    DEFAULT_LR: ClassVar = 1e-2
+    is_sign_like: ClassVar = True
+    UPDATE_C: ClassVar = """
+  s = hyper[0] * s + ((1 - hyper[0]) * g) * g;
+  taken = gf_choose(g == 0, 0.0, lr * (g / (gf_sqrt(s) + hyper[1])));"""
+    RANGES: ClassVar = {
+        "alpha": (in_unit, "in [0, 1)"),
+        "eps": (lambda v: (v >= 0) & np.isfinite(v), "finite and at least 0"),
+    }
+
+    @property
+    def memory(self) -> float:
+        return 1 / (1 - self.alpha)
+
+    @property
+    def averages(self) -> Averages:
+        """How gradients are averaged."""
+        return Averages(0.0, self.alpha, self.eps, corrected=False)
+
+    def start(self, count: int) -> State:
+        return (np.zeros(count),)
+
+    def update(self, state: State, gradient: Array, k: Array, lr: Array, fl: Rounding) -> tuple[State, Array]:
+        s = fl(fl(self.alpha * state[0]) + fl(fl((1 - self.alpha) * gradient) * gradient))
+        below = fl(fl(np.sqrt(s)) + self.eps)
+        return (s,), np.where(gradient == 0, 0.0, fl(lr * fl(gradient / below)))
+
+    def log_pace(self, log_v: Array) -> Array:
+        """``log v/(v + eps)``."""
+        return log_pace(log_v, self.averages)
+
+    def largest_lr(self, road: Road) -> Array:
+        return largest_lr(road, self.averages)
+
+    def chatter_lr(self, band: Band) -> Array:
+        """The room in z, or a little less: around a kink s is about v^2."""
+        return chatter_lr(band)
+
+    def way(self, tau: Array, length: Array) -> Array:
+        """``length + eps tau``: steps of ``eta v/(v + eps)``."""
+        return length + (self.eps * tau if self.eps else 0.0)
+
+    def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
+        """The flow of the mean square along the path."""
+        return predict(road, lr, fmt, self.averages, 1.0)
+
+
+OPTIMIZER = RMSprop

@@ -1,0 +1,95 @@
+"""Gradient descent: ``z <- z - eta dL/dz``.
+
+Prediction. Let A(z) count steps, ``A(z + eta v) = A(z) + 1``. In powers of eta (Euler–Maclaurin), with
+``tau = integral of dz/v``::
+
+    A = tau/eta + (1/2) log v - (eta/12) (v' + integral of v'^2/v dz) + O(eta^2)
+
+so that the target is reached in ``N = tau/eta + (1/2) log(v*/v0)`` steps; the third term is the estimate of its error.
+There z chatters with steps of ``eta v*`` (theory.md §6). A step moves the profile by ``eta v u'``: the greatest of
+these on the way is kappa.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gateflow.descents.optimizers._optimizer import (
+    ALLOWED,
+    EDGE,
+    Optimizer,
+    Prediction,
+    Rounding,
+    State,
+    counted,
+    reasons,
+    rounding_error,
+    stalls_at,
+)
+from gateflow.descents.precision import Format
+from gateflow.flows.sampled_path import Array, Band, Road
+
+
+@dataclass(frozen=True)
+class GradientDescent(Optimizer):
+    """Plain gradient descent."""
+
+    UPDATE_C: ClassVar = "  taken = lr * g;"
+
+    @property
+    def memory(self) -> float:
+        return 1.0
+
+    def start(self, count: int) -> State:
+        return ()
+
+    def update(self, state: State, gradient: Array, k: Array, lr: Array, fl: Rounding) -> tuple[State, Array]:
+        return (), fl(lr * gradient)
+
+    def log_pace(self, log_v: Array) -> Array:
+        """``log v``."""
+        return log_v
+
+    def largest_lr(self, road: Road) -> Array:
+        """``1/max(v u')``."""
+        return np.exp(-road.log_stiffness)
+
+    def chatter_lr(self, band: Band) -> Array:
+        """``room/v``."""
+        return band.room * np.exp(-band.log_v)
+
+    def way(self, tau: Array, length: Array) -> Array:
+        """``tau``."""
+        return tau
+
+    def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
+        """``tau/eta + (1/2) log(v*/v0)``."""
+        log_lr = np.log(lr)
+        log_step = log_lr[:, None] + road.log_v
+        steps = np.exp(road.log_tau - log_lr) + road.growth / 2
+        stall = stalls_at(road, log_step, fmt)
+        kappa = np.exp(log_lr + road.log_stiffness)
+        rounding = rounding_error(road, log_step, fmt) + fmt.unit * np.abs(steps)
+        expansion = lr * road.bend / 12
+        reason = reasons(
+            NEVER=~road.arrives,
+            STALL=~np.isnan(stall),
+            OVERSHOOT=kappa > EDGE,
+            COARSE=(expansion > ALLOWED / 2) | (lr * road.sharpest > 1),
+            ROUNDING=rounding > ALLOWED / 2,
+        )
+        return Prediction(
+            steps=counted(road, steps),
+            error=expansion + rounding,
+            reason=reason,
+            chatter=np.exp(log_lr + road.log_v_star),
+            kappa=kappa,
+            largest_lr=self.largest_lr(road),
+            stalls_at=stall,
+        )
+
+
+OPTIMIZER = GradientDescent

@@ -1,0 +1,522 @@
+"""Optimisers on the learning problem: simulated step by step in bulk, beside what is predicted of them.
+
+An optimiser takes steps where the flow moves smoothly, in a float format where the flow has real numbers (theory.md
+§6). It arrives at the first step that reaches the kink or crosses it; then it chatters around it. All problems of a
+call step together; those that have arrived or stopped are left out as they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gateflow.descents.compiled import ARRIVED, STALLED, Stepping
+from gateflow.descents.optimizers import OPTIMIZERS, Optimizer, Prediction
+from gateflow.descents.optimizers._optimizer import State
+from gateflow.descents.precision import Format, format_named
+from gateflow.errors import InvalidArgument, NoCompiler, shown
+from gateflow.flows.compiled import wanted_backend
+from gateflow.flows.problem import LearningProblem, positions
+from gateflow.flows.sampled_path import Array, Task, road_of
+from gateflow.guards.arguments import number, whole
+from gateflow.notebook import cards as glance
+from gateflow.progress import track
+from gateflow.results.byvalue import by_value
+
+MOST = 100_000
+"""Steps given by default, at most."""
+
+PATIENCE = 8
+"""A run that has not moved for this many memories of its optimiser will not move again."""
+
+SETTLING = 4
+"""Memories of the optimiser that a run is given to settle around the target."""
+
+CYCLE = 64
+"""Steps over which the size of the chatter is averaged."""
+
+PAYS = 3.0
+"""Seconds in NumPy from which on the kernel is chosen by itself: it takes one or two to compile, once a machine."""
+
+NUMPY_STEP, NUMPY_RUN = 5e-5, 1e-6
+"""Seconds of a step in NumPy, and for each problem of it (measured)."""
+
+STRIDE = 1000
+"""Steps between two looks at the progress bar."""
+
+
+class Ending(StrEnum):
+    """What became of a descent; ``sentence`` says it to a human."""
+
+    ARRIVED = "arrived"
+    UNFINISHED = "unfinished"
+    STALLED = "stalled"
+    TRAPPED = "trapped"
+
+    @property
+    def sentence(self) -> str:
+        """The ending in words."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Ending.ARRIVED: "the target is reached",
+    Ending.UNFINISHED: "the target is not reached in the steps given",
+    Ending.STALLED: "steps are lost to rounding before the target is reached",
+    Ending.TRAPPED: "trapped: a step runs through the target so far that the way back takes longer than the way there",
+}
+
+
+@by_value
+@dataclass(frozen=True)
+class Descent:
+    """Descents of many problems; scalars for one, else arrays of one shape.
+
+    Parameters
+    ----------
+    steps : int or array
+        Steps until z was at the target or past it; where it never was, the steps taken.
+    z : float or array
+        Where that step led.
+    ending : Ending or array
+        What became of the run.
+    overshoot : float or array
+        How far past the target it went, in z; 0 where it did not arrive.
+    overshoot_u : float or array
+        The same in the logit profile: the way back takes about ``exp`` of it.
+    chatter : float or array
+        Mean size of the last steps around the target; nan where it did not settle there.
+    backend : {"numpy", "compiled"}
+        What computed it; the two differ in the last bits of a gradient.
+    """
+
+    problem: LearningProblem
+    optimizer: Optimizer
+    lr: Any
+    dtype: str
+    gradient: str
+    steps: Any
+    z: Any
+    ending: Any
+    overshoot: Any
+    overshoot_u: Any
+    chatter: Any
+    backend: str
+    asked: _Asked = field(repr=False, compare=False)
+
+    @cached_property
+    def predicted(self) -> Prediction:
+        """What theory says of the same runs."""
+        with np.errstate(all="ignore"):
+            return self.asked.predicted().shaped(self.asked.shape)
+
+    def __repr__(self) -> str:
+        name = type(self.optimizer).__name__
+        if np.ndim(self.steps):
+            counts = ", ".join(
+                f"{word}: {np.sum(self.ending == word)}" for word in Ending if np.any(self.ending == word)
+            )
+            return f"<Descent of {np.size(self.steps)} problems by {name} in {self.dtype}; {counts}>"
+        said = f"predicted {self.predicted.steps:.0f}" + ("" if self.predicted.valid else ", not valid")
+        return f"<Descent by {name} in {self.dtype}: {self.ending.sentence}; {self.steps} steps, {said}>"
+
+    def _repr_html_(self) -> str:
+        many = np.ndim(self.steps)
+        predicted = glance.number(self.predicted.steps) + ("" if np.all(self.predicted.valid) else ", not valid")
+        about = [
+            ("problem", repr(self.problem)),
+            ("ending", glance.counts(self.ending) if many else self.ending.sentence),
+            ("steps", glance.number(self.steps)),
+            ("predicted", predicted),
+            ("z at the end", glance.number(self.z)),
+            ("overshoot in z", glance.number(self.overshoot)),
+            ("chatter", glance.number(self.chatter)),
+        ]
+        hyper = "".join(f", {name} {value:g}" for name, value in vars(self.optimizer).items())
+        title = f"Descent by {type(self.optimizer).__name__}, lr {glance.number(self.lr)}{hyper}, in {self.dtype}"
+        return glance.framed(title, glance.facts(about))
+
+
+def descent(
+    problem: LearningProblem,
+    z0: Any,
+    optimizer: str | Optimizer = "sgd",
+    *,
+    lr: Any,
+    steps: int | None = None,
+    dtype: str = "float64",
+    gradient: str = "stable",
+    backend: str | None = None,
+    **hyper: float,
+) -> Descent:
+    """Descend from ``z0`` with an optimiser, and say what theory predicts of it.
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        One problem, or many in arrays.
+    z0 : float or array
+        Where learning starts.
+    optimizer : str or Optimizer
+        "sgd", "momentum", "adam", "rmsprop"; hyperparameters as further keywords: ``beta``, ``beta1``, ``beta2``,
+        ``alpha``, ``eps``.
+    lr : float or array
+        The step size eta, above 0.
+    steps : int, optional
+        Steps given; by default twice those predicted and a thousand, at most 100,000.
+    dtype : str
+        "float64", "float32", "float16" or "bfloat16": each operation of the optimiser is rounded to it.
+    gradient : str
+        "stable": the exact gradient, rounded once; "naive": ``c T phi^(T-1) phi (1 - phi) u'`` and the sign of
+        ``phi^T - lambda*``, each operation rounded.
+    backend : {"auto", "numpy", "compiled"}, optional
+        "compiled" is a loop in C, made from the gate's formula on its first use on a machine: for the absolute loss in
+        float64 with the stable gradient. "auto", and by default ``GATEFLOW_BACKEND`` in the environment, takes it where
+        NumPy would take seconds.
+
+    Raises
+    ------
+    InvalidArgument
+        A number is out of range, or the loss has no kink to arrive at.
+    UnknownName
+        No such optimiser or dtype.
+    NoCompiler
+        "compiled" is asked for and cannot be had.
+
+    Examples
+    --------
+    >>> problem = LearningProblem("fast", horizon=10, gap=0.1)
+    >>> run = descent(problem, 0.0, lr=0.05)
+    >>> run.ending, int(run.steps), float(run.predicted.steps)
+    (<Ending.ARRIVED: 'arrived'>, 995, 995.0)
+    """
+    if steps is not None:
+        steps = min(whole("steps", steps), 10**15)
+    if gradient not in ("stable", "naive"):
+        raise InvalidArgument(f"gradient must be 'stable' or 'naive'; got {shown(gradient)}")
+    _check_loss(problem, gradient)
+    asked = _Asked.of(problem, z0, optimizer, lr, dtype, hyper)
+    with np.errstate(all="ignore"):
+        limits = _limits(asked, steps)
+        run = _run_of(asked, gradient, limits, backend)
+        run.go(limits)
+        run.settle()
+    shape = asked.shape
+    results = {name: getattr(run, name).reshape(shape)[()] for name in _Run.RESULTS}
+    told = (problem, asked.optimizer, asked.lr, asked.fmt.name, gradient)
+    return Descent(*told, **results, backend=run.backend, asked=asked)
+
+
+def predict(
+    problem: LearningProblem,
+    z0: Any,
+    optimizer: str | Optimizer = "sgd",
+    *,
+    lr: Any,
+    dtype: str = "float64",
+    **hyper: float,
+) -> Prediction:
+    """What theory predicts of a descent, without a step of it; as :func:`descent`, which takes the steps too.
+
+    Raises
+    ------
+    InvalidArgument
+        A number is out of range, or the loss has no kink to arrive at.
+    UnknownName
+        No such optimiser or dtype.
+
+    Examples
+    --------
+    >>> problem = LearningProblem("fast", horizon=10, gap=0.1)
+    >>> float(predict(problem, 0.0, lr=0.05).steps)
+    995.0
+    """
+    _check_loss(problem, "stable")
+    asked = _Asked.of(problem, z0, optimizer, lr, dtype, hyper)
+    with np.errstate(all="ignore"):
+        return asked.predicted().shaped(asked.shape)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Problems, starts and step sizes of one shape, in a float format."""
+
+    task: Task
+    optimizer: Optimizer
+    lr: Any
+    rates: Array
+    fmt: Format
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls,
+        problem: LearningProblem,
+        z0: Any,
+        optimizer: str | Optimizer,
+        lr: Any,
+        dtype: str,
+        hyper: dict[str, float],
+    ) -> _Asked:
+        chosen, fmt = optimizer_named(optimizer, hyper), format_named(dtype)
+        z0 = positions(z0, "z0")
+        lr = number("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+        shape = problem.shape_with(z0=z0, lr=lr)
+        rates = fmt.round(np.array(np.broadcast_to(lr, shape)).reshape(-1))
+        return cls(Task.of(problem, fmt.round(z0), shape), chosen, lr, rates, fmt, shape)
+
+    def predicted(self) -> Prediction:
+        return self.optimizer.predict(road_of(self.task), self.rates, self.fmt)
+
+
+def optimizer_named(optimizer: str | Optimizer, hyper: dict[str, float]) -> Optimizer:
+    """The optimiser by its name, with its hyperparameters."""
+    if isinstance(optimizer, Optimizer):
+        if hyper:
+            raise InvalidArgument(
+                f"{', '.join(hyper)}: an optimiser given as an object has its hyperparameters already"
+            )
+        return optimizer
+    kind = OPTIMIZERS[optimizer]
+    known = [part.name for part in fields(kind)]
+    for name in hyper:
+        if name not in known:
+            takes = f"its hyperparameters: {', '.join(known)}" if known else "it has none besides lr"
+            raise InvalidArgument(f"optimizer {shown(optimizer)} does not take {name}; {takes}")
+    return kind(**hyper)
+
+
+def _check_loss(problem: LearningProblem, gradient: str) -> None:
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"a descent is of a LearningProblem; got {shown(problem)}")
+    if not problem.kind.arrives:
+        raise InvalidArgument(f"the {problem.kind.name} loss is smooth at its least value: descent never arrives there")
+    if gradient == "naive" and problem.kind.name != "absolute":
+        raise InvalidArgument("the naive gradient is that of the absolute loss")
+
+
+def _limits(asked: _Asked, steps: int | None) -> Array:
+    if steps is not None:
+        return np.full(asked.rates.size, steps, dtype=np.int64)
+    predicted = asked.predicted()
+    wanted = np.where(np.isfinite(predicted.steps), 2 * predicted.steps + 1000, MOST)
+    return np.minimum(wanted, MOST).astype(np.int64)
+
+
+Gradient = Callable[[Array], Array]
+
+
+def stable_gradient(task: Task, fmt: Format) -> Gradient:
+    """``dL/dz`` from logarithms, rounded once."""
+
+    def gradient(z: Array) -> Array:
+        side = np.sign(z - task.z_star)
+        return fmt.round(side * np.exp(task.log_speed(z)))
+
+    return gradient
+
+
+def naive_gradient(task: Task, fmt: Format) -> Gradient:
+    """``dL/dz`` as it is written down: through phi and ``1 - phi``, each operation rounded."""
+    fl, machine = fmt.round, task.gate.machine
+    front = fl(fl(task.scale) * fl(task.horizon))
+    kept = fl(np.exp(-task.h_star))
+
+    def gradient(z: Array) -> Array:
+        phi = fl(1 / fl(1 + fl(np.exp(-fl(machine.u(z))))))
+        dphi = fl(fl(phi * fl(1 - phi)) * fl(np.exp(machine.log_du(z))))
+        side = np.sign(fl(fl(phi**task.horizon) - kept))
+        return fl(fl(side * front) * fl(fl(phi ** (task.horizon - 1)) * dphi))
+
+    return gradient
+
+
+GRADIENTS = {"stable": stable_gradient, "naive": naive_gradient}
+
+
+@dataclass
+class _Live:
+    """The runs still going: their numbers, and the state of each."""
+
+    at: Array
+    task: Task
+    gradient: Gradient
+    lr: Array
+    limit: Array
+    z: Array
+    k: Array
+    idle: Array
+    state: State
+
+    def keep(self, mask: Array, remake: Callable[[Task], Gradient]) -> _Live:
+        """The runs under the mask."""
+        task = self.task.take(mask)
+        state = tuple(part[mask] for part in self.state)
+        rows = {name: getattr(self, name)[mask] for name in ("at", "lr", "limit", "z", "k", "idle")}
+        return replace(self, task=task, gradient=remake(task), state=state, **rows)
+
+
+def _repeated(word: Ending, count: int) -> Array:
+    """An array of a word; NumPy's ``full`` would make it a plain string."""
+    words = np.empty(count, dtype=object)
+    words[:] = [word] * count
+    return words
+
+
+class _Run:
+    """Many descents on their way, and what became of those that have ended."""
+
+    RESULTS = ("steps", "z", "ending", "overshoot", "overshoot_u", "chatter")
+    backend = "numpy"
+
+    def __init__(self, task: Task, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
+        count = task.z0.size
+        self.task, self.optimizer, self.lr, self.fmt = task, optimizer, lr, fmt
+        self.make = lambda part: GRADIENTS[gradient](part, fmt)
+        self.patience = int(1 if optimizer.memory == 1 else PATIENCE * optimizer.memory)
+        self.steps = np.zeros(count, dtype=np.int64)
+        self.z = task.z0.copy()
+        self.ending = _repeated(Ending.UNFINISHED, count)
+        self.overshoot, self.overshoot_u = np.zeros(count), np.zeros(count)
+        self.chatter = np.full(count, np.nan)
+        self.state = optimizer.start(count)
+
+    def _all(self, limit: Array) -> _Live:
+        everyone = np.arange(self.z.size)
+        idle = np.zeros(everyone.size, dtype=np.int64)
+        return _Live(everyone, self.task, self.make(self.task), self.lr, limit, self.z, self.steps, idle, self.state)
+
+    def _step(self, live: _Live) -> Array:
+        """One step of each; returns how far they moved."""
+        live.k = live.k + 1
+        live.state, taken = self.optimizer.update(live.state, live.gradient(live.z), live.k, live.lr, self.fmt.round)
+        before, live.z = live.z, self.fmt.round(live.z - taken)
+        moved = live.z - before
+        live.idle = np.where(moved == 0, live.idle + 1, 0)
+        return moved
+
+    def _put_back(self, live: _Live, done: Array) -> None:
+        """Note where the runs under the mask are."""
+        at = live.at[done]
+        self.z[at], self.steps[at] = live.z[done], live.k[done]
+        for mine, theirs in zip(self.state, live.state, strict=True):
+            mine[at] = theirs[done]
+
+    def go(self, limit: Array) -> None:
+        """Step until each run has arrived, stalled, or used up its steps."""
+        there = self.task.z0 == self.task.z_star
+        self.ending[there] = Ending.ARRIVED
+        live = self._all(limit).keep(~there, self.make)
+        for _ in track(range(int(limit.max(initial=0)) // STRIDE + 1), "descent (thousands of steps)"):
+            for _ in range(STRIDE):
+                if live.at.size == 0:
+                    return
+                self._step(live)
+                arrived = live.task.direction * (live.z - live.task.z_star) >= 0
+                stalled = (live.idle >= self.patience) | ~np.isfinite(live.z)
+                done = arrived | stalled | (live.k >= live.limit)
+                if done.any():
+                    self.ending[live.at[stalled]] = Ending.STALLED
+                    self.ending[live.at[arrived]] = Ending.ARRIVED
+                    self._put_back(live, done)
+                    live = live.keep(~done, self.make)
+
+    def settle(self) -> None:
+        """Follow those that have arrived: how far past the target they go, and how they chatter around it."""
+        arrived = self.ending == Ending.ARRIVED
+        quiet = arrived & (self.steps == 0)
+        self.chatter[quiet] = 0.0
+        window = int(CYCLE + SETTLING * self.optimizer.memory)
+        live = self._all(np.maximum(self.steps, window)).keep(arrived & ~quiet, self.make)
+        self._settle(live, window)
+        self._note_overshoot()
+
+    def _note_overshoot(self) -> None:
+        """Overshoots in the logit profile, from those in z."""
+        peak = self.task.z_star + self.task.direction * self.overshoot
+        u = self.task.gate.machine.u
+        self.overshoot_u = np.where(self.overshoot > 0, np.abs(u(peak) - u(self.task.z_star)), 0.0)
+
+    def _settle(self, live: _Live, window: int) -> None:
+        """Until back at the target, for at most as long as the way there took; then for the window."""
+        far = live.task.direction * (live.z - live.task.z_star)
+        left = live.limit.copy()
+        back = np.zeros(live.at.size, dtype=bool)
+        sizes = np.zeros(live.at.size)
+        while live.at.size:
+            moved = self._step(live)
+            beyond = live.task.direction * (live.z - live.task.z_star)
+            far = np.maximum(far, beyond)
+            returns = ~back & (beyond <= 0)
+            left = np.where(returns, window, left - 1)
+            back |= returns
+            sizes += np.where(back & (left < CYCLE), np.abs(moved), 0.0)
+            lost = ~back & (live.idle >= self.patience)
+            done = (left <= 0) | lost
+            if done.any():
+                at = live.at[done]
+                self.overshoot[at] = far[done]
+                self.chatter[at] = np.where(back, sizes / CYCLE, np.nan)[done]
+                self.ending[at[~back[done]]] = Ending.TRAPPED
+                keep = ~done
+                far, left, back, sizes = far[keep], left[keep], back[keep], sizes[keep]
+                live = live.keep(keep, self.make)
+
+
+class _CompiledRun(_Run):
+    """The same by the kernel in C."""
+
+    backend = "compiled"
+
+    def __init__(self, task: Task, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
+        super().__init__(task, optimizer, lr, fmt, gradient)
+        self.stepping = Stepping(task, optimizer, lr)
+
+    def go(self, limit: Array) -> None:
+        """Step until each run has arrived, stalled, or used up its steps."""
+        there = self.task.z0 == self.task.z_star
+        self.stepping.put(limit=limit)
+        self.stepping.run(np.flatnonzero(~there), 0, patience=self.patience)
+        self.z, self.steps = self.stepping.z.copy(), self.stepping.k.astype(np.int64)
+        self.ending[(self.stepping.code == ARRIVED) | there] = Ending.ARRIVED
+        self.ending[self.stepping.code == STALLED] = Ending.STALLED
+
+    def settle(self) -> None:
+        """Follow those that have arrived: how far past the target they go, and how they chatter around it."""
+        arrived = self.ending == Ending.ARRIVED
+        self.chatter[arrived & (self.steps == 0)] = 0.0
+        at = np.flatnonzero(arrived & (self.steps > 0))
+        window = int(CYCLE + SETTLING * self.optimizer.memory)
+        far = self.task.direction * (self.z - self.task.z_star)
+        self.stepping.put(code=0, idle=0, back=0, sizes=0, far=far, left=np.maximum(self.steps, window))
+        self.stepping.run(at, 1, patience=self.patience, window=window, cycle=CYCLE)
+        self.overshoot[at] = self.stepping.far[at]
+        self.chatter[at] = np.where(self.stepping.back == 1, self.stepping.sizes / CYCLE, np.nan)[at]
+        self.ending[at[self.stepping.back[at] == 0]] = Ending.TRAPPED
+        self._note_overshoot()
+
+
+def _run_of(asked: _Asked, gradient: str, limits: Array, backend: str | None) -> _Run:
+    """The runs, by the kernel where that is the way to take."""
+    given = (asked.task, asked.optimizer, asked.rates, asked.fmt, gradient)
+    wanted = wanted_backend(backend)
+    if wanted == "numpy" or (wanted == "auto" and seconds_in_numpy(limits) < PAYS):
+        return _Run(*given)
+    try:
+        if asked.fmt.name != "float64" or gradient != "stable":
+            raise NoCompiler("compiled descents are in float64, with the stable gradient; use backend='numpy'")
+        return _CompiledRun(*given)
+    except NoCompiler:
+        if backend == "compiled":
+            raise
+        return _Run(*given)
+
+
+def seconds_in_numpy(limits: Array) -> float:
+    """About how long so many steps take in NumPy, at most."""
+    return float(NUMPY_STEP * np.max(limits, initial=0) + NUMPY_RUN * np.sum(limits, dtype=np.float64))

@@ -1,0 +1,148 @@
+"""The largest step size that a target allows, and the steps taken with it: each gate at a step size of its own.
+
+By theory.md §6, T8, a gate of higher order of saturation needs *more* steps from below, at a step size of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gateflow.descents._settling import steps_to_stay
+from gateflow.descents.optimizers import Optimizer
+from gateflow.descents.simulation import MOST, optimizer_named
+from gateflow.errors import InvalidArgument
+from gateflow.flows.density import decay_of_profile
+from gateflow.flows.problem import LearningProblem, positions
+from gateflow.flows.sampled_path import Band, Task, road_of
+from gateflow.guards.arguments import number, together, whole
+from gateflow.notebook import cards as glance
+from gateflow.results.byvalue import by_value
+
+TOLERANCE = 0.05
+"""Relative error of the time scale that counts as arrived."""
+
+
+@by_value
+@dataclass(frozen=True)
+class StepSize:
+    """Step sizes and steps of many problems; scalars for one, else arrays of one shape.
+
+    Parameters
+    ----------
+    problem : LearningProblem
+    z0 : float or array
+        Where learning starts.
+    tolerance : float or array
+        Relative error of the time scale that counts as arrived.
+    optimizer : Optimizer
+    lr : float or array
+        The largest admissible step size; nan where the target is at no finite z.
+    by_target : bool or array
+        Whether the target sets it, and, for steps along the gradient, they are small enough for theory.md §6, T8:
+        ``lr L'' <= (1 - sqrt(beta))^2``. Of Adam and RMSprop T8 speaks in the limit of small steps only.
+    steps : float or array
+        Steps until the time scale is within the tolerance and stays there, by simulation with ``lr``; infinite where
+        that never comes, nan where the integral tells of more steps than are simulated.
+    by_integral : float or array
+        The same in the limit of small steps, by the integral of theory.md §6, T8.
+    """
+
+    problem: LearningProblem
+    z0: Any
+    tolerance: Any
+    optimizer: Optimizer
+    lr: Any
+    by_target: Any
+    steps: Any
+    by_integral: Any
+
+    def __repr__(self) -> str:
+        name = type(self.optimizer).__name__
+        if np.ndim(self.lr):
+            return f"<StepSize of {np.size(self.lr)} problems by {name}>"
+        return f"<StepSize {self.lr:.4g} by {name}: {self.steps:g} steps, {self.by_integral:.4g} by the integral>"
+
+    def _repr_html_(self) -> str:
+        about = [
+            ("problem", repr(self.problem)),
+            ("largest step size", glance.number(self.lr)),
+            ("steps, simulated", glance.number(self.steps)),
+            ("steps by the integral", glance.number(self.by_integral)),
+        ]
+        return glance.framed(f"A step size of its own, {type(self.optimizer).__name__}", glance.facts(about))
+
+
+def step_size(
+    problem: LearningProblem,
+    z0: Any,
+    tolerance: Any = TOLERANCE,
+    optimizer: str | Optimizer = "sgd",
+    *,
+    most: int = MOST,
+    **hyper: float,
+) -> StepSize:
+    """The largest admissible step size, and the steps that learning takes with it.
+
+    A step size is admissible where the chatter at the target keeps the time scale within the tolerance, and where no
+    step on the way runs through the target. For a loss that is smooth at its least value it is, to first order, half
+    the edge of stability ``2/L''``.
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        One problem, or many in arrays.
+    z0 : float or array
+        Where learning starts.
+    tolerance : float or array
+        Relative error of the time scale that counts as arrived, in (0, 1): ``|h - h*| <= tolerance h*``.
+    optimizer : str or Optimizer
+        With its hyperparameters as further keywords, as in :func:`gateflow.descents.simulation.descent`.
+    most : int
+        Steps simulated, at most; where more are predicted, there is the integral only.
+
+    Raises
+    ------
+    InvalidArgument
+        A number is out of range.
+    UnknownName
+        No such optimiser.
+
+    Examples
+    --------
+    From a time constant of 20 to one of 100 the sigmoid needs fewer steps than the fast gate, each at its own
+    step size.
+
+    >>> for name, z0 in (("sigmoid", 2.97), ("fast", 1.81)):
+    ...     own = step_size(LearningProblem(name, horizon=100, timescale=100), z0)
+    ...     print(f"{own.lr:.3g} {own.steps:g} {own.by_integral:.4g}")
+    0.134 88 86.58
+    0.00602 156 154.2
+    """
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"step_size takes a LearningProblem; got {type(problem).__name__}")
+    z0 = positions(z0, "z0")
+    tolerance = number("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
+    most = min(whole("most", most), 10**12)
+    chosen = optimizer_named(optimizer, hyper)
+    shape = together(
+        horizon=problem.horizon, target=problem.goal.value, scale=problem.scale, z0=z0, tolerance=tolerance
+    )
+    task = Task.of(problem, z0, shape)
+    with np.errstate(all="ignore"):
+        band = Band.of(task, np.array(np.broadcast_to(tolerance, shape)).reshape(-1))
+        end = decay_of_profile(task.horizon, np.log(task.horizon), task.gate.machine.u(band.near))
+        road = road_of(task, end)
+        lr = np.where(np.isfinite(task.z_star), chosen.admissible_lr(road, band), np.nan)
+        largest = (1 - np.sqrt(getattr(chosen, "beta", 0.0))) ** 2 / road.sharpest
+        by_target = (lr >= chosen.chatter_lr(band)) & (chosen.is_sign_like | (lr <= largest))
+        way = np.where(band.holds(task.z0), 0.0, chosen.way(np.exp(road.log_tau), np.abs(band.near - task.z0)))
+        by_integral = way / lr
+        can = by_integral <= most
+        bounded = np.where(can, np.minimum(2 * by_integral + 1000, 2 * most), 0).astype(np.int64)
+        steps = steps_to_stay(task, chosen, np.where(can, lr, np.nan), band, bounded)
+        steps = np.where(can, steps, np.where(np.isfinite(by_integral), np.nan, np.inf))
+    results = (array.reshape(shape)[()] for array in (lr, by_target, steps, by_integral))
+    return StepSize(problem, z0, tolerance, chosen, *results)

@@ -1,0 +1,26 @@
+"""Gradient flows of the learning problem: convergence times as one integral, trajectories by several methods."""
+
+from gateflow.flows.enclosure import Enclosure, certify
+from gateflow.flows.problem import LearningProblem, Target
+from gateflow.flows.solvers import METHODS
+from gateflow.flows.status import Status
+from gateflow.flows.time import HittingTime, hitting_time, hitting_times
+from gateflow.flows.trajectories import Trajectories, trajectories
+from gateflow.flows.trajectory import State, Trajectory, flow
+
+__all__ = [
+    "METHODS",
+    "Enclosure",
+    "HittingTime",
+    "LearningProblem",
+    "State",
+    "Status",
+    "Target",
+    "Trajectories",
+    "Trajectory",
+    "certify",
+    "flow",
+    "hitting_time",
+    "hitting_times",
+    "trajectories",
+]

@@ -1,0 +1,352 @@
+"""Where the slope of a gate vanishes or dips: points a flow cannot pass, or passes slowly.
+
+A flat point, ``u'(z) = 0``, stops the flow: the time to reach it is infinite. No float64 number tells a true zero from
+a tiny slope, so a dip is followed down in big floats, where a true zero keeps falling and a tiny slope does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from gateflow.arithmetic import float64 as machine
+from gateflow.codegen import Tape
+from gateflow.codegen.expand import expand
+from gateflow.flows.density import Array
+from gateflow.flows.features import SLANT, STEEP, features
+from gateflow.formula.vocabulary import U, Z, derivative
+from gateflow.gates.gate import Gate
+from gateflow.gates.inversion import closed_inverse
+
+REACH = 40.0
+"""z up to which dips are looked for at a fine spacing; beyond it, at a constant ratio, up to 1e4."""
+DEEP = -16.0
+"""log u' below which a dip may be a true zero."""
+DIGITS, MANY_DIGITS = 120, 700
+"""Of the big floats in which a dip is followed down, and in which u' about it is read."""
+STEPS = 90
+"""Steps, by a factor of 3 each, by which it is narrowed down: to 1e-44."""
+EXACT = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 230.0])
+ROUGH = np.array([6.0, 12.0, 24.0, 36.0])
+"""Decimal orders of the distances at which u' is read, about a point known exactly, and about one narrowed down."""
+BETWEEN = np.array([0.15, 0.3, 0.5, 0.7, 0.85])
+MOST_TESTED = 16
+"""Dips looked at in big floats, at most; others on the way of a flow are looked at when it comes."""
+NARROW = 0.1
+"""Part of the profile within which a formula may change unseen."""
+MOST = 2048
+"""Dips kept, at most: those nearest to 0."""
+
+
+@dataclass(frozen=True)
+class Dips:
+    """Local minima of u', as positions.
+
+    Parameters
+    ----------
+    flat : tuple of float
+        Where u' is 0 and no flow passes.
+    narrow : tuple of float
+        Where it is small, but not 0.
+    pointed : tuple of float
+        Where it is 0 and flows pass, as at the zero of ``abs(z)**1.5``; or where it is too narrow for the floats there.
+        Only the formula written about the point resolves these.
+    unsure : tuple of float
+        Where it may be 0: not looked at in big floats, or not told even by these.
+    """
+
+    flat: tuple[float, ...]
+    narrow: tuple[float, ...]
+    pointed: tuple[float, ...] = ()
+    unsure: tuple[float, ...] = ()
+
+
+@lru_cache(maxsize=256)
+def dips(gate: Gate) -> Dips:
+    """The local minima of ``u'``.
+
+    Examples
+    --------
+    >>> dips(Gate("sigmoid(z**3)"))
+    Dips(flat=(0.0,), narrow=(), pointed=(), unsure=())
+    >>> dips(Gate("sigmoid(z)"))
+    Dips(flat=(), narrow=(), pointed=(), unsure=())
+    """
+    far = np.geomspace(REACH, 1e4, 600)[1:]
+    even = np.concatenate([-far[::-1], np.arange(-REACH * 64, REACH * 64 + 1) / 64, far])
+    cut = np.asarray(features(gate).cuts, dtype=np.float64)
+    inner = cut[:-1, None] + (cut[1:] - cut[:-1])[:, None] * BETWEEN
+    z = np.unique(np.concatenate([even, cut, inner.ravel()]))
+    slope = np.broadcast_to(_log_slope(gate, z), z.shape)
+    with np.errstate(invalid="ignore"):
+        falls = (slope[1:-1] < slope[:-2] - 1e-9) & (slope[1:-1] <= slope[2:])
+    at = np.flatnonzero(falls & np.isfinite(slope[:-2]) & np.isfinite(slope[2:])) + 1
+    at = at[np.argsort(np.abs(z[at]), kind="stable")][:MOST]
+    found: dict[str, list[float]] = {
+        "flat": _level_stretches(gate, z, slope),
+        "narrow": [],
+        "pointed": [],
+        "unsure": [],
+    }
+    points, depths = _bottoms(lambda z: _log_slope(gate, z), z[at - 1], z[at], z[at + 1])
+    tested = 0
+    for k, point, depth in zip(at, points.tolist(), depths.tolist(), strict=True):
+        snapped = _snapped(point)
+        if depth < DEEP and tested < MOST_TESTED:
+            tested += 1
+            position, kind = zero_near(gate, point)
+            found[kind].append(position if kind in ("flat", "pointed") else snapped)
+        elif depth < DEEP:
+            found["unsure"].append(snapped)
+        elif depth < min(slope[k - 1], slope[k + 1]) - 1e-6:
+            found["narrow"].append(snapped)
+    return Dips(**{kind: tuple(sorted(set(where))) for kind, where in found.items()})
+
+
+def _log_slope(gate: Gate, z: Array) -> Array:
+    """log u'; ``-inf`` where the formula gives no number, so that the place is looked at in big floats."""
+    slope = np.asarray(gate.machine.log_du(z))
+    return np.where(np.isnan(slope), -np.inf, slope)
+
+
+def _level_stretches(gate: Gate, z: Array, slope: Array) -> list[float]:
+    """Grid points at the ends of stretches over which the gate is constant inside (0, 1)."""
+    level = np.isneginf(slope) & np.isfinite(np.broadcast_to(gate.machine.u(z), z.shape))
+    level = level[1:-1] & (np.isneginf(slope[:-2]) | np.isneginf(slope[2:])) & (~level[:-2] | ~level[2:])
+    return [float(point) for point in z[1:-1][level]]
+
+
+def _snapped(point: float) -> float:
+    return 0.0 if abs(point) < 1e-6 else point
+
+
+@lru_cache(maxsize=256)
+def reach(gate: Gate) -> tuple[float, float]:
+    """Where the gate becomes 0 and 1: infinite for gates onto (0, 1), a kink where a branch cuts it off.
+
+    Examples
+    --------
+    >>> reach(Gate("sigmoid(z)"))
+    (-inf, inf)
+    """
+    kinks = np.asarray(gate.kinks, dtype=np.float64)
+    u = np.broadcast_to(gate.machine.u(kinks), kinks.shape)
+    return max(kinks[u == -np.inf], default=-np.inf), min(kinks[u == np.inf], default=np.inf)
+
+
+@lru_cache(maxsize=256)
+def limits(gate: Gate) -> tuple[float, float]:
+    """The limits of the logit profile at minus and plus infinity: infinite for gates onto (0, 1).
+
+    Examples
+    --------
+    >>> limits(Gate("sigmoid(sinh(z))")), limits(Gate("sigmoid(exp(z))"))
+    ((-inf, inf), (0.0, inf))
+    """
+    return _limit(gate, -1.0), _limit(gate, 1.0)
+
+
+def _limit(gate: Gate, side: float) -> float:
+    """The limit on one side; where float64 has none (``z/sqrt(1 + z**2)``), from big floats far out."""
+    here = float(np.broadcast_to(gate.machine.u(np.array([side * np.inf])), (1,))[0])
+    if not np.isnan(here):
+        return here
+    numbers = gate.at(DIGITS)
+    lift = numbers.arithmetic.lift
+    for far in (10.0**300, 1e3):
+        first = lift(np.array([side * far]))
+        near, distant = (numbers.arithmetic.round(numbers.u(z))[0] for z in (first, first * lift(far) * lift(far)))
+        if np.isfinite(near) and abs(near - distant) <= 1e-15 * abs(near):
+            return float(distant)
+    return side * np.inf
+
+
+def is_outside(gate: Gate, u: Array) -> Any:
+    """Where no finite z gives the gate a logit profile of u: at or past a finite limit that is only approached."""
+    low, high = limits(gate)
+    below = (u <= low) if np.isfinite(low) else np.zeros(np.shape(u), dtype=bool)
+    above = (u >= high) if np.isfinite(high) else np.zeros(np.shape(u), dtype=bool)
+    return np.asarray(below | above)
+
+
+def z_of_u(gate: Gate, u: Array) -> Array:
+    """z where the logit profile is u, within the gate's reach; infinite where it is outside the gate's range."""
+    z = gate.machine.z_of_u(u)
+    if np.any(np.isfinite(reach(gate))):
+        z = _beside_an_end(gate, np.asarray(u), np.asarray(z))
+    outside = is_outside(gate, u)
+    if not outside.any():
+        return z
+    return np.where(outside, np.where(u >= limits(gate)[1], np.inf, -np.inf), z)
+
+
+def _beside_an_end(gate: Gate, u: Array, z: Array) -> Array:
+    """Positions to the last digit also where the gate is about to become 0 or 1: there u says where far more finely
+    than z can, and a root found by u alone is off by many floats. Newton steps in phi or 1 - phi do not know u."""
+    low, high = reach(gate)
+    inner = np.nextafter(low, np.inf), np.nextafter(high, -np.inf)
+    with np.errstate(all="ignore"):
+        rest = np.exp(-np.logaddexp(0.0, np.abs(u)))
+        for _ in range(3):
+            z = np.clip(z, *inner)
+            upper, lower = rest - gate.machine.complement(z), gate.machine.value(z) - rest
+            step = np.where(u > 0, upper, lower) / gate.machine.dphi(z)
+            z = np.where(np.isfinite(step), z - step, z)
+    return np.where(np.isinf(u), np.where(u > 0, high, low), np.clip(z, *inner))
+
+
+@lru_cache(maxsize=256)
+def goes_by_decay(gate: Gate) -> bool:
+    """Whether paths of this gate are measured in the total decay, through a closed inverse, rather than in z.
+
+    Near a flat point, and for a gate that reaches 0 or 1, the decay is too coarse a measure of z; so it is of a place
+    in which the formula changes quickly, unless that place is phi = 1/2.
+    """
+    if gate.formulas.inverse is None or np.any(np.isfinite(reach(gate))) or dips(gate).flat or dips(gate).pointed:
+        return False
+    return not _hidden_in_decay(gate)
+
+
+def _hidden_in_decay(gate: Gate) -> bool:
+    """Whether the formula has a kink, or changes within a small part of the profile, other than at phi = 1/2."""
+    kinks = np.asarray(gate.kinks, dtype=np.float64)
+    if np.any(np.broadcast_to(gate.machine.u(kinks), kinks.shape) != 0):
+        return True
+    expr = gate.formulas.u if gate.is_profile else gate.expr
+    for x in {node.args[0] for node in expr.atoms(*STEEP, *SLANT) if node.args[0].has(Z)}:
+        centres = [closed_inverse(x)] if x != Z else [U]
+        if centres[0] is None:
+            continue
+        with np.errstate(all="ignore"):
+            z = float(np.broadcast_to(Tape(centres, [U])(machine, np.zeros(1))[0], (1,))[0])
+            scale = float(np.abs(Tape([derivative(x)], [Z])(machine, np.array([z]))[0]).flat[0])
+            u, log_du = (
+                float(np.broadcast_to(f(np.array([z])), (1,))[0]) for f in (gate.machine.u, gate.machine.log_du)
+            )
+        if np.isfinite(u) and abs(u) > 1e-12 and np.exp(log_du) / scale < NARROW * min(abs(u), 1.0):
+            return True
+    return False
+
+
+@lru_cache(maxsize=256)
+def cuts(gate: Gate) -> Array:
+    """Positions at which paths of a gate are cut into panels, ascending."""
+    found = dips(gate)
+    own = [*gate.kinks, *found.flat, *found.narrow, *found.pointed, *found.unsure, *features(gate).cuts]
+    return np.unique(np.asarray(own, dtype=np.float64) + 0.0)
+
+
+def _bottoms(log_du: Any, left: Array, middle: Array, right: Array) -> tuple[Array, Array]:
+    """The minima between ``left`` and ``right``, by a ladder of ever finer grids, and log u' there."""
+    half, steps = (right - left) / 2, np.linspace(-1, 1, 17)
+    for _ in range(45):
+        if np.all(half <= 4e-16 * np.maximum(np.abs(middle), 1e-300)):
+            break
+        grid = middle[:, None] + half[:, None] * steps
+        values = np.broadcast_to(log_du(grid), grid.shape)
+        middle, half = np.take_along_axis(grid, np.nanargmin(values, axis=1)[:, None], axis=1)[:, 0], half / 6
+    return middle, np.broadcast_to(log_du(middle), middle.shape)
+
+
+@lru_cache(maxsize=4096)
+def zero_near(gate: Gate, point: float) -> tuple[float, str]:
+    """Where u' is least near a point, and what it is there: "flat", "pointed", "narrow" or "unsure" (:class:`Dips`).
+
+    The minimum is followed in big floats until far below any dip of float64; from there the power of u' in the distance
+    is read on either side. A zero like ``|z|^p`` stops the flow for p >= 1: for p < 1 the time to cross it, an integral
+    of ``1/u'``, is finite.
+    """
+    numbers = gate.at(DIGITS)
+    lift = numbers.arithmetic.lift
+    middle, half = lift(point), lift(max(abs(point), 1.0) * 2.0**-10)  # 1 - cos(z) rounds to 0 over 1e-8
+    for _ in range(STEPS):
+        grid = lift(np.linspace(-1, 1, 9)) * half + middle
+        values = _floats(numbers.log_du(grid))
+        middle, half = grid[int(np.nanargmin(values))], half / 3.0
+    reached, numbers = float(np.nanmin(values)), gate.at(MANY_DIGITS)
+    lift = numbers.arithmetic.lift
+    for exact in _plain_numbers(float(middle.values)):
+        near = lift(float(exact.numerator)) / lift(float(exact.denominator))
+        if abs(float(exact) - point) <= 1e-6 and not _log_at(numbers, lift(np.zeros(1)) + near)[0] > reached:
+            return float(exact), _kind(gate, numbers, near, EXACT, exact=True)
+    return float(middle.values), _kind(gate, numbers, lift(middle), ROUGH, exact=False)
+
+
+@lru_cache(maxsize=256)
+def written_about(gate: Gate, point: float) -> tuple[Gate, Fraction] | None:
+    """The gate as a function of the distance from a point at which u' is 0 or least, and that point exactly."""
+    numbers = gate.at(MANY_DIGITS)
+    lift = numbers.arithmetic.lift
+    apart = np.array([1e-17, 1e-25, 1e-40, 1e-80, 1e-200])
+    for exact in _plain_numbers(point):
+        near = lift(float(exact.numerator)) / lift(float(exact.denominator))
+        levels = _log_at(numbers, lift(np.zeros(10)) + near + lift(np.concatenate([-apart, apart]))).reshape(2, -1)
+        falls = -np.diff(levels, axis=1)
+        if np.all(falls >= 0) and np.any(falls > 1):  # on the way to the point, from either side
+            break
+    else:
+        return None
+    if exact == 0:
+        return gate, exact
+    moved = expand(gate.expr.subs(Z, Z + sp.Rational(exact.numerator, exact.denominator)))
+    return Gate(**{gate.declared: moved}, name=gate.name), exact
+
+
+def _plain_numbers(point: float) -> tuple[Fraction, ...]:
+    """Numbers that a point seen in floats may stand for."""
+    return Fraction(0), Fraction(f"{point:.12g}"), Fraction(point)
+
+
+def _kind(gate: Gate, numbers: Any, middle: Any, distances: Array, *, exact: bool) -> str:
+    """What u' is at its minimum, from its logarithm at distances on both sides."""
+    lift = numbers.arithmetic.lift
+    size = np.log(10.0) * distances
+    kinds = []
+    for side in (-1.0, 1.0):
+        at = lift(np.zeros(1)) + middle + lift(np.array([side])) * _tens(numbers, distances)
+        levels = _log_at(numbers, at)
+        if np.isneginf(levels[-1]):
+            return "flat"
+        powers = (levels[:-1] - levels[1:]) / np.diff(size)
+        last, before = float(powers[-1]), float(powers[-2])
+        if not np.isfinite(last + before):
+            kinds.append("unsure")
+        elif abs(last) < 1e-9:
+            kinds.append("narrow")
+        elif last > 1 + 1e-6 or (abs(last - before) < 1e-7 and last >= 1 - 1e-9):
+            kinds.append("flat")
+        else:
+            kinds.append("pointed" if last < 0.9 or (abs(last - before) < 1e-7 and last < 1) else "unsure")
+    for kind in ("flat", "unsure", "pointed"):
+        if kind in kinds:
+            return kind
+    return "narrow" if _seen_by_floats(gate, float(middle.values)) or not exact else "pointed"
+
+
+def _seen_by_floats(gate: Gate, z: float) -> bool:
+    """Whether a dip is wider than the spacing of floats at its place."""
+    step = 64 * float(np.spacing(abs(z)))
+    levels = np.broadcast_to(_log_slope(gate, np.array([z - step, z, z + step])), (3,))
+    return bool(min(levels[0], levels[2]) - levels[1] < 0.5)
+
+
+def _tens(numbers: Any, distances: Array) -> Any:
+    """``10**-distance`` in big floats."""
+    log_ten = numbers.arithmetic.log(numbers.arithmetic.lift(10.0))
+    return numbers.arithmetic.exp(numbers.arithmetic.lift(-distances) * log_ten)
+
+
+def _floats(x: Any) -> Array:
+    return np.array([float(value) for value in np.atleast_1d(x.values)])
+
+
+def _log_at(numbers: Any, z: Any) -> Array:
+    """log u' at big floats; where it is no number it is taken for 0."""
+    found = _floats(numbers.log_du(z))
+    found = np.broadcast_to(found, np.shape(z.values))
+    return np.where(np.isnan(found), -np.inf, found)

@@ -1,0 +1,604 @@
+"""Certified convergence times: a ball that holds the true value, by python-flint's rigorous quadrature.
+
+``acb.integral`` (Johansson, Numerical integration in arbitrary-precision ball arithmetic, 2018) encloses the integral
+of a function of complex balls. It is given the flow in z, straight from theory.md §4,
+
+    tau = int phi dz / (c T phi' |dL/dh|),    h = -T log phi
+
+on the panels of :mod:`gateflow.flows.time`, cut at the kinks of the gate; with the absolute loss ``|dL/dh| = exp(-h)``.
+A gate given by its profile has ``phi/phi' = (1 + exp(u))/u'``. The end z* is enclosed by an interval Newton step.
+
+Balls of complex numbers are rectangles, and that of ``exp(-u)`` over a wide one holds zero: a quotient by it knows no
+bound, and the panel is halved again and again. Written as products, integrands take a fifth of the evaluations.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import flint
+import numpy as np
+import sympy as sp
+
+from gateflow.codegen import Tape
+from gateflow.codegen.expand import factor
+from gateflow.errors import InvalidArgument, shown
+from gateflow.flows.critical import reach, z_of_u
+from gateflow.flows.density import decay_of_profile, profile_of_decay
+from gateflow.flows.problem import WAYS, LearningProblem
+from gateflow.flows.status import Status
+from gateflow.flows.time import MARKS, hitting_time
+from gateflow.formula.vocabulary import Expr, Z, expression, sigmoid, softsign
+from gateflow.gates.gate import Gate
+from gateflow.guards.arguments import fraction
+from gateflow.losses import H_STAR, Decay, H, Loss
+from gateflow.notebook.cards import facts, framed, number
+from gateflow.results.byvalue import by_value
+
+MOST_DIGITS = 1000
+TRIES = 4
+"""Precisions tried, each half as much again as the one before."""
+MOST = 150_000
+"""Evaluations after which the work is given up."""
+SPARE = 8
+"""Bits of tolerance beyond those asked for."""
+FAR = 8.0
+"""|z| past which a panel may be measured in log |z|."""
+STEEP = 8.0
+"""z u' up to which it is: the profile grows by so much while z grows by a factor of e."""
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+}
+
+
+@by_value
+@dataclass(frozen=True)
+class Enclosure:
+    """A learning time in a ball.
+
+    Parameters
+    ----------
+    mid, radius : str
+        The true tau is within ``radius`` of ``mid``, both exact decimals; "inf" and "0" where it is not reached.
+    log_tau : float
+        log of the middle.
+    digits : int
+        Decimal digits that the ball fixes; fewer than asked for where the work allowed did not suffice.
+    evaluations : int
+        Evaluations of the integrand, on complex balls.
+    status : Status
+        Whether the target is reached, as :func:`gateflow.flows.hitting_time` finds.
+    """
+
+    mid: str
+    radius: str
+    log_tau: float
+    digits: int
+    evaluations: int
+    status: Status
+
+    def __contains__(self, value: Any) -> bool:
+        """Whether a number lies in the ball: compared exactly, so give a Fraction, a Decimal or a decimal text."""
+        if self.mid == "inf":
+            return str(value) == "inf"
+        return abs(exact("value", value) - Fraction(self.mid)) <= Fraction(self.radius)
+
+    def __repr__(self) -> str:
+        return f"<Enclosure tau = {self.mid} +/- {self.radius}; {self.status.sentence}>"
+
+    def _repr_html_(self) -> str:
+        about = [
+            ("tau", self.mid),
+            ("radius", self.radius),
+            ("log tau", number(self.log_tau)),
+            ("digits", self.digits),
+            ("evaluations", self.evaluations),
+        ]
+        return framed(f"Learning time in a ball: {self.status.sentence}", facts(about))
+
+
+def certify(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: Any = None) -> Enclosure:
+    """Enclose the learning time from ``z0`` to the target: the true value is never outside.
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        One problem. A float is its exact binary value; Fractions, Decimals and decimal texts such as ``gap="0.01"``
+        are what they say.
+    z0 : float, Fraction, Decimal or str
+        Where learning starts.
+    digits : int
+        Decimal digits wanted, 1 to 1000.
+    tolerance : float, Fraction, Decimal or str, optional
+        Stop where ``|h - h*| = tolerance h*``, as in :func:`gateflow.flows.hitting_time`; the losses that are smooth at
+        their least value need one.
+
+    Returns
+    -------
+    Enclosure
+
+    Raises
+    ------
+    InvalidArgument
+        An argument is out of range, or the formula has a part that ball arithmetic cannot follow.
+
+    Examples
+    --------
+    >>> certify(LearningProblem("sigmoid", horizon=1, gap="0.01"), 0, digits=20)
+    <Enclosure tau = 108.1801386901681697526948 +/- 4.59e-23; the target is reached>
+    """
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"certify takes a LearningProblem; got {shown(problem)}")
+    start = exact("z0", z0)
+    if not abs(start) <= sys.float_info.max:
+        raise InvalidArgument("z0 must lie within the floats")
+    if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= MOST_DIGITS:
+        raise InvalidArgument(f"digits must be a whole number from 1 to {MOST_DIGITS}; got {shown(digits)}")
+    if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale)):
+        raise InvalidArgument("a certified time is of one problem and one start; hitting_time takes arrays")
+    within = Fraction(0) if tolerance is None else exact("tolerance", tolerance)
+    rough = hitting_time(problem, float(start), tolerance=None if tolerance is None else float(within))
+    if rough.status is not Status.REACHED:
+        return Enclosure("inf", "0", math.inf, digits, 0, rough.status)
+    if rough.log_tau == -math.inf or abs(float(start) - float(problem.z_star)) <= 2.0**-50 * abs(float(start)):
+        raise InvalidArgument(
+            "z0 and the target agree in all 16 digits: there is no estimate of the time to start from"
+        )
+    if not np.isfinite(problem.z_star):
+        raise InvalidArgument("the target lies past the largest float: there is no estimate of it to start from")
+    return _Ball(flint, problem, start, digits, rough.log_tau, within).enclosure()
+
+
+def exact(name: str, value: Any) -> Fraction:
+    """A number as the fraction it is; a float is its binary value, a text the decimal it shows.
+
+    Examples
+    --------
+    >>> exact("gap", "0.1"), exact("gap", 0.25)
+    (Fraction(1, 10), Fraction(1, 4))
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        if isinstance(value, str | int | float | Fraction | Decimal):
+            return fraction(value)
+        return Fraction(float(value)) if isinstance(value, np.floating) else Fraction(int(value))
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        raise InvalidArgument(f"{name} must be a finite real number; got {shown(value)}") from None
+
+
+class _Ball:
+    """One problem in ball arithmetic."""
+
+    def __init__(
+        self, flint: Any, problem: LearningProblem, start: Fraction, digits: int, log_tau: float, tolerance: Fraction
+    ) -> None:
+        self.flint, self.problem, self.start, self.digits, self.log_tau = flint, problem, start, digits, log_tau
+        self.gate, self.tolerance, self.evaluations = problem.gate, tolerance, 0
+        self.given = {name: exact(name, value) for name, value in problem.given.items()}
+        self.below = bool(problem.side(float(start)) < 0)
+        self.cuts = _cuts(self.gate)
+        self.slope = _reciprocal_slope(problem.kind, self.below)
+        self.bits = math.ceil(digits * math.log2(10)) + 2
+        far = abs(float(np.asarray(self.gate.machine.u(np.asarray(float(start)))))) + abs(problem.u_star)
+        self.guard = 30 + math.ceil(math.log2(1 + problem.horizon * (1 + min(far, 1e300)))) + self._cancelled()
+
+    def _cancelled(self) -> int:
+        """Bits lost beside the least value of a smooth loss, and beside the point where a gate becomes 1."""
+        near_one = self.problem.u_star if np.isfinite(reach(self.gate)[1]) else 0.0
+        near_target = 0.0 if self.problem.kind.arrives else -math.log2(self.tolerance)
+        return math.ceil(max(near_one, 0.0) / math.log(2) + near_target)
+
+    def enclosure(self) -> Enclosure:
+        context = self.flint.ctx
+        before = context.prec
+        try:
+            for attempt in range(TRIES):
+                context.prec = math.ceil((self.bits + self.guard) * 1.5**attempt)
+                tau = self._tau()
+                reached = tau.rel_accuracy_bits() if tau.is_finite() else 0
+                if reached >= self.bits - 2:
+                    break
+            return self._told(tau, reached)
+        finally:
+            context.prec = before
+
+    def _told(self, tau: Any, bits: int) -> Enclosure:
+        if bits < 1:
+            raise InvalidArgument("no enclosure was found: the formula spreads too much in ball arithmetic")
+        text = tau.str(self.digits + 5, more=True).strip("[]")
+        mid, _, radius = text.partition(" +/- ")
+        digits = min(self.digits, math.floor((bits + 2) / math.log2(10)))
+        return Enclosure(mid, radius or "0", float(tau.log().mid()), digits, self.evaluations, Status.REACHED)
+
+    # --- the integral ---
+
+    def _tau(self) -> Any:
+        arb = self.flint.arb
+        self.horizon, scale = self._number("horizon"), self._number("scale")
+        self.players: dict[Any, _Player] = {}
+        self.h_star = -self.horizon * self._log_kept()
+        first, last = self._rational(self.start), self._target()
+        edges = self._edges(first, last)
+        tolerance = (arb(self.log_tau) + scale.log()).exp() * arb(2) ** (-self.bits - SPARE) / len(edges)
+        total = arb(0)
+        for a, b in itertools.pairwise(edges):
+            total += abs(self._panel(a, b, tolerance))
+        for end in (first, last):
+            for side in (end.lower(), end.upper()):
+                rate = self._rate(self._branch(side))
+                total += arb(0, 1) * (end.rad() * abs(rate(self.flint.acb(end), False)).upper()).upper()
+        return total / scale
+
+    def _panel(self, a: Any, b: Any, tolerance: Any) -> Any:
+        arb, acb = self.flint.arb, self.flint.acb
+        rate = self._rate(self._branch((a + b) / 2))
+        relative = arb(2) ** (-self.bits - SPARE)
+        if not self._has_power_tail(float(a), float(b)):
+            return acb.integral(rate, acb(a), acb(b), rel_tol=relative, abs_tol=tolerance).real
+        sign = 1 if a > 0 else -1
+
+        def by_logarithm(x: Any, analytic: bool) -> Any:
+            size = x.exp()
+            return rate(sign * size, analytic) * size
+
+        ends = [(sign * end).log() for end in (a, b)]
+        total = acb.integral(by_logarithm, *(acb(x.mid()) for x in ends), rel_tol=relative, abs_tol=tolerance).real
+        for x in ends:
+            total += arb(0, 1) * (x.rad() * abs(by_logarithm(acb(x), False)).upper()).upper()
+        return total
+
+    def _has_power_tail(self, a: float, b: float) -> bool:
+        """Whether a panel is better measured in log |z|: where the profile grows by little while z doubles."""
+        if min(abs(a), abs(b)) <= FAR or a * b < 0:
+            return False
+        ends = np.array([a, b])
+        with np.errstate(all="ignore"):
+            return bool(np.all(np.abs(ends) * np.exp(self.gate.machine.log_du(ends)) < STEEP))
+
+    def _rate(self, tape: Tape) -> Callable[[Any, bool], Any]:
+        """``phi/(T phi' |dL/dh|)`` as a function of complex balls, on the branches of a tape.
+
+        Written without a quotient by what is not zero itself, such as ``exp(-u)``: a ball of it may hold zero.
+        """
+        plays = {analytic: self._player(tape, analytic) for analytic in (False, True)}
+        slopes = {analytic: self._player(self.slope, analytic) for analytic in (False, True)}
+        profile, horizon, h_star = self.gate.is_profile, self.horizon, self.flint.acb(self.h_star)
+
+        def rate(z: Any, analytic: bool) -> Any:
+            self.evaluations += 1
+            if self.evaluations > MOST:
+                raise InvalidArgument(f"no enclosure was found within {MOST} evaluations")
+            arithmetic = plays[analytic].arithmetic
+            if profile:
+                u, _, pace = plays[analytic](z)
+                h, pace = horizon * arithmetic.log1p((-u).exp()), pace * (1 + u.exp())
+            else:
+                phi, _, rest, pace = plays[analytic](z)
+                log_phi = arithmetic.log1p(-rest) if abs(rest).upper() < 0.5 else arithmetic.log(phi)
+                h, pace = -horizon * log_phi, pace * phi
+            return pace * slopes[analytic](h, h_star)[0] / horizon
+
+        return rate
+
+    def _player(self, tape: Tape, analytic: bool) -> _Player:
+        if (tape, analytic) not in self.players:
+            self.players[tape, analytic] = _Player(tape, _Complex(self.flint, analytic))
+        return self.players[tape, analytic]
+
+    def _branch(self, z: Any) -> Tape:
+        """The formulas on the branch that holds at the exact number z, or left of it if it is a cut."""
+        return _tape(self.gate, tuple(bool(z > float(cut)) for cut in self.cuts))
+
+    def _edges(self, first: Any, last: Any) -> list[Any]:
+        """The ends, and between them panels by the scales of the density, and the kinks, exactly."""
+        p, arb = self.problem, self.flint.arb
+        horizon, log_horizon = np.float64(p.horizon), np.float64(p.log_horizon)
+        h0 = decay_of_profile(horizon, log_horizon, np.asarray(self.gate.machine.u(np.asarray(float(self.start)))))
+        low, high = sorted((float(h0.log), float(p.log_h_star)))
+        size = 2.31 * self.digits + 30
+        steps = np.array([1.5 * 1.8**k for k in range(30)])
+        steps = steps[steps < 2 * size]
+        top = np.exp(high)
+        marks = [u for mark in MARKS for u in (mark, -mark)]
+        logs = [*(low + steps), *np.log(np.maximum(top - steps[top > steps], 1e-300) if top > 1 else [])]
+        if not p.kind.arrives:
+            away = np.exp(np.arange(math.log(self.tolerance), 1.0))
+            logs += [*(p.log_h_star + np.log1p(away if self.below else -away[away < 1]))]
+        u = [*profile_of_decay(horizon, log_horizon, Decay(log=np.asarray(logs))), *marks]
+        with np.errstate(all="ignore"):
+            inner = [float(z) for z in z_of_u(self.gate, np.asarray(u)) if np.isfinite(z)]
+        ends = sorted((float(first), float(last)))
+        exact_ends = (first.mid(), last.mid())
+        inner = [arb(z) for z in sorted({*inner, *map(float, self.cuts)}) if ends[0] < z < ends[1]]
+        left, right = exact_ends if exact_ends[0] < exact_ends[1] else exact_ends[::-1]
+        return [left, *(z for z in inner if left < z < right), right]
+
+    # --- exact numbers ---
+
+    def _rational(self, value: Fraction) -> Any:
+        return self.flint.arb(self.flint.fmpq(value.numerator, value.denominator))
+
+    def _number(self, name: str) -> Any:
+        return self._rational(self.given[name])
+
+    def _log_kept(self) -> Any:
+        """``log lambda* / T``, the logarithm of the gate's value at the target."""
+        way, horizon = next(way for way in WAYS if way in self.given), self._number("horizon")
+        value = self._number(way)
+        return {
+            "target": lambda: value.log() / horizon,
+            "gap": lambda: (-value).log1p() / horizon,
+            "log_gap": lambda: (-value.exp()).log1p() / horizon,
+            "decay": lambda: -value / horizon,
+            "timescale": lambda: -1 / value,
+        }[way]()
+
+    def _target(self) -> Any:
+        """z* in a ball, or where the tolerance is met: Newton steps from a float, and an interval one as a proof."""
+        arb = self.flint.arb
+        side = self.tolerance if self.below else -self.tolerance
+        log_kept = self._log_kept() * self._rational(1 + side)
+        z = arb(self._rough_end(float(side)))
+        for _ in range(3 + math.ceil(math.log2(max(self.flint.ctx.prec / 40, 2)))):
+            value, slope = self._miss(z, z, log_kept)
+            z = (z - value / slope).mid()
+        for width in sorted({8 - self._cancelled(), 8, 16, 32, self.flint.ctx.prec // 2}):
+            around = z + arb(0, 1) * (abs(z) + arb(2) ** -60) * arb(2) ** (width - self.flint.ctx.prec + self.guard)
+            value, _ = self._miss(z, z, log_kept)
+            slopes = [self._miss(side, around, log_kept)[1] for side in (around.lower(), around.upper())]
+            slope = slopes[0].union(slopes[1])
+            step = z - value / slope
+            if step.is_finite() and around.contains_interior(step):
+                return step
+        raise InvalidArgument("no enclosure of the target was found: the formula spreads too much in ball arithmetic")
+
+    def _miss(self, middle: Any, z: Any, log_kept: Any) -> tuple[Any, Any]:
+        """What vanishes at the target, and its derivative: in u, or in ``log phi`` or ``log(1 - phi)``."""
+        out = [part.real for part in self._player(self._branch(middle), False)(self.flint.acb(z))]
+        if self.gate.is_profile:
+            return out[0] + (-log_kept).expm1().log(), out[1]
+        phi, dphi, rest, _ = out
+        if float(log_kept) < -0.7:
+            return phi.log() - log_kept, dphi / phi
+        if np.isfinite(reach(self.gate)[1]):
+            return -log_kept.expm1() - rest, dphi
+        return (-log_kept.expm1()).log() - rest.log(), dphi / rest
+
+    def _rough_end(self, side: float) -> float:
+        p = self.problem
+        if side == 0:
+            return float(p.z_star)
+        end = Decay(h=p.h_star * (1 + side), log=p.log_h_star + math.log1p(side))
+        return float(z_of_u(self.gate, np.atleast_1d(profile_of_decay(p.horizon, p.log_horizon, end)))[0])
+
+
+# --- formulas on one side of every kink ---
+
+
+@lru_cache(maxsize=256)
+def _cuts(gate: Gate) -> tuple[Fraction, ...]:
+    """Where the formula changes branch, exactly; complains where a branch changes at a number that is no float."""
+    found: set[Fraction] = set()
+    for formula in _formulas(gate):
+        for edge in _edges_of(formula):
+            for root in sp.roots(sp.Poly(edge, Z), Z):
+                if not root.is_real:
+                    continue
+                if not root.is_Rational or Fraction(float(root)) != Fraction(int(root.p), int(root.q)):
+                    raise InvalidArgument(f"{gate.name} changes branch at z = {root}, which is no float to split at")
+                found.add(Fraction(int(root.p), int(root.q)))
+    return tuple(sorted(found))
+
+
+def _formulas(gate: Gate) -> list[Expr]:
+    """u and u', or phi, phi' and 1 - phi."""
+    f = gate.formulas
+    return [f.u, f.du] if gate.is_profile else [f.phi, f.dphi, f.phi_c]
+
+
+def _reciprocal(expr: Expr) -> Expr:
+    """``1/expr`` as a product, with ``1 + exp(-x)`` for 1/sigmoid(x)."""
+    product = expr if expr.has(sp.Piecewise) else factor(expr)
+    return 1 / product.replace(sigmoid, lambda x: 1 / (1 + sp.exp(-x)))
+
+
+@lru_cache(maxsize=64)
+def _reciprocal_slope(loss: Loss, below: bool) -> Tape:
+    """``1/|dL/dh|`` in h and h*, on the branch from which the target is approached."""
+    wanted = "below" if below else "above"
+    branch = next((part for part in loss.branches if part.name == wanted), loss.branches[0])
+    return Tape([branch.reciprocal_slope], [H, H_STAR])
+
+
+def _edges_of(formula: Expr) -> set[Expr]:
+    edges = {node.args[0] for node in formula.atoms(sp.Abs, sp.sign, softsign)}
+    edges = {edge for edge in edges if edge.is_polynomial(Z) and edge.has(Z)}
+    for condition in formula.atoms(sp.core.relational.Relational):
+        edge = condition.lhs - condition.rhs
+        if not edge.is_polynomial(Z):
+            raise InvalidArgument(f"certified times need conditions that are polynomial in z; got {condition}")
+        edges.add(edge)
+    return edges
+
+
+@lru_cache(maxsize=1024)
+def _tape(gate: Gate, sides: tuple[bool, ...]) -> Tape:
+    """The formulas on the interval between two neighbouring cuts, where they are analytic."""
+    cuts, count = [sp.Rational(cut.numerator, cut.denominator) for cut in _cuts(gate)], sum(sides)
+    left = cuts[count - 1] if count else (cuts[0] - 2 if cuts else sp.S.Zero)
+    right = cuts[count] if count < len(cuts) else left + 2
+    middle = (left + right) / 2
+    formulas = [_resolved(formula, middle) for formula in _formulas(gate)]
+    return Tape([*formulas, _reciprocal(formulas[1])], [Z])
+
+
+def _resolved(formula: Expr, middle: Expr) -> Expr:
+    """The formula on the branch that holds at ``middle``."""
+
+    def side(edge: Expr) -> int:
+        return 1 if edge.subs(Z, middle) > 0 else -1
+
+    def polynomial(node: Expr) -> bool:
+        return bool(node.args[0].is_polynomial(Z) and node.args[0].has(Z))
+
+    if formula.has(sp.Piecewise):
+        formula = formula.replace(
+            lambda node: isinstance(node, sp.Piecewise),
+            lambda node: next(value for value, condition in node.args if condition.subs(Z, middle) == sp.true),
+        )
+    formula = formula.replace(
+        lambda node: isinstance(node, softsign) and polynomial(node),
+        lambda node: node.args[0] / (1 + side(node.args[0]) * node.args[0]),
+    )
+    formula = formula.replace(
+        lambda node: isinstance(node, sp.Abs) and polynomial(node), lambda node: side(node.args[0]) * node.args[0]
+    )
+    return formula.replace(
+        lambda node: isinstance(node, sp.sign) and polynomial(node), lambda node: sp.Integer(side(node.args[0]))
+    )
+
+
+# --- functions of complex balls ---
+
+
+class _Player:
+    """A tape over complex balls, with its constants and functions looked up once."""
+
+    def __init__(self, tape: Tape, arithmetic: _Complex) -> None:
+        self.arithmetic = arithmetic
+        self.inputs, self.outputs = len(tape.symbols), tape.outputs
+        self.constants: dict[int, Any] = {}
+        self.lines: list[tuple[Callable[..., Any], tuple[int, ...], tuple[Any, ...]]] = []
+        for k, op in enumerate(tape.operations):
+            if op.name == "constant":
+                self.constants[k] = arithmetic.constant(op.value)
+            elif op.name != "input":
+                own = () if op.value is None else (op.value,)
+                self.lines.append((OPERATORS.get(op.name) or getattr(arithmetic, op.name), op.args, own))
+        self.where = [k for k, op in enumerate(tape.operations) if op.name not in ("input", "constant")]
+        self.size = len(tape.operations)
+
+    def __call__(self, *inputs: Any) -> list[Any]:
+        values: list[Any] = [*inputs, *(None,) * (self.size - self.inputs)]
+        for k, constant in self.constants.items():
+            values[k] = constant
+        for k, (function, args, own) in zip(self.where, self.lines, strict=True):
+            values[k] = function(*(values[i] for i in args), *own)
+        return [values[i] for i in self.outputs]
+
+
+class _Complex:
+    """The arithmetic of complex balls; where ``analytic``, a ball that meets a branch cut gives no finite ball."""
+
+    def __init__(self, flint: Any, analytic: bool) -> None:
+        self.flint, self.analytic = flint, analytic
+
+    def __getattr__(self, name: str) -> Callable[[Any], Any]:
+        if name not in ("exp", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "erfc"):
+            raise InvalidArgument(f"certified times know no {name.replace('_', ' ')}")
+        return lambda x: getattr(x, name)()
+
+    def constant(self, c: Any) -> Any:
+        acb, arb = self.flint.acb, self.flint.arb
+        if c.is_Rational:
+            return acb(self.flint.fmpq(int(c.p), int(c.q)))
+        if not c.is_finite:
+            return acb("nan")  # the slope of a branch on which the gate is constant: no flow goes there
+        if c == sp.pi:
+            return acb(arb.pi())
+        if c.is_Float:
+            return acb(self.flint.fmpq(*sp.Rational(c).as_numer_denom()))
+        return Tape([expression(c).replace(sp.pi, Z)], [Z])(self, acb(arb.pi()))[0] if c.has(sp.pi) else self._value(c)
+
+    def _value(self, c: Any) -> Any:
+        """A constant without pi: built from its parts."""
+        if c.is_Pow and c.exp == sp.S.Half:
+            return self.constant(c.base).sqrt()
+        if isinstance(c, sp.exp) or c == sp.E:
+            return self.constant(c.args[0] if c.args else sp.S.One).exp()
+        if isinstance(c, sp.log):
+            return self.constant(c.args[0]).log()
+        if c.is_Add or c.is_Mul:
+            parts = [self.constant(part) for part in c.args]
+            return sum(parts[1:], parts[0]) if c.is_Add else math.prod(parts[1:], start=parts[0])
+        if c.is_Pow:
+            return (self.constant(c.base).log() * self.constant(c.exp)).exp()
+        raise InvalidArgument(f"certified times know no constant {c}")
+
+    def _away(self, meets: bool, value: Callable[[], Any]) -> Any:
+        return self.flint.acb("nan") if self.analytic and meets else value()
+
+    def log(self, x: Any) -> Any:
+        return x.log(analytic=self.analytic)
+
+    def sqrt(self, x: Any) -> Any:
+        return x.sqrt(analytic=self.analytic)
+
+    def abs(self, x: Any) -> Any:
+        return x.real_abs(analytic=self.analytic)
+
+    def sign(self, x: Any) -> Any:
+        return x.real_sgn(analytic=self.analytic)
+
+    def log1p(self, x: Any) -> Any:
+        cut = x.imag.contains(0) and not x.real > -1
+        return self._away(cut, x.log1p)
+
+    def asinh(self, x: Any) -> Any:
+        """Off the imaginary axis by its logarithm; flint's own spreads on wide balls far out."""
+        if x.real > 0:
+            return (x + (1 + x * x).sqrt()).log()
+        if x.real < 0:
+            return -(-x + (1 + x * x).sqrt()).log()
+        return self._away(not abs(x.imag) < 1, x.asinh)
+
+    def atan(self, x: Any) -> Any:
+        return self._away(x.real.contains(0) and not abs(x.imag) < 1, x.atan)
+
+    def atanh(self, x: Any) -> Any:
+        return self._away(x.imag.contains(0) and not abs(x.real) < 1, x.atanh)
+
+    def acosh(self, x: Any) -> Any:
+        return self._away(x.imag.contains(0) and not x.real > 1, x.acosh)
+
+    def acot(self, x: Any) -> Any:
+        if x.real > 0:
+            return (1 / x).atan()
+        if x.real < 0:
+            return self.flint.arb.pi() + (1 / x).atan()
+        return self.flint.acb(self.flint.arb.pi() / 2) - self.atan(x)
+
+    def sigmoid(self, x: Any) -> Any:
+        return 1 / (1 + (-x).exp())
+
+    def softplus(self, x: Any) -> Any:
+        return self.log(1 + x.exp())
+
+    def softsign(self, x: Any) -> Any:
+        return x / (1 + self.abs(x))
+
+    def logit(self, x: Any) -> Any:
+        return self.log(x) - self.log(1 - x)
+
+    def log_cosh(self, x: Any) -> Any:
+        return self.log(x.cosh())
+
+    def integer_power(self, x: Any, n: int) -> Any:
+        return x**n
+
+    def power(self, x: Any, y: Any) -> Any:
+        return (y * self.log(x)).exp()

@@ -1,0 +1,187 @@
+"""Integrals of ``exp(g)`` over panels, in logarithms: Gauss-Legendre on each, split where it has not converged.
+
+A panel is accepted when its error, extrapolated from how fast its Legendre coefficients fall, is far below the last
+digit of its problem's sum. All problems' panels are evaluated together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gateflow.flows.density import NODES, X01, Array, Coordinate, Place, Setting, W, X
+
+TOLERANCE = 5e-16
+"""Error a panel may add, relative to its problem's sum."""
+STEEP = 0.7
+"""Growth of log of the density from the outermost node to the edge that says that the panel is too wide."""
+NEGLIGIBLE = 40.0
+"""A panel below exp(-40) of its problem's sum is left out."""
+DEEPEST, DEEPEST_PLACE = 70, 1100
+"""Halvings after which a panel is taken as it is: it is then below the spacing of floats; of positions about 0, too."""
+MOST = 4096
+"""Panels of one problem, beyond twice its first ones; past them, panels are taken with the errors they have."""
+
+BLOCK = 900
+"""Panels evaluated together: their temporaries then stay below 128 KiB, past which the C library hands each back to
+the system and takes it anew, at twice the cost (measured)."""
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def _legendre_coefficient(k: int) -> Array:
+    """Weights that turn values at the nodes into the Legendre coefficient of degree k."""
+    return W * np.polynomial.legendre.Legendre.basis(k)(X) * (2 * k + 1) / 2
+
+
+MATRIX = np.stack([W / 2, *(_legendre_coefficient(k) for k in (6, 7, 14, 15))], axis=1)
+"""Weights, in columns: of the mean over [0, 1], and of four Legendre coefficients."""
+
+
+def gauss(log_f: Array) -> Array:
+    """log of the mean over [0, 1] of a function given by its logarithm at the nodes, on the last axis."""
+    top = log_f.max(axis=-1)
+    return top + np.log(np.exp(log_f - top[..., None]) @ (W / 2))
+
+
+@dataclass
+class Panels:
+    """Panels of many problems in one coordinate: problem ``owner[k]`` from ``a[k]`` to ``b[k]``.
+
+    ``at_ends`` are log of the density at a and at b, in two rows, where it is known; nan where it is not. A density may
+    be large between an edge and the outermost node only.
+    """
+
+    coordinate: Coordinate
+    owner: Any
+    a: Array
+    b: Array
+    at_ends: Array | None = None
+
+    def subset(self, mask: Any) -> Panels:
+        """The panels where ``mask`` holds."""
+        at_ends = None if self.at_ends is None else self.at_ends[:, mask]
+        return Panels(self.coordinate, self.owner[mask], self.a[mask], self.b[mask], at_ends)
+
+    def halved(self) -> Panels:
+        """Each panel in two."""
+        middle = self.middles()
+        ends = np.stack([self.a, middle, self.b])
+        at_ends = None
+        if self.at_ends is not None:
+            unknown = np.full(self.a.size, np.nan)
+            at_ends = np.stack([self.at_ends[0], unknown, unknown, self.at_ends[1]], axis=1).reshape(-1, 2).T
+        return Panels(self.coordinate, np.repeat(self.owner, 2), ends[:2].T.ravel(), ends[1:].T.ravel(), at_ends)
+
+    def middles(self) -> Array:
+        """Where each panel is halved."""
+        if isinstance(self.coordinate, Place):
+            return self.coordinate.middle(self.a, self.b)
+        return self.a + (self.b - self.a) / 2
+
+    def _log_densities(self, setting: Setting) -> tuple[Array, Array]:
+        """log of the density at the nodes, per unit of [0, 1]; and of what may lie between an edge and these."""
+        if isinstance(self.coordinate, Place):
+            nodes, log_rate = self.coordinate.spread(self.a, self.b)
+        else:
+            width = self.b - self.a
+            nodes, log_rate = self.a[:, None] + width[:, None] * X01, np.log(np.abs(width))[:, None]
+        log_f = self.coordinate.log_density(setting.take(self.owner), nodes)
+        hidden = np.full(self.a.size, -np.inf)
+        if self.at_ends is not None:
+            for end, at, k in ((self.a, self.at_ends[0], 0), (self.b, self.at_ends[1], -1)):
+                growth = at - log_f[:, k]
+                for i in np.flatnonzero((growth > STEEP) & (at < np.inf)):
+                    hidden[i] = max(hidden[i], at[i] + np.log(abs(nodes[i, k] - end[i]) / growth[i]))
+        return log_f + log_rate, hidden
+
+    def log_sums(self, setting: Setting) -> tuple[Array, Array]:
+        """log of each panel's integral, and log of the error of that integral.
+
+        What the rule gets wrong begins at degree 32. The coefficients are taken to fall from degree 15 to there by the
+        factor by which they fell from 7 to 15, at least: so it is for algebraic decay (a kink), faster for geometric.
+        What rounding adds to them, in proportion to the size of the logarithms, halving would not mend.
+        """
+        if self.owner.size > BLOCK:
+            parts = [self.subset(slice(k, k + BLOCK)).log_sums(setting) for k in range(0, self.owner.size, BLOCK)]
+            return np.concatenate([logs for logs, _ in parts]), np.concatenate([errors for _, errors in parts])
+        with np.errstate(divide="ignore"):
+            log_f, hidden = self._log_densities(setting)
+        top = log_f.max(axis=1)
+        with np.errstate(invalid="ignore", over="ignore", under="ignore", divide="ignore"):
+            sums = np.exp(log_f - top[:, None]) @ MATRIX
+            noise = EPS * (4 + 2 * np.abs(top))
+            size = np.abs(sums.T)
+            early, late = (np.maximum(np.maximum(size[k], size[k + 1]) - noise, 0) for k in (1, 3))
+            fall = np.minimum(1.0, late / np.where(early > 0, early, 1.0))
+            return top + np.log(sums[:, 0]), np.fmax(top + np.log(late * fall), hidden)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """log of each problem's integral, its relative error (that of the quadrature), and the evaluations spent on it.
+
+    With the panels it was put together from: their problem, the middle of each as a profile or a position as ``where``
+    of :func:`integrate` gives it (empty without that), and log of the integral over it.
+    """
+
+    log_total: Array
+    error: Array
+    evaluations: Any
+    owner: Any
+    middle: Array
+    log_panel: Array
+
+
+def log_add(owner: Any, logs: Array, count: int) -> Array:
+    """log of the sum of ``exp(logs)`` over each problem."""
+    top = np.full(count, -np.inf)
+    np.maximum.at(top, owner, logs)
+    with np.errstate(invalid="ignore", under="ignore", divide="ignore"):
+        shifted = np.exp(logs - np.where(np.isfinite(top), top, 0.0)[owner])
+        total = top + np.log(np.bincount(owner, shifted, count))
+    return np.where(np.isinf(top), top, total)
+
+
+def integrate(
+    setting: Setting,
+    pieces: Sequence[Panels],
+    count: int,
+    where: Callable[[Setting, Panels], Array] | None = None,
+) -> Sums:
+    """Integrate over all panels, halving those that have not converged."""
+    middles = [np.empty(0)]
+    owner, logs, errors = np.empty(0, dtype=np.intp), np.empty(0), np.empty(0)
+    evaluations = np.zeros(count, dtype=np.int64)
+    open_pieces = [piece for piece in pieces if piece.owner.size]
+    most = np.full(count, MOST * NODES)
+    for piece in open_pieces:
+        most += 2 * NODES * np.bincount(piece.owner, minlength=count)
+    for depth in range(DEEPEST_PLACE + 1):
+        if not open_pieces:
+            break
+        found = [piece.log_sums(setting) for piece in open_pieces]
+        owners = [piece.owner for piece in open_pieces]
+        evaluations += NODES * np.bincount(np.concatenate(owners), minlength=count)
+        total = log_add(np.concatenate([owner, *owners]), np.concatenate([logs, *(log for log, _ in found)]), count)
+        still_open = []
+        for piece, (log, error) in zip(open_pieces, found, strict=True):
+            rough = error > total[piece.owner] + np.log(TOLERANCE)
+            middle = piece.middles()
+            rough &= (middle != piece.a) & (middle != piece.b) & (evaluations < most)[piece.owner]
+            rough &= depth < (DEEPEST_PLACE if isinstance(piece.coordinate, Place) else DEEPEST)
+            owner = np.concatenate([owner, piece.owner[~rough]])
+            logs, errors = np.concatenate([logs, log[~rough]]), np.concatenate([errors, error[~rough]])
+            if where is not None:
+                middles.append(where(setting, piece.subset(~rough)))
+            if rough.any():
+                still_open.append(piece.subset(rough).halved())
+        open_pieces = still_open
+    total = log_add(owner, logs, count)
+    with np.errstate(invalid="ignore", under="ignore", over="ignore"):
+        error = np.exp(log_add(owner, errors, count) - total)
+    error = np.where(np.isnan(error), np.where(np.isneginf(total), 0.0, np.inf), error)
+    return Sums(total, error, evaluations, owner, np.concatenate(middles), logs)

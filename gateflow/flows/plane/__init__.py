@@ -1,0 +1,23 @@
+"""Planar flows: gradient flows of two parameters, truly coupled; one file a problem."""
+
+from gateflow.flows.plane._contract import Force, Plane, Stop, Turn
+from gateflow.flows.plane._trajectory import PlanarState, PlanarTrajectory, Portrait, flow, pair, portrait
+from gateflow.flows.plane.noisy import NoisyProblem
+from gateflow.flows.plane.refine import RefineProblem
+from gateflow.flows.plane.shared import SharedProblem
+
+__all__ = [
+    "Force",
+    "NoisyProblem",
+    "PlanarState",
+    "PlanarTrajectory",
+    "Plane",
+    "Portrait",
+    "RefineProblem",
+    "SharedProblem",
+    "Stop",
+    "Turn",
+    "flow",
+    "pair",
+    "portrait",
+]

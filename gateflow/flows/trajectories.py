@@ -1,0 +1,367 @@
+"""Trajectories in bulk: the flows of many problems at any learning times, by inversion of the exact integral.
+
+All problems of a gate share one coordinate (:mod:`gateflow.flows.path`), so that the panels of many are integrated
+together, and the times of many are inverted together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gateflow.errors import InvalidArgument
+from gateflow.flows.critical import cuts, goes_by_decay, z_of_u
+from gateflow.flows.density import Array, Coordinate, Position, Setting, WholePath, decay_of_profile, profile_of_decay
+from gateflow.flows.panels import DEEPEST, TOLERANCE, Panels
+from gateflow.flows.path import FORGOTTEN
+from gateflow.flows.problem import LearningProblem, plain, positions
+from gateflow.flows.solvers.exact import within_panels
+from gateflow.flows.status import Status
+from gateflow.flows.time import hitting_time
+from gateflow.flows.trajectory import FARTHEST, State, flow
+from gateflow.guards.arguments import number, together
+from gateflow.losses import Decay, log_distance
+from gateflow.notebook import cards as glance
+from gateflow.progress import track
+from gateflow.results.byvalue import by_value
+
+CHUNK = 256
+"""Problems integrated together."""
+QUERIES = 4096
+"""Times inverted together."""
+OFFSETS = np.concatenate([10.0 ** np.arange(-8, 0), [0.4, 1.5], 4.0 * 2.1 ** np.arange(28)])
+"""Distances of edges from either end of a path, in units of the density's scale."""
+MARKS = np.array([0.0, 1.2, -1.2, 4.0, -4.0, 10.0, -10.0])
+"""Profiles at which there is an edge: the weight bends there."""
+
+
+def trajectories(problem: LearningProblem, z0: Any, *, tolerance: float | None = None) -> Trajectories:
+    """The gradient flows of many problems, to be asked for their states: see :meth:`Trajectories.at`.
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        One problem, or many in arrays.
+    z0 : float or array
+        Where learning starts; broadcast against the problem.
+    tolerance : float, optional
+        For losses smooth at their least value: where to leave off, as in :func:`gateflow.flows.flow`.
+
+    Raises
+    ------
+    InvalidArgument
+        z0 is not a finite number, or the tolerance is out of range.
+
+    Examples
+    --------
+    >>> many = trajectories(LearningProblem("sigmoid", horizon=[1, 10, 100], gap=0.01), 0.0)
+    >>> many.at([[1.0], [50.0]]).z.shape
+    (2, 3)
+    >>> z = many.at(50.0).z[0]  # e^z + 2z - e^-z = tau for T = 1
+    >>> bool(abs(np.exp(z) + 2 * z - np.exp(-z) - 50) < 1e-11)
+    True
+    """
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"trajectories takes a LearningProblem; got {type(problem).__name__}")
+    if problem.kind.arrives and tolerance is not None:
+        raise InvalidArgument(f"the flow of the {problem.kind.name} loss arrives; it needs no tolerance")
+    z0 = positions(z0, "z0")
+    within = None if problem.kind.arrives else 1e-12 if tolerance is None else tolerance
+    found = hitting_time(problem, z0, tolerance=within)
+    return Trajectories(problem, z0, found.status, found.log_tau, tolerance)
+
+
+@by_value
+@dataclass(frozen=True)
+class Trajectories:
+    """Gradient flows of many problems.
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        What is learned.
+    z0 : float or array
+        Where the flows start.
+    status : Status or array of Status
+        How each flow ends.
+    log_tau : float or array
+        log of the learning time of its arrival; infinite where it never arrives.
+    tolerance : float, optional
+        As it was given.
+    """
+
+    problem: LearningProblem
+    z0: Any
+    status: Any
+    log_tau: Any
+    tolerance: float | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the problems and starts."""
+        return np.shape(self.log_tau)
+
+    def at(self, tau: Any = None, *, log_tau: Any = None) -> State:
+        """The flows at given learning times, broadcast against the problems.
+
+        Times in an array of the problems' shape are one for each; with further axes in front, many for each. After its
+        arrival a flow rests on the target. Flows that end past the floats, or outside the gate's range, have the
+        status to say so and are nan here.
+
+        Parameters
+        ----------
+        tau : float or array
+            Learning times, at least 0.
+        log_tau : float or array, in place of tau
+            Their logarithms.
+
+        Raises
+        ------
+        InvalidArgument
+            A time is negative or not a number, or a flow without an end cannot be followed so far.
+        """
+        if (tau is None) == (log_tau is None):
+            raise InvalidArgument("give exactly one of tau, log_tau")
+        with np.errstate(divide="ignore", over="ignore", under="ignore"):
+            if tau is not None:
+                tau = np.asarray(number("tau", tau, lambda v: v >= 0, "at least 0"))
+                wanted = np.log(tau)
+            else:
+                wanted = np.asarray(number("log_tau", log_tau, lambda v: ~np.isnan(v), "a number"))
+                tau = np.exp(wanted)
+        shape = together(problems=np.empty(self.shape), tau=wanted)
+        tau, wanted = (np.array(np.broadcast_to(part, shape)) for part in (tau, wanted))
+        count = int(np.prod(self.shape, dtype=int))
+        owner = np.broadcast_to(np.arange(count).reshape(self.shape), shape).reshape(-1)
+        z, loss, log_gap = self._states(owner, wanted.reshape(-1))
+        return State(plain(tau), *(plain(part.reshape(shape)) for part in (z, loss, log_gap)))
+
+    def _states(self, owner: Any, wanted: Array) -> tuple[Array, Array, Array]:
+        """z, loss and log gap of the problems numbered ``owner`` at the log times wanted."""
+        out = tuple(np.full(wanted.size, np.nan) for _ in range(3))
+        order = np.argsort(owner, kind="stable")
+        alone = self._alone
+        for k in np.unique(owner[alone[owner]]):
+            here = np.flatnonzero(owner == k)
+            for array, part in zip(out, self._one(int(k), wanted[here]), strict=True):
+                array[here] = part
+        order = order[self._together[owner[order]]]
+        for chunk in track(list(_chunks(order, owner)), "trajectories"):
+            numbers, local = np.unique(owner[chunk], return_inverse=True)
+            with np.errstate(all="ignore"):
+                parts = _Bundle(self._rows, numbers, _furthest(local, wanted[chunk])).states(local, wanted[chunk])
+            for array, part in zip(out, parts, strict=True):
+                array[chunk] = part
+        return out[0], out[1], out[2]
+
+    @property
+    def _alone(self) -> Any:
+        """Flows followed one by one: those that creep up to a flat point, or approach a smooth loss."""
+        status = np.asarray(self.status, dtype=object).reshape(-1)
+        smooth = np.full(status.shape, not self.problem.kind.arrives)
+        followed = np.isin(status, (Status.REACHED, Status.ASYMPTOTIC))
+        return (status == Status.STUCK) | (smooth & followed)
+
+    @property
+    def _together(self) -> Any:
+        status = np.asarray(self.status, dtype=object).reshape(-1)
+        ends = np.isfinite(self._rows.z_star) | (status == Status.ASYMPTOTIC)
+        return np.isin(status, (Status.REACHED, Status.ASYMPTOTIC)) & ends & ~self._alone
+
+    @property
+    def _rows(self) -> _Rows:
+        return _Rows.of(self.problem, self.z0, np.asarray(self.log_tau), self.shape)
+
+    def _one(self, k: int, wanted: Array) -> tuple[Any, Any, Any]:
+        """The states of one flow, by a trajectory of its own."""
+        p = self.problem
+        horizon, value, scale, z0 = (
+            float(np.broadcast_to(part, self.shape).reshape(-1)[k])
+            for part in (p.horizon, p.goal.value, p.scale, self.z0)
+        )
+        given: dict[str, Any] = {p.goal.way: value}
+        one = LearningProblem(p.gate, horizon=horizon, scale=scale, loss=p.kind, **given)
+        with np.errstate(over="ignore"):
+            last = float(np.exp(np.max(wanted)))
+        end = last if 0 < last < np.inf else None
+        found = flow(one, z0, tolerance=self.tolerance, tau_end=end).at(log_tau=wanted)
+        return found.z, found.loss, found.log_gap
+
+    def __repr__(self) -> str:
+        return f"<Trajectories of {self.problem.gate.name}: {int(np.prod(self.shape, dtype=int))} problems>"
+
+    def _repr_html_(self) -> str:
+        about = [
+            ("problems", " x ".join(map(str, self.shape)) or "1"),
+            ("status", glance.counts(self.status)),
+            ("z0", glance.number(self.z0)),
+            ("log tau", glance.number(self.log_tau)),
+        ]
+        return glance.framed(f"Trajectories of {self.problem.gate.name}", glance.facts(about))
+
+
+def _chunks(order: Any, owner: Any) -> Iterator[Any]:
+    """Queries sorted by problem, cut into parts of so many problems and so many queries at most."""
+    begin = 0
+    while begin < order.size:
+        problems = owner[order[begin : begin + QUERIES]]
+        size = int(np.searchsorted(problems, problems[0] + CHUNK))
+        yield order[begin : begin + size]
+        begin += size
+
+
+def _furthest(local: Any, wanted: Array) -> Array:
+    """The largest of the times wanted of each problem."""
+    last = np.full(int(local.max()) + 1, -np.inf)
+    np.maximum.at(last, local, wanted)
+    return last
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """All problems in a row."""
+
+    problem: LearningProblem
+    horizon: Array
+    h_star: Array
+    log_h_star: Array
+    scale: Array
+    z0: Array
+    z_star: Array
+    log_tau: Array
+
+    @classmethod
+    def of(cls, problem: LearningProblem, z0: Any, log_tau: Array, shape: tuple[int, ...]) -> _Rows:
+        p = problem
+        parts = (p.horizon, p.h_star, p.log_h_star, p.scale, z0, p.z_star, log_tau)
+        return cls(p, *(np.array(np.broadcast_to(np.asarray(x, np.float64), shape)).reshape(-1) for x in parts))
+
+
+class _Bundle:
+    """The paths of some problems of one gate, cut into panels over which tau is known."""
+
+    def __init__(self, rows: _Rows, numbers: Any, last: Array) -> None:
+        p = rows.problem
+        self.gate, self.loss = p.gate, p.kind
+        self.horizon, self.scale, self.z0, self.z_star, self.arrival = (
+            part[numbers] for part in (rows.horizon, rows.scale, rows.z0, rows.z_star, rows.log_tau)
+        )
+        self.log_horizon, self.log_scale = np.log(self.horizon), np.log(self.scale)
+        self.target = Decay(rows.h_star[numbers], rows.log_h_star[numbers])
+        self.setting = Setting(self.gate.machine, self.loss, self.horizon, self.log_horizon, self.target)
+        self.coordinate: Coordinate = WholePath() if goes_by_decay(self.gate) else Position()
+        self.arrives = np.isfinite(self.target.log)
+        self._lay(last)
+
+    def _lay(self, last: Array) -> None:
+        """Lay out the panels; flows without an end are followed until their last time."""
+        u0 = np.asarray(self.gate.machine.u(self.z0))
+        start = decay_of_profile(self.horizon, self.log_horizon, u0)
+        log_end = np.minimum(FORGOTTEN, start.log + FORGOTTEN)
+        units = 64.0
+        while True:
+            self._integrate(start, Decay(log=np.where(self.arrives, self.target.log, log_end)))
+            short = ~self.arrives & (self.cumulative[:, -1] < last)
+            if not short.any():
+                return
+            if units > FARTHEST:
+                raise InvalidArgument(f"log tau must be at most {self.cumulative[short, -1].min():g} here")
+            log_end = np.where(short, log_end - units, log_end)
+            units *= 2
+
+    def _integrate(self, start: Decay, end: Decay) -> None:
+        u_end = profile_of_decay(self.horizon, self.log_horizon, end)
+        self.z_end = np.where(self.arrives, self.z_star, z_of_u(self.gate, u_end))
+        if isinstance(self.coordinate, WholePath):
+            self.first, self.end = self.coordinate.at_decay(start), self.coordinate.at_decay(end)
+        else:
+            self.first, self.end = np.arcsinh(self.z0), np.arcsinh(self.z_end)
+        edges = self._edges()
+        owner, column = np.nonzero(np.diff(edges, axis=1) != 0)
+        a, b = edges[owner, column], edges[owner, column + 1]
+        logs, errors = self._sums(owner, a, b)
+        for _ in range(DEEPEST):
+            place = self._places(owner)
+            cumulative = self._accumulated(owner, place, logs)
+            middle = a + (b - a) / 2
+            rough = (errors > cumulative[owner, place] + np.log(TOLERANCE)) & (middle != a) & (middle != b)
+            if not rough.any():
+                break
+            where = np.repeat(np.arange(a.size), 1 + rough)
+            leading = np.append(True, np.diff(where) > 0)
+            split, owner = rough[where], owner[where]
+            a, b = (
+                np.where(split & ~leading, middle[where], a[where]),
+                np.where(split & leading, middle[where], b[where]),
+            )
+            logs, errors = logs[where], errors[where]
+            logs[split], errors[split] = self._sums(owner[split], a[split], b[split])
+        place = self._places(owner)
+        width = int(place.max(initial=0)) + 1
+        self.a, self.b = (np.broadcast_to(self.end[:, None], (self.end.size, width)).copy() for _ in range(2))
+        self.a[owner, place], self.b[owner, place] = a, b
+        self.logs = np.full(self.a.shape, -np.inf)
+        self.logs[owner, place] = logs
+        self.cumulative = np.logaddexp.accumulate(self.logs, axis=1)
+
+    def _edges(self) -> Array:
+        """Edges in the order of the flow, one row a problem: near both ends, at the marks of W and at the kinks."""
+        first, end = self.first[:, None], self.end[:, None]
+        side = np.sign(end - first)
+        kinks = np.asarray(self.gate.kinks, dtype=np.float64)
+        if isinstance(self.coordinate, WholePath):
+            own = np.asarray(self.gate.machine.u(kinks)).reshape(-1)
+            u = np.concatenate([MARKS, own[np.isfinite(own)]])
+            decay = decay_of_profile(self.horizon[:, None], self.log_horizon[:, None], u)
+            marks = decay.h + decay.log
+        else:
+            own = np.arcsinh(cuts(self.gate))
+            own = own[(own > min(self.first.min(), self.end.min())) & (own < max(self.first.max(), self.end.max()))]
+            marks = np.broadcast_to(own, (self.first.size, own.size))
+        spacing = np.maximum(1.0, 4e8 * np.spacing(np.abs(first) + np.abs(end)))
+        inner = np.concatenate([first + side * OFFSETS * spacing, end - side * OFFSETS * spacing, marks], axis=1)
+        inner = np.clip(inner, np.minimum(first, end), np.maximum(first, end))
+        return side * np.sort(side * np.concatenate([first, inner, end], axis=1), axis=1)
+
+    def _sums(self, owner: Any, a: Array, b: Array) -> tuple[Array, Array]:
+        logs, errors = Panels(self.coordinate, owner, a, b).log_sums(self.setting)
+        return logs - self.log_scale[owner], errors - self.log_scale[owner]
+
+    @staticmethod
+    def _places(owner: Any) -> Any:
+        """The number of each panel among those of its problem."""
+        return np.arange(owner.size) - np.searchsorted(owner, owner)
+
+    def _accumulated(self, owner: Any, place: Any, logs: Array) -> Array:
+        table = np.full((self.first.size, int(place.max(initial=0)) + 1), -np.inf)
+        table[owner, place] = logs
+        return np.logaddexp.accumulate(table, axis=1)
+
+    def states(self, owner: Any, wanted: Array) -> tuple[Array, Array, Array]:
+        """z, loss and log gap of these problems at the log times wanted."""
+        there = self.arrives[owner] & (wanted >= np.minimum(self.cumulative[owner, -1], self.arrival[owner]))
+        before = np.sum(self.cumulative[owner] < wanted[:, None], axis=1)
+        k = np.minimum(before, self.cumulative[0].size - 1)
+        log_before = np.where(k > 0, self.cumulative[owner, np.maximum(k - 1, 0)], -np.inf)
+
+        def log_density(which: Any, v: Array) -> Array:
+            who = owner[which]
+            nodes = v if v.ndim == 2 else v[:, None]
+            density = self.coordinate.log_density(self.setting.take(who), nodes) - self.log_scale[who, None]
+            return density if v.ndim == 2 else density[:, 0]
+
+        v = within_panels(log_density, self.a[owner, k], self.b[owner, k], log_before, self.logs[owner, k], wanted)
+        v = np.where(np.isneginf(wanted), self.first[owner], v)
+        setting = self.setting.take(owner)
+        if isinstance(self.coordinate, Position):
+            z = self.coordinate.position(v)
+        else:
+            z = np.asarray(self.setting.machine.z_of_u(self.coordinate.profile(setting, v[:, None])))[:, 0]
+        decay, goal = self.coordinate.decay(setting, v[:, None]), setting.target
+        log_gap = np.asarray(log_distance(decay, goal))[:, 0]
+        loss = np.asarray(self.loss.value(decay, goal))[:, 0] * self.scale[owner]
+        z = np.where(np.isneginf(wanted), self.z0[owner], np.where(there, self.z_end[owner], z))
+        return z, np.where(there, 0.0, loss), np.where(there, -np.inf, log_gap)

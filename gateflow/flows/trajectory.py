@@ -1,0 +1,322 @@
+"""Trajectories: the gradient flow from a start, by inversion of the exact integral or by a stiff solver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from gateflow.errors import InvalidArgument, NotReached
+from gateflow.flows.density import Array, Position, WholePath
+from gateflow.flows.panels import EPS, Panels, integrate
+from gateflow.flows.path import Path, followed_further, path_of, resting_path
+from gateflow.flows.problem import LearningProblem, plain, positions
+from gateflow.flows.solvers import METHODS
+from gateflow.flows.status import Status
+from gateflow.flows.time import hitting_time, hitting_times
+from gateflow.guards.arguments import number, one
+from gateflow.losses import log_distance
+from gateflow.notebook import cards as glance
+from gateflow.results.byvalue import by_value
+
+PANELS = 4096
+"""Panels of the integral a trajectory is held against, at first, at most."""
+CHUNK = 8192
+"""Times at which a trajectory is evaluated together."""
+CLOSE = 1e-12
+"""Relative tolerance of the decay at which the flow of a smooth loss is left off by default."""
+FARTHEST = 1e7
+"""How far a path without an end is followed in log h before a given learning time is held to be out of reach."""
+
+
+@by_value
+@dataclass(frozen=True)
+class State:
+    """The flow at given learning times; scalars or arrays of one shape."""
+
+    tau: Any
+    z: Any
+    loss: Any
+    log_gap: Any
+
+
+@by_value
+@dataclass(frozen=True)
+class Trajectory:
+    """A gradient flow ``dz/dtau = -dL/dz`` from ``z0``.
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        What is learned.
+    z0 : float
+        Where it starts.
+    method : str
+        How it was found.
+    tau, log_tau : array
+        Learning times of the nodes, from 0, and their logarithms, which do not overflow.
+    z, loss : array
+        Position and loss there.
+    log_gap : array
+        ``log |h - h*|`` there, the distance still to go in the total decay; ``-inf`` on the target.
+    status : Status
+        How the flow ends.
+    evaluations : int
+        Evaluations of the density.
+    check : float
+        Relative difference between the last time the method found and the integral for the same path.
+    rtol, atol : float
+        Tolerances asked for; the exact method works to the last digit whatever they are.
+    """
+
+    problem: LearningProblem
+    z0: float
+    method: str
+    tau: Array
+    log_tau: Array
+    z: Array
+    loss: Array
+    log_gap: Array
+    status: Status
+    evaluations: int
+    check: float
+    rtol: float
+    atol: float
+    _path: Path = field(repr=False, compare=False)
+    _invert: Callable[[Array], Array] = field(repr=False, compare=False)
+    _last: float = field(repr=False, compare=False)
+
+    def at(self, tau: Any = None, *, log_tau: Any = None) -> State:
+        """The flow at any learning time from 0 to the end of the trajectory.
+
+        Parameters
+        ----------
+        tau : float or array
+            Learning times, at least 0. Past the arrival the flow rests on the target.
+        log_tau : float or array, in place of tau
+            Their logarithms, for times that overflow.
+
+        Raises
+        ------
+        InvalidArgument
+            A time is negative, not a number, or past the end of a trajectory that has not arrived.
+
+        Examples
+        --------
+        >>> path = flow(LearningProblem("sigmoid", horizon=1, gap=0.01), 0.0)
+        >>> z = path.at(50.0).z
+        >>> bool(abs(np.exp(z) + 2 * z - np.exp(-z) - 50) < 1e-11)
+        True
+        """
+        if (tau is None) == (log_tau is None):
+            raise InvalidArgument("give exactly one of tau, log_tau")
+        if tau is not None:
+            tau = np.asarray(number("tau", tau, lambda v: v >= 0, "at least 0"))
+            with np.errstate(divide="ignore"):
+                wanted = np.log(tau)
+        else:
+            wanted = np.asarray(number("log_tau", log_tau, lambda v: ~np.isnan(v), "a number"))
+            with np.errstate(over="ignore", under="ignore"):
+                tau = np.exp(wanted)
+        rests = self.status in (Status.REACHED, Status.STUCK) and self.z[-1] == self._path.z_end
+        if not rests and np.any(wanted > self.log_tau[-1] + 1e-14 * (1 + abs(self.log_tau[-1]))):
+            raise InvalidArgument(f"tau must be at most {self.tau[-1]:g}, the end of this trajectory; see tau_end")
+        v = self._coordinates(wanted.reshape(-1)).reshape(wanted.shape)
+        return _state(self._path, tau, v)
+
+    def _coordinates(self, wanted: Array) -> Array:
+        v = np.empty(wanted.shape)
+        for begin in range(0, wanted.size, CHUNK):
+            part = slice(begin, begin + CHUNK)
+            v[part] = self._invert(wanted[part])
+        v = np.where(np.isneginf(wanted), self._path.start, v)
+        return np.where(wanted >= self._last, self._path.end, v)
+
+    def __repr__(self) -> str:
+        end = f"tau = {self.tau[-1]:.10g}" if np.isfinite(self.tau[-1]) else f"tau = exp({self.log_tau[-1]:.10g})"
+        tolerance = "to the last digit" if self.method == "exact" else f"rtol {self.rtol:g}"
+        return (
+            f"<Trajectory of {self.problem.gate.name} from z = {self.z0:g} to z = {self.z[-1]:.10g} at {end}: "
+            f"{self.status.sentence}; by {self.method}, {tolerance}, {self.evaluations} evaluations, "
+            f"{self.check:.1g} off the integral>"
+        )
+
+    def _repr_html_(self) -> str:
+        about = [
+            ("status", self.status.sentence),
+            ("z", f"{self.z0:g} to {self.z[-1]:.10g}"),
+            ("log tau", f"{self.log_tau[-1]:.10g}"),
+            ("method", "exact, to the last digit" if self.method == "exact" else f"{self.method}, rtol {self.rtol:g}"),
+            ("off the integral", f"{self.check:.1g}"),
+            ("evaluations", self.evaluations),
+        ]
+        with np.errstate(all="ignore"):
+            loss = np.log10(self.loss)
+        picture = glance.curve(self.log_tau, loss, label="Loss along the flow", across="log tau", up="log10 loss")
+        return glance.framed(f"Trajectory of {self.problem.gate.name}", glance.facts(about), picture=picture)
+
+
+def flow(
+    problem: LearningProblem,
+    z0: float,
+    *,
+    tau_end: float | None = None,
+    tolerance: float | None = None,
+    method: str = "exact",
+    rtol: float = 1e-10,
+    atol: float = 1e-14,
+) -> Trajectory:
+    """Follow the gradient flow of one problem from ``z0`` (theory.md, eq. 15).
+
+    Parameters
+    ----------
+    problem : LearningProblem
+        One problem, without arrays.
+    z0 : float
+        Where learning starts.
+    tau_end : float, optional
+        Learning time at hand. By default the flow is followed to the target; where it never arrives, until the total
+        decay (or the distance to a flat point) has fallen by 36 factors of e, and below them.
+    tolerance : float, optional
+        For losses smooth at their least value, which only approach it: where to leave off, as ``|h - h*|/h*``; by
+        default 1e-12.
+    method : str
+        "exact" inverts the integral; "radau", "bdf", "lsoda" and "dop853" are SciPy's solvers on the frozen branch.
+    rtol, atol : float
+        Relative tolerance of tau for the solvers, and the absolute one while tau is small against the time scale at the
+        start, in units of that.
+
+    Raises
+    ------
+    InvalidArgument
+        z0 or a tolerance is out of range, or the problem holds arrays.
+    UnknownName
+        No such method.
+    NotReached
+        A solver gives up, or the flow ends past the floats or the gate's range.
+
+    Examples
+    --------
+    >>> path = flow(LearningProblem("fast", horizon=100, gap=0.01), 0.0, method="lsoda")
+    >>> path.status.sentence, path.check < 1e-9
+    ('the target is reached', True)
+    """
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"flow takes a LearningProblem; got {type(problem).__name__}")
+    z0, tau_end = _checked(problem, z0, tau_end, rtol, atol)
+    tolerance = left_off(problem, tolerance)
+    solve = METHODS[method]
+    name = method.strip().lower().replace("_", "-")
+    found = hitting_time(problem, z0, tolerance=tolerance)
+    if found.status in (Status.OVERFLOW, Status.OUTSIDE):
+        raise NotReached(f"the flow from z0 = {z0:g} cannot be followed: {found.status.sentence}")
+    if found.status is Status.REACHED and not np.isfinite(problem.z_star):
+        raise NotReached(f"the flow from z0 = {z0:g} cannot be followed: {Status.OVERFLOW.sentence}")
+    rests = found.log_tau == -np.inf or abs(z0 - problem.z_star) <= 4 * EPS * abs(z0)
+    path = resting_path(problem, z0) if rests else path_of(problem, z0, found.status, tolerance)
+    path, solved, spent = followed(path, solve, rtol, atol, tau_end)
+    log_end = np.inf if tau_end is None else float(np.log(tau_end))
+    last = float(solved.log_tau[-1])
+    v, log_tau, status = solved.v, solved.log_tau, path.status
+    if log_end < last:
+        keep = log_tau < log_end
+        v = np.append(v[keep], solved.invert(np.array([log_end])))
+        log_tau = np.append(log_tau[keep], log_end)
+        status = Status.HORIZON if status is Status.REACHED else status
+    with np.errstate(over="ignore", under="ignore"):
+        state = _state(path, np.exp(log_tau), v)
+    check = _check(path, last, found)
+    return Trajectory(
+        problem, z0, name, state.tau, log_tau, state.z, state.loss, state.log_gap, status, spent, check, rtol, atol,
+        path, solved.invert, last,
+    )  # fmt: skip
+
+
+def left_off(problem: LearningProblem, tolerance: Any) -> float | None:
+    """Where to leave off a flow that does not arrive; None for one that does."""
+    if problem.kind.arrives:
+        if tolerance is not None:
+            raise InvalidArgument(f"the flow of the {problem.kind.name} loss arrives; it needs no tolerance")
+        return None
+    wanted = CLOSE if tolerance is None else tolerance
+    return one("tolerance", wanted, lambda v: (v > 0) & (v < 1), "in (0, 1)")
+
+
+def _checked(problem: LearningProblem, z0: Any, tau_end: Any, rtol: Any, atol: Any) -> tuple[float, float | None]:
+    z0 = positions(z0, "z0")
+    if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale, z0)):
+        raise InvalidArgument("a trajectory is of one problem and one start; hitting_time takes arrays")
+    number("rtol", rtol, lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)")
+    number("atol", atol, lambda v: (v >= 0) & (v < 1), "in [0, 1)")
+    if tau_end is not None:
+        tau_end = one("tau_end", tau_end, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+    return float(z0), tau_end
+
+
+class Timed(Protocol):
+    """What a method finds, as far as it matters here how far it has come."""
+
+    @property
+    def log_tau(self) -> Array: ...
+
+    @property
+    def evaluations(self) -> int: ...
+
+
+Found = TypeVar("Found", bound=Timed)
+
+
+def followed(
+    path: Path, solve: Callable[[Path, float, float], Found], rtol: float, atol: float, tau_end: float | None
+) -> tuple[Path, Found, int]:
+    """The path solved; one without an end is followed further until it takes ``tau_end``."""
+    solved = solve(path, rtol, atol)
+    spent, units = solved.evaluations, 64.0
+    if tau_end is None or path.status is Status.REACHED or path.start == path.end:
+        return path, solved, spent
+    while solved.log_tau[-1] < np.log(tau_end) and units < FARTHEST:
+        longer = followed_further(path, units)
+        if longer.end == path.end:
+            break
+        path, units = longer, 2 * units
+        solved = solve(path, rtol, atol)
+        spent += solved.evaluations
+    return path, solved, spent
+
+
+def _state(path: Path, tau: Any, v: Array) -> State:
+    problem = path.problem
+    decay = path.decay(v)
+    at_end = (v == path.end) & (path.status is Status.REACHED)
+    goal = problem.goal_decay
+    with np.errstate(all="ignore"):
+        log_gap = np.where(at_end, -np.inf, log_distance(decay, goal))
+        loss = np.where(at_end, 0.0, problem.scale * problem.kind.value(decay, goal))
+    return State(*(plain(_of_shape(part, v.shape)) for part in (tau, path.position(v), loss, log_gap)))
+
+
+def _of_shape(part: Any, shape: tuple[int, ...]) -> Any:
+    """A number for all, or one for each, as an array of that shape."""
+    part = np.asarray(part)
+    whole = part.reshape(shape) if part.size == np.prod(shape, dtype=int) else np.broadcast_to(part, shape)
+    return np.array(whole)
+
+
+def _check(path: Path, log_tau: float, found: Any) -> float:
+    """How far the time over the whole path is from the integral over it."""
+    if path.start == path.end:
+        return 0.0
+    if path.status is Status.REACHED:
+        log_integral = found.log_tau
+    elif type(path.coordinate) in (WholePath, Position):
+        p, end = path.problem, path.decay(np.asarray([path.end]))
+        found = hitting_times(p.gate, p.horizon, p.goal_decay, path.z0, p.scale, p.kind, end=end)
+        log_integral = found.log_tau[0]
+    else:
+        edges = np.linspace(path.start, path.end, 1 + min(PANELS, max(8, int(abs(path.end - path.start) / 4))))
+        panels = Panels(path.coordinate, np.zeros(edges.size - 1, dtype=np.intp), edges[:-1], edges[1:])
+        with np.errstate(all="ignore"):
+            log_integral = integrate(path.setting, [panels], 1).log_total[0] - path.log_scale
+    return float(abs(np.expm1(log_tau - log_integral)))

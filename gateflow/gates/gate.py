@@ -1,0 +1,687 @@
+"""A gate, declared once as a formula; its numbers, derivatives, inverse and LaTeX are derived from it.
+
+Near saturation digits are everything, and one rule keeps them: **evaluate in twice the working precision, round once**.
+A gate is two logarithms, ``log phi`` and ``log(1 - phi)``, neither of which cancels or underflows; every other number
+is made from them in double-double arithmetic (for float32, in float64) and rounded at the end. An error of one unit in
+the last place of u would otherwise cost ``|u|``, up to 745, of them in ``1 - phi = sigmoid(-u)``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+import numbers
+import re
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property, lru_cache, partial
+from types import MappingProxyType
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+import sympy as sp
+
+from gateflow import formula as language
+from gateflow.arithmetic import bigfloat, decimals, doubledouble, machine
+from gateflow.arithmetic import float64 as machine
+from gateflow.codegen import Tape, stable
+from gateflow.codegen.expand import expand
+from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut, shown
+from gateflow.files import is_unicode
+from gateflow.formula.spelling import spelled
+from gateflow.formula.vocabulary import SYMBOLIC, Expr, U, Z, sigmoid, softsign
+from gateflow.gates.derivation import Formulas, derived, value_pair
+from gateflow.gates.numbers import Numbers
+from gateflow.guards import bounded
+from gateflow.guards.arguments import reals
+from gateflow.registry import Registry
+
+T = TypeVar("T")
+
+SAMPLES = np.concatenate([np.linspace(-30.0, 30.0, 1201), np.geomspace(31, 1e9, 40), -np.geomspace(31, 1e9, 40)])
+"""Where a formula is looked at to see whether it stays in (0, 1) and increases."""
+
+MENDING = 60
+"""Digits of the big floats that step in where double-double finds no number."""
+
+ROUNDING = 1e-12
+"""How far below 0 rounding may take what stands under a logarithm or a root."""
+
+_OF_PROBABILITY = ("inverse", "inverse_c", "slope_at")
+
+MOST_KINKS = 32
+"""Changes of branch that are kept where a formula has no end of them."""
+
+DERIVING = 3.0
+"""Seconds of the processor that one property of a gate may take; those of the catalogue take less than 0.1."""
+
+CHUNK = 4096
+"""Elements evaluated together in double-double: its temporaries then stay in cache."""
+
+
+class derived_once(cached_property[Any]):
+    """A property of a gate that is derived when it is first asked for, within bounds; past them it is refused.
+
+    Where its time on the processor was spent, the refusal is for good, so that this is not spent again. Where memory
+    was short, or the machine so busy that wall-clock time ran out, the next call tries anew.
+    """
+
+    def __init__(self, derive: Callable[[Any], Any]) -> None:
+        super().__init__(lambda gate: self._outcome(gate, derive))
+        self.__doc__ = derive.__doc__
+
+    @staticmethod
+    def _outcome(gate: Any, derive: Callable[[Any], Any]) -> Any:
+        refusal, start = f"{derive.__name__} refused", time.thread_time()
+        if refusal in gate.__dict__:
+            raise _TooMuch(gate.__dict__[refusal])
+        try:
+            return gate.within_bounds(partial(derive, gate), derive.__name__.strip("_").replace("_", " "))
+        except _TooMuch as error:
+            if time.thread_time() - start >= DERIVING:
+                gate.__dict__[refusal] = error.reason
+            raise
+
+
+class _TooMuch(Exceeded):
+    """A property of a gate takes too long, or too much memory."""
+
+
+def _too_much(gate: Any, what: str, why: str) -> _TooMuch:
+    return _TooMuch(f"{gate.name}: the formula is too involved to derive its {what} ({why})")
+
+
+class Gate:
+    """A gate function phi of the pre-activation z (theory.md §2).
+
+    Parameters
+    ----------
+    phi : str or SymPy expression, optional
+        The gate's value, as a formula in ``z``.
+    profile, complement : str or SymPy expression, optional
+        The logit profile ``u = log(phi/(1 - phi))``, or ``1 - phi``, in place of ``phi``.
+        Give exactly one of the three.
+    inverse : str or SymPy expression, optional
+        z in closed form, as a formula in the logit profile ``u``; found by itself where z stands in one place.
+    name, reference : str, optional
+        What it is called and where it comes from.
+    parameters : mapping, optional
+        Values for the formula's other names.
+
+    Raises
+    ------
+    FormulaError
+        The formula is refused; the message points at the fault.
+    InvalidArgument
+        Not exactly one formula, or one without z.
+
+    Examples
+    --------
+    >>> fast = Gate("sigmoid(sinh(z))")
+    >>> print(fast.phi_c(5.0))
+    5.94...e-33
+    >>> print(fast.inverse_c(1e-300))
+    7.23...
+    """
+
+    declared: str
+    expr: Expr
+    parameters: Mapping[str, Any]
+    name: str
+    reference: str
+    _text: str
+    _inverse: Expr | None
+
+    def __init__(
+        self,
+        phi: str | Expr | None = None,
+        *,
+        profile: str | Expr | None = None,
+        complement: str | Expr | None = None,
+        inverse: str | Expr | None = None,
+        name: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        reference: str = "",
+    ) -> None:
+        for what, text in (("name", name), ("reference", reference)):
+            if text is not None and not isinstance(text, str):
+                raise InvalidArgument(f"the {what} of a gate is a text; got {shown(text)}")
+        if parameters is not None and not isinstance(parameters, Mapping):
+            raise InvalidArgument(f"parameters must be a mapping of names to values; got {shown(parameters)}")
+        given = {"phi": phi, "profile": profile, "complement": complement}
+        declared = [key for key, value in given.items() if value is not None]
+        if len(declared) != 1:
+            raise InvalidArgument("a gate is declared by exactly one of phi, profile, complement")
+        declaration = given[declared[0]]
+        if isinstance(declaration, str) and declaration.strip() in GATES:
+            raise InvalidArgument(
+                f"{declaration.strip()!r} is a gate of the catalogue: gateflow.gate({declaration.strip()!r})"
+            )
+        values = MappingProxyType({**_open_parameters(declaration), **(parameters or {})})
+        vars(self).update(declared=declared[0], parameters=values, reference=reference)
+        expr, text = self._parsed(declaration, "z")
+        if Z not in expr.free_symbols:
+            raise InvalidArgument(f"a gate is a function of z; there is no z in {declaration}")
+        inverted = None if inverse is None else self._parsed(inverse, "u")[0]
+        vars(self).update(expr=expr, _text=text, _inverse=inverted)
+        if name is not None and not is_unicode(name):
+            raise InvalidArgument(f"the name of a gate must be a text that can be written; got {ascii(name)[:60]}")
+        vars(self).update(name=name or self.text)
+
+    def __setattr__(self, attribute: str, value: Any) -> NoReturn:
+        raise AttributeError(f"a gate does not change; make another to have another {attribute}")
+
+    def __delattr__(self, attribute: str) -> NoReturn:
+        raise AttributeError(f"a gate does not change; {attribute} stays")
+
+    def _parsed(self, declaration: str | Expr, variable: str) -> tuple[Expr, str]:
+        """The formula and its text; an expression is read from its text too, so that its symbols are the real ones."""
+        text = language.unparse(declaration) if isinstance(declaration, sp.Basic) else declaration
+        return language.parse(text, variables=(variable,), parameters=self.parameters), text
+
+    def within_bounds(self, derive: Callable[[], T], what: str) -> T:
+        """What is derived, or a refusal where that takes too long; ``what`` says what it is."""
+        return bounded.call(derive, DERIVING, processor=True, error=partial(_too_much, self, what))
+
+    @property
+    def text(self) -> str:
+        """The gate as a formula for phi, readable by :func:`gateflow.formula.parse`."""
+        shape = {"phi": "{}", "profile": "sigmoid({})", "complement": "1 - ({})"}[self.declared]
+        return shape.format(self._text)
+
+    # --- symbolic ---
+
+    @cached_property
+    def is_profile(self) -> bool:
+        """Whether phi is ``sigmoid(u)`` of a known formula u, declared so or recognised."""
+        return self.declared == "profile" or isinstance(self._value_pair[0], sigmoid)
+
+    @derived_once
+    def _value_pair(self) -> tuple[Expr, Expr]:
+        return value_pair(self.expr, self.declared)
+
+    @derived_once
+    def formulas(self) -> Formulas:
+        """All derived formulas."""
+        made = derived(self.expr, self.declared, self._inverse)
+        if self._inverse is not None:
+            self._check_inverse(made)
+        return made
+
+    def _check_inverse(self, made: Formulas) -> None:
+        """Refuse an inverse that is not one, by a look at a few points; a gate with symbols is taken at its word."""
+        if made.u.free_symbols != {Z}:
+            return
+        u = np.array([-3.0, -0.5, 0.25, 1.0, 4.0])
+        z = Tape([made.inverse], [U])(machine, u)[0]
+        back = Tape([made.u], [Z])(machine, z)[0]
+        off = np.flatnonzero(np.isfinite(back) & (np.abs(back - u) > 1e-6 * np.abs(u)))
+        if off.size:
+            raise InvalidArgument(
+                f"{self.name}: the inverse given is not that of u(z); u is {back[off[0]]:.6g} at inverse({u[off[0]]:g})"
+            )
+
+    @derived_once
+    def odd(self) -> bool:
+        """Whether the profile is odd, ``phi(-z) = 1 - phi(z)``, as far as the formulas show."""
+        value, complement = self._value_pair
+        if not value.has(sp.Piecewise):
+            return _vanishes(value.subs(Z, -Z), complement)
+        if tuple(-kink for kink in reversed(self.kinks)) != self.kinks:
+            return False
+        ends = [-math.inf, *self.kinks, math.inf]
+        inner = [(a + b) / 2 for a, b in itertools.pairwise(self.kinks)]
+        beyond = [] if not self.kinks else [ends[1] - 1, ends[-2] + 1]
+        return all(_vanishes(_branch_at(value, -z).subs(Z, -Z), _branch_at(complement, z)) for z in [*inner, *beyond])
+
+    @derived_once
+    def kinks(self) -> tuple[float, ...]:
+        """The z at which the formula changes branch (``abs``, ``sign``, ``softsign``, ``where``).
+
+        Exact where what changes sign is a polynomial; other changes of sign are looked for up to ``|z| = 30`` in steps
+        of 1/20 and refined to floats: those further out, and two within one step, go unseen. At most 32, nearest to 0.
+
+        Examples
+        --------
+        >>> Gate("sigmoid(z + abs(z**2 - 4)/9)").kinks, Gate("sigmoid(z + abs(exp(z) - 2)/9)").kinks
+        ((-2.0, 2.0), (0.693147180559945...,))
+        """
+        expr = self.formulas.u if self.is_profile else self.expr
+        edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign, softsign)}
+        edges |= {condition.lhs - condition.rhs for condition in expr.atoms(sp.core.relational.Relational)}
+        return tuple(sorted({float(root) for edge in edges for root in roots_of(edge)}))
+
+    @derived_once
+    def lost_domain(self) -> str | None:
+        """Where the formula as it is written has no value, though the one that SymPy makes of it has; None if nowhere.
+
+        Looked for at some points of both signs up to ``|z| = 30``.
+
+        Examples
+        --------
+        >>> Gate("sigmoid(exp(log(z)))").lost_domain
+        'log(z) has no value at z = -0.1; it is read as sigmoid(z), which has a value'
+        """
+        z = np.array([0.0, *(sign * size for size in (0.1, 0.5, 1, 1.5, 2, 3, 10, 30) for sign in (-1, 1))])
+        parts = [node for node in sp.postorder_traversal(self.expr) if isinstance(node, sp.Expr)]
+        has_value = np.all([np.isfinite(self._at_points(part, z)) for part in parts], axis=0)
+        for demand in language.demands(self._text, parameters=self.parameters):
+            missing = [self._not_met(demand, z), *(self._holds(*step, z) for step in demand.path)]
+            at = z[np.all([has_value, *missing], axis=0)]
+            if at.size:
+                lacks = f"there is a division by {demand.node}" if demand.least == 2 else f"{demand.node} has no value"
+                return f"{lacks} at z = {at[0]:g}; it is read as {cut(language.unparse(self.expr))}, which has a value"
+        return None
+
+    def _at_points(self, expr: Expr, z: np.ndarray) -> np.ndarray:
+        """An expression at floats; nan where it has symbols without numbers."""
+        if expr.free_symbols - {Z}:
+            return np.full(z.shape, np.nan)
+        return np.broadcast_to(Tape([expr], [Z])(machine, z)[0], z.shape)
+
+    def _not_met(self, demand: language.Demand, z: np.ndarray) -> np.ndarray:
+        value = self._at_points(demand.expr, z)
+        return value == 0 if demand.least == 2 else value < 0
+
+    def _holds(self, condition: Any, wanted: bool, z: np.ndarray) -> np.ndarray:
+        if condition in (sp.true, sp.false):
+            return np.full(z.shape, (condition == sp.true) == wanted)
+        side = self._at_points(condition.lhs - condition.rhs, z)
+        found = {"<": side < 0, "<=": side <= 0, ">": side > 0, ">=": side >= 0, "==": side == 0, "!=": side != 0}
+        return found[condition.rel_op] == wanted
+
+    # --- numeric ---
+
+    @cached_property
+    def machine(self) -> Numbers:
+        """The gate's numbers in plain float64: fast, with the rounding errors of that arithmetic."""
+        return Numbers(self, machine)
+
+    @cached_property
+    def _double(self) -> Numbers:
+        return Numbers(self, doubledouble)
+
+    def at(self, digits: int) -> Numbers:
+        """The gate's numbers in big floats of so many decimal digits."""
+        return Numbers(self, bigfloat.BigFloat(digits))
+
+    @derived_once
+    def _stray(self) -> str | None:
+        """Some z and phi(z) outside [0, 1] in words, if such were found among samples of every magnitude."""
+        if self.is_profile:
+            return None
+
+        def outside(phi: Any) -> Any:
+            return (phi < -1e-9) | (phi > 1 + 1e-9)
+
+        z = self._sample(self.machine.value, outside)
+        if z is None:
+            return None
+        phi = float(self.machine.value(np.float64(z)))
+        return f"phi({z}) = {next(text for d in range(3, 18) if outside(np.float64(text := f'{phi:.{d}g}')))}"
+
+    @derived_once
+    def _falls(self) -> str | None:
+        """Some z at which phi decreases, if such was found among samples of every magnitude."""
+        return self._sample(self.machine.dphi, lambda slope: slope < 0)
+
+    def _sample(self, of: Callable[..., Any], holds: Callable[[Any], Any]) -> str | None:
+        """The first sample at which the values are such, or a number near it with fewer digits; None without one."""
+        with np.errstate(all="ignore"):
+            found = np.flatnonzero(holds(np.broadcast_to(of(SAMPLES), SAMPLES.shape)))
+            if not found.size:
+                return None
+            return decimals.shortest(float(SAMPLES[found[0]]), lambda z: bool(holds(of(np.float64(float(z))))))
+
+    def _evaluate(self, x: Any, what: str) -> Any:
+        x = _as_float(x)
+        if self._stray is not None:
+            if what not in ("phi", "phi_c", "dphi", "log_dphi", "d2phi"):
+                raise InvalidArgument(f"{self.name} has no {what}: it leaves (0, 1), {self._stray}")
+            what = {"phi": "value", "phi_c": "complement"}.get(what, what)
+        if x.dtype == np.float32:
+            result = getattr(self.machine, what)(np.asarray(x, dtype=np.float64))
+            with np.errstate(all="ignore"):
+                result = np.broadcast_to(np.asarray(result), x.shape).astype(np.float32, copy=True)
+        else:
+            result = np.empty(x.shape)
+            flat_in, flat_out = x.reshape(-1), result.reshape(-1)
+            for start in range(0, flat_in.size, CHUNK):
+                part = slice(start, start + CHUNK)
+                number = getattr(self._double, what)(doubledouble.lift(flat_in[part]))
+                flat_out[part] = doubledouble.round(number)
+        self._mend(result, x, what)
+        return result[()] if result.ndim == 0 else result
+
+    def _mend(self, result: np.ndarray, x: np.ndarray, what: str) -> None:
+        """Big floats, whose exponents have no end, where this arithmetic found no number; NaN where there is none.
+
+        ``z**3 - z`` is no number at infinity either: the value there is that at the largest floats.
+        """
+        result[np.isnan(x)] = np.nan
+        lost = np.isnan(result) & ~np.isnan(x)
+        if lost.any():
+            inside = np.where(np.isinf(x), np.nextafter(x, np.zeros_like(x)), x)[lost].astype(np.float64)
+            numbers = self.at(MENDING)
+            with np.errstate(all="ignore"):
+                found = getattr(numbers, what)(numbers.arithmetic.lift(inside))
+                result[lost] = np.broadcast_to(numbers.arithmetic.round(found), inside.shape)
+        if self._roots and what not in _OF_PROBABILITY:
+            with np.errstate(all="ignore"):
+                signs = Tape(self._roots)(machine, np.asarray(x, dtype=np.float64))
+            for sign in signs:
+                result[np.broadcast_to(sign < -ROUNDING, x.shape)] = np.nan
+
+    @cached_property
+    def _roots(self) -> tuple[Expr, ...]:
+        """What stands under a logarithm or a fractional power and is not known to be positive."""
+        under = {node.args[0] for node in self.expr.atoms(sp.log)}
+        under |= {node.base for node in self.expr.atoms(sp.Pow) if node.exp.is_Rational and not node.exp.is_Integer}
+        return tuple(stable(x) for x in sorted(under, key=str) if not (x.is_nonnegative or x.is_positive))
+
+    def u(self, z: Any) -> Any:
+        """The logit profile ``log(phi/(1 - phi))``."""
+        return self._evaluate(z, "u")
+
+    def phi(self, z: Any) -> Any:
+        """The gate's value, in (0, 1)."""
+        return self._evaluate(z, "phi")
+
+    def phi_c(self, z: Any) -> Any:
+        """``1 - phi(z)``, which underflows only where it is below the smallest float."""
+        return self._evaluate(z, "phi_c")
+
+    def log_phi(self, z: Any) -> Any:
+        """``log(phi(z))``."""
+        return self._evaluate(z, "log_phi")
+
+    def log_phi_c(self, z: Any) -> Any:
+        """``log(1 - phi(z))``, finite also where ``1 - phi(z)`` underflows."""
+        return self._evaluate(z, "log_phi_c")
+
+    def du(self, z: Any) -> Any:
+        """The derivative of the logit profile."""
+        return self._evaluate(z, "du")
+
+    def dphi(self, z: Any) -> Any:
+        """The derivative of the gate."""
+        return self._evaluate(z, "dphi")
+
+    def log_dphi(self, z: Any) -> Any:
+        """The logarithm of the absolute derivative."""
+        return self._evaluate(z, "log_dphi")
+
+    def d2phi(self, z: Any) -> Any:
+        """The second derivative of the gate."""
+        return self._evaluate(z, "d2phi")
+
+    def inverse(self, p: Any) -> Any:
+        """z with ``phi(z) = p``; the ends 0 and 1 give infinities.
+
+        Raises
+        ------
+        InvalidArgument
+            p lies outside [0, 1].
+        """
+        return self._inverted(_probability(p, "p"), "inverse")
+
+    def inverse_c(self, q: Any) -> Any:
+        """z with ``1 - phi(z) = q``: the inverse to use near saturation, where ``1 - q`` is no float."""
+        return self._inverted(_probability(q, "q"), "inverse_c")
+
+    def slope_at(self, loss: Any) -> Any:
+        """``h(l) = phi'(phi^-1(1 - l))``: the gate's slope as a function of its own output (theory.md §4)."""
+        return self._inverted(_probability(loss, "loss"), "slope_at")
+
+    def _inverted(self, x: np.ndarray, what: str) -> Any:
+        """Numbers that need the inverse, which not every formula has."""
+        if self._stray is None and self._falls is not None:
+            raise InvalidArgument(f"{self.name} has no inverse: phi falls at z = {self._falls}")
+        result = self._evaluate(x, what)
+        lost = np.isnan(result) & ~np.isnan(x)
+        if lost.any():
+            raise InvalidArgument(
+                f"{self.name}: {what}({np.asarray(x)[lost].flat[0]:g}) was not found; is phi onto (0, 1)?"
+            )
+        return result
+
+    # --- digits ---
+
+    @derived_once
+    def _digit_losses(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sample points of growing ``|z|`` and the digits of the smaller of phi and 1 - phi that are lost at each."""
+        size = np.geomspace(0.5, 1e8, 50)
+        z = np.sort(np.concatenate([-size, size]))
+        truth, plain = self.at(400), self._double
+        lost = np.zeros(z.shape)
+        for what in ("phi", "phi_c"):
+            exact = getattr(truth, what)(truth.arithmetic.lift(z))
+            near = truth.arithmetic.lift(doubledouble.round(getattr(plain, what)(doubledouble.lift(z))))
+            right = truth.arithmetic.round(exact)
+            error = truth.arithmetic.round(truth.arithmetic.abs(near / exact - truth.arithmetic.lift(1.0)))
+            with np.errstate(all="ignore"):
+                digits = np.log10(error / np.finfo(float).eps)
+            held = (right >= np.finfo(float).tiny) & np.isfinite(right)
+            lost = np.maximum(lost, np.where(held & (error > 1e-15), np.minimum(digits, 16.0), 0.0))
+        order = np.argsort(np.abs(z), kind="stable")
+        return z[order], lost[order]
+
+    @cached_property
+    def digits_lost(self) -> float:
+        """How many of sixteen digits phi or 1 - phi lose at worst, in float64, where they are representable.
+
+        Measured against 400 digits on 100 points up to ``|z| = 1e8``; 0.0 where nothing cancels.
+
+        Examples
+        --------
+        >>> gate("fast").digits_lost
+        0.0
+        >>> round(Gate("1/2 + tanh(z)*erf(z)**2/2").digits_lost)
+        16
+        """
+        if self._stray is not None:
+            return 0.0
+        return float(self._digit_losses[1].max())
+
+    @cached_property
+    def digits_lost_from(self) -> float | None:
+        """The smallest ``|z|`` of that measurement with fewer than 15 right digits; None if there is none."""
+        if self.digits_lost == 0.0:
+            return None
+        z, lost = self._digit_losses
+        return float(np.abs(z[np.flatnonzero(lost > 1.0)[0]])) if (lost > 1.0).any() else None
+
+    @property
+    def digits_sentence(self) -> str:
+        """That measurement in words."""
+        if self.digits_lost_from is None:
+            return "phi and 1 - phi keep their digits near saturation"
+        return (
+            f"no rule keeps the digits of this formula near saturation: up to {self.digits_lost:.0f} of 16 are lost, "
+            f"the first past |z| = {self.digits_lost_from:.2g}; declare the profile or the complement instead"
+        )
+
+    # --- identity and display ---
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.declared, self.expr, self.name, self._inverse
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Gate) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _named(self, name: str) -> Gate:
+        """The same gate under another name."""
+        rebuild, (keywords,) = self.__reduce__()
+        return rebuild({**keywords, "name": name})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        keywords = {
+            self.declared: self._text,
+            "inverse": self._inverse,
+            "name": self.name,
+            "parameters": dict(self.parameters),
+            "reference": self.reference,
+        }
+        return _rebuilt, (keywords,)
+
+    def __repr__(self) -> str:
+        label = "" if self.name == self.text else f", name={self.name!r}"
+        values = f", parameters={dict(self.parameters)!r}" if self.parameters else ""
+        return f"Gate({self.text!r}{label}{values})"
+
+    def latex(self) -> str:
+        """The declaration as LaTeX, ``\\phi(z) = ...``."""
+        body = sigmoid(self.expr) if self.declared == "profile" else self.expr
+        left = r"1 - \phi(z)" if self.declared == "complement" else r"\phi(z)"
+        return f"{left} = {sp.latex(body)}"
+
+    def _repr_latex_(self) -> str:
+        return f"${self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        from gateflow.gates.card import card
+
+        return card(self)
+
+
+def _rebuilt(keywords: dict[str, Any]) -> Gate:
+    return Gate(**keywords)
+
+
+def _open_parameters(declaration: Any) -> dict[str, str]:
+    """The symbols of an expression that are neither z nor u, as parameters left open."""
+    symbols = declaration.free_symbols if isinstance(declaration, sp.Basic) else ()
+    own = {Z.name, U.name}
+    return {s.name: "positive" if s.is_positive else "real" for s in symbols if s.name not in own}
+
+
+def _as_float(x: Any) -> np.ndarray:
+    return reals("a gate", x, "takes real numbers", truths=True)
+
+
+def _probability(x: Any, name: str) -> np.ndarray:
+    array = _as_float(x)
+    outside = (array < 0) | (array > 1)
+    if outside.any():
+        raise InvalidArgument(f"{name} must lie in [0, 1]; got {array[outside].flat[0]:g}")
+    return array
+
+
+def roots_of(expr: Expr) -> list[Any]:
+    if expr.free_symbols != {Z}:
+        return []
+    if not expr.is_polynomial(Z):
+        return _changes_of_sign(expr)
+    return [root for root in sp.roots(sp.Poly(expr, Z), Z) if root.is_real]
+
+
+def _changes_of_sign(expr: Expr) -> list[float]:
+    """Floats beside which an expression changes sign."""
+    tape, z = Tape([stable(expr)], [Z]), np.linspace(-30.0, 30.0, 1201)
+
+    def sign(x: np.ndarray) -> np.ndarray:
+        return np.sign(np.broadcast_to(tape(machine, x)[0], x.shape))
+
+    signs = sign(z)
+    at = np.flatnonzero(signs[:-1] * signs[1:] < 0)
+    low, high, left = z[at], z[at + 1], signs[at]
+    for _ in range(1100):
+        middle = low + (high - low) / 2
+        if np.all((middle == low) | (middle == high)):
+            break
+        same = sign(middle) == left
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    return sorted([*z[signs == 0].tolist(), *high.tolist()], key=abs)[:MOST_KINKS]
+
+
+def _vanishes(one: Expr, other: Expr) -> bool:
+    """Whether two formulas are seen to be the same."""
+    return bool(expand(stable(one) - other) == 0)
+
+
+def _branch_at(expr: Expr, z: float) -> Expr:
+    """The branch of a formula with cases that holds around z."""
+    return expr.replace(
+        lambda node: isinstance(node, sp.Piecewise),
+        lambda node: next(value for value, condition in node.args if condition.subs(Z, sp.Float(z)) == sp.true),
+    )
+
+
+GATES = Registry("gate", "gateflow.gates.catalogue", "make")
+"""Every gate of the catalogue, and of other installed packages."""
+
+
+def gate(name: str | Gate, **parameters: Any) -> Gate:
+    """A gate by its name in the catalogue, with its parameters, or by its formula.
+
+    Raises
+    ------
+    UnknownName
+        No gate has this name, and it is no formula.
+    InvalidArgument
+        The gate has no such parameter, or refuses its value.
+    FormulaError
+        The formula is refused.
+
+    Examples
+    --------
+    >>> print(gate("fast", alpha=2).u(1.0))
+    1.81...
+    >>> gate("fast(alpha=2)") == gate("fast", alpha=2)
+    True
+    >>> gate("student-t(6)").name
+    'student-t(6)'
+    >>> print(gate("sigmoid(z**3)").phi(0.0))
+    0.5
+    """
+    if isinstance(name, Gate):
+        return name
+    if not isinstance(name, str):
+        raise InvalidArgument(f"a gate is a name or a formula, not {type(name).__name__}")
+    head, in_order, by_name = spelled(name, GATES)
+    if twice := by_name.keys() & parameters.keys():
+        raise InvalidArgument(f"gate {head!r}: {min(twice)} is given twice")
+    if head in GATES or (re.fullmatch(r"[A-Za-z][\w-]*", head) and "z" not in head.split("-")):
+        return _made(head, in_order, {**by_name, **parameters})
+    if in_order:
+        raise FormulaError("a parameter of a formula has a name, as in sigmoid(k*z); k=2", name)
+    return Gate(head, parameters={**by_name, **parameters})
+
+
+def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Gate:
+    make = GATES[name]
+    known = inspect.signature(make).parameters
+    listed = f"it has {', '.join(known)}" if known else "it has none"
+    for key in parameters:
+        if key not in known:
+            raise InvalidArgument(f"gate {name!r} has no parameter {key!r}; {listed}")
+    if len(positional) > len(known) or set(list(known)[: len(positional)]) & set(parameters):
+        raise InvalidArgument(f"gate {name!r}: too many parameters; {listed}")
+    values = {**dict(zip(known, positional, strict=False)), **parameters}
+    for key, value in values.items():
+        if not _is_parameter(value):
+            raise InvalidArgument(f"gate {name!r}: {key} must be a finite number; got {shown(value)}")
+    return _kept(name.strip().lower(), tuple(sorted(values.items())))
+
+
+def _is_parameter(value: Any) -> bool:
+    """A finite real number, or one of the words that leave a parameter open."""
+    if isinstance(value, (bool, str)):
+        return value in SYMBOLIC
+    try:
+        return isinstance(value, numbers.Number) and math.isfinite(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+@lru_cache(maxsize=256)
+def _kept(name: str, parameters: tuple[tuple[str, Any], ...]) -> Gate:
+    """A gate of the catalogue; made once, since a gate never changes."""
+    make = GATES[name]
+    known, made = inspect.signature(make).parameters, make(**dict(parameters))
+    unusual = [f"{key}={value}" for key, value in parameters if value != known[key].default]
+    return made._named(f"{made.name}({', '.join(unusual)})") if unusual and "(" not in made.name else made

@@ -1,0 +1,1 @@
+"""What users give is checked in one place; what knows no bounds of its own is bounded in time and memory."""

@@ -1,0 +1,13 @@
+from .cells import CELLS as CELLS
+from .cells.gru import GRU as GRU
+from .cells.janet import JANET as JANET
+from .cells.lstm import LSTM as LSTM
+from .cells.noisy import NoisyLSTM as NoisyLSTM
+from .cells.nru import NRU as NRU
+from .cells.refine import RefineLSTM as RefineLSTM
+from .cells.ur_lstm import URLSTM as URLSTM
+from .functional import GateFunction as GateFunction
+from .functional import gate_function as gate_function
+from .inits import INITS as INITS
+
+__all__: list[str]

@@ -1,0 +1,1 @@
+"""How objects show themselves in a notebook: cards, HTML built from parts, sliders."""

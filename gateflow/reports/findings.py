@@ -1,0 +1,329 @@
+"""What a report tells: for each gate its class, its order, its law and its times; for all of them together, which to
+choose. Everything is asked of lower layers, and what they cannot answer is kept as their reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gateflow import record
+from gateflow.asymptotics.clauses import Membership
+from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.membership import membership
+from gateflow.asymptotics.order import Order, SaturationOrder, order, rank, saturation_order
+from gateflow.asymptotics.rate import Rate, rate
+from gateflow.descents import Crossover, crossover
+from gateflow.descents.recommendation import Recommendation, edge_of_plateau, recommend
+from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.flows.problem import LearningProblem
+from gateflow.flows.time import HittingTime, hitting_time
+from gateflow.gates.card import label
+from gateflow.gates.gate import GATES, Gate
+from gateflow.guards.arguments import number
+from gateflow.progress import silence, track
+from gateflow.results.byvalue import by_value
+
+HORIZONS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e6)
+GAPS = (1e-1, 1e-2, 1e-4, 1e-8, 1e-16, 1e-32)
+TIMESCALE = 1000.0
+SECONDS = 10.0
+"""Time allowed for each proof."""
+
+REFERENCE = "sigmoid"
+"""What the gates are measured by where it is not among them."""
+
+MOST = 8
+"""As many lines as a figure can keep apart."""
+
+Unknown: TypeAlias = str
+"""Why there is no answer, in one line."""
+
+
+@by_value
+@dataclass(frozen=True)
+class GateFindings:
+    """What was found of one gate.
+
+    Attributes
+    ----------
+    gate : Gate
+    name : str
+        What the report calls it.
+    membership : Membership
+    order : SaturationOrder or str
+        The class O(g), or why it has no name.
+    against : tuple of Order
+        The gate against each gate of the catalogue.
+    law : Rate or str
+    times : HittingTime or str
+        By horizon and gap, from the time constant T.
+    """
+
+    gate: Gate
+    name: str
+    membership: Membership
+    order: SaturationOrder | Unknown
+    against: tuple[Order, ...]
+    law: Rate | Unknown
+    times: HittingTime | Unknown
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {
+            "gate": self.name,
+            "formula": self.gate.text,
+            "parameters": {name: str(value) for name, value in self.gate.parameters.items()},
+            "membership": self.membership.to_json(),
+            "order": _told(self.order),
+            "against": [found.to_json() for found in self.against],
+            "rate": _told(self.law),
+            **self._times(),
+        }
+
+    def _times(self) -> dict[str, Any]:
+        if isinstance(self.times, str):
+            return {"log_tau": None, "status": _told(self.times)}
+        return {"log_tau": self.times.log_tau, "status": np.asarray(self.times.status, dtype=str)}
+
+
+@by_value
+@dataclass(frozen=True)
+class Findings:
+    """What was found of all gates of a report.
+
+    Attributes
+    ----------
+    gates : tuple of GateFindings
+    ladder : tuple of tuple of str
+        The classes of equal order in the catalogue, highest first; last, each gate that has no order.
+    among : tuple of Order
+        Each of the gates against each that comes after it.
+    advice : Recommendation or str
+        For ``timescale``; sigmoid is among its gates in any case.
+    crossings : tuple of (str, Crossover or str)
+        Each gate other than sigmoid against it, on the problem of ``timescale``.
+    left_out : dict of str to str
+        The gates that no advice can be given of, and why.
+    horizons, gaps : tuple of float
+    timescale : float
+    made : dict
+        The record.
+    """
+
+    gates: tuple[GateFindings, ...]
+    ladder: tuple[tuple[str, ...], ...]
+    among: tuple[Order, ...]
+    advice: Recommendation | Unknown
+    crossings: tuple[tuple[str, Crossover | Unknown], ...]
+    left_out: dict[str, str]
+    horizons: tuple[float, ...]
+    gaps: tuple[float, ...]
+    timescale: float
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {
+            "gates": [one.to_json() for one in self.gates],
+            "ladder": self.ladder,
+            "among": [found.to_json() for found in self.among],
+            "horizons": self.horizons,
+            "gaps": self.gaps,
+            "recommendation": self._recommended(),
+            "crossings": [{"gate": name, **_told(crossed)} for name, crossed in self.crossings],
+            "record": self.made,
+        }
+
+    def name_of(self, gate: Gate) -> str:
+        """What the report calls a gate."""
+        return next((one.name for one in self.gates if one.gate is gate), label(gate))
+
+    def _recommended(self) -> dict[str, Any]:
+        kept = ("bias", "target", "own_lr", "own_steps", "steps", "floor", "reason")
+        rows = [] if isinstance(self.advice, str) else list(self.advice)
+        return {
+            "timescale": self.timescale,
+            "gates": [{"gate": self.name_of(one.gate), **{key: getattr(one, key) for key in kept}} for one in rows],
+            "left_out": self.left_out,
+        }
+
+
+def _told(found: Any) -> Any:
+    return {"reason": found} if isinstance(found, str) else found.to_json()
+
+
+def findings(
+    gates: Sequence[Gate],
+    *,
+    names: Sequence[str] | None = None,
+    horizons: Sequence[float] = HORIZONS,
+    gaps: Sequence[float] = GAPS,
+    timescale: float = TIMESCALE,
+    seconds: float = SECONDS,
+    command: str | None = None,
+) -> Findings:
+    """Ask all there is to ask of these gates.
+
+    Parameters
+    ----------
+    gates : sequence of Gate
+        One to eight, each with numbers for its parameters.
+    names : sequence of str, optional
+        What to call them.
+    horizons, gaps : sequence of float
+        T and ``1 - lambda*`` of the table of learning times.
+    timescale : float
+        What to recommend gates for.
+    seconds : float
+        For each proof.
+    command : str, optional
+        The command line to record.
+
+    Raises
+    ------
+    InvalidArgument
+        No gate, too many, two of one name, one with an open parameter, or a number out of range.
+    """
+    called = tuple(names) if names is not None else tuple(map(label, gates))
+    _check(gates, called, horizons, gaps, timescale)
+    made = record.record(
+        command=command, horizons=list(horizons), gaps=list(gaps), timescale=timescale, seconds_per_proof=seconds
+    )
+    search = _Search(list(zip(gates, called, strict=True)), tuple(horizons), tuple(gaps), timescale, seconds)
+    return replace(search.all(), made=made)
+
+
+def _check(
+    gates: Sequence[Gate], names: Sequence[str], horizons: Sequence[float], gaps: Sequence[float], timescale: float
+) -> None:
+    if not 1 <= len(gates) <= MOST:
+        raise InvalidArgument(f"a report is of one to {MOST} gates; got {len(gates)}")
+    twice = next((name for name in names if list(names).count(name) > 1), None)
+    if twice is not None:
+        raise InvalidArgument(f"two of the gates are called {twice}; name each gate once")
+    for one, name in zip(gates, names, strict=True):
+        if len(one.expr.free_symbols) > 1:
+            raise InvalidArgument(f"{name} has an open parameter: a report needs a number for it")
+    if not len(horizons) or not len(gaps):
+        raise InvalidArgument("give at least one horizon and one gap")
+    number("horizon", horizons, lambda v: (v >= 1) & np.isfinite(v), "finite and at least 1")
+    number("gap", gaps, lambda v: (v > 0) & (v < 1), "in (0, 1)")
+    number("timescale", timescale, lambda v: (v >= 2) & (v <= 1e250), "from 2 to 1e250")
+
+
+@dataclass(frozen=True)
+class _Search:
+    gates: list[tuple[Gate, str]]
+    horizons: tuple[float, ...]
+    gaps: tuple[float, ...]
+    timescale: float
+    seconds: float
+
+    def all(self) -> Findings:
+        """Every answer, with a bar while they are looked for."""
+        answers = [self._answer(ask) for ask in track(list(self._questions()), "report")]
+        *of_gates, ladder, among, crossings, (advice, left_out) = answers
+        return Findings(
+            tuple(of_gates), ladder, among, advice, crossings, left_out, self.horizons, self.gaps, self.timescale
+        )
+
+    def _answer(self, ask: Callable[[], Any]) -> Any:
+        with silence():
+            return ask()
+
+    def _questions(self) -> Iterator[Callable[[], Any]]:
+        for gate, name in self.gates:
+            yield lambda gate=gate, name=name: self.gate(gate, name)
+        yield lambda: ladder(self.seconds)
+        yield self.among
+        yield self.crossings
+        yield self.advice
+
+    def gate(self, gate: Gate, name: str) -> GateFindings:
+        """All about one gate."""
+        against = (replace(order(gate, other, self.seconds), names=(name, other)) for other in GATES)
+        return GateFindings(
+            gate,
+            name,
+            replace(membership(gate, self.seconds), gate=name),
+            _known(lambda: saturation_order(gate, self.seconds)),
+            tuple(against),
+            _known(lambda: replace(rate(gate, seconds=self.seconds), name=name)),
+            _known(lambda: learning_times(gate, self.horizons, self.gaps)),
+        )
+
+    def among(self) -> tuple[Order, ...]:
+        """The gates against each other."""
+        return tuple(
+            replace(order(one, other, self.seconds), names=(name, other_name))
+            for (one, name), (other, other_name) in combinations(self.gates, 2)
+        )
+
+    def crossings(self) -> tuple[tuple[str, Crossover | Unknown], ...]:
+        """Where each gate is ahead of the reference."""
+        reference = GATES[REFERENCE]()
+        others = [(gate, name) for gate, name in self.gates if gate.name != REFERENCE]
+        return tuple(
+            (name, _known(lambda gate=gate, name=name: self._crossing(gate, name, reference))) for gate, name in others
+        )
+
+    def _crossing(self, gate: Gate, name: str, reference: Gate) -> Crossover:
+        problem = LearningProblem(gate, horizon=self.timescale, timescale=self.timescale)
+        value = np.exp(-1 / edge_of_plateau(self.timescale, self.timescale))
+        starts = tuple(float(one.inverse(value)) for one in (gate, reference))
+        return crossover(gate, reference, problem, starts, names=(name, REFERENCE))
+
+    def advice(self) -> tuple[Recommendation | Unknown, dict[str, str]]:
+        """Which gate to take, and of which gates nothing can be said."""
+        left_out: dict[str, str] = {}
+        fit = [GATES[REFERENCE]()] if not any(gate.name == REFERENCE for gate, _ in self.gates) else []
+        for gate, name in self.gates:
+            found = _known(lambda gate=gate: recommend(self.timescale, gates=[gate]))
+            if isinstance(found, str):
+                left_out[name] = found
+            else:
+                fit.append(gate)
+        return (recommend(self.timescale, gates=fit) if fit else "no gate is left to choose from"), left_out
+
+
+def ladder(seconds: float = SECONDS) -> tuple[tuple[str, ...], ...]:
+    """The catalogue by order of saturation, highest class first; last, each gate that has no order.
+
+    Examples
+    --------
+    >>> ladder()[0], ladder()[-1]
+    (('iterated-sinh',), ('hard-sigmoid',))
+    """
+    placed = [name for name in GATES if isinstance(_known(lambda name=name: saturation_order(name)), SaturationOrder)]
+    classes = tuple(tuple(names) for names in rank(placed, seconds).classes)
+    return (*classes, *((name,) for name in GATES if name not in placed))
+
+
+def learning_times(gate: Gate, horizons: Sequence[float], gaps: Sequence[float]) -> HittingTime:
+    """Learning times by horizon and gap, from a unit of time constant T, where ``phi^T = 1/e``.
+
+    Examples
+    --------
+    >>> from gateflow.gates.gate import gate
+    >>> learning_times(gate("fast"), [1.0, 10.0], [1e-2, 1e-4, 1e-8]).log_tau.shape
+    (2, 3)
+    """
+    horizon = np.asarray(horizons, dtype=float)[:, None]
+    gap = np.asarray(gaps, dtype=float)[None, :]
+    z0 = gate.inverse_c(-np.expm1(-1 / horizon))
+    return hitting_time(LearningProblem(gate, horizon=horizon, gap=gap), z0)
+
+
+def _known(ask: Callable[[], Any]) -> Any:
+    """The answer, or in one line why there is none."""
+    try:
+        return ask()
+    except Undecided as why:
+        return why.reason
+    except GateflowError as why:
+        return str(why)

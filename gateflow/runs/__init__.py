@@ -1,0 +1,1 @@
+"""What long work has in common: signals that ask it to end, a Dask cluster."""

@@ -1,0 +1,381 @@
+"""Where a run leaves its files, or nothing but memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from gateflow import record
+from gateflow.errors import InvalidArgument
+from gateflow.files import Held, digest, fits, from_json, held, read_bytes, read_json
+from gateflow.training import checkpoint as checkpoints
+from gateflow.training.board import Board, drop
+from gateflow.training.checkpoint import Checkpoint
+from gateflow.training.settings import MORE, Settings, read_toml
+
+if TYPE_CHECKING:
+    from gateflow.training.loop import Result
+    from gateflow.training.network import Network
+    from gateflow.training.tasks._contract import Task
+
+SETTINGS, SOURCES, METRICS, CHECKPOINT, WEIGHTS, RESULT = (
+    "settings.toml",
+    "sources.json",
+    "metrics.jsonl",
+    "checkpoint.safetensors",
+    "weights.safetensors",
+    "result.json",
+)
+FILES = (SETTINGS, SOURCES, METRICS, CHECKPOINT, checkpoints.previous(CHECKPOINT), WEIGHTS, RESULT)
+"""Every file of a run, besides the marker of the folder and what TensorBoard reads."""
+
+LONGEST = 1 << 31
+"""Bytes of metrics that are read."""
+
+REMEDY = "choose another --out, or give --restart to drop it"
+
+OUTCOME = ("status", "steps", "best_step", "solved_at", "valid", "test", "seconds", "said")
+"""What of a result its file holds, beside the record of what made it."""
+
+MAKERS = ("gateflow", "numpy", "torch")
+"""Packages whose versions are kept from the start of a run."""
+
+NOT_KNOWN = "not known"
+"""What is told of the code that made a run, or a part of it, before that was kept."""
+
+_NUMBERS = ("valid", "test", "seconds")
+
+_SHAPE = {
+    "status": str,
+    "steps": int,
+    "best_step": int,
+    "solved_at": (int, None),
+    "valid": {str: (float, str)},
+    "test": {str: (float, str)},
+    "seconds": (float, str),
+    "said": str,
+}
+
+
+_STATE = {
+    "settings": {str: Any},
+    "data": Any,
+    "counters": {"step": int, "best_step": int, "solved_at": (int, None), "best": {str: float}, "seconds": float},
+    "optimizer": {"groups": [{str: Any}], "state": {str: {str: Any}}},
+    "schedule": ({str: Any}, None),
+    "said": str,
+    "metrics": int,
+}
+"""What a checkpoint holds besides tensors."""
+
+
+class Memory:
+    """A run that leaves no files."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def note(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        return list(self.lines)
+
+    def save(self, state: Checkpoint) -> None:
+        """Nothing."""
+
+    def latest(self) -> tuple[Checkpoint | None, str]:
+        return None, ""
+
+    def result(self) -> dict[str, Any] | None:
+        return None
+
+    def network(self, settings: Settings, task: Task) -> Network | None:
+        return None
+
+    def end(self, result: Result, weights: Mapping[str, Tensor]) -> None:
+        """Nothing."""
+
+
+class Folder:
+    """The folder of one run, held by one process at a time.
+
+    A line of ``metrics.jsonl`` that was written after the last checkpoint will be written again by the run that goes on
+    from it; so the checkpoint knows how long the file was, and what came later is cut off.
+    """
+
+    def __init__(self, found: Held) -> None:
+        self.path, self.held, self.place = found.path, found, found.place
+        self.file = -1
+        self.board: Board | None = None
+
+    @classmethod
+    @contextmanager
+    def opened(cls, path: Path, settings: Settings, *, restart: bool) -> Iterator[Folder]:
+        """The folder, made if need be, locked, with the settings in it.
+
+        Raises
+        ------
+        InvalidArgument
+            Another process is at work in it, or it holds something else than this run.
+        """
+        with held(
+            path,
+            "run",
+            busy=f"another process is training in {path}",
+            refused=f"{path} holds {{name}}, which is no run; choose another --out",
+            adopted=lambda: _adopts(path, settings),
+        ) as found:
+            folder = cls(found)
+            folder._settle(settings, restart=restart)
+            folder._note_source()
+            folder.file = found.place.regular(METRICS, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            try:
+                yield folder
+            finally:
+                os.close(folder.file)
+                if folder.board is not None:
+                    folder.board.close()
+
+    def _settle(self, settings: Settings, *, restart: bool) -> None:
+        """Begin a run, or go on with that of these settings; with ``restart``, drop another or a damaged one."""
+        if self.held.facts is None and self.place.stat(SETTINGS) is not None:  # as older versions left it
+            self._mark(read_bytes(self.path / SETTINGS))
+        if self.place.stat(SETTINGS) is None:
+            self._begin(settings)
+        elif restart and not self._holds(settings):
+            self._drop()
+            self._begin(settings)
+        else:
+            refuse_other(settings, settings_of(self.path), self.path)
+
+    def _begin(self, settings: Settings) -> None:
+        self.held.remove(FILES)
+        text = settings.as_toml().encode()
+        self._mark(text)
+        self.place.write(SETTINGS, text)
+
+    def _note_source(self) -> None:
+        """Keep what code is about to begin the run, or to go on with it, unless that is what made it so far."""
+        if self.result() is not None:
+            return
+        now = {"commit": record.source(), "versions": record.versions(MAKERS)}
+        begun = bool(self.place.stat(METRICS))
+        noted = sources(self.path) or [{"commit": NOT_KNOWN, "versions": {}}] * begun
+        if not noted or noted[-1] != now:
+            self.place.write(SOURCES, record.to_json([*noted, now]).encode())
+
+    def _mark(self, settings: bytes) -> None:
+        self.held.mark({"settings": digest(settings)})
+
+    def _drop(self) -> None:
+        """Remove the run, if all of it proves to be one: its settings are as they were written, and are read here."""
+        settings_of(self.path)
+        written = digest(read_bytes(self.path / SETTINGS))
+        if self.held.facts is None or self.held.facts.get("settings") != written:
+            raise InvalidArgument(f"{self.path / SETTINGS} is not what the run has written; choose another --out")
+        drop(self.place, written)
+        self.held.remove(reversed(FILES))
+
+    def _holds(self, settings: Settings) -> bool:
+        """Whether there is a run of these settings that can go on or has ended."""
+        try:
+            refuse_other(settings, settings_of(self.path), self.path)
+            return self.result() is not None or self._whole() is not None
+        except InvalidArgument:
+            return False
+
+    def note(self, line: dict[str, Any]) -> None:
+        """Append a line; it is with the system at once, and a kill does not lose it."""
+        data = memoryview(record.to_json_line(line).encode())
+        try:
+            while data:
+                data = data[os.write(self.file, data) :]
+        except OSError as problem:
+            raise InvalidArgument(f"cannot write {self.path / METRICS}: {problem.strerror}") from None
+        if self.board is not None:
+            self.board.note(line)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every whole line so far."""
+        return read_metrics(self.path)
+
+    def save(self, state: Checkpoint) -> None:
+        """Write a checkpoint, and with it how long the metrics are, which are on the disk before it."""
+        state.facts["metrics"] = os.fstat(self.file).st_size
+        try:
+            os.fsync(self.file)
+            checkpoints.write(self.place, CHECKPOINT, state)
+        except OSError as problem:
+            raise InvalidArgument(f"cannot write {self.path / CHECKPOINT}: {problem.strerror}") from None
+
+    def latest(self) -> tuple[Checkpoint | None, str]:
+        """The last whole checkpoint; the metrics are cut to its length."""
+        state, note = self._whole()
+        if note:  # the damaged one shall not come to be the one before
+            self.place.rename(checkpoints.previous(CHECKPOINT), CHECKPOINT)
+        os.ftruncate(self.file, 0 if state is None else state.facts["metrics"])
+        written = (self.held.facts or {}).get("settings", "")
+        self.board = Board(self.place, written, -1 if state is None else state.facts["counters"]["step"])
+        return state, note
+
+    def _whole(self) -> tuple[Checkpoint | None, str]:
+        """The last whole checkpoint whose metrics are all there, and a note where it is not the last."""
+        found = self.place.stat(METRICS)
+        length = 0 if found is None else found.st_size
+
+        def fitting(state: Checkpoint) -> None:
+            if not fits(state.facts, _STATE):
+                raise checkpoints.Damaged(f"{self.path / CHECKPOINT} holds no state of training")
+            refuse_other(settings_of(self.path), _settings_in(state, self.path / CHECKPOINT), self.path)
+            if not 0 <= state.facts["metrics"] <= length:
+                raise checkpoints.Damaged(f"{self.path / METRICS} is shorter than its checkpoint says")
+
+        try:
+            return checkpoints.latest(self.path / CHECKPOINT, fitting)
+        except checkpoints.Damaged as problem:
+            raise InvalidArgument(f"{problem}; --restart begins anew") from None
+
+    def result(self) -> dict[str, Any] | None:
+        """The outcome of a run that has ended."""
+        return outcome(self.path)
+
+    def network(self, settings: Settings, task: Task) -> Network:
+        """The network with the weights that were kept."""
+        return loaded(self.path, settings, task)
+
+    def end(self, result: Result, weights: Mapping[str, Tensor]) -> None:
+        """Write the weights and, last, the result, with which the run has ended."""
+        state = Checkpoint({"settings": result.settings.as_dict()})
+        state.add("network", weights)
+        found = {name: getattr(result, name) for name in OUTCOME}
+        made = record.record(seed=result.settings.seed, device=result.settings.device)
+        try:
+            self.place.write(WEIGHTS, checkpoints.to_bytes(state))
+            self.place.write(RESULT, record.to_json({**found, "record": made}).encode())
+        except OSError as problem:
+            raise InvalidArgument(f"cannot write {problem.filename}: {problem.strerror}") from None
+
+
+def settings_of(path: Path) -> Settings:
+    """The settings of the run in a folder."""
+    found = read_toml(path / SETTINGS)
+    if "task" not in found or any(name in found for name in MORE):
+        raise InvalidArgument(f"{path / SETTINGS} is not what a run has written")
+    return Settings(**found)
+
+
+def _settings_in(state: Checkpoint, file: Path) -> Settings:
+    """The settings that a checkpoint was written with."""
+    try:
+        return Settings(**state.facts["settings"])
+    except (TypeError, KeyError, InvalidArgument):
+        raise checkpoints.Damaged(f"{file} holds settings that are none here") from None
+
+
+def _adopts(path: Path, settings: Settings) -> bool:
+    """Whether a folder without a marker is a run of these settings: older versions wrote none.
+
+    A checkpoint or weights, whose digest fits, say that they are of these settings.
+    """
+    try:
+        if settings_of(path).differences(settings):
+            return False
+        files = [path / name for name in (WEIGHTS, CHECKPOINT) if (path / name).is_file()]
+        return any(not _settings_in(checkpoints.read(file), file).differences(settings) for file in files)
+    except (InvalidArgument, OSError):
+        return False
+
+
+def sources(path: Path) -> list[dict[str, Any]]:
+    """The commits and versions that made the run in a folder, one after another; none where that was not kept."""
+    file = path / SOURCES
+    try:
+        found = read_json(file)
+    except FileNotFoundError:
+        return []
+    except OSError as problem:
+        raise InvalidArgument(f"cannot read {file}: {problem.strerror}") from None
+    except ValueError:
+        found = None
+    if found is None or not fits(found, [{"commit": str, "versions": {str: str}}]):
+        raise InvalidArgument(f"{file} is damaged; remove it, and what made the run is told as not known")
+    return found
+
+
+def outcome(path: Path) -> dict[str, Any] | None:
+    """How the run in a folder ended, None where it has not."""
+    file = path / RESULT
+    try:
+        found = read_json(file)
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise InvalidArgument(f"cannot read {file}: {problem.strerror}") from None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not fits(found, _SHAPE):
+        raise InvalidArgument(f"{file} is damaged; remove it, and the run goes on from its checkpoint")
+    return {name: _numbers(found[name]) if name in _NUMBERS else found[name] for name in OUTCOME}
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a run's metrics."""
+    file = path / METRICS
+    try:
+        data = read_bytes(file, LONGEST)
+    except FileNotFoundError:
+        return []
+    except OSError as problem:
+        raise InvalidArgument(f"cannot read {file}: {problem.strerror}") from None
+    found = []
+    for number, text in enumerate(data.split(b"\n")[:-1], 1):
+        try:
+            line = _numbers(from_json(text))
+        except ValueError:
+            line = None
+        if not fits(line, {"step": int, "kind": str}):
+            raise InvalidArgument(f"{file}, line {number}: no line of a run")
+        found.append(line)
+    return found
+
+
+def loaded(path: Path, settings: Settings, task: Task) -> Network:
+    """The network of a run, with the weights that were kept, or the best so far of a run that has not ended."""
+    from gateflow.training.loop import put
+    from gateflow.training.network import build
+
+    file = path / (WEIGHTS if (path / WEIGHTS).exists() else CHECKPOINT)
+    state = checkpoints.read(file) if file.name == WEIGHTS else checkpoints.latest(file)[0]
+    if state is None:
+        raise InvalidArgument(f"{path} holds no weights yet")
+    refuse_other(settings, _settings_in(state, file), path)
+    network = build(settings, task)
+    try:
+        put(network, state.under("network" if file.name == WEIGHTS else "best"))
+    except (KeyError, RuntimeError):
+        raise checkpoints.Damaged(f"{file} does not hold the weights of this network") from None
+    return network
+
+
+def refuse_other(settings: Settings, found: Settings, path: Path) -> None:
+    """Complain of the first setting that is not that of the run in the folder."""
+    for name, mine, theirs in settings.differences(found):
+        raise InvalidArgument(f"{path} holds a run with {name} {theirs!r}, not {mine!r}; {REMEDY}")
+
+
+def _numbers(found: Any) -> Any:
+    """Infinities and NaN, which JSON writes as words, as numbers."""
+    if isinstance(found, dict):
+        return {key: value if key in WORDS else _numbers(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_numbers(value) for value in found]
+    return float(found) if found in ("inf", "-inf", "nan") else found
+
+
+WORDS = ("kind", "said", "status")

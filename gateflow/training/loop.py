@@ -1,0 +1,526 @@
+"""The training loop, to be read in one sitting, and runs that survive.
+
+Batch n of a task is a function of the seed and of n, and all randomness comes from PyTorch's own generators; so a run
+is made of what a checkpoint holds, and one that was killed goes on to the same last bit. The folder of a run::
+
+    settings.toml            what --config reads
+    metrics.jsonl            a line for every number that was recorded; no clock in it
+    checkpoint.safetensors   the state of training, and .previous before it
+    weights.safetensors      the best weights by the score on "valid", once the run has ended
+    result.json              how it ended, the measures on "test", what made it
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gateflow.errors import InvalidArgument, cut
+from gateflow.progress import Meter
+from gateflow.results.byvalue import by_value
+from gateflow.training import checkpoint as checkpoints
+from gateflow.training.card import run_card
+from gateflow.training.checkpoint import Checkpoint
+from gateflow.training.folder import Folder, Memory
+from gateflow.training.network import Network, build
+from gateflow.training.optimizers import make_optimizer, make_schedule
+from gateflow.training.settings import Settings, make_task, part, with_options
+from gateflow.training.tasks._contract import Batch, Split, Task
+from gateflow.training.timescales import few, statistics
+
+SAVE_EVERY = 20.0
+"""Seconds between checkpoints: what a kill can cost."""
+
+Measures = dict[str, float]
+
+
+@by_value
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Parameters
+    ----------
+    settings : Settings
+    status : str
+        ``finished``; ``solved`` or ``no better``, stopped early; ``not finite``, the loss or its gradient;
+        ``interrupted``.
+    steps : int
+        Steps made.
+    best_step : int
+        The step of the best score on "valid", whose weights are kept.
+    solved_at : int or None
+        The first evaluation at which the task was solved.
+    valid, test : dict
+        The measures of the best weights; ``test`` is empty for a run that has not come to its end.
+    seconds : float
+        Spent in training, over all sessions.
+    said : str
+        What there is to say of the way it ended.
+    """
+
+    settings: Settings
+    status: str
+    steps: int
+    best_step: int
+    solved_at: int | None
+    valid: Measures
+    test: Measures
+    seconds: float
+    said: str = ""
+    network: Network | None = field(default=None, repr=False, compare=False)
+    metrics: list[dict[str, Any]] = field(default_factory=list, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        measured = ", ".join(f"{name} {value:.4g}" for name, value in (self.test or self.valid).items())
+        return f"<Result of {self.settings.task}: {self.status} at step {self.steps}; {cut(measured)}>"
+
+    def curve(self, measure: str, *, kind: str = "valid") -> tuple[np.ndarray, np.ndarray]:
+        """What was recorded of a measure: the steps, shape (n,), and the values, shape (n, ...).
+
+        Parameters
+        ----------
+        measure : str
+            A measure of the task, or of what is recorded under ``kind``.
+        kind : str
+            ``valid``; ``train``; ``gates``, what the forget gates of the first layer do
+            (:func:`gateflow.training.timescales.statistics`).
+
+        Raises
+        ------
+        InvalidArgument
+            Nothing of that name was recorded.
+
+        Examples
+        --------
+        >>> result = train("adding(horizon=10)", steps=20, hidden=8, evaluate_every=10)
+        >>> steps, constants = result.curve("timescales", kind="gates")
+        >>> steps.tolist(), constants.shape
+        ([0, 10, 20], (3, 11))
+        """
+        lines = [line | line["layers"][0] if kind == "gates" else line for line in self.metrics if line["kind"] == kind]
+        found = [(line["step"], line[measure]) for line in lines if measure in line]
+        if not found:
+            raise InvalidArgument(f"no {measure!r} was recorded under {kind!r}")
+        steps, values = zip(*found, strict=True)
+        return np.array(steps), np.array(values, dtype=float)
+
+    def _repr_html_(self) -> str:
+        return run_card(self.settings, self.metrics, vars(self))
+
+
+def train(
+    task: str | Task | Settings | Mapping[str, Any],
+    /,
+    *,
+    out: str | Path | None = None,
+    restart: bool = False,
+    save_every: float = SAVE_EVERY,
+    data_dir: str | Path | None = None,
+    stop: Callable[[], bool] | None = None,
+    tell: Callable[[str], None] | None = None,
+    **chosen: Any,
+) -> Result:
+    """Train a network on a task; with ``out``, from wherever an earlier call with the same settings was left.
+
+    Parameters
+    ----------
+    task : str, Task, Settings or mapping
+        ``"adding(horizon=100)"``, a task of your own, or settings.
+    out : path, optional
+        The folder of the run. Killed at any moment, the same call goes on to the same weights, bit by bit.
+    restart : bool
+        Drop what the folder holds if it is a run of other settings, or damaged; a run of these settings goes on.
+    save_every : float
+        Seconds between checkpoints; 0 for one after every step.
+    data_dir : path, optional
+        Where the files of the task are; it is no setting, for it changes nothing but where they are looked for.
+    stop : callable, optional
+        Asked before every step whether to stop and leave a run that can go on.
+    tell : callable, optional
+        Told what the user should know on the way.
+    **chosen
+        Names of :class:`~gateflow.training.settings.Settings`; ``method``; or ``epochs`` in place of ``steps``.
+
+    Raises
+    ------
+    InvalidArgument
+        A setting is wrong, or the folder holds a run of other settings or a damaged one.
+
+    Examples
+    --------
+    >>> result = train("adding(horizon=10)", steps=20, hidden=8, evaluate_every=10)
+    >>> result.status, result.steps, sorted(result.test)
+    ('finished', 20, ['loss'])
+    """
+    if not save_every >= 0:
+        raise InvalidArgument(f"save_every must be so many seconds, 0 or more; got {save_every}")
+    settings, made = settled(task, chosen, data_dir)
+    with _surroundings(settings), _place(settings, out, restart=restart) as place:
+        if (done := place.result()) is not None:
+            return Result(settings, **done, network=place.network(settings, made), metrics=place.metrics())
+        trainer = Trainer(settings, made, place, save_every)
+        return trainer.run(stop or (lambda: False), tell or (lambda _: None))
+
+
+def settled(
+    task: str | Task | Settings | Mapping[str, Any], chosen: Mapping[str, Any], data_dir: str | Path | None = None
+) -> tuple[Settings, Task]:
+    """The settings, with everything decided that this machine decides; and the task."""
+    if isinstance(task, Settings):
+        made = make_task(str(chosen.get("task", task.task)), data_dir)
+        settings = task.changed(chosen, made)
+    else:
+        given = {"task": _text(task)} if isinstance(task, (str, Task)) else dict(task)
+        given |= {name: value for name, value in chosen.items() if value is not None}
+        made = task if isinstance(task, Task) else make_task(str(given.get("task", "")), data_dir)
+        settings = Settings.of(given, made)
+    return replace(settings, device=_device(settings.device)), made
+
+
+def _device(name: str) -> str:
+    """The device that a name stands for here."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        raise InvalidArgument(f"unknown device {name!r}: cpu, cuda, or auto") from None
+    if kind != "cpu" and not (kind == "cuda" and torch.cuda.is_available()):
+        raise InvalidArgument(f"there is no {name} on this machine: --device cpu, or auto")
+    return name
+
+
+def _text(task: str | Task) -> str:
+    """A task as it is written: one of the user's own by its class and options."""
+    if isinstance(task, str):
+        return task
+    options = {each.name: getattr(task, each.name) for each in fields(task)}  # type: ignore[arg-type]
+    return with_options(type(task).__name__.lower(), {k: v for k, v in options.items() if v is not None})
+
+
+def _place(settings: Settings, out: str | Path | None, *, restart: bool) -> AbstractContextManager[Folder | Memory]:
+    return nullcontext(Memory()) if out is None else Folder.opened(Path(out), settings, restart=restart)
+
+
+@contextmanager
+def _surroundings(settings: Settings) -> Iterator[None]:
+    """PyTorch's global state as the settings want it; given back as it was."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    try:
+        devices = [torch.device(settings.device)] if settings.device.startswith("cuda") else []
+        with torch.random.fork_rng(devices):
+            if settings.threads:
+                torch.set_num_threads(settings.threads)
+            torch.use_deterministic_algorithms(settings.deterministic)
+            torch.manual_seed(settings.seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+
+
+@dataclass
+class Counters:
+    """Every number of a run that changes on the way."""
+
+    step: int = 0
+    loss: float = 0.0
+    """Sum of the training losses since the last line of them."""
+    gradient: float = 0.0
+    """Sum of the gradients' norms, likewise."""
+    summed: int = 0
+    best_step: int = -1
+    best: Measures = field(default_factory=dict)
+    waited: int = 0
+    """Evaluations since the best one."""
+    solved_at: int | None = None
+    status: str = ""
+    seconds: float = 0.0
+
+
+class Trainer:
+    """One run: what it is made of, one step, one evaluation, its checkpoint."""
+
+    def __init__(self, settings: Settings, task: Task, place: Folder | Memory, save_every: float) -> None:
+        self.settings, self.task, self.place, self.save_every = settings, task, place, save_every
+        self.device = torch.device(settings.device)
+        self.network = build(settings, task).to(self.device)
+        self.optimizer = make_optimizer(settings, self.network)
+        self.schedule = make_schedule(settings, self.optimizer, task.better)
+        self.data = task.fingerprint()
+        self.counters = Counters()
+        self.carried: Any = None
+        self.best: dict[str, Tensor] = {}
+        self.said = ""
+
+    # --- the loop ---
+
+    def run(self, stop: Callable[[], bool], tell: Callable[[str], None]) -> Result:
+        """Train to the end, or until ``stop`` says so."""
+        counters, settings = self.counters, self.settings
+        if note := self.resume():
+            tell(note)
+        self.started = self.saved = time.monotonic()
+        if counters.best_step < 0:
+            self.evaluate()
+            self.save()
+        with Meter(part(settings.task)[0], settings.steps, counters.step) as meter:
+            while not counters.status and counters.step < settings.steps:
+                if stop():
+                    self.save()
+                    return self.result("interrupted")
+                loss = self.descend()
+                if not counters.status:
+                    self.look_around()
+                if self.save_every <= time.monotonic() - self.saved:
+                    self.save()
+                meter.update(counters.step, f"loss {loss:.4g}")
+        return self.finish()
+
+    def descend(self) -> float:
+        """One step of the optimiser; its loss. Where that is not finite the weights stay as they are."""
+        settings, counters = self.settings, self.counters
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for number in range(counters.step * settings.accumulate, (counters.step + 1) * settings.accumulate):
+            batch = self.batch("train", number)
+            loss, self.carried = self.loss(batch, self.carried)
+            (loss / settings.accumulate).backward()
+            total += loss.item() / settings.accumulate
+        weights = [each for each in self.network.parameters() if each.grad is not None]
+        norm = float(torch.nn.utils.clip_grad_norm_(weights, settings.clip or math.inf))
+        if not math.isfinite(total + norm):
+            self.give_up(total, batch)
+            return total
+        self.optimizer.step()
+        if self.schedule is not None and not self._waits_for_scores():
+            self.schedule.step()
+        counters.step += 1
+        counters.loss, counters.gradient = counters.loss + total, counters.gradient + norm
+        counters.summed += 1
+        return total
+
+    def loss(self, batch: Batch, state: Any) -> tuple[Tensor, Any]:
+        """The loss of a batch, and the state to carry to the next one."""
+        with self.autocast():
+            answers, state = self.network(batch.inputs, state, batch.lengths)
+        answers = answers.float() if answers.dtype is torch.bfloat16 else answers
+        return self.task.loss(answers, batch), _cut(state) if self.task.carries else None
+
+    def look_around(self) -> None:
+        """Record the training loss, evaluate, and decide whether to stop: each at its steps."""
+        counters, settings = self.counters, self.settings
+        if counters.step % settings.log_every == 0 or counters.step == settings.steps:
+            count = counters.summed
+            rate = self.optimizer.param_groups[0]["lr"]
+            self.note("train", loss=counters.loss / count, gradient=counters.gradient / count, lr=float(rate))
+            counters.loss = counters.gradient = counters.summed = 0
+        if counters.step % settings.evaluate_every == 0 or counters.step == settings.steps:
+            self.evaluate()
+            if settings.stop_when_solved and counters.solved_at is not None:
+                counters.status = "solved"
+            elif settings.patience and counters.waited >= settings.patience:
+                counters.status = "no better"
+
+    def evaluate(self) -> None:
+        """The measures on "valid", and what the gates do; the best weights are kept."""
+        counters, task = self.counters, self.task
+        measures = self.measure("valid")
+        self.note("valid", **measures)
+        batch, every = self.batch("valid", 0), self.settings.record_units
+        if layers := statistics(self.network, task, batch if every else few(batch), units=every):
+            self.note("gates", layers=layers)
+        if self._waits_for_scores() and counters.step:
+            self.schedule.step(measures[task.score])
+        if counters.solved_at is None and task.solved(measures):
+            counters.solved_at = counters.step
+        counters.waited += 1
+        if not counters.best or _is_better(measures[task.score], counters.best[task.score], task.better):
+            counters.best, counters.best_step, counters.waited = measures, counters.step, 0
+            self.best = {name: part.detach().clone() for name, part in _parts(self.network).items()}
+
+    def measure(self, split: Split) -> Measures:
+        """The measures over a whole split."""
+        self.network.eval()
+        sums: dict[str, list[float]] = {}
+        state: Any = None
+        with torch.no_grad():
+            for batch in self.batches(split):
+                with self.autocast():
+                    answers, last = self.network(batch.inputs, _fit(state, batch), batch.lengths)
+                state = last if self.task.carries else None
+                answers = answers.float() if answers.dtype is torch.bfloat16 else answers
+                for name, pair in self.task.measures(answers, batch).items():
+                    found = sums.setdefault(name, [0.0, 0.0])
+                    found[0] += pair[0]
+                    found[1] += pair[1]
+        if not sums:
+            raise InvalidArgument(f"{self.settings.task} has no batch of {self.settings.batch} for {split!r}")
+        return self.task.summarise({name: total / count for name, (total, count) in sums.items()})
+
+    def finish(self) -> Result:
+        """The measures of the best weights on "test", and the files of a run that has ended."""
+        counters = self.counters
+        counters.status = counters.status or "finished"
+        self.save()
+        put(self.network, self.best)
+        test = self.measure("test")
+        self.note("test", **test)
+        result = self.result(counters.status, test)
+        self.place.end(result, _parts(self.network))
+        return result
+
+    def give_up(self, loss: float, batch: Batch) -> None:
+        """Record a loss or gradient that is not finite, and what the gates looked like."""
+        counters = self.counters
+        counters.status = "not finite"
+        what = "its gradient" if math.isfinite(loss) else "the loss"
+        self.said = f"{what} is not finite at step {counters.step + 1}"
+        if layers := statistics(self.network, self.task, few(batch)):
+            self.note("gates", layers=layers)
+            means = ", ".join(f"{layer['mean']:.6g}" for layer in layers)
+            taus = ", ".join(f"{layer['timescales'][-1]:.4g}" for layer in layers)
+            full = ", ".join(f"{layer['saturated']:.2%}" for layer in layers)
+            self.said += f"; forget gates: mean {means}, longest time constant {taus}, saturated {full}"
+        self.note("stopped", said=self.said)
+
+    # --- parts ---
+
+    def batch(self, split: Split, number: int) -> Batch:
+        """A batch on the device, in the precision of the run."""
+        batch = self.task.batch(split, number, self.settings.batch, self.settings.seed).to(self.device)
+        kind = torch.float64 if self.settings.precision == "float64" else torch.float32
+        floats = {name: x for name, x in vars(batch).items() if x is not None and x.is_floating_point()}
+        return replace(batch, **{name: x.to(kind) for name, x in floats.items()})
+
+    def batches(self, split: Split) -> Iterator[Batch]:
+        """All batches of a split that ends."""
+        for number in itertools.count():
+            try:
+                yield self.batch(split, number)
+            except IndexError:
+                return
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        mixed = self.settings.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16) if mixed else nullcontext()
+
+    def note(self, kind: str, **facts: Any) -> None:
+        """One line of metrics.jsonl."""
+        self.place.note({"step": self.counters.step, "kind": kind, **facts})
+
+    def result(self, status: str, test: Measures | None = None) -> Result:
+        """How things stand."""
+        counters = self.counters
+        counters.seconds += time.monotonic() - self.started
+        self.started = time.monotonic()
+        best = counters.best_step, counters.solved_at, counters.best
+        told = {"said": self.said, "network": self.network, "metrics": self.place.metrics()}
+        return Result(self.settings, status, counters.step, *best, test or {}, counters.seconds, **told)
+
+    def _waits_for_scores(self) -> bool:
+        return isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
+
+    # --- the checkpoint ---
+
+    def save(self) -> None:
+        """Write a checkpoint of the state between two steps."""
+        now = time.monotonic()
+        self.counters.seconds, self.started = self.counters.seconds + now - self.started, now
+        optimizer, moments = checkpoints.optimizer_parts(self.optimizer)
+        facts = {
+            "settings": self.settings.as_dict(),
+            "data": self.data,
+            "counters": asdict(self.counters),
+            "optimizer": optimizer,
+            "schedule": None if self.schedule is None else checkpoints.schedule_facts(self.schedule),
+            "said": self.said,
+        }
+        state = Checkpoint(facts)
+        state.add("network", _parts(self.network))
+        state.add("best", self.best)
+        state.add("optimizer", moments)
+        state.add("generator", checkpoints.generator_states())
+        state.add("carried", {str(i): part for i, part in enumerate(_as_tuple(self.carried))})
+        self.place.save(state)
+        self.saved = time.monotonic()
+
+    def resume(self) -> str:
+        """Go back to the last checkpoint, if there is one; what the user should know of it."""
+        state, note = self.place.latest()
+        if state is None:
+            return note
+        facts = state.facts
+        if facts["data"] != self.data:
+            raise InvalidArgument("the data are not those this run began with; choose another --out")
+        try:
+            self.restore(state)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as problem:
+            told = str(problem).partition("\n")[0][:80]
+            raise InvalidArgument(f"the checkpoint is not of this run ({told}); --restart begins anew") from None
+        return note
+
+    def restore(self, state: Checkpoint) -> None:
+        """Take over everything a checkpoint holds."""
+        facts = state.facts
+        if (facts["schedule"] is None) is not (self.schedule is None):
+            raise ValueError("another schedule")
+        put(self.network, state.under("network"))
+        self.best = {name: part.to(self.device) for name, part in state.under("best").items()}
+        checkpoints.restore_optimizer(self.optimizer, facts["optimizer"], state.under("optimizer"))
+        if self.schedule is not None:
+            self.schedule.load_state_dict(facts["schedule"])
+        carried = state.under("carried")
+        self.carried = _as_state([carried[str(i)].to(self.device) for i in range(len(carried))])
+        vars(self.counters).update(vars(Counters(**facts["counters"])))
+        self.said = facts["said"]
+        checkpoints.restore_generators(state.under("generator"))
+
+
+def _parts(network: torch.nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer once, also where two modules share one."""
+    return dict(itertools.chain(network.named_parameters(), network.named_buffers()))
+
+
+def put(network: torch.nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Give a network these values of its parameters and buffers."""
+    with torch.no_grad():
+        for name, own in _parts(network).items():
+            own.copy_(values[name])
+
+
+def _is_better(score: float, than: float, better: str) -> bool:
+    """Whether a score is better than another; any is than one that is not a number."""
+    return math.isnan(than) or (score > than if better == "higher" else score < than)
+
+
+def _as_tuple(state: Any) -> tuple[Tensor, ...]:
+    return () if state is None else (state,) if isinstance(state, Tensor) else tuple(state)
+
+
+def _as_state(parts: list[Tensor]) -> Any:
+    """The parts of a state as a cell takes them."""
+    return None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _cut(state: Any) -> Any:
+    """The state without its history: back-propagation is cut here."""
+    return state.detach() if isinstance(state, Tensor) else tuple(part.detach() for part in state)
+
+
+def _fit(state: Any, batch: Batch) -> Any:
+    """The state of as many rows as the batch has; the last batch of a split may be smaller."""
+    rows = batch.inputs.shape[0]
+    return _as_state([part[:, :rows] for part in _as_tuple(state)])

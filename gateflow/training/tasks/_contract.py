@@ -1,0 +1,142 @@
+"""What a task is: numbered batches, a loss, measures, and the settings to begin with.
+
+Batch ``n`` of a split is a pure function of the seed and of ``n``. So nothing of a stream has to be stored to go on
+with it: a run that was killed asks for the next number.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from gateflow.results.byvalue import by_value
+
+Split = Literal["train", "valid", "test"]
+
+
+@by_value
+@dataclass(frozen=True)
+class Batch:
+    """One batch, batch first.
+
+    Parameters
+    ----------
+    inputs : Tensor
+        (batch, time, features) of floats, or (batch, time) of int64 tokens.
+    targets : Tensor
+        (batch, ...) for one answer a sequence, (batch, time, ...) for one a step.
+    mask : Tensor of bool, optional
+        (batch, time): the steps whose targets count; all of them by default.
+    lengths : Tensor of int64, optional
+        (batch,): how much of each sequence is real; all of it by default.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    mask: Tensor | None = None
+    lengths: Tensor | None = None
+
+    def __repr__(self) -> str:
+        parts = (f"{name} {tuple(part.shape)}" for name, part in vars(self).items() if part is not None)
+        return f"<Batch: {', '.join(parts)}>"
+
+    def to(self, device: torch.device | str) -> Batch:
+        moved = {name: part.to(device) for name, part in vars(self).items() if part is not None}
+        return replace(self, **moved)
+
+
+class Task(ABC):
+    """One task. A subclass is a frozen dataclass whose fields are the task's options, each with a default.
+
+    Attributes
+    ----------
+    source : str
+        Where the task comes from.
+    defaults : mapping
+        The settings of the trainer that are this task's own: ``hidden``, ``lr``, ``optimizer``, ``batch``, ``steps``,
+        ``clip``, ``init``, whichever differ from the trainer's.
+    tokens : bool
+        Inputs are tokens below ``input_size``, to be embedded; else vectors of ``input_size`` features.
+    every_step : bool
+        The network answers after every step; else after the last one only.
+    carries : bool
+        Batch n + 1 goes on where batch n ended, row by row: the state is carried over, its gradient is not.
+    score : str
+        The measure a run is judged by.
+    better : "lower" or "higher"
+    """
+
+    source: ClassVar[str]
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    tokens: ClassVar[bool] = False
+    every_step: ClassVar[bool] = False
+    carries: ClassVar[bool] = False
+    score: ClassVar[str] = "loss"
+    better: ClassVar[Literal["lower", "higher"]] = "lower"
+
+    @property
+    @abstractmethod
+    def input_size(self) -> int:
+        """Features of an input vector, or the number of tokens."""
+
+    @property
+    @abstractmethod
+    def output_size(self) -> int:
+        """Numbers in an answer."""
+
+    @property
+    @abstractmethod
+    def length(self) -> int:
+        """Steps in a sequence, the longest where they differ; what initialisers of time scales are told."""
+
+    @property
+    def chance(self) -> float | None:
+        """The loss of the best answer that remembers nothing, where it is known."""
+        return None
+
+    def blind(self, targets: Tensor) -> float | None:
+        """The loss of the best answer that remembers nothing, on these very targets; None where it is not known."""
+        return self.chance
+
+    @abstractmethod
+    def batch(self, split: Split, number: int, size: int, seed: int) -> Batch:
+        """Batch ``number`` (from 0, without end for "train") of ``size`` rows.
+
+        Raises
+        ------
+        IndexError
+            Past the last batch of "valid" or "test", which are finite, the last one perhaps smaller.
+        """
+
+    def batches(self, split: Split, size: int) -> int | None:
+        """Batches of ``size`` rows in one pass over a split; None where it has no end, or none that is known."""
+        return None
+
+    def fingerprint(self) -> str | None:
+        """A digest of the data, for whoever goes on with a run; None where the task is made from its seed alone."""
+        return None
+
+    @abstractmethod
+    def loss(self, answers: Tensor, batch: Batch) -> Tensor:
+        """The mean loss, which is descended. ``answers`` is (batch, output_size), or (batch, time, output_size)."""
+
+    @abstractmethod
+    def measures(self, answers: Tensor, batch: Batch) -> dict[str, tuple[float, float]]:
+        """Sum and count of each measure over a batch, so that whole splits are averaged exactly; "loss" among them."""
+
+    def summarise(self, means: Mapping[str, float]) -> dict[str, float]:
+        """The measures of a whole split from the means; where perplexity is made from the mean loss, it is here."""
+        return dict(means)
+
+    def solved(self, measures: Mapping[str, float]) -> bool | None:
+        """Whether measures of this height count as the task solved; None where no one has said."""
+        return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The options alone: what was read from files is read again in the other process."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]

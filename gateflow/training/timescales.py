@@ -1,0 +1,252 @@
+"""What the gates of a network do: the time constant of each unit, saturation, gradients in the pre-activation.
+
+A unit's time constant is ``-1/mean(log f)``, in steps: over the T steps of an input its state decays by
+``prod f = exp(T mean(log f))``. log f comes from the pre-activation by the gate's own formula,
+in float64, so that a gate that has reached 1 in the network's own precision still has its time constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gateflow.errors import InvalidArgument
+from gateflow.nn.cells._contract import Recurrent
+from gateflow.nn.functional import GateFunction
+from gateflow.notebook import cards as glance
+from gateflow.results.byvalue import by_value
+from gateflow.training.folder import SETTINGS, loaded, read_metrics, settings_of
+from gateflow.training.network import Network, build
+from gateflow.training.settings import make_task
+from gateflow.training.tasks._contract import Batch, Split, Task
+from gateflow.training.tasks._rows import whole
+
+ROWS = 8
+"""Sequences that are looked at during training: gates differ little between them, and the plain loop is slow."""
+
+SHARES = tuple(k / 10 for k in range(11))
+"""The quantiles that are recorded."""
+
+
+def timescales(network: Network, batch: Batch) -> list[np.ndarray]:
+    """The time constant of each unit over a batch, in steps; one array a layer (and direction).
+
+    Raises
+    ------
+    InvalidArgument
+        The cell has no forget gate.
+
+    Examples
+    --------
+    >>> from gateflow.nn import INITS, LSTM
+    >>> cell = LSTM(2, 3, forget_gate="fast", batch_first=True)
+    >>> INITS["for-timescales"](low=10, high=1000)(cell)
+    >>> for weight in (cell.weight_ih_l0, cell.weight_hh_l0):
+    ...     _ = torch.nn.init.zeros_(weight)
+    >>> found = timescales(Network(cell, 1), Batch(torch.ones(4, 5, 2), torch.zeros(4, 1)))
+    >>> [round(float(tau), 1) for tau in found[0]]
+    [10.0, 100.0, 1000.0]
+    """
+    _check(network.cell)
+    with torch.no_grad(), _still(network):
+        *_, traces = network(batch.inputs, None, batch.lengths, return_gates=True)
+    return [_constants(log_retention(network.cell, values), batch) for values in traces]
+
+
+def log_retention(cell: Recurrent, values: dict[str, Tensor]) -> Tensor:
+    """log f, in float64, of the gate that multiplies the state, from the named values of one layer."""
+    block = str(cell.forget_block)
+    z, gate = values[f"{block}_z"].double(), getattr(cell, f"{block}_gate", None)
+    if not isinstance(gate, GateFunction):  # a noisy gate: it has no formula but its values
+        return values[block].double().clamp(0.0, 1.0).log()
+    refine = getattr(cell, "refine_gate", None)
+    if "effective" not in values or not isinstance(refine, GateFunction):
+        return gate.log(z)
+    z_r, f, f_c = values["refine_z"].double(), gate(z), gate.complement(z)
+    r, r_c = refine(z_r), refine.complement(z_r)
+    kept, lost = f * (r * (1 + f_c) + r_c * f), f_c * (r * f_c + r_c * (1 + f))
+    return torch.where(kept < 0.5, kept.log(), torch.log1p(-lost))
+
+
+def statistics(network: Network, task: Task, batch: Batch, *, units: bool = False) -> list[dict[str, Any]]:
+    """What the forget gates of each layer do on a batch.
+
+    Parameters
+    ----------
+    units : bool
+        Tell it of every unit as well.
+
+    Returns
+    -------
+    list of dict
+        For each layer: ``mean`` of f; ``quantiles`` of f and ``timescales``, those of the units' time constants, both
+        at `SHARES`; ``saturated``, the share of values of f that are 0 or 1 in the network's precision;
+        ``gradient``, the norm of the loss's gradient in z over all steps. With ``units`` also ``units``: for each unit
+        its mean ``z``, its ``timescale``, and ``gradient``, that of the loss in its bias; ``z_refine`` and
+        ``gradient_refine`` where the gate is refined. Empty for a cell without a forget gate.
+    """
+    cell = network.cell
+    if cell.forget_block is None:
+        return []
+    with _still(network), torch.enable_grad(), _observed(cell) as steps:
+        answers, _, traces = network(batch.inputs, None, batch.lengths, return_gates=True)
+        loss = task.loss(answers, batch)
+        names = [f"{block}_z" for block in (cell.forget_block, "refine") if f"{block}_z" in traces[0]]
+        wanted = [values[name] for name in names for values in steps]
+        slopes = torch.autograd.grad(loss, wanted, allow_unused=True)
+    per_layer = len(steps) // len(traces)
+    found = []
+    for layer, values in enumerate(traces):
+        first = [slice(k * len(steps) + layer * per_layer, None) for k in range(len(names))]
+        mine = {name: _there(slopes[part][:per_layer]) for name, part in zip(names, first, strict=True)}
+        norm = sum(float(slope.double().square().sum()) for slope in mine[names[0]]) ** 0.5
+        every = {"units": _units(cell, values, batch, mine)} if units else {}
+        found.append({**_summary(cell, values, batch), "gradient": norm, **every})
+    return found
+
+
+def _there(slopes: Iterable[Tensor | None]) -> list[Tensor]:
+    return [slope for slope in slopes if slope is not None]
+
+
+def _units(cell: Recurrent, values: dict[str, Tensor], batch: Batch, slopes: dict[str, list[Tensor]]) -> dict[str, Any]:
+    """Of each unit: mean pre-activation, time constant, and the gradient that its bias gets."""
+    log_f = log_retention(cell, {name: value.detach() for name, value in values.items()})
+    found: dict[str, Any] = {"timescale": _constants(log_f, batch).tolist()}
+    for name, ending in zip(slopes, ("", "_refine"), strict=False):
+        live = _live(values[name], batch)
+        found[f"z{ending}"] = values[name].detach()[live].double().mean(dim=0).tolist()
+        total = torch.zeros(cell.hidden_size, dtype=torch.float64, device=live.device)
+        found[f"gradient{ending}"] = sum((slope.double().sum(dim=0) for slope in slopes[name]), total).tolist()
+    return found
+
+
+def _summary(cell: Recurrent, values: dict[str, Tensor], batch: Batch) -> dict[str, Any]:
+    f = values.get("effective", values[str(cell.forget_block)]).detach()
+    log_f = log_retention(cell, {name: value.detach() for name, value in values.items()})
+    live = f[_live(f, batch)]
+    return {
+        "mean": float(live.double().mean()),
+        "quantiles": np.quantile(live.double().cpu().numpy(), SHARES).tolist(),
+        "timescales": np.quantile(_constants(log_f, batch), SHARES, method="nearest").tolist(),
+        "saturated": float(((live <= 0) | (live >= 1)).double().mean()),
+    }
+
+
+def _constants(log_f: Tensor, batch: Batch) -> np.ndarray:
+    """``-1/mean(log f)`` of each unit, over the steps that are real."""
+    live = _live(log_f, batch)[..., None]
+    mean = torch.where(live, log_f, 0.0).sum(dim=(0, 1)) / live.sum()
+    return (-1.0 / mean).cpu().numpy()
+
+
+def _live(values: Tensor, batch: Batch) -> Tensor:
+    """(batch, time): which steps are real."""
+    steps = torch.arange(values.shape[1], device=values.device)
+    if batch.lengths is None:
+        return torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
+    return steps[None, :] < batch.lengths[:, None]
+
+
+def few(batch: Batch, rows: int = ROWS) -> Batch:
+    """The first rows of a batch."""
+    return replace(batch, **{name: part[:rows] for name, part in vars(batch).items() if part is not None})
+
+
+def _check(cell: Recurrent) -> None:
+    if cell.forget_block is None:
+        raise InvalidArgument(f"{type(cell).__name__} has no forget gate, and so no time constants")
+
+
+@contextmanager
+def _still(network: Network) -> Iterator[None]:
+    """The network in eval mode, and as it was afterwards."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
+@contextmanager
+def _observed(cell: Recurrent) -> Iterator[list[dict[str, Tensor]]]:
+    """The named values of every step as the loop makes them: what ``return_gates`` returns are copies of these."""
+    step, found = cell.step, []
+
+    def watched(*arguments: Any) -> Any:
+        state, values = step(*arguments)
+        found.append(values)
+        return state, values
+
+    cell.step = watched  # type: ignore[method-assign]
+    try:
+        yield found
+    finally:
+        del cell.step
+
+
+# --- of a run that was kept -----------------------------------------------------------------------------------------
+
+
+@by_value
+@dataclass(frozen=True)
+class RunTimescales:
+    """Time constants of the units of a trained network and of its start, in steps; one array a layer.
+
+    Parameters
+    ----------
+    start, trained : list of arrays
+        From the same batch; the start is made anew from the seed.
+    history : list of (int, list of dict)
+        Steps, and what :func:`statistics` recorded there.
+    """
+
+    start: list[np.ndarray]
+    trained: list[np.ndarray]
+    history: list[tuple[int, list[dict[str, Any]]]]
+
+    def _repr_html_(self) -> str:
+        layers = enumerate(zip(self.start, self.trained, strict=True), 1)
+        rows = [[str(i), *map(_in_words, pair)] for i, pair in layers]
+        headings = ("layer", "at the start: median (range)", "trained: median (range)")
+        return glance.framed("Time constants of the units, in steps", glance.listed(headings, rows))
+
+
+def _in_words(constants: np.ndarray) -> str:
+    return f"{glance.number(np.median(constants), 4)} ({glance.number(constants, 4)})"
+
+
+def of_run(
+    folder: str | Path, *, split: Split = "valid", rows: int = 32, data_dir: str | Path | None = None
+) -> RunTimescales:
+    """The time constants in the run of a folder, over the first rows of a split.
+
+    Raises
+    ------
+    InvalidArgument
+        There is no run with weights, or its cell has no forget gate.
+    """
+    path = Path(folder)
+    if not (path / SETTINGS).exists():
+        raise InvalidArgument(f"{path} is not the folder of a run: there is no {SETTINGS}")
+    whole("rows", rows, 1, 2**24)
+    settings = settings_of(path)
+    task = make_task(settings.task, data_dir)
+    batch = task.batch(split, 0, rows, settings.seed)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(settings.seed)
+        start = build(settings, task)
+    kind = next(start.parameters()).dtype
+    if batch.inputs.is_floating_point():
+        batch = replace(batch, inputs=batch.inputs.to(kind))
+    lines = (line for line in read_metrics(path) if line["kind"] == "gates")
+    history = [(line["step"], line["layers"]) for line in lines]
+    return RunTimescales(timescales(start, batch), timescales(loaded(path, settings, task), batch), history)

@@ -1,0 +1,184 @@
+"""Formulas printed as C: the elementary functions against big floats, whole gates against the NumPy arithmetic."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+from gateflow.arithmetic import float64 as machine
+from gateflow.codegen import Tape, c, stable
+from gateflow.codegen import compiler as compiled
+from gateflow.codegen.rewrite import log_erfcx
+from gateflow.errors import InvalidArgument, NoCompiler
+from gateflow.formula import parse
+from gateflow.formula.vocabulary import Z
+from gateflow.gates.gate import GATES, gate
+from gateflow.gates.numbers import Numbers
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "arithmetic"))
+import references
+
+BOUNDS = {"abs": 0.0, "sign": 0.0, "sqrt": 0.5, "sin": 1.0, "cos": 1.0, "tan": 1.0}
+"""Units in the last place; those of the C library's own functions are its own."""
+BOUNDS |= dict.fromkeys(("exp", "expm1", "log", "log1p", "cosh", "atan", "atanh", "log_hypot", "asinh"), 1.0)
+BOUNDS |= dict.fromkeys(("sinh", "tanh", "acosh", "acot", "sigmoid", "softplus", "softsign", "logit", "erf"), 2.0)
+BOUNDS |= {"log_erfcx": 3.0, "log1mexp": 2.0, "log_erfc": 3.0, "erfc": 3.0, "log_cosh": 4.0}
+
+SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 5e-324, -5e-324, 1e-310, 1.7e308, -1.7e308])
+SPECIAL = np.concatenate([SPECIAL, np.array([709.7, 709.8, 710.4, 710.5, 711.0, 745.0, 746.0, 800.0, 1e4, 1e19])])
+SPECIAL = np.concatenate([SPECIAL, -SPECIAL[12:], np.array([36.7, 37.5, 1e-17, 0.5, 2.0, 26.5, 27.3, 1e155, 1e160])])
+
+pytestmark = pytest.mark.skipif(compiled.available() is None, reason="there is no C compiler here")
+
+
+def loop(name: str, dtype: str = "double") -> str:
+    """A C function that applies another to an array."""
+    arrays = f"const {dtype} *restrict x, {dtype} *restrict y"
+    return f"void all_{name}(long n, {arrays}) {{ for (long i = 0; i < n; i++) y[i] = {name}(x[i]); }}\n"
+
+
+def arrays(source: str, *names: str, dtype: str = "double") -> dict[str, Callable[[Any], Any]]:
+    """The C functions of a source as functions of arrays."""
+    text = c.header() + source + "".join(loop(name, dtype) for name in names)
+    made = compiled.library(text, flags=(*c.FLAGS, *compiled.native()), name="test")
+    kind = np.float64 if dtype == "double" else np.float32
+
+    def wrapped(name: str) -> Callable[[Any], Any]:
+        def call(x: Any) -> Any:
+            x = np.ascontiguousarray(x, dtype=kind)
+            y = np.empty_like(x)
+            getattr(made, f"all_{name}")(
+                ctypes.c_long(x.size), x.ctypes.data_as(ctypes.c_void_p), y.ctypes.data_as(ctypes.c_void_p)
+            )
+            return y
+
+        return call
+
+    return {name: wrapped(name) for name in names}
+
+
+@pytest.fixture(scope="module")
+def functions() -> dict[str, Callable[[Any], Any]]:
+    """All elementary functions."""
+    found = arrays("", *(f"gf_{name}" for name in c.FUNCTIONS))
+    return {name.removeprefix("gf_"): call for name, call in found.items()}
+
+
+def off(name: str, x: float, found: float) -> float:
+    """The error in units of the last place of the true value."""
+    if name == "log_hypot":
+        with mpmath.workprec(2300):
+            truth = mpmath.log(1 + mpmath.mpf(x) ** 2) / 2
+    elif name == "log_erfcx":
+        with mpmath.workprec(2300):
+            truth = mpmath.log(mpmath.erfc(mpmath.mpf(x))) + mpmath.mpf(x) ** 2
+    else:
+        truth = references.reference(name, x)
+    rounded = float(truth)
+    if not np.isfinite(found):
+        return 0.0 if found == rounded else np.inf
+    return abs(float((references.MP.mpf(found) - truth) / references.MP.mpf(float(np.spacing(abs(rounded))))))
+
+
+@pytest.mark.parametrize("name", c.FUNCTIONS)
+def test_functions_are_right_to_the_last_places(name: str, functions: Any) -> None:
+    rng = np.random.default_rng(len(name))
+    x = references.arguments({"log_hypot": "asinh", "log_erfcx": "log_erfc"}.get(name, name), rng, 120)
+    found = functions[name](x)
+    worst = max(((off(name, float(a), float(b)), a) for a, b in zip(x, found, strict=True)), key=lambda pair: pair[0])
+    assert worst[0] <= BOUNDS[name], worst
+
+
+@pytest.mark.parametrize("name", c.FUNCTIONS)
+def test_ends_of_the_domain_are_those_of_the_reference(name: str, functions: Any) -> None:
+    """Infinities, zeros with their signs, subnormals, and nan where and only where there is no number."""
+    found = functions[name](SPECIAL)
+    with np.errstate(all="ignore"):
+        expected = _expected(name)
+        same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+        same |= np.isfinite(expected) & (np.abs(found - expected) <= 1e-13 * np.abs(expected) + 1e-323)
+    assert same.all(), (SPECIAL[~same], found[~same], expected[~same])
+    zero = (expected == 0) & (SPECIAL == 0)
+    assert (np.signbit(found[zero]) == np.signbit(expected[zero])).all()
+
+
+def _expected(name: str) -> Any:
+    if name == "log_hypot":
+        return np.log(np.hypot(1.0, SPECIAL)) + np.where(np.abs(SPECIAL) < 1e-8, SPECIAL * SPECIAL / 2, 0.0)
+    if name == "log_erfcx":
+        return Tape([log_erfcx(Z)])(machine, SPECIAL)[0]
+    return getattr(machine, name)(SPECIAL)
+
+
+KEYS = ("u", "log_du", "log_weight", "z_of_u")
+
+
+@pytest.mark.parametrize("name", list(GATES))
+def test_the_numbers_of_a_gate_are_those_of_numpy(name: str) -> None:
+    """The same operations in the same order: what differs is the last bits, as far as the formula enlarges them."""
+    chosen = gate(name)
+    keys = KEYS if chosen.formulas.inverse is not None else KEYS[:2]
+
+    def compute(key: str) -> Any:
+        return lambda arithmetic, x: getattr(Numbers(chosen, arithmetic), key)(x)
+
+    made = arrays("".join(c.written(key, compute(key)) for key in keys), *keys)
+    x = np.concatenate([np.linspace(-12, 12, 201), np.geomspace(1e-9, 1e9, 60), -np.geomspace(1e-9, 1e9, 60)])
+    x = np.concatenate([x, [0.0, np.inf, -np.inf, np.nan]])
+    for key in keys:
+        found = made[key](x)
+        with np.errstate(all="ignore"):
+            expected = np.broadcast_to(getattr(chosen.machine, key)(x), x.shape)
+            # what the formula does to an error of one unit in the last place of its input
+            nudged = [
+                np.broadcast_to(getattr(chosen.machine, key)(np.nextafter(x, s * np.inf)), x.shape) for s in (-1, 1)
+            ]
+            give = 8 * np.nan_to_num(np.max(np.abs(np.array(nudged) - expected), axis=0), nan=0.0, posinf=0.0)
+            near = np.abs(found - expected) <= 1e-13 * (1 + np.abs(expected)) + give
+        assert (np.isnan(found) == np.isnan(expected)).all(), x[np.isnan(found) != np.isnan(expected)]
+        assert (near | (found == expected) | np.isnan(expected)).all(), (key, x[~(near | (found == expected))])
+
+
+@pytest.mark.parametrize("text", ["z**2/(1 + z**4)", "where(z < 0, (-z)**(1/3), z)", "abs(z)**z", "sign(z)*z**11/7"])
+def test_powers_and_cases(text: str) -> None:
+    expr = parse(text)
+    x = np.array([-2.5, -0.3, 0.4, 1.7])
+    truth = [float(expr.subs(Z, mpmath.mpf(float(v))).evalf(30)) for v in x]
+    assert np.allclose(arrays(c.function("f", expr), "f")["f"](x), truth, rtol=4e-15, atol=0)
+
+
+def test_a_float_function_is_right_to_the_last_bit_but_one() -> None:
+    """Computed in double: sinh z is as large as 88 here, and sigma would lose as many digits of float32."""
+    formula = gate("fast").formulas.phi_c
+    x = np.linspace(-5, 5, 1001, dtype=np.float32)
+    found = arrays(c.function("f", stable(formula), "float"), "f", dtype="float")["f"](x)
+    truth = gate("fast").phi_c(x.astype(np.float64))
+    assert found.dtype == np.float32
+    assert np.abs(found - truth).max() <= 0.51 * np.spacing(np.float32(1.0))
+    assert (np.abs(found - truth) <= 0.51 * np.spacing(truth.astype(np.float32))).all()
+
+
+def test_a_loop_over_a_gate_becomes_vector_code() -> None:
+    """As fast as it is meant to be: no call is left in the loop, which the compiler would not turn into vectors."""
+    import subprocess
+
+    text = c.header() + c.function("f", gate("erf").formulas.log_phi_c) + loop("f")
+    command = [*compiled.compiler(), *compiled.ALWAYS, *c.FLAGS, *compiled.native(), "-S", "-x", "c", "-", "-o", "-"]
+    assembly = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    assert not [line for line in assembly.splitlines() if "\tcall\t" in line]
+
+
+def test_refusals_are_one_line() -> None:
+    with pytest.raises(NoCompiler, match="loggamma has no C form"):
+        c.function("f", parse("loggamma(exp(z))"))
+    with pytest.raises(InvalidArgument, match="unknown type 'half'; known: double, float"):
+        c.function("f", Z, "half")
+    with pytest.raises(InvalidArgument, match="is no name"):
+        c.function("f;g", Z)

@@ -1,0 +1,182 @@
+"""Times that were wrong once, or claimed an error that they did not have; what is right is from big floats."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from gateflow.codegen.compiler import available
+from gateflow.flows import LearningProblem, Status, flow, hitting_time
+from gateflow.flows.features import features
+from gateflow.gates.gate import Gate, gate
+
+BACKENDS = ["numpy", pytest.param("compiled", marks=pytest.mark.skipif(available() is None, reason="no compiler"))]
+TEN = {"horizon": 10, "gap": 0.01}
+
+# formula, z0, log tau: T = 10, gap 0.01. Each was computed apart from gateflow, and again by mpmath with 40 digits as
+# tau = integral of (1 + e^u) (1 + e^-u)^T / T over dz/u'(z), up to u* = -log expm1(-log1p(-gap)/T), so:
+# row 1 over u, where dz/u' = du/u'^2, from 0 to 1, to 1 + 1e-6 and to u*;
+# row 2 over z, cut at 0.4, 0.77 +- 0.02, at every 3e-4 within 6e-3 of 0.77, at 2 and 4;
+# rows 3 and 4 (one formula in two spellings) over w, z = sign(w) w^2, where dz/u' = 4/3 dw, cut at 0;
+# rows 5 and 6 over t, z - c = b sinh t with b = sqrt(1e-60/3), where dz/u' = 1e60 b dt/cosh t, in 120 parts.
+RIGHT = {
+    "sigmoid(where(z<1, z, where(z<101, 1+1e-8*(z-1), z-100+1e-6)))": (0.0, math.log(85274680825.503717)),
+    "sigmoid(z+tanh(1e4*(z-0.77)))": (0.0, math.log(10329.79236195077)),
+    "sigmoid(sign(z)*abs(z)**1.5)": (-1.0, math.log(5585.1640397630061)),
+    "sigmoid(where(z<0, -(-z)**1.5, z**1.5))": (-1.0, math.log(5585.1640397630061)),
+    "sigmoid(z**3 + 1e-60*z)": (-1.0, 74.995010424502068),
+    "sigmoid((z-3)**3 + 1e-60*(z-3))": (-1.0, 627.65451657781313),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("text", RIGHT)
+def test_what_is_narrow_is_not_missed(text, backend):
+    z0, log_tau = RIGHT[text]
+    found = hitting_time(LearningProblem(text, **TEN), z0, backend=backend)
+    assert found.status is Status.REACHED
+    assert abs(found.log_tau - log_tau) <= found.error + 2e-16 * abs(log_tau)
+    assert found.error < 1e-12
+
+
+@pytest.mark.parametrize("slope", ["1e-17", "1e-200"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_plateau_takes_its_length_over_its_slope(slope, backend):
+    """All of the time passes on it: tau = (1 + e^u)/(T u' phi^T) times its length, at u = 1."""
+    text = f"sigmoid(where(z<1, z, where(z<101, 1+{slope}*(z-1), z-100+100*{slope})))"
+    found = hitting_time(LearningProblem(text, **TEN), 0.0, backend=backend)
+    expected = math.log(100 * (1 + math.e) / 10) + 10 * math.log1p(math.exp(-1)) - math.log(float(slope))
+    assert abs(found.log_tau - expected) <= 2 * found.error + 1e-15 * abs(expected) + 1e-14
+
+
+@pytest.mark.parametrize("slope", ["1e-17", "1e-100"])
+def test_a_plateau_on_the_way_to_a_smooth_target(slope):
+    """As above, with |dL/dh| = 2 e^-h (e^-h* - e^-h) at u = 1."""
+    text = f"sigmoid(where(z<1, z, where(z<101, 1+{slope}*(z-1), z-100+100*{slope})))"
+    found = hitting_time(LearningProblem(text, loss="squared", **TEN), 0.0, tolerance=1e-3)
+    h = 10 * math.log1p(math.exp(-1))
+    slope_of_loss = 2 * math.exp(-h) * (0.99 - math.exp(-h))
+    expected = math.log(100 * (1 + math.e) / 10 / slope_of_loss) - math.log(float(slope))
+    assert abs(found.log_tau - expected) <= 2 * found.error + 1e-15 * abs(expected) + 1e-14
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "a", "b", "at"),
+    [("1.5", "1.5", 2, 0.5, "0"), ("1.99", "1.1", 2, 0.5, "1"), ("1.2", "1.9", 2, 0.5, "(3/10)")],
+)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_flat_crossing_of_two_powers(p, q, a, b, at, backend):
+    """In w = t^(2-p) the integrand is smooth: dt/t^(p-1) = dw/(2-p)."""
+    import mpmath
+
+    text = f"sigmoid(where(z<{at}, -{a}*({at}-z)**{p}, {b}*(z-{at})**{q}))"
+    found = hitting_time(LearningProblem(text, **TEN), -1.0, backend=backend)
+    with mpmath.workdps(30):
+        point = mpmath.mpf(3) / 10 if "/" in at else mpmath.mpf(at)
+        u_star = -mpmath.log(mpmath.expm1(-mpmath.log1p(-mpmath.mpf(0.01)) / 10))
+
+        def side(sign, n, c, far):
+            def density(w):
+                u = sign * c * w ** (n / (2 - n))
+                kept = mpmath.exp(10 * mpmath.log1p(mpmath.exp(-u)))
+                return (1 + mpmath.exp(u)) * kept / 10 / (c * n) / (2 - n)
+
+            top = far ** (2 - n)
+            return mpmath.quad(density, [0, *(top * mpmath.mpf(2) ** -k for k in range(12, -1, -1))])
+
+        end = (u_star / b) ** (1 / mpmath.mpf(q))
+        tau = side(-1, mpmath.mpf(p), mpmath.mpf(a), point + 1) + side(1, mpmath.mpf(q), mpmath.mpf(b), end)
+        miss = abs(float(mpmath.expm1(mpmath.mpf(found.log_tau) - mpmath.log(tau))))
+    assert miss <= 2 * found.error < 1e-12
+
+
+def test_a_gap_next_to_1_keeps_its_digits():
+    """1 - exp(-1e-10) = 9.9999999995e-11 is what is kept: h* = 23.02585093."""
+    assert LearningProblem("sigmoid", horizon=10, log_gap=-1e-10).z_star == pytest.approx(
+        -2.1972245773417749, rel=1e-15
+    )
+    kept = LearningProblem("sigmoid", horizon=10, log_gap=-1e-17)
+    assert kept.h_star == pytest.approx(17 * math.log(10), rel=1e-15)
+    assert hitting_time(kept, 0.3).status is Status.REACHED
+
+
+@pytest.mark.parametrize("gap", ["1e-400", Fraction(1, 10**400), Decimal("1e-400")])
+def test_exact_gaps_below_the_floats(gap):
+    """Sigmoid, T = 1: tau is 1/gap to leading order."""
+    found = hitting_time(LearningProblem("sigmoid", horizon=1, gap=gap), 0.0)
+    assert found.log_tau == pytest.approx(921.03403719762, rel=1e-13)
+    many = LearningProblem("sigmoid", horizon=1, gap=[Fraction(1, 10**400), Fraction(1, 4)])
+    assert many.h_star[1] == pytest.approx(math.log(4 / 3), rel=1e-15)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_start_at_ulps_from_the_target(backend):
+    """erf, T = 3, gap 1e-100, five ulps below: 2.7e84 in big floats."""
+    problem = LearningProblem("erf", horizon=3, gap=1e-100)
+    z0 = problem.z_star - 5 * np.spacing(problem.z_star)
+    found = hitting_time(problem, z0, backend=backend)
+    assert found.error > 0
+    assert abs(found.tau / 2.7378e84 - 1) < 1e-3 or found.error == math.inf
+
+
+@pytest.mark.parametrize("name", ["softsign", "student-t", "fast", "erf"])
+def test_a_start_on_the_rounded_target_is_never_infinite(name):
+    rng = np.random.default_rng(5)
+    problem = LearningProblem(name, horizon=10 ** rng.uniform(0, 6, 60), gap=10 ** rng.uniform(-16, -1, 60))
+    found = hitting_time(problem, problem.z_star)
+    assert (found.status == "reached").all()
+    assert (found.log_tau < np.inf).all()
+    assert (found.error > 0).all()
+
+
+def test_every_dip_on_the_way_is_looked_at():
+    """1 + cos z is 0 at 79 pi = 248.2."""
+    found = hitting_time(LearningProblem("sigmoid((z+sin(z))/100)", **TEN), 250.0)
+    assert found.status is Status.STUCK
+
+
+def test_an_error_is_never_nan():
+    found = hitting_time(LearningProblem("sigmoid(z)**0.25", horizon=1e5, gap=1e-30), 0.0)
+    assert np.isfinite(found.log_tau)
+    assert 0 < found.error < 1e-9
+
+
+def test_a_cancelled_slope_takes_bounded_work():
+    found = hitting_time(LearningProblem("sigmoid(z - (1-1e-12)*1e-5*tanh((z-1.0037)/1e-5))", **TEN), 0.0)
+    assert found.evaluations < 200_000
+    # by mpmath with 40 digits, over t in x = (z - 1.0037)/1e-5 = 1e-6 sinh t, as u' is 1e-12 + x^2 about x = 0;
+    # in 120 parts and in 200, cut at 0: the same
+    miss = abs(found.log_tau - 6.0570632649387343)
+    assert miss <= found.error + 1e-15
+    assert found.error < 1e-4
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_past_the_known_features_the_error_is_infinite(backend):
+    """The waves nearest to 0 are cut one by one; beyond the last cut something may be hidden."""
+    text = "sigmoid((z + 0.9999*sin(z))/1e6)"
+    problem = LearningProblem(text, horizon=1, gap=[0.4, 0.01])
+    assert problem.z_star[0] < features(gate(text)).known < problem.z_star[1]
+    found = hitting_time(problem, problem.z_star - 100, backend=backend)
+    assert found.error[0] < 1e-8
+    assert found.error[1] == math.inf
+
+
+def test_features_are_found_where_they_are():
+    assert features(gate("erf")).cuts == features(Gate("(1 + erf(z))/2")).cuts
+    narrow = features(Gate("sigmoid(z + 1e-5*tanh((z - 0.3)/1e-9))")).cuts
+    assert min(abs(z - 0.3) for z in narrow) < 2e-8
+    assert max(b - a for a, b in itertools.pairwise(narrow) if b > 0.3 - 1e-9 and a < 0.3 + 1e-9) < 2e-8
+
+
+@pytest.mark.parametrize("text", [text for text in RIGHT if "60" not in text])
+def test_a_trajectory_s_own_check_agrees(text):
+    z0, log_tau = RIGHT[text]
+    path = flow(LearningProblem(text, **TEN), z0)
+    assert path.check < 1e-9
+    assert path.log_tau[-1] == pytest.approx(log_tau, rel=1e-9)

@@ -1,0 +1,102 @@
+"""Generated formulas that cost much: each command ends, within its time and memory, in an answer or in one line."""
+
+import itertools
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import sympy as sp
+
+from gateflow.codegen.expand import factor
+from gateflow.formula import parse
+
+ROOT = Path(__file__).parents[2]
+
+
+def told(*options):
+    """What the benchmark prints of these formulas; it forks for each of them, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.bounded", *options]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=3000, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
+def test_formulas_that_cost_much_are_bounded():
+    """300 are parsed, and each tenth goes through one command, with a tenth of a second for the proof."""
+    printed = told("--cases", "300", "--first", "30000", "--one-in", "10", "--seconds", "0.1")
+    assert "300 formulas, seed 0: 0 calls over 6 s or 1 GiB, or without a line" in printed
+    assert re.search(r"^parse: 300 calls; answer \d{3}, refused", printed, re.MULTILINE)
+    assert len(re.findall(r"^(?:show|check|order|rate|time): 6 calls", printed, re.MULTILINE)) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
+def test_formulas_that_cost_much_are_bounded_in_every_command():
+    printed = told("--cases", "300", "--first", "40000", "--seconds", "1")
+    assert "0 calls over 6 s" in printed
+
+
+# Each of these took from 20 seconds to minutes, or gigabytes: factoring, simplifying, isolating roots, folding cases.
+COSTLY = (
+    "sigmoid(z - 2*exp(-1000*(z-3)**2))",
+    "sigmoid(z - 2*exp(-(z-1000)**2))",
+    "sigmoid(exp(100*z)-exp(-100*z))",
+    "sigmoid(log(1+exp(z-10**6))*2+z/10**6)",
+    "sigmoid(z - 3*exp(-(z-10**6)**2))",
+    "sigmoid(z+(sqrt(1+sinh(z)**2)-cosh(z))*exp(z**4))",
+    "sigmoid(z + abs(z**5-z-1)/(2+z**4)/10)",
+    "sigmoid(z+sin(exp(z))/2)",
+    f"sigmoid({'+'.join(f'abs(z)**(1/{i})' for i in (3, 5, 7, 11, 13))})",
+    f"sigmoid({'+'.join(f'where(z<{i},z,{i}*z)' for i in range(1, 14))})",
+    f"sigmoid({'*'.join(f'where(z<{i},z,{i}*z)' for i in range(1, 8))})",
+    f"{'exp(' * 20}z{')' * 20}",
+    "sigmoid((1+z+sin(z)+exp(z)+cosh(z))**40)",
+    "sigmoid(exp(exp(exp(exp(z)))) + sin(exp(exp(exp(z)))))",
+    "sigmoid(z*1e990)",
+)
+
+EACH = """if True:
+    import sys, time
+    from benchmarks.bounded import arguments, largest_memory, forget_largest, ran
+    command, *texts = sys.argv[1:]
+    ran(arguments(command, "sigmoid(z**3)", 1.0))
+    for text in texts:
+        forget_largest()
+        start = time.process_time()
+        said = ran(arguments(command, text, 1.0))
+        print(f"{time.process_time() - start}|{largest_memory() >> 20}|{said}|{text}")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
+@pytest.mark.parametrize("command", ["show", "check", "order", "rate", "time"])
+def test_formulas_that_never_ended_do(command):
+    done = subprocess.run(
+        [sys.executable, "-c", EACH, command, *COSTLY],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=1500,
+        check=True,
+    )
+    lines = [line.split("|") for line in done.stdout.splitlines()]
+    assert [text for *_, text in lines] == list(COSTLY)
+    assert not [line for line in lines if line[2].startswith("fault")]
+    assert max(float(seconds) for seconds, *_ in lines) < 6
+    assert max(int(memory) for _, memory, *_ in lines) < 1024
+
+
+def test_numbers_of_many_digits_are_not_factored():
+    """FLINT factors in C, where nothing stops it: this took over half a minute."""
+    z = sp.Symbol("z", real=True)
+    terms = [(f"1e-149*exp({6 + i}*z)", f"{i}/47*exp({90 - i}*z)") for i in range(1, 12)]
+    expr = parse(" + ".join(itertools.chain(*terms)))
+    start = time.process_time()
+    assert factor(expr) == expr
+    assert time.process_time() - start < 1
+    assert factor(z**2 - 1) == (z - 1) * (z + 1)
