@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import mpmath
 import pytest
 import sympy as sp
-from gateflow.gates.catalogue.catalogue import (
+
+from gateflow.asymptotics.growth import Undecided, limit
+from gateflow.asymptotics.order import order
+from gateflow.asymptotics.rate import TAU, C, T, rate, rate_of_germ
+from gateflow.formula import parse
+from gateflow.formula.vocabulary import Z as z
+from gateflow.gates.catalogue import (
     arctan,
     cloglog,
     cubic,
@@ -25,12 +31,6 @@ from gateflow.gates.catalogue.catalogue import (
     student_t,
     tied_refine,
 )
-
-from gateflow.asymptotics.growth import Undecided, limit
-from gateflow.asymptotics.order import order
-from gateflow.asymptotics.rate import TAU, C, T, rate, rate_of_germ
-from gateflow.formula import parse
-from gateflow.formula.vocabulary import Z as z
 from gateflow.gates.gate import Gate
 
 R, log = sp.Rational, sp.log

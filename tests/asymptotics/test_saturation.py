@@ -7,27 +7,6 @@ from dataclasses import dataclass
 import mpmath
 import pytest
 import sympy as sp
-from gateflow.gates.catalogue.catalogue import (
-    algebraic,
-    arctan,
-    asinh,
-    cloglog,
-    cubic,
-    erf,
-    exp_square,
-    fast,
-    gompertz,
-    gudermannian,
-    hard_sigmoid,
-    iterated_sinh,
-    linear_cubic,
-    log_slow,
-    scaled_tanh,
-    sigmoid,
-    softsign,
-    student_t,
-    tied_refine,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +27,27 @@ from gateflow.errors import InvalidArgument
 from gateflow.formula import parse
 from gateflow.formula.vocabulary import Z as z
 from gateflow.formula.vocabulary import softplus
+from gateflow.gates.catalogue import (
+    algebraic,
+    arctan,
+    asinh,
+    cloglog,
+    cubic,
+    erf,
+    exp_square,
+    fast,
+    gompertz,
+    gudermannian,
+    hard_sigmoid,
+    iterated_sinh,
+    linear_cubic,
+    log_slow,
+    scaled_tanh,
+    sigmoid,
+    softsign,
+    student_t,
+    tied_refine,
+)
 from gateflow.gates.gate import Gate
 
 R = sp.Rational
