@@ -23,7 +23,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow import formula as language
-from gateflow.arithmetic import bigfloat, decimals, doubledouble, machine
+from gateflow.arithmetic import bigfloat, decimals, doubledouble
 from gateflow.arithmetic import float64 as machine
 from gateflow.codegen import Tape, stable
 from gateflow.codegen.expand import expand
