@@ -1,6 +1,7 @@
 """Limits with known answers: textbook cases, hidden zeros, and formulas on which other systems hang or err."""
 
 import contextlib
+import itertools
 import time
 
 import mpmath
@@ -298,23 +299,46 @@ def test_leading_term_agrees_with_big_floats(expr):
         term = leading_term(expr, budget=3)
     except Undecided:
         return
-    if term == 0:
+    if term == 0 or _logarithms(term) > 3:  # log log log log z is below 1 up to 10^1656520
         return
-    fast = expr.has(exp, softplus, sp.tanh)
-    errors = []
-    for point in (30, 300) if fast else (10**3, 10**100):  # log log z grows by 3.5 only
-        value = _value(expr, point)
-        if value == 0:  # the difference lies past 800 digits
-            return
-        errors.append(abs(value / _value(term, point) - 1))
-    assert errors[1] <= errors[0] + mpmath.mpf(10) ** -50
-    assert errors[1] < (0.6 if fast else 0.35)  # the slowest scale here is log log z
+    ratios = _ratios(expr, term)
+    assert _go_to_one(ratios), [mpmath.nstr(ratio, 6) for ratio in ratios]
+
+
+@pytest.mark.parametrize("wrong", [sp.Rational(21, 20), sp.Rational(19, 20), 2, -1])
+@pytest.mark.parametrize("expr", [log(1 + log(z) ** 2), log(z) + sqrt(z), exp(z) + exp(-z), sp.atan(z) / z])
+def test_a_wrong_factor_would_be_noticed(expr, wrong):
+    assert _go_to_one(_ratios(expr, leading_term(expr)))
+    assert not _go_to_one(_ratios(expr, wrong * leading_term(expr)))
+
+
+def _logarithms(expr):
+    """How many logarithms stand inside each other."""
+    return isinstance(expr, log) + max(map(_logarithms, expr.args), default=0)
+
+
+def _ratios(expr, term):
+    """The quotients by the leading term at large z, where the difference does not lie past the digits."""
+    points = (30, 1000) if expr.has(exp, softplus, sp.tanh) else (10**3, 10**9, 10**100)
+    values = [(_value(expr, point), point) for point in points]
+    return [value / _value(term, point) for value, point in values if value != 0]
+
+
+def _go_to_one(ratios):
+    """Whether the distance to 1 falls by a tenth at each step, be it as slowly as 1/log log log z.
+
+    Another limit would be seen in a distance that stays. How small it is at last says nothing: it is 0.8 at 10^100 for
+    ``log(1 + log(1 + log(z)^4)^2)``.
+    """
+    errors = [abs(ratio - 1) for ratio in ratios]
+    falls = all(b <= mpmath.mpf("0.9") * a + mpmath.mpf(10) ** -50 for a, b in itertools.pairwise(errors))
+    return falls and all(ratio > 0 for ratio in ratios[-1:])
 
 
 def _value(expr, point):
     for node in (softplus, sigmoid):
         expr = expr.replace(node, node.written_out)
-    with mpmath.workdps(800):
+    with mpmath.workdps(2700):  # exp(-1000) to the power 6
         return sp.lambdify(z, expr, "mpmath")(mpmath.mpf(point))
 
 
