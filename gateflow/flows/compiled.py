@@ -25,7 +25,7 @@ from gateflow.errors import InvalidArgument, NoCompiler, shown
 from gateflow.flows.critical import cuts, goes_by_decay, limits, reach, z_of_u
 from gateflow.flows.density import Array, log_softplus
 from gateflow.flows.panels import MATRIX, NODES, X01
-from gateflow.flows.rounding import rounding
+from gateflow.flows.rounding import Rounding, rounding
 from gateflow.formula.vocabulary import U, Z
 from gateflow.gates.gate import Gate
 from gateflow.gates.numbers import Numbers
@@ -57,7 +57,8 @@ class _Gate(ctypes.Structure):
     """The structure of the same name in the C text."""
 
     _fields_ = (
-        *((name, Pointer) for name in ("mark_sp", "mark_lsp", "mark_z", "lost_at", "lost", "inverse", "flat", "kink")),
+        *((name, Pointer) for name in ("mark_sp", "mark_lsp", "mark_z", "lost_at", "lost", "lost_u", "inverse")),
+        *((name, Pointer) for name in ("flat", "kink")),
         *((name, ctypes.c_double) for name in ("first", "step", "lowest", "highest")),
         *((name, ctypes.c_long) for name in ("marks", "counted", "steps", "flats", "kinks")),
     )
@@ -94,9 +95,11 @@ class Kernel:
                 {**_edges(gate, marks), **_inverse(gate), "kink": _kinks(gate)}, flat, rounding(gate), lowest, highest
             )
 
-    def _filled(self, arrays: dict[str, Any], flat: Array, lost: Any, lowest: float, highest: float) -> _Gate:
-        lost_at, lost = lost if lost is not None else (np.empty(0), np.empty(0))
-        arrays = {**arrays, "flat": flat, "lost_at": lost_at, "lost": lost}
+    def _filled(
+        self, arrays: dict[str, Any], flat: Array, lost: Rounding | None, lowest: float, highest: float
+    ) -> _Gate:
+        lost = lost or Rounding(*np.empty((3, 0)))
+        arrays = {**arrays, "flat": flat, "lost_at": lost.nodes, "lost": lost.density, "lost_u": lost.profile}
         first = arrays.pop("first", 0.0)
         self._kept = {name: np.ascontiguousarray(array, dtype=np.float64) for name, array in arrays.items()}
         return _Gate(
@@ -106,7 +109,7 @@ class Kernel:
             first=first,
             step=STEP,
             marks=max(self._kept["mark_sp"].size, self._kept["mark_z"].size),
-            counted=lost.size,
+            counted=lost.nodes.size,
             steps=self._kept["inverse"].size,
             flats=flat.size,
             kinks=self._kept["kink"].size,
@@ -179,12 +182,12 @@ def _weight(gate: Gate) -> tuple[Callable[..., Any], Callable[..., Any]]:
 def _rule() -> str:
     """The nodes, and the weights of the right half of them: the rule is symmetric, up to the sign of odd degrees.
 
-    One row a node, with a column a sum: the mean, and the Legendre coefficients 6, 7, 14 and 15, made of sums and of
-    differences of what stands at a node and at its mirror image.
+    One row a node, with a column a sum: the mean, the Legendre coefficients 6, 7, 14 and 15, and the even and the odd
+    part of the value at the upper edge, made of sums and differences of what stands at a node and at its mirror image.
     """
     half = np.zeros((NODES // 2, 8))
     half[:, : MATRIX.shape[1]] = MATRIX[: NODES // 2 - 1 : -1]
-    odd = np.array([False, False, True, False, True, False, False, False])
+    odd = np.array([False, False, True, False, True, False, True, False])
     tables = (("X01", X01), ("EVEN", np.where(odd, 0.0, half)), ("ODD", np.where(odd, half, 0.0)))
     return "\n".join(f"static const double {name}{_c_array(table)};" for name, table in tables)
 

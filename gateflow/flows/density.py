@@ -286,6 +286,13 @@ class Place(Position):
         low, high = np.where(crossed, least, low), np.where(crossed, least, high)
         return np.clip(nodes, np.minimum(low, high), np.maximum(low, high)), log_rate
 
+    def edge_rates(self, a: Array, b: Array) -> Array:
+        """log of the rate at the edges of panels, in two rows."""
+        ends = np.stack([a, b])
+        narrow = np.abs(b - a) <= NARROW * (1 + np.min(np.abs(ends), axis=0))
+        length = np.log(np.abs(np.arcsinh(b) - np.arcsinh(a))) + Position.log_stretch(self, np.arcsinh(ends))
+        return np.where(narrow, np.log(np.abs(b - a)), length)
+
     def middle(self, a: Array, b: Array) -> Array:
         """A float between two edges: where asinh z is half-way."""
         narrow = np.abs(b - a) <= NARROW * (1 + np.minimum(np.abs(a), np.abs(b)))

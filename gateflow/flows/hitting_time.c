@@ -20,7 +20,8 @@
 #define DEEPEST (BY_DECAY ? 70 : 1100)
 #define MOST_PANELS 4096
 #define MOST_EDGES (BY_DECAY ? 64 : 256)
-#define STEEP 2.0 /* growth from the outermost node to the edge that says that a panel is too wide */
+#define AMPLIFIED 8.0 /* by how much rounding at the nodes may grow on the way to an edge */
+#define FARTHEST 700.0 /* what log of the density is taken to change by from the outermost node to the edge, at most */
 #define WIDE 64.0 /* below it a density that changes by a factor e a unit shows at the nodes */
 #define MOST_OPEN (2 * MOST_EDGES + 64)
 #define NARROW 0.25 /* width, in units of 1 + |z|, up to which nodes lie evenly in z */
@@ -31,7 +32,8 @@ typedef struct {
   const double *mark_lsp;  /* its logarithm */
   const double *mark_z;    /* positions where panels end, ascending */
   const double *lost_at;   /* where digits of the formula were counted: in u or in z, ascending */
-  const double *lost;      /* the digits lost there */
+  const double *lost;      /* the digits lost there, of log of the density */
+  const double *lost_u;    /* and of the profile */
   const double *inverse;   /* asinh z at even steps of asinh u */
   const double *flat;      /* logit profiles that no flow crosses */
   const double *kink;      /* positions at which the formula changes branch: its value there is of one side */
@@ -49,7 +51,7 @@ typedef struct {
   double a, b, size; /* its ends, and about the size of the logarithms on it */
   int depth, plain;
   double value, error, lost;
-  double at_a, at_b; /* the density at the ends; 0 where it is not known */
+  double at_a, at_b; /* the density at the ends; nan where it is not known */
 } Panel;
 
 /* log(log(1 + exp(t))) */
@@ -143,6 +145,15 @@ static int is_narrow(double a, double b) {
   return gf_abs(b - a) <= NARROW * (1.0 + (one < two ? one : two));
 }
 
+/* |dz/dx| at the edges of a panel. */
+static void edge_rates(double a, double b, double *at_a, double *at_b) {
+  *at_a = *at_b = gf_abs(b - a);
+  if (is_narrow(a, b)) return;
+  const double start = gf_asinh(a), end = gf_asinh(b);
+  *at_a = gf_cosh(start) * gf_abs(end - start);
+  *at_b = gf_cosh(end) * gf_abs(end - start);
+}
+
 /* Nodes of a panel, never on an edge if there is a float between them, and dz/dx for x in [0, 1]. */
 static void spread(double a, double b, double *z, double *rate) {
   if (is_narrow(a, b)) {
@@ -178,11 +189,11 @@ static double greatest(const double *x) {
   return a > b ? a : b;
 }
 
-/* The digits a formula loses near a place. */
-static double digits_lost(const Gate *g, double place) {
+/* The digits a formula loses near a place, from those lost at the places where they were counted. */
+static double digits_lost(const Gate *g, const double *lost, double place) {
   if (!g->counted || place != place) return 0.0;
-  if (place <= g->lost_at[0]) return g->lost[0];
-  if (place >= g->lost_at[g->counted - 1]) return g->lost[g->counted - 1];
+  if (place <= g->lost_at[0]) return lost[0];
+  if (place >= g->lost_at[g->counted - 1]) return lost[g->counted - 1];
   long low = 0, high = g->counted - 1;
   while (high - low > 1) {
     const long half = (low + high) / 2;
@@ -190,12 +201,17 @@ static double digits_lost(const Gate *g, double place) {
     else high = half;
   }
   const double part = (place - g->lost_at[low]) / (g->lost_at[high] - g->lost_at[low]);
-  return g->lost[low] + part * (g->lost[high] - g->lost[low]);
+  return lost[low] + part * (lost[high] - lost[low]);
 }
 
-/* What may lie between an edge and the outermost node, where the density falls that much. */
-static double hidden(double edge, double node, double apart) {
-  return edge * apart / (node > 0 ? gf_log(edge / node) : 700.0);
+/* What may lie between an edge and the outermost node, where the density at the edge is not what the polynomial says:
+   about the difference times the distance, or times that over which it falls by a factor e, if that is less. */
+static double hidden(double edge, double node, double said, double noise, double apart) {
+  const double off = gf_abs(edge - said) - AMPLIFIED * noise;
+  if (!(off > 0.0) || !(edge < INFINITY)) return 0.0;
+  double changes = gf_abs(gf_log(edge / node));
+  changes = changes > 1.0 ? changes : 1.0;
+  return apart * off / (changes < FARTHEST ? changes : FARTHEST);
 }
 
 /* Fills in the integral over each panel in units of exp(best), and its error. What the rule gets wrong begins at degree
@@ -234,16 +250,19 @@ static void evaluate(const Gate *g, const Problem *p, Nodes *at, Panel *panels, 
     const double late = gf_maximum(gf_maximum(gf_abs(sums[3]), gf_abs(sums[4])) - noise, 0.0);
     panel->value = width * sums[0];
     panel->error = early > late ? width * late * (late / early) : width * late;
-    /* a density may be large between an edge and the outermost node only */
+    /* a density may rise or dip between an edge and the outermost node only */
     const double *v = &at->v[NODES * k];
 #if BY_DECAY
-    const double first = f[0], last = f[NODES - 1];
+    const double rate_a = 1.0, rate_b = 1.0, first = 1.0, last = 1.0;
 #else
-    const double first = f[0] / at->rate[NODES * k], last = f[NODES - 1] / at->rate[NODES * k + NODES - 1];
+    double rate_a, rate_b;
+    edge_rates(panel->a, panel->b, &rate_a, &rate_b);
+    const double first = at->rate[NODES * k], last = at->rate[NODES * k + NODES - 1];
 #endif
-    if (panel->at_a > STEEP * first) panel->error += hidden(panel->at_a, first, gf_abs(v[0] - panel->a));
-    if (panel->at_b > STEEP * last) panel->error += hidden(panel->at_b, last, gf_abs(panel->b - v[NODES - 1]));
-    panel->lost = g->counted ? digits_lost(g, 0.5 * (at->place[NODES * k + 7] + at->place[NODES * k + 8])) : 0.0;
+    const double below = gf_abs(v[0] - panel->a) / first, above = gf_abs(panel->b - v[NODES - 1]) / last;
+    panel->error += hidden(panel->at_a * rate_a, f[0], sums[5] - sums[6], noise, below);
+    panel->error += hidden(panel->at_b * rate_b, f[NODES - 1], sums[5] + sums[6], noise, above);
+    panel->lost = digits_lost(g, g->lost, 0.5 * (at->place[NODES * k + 7] + at->place[NODES * k + 8]));
   }
 }
 
@@ -280,6 +299,11 @@ static int is_kink(const Gate *g, double z) {
   return 0;
 }
 
+/* The density in units of exp(best); nan where it is infinite. */
+static double at_edge(double log_density, double best) {
+  return log_density < INFINITY ? gf_exp(gf_minimum(log_density - best, 690.0)) : NAN;
+}
+
 /* The panels of the grids that can matter, evaluated; sets the scale. */
 static int first_panels(const Gate *g, Problem *p, Nodes *at, const Grid *grids, int number, Panel *panels) {
   double scales[2 * MOST_EDGES + NODES], best = -INFINITY;
@@ -310,12 +334,11 @@ static int first_panels(const Gate *g, Problem *p, Nodes *at, const Grid *grids,
       const double high = gf_maximum(values[first + i], values[first + i + 1]);
       const double low = gf_minimum(values[first + i], values[first + i + 1]);
       if (high + scales[first + i] < best - NEGLIGIBLE) continue;
-      panels[found++] = (Panel){grids[k].edges[i], grids[k].edges[i + 1], gf_abs(high < INFINITY ? high : low), 0, grids[k].plain, 0, 0, 0, 0, 0};
+      panels[found++] = (Panel){grids[k].edges[i], grids[k].edges[i + 1], gf_abs(high < INFINITY ? high : low), 0, grids[k].plain, 0, 0, 0, NAN, NAN};
       Panel *panel = &panels[found - 1];
       if (BY_DECAY && panel->b - panel->a < WIDE) continue;
-      const double at_a = gf_exp(values[first + i] - best), at_b = gf_exp(values[first + i + 1] - best);
-      panel->at_a = gf_isfinite(at_a) && !is_kink(g, panel->a) ? at_a : 0.0;
-      panel->at_b = gf_isfinite(at_b) && !is_kink(g, panel->b) ? at_b : 0.0;
+      panel->at_a = is_kink(g, panel->a) ? NAN : at_edge(values[first + i], best);
+      panel->at_b = is_kink(g, panel->b) ? NAN : at_edge(values[first + i + 1], best);
     }
   evaluate(g, p, at, panels, found);
   return found;
@@ -343,7 +366,7 @@ static double integrate(const Gate *g, Problem *p, const Grid *grids, int number
       open += 2;
       half[0] = half[1] = panel;
       half[0].b = half[1].a = middle;
-      half[0].at_b = half[1].at_a = 0.0;
+      half[0].at_b = half[1].at_a = NAN;
       half[0].depth = half[1].depth = panel.depth + 1;
       evaluate(g, p, &nodes, half, 2);
       estimate += half[0].value + half[1].value - panel.value;
@@ -560,10 +583,11 @@ void hitting_times(const Gate *g, long n, const double *horizon, const double *h
       double moved = EPS * steep * gf_abs(z[i]) * gf_exp(gf_minimum(slope[i], 700.0));
       double end_moved = EPS * (2.0 + gf_abs(log_h1[i]));
 #if BY_DECAY
-      moved += EPS * (steep * gf_abs(u0[i]) + 1.0 + gf_abs(log_T[i]));
+      moved += steep * (EPS * gf_abs(u0[i]) + digits_lost(g, g->lost_u, u0[i])) + EPS * (1.0 + gf_abs(log_T[i]));
 #else
       const double steepness = gf_exp(gf_minimum(-0.5 * end_slope[i], 700.0));
-      end_moved += EPS * gf_abs(z1[i]) * steepness / (1.0 + gf_maximum(-u1[i], 0.0));
+      const double off = EPS * gf_abs(z1[i]) * steepness + digits_lost(g, g->lost_u, z1[i]);
+      end_moved += off / (1.0 + gf_maximum(-u1[i], 0.0));
 #endif
       const double ends = gf_exp(at_start) * moved + gf_exp(at_end) * end_moved;
       const double far = gf_maximum(gf_abs(u0[i]), gf_abs(u1[i]));

@@ -16,8 +16,8 @@ from gateflow.flows.density import NODES, X01, Array, Coordinate, Place, Setting
 
 TOLERANCE = 5e-16
 """Error a panel may add, relative to its problem's sum."""
-STEEP = 0.7
-"""Growth of log of the density from the outermost node to the edge that says that the panel is too wide."""
+FARTHEST = 700.0
+"""What log of the density is taken to change by between the outermost node and the edge, at most."""
 NEGLIGIBLE = 40.0
 """A panel below exp(-40) of its problem's sum is left out."""
 DEEPEST, DEEPEST_PLACE = 70, 1100
@@ -37,8 +37,25 @@ def _legendre_coefficient(k: int) -> Array:
     return W * np.polynomial.legendre.Legendre.basis(k)(X) * (2 * k + 1) / 2
 
 
-MATRIX = np.stack([W / 2, *(_legendre_coefficient(k) for k in (6, 7, 14, 15))], axis=1)
-"""Weights, in columns: of the mean over [0, 1], and of four Legendre coefficients."""
+def _continued() -> Array:
+    """Weights that continue the polynomial through the nodes to the upper edge, where every Legendre one is 1."""
+    return np.sum([_legendre_coefficient(k) for k in range(NODES)], axis=0)
+
+
+MATRIX = np.stack(
+    [
+        W / 2,
+        *(_legendre_coefficient(k) for k in (6, 7, 14, 15)),
+        (_continued() + _continued()[::-1]) / 2,
+        (_continued() - _continued()[::-1]) / 2,
+    ],
+    axis=1,
+)
+"""Weights, in columns: of the mean over [0, 1], of four Legendre coefficients, and of the even and the odd part of the
+value at the upper edge; at the lower one it is their difference."""
+
+AMPLIFIED = 1 + float(np.abs(_continued()).sum())
+"""By how much rounding at the nodes may grow on the way to an edge."""
 
 
 def gauss(log_f: Array) -> Array:
@@ -52,7 +69,7 @@ class Panels:
     """Panels of many problems in one coordinate: problem ``owner[k]`` from ``a[k]`` to ``b[k]``.
 
     ``at_ends`` are log of the density at a and at b, in two rows, where it is known; nan where it is not. A density may
-    be large between an edge and the outermost node only.
+    rise or dip between an edge and the outermost node only: then it is not at the edge what the nodes say.
     """
 
     coordinate: Coordinate
@@ -82,34 +99,35 @@ class Panels:
             return self.coordinate.middle(self.a, self.b)
         return self.a + (self.b - self.a) / 2
 
-    def _log_densities(self, setting: Setting) -> tuple[Array, Array]:
-        """log of the density at the nodes, per unit of [0, 1]; and of what may lie between an edge and these."""
+    def _log_densities(self, setting: Setting) -> tuple[Array, Array, Array]:
+        """log of the density at the nodes, per unit of [0, 1]; the outermost nodes' distances from the edges, in parts
+        of the panel, and log of the density at the edges, both in two rows."""
         if isinstance(self.coordinate, Place):
             nodes, log_rate = self.coordinate.spread(self.a, self.b)
+            edge_rate = self.coordinate.edge_rates(self.a, self.b)
         else:
             width = self.b - self.a
             nodes, log_rate = self.a[:, None] + width[:, None] * X01, np.log(np.abs(width))[:, None]
+            edge_rate = log_rate[:, 0]
         log_f = self.coordinate.log_density(setting.take(self.owner), nodes)
-        hidden = np.full(self.a.size, -np.inf)
-        if self.at_ends is not None:
-            for end, at, k in ((self.a, self.at_ends[0], 0), (self.b, self.at_ends[1], -1)):
-                growth = at - log_f[:, k]
-                for i in np.flatnonzero((growth > STEEP) & (at < np.inf)):
-                    hidden[i] = max(hidden[i], at[i] + np.log(abs(nodes[i, k] - end[i]) / growth[i]))
-        return log_f + log_rate, hidden
+        log_rate = np.broadcast_to(log_rate, log_f.shape)
+        known = np.full((2, self.a.size), np.nan) if self.at_ends is None else self.at_ends + edge_rate
+        apart = np.log(np.abs(np.stack([nodes[:, 0] - self.a, nodes[:, -1] - self.b])))
+        return log_f + log_rate, apart - np.stack([log_rate[:, 0], log_rate[:, -1]]), known
 
     def log_sums(self, setting: Setting) -> tuple[Array, Array]:
         """log of each panel's integral, and log of the error of that integral.
 
         What the rule gets wrong begins at degree 32. The coefficients are taken to fall from degree 15 to there by the
         factor by which they fell from 7 to 15, at least: so it is for algebraic decay (a kink), faster for geometric.
+        What lies between an edge and the outermost node is off by about what the edge is off the polynomial.
         What rounding adds to them, in proportion to the size of the logarithms, halving would not mend.
         """
         if self.owner.size > BLOCK:
             parts = [self.subset(slice(k, k + BLOCK)).log_sums(setting) for k in range(0, self.owner.size, BLOCK)]
             return np.concatenate([logs for logs, _ in parts]), np.concatenate([errors for _, errors in parts])
         with np.errstate(divide="ignore"):
-            log_f, hidden = self._log_densities(setting)
+            log_f, log_apart, known = self._log_densities(setting)
         top = log_f.max(axis=1)
         with np.errstate(invalid="ignore", over="ignore", under="ignore", divide="ignore"):
             sums = np.exp(log_f - top[:, None]) @ MATRIX
@@ -117,7 +135,17 @@ class Panels:
             size = np.abs(sums.T)
             early, late = (np.maximum(np.maximum(size[k], size[k + 1]) - noise, 0) for k in (1, 3))
             fall = np.minimum(1.0, late / np.where(early > 0, early, 1.0))
-            return top + np.log(sums[:, 0]), np.fmax(top + np.log(late * fall), hidden)
+            hidden = _hidden(log_f - top[:, None], log_apart, known - top, sums, noise)
+            return top + np.log(sums[:, 0]), top + np.log(late * fall + hidden)
+
+
+def _hidden(log_f: Array, log_apart: Array, log_at: Array, sums: Array, noise: Array) -> Array:
+    """What may lie between the outermost nodes and the edges: where the density at an edge is not what the polynomial
+    says, about the difference times the distance, or times that over which it falls by a factor e, if that is less."""
+    said = np.stack([sums[:, 5] - sums[:, 6], sums[:, 5] + sums[:, 6]])
+    off = np.maximum(np.abs(np.exp(log_at) - said) - AMPLIFIED * noise, 0.0)
+    changes = np.clip(np.abs(log_at - log_f[:, [0, -1]].T), 1.0, FARTHEST)
+    return np.sum(np.where(log_at < np.inf, np.exp(log_apart) * off / changes, 0.0), axis=0)
 
 
 @dataclass(frozen=True)

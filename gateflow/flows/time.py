@@ -470,8 +470,10 @@ class _Solver:
     def _end_rounding(self, z_end: Array, u_end: Array) -> Array:
         """What rounding of the end to a float does to it, as a relative error of the decay there."""
         slope = np.exp(np.minimum(self.machine.log_du(z_end), 700.0))
-        moved = EPS * np.abs(z_end) * slope * np.where(u_end > 0, 1.0, 1 / (1 + np.maximum(-u_end, 0.0)))
-        return np.nan_to_num(moved, nan=0.0, posinf=0.0)
+        moved = EPS * np.abs(z_end) * slope
+        if self.rounding is not None:
+            moved = moved + self.rounding.profile_at(z_end)
+        return np.nan_to_num(moved / (1 + np.maximum(-u_end, 0.0)), nan=0.0, posinf=0.0)
 
     def _in_two_parts(
         self, coordinate: FromBelow | FromAbove, setting: Setting, start: Decay, end: Decay, z0: Array, u0: Array,
@@ -550,7 +552,7 @@ class _Solver:
             return integrate(setting, pieces, count)
         sums = integrate(setting, pieces, count, self._middles)
         shares = np.exp(sums.log_panel - sums.log_total[sums.owner])
-        lost = 2 * np.nan_to_num(np.interp(sums.middle, *self.rounding)) * np.nan_to_num(shares)
+        lost = 2 * self.rounding.density_at(sums.middle) * np.nan_to_num(shares)
         return replace(sums, error=sums.error + np.bincount(sums.owner, lost, count))
 
     def _middles(self, setting: Setting, panels: Panels) -> Array:
@@ -606,7 +608,9 @@ class _Solver:
         steep = np.where(start.h > 0, setting.horizon * np.exp(-np.logaddexp(0.0, u0)) / start.h, 1.0)
         moved = EPS * np.minimum(steep, 1.0) * np.abs(z0) * slope
         if self.by_decay:
-            moved = moved + EPS * (np.minimum(steep, 1.0) * np.abs(u0) + 1 + np.abs(setting.log_horizon))
+            lost = 0.0 if self.rounding is None else self.rounding.profile_at(u0)
+            size = EPS * np.abs(u0) + lost
+            moved = moved + np.minimum(steep, 1.0) * size + EPS * (1 + np.abs(setting.log_horizon))
         start_error = np.exp(at_start) * moved
         size = np.abs(setting.target.log)
         target_error = np.exp(at_target) * EPS * (2 + np.where(np.isfinite(size), size, 0.0))

@@ -44,6 +44,78 @@ def test_what_is_narrow_is_not_missed(text, backend):
     assert found.error < 1e-12
 
 
+# formula, T, log tau from 0 to gap 0.01, by mpmath with 40 digits as in row 2, cut at c +- 10^k, k from -18 to 0; the
+# third again over t, z - 1 = 1e-12 sinh t, in 100 parts: the same.
+STEPS = {
+    "sigmoid(z + 0.3*atan((z-0.7)/1e-12))": (1, 4.661181082907343237),
+    "sigmoid(z + 0.3*atan((z-0.7)/1e-13))": (1, 4.6611811362433721841),
+    "sigmoid(z + softsign((z-1)/1e-12))": (10, 9.2509636796052073598),
+    "sigmoid(z + softsign((z-1)/1e-13))": (10, 9.2509637010449498951),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("text", STEPS)
+def test_a_dip_of_the_density_beside_a_cut_is_not_missed(text, backend):
+    """Far from a steep step the slope falls like a power: the density dips over 3e-7, between a cut and the nodes."""
+    horizon, log_tau = STEPS[text]
+    found = hitting_time(LearningProblem(text, horizon=horizon, gap=0.01), 0.0, backend=backend)
+    assert abs(found.log_tau - log_tau) <= found.error + 2e-16 * abs(log_tau)
+    assert abs(found.log_tau - log_tau) < 1e-13
+
+
+def _arrival(u: float) -> float:
+    """e^u + 2u - e^-u: tau of a profile of slope 1 for T = 1, from the profile where it is 0."""
+    return math.exp(u) + 2 * u - math.exp(-u)
+
+
+@pytest.mark.parametrize("width", ["1e-9", "1e-12", "1e-13"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_ramp_takes_no_time_and_costs_no_digits(width, backend):
+    """u rises from 1 to 2 over the width, in a time of its square; what its formula loses is lost there only."""
+    w = float(width)
+    text = f"sigmoid(where(z<1, z, where(z<1+{width}, 1+(z-1)/{width}, 2+(z-1-{width}))))"
+    found = hitting_time(LearningProblem(text, horizon=1, gap=0.01), 0.0, backend=backend)
+    tau = _arrival(math.log(99)) - _arrival(2.0) + _arrival(1.0) + w * w * (_arrival(2.0) - _arrival(1.0))
+    assert abs(found.log_tau - math.log(tau)) <= found.error
+    assert found.error < 1e-13
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_profile_that_cancels_at_the_target_is_claimed_to_be_off(backend):
+    """u = z - 1e-9 below the kinks, as a difference of thousands: it is off by 1e-13, and so is the way of 1e-9."""
+    text = "sigmoid(z + 1000*abs(z-1) - 1000*abs(z-1-1e-12))"
+    found = hitting_time(LearningProblem(text, horizon=1, gap=0.5), 0.0, backend=backend)
+    miss = abs(found.log_tau - math.log(4e-9))
+    assert miss <= found.error < 1e-2
+
+
+NARROW = [
+    "sigmoid(z + tanh((z-1)/{w}))",
+    "sigmoid(z + erf((z-0.3)/{w}))",
+    "sigmoid(z + sqrt((z-1)**2+({w})**2)*0.999)",
+    "sigmoid(where(z<1, z, where(z<1+{w}, 1+(z-1)/{w}, 2+(z-1-{w}))))",
+    "sigmoid(where(z<1, z, where(z<1+{w}, 1+1e-6*(z-1), 1+1e-6*{w}+(z-1-{w}))))",
+    "sigmoid(z - abs(z-1)*0.4999 + abs(z-1-{w})*0.4999)",
+    "1/(1+exp(-z-tanh((z-1)/{w})/2))",
+    "sigmoid(z + ({w})*softsign((z-1)/{w}))",
+    *(text.replace("1e-12", "{w}") for text in STEPS if "1e-12" in text),
+]
+
+
+@pytest.mark.skipif(available() is None, reason="no compiler")
+@pytest.mark.parametrize("text", NARROW)
+def test_both_backends_claim_the_same(text):
+    """Starts below, on, within and above a feature 1e-12 wide: the errors are within a factor 4, the times agree."""
+    problem = LearningProblem(text.format(w="1e-12"), horizon=[[1], [10]], gap=0.01)
+    one, two = (hitting_time(problem, [0.0, 1.0, 1 + 5e-13, 3.0], backend=backend) for backend in ("numpy", "compiled"))
+    finite = np.isfinite(one.error) & np.isfinite(two.error)
+    assert np.array_equal(one.status, two.status)
+    assert np.array_equal(np.isfinite(one.error), np.isfinite(two.error))
+    assert np.all(np.abs(one.log_tau - two.log_tau)[finite] <= (one.error + two.error)[finite])
+    assert np.all(np.abs(np.log(one.error / two.error))[finite] < math.log(4))
+
+
 @pytest.mark.parametrize("slope", ["1e-17", "1e-200"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_plateau_takes_its_length_over_its_slope(slope, backend):
