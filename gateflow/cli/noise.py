@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GateText, Json, Start, Task, gate_of
+from gateflow.cli._options import NOT_REACHED, GateText, Json, Start, Task, gate_of
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -49,14 +49,15 @@ def run(
     paths: Runs = 0,
     seed: Seed = 0,
     json: Json = False,
-) -> None:
+) -> int:
     """Predict how gradient noise spreads the step at which a time constant is reached, and where descent settles.
 
     Samples differ in their target, horizon or scale; a law is a name with numbers: uniform(low, high),
     normal(mean, deviation), lognormal(median, spread), gamma(shape, mean), beta(a, b), exponential(mean),
     steps(low, high) or values(...). Descent with batches is taken as a diffusion, to second order in the step size;
     steps of first arrival are from the backward Kolmogorov equation, and the law it settles to is by quadrature. Only
-    mean and variance of the gradient count in it: samples with heavy tails need small steps before that is so.
+    mean and variance of the gradient count in it: samples with heavy tails need small steps before that is so. The exit
+    code is 3 where descent does not arrive.
 
     Examples
     --------
@@ -71,7 +72,8 @@ def run(
     if json:
         laws = {"target_law": target_law, "horizon_law": horizon_law, "scale_law": scale_law}
         given = {name: text for name, text in laws.items() if text is not None}
-        return print_json({"gate": gate.strip(), **task.given(), "z0": z0, "lr": lr, "batch": batch, **given, **found})
+        print_json({"gate": gate.strip(), **task.given(), "z0": z0, "lr": lr, "batch": batch, **given, **found})
+        return _exit_code(found)
     about = [
         ("gate", gate.strip()),
         ("problem", task.sentence(z0)),
@@ -85,7 +87,12 @@ def run(
     if found["timescale"] is not None:
         rows.append(["time constant it settles to", *(number(x, 5) for x in found["timescale"])])
     say(pairs(about), "", Listing(["share of runs", *(f"{p:.0%}" for p in SHARES)], rows))
-    return None
+    return _exit_code(found)
+
+
+def _exit_code(found: dict[str, Any]) -> int:
+    """3 where not even the first runs arrive within the time that is followed."""
+    return 0 if found["steps"][0] < float("inf") else NOT_REACHED
 
 
 def _found(noisy: NoisyDescent, z0: float, to: float | None, paths: int, seed: int) -> dict[str, Any]:

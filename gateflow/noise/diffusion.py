@@ -110,7 +110,8 @@ class Diffusion:
             with np.errstate(divide="ignore", over="ignore"):
                 return np.stack([self.steepness(z), 1 / self.variance(z)])
 
-        parts = resolved(both, self.edges(low, high), self.tolerance)
+        counts = np.array([1 / (high - low), 1e-300])  # r counts by its integral over all of the interval
+        parts = resolved(both, self.edges(low, high), self.tolerance, least=counts)
         rise = np.abs(np.diff(parts.integral(np.abs(self.inner(self.steepness, parts)))[:, [0, -1]], axis=1))[:, 0]
         if not rise.sum() < steepest * PIECES:
             raise TooSteep(

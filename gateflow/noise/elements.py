@@ -106,9 +106,13 @@ class Elements:
 
 
 def resolved(
-    function: Callable[[Array], Array], edges: Sequence[float] | Array, tolerance: float = 1e-11, most: int = MOST
+    function: Callable[[Array], Array],
+    edges: Sequence[float] | Array,
+    tolerance: float = 1e-11,
+    most: int = MOST,
+    least: float | Array = 1e-300,
 ) -> Elements:
-    """Pieces on which a function is its interpolant, to ``tolerance`` of its largest size there.
+    """Pieces on which a function is its interpolant, to ``tolerance`` of its largest size there, or of ``least``.
 
     It is held against the function between the nodes too. What is narrower than a four-hundredth of the distance
     between two edges may still pass unseen.
@@ -119,6 +123,8 @@ def resolved(
         Of an array of positions; its values have the shape of that, or one more axis before it for several functions.
     edges : array
         The interval, and where the function is not smooth.
+    least : float or array
+        A size that counts, one for each function: where a function is smaller, digits of it are not looked at.
 
     Raises
     ------
@@ -131,18 +137,23 @@ def resolved(
     low, high = waiting[:-1], waiting[1:]
     count = 0
     while low.size:
-        fits = _fits(function, low, high, tolerance) | (high - low < 1e-13 * np.maximum(np.abs(low), np.abs(high)))
+        fits = _fits(function, low, high, tolerance, least) | (
+            high - low < 1e-13 * np.maximum(np.abs(low), np.abs(high))
+        )
         done.append(low[fits])
         count += int(fits.sum())
         low, high = low[~fits], high[~fits]
         if count + 2 * low.size > most:
-            raise Unresolved(f"the coefficients are not smooth enough about z = {low[0]:g}")
+            raise Unresolved(
+                f"drift and variance are not resolved to {tolerance:g} about z = {low[0]:g}: they change too quickly, "
+                "or the law of the samples is too concentrated for its digits; take one that is less so, or values(...)"
+            )
         middle = (low + high) / 2
         low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
     return Elements(np.append(np.sort(np.concatenate(done)), waiting[-1]))
 
 
-def _fits(function: Callable[[Array], Array], low: Array, high: Array, tolerance: float) -> Array:
+def _fits(function: Callable[[Array], Array], low: Array, high: Array, tolerance: float, least: float | Array) -> Array:
     middle, half = (low + high) / 2, (high - low) / 2
     inner = half[:, None] * (1 - 1e-14)  # a jump at an edge belongs to one side of it
     known = function(middle[:, None] + inner * NODES)
@@ -150,5 +161,5 @@ def _fits(function: Callable[[Array], Array], low: Array, high: Array, tolerance
     size = np.max(np.abs(known), axis=-1)
     off = np.max(np.abs(known @ _AT_MIDDLES.T - between), axis=-1)
     tail = np.max(np.abs((known @ COEFFICIENTS.T)[..., -2:]), axis=-1)
-    fits = np.maximum(off, tail) <= tolerance * np.maximum(size, 1e-300)
+    fits = np.maximum(off, tail) <= tolerance * np.maximum(size, np.asarray(least)[..., None])
     return fits if fits.ndim == 1 else fits.all(axis=0)

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import sparse, stats
 from scipy.integrate import solve_ivp
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flows.problem import number
 from gateflow.noise.diffusion import DEPTH, Diffusion, TooSteep, one_number, probabilities, split
 from gateflow.noise.elements import DEGREE, DERIVATIVE, WEIGHTS, Array, Elements, Unresolved, resolved
@@ -125,6 +125,8 @@ class Passage:
         ------
         InvalidArgument
             There is no noise somewhere on it.
+        NotReached
+            The drift turns it back on the way, and noise does not carry it over.
         Unresolved
             Noise is too small for a grid even close to the level.
         """
@@ -149,9 +151,17 @@ class Passage:
             return start
         first = WAY - 1 - too_far[0]
         if first == WAY - 1:
-            raise Unresolved("the noise is so small that a grid cannot follow it: flow without noise tells as much")
-        if np.any(self._mirrored.drift(middles[:first]) <= 0):
-            raise Unresolved("the noise is too small to carry it over where the drift turns back")
+            raise Unresolved(
+                "samples hardly differ before the level, so there is no spread of arrivals to follow: ask for the "
+                "steps of descent without noise (gateflow descent)"
+            )
+        back = middles[:first][self._mirrored.drift(middles[:first]) <= 0]
+        if back.size:
+            place = float(back[0]) * (1.0 if self.start < self.level else -1.0)
+            raise NotReached(
+                f"it does not arrive: the mean gradient turns it back from z = {place:.3g} on, and the noise is too "
+                "small to carry it from there to the level"
+            )
         return float(z[first])
 
     @cached_property

@@ -251,7 +251,9 @@ class Samples:
             made = law(one, name)
             low, high = made.support()
             if low < ranges[name][0] - 1e-12 or high > ranges[name][1]:
-                raise InvalidArgument(f"the law of {name} must lie in {ranges[name]}; got {low:g} to {high:g}")
+                fits = "uniform(low, high), beta(a, b) or values(...)" if name == "target" else "a law above 0"
+                inside = f"({ranges[name][0]:g}, {ranges[name][1]:g})"
+                raise InvalidArgument(f"the law of {name} must lie in {inside}; got {low:g} to {high:g}: take {fits}")
             if made.moments()[0] <= 0:
                 raise InvalidArgument(f"the law of {name} must have a mean above 0")
             object.__setattr__(self, name, made)

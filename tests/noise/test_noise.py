@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from gateflow.errors import InvalidArgument, UnknownName
+from gateflow.errors import InvalidArgument, NotReached, UnknownName
 from gateflow.flows import LearningProblem, hitting_time
 from gateflow.noise import Diffusion, Law, NoisyDescent, Passage, Samples, Unresolved, law
 from gateflow.noise.elements import Elements, resolved
@@ -298,6 +298,35 @@ def test_noise_of_any_size_is_answered_or_refused_within_bounds(text):
     assert "step" in refused or "grid" in refused or not refused
     assert pieces < 10_000
     assert 1 < found[0] / 0.05 <= found[1] / 0.05
+
+
+TARGETS = [
+    # two of three samples want 0.001, so descent settles at phi = 0.001^(1/10), a time constant of 1.45
+    ("values(0.001,0.001,0.9)", NotReached, 3, "turns it back from z = 0.00479 on"),
+    ("beta(1e-9,1e-9)", Unresolved, 2, "not resolved to .* less so, or values"),
+    ("lognormal(1,4)", InvalidArgument, 2, r"in \(0, 1\); got 0 to inf: take uniform"),
+    ("values(0.5,0.6)", Unresolved, 2, "hardly differ .* without noise"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "code", "message"), TARGETS)
+def test_a_law_of_targets_is_refused_for_what_it_is(text, kind, code, message, capsys):
+    from gateflow.cli import main
+
+    problem = LearningProblem("sigmoid", horizon=10, target=0.5)
+    with pytest.raises(kind, match=message) as caught:
+        NoisyDescent(problem, Samples(target=text), lr=0.05).arrival(0.0, 8.0).quantile(0.5)
+    assert caught.value.exit_code == code
+    line = ["noise", "sigmoid", "--horizon", "10", "--target", "0.5", "--target-law", text, "--lr", "0.05", "--to", "8"]
+    assert main(line) == code
+    assert str(caught.value) in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_weak_drift_counts_by_its_integral():
+    """Free of drift but for rounding, reflected at 0: E tau from z to 1 is (1 - z^2)/v."""
+    noise = np.random.default_rng(3)
+    law_ = Passage(Diffusion(lambda z: 1e-12 * noise.normal(size=z.shape), constant(0.5), 0.0, 1.0), 0.25, 1.0)
+    assert law_.mean == pytest.approx((1 - 0.25**2) / 0.5, rel=1e-9)
 
 
 def test_without_noise_there_is_no_law():
