@@ -107,11 +107,12 @@ def _stretches(gate: Gate) -> Iterator[tuple[float, Array, float]]:
     if goes_by_decay(gate):
         narrow, cut = (np.broadcast_to(gate.machine.u(z), z.shape) for z in (narrow, cut))
     nodes = np.concatenate([-far, far, even, narrow, *(point + sign * steps for point in narrow for sign in (-1, 1))])
-    cut = np.unique(cut[np.isfinite(cut)])
+    nodes, cut = np.unique(nodes), np.unique(cut[np.isfinite(cut)])
     for low, high in itertools.pairwise([-np.inf, *cut, np.inf]):
         first, last = (float(x) for x in (np.nextafter(low, np.inf), np.nextafter(high, -np.inf)))
         inner = low + (high - low) * INNER if np.isfinite(high - low) else np.empty(0)
-        inner = np.unique(np.concatenate([nodes[(nodes > first) & (nodes < last)], inner]))
+        between = slice(np.searchsorted(nodes, first, "right"), np.searchsorted(nodes, last, "left"))
+        inner = np.unique(np.concatenate([nodes[between], inner]))
         if first < last and inner.size:
             yield first, inner, last
 
