@@ -128,7 +128,7 @@ def _lost_by_profile(gate: Gate, u: Array) -> tuple[Array, Array]:
 def _lost_by_position(gate: Gate, z: Array) -> tuple[Array, Array]:
     """The errors of ``log u'(z)``, with that of log q by the one of u(z), and of u(z).
 
-    Where the gate becomes 0 or 1, positions are not found from u (:func:`gateflow.flow.critical.z_of_u`).
+    Where the gate becomes 0 or 1, positions are not found from u (:func:`gateflow.flows.critical.z_of_u`).
     """
     slope = np.broadcast_to(doubledouble.round(gate._double.log_du(doubledouble.lift(z))), z.shape)
     u, off = np.broadcast_to(gate.machine.u(z), z.shape), _lost_of_u(gate, z)
