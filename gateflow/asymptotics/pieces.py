@@ -21,6 +21,9 @@ from gateflow.errors import GateflowError
 from gateflow.formula import unparse
 from gateflow.formula.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
+BITS = 10_000
+"""Of the numbers by which two breaks that nearly agree are told apart, at most."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -266,9 +269,11 @@ def _between(low: Expr, high: Expr) -> Expr:
         return -constants.integer_above(-high) if high != sp.oo else sp.S.One
     if high == sp.oo:
         return constants.integer_above(low)
-    width = sp.N(high - low, 30)
-    digits = max(2, 2 - int(sp.floor(sp.log(width, 10))))
-    return sp.Rational(sp.floor(sp.N((low + high) / 2, digits + 20) * 10**digits), 10**digits)
+    width = sp.N(high - low, 30, maxn=BITS)
+    digits = max(2, 2 - int(sp.floor(sp.log(width, 10))))  # after the point; those before it count too
+    middle = (low + high) / 2
+    before = len(str(sp.floor(abs(sp.N(middle, 30)))))
+    return sp.Rational(sp.floor(sp.N(middle, digits + before + 20, maxn=BITS) * 10**digits), 10**digits)
 
 
 def value_at(expr: Expr, z: Expr) -> Expr | None:

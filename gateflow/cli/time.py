@@ -39,9 +39,9 @@ def run(
     """Compute the learning time from z0 to the target, as one integral.
 
     The target is given in one way: --gap, --target, --timescale, --log-gap or --decay. Where tau overflows, log tau
-    tells it. The exit code is 3 where the target is not reached, or past the floats. With --digits the numbers given
-    are taken as the exact decimals they show. Losses that are smooth at the target never arrive, and need a
-    --tolerance.
+    tells it. The exit code is 3 where the target is not reached, past the floats, or not one digit of tau is known.
+    With --digits the numbers given are taken as the exact decimals they show. Losses that are smooth at the target
+    never arrive, and need a --tolerance.
 
     Examples
     --------
@@ -109,10 +109,11 @@ def _answer(found: HittingTime) -> dict[str, Any]:
 
 
 def _rows(found: HittingTime) -> list[tuple[str, str | None]]:
-    reached = f"{found.error:.1e} of tau, estimated" if str(found.status) == "reached" else None
+    timed = str(found.status) in ("reached", "unresolved")
+    error = f"{found.error:.1e} of tau, estimated" if timed else None
     return [
         ("status", f"{found.status}: {found.status.sentence}"),
         ("tau", f"exp({found.log_tau:.15g})" if found.overflowed else f"{found.tau:.15g}"),
         ("log tau", f"{found.log_tau:.15g}"),
-        ("error", reached),
+        ("error", error),
     ]

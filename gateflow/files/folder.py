@@ -120,7 +120,7 @@ def held(
     busy : str
         What to say where another process holds it.
     refused : str
-        What to say of a folder of others, with ``{name}`` for the first of what is in it.
+        What to say of a folder of others, with ``{name}`` for what is in it.
     follow : bool
         Whether the path may be a link to a folder.
     adopted : callable
@@ -137,9 +137,17 @@ def held(
         except InvalidArgument:
             raise
         except (OSError, ValueError) as problem:
-            said = getattr(problem, "strerror", None) or problem
-            raise InvalidArgument(f"cannot write to {path}: {said}") from None
+            raise InvalidArgument(_unusable(path, problem, follow)) from None
         yield found
+
+
+def _unusable(path: Path, problem: Exception, follow: bool) -> str:
+    """What is wrong with a path that is no folder to work in, and what to do."""
+    if path.is_symlink() and not follow:
+        return f"{path} is a link, and files of others may be where it leads: remove the link, or choose another name"
+    if os.path.lexists(path) and not path.is_dir():
+        return f"{path} is in the way, and is no folder: move it, or choose another name"
+    return f"cannot write to {path}: {getattr(problem, 'strerror', None) or problem}"
 
 
 def _taken(
@@ -163,9 +171,11 @@ def _taken(
 def _check(found: Held, refused: str, adopted: Callable[[], bool]) -> None:
     """Complain of a folder without our marker that holds anything."""
     if found.facts is None:
-        name = next((name for name in found.place.names() if name not in (LOCK, spare_name(MARKER))), None)
-        if name is not None and not adopted():
-            raise InvalidArgument(refused.format(name=name))
+        names = [name for name in found.place.names() if name not in (LOCK, spare_name(MARKER))]
+        if names and not adopted():
+            first = min(names, key=lambda name: name.startswith("."))  # a name that its owner knows, if there is one
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise InvalidArgument(refused.replace("{name}", f"{first}{more}"))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ class Status(StrEnum):
     OVERFLOW = "overflow"
     OUTSIDE = "outside"
     UNDECIDED = "undecided"
+    UNRESOLVED = "unresolved"
 
     @property
     def sentence(self) -> str:
@@ -35,6 +36,7 @@ _SENTENCES = {
     Status.HORIZON: "the target lies past the learning time asked for",
     Status.OVERFLOW: "the target is reached, but past the floats: z on the way, or the log of the time, is none",
     Status.OUTSIDE: "the target is never reached: no z brings the gate to it, it lies outside the gate's range",
+    Status.UNRESOLVED: "the target is reached, but not one digit of the learning time is known: its error is as large",
     Status.UNDECIDED: "it is not known whether the target is reached: the slope on the way cannot be told from 0",
 }
 

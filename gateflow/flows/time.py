@@ -86,7 +86,7 @@ class HittingTime:
     log_tau : float or array
         Its logarithm, finite where tau overflows or underflows; ``-inf`` for a start on the target.
     status : Status or array of Status
-        Whether the target is reached, and if not, why.
+        Whether the target is reached, and if not, why; "unresolved" where the error is 1 or more.
     error : float or array
         Estimate of the relative error of tau: quadrature, rounding, and the conditioning of z0 and of the target.
         Also the digits that the gate's own formula loses in float64, as far as samples of it show.
@@ -195,7 +195,18 @@ def hitting_time(
         problem.gate, problem.horizon, problem.goal_decay, z0, problem.scale, problem.kind, tau_max, tolerance,
         backend=backend,
     )  # fmt: skip
-    return refined(problem, z0, found) if tolerance is None else found
+    return _judged(refined(problem, z0, found) if tolerance is None else found)
+
+
+def _judged(found: HittingTime) -> HittingTime:
+    """The same, with arrivals of whose time not one digit is known called so; the claimed errors stay."""
+    timed = np.isin(np.asarray(found.status, dtype=object), (Status.REACHED, Status.HORIZON))
+    unknown = timed & np.isfinite(found.log_tau) & ~(np.asarray(found.error) < 1)
+    if not unknown.any():
+        return found
+    status = np.array(found.status, dtype=object)
+    status[unknown] = Status.UNRESOLVED
+    return replace(found, status=status[()])
 
 
 def hitting_times(

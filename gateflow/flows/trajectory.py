@@ -210,7 +210,7 @@ def flow(
     solve = METHODS[method]
     name = method.strip().lower().replace("_", "-")
     found = hitting_time(problem, z0, tolerance=tolerance)
-    if found.status in (Status.OVERFLOW, Status.OUTSIDE):
+    if found.status in (Status.OVERFLOW, Status.OUTSIDE, Status.UNRESOLVED):
         raise NotReached(f"the flow from z0 = {z0:g} cannot be followed: {found.status.sentence}")
     if found.status is Status.REACHED and not np.isfinite(problem.z_star):
         raise NotReached(f"the flow from z0 = {z0:g} cannot be followed: {Status.OVERFLOW.sentence}")

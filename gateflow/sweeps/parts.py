@@ -156,7 +156,7 @@ def opened(plan: Plan, out: Path, *, restart: bool) -> Iterator[Parts]:
     """The parts of a sweep to the file ``out``, locked; a folder without any is removed in the end."""
     folder = folder_of(out)
     busy = f"another process is sweeping to {out}"
-    refused = f"{folder} holds {{name}}, which is not of a sweep; choose another file"
+    refused = f"{folder} is not the folder of a sweep: it holds {{name}}; choose another file"
     with held(folder, "sweep", busy=busy, refused=refused, follow=False) as found:
         facts = found.facts or {}
         if facts.get("definition") != plan.definition:

@@ -128,7 +128,7 @@ class Folder:
             path,
             "run",
             busy=f"another process is training in {path}",
-            refused=f"{path} holds {{name}}, which is no run; choose another --out",
+            refused=f"{path} is not the folder of a run: it holds {{name}}; choose a new or an empty folder (--out)",
             adopted=lambda: _adopts(path, settings),
         ) as found:
             folder = cls(found)

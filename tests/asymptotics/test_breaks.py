@@ -10,7 +10,7 @@ import sympy as sp
 
 from gateflow.arithmetic.enclosed import enclosed, sign_of
 from gateflow.arithmetic.intervals import Intervals
-from gateflow.asymptotics import constants
+from gateflow.asymptotics import constants, pieces
 from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.pieces import break_points, real_zeros, value_at
@@ -314,3 +314,27 @@ def test_a_gate_with_a_small_argument_of_loggamma_is_not_called_increasing():
     slope = mpmath.diff(lambda z: z + 10 * mpmath.loggamma(mpmath.sqrt(1 + z * z) / 10**5), 5)
     assert slope < 0
     assert result.clause("increasing").verdict != "proved"
+
+
+LOWS = ["0", "1/3", "sqrt(2)", "-sqrt(3)", "10**12", "10**30 + sqrt(2)", "-10**100 - pi", "log(7)"]
+
+
+@pytest.mark.parametrize("low", LOWS)
+@pytest.mark.parametrize("exponent", [0, 5, 28, 31, 100, 300])
+def test_a_number_between_two_breaks_is_between_them(low, exponent):
+    """By mpmath with 700 digits; widths far below the digits of the breaks, and irrational ones."""
+    low = parse(low)
+    high = low + sp.sqrt(5) / sp.Integer(10) ** exponent
+    between = pieces._between(low, high)
+    with mpmath.workdps(700):
+        first, last = (mpmath.mpf(sp.N(end, 700)) for end in (low, high))
+        assert between.is_Rational
+        assert first < mpmath.mpf(between.p) / between.q < last
+
+
+def test_breaks_that_nearly_cancel_are_told_apart():
+    """sqrt(2) and the decimal just above it, of 150 digits: their difference has no digit in 100."""
+    with mpmath.workdps(400):
+        above = int(mpmath.floor(mpmath.sqrt(2) * mpmath.mpf(10) ** 150)) + 1
+        between = pieces._between(sp.sqrt(2), sp.Rational(above, 10**150))
+        assert mpmath.sqrt(2) < mpmath.mpf(between.p) / between.q < mpmath.mpf(above) / mpmath.mpf(10) ** 150

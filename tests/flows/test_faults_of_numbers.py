@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gateflow.codegen.compiler import available
+from gateflow.errors import NotReached
 from gateflow.flows import LearningProblem, Status, flow, hitting_time
 from gateflow.flows.features import features
 from gateflow.gates.gate import Gate, gate
@@ -252,3 +253,32 @@ def test_a_trajectory_s_own_check_agrees(text):
     path = flow(LearningProblem(text, **TEN), z0)
     assert path.check < 1e-9
     assert path.log_tau[-1] == pytest.approx(log_tau, rel=1e-9)
+
+
+# u' is 1e-6 over a width of 1e-12: floats there tell neither u nor its slope
+BLURRED = "sigmoid(z - sqrt((z-1)**2 + (1e-12)**2)*0.999999)"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_time_without_a_known_digit_is_unresolved(backend):
+    """One problem and many, also where the learning time at hand is less; the claimed error stays."""
+    one = hitting_time(LearningProblem(BLURRED, horizon=1, gap=0.01), 0.0, backend=backend)
+    assert one.status is Status.UNRESOLVED
+    assert one.error >= 1
+    many = hitting_time(LearningProblem(BLURRED, horizon=1, gap=[0.01, 0.6]), [0.0, -1.0], tau_max=1e5, backend=backend)
+    assert many.status.tolist() == [Status.UNRESOLVED, Status.REACHED]
+    assert many.error[1] < 1 <= many.error[0]
+
+
+def test_a_flow_whose_times_are_unresolved_is_not_followed():
+    with pytest.raises(NotReached, match="not one digit"):
+        flow(LearningProblem(BLURRED, horizon=1, gap=0.01), 0.0)
+
+
+@pytest.mark.parametrize("command", ["time", "flow"])
+def test_the_command_line_has_no_answer_to_an_unresolved_time(command, capsys):
+    from gateflow.cli import main
+
+    assert main([command, BLURRED, "--horizon", "1", "--gap", "0.01"]) == 3
+    printed = capsys.readouterr()
+    assert "not one digit" in " ".join((printed.out + printed.err).split())

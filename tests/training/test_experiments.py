@@ -48,7 +48,7 @@ def test_a_cluster_changes_nothing(whole, tmp_path):
         address = cluster.scheduler_address
         done = experiment(BASE, vary=GATES, seeds=2, out=tmp_path / "all", scheduler=address)
         (tmp_path / "some" / "fast" / "seed-0" / "mine").mkdir(parents=True)
-        with pytest.raises(InvalidArgument, match="holds mine, which is no run"):
+        with pytest.raises(InvalidArgument, match="not the folder of a run: it holds mine"):
             experiment(BASE, vary=GATES, seeds=2, out=tmp_path / "some", scheduler=address)
     assert done.ended == 4
     assert weights(tmp_path / "all") == weights(whole)

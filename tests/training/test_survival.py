@@ -216,7 +216,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     for name in ("result.json", "thesis.tex"):
         (tmp_path / name).write_text("precious")
     for restart in (False, True):
-        with pytest.raises(InvalidArgument, match=r"holds result\.json, which is no run"):
+        with pytest.raises(InvalidArgument, match=r"not the folder of a run: it holds result\.json"):
             tiny(tmp_path, restart=restart)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "thesis.tex"]
 
@@ -293,7 +293,7 @@ def test_a_run_of_a_version_without_markers_goes_on(tmp_path):
     tiny(folder, stop=after(3))
     for name in (".gateflow", ".gateflow-lock"):
         (folder / name).unlink()
-    with pytest.raises(InvalidArgument, match="which is no run"):
+    with pytest.raises(InvalidArgument, match="is not the folder of a run"):
         tiny(folder, seed=1, restart=True)
     assert tiny(folder).status == "finished"
     tiny(tmp_path / "whole")
