@@ -21,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "flow"))
 import flow_oracle as oracle
 
-from gateflow.flows import LearningProblem, certify
+from gateflow.flows import LearningProblem, enclose
 
 NAMES = ("sigmoid", "fast", "softsign", "algebraic", "iterated-sinh", "arctan")
 
@@ -66,7 +66,7 @@ def main() -> int:
         h = -np.log1p(-gap) * factor if factor < 1 else max(-np.log1p(-gap) * factor, rng.uniform(0.1, 30))
         z0 = float(oracle.position_of_decay(oracle.GATES[name], horizon, h))
         begun = time.process_time()
-        ball = certify(LearningProblem(name, horizon=horizon, gap=gap), z0, options.digits)
+        ball = enclose(LearningProblem(name, horizon=horizon, gap=gap), z0, options.digits)
         seconds.append(time.process_time() - begun)
         short += ball.digits < options.digits
         true = value(name, horizon, gap, z0, options.digits + 10)

@@ -49,13 +49,13 @@ def main() -> int:
         valid = np.flatnonzero(predict(problem, z0, lr=lr).valid)
         drawn_in_all += valid[:wanted][-1] + 1 if valid.size else z0.size
         keep = valid[:wanted]
-        chosen = LearningProblem(name, horizon=problem.horizon[keep], gap=problem.goal.value[keep])
+        chosen = LearningProblem(name, horizon=problem.horizon[keep], gap=problem.target.value[keep])
         found = descent(chosen, z0[keep], lr=lr[keep], steps=int(2 * options.most))
         miss = np.abs(found.steps - found.predicted.steps)
         arrived = found.ending == "arrived"
         for i in np.flatnonzero(~arrived | (miss > 1)):
             wrong += 1
-            given = f"T = {chosen.horizon[i]:.17g}, gap {chosen.goal.value[i]:.17g}, z0 {z0[keep][i]:.17g}"
+            given = f"T = {chosen.horizon[i]:.17g}, gap {chosen.target.value[i]:.17g}, z0 {z0[keep][i]:.17g}"
             steps = f"{found.steps[i]} steps, predicted {found.predicted.steps[i]:.2f}"
             print(f"wrong: {name}, {given}, lr {lr[keep][i]:.17g}: {steps}")
         runs, longest = runs + keep.size, max(longest, int(found.steps.max()))

@@ -206,9 +206,9 @@ def exponentials() -> float:
 
 def certified(rows: Any) -> Any:
     """log tau by ball arithmetic, to more digits than are asked of it."""
-    from gateflow.flows.enclosure import certify
+    from gateflow.flows.enclosure import enclose
 
-    balls = (certify(LearningProblem("fast", horizon=T, gap=gap), z0, digits=20) for T, gap, z0 in rows.tolist())
+    balls = (enclose(LearningProblem("fast", horizon=T, gap=gap), z0, digits=20) for T, gap, z0 in rows.tolist())
     return [mpmath.log(ball.mid) for ball in balls]
 
 

@@ -16,7 +16,7 @@ import gateflow
 import gateflow.nn
 from gateflow.descents.simulation import predict
 from gateflow.errors import GateflowError
-from gateflow.flows import certify, trajectories
+from gateflow.flows import enclose, trajectories
 from gateflow.flows.plane import NoisyProblem, RefineProblem, SharedProblem, portrait
 from gateflow.losses import loss
 from gateflow.training.tasks.adding import Adding
@@ -106,7 +106,7 @@ CALLS = {
     ),
     "flow": (
         gateflow.flow,
-        {"problem": PROBLEM, "z0": 0.0, "tau_end": 10.0, "method": "exact", "rtol": 1e-6, "atol": 1e-9},
+        {"problem": PROBLEM, "z0": 0.0, "tau_max": 10.0, "method": "exact", "rtol": 1e-6, "atol": 1e-9},
     ),
     "trajectory.at": (PATH.at, {"tau": 1.0}),
     "trajectories": (trajectories, {"problem": MANY, "z0": 0.0}),
@@ -127,7 +127,7 @@ CALLS = {
     ),
     "fit": (partial(gateflow.fit, objective=lambda gate: 1.0), {"text": "sigmoid(k*z)", "within": (0.5, 2.0)}),
     "sensitivities": (gateflow.sensitivities, {"problem": MANY, "z0": 0.0}),
-    "certify": (certify, {"problem": PROBLEM, "z0": 0, "digits": 5}),
+    "enclose": (enclose, {"problem": PROBLEM, "z0": 0, "digits": 5}),
     "membership": (gateflow.membership, {"gate": "sigmoid", "seconds": 5.0}),
     "order": (gateflow.order, {"phi": "sigmoid", "psi": "fast", "seconds": 5.0}),
     "rank": (gateflow.rank, {"gates": ["sigmoid", "fast"], "seconds": 5.0}),

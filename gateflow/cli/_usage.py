@@ -93,7 +93,7 @@ def _first(pattern: str, problem: Any) -> str | None:
     return found[1] if found else None
 
 
-_OTHER_NAMES = {"tau_max": "tau_end"}
+_OTHER_NAMES = {"tau_max": "tau_max"}
 """What a function calls otherwise than the option that it comes from."""
 
 

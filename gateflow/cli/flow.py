@@ -25,7 +25,7 @@ Method = Annotated[
         help="exact, or a stiff solver: radau, bdf, lsoda, dop853.",
     ),
 ]
-End = Annotated[float | None, Parameter(name="--tau-end", help="Learning time at hand; by default until it arrives.")]
+End = Annotated[float | None, Parameter(name="--tau-max", help="Learning time at hand; by default until it arrives.")]
 Times = Annotated[
     list[float] | None,
     Parameter(name="--at", negative="", consume_multiple=1, help="Learning times to print: --at 1 10 100."),
@@ -40,7 +40,7 @@ def run(
     *,
     task: Task,
     z0: Start = 0.0,
-    tau_end: End = None,
+    tau_max: End = None,
     at: Times = None,
     method: Method = "exact",
     tolerance: Tolerance = None,
@@ -70,7 +70,7 @@ def run(
         from gateflow.plots._figure import output
 
         output(figure, force=force)  # complains before the work
-    path = flow(task.problem(gate_of(gate)), z0, tau_end=tau_end, tolerance=tolerance, method=method, rtol=rtol)
+    path = flow(task.problem(gate_of(gate)), z0, tau_max=tau_max, tolerance=tolerance, method=method, rtol=rtol)
     points = _points(path, at)
     if figure is not None:
         from gateflow.plots._figure import save
@@ -79,7 +79,7 @@ def run(
         save(drawn(path, f"{tidy(gate)}\n{task.sentence(z0)}"), figure, force=force)
     written = {} if figure is None else {"figure": figure.as_posix()}
     if json:
-        limit = {name: x for name, x in (("tolerance", tolerance), ("tau_end", tau_end)) if x is not None}
+        limit = {name: x for name, x in (("tolerance", tolerance), ("tau_max", tau_max)) if x is not None}
         given = {"gate": gate.strip(), **task.given(), "z0": z0, **limit}
         print_json({**given, **_facts(path), **written, "points": points})
     else:

@@ -52,7 +52,7 @@ Noise = Annotated[
 ]
 Samples = Annotated[int, Parameter(name="--samples", help="noisy: draws of the Monte Carlo beside it.")]
 Seed = Annotated[int, Parameter(name="--seed", help="noisy: seed of the draws.")]
-End = Annotated[float | None, Parameter(name="--tau-end", help="Learning time at hand; by default until it stops.")]
+End = Annotated[float | None, Parameter(name="--tau-max", help="Learning time at hand; by default until it stops.")]
 Method = Annotated[
     str, Parameter(name="--method", completer=names_in("gateflow.flows.solvers"), help="lsoda, radau, bdf or dop853.")
 ]
@@ -78,7 +78,7 @@ def run(
     noise: Noise = "held",
     samples: Samples = 2000,
     seed: Seed = 0,
-    tau_end: End = None,
+    tau_max: End = None,
     method: Method = "lsoda",
     rtol: Tolerance = 1e-10,
     json: Json = False,
@@ -107,11 +107,11 @@ def run(
         "noisy": {"alpha": alpha, "amplitude": amplitude, "noise": noise},
     }.get(kind, {})
     problem = _problem(kind, task, own)
-    path = flow(problem, pair("--start", _listed("start", start)), tau_end=tau_end, method=method, rtol=rtol)
+    path = flow(problem, pair("--start", _listed("start", start)), tau_max=tau_max, method=method, rtol=rtol)
     band = _band(path, samples, seed)
     if json:
         draws = {"samples": samples, "seed": seed} if band else {}
-        given = {"kind": kind, **own, **task, "tau_end": tau_end, **draws}
+        given = {"kind": kind, **own, **task, "tau_max": tau_max, **draws}
         print_json({**given, **_facts(path), "points": {**_points(path), **band}})
     else:
         say(pairs(_about(path)), "", _table({**_points(path), **band}), *_turns(path))

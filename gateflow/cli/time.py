@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 Digits = Annotated[
     int | None,
-    Parameter(name="--digits", help="Also enclose tau in a ball of so many certified digits."),
+    Parameter(name="--digits", help="Also enclose tau in a ball, to so many digits."),
 ]
 
 Limit = Annotated[
-    float | None, Parameter(name="--tau-end", help="Learning time at hand; past it the answer is not reached.")
+    float | None, Parameter(name="--tau-max", help="Learning time at hand; past it the answer is not reached.")
 ]
 
 
@@ -32,7 +32,7 @@ def run(
     task: Task,
     z0: Start = 0.0,
     tolerance: Tolerance = None,
-    tau_end: Limit = None,
+    tau_max: Limit = None,
     digits: Digits = None,
     json: Json = False,
 ) -> int:
@@ -55,11 +55,11 @@ def run(
     from gateflow.guards import bounded
 
     chosen = gate_of(gate)
-    problem, found = bounded.call(lambda: _found(chosen, task, z0, tolerance, tau_end), SECONDS, processor=True)
-    ball = None if digits is None else _certified(chosen, task, z0, digits, tolerance)
+    problem, found = bounded.call(lambda: _found(chosen, task, z0, tolerance, tau_max), SECONDS, processor=True)
+    ball = None if digits is None else _enclosed(chosen, task, z0, digits, tolerance)
     if json:
         inputs = {"gate": gate.strip(), **task.given(), "z0": z0}
-        limit = {name: x for name, x in (("tolerance", tolerance), ("tau_end", tau_end)) if x is not None}
+        limit = {name: x for name, x in (("tolerance", tolerance), ("tau_max", tau_max)) if x is not None}
         print_json({**inputs, **limit, "z_star": float(problem.z_star), **_answer(found), **_enclosure(ball)})
     else:
         about = [("gate", gate.strip()), ("problem", task.sentence(z0)), ("z*", number(problem.z_star, 12))]
@@ -72,21 +72,21 @@ SECONDS = 4.5
 
 
 def _found(
-    gate: Gate, task: Task, z0: float, tolerance: float | None, tau_end: float | None
+    gate: Gate, task: Task, z0: float, tolerance: float | None, tau_max: float | None
 ) -> tuple[LearningProblem, HittingTime]:
     from gateflow.flows.time import hitting_time
 
     problem = task.problem(gate)
-    return problem, hitting_time(problem, z0, tolerance=tolerance, tau_max=tau_end)
+    return problem, hitting_time(problem, z0, tolerance=tolerance, tau_max=tau_max)
 
 
-def _certified(gate: Gate, task: Task, z0: float, digits: int, tolerance: float | None) -> Enclosure:
-    from gateflow.flows.enclosure import certify
+def _enclosed(gate: Gate, task: Task, z0: float, digits: int, tolerance: float | None) -> Enclosure:
+    from gateflow.flows.enclosure import enclose
     from gateflow.flows.problem import LearningProblem
 
     exact = {name: repr(float(value)) for name, value in task.numbers().items()}
     within = None if tolerance is None else repr(float(tolerance))
-    return certify(LearningProblem(gate, loss=task.loss, **exact), repr(float(z0)), digits, tolerance=within)
+    return enclose(LearningProblem(gate, loss=task.loss, **exact), repr(float(z0)), digits, tolerance=within)
 
 
 def _enclosure(ball: Enclosure | None) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _enclosure(ball: Enclosure | None) -> dict[str, Any]:
 
 
 def _ball_rows(ball: Enclosure | None) -> list[tuple[str, str | None]]:
-    return [] if ball is None else [("certified", f"{ball.mid} +/- {ball.radius}, {ball.digits} digits")]
+    return [] if ball is None else [("enclosed", f"{ball.mid} +/- {ball.radius}, {ball.digits} digits")]
 
 
 def _answer(found: HittingTime) -> dict[str, Any]:

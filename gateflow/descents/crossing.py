@@ -114,10 +114,10 @@ class Crossover:
     reverses: str
 
     @property
-    def goal(self) -> str:
+    def _target_in_words(self) -> str:
         """The target of this problem in words."""
-        if self.problem.goal.way == "timescale":
-            return f"a time constant of {self.problem.goal.value:g}"
+        if self.problem.target.way == "timescale":
+            return f"a time constant of {self.problem.target.value:g}"
         return f"a gap of {glance.exponential(_log_gap(self.problem, float(self.problem.u_star)))}"
 
     @property
@@ -158,18 +158,18 @@ class Crossover:
         else:
             found = f"{first if turn.verdict == 'always' else second} learns sooner, whatever the gap"
         doubt = "" if turn.proved or turn.verdict == "undecided" else ", as far as was searched"
-        return f"{found}{doubt}; to {self.goal} tau is {tau} for {first}, {other} for {second}"
+        return f"{found}{doubt}; to {self._target_in_words} tau is {tau} for {first}, {other} for {second}"
 
     def _by_start(self) -> str:
         first, second = self.names
         doubt = "" if self.start.proved else ", as far as was searched"
         if self.start.verdict == "from":
             turn = f"from equal time constants above {self.start_timescale:.4g}, {second} from some below"
-            return f"to {self.goal} {first} learns sooner {turn}{doubt}"
+            return f"to {self._target_in_words} {first} learns sooner {turn}{doubt}"
         if self.start.verdict == "undecided":
             return "undecided"
         ahead = first if self.start.verdict == "always" else second
-        return f"to {self.goal} {ahead} learns sooner from every later start of equal value{doubt}"
+        return f"to {self._target_in_words} {ahead} learns sooner from every later start of equal value{doubt}"
 
     def _by_own(self) -> str:
         second = self.names[1]
@@ -181,7 +181,7 @@ class Crossover:
             "here": f"; to this target {second} cannot need more",
             "limit": f"; in the limit of small steps {second} cannot need more",
         }
-        return f"to {self.goal} {', '.join(counts)}{words.get(self.reverses, '')}"
+        return f"to {self._target_in_words} {', '.join(counts)}{words.get(self.reverses, '')}"
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain data."""
@@ -308,9 +308,9 @@ class _Search:
     def of(cls, gates: Any, problem: LearningProblem, starts: Any, seconds: float) -> _Search:
         if np.ndim(problem.z_star):
             raise InvalidArgument("crossover takes one problem")
-        if not problem.kind.arrives:
-            raise InvalidArgument(f"the {problem.kind.name} loss is smooth at its least value: its flow never arrives")
-        given = {"horizon": problem.horizon, "scale": problem.scale, "target": problem.goal, "loss": problem.kind}
+        if not problem.loss.arrives:
+            raise InvalidArgument(f"the {problem.loss.name} loss is smooth at its least value: its flow never arrives")
+        given = {"horizon": problem.horizon, "scale": problem.scale, "target": problem.target, "loss": problem.loss}
         problems: Any = tuple(LearningProblem(one, **given) for one in gates)
         u0 = max(float(one.gate.machine.u(np.array([z]))[0]) for one, z in zip(problems, starts, strict=True))
         u_star = float(problem.u_star)
@@ -323,7 +323,7 @@ class _Search:
         log_tau = [
             np.asarray(
                 hitting_times(
-                    one.gate, one.horizon, one.goal_decay, z, one.scale, one.kind, end=end
+                    one.gate, one.horizon, one.target_decay, z, one.scale, one.loss, end=end
                 ).log_tau
             )
             for one, z in zip(self.problems, starts, strict=True)
@@ -336,7 +336,7 @@ class _Search:
         """log tau of both on this problem."""
         pairs = zip(self.problems, self.starts, strict=True)
         first, second = (
-            float(hitting_times(one.gate, one.horizon, one.goal_decay, z, one.scale, one.kind).log_tau)
+            float(hitting_times(one.gate, one.horizon, one.target_decay, z, one.scale, one.loss).log_tau)
             for one, z in pairs
         )
         return first, second

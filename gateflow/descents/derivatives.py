@@ -50,7 +50,7 @@ class Sensitivities:
         log of the learning time.
     horizon : float or array
         By T, the target being held as it was given.
-    goal : float or array
+    target : float or array
         By the number that the target was given as: gap, log gap, target, decay or time scale.
     z0 : float or array
         By the start.
@@ -64,7 +64,7 @@ class Sensitivities:
 
     log_tau: Any
     horizon: Any
-    goal: Any
+    target: Any
     z0: Any
     scale: Any
     parameters: dict[str, Any]
@@ -96,16 +96,16 @@ def sensitivities(problem: LearningProblem, z0: Any) -> Sensitivities:
     """
     if not isinstance(problem, LearningProblem):
         raise InvalidArgument(f"sensitivities takes a LearningProblem; got {type(problem).__name__}")
-    if problem.kind.name != "absolute":
+    if problem.loss.name != "absolute":
         raise InvalidArgument("sensitivities are those of the absolute loss")
     z0 = positions(z0, "z0")
-    shape = together(horizon=problem.horizon, target=problem.goal.value, scale=problem.scale, z0=z0)
+    shape = together(horizon=problem.horizon, target=problem.target.value, scale=problem.scale, z0=z0)
     task = Task.of(problem, z0, shape)
-    goal = np.array(np.broadcast_to(np.asarray(problem.goal.value, np.float64), shape)).reshape(-1)
+    target = np.array(np.broadcast_to(np.asarray(problem.target.value, np.float64), shape)).reshape(-1)
     slopes = dict(_parameter_slopes(problem.gate))
     parts = [
-        _chunk(task.take(chosen), goal[chosen], problem.goal.way, slopes)
-        for chosen in np.array_split(np.arange(goal.size), max(1, -(-goal.size // CHUNK)))
+        _chunk(task.take(chosen), target[chosen], problem.target.way, slopes)
+        for chosen in np.array_split(np.arange(target.size), max(1, -(-target.size // CHUNK)))
     ]
     rows = {name: np.concatenate([part[name] for part in parts]).reshape(shape)[()] for name in parts[0]}
     plain = {name: values.item() if np.ndim(values) == 0 else values for name, values in rows.items()}
@@ -113,7 +113,7 @@ def sensitivities(problem: LearningProblem, z0: Any) -> Sensitivities:
     return Sensitivities(**plain, parameters=own)
 
 
-def _chunk(task: Task, goal: Array, way: str, slopes: dict[str, Tape]) -> dict[str, Array]:
+def _chunk(task: Task, target: Array, way: str, slopes: dict[str, Tape]) -> dict[str, Array]:
     """The derivatives of some problems, in rows."""
     with np.errstate(all="ignore"):
         road = road_of(task)
@@ -132,7 +132,7 @@ def _chunk(task: Task, goal: Array, way: str, slopes: dict[str, Tape]) -> dict[s
         found = {
             "log_tau": road.log_tau,
             "horizon": -(rest + np.sum(weight * log_phi, axis=1)) + per_log_phi * moved,
-            "goal": -per_log_phi * RATES[way](goal, task.h_star, horizon),
+            "target": -per_log_phi * RATES[way](target, task.h_star, horizon),
             "z0": -task.direction * np.exp(-task.log_speed(task.z0) - road.log_tau),
             "scale": -1 / task.scale,
             "error": np.abs(np.sum(weight, axis=1) - 1),

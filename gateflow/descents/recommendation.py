@@ -392,7 +392,7 @@ def _is_lost(problem: LearningProblem, log_scale: Array, optimizer: Optimizer, l
     u = -np.log(np.expm1(np.exp(-log_scale)))
     z = np.asarray(problem.gate.machine.z_of_u(u))
     ones = np.ones(z.size)
-    task = Task(problem.gate, problem.kind, ones * problem.horizon, ones, ones, ones * problem.scale, z, z)
+    task = Task(problem.gate, problem.loss, ones * problem.horizon, ones, ones, ones * problem.scale, z, z)
     log_step = optimizer.log_pace(task.log_speed(z)) + np.log(lr)
     return ~(log_step >= np.log(fmt.spacing(z)) - np.log(2.0)) | (np.abs(z) > fmt.largest)
 

@@ -294,9 +294,9 @@ def optimizer_named(optimizer: str | Optimizer, hyper: dict[str, float]) -> Opti
 def _check_loss(problem: LearningProblem, gradient: str) -> None:
     if not isinstance(problem, LearningProblem):
         raise InvalidArgument(f"a descent is of a LearningProblem; got {shown(problem)}")
-    if not problem.kind.arrives:
-        raise InvalidArgument(f"the {problem.kind.name} loss is smooth at its least value: descent never arrives there")
-    if gradient == "naive" and problem.kind.name != "absolute":
+    if not problem.loss.arrives:
+        raise InvalidArgument(f"the {problem.loss.name} loss is smooth at its least value: descent never arrives there")
+    if gradient == "naive" and problem.loss.name != "absolute":
         raise InvalidArgument("the naive gradient is that of the absolute loss")
 
 

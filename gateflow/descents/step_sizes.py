@@ -128,7 +128,7 @@ def step_size(
     most = min(whole("most", most), 10**12)
     chosen = optimizer_named(optimizer, hyper)
     shape = together(
-        horizon=problem.horizon, target=problem.goal.value, scale=problem.scale, z0=z0, tolerance=tolerance
+        horizon=problem.horizon, target=problem.target.value, scale=problem.scale, z0=z0, tolerance=tolerance
     )
     task = Task.of(problem, z0, shape)
     with np.errstate(all="ignore"):

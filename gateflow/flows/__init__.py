@@ -1,6 +1,6 @@
 """Gradient flows of the learning problem: convergence times as one integral, trajectories by several methods."""
 
-from gateflow.flows.enclosure import Enclosure, certify
+from gateflow.flows.enclosure import Enclosure, enclose
 from gateflow.flows.problem import LearningProblem, Target
 from gateflow.flows.solvers import METHODS
 from gateflow.flows.status import Status
@@ -18,7 +18,7 @@ __all__ = [
     "Target",
     "Trajectories",
     "Trajectory",
-    "certify",
+    "enclose",
     "flow",
     "hitting_time",
     "hitting_times",

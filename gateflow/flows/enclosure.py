@@ -110,7 +110,7 @@ class Enclosure:
         return framed(f"Learning time in a ball: {self.status.sentence}", facts(about))
 
 
-def certify(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: Any = None) -> Enclosure:
+def enclose(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: Any = None) -> Enclosure:
     """Enclose the learning time from ``z0`` to the target: the true value is never outside.
 
     Parameters
@@ -137,18 +137,18 @@ def certify(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: A
 
     Examples
     --------
-    >>> certify(LearningProblem("sigmoid", horizon=1, gap="0.01"), 0, digits=20)
+    >>> enclose(LearningProblem("sigmoid", horizon=1, gap="0.01"), 0, digits=20)
     <Enclosure tau = 108.1801386901681697526948 +/- 4.59e-23; the target is reached>
     """
     if not isinstance(problem, LearningProblem):
-        raise InvalidArgument(f"certify takes a LearningProblem; got {shown(problem)}")
+        raise InvalidArgument(f"enclose takes a LearningProblem; got {shown(problem)}")
     start = exact("z0", z0)
     if not abs(start) <= sys.float_info.max:
         raise InvalidArgument("z0 must lie within the floats")
     if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= MOST_DIGITS:
         raise InvalidArgument(f"digits must be a whole number from 1 to {MOST_DIGITS}; got {shown(digits)}")
-    if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale)):
-        raise InvalidArgument("a certified time is of one problem and one start; hitting_time takes arrays")
+    if any(np.ndim(part) for part in (problem.horizon, problem.target.value, problem.scale)):
+        raise InvalidArgument("an enclosure is of one problem and one start; hitting_time takes arrays")
     within = Fraction(0) if tolerance is None else exact("tolerance", tolerance)
     rough = hitting_time(problem, float(start), tolerance=None if tolerance is None else float(within))
     if rough.status is not Status.REACHED:
@@ -191,7 +191,7 @@ class _Ball:
         self.given = {name: exact(name, value) for name, value in problem.given.items()}
         self.below = bool(problem.side(float(start)) < 0)
         self.cuts = _cuts(self.gate)
-        self.slope = _reciprocal_slope(problem.kind, self.below)
+        self.slope = _reciprocal_slope(problem.loss, self.below)
         self.bits = math.ceil(digits * math.log2(10)) + 2
         far = abs(float(np.asarray(self.gate.machine.u(np.asarray(float(start)))))) + abs(problem.u_star)
         self.guard = 30 + math.ceil(math.log2(1 + problem.horizon * (1 + min(far, 1e300)))) + self._cancelled()
@@ -199,7 +199,7 @@ class _Ball:
     def _cancelled(self) -> int:
         """Bits lost beside the least value of a smooth loss, and beside the point where a gate becomes 1."""
         near_one = self.problem.u_star if np.isfinite(reach(self.gate)[1]) else 0.0
-        near_target = 0.0 if self.problem.kind.arrives else -math.log2(self.tolerance)
+        near_target = 0.0 if self.problem.loss.arrives else -math.log2(self.tolerance)
         return math.ceil(max(near_one, 0.0) / math.log(2) + near_target)
 
     def enclosure(self) -> Enclosure:
@@ -315,7 +315,7 @@ class _Ball:
         top = np.exp(high)
         marks = [u for mark in MARKS for u in (mark, -mark)]
         logs = [*(low + steps), *np.log(np.maximum(top - steps[top > steps], 1e-300) if top > 1 else [])]
-        if not p.kind.arrives:
+        if not p.loss.arrives:
             away = np.exp(np.arange(math.log(self.tolerance), 1.0))
             logs += [*(p.log_h_star + np.log1p(away if self.below else -away[away < 1]))]
         u = [*profile_of_decay(horizon, log_horizon, Decay(log=np.asarray(logs))), *marks]
@@ -430,7 +430,7 @@ def _edges_of(formula: Expr) -> set[Expr]:
     for condition in formula.atoms(sp.core.relational.Relational):
         edge = condition.lhs - condition.rhs
         if not edge.is_polynomial(Z):
-            raise InvalidArgument(f"certified times need conditions that are polynomial in z; got {condition}")
+            raise InvalidArgument(f"enclosures need conditions that are polynomial in z; got {condition}")
         edges.add(edge)
     return edges
 
@@ -509,7 +509,7 @@ class _Complex:
 
     def __getattr__(self, name: str) -> Callable[[Any], Any]:
         if name not in ("exp", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "erfc"):
-            raise InvalidArgument(f"certified times know no {name.replace('_', ' ')}")
+            raise InvalidArgument(f"enclosures know no {name.replace('_', ' ')}")
         return lambda x: getattr(x, name)()
 
     def constant(self, c: Any) -> Any:
@@ -537,7 +537,7 @@ class _Complex:
             return sum(parts[1:], parts[0]) if c.is_Add else math.prod(parts[1:], start=parts[0])
         if c.is_Pow:
             return (self.constant(c.base).log() * self.constant(c.exp)).exp()
-        raise InvalidArgument(f"certified times know no constant {c}")
+        raise InvalidArgument(f"enclosures know no constant {c}")
 
     def _away(self, meets: bool, value: Callable[[], Any]) -> Any:
         return self.flint.acb("nan") if self.analytic and meets else value()

@@ -35,7 +35,7 @@ def refined(problem: LearningProblem, z0: Any, found: Any) -> Any:
     if not poor.any():
         return found
     shape = np.shape(found.log_tau)
-    parts = (problem.horizon, problem.goal.value, problem.scale, z0, problem.log_h_star, problem.z_star)
+    parts = (problem.horizon, problem.target.value, problem.scale, z0, problem.log_h_star, problem.z_star)
     horizon, value, scale, z0, log_h, z_end = (
         np.array(np.broadcast_to(np.asarray(part, dtype=np.float64), shape)).reshape(-1) for part in parts
     )
@@ -47,7 +47,7 @@ def refined(problem: LearningProblem, z0: Any, found: Any) -> Any:
         poor = poor.reshape(-1) & (np.abs(u0 - u_end) <= NEAR * (1 + np.abs(u_end)))
     for k in np.flatnonzero(poor)[:MOST]:
         with np.errstate(all="ignore"):
-            log_apart = _log_apart(gate, problem.goal.way, float(horizon[k]), float(value[k]), float(z0[k]))
+            log_apart = _log_apart(gate, problem.target.way, float(horizon[k]), float(value[k]), float(z0[k]))
             if log_apart == -np.inf:
                 log_tau[k], error[k] = -np.inf, 0.0
                 continue
@@ -99,7 +99,7 @@ def _log_pace(problem: LearningProblem, horizon: float, log_h: float, z0: float,
     u, log_du = (np.broadcast_to(number(at), at.shape) for number in (gate.machine.u, gate.machine.log_du))
     target = Decay(h=np.full(3, np.exp(log_h)), log=np.full(3, log_h))
     decay = decay_of_profile(np.full(3, horizon), np.full(3, log_horizon), u)
-    pace = 2 * log_du + log_horizon - np.logaddexp(0.0, u) + problem.kind.log_slope(decay, target)
+    pace = 2 * log_du + log_horizon - np.logaddexp(0.0, u) + problem.loss.log_slope(decay, target)
     change, bend = float(np.ptp(pace)), float(abs(pace[0] - 2 * pace[1] + pace[2]))
     cut = np.any((inner > low) & (inner < high))
     return float(pace[1]), change if cut else change * change + bend

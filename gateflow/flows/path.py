@@ -77,7 +77,7 @@ class Path:
         p = self.problem
         horizon, log_horizon = np.array([p.horizon]), np.array([p.log_horizon])
         target = Decay(h=np.array([p.h_star]), log=np.array([p.log_h_star]))
-        return Setting(p.gate.machine, p.kind, horizon, log_horizon, target)
+        return Setting(p.gate.machine, p.loss, horizon, log_horizon, target)
 
     @property
     def log_scale(self) -> float:
@@ -143,7 +143,7 @@ def followed_further(path: Path, units: float) -> Path:
 
 def _regular_path(problem: LearningProblem, z0: float, start: Decay, log_end: float, status: Status) -> Path:
     with np.errstate(under="ignore"):
-        end = Decay(log=log_end) if status is Status.ASYMPTOTIC else problem.goal_decay
+        end = Decay(log=log_end) if status is Status.ASYMPTOTIC else problem.target_decay
         u_end = profile_of_decay(problem.horizon, problem.log_horizon, end)
     if status is Status.ASYMPTOTIC:
         z_end = float(z_of_u(problem.gate, np.asarray([u_end]))[0])
@@ -161,7 +161,7 @@ def _approaching_path(problem: LearningProblem, z0: float, log_apart: float) -> 
         return _nearing_path(problem, z0, log_apart)
     start = decay_of_profile(problem.horizon, problem.log_horizon, _one(problem.gate.machine.u, z0))
     coordinate = FromBelow() if start.log > problem.log_h_star else FromAbove()
-    goal = problem.goal_decay
+    goal = problem.target_decay
     side = 1.0 if start.log > goal.log else -1.0
     with np.errstate(all="ignore"):
         last = Decay(log=goal.log + np.log1p(side * np.exp(log_apart - goal.log)), apart=log_apart)

@@ -178,7 +178,7 @@ class LearningProblem:
         The loss, its name, or a formula in ``s``, the Laplace transform of the horizon (:func:`gateflow.losses.loss`).
 
     A number may be a Fraction, a Decimal, or the text of one, such as ``"0.01"``: it is rounded to a float here, and
-    taken as it is by :func:`gateflow.flows.enclosure.certify`.
+    taken as it is by :func:`gateflow.flows.enclosure.enclose`.
 
     Arrays make many problems at once, broadcast against each other; :func:`gateflow.flows.flow` takes one problem only.
 
@@ -192,15 +192,15 @@ class LearningProblem:
     >>> problem = LearningProblem("fast", horizon=100, gap=0.01)
     >>> problem.z_star
     2.91...
-    >>> problem.loss(problem.z_star) < 1e-15
+    >>> problem.loss_at(problem.z_star) < 1e-15
     True
     """
 
     gate: Gate
     horizon: Any
-    goal: Target
+    target: Target
     scale: Any
-    kind: Loss
+    loss: Loss
     given: dict[str, Any] = field(compare=False, repr=False)
 
     def __init__(
@@ -227,13 +227,13 @@ class LearningProblem:
         if isinstance(target, Target):
             if any(other is not None for other in (gap, log_gap, decay, timescale)):
                 raise InvalidArgument("give the target once: as a Target, or by one of " + ", ".join(WAYS))
-            put(self, "goal", target)
+            put(self, "target", target)
             self.given[target.way] = target.value
         else:
-            put(self, "goal", Target(target, gap, log_gap, decay, timescale))
+            put(self, "target", Target(target, gap, log_gap, decay, timescale))
         put(self, "scale", number("scale", scale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
         self.shape_with()
-        put(self, "kind", as_loss(loss))
+        put(self, "loss", as_loss(loss))
 
     def shape_with(self, **more: Any) -> tuple[int, ...]:
         """The shape that horizon, target and scale broadcast to, with further arrays by name.
@@ -243,7 +243,7 @@ class LearningProblem:
         InvalidArgument
             They do not broadcast.
         """
-        return together(horizon=self.horizon, **{self.goal.way: self.goal.value}, scale=self.scale, **more)
+        return together(horizon=self.horizon, **{self.target.way: self.target.value}, scale=self.scale, **more)
 
     def _positions(self, z: Any) -> Any:
         z = positions(z)
@@ -256,25 +256,25 @@ class LearningProblem:
         return plain(np.log(self.horizon))
 
     @cached_property
-    def goal_decay(self) -> Decay:
+    def target_decay(self) -> Decay:
         """The total decay of the target, as h and as log h."""
-        return self.goal.total_decay(self.horizon)
+        return self.target.total_decay(self.horizon)
 
     @property
     def h_star(self) -> Any:
         """``-log lambda*``."""
-        return self.goal_decay.h
+        return self.target_decay.h
 
     @property
     def log_h_star(self) -> Any:
         """log h*, finite where h* underflows."""
-        return self.goal_decay.log
+        return self.target_decay.log
 
     @cached_property
     def u_star(self) -> Any:
         """The logit profile at the target; infinite where ``lambda* = 1``."""
         with np.errstate(invalid="ignore"):
-            u = profile_of_decay(self.horizon, self.log_horizon, self.goal_decay)
+            u = profile_of_decay(self.horizon, self.log_horizon, self.target_decay)
             return plain(np.where(np.isneginf(self.log_h_star), np.inf, u))
 
     @cached_property
@@ -303,9 +303,9 @@ class LearningProblem:
         with np.errstate(over="ignore"):
             return Decay(h=plain(-self.horizon * log_phi + 0.0), log=plain(self.log_horizon + log))
 
-    def loss(self, z: Any) -> Any:
+    def loss_at(self, z: Any) -> Any:
         """``c |phi(z)^T - lambda*|``."""
-        return plain(self.scale * self.kind.value(self.total_decay(z), self.goal_decay))
+        return plain(self.scale * self.loss.value(self.total_decay(z), self.target_decay))
 
     def side(self, z: Any) -> Any:
         """-1 below the target (z is to grow), +1 above it, 0 on it."""
@@ -316,7 +316,7 @@ class LearningProblem:
     def log_abs_grad(self, z: Any) -> Any:
         """``log |dL/dz|``; finite where the gradient underflows, as on a plateau."""
         z = self._positions(z)
-        log_slope = self.kind.log_slope(self.total_decay(z), self.goal_decay)
+        log_slope = self.loss.log_slope(self.total_decay(z), self.target_decay)
         return plain(np.log(self.scale) + log_slope + self.log_horizon + self.gate.log_dphi(z) - self.gate.log_phi(z))
 
     def grad(self, z: Any) -> Any:
@@ -334,8 +334,8 @@ class LearningProblem:
         z = self._positions(z)
         at = self.total_decay(z)
         log_phi = self.gate.log_phi(z)
-        front = np.log(self.scale) + self.kind.log_slope(at, self.goal_decay) + self.log_horizon
-        bend = 1 + self.kind.bend(at, self.goal_decay) * self.horizon
+        front = np.log(self.scale) + self.loss.log_slope(at, self.target_decay) + self.log_horizon
+        bend = 1 + self.loss.bend(at, self.target_decay) * self.horizon
         second = self.gate.d2phi(z)
         with np.errstate(divide="ignore", under="ignore", over="ignore"):
             steep = np.sign(bend) * np.exp(front + np.log(np.abs(bend)) + 2 * (self.gate.log_dphi(z) - log_phi))
@@ -344,7 +344,7 @@ class LearningProblem:
 
     def log_distance(self, z: Any) -> Any:
         """``log |h - h*|``, the distance still to go; finite where ``phi(z)^T`` and ``lambda*`` round to one float."""
-        return plain(log_distance(self.total_decay(z), self.goal_decay))
+        return plain(log_distance(self.total_decay(z), self.target_decay))
 
     def signed_distance(self, z: Any) -> Any:
         """``h* - h``: negative below the target, positive above it."""
@@ -352,8 +352,8 @@ class LearningProblem:
             return plain(self.side(z) * np.exp(self.log_distance(z)))
 
     def __repr__(self) -> str:
-        extra = "" if self.kind.name == "absolute" else f", loss={self.kind.name!r}"
-        goal = f"{self.goal.way}={_text(self.goal.value)}"
+        extra = "" if self.loss.name == "absolute" else f", loss={self.loss.name!r}"
+        goal = f"{self.target.way}={_text(self.target.value)}"
         name = self.gate.name
         return f"LearningProblem({name!r}, horizon={_text(self.horizon)}, {goal}, scale={_text(self.scale)}{extra})"
 
@@ -362,13 +362,13 @@ class LearningProblem:
             constant = np.asarray(self.horizon) / np.asarray(self.h_star)
         about = [
             ("horizon T", glance.number(self.horizon)),
-            (self.goal.way.replace("_", " "), glance.number(self.goal.value)),
+            (self.target.way.replace("_", " "), glance.number(self.target.value)),
             ("scale c", glance.number(self.scale)),
-            ("loss", self.kind.name),
+            ("loss", self.loss.name),
             ("z*", glance.number(self.z_star, 10)),
             ("time constant there", f"{glance.number(constant)} steps"),
         ]
-        formula = glance.mathematics(r"L(z) = c\,|\phi(z)^T - \lambda^*|") if self.kind.name == "absolute" else None
+        formula = glance.mathematics(r"L(z) = c\,|\phi(z)^T - \lambda^*|") if self.loss.name == "absolute" else None
         title = f"Learning problem of {self.gate.name}"
         return glance.framed(title, formula, glance.facts(about), picture=self._curve())
 
@@ -378,7 +378,7 @@ class LearningProblem:
             return None
         width = 1 + abs(self.z_star)
         z = self.z_star + np.linspace(-width, width / 2, 121)
-        return glance.curve(z, self.loss(z), label=f"Loss of {self.gate.name}", across="z", up="loss")
+        return glance.curve(z, self.loss_at(z), label=f"Loss of {self.gate.name}", across="z", up="loss")
 
 
 def positions(z: Any, name: str = "z") -> Any:

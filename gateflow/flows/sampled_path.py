@@ -53,7 +53,7 @@ class Task:
         """The problems broadcast to ``shape`` and laid out in a row."""
         parts = (problem.horizon, problem.h_star, problem.log_h_star, problem.scale, z0, problem.z_star)
         rows = [np.array(np.broadcast_to(np.asarray(part, np.float64), shape)).reshape(-1) for part in parts]
-        return cls(problem.gate, problem.kind, *rows)
+        return cls(problem.gate, problem.loss, *rows)
 
     def take(self, chosen: Any) -> Task:
         """The problems numbered ``chosen``."""

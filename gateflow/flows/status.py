@@ -17,7 +17,7 @@ class Status(StrEnum):
     REACHED = "reached"
     ASYMPTOTIC = "asymptotic"
     STUCK = "stuck"
-    HORIZON = "horizon"
+    TIME_LIMIT = "time limit"
     OVERFLOW = "overflow"
     OUTSIDE = "outside"
     UNDECIDED = "undecided"
@@ -33,7 +33,7 @@ _SENTENCES = {
     Status.REACHED: "the target is reached",
     Status.ASYMPTOTIC: "the target is never reached: it is approached for ever",
     Status.STUCK: "the target is never reached: the gate's slope is 0 at a point on the way, and the flow stops there",
-    Status.HORIZON: "the target lies past the learning time asked for",
+    Status.TIME_LIMIT: "the target lies past the learning time asked for",
     Status.OVERFLOW: "the target is reached, but past the floats: z on the way, or the log of the time, is none",
     Status.OUTSIDE: "the target is never reached: no z brings the gate to it, it lies outside the gate's range",
     Status.UNRESOLVED: "the target is reached, but not one digit of the learning time is known: its error is as large",

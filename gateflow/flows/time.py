@@ -156,7 +156,7 @@ def hitting_time(
         Stop where ``|h - h*| <= tolerance h*``, with ``h = -T log phi``: the time scale is then right to that relative
         tolerance. Losses that are smooth at their least value never arrive and need one, in (0, 1).
     tau_max : float, optional
-        Learning time at hand; arrivals past it get the status "horizon".
+        Learning time at hand; arrivals past it get the status "time limit".
     backend : {"auto", "numpy", "compiled"}, optional
         "compiled" is a kernel in C, made from the gate's formula on its first use on a machine, some five times as fast
         as NumPy where the profile has a closed inverse and a hundred times where it has none. "auto" takes it for many
@@ -192,7 +192,7 @@ def hitting_time(
     z0 = positions(z0, "z0")
     problem.shape_with(z0=z0, **({} if tolerance is None else {"tolerance": tolerance}))
     found = hitting_times(
-        problem.gate, problem.horizon, problem.goal_decay, z0, problem.scale, problem.kind, tau_max, tolerance,
+        problem.gate, problem.horizon, problem.target_decay, z0, problem.scale, problem.loss, tau_max, tolerance,
         backend=backend,
     )  # fmt: skip
     return _judged(refined(problem, z0, found) if tolerance is None else found)
@@ -251,7 +251,7 @@ def hitting_times(
         hidden = _leaves_what_is_known(gate, *(arrays[k].reshape(-1) for k in (0, 3, 4, 6)))
         error[hidden & np.isfinite(log_tau)] = np.inf
     if tau_max is not None:
-        code[(code == CODE[Status.REACHED]) & (tau > tau_max)] = CODE[Status.HORIZON]
+        code[(code == CODE[Status.REACHED]) & (tau > tau_max)] = CODE[Status.TIME_LIMIT]
     status = np.array(BY_CODE, dtype=object)[code].reshape(shape)
     results = [plain(array.reshape(shape)) for array in (tau, log_tau, error, evaluations)]
     name = "numpy" if kernel is None else "compiled"

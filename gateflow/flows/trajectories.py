@@ -66,10 +66,10 @@ def trajectories(problem: LearningProblem, z0: Any, *, tolerance: float | None =
     """
     if not isinstance(problem, LearningProblem):
         raise InvalidArgument(f"trajectories takes a LearningProblem; got {type(problem).__name__}")
-    if problem.kind.arrives and tolerance is not None:
-        raise InvalidArgument(f"the flow of the {problem.kind.name} loss arrives; it needs no tolerance")
+    if problem.loss.arrives and tolerance is not None:
+        raise InvalidArgument(f"the flow of the {problem.loss.name} loss arrives; it needs no tolerance")
     z0 = positions(z0, "z0")
-    within = None if problem.kind.arrives else 1e-12 if tolerance is None else tolerance
+    within = None if problem.loss.arrives else 1e-12 if tolerance is None else tolerance
     found = hitting_time(problem, z0, tolerance=within)
     return Trajectories(problem, z0, found.status, found.log_tau, tolerance)
 
@@ -161,7 +161,7 @@ class Trajectories:
     def _alone(self) -> Any:
         """Flows followed one by one: those that creep up to a flat point, or approach a smooth loss."""
         status = np.asarray(self.status, dtype=object).reshape(-1)
-        smooth = np.full(status.shape, not self.problem.kind.arrives)
+        smooth = np.full(status.shape, not self.problem.loss.arrives)
         followed = np.isin(status, (Status.REACHED, Status.ASYMPTOTIC))
         return (status == Status.STUCK) | (smooth & followed)
 
@@ -180,14 +180,14 @@ class Trajectories:
         p = self.problem
         horizon, value, scale, z0 = (
             float(np.broadcast_to(part, self.shape).reshape(-1)[k])
-            for part in (p.horizon, p.goal.value, p.scale, self.z0)
+            for part in (p.horizon, p.target.value, p.scale, self.z0)
         )
-        given: dict[str, Any] = {p.goal.way: value}
-        one = LearningProblem(p.gate, horizon=horizon, scale=scale, loss=p.kind, **given)
+        given: dict[str, Any] = {p.target.way: value}
+        one = LearningProblem(p.gate, horizon=horizon, scale=scale, loss=p.loss, **given)
         with np.errstate(over="ignore"):
             last = float(np.exp(np.max(wanted)))
         end = last if 0 < last < np.inf else None
-        found = flow(one, z0, tolerance=self.tolerance, tau_end=end).at(log_tau=wanted)
+        found = flow(one, z0, tolerance=self.tolerance, tau_max=end).at(log_tau=wanted)
         return found.z, found.loss, found.log_gap
 
     def __repr__(self) -> str:
@@ -245,7 +245,7 @@ class _Bundle:
 
     def __init__(self, rows: _Rows, numbers: Any, last: Array) -> None:
         p = rows.problem
-        self.gate, self.loss = p.gate, p.kind
+        self.gate, self.loss = p.gate, p.loss
         self.horizon, self.scale, self.z0, self.z_star, self.arrival = (
             part[numbers] for part in (rows.horizon, rows.scale, rows.z0, rows.z_star, rows.log_tau)
         )

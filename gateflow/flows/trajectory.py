@@ -122,7 +122,7 @@ class Trajectory:
                 tau = np.exp(wanted)
         rests = self.status in (Status.REACHED, Status.STUCK) and self.z[-1] == self._path.z_end
         if not rests and np.any(wanted > self.log_tau[-1] + 1e-14 * (1 + abs(self.log_tau[-1]))):
-            raise InvalidArgument(f"tau must be at most {self.tau[-1]:g}, the end of this trajectory; see tau_end")
+            raise InvalidArgument(f"tau must be at most {self.tau[-1]:g}, the end of this trajectory; see tau_max")
         v = self._coordinates(wanted.reshape(-1)).reshape(wanted.shape)
         return _state(self._path, tau, v)
 
@@ -162,7 +162,7 @@ def flow(
     problem: LearningProblem,
     z0: float,
     *,
-    tau_end: float | None = None,
+    tau_max: float | None = None,
     tolerance: float | None = None,
     method: str = "exact",
     rtol: float = 1e-10,
@@ -176,7 +176,7 @@ def flow(
         One problem, without arrays.
     z0 : float
         Where learning starts.
-    tau_end : float, optional
+    tau_max : float, optional
         Learning time at hand. By default the flow is followed to the target; where it never arrives, until the total
         decay (or the distance to a flat point) has fallen by 36 factors of e, and below them.
     tolerance : float, optional
@@ -205,7 +205,7 @@ def flow(
     """
     if not isinstance(problem, LearningProblem):
         raise InvalidArgument(f"flow takes a LearningProblem; got {type(problem).__name__}")
-    z0, tau_end = _checked(problem, z0, tau_end, rtol, atol)
+    z0, tau_max = _checked(problem, z0, tau_max, rtol, atol)
     tolerance = left_off(problem, tolerance)
     solve = METHODS[method]
     name = method.strip().lower().replace("_", "-")
@@ -216,15 +216,15 @@ def flow(
         raise NotReached(f"the flow from z0 = {z0:g} cannot be followed: {Status.OVERFLOW.sentence}")
     rests = found.log_tau == -np.inf or abs(z0 - problem.z_star) <= 4 * EPS * abs(z0)
     path = resting_path(problem, z0) if rests else path_of(problem, z0, found.status, tolerance)
-    path, solved, spent = followed(path, solve, rtol, atol, tau_end)
-    log_end = np.inf if tau_end is None else float(np.log(tau_end))
+    path, solved, spent = followed(path, solve, rtol, atol, tau_max)
+    log_end = np.inf if tau_max is None else float(np.log(tau_max))
     last = float(solved.log_tau[-1])
     v, log_tau, status = solved.v, solved.log_tau, path.status
     if log_end < last:
         keep = log_tau < log_end
         v = np.append(v[keep], solved.invert(np.array([log_end])))
         log_tau = np.append(log_tau[keep], log_end)
-        status = Status.HORIZON if status is Status.REACHED else status
+        status = Status.TIME_LIMIT if status is Status.REACHED else status
     with np.errstate(over="ignore", under="ignore"):
         state = _state(path, np.exp(log_tau), v)
     check = _check(path, last, found)
@@ -236,23 +236,23 @@ def flow(
 
 def left_off(problem: LearningProblem, tolerance: Any) -> float | None:
     """Where to leave off a flow that does not arrive; None for one that does."""
-    if problem.kind.arrives:
+    if problem.loss.arrives:
         if tolerance is not None:
-            raise InvalidArgument(f"the flow of the {problem.kind.name} loss arrives; it needs no tolerance")
+            raise InvalidArgument(f"the flow of the {problem.loss.name} loss arrives; it needs no tolerance")
         return None
     wanted = CLOSE if tolerance is None else tolerance
     return one("tolerance", wanted, lambda v: (v > 0) & (v < 1), "in (0, 1)")
 
 
-def _checked(problem: LearningProblem, z0: Any, tau_end: Any, rtol: Any, atol: Any) -> tuple[float, float | None]:
+def _checked(problem: LearningProblem, z0: Any, tau_max: Any, rtol: Any, atol: Any) -> tuple[float, float | None]:
     z0 = positions(z0, "z0")
-    if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale, z0)):
+    if any(np.ndim(part) for part in (problem.horizon, problem.target.value, problem.scale, z0)):
         raise InvalidArgument("a trajectory is of one problem and one start; hitting_time takes arrays")
     number("rtol", rtol, lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)")
     number("atol", atol, lambda v: (v >= 0) & (v < 1), "in [0, 1)")
-    if tau_end is not None:
-        tau_end = one("tau_end", tau_end, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
-    return float(z0), tau_end
+    if tau_max is not None:
+        tau_max = one("tau_max", tau_max, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+    return float(z0), tau_max
 
 
 class Timed(Protocol):
@@ -269,14 +269,14 @@ Found = TypeVar("Found", bound=Timed)
 
 
 def followed(
-    path: Path, solve: Callable[[Path, float, float], Found], rtol: float, atol: float, tau_end: float | None
+    path: Path, solve: Callable[[Path, float, float], Found], rtol: float, atol: float, tau_max: float | None
 ) -> tuple[Path, Found, int]:
-    """The path solved; one without an end is followed further until it takes ``tau_end``."""
+    """The path solved; one without an end is followed further until it takes ``tau_max``."""
     solved = solve(path, rtol, atol)
     spent, units = solved.evaluations, 64.0
-    if tau_end is None or path.status is Status.REACHED or path.start == path.end:
+    if tau_max is None or path.status is Status.REACHED or path.start == path.end:
         return path, solved, spent
-    while solved.log_tau[-1] < np.log(tau_end) and units < FARTHEST:
+    while solved.log_tau[-1] < np.log(tau_max) and units < FARTHEST:
         longer = followed_further(path, units)
         if longer.end == path.end:
             break
@@ -290,10 +290,10 @@ def _state(path: Path, tau: Any, v: Array) -> State:
     problem = path.problem
     decay = path.decay(v)
     at_end = (v == path.end) & (path.status is Status.REACHED)
-    goal = problem.goal_decay
+    goal = problem.target_decay
     with np.errstate(all="ignore"):
         log_gap = np.where(at_end, -np.inf, log_distance(decay, goal))
-        loss = np.where(at_end, 0.0, problem.scale * problem.kind.value(decay, goal))
+        loss = np.where(at_end, 0.0, problem.scale * problem.loss.value(decay, goal))
     return State(*(plain(_of_shape(part, v.shape)) for part in (tau, path.position(v), loss, log_gap)))
 
 
@@ -312,7 +312,7 @@ def _check(path: Path, log_tau: float, found: Any) -> float:
         log_integral = found.log_tau
     elif type(path.coordinate) in (WholePath, Position):
         p, end = path.problem, path.decay(np.asarray([path.end]))
-        found = hitting_times(p.gate, p.horizon, p.goal_decay, path.z0, p.scale, p.kind, end=end)
+        found = hitting_times(p.gate, p.horizon, p.target_decay, path.z0, p.scale, p.loss, end=end)
         log_integral = found.log_tau[0]
     else:
         edges = np.linspace(path.start, path.end, 1 + min(PANELS, max(8, int(abs(path.end - path.start) / 4))))

@@ -72,7 +72,7 @@ class NoisyDescent:
         problem = self.problem
         if not isinstance(problem, LearningProblem) or not isinstance(self.samples, Samples):
             raise InvalidArgument("a noisy descent is of a LearningProblem and of Samples")
-        if any(np.ndim(part) for part in (problem.horizon, problem.goal.value, problem.scale)):
+        if any(np.ndim(part) for part in (problem.horizon, problem.target.value, problem.scale)):
             raise InvalidArgument("noise is of one problem; give numbers, not arrays")
         lr = number("lr", self.lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
         if np.ndim(lr):
@@ -90,19 +90,19 @@ class NoisyDescent:
         step = log_rest + np.broadcast_to(machine.log_du(z), z.shape)[:, None]
         if self.samples.target is not None:
             kept = np.exp(-p.horizon * y[:, 0])
-            alike = p.kind.name == "absolute"  # its slope asks on which side the target is, and no more
+            alike = p.loss.name == "absolute"  # its slope asks on which side the target is, and no more
             wanted, weights = self.samples.target.sides(kept) if alike else self.samples.target.nodes(kept)
             horizon, h_star = np.full_like(wanted, p.horizon), -np.log(np.clip(wanted, 1e-300, 1.0))
         elif self.samples.horizon is not None:
-            split = p.h_star / y[:, 0] if p.goal.way != "timescale" else np.zeros(z.size)
+            split = p.h_star / y[:, 0] if p.target.way != "timescale" else np.zeros(z.size)
             horizon, weights = self.samples.horizon.nodes(split)
-            h_star = horizon / p.goal.value if p.goal.way == "timescale" else np.full_like(horizon, p.h_star)
+            h_star = horizon / p.target.value if p.target.way == "timescale" else np.full_like(horizon, p.h_star)
         else:
             horizon, weights = np.full(y.shape, float(p.horizon)), np.ones(y.shape)
             h_star = np.full(y.shape, float(p.h_star))
         decay, goal = Decay(h=horizon * y), Decay(h=h_star)
         with np.errstate(all="ignore"):
-            size = np.exp(p.kind.log_slope(decay, goal) + np.log(horizon) + step)
+            size = np.exp(p.loss.log_slope(decay, goal) + np.log(horizon) + step)
             slope = np.where(decay.h >= h_star, -1.0, 1.0) * size  # at a target as just below it
         mean = np.sum(weights * slope, axis=1)
         return mean, np.sum(weights * (slope - mean[:, None]) ** 2, axis=1)
@@ -159,7 +159,7 @@ class NoisyDescent:
             kept = np.array(varying.values if varying.values is not None else varying.support())
             kept = kept[(kept > 0) & (kept < 1)]
             found += list(gate.inverse_c(-np.expm1(np.log(kept) / p.horizon)))
-        elif self.samples.horizon is not None and p.goal.way != "timescale":
+        elif self.samples.horizon is not None and p.target.way != "timescale":
             varying = self.samples.horizon
             lags = np.array(varying.values if varying.values is not None else varying.support())
             lags = lags[(lags > 0) & np.isfinite(lags)]

@@ -71,6 +71,6 @@ def _times(found: Trajectory) -> np.ndarray:
 
 def _least(found: Trajectory, loss: np.ndarray) -> float:
     """The foot of the axis: where a loss that falls to 0 is a hundredth of what the target leaves to lose."""
-    left = float(found.problem.scale * -np.expm1(-found.problem.goal_decay.h))
+    left = float(found.problem.scale * -np.expm1(-found.problem.target_decay.h))
     foot = left / 100 if left > 0 else float(loss[loss > 0].min(initial=1.0))
     return min(foot, float(loss.max()) / 100)

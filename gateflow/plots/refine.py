@@ -87,7 +87,7 @@ def _flows(problem: RefineProblem) -> Iterator[dict[str, Any]]:
     for start in STARTS:
         path = flow(problem, start)
         z, w = path.along(POINTS).T
-        yield _row("flow", _named(start), tau=path.tau[-1], z=z, w=w, loss=problem.loss(z, w))
+        yield _row("flow", _named(start), tau=path.tau[-1], z=z, w=w, loss=problem.loss_at(z, w))
 
 
 def _named(start: tuple[float, float]) -> str:

@@ -38,7 +38,7 @@ MISTAKES = {
     ),
     "two targets": (("time", "fast", *TIME, "--target", "0.9"), "got --target and --gap"),
     "log_gap out of range": (("time", "fast", "-T", "10", "--log-gap", "1"), "--log-gap must be below 0; got 1"),
-    "no time at hand": (("time", "fast", *TIME, "--tau-end", "0"), "--tau-end must be above 0; got 0"),
+    "no time at hand": (("time", "fast", *TIME, "--tau-max", "0"), "--tau-max must be above 0; got 0"),
     "horizon out of range": (
         ("time", "fast", "--horizon", "0", "--gap", "0.1"),
         "horizon must be finite and at least 1; got 0",

@@ -66,7 +66,7 @@ def test_the_keys(followed):
         (("fast", *TEN), 0, "reached"),
         (("fast", "--horizon", "10", "--gap", "0"), 3, "asymptotic"),
         (("cubic", *TEN, "--z0", "-2"), 3, "stuck"),
-        (("fast", *TEN, "--tau-end", "3"), 3, "horizon"),
+        (("fast", *TEN, "--tau-max", "3"), 3, "time limit"),
     ],
 )
 def test_the_exit_code_tells_whether_the_target_is_reached(arguments, code, status, followed, gateflow):
@@ -118,7 +118,7 @@ def test_a_smooth_loss_within_the_tolerance_asked_for_is_success(gateflow):
     assert "left off  where |h - h*| = 0.001 h*" in out
     tau = json.loads(gateflow("flow", *squared, *within, "--json").out)["points"]["tau"][-1]
     assert tau == pytest.approx(json.loads(gateflow("time", *squared, *within, "--json").out)["tau"], rel=1e-12)
-    assert gateflow("flow", *squared, *within, "--tau-end", str(tau / 2)).code == 3
+    assert gateflow("flow", *squared, *within, "--tau-max", str(tau / 2)).code == 3
     assert gateflow("flow", *squared).code == 3
 
 

@@ -40,9 +40,9 @@ def test_shared_with_one_sample_is_one_parameter(followed):
 
 
 def test_noisy_shows_the_drawn_loss_in_its_band_and_the_seed(followed):
-    arguments = ("noisy", "--horizon", "5", "--gap", "0.1", "--start", "6,1", "--tau-end", "20", "--samples", "400")
+    arguments = ("noisy", "--horizon", "5", "--gap", "0.1", "--start", "6,1", "--tau-max", "20", "--samples", "400")
     code, answer = followed(*arguments, "--seed", "7")
-    assert (code, answer["status"], answer["seed"]) == (3, "horizon", 7)
+    assert (code, answer["status"], answer["seed"]) == (3, "time limit", 7)
     points = {name: np.array(column) for name, column in answer["points"].items()}
     drawn = NoisyProblem(horizon=5, gap=0.1).monte_carlo(points["z"], points["p"], samples=400, seed=7)
     assert points["drawn"].tolist() == drawn.loss.tolist()

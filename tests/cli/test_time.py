@@ -68,7 +68,7 @@ def test_softsign_takes_the_integral_over_its_own_output(timed):
         (("fast", *TEN), 0, "reached"),
         (("fast", "--horizon", "10", "--gap", "0"), 3, "asymptotic"),
         (("cubic", *TEN, "--z0", "-2"), 3, "stuck"),
-        (("fast", *TEN, "--tau-end", "0.001"), 3, "horizon"),
+        (("fast", *TEN, "--tau-max", "0.001"), 3, "time limit"),
     ],
 )
 def test_the_exit_code_tells_whether_the_target_is_reached(arguments, code, status, timed, gateflow):

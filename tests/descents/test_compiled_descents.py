@@ -53,7 +53,7 @@ def test_the_kernel_takes_the_steps_that_numpy_takes(name, optimizer):
 def test_a_problem_does_not_know_its_neighbours():
     problem, z0, _ = problems("fast", 37, seed=2)
     many = descent(problem, z0, "adam", lr=1e-3, steps=500, backend="compiled")
-    one = LearningProblem("fast", horizon=problem.horizon[20], decay=problem.goal.value[20])
+    one = LearningProblem("fast", horizon=problem.horizon[20], decay=problem.target.value[20])
     alone = descent(one, z0[20], "adam", lr=1e-3, steps=500, backend="compiled")
     assert (alone.steps, alone.z, alone.ending) == (many.steps[20], many.z[20], many.ending[20])
 

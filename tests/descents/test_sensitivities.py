@@ -25,7 +25,7 @@ def test_the_closed_form_of_the_sigmoid_for_one_step(z0):
     assert found.log_tau == pytest.approx(math.log(abs(span) / scale), rel=1e-12)
     assert found.scale == pytest.approx(-1 / scale, rel=1e-12)
     assert found.z0 == pytest.approx(-rise[z0] / span, rel=1e-11)
-    assert found.goal == pytest.approx(-rise[z] / (gap * (1 - gap)) / span, rel=1e-11)
+    assert found.target == pytest.approx(-rise[z] / (gap * (1 - gap)) / span, rel=1e-11)
     # sigmoid(s z): tau = (e^(s z) + 2 s z - e^-(s z))/s^2 between z0 and log(...)/s
     by_sharpness = -2 - rise[z0] * z0 / span
     assert found.parameters["sharpness"] == pytest.approx(by_sharpness, rel=1e-11)
@@ -49,7 +49,7 @@ def test_derivatives_of_times_in_big_floats(z0):
     at = [mpmath.mpf(20), mpmath.mpf("0.05"), mpmath.mpf(z0), mpmath.mpf("1.25")]
     problem = LearningProblem(gate("fast", alpha=1.25), horizon=20, gap=0.05)
     found = sensitivities(problem, z0)
-    answers = (found.horizon, found.goal, found.z0, found.parameters["alpha"])
+    answers = (found.horizon, found.target, found.z0, found.parameters["alpha"])
     with mpmath.workdps(25):
         for k, answer in enumerate(answers):
             step = mpmath.mpf(10) ** -7 * at[k]
@@ -67,7 +67,7 @@ def test_each_way_to_give_a_target_has_its_derivatives(way):
         return hitting_time(LearningProblem("erf", horizon=horizon, **{way: goal}), 0.9).log_tau
 
     step = 1e-5 * abs(value)
-    assert found.goal == pytest.approx((log_tau(20, value + step) - log_tau(20, value - step)) / (2 * step), rel=1e-6)
+    assert found.target == pytest.approx((log_tau(20, value + step) - log_tau(20, value - step)) / (2 * step), rel=1e-6)
     assert found.horizon == pytest.approx((log_tau(20.001, value) - log_tau(19.999, value)) / 0.002, rel=1e-6)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from mpmath import mpf
 
 from gateflow.errors import GateflowError
-from gateflow.flows import LearningProblem, Status, certify, hitting_time
+from gateflow.flows import LearningProblem, Status, enclose, hitting_time
 from gateflow.gates.gate import GATES, Gate, gate
 
 HORIZONS = (1.0, 10.0, 1e3, 1e6)
@@ -111,7 +111,7 @@ def judged(case: Case) -> Verdict:
 def log_tau(case: Case) -> Any:
     """log of the time, from its certified enclosure; where that has none, from mpmath with the gate written by hand."""
     try:
-        ball = certify(case.problem, case.z0, DIGITS)
+        ball = enclose(case.problem, case.z0, DIGITS)
     except GateflowError:
         if case.name not in oracle.GATES:
             raise

@@ -68,13 +68,13 @@ def test_the_kernel_agrees_with_numpy_for_all_gates(name):
 def test_the_kernel_is_right_to_1e_13():
     """Against ball arithmetic, which shares neither the rule nor the arithmetic."""
     pytest.importorskip("flint")
-    from gateflow.flows.enclosure import certify
+    from gateflow.flows.enclosure import enclose
 
     problem, z0 = problems("fast", 12, seed=5)
     found = hitting_time(problem, z0, backend="compiled")
     for k in range(12):
-        one = LearningProblem("fast", horizon=problem.horizon[k], gap=problem.goal.gap[k], scale=problem.scale[k])
-        ball = certify(one, z0[k], digits=20)
+        one = LearningProblem("fast", horizon=problem.horizon[k], gap=problem.target.gap[k], scale=problem.scale[k])
+        ball = enclose(one, z0[k], digits=20)
         assert abs(found.log_tau[k] - float(mpmath.log(ball.mid))) <= 1e-13
 
 
@@ -83,7 +83,7 @@ def test_the_bits_do_not_depend_on_the_company():
     problem, z0 = problems("fast", 500)
     whole = hitting_time(problem, z0, backend="compiled")
     order = np.random.default_rng(3).permutation(500)
-    goal = problem.goal.gap
+    goal = problem.target.gap
     for part in (slice(0, 1), slice(7, 40), slice(490, 500), order):
         chosen = LearningProblem("fast", horizon=problem.horizon[part], gap=goal[part], scale=problem.scale[part])
         found = hitting_time(chosen, z0[part], backend="compiled")
@@ -145,7 +145,7 @@ def test_what_the_kernel_does_not_know_is_said_and_done_in_numpy(monkeypatch):
 def test_the_kernel_is_chosen_for_many_problems(monkeypatch):
     problem, z0 = problems("fast", times.LEAST[True])
     assert hitting_time(problem, z0).backend == "compiled"
-    some = LearningProblem("fast", horizon=problem.horizon[:-1], gap=problem.goal.gap[:-1])
+    some = LearningProblem("fast", horizon=problem.horizon[:-1], gap=problem.target.gap[:-1])
     assert hitting_time(some, z0[:-1]).backend == "numpy"
     monkeypatch.setenv("GATEFLOW_BACKEND", "numpy")
     assert hitting_time(problem, z0).backend == "numpy"

@@ -17,7 +17,7 @@ from mpmath import mpf
 
 from gateflow import losses
 from gateflow.errors import InvalidArgument
-from gateflow.flows import Enclosure, LearningProblem, Status, certify, hitting_time
+from gateflow.flows import Enclosure, LearningProblem, Status, enclose, hitting_time
 from gateflow.losses.mixed_horizon import MixedHorizon
 from gateflow.losses.random_horizon import RandomHorizon
 
@@ -41,7 +41,7 @@ REACHED = [case for case in CASES if case["gate"] not in ("erf", "log-slow")]
 @pytest.mark.parametrize("case", REACHED[::3], ids=lambda c: f"{c['gate']}-{c['horizon']:g}-{c['gap']:g}-{c['side']}")
 def test_seventeen_digits_of_the_grid(case):
     problem = LearningProblem(case["gate"], horizon=case["horizon"], gap=case["gap"])
-    ball = certify(problem, case["z0"], 17)
+    ball = enclose(problem, case["z0"], 17)
     assert (ball.status, ball.digits) == (Status.REACHED, 17)
     assert not _misses(ball, case["log_tau"])
     assert Fraction(ball.radius) < Fraction(ball.mid) / 10**17
@@ -50,7 +50,7 @@ def test_seventeen_digits_of_the_grid(case):
 
 def test_the_check_of_containment_can_fail():
     case = REACHED[0]
-    ball = certify(LearningProblem(case["gate"], horizon=case["horizon"], gap=case["gap"]), case["z0"], 17)
+    ball = enclose(LearningProblem(case["gate"], horizon=case["horizon"], gap=case["gap"]), case["z0"], 17)
     assert _misses(ball, str(float(case["log_tau"]) + 1e-15 * 8))
 
 
@@ -66,7 +66,7 @@ SOME = [
 @pytest.mark.parametrize("case", SOME, ids=lambda case: case[0])
 def test_more_digits(case, digits):
     gate, horizon, gap, z0 = case
-    ball = certify(LearningProblem(gate, horizon=horizon, gap=gap), z0, digits)
+    ball = enclose(LearningProblem(gate, horizon=horizon, gap=gap), z0, digits)
     true = oracle.hitting_time(gate, horizon, gap, z0, digits=digits + 6)
     with mpmath.workdps(digits + 20):
         assert abs(true - mpf(ball.mid)) <= mpf(ball.radius) + abs(true) * mpf(10) ** -(digits + 4)
@@ -81,9 +81,9 @@ def test_a_decimal_is_not_a_double(number):
         form = lambda z: mpmath.exp(z) + 2 * z - mpmath.exp(-z)  # noqa: E731
         exact = mpmath.nstr(form(mpmath.log(mpf(99))), 45)
         binary = mpmath.nstr(form(mpmath.log((1 - mpf(0.01)) / mpf(0.01))), 45)
-    assert exact in certify(LearningProblem("sigmoid", horizon=1, gap=number), 0, 40)
-    assert binary not in certify(LearningProblem("sigmoid", horizon=1, gap=number), 0, 40)
-    assert binary in certify(LearningProblem("sigmoid", horizon=1, gap=0.01), 0, 40)
+    assert exact in enclose(LearningProblem("sigmoid", horizon=1, gap=number), 0, 40)
+    assert binary not in enclose(LearningProblem("sigmoid", horizon=1, gap=number), 0, 40)
+    assert binary in enclose(LearningProblem("sigmoid", horizon=1, gap=0.01), 0, 40)
 
 
 @pytest.mark.parametrize("way", ["target", "gap", "log_gap", "decay", "timescale"])
@@ -101,7 +101,7 @@ def test_every_way_to_give_a_target(way):
         form = lambda z: mpmath.exp(z) + 2 * z - mpmath.exp(-z)  # noqa: E731
         exact = mpmath.nstr(abs(form(z) - form(mpf("0.5"))) / 3, 50)
     given = {way: -0.125 if way == "log_gap" else 0.125}
-    assert exact in certify(LearningProblem("sigmoid", horizon=1, scale="3", **given), "0.5", 40)
+    assert exact in enclose(LearningProblem("sigmoid", horizon=1, scale="3", **given), "0.5", 40)
 
 
 def _slope(name, h, h_star):
@@ -132,7 +132,7 @@ LOSSES = {
 def test_every_loss_is_enclosed(name, z0):
     """Softsign, T = 3, gap 1/8, up to |h - h*| = h*/64: quadrature in h by mpmath, dz/du and q written out."""
     problem = LearningProblem("softsign", horizon=3, gap=0.125, scale=2, loss=LOSSES[name])
-    ball = certify(problem, z0, 30, tolerance=Fraction(1, 64))
+    ball = enclose(problem, z0, 30, tolerance=Fraction(1, 64))
     with mpmath.workdps(50):
         h_star = -mpmath.log1p(-mpf(1) / 8)
         u0 = mpmath.sign(mpf(z0)) * mpmath.log1p(abs(mpf(z0)))
@@ -170,7 +170,7 @@ def test_the_reciprocal_slope_is_one_over_the_slope(name):
 def test_kinks_on_the_way(text, z0):
     """u has slopes a and b on the two sides of its kink: tau adds up from closed forms."""
     problem = LearningProblem(text, horizon=1, gap=0.0625)
-    ball = certify(problem, z0, 30)
+    ball = enclose(problem, z0, 30)
     assert ball.digits == 30
     with mpmath.workdps(40):
         form = lambda u: mpmath.exp(u) + 2 * u - mpmath.exp(-u)  # noqa: E731
@@ -186,28 +186,28 @@ def test_kinks_on_the_way(text, z0):
 
 
 def test_flows_that_do_not_arrive_say_so():
-    ball = certify(LearningProblem("sigmoid", horizon=1, gap=0), 0.0)
+    ball = enclose(LearningProblem("sigmoid", horizon=1, gap=0), 0.0)
     assert (ball.mid, ball.radius, ball.status) == ("inf", "0", Status.ASYMPTOTIC)
-    assert certify(LearningProblem("cubic", horizon=1, gap=0.1), -1.0).status is Status.STUCK
-    assert certify(LearningProblem("sigmoid(atan(z))", horizon=1, gap=1e-3), -1.0).status is Status.OUTSIDE
+    assert enclose(LearningProblem("cubic", horizon=1, gap=0.1), -1.0).status is Status.STUCK
+    assert enclose(LearningProblem("sigmoid(atan(z))", horizon=1, gap=1e-3), -1.0).status is Status.OUTSIDE
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda p: certify(p, "nought"), "z0 must be a finite real number"),
-        (lambda p: certify(p, math.nan), "z0 must be"),
-        (lambda p: certify(p, None), "z0 must be"),
-        (lambda p: certify(p, 0, 0), "digits must be a whole number"),
-        (lambda p: certify(p, 0, 1.5), "digits must be a whole number"),
-        (lambda p: certify(p, p.z_star), "agree in all 16 digits"),
-        (lambda p: certify(LearningProblem(p.gate, horizon=[1, 2], gap=0.1), 0), "one problem and one start"),
-        (lambda p: certify(LearningProblem(p.gate, horizon=1, gap=0.1, loss="squared"), 0), "give a tolerance"),
-        (lambda p: certify(p, 0, tolerance="wide"), "tolerance must be"),
-        (lambda p: certify(p, 0, tolerance=2), "tolerance must be in"),
-        (lambda p: certify(LearningProblem("log-slow", horizon=10, gap=0.01), 0), "past the largest float"),
+        (lambda p: enclose(p, "nought"), "z0 must be a finite real number"),
+        (lambda p: enclose(p, math.nan), "z0 must be"),
+        (lambda p: enclose(p, None), "z0 must be"),
+        (lambda p: enclose(p, 0, 0), "digits must be a whole number"),
+        (lambda p: enclose(p, 0, 1.5), "digits must be a whole number"),
+        (lambda p: enclose(p, p.z_star), "agree in all 16 digits"),
+        (lambda p: enclose(LearningProblem(p.gate, horizon=[1, 2], gap=0.1), 0), "one problem and one start"),
+        (lambda p: enclose(LearningProblem(p.gate, horizon=1, gap=0.1, loss="squared"), 0), "give a tolerance"),
+        (lambda p: enclose(p, 0, tolerance="wide"), "tolerance must be"),
+        (lambda p: enclose(p, 0, tolerance=2), "tolerance must be in"),
+        (lambda p: enclose(LearningProblem("log-slow", horizon=10, gap=0.01), 0), "past the largest float"),
         (
-            lambda p: certify(LearningProblem("sigmoid(z+abs(z-sqrt(2))/9)", horizon=1, gap=0.1), 0),
+            lambda p: enclose(LearningProblem("sigmoid(z+abs(z-sqrt(2))/9)", horizon=1, gap=0.1), 0),
             "no float to split at",
         ),
     ],

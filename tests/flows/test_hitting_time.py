@@ -255,7 +255,7 @@ def test_a_level_stretch_inside_stops_the_flow():
 def test_arrivals_past_the_learning_time_at_hand():
     problem = LearningProblem("sigmoid", horizon=1, gap=0.01)
     found = hitting_time(problem, [0.0, 4.5], tau_max=50.0)
-    assert list(found.status) == [Status.HORIZON, Status.REACHED]
+    assert list(found.status) == [Status.TIME_LIMIT, Status.REACHED]
     assert np.all(np.isfinite(found.tau))
 
 

@@ -37,7 +37,7 @@ def test_loss_gradient_and_curvature_of_the_fast_gate(horizon, gap, z):
         expected = [float(abs(value)), float(side * slope), float(side * bend)]
     # conditioning: loss and gradient change by T phi' dz and more for dz = eps z
     slack = 1e-13 * (1 + horizon * problem.gate.phi_c(z) * math.cosh(z))
-    assert problem.loss(z) == pytest.approx(expected[0], rel=1e-13, abs=2e-16 * abs(float(slope)) * abs(z) + 1e-300)
+    assert problem.loss_at(z) == pytest.approx(expected[0], rel=1e-13, abs=2e-16 * abs(float(slope)) * abs(z) + 1e-300)
     assert problem.grad(z) == pytest.approx(expected[1], rel=slack, abs=1e-300)
     assert problem.curvature(z) == pytest.approx(expected[2], rel=40 * slack, abs=1e-300)
     assert problem.side(z) == side
@@ -48,7 +48,7 @@ def test_grad_is_the_derivative_of_the_loss_on_either_side():
     for z in (-0.7, 0.2, 2.0):
         step = 1e-6
         assert problem.grad(z) == pytest.approx(
-            (problem.loss(z + step) - problem.loss(z - step)) / (2 * step), rel=1e-7
+            (problem.loss_at(z + step) - problem.loss_at(z - step)) / (2 * step), rel=1e-7
         )
         difference = (problem.grad(z + step) - problem.grad(z - step)) / (2 * step)
         assert problem.curvature(z) == pytest.approx(difference, rel=1e-7)
@@ -85,7 +85,7 @@ def test_a_target_of_1_has_no_minimiser():
     assert problem.z_star == math.inf
     assert problem.u_star == math.inf
     assert problem.h_star == 0.0
-    assert problem.loss(30.0) == 0.0
+    assert problem.loss_at(30.0) == 0.0
     assert problem.log_distance(30.0) < -1e12
 
 
@@ -101,7 +101,7 @@ def test_problems_can_be_arrays():
     one = LearningProblem("fast", horizon=10.0, gap=1e-3)
     assert problem.z_star.shape == (3,)
     assert problem.z_star[1] == one.z_star
-    assert problem.loss(0.3)[1] == one.loss(0.3)
+    assert problem.loss_at(0.3)[1] == one.loss_at(0.3)
 
 
 def test_a_problem_is_immutable():
@@ -156,7 +156,7 @@ def test_bad_problems_are_one_line(given, said):
 
 def test_a_position_that_is_no_number_is_refused_everywhere():
     problem = LearningProblem("fast", horizon=1, gap=0.1)
-    for method in (problem.loss, problem.grad, problem.curvature, problem.side, problem.log_distance):
+    for method in (problem.loss_at, problem.grad, problem.curvature, problem.side, problem.log_distance):
         with pytest.raises(InvalidArgument, match="z must be finite; got nan"):
             method(math.nan)
 

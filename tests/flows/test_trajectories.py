@@ -25,7 +25,7 @@ def _random(gate: str) -> tuple[LearningProblem, np.ndarray]:
 
 
 def _one(problem: LearningProblem, k: int) -> LearningProblem:
-    return LearningProblem(problem.gate, horizon=problem.horizon[k], gap=problem.goal.value[k])
+    return LearningProblem(problem.gate, horizon=problem.horizon[k], gap=problem.target.value[k])
 
 
 @pytest.mark.parametrize("gate", ["fast", "softsign", "arctan", "linear-cubic", "exp-square"])
@@ -81,7 +81,7 @@ def test_flows_without_an_end_are_followed_as_far_as_asked():
     tau = np.array([[1e5], [1e40], [1e250]])
     z = many.at(tau).z
     for k in range(2):
-        alone = flow(LearningProblem("fast", horizon=problem.horizon[k], gap=0), 0.0, tau_end=1e260).at(tau[:, 0])
+        alone = flow(LearningProblem("fast", horizon=problem.horizon[k], gap=0), 0.0, tau_max=1e260).at(tau[:, 0])
         assert np.allclose(z[:, k], alone.z, rtol=1e-12)
 
 
@@ -101,7 +101,7 @@ def test_starts_are_where_they_were_put():
     problem = LearningProblem("fast", horizon=10, gap=0.1)
     state = trajectories(problem, [0.0, problem.z_star, 4.0]).at(0.0)
     assert state.z.tolist() == [0.0, problem.z_star, 4.0]
-    assert np.allclose(state.loss, problem.loss(state.z), rtol=1e-12, atol=1e-15)
+    assert np.allclose(state.loss, problem.loss_at(state.z), rtol=1e-12, atol=1e-15)
 
 
 def test_flows_that_creep_are_followed_one_by_one():

@@ -134,7 +134,7 @@ def test_nodes_are_in_order_and_consistent():
         assert np.all(np.diff(path.log_tau) >= 0)
         assert np.all(np.diff(path.z) > 0)
         assert np.all(np.diff(path.loss) <= 0)
-        assert np.allclose(path.loss[:-1], path.problem.loss(path.z[:-1]), rtol=1e-9, atol=1e-15)
+        assert np.allclose(path.loss[:-1], path.problem.loss_at(path.z[:-1]), rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize("method", ["exact", *SCIPY])
@@ -149,8 +149,8 @@ def test_past_the_arrival_the_flow_rests_on_the_target(method):
 @pytest.mark.parametrize("method", ["exact", *SCIPY])
 def test_the_learning_time_at_hand_ends_a_flow(method):
     problem = LearningProblem("sigmoid", horizon=1, gap=0.01)
-    path = flow(problem, 0.0, tau_end=50.0, method=method)
-    assert path.status is Status.HORIZON
+    path = flow(problem, 0.0, tau_max=50.0, method=method)
+    assert path.status is Status.TIME_LIMIT
     assert path.tau[-1] == pytest.approx(50.0, rel=1e-14)
     z = path.z[-1]
     assert math.exp(z) + 2 * z - math.exp(-z) == pytest.approx(50.0, rel=1e-9)
@@ -171,7 +171,7 @@ def test_a_target_of_1_is_approached_for_ever(name, method):
 
 def test_a_target_of_1_with_the_time_at_hand():
     """Sigmoid, T = 1, lambda* = 1: the same closed form for ever; loss goes like 1/tau."""
-    path = flow(LearningProblem("sigmoid", horizon=1, gap=0), 0.0, tau_end=1e200)
+    path = flow(LearningProblem("sigmoid", horizon=1, gap=0), 0.0, tau_max=1e200)
     assert path.tau[-1] == pytest.approx(1e200, rel=1e-13)
     assert path.z[-1] == pytest.approx(math.log(1e200), rel=1e-15)
     assert path.loss[-1] == pytest.approx(1e-200, rel=1e-12)
@@ -184,7 +184,7 @@ def test_a_target_of_1_with_the_time_at_hand():
 @pytest.mark.parametrize("method", ["exact", *SCIPY])
 def test_a_flat_point_is_approached_and_not_crossed(method):
     """sigma(z^3), T = 1, near z = 0: dz/dtau = c (3/4) z^2, so z = -4/(3 c tau) for large tau."""
-    path = flow(LearningProblem("cubic", horizon=1, gap=0.1, scale=2.0), -1.0, tau_end=1e30, method=method)
+    path = flow(LearningProblem("cubic", horizon=1, gap=0.1, scale=2.0), -1.0, tau_max=1e30, method=method)
     assert path.status is Status.STUCK
     assert np.all(path.z < 0)
     assert path.z[-1] == pytest.approx(-4 / (3 * 2 * 1e30), rel=1e-9)
@@ -272,8 +272,8 @@ def test_a_path_over_a_plateau_of_1e12_decays(gate):
         ({"z0": math.nan}, "z0 must be finite; got nan"),
         ({"z0": "a"}, "z0 must be a real number"),
         ({"z0": [1.0, 2.0]}, "one problem and one start"),
-        ({"z0": 0.0, "tau_end": 0}, "tau_end must be finite and above 0"),
-        ({"z0": 0.0, "tau_end": math.inf}, "tau_end must be finite and above 0"),
+        ({"z0": 0.0, "tau_max": 0}, "tau_max must be finite and above 0"),
+        ({"z0": 0.0, "tau_max": math.inf}, "tau_max must be finite and above 0"),
         ({"z0": 0.0, "rtol": 0}, "rtol must be in"),
         ({"z0": 0.0, "atol": -1}, "atol must be in"),
     ],

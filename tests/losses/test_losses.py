@@ -118,7 +118,7 @@ def test_times_of_every_loss_agree_with_mpmath(name, case):
 def test_every_method_follows_every_loss(name, method):
     """The flow to the end takes the time of the integral; slopes of the dense output are the gradient."""
     problem = LearningProblem("fast", horizon=5, gap=0.05, loss=_loss(name))
-    smooth = {} if problem.kind.arrives else {"tolerance": TOLERANCE}
+    smooth = {} if problem.loss.arrives else {"tolerance": TOLERANCE}
     path = flow(problem, -0.5, method=method, **smooth)
     assert path.log_tau[-1] == pytest.approx(hitting_time(problem, -0.5, **smooth).log_tau, rel=1e-9)
     assert path.check < 1e-9
@@ -136,13 +136,13 @@ def test_a_smooth_loss_is_approached_exponentially(name, z0):
     loose, tight = (hitting_time(problem, z0, tolerance=t) for t in (1e-7, 1e-9))
     z, h = problem.z_star, problem.h_star
     put = {H: sp.Float(h, 40), H_STAR: sp.Float(h, 40)}
-    bow = float(sp.diff(problem.kind.branches[0].slope, H).subs(put))
+    bow = float(sp.diff(problem.loss.branches[0].slope, H).subs(put))
     pace = 20 * problem.gate.dphi(z) / problem.gate.phi(z)
     assert tight.tau - loose.tau == pytest.approx(math.log(100) / (bow * pace**2), rel=1e-5)
     path = flow(problem, z0)
     assert path.status is Status.ASYMPTOTIC
     assert path.log_gap[-1] == pytest.approx(math.log(1e-12 * h), abs=1e-6)
-    further = flow(problem, z0, tau_end=10 * path.tau[-1])
+    further = flow(problem, z0, tau_max=10 * path.tau[-1])
     assert further.log_gap[-1] < path.log_gap[-1] - 100
     assert further.check < 1e-9
 
@@ -225,7 +225,7 @@ def test_any_tolerance_ends_a_path_where_it_says(tolerance):
 @pytest.mark.parametrize("name", ["squared", "kullback-leibler", "random-horizon", "mixed-horizon"])
 def test_a_target_of_1_is_never_reached_by_other_losses(name):
     problem = LearningProblem("fast", horizon=9, gap=0, loss=name)
-    tolerance = None if problem.kind.arrives else 1e-3
+    tolerance = None if problem.loss.arrives else 1e-3
     assert hitting_time(problem, 0.0, tolerance=tolerance).status is Status.ASYMPTOTIC
     path = flow(problem, 0.0)
     assert path.status is Status.ASYMPTOTIC

@@ -207,9 +207,9 @@ def test_a_sweep_has_a_card():
 
 def test_an_enclosure_has_a_card():
     pytest.importorskip("flint")
-    from gateflow.flows import certify
+    from gateflow.flows import enclose
 
-    ball = certify(problem(gap="0.01"), 0, digits=20)
+    ball = enclose(problem(gap="0.01"), 0, digits=20)
     assert fact(ball, "tau") == ball.mid
     assert fact(ball, "radius") == ball.radius
 

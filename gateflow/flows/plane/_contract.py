@@ -26,7 +26,7 @@ class Stop(StrEnum):
     BALANCED = "balanced"
     ASYMPTOTIC = "asymptotic"
     QUIET = "quiet"
-    HORIZON = "horizon"
+    TIME_LIMIT = "time limit"
 
     @property
     def sentence(self) -> str:
@@ -39,7 +39,7 @@ _SENTENCES = {
     Stop.BALANCED: "the flow rests short of a target: the pulls on it balance",
     Stop.ASYMPTOTIC: "the flow never rests: it approaches its end for ever",
     Stop.QUIET: "the mean gate is on its target and the noise dies out for ever",
-    Stop.HORIZON: "the flow goes on past the learning time asked for",
+    Stop.TIME_LIMIT: "the flow goes on past the learning time asked for",
 }
 
 
@@ -71,7 +71,7 @@ class Tolerances:
     method: str = "lsoda"
     rtol: float = 1e-10
     atol: float = 1e-12
-    tau_end: float | None = None
+    tau_max: float | None = None
     tolerance: float | None = None
 
 
@@ -123,7 +123,7 @@ class Solved:
             ahead = log_end + np.log(-np.expm1(min(begin - log_end, 0.0))) if begin < log_end else -np.inf
             if ahead < leg.log_tau[-1]:
                 turns = tuple(turn for turn in self.turns if turn.log_tau <= log_end)
-                return replace(self, legs=(*legs, leg.cut(float(ahead))), stop=Stop.HORIZON, turns=turns)
+                return replace(self, legs=(*legs, leg.cut(float(ahead))), stop=Stop.TIME_LIMIT, turns=turns)
             legs.append(leg)
             begin = float(np.logaddexp(begin, leg.log_tau[-1]))
         return self
@@ -136,7 +136,7 @@ class Plane(ABC):
     """What the two parameters are called."""
 
     @abstractmethod
-    def loss(self, first: Any, second: Any) -> Any:
+    def loss_at(self, first: Any, second: Any) -> Any:
         """The loss."""
 
     @abstractmethod

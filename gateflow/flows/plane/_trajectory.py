@@ -115,7 +115,7 @@ class PlanarTrajectory(_Named):
         with np.errstate(divide="ignore"):
             log_tau = np.log(tau)
         if not self.rests and np.any(log_tau > self.log_tau[-1] + 1e-14 * (1 + abs(self.log_tau[-1]))):
-            raise InvalidArgument(f"tau must be at most {self.tau[-1]:g}, the end of this trajectory; see tau_end")
+            raise InvalidArgument(f"tau must be at most {self.tau[-1]:g}, the end of this trajectory; see tau_max")
         points, loss = self._states(log_tau.reshape(-1))
         points = points.reshape(*tau.shape, 2)
         phi = self.problem.phi(points[..., 0], points[..., 1])
@@ -168,7 +168,7 @@ def flow(
     problem: Plane,
     start: tuple[float, float],
     *,
-    tau_end: float | None = None,
+    tau_max: float | None = None,
     tolerance: float | None = None,
     method: str = "lsoda",
     rtol: float = 1e-10,
@@ -182,7 +182,7 @@ def flow(
         What is learned.
     start : pair of float
         The two parameters at tau = 0.
-    tau_end : float, optional
+    tau_max : float, optional
         Learning time at hand; by default the flow is followed to its stop.
     tolerance : float, optional
         Where a flow that never rests is left off; its meaning is the problem's.
@@ -211,7 +211,7 @@ def flow(
         solver(method),
         one("rtol", rtol, lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)"),
         one("atol", atol, lambda v: (v >= 0) & (v < 1), "in [0, 1)"),
-        _positive("tau_end", tau_end),
+        _positive("tau_max", tau_max),
         tolerance,
     )
     return _followed(problem, pair("start", start), settings)
@@ -219,8 +219,8 @@ def flow(
 
 def _followed(problem: Plane, start: tuple[float, float], settings: Tolerances) -> PlanarTrajectory:
     solved = problem.solve(start, settings)
-    if settings.tau_end is not None:
-        solved = solved.until(float(np.log(settings.tau_end)))
+    if settings.tau_max is not None:
+        solved = solved.until(float(np.log(settings.tau_max)))
     begins = np.concatenate([[-np.inf], np.logaddexp.accumulate([leg.log_tau[-1] for leg in solved.legs])])
     # each leg but the first begins where the one before ended
     cut = [slice(0 if k == 0 else 1, None) for k in range(len(solved.legs))]
@@ -299,7 +299,7 @@ def portrait(
     safe = np.where(size > 0, size, 1.0)
     with np.errstate(divide="ignore"):
         log_speed = np.log(size) + force.log_scale
-    return Portrait(x, y, force.first / safe, force.second / safe, log_speed, np.asarray(problem.loss(*grid)))
+    return Portrait(x, y, force.first / safe, force.second / safe, log_speed, np.asarray(problem.loss_at(*grid)))
 
 
 def pair(name: str, value: Any) -> tuple[float, float]:

@@ -105,7 +105,7 @@ class NoisyProblem(Plane):
     Examples
     --------
     >>> problem = NoisyProblem(horizon=5, gap=0.1)
-    >>> bool(abs(problem.loss(6.0, 1.0) - problem.monte_carlo(6.0, 1.0, samples=10_000, seed=1).loss) < 1e-3)
+    >>> bool(abs(problem.loss_at(6.0, 1.0) - problem.monte_carlo(6.0, 1.0, samples=10_000, seed=1).loss) < 1e-3)
     True
     """
 
@@ -114,7 +114,7 @@ class NoisyProblem(Plane):
     alpha: float
     amplitude: float
     noise: str
-    kind: str
+    loss: str
     half_normal: bool
 
     def __init__(
@@ -128,7 +128,7 @@ class NoisyProblem(Plane):
         **task: Any,
     ) -> None:
         made = LearningProblem("sigmoid", **task)
-        if any(np.ndim(part) for part in (made.horizon, made.goal.value, made.scale)):
+        if any(np.ndim(part) for part in (made.horizon, made.target.value, made.scale)):
             raise InvalidArgument("a planar flow is of one problem; give one horizon, one target and one scale")
         if made.horizon != np.floor(made.horizon):
             raise InvalidArgument(f"horizon must be a whole number of steps for a noisy gate; got {made.horizon:g}")
@@ -143,7 +143,7 @@ class NoisyProblem(Plane):
         put(self, "alpha", one("alpha", alpha, np.isfinite, "finite"))
         put(self, "amplitude", one("amplitude", amplitude, lambda v: (v >= 0) & np.isfinite(v), "at least 0"))
         put(self, "noise", noise)
-        put(self, "kind", loss)
+        put(self, "loss", loss)
         put(self, "half_normal", bool(half_normal))
 
     @property
@@ -152,12 +152,12 @@ class NoisyProblem(Plane):
         return int(self.task.horizon)
 
     @property
-    def goal(self) -> float:
+    def lambda_star(self) -> float:
         """lambda*."""
         return math.exp(-self.task.h_star)
 
     @property
-    def gate_goal(self) -> float:
+    def gate_star(self) -> float:
         """``lambda*^(1/T)``, where the gate is to be."""
         return math.exp(-self.task.h_star / self.horizon)
 
@@ -204,7 +204,7 @@ class NoisyProblem(Plane):
 
     # --- the expected loss ---
 
-    def loss(self, z: Any, p: Any) -> Any:
+    def loss_at(self, z: Any, p: Any) -> Any:
         """The expected loss."""
         piece = self.at(z, p)
         if self.noise == "fresh":
@@ -233,7 +233,7 @@ class NoisyProblem(Plane):
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             wide = kept**2 * np.expm1(self.horizon * np.log1p(spread / first**2))
         wide = np.where(first == 0, spread**self.horizon, wide)
-        return wide + (kept - self.goal) ** 2
+        return wide + (kept - self.lambda_star) ** 2
 
     def _mean_and_variance(self, piece: Piece) -> tuple[Any, Any]:
         mean, square = self.moments
@@ -242,7 +242,7 @@ class NoisyProblem(Plane):
     def _fresh_force(self, piece: Piece) -> tuple[float, float, float]:
         """From ``T (E g^2)^(T-1)`` and ``-2 lambda* T (E g)^(T-1)``, scaled by the larger."""
         mean, square = self.moments
-        t, lam = self.horizon, self.goal
+        t, lam = self.horizon, self.lambda_star
         first, spread = self._mean_and_variance(piece)
         second = first**2 + spread
         with np.errstate(divide="ignore"):
@@ -261,19 +261,19 @@ class NoisyProblem(Plane):
 
     def _held_loss(self, m: float, s: float) -> float:
         g, _, log_weights = self._nodes(m, s)
-        apart = g**self.horizon - self.goal
-        return float(np.exp(log_weights) @ (np.abs(apart) if self.kind == "absolute" else apart**2))
+        apart = g**self.horizon - self.lambda_star
+        return float(np.exp(log_weights) @ (np.abs(apart) if self.loss == "absolute" else apart**2))
 
     def _held_force(self, piece: Piece) -> tuple[float, float, float]:
         """Scaled by the sum of all pulls, whatever their sign, so that what cancels is small."""
         g, noise, log_weights = self._nodes(piece.m, piece.s)
         t = self.horizon
-        apart = g**t - self.goal
+        apart = g**t - self.lambda_star
         with np.errstate(divide="ignore"):
             logs = log_weights + np.log(t) + (t - 1) * np.log(np.abs(g))
-            size = np.ones_like(g) if self.kind == "absolute" else 2 * np.abs(apart)
+            size = np.ones_like(g) if self.loss == "absolute" else 2 * np.abs(apart)
             reach = np.log(np.abs(piece.m_z) + np.abs(piece.s_z) * np.abs(noise))
-            gross = 2 * np.maximum(np.abs(g) ** t, self.goal) if self.kind == "squared" else size
+            gross = 2 * np.maximum(np.abs(g) ** t, self.lambda_star) if self.loss == "squared" else size
             top = float(np.max(logs + reach + np.log(gross)))
         if top == -np.inf:
             return 0.0, 0.0, -np.inf
@@ -287,8 +287,8 @@ class NoisyProblem(Plane):
         if s == 0.0:
             return np.array([m]), np.array([0.0]), np.array([0.0])
         low, high = self._range(m, s)
-        kinks = np.array([(goal - m) / s for goal in (self.gate_goal, -self.gate_goal)])
-        halvings = math.ceil(math.log2(max(1.0, self.horizon * abs(s) / self.gate_goal / STEEPEST)))
+        kinks = np.array([(goal - m) / s for goal in (self.gate_star, -self.gate_star)])
+        halvings = math.ceil(math.log2(max(1.0, self.horizon * abs(s) / self.gate_star / STEEPEST)))
         near = WIDEST * 2.0 ** -np.arange(1, halvings + 1)
         inner = np.concatenate(
             [np.arange(low + WIDEST, high, WIDEST), kinks, np.add.outer(kinks, [-near, near]).ravel()]
@@ -342,9 +342,9 @@ class NoisyProblem(Plane):
         times = self.horizon if self.noise == "held" else 1
         kept = np.prod(g, axis=1) ** times
         others = _product_of_others(g) * (times * g ** (times - 1))
-        apart = kept - self.goal
-        front = np.sign(apart) if self.kind == "absolute" else 2 * apart
-        value = np.abs(apart) if self.kind == "absolute" else apart**2
+        apart = kept - self.lambda_star
+        front = np.sign(apart) if self.loss == "absolute" else 2 * apart
+        value = np.abs(apart) if self.loss == "absolute" else apart**2
         along_z = front * np.sum(others * (piece.m_z + piece.s_z * noise), axis=1)
         along_p = front * np.sum(others * (piece.s_p * noise), axis=1)
         return np.stack([value, along_z, along_p], axis=1)
@@ -375,10 +375,10 @@ class NoisyProblem(Plane):
             region, stop = self._entered(point, region, what)
             word = "rests on" if stop else "crosses"
             turns.append(Turn(log_tau, (float(point[0]), float(point[1])), f"z {word} the edge at {what:g}"))
-        return Solved(tuple(legs), stop or Stop.HORIZON, tuple(turns), spent, 0.0)
+        return Solved(tuple(legs), stop or Stop.TIME_LIMIT, tuple(turns), spent, 0.0)
 
     def _loss_at(self, _: Array, points: Array) -> Array:
-        return np.asarray(self.loss(points[..., 0], points[..., 1]))
+        return np.asarray(self.loss_at(points[..., 0], points[..., 1]))
 
     def _force_at(self, region: int) -> Any:
         return lambda points: self.force_on(points[..., 0], points[..., 1], region)
@@ -386,7 +386,7 @@ class NoisyProblem(Plane):
     def _entered(self, point: Array, region: int, edge: float | None) -> tuple[int, Stop | None]:
         """The piece that the flow goes on in, and the stop if it does not."""
         z = float(point[0])
-        if z == self.z_star and self.kind == "absolute":
+        if z == self.z_star and self.loss == "absolute":
             return 0, Stop.REACHED
         if edge is None and abs(z) != EDGE:
             gone = self.force_on(point[0], point[1], region).log_scale == -np.inf
@@ -407,12 +407,12 @@ class NoisyProblem(Plane):
         made: list[tuple[float | Stop, Event]] = [(Stop.ASYMPTOTIC, lambda _, at: float(force(at).size) - least)]
         if region:
             made.append((Stop.QUIET, lambda _, at: self._loudness(at, region, float(force(at).first))))
-            if self.gate_goal < 1:  # else the edge is the target, and is reached
+            if self.gate_star < 1:  # else the edge is the target, and is reached
                 made.append((Stop.QUIET, self._until_kink(region, point)))
             creeps = region < 0 and self.horizon > 1  # the slope of g^T is 0 where g is
             edge = within(region * (EDGE + (CREEP if creeps else 0.0)), -float(region))
             return [*made, (Stop.ASYMPTOTIC if creeps else region * EDGE, edge)]
-        if self.kind == "absolute":
+        if self.loss == "absolute":
             made.append((Stop.REACHED, within(self.z_star, float(np.sign(self.z_star - point[0])))))
         return [*made, (EDGE, within(EDGE, 1.0)), (-EDGE, within(-EDGE, -1.0))]
 
@@ -424,14 +424,14 @@ class NoisyProblem(Plane):
         """Above 0 until a gate whose noise has died out comes to its target."""
 
         def short(at: Array) -> float:
-            return self.gate_goal - float(self.pieces(at[0], at[1], region).m)
+            return self.gate_star - float(self.pieces(at[0], at[1], region).m)
 
         side = math.copysign(1.0, short(start))
         return lambda _, at: max(abs(float(self.pieces(at[0], at[1], region).s)) / QUIET - 1, side * short(at))
 
     def __repr__(self) -> str:
         task = repr(self.task).partition(", ")[2][:-1]
-        return f"NoisyProblem({task}, loss={self.kind!r}, noise={self.noise!r})"
+        return f"NoisyProblem({task}, loss={self.loss!r}, noise={self.noise!r})"
 
 
 def region_of(z: Any) -> Any:

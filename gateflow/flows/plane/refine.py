@@ -94,7 +94,7 @@ class RefineProblem(Plane):
         put(self, "gate", _onto(as_gate(gate)))
         put(self, "refine", _onto(as_gate(refine)))
         put(self, "effective", LearningProblem("sigmoid", **task))
-        if any(np.ndim(part) for part in (self.horizon, self.effective.goal.value, self.effective.scale)):
+        if any(np.ndim(part) for part in (self.horizon, self.effective.target.value, self.effective.scale)):
             raise InvalidArgument("a planar flow is of one problem; give one horizon, one target and one scale")
 
     @property
@@ -103,9 +103,9 @@ class RefineProblem(Plane):
         return self.effective.horizon
 
     @property
-    def kind(self) -> Loss:
+    def loss(self) -> Loss:
         """The loss, per unit scale."""
-        return self.effective.kind
+        return self.effective.loss
 
     # --- the effective gate ---
 
@@ -183,9 +183,9 @@ class RefineProblem(Plane):
 
     # --- the plane ---
 
-    def loss(self, z: Any, w: Any) -> Any:
+    def loss_at(self, z: Any, w: Any) -> Any:
         """``c |g^T - lambda*|``, or what the loss is."""
-        return self.effective.loss(self.profile(z, w))
+        return self.effective.loss_at(self.profile(z, w))
 
     def force(self, z: Any, w: Any) -> Force:
         """The flow's velocity over a common factor, and the logarithm of that."""
@@ -214,7 +214,7 @@ class RefineProblem(Plane):
             made = march(curve.rates, curve.loss, start, settings, abs(path.end - path.start))
             return replace(made, leg=curve.mended(made.leg))
 
-        path, marched, spent = followed(path, along, settings.rtol, settings.atol, settings.tau_end)
+        path, marched, spent = followed(path, along, settings.rtol, settings.atol, settings.tau_max)
         leg, stop = marched.leg, STOPS[path.status]
         check = _Curve(self, path).check(leg)
         return Solved((leg,), stop, (), spent, check)
@@ -267,7 +267,7 @@ class _Curve:
     def loss(self, q: Array, _: Array) -> Array:
         """The loss, from the decay, which is known better than z and w could tell it."""
         effective = self.problem.effective
-        return effective.scale * effective.kind.value(self.path.decay(self.coordinate(q)), effective.goal_decay)
+        return effective.scale * effective.loss.value(self.path.decay(self.coordinate(q)), effective.target_decay)
 
     def mended(self, leg: Leg) -> Leg:
         """The leg with its points brought to the level of U that belongs to them, along the gradient."""

@@ -97,8 +97,8 @@ class SharedProblem(Plane):
             raise InvalidArgument("horizon must be a number, or one for each input; got none")
         each = LearningProblem(gate, scale=scale, loss=loss, **columns)
         refuse_if_no_gate(each.gate)
-        if not each.kind.arrives:
-            raise InvalidArgument(f"samples that share parameters need a loss with a kink; {each.kind.name} has none")
+        if not each.loss.arrives:
+            raise InvalidArgument(f"samples that share parameters need a loss with a kink; {each.loss.name} has none")
         if np.ndim(each.scale):
             raise InvalidArgument("scale must be one number for all samples")
         lost = np.flatnonzero(~np.isfinite(each.z_star))
@@ -126,9 +126,9 @@ class SharedProblem(Plane):
         """The gate of each sample, along the last axis."""
         return np.asarray(self.each.gate.phi(self.pre_activation(w, b)))
 
-    def loss(self, w: Any, b: Any) -> Any:
+    def loss_at(self, w: Any, b: Any) -> Any:
         """The mean loss of the samples."""
-        return plain(np.mean(self.each.loss(self.pre_activation(w, b)), axis=-1))
+        return plain(np.mean(self.each.loss_at(self.pre_activation(w, b)), axis=-1))
 
     def sides(self, w: Any, b: Any) -> Array:
         """1 for a sample below its target, -1 above it, 0 on it."""
@@ -153,7 +153,7 @@ class SharedProblem(Plane):
             decay = decay_of_profile(each.horizon, each.log_horizon, numbers.u(z))
             front = np.log(each.scale / self.samples) + each.log_horizon
             slope = numbers.log_dphi(z) - numbers.log_phi(z)
-            return front + slope + each.kind.log_slope(decay, each.goal_decay)
+            return front + slope + each.loss.log_slope(decay, each.target_decay)
 
     def solve(self, start: tuple[float, float], settings: Tolerances) -> Solved:
         """Leg by leg, from kink to kink.
@@ -164,10 +164,10 @@ class SharedProblem(Plane):
         return _Walk(self, settings, least_pull(settings.tolerance)).from_start(start)
 
     def __repr__(self) -> str:
-        goal = np.asarray(self.each.goal.value).tolist()
+        horizon, target = (np.asarray(part).tolist() for part in (self.each.horizon, self.each.target.value))
         return (
             f"SharedProblem({self.each.gate.name!r}, inputs={self.inputs.tolist()}, "
-            f"horizon={np.asarray(self.each.horizon).tolist()}, {self.each.goal.way}={goal}, scale={self.each.scale:g})"
+            f"horizon={horizon}, {self.each.target.way}={target}, scale={self.each.scale:g})"
         )
 
 
@@ -194,7 +194,7 @@ class _Walk:
         self.problem, self.settings, self.least = problem, settings, least
         self.normals = np.stack([problem.inputs, np.ones(problem.samples)], axis=1)
         self.unit = self.normals / np.linalg.norm(self.normals, axis=1, keepdims=True)
-        self.log_end = np.inf if settings.tau_end is None else float(np.log(settings.tau_end))
+        self.log_end = np.inf if settings.tau_max is None else float(np.log(settings.tau_max))
         self.legs: list[Leg] = []
         self.turns: list[Turn] = []
         self.log_tau, self.evaluations, self.drift = -np.inf, 0, 0.0
@@ -320,7 +320,7 @@ class _Walk:
         return point
 
     def loss(self, _: Array, points: Array) -> Array:
-        return np.asarray(self.problem.loss(points[..., 0], points[..., 1]))
+        return np.asarray(self.problem.loss_at(points[..., 0], points[..., 1]))
 
     # --- events: above 0 while the leg goes on ---
 

@@ -50,7 +50,7 @@ def test_the_expected_loss_of_held_noise_is_its_integral(z, p, loss, power):
     for horizon, half_normal in ((1, True), (5, True), (40, False)):
         problem = NoisyProblem(horizon=horizon, gap=0.1, loss=loss, half_normal=half_normal)
         exact = held(z, p, horizon, 0.1, power, half_normal)
-        assert problem.loss(z, p) == pytest.approx(float(exact), rel=1e-12)
+        assert problem.loss_at(z, p) == pytest.approx(float(exact), rel=1e-12)
 
 
 @pytest.mark.parametrize(("z", "p"), POINTS)
@@ -60,7 +60,7 @@ def test_the_expected_loss_of_fresh_noise_is_its_double_integral(z, p):
     powers = [expected(lambda e, n=n: (m + s * e) ** n, []) for n in range(3)]
     # E (g1 g2 - lambda)^2, term by term over independent draws
     exact = powers[2] ** 2 - 2 * MP.mpf("0.9") * powers[1] ** 2 + MP.mpf("0.81")
-    assert problem.loss(z, p) == pytest.approx(float(exact), rel=1e-11)
+    assert problem.loss_at(z, p) == pytest.approx(float(exact), rel=1e-11)
 
 
 @pytest.mark.parametrize("options", [{}, {"loss": "squared"}, {"loss": "squared", "noise": "fresh"}, {"alpha": 0.9}])
@@ -72,7 +72,7 @@ def test_the_force_is_minus_the_gradient(z, p, options):
     found = np.array([force.first, force.second]) * math.exp(force.log_scale)
 
     def slope(dz, dp, step=1e-2):
-        at = [problem.loss(z + k * step * dz, p + k * step * dp) for k in (-3, -2, -1, 1, 2, 3)]
+        at = [problem.loss_at(z + k * step * dz, p + k * step * dp) for k in (-3, -2, -1, 1, 2, 3)]
         return np.dot([-1, 9, -45, 45, -9, 1], at) / (60 * step)
 
     assert found == pytest.approx([-slope(1, 0), -slope(0, 1)], rel=2e-5, abs=1e-8 * np.abs(found).max())
@@ -91,7 +91,7 @@ def test_drawn_noise_agrees_within_four_standard_errors(options):
     problem = NoisyProblem(gap=0.1, **options)
     z, p = np.array(POINTS).T
     drawn = problem.monte_carlo(z, p, samples=20_000, seed=5)
-    assert np.all(np.abs(drawn.loss - problem.loss(z, p)) < 4 * drawn.loss_error)
+    assert np.all(np.abs(drawn.loss - problem.loss_at(z, p)) < 4 * drawn.loss_error)
     force = problem.force(z, p)
     exact = -np.stack([force.first, force.second], axis=-1) * np.exp(force.log_scale)[:, None]
     assert np.all(np.abs(drawn.grad - exact) < 4 * drawn.grad_error)
@@ -177,7 +177,7 @@ def test_the_state_in_time_agrees_with_a_plain_integration(options):
         return -total
 
     plain = solve_ivp(slope, (0, 12), [6.0, 1.0], t_eval=[5.0, 12.0], method="DOP853", rtol=1e-11, atol=1e-12)
-    path = flow(NoisyProblem(horizon=t, gap=0.1, **options), (6.0, 1.0), tau_end=12.0)
+    path = flow(NoisyProblem(horizon=t, gap=0.1, **options), (6.0, 1.0), tau_max=12.0)
     assert path.at([5.0, 12.0]).points == pytest.approx(plain.y.T, rel=1e-8)
 
 

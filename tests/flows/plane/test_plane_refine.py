@@ -96,7 +96,7 @@ def test_the_force_is_minus_the_gradient(gate, refine, z, w):
     found = np.array([force.first, force.second]) * np.exp(force.log_scale)
     exact = [-float(MP.diff(loss, (z, w), n)) for n in ((1, 0), (0, 1))]
     assert found == pytest.approx(exact, rel=1e-12)
-    assert problem.loss(z, w) == pytest.approx(float(loss(z, w)), rel=1e-12)
+    assert problem.loss_at(z, w) == pytest.approx(float(loss(z, w)), rel=1e-12)
 
 
 def test_z_moves_by_no_more_than_without_refinement():
@@ -252,14 +252,14 @@ def test_with_a_refine_gate_that_does_not_answer_it_is_the_gate_itself(gate):
 def test_refinement_halves_the_time_of_sigmoid_in_the_end():
     """Where both saturate, with ``rho = (1 - r)/(1 - f)``: ``W = (1 + 2 rho)^2/(4 (1 + 2 rho + 2 rho^2))``, which tends
     to 1/2, since the curve keeps ``rho + log rho - z``."""
-    path = flow(RefineProblem(horizon=10, gap=0), (0.0, 0.0), tau_end=1e30)
+    path = flow(RefineProblem(horizon=10, gap=0), (0.0, 0.0), tau_max=1e30)
     state = path.at([1e20, 1e25, 1e30])
     rho = np.exp(state.z - state.w)
     weight = path.problem.weight(state.z, state.w)
     assert weight == pytest.approx((1 + 2 * rho) ** 2 / (4 * (1 + 2 * rho + 2 * rho**2)), rel=1e-7)
     assert np.ptp(rho + np.log(rho) - state.z) < 1e-6
     assert np.all(np.diff(np.abs(weight - 0.5)) < 0)
-    assert path.status is Stop.HORIZON
+    assert path.status is Stop.TIME_LIMIT
 
 
 # --- solvers and stops ---
@@ -280,7 +280,7 @@ def test_the_end_is_on_the_target_and_points_are_on_their_level():
     path = flow(problem, (0.0, 0.0))
     assert problem.log_phi(*path.points[-1]) == pytest.approx(np.log1p(-1e-3) / 10, rel=1e-13)
     middle = path.at(path.tau[-1] * np.linspace(0.01, 0.99, 7))
-    assert middle.loss == pytest.approx(problem.loss(*middle.points.T), rel=1e-11)
+    assert middle.loss == pytest.approx(problem.loss_at(*middle.points.T), rel=1e-11)
     assert np.all(np.diff(path.loss) < 0)
     assert np.all(np.diff(path.log_tau[1:]) > 0)
 
@@ -289,8 +289,8 @@ def test_past_the_arrival_it_rests_and_past_tau_end_it_is_not_known():
     problem = RefineProblem(horizon=10, gap=1e-3)
     path = flow(problem, (0.0, 0.0))
     assert path.at(1e9).points.tolist() == path.points[-1].tolist()
-    short = flow(problem, (0.0, 0.0), tau_end=40.0)
-    assert (short.status, short.tau[-1]) == (Stop.HORIZON, pytest.approx(40.0, rel=1e-14))
+    short = flow(problem, (0.0, 0.0), tau_max=40.0)
+    assert (short.status, short.tau[-1]) == (Stop.TIME_LIMIT, pytest.approx(40.0, rel=1e-14))
     assert short.points[-1] == pytest.approx(path.at(40.0).points, rel=1e-9)
     with pytest.raises(InvalidArgument, match="tau must be at most 40"):
         short.at(41.0)
@@ -310,7 +310,7 @@ def test_the_portrait_points_along_the_flow():
     force = problem.force(made.first[3], made.second[5])
     assert [made.across[5, 3], made.up[5, 3]] == pytest.approx([force.first / force.size, force.second / force.size])
     assert np.hypot(made.across, made.up) == pytest.approx(1.0)
-    assert made.loss[5, 3] == problem.loss(made.first[3], made.second[5])
+    assert made.loss[5, 3] == problem.loss_at(made.first[3], made.second[5])
 
 
 def test_a_notebook_shows_the_sentence_and_a_sketch():
@@ -326,7 +326,7 @@ def test_a_notebook_shows_the_sentence_and_a_sketch():
         (lambda: flow(RefineProblem(horizon=10, gap=0.1), (0.0, 1.0, 2.0)), "start must be a pair of numbers"),
         (lambda: flow(RefineProblem(horizon=10, gap=0.1), (0.0, np.nan)), "start must be a pair of finite numbers"),
         (lambda: flow(RefineProblem(horizon=10, gap=0.1), (0, 0), method="euler"), "unknown method 'euler'"),
-        (lambda: flow(RefineProblem(horizon=10, gap=0.1), (0, 0), tau_end=0), "tau_end must be finite and above 0"),
+        (lambda: flow(RefineProblem(horizon=10, gap=0.1), (0, 0), tau_max=0), "tau_max must be finite and above 0"),
         (lambda: flow(RefineProblem(horizon=10, gap=0.1), (0, 0), tolerance=0.1), "needs no tolerance"),
         (lambda: flow(LearningProblem("fast", horizon=10, gap=0.1), (0, 0)), "flow takes a planar problem"),
         (lambda: RefineProblem(horizon=0, gap=0.1), "horizon must be finite and at least 1"),

@@ -162,8 +162,8 @@ def test_a_learning_time_at_hand_cuts_the_flow():
     task, start = CASES["three samples"]
     whole = flow(SharedProblem(**task), start)
     tau = 0.5 * whole.tau[-1]
-    part = flow(SharedProblem(**task), start, tau_end=tau)
-    assert (part.status, part.tau[-1]) == (Stop.HORIZON, pytest.approx(tau, rel=1e-12))
+    part = flow(SharedProblem(**task), start, tau_max=tau)
+    assert (part.status, part.tau[-1]) == (Stop.TIME_LIMIT, pytest.approx(tau, rel=1e-12))
     assert part.points[-1] == pytest.approx(whole.at(tau).points, abs=1e-9)
     assert words(part) == words(whole)[: len(part.turns)]
 
