@@ -41,7 +41,7 @@ REFUSED = {
         lambda: gateflow.hitting_time(problem(), 0.0, tau_max=[1, 2]),
         "tau_max must be one number, not an array of shape (2,)",
     ),
-    "two ends of a flow": (lambda: gateflow.flow(problem(), 0.0, tau_end=[1, 2]), "tau_end must be one number"),
+    "two ends of a flow": (lambda: gateflow.flow(problem(), 0.0, tau_max=[1, 2]), "tau_max must be one number"),
     "a tensor that is learned": (
         lambda: problem(horizon=torch.tensor(10.0, requires_grad=True)),
         "horizon must be a real number; got 'a tensor that requires grad; pass its .detach()'",

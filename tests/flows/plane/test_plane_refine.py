@@ -285,7 +285,7 @@ def test_the_end_is_on_the_target_and_points_are_on_their_level():
     assert np.all(np.diff(path.log_tau[1:]) > 0)
 
 
-def test_past_the_arrival_it_rests_and_past_tau_end_it_is_not_known():
+def test_past_the_arrival_it_rests_and_past_tau_max_it_is_not_known():
     problem = RefineProblem(horizon=10, gap=1e-3)
     path = flow(problem, (0.0, 0.0))
     assert path.at(1e9).points.tolist() == path.points[-1].tolist()
