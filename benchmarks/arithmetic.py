@@ -1,7 +1,7 @@
-"""Accuracy and speed of the double-double and machine arithmetics: ``python benchmarks/arithmetic.py``.
+"""Accuracy and speed of the double-double and float64 arithmetics: ``python benchmarks/arithmetic.py``.
 
 The default tests ask the same questions at fewer points. Columns: the worst relative error of double-double as a power
-of two, the worst error of the machine arithmetic in ulps, and nanoseconds an element on 100,000 elements.
+of two, the worst error of the float64 arithmetic in ulps, and nanoseconds an element on 100,000 elements.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "arithmetic"))
 from references import MP, arguments, reference
 
-from gateflow.arithmetic import FUNCTIONS, doubledouble
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import FUNCTIONS, doubledouble, float64
 
 
 def worst_errors(name: str, points: int, rng: np.random.Generator) -> tuple[float, float]:
-    """The largest log2 relative error of double-double and the largest error of machine in ulps."""
+    """The largest log2 relative error of double-double and the largest error of float64 in ulps."""
     x = arguments(name, rng, points)
     lo = np.spacing(x) * rng.uniform(-0.5, 0.5, x.shape)
-    y, plain = getattr(doubledouble, name)(doubledouble.DD(x, lo)), getattr(machine, name)(x)
+    y, plain = getattr(doubledouble, name)(doubledouble.DD(x, lo)), getattr(float64, name)(x)
     bits, ulps = -math.inf, 0.0
     for hi, low, found, rest, single in zip(x, lo, y.hi, y.lo, plain, strict=True):
         wanted = reference(name, hi, low)
@@ -56,12 +55,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    print(f"{'function':10} {'dd error':>10} {'machine ulps':>13} {'dd ns':>7} {'machine ns':>11}")
+    print(f"{'function':10} {'dd error':>10} {'float64 ulps':>13} {'dd ns':>7} {'float64 ns':>11}")
     for name in FUNCTIONS:
         if name in ("abs", "sign"):
             continue
         bits, ulps = worst_errors(name, options.points, rng)
-        dd, plain = nanoseconds(doubledouble, name), nanoseconds(machine, name)
+        dd, plain = nanoseconds(doubledouble, name), nanoseconds(float64, name)
         print(f"{name:10} {f'2^{bits:.1f}':>10} {ulps:13.2f} {dd:7.0f} {plain:11.1f}", flush=True)
 
 

@@ -35,16 +35,16 @@ def position(gate: gateflow.Gate, constant: float) -> float:
 def fewest(name: str, watched: int) -> tuple[int, float]:
     """The fewest steps to arrive and stay for the steps watched, and the step size that takes them."""
     gate = gateflow.gate(name)
-    z_star, machine = position(gate, TARGET), gate.machine
+    z_star, numbers = position(gate, TARGET), gate.float64
     z, inside = np.full(SIZES.size, position(gate, START)), np.zeros(SIZES.size, dtype=int)
     found = np.full(SIZES.size, np.iinfo(int).max)
     with np.errstate(all="ignore"):
         for k in range(1, MOST + watched):
-            u = machine.u(z)
+            u = numbers.u(z)
             h = HORIZON * np.logaddexp(0, -u)
-            slope = HORIZON * np.exp(-h - np.logaddexp(0, u) + machine.log_du(z))
+            slope = HORIZON * np.exp(-h - np.logaddexp(0, u) + numbers.log_du(z))
             z = z + np.where(z < z_star, SIZES, -SIZES) * slope
-            constant = 1 / np.logaddexp(0, -machine.u(z))
+            constant = 1 / np.logaddexp(0, -numbers.u(z))
             inside = np.where(np.abs(constant / TARGET - 1) <= TOLERANCE, inside + 1, 0)
             found = np.where(inside == watched, np.minimum(found, k - watched + 1), found)
     best = int(np.argmin(found))

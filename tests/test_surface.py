@@ -127,7 +127,7 @@ def test_a_pool_makes_gates():
 
 
 def test_arguments_may_be_named_everywhere():
-    numbers = gateflow.gate("sigmoid").machine
+    numbers = gateflow.gate("sigmoid").float64
     assert numbers.phi(z=0.0) == 0.5
     assert numbers.inverse(p=0.5) == 0.0
 

@@ -2,7 +2,7 @@
 
 "Evaluate in twice the working precision, round once." A gate near saturation has ``1 - phi = sigmoid(-u)`` with ``|u|``
 up to 745, so an error of one ulp in u is an error of 745 ulps in the answer. float32 is therefore computed in float64
-(`machine`), float64 in pairs of float64 (`doubledouble`), and `BigFloat` (mpmath) is for more digits than a float has.
+(`float64`), float64 in pairs of float64 (`doubledouble`), and `BigFloat` (mpmath) is for more digits than a float has.
 
 An arithmetic has a ``name``, ``lift`` (float64 array to its numbers), ``constant`` (SymPy number to one of its numbers,
 to full precision), ``round`` (back to float64, rounded once) and the functions in `FUNCTIONS`. Its numbers know
@@ -13,10 +13,10 @@ Examples
 --------
 >>> import numpy as np
 >>> u = np.array([-700.0, 0.0, 700.0])
->>> for arithmetic in (machine, doubledouble, BigFloat(30)):
+>>> for arithmetic in (float64, doubledouble, BigFloat(30)):
 ...     x = arithmetic.lift(u)
 ...     print(arithmetic.name, arithmetic.round(arithmetic.sigmoid(-x)))
-machine [1.00000000e+000 5.00000000e-001 9.85967654e-305]
+float64 [1.00000000e+000 5.00000000e-001 9.85967654e-305]
 doubledouble [1.00000000e+000 5.00000000e-001 9.85967654e-305]
 bigfloat30 [1.00000000e+000 5.00000000e-001 9.85967654e-305]
 """
@@ -27,8 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.arithmetic import doubledouble
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import doubledouble, float64
 from gateflow.arithmetic.bigfloat import BigFloat
 from gateflow.errors import UnknownName
 
@@ -51,7 +50,7 @@ OPERATIONS: tuple[str, ...] = (
 )
 """What every arithmetic has besides: two arguments, comparisons, choice."""
 
-ARITHMETICS: dict[str, Any] = {"machine": machine, "doubledouble": doubledouble, "bigfloat": BigFloat(50)}
+ARITHMETICS: dict[str, Any] = {"float64": float64, "doubledouble": doubledouble, "bigfloat": BigFloat(50)}
 """One of each kind, by name."""
 
 
@@ -82,9 +81,9 @@ def beyond(dtype: Any) -> Any:
     Examples
     --------
     >>> beyond("float32").name, beyond("float64").name
-    ('machine', 'doubledouble')
+    ('float64', 'doubledouble')
     """
-    return machine if np.finfo(dtype).bits < 64 else doubledouble
+    return float64 if np.finfo(dtype).bits < 64 else doubledouble
 
 
-__all__ = ["ARITHMETICS", "FUNCTIONS", "OPERATIONS", "BigFloat", "beyond", "doubledouble", "machine", "named"]
+__all__ = ["ARITHMETICS", "FUNCTIONS", "OPERATIONS", "BigFloat", "beyond", "doubledouble", "float64", "named"]

@@ -18,7 +18,7 @@ import sympy as sp
 from gateflow.errors import InvalidArgument
 from gateflow.formula.vocabulary import expression
 
-name = "machine"
+name = "float64"
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import float64
 from gateflow.codegen.tape import Tape
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.formula.vocabulary import Expr, Z
@@ -211,7 +211,7 @@ class Text:
 
     def constant(self, c: Any) -> Term:
         """A real constant, rounded once."""
-        return self.lift(machine.constant(c))
+        return self.lift(float64.constant(c))
 
     def where(self, test: Any, yes: Any, no: Any) -> Term:
         return self.line(f"gf_choose({self.term(test)}, {self.term(yes)}, {self.term(no)})")

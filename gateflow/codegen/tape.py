@@ -50,14 +50,14 @@ class Tape:
     Examples
     --------
     >>> import numpy as np
-    >>> from gateflow.arithmetic import machine
+    >>> from gateflow.arithmetic import float64
     >>> tape = Tape([sigmoid(-sp.sinh(Z))], [Z])
     >>> print(tape)
     0: input z
     1: sinh 0
     2: neg 1
     3: sigmoid 2
-    >>> print(tape(machine, np.array([0.0, 3.0]))[0])
+    >>> print(tape(float64, np.array([0.0, 3.0]))[0])
     [5.00000000e-01 4.45...e-05]
     """
 

@@ -312,7 +312,7 @@ class _Search:
             raise InvalidArgument(f"the {problem.loss.name} loss is smooth at its least value: its flow never arrives")
         given = {"horizon": problem.horizon, "scale": problem.scale, "target": problem.target, "loss": problem.loss}
         problems: Any = tuple(LearningProblem(one, **given) for one in gates)
-        u0 = max(float(one.gate.machine.u(np.array([z]))[0]) for one, z in zip(problems, starts, strict=True))
+        u0 = max(float(one.gate.float64.u(np.array([z]))[0]) for one, z in zip(problems, starts, strict=True))
         u_star = float(problem.u_star)
         if not u0 < u_star < np.inf:
             raise InvalidArgument("crossover takes a start below the target, and a target below lambda* = 1")
@@ -345,8 +345,8 @@ class _Search:
         """log w': how much steeper the first gate is at a value with the logit u."""
         slopes = []
         for problem in self.problems:
-            machine = problem.gate.machine
-            slopes.append(np.broadcast_to(machine.log_du(machine.z_of_u(u)), u.shape))
+            numbers = problem.gate.float64
+            slopes.append(np.broadcast_to(numbers.log_du(numbers.z_of_u(u)), u.shape))
         return slopes[0] - slopes[1]
 
     def target(self, found: Order) -> Turn:
@@ -373,7 +373,7 @@ class _Search:
         span = self.u_star - self.u0
 
         def lead(u: Array) -> Array:
-            return self.lead(tuple(one.gate.machine.z_of_u(u) for one in self.problems), end)
+            return self.lead(tuple(one.gate.float64.z_of_u(u) for one in self.problems), end)
 
         turn = self._turn(lead, self.u_star - span * np.geomspace(1.0, 1e-6, 400))
         steeper = target.proved and target.verdict in ("always", "never")
@@ -416,7 +416,7 @@ class _Search:
         added = []
         for problem in self.problems:
             cuts = np.array(features(problem.gate).cuts)
-            added.append(problem.gate.machine.u(np.concatenate([cuts, (cuts[1:] + cuts[:-1]) / 2])))
+            added.append(problem.gate.float64.u(np.concatenate([cuts, (cuts[1:] + cuts[:-1]) / 2])))
         inside = np.concatenate(added)
         fine = np.unique(np.concatenate([grid, inside[(inside > grid[0]) & (inside < grid[-1])]]))
         return fine[np.isfinite(self.steeper(fine))]
@@ -424,7 +424,7 @@ class _Search:
     def _is_ever_steeper(self, which: int, u: float) -> bool:
         """Whether one gate is proved steeper than the other at every value from u on."""
         one, other = self.problems[which].gate, self.problems[1 - which].gate
-        z = float(one.machine.z_of_u(np.array([u]))[0])
+        z = float(one.float64.z_of_u(np.array([u]))[0])
         return bool(np.isfinite(z)) and is_steeper(one, other, z, self.seconds)
 
     def reverses(self, own: StepSize, other: StepSize) -> str:
@@ -442,7 +442,7 @@ class _Search:
         return "here" if exact else "limit"
 
     def _start_at_one_value(self) -> bool:
-        logits = [one.gate.machine.u(np.array([z])) for one, z in zip(self.problems, self.starts, strict=True)]
+        logits = [one.gate.float64.u(np.array([z])) for one, z in zip(self.problems, self.starts, strict=True)]
         return bool(np.isclose(*logits, rtol=ROUNDING, atol=ROUNDING)[0])
 
 

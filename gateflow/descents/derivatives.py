@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import float64
 from gateflow.codegen import Tape, stable
 from gateflow.errors import InvalidArgument
 from gateflow.flows.problem import LearningProblem, positions
@@ -121,7 +121,7 @@ def _chunk(task: Task, target: Array, way: str, slopes: dict[str, Tape]) -> dict
         z = (middle[:, :, None] + half[:, :, None] * X).reshape(middle.shape[0], -1)
         weight = np.exp(-task.log_speed(z) - road.log_tau[:, None])
         weight = weight * (np.abs(half)[:, :, None] * W).reshape(z.shape)  # of the time spent there
-        numbers, horizon = task.gate.machine, task.horizon
+        numbers, horizon = task.gate.float64, task.horizon
         u, rest = numbers.u(z), 1 / horizon
         log_phi = -np.logaddexp(0.0, -u)
         per_end = task.direction * np.exp(-task.log_speed(task.z_star) - road.log_tau)
@@ -139,9 +139,9 @@ def _chunk(task: Task, target: Array, way: str, slopes: dict[str, Tape]) -> dict
         }
         below = np.exp(-np.logaddexp(0.0, u))
         for name, tape in slopes.items():
-            by_u, by_log_du = (np.broadcast_to(part, z.shape) for part in tape(machine, z))
+            by_u, by_log_du = (np.broadcast_to(part, z.shape) for part in tape(float64, z))
             log_v = (horizon[:, None] * below - (1 - below)) * by_u + by_log_du
-            at_end = np.broadcast_to(tape(machine, task.z_star)[0], u_star.shape)
+            at_end = np.broadcast_to(tape(float64, task.z_star)[0], u_star.shape)
             found[f"by {name}"] = -np.sum(weight * log_v, axis=1) - per_end * at_end / np.exp(
                 numbers.log_du(task.z_star)
             )

@@ -363,7 +363,7 @@ def _advice(
 
 def _task(problem: LearningProblem, start: float) -> Task:
     u = profile_of_decay(problem.horizon, problem.log_horizon, Decay(h=problem.horizon / start))
-    z0 = problem.gate.machine.z_of_u(np.atleast_1d(u))
+    z0 = problem.gate.float64.z_of_u(np.atleast_1d(u))
     return Task.of(problem, z0, (1,))
 
 
@@ -390,7 +390,7 @@ def longest_time_scale(problem: LearningProblem, start: float, optimizer: Optimi
 def _is_lost(problem: LearningProblem, log_scale: Array, optimizer: Optimizer, lr: float, fmt: Format) -> Array:
     """Where on a ladder of time scales a step is below half an ulp of z, or z past the largest number."""
     u = -np.log(np.expm1(np.exp(-log_scale)))
-    z = np.asarray(problem.gate.machine.z_of_u(u))
+    z = np.asarray(problem.gate.float64.z_of_u(u))
     ones = np.ones(z.size)
     task = Task(problem.gate, problem.loss, ones * problem.horizon, ones, ones, ones * problem.scale, z, z)
     log_step = optimizer.log_pace(task.log_speed(z)) + np.log(lr)
@@ -407,7 +407,7 @@ def _trap(problem: LearningProblem, road: Road, optimizer: Optimizer, lr: float)
     z_star = float(road.z[0, -1])
     if not np.isfinite(far) or road.direction[0] * (far - z_star) <= 0:
         return Trap(0.0, -np.inf)
-    u = problem.gate.machine.u(np.array([far, z_star]))
+    u = problem.gate.float64.u(np.array([far, z_star]))
     return Trap(float(abs(u[0] - u[1])), float(hitting_time(problem, far).log_tau - road.log_tau[0]))
 
 

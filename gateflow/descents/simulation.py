@@ -323,13 +323,13 @@ def stable_gradient(task: Task, fmt: Format) -> Gradient:
 
 def naive_gradient(task: Task, fmt: Format) -> Gradient:
     """``dL/dz`` as it is written down: through phi and ``1 - phi``, each operation rounded."""
-    fl, machine = fmt.round, task.gate.machine
+    fl, numbers = fmt.round, task.gate.float64
     front = fl(fl(task.scale) * fl(task.horizon))
     kept = fl(np.exp(-task.h_star))
 
     def gradient(z: Array) -> Array:
-        phi = fl(1 / fl(1 + fl(np.exp(-fl(machine.u(z))))))
-        dphi = fl(fl(phi * fl(1 - phi)) * fl(np.exp(machine.log_du(z))))
+        phi = fl(1 / fl(1 + fl(np.exp(-fl(numbers.u(z))))))
+        dphi = fl(fl(phi * fl(1 - phi)) * fl(np.exp(numbers.log_du(z))))
         side = np.sign(fl(fl(phi**task.horizon) - kept))
         return fl(fl(side * front) * fl(fl(phi ** (task.horizon - 1)) * dphi))
 
@@ -439,7 +439,7 @@ class _Run:
     def _note_overshoot(self) -> None:
         """Overshoots in the logit profile, from those in z."""
         peak = self.task.z_star + self.task.direction * self.overshoot
-        u = self.task.gate.machine.u
+        u = self.task.gate.float64.u
         self.overshoot_u = np.where(self.overshoot > 0, np.abs(u(peak) - u(self.task.z_star)), 0.0)
 
     def _settle(self, live: _Live, window: int) -> None:

@@ -133,7 +133,7 @@ def step_size(
     task = Task.of(problem, z0, shape)
     with np.errstate(all="ignore"):
         band = Band.of(task, np.array(np.broadcast_to(tolerance, shape)).reshape(-1))
-        end = decay_of_profile(task.horizon, np.log(task.horizon), task.gate.machine.u(band.near))
+        end = decay_of_profile(task.horizon, np.log(task.horizon), task.gate.float64.u(band.near))
         road = road_of(task, end)
         lr = np.where(np.isfinite(task.z_star), chosen.admissible_lr(road, band), np.nan)
         largest = (1 - np.sqrt(getattr(chosen, "beta", 0.0))) ** 2 / road.sharpest

@@ -219,7 +219,7 @@ def _inverse(gate: Gate) -> dict[str, Any]:
     if goes_by_decay(gate):
         return {"inverse": np.zeros(1)}
     v = FINE
-    u = np.arcsinh(np.broadcast_to(gate.machine.u(np.sinh(v)), v.shape))
+    u = np.arcsinh(np.broadcast_to(gate.float64.u(np.sinh(v)), v.shape))
     grows = np.isfinite(u)
     grows[grows] = np.append(True, u[grows][1:] > np.maximum.accumulate(u[grows])[:-1])
     if np.count_nonzero(grows) < 2:

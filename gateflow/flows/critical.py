@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import float64
 from gateflow.codegen import Tape
 from gateflow.codegen.expand import expand
 from gateflow.flows.density import Array
@@ -110,13 +110,13 @@ def dips(gate: Gate) -> Dips:
 
 def _log_slope(gate: Gate, z: Array) -> Array:
     """log u'; ``-inf`` where the formula gives no number, so that the place is looked at in big floats."""
-    slope = np.asarray(gate.machine.log_du(z))
+    slope = np.asarray(gate.float64.log_du(z))
     return np.where(np.isnan(slope), -np.inf, slope)
 
 
 def _level_stretches(gate: Gate, z: Array, slope: Array) -> list[float]:
     """Grid points at the ends of stretches over which the gate is constant inside (0, 1)."""
-    level = np.isneginf(slope) & np.isfinite(np.broadcast_to(gate.machine.u(z), z.shape))
+    level = np.isneginf(slope) & np.isfinite(np.broadcast_to(gate.float64.u(z), z.shape))
     level = level[1:-1] & (np.isneginf(slope[:-2]) | np.isneginf(slope[2:])) & (~level[:-2] | ~level[2:])
     return [float(point) for point in z[1:-1][level]]
 
@@ -135,7 +135,7 @@ def reach(gate: Gate) -> tuple[float, float]:
     (-inf, inf)
     """
     kinks = np.asarray(gate.kinks, dtype=np.float64)
-    u = np.broadcast_to(gate.machine.u(kinks), kinks.shape)
+    u = np.broadcast_to(gate.float64.u(kinks), kinks.shape)
     return max(kinks[u == -np.inf], default=-np.inf), min(kinks[u == np.inf], default=np.inf)
 
 
@@ -153,7 +153,7 @@ def limits(gate: Gate) -> tuple[float, float]:
 
 def _limit(gate: Gate, side: float) -> float:
     """The limit on one side; where float64 has none (``z/sqrt(1 + z**2)``), from big floats far out."""
-    here = float(np.broadcast_to(gate.machine.u(np.array([side * np.inf])), (1,))[0])
+    here = float(np.broadcast_to(gate.float64.u(np.array([side * np.inf])), (1,))[0])
     if not np.isnan(here):
         return here
     numbers = gate.at(DIGITS)
@@ -176,7 +176,7 @@ def is_outside(gate: Gate, u: Array) -> Any:
 
 def z_of_u(gate: Gate, u: Array) -> Array:
     """z where the logit profile is u, within the gate's reach; infinite where it is outside the gate's range."""
-    z = gate.machine.z_of_u(u)
+    z = gate.float64.z_of_u(u)
     if np.any(np.isfinite(reach(gate))):
         z = _beside_an_end(gate, np.asarray(u), np.asarray(z))
     outside = is_outside(gate, u)
@@ -194,8 +194,8 @@ def _beside_an_end(gate: Gate, u: Array, z: Array) -> Array:
         rest = np.exp(-np.logaddexp(0.0, np.abs(u)))
         for _ in range(3):
             z = np.clip(z, *inner)
-            upper, lower = rest - gate.machine.complement(z), gate.machine.value(z) - rest
-            step = np.where(u > 0, upper, lower) / gate.machine.dphi(z)
+            upper, lower = rest - gate.float64.complement(z), gate.float64.value(z) - rest
+            step = np.where(u > 0, upper, lower) / gate.float64.dphi(z)
             z = np.where(np.isfinite(step), z - step, z)
     return np.where(np.isinf(u), np.where(u > 0, high, low), np.clip(z, *inner))
 
@@ -215,7 +215,7 @@ def goes_by_decay(gate: Gate) -> bool:
 def _hidden_in_decay(gate: Gate) -> bool:
     """Whether the formula has a kink, or changes within a small part of the profile, other than at phi = 1/2."""
     kinks = np.asarray(gate.kinks, dtype=np.float64)
-    if np.any(np.broadcast_to(gate.machine.u(kinks), kinks.shape) != 0):
+    if np.any(np.broadcast_to(gate.float64.u(kinks), kinks.shape) != 0):
         return True
     expr = gate.formulas.u if gate.is_profile else gate.expr
     for x in {node.args[0] for node in expr.atoms(*STEEP, *SLANT) if node.args[0].has(Z)}:
@@ -223,10 +223,10 @@ def _hidden_in_decay(gate: Gate) -> bool:
         if centres[0] is None:
             continue
         with np.errstate(all="ignore"):
-            z = float(np.broadcast_to(Tape(centres, [U])(machine, np.zeros(1))[0], (1,))[0])
-            scale = float(np.abs(Tape([derivative(x)], [Z])(machine, np.array([z]))[0]).flat[0])
+            z = float(np.broadcast_to(Tape(centres, [U])(float64, np.zeros(1))[0], (1,))[0])
+            scale = float(np.abs(Tape([derivative(x)], [Z])(float64, np.array([z]))[0]).flat[0])
             u, log_du = (
-                float(np.broadcast_to(f(np.array([z])), (1,))[0]) for f in (gate.machine.u, gate.machine.log_du)
+                float(np.broadcast_to(f(np.array([z])), (1,))[0]) for f in (gate.float64.u, gate.float64.log_du)
             )
         if np.isfinite(u) and abs(u) > 1e-12 and np.exp(log_du) / scale < NARROW * min(abs(u), 1.0):
             return True

@@ -41,7 +41,7 @@ class Setting:
 
     Parameters
     ----------
-    machine : gateflow.gates.gate.Numbers
+    float64 : gateflow.gates.gate.Numbers
         The gate's numbers in float64.
     loss : Loss
         The loss, per unit scale.
@@ -51,7 +51,7 @@ class Setting:
         Where the flow goes.
     """
 
-    machine: Any
+    float64: Any
     loss: Loss
     horizon: Array
     log_horizon: Array
@@ -151,7 +151,7 @@ class PlainDecay:
 
 def _log_density_in_decay(setting: Setting, decay: Decay, log_rest: Array, u: Array) -> Array:
     log_slope = setting.loss.log_slope(decay, setting.target)
-    return setting.machine.log_weight(u) - log_slope - 2 * (setting.log_horizon + log_rest)
+    return setting.float64.log_weight(u) - log_slope - 2 * (setting.log_horizon + log_rest)
 
 
 class Followed:
@@ -241,21 +241,21 @@ class Position:
         return decay_of_profile(setting.horizon, setting.log_horizon, u)
 
     def profile(self, setting: Setting, v: Array) -> Array:
-        return setting.machine.u(self.position(v))
+        return setting.float64.u(self.position(v))
 
     def log_pace(self, setting: Setting, v: Array) -> Array:
         z = self.position(v)
-        u = setting.machine.u(z)
+        u = setting.float64.u(z)
         log_q = setting.log_horizon - np.logaddexp(0.0, u)
         log_h = decay_of_profile(setting.horizon, setting.log_horizon, u).log
-        return log_q + setting.machine.log_du(z) + self.log_stretch(v) - log_h
+        return log_q + setting.float64.log_du(z) + self.log_stretch(v) - log_h
 
     def log_density(self, setting: Setting, v: Array) -> Array:
         z = self.position(v)
-        u = setting.machine.u(z)
+        u = setting.float64.u(z)
         log_q = setting.log_horizon - np.logaddexp(0.0, u)
         log_slope = setting.loss.log_slope(self.decay_at(setting, v, u), setting.target)
-        return self.log_stretch(v) - log_slope - log_q - setting.machine.log_du(z)
+        return self.log_stretch(v) - log_slope - log_q - setting.float64.log_du(z)
 
 
 class Place(Position):
@@ -333,6 +333,6 @@ class Nearing(Approach):
         """log of the integral of |dh/dz| from the point to v."""
         size = np.exp(v)[..., None] * X01
         z = self.point + self.side * size
-        log_slope = setting.log_horizon[..., None] - np.logaddexp(0.0, setting.machine.u(z)) + setting.machine.log_du(z)
+        log_slope = setting.log_horizon[..., None] - np.logaddexp(0.0, setting.float64.u(z)) + setting.float64.log_du(z)
         top = log_slope.max(axis=-1)
         return v + top + np.log(np.exp(log_slope - top[..., None]) @ (W / 2))

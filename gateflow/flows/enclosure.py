@@ -193,7 +193,7 @@ class _Ball:
         self.cuts = _cuts(self.gate)
         self.slope = _reciprocal_slope(problem.loss, self.below)
         self.bits = math.ceil(digits * math.log2(10)) + 2
-        far = abs(float(np.asarray(self.gate.machine.u(np.asarray(float(start)))))) + abs(problem.u_star)
+        far = abs(float(np.asarray(self.gate.float64.u(np.asarray(float(start)))))) + abs(problem.u_star)
         self.guard = 30 + math.ceil(math.log2(1 + problem.horizon * (1 + min(far, 1e300)))) + self._cancelled()
 
     def _cancelled(self) -> int:
@@ -267,7 +267,7 @@ class _Ball:
             return False
         ends = np.array([a, b])
         with np.errstate(all="ignore"):
-            return bool(np.all(np.abs(ends) * np.exp(self.gate.machine.log_du(ends)) < STEEP))
+            return bool(np.all(np.abs(ends) * np.exp(self.gate.float64.log_du(ends)) < STEEP))
 
     def _rate(self, tape: Tape) -> Callable[[Any, bool], Any]:
         """``phi/(T phi' |dL/dh|)`` as a function of complex balls, on the branches of a tape.
@@ -307,7 +307,7 @@ class _Ball:
         """The ends, and between them panels by the scales of the density, and the kinks, exactly."""
         p, arb = self.problem, self.flint.arb
         horizon, log_horizon = np.float64(p.horizon), np.float64(p.log_horizon)
-        h0 = decay_of_profile(horizon, log_horizon, np.asarray(self.gate.machine.u(np.asarray(float(self.start)))))
+        h0 = decay_of_profile(horizon, log_horizon, np.asarray(self.gate.float64.u(np.asarray(float(self.start)))))
         low, high = sorted((float(h0.log), float(p.log_h_star)))
         size = 2.31 * self.digits + 30
         steps = np.array([1.5 * 1.8**k for k in range(30)])

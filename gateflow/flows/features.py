@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import float64
 from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
 from gateflow.flows.spans import Span, spans
@@ -125,7 +125,7 @@ class _Mesh:
         """The ranges of the parts, and of log u' (or log phi') from both its forms."""
         *parts, bend, stable, slope = self.tape(spans, Span(low, high))
         middle, half = low + (high - low) / 2, (high - low) / 2
-        centre = self.log_slope(machine, middle)[1]
+        centre = self.log_slope(float64, middle)[1]
         centred = Span(centre, centre) + bend * Span(-half, half)  # quadratic in the width, where this is small
         forms = [stable, *(spans.log(spans.abs(form)) for form in (slope, centred))]
         ends = [np.broadcast_arrays(x.low, x.high, low)[:2] for x in forms]
@@ -158,7 +158,7 @@ class _Mesh:
         """Whether log u' may do what its samples do not show."""
         a, b = np.arcsinh(low)[:, None], np.arcsinh(high)[:, None]
         z = np.clip(np.sinh(a + (b - a) * SAMPLES), low[:, None], high[:, None])
-        seen = np.broadcast_to(self.log_slope(machine, z)[0], z.shape)
+        seen = np.broadcast_to(self.log_slope(float64, z)[0], z.shape)
         least, most = (np.nan_to_num(end, nan=0.0, posinf=LIMIT, neginf=-LIMIT) for end in (_low(seen), _high(seen)))
         least, most = np.clip(least, -LIMIT, LIMIT), np.clip(most, -LIMIT, LIMIT)
         margin = HIDDEN + 0.1 * (most - least)

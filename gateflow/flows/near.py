@@ -41,7 +41,7 @@ def refined(problem: LearningProblem, z0: Any, found: Any) -> Any:
     )
     log_tau, error = (np.array(part, dtype=np.float64).reshape(-1) for part in (found.log_tau, found.error))
     gate = problem.gate
-    u0 = np.broadcast_to(gate.machine.u(z0), z0.shape)
+    u0 = np.broadcast_to(gate.float64.u(z0), z0.shape)
     u_end = np.broadcast_to(np.asarray(problem.u_star, dtype=np.float64), shape).reshape(-1)
     with np.errstate(invalid="ignore"):
         poor = poor.reshape(-1) & (np.abs(u0 - u_end) <= NEAR * (1 + np.abs(u_end)))
@@ -96,7 +96,7 @@ def _log_pace(problem: LearningProblem, horizon: float, log_h: float, z0: float,
     step = SPREAD * np.spacing(max(abs(z0), abs(z_end)))
     low, high = min(z0, z_end) - step, max(z0, z_end) + step
     at, inner = np.array([low, low / 2 + high / 2, high]), cuts(gate)
-    u, log_du = (np.broadcast_to(number(at), at.shape) for number in (gate.machine.u, gate.machine.log_du))
+    u, log_du = (np.broadcast_to(number(at), at.shape) for number in (gate.float64.u, gate.float64.log_du))
     target = Decay(h=np.full(3, np.exp(log_h)), log=np.full(3, log_h))
     decay = decay_of_profile(np.full(3, horizon), np.full(3, log_horizon), u)
     pace = 2 * log_du + log_horizon - np.logaddexp(0.0, u) + problem.loss.log_slope(decay, target)

@@ -77,7 +77,7 @@ class Path:
         p = self.problem
         horizon, log_horizon = np.array([p.horizon]), np.array([p.log_horizon])
         target = Decay(h=np.array([p.h_star]), log=np.array([p.log_h_star]))
-        return Setting(p.gate.machine, p.loss, horizon, log_horizon, target)
+        return Setting(p.gate.float64, p.loss, horizon, log_horizon, target)
 
     @property
     def log_scale(self) -> float:
@@ -100,7 +100,7 @@ class Path:
             if isinstance(self.coordinate, Position):
                 z = self.coordinate.position(v)
             else:
-                z = np.asarray(self.setting.machine.z_of_u(self.coordinate.profile(self.setting, v)))
+                z = np.asarray(self.setting.float64.z_of_u(self.coordinate.profile(self.setting, v)))
         return np.where(v == self.start, self.z0, np.where(v == self.end, self.z_end, z))
 
 
@@ -114,7 +114,7 @@ def path_of(problem: LearningProblem, z0: float, status: Status, tolerance: floa
     if tolerance is not None and problem.h_star > 0:
         return _approaching_path(problem, z0, float(np.log(tolerance) + problem.log_h_star))
     asymptotic = status is Status.ASYMPTOTIC
-    start = decay_of_profile(problem.horizon, problem.log_horizon, _one(problem.gate.machine.u, z0))
+    start = decay_of_profile(problem.horizon, problem.log_horizon, _one(problem.gate.float64.u, z0))
     log_end = min(FORGOTTEN, float(start.log) + FORGOTTEN) if asymptotic else float(problem.log_h_star)
     return _regular_path(problem, z0, start, log_end, status)
 
@@ -136,7 +136,7 @@ def followed_further(path: Path, units: float) -> Path:
         return Path(
             path.problem, path.z0, path.coordinate, path.start, end, _approached(path.coordinate, end), path.status
         )
-    start = decay_of_profile(path.problem.horizon, path.problem.log_horizon, _one(path.problem.gate.machine.u, path.z0))
+    start = decay_of_profile(path.problem.horizon, path.problem.log_horizon, _one(path.problem.gate.float64.u, path.z0))
     log_end = float(path.decay(np.asarray([path.end])).log[0]) - units
     return _regular_path(path.problem, path.z0, start, log_end, path.status)
 
@@ -159,7 +159,7 @@ def _approaching_path(problem: LearningProblem, z0: float, log_apart: float) -> 
     """The path up to where ``log |h - h*|`` is so much."""
     if _is_smooth(problem.gate) and not goes_by_decay(problem.gate):
         return _nearing_path(problem, z0, log_apart)
-    start = decay_of_profile(problem.horizon, problem.log_horizon, _one(problem.gate.machine.u, z0))
+    start = decay_of_profile(problem.horizon, problem.log_horizon, _one(problem.gate.float64.u, z0))
     coordinate = FromBelow() if start.log > problem.log_h_star else FromAbove()
     goal = problem.target_decay
     side = 1.0 if start.log > goal.log else -1.0
@@ -186,8 +186,8 @@ def _nearing_path(problem: LearningProblem, z0: float, log_apart: float) -> Path
     def log_slope(v: Array) -> Array:
         """log of d(log |h - h*|)/dv."""
         z, decay = coordinate.position(v), path.decay(v)
-        u = problem.gate.machine.u(z)
-        return v + problem.log_horizon - np.logaddexp(0.0, u) + problem.gate.machine.log_du(z) - decay.apart
+        u = problem.gate.float64.u(z)
+        return v + problem.log_horizon - np.logaddexp(0.0, u) + problem.gate.float64.log_du(z) - decay.apart
 
     found = increasing_root(lambda v: np.asarray(path.decay(v).apart), log_slope, np.array([log_apart]))
     end = min(float(found[0]), start)
@@ -196,7 +196,7 @@ def _nearing_path(problem: LearningProblem, z0: float, log_apart: float) -> Path
 
 def _stuck_path(problem: LearningProblem, z0: float) -> Path:
     """The path up to the first flat point on the way; of length 0 for a start on one, or outside the gate's range."""
-    if not np.isfinite(_one(problem.gate.machine.u, z0)):
+    if not np.isfinite(_one(problem.gate.float64.u, z0)):
         return resting_path(problem, z0, Status.STUCK)
     side = 1.0 if problem.side(z0) < 0 else -1.0
     ahead = [point for point in dips(problem.gate).flat if side * (point - z0) >= 0]

@@ -93,7 +93,7 @@ def lost_at(gate: Gate, z: float) -> float:
     found = rounding(gate)
     if found is None:
         return 0.0
-    place = float(np.broadcast_to(gate.machine.u(np.array([z])), (1,))[0]) if goes_by_decay(gate) else z
+    place = float(np.broadcast_to(gate.float64.u(np.array([z])), (1,))[0]) if goes_by_decay(gate) else z
     return 2 * float(found.density_at(np.array(place)))
 
 
@@ -105,7 +105,7 @@ def _stretches(gate: Gate) -> Iterator[tuple[float, Array, float]]:
     steps = np.geomspace(1e-8, 1.0, 33)
     narrow, cut = np.asarray(dips(gate).narrow), cuts(gate)[:MOST_CUTS]
     if goes_by_decay(gate):
-        narrow, cut = (np.broadcast_to(gate.machine.u(z), z.shape) for z in (narrow, cut))
+        narrow, cut = (np.broadcast_to(gate.float64.u(z), z.shape) for z in (narrow, cut))
     nodes = np.concatenate([-far, far, even, narrow, *(point + sign * steps for point in narrow for sign in (-1, 1))])
     nodes, cut = np.unique(nodes), np.unique(cut[np.isfinite(cut)])
     for low, high in itertools.pairwise([-np.inf, *cut, np.inf]):
@@ -119,9 +119,9 @@ def _stretches(gate: Gate) -> Iterator[tuple[float, Array, float]]:
 
 def _lost_by_profile(gate: Gate, u: Array) -> tuple[Array, Array]:
     """The errors of ``log W(u)``, and of u(z) at the position of u."""
-    plain = np.broadcast_to(gate.machine.log_weight(u), u.shape)
+    plain = np.broadcast_to(gate.float64.log_weight(u), u.shape)
     exact = np.broadcast_to(doubledouble.round(gate._double.log_weight(doubledouble.lift(u))), u.shape)
-    z = np.broadcast_to(gate.machine.z_of_u(u), u.shape)
+    z = np.broadcast_to(gate.float64.z_of_u(u), u.shape)
     return _beyond_usual(plain, exact), np.where(np.abs(u) < FARTHEST, _lost_of_u(gate, z), 0.0)
 
 
@@ -131,15 +131,15 @@ def _lost_by_position(gate: Gate, z: Array) -> tuple[Array, Array]:
     Where the gate becomes 0 or 1, positions are not found from u (:func:`gateflow.flows.critical.z_of_u`).
     """
     slope = np.broadcast_to(doubledouble.round(gate._double.log_du(doubledouble.lift(z))), z.shape)
-    u, off = np.broadcast_to(gate.machine.u(z), z.shape), _lost_of_u(gate, z)
+    u, off = np.broadcast_to(gate.float64.u(z), z.shape), _lost_of_u(gate, z)
     near, ends = np.abs(u) < FARTHEST, np.any(np.isfinite(reach(gate)))
-    density = _beyond_usual(np.broadcast_to(gate.machine.log_du(z), z.shape), slope) + off
+    density = _beyond_usual(np.broadcast_to(gate.float64.log_du(z), z.shape), slope) + off
     return np.where(near, density, 0.0), np.where(near & ~ends, off, 0.0)
 
 
 def _lost_of_u(gate: Gate, z: Array) -> Array:
     exact = np.broadcast_to(doubledouble.round(gate._double.u(doubledouble.lift(z))), z.shape)
-    return _beyond_usual(np.broadcast_to(gate.machine.u(z), z.shape), exact)
+    return _beyond_usual(np.broadcast_to(gate.float64.u(z), z.shape), exact)
 
 
 def _beyond_usual(plain: Array, exact: Array) -> Array:

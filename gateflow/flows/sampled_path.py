@@ -73,18 +73,18 @@ class Task:
     def where_decay_is(self, part: Array) -> Array:
         """z where the total decay is a part of that of the target."""
         decay = Decay(h=self.h_star * part, log=self.log_h_star + np.log(part))
-        return np.asarray(self.gate.machine.z_of_u(profile_of_decay(self.horizon, np.log(self.horizon), decay)))
+        return np.asarray(self.gate.float64.z_of_u(profile_of_decay(self.horizon, np.log(self.horizon), decay)))
 
     def log_speed(self, z: Array) -> Array:
         """``log v``, v = |dL/dz|, for z of shape (n,) or (n, nodes)."""
         axes = (slice(None), *(None,) * (z.ndim - 1))
         horizon, scale = self.horizon[axes], self.scale[axes]
-        machine = self.gate.machine
-        u = machine.u(z)
+        numbers = self.gate.float64
+        u = numbers.u(z)
         decay = Decay(horizon * np.logaddexp(0.0, -u))
         target = Decay(self.h_star[axes], self.log_h_star[axes])
         log_slope = self.loss.log_slope(decay, target)
-        return np.log(scale * horizon) + log_slope - np.logaddexp(0.0, u) + machine.log_du(z)
+        return np.log(scale * horizon) + log_slope - np.logaddexp(0.0, u) + numbers.log_du(z)
 
 
 @dataclass(frozen=True)
@@ -230,9 +230,9 @@ def road_of(task: Task, end: Decay | None = None) -> Road:
     with np.errstate(all="ignore"):
         time = hitting_times(task.gate, task.horizon, task.target, task.z0, task.scale, task.loss, end=end)
         z = _nodes(task)
-        machine = task.gate.machine
-        u = np.broadcast_to(machine.u(z), z.shape)
-        log_du = np.broadcast_to(machine.log_du(z), z.shape)
+        numbers = task.gate.float64
+        u = np.broadcast_to(numbers.u(z), z.shape)
+        log_du = np.broadcast_to(numbers.log_du(z), z.shape)
         arrives = np.isin(np.asarray(time.status, dtype=object), (Status.REACHED, Status.OVERFLOW))
         return Road(z, u, task.log_speed(z), log_du, time.log_tau, arrives)
 
@@ -240,7 +240,7 @@ def road_of(task: Task, end: Decay | None = None) -> Road:
 def _nodes(task: Task) -> Array:
     """Positions from start to target; where the target is at infinity, to where all of float64 is used up."""
     horizon, log_horizon = task.horizon[:, None], np.log(task.horizon)[:, None]
-    start = decay_of_profile(task.horizon, np.log(task.horizon), task.gate.machine.u(task.z0))
+    start = decay_of_profile(task.horizon, np.log(task.horizon), task.gate.float64.u(task.z0))
     begin = start.log[:, None]
     end = np.where(np.isfinite(task.log_h_star), task.log_h_star, np.minimum(start.log, 0.0) - 36.0)[:, None]
     along = np.linspace(0.0, 1.0, NODES)
@@ -251,7 +251,7 @@ def _nodes(task: Task) -> Array:
     inner = np.clip(np.concatenate([in_log, in_plain], axis=1), np.minimum(begin, end), np.maximum(begin, end))
     inner = np.sort(inner, axis=1)
     u = profile_of_decay(horizon, log_horizon, Decay(log=inner))
-    z = np.asarray(task.gate.machine.z_of_u(u.ravel())).reshape(u.shape)  # falls as h grows
+    z = np.asarray(task.gate.float64.z_of_u(u.ravel())).reshape(u.shape)  # falls as h grows
     last = np.where(np.isfinite(task.z_star), task.z_star, z[:, 0])
     first = task.z0
     rising = (first < last)[:, None]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import float64
 
 INF = np.inf
 
@@ -117,7 +117,7 @@ class Spans:
         return Span(x, x)
 
     def constant(self, c: Any) -> Span:
-        return self.lift(machine.constant(c))
+        return self.lift(float64.constant(c))
 
     def __getattr__(self, name: str) -> Callable[[Span], Span]:
         if name in EVEN:
@@ -203,7 +203,7 @@ def _values(name: str, x: Any) -> Any:
     from gateflow.codegen.tape import _COMPOSITES
 
     with np.errstate(all="ignore"):
-        return _COMPOSITES[name](machine, x) if name in _COMPOSITES else getattr(machine, name)(x)
+        return _COMPOSITES[name](float64, x) if name in _COMPOSITES else getattr(float64, name)(x)
 
 
 spans = Spans()

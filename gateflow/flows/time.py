@@ -263,8 +263,8 @@ def _leaves_what_is_known(gate: Gate, horizon: Array, h_stop: Array, log_h_stop:
     known = features(gate).known
     if known == np.inf:
         return np.full(z0.shape, False)
-    low, high = gate.machine.u(np.array([-known, known]))
-    u0, u_end = gate.machine.u(z0), profile_of_decay(horizon, np.log(horizon), Decay(h_stop, log_h_stop))
+    low, high = gate.float64.u(np.array([-known, known]))
+    u0, u_end = gate.float64.u(z0), profile_of_decay(horizon, np.log(horizon), Decay(h_stop, log_h_stop))
     return (np.minimum(u0, u_end) < low) | (np.maximum(u0, u_end) > high)
 
 
@@ -279,15 +279,15 @@ class _Solver:
     def __init__(self, gate: Gate, loss: Loss, *, is_about: bool = False) -> None:
         refuse_if_no_gate(gate)
         self.is_about = is_about
-        self.gate, self.machine, self.loss = gate, gate.machine, loss
+        self.gate, self.float64, self.loss = gate, gate.float64, loss
         dip = dips(gate)
         self.dips = dip
         self.flat_u, self.pointed_u, self.unsure_u = (
-            np.sort(np.asarray(self.machine.u(np.asarray(at, dtype=np.float64))))
+            np.sort(np.asarray(self.float64.u(np.asarray(at, dtype=np.float64))))
             for at in (dip.flat, dip.pointed, dip.unsure)
         )
         own = np.asarray(
-            self.machine.u(np.asarray([*gate.kinks, *dip.narrow, *dip.flat, *dip.pointed], dtype=np.float64))
+            self.float64.u(np.asarray([*gate.kinks, *dip.narrow, *dip.flat, *dip.pointed], dtype=np.float64))
         )
         self.own_marks = own[np.isfinite(own)]
         self.marks = np.unique(np.concatenate([STRAIGHT, self.own_marks]))
@@ -327,8 +327,8 @@ class _Solver:
     ) -> tuple[Any, ...]:  # fmt: skip
         """log tau, status code, relative error, evaluations."""
         log_horizon = np.log(horizon)
-        u0 = np.asarray(self.machine.u(z0))
-        setting = Setting(self.machine, self.loss, horizon, log_horizon, Decay(h_star, log_h_star))
+        u0 = np.asarray(self.float64.u(z0))
+        setting = Setting(self.float64, self.loss, horizon, log_horizon, Decay(h_star, log_h_star))
         start = decay_of_profile(horizon, log_horizon, u0)
         end = _near_target(start, Decay(h_stop, log_h_stop), tolerance)
         u_end = np.where(np.isneginf(end.log), np.inf, profile_of_decay(horizon, log_horizon, end))
@@ -356,7 +356,7 @@ class _Solver:
         todo = np.flatnonzero((code == CODE[Status.REACHED]) & ~there)
         for part, integrals in self._parts(todo, start, log_h_star, tolerance):
             found = integrals(
-                Setting(self.machine, self.loss, horizon[part], log_horizon[part], setting.target.take(part)),
+                Setting(self.float64, self.loss, horizon[part], log_horizon[part], setting.target.take(part)),
                 start.take(part), end.take(part), z0[part], u0[part], u_end[part], tolerance[part],
             )  # fmt: skip
             log_tau[part], error[part], evaluations[part] = found[0] - np.log(scale[part]), found[1], found[2]
@@ -374,7 +374,7 @@ class _Solver:
     def _solved_about(self, u0: float, u_end: float, *inputs: Array) -> tuple[Any, ...]:
         """The same for one path through a point that only the formula written about it resolves."""
         at = np.asarray(self.dips.pointed)
-        u = np.asarray(self.machine.u(at))
+        u = np.asarray(self.float64.u(at))
         at = at[(u >= min(u0, u_end)) & (u <= max(u0, u_end))]
         moved = written_about(self.gate, float(at[0])) if at.size == 1 else None
         if moved is None:
@@ -421,7 +421,7 @@ class _Solver:
     def _beyond_doubt(self, z0: float, u0: float, u_end: float) -> Status:
         """What becomes of a flow past points at which the slope may be 0: the nearest are looked at closely."""
         at = np.asarray(self.dips.unsure)
-        u = np.asarray(self.machine.u(at))
+        u = np.asarray(self.float64.u(at))
         at = at[(u >= min(u0, u_end)) & (u <= max(u0, u_end))]
         at = at[np.argsort(np.abs(at - z0), kind="stable")]
         for point in at[:LOOKED_AT].tolist():
@@ -480,7 +480,7 @@ class _Solver:
 
     def _end_rounding(self, z_end: Array, u_end: Array) -> Array:
         """What rounding of the end to a float does to it, as a relative error of the decay there."""
-        slope = np.exp(np.minimum(self.machine.log_du(z_end), 700.0))
+        slope = np.exp(np.minimum(self.float64.log_du(z_end), 700.0))
         moved = EPS * np.abs(z_end) * slope
         if self.rounding is not None:
             moved = moved + self.rounding.profile_at(z_end)
@@ -521,7 +521,7 @@ class _Solver:
         u0: Array, u_end: Array, tolerance: Array,
     ) -> tuple[Any, ...]:  # fmt: skip
         """Both parts, joined at positions z; the distance to the target is there a difference that loses digits."""
-        u = np.broadcast_to(np.asarray(self.machine.u(z)), z.shape)
+        u = np.broadcast_to(np.asarray(self.float64.u(z)), z.shape)
         middle = decay_of_profile(setting.horizon, setting.log_horizon, u)
         near = self._approaching(coordinate, setting, middle, end, z, u, u_end, tolerance)
         far = self._integrals(setting, start, middle, z0, u0, u, tolerance, z)
@@ -572,7 +572,7 @@ class _Solver:
         if isinstance(coordinate, Position):
             return coordinate.position(v)[:, 0]
         u = coordinate.profile(setting.take(panels.owner), v)
-        return (u if self.by_decay else np.asarray(self.machine.z_of_u(u)))[:, 0]
+        return (u if self.by_decay else np.asarray(self.float64.z_of_u(u)))[:, 0]
 
     def _decay_grids(self, setting: Setting, low: Decay, high: Decay) -> list[tuple[Coordinate, Array]]:
         """Edges in log h up to the cut and in h above it, one row a problem."""
@@ -615,7 +615,7 @@ class _Solver:
 
         A path measured in z starts at z0 itself; one measured in the decay starts at the rounded decay of z0.
         """
-        slope = np.exp(np.minimum(self.machine.log_du(z0), 700.0))
+        slope = np.exp(np.minimum(self.float64.log_du(z0), 700.0))
         steep = np.where(start.h > 0, setting.horizon * np.exp(-np.logaddexp(0.0, u0)) / start.h, 1.0)
         moved = EPS * np.minimum(steep, 1.0) * np.abs(z0) * slope
         if self.by_decay:

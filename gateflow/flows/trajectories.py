@@ -251,14 +251,14 @@ class _Bundle:
         )
         self.log_horizon, self.log_scale = np.log(self.horizon), np.log(self.scale)
         self.target = Decay(rows.h_star[numbers], rows.log_h_star[numbers])
-        self.setting = Setting(self.gate.machine, self.loss, self.horizon, self.log_horizon, self.target)
+        self.setting = Setting(self.gate.float64, self.loss, self.horizon, self.log_horizon, self.target)
         self.coordinate: Coordinate = WholePath() if goes_by_decay(self.gate) else Position()
         self.arrives = np.isfinite(self.target.log)
         self._lay(last)
 
     def _lay(self, last: Array) -> None:
         """Lay out the panels; flows without an end are followed until their last time."""
-        u0 = np.asarray(self.gate.machine.u(self.z0))
+        u0 = np.asarray(self.gate.float64.u(self.z0))
         start = decay_of_profile(self.horizon, self.log_horizon, u0)
         log_end = np.minimum(FORGOTTEN, start.log + FORGOTTEN)
         units = 64.0
@@ -313,7 +313,7 @@ class _Bundle:
         side = np.sign(end - first)
         kinks = np.asarray(self.gate.kinks, dtype=np.float64)
         if isinstance(self.coordinate, WholePath):
-            own = np.asarray(self.gate.machine.u(kinks)).reshape(-1)
+            own = np.asarray(self.gate.float64.u(kinks)).reshape(-1)
             u = np.concatenate([MARKS, own[np.isfinite(own)]])
             decay = decay_of_profile(self.horizon[:, None], self.log_horizon[:, None], u)
             marks = decay.h + decay.log
@@ -359,7 +359,7 @@ class _Bundle:
         if isinstance(self.coordinate, Position):
             z = self.coordinate.position(v)
         else:
-            z = np.asarray(self.setting.machine.z_of_u(self.coordinate.profile(setting, v[:, None])))[:, 0]
+            z = np.asarray(self.setting.float64.z_of_u(self.coordinate.profile(setting, v[:, None])))[:, 0]
         decay, goal = self.coordinate.decay(setting, v[:, None]), setting.target
         log_gap = np.asarray(log_distance(decay, goal))[:, 0]
         loss = np.asarray(self.loss.value(decay, goal))[:, 0] * self.scale[owner]

@@ -23,8 +23,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow import formula as language
-from gateflow.arithmetic import bigfloat, decimals, doubledouble
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import bigfloat, decimals, doubledouble, float64
 from gateflow.codegen import Tape, stable
 from gateflow.codegen.expand import expand
 from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut, shown
@@ -214,8 +213,8 @@ class Gate:
         if made.u.free_symbols != {Z}:
             return
         u = np.array([-3.0, -0.5, 0.25, 1.0, 4.0])
-        z = Tape([made.inverse], [U])(machine, u)[0]
-        back = Tape([made.u], [Z])(machine, z)[0]
+        z = Tape([made.inverse], [U])(float64, u)[0]
+        back = Tape([made.u], [Z])(float64, z)[0]
         off = np.flatnonzero(np.isfinite(back) & (np.abs(back - u) > 1e-6 * np.abs(u)))
         if off.size:
             raise InvalidArgument(
@@ -278,7 +277,7 @@ class Gate:
         """An expression at floats; nan where it has symbols without numbers."""
         if expr.free_symbols - {Z}:
             return np.full(z.shape, np.nan)
-        return np.broadcast_to(Tape([expr], [Z])(machine, z)[0], z.shape)
+        return np.broadcast_to(Tape([expr], [Z])(float64, z)[0], z.shape)
 
     def _not_met(self, demand: language.Demand, z: np.ndarray) -> np.ndarray:
         value = self._at_points(demand.expr, z)
@@ -294,9 +293,9 @@ class Gate:
     # --- numeric ---
 
     @cached_property
-    def machine(self) -> Numbers:
+    def float64(self) -> Numbers:
         """The gate's numbers in plain float64: fast, with the rounding errors of that arithmetic."""
-        return Numbers(self, machine)
+        return Numbers(self, float64)
 
     @cached_property
     def _double(self) -> Numbers:
@@ -315,16 +314,16 @@ class Gate:
         def outside(phi: Any) -> Any:
             return (phi < -1e-9) | (phi > 1 + 1e-9)
 
-        z = self._sample(self.machine.value, outside)
+        z = self._sample(self.float64.value, outside)
         if z is None:
             return None
-        phi = float(self.machine.value(np.float64(z)))
+        phi = float(self.float64.value(np.float64(z)))
         return f"phi({z}) = {next(text for d in range(3, 18) if outside(np.float64(text := f'{phi:.{d}g}')))}"
 
     @derived_once
     def _falls(self) -> str | None:
         """Some z at which phi decreases, if such was found among samples of every magnitude."""
-        return self._sample(self.machine.dphi, lambda slope: slope < 0)
+        return self._sample(self.float64.dphi, lambda slope: slope < 0)
 
     def _sample(self, of: Callable[..., Any], holds: Callable[[Any], Any]) -> str | None:
         """The first sample at which the values are such, or a number near it with fewer digits; None without one."""
@@ -341,7 +340,7 @@ class Gate:
                 raise InvalidArgument(f"{self.name} has no {what}: it leaves (0, 1), {self._stray}")
             what = {"phi": "value", "phi_c": "complement"}.get(what, what)
         if x.dtype == np.float32:
-            result = getattr(self.machine, what)(np.asarray(x, dtype=np.float64))
+            result = getattr(self.float64, what)(np.asarray(x, dtype=np.float64))
             with np.errstate(all="ignore"):
                 result = np.broadcast_to(np.asarray(result), x.shape).astype(np.float32, copy=True)
         else:
@@ -369,7 +368,7 @@ class Gate:
                 result[lost] = np.broadcast_to(numbers.arithmetic.round(found), inside.shape)
         if self._roots and what not in _OF_PROBABILITY:
             with np.errstate(all="ignore"):
-                signs = Tape(self._roots)(machine, np.asarray(x, dtype=np.float64))
+                signs = Tape(self._roots)(float64, np.asarray(x, dtype=np.float64))
             for sign in signs:
                 result[np.broadcast_to(sign < -ROUNDING, x.shape)] = np.nan
 
@@ -584,7 +583,7 @@ def _changes_of_sign(expr: Expr) -> list[float]:
     tape, z = Tape([stable(expr)], [Z]), np.linspace(-30.0, 30.0, 1201)
 
     def sign(x: np.ndarray) -> np.ndarray:
-        return np.sign(np.broadcast_to(tape(machine, x)[0], x.shape))
+        return np.sign(np.broadcast_to(tape(float64, x)[0], x.shape))
 
     signs = sign(z)
     at = np.flatnonzero(signs[:-1] * signs[1:] < 0)

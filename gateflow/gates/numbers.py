@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic import float64 as machine
-from gateflow.arithmetic import named
+from gateflow.arithmetic import float64, named
 from gateflow.codegen import Tape, log_composed, log_of, sign_of
 from gateflow.formula.vocabulary import Expr, U, Z
 from gateflow.gates.derivation import Formulas, factored
@@ -22,7 +21,7 @@ def _silent(cls: type[Kind]) -> type[Kind]:
     """Every public method without floating-point warnings: the infinities on the way are meant."""
     for name, method in list(vars(cls).items()):
         if callable(method) and not name.startswith("_"):
-            setattr(cls, name, machine.quiet(method))
+            setattr(cls, name, float64.quiet(method))
     return cls
 
 
@@ -153,9 +152,9 @@ class Numbers:
         if self.gate.formulas.inverse is not None:
             return self._play("inverse", lambda f: [f.inverse], u, U)[0]  # type: ignore[list-item]
         a = self.arithmetic
-        plain = self.gate.machine
+        plain = self.gate.float64
         start = increasing_root(plain.u, plain.log_du, np.asarray(a.round(u), dtype=np.float64))
-        if a is machine:
+        if a is float64:
             return start
         return self._polished(a.lift(start), u)
 

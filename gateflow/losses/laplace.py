@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic import bigfloat
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import bigfloat, float64
 from gateflow.codegen import Tape, log_of
 from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut, shown
 from gateflow.formula import parse
@@ -123,7 +122,7 @@ class Laplace(Loss):
         """One of the forms at s > 0; in big floats where float64 has no number for it, or not its digits."""
         s = np.asarray(s, dtype=np.float64)
         tape = self._tapes[what]
-        found = np.array(np.broadcast_to(tape(machine, s)[0], s.shape), dtype=np.float64)
+        found = np.array(np.broadcast_to(tape(float64, s)[0], s.shape), dtype=np.float64)
         low, high = self._lossy(what)
         lost = ((~np.isfinite(found) | ((s > low) & (s < high))) & np.isfinite(s) & (s > 0)) if s.size else s > 0
         if lost.any():
@@ -134,7 +133,7 @@ class Laplace(Loss):
         """Between which s float64 loses digits of a form, as ``(1 - exp(-s))/s`` does near 0; measured once."""
         if what not in self._measured:
             tape = self._tapes[what]
-            plain = np.broadcast_to(tape(machine, LADDER)[0], LADDER.shape)
+            plain = np.broadcast_to(tape(float64, LADDER)[0], LADDER.shape)
             exact = _in_big_floats(tape, LADDER)
             with np.errstate(all="ignore"):
                 off = np.abs(plain - exact) > LOST * (np.abs(exact) + (1.0 if what.startswith("log") else 0.0))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import float64
 
 SHIFT = 12
 """How far the recurrence takes the argument of trigamma before its asymptotic series is used."""
@@ -77,7 +77,7 @@ class TorchArithmetic:
     def constant(self, c: Any) -> Tensor:
         """A real constant, rounded once to the working precision."""
         if c not in self._constants:
-            self._constants[c] = self.lift(float(machine.constant(c)))
+            self._constants[c] = self.lift(float(float64.constant(c)))
         return self._constants[c]
 
     def round(self, x: Tensor) -> np.ndarray:
@@ -94,7 +94,7 @@ class TorchArithmetic:
         return torch.atan2(self.constant(1), x)
 
     def erfc(self, x: Tensor) -> Tensor:
-        """``1 - erf(x)``; in the tail by erfcx and a split exponent, as in `machine`."""
+        """``1 - erf(x)``; in the tail by erfcx and a split exponent, as in float64."""
         right = torch.clamp(x, 0.5, 28.0)
         head = (right * 4096).round() / 4096
         half = torch.exp(-0.5 * head * head)
@@ -121,7 +121,7 @@ class TorchArithmetic:
 
     @cached_property
     def _about_two(self) -> list[float]:
-        return machine._about_two().tolist()
+        return float64._about_two().tolist()
 
     def trigamma(self, x: Tensor) -> Tensor:
         """The second derivative of log Gamma (DLMF 5.15); torch's own has ten digits."""

@@ -83,11 +83,11 @@ class NoisyDescent:
 
     def _unscaled(self, z: Array) -> tuple[Array, Array]:
         """Mean and variance of ``dl/dz`` for c = 1, at an axis of positions."""
-        p, machine = self.problem, self.problem.gate.machine
-        u = np.broadcast_to(machine.u(z), z.shape)[:, None]
+        p, numbers = self.problem, self.problem.gate.float64
+        u = np.broadcast_to(numbers.u(z), z.shape)[:, None]
         log_rest = -np.logaddexp(0.0, u)  # log(1 - phi)
         y = np.logaddexp(0.0, -u)  # -log phi
-        step = log_rest + np.broadcast_to(machine.log_du(z), z.shape)[:, None]
+        step = log_rest + np.broadcast_to(numbers.log_du(z), z.shape)[:, None]
         if self.samples.target is not None:
             kept = np.exp(-p.horizon * y[:, 0])
             alike = p.loss.name == "absolute"  # its slope asks on which side the target is, and no more
@@ -198,7 +198,7 @@ class NoisyDescent:
     @cached_property
     def _held(self) -> tuple[float, float]:
         """Where all but exp(-60) of the stationary law is."""
-        z = np.unique(np.concatenate([self.problem.gate.machine.z_of_u(PROFILES), self.kinks]))
+        z = np.unique(np.concatenate([self.problem.gate.float64.z_of_u(PROFILES), self.kinks]))
         z = z[np.isfinite(z)]
         middle = (z[1:] + z[:-1]) / 2
         mean, variance = self._moments(middle)
@@ -268,8 +268,8 @@ class NoisyDescent:
     def _back_from(self, z0: float, level: float) -> float:
         """A position far behind the start, short of where floats end."""
         gate, side = self.problem.gate, np.sign(z0 - level)
-        u = float(gate.machine.u(np.array([z0]))[0])
-        far = float(gate.machine.z_of_u(np.array([np.clip(u + side * 30.0, -600.0, 600.0)]))[0])
+        u = float(gate.float64.u(np.array([z0]))[0])
+        far = float(gate.float64.z_of_u(np.array([np.clip(u + side * 30.0, -600.0, 600.0)]))[0])
         return far if np.isfinite(far) and far != z0 else z0 + side
 
     def paths(self, z0: float, count: int, *, seed: int = 0) -> Paths:

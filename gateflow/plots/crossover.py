@@ -41,7 +41,7 @@ def compute(gates: Gates = GATES) -> Table:
 
 def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     start, scale = (x.ravel() for x in np.meshgrid(STARTS, SCALES, indexing="ij"))
-    z0 = gate.machine.z_of_u(-np.log(np.expm1(1 / start)))
+    z0 = gate.float64.z_of_u(-np.log(np.expm1(1 / start)))
     log_tau = np.asarray(hitting_time(LearningProblem(gate, horizon=HORIZON, timescale=scale), z0).log_tau)
     yield {"gate": name, "start": start, "timescale": scale, "log_tau": np.where(np.isfinite(log_tau), log_tau, np.nan)}
 

@@ -45,7 +45,7 @@ def compute() -> Table:
 
 def speed(gate: Gate, z: Any) -> Any:
     """``v = |dL/dz| = T phi^(T-1) phi'``, from logarithms."""
-    numbers = gate.machine
+    numbers = gate.float64
     return HORIZON * np.exp((HORIZON - 1) * numbers.log_phi(z) + numbers.log_dphi(z))
 
 
@@ -53,9 +53,9 @@ def _run(name: str, stiffness: float) -> dict[str, Any]:
     g = gate(name)
     z_star = LearningProblem(g, horizon=HORIZON, target=TARGET).z_star
     path = np.linspace(START, z_star, 1001)
-    eta = stiffness / np.max(speed(g, path) * g.machine.du(path))
+    eta = stiffness / np.max(speed(g, path) * g.float64.du(path))
     z = descend(g, eta, z_star)
-    step = spread(log_odds(-HORIZON * g.machine.log_phi(z)))
+    step = spread(log_odds(-HORIZON * g.float64.log_phi(z)))
     z = z[step]
     decay = -HORIZON * g.log_phi(z)
     tau = hitting_time(LearningProblem(g, horizon=HORIZON, decay=decay), START).tau

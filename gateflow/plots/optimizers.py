@@ -49,7 +49,7 @@ def compute() -> Table:
 def _runs(optimizer: str, name: str) -> dict[str, Any]:
     problem = LearningProblem(name, horizon=HORIZON, timescale=TIMESCALE)
     u = -np.log(np.expm1(1 / edge_of_plateau(TIMESCALE, HORIZON)))
-    z0 = float(gate(name).machine.z_of_u(np.array(u)))
+    z0 = float(gate(name).float64.z_of_u(np.array(u)))
     useful = predict(problem, z0, optimizer, lr=1.0).largest_lr
     relative = np.geomspace(1 / 128, 1.0, 8)
     predicted = predict(problem, z0, optimizer, lr=relative * useful)

@@ -46,9 +46,9 @@ def compute() -> Table:
 def _way(name: str, fmt: Format, kind: str) -> dict[str, Any]:
     problem = LearningProblem(name, horizon=HORIZON, timescale=TARGET)
     log_scale = np.linspace(np.log(HORIZON), np.log(1e25), 2001)
-    z = fmt.round(gate(name).machine.z_of_u(-np.log(np.expm1(np.exp(-log_scale)))))
+    z = fmt.round(gate(name).float64.z_of_u(-np.log(np.expm1(np.exp(-log_scale)))))
     task = Task.of(problem, z, z.shape)
-    lr = LENGTH * float(np.exp(-(task.log_speed(z) + task.gate.machine.log_du(z))[0]))
+    lr = LENGTH * float(np.exp(-(task.log_speed(z) + task.gate.float64.log_du(z))[0]))
     with np.errstate(all="ignore"):
         move = np.abs(fmt.round(z - fmt.round(lr * GRADIENTS[kind](task, fmt)(z))) - z)
     last = int(np.argmax(~(move > 0)))

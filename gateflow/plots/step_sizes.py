@@ -41,7 +41,7 @@ def compute(gates: Gates = THREE) -> Table:
 def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     problem = LearningProblem(gate, horizon=SCALES, timescale=SCALES)
     start = np.array([edge_of_plateau(scale, scale) for scale in SCALES])
-    z0 = gate.machine.z_of_u(-np.log(np.expm1(1 / start)))
+    z0 = gate.float64.z_of_u(-np.log(np.expm1(1 / start)))
     own = step_size(problem, z0, TOLERANCE)
     steps = predict(problem, z0, lr=COMMON).steps
     columns = {"own_lr": own.lr, "own_steps": own.steps, "steps": steps}

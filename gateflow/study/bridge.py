@@ -115,7 +115,7 @@ def predicted(gate: Gate, f: float, horizon: int, lr: float, rung: int, optimize
     from gateflow.descents.optimizers import OPTIMIZERS  # with SciPy, which a list of experiments does not need
 
     descending = OPTIMIZERS[optimizer]()
-    times, numbers = lags(rung, horizon), gate.machine
+    times, numbers = lags(rung, horizon), gate.float64
     z = np.array([float(gate.inverse(f))])
     state = descending.start(1)
     rate = np.array([lr])

@@ -165,7 +165,7 @@ def _planned(gate: Gate, optimizer: str, horizon: float, gap: float, side: str) 
     problem = LearningProblem(gate, horizon=horizon, gap=gap)
     decay = STARTS[side] * problem.h_star / -np.log1p(-GAP)
     u0 = -np.log(np.expm1(decay / horizon))
-    z0 = float(gate.machine.z_of_u(np.array(u0)))
+    z0 = float(gate.float64.z_of_u(np.array(u0)))
     if not np.isfinite([z0, problem.z_star]).all():
         raise InvalidArgument(f"{gate.name} has no z for the start or the target of horizon {horizon:g}, gap {gap:g}")
     largest = predict(problem, z0, optimizer, lr=1.0).largest_lr

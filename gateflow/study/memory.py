@@ -157,7 +157,7 @@ def memory(
         raise InvalidArgument(f"start must be above 0; got {start}")
     if not at or list(at) != sorted(set(at)) or at[0] < 1:
         raise InvalidArgument("at takes steps from 1 on, in rising order")
-    z0 = float(made.machine.z_of_u(np.array(-np.log(np.expm1(1 / start)))))
+    z0 = float(made.float64.z_of_u(np.array(-np.log(np.expm1(1 / start)))))
     reached, scale = _train(made, name, lr, noise, seed, wanted, z0, at, batch)
     predicted = _predict(made, name, lr, wanted, scale, z0, at)
     return Memory(made.name, name, lr, noise, seed, wanted, scale, tuple(at), reached, predicted)

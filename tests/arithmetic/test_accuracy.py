@@ -6,8 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from gateflow.arithmetic import FUNCTIONS, BigFloat, doubledouble
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import FUNCTIONS, BigFloat, doubledouble, float64
 from gateflow.arithmetic.doubledouble import DD
 
 from .references import MP, arguments, reference
@@ -16,7 +15,7 @@ BITS = {"expm1": 98, "sinh": 98, "tanh": 98, "log_cosh": 98, "loggamma": 96, "di
 """Bits to which double-double is right; 101 where nothing else is said."""
 
 ULPS = {"erfc": 10.0, "log_erfc": 10.0, "loggamma": 10.0, "trigamma": 10.0}
-"""Errors of the machine arithmetic in ulps of float64; 4 where nothing else is said."""
+"""Errors of the float64 arithmetic in ulps of float64; 4 where nothing else is said."""
 
 EXACT = ("abs", "sign")
 HARD = tuple(name for name in FUNCTIONS if name not in EXACT)
@@ -47,7 +46,7 @@ def test_double_double_parts_do_not_overlap(name, rng):
 @pytest.mark.parametrize("name", HARD)
 def test_machine_is_right_to_a_few_ulps(name, rng):
     x = arguments(name, rng, 60)
-    for hi, found in zip(x, getattr(machine, name)(x), strict=True):
+    for hi, found in zip(x, getattr(float64, name)(x), strict=True):
         wanted = reference(name, hi)
         assert abs(MP.mpf(float(found)) - wanted) <= ULPS.get(name, 4.0) * np.spacing(abs(float(wanted))), hi
 
@@ -65,7 +64,7 @@ def test_big_floats_are_right_to_all_their_digits(name, rng):
 @pytest.mark.parametrize("name", ["exp", "sigmoid", "softplus", "erfc"])
 def test_results_reach_down_to_the_last_subnormal(name, rng):
     x = rng.uniform(26.0, 27.4, 200) if name == "erfc" else -rng.uniform(700.0, 746.0, 200)
-    for arithmetic in (doubledouble, machine):
+    for arithmetic in (doubledouble, float64):
         y = arithmetic.round(getattr(arithmetic, name)(arithmetic.lift(x)))
         for hi, found in zip(x, y, strict=True):
             wanted = reference(name, hi)
@@ -80,7 +79,7 @@ def test_results_reach_down_to_the_last_subnormal(name, rng):
 def test_faint_arguments_keep_their_relative_accuracy(name, tiny):
     slope = 2 / np.sqrt(np.pi) if name == "erf" else 1.0
     for x in (tiny, -tiny):
-        for arithmetic in (machine, doubledouble):
+        for arithmetic in (float64, doubledouble):
             y = float(arithmetic.round(getattr(arithmetic, name)(arithmetic.lift(x))))
             assert y == pytest.approx(slope * x, rel=4e-16, abs=5e-324)
             assert y / x > 0
@@ -119,7 +118,7 @@ def test_gamma_functions_at_negative_arguments_are_those_of_float64(name, rng):
     x = -rng.uniform(0.05, 0.95, 40) - rng.integers(0, 12, 40)
     MP.prec = 200
     wanted = [float(mpmath.re(reference(name, v))) for v in x]
-    for arithmetic in (machine, doubledouble):
+    for arithmetic in (float64, doubledouble):
         y = arithmetic.round(getattr(arithmetic, name)(arithmetic.lift(x)))
         np.testing.assert_allclose(y, wanted, rtol=1e-11, atol=1e-13)
 

@@ -65,7 +65,7 @@ def test_interface_is_complete(arithmetic):
 
 def test_no_arithmetic_has_functions_the_others_lack():
     """A module's public functions of one number are those of the list, so none is forgotten in the others."""
-    for arithmetic in (ARITHMETICS["machine"], ARITHMETICS["doubledouble"]):
+    for arithmetic in (ARITHMETICS["float64"], ARITHMETICS["doubledouble"]):
         listed = {*FUNCTIONS, *OPERATIONS, "lift", "constant", "round", "quiet", "real_value", "expression"}
         public = {
             name
@@ -163,9 +163,9 @@ def test_power_at_the_ends(arithmetic):
 @pytest.mark.parametrize("c", [sp.pi, 2 / sp.pi, sp.E, sp.Rational(1, 3), sp.sqrt(2), sp.Integer(2) ** 80 + 1, 7, 0.1])
 def test_constants_have_the_full_precision(arithmetic, c):
     a = arithmetic
-    digits = {"machine": 15, "doubledouble": 30, "bigfloat50": 49}[a.name]
+    digits = {"float64": 15, "doubledouble": 30, "bigfloat50": 49}[a.name]
     number = a.constant(c)
-    if a.name == "machine":
+    if a.name == "float64":
         value = sp.Float(float(number), 60)
     elif a.name == "doubledouble":
         value = sp.Float(float(number.hi), 60) + sp.Float(float(number.lo), 60)
@@ -188,9 +188,9 @@ def test_lifting_and_rounding_are_inverse(arithmetic, rng):
 
 
 def test_arithmetics_are_found_by_name():
-    assert named("machine") is ARITHMETICS["machine"]
+    assert named("float64") is ARITHMETICS["float64"]
     assert named("bigfloat80").digits == 80
-    assert beyond(np.float32).name == "machine"
+    assert beyond(np.float32).name == "float64"
     assert beyond(np.float64).name == "doubledouble"
     with pytest.raises(UnknownName, match="unknown arithmetic 'quad'"):
         named("quad")

@@ -12,7 +12,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import float64
 from gateflow.codegen import Tape, c, stable
 from gateflow.codegen import compiler as compiled
 from gateflow.codegen.rewrite import log_erfcx
@@ -113,8 +113,8 @@ def _expected(name: str) -> Any:
     if name == "log_hypot":
         return np.log(np.hypot(1.0, SPECIAL)) + np.where(np.abs(SPECIAL) < 1e-8, SPECIAL * SPECIAL / 2, 0.0)
     if name == "log_erfcx":
-        return Tape([log_erfcx(Z)])(machine, SPECIAL)[0]
-    return getattr(machine, name)(SPECIAL)
+        return Tape([log_erfcx(Z)])(float64, SPECIAL)[0]
+    return getattr(float64, name)(SPECIAL)
 
 
 KEYS = ("u", "log_du", "log_weight", "z_of_u")
@@ -135,10 +135,10 @@ def test_the_numbers_of_a_gate_are_those_of_numpy(name: str) -> None:
     for key in keys:
         found = made[key](x)
         with np.errstate(all="ignore"):
-            expected = np.broadcast_to(getattr(chosen.machine, key)(x), x.shape)
+            expected = np.broadcast_to(getattr(chosen.float64, key)(x), x.shape)
             # what the formula does to an error of one unit in the last place of its input
             nudged = [
-                np.broadcast_to(getattr(chosen.machine, key)(np.nextafter(x, s * np.inf)), x.shape) for s in (-1, 1)
+                np.broadcast_to(getattr(chosen.float64, key)(np.nextafter(x, s * np.inf)), x.shape) for s in (-1, 1)
             ]
             give = 8 * np.nan_to_num(np.max(np.abs(np.array(nudged) - expected), axis=0), nan=0.0, posinf=0.0)
             near = np.abs(found - expected) <= 1e-13 * (1 + np.abs(expected)) + give

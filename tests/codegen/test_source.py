@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from gateflow.arithmetic import BigFloat, doubledouble
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import BigFloat, doubledouble, float64
 from gateflow.codegen import Tape, source
 from gateflow.errors import InvalidArgument
 from gateflow.formula import parse
@@ -34,7 +33,7 @@ def formula(name: str, what: str) -> Any:
 def points(name: str) -> np.ndarray:
     """Pre-activations within reach of plain float64: values from 1e-280 to 1 - 1e-280, off the kinks."""
     ends = (
-        gate(name).machine.inverse(np.array([1e-100, 1 - 1e-16])) if name != "hard-sigmoid" else np.array([-2.9, 2.9])
+        gate(name).float64.inverse(np.array([1e-100, 1 - 1e-16])) if name != "hard-sigmoid" else np.array([-2.9, 2.9])
     )
     low, high = np.clip(ends, -1e4, 1e4)
     return np.concatenate([np.linspace(low, high, 101), np.linspace(-1, 1, 40)]) + 1e-7
@@ -82,7 +81,7 @@ def test_a_tape_plays_over_every_arithmetic(name: str) -> None:
     tape = Tape([formulas.phi, formulas.log_phi, formulas.dphi], [Z])
     z = np.array([-2.5, -0.75, 0.3, 1.1, 2.7])
     played = []
-    for arithmetic in (machine, doubledouble, BigFloat(50)):
+    for arithmetic in (float64, doubledouble, BigFloat(50)):
         outputs = tape(arithmetic, arithmetic.lift(z))
         played.append(np.array([np.broadcast_to(arithmetic.round(out), z.shape) for out in outputs]))
     plain, double, big = played

@@ -23,7 +23,7 @@ def problems(name, count, seed):
     horizon, decay = np.exp(rng.uniform(0, 7, count)), np.exp(rng.uniform(-5, 0.7, count))
     start = decay * np.where(rng.random(count) < 0.3, rng.uniform(0.1, 0.9, count), rng.uniform(1.1, 6, count))
     u = -np.log(np.expm1(start / horizon))
-    return LearningProblem(name, horizon=horizon, decay=decay), gate(name).machine.z_of_u(u), rng
+    return LearningProblem(name, horizon=horizon, decay=decay), gate(name).float64.z_of_u(u), rng
 
 
 @needs_compiler

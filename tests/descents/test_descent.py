@@ -88,7 +88,7 @@ def random_problems(count, seed, *, gaps=(1e-4, 0.5), horizons=(1.0, 1e4)):
         h0 = np.where(
             rng.random(part) < 1 / 3, h_star * rng.uniform(0.05, 0.9, part), h_star + rng.uniform(0.05, 7, part)
         )
-        z0 = gate(name).machine.z_of_u(-np.log(np.expm1(h0 / horizon)))
+        z0 = gate(name).float64.z_of_u(-np.log(np.expm1(h0 / horizon)))
         yield LearningProblem(name, horizon=horizon, gap=gap), z0, rng
 
 
@@ -195,7 +195,7 @@ def test_the_largest_cycle_of_a_heavy_ball_is_one_a_plain_loop_stays_in(beta, n)
 def test_kappa_tells_a_step_that_runs_through_the_target():
     """1 and below never traps; a step 8 times the largest useful one lands past the target in u, for many steps."""
     problem = LearningProblem("fast", horizon=1000, timescale=2e4)
-    z0 = float(gate("fast").machine.z_of_u(np.array(math.log(1000 / 1.2))))
+    z0 = float(gate("fast").float64.z_of_u(np.array(math.log(1000 / 1.2))))
     useful = float(at_largest_lr(problem, z0, "sgd"))
     assert useful == pytest.approx(math.e / (1 + math.log(1000) ** 2), rel=0.05)
     tame = descent(problem, z0, lr=useful * np.array([0.1, 0.5, 1.0]))
@@ -281,7 +281,7 @@ def test_float32_steps_are_those_of_pytorch(optimizer):
 def test_naive_gradients_stall_where_the_gate_rounds_to_one(name, dtype, held):
     """Time scale 2^p, whatever the gate; stable gradients go past it."""
     problem = LearningProblem(name, horizon=10, timescale=1e9)
-    z0 = float(gate(name).machine.z_of_u(np.array(math.log(held / 8))))
+    z0 = float(gate(name).float64.z_of_u(np.array(math.log(held / 8))))
     v0 = math.exp(problem.log_abs_grad(z0))
     lr = 0.3 / (v0 * PROFILES[name][1](z0))
     naive = descent(problem, z0, lr=lr, steps=3000, dtype=dtype, gradient="naive")

@@ -100,7 +100,7 @@ def test_a_stable_step_is_lost_past_the_floor_and_not_before(name, dtype):
     assert 50 < advice.floor < 1e12
     fmt = FORMATS[dtype]
     for factor, lost in ((0.97, False), (1.03, True)):
-        z = float(advice.gate.machine.z_of_u(np.array(-math.log(math.expm1(1 / (factor * advice.floor))))))
+        z = float(advice.gate.float64.z_of_u(np.array(-math.log(math.expm1(1 / (factor * advice.floor))))))
         step = 0.5 * math.exp(LearningProblem(name, horizon=50, decay=0.0).log_abs_grad(z))
         assert (step < float(fmt.spacing(z)) / 2) == lost
 

@@ -62,7 +62,7 @@ class Case:
         else:
             u = problem.u_star + 20 + abs(problem.u_star) / 2
         with np.errstate(all="ignore"):
-            z = float(np.asarray(problem.gate.machine.z_of_u(np.array([u])))[0])
+            z = float(np.asarray(problem.gate.float64.z_of_u(np.array([u])))[0])
         return float(np.clip(np.nan_to_num(z, nan=np.sign(u) * 50), -1e300, 1e300))
 
     def __str__(self) -> str:

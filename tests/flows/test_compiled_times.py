@@ -32,7 +32,7 @@ def problems(name: str, count: int, seed: int = 0) -> tuple[LearningProblem, np.
     h = np.exp(rng.uniform(np.log(0.1), np.log(30), count))
     h = np.where(rng.random(count) < 0.2, gap * 10 ** rng.uniform(-6, -0.1, count), h)
     chosen = gate(name)
-    z0 = np.clip(chosen.machine.z_of_u(-np.log(np.expm1(h / horizon))), -1e300, 1e300)
+    z0 = np.clip(chosen.float64.z_of_u(-np.log(np.expm1(h / horizon))), -1e300, 1e300)
     return LearningProblem(chosen, horizon=horizon, gap=gap, scale=10 ** rng.uniform(-2, 2, count)), z0
 
 

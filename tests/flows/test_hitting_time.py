@@ -357,11 +357,11 @@ def test_a_start_that_is_no_number_is_one_line(z0):
 )
 def test_the_weight_keeps_its_digits_where_z_overflows(name, log_weight):
     """W of numerics.md in the profile, also where z is past the floats (softsign past u = 709, log-slow past 6.6)."""
-    machine = LearningProblem(name, horizon=1, gap=0.1).gate.machine
+    numbers = LearningProblem(name, horizon=1, gap=0.1).gate.float64
     largest = 600.0 if name == "log-slow" else 1e300
     u = np.concatenate([[0.0], np.geomspace(1e-12, largest, 80)])
     for sign in (-1, 1):
-        found = machine.log_weight(sign * u)
+        found = numbers.log_weight(sign * u)
         with mpmath.workdps(40):
             expected = np.array([float(log_weight(mpf_u)) for mpf_u in map(mpmath.mpf, (sign * u).tolist())])
         assert np.allclose(found, expected, rtol=2e-15, atol=4e-16)

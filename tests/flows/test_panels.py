@@ -26,7 +26,7 @@ class _Given:
 def _setting(horizon=10.0, name="fast"):
     T = np.array([horizon])
     return Setting(
-        gate(name).machine, LOSSES["absolute"], T, np.log(T), Decay(np.array([0.1]), np.log(np.array([0.1])))
+        gate(name).float64, LOSSES["absolute"], T, np.log(T), Decay(np.array([0.1]), np.log(np.array([0.1])))
     )
 
 
@@ -76,8 +76,8 @@ def test_all_coordinates_carry_one_density(name, horizon):
     v = whole.at_decay(Decay(h=h))
     assert np.allclose(whole.decay(setting, v).h, h, rtol=1e-14, atol=0)
     assert np.allclose(whole.log_density(setting, v) + np.log1p(h), log_density, rtol=0, atol=1e-12)
-    machine = gate(name).machine
-    zeta = np.arcsinh(np.asarray(machine.z_of_u(LogDecay().profile(setting, np.log(h)).ravel()))).reshape(h.shape)
+    numbers = gate(name).float64
+    zeta = np.arcsinh(np.asarray(numbers.z_of_u(LogDecay().profile(setting, np.log(h)).ravel()))).reshape(h.shape)
     step = 1e-6
     log_h = [np.log(Position().decay(setting, zeta + s).h) for s in (-step, step)]
     slope = np.log(np.abs(log_h[1] - log_h[0]) / (2 * step))

@@ -5,8 +5,7 @@ import pytest
 import sympy as sp
 from sympy.parsing import sympy_parser
 
-from gateflow.arithmetic import bigfloat, doubledouble
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import bigfloat, doubledouble, float64
 from gateflow.arithmetic.intervals import Intervals
 from gateflow.asymptotics import growth, mrv, pieces, smoothness, tails
 from gateflow.asymptotics import order as saturation
@@ -37,7 +36,7 @@ ENTRIES = {
     "growth.limit": growth.limit,
     "growth.expand": growth.expand,
     "growth.compare": lambda t: growth.compare(t, Z),
-    "machine.constant": machine.constant,
+    "float64.constant": float64.constant,
     "doubledouble.constant": doubledouble.constant,
     "bigfloat.constant": bigfloat.BigFloat(30).constant,
     "ball.constant": Intervals().constant,
@@ -61,7 +60,7 @@ def test_a_text_is_refused(entry, kind, parsed):
     assert not parsed
 
 
-@pytest.mark.parametrize("entry", ["Tape", "c.function", "Field.limit", "growth.limit", "machine.constant"])
+@pytest.mark.parametrize("entry", ["Tape", "c.function", "Field.limit", "growth.limit", "float64.constant"])
 def test_the_refusal_says_what_reads_texts(entry):
     with pytest.raises(InvalidArgument, match=r"is no expression; a text is read by gateflow\.formula\.parse"):
         ENTRIES[entry](TEXT)

@@ -54,7 +54,7 @@ def arguments(gate: Any, dtype: type, count: int, seed: int = 0) -> np.ndarray:
     reach = np.log10(float(np.finfo(dtype).max)) - 0.01
     wide = 10.0 ** rng.uniform(-reach, reach, part) * rng.choice([-1.0, 1.0], part)
     with np.errstate(all="ignore"):
-        tails = gate.machine.inverse_c(_small(rng, dtype, part)), gate.machine.inverse(_small(rng, dtype, part))
+        tails = gate.float64.inverse_c(_small(rng, dtype, part)), gate.float64.inverse(_small(rng, dtype, part))
     special = [x for kink in (*gate.kinks, 0.0, 1.0, -1.0) for x in _around(kink, dtype)]
     z = np.concatenate([rng.uniform(-50, 50, part), rng.normal(0, 2, part), wide, *tails, special, _inflections(gate)])
     with np.errstate(all="ignore"):
@@ -89,7 +89,7 @@ def _inflections(gate: Any) -> np.ndarray:
     """Floats on both sides of each change of sign of phi'' and of u, by bisection."""
     z = np.linspace(-8.0, 8.0, 641) + 0.00123
     found = []
-    for f in (gate.machine.d2phi, gate.machine.u):
+    for f in (gate.float64.d2phi, gate.float64.u):
         sign = np.broadcast_to(np.sign(f(z)), z.shape)
         here = np.flatnonzero(sign[:-1] * sign[1:] < 0)
         low, high = z[here], z[here + 1]

@@ -12,7 +12,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import float64
 from gateflow.arithmetic.doubledouble.errorfree import DD, add, choose, divide, guarded, halved, mul, square
 from gateflow.arithmetic.doubledouble.gaussian import horner, piecewise
 from gateflow.arithmetic.doubledouble.logarithm import log1p_kernel, log_kernel
@@ -106,19 +106,19 @@ def _loggamma(x: DD) -> DD:
     def outer(v: DD) -> DD:
         return piecewise(v, v.hi < _SHIFT, _loggamma_shifted, _loggamma_stirling)
 
-    return _for_positive(x, positive, machine.loggamma)
+    return _for_positive(x, positive, float64.loggamma)
 
 
 def _digamma(x: DD) -> DD:
-    return _for_positive(x, lambda v: piecewise(v, v.hi < _SHIFT, _digamma_shifted, _digamma_stirling), machine.digamma)
+    return _for_positive(x, lambda v: piecewise(v, v.hi < _SHIFT, _digamma_shifted, _digamma_stirling), float64.digamma)
 
 
 def _trigamma(x: DD) -> DD:
     return _for_positive(
-        x, lambda v: piecewise(v, v.hi < _SHIFT, _trigamma_shifted, _trigamma_stirling), machine.trigamma
+        x, lambda v: piecewise(v, v.hi < _SHIFT, _trigamma_shifted, _trigamma_stirling), float64.trigamma
     )
 
 
-loggamma = guarded(_loggamma, machine.loggamma)
-digamma = guarded(_digamma, machine.digamma)
-trigamma = guarded(_trigamma, machine.trigamma)
+loggamma = guarded(_loggamma, float64.loggamma)
+digamma = guarded(_digamma, float64.digamma)
+trigamma = guarded(_trigamma, float64.trigamma)

@@ -13,7 +13,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import float64
 from gateflow.arithmetic.doubledouble.errorfree import (
     DD,
     add,
@@ -151,6 +151,6 @@ def _log_erfc(x: DD) -> DD:
     return piecewise(x, x.hi < 0.5, lambda v: log1p_kernel(-_erf(v)), lambda v: add(log_kernel(_erfcx(v)), -square(v)))
 
 
-erf = guarded(_erf, machine.erf)
-erfc = guarded(_erfc, machine.erfc)
-log_erfc = guarded(_log_erfc, machine.log_erfc)
+erf = guarded(_erf, float64.erf)
+erfc = guarded(_erfc, float64.erfc)
+log_erfc = guarded(_log_erfc, float64.log_erfc)

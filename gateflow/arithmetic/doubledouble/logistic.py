@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import float64
 from gateflow.arithmetic.doubledouble.errorfree import (
     DD,
     add,
@@ -58,9 +58,9 @@ def _log1mexp(x: DD) -> DD:
 
 
 abs = guarded(magnitude, np.abs)
-sigmoid = guarded(_sigmoid, machine.sigmoid)
-softplus = guarded(_softplus, machine.softplus)
-softsign = guarded(_softsign, machine.softsign)
-logit = guarded(_logit, machine.logit)
-log_cosh = guarded(_log_cosh, machine.log_cosh)
-log1mexp = guarded(_log1mexp, machine.log1mexp)
+sigmoid = guarded(_sigmoid, float64.sigmoid)
+softplus = guarded(_softplus, float64.softplus)
+softsign = guarded(_softsign, float64.softsign)
+logit = guarded(_logit, float64.logit)
+log_cosh = guarded(_log_cosh, float64.log_cosh)
+log1mexp = guarded(_log1mexp, float64.log1mexp)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.arithmetic import float64 as machine
+from gateflow.arithmetic import float64
 from gateflow.arithmetic.doubledouble.errorfree import (
     DD,
     add,
@@ -136,7 +136,7 @@ def _tan(x: DD) -> DD:
 
 
 atan = guarded(_atan, np.arctan)
-acot = guarded(_acot, machine.acot)
+acot = guarded(_acot, float64.acot)
 sin = guarded(_sin, np.sin)
 cos = guarded(_cos, np.cos)
 tan = guarded(_tan, np.tan)

@@ -173,12 +173,12 @@ class RefineProblem(Plane):
     def _slopes(self, z: Array, w: Array) -> Slopes:
         """U and its slopes, from the two profiles, in logarithms."""
         with np.errstate(all="ignore"):
-            u, v = self.gate.machine.u(z), self.refine.machine.u(w)
+            u, v = self.gate.float64.u(z), self.refine.float64.u(w)
             f, f_c, r, r_c = (-np.logaddexp(0.0, x) for x in (-u, u, -v, v))
             a, b = np.logaddexp(f, r + f_c + np.log(2.0)), np.logaddexp(f_c, r_c + f + np.log(2.0))
             common = np.log(2.0) - a - b
-            log_z = common + np.logaddexp(f + r_c, r + f_c) + self.gate.machine.log_du(z)
-            log_w = common + r + r_c + self.refine.machine.log_du(w)
+            log_z = common + np.logaddexp(f + r_c, r + f_c) + self.gate.float64.log_du(z)
+            log_w = common + r + r_c + self.refine.float64.log_du(w)
             return Slopes(u + (a - b), log_z, log_w)
 
     # --- the plane ---

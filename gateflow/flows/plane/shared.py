@@ -148,7 +148,7 @@ class SharedProblem(Plane):
 
     def _log_pulls(self, z: Array) -> Array:
         """log of each sample's share of the slope of the loss in its z."""
-        numbers, each = self.each.gate.machine, self.each
+        numbers, each = self.each.gate.float64, self.each
         with np.errstate(all="ignore"):
             decay = decay_of_profile(each.horizon, each.log_horizon, numbers.u(z))
             front = np.log(each.scale / self.samples) + each.log_horizon

@@ -56,7 +56,7 @@ def _marks(path: Path) -> Array:
         return np.arcsinh(cuts(path.problem.gate)) if type(path.coordinate) is Position else np.empty(0)
     kinks = np.asarray(path.problem.gate.kinks, dtype=np.float64)
     with np.errstate(all="ignore"):
-        own = np.asarray(path.setting.machine.u(kinks)).reshape(-1)
+        own = np.asarray(path.setting.float64.u(kinks)).reshape(-1)
         u = np.concatenate([[0.0, 1.2, -1.2, 4.0, -4.0, 10.0, -10.0], own])
         decay = decay_of_profile(path.problem.horizon, path.problem.log_horizon, u)
         return decay.h + decay.log
