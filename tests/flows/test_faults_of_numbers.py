@@ -168,20 +168,22 @@ def test_a_flat_crossing_of_two_powers(p, q, a, b, at, backend):
     assert miss <= 2 * found.error < 1e-12
 
 
-def test_a_gap_next_to_1_keeps_its_digits():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_gap_next_to_1_keeps_its_digits(backend):
     """1 - exp(-1e-10) = 9.9999999995e-11 is what is kept: h* = 23.02585093."""
     assert LearningProblem("sigmoid", horizon=10, log_gap=-1e-10).z_star == pytest.approx(
         -2.1972245773417749, rel=1e-15
     )
     kept = LearningProblem("sigmoid", horizon=10, log_gap=-1e-17)
     assert kept.h_star == pytest.approx(17 * math.log(10), rel=1e-15)
-    assert hitting_time(kept, 0.3).status is Status.REACHED
+    assert hitting_time(kept, 0.3, backend=backend).status is Status.REACHED
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("gap", ["1e-400", Fraction(1, 10**400), Decimal("1e-400")])
-def test_exact_gaps_below_the_floats(gap):
+def test_exact_gaps_below_the_floats(gap, backend):
     """Sigmoid, T = 1: tau is 1/gap to leading order."""
-    found = hitting_time(LearningProblem("sigmoid", horizon=1, gap=gap), 0.0)
+    found = hitting_time(LearningProblem("sigmoid", horizon=1, gap=gap), 0.0, backend=backend)
     assert found.log_tau == pytest.approx(921.03403719762, rel=1e-13)
     many = LearningProblem("sigmoid", horizon=1, gap=[Fraction(1, 10**400), Fraction(1, 4)])
     assert many.h_star[1] == pytest.approx(math.log(4 / 3), rel=1e-15)
@@ -197,24 +199,27 @@ def test_a_start_at_ulps_from_the_target(backend):
     assert abs(found.tau / 2.7378e84 - 1) < 1e-3 or found.error == math.inf
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["softsign", "student-t", "fast", "erf"])
-def test_a_start_on_the_rounded_target_is_never_infinite(name):
+def test_a_start_on_the_rounded_target_is_never_infinite(name, backend):
     rng = np.random.default_rng(5)
     problem = LearningProblem(name, horizon=10 ** rng.uniform(0, 6, 60), gap=10 ** rng.uniform(-16, -1, 60))
-    found = hitting_time(problem, problem.z_star)
+    found = hitting_time(problem, problem.z_star, backend=backend)
     assert (found.status == "reached").all()
     assert (found.log_tau < np.inf).all()
     assert (found.error > 0).all()
 
 
-def test_every_dip_on_the_way_is_looked_at():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_dip_on_the_way_is_looked_at(backend):
     """1 + cos z is 0 at 79 pi = 248.2."""
-    found = hitting_time(LearningProblem("sigmoid((z+sin(z))/100)", **TEN), 250.0)
+    found = hitting_time(LearningProblem("sigmoid((z+sin(z))/100)", **TEN), 250.0, backend=backend)
     assert found.status is Status.STUCK
 
 
-def test_an_error_is_never_nan():
-    found = hitting_time(LearningProblem("sigmoid(z)**0.25", horizon=1e5, gap=1e-30), 0.0)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_error_is_never_nan(backend):
+    found = hitting_time(LearningProblem("sigmoid(z)**0.25", horizon=1e5, gap=1e-30), 0.0, backend=backend)
     assert np.isfinite(found.log_tau)
     assert 0 < found.error < 1e-9
 
