@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import sympy as sp
+from mpmath import libmp
 
 from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics import constants
@@ -131,7 +132,7 @@ class Part:
         value, slope = self._tape(self.ball, box)
         if value.sign or box.lo == box.hi:
             return value.sign
-        centre = middle(box)
+        centre = _exact_middle(box)
         centred = self._value(self.ball, centre)[0] + slope * (box - centre)
         if centred.sign:
             return centred.sign
@@ -174,6 +175,12 @@ def middle(box: Interval) -> Interval:
     return box.home.lift(0.5 * low + 0.5 * high)
 
 
+def _exact_middle(box: Interval) -> Interval:
+    """The middle itself, which lies in the box however narrow it is."""
+    raw = libmp.mpf_shift(libmp.mpf_add(box.lo, box.hi), -1)
+    return box.home.made(raw, raw)
+
+
 # --- compact part -----------------------------------------------------------------------------------------------------
 
 
@@ -198,9 +205,48 @@ def on_compact(f: Signed, low: Expr, high: Expr, want: int, explain: bool = True
         a, b = box.ends
         m = centre.ends[0]
         if not a < m < b or b - a < 1e-13 * max(1.0, abs(m)):
-            return Finding("undecided", f"a zero near x = {m:.9g} that is not resolved")
+            closer = _on_narrow(f, box, edges, want) if explain else None
+            if closer is None:
+                return Finding("undecided", f"a zero near x = {m:.9g} that is not resolved")
+            if closer.verdict == "refuted":
+                return closer
+            continue
         stack += [ball.hull(centre, ball.made(box.hi, box.hi)), ball.hull(ball.made(box.lo, box.lo), centre)]
     return Finding("undecided", f"not settled with {BOXES} boxes, near x = {stack[-1].ends[0]:.6g}")
+
+
+FINE_BITS = 640
+"""Bits of the numbers by which a box as narrow as floats is looked at."""
+
+FINE_BOXES = 1500
+
+
+def _on_narrow(f: Signed, box: Interval, edges: Sequence[Expr], want: int) -> Finding | None:
+    """The same on a box as narrow as floats, halved further at exact numbers; None where that settles nothing."""
+    fine = Signed(f.expr, replace(f.tools, ball=Intervals(FINE_BITS)), f.strict)
+    ball = fine.tools.ball
+    narrowest = Fraction(1, 2 ** (FINE_BITS // 2))
+    stack = [(_fraction(box.lo), _fraction(box.hi))]
+    for _ in range(FINE_BOXES):
+        if not stack:
+            return PROVED
+        f.tools.clock.check()
+        a, b = stack.pop()
+        m = (a + b) / 2
+        found = fine.on(ball.interval(sp.Rational(a), sp.Rational(b)), edges)
+        if found == want:
+            continue
+        if found == -want or fine.on(ball.constant(sp.Rational(m))) == -want:
+            return Finding("refuted", where=(float(m), float(m)), at=sp.Rational(m))
+        if b - a < narrowest:
+            return None
+        stack += [(m, b), (a, m)]
+    return None
+
+
+def _fraction(raw: Any) -> Fraction:
+    """An end of a box, exactly."""
+    return Fraction(*map(int, libmp.to_rational(raw)))
 
 
 # --- polynomials ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from gateflow.arithmetic.enclosed import enclosed, sign_of
 from gateflow.arithmetic.intervals import Intervals
 from gateflow.asymptotics import constants, pieces
 from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.membership import membership
+from gateflow.asymptotics.membership import _Case, membership
 from gateflow.asymptotics.pieces import break_points, real_zeros, value_at
 from gateflow.asymptotics.tails import Clock, HalfLine, Limits, X
 from gateflow.formula import parse
@@ -338,3 +338,18 @@ def test_breaks_that_nearly_cancel_are_told_apart():
         above = int(mpmath.floor(mpmath.sqrt(2) * mpmath.mpf(10) ** 150)) + 1
         between = pieces._between(sp.sqrt(2), sp.Rational(above, 10**150))
         assert mpmath.sqrt(2) < mpmath.mpf(between.p) / between.q < mpmath.mpf(above) / mpmath.mpf(10) ** 150
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("sigmoid(z - 12/10*1e-30*exp(-1e60*(z - 1/3)**2))", "refuted"),
+        ("sigmoid(z - 11/10*1e-30*exp(-1e60*(z - 1/3)**2))", "proved"),
+        ("sigmoid(z - tanh(1e40*(z - pi))*(1e-40 + 1e-75))", "refuted"),
+        ("sigmoid(z - tanh(1e40*(z - pi))*(1e-40 - 1e-75))", "proved"),
+    ],
+)
+def test_dips_narrower_than_floats_are_decided(text, verdict):
+    """``z - A exp(-((z - c)/w)^2)`` falls where ``A sqrt(2/e) > w``; ``z - A tanh((z - c)/w)`` where ``A > w``."""
+    clause = _Case(Gate(text), 60.0)._known("increasing")
+    assert clause.verdict == verdict, str(clause)
