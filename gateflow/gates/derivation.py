@@ -75,7 +75,7 @@ def _is_logistic(expr: Expr, declared: str) -> bool:
 
 
 def _of_profile(u: Expr, value: Expr, complement: Expr, inverse: Expr | None) -> Formulas:
-    du, d2u = derivative(u), derivative(u, order=2)
+    du, d2u = with_values_at_zeros(derivative(u)), with_values_at_zeros(derivative(u, order=2))
     u, log_du = stable(u), log_of(du)
     log_phi, log_phi_c = -softplus(-u), -softplus(u)
     log_dphi = log_du + log_phi + log_phi_c
@@ -99,7 +99,7 @@ def _of_profile(u: Expr, value: Expr, complement: Expr, inverse: Expr | None) ->
 
 
 def _of_value(phi: Expr, value: Expr, complement: Expr, inverse: Expr | None) -> Formulas:
-    dphi = factored(derivative(phi))
+    dphi = factored(with_values_at_zeros(derivative(phi)))
     log_phi, log_phi_c, log_dphi = log_of(value), log_of(complement), log_of(dphi)
     u = log_phi - log_phi_c
     return Formulas(
@@ -132,3 +132,26 @@ def _whole_log(log_size: Expr, rest: Expr) -> Expr:
 def factored(expr: Expr) -> Expr:
     """A derivative as a product, so that its zeros are zeros of factors; formulas with cases stay as they are."""
     return stable(expr) if expr.has(sp.Piecewise) else stable(factor(stable(expr)))
+
+
+def with_values_at_zeros(slope: Expr) -> Expr:
+    """A derivative with ``g**a/g`` as ``g**(a - 1)`` and ``g sign(g)`` as ``|g|``, which are no 0/0 where g is 0.
+
+    Examples
+    --------
+    >>> from gateflow.formula.vocabulary import Z
+    >>> with_values_at_zeros(derivative(Z ** sp.sqrt(2))), with_values_at_zeros(derivative(Z * sp.sqrt(sp.Abs(Z))))
+    (sqrt(2)*z**(-1 + sqrt(2)), 3*sqrt(Abs(z))/2)
+    """
+    return slope.replace(lambda node: node.is_Mul and node.free_symbols, _gathered)
+
+
+def _gathered(product: Expr) -> Expr:
+    factors = list(product.args)
+    for node in [node for node in factors if isinstance(node, sp.sign) and node.args[0] in factors]:
+        factors.remove(node)
+        factors[factors.index(node.args[0])] = sp.Abs(node.args[0])
+    exponents: dict[Expr, Expr] = {}
+    for base, exponent in (part.as_base_exp() for part in factors):
+        exponents[base] = exponents.get(base, sp.S.Zero) + exponent
+    return sp.Mul(*(base**exponent for base, exponent in exponents.items()))

@@ -29,7 +29,7 @@ from gateflow.codegen.expand import expand
 from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut, shown
 from gateflow.files import is_unicode
 from gateflow.formula.spelling import spelled
-from gateflow.formula.vocabulary import SYMBOLIC, Expr, U, Z, sigmoid, softsign
+from gateflow.formula.vocabulary import SYMBOLIC, Expr, U, Z, log1p, logit, sigmoid, softsign
 from gateflow.gates.derivation import Formulas, derived, value_pair
 from gateflow.gates.numbers import Numbers
 from gateflow.guards import bounded
@@ -48,6 +48,9 @@ ROUNDING = 1e-12
 """How far below 0 rounding may take what stands under a logarithm or a root."""
 
 _OF_PROBABILITY = ("inverse", "inverse_c", "slope_at")
+
+_SLOPES = ("du", "dphi", "log_dphi", "d2phi")
+"""What has a value only where phi has one."""
 
 MOST_KINKS = 32
 """Changes of branch that are kept where a formula has no end of them."""
@@ -366,11 +369,20 @@ class Gate:
             with np.errstate(all="ignore"):
                 found = getattr(numbers, what)(numbers.arithmetic.lift(inside))
                 result[lost] = np.broadcast_to(numbers.arithmetic.round(found), inside.shape)
+        if what in _SLOPES and self._may_lack_a_value:
+            with np.errstate(invalid="ignore"):
+                result[np.isnan(self._evaluate(x, "phi"))] = np.nan
         if self._roots and what not in _OF_PROBABILITY:
             with np.errstate(all="ignore"):
                 signs = Tape(self._roots)(float64, np.asarray(x, dtype=np.float64))
             for sign in signs:
                 result[np.broadcast_to(sign < -ROUNDING, x.shape)] = np.nan
+
+    @cached_property
+    def _may_lack_a_value(self) -> bool:
+        """Whether some part of the formula has no value somewhere, and its derivative may have one there."""
+        nodes = self.expr.atoms(sp.log, sp.acosh, sp.atanh, logit, log1p, sp.Pow)
+        return any(not (node.is_Pow and node.exp.is_Integer) and not node.args[0].is_positive for node in nodes)
 
     @cached_property
     def _roots(self) -> tuple[Expr, ...]:

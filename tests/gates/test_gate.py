@@ -323,7 +323,7 @@ def test_a_formula_that_is_read_as_written_is_not_warned_of(formula):
 
 
 def test_only_what_was_refused_for_its_time_on_the_processor_is_refused_for_good(monkeypatch):
-    module = sys.modules["gateflow.gate"]
+    module = sys.modules["gateflow.gates.gate"]
     monkeypatch.setattr(module, "DERIVING", 0.1)
 
     class Tried:
@@ -368,3 +368,39 @@ def test_a_fall_is_said_at_a_number_where_phi_falls():
         Gate("sigmoid(z-sin(50*z)/10)").inverse(0.5)
     z = float(str(told.value).rpartition(" ")[2])
     assert 5 * math.cos(50 * z) > 1
+
+
+OUTSIDE = {
+    "sigmoid(z**(z**2+2)**0.5)": -1.0,
+    "sigmoid(z**sqrt(2))": -0.5,
+    "sigmoid((z-1)**pi)": 0.5,
+    "sigmoid(acosh(z))": 0.5,
+    "sigmoid(atanh(z))": 2.0,
+    "sigmoid(z**2*log(z))": 0.0,
+    "sigmoid(z*log(abs(z)))": 0.0,
+    "1/2+atan(acosh(z))/pi": 0.0,
+}
+
+
+@pytest.mark.parametrize("text", OUTSIDE)
+@pytest.mark.parametrize("what", ["u", "phi", "phi_c", "log_phi", "log_phi_c", "du", "dphi", "log_dphi", "d2phi"])
+def test_where_the_formula_has_no_value_nothing_that_is_derived_has_one(text, what):
+    assert math.isnan(getattr(Gate(text), what)(OUTSIDE[text]))
+    assert math.isfinite(getattr(Gate(text), what)(1.5 if "atanh" not in text else 0.5))
+
+
+@pytest.mark.parametrize(
+    ("text", "z", "slope"),
+    [
+        ("sigmoid(z**sqrt(2))", 0.0, 0.0),
+        ("sigmoid((z-1)**pi)", 1.0, 0.0),
+        ("sigmoid(z*abs(z)**0.3)", 0.0, 0.0),
+        ("sigmoid(z+z*abs(z)**0.3)", 0.0, 0.25),
+        ("sigmoid(z+z**sqrt(2))", 0.0, 0.25),
+        ("sigmoid(2*z+sign(z)*abs(z)**sqrt(2))", 0.0, 0.5),
+        ("1/2+z*abs(z)**0.5/9", 0.0, 0.0),
+    ],
+)
+def test_slopes_at_zeros_of_powers_are_those_of_the_power_rule(text, z, slope):
+    """``g^a`` has the slope ``a g^(a - 1) g'``, which is 0 where g is 0 and a > 1; the rest adds its own."""
+    assert Gate(text).dphi(z) == slope
