@@ -229,7 +229,7 @@ class Recurrent(torch.nn.Module):
         }
         if self.backend == "framework" and not able["framework"]:
             raise InvalidArgument(
-                f"PyTorch has no {type(self).__name__} with these gates; backend='auto' takes another"
+                f"PyTorch has no {type(self).__name__} with these gates here; backend='auto' takes another"
             )
         if self.backend == "native" and data.device.type != "cpu":
             raise InvalidArgument(

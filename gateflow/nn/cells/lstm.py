@@ -96,8 +96,8 @@ class LSTM(Recurrent):
         return (h, c), {"input": i, "forget": f, "candidate": g, "output": o, "forget_z": z_f}
 
     def in_framework(self) -> bool:
-        """Where every gate is the plain sigmoid."""
-        return not self.tied and all(map(is_sigmoid, self.gates().values()))
+        """Where every gate is the plain sigmoid; under autocast only on a processor that has products of that type."""
+        return not self.tied and all(map(is_sigmoid, self.gates().values())) and _has_products()
 
     def framework(
         self, data: Tensor, sizes: Tensor | None, state: State, weights: Sequence[Weights]
@@ -127,3 +127,12 @@ class LSTM(Recurrent):
 
 
 CELL = LSTM
+
+
+def _has_products() -> bool:
+    """Whether PyTorch's own LSTM runs on this processor under the autocast at hand."""
+    if not torch.is_autocast_enabled("cpu"):
+        return True
+    short = torch.get_autocast_dtype("cpu") == torch.bfloat16
+    supported = f"_is_mkldnn_{'bf16' if short else 'fp16'}_supported"
+    return getattr(torch.ops.mkldnn, supported)() if hasattr(torch.ops.mkldnn, supported) else True
