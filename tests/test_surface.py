@@ -21,7 +21,7 @@ from gateflow.flows.plane import NoisyProblem, RefineProblem, SharedProblem, flo
 from gateflow.results.byvalue import same
 from gateflow.training.network import LAYOUT, cell_options
 from gateflow.training.settings import option_defaults
-from tests.notebook.test_glance import objects
+from tests.notebook.test_cards import objects
 
 LONGEST = 600
 """Characters of a display."""

@@ -42,8 +42,8 @@ from gateflow.formula.vocabulary import FUNCTIONS, Expr, U, Z, derivative, softp
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards import bounded
 from gateflow.guards.arguments import items
-from gateflow.notebook.cards import facts, folded, framed, listed, mathematics
-from gateflow.notebook.markup import Markup, tag
+from gateflow.notebook.cards import code, facts, folded, framed, listed, mathematics
+from gateflow.notebook.html import Html
 from gateflow.results.byvalue import by_value
 
 Inverses = tuple[Expr | None, Expr | None]
@@ -199,7 +199,7 @@ class Order:
     def _repr_html_(self) -> str:
         kept = ("reason", "threshold", "exponent", "ratio")
         told = self.to_json()
-        steps = steps_at_a_glance(self.steps)
+        steps = folded_steps(self.steps)
         return framed(
             f"{self.names[0]} against {self.names[1]}: {self.verdict}",
             mathematics(self.latex()),
@@ -262,9 +262,9 @@ def _escaped(name: str) -> str:
     return "".join("\\" + ch if ch in "_%&#$" else r"\^{}" if ch == "^" else ch for ch in name)
 
 
-def steps_at_a_glance(steps: Sequence[dict[str, str]]) -> Markup | None:
+def folded_steps(steps: Sequence[dict[str, str]]) -> Html | None:
     """A chain of limits, folded; None for an empty one."""
-    rows = [[step["statement"], tag("code", step["expr"]), step["limit"]] for step in steps]
+    rows = [[step["statement"], code(step["expr"]), step["limit"]] for step in steps]
     return folded("the limits that prove it", listed(("limit", "of", "is"), rows)) if rows else None
 
 

@@ -27,11 +27,11 @@ from gateflow.asymptotics.constants import Undecided
 from gateflow.asymptotics.growth import GRACE, Field
 from gateflow.asymptotics.order import (
     Steps,
+    folded_steps,
     germ_of,
     left_germ_of,
     oscillating,
     slope,
-    steps_at_a_glance,
     text_of,
 )
 from gateflow.errors import InvalidArgument, cut, shown
@@ -39,7 +39,7 @@ from gateflow.formula.vocabulary import Expr, Z
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards import bounded
 from gateflow.notebook.cards import curve, facts, framed, mathematics
-from gateflow.notebook.markup import Markup
+from gateflow.notebook.html import Html
 from gateflow.results.byvalue import by_value
 
 TAU, C, T, GAP, L = sp.symbols("tau c T gap l", positive=True)
@@ -333,11 +333,9 @@ class Rate:
         rows = [(meaning, told[key]) for key, meaning in _MEANING.items()]
         rows.insert(1, ("implicit", f"c T tau = {self.implicit['s']}, l = {self.implicit['l']}"))
         title = f"{self.name}: law of {'learning' if self.tail == 'right' else 'forgetting'}"
-        return framed(
-            title, mathematics(self.latex()), facts(rows), steps_at_a_glance(self.steps), picture=self._curve()
-        )
+        return framed(title, mathematics(self.latex()), facts(rows), folded_steps(self.steps), picture=self._curve())
 
-    def _curve(self) -> Markup | None:
+    def _curve(self) -> Html | None:
         """The law over the learning times that a run may see."""
         if self.expr is None:
             return None

@@ -1,4 +1,4 @@
-"""A gate at a glance: a card for notebooks, plain HTML and SVG for light and dark pages; a sketch for terminals."""
+"""How a gate shows itself: a card for notebooks, plain HTML and SVG for any page; a sketch for terminals."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gateflow.notebook.cards import DASHED, DRAWN_OUT, Axes, framed, mathematics, word
+from gateflow.notebook.cards import Axes, Word, framed, mathematics
 from gateflow.notebook.cards import facts as table
-from gateflow.notebook.markup import Markup
+from gateflow.notebook.html import Html
 
 if TYPE_CHECKING:
     from gateflow.gates.gate import Gate
@@ -20,7 +20,7 @@ REACH = 6.0
 POINTS = 121
 
 
-def card(gate: Gate) -> Markup:
+def card(gate: Gate) -> Html:
     """The card as HTML.
 
     Examples
@@ -76,7 +76,7 @@ def facts(gate: Gate) -> Iterator[tuple[str, str]]:
         yield "source", gate.reference
 
 
-def plot(gate: Gate) -> Markup:
+def plot(gate: Gate) -> Html:
     """phi, drawn out, and its derivative, dashed, as an SVG picture with a text in place of sight."""
     z = np.linspace(-REACH, REACH, POINTS)
     phi, slope = gate.phi(z), gate.dphi(z)
@@ -88,19 +88,24 @@ def plot(gate: Gate) -> Markup:
     )
     axes = Axes(-REACH, REACH, 0.0, top)
     rules = ((-REACH, 0.0, REACH, 0.0), (-REACH, 1.0, REACH, 1.0), (0.0, 0.0, 0.0, top))
-    lines = (axes.line(z, phi, DRAWN_OUT), axes.line(z, slope, DASHED))
-    return axes.picture(label(gate), told, _words(axes), *(axes.rule(*ends) for ends in rules), *lines)
+    return axes.picture(
+        label(gate),
+        told,
+        rules=[axes.rule(*ends) for ends in rules],
+        lines=[*axes.lines(z, phi), *axes.lines(z, slope, dashed=True)],
+        words=_words(axes),
+    )
 
 
-def _words(axes: Axes) -> Iterator[Markup]:
+def _words(axes: Axes) -> Iterator[Word]:
     """What stands at the axes."""
     left, right, bottom = axes.x(-REACH), axes.x(REACH), axes.y(0.0)
-    yield word(left, bottom + 13, f"{-REACH:g}", "middle")
-    yield word(axes.x(0.0), bottom + 13, "z = 0", "middle")
-    yield word(right, bottom + 13, f"{REACH:g}", "middle")
-    yield word(left - 5, bottom + 3, "0", "end")
-    yield word(left - 5, axes.y(1.0) + 3, "1", "end")
-    yield word(right, axes.y(axes.top) - 5, "phi; dashed: phi'", "end")
+    yield left, bottom + 13, f"{-REACH:g}", "middle"
+    yield axes.x(0.0), bottom + 13, "z = 0", "middle"
+    yield right, bottom + 13, f"{REACH:g}", "middle"
+    yield left - 5, bottom + 3, "0", "end"
+    yield left - 5, axes.y(1.0) + 3, "1", "end"
+    yield right, axes.y(axes.top) - 5, "phi; dashed: phi'", "end"
 
 
 # --- for a terminal ---------------------------------------------------------------------------------------------------

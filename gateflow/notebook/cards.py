@@ -10,63 +10,58 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from gateflow.notebook.markup import Markup, join, tag
+from gateflow.notebook.html import Html, card_part
 
-GREY = "rgba(128,128,128,.5)"
-"""Seen on white and on black alike."""
+Line: TypeAlias = tuple[str, bool]
+"""The points of a polyline, and whether it is dashed."""
 
-DRAWN_OUT: dict[str, Any] = {"stroke_width": "1.6"}
-DASHED: dict[str, Any] = {"stroke_width": "1.2", "stroke_dasharray": "4 3"}
-
-_FRAME = (
-    "display:inline-flex;flex-wrap:wrap;gap:1em;align-items:center;max-width:100%;"
-    f"padding:.6em .9em;border:1px solid {GREY};border-radius:6px"
-)
-_CELL = "text-align:left;vertical-align:baseline;padding:.15em .9em .15em 0"
-
-_NAME = f"{_CELL};white-space:nowrap"
-_VALUE = f"{_CELL};overflow-wrap:anywhere"
+Word: TypeAlias = tuple[float, float, str, str]
+"""A place in pixels, what is written there, and which part of it is there: start, middle or end."""
 
 
-def framed(title: Any, *parts: Any, picture: Any = None) -> Markup:
-    """A card: its title, what it says, and at its side a picture.
+def framed(title: Any, *parts: Any, picture: Any = None) -> Html:
+    """A card: its title, what it says, and at its side a picture; a part that is None is left out.
 
     Examples
     --------
     >>> framed("a < b", facts([("tau", 3.0)])).count("<td")
     2
     """
-    room = "46em" if picture is None else "32em"
-    said = tag("div", tag("strong", title), *parts, style=f"max-width:{room};overflow-x:auto")
-    return tag("div", said, picture, class_="gateflow-card", style=_FRAME)
+    return card_part("framed", title, parts, picture)
 
 
-def mathematics(latex: str) -> Markup:
+def mathematics(latex: str) -> Html:
     """A formula on a line of its own."""
-    return tag("div", f"${latex}$", style="margin:.5em 0")
+    return card_part("mathematics", latex)
 
 
-def facts(pairs: Iterable[tuple[str, Any]]) -> Markup:
+def code(text: str) -> Html:
+    """Text of a program or a formula of the language, within a line."""
+    return card_part("code", text)
+
+
+def verbatim(text: str) -> Html:
+    """Text with its lines as they are."""
+    return card_part("verbatim", text)
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> Html:
     """Names and values, one pair a line; what has no value is left out."""
-    kept = ((name, value) for name, value in pairs if value is not None and value != "")
-    rows = (tag("tr", tag("td", name, style=_NAME), tag("td", value, style=_VALUE)) for name, value in kept)
-    return tag("table", *rows, style="font-size:90%")
+    return card_part("facts", [(name, value) for name, value in pairs if value is not None and value != ""])
 
 
-def listed(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markup:
+def listed(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Html:
     """A table with headings."""
-    head = tag("tr", *(tag("th", cell, style=_CELL) for cell in headings))
-    body = (tag("tr", *(tag("td", cell, style=_CELL) for cell in row)) for row in rows)
-    return tag("table", head, *body, style="font-size:90%")
+    return card_part("listed", headings, rows)
 
 
-def folded(summary: str, *parts: Any) -> Markup:
+def folded(summary: str, *parts: Any) -> Html:
     """What is shown when asked for."""
-    return tag("details", tag("summary", summary), *parts)
+    return card_part("folded", summary, parts)
 
 
 def number(x: Any, digits: int = 6) -> str:
@@ -140,45 +135,26 @@ class Axes:
             - (value - self.bottom) / (self.top - self.bottom) * (self.height - 2 * self.margin)
         )
 
-    def rule(self, x0: float, y0: float, x1: float, y1: float) -> Markup:
-        """A straight line, in grey, between two points of the plane."""
-        ends = f"M{self.x(x0):.1f} {self.y(y0):.1f}L{self.x(x1):.1f} {self.y(y1):.1f}"
-        return tag("path", d=ends, stroke=GREY)
+    def rule(self, x0: float, y0: float, x1: float, y1: float) -> str:
+        """The path of a straight line between two points of the plane."""
+        return f"M{self.x(x0):.1f} {self.y(y0):.1f}L{self.x(x1):.1f} {self.y(y1):.1f}"
 
-    def line(self, x: Sequence[float] | np.ndarray, y: np.ndarray, style: dict[str, Any]) -> Markup:
+    def lines(self, x: Sequence[float] | np.ndarray, y: np.ndarray, *, dashed: bool = False) -> Iterator[Line]:
         """A polyline for each unbroken run of finite values."""
         points = [
             (self.x(a), self.y(b)) if math.isfinite(a) and math.isfinite(b) else None for a, b in zip(x, y, strict=True)
         ]
-        runs = (" ".join(f"{a:.1f},{b:.1f}" for a, b in run) for run in _runs(points))
-        return join(tag("polyline", **style, points=run) for run in runs)
+        for run in _runs(points):
+            yield " ".join(f"{a:.1f},{b:.1f}" for a, b in run), dashed
 
-    def picture(self, label: str, told: str, words: Iterable[Markup], *drawn: Markup) -> Markup:
+    def picture(
+        self, label: str, told: str, *, rules: Iterable[str], lines: Iterable[Line], words: Iterable[Word]
+    ) -> Html:
         """The whole, with a text in place of sight."""
-        text = tag("g", *words, fill="currentColor", stroke="none", font_size="10", font_family="sans-serif")
-        return tag(
-            "svg",
-            tag("title", label),
-            tag("desc", told),
-            *drawn,
-            text,
-            role="img",
-            aria_label=f"{label}: {told}",
-            viewBox=f"0 0 {self.width} {self.height}",
-            width=self.width,
-            height=self.height,
-            fill="none",
-            stroke="currentColor",
-            style="max-width:100%",
-        )
+        return card_part("picture", label, told, self.width, self.height, rules, lines, words)
 
 
-def word(x: float, y: float, text: str, anchor: str) -> Markup:
-    """A word at a place in pixels."""
-    return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)
-
-
-def curve(x: Any, y: Any, *, label: str, across: str, up: str) -> Markup | None:
+def curve(x: Any, y: Any, *, label: str, across: str, up: str) -> Html | None:
     """A curve through points, with the numbers at the ends of both axes; None where there are fewer than two.
 
     Parameters
@@ -202,16 +178,20 @@ def curve(x: Any, y: Any, *, label: str, across: str, up: str) -> Markup | None:
     left, right, low, high = x[seen].min(), x[seen].max(), y[seen].min(), y[seen].max()
     bottom, top = (low, high) if high > low else (low - 0.5, high + 0.5)
     axes = Axes(left, right, bottom, top)
-    told = f"{up} goes from {y[seen][0]:.4g} at {across} = {x[seen][0]:.4g} to {y[seen][-1]:.4g} at {x[seen][-1]:.4g}"
     foot, edge = axes.height - axes.margin + 13, axes.width - axes.margin
     words = [
-        word(axes.margin, foot, f"{left:.3g}", "start"),
-        word(axes.width / 2, foot, across, "middle"),
-        word(edge, foot, f"{right:.3g}", "end"),
-        word(axes.margin, axes.margin - 6, f"{up}: {low:.3g} to {high:.3g}", "start"),
+        (axes.margin, foot, f"{left:.3g}", "start"),
+        (axes.width / 2, foot, across, "middle"),
+        (edge, foot, f"{right:.3g}", "end"),
+        (axes.margin, axes.margin - 6, f"{up}: {low:.3g} to {high:.3g}", "start"),
     ]
-    rules = (axes.rule(left, bottom, right, bottom), axes.rule(left, bottom, left, top))
-    return axes.picture(label, told, words, *rules, axes.line(x, y, DRAWN_OUT))
+    return axes.picture(
+        label,
+        f"{up} goes from {y[seen][0]:.4g} at {across} = {x[seen][0]:.4g} to {y[seen][-1]:.4g} at {x[seen][-1]:.4g}",
+        rules=(axes.rule(left, bottom, right, bottom), axes.rule(left, bottom, left, top)),
+        lines=axes.lines(x, y),
+        words=words,
+    )
 
 
 def _runs(points: Iterable[tuple[float, float] | None]) -> Iterator[list[tuple[float, float]]]:

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from gateflow.errors import GateflowError, InvalidArgument
-from gateflow.notebook.markup import tag
+from gateflow.notebook.cards import verbatim
 
 DECADES = 2.0
 """Ranges of so many decades or more get a logarithmic slider."""
@@ -66,7 +66,7 @@ def explore(show: Callable[..., Any], /, **choices: Choice) -> Any:
         try:
             place.update(_settled(show(**{name: control.value for name, control in controls.items()})))
         except GateflowError as problem:
-            place.update(tag("pre", "\n".join([str(problem), *getattr(problem, "__notes__", ())])))
+            place.update(verbatim("\n".join([str(problem), *getattr(problem, "__notes__", ())])))
 
     for control in controls.values():
         control.observe(again, names="value")
@@ -122,7 +122,7 @@ def _widgets() -> ModuleType | None:
     """ipywidgets where a notebook can show them, else None."""
     if "IPython" not in sys.modules:
         return None
-    from IPython import get_ipython
+    from IPython.core.getipython import get_ipython
 
     shell = get_ipython()
     if shell is None or not hasattr(shell, "kernel"):

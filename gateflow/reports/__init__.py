@@ -1,8 +1,8 @@
 """Reports: all that gateflow has to say of some gates, as one page that needs nothing but a browser.
 
-`findings` asks, `sections` say what was found, `page` puts it together with the figures of :mod:`gateflow.plots`, which
-`drawing` sets into it; `mathml` sets formulas.
-Nothing on the page is a script, nothing is fetched, and what is text is escaped by `gateflow.notebook.markup`.
+`findings` asks, `page` fills the templates with what was found and with the figures of :mod:`gateflow.plots`, which
+`drawing` sets into it; `rows` says what tables say, `mathml` sets formulas, `typography` numbers and sentences.
+Nothing on the page is a script, nothing is fetched, and what is text is escaped (`gateflow.notebook.html`).
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Report:
         return self.found.to_json()
 
     def _repr_html_(self) -> str:
-        from gateflow.reports.sections import glance
+        from gateflow.reports.page import summary
 
-        return glance(self.found)
+        return summary(self.found)
 
     def __repr__(self) -> str:
         return f"<Report on {', '.join(one.name for one in self.found.gates)}; {len(self.html)} characters of HTML>"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from gateflow.notebook.markup import Markup, tag
+from markupsafe import Markup
+
 from gateflow.plots._figure import Figure
 from gateflow.plots._style import PAPER, STROKES
 from gateflow.plots._table import Table
@@ -23,19 +24,15 @@ def drawing(figure: Figure, table: Table, name: str, title: str) -> Markup:
     inside = re.search(r"<svg\b[^>]*>(.*)</svg>", svg, re.DOTALL)
     assert box is not None
     assert inside is not None
-    return tag(
-        "svg",
-        tag("title", title, id=f"{name}-title"),
-        tag("desc", told, id=f"{name}-told"),
-        Markup(_coloured(_renamed(_bare(inside[1]), name))),
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=box[1],
-        role="img",
-        aria_labelledby=f"{name}-title {name}-told",
-        fill="currentColor",
-        stroke_linejoin="round",
-        stroke_linecap="butt",
-    )
+    body = Markup(_coloured(_renamed(_bare(inside[1]), name)))
+    return _SVG.format(name=name, title=title, told=told, box=box[1], body=body)
+
+
+_SVG = Markup(
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img" aria-labelledby="{name}-title {name}-told" '
+    'fill="currentColor" stroke-linejoin="round" stroke-linecap="butt">'
+    '<title id="{name}-title">{title}</title><desc id="{name}-told">{told}</desc>{body}</svg>'
+)
 
 
 def _bare(body: str) -> str:

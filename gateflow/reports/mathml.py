@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from markupsafe import Markup
+
 from gateflow.formula import ALIASES
 from gateflow.formula.words import tidied
-from gateflow.notebook.markup import Markup, join, tag
 
 _NAMES = "alpha beta gamma delta epsilon zeta eta theta kappa lam lambda mu nu xi pi rho sigma tau phi psi omega"
 
 GREEK: dict[str, str] = dict(zip(_NAMES.split(), "αβγδεζηθκλλμνξπρστφψω", strict=True))
 
 FUNCTION_SIGNS = {
-    "sigmoid": "σ",
     "asinh": "arsinh",
     "acosh": "arcosh",
     "atanh": "artanh",
@@ -42,8 +43,27 @@ _OWN_SHAPE = ("exp", "abs", "sqrt", "sigmoid", "where")
 DEEPEST = 3
 """Exponents within exponents before ``exp`` is written as a function."""
 
+ROW, NAME, NUMBER, SIGN, ROOT, RAISED, LOWERED, FRACTION = (
+    Markup(text).format  # which escapes what it is given, unless it is Markup
+    for text in (
+        "<mrow>{}</mrow>",
+        "<mi>{}</mi>",
+        "<mn>{}</mn>",
+        "<mo>{}</mo>",
+        "<msqrt>{}</msqrt>",
+        "<msup>{}{}</msup>",
+        "<msub>{}{}</msub>",
+        "<mfrac>{}{}</mfrac>",
+    )
+)
+"""The elements of MathML, of their contents."""
+
 THIN = Markup('<mspace width="0.167em"/>')
 SLASH = Markup('<mo lspace="0" rspace="0">/</mo>')
+BRACE = Markup('<mo stretchy="true">{</mo>')
+BAR = Markup('<mo stretchy="true" fence="true">|</mo>')
+UPRIGHT_SIGMA = Markup('<mi mathvariant="normal">σ</mi>')
+E = Markup('<mi mathvariant="normal">e</mi>')
 
 
 def formula(text: str, *, block: bool = False, flat: bool = False, left: str = "") -> Markup:
@@ -65,10 +85,10 @@ def formula(text: str, *, block: bool = False, flat: bool = False, left: str = "
         tree = ast.parse(tidy, mode="eval").body
         body = _Writer(tidy, flat=flat).row(tree, SUM)
     except (SyntaxError, ValueError, _NoWord):
-        return tag("code", text)
-    sides = [relation(left), body] if left else [body]
+        return Markup("<code>{}</code>").format(text)
+    display = Markup(' display="block"') if block else ""
     told = f"{left} {text}".strip()
-    return tag("math", tag("mrow", *sides), display="block" if block else None, alttext=told)
+    return Markup('<math{} alttext="{}"><mrow>{}{}</mrow></math>').format(display, told, relation(left), body)
 
 
 def relation(left: str) -> Markup:
@@ -80,17 +100,26 @@ def relation(left: str) -> Markup:
     '<mi>l</mi><mo>∼</mo>'
     """
     words: list[str] = re.findall(r"\w\*|\w+|'|[^\w\s]", left)
-    return join(_piece(GREEK.get(word, word)) for word in words)
+    return _joined(_piece(GREEK.get(word, word)) for word in words)
 
 
 def _piece(word: str) -> Markup:
     if word[0].isdigit():
-        return tag("mn", word)
+        return NUMBER(word)
     if word.endswith("*") and len(word) == 2:
-        return tag("msup", tag("mi", word[0]), tag("mo", "*"))
+        return RAISED(NAME(word[0]), SIGN("*"))
     if word.isalpha():
-        return tag("mi", word)
-    return tag("mo", {"~": "∼", "-": "−", "'": "′"}.get(word, word), stretchy="false" if word in "()" else None)
+        return NAME(word)
+    return _bracket(word) if word in "()" else SIGN({"~": "∼", "-": "−", "'": "′"}.get(word, word))
+
+
+def _bracket(sign: str) -> Markup:
+    """A bracket as tall as a line."""
+    return Markup('<mo stretchy="false">{}</mo>').format(sign)
+
+
+def _joined(parts: Iterable[Markup], between: str | Markup = "") -> Markup:
+    return Markup(between).join(parts)
 
 
 class _NoWord(Exception):
@@ -108,7 +137,7 @@ class _Writer:
     def row(self, node: ast.expr, level: int) -> Markup:
         """The node, in brackets where it binds less tightly than ``level``."""
         made, own = self.leveled(node)
-        return tag("mrow", made) if own >= level else fenced(made)
+        return ROW(made) if own >= level else fenced(made)
 
     def leveled(self, node: ast.expr) -> tuple[Markup, int]:
         """The node and how tightly it binds."""
@@ -120,7 +149,7 @@ class _Writer:
             case ast.Name(id=name):
                 return _name(name), ATOM
             case ast.UnaryOp(op=ast.USub(), operand=inner):
-                return join([tag("mo", "−"), self.row(inner, PRODUCT)]), SUM
+                return SIGN("−") + self.row(inner, PRODUCT), SUM
             case ast.UnaryOp(op=ast.UAdd(), operand=inner):
                 return self.leveled(inner)
             case ast.BinOp(op=ast.Add() | ast.Sub()):
@@ -134,14 +163,14 @@ class _Writer:
             case ast.Compare(left=first, ops=signs, comparators=others):
                 parts = [self.row(first, SUM)]
                 for sign, other in zip(signs, others, strict=True):
-                    parts += [tag("mo", COMPARISONS[type(sign)]), self.row(other, SUM)]
-                return join(parts), SUM
+                    parts += [SIGN(COMPARISONS[type(sign)]), self.row(other, SUM)]
+                return _joined(parts), SUM
         raise _NoWord
 
     def sum(self, node: ast.BinOp) -> Markup:
         sign = "+" if isinstance(node.op, ast.Add) else "−"
         # the right side may begin with a sign of its own, which wants brackets, as a difference does after a minus
-        return join([self.row(node.left, SUM), tag("mo", sign), self.row(node.right, PRODUCT)])
+        return self.row(node.left, SUM) + SIGN(sign) + self.row(node.right, PRODUCT)
 
     # --- products ---
 
@@ -151,11 +180,11 @@ class _Writer:
         if not below:
             made = self.factors(above)
         elif self.flat:
-            made = join([self.factors(above, alone=PRODUCT), SLASH, self.grouped(below)])
+            made = self.factors(above, alone=PRODUCT) + SLASH + self.grouped(below)
         else:
             flat = replace(self, flat=True)
-            made = tag("mfrac", tag("mrow", flat.factors(above)), tag("mrow", flat.factors(below)))
-        return (join([tag("mo", "−"), made]), SUM) if negative else (made, PRODUCT)
+            made = FRACTION(ROW(flat.factors(above)), ROW(flat.factors(below)))
+        return (SIGN("−") + made, SUM) if negative else (made, PRODUCT)
 
     def grouped(self, factors: list[ast.expr]) -> Markup:
         bare = len(factors) == 1 and self.is_application(factors[0])
@@ -165,7 +194,7 @@ class _Writer:
     def factors(self, factors: list[ast.expr], alone: int = SUM) -> Markup:
         """Factors side by side; one that stands alone over or under a bar needs no brackets."""
         if not factors:
-            return tag("mn", "1")
+            return NUMBER("1")
         if len(factors) == 1:
             return self.row(factors[0], alone)
         parts: list[Markup] = []
@@ -173,10 +202,10 @@ class _Writer:
         for i, factor in enumerate([*others, last]):
             digits = isinstance(factor, ast.Constant) or (isinstance(factor, ast.BinOp) and _starts_with_digit(factor))
             if i:
-                parts.append(tag("mo", "·") if digits else THIN)
+                parts.append(SIGN("·") if digits else THIN)
             ends_well = factor is last and self.is_application(factor)
             parts.append(self.row(factor, PRODUCT if ends_well else POWER))
-        return join(parts)
+        return _joined(parts)
 
     def is_application(self, node: ast.expr) -> bool:
         """Whether this is a function of an argument without brackets."""
@@ -188,7 +217,7 @@ class _Writer:
     # --- powers and functions ---
 
     def power(self, base: ast.expr, exponent: ast.expr) -> Markup:
-        return tag("msup", self.row(base, ATOM), self.raised().row(exponent, SUM))
+        return RAISED(self.row(base, ATOM), self.raised().row(exponent, SUM))
 
     def raised(self) -> _Writer:
         """The writer of an exponent."""
@@ -197,19 +226,19 @@ class _Writer:
     def call(self, name: str, arguments: list[ast.expr]) -> tuple[Markup, int]:
         """A function of its arguments, and how tightly that binds."""
         if name == "sqrt":
-            return tag("msqrt", self.row(arguments[0], SUM)), ATOM
+            return ROOT(self.row(arguments[0], SUM)), ATOM
         if name == "abs":
-            return join([_bar(), self.row(arguments[0], SUM), _bar()]), ATOM
+            return BAR + self.row(arguments[0], SUM) + BAR, ATOM
         if name == "where":
             return self.cases(arguments), PRODUCT
         if name == "exp" and self.script < DEEPEST and not _is_tall(arguments[0]):
-            return tag("msup", tag("mi", "e", mathvariant="normal"), self.raised().row(arguments[0], SUM)), POWER
-        sign = tag("mi", FUNCTION_SIGNS.get(name, name), mathvariant="normal" if name == "sigmoid" else None)
+            return RAISED(E, self.raised().row(arguments[0], SUM)), POWER
+        sign = UPRIGHT_SIGMA if name == "sigmoid" else NAME(FUNCTION_SIGNS.get(name, name))
         if len(arguments) == 1 and name not in _OWN_SHAPE and self.is_short(arguments[0]):
-            return join([sign, THIN, self.row(arguments[0], PRODUCT)]), PRODUCT
+            return sign + THIN + self.row(arguments[0], PRODUCT), PRODUCT
         flat = replace(self, flat=True)
-        listed = join([flat.row(one, SUM) for one in arguments], tag("mo", ","))
-        return join([sign, fenced(listed)]), ATOM if name == "sigmoid" else POWER
+        listed = _joined([flat.row(one, SUM) for one in arguments], SIGN(","))
+        return sign + fenced(listed), ATOM if name == "sigmoid" else POWER
 
     def is_short(self, node: ast.expr) -> bool:
         """Whether an argument may stand without brackets: a name, a number, or another such function of one."""
@@ -226,44 +255,40 @@ class _Writer:
         rest: ast.expr | None = None
         while rest is None or _is_where(rest):
             condition, value, rest = arguments if rest is None else rest.args  # type: ignore[attr-defined]
-            rows.append(self.case(value, join([tag("mtext", "for\u00a0"), self.row(condition, SUM)])))
-        rows.append(self.case(rest, tag("mtext", "else")))
-        return join([tag("mo", "{", stretchy="true"), tag("mtable", *rows)])
+            rows.append(self.case(value, Markup("<mtext>for\u00a0</mtext>") + self.row(condition, SUM)))
+        rows.append(self.case(rest, Markup("<mtext>else</mtext>")))
+        return BRACE + Markup("<mtable>{}</mtable>").format(_joined(rows))
 
     def case(self, value: ast.expr, when: Markup) -> Markup:
-        return tag("mtr", tag("mtd", self.row(value, SUM)), tag("mtd", when))
+        return Markup("<mtr><mtd>{}</mtd><mtd>{}</mtd></mtr>").format(self.row(value, SUM), when)
 
 
 def fenced(inside: Markup) -> Markup:
     """In brackets, as tall as a line unless a fraction or a brace is inside."""
     tall = "<mfrac>" in inside or "<mtable" in inside
-    left, right = (tag("mo", sign, stretchy=None if tall else "false") for sign in "()")
-    return tag("mrow", left, inside, right)
-
-
-def _bar() -> Markup:
-    return tag("mo", "|", stretchy="true", fence="true")
+    left, right = map(SIGN if tall else _bracket, "()")
+    return ROW(left + inside + right)
 
 
 def _number(text: str) -> tuple[Markup, int]:
     """A number as it was written; one with an exponent as a power of ten."""
     digits, _, exponent = text.lower().partition("e")
     if not exponent:
-        return tag("mn", text), ATOM
-    sign = [tag("mo", "−")] if exponent.startswith("-") else []
-    power = tag("msup", tag("mn", "10"), tag("mrow", *sign, tag("mn", exponent.lstrip("+-").lstrip("0") or "0")))
-    return (power, POWER) if digits == "1" else (join([tag("mn", digits), tag("mo", "×"), power]), PRODUCT)
+        return NUMBER(text), ATOM
+    sign = SIGN("−") if exponent.startswith("-") else Markup("")
+    power = RAISED(NUMBER("10"), ROW(sign + NUMBER(exponent.lstrip("+-").lstrip("0") or "0")))
+    return (power, POWER) if digits == "1" else (NUMBER(digits) + SIGN("×") + power, PRODUCT)
 
 
 def _name(name: str) -> Markup:
     if name == "oo":
-        return tag("mi", "∞")
+        return NAME("∞")
     if name == "e":
-        return tag("mi", "e", mathvariant="normal")
+        return E
     split = re.fullmatch(r"([^\W\d_]+)_?(\d+)", name)
     if split:
-        return tag("msub", tag("mi", GREEK.get(split[1], split[1])), tag("mn", split[2]))
-    return tag("mi", GREEK.get(name, name))
+        return LOWERED(NAME(GREEK.get(split[1], split[1])), NUMBER(split[2]))
+    return NAME(GREEK.get(name, name))
 
 
 def _factors(node: ast.expr) -> tuple[list[ast.expr], list[ast.expr], bool]:

@@ -3,44 +3,79 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files as resources
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 from gateflow import __version__
+from gateflow.asymptotics.clauses import CLAUSES
+from gateflow.asymptotics.order import text_of
 from gateflow.files import digest, encoded
-from gateflow.gates.gate import GATES, Gate
-from gateflow.notebook.markup import Markup, tag
+from gateflow.gates.gate import GATES
+from gateflow.notebook.html import Html, templates
 from gateflow.plots import FIGURES
-from gateflow.reports import sections
+from gateflow.reports import rows
 from gateflow.reports.drawing import drawing, palette
 from gateflow.reports.findings import REFERENCE, Findings
+from gateflow.reports.mathml import formula
+from gateflow.reports.typography import number, prose
 
-GENERATOR = "gateflow report"
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 SEAL = re.compile(rb'(?<=<meta name="gateflow-digest" content=")[0-9a-f]{64}(?=">)')
 """Where a page has its own digest, by which a report is known again and may be written over."""
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""What a browser may do with the page: show it."""
+FILTERS: dict[str, Any] = {
+    each.__name__: each
+    for each in (
+        *(formula, number, prose, text_of, rows.catalogue_rows, rows.class_name, rows.place, rows.thresholds),
+        *(rows.time_cells, rows.time_headings, rows.undecided_throughout, rows.whole),
+    )
+}
+"""What the templates set numbers, sentences and formulas with."""
+
+TITLES = {
+    "gates": "Value and slope",
+    "slope": "Slope at the same output",
+    "learning": "Loss along the flow",
+    "times": "Learning time",
+}
+"""The figures of :mod:`gateflow.plots` that a report shows, in this order."""
 
 
 def page(found: Findings) -> str:
     """The whole page."""
-    names = [one.name for one in found.gates]
-    title = f"{_listed(names)}: gateflow report"
-    style = f":root{{{palette()}}}\n{resources('gateflow.reports').joinpath('style.css').read_text(encoding='utf-8')}"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="generator", content=f"{GENERATOR} {__version__}"),
-        tag("meta", name="gateflow-digest", content="0" * 64),
-        tag("link", rel="icon", href="data:,"),
-        tag("title", title),
-        tag("style", Markup(style)),
-    )
-    body = tag("body", _top(found, names), tag("main", *_sections(found)), _foot())
-    return _sealed(encoded(f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n")).decode()
+    sheet = resources("gateflow.reports").joinpath("style.css").read_text(encoding="utf-8")
+    made = _templates().get_template("page.html")
+    return _sealed(
+        encoded(
+            made.render(
+                found=found,
+                names=[one.name for one in found.gates],
+                figures=list(_figures(found)),
+                record=list(_record(found.made)),
+                style=Markup(f":root{{{palette()}}}\n{sheet}"),
+                version=__version__,
+            )
+        )
+    ).decode()
+
+
+def summary(found: Findings) -> Html:
+    """All gates in one table."""
+    return Html(_templates().get_template("summary.html").render(found=found))
+
+
+@cache
+def _templates() -> Environment:
+    made = templates("gateflow.reports")
+    made.filters |= FILTERS | {"listed": _listed}
+    made.globals |= {"clauses": CLAUSES, "reference": REFERENCE}
+    return made
 
 
 def is_report(data: bytes) -> bool:
@@ -61,64 +96,27 @@ def _sealed(page: bytes) -> bytes:
     return SEAL.sub(digest(empty).encode(), empty, count=1)
 
 
-def _top(found: Findings, names: list[str]) -> Markup:
-    anchors = [*([("side-by-side", "Side by side")] if len(names) > 1 else []), *_JOINT]
-    links = (tag("li", tag("a", name, href=f"#{anchor}")) for anchor, name in anchors)
-    count = "a gate" if len(names) == 1 else f"{len(names)} gates"
-    return tag(
-        "header",
-        tag("p", f"gateflow report on {count}", class_="kicker"),
-        tag("h1", _listed(names)),
-        sections.crossing(found),
-        sections.glance(found),
-        tag("nav", tag("ul", *links), aria_label="Sections"),
-    )
-
-
-_JOINT = (("figures", "Figures"), ("choice", "Which to choose"), ("record", "Record"))
-
-
-def _sections(found: Findings) -> list[Markup]:
-    made = [sections.of_gate(one, i, found) for i, one in enumerate(found.gates, 1)]
-    if len(found.gates) > 1:
-        made.append(sections.side_by_side(found))
-    return [*made, _figures(found), sections.choice(found), sections.record(found)]
-
-
-TITLES = {
-    "gates": "Value and slope",
-    "slope": "Slope at the same output",
-    "learning": "Loss along the flow",
-    "times": "Learning time",
-}
-"""The figures of :mod:`gateflow.plots` that a report shows, in this order."""
-
-
-def _figures(found: Findings) -> Markup:
+def _figures(found: Findings) -> Iterator[dict[str, str]]:
+    """Title, drawing and caption of each figure of the gates, beside those of the reference."""
     gates = {one.name: one.gate for one in found.gates}
     if not any(gate.name == REFERENCE for gate in gates.values()):
         gates[f"{REFERENCE} (for comparison)"] = GATES[REFERENCE]()
-    figures = (_figure(name, gates) for name in TITLES)
-    return tag("section", tag("h2", "Figures"), tag("div", *figures, class_="figures"), id="figures")
+    for name, title in TITLES.items():
+        table = FIGURES[name].compute(gates)
+        without = [f"{one} ({why})" for one, why in table.parameters.get("left_out", {}).items()]
+        caption = FIGURES.summary(name) + (f" Not drawn: {'; '.join(without)}." if without else "")
+        yield {"title": title, "drawing": drawing(FIGURES[name], table, name, title), "caption": caption}
 
 
-def _figure(name: str, gates: dict[str, Gate]) -> Markup:
-    table = FIGURES[name].compute(gates)
-    without = [f"{one} ({why})" for one, why in table.parameters.get("left_out", {}).items()]
-    caption = FIGURES.summary(name) + (f" Not drawn: {'; '.join(without)}." if without else "")
-    return tag(
-        "figure",
-        tag("h3", TITLES[name]),
-        drawing(FIGURES[name], table, name, TITLES[name]),
-        tag("figcaption", caption),
-    )
-
-
-def _foot() -> Markup:
-    return tag(
-        "footer",
-        tag("p", f"Made by gateflow {__version__}. The page is whole in itself and asks nothing of the network."),
-    )
+def _record(made: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What made the page, as names and values."""
+    yield "command", Markup("<code>{}</code>").format(made["command"])
+    yield "versions", ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    for key, value in made.items():
+        if key not in ("command", "versions"):
+            parts = value if isinstance(value, list) else [value]
+            told = (number(part) if isinstance(part, (int, float)) else part for part in parts)
+            yield key.replace("_", " "), Markup(", ").join(told)
 
 
 def _listed(names: list[str]) -> str:

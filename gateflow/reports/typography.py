@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gateflow.notebook.markup import Markup, join
+from markupsafe import Markup
 
 LETTERS = {"phi": "φ", "psi": "ψ", "kappa": "κ", "rho": "ρ", "tau": "τ", "lambda": "λ", "l_hat": "l̂", "oo": "∞"}
 
@@ -20,7 +20,7 @@ _SIGNS = (
 )
 
 
-def prose(sentence: str) -> Markup:
+def prose(sentence: str) -> str:
     """A sentence as text of the page.
 
     Examples
@@ -32,10 +32,10 @@ def prose(sentence: str) -> Markup:
     """
     for pattern, sign in _SIGNS:
         sentence = re.sub(pattern, sign, sentence)
-    return join([sentence])
+    return sentence
 
 
-def number(value: float, digits: int = 4) -> Markup:
+def number(value: float, digits: int = 4) -> str:
     """A number as it is best read, with its power of ten raised.
 
     Examples
@@ -44,13 +44,13 @@ def number(value: float, digits: int = 4) -> Markup:
     100 10<sup>6</sup> −2.5·10<sup>−8</sup>
     """
     if value != value or abs(value) == float("inf"):
-        return join(["–" if value != value else "∞" if value > 0 else "−∞"])
+        return "–" if value != value else "∞" if value > 0 else "−∞"
     if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return join([f"{value:.{digits}g}".replace("-", "−")])
+        return f"{value:.{digits}g}".replace("-", "−")
     return scientific(f"{value:.{digits - 1}e}")
 
 
-def scientific(text: str) -> Markup:
+def scientific(text: str) -> str:
     """The text of a number with its power of ten raised: ``1.50e-08`` as 1.5·10⁻⁸.
 
     Examples
@@ -60,8 +60,8 @@ def scientific(text: str) -> Markup:
     """
     digits, e, exponent = text.replace("-", "−").partition("e")
     if not e:
-        return join([digits])
+        return digits
     digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
     sign = "−" if exponent.startswith("−") else ""
-    raised = Markup(f"10<sup>{sign}{exponent.lstrip('+−').lstrip('0') or '0'}</sup>")
-    return raised if digits == "1" else join([digits, "·", raised])
+    raised = Markup("10<sup>{}</sup>").format(sign + (exponent.lstrip("+−").lstrip("0") or "0"))
+    return raised if digits == "1" else Markup("{}·{}").format(digits, raised)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateflow.notebook import cards as glance
-from gateflow.notebook.markup import Markup
+from gateflow.notebook import cards
+from gateflow.notebook.html import Html
 
 
-def card(data: Any) -> Markup:
+def card(data: Any) -> Html:
     """The card of a sweep's data set, which a notebook shows; its first number is drawn if only one axis is long.
 
     Parameters
@@ -17,10 +17,10 @@ def card(data: Any) -> Markup:
         From :func:`gateflow.sweeps.sweep`, or read from its file.
     """
     axes = [(name, _axis(data[name])) for name in data.sizes]
-    return glance.framed(
+    return cards.framed(
         f"Sweep: {data.attrs.get('title', 'data set')}",
-        glance.facts([("problems", _count(data)), *axes]),
-        glance.listed(("quantity", "values"), [[name, _values(data[name])] for name in data.data_vars]),
+        cards.facts([("problems", _count(data)), *axes]),
+        cards.listed(("quantity", "values"), [[name, _values(data[name])] for name in data.data_vars]),
         picture=_curve(data),
     )
 
@@ -41,19 +41,19 @@ def _axis(values: Any) -> str:
     if values.dtype.kind not in "fiu":
         return ", ".join(map(str, values.values))
     many = f", {values.size} points" if values.size > 1 else ""
-    return f"{glance.number(values.values)}{many}"
+    return f"{cards.number(values.values)}{many}"
 
 
 def _values(values: Any) -> str:
     if "flag_meanings" in values.attrs:
         return ", ".join(f"{word}: {count}" for word, count in statuses(values).items())
-    return glance.number(values.values)
+    return cards.number(values.values)
 
 
-def _curve(data: Any) -> Markup | None:
+def _curve(data: Any) -> Html | None:
     """The first number along the only axis with several points."""
     long = [name for name, size in data.sizes.items() if size > 1]
     if len(long) != 1 or data[long[0]].dtype.kind not in "fiu":
         return None
     name = next(iter(data.data_vars))
-    return glance.curve(data[long[0]].values, data[name].values, label=str(name), across=long[0], up=str(name))
+    return cards.curve(data[long[0]].values, data[name].values, label=str(name), across=long[0], up=str(name))

@@ -109,4 +109,4 @@ def test_a_slider_shows_the_value_it_is_moved_to(tmp_path):
         outputs = run(book, tmp_path).cells[1].outputs
         assert "application/vnd.jupyter.widget-view+json" in outputs[0].data
         shown.append(outputs[1].data.get("text/html") or outputs[1].data["text/plain"])
-    assert shown == ["'fast at 2: 0.9741'", "<pre>unknown gate &#x27;fsat&#x27;; did you mean &#x27;fast&#x27;?</pre>"]
+    assert shown == ["'fast at 2: 0.9741'", "<pre>unknown gate &#39;fsat&#39;; did you mean &#39;fast&#39;?</pre>"]

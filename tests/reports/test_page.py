@@ -9,12 +9,14 @@ from xml.etree import ElementTree
 import pytest
 
 from gateflow.errors import InvalidArgument
-from gateflow.notebook.markup import VOID
 from gateflow.reports import report
 
 pytestmark = pytest.mark.xdist_group("report")  # the pages they look at are made once a process
 
 HOSTILE = '<script>alert("1")</script>'
+
+VOID = ("meta", "link")
+"""Elements of the page that have no end."""
 
 
 class Outline(HTMLParser):

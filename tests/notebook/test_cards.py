@@ -12,7 +12,8 @@ from gateflow.descents.recommendation import recommend
 from gateflow.descents.simulation import descent
 from gateflow.flows import trajectories
 from gateflow.gates.gate import Gate
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
+from gateflow.notebook.html import GREY
 from gateflow.plots import FIGURES
 
 HOSTILE = "<script>alert('&')</script>"
@@ -83,7 +84,7 @@ def test_every_object_has_a_card_in_one_style(made):
 def test_colours_are_the_pages_own(made):
     for thing in made.values():
         colours = {element.attrib.get(key) for element in shown(thing).iter() for key in ("stroke", "fill")}
-        assert colours <= {None, "none", "currentColor", glance.GREY}
+        assert colours <= {None, "none", "currentColor", GREY}
 
 
 def test_the_status_is_said_in_words(made):
@@ -123,8 +124,8 @@ def test_numbers_of_a_figure_show_their_ends(made):
     assert fact(table, "rows") == str(len(table))
     for name, column in table.columns.items():
         assert name in text
-        assert str(column[0]) in text or glance.number(column[0]) in text
-        assert str(column[-1]) in text or glance.number(column[-1]) in text
+        assert str(column[0]) in text or cards.number(column[0]) in text
+        assert str(column[-1]) in text or cards.number(column[-1]) in text
 
 
 def test_the_curve_of_a_law_goes_through_its_numbers(made):
@@ -186,9 +187,9 @@ def test_the_curve_of_a_trajectory_goes_through_its_numbers(z0):
 
 
 def test_a_curve_breaks_where_there_is_no_number():
-    drawn = ElementTree.fromstring(glance.curve([0, 1, 2, 3, 4], [1, 2, np.nan, 3, 4], label="x", across="a", up="b"))
+    drawn = ElementTree.fromstring(cards.curve([0, 1, 2, 3, 4], [1, 2, np.nan, 3, 4], label="x", across="a", up="b"))
     assert len(list(drawn.iter("polyline"))) == 2
-    assert glance.curve([1.0], [1.0], label="x", across="a", up="b") is None
+    assert cards.curve([1.0], [1.0], label="x", across="a", up="b") is None
 
 
 def test_a_sweep_has_a_card():
@@ -233,7 +234,7 @@ def test_a_memory_of_many_time_scales_has_a_card():
     found = memory("fast", "adam", wanted=[10, 20], at=[5, 50])
     rows = [["".join(cell.itertext()) for cell in row] for row in shown(found).iter("tr")]
     assert [row[0] for row in rows[-2:]] == ["5", "50"]
-    assert rows[-1][1] == glance.number(found.reached[-1], 3)
+    assert rows[-1][1] == cards.number(found.reached[-1], 3)
 
 
 def test_the_curves_of_a_run_are_arrays():
