@@ -200,7 +200,7 @@ def hitting_time(
 
 def _judged(found: HittingTime) -> HittingTime:
     """The same, with arrivals of whose time not one digit is known called so; the claimed errors stay."""
-    timed = np.isin(np.asarray(found.status, dtype=object), (Status.REACHED, Status.HORIZON))
+    timed = np.isin(np.asarray(found.status, dtype=object), (Status.REACHED, Status.TIME_LIMIT))
     unknown = timed & np.isfinite(found.log_tau) & ~(np.asarray(found.error) < 1)
     if not unknown.any():
         return found
