@@ -77,8 +77,8 @@ def formula(text: str, *, block: bool = False, flat: bool = False, left: str = "
     --------
     >>> "<mfrac>" in formula("1/(c*T*tau)"), "<mi>∞</mi>" in formula("-oo")
     (True, True)
-    >>> formula("no <formula>")
-    '<code>no &lt;formula&gt;</code>'
+    >>> print(formula("no <formula>"))
+    <code>no &lt;formula&gt;</code>
     """
     tidy = tidied(text).strip()
     try:
@@ -96,8 +96,8 @@ def relation(left: str) -> Markup:
 
     Examples
     --------
-    >>> relation("l ~")
-    '<mi>l</mi><mo>∼</mo>'
+    >>> print(relation("l ~"))
+    <mi>l</mi><mo>∼</mo>
     """
     words: list[str] = re.findall(r"\w\*|\w+|'|[^\w\s]", left)
     return _joined(_piece(GREEK.get(word, word)) for word in words)
