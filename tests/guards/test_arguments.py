@@ -32,7 +32,7 @@ REFUSED = {
         lambda: gateflow.hitting_time(problem(loss="squared"), [0.0, 1.0], tolerance=[0.1, 0.2, 0.3]),
         "the shapes do not go together: z0 (2,), tolerance (3,)",
     ),
-    "shapes of positions": (lambda: problem(gap=[0.1, 0.2]).loss([1, 2, 3]), "gap (2,), z (3,)"),
+    "shapes of positions": (lambda: problem(gap=[0.1, 0.2]).loss_at([1, 2, 3]), "gap (2,), z (3,)"),
     "shapes of step sizes": (
         lambda: gateflow.descent(problem(gap=[0.1, 0.2]), 0.0, lr=[0.1, 0.2, 0.3]),
         "gap (2,), lr (3,)",
