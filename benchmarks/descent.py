@@ -52,7 +52,7 @@ def main() -> int:
         chosen = LearningProblem(name, horizon=problem.horizon[keep], gap=problem.target.value[keep])
         found = descent(chosen, z0[keep], lr=lr[keep], steps=int(2 * options.most))
         miss = np.abs(found.steps - found.predicted.steps)
-        arrived = found.ending == "arrived"
+        arrived = found.status == "reached"
         for i in np.flatnonzero(~arrived | (miss > 1)):
             wrong += 1
             given = f"T = {chosen.horizon[i]:.17g}, gap {chosen.target.value[i]:.17g}, z0 {z0[keep][i]:.17g}"

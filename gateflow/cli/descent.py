@@ -70,14 +70,14 @@ def run(
         print_json({**inputs, **_answer(optimizer, found)})
     else:
         _print(OPTIMIZERS.spelled(optimizer), found, z0)
-    return 0 if found.ending == "arrived" else NOT_REACHED
+    return 0 if found.status == "reached" else NOT_REACHED
 
 
 def _answer(name: str, found: Descent) -> dict[str, Any]:
     said = found.predicted
     return {
         "optimizer": {"name": name, **vars(found.optimizer)},
-        "ending": str(found.ending),
+        "status": str(found.status),
         "steps": int(found.steps),
         "z": float(found.z),
         "overshoot": float(found.overshoot),
@@ -102,7 +102,7 @@ def _print(name: str, found: Descent, z0: float) -> None:
     about = [
         ("problem", f"{found.problem!r} from z0 = {number(z0)}"),
         ("optimizer", f"{name}, lr {found.lr:g}{hyper}, in {found.dtype}"),
-        ("ending", f"{found.ending}: {found.ending.sentence}"),
+        ("status", f"{found.status}: {found.status.sentence}"),
         ("z", f"{number(found.z, 12)}, z* {number(found.problem.z_star, 12)}"),
     ]
     rows = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +26,7 @@ from gateflow.guards.arguments import number, whole
 from gateflow.notebook import cards as glance
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
+from gateflow.results.status import Status
 
 MOST = 100_000
 """Steps given by default, at most."""
@@ -50,28 +50,6 @@ STRIDE = 1000
 """Steps between two looks at the progress bar."""
 
 
-class Ending(StrEnum):
-    """What became of a descent; ``sentence`` says it to a human."""
-
-    ARRIVED = "arrived"
-    UNFINISHED = "unfinished"
-    STALLED = "stalled"
-    TRAPPED = "trapped"
-
-    @property
-    def sentence(self) -> str:
-        """The ending in words."""
-        return _SENTENCES[self]
-
-
-_SENTENCES = {
-    Ending.ARRIVED: "the target is reached",
-    Ending.UNFINISHED: "the target is not reached in the steps given",
-    Ending.STALLED: "steps are lost to rounding before the target is reached",
-    Ending.TRAPPED: "trapped: a step runs through the target so far that the way back takes longer than the way there",
-}
-
-
 @by_value
 @dataclass(frozen=True)
 class Descent:
@@ -83,7 +61,7 @@ class Descent:
         Steps until z was at the target or past it; where it never was, the steps taken.
     z : float or array
         Where that step led.
-    ending : Ending or array
+    status : Status or array
         What became of the run.
     overshoot : float or array
         How far past the target it went, in z; 0 where it did not arrive.
@@ -102,7 +80,7 @@ class Descent:
     gradient: str
     steps: Any
     z: Any
-    ending: Any
+    status: Any
     overshoot: Any
     overshoot_u: Any
     chatter: Any
@@ -119,18 +97,18 @@ class Descent:
         name = type(self.optimizer).__name__
         if np.ndim(self.steps):
             counts = ", ".join(
-                f"{word}: {np.sum(self.ending == word)}" for word in Ending if np.any(self.ending == word)
+                f"{word}: {np.sum(self.status == word)}" for word in Status if np.any(self.status == word)
             )
             return f"<Descent of {np.size(self.steps)} problems by {name} in {self.dtype}; {counts}>"
         said = f"predicted {self.predicted.steps:.0f}" + ("" if self.predicted.valid else ", not valid")
-        return f"<Descent by {name} in {self.dtype}: {self.ending.sentence}; {self.steps} steps, {said}>"
+        return f"<Descent by {name} in {self.dtype}: {self.status.sentence}; {self.steps} steps, {said}>"
 
     def _repr_html_(self) -> str:
         many = np.ndim(self.steps)
         predicted = glance.number(self.predicted.steps) + ("" if np.all(self.predicted.valid) else ", not valid")
         about = [
             ("problem", repr(self.problem)),
-            ("ending", glance.counts(self.ending) if many else self.ending.sentence),
+            ("status", glance.counts(self.status) if many else self.status.sentence),
             ("steps", glance.number(self.steps)),
             ("predicted", predicted),
             ("z at the end", glance.number(self.z)),
@@ -192,8 +170,8 @@ def descent(
     --------
     >>> problem = LearningProblem("fast", horizon=10, gap=0.1)
     >>> run = descent(problem, 0.0, lr=0.05)
-    >>> run.ending, int(run.steps), float(run.predicted.steps)
-    (<Ending.ARRIVED: 'arrived'>, 995, 995.0)
+    >>> run.status, int(run.steps), float(run.predicted.steps)
+    (<Status.REACHED: 'reached'>, 995, 995.0)
     """
     if steps is not None:
         steps = min(whole("steps", steps), 10**15)
@@ -361,7 +339,7 @@ class _Live:
         return replace(self, task=task, gradient=remake(task), state=state, **rows)
 
 
-def _repeated(word: Ending, count: int) -> Array:
+def _repeated(word: Status, count: int) -> Array:
     """An array of a word; NumPy's ``full`` would make it a plain string."""
     words = np.empty(count, dtype=object)
     words[:] = [word] * count
@@ -371,7 +349,7 @@ def _repeated(word: Ending, count: int) -> Array:
 class _Run:
     """Many descents on their way, and what became of those that have ended."""
 
-    RESULTS = ("steps", "z", "ending", "overshoot", "overshoot_u", "chatter")
+    RESULTS = ("steps", "z", "status", "overshoot", "overshoot_u", "chatter")
     backend = "numpy"
 
     def __init__(self, task: Task, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
@@ -381,7 +359,7 @@ class _Run:
         self.patience = int(1 if optimizer.memory == 1 else PATIENCE * optimizer.memory)
         self.steps = np.zeros(count, dtype=np.int64)
         self.z = task.z0.copy()
-        self.ending = _repeated(Ending.UNFINISHED, count)
+        self.status = _repeated(Status.STEP_LIMIT, count)
         self.overshoot, self.overshoot_u = np.zeros(count), np.zeros(count)
         self.chatter = np.full(count, np.nan)
         self.state = optimizer.start(count)
@@ -410,7 +388,7 @@ class _Run:
     def go(self, limit: Array) -> None:
         """Step until each run has arrived, stalled, or used up its steps."""
         there = self.task.z0 == self.task.z_star
-        self.ending[there] = Ending.ARRIVED
+        self.status[there] = Status.REACHED
         live = self._all(limit).keep(~there, self.make)
         for _ in track(range(int(limit.max(initial=0)) // STRIDE + 1), "descent (thousands of steps)"):
             for _ in range(STRIDE):
@@ -421,14 +399,14 @@ class _Run:
                 stalled = (live.idle >= self.patience) | ~np.isfinite(live.z)
                 done = arrived | stalled | (live.k >= live.limit)
                 if done.any():
-                    self.ending[live.at[stalled]] = Ending.STALLED
-                    self.ending[live.at[arrived]] = Ending.ARRIVED
+                    self.status[live.at[stalled]] = Status.STALLED
+                    self.status[live.at[arrived]] = Status.REACHED
                     self._put_back(live, done)
                     live = live.keep(~done, self.make)
 
     def settle(self) -> None:
         """Follow those that have arrived: how far past the target they go, and how they chatter around it."""
-        arrived = self.ending == Ending.ARRIVED
+        arrived = self.status == Status.REACHED
         quiet = arrived & (self.steps == 0)
         self.chatter[quiet] = 0.0
         window = int(CYCLE + SETTLING * self.optimizer.memory)
@@ -462,7 +440,7 @@ class _Run:
                 at = live.at[done]
                 self.overshoot[at] = far[done]
                 self.chatter[at] = np.where(back, sizes / CYCLE, np.nan)[done]
-                self.ending[at[~back[done]]] = Ending.TRAPPED
+                self.status[at[~back[done]]] = Status.TRAPPED
                 keep = ~done
                 far, left, back, sizes = far[keep], left[keep], back[keep], sizes[keep]
                 live = live.keep(keep, self.make)
@@ -483,12 +461,12 @@ class _CompiledRun(_Run):
         self.stepping.put(limit=limit)
         self.stepping.run(np.flatnonzero(~there), 0, patience=self.patience)
         self.z, self.steps = self.stepping.z.copy(), self.stepping.k.astype(np.int64)
-        self.ending[(self.stepping.code == ARRIVED) | there] = Ending.ARRIVED
-        self.ending[self.stepping.code == STALLED] = Ending.STALLED
+        self.status[(self.stepping.code == ARRIVED) | there] = Status.REACHED
+        self.status[self.stepping.code == STALLED] = Status.STALLED
 
     def settle(self) -> None:
         """Follow those that have arrived: how far past the target they go, and how they chatter around it."""
-        arrived = self.ending == Ending.ARRIVED
+        arrived = self.status == Status.REACHED
         self.chatter[arrived & (self.steps == 0)] = 0.0
         at = np.flatnonzero(arrived & (self.steps > 0))
         window = int(CYCLE + SETTLING * self.optimizer.memory)
@@ -497,7 +475,7 @@ class _CompiledRun(_Run):
         self.stepping.run(at, 1, patience=self.patience, window=window, cycle=CYCLE)
         self.overshoot[at] = self.stepping.far[at]
         self.chatter[at] = np.where(self.stepping.back == 1, self.stepping.sizes / CYCLE, np.nan)[at]
-        self.ending[at[self.stepping.back[at] == 0]] = Ending.TRAPPED
+        self.status[at[self.stepping.back[at] == 0]] = Status.TRAPPED
         self._note_overshoot()
 
 

@@ -3,10 +3,10 @@
 from gateflow.flows.enclosure import Enclosure, enclose
 from gateflow.flows.problem import LearningProblem, Target
 from gateflow.flows.solvers import METHODS
-from gateflow.flows.status import Status
 from gateflow.flows.time import HittingTime, hitting_time, hitting_times
 from gateflow.flows.trajectories import Trajectories, trajectories
 from gateflow.flows.trajectory import State, Trajectory, flow
+from gateflow.results.status import Status
 
 __all__ = [
     "METHODS",

@@ -35,7 +35,6 @@ from gateflow.errors import InvalidArgument, shown
 from gateflow.flows.critical import reach, z_of_u
 from gateflow.flows.density import decay_of_profile, profile_of_decay
 from gateflow.flows.problem import WAYS, LearningProblem
-from gateflow.flows.status import Status
 from gateflow.flows.time import MARKS, hitting_time
 from gateflow.formula.vocabulary import Expr, Z, expression, sigmoid, softsign
 from gateflow.gates.gate import Gate
@@ -43,6 +42,7 @@ from gateflow.guards.arguments import fraction
 from gateflow.losses import H_STAR, Decay, H, Loss
 from gateflow.notebook.cards import facts, framed, number
 from gateflow.results.byvalue import by_value
+from gateflow.results.status import Status
 
 MOST_DIGITS = 1000
 TRIES = 4

@@ -27,10 +27,10 @@ from gateflow.flows.density import (
     profile_of_decay,
 )
 from gateflow.flows.problem import LearningProblem
-from gateflow.flows.status import Status
 from gateflow.gates.gate import Gate
 from gateflow.gates.inversion import increasing_root
 from gateflow.losses import Decay
+from gateflow.results.status import Status
 
 FORGOTTEN = -36.0
 """log h at which a flow without an end is left off by default: ``1 - phi^T`` is then below half an ulp of 1."""

@@ -16,10 +16,10 @@ import numpy as np
 
 from gateflow.flows.density import decay_of_profile, profile_of_decay
 from gateflow.flows.problem import LearningProblem
-from gateflow.flows.status import Status
 from gateflow.flows.time import hitting_times
 from gateflow.gates.gate import Gate
 from gateflow.losses import Decay, Loss
+from gateflow.results.status import Status
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -40,13 +40,13 @@ from gateflow.flows.near import NEAR, refined
 from gateflow.flows.panels import EPS, NEGLIGIBLE, Panels, Sums, integrate
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.flows.rounding import rounding
-from gateflow.flows.status import BY_CODE, CODE, Status
 from gateflow.gates.gate import Gate
 from gateflow.guards.arguments import number, one
 from gateflow.losses import Decay, Loss, log_distance
 from gateflow.losses.absolute import LOSS as ABSOLUTE
 from gateflow.notebook import cards as glance
 from gateflow.results.byvalue import by_value
+from gateflow.results.status import BY_CODE, CODE, Status
 
 CHUNK = 1024
 """Problems integrated together in NumPy."""

@@ -19,7 +19,6 @@ from gateflow.flows.panels import DEEPEST, TOLERANCE, Panels
 from gateflow.flows.path import FORGOTTEN
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.flows.solvers.exact import within_panels
-from gateflow.flows.status import Status
 from gateflow.flows.time import hitting_time
 from gateflow.flows.trajectory import FARTHEST, State, flow
 from gateflow.guards.arguments import number, together
@@ -27,6 +26,7 @@ from gateflow.losses import Decay, log_distance
 from gateflow.notebook import cards as glance
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
+from gateflow.results.status import Status
 
 CHUNK = 256
 """Problems integrated together."""

@@ -14,12 +14,12 @@ from gateflow.flows.panels import EPS, Panels, integrate
 from gateflow.flows.path import Path, followed_further, path_of, resting_path
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.flows.solvers import METHODS
-from gateflow.flows.status import Status
 from gateflow.flows.time import hitting_time, hitting_times
 from gateflow.guards.arguments import number, one
 from gateflow.losses import log_distance
 from gateflow.notebook import cards as glance
 from gateflow.results.byvalue import by_value
+from gateflow.results.status import Status
 
 PANELS = 4096
 """Panels of the integral a trajectory is held against, at first, at most."""

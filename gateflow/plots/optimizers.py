@@ -55,7 +55,7 @@ def _runs(optimizer: str, name: str) -> dict[str, Any]:
     predicted = predict(problem, z0, optimizer, lr=relative * useful)
     relative = relative[predicted.steps <= MOST]
     found = descent(problem, z0, optimizer, lr=relative * useful, steps=2 * MOST)
-    shown = found.ending == "arrived"
+    shown = found.status == "reached"
     return {
         "optimizer": optimizer,
         "gate": name,

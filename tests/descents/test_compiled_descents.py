@@ -8,7 +8,7 @@ import pytest
 from gateflow.codegen.compiler import available
 from gateflow.descents import step_size
 from gateflow.descents.optimizers import OPTIMIZERS, Optimizer
-from gateflow.descents.simulation import Ending, descent
+from gateflow.descents.simulation import Status, descent
 from gateflow.errors import NoCompiler
 from gateflow.flows import LearningProblem
 from gateflow.gates.gate import gate
@@ -36,9 +36,9 @@ def test_the_kernel_takes_the_steps_that_numpy_takes(name, optimizer):
     lr = lr if optimizer in ("adam", "rmsprop") else lr / slope / (10 if optimizer == "momentum" else 1)
     here, there = (descent(problem, z0, optimizer, lr=lr, steps=3000, backend=one) for one in ("numpy", "compiled"))
     assert (here.backend, there.backend) == ("numpy", "compiled")
-    assert np.array_equal(here.ending, there.ending)
+    assert np.array_equal(here.status, there.status)
     assert np.array_equal(here.steps, there.steps)
-    assert np.sum(here.ending == Ending.ARRIVED) > 50
+    assert np.sum(here.status == Status.REACHED) > 50
     assert there.z == pytest.approx(here.z, rel=1e-9, abs=1e-9)
     # around a kink a last bit may decide on which side of it a step begins, and where the run goes from there
     settled = np.isfinite(here.chatter) & (here.chatter > 0)
@@ -55,7 +55,7 @@ def test_a_problem_does_not_know_its_neighbours():
     many = descent(problem, z0, "adam", lr=1e-3, steps=500, backend="compiled")
     one = LearningProblem("fast", horizon=problem.horizon[20], decay=problem.target.value[20])
     alone = descent(one, z0[20], "adam", lr=1e-3, steps=500, backend="compiled")
-    assert (alone.steps, alone.z, alone.ending) == (many.steps[20], many.z[20], many.ending[20])
+    assert (alone.steps, alone.z, alone.status) == (many.steps[20], many.z[20], many.status[20])
 
 
 @needs_compiler
@@ -63,7 +63,7 @@ def test_starts_on_the_target_and_targets_at_infinity():
     problem = LearningProblem("sigmoid", horizon=10, gap=np.array([0.1, 0.0, 0.1]))
     z0 = np.array([problem.z_star[0], 0.0, 800.0])
     found = descent(problem, z0, lr=0.1, steps=300, backend="compiled")
-    assert list(found.ending) == list(descent(problem, z0, lr=0.1, steps=300, backend="numpy").ending)
+    assert list(found.status) == list(descent(problem, z0, lr=0.1, steps=300, backend="numpy").status)
     assert found.steps[0] == 0
     assert found.chatter[0] == 0
 
@@ -98,7 +98,7 @@ def test_an_optimiser_without_a_form_in_c_goes_on_in_numpy(monkeypatch):
     found = descent(LearningProblem("sigmoid", horizon=10, gap=0.1), 0.0, Plain(), lr=0.1)
     assert isinstance(Plain(), Optimizer)
     assert found.backend == "numpy"
-    assert found.ending == Ending.ARRIVED
+    assert found.status == Status.REACHED
 
 
 def test_predictions_are_made_when_they_are_asked_for(monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from gateflow.descents.optimizers import OPTIMIZERS
 from gateflow.descents.optimizers.momentum import cycle
 from gateflow.descents.precision import FORMATS
-from gateflow.descents.simulation import Ending, descent
+from gateflow.descents.simulation import Status, descent
 from gateflow.errors import InvalidArgument, UnknownName
 from gateflow.flows import LearningProblem
 from gateflow.gates.gate import gate
@@ -72,7 +72,7 @@ def test_descent_is_what_a_plain_loop_gives(name, optimizer, lr, hyper):
     lr *= 50 if name == "softsign" else 1
     steps, z = loop(name, 20, problem.z_star, 0.5, lr, optimizer, **hyper)
     found = descent(problem, 0.5, optimizer, lr=lr, steps=100_000, **hyper)
-    assert found.ending == Ending.ARRIVED
+    assert found.status == Status.REACHED
     assert found.steps == steps
     assert found.z == pytest.approx(z, rel=1e-10)
 
@@ -104,7 +104,7 @@ def test_gradient_descent_takes_the_predicted_steps_within_one_in_1000_random_ru
         found = descent(problem, z0, lr=lr, steps=20_000)
         usable = found.predicted.valid & (found.predicted.steps < 20_000)
         valid += usable.sum()
-        assert np.all(found.ending[usable] == Ending.ARRIVED)
+        assert np.all(found.status[usable] == Status.REACHED)
         assert np.max(np.abs(found.steps - found.predicted.steps)[usable]) <= 1
     assert valid >= 1000
 
@@ -117,7 +117,7 @@ def test_momentum_takes_the_predicted_steps_within_one_inside_its_flag():
         found = descent(problem, z0, "momentum", lr=lr, steps=10_000, beta=beta)
         usable = found.predicted.valid & (found.predicted.steps < 10_000)
         valid += usable.sum()
-        assert np.all(found.ending[usable] != Ending.UNFINISHED)
+        assert np.all(found.status[usable] != Status.STEP_LIMIT)
         assert np.max(np.abs(found.steps - found.predicted.steps)[usable]) <= 1
     assert valid >= 100
 
@@ -130,7 +130,7 @@ def test_normalised_optimisers_take_the_predicted_steps_to_three_percent(optimiz
         found = descent(problem, z0, optimizer, lr=lr, steps=3_000)
         usable = found.predicted.valid & (found.predicted.steps < 3_000)
         valid += usable.sum()
-        assert np.all(found.ending[usable] != Ending.UNFINISHED)
+        assert np.all(found.status[usable] != Status.STEP_LIMIT)
         assert np.all(np.abs(found.steps - found.predicted.steps)[usable] <= found.predicted.error[usable])
     assert valid >= 100
 
@@ -199,11 +199,11 @@ def test_kappa_tells_a_step_that_runs_through_the_target():
     useful = float(at_largest_lr(problem, z0, "sgd"))
     assert useful == pytest.approx(math.e / (1 + math.log(1000) ** 2), rel=0.05)
     tame = descent(problem, z0, lr=useful * np.array([0.1, 0.5, 1.0]))
-    assert np.all(tame.ending == Ending.ARRIVED)
+    assert np.all(tame.status == Status.REACHED)
     wild = descent(problem, z0, lr=8 * useful, steps=2000)
     assert wild.predicted.kappa == pytest.approx(8, rel=1e-9)
     assert not wild.predicted.valid
-    assert wild.ending == Ending.TRAPPED
+    assert wild.status == Status.TRAPPED
     assert 3 <= wild.overshoot_u <= 15
 
 
@@ -271,7 +271,7 @@ def test_float32_steps_are_those_of_pytorch(optimizer):
         step.step()
     lr = 0.05 if optimizer in ("sgd", "momentum") else 0.01
     found = descent(problem, 0.0, optimizer, lr=lr, steps=steps, dtype="float32")
-    assert found.ending == Ending.UNFINISHED
+    assert found.status == Status.STEP_LIMIT
     assert found.z == pytest.approx(float(z.detach()), rel=4e-6)
     assert np.float32(found.z) == found.z
 
@@ -287,7 +287,7 @@ def test_naive_gradients_stall_where_the_gate_rounds_to_one(name, dtype, held):
     naive = descent(problem, z0, lr=lr, steps=3000, dtype=dtype, gradient="naive")
     stable = descent(problem, z0, lr=lr, steps=3000, dtype=dtype)
     reached = [float(-1 / gate(name).log_phi(run.z)) for run in (naive, stable)]
-    assert naive.ending == Ending.STALLED
+    assert naive.status == Status.STALLED
     assert held / 2 <= reached[0] <= 4 * held
     assert reached[1] > reached[0]
 
@@ -299,7 +299,7 @@ def test_stable_gradients_stall_where_a_step_is_below_half_an_ulp(dtype):
     found = descent(
         problem, predicted - min(1.0, 300 * float(FORMATS[dtype].spacing(predicted))), lr=1.0, steps=3000, dtype=dtype
     )
-    assert found.ending == Ending.STALLED
+    assert found.status == Status.STALLED
     assert found.predicted.reason == "a step on the way is below half an ulp of z"
     assert abs(found.z - predicted) <= 2 * float(FORMATS[dtype].spacing(predicted)) + 0.002
     step = math.exp(problem.log_abs_grad(found.z))
@@ -325,19 +325,19 @@ def test_arrays_broadcast_and_single_problems_are_their_elements():
 def test_a_start_on_the_target_takes_no_steps():
     problem = LearningProblem("fast", horizon=10, gap=0.1)
     found = descent(problem, problem.z_star, lr=0.1)
-    assert (found.steps, found.ending, found.predicted.steps) == (0, Ending.ARRIVED, 0)
+    assert (found.steps, found.status, found.predicted.steps) == (0, Status.REACHED, 0)
 
 
 def test_a_target_at_infinity_is_never_reached_nor_predicted_to_be():
     found = descent(LearningProblem("sigmoid", horizon=10, gap=0.0), 0.0, lr=1.0, steps=50)
-    assert found.ending == Ending.UNFINISHED
+    assert found.status == Status.STEP_LIMIT
     assert found.predicted.steps == np.inf
     assert found.predicted.reason == "the flow never reaches the target"
 
 
 def test_a_plateau_stalls_at_once():
     found = descent(LearningProblem("sigmoid", horizon=1e6, gap=0.1), 0.0, lr=1.0)
-    assert found.ending == Ending.STALLED
+    assert found.status == Status.STALLED
     assert found.z == found.predicted.stalls_at == 0.0
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateflow.descents.precision import FORMATS
 from gateflow.descents.recommendation import edge_of_plateau, recommend
-from gateflow.descents.simulation import Ending, descent
+from gateflow.descents.simulation import Status, descent
 from gateflow.errors import InvalidArgument, UnknownName
 from gateflow.flows import LearningProblem
 
@@ -24,7 +24,7 @@ def test_the_ranking_is_that_of_simulated_runs(optimizer, lr):
     for one in advice:
         problem = LearningProblem(one.gate, horizon=100, timescale=300)
         run = descent(problem, one.bias, optimizer, lr=lr)
-        assert run.ending == Ending.ARRIVED
+        assert run.status == Status.REACHED
         assert abs(run.steps - one.steps) <= max(1, one.error)
         assert one.target == problem.z_star
         taken.append(run.steps)
@@ -124,7 +124,7 @@ def test_a_saturation_trap_is_warned_of_and_there_is_one():
     assert above.startswith("lr 1 is above the largest that keeps the time scale within 5 %, for sigmoid (")
     assert trap == "the step is past the largest useful one: saturation trap for fast"
     run = descent(LearningProblem("fast", horizon=1000, timescale=2e4), last.bias, lr=1.0)
-    assert run.ending == Ending.TRAPPED
+    assert run.status == Status.TRAPPED
     assert run.overshoot_u <= last.trap.past * (1 + 1e-9)
 
 

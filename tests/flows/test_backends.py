@@ -10,8 +10,8 @@ import pytest
 
 from gateflow.codegen import compiler as compiled
 from gateflow.flows import LearningProblem, hitting_time
-from gateflow.flows.status import Status
 from gateflow.gates.gate import gate
+from gateflow.results.status import Status
 
 pytestmark = pytest.mark.skipif(compiled.available() is None, reason="there is no C compiler here")
 

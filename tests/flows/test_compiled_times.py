@@ -14,8 +14,8 @@ from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.flows import LearningProblem, hitting_time
 from gateflow.flows import compiled as kernels
 from gateflow.flows import time as times
-from gateflow.flows.status import Status
 from gateflow.gates.gate import GATES, gate
+from gateflow.results.status import Status
 
 needs_compiler = pytest.mark.skipif(builds.available() is None, reason="there is no C compiler here")
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from gateflow.errors import GateflowError, InvalidArgument
-from gateflow.flows.status import Status
 from gateflow.gates.gate import gate
 from gateflow.reports.findings import findings, ladder, learning_times
+from gateflow.results.status import Status
 
 
 @pytest.mark.parametrize("gap", [1e-2, 1e-8])

@@ -1,10 +1,11 @@
 """Planar flows: gradient flows of two parameters, truly coupled; one file a problem."""
 
-from gateflow.flows.plane._contract import Force, Plane, Stop, Turn
+from gateflow.flows.plane._contract import Force, Plane, Turn
 from gateflow.flows.plane._trajectory import PlanarState, PlanarTrajectory, Portrait, flow, pair, portrait
 from gateflow.flows.plane.noisy import NoisyProblem
 from gateflow.flows.plane.refine import RefineProblem
 from gateflow.flows.plane.shared import SharedProblem
+from gateflow.results.status import Status
 
 __all__ = [
     "Force",
@@ -15,7 +16,7 @@ __all__ = [
     "Portrait",
     "RefineProblem",
     "SharedProblem",
-    "Stop",
+    "Status",
     "Turn",
     "flow",
     "pair",

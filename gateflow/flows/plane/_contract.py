@@ -5,42 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from gateflow.flows.density import Array
-
-
-class Stop(StrEnum):
-    """How a planar flow ends; compares equal to its own word, and ``sentence`` says it to a human.
-
-    Examples
-    --------
-    >>> Stop.BALANCED.sentence
-    'the flow rests short of a target: the pulls on it balance'
-    """
-
-    REACHED = "reached"
-    BALANCED = "balanced"
-    ASYMPTOTIC = "asymptotic"
-    QUIET = "quiet"
-    TIME_LIMIT = "time limit"
-
-    @property
-    def sentence(self) -> str:
-        """The stop in words."""
-        return _SENTENCES[self]
-
-
-_SENTENCES = {
-    Stop.REACHED: "the target is reached",
-    Stop.BALANCED: "the flow rests short of a target: the pulls on it balance",
-    Stop.ASYMPTOTIC: "the flow never rests: it approaches its end for ever",
-    Stop.QUIET: "the mean gate is on its target and the noise dies out for ever",
-    Stop.TIME_LIMIT: "the flow goes on past the learning time asked for",
-}
+from gateflow.results.status import Status
 
 
 class Force(NamedTuple):
@@ -111,7 +81,7 @@ class Solved:
     """A flow as its problem's ``solve`` leaves it: legs in order, where it turned, and how it ended."""
 
     legs: tuple[Leg, ...]
-    stop: Stop
+    stop: Status
     turns: tuple[Turn, ...]
     evaluations: int
     check: float
@@ -123,7 +93,7 @@ class Solved:
             ahead = log_end + np.log(-np.expm1(min(begin - log_end, 0.0))) if begin < log_end else -np.inf
             if ahead < leg.log_tau[-1]:
                 turns = tuple(turn for turn in self.turns if turn.log_tau <= log_end)
-                return replace(self, legs=(*legs, leg.cut(float(ahead))), stop=Stop.TIME_LIMIT, turns=turns)
+                return replace(self, legs=(*legs, leg.cut(float(ahead))), stop=Status.TIME_LIMIT, turns=turns)
             legs.append(leg)
             begin = float(np.logaddexp(begin, leg.log_tau[-1]))
         return self

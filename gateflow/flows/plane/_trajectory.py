@@ -9,12 +9,13 @@ import numpy as np
 
 from gateflow.errors import InvalidArgument, shown
 from gateflow.flows.density import Array
-from gateflow.flows.plane._contract import Leg, Plane, Stop, Tolerances, Turn
+from gateflow.flows.plane._contract import Leg, Plane, Tolerances, Turn
 from gateflow.flows.plane._march import solver
 from gateflow.flows.problem import plain
 from gateflow.guards.arguments import number, one, whole
 from gateflow.notebook import cards as glance
 from gateflow.results.byvalue import by_value
+from gateflow.results.status import Status
 
 
 class _Named:
@@ -61,7 +62,7 @@ class PlanarTrajectory(_Named):
         The loss there.
     phi : array, shape (nodes,) or (nodes, samples)
         The value of the gate there.
-    status : Stop
+    status : Status
         How the flow ends.
     turns : tuple of Turn
         Where it met kinks, and what it did.
@@ -80,7 +81,7 @@ class PlanarTrajectory(_Named):
     points: Array
     loss: Array
     phi: Array
-    status: Stop
+    status: Status
     turns: tuple[Turn, ...]
     evaluations: int
     check: float
@@ -94,7 +95,7 @@ class PlanarTrajectory(_Named):
     @property
     def rests(self) -> bool:
         """Whether the flow has come to rest at the end."""
-        return self.status in (Stop.REACHED, Stop.BALANCED)
+        return self.status in (Status.REACHED, Status.BALANCED)
 
     def at(self, tau: Any) -> PlanarState:
         """The flow at any learning time from 0 to the end of the trajectory; past it, where the flow rests.
@@ -230,7 +231,7 @@ def _followed(problem: Plane, start: tuple[float, float], settings: Tolerances) 
     points = np.concatenate([leg.points(leg.q[c]) for leg, c in zip(solved.legs, cut, strict=True)])
     loss = np.concatenate([leg.loss(leg.q[c]) for leg, c in zip(solved.legs, cut, strict=True)])
     points[0] = start
-    if solved.stop is Stop.REACHED:
+    if solved.stop is Status.REACHED:
         loss[-1] = 0.0
     with np.errstate(over="ignore", under="ignore"):
         tau = np.exp(log_tau)

@@ -29,12 +29,13 @@ import numpy as np
 from gateflow.errors import InvalidArgument, shown
 from gateflow.flows.density import Array
 from gateflow.flows.panels import NODES, X01
-from gateflow.flows.plane._contract import Force, Plane, Solved, Stop, Tolerances, Turn
+from gateflow.flows.plane._contract import Force, Plane, Solved, Tolerances, Turn
 from gateflow.flows.plane._march import FAR, Event, least_pull, march, softened
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.guards.arguments import broadcast, one, whole
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
+from gateflow.results.status import Status
 
 EDGE = 2.0
 """|z| past which the hard gate is flat."""
@@ -368,14 +369,14 @@ class NoisyProblem(Plane):
             if marched.event is None:
                 break
             what = events[marched.event][0]
-            if isinstance(what, Stop):
+            if isinstance(what, Status):
                 stop = what
                 break
             point = np.array([what, point[1]])
             region, stop = self._entered(point, region, what)
             word = "rests on" if stop else "crosses"
             turns.append(Turn(log_tau, (float(point[0]), float(point[1])), f"z {word} the edge at {what:g}"))
-        return Solved(tuple(legs), stop or Stop.TIME_LIMIT, tuple(turns), spent, 0.0)
+        return Solved(tuple(legs), stop or Status.TIME_LIMIT, tuple(turns), spent, 0.0)
 
     def _loss_at(self, _: Array, points: Array) -> Array:
         return np.asarray(self.loss_at(points[..., 0], points[..., 1]))
@@ -383,37 +384,37 @@ class NoisyProblem(Plane):
     def _force_at(self, region: int) -> Any:
         return lambda points: self.force_on(points[..., 0], points[..., 1], region)
 
-    def _entered(self, point: Array, region: int, edge: float | None) -> tuple[int, Stop | None]:
+    def _entered(self, point: Array, region: int, edge: float | None) -> tuple[int, Status | None]:
         """The piece that the flow goes on in, and the stop if it does not."""
         z = float(point[0])
         if z == self.z_star and self.loss == "absolute":
-            return 0, Stop.REACHED
+            return 0, Status.REACHED
         if edge is None and abs(z) != EDGE:
             gone = self.force_on(point[0], point[1], region).log_scale == -np.inf
-            return region, Stop.BALANCED if gone else None
+            return region, Status.BALANCED if gone else None
         for side, beyond in ((np.sign(z), int(np.sign(z))), (-np.sign(z), 0)):
             force = self.force_on(point[0], point[1], beyond)
             if float(force.first) * side > 0 and force.log_scale > -np.inf:
                 return beyond, None
-        return 0, Stop.BALANCED
+        return 0, Status.BALANCED
 
-    def _events(self, region: int, least: float, point: Array) -> list[tuple[float | Stop, Event]]:
+    def _events(self, region: int, least: float, point: Array) -> list[tuple[float | Status, Event]]:
         """What may end a leg: an edge by its z, or a stop."""
 
         def within(bound: float, side: float) -> Event:
             return lambda _, at: side * (bound - float(at[0]))
 
         force = self._force_at(region)
-        made: list[tuple[float | Stop, Event]] = [(Stop.ASYMPTOTIC, lambda _, at: float(force(at).size) - least)]
+        made: list[tuple[float | Status, Event]] = [(Status.ASYMPTOTIC, lambda _, at: float(force(at).size) - least)]
         if region:
-            made.append((Stop.QUIET, lambda _, at: self._loudness(at, region, float(force(at).first))))
+            made.append((Status.QUIET, lambda _, at: self._loudness(at, region, float(force(at).first))))
             if self.gate_star < 1:  # else the edge is the target, and is reached
-                made.append((Stop.QUIET, self._until_kink(region, point)))
+                made.append((Status.QUIET, self._until_kink(region, point)))
             creeps = region < 0 and self.horizon > 1  # the slope of g^T is 0 where g is
             edge = within(region * (EDGE + (CREEP if creeps else 0.0)), -float(region))
-            return [*made, (Stop.ASYMPTOTIC if creeps else region * EDGE, edge)]
+            return [*made, (Status.ASYMPTOTIC if creeps else region * EDGE, edge)]
         if self.loss == "absolute":
-            made.append((Stop.REACHED, within(self.z_star, float(np.sign(self.z_star - point[0])))))
+            made.append((Status.REACHED, within(self.z_star, float(np.sign(self.z_star - point[0])))))
         return [*made, (EDGE, within(EDGE, 1.0)), (-EDGE, within(-EDGE, -1.0))]
 
     def _loudness(self, point: Array, region: int, pull: float) -> float:

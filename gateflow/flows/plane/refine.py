@@ -29,10 +29,9 @@ from gateflow.flows.critical import dips, limits, reach
 from gateflow.flows.density import Array, Followed, Setting
 from gateflow.flows.panels import Panels, integrate
 from gateflow.flows.path import Path, path_of, resting_path
-from gateflow.flows.plane._contract import Force, Leg, Plane, Solved, Stop, Tolerances
+from gateflow.flows.plane._contract import Force, Leg, Plane, Solved, Tolerances
 from gateflow.flows.plane._march import Marched, Rates, march
 from gateflow.flows.problem import LearningProblem, plain, positions
-from gateflow.flows.status import Status
 from gateflow.flows.time import hitting_time, refuse_if_no_gate
 from gateflow.flows.trajectory import followed, left_off
 from gateflow.gates.gate import Gate
@@ -40,11 +39,12 @@ from gateflow.gates.gate import gate as as_gate
 from gateflow.guards.arguments import broadcast
 from gateflow.losses import Decay, Loss, log_saturation
 from gateflow.results.byvalue import by_value
+from gateflow.results.status import Status
 
 MENDING = 2
 """Newton steps that bring a point of the dense output to its level."""
 
-STOPS = {Status.REACHED: Stop.REACHED, Status.ASYMPTOTIC: Stop.ASYMPTOTIC}
+FOLLOWED = (Status.REACHED, Status.ASYMPTOTIC)
 
 
 class Slopes(NamedTuple):
@@ -204,7 +204,7 @@ class RefineProblem(Plane):
         u0 = self.profile(*start)
         tolerance = left_off(self.effective, settings.tolerance)
         found = hitting_time(self.effective, u0, tolerance=tolerance)
-        if found.status not in STOPS:
+        if found.status not in FOLLOWED:
             raise InvalidArgument(f"the flow from {start} cannot be followed: {found.status.sentence}")
         rests = found.log_tau == -np.inf
         path = resting_path(self.effective, u0) if rests else path_of(self.effective, u0, found.status, tolerance)
@@ -215,7 +215,7 @@ class RefineProblem(Plane):
             return replace(made, leg=curve.mended(made.leg))
 
         path, marched, spent = followed(path, along, settings.rtol, settings.atol, settings.tau_max)
-        leg, stop = marched.leg, STOPS[path.status]
+        leg, stop = marched.leg, path.status
         check = _Curve(self, path).check(leg)
         return Solved((leg,), stop, (), spent, check)
 

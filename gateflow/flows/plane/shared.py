@@ -23,7 +23,7 @@ from scipy.optimize import lsq_linear
 
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flows.density import Array, decay_of_profile
-from gateflow.flows.plane._contract import Force, Leg, Plane, Solved, Stop, Tolerances, Turn
+from gateflow.flows.plane._contract import Force, Leg, Plane, Solved, Tolerances, Turn
 from gateflow.flows.plane._march import FAR, Event, Marched, least_pull, march, softened
 from gateflow.flows.problem import WAYS, LearningProblem, Target, plain, positions
 from gateflow.flows.time import refuse_if_no_gate
@@ -31,6 +31,7 @@ from gateflow.gates.gate import Gate
 from gateflow.guards.arguments import broadcast, number, reals
 from gateflow.losses import Loss
 from gateflow.results.byvalue import by_value
+from gateflow.results.status import Status
 
 ON_KINK = 1e-11
 """Distance in z, relative, at which a sample is on its kink."""
@@ -209,7 +210,7 @@ class _Walk:
                 raise NotReached(f"the flow meets over {MOST_TURNS} kinks; it has come to {point.tolist()}")
         return Solved(tuple(self.legs), stop, tuple(self.turns), self.evaluations, self.drift)
 
-    def step(self, point: Array, mode: Mode) -> tuple[Array, Mode, Stop | None]:
+    def step(self, point: Array, mode: Mode) -> tuple[Array, Mode, Status | None]:
         """One leg, and what comes after it."""
         if mode.rests and self.legs:
             return point, mode, self.resting(mode)
@@ -223,7 +224,7 @@ class _Walk:
             return point, mode, self.resting(mode)
         hit = marched.event
         if hit == len(events) - 2:
-            return point, mode, Stop.ASYMPTOTIC
+            return point, mode, Status.ASYMPTOTIC
         if hit == len(events) - 1:
             return point, self.left(point, mode), None
         return point, self.met(point, mode, [int(self.free(mode)[hit])]), None
@@ -240,9 +241,9 @@ class _Walk:
         self.evaluations += marched.evaluations
         self.log_tau = float(np.logaddexp(self.log_tau, leg.log_tau[-1]))
 
-    def resting(self, mode: Mode) -> Stop:
+    def resting(self, mode: Mode) -> Status:
         """How a flow that rests has ended."""
-        return Stop.REACHED if mode.held.size == self.problem.samples else Stop.BALANCED
+        return Status.REACHED if mode.held.size == self.problem.samples else Status.BALANCED
 
     # --- kinks ---
 

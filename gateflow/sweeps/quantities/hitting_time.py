@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from gateflow.flows.problem import LearningProblem
-from gateflow.flows.status import BY_CODE, CODE
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import Gate
+from gateflow.results.status import BY_CODE, CODE
 from gateflow.sweeps.quantities import Quantity, Variable
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from gateflow.errors import InvalidArgument
-from gateflow.flows.plane import NoisyProblem, Stop, flow
+from gateflow.flows.plane import NoisyProblem, Status, flow
 
 MP = mpmath.MPContext()
 MP.dps = 20
@@ -136,14 +136,14 @@ def test_between_the_edges_there_is_no_noise_and_a_closed_form(horizon, gap, z0)
     tau = 16 / MP.mpf(horizon) * MP.quad(lambda u: u ** (1 - horizon), [low, high])
     assert path.tau[-1] == pytest.approx(float(tau), rel=1e-9)
     assert path.z[-1] == pytest.approx(float(4 * high - 2), rel=1e-13)
-    assert (path.status, path.p[-1]) == (Stop.REACHED, pytest.approx(1.5, abs=1e-14))
+    assert (path.status, path.p[-1]) == (Status.REACHED, pytest.approx(1.5, abs=1e-14))
 
 
 def test_a_plateau_of_the_hard_gate_is_crossed():
     """From u = 1/100 at T = 200: tau is ``16/(T (T-2)) 100^(T-2)``, 1e392."""
     path = flow(NoisyProblem(horizon=200, gap=0.1), (-1.96, 1.0))
     assert path.log_tau[-1] == pytest.approx(math.log(16 / (200 * 198)) + 198 * math.log(100), rel=1e-11)
-    assert path.status is Stop.REACHED
+    assert path.status is Status.REACHED
 
 
 @pytest.mark.parametrize("options", [{}, {"loss": "squared", "noise": "fresh"}])
@@ -184,7 +184,7 @@ def test_the_state_in_time_agrees_with_a_plain_integration(options):
 def test_the_noise_dies_out_in_the_valley_of_the_absolute_loss():
     problem = NoisyProblem(horizon=5, gap=0.1)
     path = flow(problem, (6.0, 1.0))
-    assert path.status is Stop.QUIET
+    assert path.status is Status.QUIET
     assert path.phi[-1] == pytest.approx(0.9**0.2, abs=1e-5)
     assert np.all(np.diff(path.loss) < 0)
     assert path.loss[-1] < 1e-4
@@ -193,24 +193,24 @@ def test_the_noise_dies_out_in_the_valley_of_the_absolute_loss():
 def test_a_gate_below_its_lower_edge_creeps_up_to_it():
     """For alpha < 1 the mean gate there rises to 0 with z, and the slope of its power falls to 0 with it."""
     path = flow(NoisyProblem(horizon=5, gap=0.1, alpha=0.9), (-6.0, 1.0))
-    assert path.status is Stop.ASYMPTOTIC
+    assert path.status is Status.ASYMPTOTIC
     assert path.z[-1] == pytest.approx(-2.0, abs=2e-6)
 
 
 def test_one_that_leans_back_runs_on_to_the_other_solution():
     """For alpha > 1 the mean gate below its lower edge rises as z falls, to the target at ``z = -2 - 40 phi*``."""
     path = flow(NoisyProblem(horizon=5, gap=0.1), (-6.0, 1.0))
-    assert path.status is Stop.QUIET
+    assert path.status is Status.QUIET
     assert path.z[-1] == pytest.approx(-2 - 40 * 0.9**0.2, abs=1e-3)
 
 
 def test_an_edge_that_is_the_target_is_rested_on_and_one_on_the_way_is_crossed():
     rests = flow(NoisyProblem(horizon=5, gap=0.0), (6.0, 3.0))
-    assert (rests.status, rests.loss[-1]) == (Stop.REACHED, 0.0)
+    assert (rests.status, rests.loss[-1]) == (Status.REACHED, 0.0)
     assert rests.z[-1] == pytest.approx(2.0, abs=1e-14)
     crosses = flow(NoisyProblem(horizon=5, gap=0.1, alpha=0.9), (3.0, 1.0))
     assert [turn.what for turn in crosses.turns] == ["z crosses the edge at 2"]
-    assert (crosses.status, crosses.z[-1]) == (Stop.REACHED, pytest.approx(4 * 0.9**0.2 - 2, rel=1e-12))
+    assert (crosses.status, crosses.z[-1]) == (Status.REACHED, pytest.approx(4 * 0.9**0.2 - 2, rel=1e-12))
 
 
 @pytest.mark.parametrize(

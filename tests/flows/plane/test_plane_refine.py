@@ -8,7 +8,7 @@ import pytest
 
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flows import LearningProblem, hitting_time
-from gateflow.flows.plane import RefineProblem, Stop, flow, portrait
+from gateflow.flows.plane import RefineProblem, Status, flow, portrait
 from gateflow.flows.trajectory import flow as scalar_flow
 
 MP = mpmath.MPContext()
@@ -176,7 +176,7 @@ def test_a_hitting_time_agrees_with_taylor_series_in_time():
     exact = big.findroot(miss, (found.tau[-1] * 0.999, found.tau[-1] * 0.9999), tol=1e-26)
     assert found.tau[-1] == pytest.approx(float(exact), rel=1e-11)
     assert found.points[-1] == pytest.approx([float(x) for x in solution(exact)], rel=1e-11)
-    assert (found.status, found.loss[-1]) == (Stop.REACHED, 0.0)
+    assert (found.status, found.loss[-1]) == (Status.REACHED, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_other_losses_agree_with_a_plain_integration_in_time(loss, formula):
 def test_smooth_losses_are_left_off_at_their_tolerance():
     problem = RefineProblem(horizon=3, gap=0.1, loss="squared")
     path = flow(problem, (0.0, 0.0), tolerance=1e-6)
-    assert path.status is Stop.ASYMPTOTIC
+    assert path.status is Status.ASYMPTOTIC
     h_star = -np.log(0.9)
     assert -3 * problem.log_phi(*path.points[-1]) == pytest.approx(h_star * (1 + 1e-6), rel=1e-11)
     assert path.loss[-1] == pytest.approx((0.9 * h_star * 1e-6) ** 2, rel=1e-5)
@@ -259,7 +259,7 @@ def test_refinement_halves_the_time_of_sigmoid_in_the_end():
     assert weight == pytest.approx((1 + 2 * rho) ** 2 / (4 * (1 + 2 * rho + 2 * rho**2)), rel=1e-7)
     assert np.ptp(rho + np.log(rho) - state.z) < 1e-6
     assert np.all(np.diff(np.abs(weight - 0.5)) < 0)
-    assert path.status is Stop.TIME_LIMIT
+    assert path.status is Status.TIME_LIMIT
 
 
 # --- solvers and stops ---
@@ -290,7 +290,7 @@ def test_past_the_arrival_it_rests_and_past_tau_max_it_is_not_known():
     path = flow(problem, (0.0, 0.0))
     assert path.at(1e9).points.tolist() == path.points[-1].tolist()
     short = flow(problem, (0.0, 0.0), tau_max=40.0)
-    assert (short.status, short.tau[-1]) == (Stop.TIME_LIMIT, pytest.approx(40.0, rel=1e-14))
+    assert (short.status, short.tau[-1]) == (Status.TIME_LIMIT, pytest.approx(40.0, rel=1e-14))
     assert short.points[-1] == pytest.approx(path.at(40.0).points, rel=1e-9)
     with pytest.raises(InvalidArgument, match="tau must be at most 40"):
         short.at(41.0)
@@ -300,7 +300,7 @@ def test_a_start_on_the_target_rests():
     problem = RefineProblem(horizon=10, gap=1e-3)
     w = problem.level(6.0)
     on_target = flow(problem, (6.0, w))
-    assert on_target.status is Stop.REACHED
+    assert on_target.status is Status.REACHED
     assert on_target.tau[-1] < 1e-8
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateflow.errors import InvalidArgument
 from gateflow.flows import LearningProblem, hitting_time
-from gateflow.flows.plane import SharedProblem, Stop, flow
+from gateflow.flows.plane import SharedProblem, Status, flow
 
 
 def words(path):
@@ -29,7 +29,7 @@ def test_one_sample_is_one_parameter_with_c_times_x_squared_plus_1(gate, horizon
     w, b = start
     alone = LearningProblem(gate, horizon=horizon, gap=gap, scale=3 * (x * x + 1))
     assert path.log_tau[-1] == pytest.approx(hitting_time(alone, w * x + b).log_tau, abs=1e-9)
-    assert path.status is Stop.REACHED
+    assert path.status is Status.REACHED
     move = np.subtract(path.points[-1], start)
     assert move[0] == pytest.approx(x * move[1], abs=1e-12)  # along the gradient (x, 1) all the way
 
@@ -39,7 +39,7 @@ def test_equal_samples_are_one():
     twice = flow(SharedProblem(inputs=[1.5, -1.0] * 2, horizon=[10, 4] * 2, gap=[0.1, 0.3] * 2), (0.2, -0.4))
     assert twice.log_tau[-1] == pytest.approx(once.log_tau[-1], abs=1e-10)
     assert twice.points[-1] == pytest.approx(once.points[-1], abs=1e-11)
-    assert twice.status is Stop.REACHED
+    assert twice.status is Status.REACHED
 
 
 # --- sliding ---
@@ -60,7 +60,7 @@ def test_sliding_along_a_kink_takes_the_time_of_one_parameter(inputs, horizon, g
     alone = LearningProblem("sigmoid", horizon=horizon[j], gap=gap[j], scale=2 / 2 * share)
     exact = hitting_time(alone, held.point[0] * inputs[j] + held.point[1]).tau
     assert path.tau[-1] - math.exp(held.log_tau) == pytest.approx(exact, rel=1e-8)
-    assert path.status is Stop.REACHED
+    assert path.status is Status.REACHED
     assert problem.pre_activation(*path.points[-1]) == pytest.approx(problem.z_star, abs=1e-12)
     assert path.check < 1e-11
     between = path.at(np.linspace(math.exp(held.log_tau), path.tau[-1], 9))
@@ -125,11 +125,11 @@ def test_pulls_that_balance_between_kinks_are_approached_for_ever():
     """The same x, two targets far apart: z comes to where both pull alike, if that is not on a kink."""
     problem = SharedProblem(inputs=[1.0, 1.0], horizon=[1, 1], gap=[0.9, 0.1])
     rests = flow(problem, (0.0, 0.0))  # horizon 1: equal pulls everywhere, so it does not move at all
-    assert (rests.status, rests.tau[-1]) == (Stop.BALANCED, 0.0)
+    assert (rests.status, rests.tau[-1]) == (Status.BALANCED, 0.0)
     problem = SharedProblem(inputs=[1.0, 1.0], horizon=[8, 1], gap=[0.4, 0.9])
     path = flow(problem, (1.0, 1.4))
     z = path.points[-1].sum()
-    assert path.status is Stop.BALANCED
+    assert path.status is Status.BALANCED
     assert np.min(np.abs(z - problem.z_star)) < 1e-11
 
 
@@ -137,7 +137,7 @@ def test_a_smooth_least_is_approached_for_ever():
     """Two samples pull up by ``phi (1 - phi)``, one down by ``6 phi^6 (1 - phi)``: balance at ``phi^5 = 1/3``."""
     problem = SharedProblem(inputs=[1.0, 1.0, 1.0], horizon=[6, 1, 1], gap=[0.99, 0.1, 0.1])
     path = flow(problem, (0.0, 0.5))
-    assert path.status is Stop.ASYMPTOTIC
+    assert path.status is Status.ASYMPTOTIC
     assert path.phi[-1] == pytest.approx([3**-0.2] * 3, rel=1e-7)
 
 
@@ -145,16 +145,16 @@ def test_a_start_on_both_kinks_rests_there_and_one_on_a_kink_slides():
     problem = SharedProblem(inputs=[0.0, 1.0], horizon=[10, 100], gap=0.1)
     b = problem.z_star[0]
     there = flow(problem, (problem.z_star[1] - b, b))
-    assert (there.status, there.tau[-1], there.loss[-1]) == (Stop.REACHED, 0.0, 0.0)
+    assert (there.status, there.tau[-1], there.loss[-1]) == (Status.REACHED, 0.0, 0.0)
     sliding = flow(problem, (0.1, b))
-    assert sliding.status is Stop.REACHED
+    assert sliding.status is Status.REACHED
 
 
 def test_across_a_plateau_of_1e300():
     problem = SharedProblem(inputs=[0.0, 1.0], horizon=[1000, 900], gap=[1e-3, 1e-2])
     path = flow(problem, (0.0, 0.0))
     assert path.log_tau[-1] > 600
-    assert path.status is Stop.REACHED
+    assert path.status is Status.REACHED
     assert problem.pre_activation(*path.points[-1]) == pytest.approx(problem.z_star, abs=1e-11)
 
 
@@ -163,7 +163,7 @@ def test_a_learning_time_at_hand_cuts_the_flow():
     whole = flow(SharedProblem(**task), start)
     tau = 0.5 * whole.tau[-1]
     part = flow(SharedProblem(**task), start, tau_max=tau)
-    assert (part.status, part.tau[-1]) == (Stop.TIME_LIMIT, pytest.approx(tau, rel=1e-12))
+    assert (part.status, part.tau[-1]) == (Status.TIME_LIMIT, pytest.approx(tau, rel=1e-12))
     assert part.points[-1] == pytest.approx(whole.at(tau).points, abs=1e-9)
     assert words(part) == words(whole)[: len(part.turns)]
 
