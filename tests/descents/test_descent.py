@@ -319,7 +319,7 @@ def test_arrays_broadcast_and_single_problems_are_their_elements():
     assert one.z == many.z[1, 1]
     assert one.predicted.steps == many.predicted.steps[1, 1]
     assert one.chatter == many.chatter[1, 1]
-    assert repr(many) == "<Descent of 6 problems by GradientDescent in float64; arrived: 6>"
+    assert repr(many) == "<Descent of 6 problems by GradientDescent in float64; reached: 6>"
 
 
 def test_a_start_on_the_target_takes_no_steps():
