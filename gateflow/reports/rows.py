@@ -12,12 +12,12 @@ from markupsafe import Markup
 
 from gateflow.asymptotics.order import Order, text_of
 from gateflow.asymptotics.rate import Rate
-from gateflow.flows.status import Status
 from gateflow.flows.time import HittingTime
 from gateflow.notebook.cards import exponential
 from gateflow.reports.findings import GateFindings
 from gateflow.reports.mathml import formula
 from gateflow.reports.typography import number, prose, scientific
+from gateflow.results.status import Status
 
 ITSELF = "itself"
 """In place of a verdict, where a gate of the catalogue meets itself."""
