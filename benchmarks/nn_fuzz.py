@@ -32,10 +32,10 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from benchmarks import nn_calls
 from gateflow.gates.gate import GATES
 from gateflow.nn import CELLS
-from gateflow.nn.cells._contract import Recurrent
 from gateflow.nn.cells.ur_lstm import URLSTM
 from gateflow.nn.functional import gate_function
 from gateflow.nn.kernels import native
+from gateflow.nn.recurrent import Recurrent
 from gateflow.progress import track
 
 CELL_NAMES = ("lstm", "janet", "gru", "refine", "ur-lstm")

@@ -3,8 +3,8 @@ from .grid import experiment as experiment
 from .loop import Result as Result
 from .loop import train as train
 from .settings import Settings as Settings
+from .task import Batch as Batch
+from .task import Task as Task
 from .tasks import TASKS as TASKS
-from .tasks._contract import Batch as Batch
-from .tasks._contract import Task as Task
 
 __all__: list[str]

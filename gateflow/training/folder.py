@@ -21,7 +21,7 @@ from gateflow.training.settings import MORE, Settings, read_toml
 if TYPE_CHECKING:
     from gateflow.training.loop import Result
     from gateflow.training.network import Network
-    from gateflow.training.tasks._contract import Task
+    from gateflow.training.task import Task
 
 SETTINGS, SOURCES, METRICS, CHECKPOINT, WEIGHTS, RESULT = (
     "settings.toml",

@@ -35,7 +35,7 @@ from gateflow.training.folder import Folder, Memory
 from gateflow.training.network import Network, build
 from gateflow.training.optimizers import make_optimizer, make_schedule
 from gateflow.training.settings import Settings, make_task, part, with_options
-from gateflow.training.tasks._contract import Batch, Split, Task
+from gateflow.training.task import Batch, Split, Task
 from gateflow.training.timescales import few, statistics
 
 SAVE_EVERY = 20.0

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.cells._contract import Recurrent
-from gateflow.nn.inits._contract import Initialiser
+from gateflow.nn.initialiser import Initialiser
+from gateflow.nn.recurrent import Recurrent
 from gateflow.training.settings import Settings, cell_class, checked_options, make_init, option_defaults, part
-from gateflow.training.tasks._contract import Task
+from gateflow.training.task import Task
 
 FORGET = ("forget_gate", "update_gate")
 """The words by which cells take the gate that holds the state."""

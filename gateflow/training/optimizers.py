@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer, lr_scheduler
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.cells._contract import Recurrent
+from gateflow.nn.recurrent import Recurrent
 from gateflow.training.settings import Settings, as_kind, checked_options, known, multipliers, option_defaults, part
 
 UNFIT = ("optimizer", "lbfgs", "sparseadam", "muon")

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.cells._contract import Recurrent
 from gateflow.nn.functional import GateFunction
+from gateflow.nn.recurrent import Recurrent
 from gateflow.notebook import cards as glance
 from gateflow.results.byvalue import by_value
 from gateflow.training.folder import SETTINGS, loaded, read_metrics, settings_of
 from gateflow.training.network import Network, build
 from gateflow.training.settings import make_task
-from gateflow.training.tasks._contract import Batch, Split, Task
+from gateflow.training.task import Batch, Split, Task
 from gateflow.training.tasks._rows import whole
 
 ROWS = 8

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from gateflow.errors import InvalidArgument
 from gateflow.nn import CELLS, GRU, LSTM, NRU, URLSTM, NoisyLSTM
-from gateflow.nn.cells._contract import Recurrent
+from gateflow.nn.recurrent import Recurrent
 
 LENGTHS = [2, 5, 1]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gateflow.nn import CELLS
-from gateflow.nn.cells._contract import BACKENDS
+from gateflow.nn.recurrent import BACKENDS
 
 SMALL: dict[str, dict[str, Any]] = {"nru": {"memory_size": 8, "heads": 2}, "noisy": {"c": 0.5}}
 """What keeps a cell small, or its noise felt."""

@@ -14,8 +14,8 @@ from scipy import stats
 from gateflow.errors import InvalidArgument
 from gateflow.gates.gate import Gate, gate
 from gateflow.nn import GRU, INITS, JANET, LSTM, NRU, URLSTM, NoisyLSTM, RefineLSTM
-from gateflow.nn.cells._contract import Recurrent
 from gateflow.nn.inits.matched import rescaled
+from gateflow.nn.recurrent import Recurrent
 
 UNITS = 400
 SETTINGS: dict[str, dict[str, Any]] = {"chrono": {"horizon": 500}, "for-timescales": {"low": 2, "high": 1e4}}

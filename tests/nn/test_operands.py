@@ -16,8 +16,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from gateflow.codegen import compiler as compiled
 from gateflow.errors import InvalidTensor
 from gateflow.nn import CELLS, GRU, LSTM
-from gateflow.nn.cells._contract import Recurrent
 from gateflow.nn.kernels import workspace
+from gateflow.nn.recurrent import Recurrent
 
 LAYERS = [(LSTM, {}), (LSTM, {"forget_gate": "fast"}), (GRU, {}), (GRU, {"update_gate": "fast"})]
 BACKENDS = ("auto", "reference", "torch", *(("native",) if compiled.available() else ()))

@@ -19,7 +19,7 @@ from gateflow.training import checkpoint as checkpoints
 from gateflow.training import train
 from gateflow.training.optimizers import optimizers, schedules
 from gateflow.training.results import table
-from gateflow.training.tasks._contract import Batch, Task
+from gateflow.training.task import Batch, Task
 
 KILLS = 12
 

@@ -9,7 +9,7 @@ from gateflow.nn import LSTM, NRU, NoisyLSTM, RefineLSTM
 from gateflow.training import train
 from gateflow.training.network import Network
 from gateflow.training.settings import make_task
-from gateflow.training.tasks._contract import Batch
+from gateflow.training.task import Batch
 from gateflow.training.timescales import SHARES, log_retention, of_run, statistics, timescales
 
 TASK = make_task("adding(horizon=6, held_out=20)")

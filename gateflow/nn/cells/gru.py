@@ -10,24 +10,12 @@ The update gate z holds the state: it is to the GRU what the forget gate is to t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch.nn import functional as F
 
-from gateflow.nn.cells._contract import (
-    AnyGate,
-    GateFunction,
-    Recurrent,
-    State,
-    Tensor,
-    Values,
-    Weights,
-    flat,
-    is_sigmoid,
-)
-from gateflow.nn.kernels.native import LAYOUTS, Plan
+from gateflow.nn.kernels.layout import Block, Layout, shared
+from gateflow.nn.recurrent import AnyGate, Blocks, GateFunction, Recurrent, State, Values
 
 
 class GRU(Recurrent):
@@ -36,7 +24,7 @@ class GRU(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend, device, dtype
-        See :class:`~gateflow.nn.cells._contract.Recurrent`.
+        See :class:`~gateflow.nn.recurrent.Recurrent`.
     update_gate, reset_gate : str or Gate
         Names, formulas or gates.
 
@@ -48,7 +36,15 @@ class GRU(Recurrent):
     """
 
     blocks = ("reset", "update", "candidate")
+    layout = Layout(
+        # the reset gate multiplies the state's part of the candidate before the input's part is added
+        (Block("remembered", None, 2), *shared("reset", "update"), Block("candidate", 2, None)),
+        kernel="gru",
+        gates=("update", "reset"),
+        factors=5,
+    )
     forget_block: ClassVar[str | None] = "update"
+    pytorch = torch.gru
     update_gate: GateFunction
     reset_gate: GateFunction
 
@@ -57,36 +53,12 @@ class GRU(Recurrent):
     ) -> None:
         super().__init__(*layout, gates={"update": update_gate, "reset": reset_gate}, **options)
 
-    def project(self, data: Tensor, weights: Weights) -> Tensor:
-        """With the input's bias only: the reset gate multiplies the other one."""
-        return F.linear(data, weights.ih, weights.bias_ih)
-
-    def step(self, x: Tensor, state: State, weights: Weights) -> tuple[State, Values]:
+    def update(self, z: Blocks, state: State) -> tuple[State, Values]:
         (h,) = state
-        x_r, x_z, x_n = x.chunk(3, dim=1)
-        h_r, h_z, h_n = F.linear(h, weights.hh, weights.bias_hh).chunk(3, dim=1)
-        z = x_z + h_z
-        reset, update = self.reset_gate(x_r + h_r), self.update_gate(z)
-        candidate = torch.tanh(x_n + reset * h_n)
-        h = self.update_gate.complement(z) * candidate + update * h
-        return (h,), {"reset": reset, "update": update, "candidate": candidate, "update_z": z}
-
-    def in_framework(self) -> bool:
-        """Where both gates are the plain sigmoid."""
-        return all(map(is_sigmoid, self.gates().values()))
-
-    def framework(
-        self, data: Tensor, sizes: Tensor | None, state: State, weights: Sequence[Weights]
-    ) -> tuple[Tensor, State]:
-        settings = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
-        if sizes is not None:
-            output, final = torch.gru(data, sizes, state[0], flat(weights), *settings)
-        else:
-            output, final = torch.gru(data, state[0], flat(weights), *settings, False)
-        return output, (final,)
-
-    def plan(self) -> Plan:
-        return Plan(LAYOUTS["gru"], (self.update_gate, self.reset_gate))
+        reset, update = self.reset_gate(z["reset"]), self.update_gate(z["update"])
+        candidate = torch.tanh(z["candidate"] + reset * z["remembered"])
+        h = self.update_gate.complement(z["update"]) * candidate + update * h
+        return (h,), {"reset": reset, "update": update, "candidate": candidate, "update_z": z["update"]}
 
 
 CELL = GRU

@@ -10,12 +10,14 @@ beta = 1 in the paper. It is trained there from chrono biases, Adam 1e-3, gradie
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 
-from gateflow.nn.cells._contract import AnyGate, GateFunction, Recurrent, State, Tensor, Values, Weights
-from gateflow.nn.kernels.native import LAYOUTS, Plan
+from gateflow.nn.kernels.layout import Layout, shared
+from gateflow.nn.kernels.native import CompiledCell
+from gateflow.nn.recurrent import AnyGate, Blocks, GateFunction, Recurrent, State, Values
 
 
 class JANET(Recurrent):
@@ -24,7 +26,7 @@ class JANET(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend, device, dtype
-        See :class:`~gateflow.nn.cells._contract.Recurrent`.
+        See :class:`~gateflow.nn.recurrent.Recurrent`.
     forget_gate : str or Gate
     beta : float
         How far the input part lies below ``1 - f``.
@@ -37,6 +39,7 @@ class JANET(Recurrent):
     """
 
     blocks = ("forget", "candidate")
+    layout = Layout(shared(*blocks), kernel="janet", gates=("forget",), factors=3)
     states: ClassVar[tuple[str, ...]] = ("cell",)
     forget_block: ClassVar[str | None] = "forget"
     forget_gate: GateFunction
@@ -45,15 +48,15 @@ class JANET(Recurrent):
         super().__init__(*layout, gates={"forget": forget_gate}, **options)
         self.beta = float(beta)
 
-    def step(self, x: Tensor, state: State, weights: Weights) -> tuple[State, Values]:
+    def update(self, z: Blocks, state: State) -> tuple[State, Values]:
         (c,) = state
-        s, z_g = torch.addmm(x, c, weights.hh.t()).chunk(2, dim=1)
-        f, g = self.forget_gate(s), torch.tanh(z_g)
-        i = self.forget_gate.complement(s - self.beta)
-        return (f * c + i * g,), {"forget": f, "input": i, "candidate": g, "forget_z": s}
+        f, g = self.forget_gate(z["forget"]), torch.tanh(z["candidate"])
+        i = self.forget_gate.complement(z["forget"] - self.beta)
+        return (f * c + i * g,), {"forget": f, "input": i, "candidate": g, "forget_z": z["forget"]}
 
-    def plan(self) -> Plan:
-        return Plan(LAYOUTS["janet"], (self.forget_gate,), self.beta)
+    def compiled(self) -> CompiledCell | None:
+        cell = super().compiled()
+        return None if cell is None else replace(cell, shift=self.beta)
 
 
 CELL = JANET

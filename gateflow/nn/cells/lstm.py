@@ -10,27 +10,14 @@ The fast gate (Ohno, Kanai and Ida, AAAI 2023) and the softsign gate are this ce
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 
 from gateflow.errors import InvalidArgument, shown
-from gateflow.nn.cells._contract import (
-    AnyGate,
-    GateFunction,
-    OnGPU,
-    Recurrent,
-    State,
-    Tensor,
-    Values,
-    Weights,
-    flat,
-    is_sigmoid,
-)
-from gateflow.nn.kernels.lstm_sequence import lstm_sequence
-from gateflow.nn.kernels.native import LAYOUTS, Plan
+from gateflow.nn.kernels.layout import Layout, shared
 from gateflow.nn.kernels.triton import lstm as triton_lstm
+from gateflow.nn.recurrent import AnyGate, Blocks, GateFunction, OnGPU, Recurrent, State, Values
 
 
 class LSTM(Recurrent):
@@ -39,7 +26,7 @@ class LSTM(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend, device, dtype
-        See :class:`~gateflow.nn.cells._contract.Recurrent`.
+        See :class:`~gateflow.nn.recurrent.Recurrent`.
     forget_gate, input_gate, output_gate : str or Gate
         Names, formulas or gates.
     tied : bool
@@ -55,6 +42,7 @@ class LSTM(Recurrent):
 
     states: ClassVar[tuple[str, ...]] = ("hidden", "cell")
     forget_block: ClassVar[str | None] = "forget"
+    pytorch = torch.lstm
     defaults: ClassVar[dict[str, Any]] = {"forget_gate": "fast"}
     forget_gate: GateFunction
     input_gate: GateFunction
@@ -79,51 +67,34 @@ class LSTM(Recurrent):
     ) -> None:
         if not isinstance(tied, bool):
             raise InvalidArgument(f"tied must be True or False; got {shown(tied)}")
-        self.blocks = ("forget", "candidate", "output") if tied else ("input", "forget", "candidate", "output")
+        own = () if tied else ("input",)
+        self.blocks = (*own, "forget", "candidate", "output")
+        self.layout = Layout(
+            shared(*self.blocks),
+            kernel="tied lstm" if tied else "lstm",
+            gates=("forget", "output", *own),
+            factors=5 if tied else 6,
+            from_output=self.blocks.index("output"),
+        )
         gates = {"forget": forget_gate, "output": output_gate} | ({} if tied else {"input": input_gate})
-        layout = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
-        super().__init__(*layout, gates=gates, **options)
+        sizes = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
+        super().__init__(*sizes, gates=gates, **options)
         self.tied = tied
 
-    def step(self, x: Tensor, state: State, weights: Weights) -> tuple[State, Values]:
-        h, c = state
-        z = torch.addmm(x, h, weights.hh.t())
-        *z_i, z_f, z_g, z_o = z.chunk(len(self.blocks), dim=1)
-        f, g, o = self.forget_gate(z_f), torch.tanh(z_g), self.output_gate(z_o)
-        i = self.input_gate(z_i[0]) if z_i else self.forget_gate.complement(z_f)
+    def update(self, z: Blocks, state: State) -> tuple[State, Values]:
+        _, c = state
+        f, g, o = self.forget_gate(z["forget"]), torch.tanh(z["candidate"]), self.output_gate(z["output"])
+        i = self.forget_gate.complement(z["forget"]) if self.tied else self.input_gate(z["input"])
         c = f * c + i * g
         h = o * torch.tanh(c)
-        return (h, c), {"input": i, "forget": f, "candidate": g, "output": o, "forget_z": z_f}
+        return (h, c), {"input": i, "forget": f, "candidate": g, "output": o, "forget_z": z["forget"]}
 
     def in_framework(self) -> bool:
         """Where every gate is the plain sigmoid; under autocast only on a processor that has products of that type."""
-        return not self.tied and all(map(is_sigmoid, self.gates().values())) and _has_products()
-
-    def framework(
-        self, data: Tensor, sizes: Tensor | None, state: State, weights: Sequence[Weights]
-    ) -> tuple[Tensor, State]:
-        settings = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
-        if sizes is not None:
-            output, *final = torch.lstm(data, sizes, state, flat(weights), *settings)
-        else:
-            output, *final = torch.lstm(data, state, flat(weights), *settings, False)
-        return output, tuple(final)
-
-    def plan(self) -> Plan:
-        gates = (self.forget_gate, self.output_gate, *(() if self.tied else (self.input_gate,)))
-        return Plan(LAYOUTS["tied lstm" if self.tied else "lstm"], gates)
-
-    def whole(self, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State]:
-        """All steps in one autograd function."""
-        h, c = state
-        output, *final = lstm_sequence(x, h, c, weights.hh, self._functions())
-        return output, tuple(final)
+        return not self.tied and super().in_framework() and _has_products()
 
     def on_gpu(self) -> OnGPU:
-        return OnGPU(triton_lstm.lstm, self._functions())
-
-    def _functions(self) -> tuple[GateFunction | None, GateFunction, GateFunction]:
-        return None if self.tied else self.input_gate, self.forget_gate, self.output_gate
+        return OnGPU(triton_lstm.lstm, (None if self.tied else self.input_gate, self.forget_gate, self.output_gate))
 
 
 CELL = LSTM

@@ -24,7 +24,7 @@ import torch
 
 from gateflow.errors import InvalidArgument
 from gateflow.gates.gate import Gate
-from gateflow.nn.cells._contract import Recurrent, State, Tensor, Values, Weights
+from gateflow.nn.recurrent import Recurrent, State, Tensor, Values, Weights
 
 HARD = "where(z <= -2, 0, where(z >= 2, 1, z/4 + 1/2))"
 """The gate without its noise."""
@@ -71,7 +71,7 @@ class NoisyLSTM(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend, device, dtype
-        See :class:`~gateflow.nn.cells._contract.Recurrent`.
+        See :class:`~gateflow.nn.recurrent.Recurrent`.
     alpha : float
         Above 1 the gate leans back from its edge, below 1 it leans past it.
     c : float

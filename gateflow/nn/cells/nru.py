@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional as F
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.cells._contract import Recurrent, State, Tensor, Values, Weights
+from gateflow.nn.recurrent import Recurrent, State, Tensor, Values, Weights
 
 NORM = 5
 EPS = 1e-12
@@ -36,7 +36,7 @@ class NRU(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend, device, dtype
-        See :class:`~gateflow.nn.cells._contract.Recurrent`.
+        See :class:`~gateflow.nn.recurrent.Recurrent`.
     memory_size, heads : int
         Their product must be a square.
     relu : bool

@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from gateflow.nn.cells._contract import AnyGate, GateFunction, Recurrent, State, Tensor, Values, Weights
-from gateflow.nn.kernels.native import LAYOUTS, Plan
+from gateflow.nn.kernels.layout import Layout, shared
+from gateflow.nn.recurrent import AnyGate, Blocks, GateFunction, Recurrent, State, Values
 
 
 class RefineLSTM(Recurrent):
@@ -26,7 +26,7 @@ class RefineLSTM(Recurrent):
     Parameters
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend, device, dtype
-        See :class:`~gateflow.nn.cells._contract.Recurrent`.
+        See :class:`~gateflow.nn.recurrent.Recurrent`.
     forget_gate, refine_gate, output_gate, input_gate : str or Gate
     tied : bool
         The input gate is ``1 - g`` (the source); otherwise it has weights of its own.
@@ -57,28 +57,31 @@ class RefineLSTM(Recurrent):
         tied: bool = True,
         **options: Any,
     ) -> None:
-        self.blocks = (*(() if tied else ("input",)), "forget", "candidate", "output", "refine")
+        own = () if tied else ("input",)
+        self.blocks = (*own, "forget", "candidate", "output", "refine")
+        self.layout = Layout(
+            shared(*self.blocks),
+            kernel="tied refine" if tied else "refine",
+            gates=("forget", "refine", "output", *own),
+            factors=6 if tied else 7,
+            from_output=self.blocks.index("output"),
+        )
         gates = {"forget": forget_gate, "refine": refine_gate, "output": output_gate, "input": input_gate}
         super().__init__(*layout, gates={block: gates[block] for block in gates if block in self.blocks}, **options)
         self.tied = tied
 
-    def step(self, x: Tensor, state: State, weights: Weights) -> tuple[State, Values]:
-        h, c = state
-        *z_i, z_f, z_g, z_o, z_r = torch.addmm(x, h, weights.hh.t()).chunk(len(self.blocks), dim=1)
-        f, f_c = self.forget_gate(z_f), self.forget_gate.complement(z_f)
-        r, r_c = self.refine_gate(z_r), self.refine_gate.complement(z_r)
+    def update(self, z: Blocks, state: State) -> tuple[State, Values]:
+        _, c = state
+        f, f_c = self.forget_gate(z["forget"]), self.forget_gate.complement(z["forget"])
+        r, r_c = self.refine_gate(z["refine"]), self.refine_gate.complement(z["refine"])
         # both as sums of positive terms, so that neither g nor 1 - g cancels near saturation
         g = f * (r * (1 + f_c) + r_c * f)
-        i = self.input_gate(z_i[0]) if z_i else f_c * (r * f_c + r_c * (1 + f))
-        candidate, o = torch.tanh(z_g), self.output_gate(z_o)
+        i = f_c * (r * f_c + r_c * (1 + f)) if self.tied else self.input_gate(z["input"])
+        candidate, o = torch.tanh(z["candidate"]), self.output_gate(z["output"])
         c = g * c + i * candidate
         h = o * torch.tanh(c)
         named = {"forget": f, "refine": r, "effective": g, "input": i, "candidate": candidate, "output": o}
-        return (h, c), {**named, "forget_z": z_f, "refine_z": z_r}
-
-    def plan(self) -> Plan:
-        gates = (self.forget_gate, self.refine_gate, self.output_gate, *(() if self.tied else (self.input_gate,)))
-        return Plan(LAYOUTS["tied refine" if self.tied else "refine"], gates)
+        return (h, c), {**named, "forget_z": z["forget"], "refine_z": z["refine"]}
 
 
 CELL = RefineLSTM

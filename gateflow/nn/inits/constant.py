@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.inits._contract import Initialiser, Seed, sites
+from gateflow.nn.initialiser import Initialiser, Seed, sites
 
 if TYPE_CHECKING:
-    from gateflow.nn.cells._contract import Recurrent
+    from gateflow.nn.recurrent import Recurrent
 
 
 @dataclass(frozen=True)

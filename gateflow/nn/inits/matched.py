@@ -20,10 +20,10 @@ from gateflow.formula.vocabulary import Z
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as named_gate
 from gateflow.nn.functional import gate_function
-from gateflow.nn.inits._contract import Initialiser, Seed, positive, sites, start_forget
+from gateflow.nn.initialiser import Initialiser, Seed, positive, sites, start_forget
 
 if TYPE_CHECKING:
-    from gateflow.nn.cells._contract import Recurrent
+    from gateflow.nn.recurrent import Recurrent
 
 DIGITS = 60
 """Decimal digits in which the slope is computed, before the factor is rounded once."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from gateflow.nn.inits._contract import Initialiser, Seed, positive, sites, start_forget, start_input
+from gateflow.nn.initialiser import Initialiser, Seed, positive, sites, start_forget, start_input
 
 if TYPE_CHECKING:
-    from gateflow.nn.cells._contract import Recurrent
+    from gateflow.nn.recurrent import Recurrent
 
 SHORT = (3.0, 4.0)
 """Time scales of the two halves of the first layer, in steps."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.inits._contract import Initialiser, Seed, sites, start, start_forget, start_input, uniform
+from gateflow.nn.initialiser import Initialiser, Seed, sites, start, start_forget, start_input, uniform
 
 if TYPE_CHECKING:
-    from gateflow.nn.cells._contract import Recurrent
+    from gateflow.nn.recurrent import Recurrent
 
 
 @dataclass(frozen=True)

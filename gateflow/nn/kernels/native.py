@@ -22,6 +22,7 @@ from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.formula.vocabulary import Z
 from gateflow.nn.functional import GateFunction
 from gateflow.nn.kernels import threads, workspace
+from gateflow.nn.kernels.layout import Layout
 from gateflow.nn.kernels.tables import BREAKS, ZONES, Table, table
 
 DTYPES = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
@@ -49,59 +50,6 @@ SEGMENT = 1 << 24
 
 CACHED = 1 << 22
 """Bytes of factors that may stay in the caches until the backward pass; more go past them."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Where one pre-activation has its rows: which block of the weights of x and of h, and of their biases."""
-
-    x: int | None
-    h: int | None
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A cell as recurrent.c knows it.
-
-    ``factors`` is how many numbers a unit keeps of a step; ``from_output`` is the block whose gradient comes from h
-    where there is a cell state as well, and None where h is all there is.
-    """
-
-    cell: str
-    blocks: tuple[Block, ...]
-    factors: int
-    from_output: int | None
-
-    @cached_property
-    def has_cell(self) -> bool:
-        return self.from_output is not None
-
-    def rows(self, which: str, of_blocks: Tensor) -> Tensor:
-        """From one vector for each block, those that have weights of x, or of h, in the order of these."""
-        order = sorted(
-            (getattr(block, which), n) for n, block in enumerate(self.blocks) if None is not getattr(block, which)
-        )
-        return torch.cat([of_blocks[n] for _, n in order])
-
-    def span(self, which: str) -> tuple[int, int]:
-        """First and last of the blocks with weights of x, or of h; they stand together."""
-        having = [n for n, block in enumerate(self.blocks) if getattr(block, which) is not None]
-        return having[0], having[-1] + 1
-
-
-def same(n: int) -> tuple[Block, ...]:
-    """n blocks with weights of both."""
-    return tuple(Block(k, k) for k in range(n))
-
-
-LAYOUTS = {
-    "lstm": Layout("lstm", same(4), 6, 3),
-    "tied lstm": Layout("tied lstm", same(3), 5, 2),
-    "janet": Layout("janet", same(2), 3, None),
-    "gru": Layout("gru", (Block(None, 2), *same(2), Block(2, None)), 5, None),
-    "refine": Layout("refine", same(5), 7, 3),
-    "tied refine": Layout("tied refine", same(4), 6, 2),
-}
 
 
 # --- the library ------------------------------------------------------------------------------------------------------
@@ -177,11 +125,11 @@ def _declared(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
     return found
 
 
-_told: set[str] = set()
+_warned: set[str] = set()
 
 
 def available(dtype: torch.dtype, gates: Sequence[GateFunction]) -> bool:
-    """Whether there are kernels for this type and these gates; why not is told once, as a warning."""
+    """Whether there are kernels for this type and these gates; a reason against it is a warning, once."""
     if dtype not in DTYPES:
         return False
     try:
@@ -189,8 +137,8 @@ def available(dtype: torch.dtype, gates: Sequence[GateFunction]) -> bool:
         for gate in gates:
             tabulated(gate, dtype)
     except (NoCompiler, InvalidArgument) as reason:
-        if str(reason) not in _told:
-            _told.add(str(reason))
+        if str(reason) not in _warned:
+            _warned.add(str(reason))
             warnings.warn(f"recurrent layers run without compiled kernels: {reason}", RuntimeWarning, stacklevel=2)
         return False
     return True
@@ -222,8 +170,8 @@ def tabulated(gate: GateFunction, dtype: torch.dtype) -> Table | None:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What does not change from pass to pass: the cell, its gates in the order of recurrent.c, JANET's shift."""
+class CompiledCell:
+    """What does not change from pass to pass: the layout, the gates in the order of recurrent.c, JANET's shift."""
 
     layout: Layout
     gates: tuple[GateFunction, ...]
@@ -231,7 +179,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Steps:
+class TimeAxis:
     """How many rows live at each time, and whether time runs backwards."""
 
     sizes: list[int]
@@ -259,26 +207,26 @@ class Steps:
 
 
 def run(
-    plan: Plan, steps: Steps, x: Tensor, state: Sequence[Tensor], weights: Any
+    cell: CompiledCell, time: TimeAxis, x: Tensor, state: Sequence[Tensor], weights: Any
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Output after every step and last state of a layer in one direction.
 
     Parameters
     ----------
-    plan : Plan
-    steps : Steps
+    cell : CompiledCell
+    time : TimeAxis
     x : Tensor of shape (rows, inputs)
         The input's rows grouped by time.
     state : sequence of Tensors (batch, hidden)
         Before the first step: h, and c where there is one.
-    weights : gateflow.nn.cells._contract.Weights
+    weights : gateflow.nn.recurrent.Weights
     """
-    h, c = state if plan.layout.has_cell else (*state, None)
+    h, c = state if cell.layout.has_cell else (*state, None)
     given = (x, h, c, weights.ih, weights.hh, weights.bias_ih, weights.bias_hh)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given):
-        output, *final = Whole.apply(plan, steps, *given)  # type: ignore[misc]
+        output, *final = Whole.apply(cell, time, *given)  # type: ignore[misc]
         return output, tuple(final)
-    output, h_end, c_end, _, _ = _Pass(plan, steps, list(map(_dense, given))).forward(keep=False)
+    output, h_end, c_end, _, _ = _Pass(cell, time, list(map(_dense, given))).forward(keep=False)
     return output, (h_end,) if c_end is None else (h_end, c_end)
 
 
@@ -291,8 +239,8 @@ class Whole(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        plan: Plan,
-        steps: Steps,
+        cell: CompiledCell,
+        time: TimeAxis,
         x: Tensor,
         h: Tensor,
         c: Tensor | None,
@@ -302,9 +250,9 @@ class Whole(torch.autograd.Function):
         bias_hh: Tensor | None,
     ) -> tuple[Tensor, ...]:
         given = [_dense(t) for t in (x, h, c, ih, hh, bias_ih, bias_hh)]
-        pass_ = _Pass(plan, steps, given)
+        pass_ = _Pass(cell, time, given)
         output, h_end, c_end, kept, marks = pass_.forward(keep=True)
-        ctx.plan, ctx.steps, ctx.segment = plan, steps, pass_.run.segment
+        ctx.cell, ctx.time, ctx.segment = cell, time, pass_.run.segment
         ctx.save_for_backward(output, kept, marks, *given)
         return (output, h_end) if c_end is None else (output, h_end, c_end)
 
@@ -313,7 +261,7 @@ class Whole(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise InvalidArgument("a second derivative needs the plain loop over time: backend='reference'")
         output, kept, marks, *given = ctx.saved_tensors
-        pass_ = _Pass(ctx.plan, ctx.steps, given)
+        pass_ = _Pass(ctx.cell, ctx.time, given)
         pass_.run.segment = ctx.segment
         pass_.point({"output": output, "kept": kept, "marks": marks})
         return (None, None, *pass_.backward(grads, ctx.needs_input_grad[2]))
@@ -327,27 +275,27 @@ def _dense(t: Tensor | None) -> Tensor | None:
 class _Pass:
     """One call's structure, filled in, and the tensors it points to."""
 
-    def __init__(self, plan: Plan, steps: Steps, given: Sequence[Any]) -> None:
-        self.plan, self.steps = plan, steps
+    def __init__(self, cell: CompiledCell, time: TimeAxis, given: Sequence[Any]) -> None:
+        self.layout, self.time = cell.layout, time
         self.x, self.h, self.c, self.ih, self.hh, self.bias_ih, self.bias_hh = given
         self.dtype, self.size = self.x.dtype, self.h.shape[1]
         self.library, self.alive = library(self.dtype), []
-        self.parts = steps.shares(torch.get_num_threads())
-        layout, run = plan.layout, _run_type(DTYPES[self.dtype])()
+        self.parts = time.shares(torch.get_num_threads())
+        layout, run = cell.layout, _run_type(DTYPES[self.dtype])()
         self.run, self.reference = run, ctypes.byref(run)
-        run.cell, run.blocks, run.factors = CELLS.index(layout.cell), len(layout.blocks), layout.factors
-        run.hidden, run.inputs, run.steps = self.size, self.x.shape[1], len(steps.sizes)
-        run.batch, run.reverse, run.shift = self.h.shape[0], int(steps.reverse), plan.shift
+        run.cell, run.blocks, run.factors = CELLS.index(layout.kernel), len(layout.blocks), layout.factors
+        run.hidden, run.inputs, run.steps = self.size, self.x.shape[1], len(time.sizes)
+        run.batch, run.reverse, run.shift = self.h.shape[0], int(time.reverse), cell.shift
         (run.h_first, run.h_last), (run.x_first, run.x_last) = layout.span("h"), layout.span("x")
         run.from_output = -1 if layout.from_output is None else layout.from_output
         run.tile, run.segment, run.threads = TILE, run.steps, len(self.parts) - 1
         run.chunk = max(CHUNK, min(TILE, run.batch))
-        for place, gate in enumerate(plan.gates):
+        for place, gate in enumerate(cell.gates):
             found = tabulated(gate, self.dtype)
             if found is not None:
                 self.alive.append(filled := _filled(found))
                 run.gate[place] = ctypes.addressof(filled)
-        self.point({"sizes": steps.counts, "offsets": steps.offsets})
+        self.point({"sizes": time.counts, "offsets": time.offsets})
         self.point({"x": self.x, "h_start": self.h, "c_start": self.c})
         self._point_blocks("weight_x", "x", self.ih)
         self._point_blocks("weight_h", "h", self.hh)
@@ -370,7 +318,7 @@ class _Pass:
         elif keep:
             kept = self._new(numbers)
             self.run.stream = int(numbers * self.dtype.itemsize > CACHED)
-        self._room("packed", scratch="forward")
+        self._allot("packed", scratch="forward")
         self.library.pack(self.reference)
         self.point({"output": output, "h_end": h_end, "c_end": c_end, "kept": kept, "marks": marks})
         self._share("forward")
@@ -383,19 +331,21 @@ class _Pass:
         dx = self._new(*self.x.shape) if of_input else None
         dh, dc = torch.empty_like(self.h), None if self.c is None else torch.empty_like(self.c)
         d_ih, d_hh = self._new(*self.ih.shape), self._new(*self.hh.shape)
-        d_biases = self._new(len(self.plan.layout.blocks), self.size)
+        d_biases = self._new(len(self.layout.blocks), self.size)
         self.point({"grad_x": dx, "grad_h_start": dh, "grad_c_start": dc})
         self._point_blocks("grad_weight_x", "x", d_ih)
         self._point_blocks("grad_weight_h", "h", d_hh)
         self._point_blocks("grad_bias", None, d_biases)
         again, of_x = self.run.segment < self.run.steps, ("packed_x",) if of_input else ()
-        self._room("packed_h", "sums", *of_x, *(("packed",) if again else ()), scratch="backward")
+        self._allot("packed_h", "sums", *of_x, *(("packed",) if again else ()), scratch="backward")
         if again:
             self.library.pack(self.reference)
         self.library.pack_backward(self.reference)
         self._share("backward")
         self.library.finish(self.reference)
-        of_bias = (None if self.bias_ih is None else self.plan.layout.rows(which, d_biases) for which in ("x", "h"))
+        of_bias = (
+            None if self.bias_ih is None else self.layout.rows(which, d_biases.flatten()) for which in ("x", "h")
+        )
         return dx, dh, dc, d_ih, d_hh, *of_bias
 
     # --- memory and pointers ---
@@ -407,7 +357,7 @@ class _Pass:
         """The tensor with its numbers in order."""
         return t if t.is_contiguous() and not t.is_neg() else self._new(*t.shape).copy_(t)
 
-    def _room(self, *names: str, scratch: str) -> None:
+    def _allot(self, *names: str, scratch: str) -> None:
         """Memory for the arrays of these names, and for what each thread needs on its way forward or backward."""
         sizes = [getattr(self.library, f"{name}_size")(self.reference) for name in (*names, scratch)]
         for at, name in enumerate((*names, "scratch")):
@@ -427,7 +377,7 @@ class _Pass:
             return
         self.alive.append(value)
         stride = (1 if which is None else self.size) * value.stride(0) * value.element_size()
-        for n, block in enumerate(self.plan.layout.blocks):
+        for n, block in enumerate(self.layout.blocks):
             place = n if which is None else getattr(block, which)
             getattr(self.run, name)[n] = None if place is None else value.data_ptr() + place * stride
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from gateflow.training.tasks._contract import Batch, Task
+from gateflow.training.task import Batch, Task
 
 
 def wide(answers: Tensor) -> Tensor:

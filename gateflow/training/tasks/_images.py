@@ -15,8 +15,8 @@ import torch
 
 from gateflow.errors import InvalidArgument
 from gateflow.training import data
+from gateflow.training.task import Batch, Split
 from gateflow.training.tasks._answers import Choice
-from gateflow.training.tasks._contract import Batch, Split
 from gateflow.training.tasks._rows import Rows, order, whole
 
 

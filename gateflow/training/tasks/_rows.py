@@ -18,7 +18,7 @@ import numpy as np
 from numpy.random import Generator, Philox, SeedSequence
 
 from gateflow.errors import InvalidArgument, shown
-from gateflow.training.tasks._contract import Batch, Split, Task
+from gateflow.training.task import Batch, Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _ROWS, _ORDERS = 0, 1  # what a stream is for; two uses never share a counter

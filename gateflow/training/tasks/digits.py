@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gateflow.errors import MissingExtra
-from gateflow.training.tasks._contract import Split
+from gateflow.training.task import Split
 from gateflow.training.tasks._images import Images, Part
 from gateflow.training.tasks._rows import order
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gateflow.training.task import Batch, Split
 from gateflow.training.tasks._answers import wide
-from gateflow.training.tasks._contract import Batch, Split
 from gateflow.training.tasks._rows import Drawn, draws, whole
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from gateflow.errors import InvalidArgument
-from gateflow.training.tasks._contract import Batch, Split
+from gateflow.training.task import Batch, Split
 from gateflow.training.tasks._rows import draws
 from gateflow.training.tasks._symbols import Symbols
 

@@ -14,8 +14,8 @@ import torch
 from gateflow.errors import InvalidArgument, shown
 from gateflow.training.data.series import Held, by_name, csv, npz, ts
 from gateflow.training.data.sound import Recordings
+from gateflow.training.task import Batch, Split
 from gateflow.training.tasks._answers import Choice
-from gateflow.training.tasks._contract import Batch, Split
 from gateflow.training.tasks._rows import SPLITS, Rows, order, whole
 
 READERS = (".npz", ".csv", ".tsv", ".txt", ".ts")

@@ -21,8 +21,8 @@ from gateflow.codegen import compiler as compiled
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.gates.gate import GATES
 from gateflow.nn import CELLS, GRU, JANET, LSTM, RefineLSTM
-from gateflow.nn.cells._contract import Recurrent
 from gateflow.nn.kernels import native, workspace
+from gateflow.nn.recurrent import Recurrent
 
 pytestmark = pytest.mark.skipif(compiled.available() is None, reason="there is no C compiler")
 
@@ -185,18 +185,18 @@ def test_shares_that_have_no_thread_are_taken_by_others() -> None:
 
 
 def test_a_share_has_as_many_rows_of_batch_and_time() -> None:
-    steps = native.Steps([4] * 10 + [1] * 30, False)
+    steps = native.TimeAxis([4] * 10 + [1] * 30, False)
     assert steps.shares(1) == [0, 4]
     assert steps.shares(2) == [0, 1, 4]
-    assert native.Steps([3] * 7, False).shares(8) == [0, 1, 2, 3]
+    assert native.TimeAxis([3] * 7, False).shares(8) == [0, 1, 2, 3]
 
 
 def test_it_is_the_kernel_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Recurrent, "_one_way", None)
     for name, cell in CELLS.items():
         layer = cell(3, 4)
-        assert (layer.backend_for(torch.zeros(1, 3)) == "native") == (layer.plan() is not None), name
-        if layer.plan() is not None:
+        assert (layer.backend_for(torch.zeros(1, 3)) == "native") == (layer.compiled() is not None), name
+        if layer.compiled() is not None:
             layer(torch.randn(9, 4, 3))[0].sum().backward()
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tiny_files import write_cifar, write_images28, write_ts
 
+from gateflow.training.task import Task
 from gateflow.training.tasks import TASKS
-from gateflow.training.tasks._contract import Task
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from tiny_files import write_ts, write_wav
 
 from gateflow.errors import InvalidArgument
 from gateflow.training.data.series import ts
-from gateflow.training.tasks._contract import Batch
+from gateflow.training.task import Batch
 from gateflow.training.tasks.series import Series
 
 X = np.random.default_rng(0).normal(3, 2, size=(30, 5)).astype(np.float32).round(3)

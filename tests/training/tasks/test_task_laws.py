@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from gateflow.errors import InvalidArgument
+from gateflow.training.task import Batch, Split, Task
 from gateflow.training.tasks import TASKS
 from gateflow.training.tasks._answers import Choice
-from gateflow.training.tasks._contract import Batch, Split, Task
 from gateflow.training.tasks._rows import Rows
 
 SIZE = 7

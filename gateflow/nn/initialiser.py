@@ -16,7 +16,7 @@ import torch
 from gateflow.errors import InvalidArgument, shown
 
 if TYPE_CHECKING:
-    from gateflow.nn.cells._contract import Recurrent
+    from gateflow.nn.recurrent import Recurrent
 
 Array = np.ndarray
 Seed = torch.Generator | int | None

@@ -1,6 +1,6 @@
 """What every recurrent layer is: stacked, in one or two directions, over padded, packed or single sequences.
 
-A cell says how its weights are laid out and what one step does; all else is here, with the interface of
+A cell says how its weights are laid out and what one step does to each unit; all else is here, with the interface of
 ``torch.nn.LSTM``. Sequences of unequal length take no padding: step t runs over the sequences that still live, as in
 ``torch.nn.utils.rnn.PackedSequence``, of which a padded batch is the special case that all of them do.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -23,14 +22,17 @@ from torch.nn.utils.rnn import PackedSequence
 from gateflow.errors import InvalidArgument, InvalidTensor, shown
 from gateflow.formula.vocabulary import Z
 from gateflow.gates.gate import Gate
-from gateflow.nn.cells import _operands
+from gateflow.nn import operands
 from gateflow.nn.functional import GateFunction, gate_function
-from gateflow.nn.kernels import native
+from gateflow.nn.kernels import native, sequence
+from gateflow.nn.kernels.layout import Layout, shared
 from gateflow.nn.kernels.triton import launch
 
 AnyGate = str | Gate | GateFunction
 State = tuple[Tensor, ...]
 Values = dict[str, Tensor]
+Blocks = Mapping[str, Tensor]
+"""Pre-activations by the names of their blocks, (..., hidden_size) each."""
 
 BACKENDS = ("auto", "reference", "torch", "native", "triton", "framework")
 """How a layer is computed; all but ``reference`` can be differentiated once, and give no inner values.
@@ -38,7 +40,8 @@ BACKENDS = ("auto", "reference", "torch", "native", "triton", "framework")
 reference
     The plain loop over time in PyTorch's operations.
 torch
-    The whole sequence as one autograd function in PyTorch's operations, where the cell has one; else the loop.
+    `gateflow.nn.kernels.sequence`, the whole sequence as one autograd function in PyTorch's operations, for cells that
+    give :meth:`Recurrent.update`; else the loop.
 native
     `gateflow.nn.kernels.native`, compiled C on the CPU; where there is no compiler, ``torch``, with a warning.
 triton
@@ -104,11 +107,17 @@ class Recurrent(torch.nn.Module):
     blocks: tuple[str, ...]
     """What each block of ``hidden_size`` rows of the weights is for, in order."""
 
+    layout: Layout
+    """How pre-activations are made of the weights' blocks; by default each is the sum of its parts of x and of h."""
+
     states: ClassVar[tuple[str, ...]] = ("hidden",)
     """The state's parts; the first is the output."""
 
     forget_block: ClassVar[str | None] = None
     """The block whose gate holds the state, which initialisers of time scales set."""
+
+    pytorch: ClassVar[Callable[..., Any] | None] = None
+    """PyTorch's function for this cell with plain sigmoid gates: ``torch.lstm``, ``torch.gru``."""
 
     defaults: ClassVar[Mapping[str, Any]] = {}
     """The settings of the trainer that are this cell's own."""
@@ -143,6 +152,8 @@ class Recurrent(torch.nn.Module):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.backend = bidirectional, backend
+        if not hasattr(self, "layout"):
+            self.layout = Layout(shared(*self.blocks))
         functions: dict[Gate, GateFunction] = {}
         for block, gate in (gates or {}).items():
             function = as_function(gate)
@@ -155,9 +166,22 @@ class Recurrent(torch.nn.Module):
 
     # --- what a cell says ---
 
-    @abstractmethod
+    def update(self, z: Blocks, state: State) -> tuple[State, Values]:
+        """The next state, and every named value on the way to it, unit by unit.
+
+        It depends on nothing but its arguments and numbers that are not learned, and an element of its results on the
+        same element of its arguments. A cell of another kind has a :meth:`step` of its own instead.
+
+        Parameters
+        ----------
+        z : mapping of str to Tensor (..., hidden_size)
+            The pre-activations by block.
+        state : tuple of Tensors (..., hidden_size), one for each of `states`
+        """
+        raise NotImplementedError(f"{type(self).__name__} has neither update nor step")
+
     def step(self, x: Tensor, state: State, weights: Weights) -> tuple[State, Values]:
-        """The next state, and every named value on the way to it.
+        """The next state, and every named value on the way to it: the recurrent product, then :meth:`update`.
 
         Parameters
         ----------
@@ -166,10 +190,15 @@ class Recurrent(torch.nn.Module):
         state : tuple of Tensors (batch, size), one for each of `states`
         weights : Weights
         """
+        z = self.layout.preactivations(x, state[0], weights.hh, weights.bias_hh)
+        return self.update(self.layout.split(z), state)
 
     def project(self, data: Tensor, weights: Weights) -> Tensor:
-        """The part of the pre-activations that comes from the input, for all times at once, with both biases."""
-        bias = None if weights.bias_ih is None or weights.bias_hh is None else weights.bias_ih + weights.bias_hh
+        """The part of the pre-activations that comes from the input, for all times at once; with the state's bias
+        too, where the two are only ever added up."""
+        bias = weights.bias_ih
+        if bias is not None and weights.bias_hh is not None and self.layout.is_shared:
+            bias = bias + weights.bias_hh
         return F.linear(data, weights.ih, bias)
 
     def extra_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -186,25 +215,31 @@ class Recurrent(torch.nn.Module):
         return {block: function.gate for block, function in found.items() if isinstance(function, GateFunction)}
 
     def in_framework(self) -> bool:
-        """Whether PyTorch has this layer with these gates."""
-        return False
+        """Whether PyTorch has this layer: every gate is the plain sigmoid."""
+        return self.pytorch is not None and all(map(is_sigmoid, self.gates().values()))
 
     def framework(
         self, data: Tensor, sizes: Tensor | None, state: State, weights: Sequence[Weights]
     ) -> tuple[Tensor, State]:
         """All layers from PyTorch's own, where :meth:`in_framework` says that it has them."""
-        raise AssertionError(self)
+        assert self.pytorch is not None
+        options = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
+        hx = state if len(state) > 1 else state[0]
+        if sizes is not None:
+            output, *final = self.pytorch(data, sizes, hx, flat(weights), *options)
+        else:
+            output, *final = self.pytorch(data, hx, flat(weights), *options, False)
+        return output, tuple(final)
 
-    def plan(self) -> native.Plan | None:
+    def compiled(self) -> native.CompiledCell | None:
         """The cell as `gateflow.nn.kernels.native` knows it, or None where it does not."""
-        return None
-
-    def whole(self, x: Tensor, state: State, weights: Weights) -> tuple[Tensor, State] | None:
-        """All steps in PyTorch's operations from the projected input (time, batch, rows), or None where it cannot."""
-        return None
+        if not self.layout.kernel:
+            return None
+        gates = (getattr(self, f"{block}_gate") for block in self.layout.gates)
+        return native.CompiledCell(self.layout, tuple(gates))
 
     def on_gpu(self) -> OnGPU | None:
-        """What :meth:`whole` is on a GPU, with its gates, or None where the cell has no such kernel."""
+        """The cell's kernel for a whole sequence on a GPU, with its gates, or None where it has none."""
         return None
 
     def backend_for(self, data: Tensor) -> str:
@@ -218,14 +253,14 @@ class Recurrent(torch.nn.Module):
         casts, preferred = autocasts(data.device), PREFERRED[self.backend]
         compiling = torch.compiler.is_compiling()
         plain = not casts and not compiling
-        plan = self.plan() if data.device.type == "cpu" and not compiling and "native" in preferred else None
+        cell = self.compiled() if data.device.type == "cpu" and not compiling and "native" in preferred else None
         if casts and self.backend == "auto" and torch.get_autocast_dtype(data.device.type) == torch.bfloat16:
             preferred = ("framework", *(name for name in preferred if name != "framework"))
         able = {
-            "native": plan is not None and native.available(self._type(data, casts), plan.gates),
+            "native": cell is not None and native.available(self._type(data, casts), cell.gates),
             "framework": self.in_framework(),
             "triton": self._on_gpu_for(data, plain),
-            "torch": plain and type(self).whole is not Recurrent.whole,
+            "torch": plain and type(self).step is Recurrent.step and not self.extra_shapes(),
         }
         if self.backend == "framework" and not able["framework"]:
             raise InvalidArgument(
@@ -342,19 +377,19 @@ class Recurrent(torch.nn.Module):
         InvalidArgument
             Shapes that do not fit.
         """
-        run = _Run(self, input)
-        state, weights = run.initial(hx), self._weights_of_all()
-        run.check(state, weights[0].ih)
-        backend = "reference" if return_gates else self.backend_for(run.data)
+        call = _Call(self, input)
+        state, weights = call.initial(hx), self._weights_of_all()
+        call.check(state, weights[0].ih)
+        backend = "reference" if return_gates else self.backend_for(call.data)
         if backend == "framework":
-            output, final, traces = *run.framework(state, weights), []
+            output, final, traces = *call.framework(state, weights), []
         else:
-            output, final, traces = self._all_layers(run, state, weights, return_gates, backend)
-            if run.casts:
-                kind = run.result_type(state)
+            output, final, traces = self._all_layers(call, state, weights, return_gates, backend)
+            if call.casts:
+                kind = call.result_type(state)
                 output, final = output.to(kind), tuple(part.to(kind) for part in final)
-        result = run.wrap(output), run.final(final)
-        return (*result, [{k: run.wrap(v) for k, v in trace.items()} for trace in traces]) if return_gates else result
+        result = call.wrap(output), call.final(final)
+        return (*result, [{k: call.wrap(v) for k, v in trace.items()} for trace in traces]) if return_gates else result
 
     def _weights_of_all(self) -> list[Weights]:
         """The weights of each layer and direction, asked for once, as a parametrisation computes them."""
@@ -364,33 +399,31 @@ class Recurrent(torch.nn.Module):
             named = {"weight_ih": weights.ih, "weight_hh": weights.hh, **weights.extra}
             named |= {"bias_ih": weights.bias_ih, "bias_hh": weights.bias_hh}
             shapes = {f"{name}_{suffix}": shape for name, shape in self._shapes(layer).items()}
-            _operands.check_weights({f"{name}_{suffix}": value for name, value in named.items()}, shapes)
+            operands.check_weights({f"{name}_{suffix}": value for name, value in named.items()}, shapes)
             if found:
-                _operands.check_like(f"weight_ih_{suffix}", weights.ih, found[0].ih, "other weights", casts=False)
+                operands.check_like(f"weight_ih_{suffix}", weights.ih, found[0].ih, "other weights", casts=False)
             found.append(weights)
         return found
 
     def _all_layers(
-        self, run: _Run, state: State, weights: Sequence[Weights], keep: bool, backend: str
+        self, call: _Call, state: State, weights: Sequence[Weights], keep: bool, backend: str
     ) -> tuple[Tensor, State, list[Values]]:
-        data, finals, traces = run.data, [], []
-        plan = self.plan() if backend == "native" else None
-        if plan is not None and run.casts:
+        data, finals, traces = call.data, [], []
+        cell = self.compiled() if backend == "native" else None
+        if cell is not None and call.casts:
             data, state = data.to(weights[0].ih.dtype), tuple(part.to(weights[0].ih.dtype) for part in state)
         per_layer = self.num_directions
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(per_layer):
-                index = layer * per_layer + direction
-                start = tuple(part[index] for part in state)
-                if plan is not None:
-                    steps = native.Steps(run.sizes, bool(direction))
-                    output, final = native.run(plan, steps, data, start, weights[index])
-                    trace = {}
+                index, trace = layer * per_layer + direction, {}
+                start, own = tuple(part[index] for part in state), weights[index]
+                if cell is not None:
+                    output, final = native.run(cell, native.TimeAxis(call.sizes, bool(direction)), data, start, own)
+                elif backend in ("torch", "triton") and call.sizes[0] == call.sizes[-1]:
+                    output, final = self._whole(data, call.sizes, start, own, bool(direction), backend)
                 else:
-                    output, final, trace = self._one_way(
-                        data, run.sizes, start, weights[index], bool(direction), keep, backend
-                    )
+                    output, final, trace = self._step_by_step(data, call.sizes, start, own, bool(direction), keep)
                 outputs.append(output)
                 finals.append(final)
                 traces.append(trace)
@@ -399,22 +432,24 @@ class Recurrent(torch.nn.Module):
                 data = F.dropout(data, self.dropout)
         return data, tuple(torch.stack(parts) for parts in zip(*finals, strict=True)), traces
 
-    def _whole(self, x: Tensor, state: State, weights: Weights, backend: str) -> tuple[Tensor, State] | None:
+    def _whole(
+        self, data: Tensor, sizes: list[int], start: State, weights: Weights, backwards: bool, backend: str
+    ) -> tuple[Tensor, State]:
+        """One layer in one direction over rows grouped by time, as many at each: output, final state."""
+        x = self.project(data, weights).unflatten(0, (len(sizes), sizes[0]))
+        x = x.flip(0) if backwards else x
         kernel = self.on_gpu() if backend == "triton" else None
-        return self.whole(x, state, weights) if kernel is None else kernel.run(x, state, weights.hh, kernel.gates)
+        if kernel is None:
+            output, final = sequence.run(self.update, self.layout, x, start, weights.hh, weights.bias_hh)
+        else:
+            output, final = kernel.run(x, start, weights.hh, kernel.gates)
+        return (output.flip(0) if backwards else output).flatten(0, 1), final
 
-    def _one_way(
-        self, data: Tensor, sizes: list[int], start: State, weights: Weights, backwards: bool, keep: bool, backend: str
+    def _step_by_step(
+        self, data: Tensor, sizes: list[int], start: State, weights: Weights, backwards: bool, keep: bool
     ) -> tuple[Tensor, State, Values]:
         """One layer in one direction over rows grouped by time: output, final state, named values."""
-        projected = self.project(data, weights)
-        if backend in ("torch", "triton") and sizes[0] == sizes[-1]:
-            x = projected.view(len(sizes), sizes[0], projected.shape[1])
-            found = self._whole(x.flip(0) if backwards else x, start, weights, backend)
-            if found is not None:
-                output, state = found
-                return (output.flip(0) if backwards else output).flatten(0, 1), state, {}
-        steps = projected.split(sizes)
+        steps = self.project(data, weights).split(sizes)
         state: State = tuple(part[: sizes[-1 if backwards else 0]] for part in start)
         outputs: list[Tensor] = []
         kept: dict[str, list[Tensor]] = {}
@@ -437,11 +472,11 @@ class Recurrent(torch.nn.Module):
         return torch.cat(outputs[::turn]), final, {name: torch.cat(v[::turn]) for name, v in kept.items()}
 
 
-class _Run:
+class _Call:
     """One call's input as rows grouped by time, and the way back to the form it came in."""
 
     def __init__(self, module: Recurrent, input: Tensor | PackedSequence) -> None:
-        _operands.check_input(input, module.input_size)
+        operands.check_input(input, module.input_size)
         self.module, self.packed = module, input if isinstance(input, PackedSequence) else None
         if self.packed is not None:
             self.data, self.sizes = self.packed.data, self.packed.batch_sizes.tolist()
@@ -465,9 +500,9 @@ class _Run:
         shapes = [(count, batch, size) for size in module.state_sizes()]
         if hx is None:
             return tuple(self.data.new_zeros(shape) for shape in shapes)
-        parts = _operands.state_parts(hx, type(module).__name__, module.states)
+        parts = operands.state_parts(hx, type(module).__name__, module.states)
         for name, part, (layers, rows, size) in zip(module.states, parts, shapes, strict=True):
-            _operands.check_shape(name, part, (layers, rows, size) if self.batched else (layers, size))
+            operands.check_shape(name, part, (layers, rows, size) if self.batched else (layers, size))
         if not self.batched:
             parts = tuple(part[:, None] for part in parts)
         order = None if self.packed is None else self.packed.sorted_indices
@@ -475,9 +510,9 @@ class _Run:
 
     def check(self, state: State, weight: Tensor) -> None:
         """Types and devices beside those of the weights."""
-        _operands.check_like("the input", self.data, weight, casts=self.casts)
+        operands.check_like("the input", self.data, weight, casts=self.casts)
         for name, part in zip(self.module.states, state, strict=True):
-            _operands.check_like(f"the initial {name}", part, weight, casts=self.casts)
+            operands.check_like(f"the initial {name}", part, weight, casts=self.casts)
 
     def result_type(self, state: State) -> torch.dtype:
         """Of output and state under autocast, as PyTorch's own layers have it."""
