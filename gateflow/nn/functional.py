@@ -108,7 +108,9 @@ class GateFunction(torch.nn.Module):
             raise InvalidArgument(f"a gate takes floating-point tensors, not {z.dtype}")
         if self.gate._stray is not None and what.startswith("log"):
             raise InvalidArgument(f"{self.gate.name} leaves (0, 1) and has no logarithm")
-        return _Play.apply(z, self, what, torch.is_grad_enabled() and z.requires_grad)  # type: ignore[return-value]
+        if not (torch.is_grad_enabled() and z.requires_grad):
+            return self.value(z, what)
+        return _Play.apply(z, self, what)  # type: ignore[return-value]
 
     def evaluate(self, z: Tensor, what: str) -> Tensor:
         """One of the gate's functions, the careful way and without a gradient."""
@@ -217,26 +219,26 @@ class GateFunction(torch.nn.Module):
 
 
 class _Play(torch.autograd.Function):
-    """One function of a gate and its derivative, which is computed with it where there will be a backward pass.
+    """One function of a gate and its derivative, which is computed with it for the backward pass.
 
     A derivative of that derivative is made only if it is asked for.
     """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, function: GateFunction, what: str, slope_too: bool) -> Tensor:
+    def forward(ctx: Any, z: Tensor, function: GateFunction, what: str) -> Tensor:
         ctx.function, ctx.what = function, what
-        value, slope = function.with_slope(z, what, slope_too)
+        value, slope = function.with_slope(z, what)
         ctx.save_for_backward(z, slope)
         return value
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         z, slope = ctx.saved_tensors
         if ctx.what not in DERIVATIVES:
             raise InvalidArgument(f"{ctx.what} of a gate cannot be differentiated once more")
         if torch.is_grad_enabled():
             slope = ctx.function._play(z, DERIVATIVES[ctx.what])
-        return grads[0] * slope, None, None, None
+        return grads[0] * slope, None, None
 
 
 def _samples(dtype: torch.dtype) -> Tensor:
