@@ -97,6 +97,19 @@ class Registry(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return getattr(self.module(name), self.attribute)
 
+    def make(self, text: str, **given: Any) -> Any:
+        """What the class behind a name makes of the options in its text, over those that are ``given``.
+
+        Examples
+        --------
+        >>> Registry("optimizer", "gateflow.descents.optimizers", "OPTIMIZER").make("momentum(beta=0.5)").beta
+        0.5
+        """
+        from gateflow.guards.calls import make, name_and_options  # a list of names needs none of it
+
+        name, options = name_and_options(text)
+        return make(self.kind, name, self[name], options, given)
+
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.spelled(name) in self._modules
 

@@ -18,9 +18,9 @@ import gateflow
 import gateflow.nn
 from gateflow import registry as registries
 from gateflow.flows.plane import NoisyProblem, RefineProblem, SharedProblem, flow, portrait
+from gateflow.guards.calls import option_defaults
 from gateflow.results.byvalue import same
 from gateflow.training.network import LAYOUT, cell_options
-from gateflow.training.settings import option_defaults
 from tests.notebook.test_cards import objects
 
 LONGEST = 600

@@ -102,7 +102,7 @@ def in_flags(message: str, run: Callable[..., Any]) -> str:
 
     Names with an underscore are replaced anywhere, others where they are the subject or stand in a list of options.
     """
-    known = _parameters(run)
+    known = parameters(run)
     flags = {name: f"--{_OTHER_NAMES.get(name, name).replace('_', '-')}" for name in {*known, *_OTHER_NAMES}}
     flags = {name: flag for name, flag in flags.items() if _OTHER_NAMES.get(name, name) in known}
     message = re.sub(r"^(\w+)(?= (?:must|needs|takes)\b)", lambda found: flags.get(found[1], found[1]), message)
@@ -116,7 +116,7 @@ def _each(text: str, flags: dict[str, str]) -> str:
     return re.sub(r"\w+", lambda word: flags.get(word[0], word[0]), text)
 
 
-def _parameters(run: Callable[..., Any]) -> set[str]:
+def parameters(run: Callable[..., Any]) -> set[str]:
     """What may be given as an option of a verb: its keywords, and the fields of those that are data classes."""
     names: set[str] = set()
     hints = get_type_hints(run)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import make_dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +16,10 @@ from cyclopts import Parameter
 from gateflow.cli._options import GATE_NAMES, Json, names_in
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy, title
 from gateflow.cli._training import asked_to_stop, ending, exit_code
+from gateflow.cli._usage import parameters
 from gateflow.errors import InvalidArgument, shown
+from gateflow.guards.calls import listed, name_of, option_defaults, value_of, with_options
+from gateflow.training.settings import KINDS, Settings, read_toml
 
 if TYPE_CHECKING:
     from gateflow.training.loop import Result
@@ -30,6 +35,7 @@ TaskText = Annotated[
 More = Annotated[str, Parameter(help="Options of the task, as --horizon 100.", show=False)]
 Config = Annotated[Path | None, Parameter(name="--config", help="Settings in TOML; flags win.")]
 Method = Annotated[str | None, Parameter(name="--method", help="A method of the literature, with its settings.")]
+Epochs = Annotated[float | None, Parameter(name="--epochs", help="Passes over the training data, in place of steps.")]
 Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="The folder of the run; by default in runs.")]
 DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="The folder with the files of the task.")]
 Seeds = Annotated[int | None, Parameter(name="--seeds", help="An experiment: so many runs, from --seed on.")]
@@ -55,121 +61,37 @@ Shown = Annotated[
 ]
 
 
-_A_GATE = Parameter(completer=GATE_NAMES)
+_OFFERED = {
+    "cell": names_in("gateflow.nn.cells"),
+    "init": names_in("gateflow.nn.inits"),
+    **dict.fromkeys(("forget_gate", "input_gate", "output_gate"), GATE_NAMES),
+}
+"""What a shell offers for a setting."""
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Flags:
-    """Settings of a run; what is not given follows from the method, the cell and the task.
+def _flags() -> Any:
+    """Every setting but the task as an option of the command line, None where it was not given.
 
-    Parameters
-    ----------
-    cell
-        The recurrent layer, with its options: lstm, gru, janet, 'nru(memory_size=64)'.
-    forget_gate
-        The gate that holds the state: a name or a formula.
-    input_gate
-        The input gate.
-    output_gate
-        The output gate.
-    tied
-        The input gate is 1 - f.
-    init
-        How the gates' biases start: chrono, matched, 'constant(bias=1)'; none for PyTorch's own.
-    hidden
-        Units of a layer.
-    layers
-        Layers.
-    dropout
-        Share of what passes between layers that is dropped.
-    embedding
-        Size of a token's vector.
-    tie_embedding
-        One matrix reads tokens and writes them.
-    optimizer
-        One of torch.optim, with its options: adam, 'sgd(momentum=0.9)'.
-    lr
-        Learning rate.
-    lr_of
-        Factors of the learning rate by gate: 'forget=3, input=0.5'.
-    schedule
-        Of the learning rate: constant, cosine, 'step(step_size=1000)', plateau, ...
-    weight_decay
-        Weight decay, as the optimiser means it.
-    clip
-        Longest gradient; 0 for any.
-    accumulate
-        Batches summed up before a step.
-    batch
-        Sequences in a batch.
-    steps
-        Steps of the optimiser.
-    epochs
-        Passes over the training data, in place of steps.
-    evaluate_every
-        Steps between evaluations.
-    log_every
-        Steps between records of the training loss.
-    patience
-        Evaluations without a better score before the run stops; 0 for no such stop.
-    stop_when_solved
-        Stop at the first evaluation that solves the task.
-    precision
-        float32, float64, or bfloat16 (mixed).
-    record_units
-        Record the path of every unit at each evaluation.
-    seed
-        Of weights, data and noise.
-    deterministic
-        Refuse operations that are not reproducible.
-    device
-        cpu, cuda, or auto.
-    threads
-        Threads of PyTorch: more than 1 pay for large layers, and change the last bits.
-    backend
-        How the layers are computed.
+    The record of the settings declares them: names, types and, in its docstring, what the help says.
     """
+    options = [
+        (name, Annotated[reduce(or_, (*kinds, None)), Parameter(completer=_OFFERED.get(name))], None)
+        for name, kinds in KINDS.items()
+        if name != "task"
+    ]
+    made = make_dataclass("Flags", options, frozen=True, kw_only=True, namespace={"__doc__": Settings.__doc__, "__module__": __name__})
+    return Parameter(name="*")(made)
 
-    cell: Annotated[str | None, Parameter(completer=names_in("gateflow.nn.cells"))] = None
-    forget_gate: Annotated[str | None, _A_GATE] = None
-    input_gate: Annotated[str | None, _A_GATE] = None
-    output_gate: Annotated[str | None, _A_GATE] = None
-    tied: bool | None = None
-    init: Annotated[str | None, Parameter(completer=names_in("gateflow.nn.inits"))] = None
-    hidden: int | None = None
-    layers: int | None = None
-    dropout: float | None = None
-    embedding: int | None = None
-    tie_embedding: bool | None = None
-    optimizer: str | None = None
-    lr: float | None = None
-    lr_of: str | None = None
-    schedule: str | None = None
-    weight_decay: float | None = None
-    clip: float | None = None
-    accumulate: int | None = None
-    batch: int | None = None
-    steps: int | None = None
-    epochs: float | None = None
-    evaluate_every: int | None = None
-    log_every: int | None = None
-    patience: int | None = None
-    stop_when_solved: bool | None = None
-    precision: str | None = None
-    record_units: bool | None = None
-    seed: int | None = None
-    deterministic: bool | None = None
-    device: str | None = None
-    threads: int | None = None
-    backend: str | None = None
+
+Flags = _flags()
 
 
 def run(
     task: TaskText = None,
     /,
     *,
-    flags: Flags | None = None,
+    flags: Flags | None = None,  # type: ignore[valid-type]
+    epochs: Epochs = None,
     config: Config = None,
     method: Method = None,
     seeds: Seeds = None,
@@ -200,14 +122,15 @@ def run(
     """
     if listing:
         return _list(as_json=json)
-    chosen = _chosen(task, flags or Flags(), config, method, options)
+    given = {**vars(flags or Flags()), "method": method, "epochs": epochs, "task": task}
+    chosen = _chosen(given, config, options)
     where = {"out": out, "data_dir": data_dir, "save_every": save_every, "restart": restart}
     if seeds is None and gates is None and not vary:
         _only_one(jobs, scheduler)
         return _one(chosen, where, as_json=json)
     varied = _varied(gates, vary or [])
     for name in varied:
-        if {**vars(flags or Flags()), "method": method}.get(name) is not None:
+        if given.get(name) is not None:
             raise InvalidArgument(f"{name} is varied, and given by --{name.replace('_', '-')} as well: leave one out")
     seeds = 1 if seeds is None else seeds
     return _many(chosen, varied, seeds, {**where, "jobs": jobs, "scheduler": scheduler}, as_json=json)
@@ -216,21 +139,16 @@ def run(
 # --- what was asked for ---------------------------------------------------------------------------------------------
 
 
-def _chosen(
-    task: str | None, flags: Flags, config: Path | None, method: str | None, options: dict[str, str]
-) -> dict[str, Any]:
+def _chosen(given: dict[str, Any], config: Path | None, options: dict[str, str]) -> dict[str, Any]:
     """Settings by name: those of the file, and over them those of the command line."""
-    from gateflow.training.settings import option_value, read_toml, with_options
-
     chosen = {} if config is None else read_toml(config)
-    given = {**vars(flags), "method": method, "task": task}
     chosen |= {name: value for name, value in given.items() if value is not None}
-    if flags.epochs is not None and flags.steps is None:
+    if given["epochs"] is not None and given["steps"] is None:
         chosen.pop("steps", None)  # the file's
     if "task" not in chosen:
         raise InvalidArgument("TASK is missing; see 'gateflow train --list'")
     _only_options(chosen["task"], options)
-    values = {name.replace("-", "_"): option_value(text) for name, text in options.items()}
+    values = {name.replace("-", "_"): value_of(text) for name, text in options.items()}
     return {**chosen, "task": with_options(chosen["task"], values)}
 
 
@@ -238,17 +156,16 @@ def _only_options(task: str, options: dict[str, str]) -> None:
     """Complain of a flag that is neither ours nor an option of the task, and guess which was meant."""
     import difflib
 
-    from gateflow.training.settings import option_defaults, part
     from gateflow.training.tasks import TASKS
 
-    name = part(task)[0]
+    name = name_of(task)
     takes = [option.replace("_", "-") for option in option_defaults(TASKS[name])]
     for option in options:
         if option.replace("_", "-") not in takes:
-            ours = [field.replace("_", "-") for field in Flags.__dataclass_fields__]
-            near = difflib.get_close_matches(option.replace("_", "-"), [*takes, *ours, *_OWN], n=1)
-            told = ", ".join(f"--{each}" for each in takes) or "none"
-            hint = f"did you mean --{near[0]}?" if near else f"options of {name}: {told}"
+            ours = [own.replace("_", "-") for own in parameters(run)]
+            near = difflib.get_close_matches(option.replace("_", "-"), [*takes, *ours], n=1)
+            flags = ", ".join(f"--{each}" for each in takes) or "none"
+            hint = f"did you mean --{near[0]}?" if near else f"options of {name}: {flags}"
             raise InvalidArgument(f"unknown option --{option}; {hint}")
 
 
@@ -259,14 +176,9 @@ def _only_one(jobs: int, scheduler: str | None) -> None:
         raise InvalidArgument(f"{flag} is for an experiment: give --seeds, --gates or --vary as well")
 
 
-_OWN = ("config", "method", "seeds", "gates", "vary", "jobs", "scheduler", "out", "data-dir", "restart", "list", "json")
-
-
 def _varied(gates: str | None, vary: list[str]) -> dict[str, list[Any]]:
     """The settings that an experiment varies, and their values."""
-    from gateflow.training.settings import option_value
-
-    found: dict[str, list[Any]] = {} if gates is None else {"forget_gate": split(gates)}
+    found: dict[str, list[Any]] = {} if gates is None else {"forget_gate": listed(gates)}
     if gates is not None and not found["forget_gate"]:
         raise InvalidArgument("--gates takes gates with commas between, as in fast,sigmoid")
     for text in vary:
@@ -276,27 +188,8 @@ def _varied(gates: str | None, vary: list[str]) -> dict[str, list[Any]]:
             raise InvalidArgument(f"--vary takes a setting and its values, as in lr=1e-3,3e-3; got {shown(text)}")
         if name in found:
             raise InvalidArgument(f"{name} is varied twice")
-        found[name] = [option_value(value) for value in split(values)]
+        found[name] = [value_of(value) for value in listed(values)]
     return found
-
-
-def split(text: str) -> list[str]:
-    """A list with commas between; commas in brackets or quotes belong to what is listed.
-
-    Examples
-    --------
-    >>> split("fast(alpha=2), sigmoid,student-t(6)")
-    ['fast(alpha=2)', 'sigmoid', 'student-t(6)']
-    """
-    parts, depth, quote = [""], 0, ""
-    for letter in text:
-        quote = "" if letter == quote else quote or (letter if letter in "\"'" else "")
-        depth += 0 if quote else (letter in "([{") - (letter in ")]}")
-        if letter == "," and not depth and not quote:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts if part.strip()]
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from gateflow.formula import open_names
 from gateflow.gates.gate import GATES, Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards.arguments import number, reals, together
+from gateflow.guards.calls import call
 from gateflow.notebook import cards as glance
 
 GRID = 25
@@ -171,9 +171,9 @@ def _range(within: Any) -> tuple[float, float]:
 
 def _family(text: str) -> tuple[Callable[[float], Gate], str]:
     """The gates of a parameter, and its name."""
-    named = re.fullmatch(r"\s*([\w-]+)\s*\(\s*([^\W\d]\w*)\s*\)\s*", text)
-    if named and named[1] in GATES:
-        head, name = named.groups()
+    head, given = call(text) or ("", [])
+    if head in GATES and len(given) == 1 and given[0].name is None and given[0].text.isidentifier():
+        name = given[0].text
         known = inspect.signature(GATES[head]).parameters
         if name not in known:
             raise InvalidArgument(f"gate {head!r} has no parameter {name}; it has {', '.join(known) or 'none'}")

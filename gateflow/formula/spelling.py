@@ -8,19 +8,18 @@ A value is a number, a ratio of two (``1/3``), or ``real`` or ``positive``, whic
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable
 from fractions import Fraction
 from typing import Any
 
 from gateflow.errors import FormulaError
 from gateflow.formula.vocabulary import FUNCTIONS, SYMBOLIC
+from gateflow.guards.calls import Argument, arguments, call
 
 LONGEST = 40
 """Characters in a value."""
 
-_NAMED = re.compile(r"\s*(?P<name>[^\W\d][\w-]*)\s*\((?P<inside>[^()]*)\)\s*")
 _VALUE = re.compile(r"[+-]?(\d+(/\d+)?|(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?)")
-_PARAMETER = re.compile(r"\s*((?P<name>[^\W\d]\w*)\s*=)?\s*(?P<value>.*?)\s*", re.DOTALL)
 
 
 def spelled(text: str, catalogue: Container[str]) -> tuple[str, list[Any], dict[str, Any]]:
@@ -44,13 +43,12 @@ def spelled(text: str, catalogue: Container[str]) -> tuple[str, list[Any], dict[
                    ^^^
     """
     head, semicolon, tail = text.partition(";")
-    given = list(_parameters(text, len(head) + 1, tail)) if semicolon else []
-    match = _NAMED.fullmatch(head)
-    if match and match["name"] in catalogue and _is_call(match["name"], match["inside"]):
-        given = [*_parameters(text, match.start("inside"), match["inside"]), *given]
-        head = match["name"]
+    given = list(arguments(tail, len(head) + 1)) if semicolon else []
+    found = call(head)
+    if found and found[0] in catalogue and _is_call(*found):
+        head, given = found[0], [*found[1], *given]
     in_order, by_name = [], {}
-    for name, value, place in given:
+    for name, value, place in _values(text, given):
         if name is None:
             in_order.append(value)
         elif name in by_name:
@@ -60,24 +58,22 @@ def spelled(text: str, catalogue: Container[str]) -> tuple[str, list[Any], dict[
     return head.strip(), in_order, by_name
 
 
-def _is_call(name: str, inside: str) -> bool:
+def _is_call(name: str, given: list[Argument]) -> bool:
     """Whether the brackets hold parameters: ``erf(z)`` and ``sigmoid(2*z)`` are formulas."""
-    return name not in FUNCTIONS or "=" in inside or _VALUE.fullmatch(inside.strip()) is not None
+    if any(bracket in each.text for each in given for bracket in "()"):
+        return False
+    is_value = len(given) == 1 and _VALUE.fullmatch(given[0].text) is not None
+    return name not in FUNCTIONS or any(each.name for each in given) or is_value
 
 
-def _parameters(text: str, start: int, part: str) -> Iterator[tuple[str | None, Any, int]]:
-    """Name or None, value and place of each parameter in ``part``, which begins at ``start`` of ``text``."""
-    for piece in part.split(",") if part.strip() else ():
-        match = _PARAMETER.fullmatch(piece)
-        assert match is not None  # the pattern takes any text
-        place, end = start + match.start("value"), start + match.end("value")
-        name, value = match["name"], match["value"]
+def _values(text: str, given: Iterable[Argument]) -> Iterable[tuple[str | None, Any, int]]:
+    """Name or None, value and place of each parameter."""
+    for name, value, place, end in given:
         if not _VALUE.fullmatch(value) and value not in SYMBOLIC:
             raise FormulaError(f"{name or 'a parameter'} needs a number, or 'real' or 'positive'", text, place, end)
         if len(value) > LONGEST:
             raise FormulaError(f"{name or 'a parameter'} is too long: at most {LONGEST} digits", text, place, end)
-        yield name, _value(text, value, place, end), start + match.start()
-        start += len(piece) + 1
+        yield name, _value(text, value, place, end), place
 
 
 def _value(text: str, value: str, place: int, end: int) -> Any:

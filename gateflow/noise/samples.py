@@ -6,7 +6,6 @@ text too, through a table of names.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from gateflow.errors import InvalidArgument, UnknownName
+from gateflow.guards.calls import call
 from gateflow.noise.elements import Array
 
 _X, _W = np.polynomial.legendre.leggauss(32)
@@ -35,7 +35,6 @@ LAWS: dict[str, Callable[..., Any]] = {
 }
 """Laws by name; ``steps(a, b)`` is each whole number from a to b with the same probability."""
 
-_CALL = re.compile(r"([a-z]+) *\(([^()]*)\)")
 
 LONGEST = 2000
 """Characters of a law as text."""
@@ -177,12 +176,14 @@ def _frozen(given: Any, name: str) -> Law:
 
 
 def _read(text: str, name: str) -> Law:
-    found = _CALL.fullmatch(text.strip()) if len(text) <= LONGEST else None
-    if found is None:
+    found = call(text) if len(text) <= LONGEST and text.rstrip().endswith(")") else None
+    if found is None or not found[0].isalpha():
         raise InvalidArgument(f"the law of {name} reads like 'uniform(0, 500)'; got {text!r:.60}")
-    kind, inside = found[1], [part for part in re.split(r"[,\s]+", found[2]) if part]
+    kind, inside = found
     try:
-        numbers = [float(part) for part in inside]
+        if any(argument.name for argument in inside):
+            raise ValueError
+        numbers = [float(number) for argument in inside for number in argument.text.split()]
     except ValueError:
         raise InvalidArgument(f"{text}: the arguments of a law are numbers") from None
     if kind == "values":

@@ -289,10 +289,10 @@ def rungs(plan: Plan, arrivals: dict[str, list[Arrival]], runs: dict[str, list[K
 
 def _paths(rung: int, runs: list[Kept]) -> list[int]:
     """Steps until the mean forget gate was where the prediction of a rung ends."""
+    from gateflow.guards.calls import name_and_options
     from gateflow.study.bridge import value_at_level
-    from gateflow.training.settings import part
 
-    horizon = part(runs[0].settings["task"])[1]["horizon"]
+    horizon = name_and_options(runs[0].settings["task"])[1]["horizon"]
     return [run.reached(value_at_level(rung, horizon)) for run in runs]
 
 

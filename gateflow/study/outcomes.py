@@ -9,10 +9,11 @@ from typing import Any
 
 from gateflow import record
 from gateflow.files import Output, from_json, is_sealed
+from gateflow.guards.calls import name_of
 from gateflow.study.plan import Plan, folder_of
 from gateflow.training.folder import SETTINGS
 from gateflow.training.results import Group, RunRecord, Table
-from gateflow.training.settings import make_task, part
+from gateflow.training.settings import make_task
 from gateflow.training.tasks import TASKS
 
 DIGITS = 5
@@ -37,7 +38,7 @@ def _runs(folder: Path) -> list[RunRecord]:
 
 def _score(plan: Plan, reduced: bool) -> str:
     arm = next(iter(plan.arms_of(reduced)))
-    return TASKS[part(plan.settings(arm, reduced=reduced)["task"])[0]].score
+    return TASKS[name_of(plan.settings(arm, reduced=reduced)["task"])].score
 
 
 def collected(name: str, plan: Plan, folder: Path, *, reduced: bool = False) -> dict[str, Any]:

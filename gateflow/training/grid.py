@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from gateflow.errors import GateflowError, InvalidArgument, shown
+from gateflow.guards.calls import known, name_of
 from gateflow.notebook import cards as glance
 from gateflow.progress import Meter, beat, silence
 from gateflow.results.byvalue import by_value
@@ -30,7 +31,7 @@ from gateflow.runs import cluster, signals
 from gateflow.training.folder import SETTINGS
 from gateflow.training.loop import SAVE_EVERY, settled, train
 from gateflow.training.network import build
-from gateflow.training.settings import Settings, known, part
+from gateflow.training.settings import Settings
 
 AGAIN = "the same command goes on"
 
@@ -169,7 +170,10 @@ def named(settings: Settings, *others: Settings) -> str:
     'adding-lstm-fast-...'
     """
     digest = hashlib.sha256("".join(each.as_toml() for each in (settings, *others)).encode()).hexdigest()[:8]
-    words = [part(settings.task)[0], *([] if others else [part(settings.cell)[0], settings.forget_gate or ""])]
+    words = [
+        name_of(settings.task),
+        *([] if others else [name_of(settings.cell), settings.forget_gate or ""]),
+    ]
     return "-".join([_plain(word) for word in words if word] + [digest])
 
 

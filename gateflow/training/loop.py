@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from gateflow.errors import InvalidArgument, cut
+from gateflow.guards.calls import name_of, with_options
 from gateflow.progress import Meter
 from gateflow.results.byvalue import by_value
 from gateflow.training import checkpoint as checkpoints
@@ -34,7 +35,7 @@ from gateflow.training.checkpoint import Checkpoint
 from gateflow.training.folder import Folder, Memory
 from gateflow.training.network import Network, build
 from gateflow.training.optimizers import make_optimizer, make_schedule
-from gateflow.training.settings import Settings, make_task, part, with_options
+from gateflow.training.settings import Settings, make_task
 from gateflow.training.task import Batch, Split, Task
 from gateflow.training.timescales import few, statistics
 
@@ -275,7 +276,7 @@ class Trainer:
         if counters.best_step < 0:
             self.evaluate()
             self.save()
-        with Meter(part(settings.task)[0], settings.steps, counters.step) as meter:
+        with Meter(name_of(settings.task), settings.steps, counters.step) as meter:
             while not counters.status and counters.step < settings.steps:
                 if stop():
                     self.save()

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from gateflow.errors import InvalidArgument
+from gateflow.guards.calls import checked_options, name_and_options, name_of, option_defaults
 from gateflow.nn.initialiser import Initialiser
 from gateflow.nn.recurrent import Recurrent
-from gateflow.training.settings import Settings, cell_class, checked_options, make_init, option_defaults, part
+from gateflow.training.settings import Settings, cell_class, make_init
 from gateflow.training.task import Task
 
 FORGET = ("forget_gate", "update_gate")
@@ -102,7 +103,7 @@ def build(settings: Settings, task: Task) -> Network:
         The cell has no gate that the settings name, or the initialiser does not fit it.
     """
     width = (settings.embedding or settings.hidden) if task.tokens else task.input_size
-    name, options = part(settings.cell)
+    name, options = name_and_options(settings.cell)
     options = checked_options(f"cell {name}", cell_options(name), options)
     dtype = torch.float64 if settings.precision == "float64" else torch.float32
     gates = _gates(settings)
@@ -145,7 +146,7 @@ def _gates(settings: Settings) -> dict[str, Any]:
             continue
         word = next((word for word in (FORGET if name == "forget_gate" else (name,)) if word in takes), None)
         if word is None:
-            raise InvalidArgument(f"the cell {part(settings.cell)[0]} has no {name.replace('_', ' ')} to choose")
+            raise InvalidArgument(f"the cell {name_of(settings.cell)} has no {name.replace('_', ' ')} to choose")
         found[word] = value
     return found
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.optim import Optimizer, lr_scheduler
 
 from gateflow.errors import InvalidArgument
+from gateflow.guards.calls import as_kind, checked_options, known, name_and_options, option_defaults
 from gateflow.nn.recurrent import Recurrent
-from gateflow.training.settings import Settings, as_kind, checked_options, known, multipliers, option_defaults, part
+from gateflow.training.settings import Settings, multipliers
 
 UNFIT = ("optimizer", "lbfgs", "sparseadam", "muon")
 """What is no optimiser of dense gradients of any shape, one gradient a step."""
@@ -59,7 +60,7 @@ def make_optimizer(settings: Settings, network: torch.nn.Module) -> Optimizer:
     >>> make_optimizer(settings, torch.nn.Linear(2, 2)).defaults["momentum"]
     0.9
     """
-    name, options = part(settings.optimizer)
+    name, options = name_and_options(settings.optimizer)
     kinds = optimizers()
     known([name.lower()], sorted(kinds), "optimizer")
     kind = kinds[name.lower()]
@@ -119,7 +120,7 @@ def make_schedule(settings: Settings, optimizer: Optimizer, better: str) -> Any:
     What a schedule needs and no one said follows from the number of steps: the cosine ends with the run, and the rate
     falls to a tenth at each third of it.
     """
-    name, options = part(settings.schedule)
+    name, options = name_and_options(settings.schedule)
     if name.lower() == "constant":
         return None
     kinds = schedules()

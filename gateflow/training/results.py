@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from gateflow.errors import InvalidArgument
+from gateflow.guards.calls import name_of
 from gateflow.notebook import cards as glance
 from gateflow.results.byvalue import by_value
 from gateflow.training.card import run_card
 from gateflow.training.folder import SETTINGS, outcome, read_metrics, settings_of
-from gateflow.training.settings import KINDS, Settings, part
+from gateflow.training.settings import KINDS, Settings
 from gateflow.training.tasks import TASKS
 
 
@@ -191,7 +192,7 @@ def table(folder: str | Path) -> Table:
 
 def _judged(settings: Settings) -> tuple[str, str]:
     """The measure that a run is judged by, and whether more of it is better; a task that is not listed, by its loss."""
-    name = part(settings.task)[0]
+    name = name_of(settings.task)
     return (TASKS[name].score, TASKS[name].better) if name in TASKS else ("loss", "lower")
 
 

@@ -1,16 +1,19 @@
 """Settings: from TOML and back, defaults in their order, and what is refused in one line."""
 
 import dataclasses
+import inspect
+import re
 
 import pytest
 
 from gateflow.errors import GateflowError, InvalidArgument, UnknownName
+from gateflow.guards.calls import name_and_options, value_of, with_options
 from gateflow.nn import CELLS, INITS
 from gateflow.training import TASKS, Settings
 from gateflow.training.loop import settled
 from gateflow.training.methods import METHODS
 from gateflow.training.optimizers import optimizers, schedules
-from gateflow.training.settings import HELP, KINDS, make_init, option_value, part, read_toml, with_options
+from gateflow.training.settings import KINDS, make_init, read_toml
 
 
 def test_toml_goes_both_ways(tmp_path):
@@ -108,9 +111,12 @@ def test_settings_that_are_made_take_epochs_too(tmp_path):
 
 
 def test_options_of_parts():
-    assert part('a-b.c(x=1, y="(,)", z=[1, 2], w=true)') == ("a-b.c", {"x": 1, "y": "(,)", "z": [1, 2], "w": True})
-    assert part(with_options("a(x=1)", {"x": 'q"', "y": 2.5})) == ("a", {"x": 'q"', "y": 2.5})
-    assert [option_value(text) for text in ("1e3", "x", "'x'", "1\n2")] == [1000.0, "x", "x", "1\n2"]
+    assert name_and_options('a-b.c(x=1, y="(,)", z=[1, 2], w=true)') == (
+        "a-b.c",
+        {"x": 1, "y": "(,)", "z": [1, 2], "w": True},
+    )
+    assert name_and_options(with_options("a(x=1)", {"x": 'q"', "y": 2.5})) == ("a", {"x": 'q"', "y": 2.5})
+    assert [value_of(text) for text in ("1e3", "x", "'x'", "1\n2")] == [1000.0, "x", "x", "1\n2"]
 
 
 def test_the_horizon_of_an_initialiser_is_the_length_of_the_task():
@@ -125,8 +131,11 @@ def test_the_horizon_of_an_initialiser_is_the_length_of_the_task():
 
 
 def test_every_setting_is_explained():
-    assert set(HELP) == set(KINDS) == {field.name for field in dataclasses.fields(Settings)}
-    assert all(text.endswith(".") for text in HELP.values())
+    """The help of the flags is the docstring: each field in its order, each explanation a sentence."""
+    text = inspect.getdoc(Settings)
+    explained = re.findall(r"^(\w+)\n    (.+)$", text.partition("Parameters")[2].partition("Examples")[0], re.MULTILINE)
+    assert [name for name, _ in explained] == list(KINDS) == [field.name for field in dataclasses.fields(Settings)]
+    assert all(said.endswith(".") for _, said in explained)
 
 
 def test_optimisers_and_schedules_have_plain_names():
