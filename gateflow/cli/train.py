@@ -79,7 +79,9 @@ def _flags() -> Any:
         for name, kinds in KINDS.items()
         if name != "task"
     ]
-    made = make_dataclass("Flags", options, frozen=True, kw_only=True, namespace={"__doc__": Settings.__doc__, "__module__": __name__})
+    made = make_dataclass(
+        "Flags", options, frozen=True, kw_only=True, namespace={"__doc__": Settings.__doc__, "__module__": __name__}
+    )
     return Parameter(name="*")(made)
 
 

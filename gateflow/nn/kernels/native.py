@@ -23,7 +23,7 @@ from gateflow.formula.vocabulary import Z
 from gateflow.nn.functional import GateFunction
 from gateflow.nn.kernels import threads, workspace
 from gateflow.nn.kernels.layout import Layout
-from gateflow.nn.kernels.tables import BREAKS, ZONES, Table, table
+from gateflow.nn.kernels.tables import BREAKS, ZONES, GateTable, table
 
 DTYPES = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
 
@@ -145,7 +145,7 @@ def available(dtype: torch.dtype, gates: Sequence[GateFunction]) -> bool:
 
 
 @lru_cache(maxsize=128)
-def _filled(found: Table) -> ctypes.Structure:
+def _filled(found: GateTable) -> ctypes.Structure:
     """The table as recurrent.c takes it, at an address that it takes; it points to the table's rows."""
     kind = _gate_type(DTYPES[found.phi.dtype])
     memory = (ctypes.c_char * (ctypes.sizeof(kind) + LINE))()
@@ -160,7 +160,7 @@ def _filled(found: Table) -> ctypes.Structure:
     return to
 
 
-def tabulated(gate: GateFunction, dtype: torch.dtype) -> Table | None:
+def tabulated(gate: GateFunction, dtype: torch.dtype) -> GateTable | None:
     """The gate's table; None for the logistic function, which the kernels know."""
     logistic = gate.gate.is_profile and gate.gate.formulas.u == Z
     return None if logistic else table(gate, dtype)

@@ -37,7 +37,7 @@ else they would overflow. As in recurrent.c."""
 
 
 @dataclass(frozen=True)
-class Format:
+class FloatFormat:
     """A type of numbers, and what a table of it is.
 
     An octave has ``2**parts`` parts, each with cells of its own width; ``degree`` is that of the value's polynomials.
@@ -76,8 +76,8 @@ class Format:
 
 
 FORMATS = {
-    torch.float32: Format(np.float32, np.int32, 23, 127, 3, 3, 1.2e-7, 0.0, 1.2e-7, 3 * 2.0**-149),
-    torch.float64: Format(np.float64, np.int64, 52, 1023, 1, 7, 1e-14, 4e-15, 1e-7, 1e-300),
+    torch.float32: FloatFormat(np.float32, np.int32, 23, 127, 3, 3, 1.2e-7, 0.0, 1.2e-7, 3 * 2.0**-149),
+    torch.float64: FloatFormat(np.float64, np.int64, 52, 1023, 1, 7, 1e-14, 4e-15, 1e-7, 1e-300),
 }
 
 BLIND = 1e-300
@@ -109,11 +109,11 @@ class Break:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class GateTable:
     """phi and ``1 - phi`` in rows; the layout is that of ``Gate`` in recurrent.c.
 
     ``error`` and ``slope_error`` were measured in every cell, between the interpolation points, against the gate in
-    float64. Both are relative to the number itself, of what exceeds ``spare`` of the `Format`: in float64 1e-300, in
+    float64. Both are relative to the number itself, of what exceeds ``spare`` of the `FloatFormat`: in float64 1e-300, in
     float32 three subnormal units.
     """
 
@@ -128,7 +128,7 @@ class Table:
     slope_error: float
 
 
-def table(function: GateFunction, dtype: torch.dtype) -> Table:
+def table(function: GateFunction, dtype: torch.dtype) -> GateTable:
     """The table of a gate.
 
     Raises
@@ -163,7 +163,7 @@ class _ByGate:
 
 
 @lru_cache(maxsize=128)
-def _table(key: _ByGate, dtype: torch.dtype) -> Table | str:
+def _table(key: _ByGate, dtype: torch.dtype) -> GateTable | str:
     function, form = key.function, FORMATS[dtype]
     name = function.gate.name
     kinks = _kinks(function, form)
@@ -179,7 +179,7 @@ def _table(key: _ByGate, dtype: torch.dtype) -> Table | str:
         cells = _Cells.of_zones(zones, form, kinks)
         made = _filled(function, cells, form)
         if made.worst <= 1:
-            return Table(*made.rows, *_placed(zones, grain, cells, kinks, form), made.error, made.slope_error)
+            return GateTable(*made.rows, *_placed(zones, grain, cells, kinks, form), made.error, made.slope_error)
         error = made.worst
         needs = _more(needs, made.worst_of_parts(cells, form), form)
     return f"no table follows {name} closely enough: the best is {error:.1e} times as far off as may be"
@@ -199,13 +199,13 @@ class _Kink:
     at: float
 
 
-def _kinks(function: GateFunction, form: Format) -> list[_Kink]:
+def _kinks(function: GateFunction, form: FloatFormat) -> list[_Kink]:
     """Those of the gate by size; 0, an end of cells anyway, only where it has the slope of its left."""
     kinks = (_kink(function, k, form) for k in function.gate.kinks)
     return sorted((kink for kink in kinks if kink.outer > 0), key=lambda kink: kink.size)
 
 
-def _kink(function: GateFunction, k: float, form: Format) -> _Kink:
+def _kink(function: GateFunction, k: float, form: FloatFormat) -> _Kink:
     anchor = float(form.name(k))
     at = anchor if anchor >= k else float(np.nextafter(form.name(k), form.name(np.inf)))
     if at == k:  # whether z = k has the slope of its left, or its right, the formula says
@@ -240,7 +240,9 @@ COLUMNS = (
 class _Cells:
     """Cells and parts of cells: arrays of sign, first float as bits, shift, and the part's first and last |z|."""
 
-    def __init__(self, sign: np.ndarray, bits: np.ndarray, shift: np.ndarray, form: Format, kinks: list[_Kink]) -> None:
+    def __init__(
+        self, sign: np.ndarray, bits: np.ndarray, shift: np.ndarray, form: FloatFormat, kinks: list[_Kink]
+    ) -> None:
         beyond = form.bits(np.inf)
         start, last = form.number(np.minimum(bits, beyond)), form.number(np.minimum(bits + (1 << shift) - 1, beyond))
         octave = bits >> form.mantissa
@@ -255,7 +257,7 @@ class _Cells:
             self._divide(kink)
 
     @classmethod
-    def of_zones(cls, zones: list[_Stretch], form: Format, kinks: list[_Kink]) -> _Cells:
+    def of_zones(cls, zones: list[_Stretch], form: FloatFormat, kinks: list[_Kink]) -> _Cells:
         shift = np.concatenate([np.full(zone.cells, form.part - zone.level) for zone in zones])
         bits = np.concatenate(
             [(zone.first << form.part) + (np.arange(zone.cells) << (form.part - zone.level)) for zone in zones]
@@ -314,13 +316,13 @@ class _Cells:
 # --- how many ---------------------------------------------------------------------------------------------------------
 
 
-def _most(form: Format) -> np.ndarray:
+def _most(form: FloatFormat) -> np.ndarray:
     """The most that the logarithm of the number of cells of each part can be: places must not overflow."""
     octave = np.arange(form.segments) >> form.parts
     return np.minimum(np.maximum(octave, SMALL), MOST) - form.parts
 
 
-def _needs(function: GateFunction, form: Format, kinks: list[_Kink]) -> tuple[np.ndarray | None, float]:
+def _needs(function: GateFunction, form: FloatFormat, kinks: list[_Kink]) -> tuple[np.ndarray | None, float]:
     """The logarithm of the number of cells of each part, from a few of them; None where no number is enough."""
     active = np.arange(form.segments)
     level = np.zeros_like(active)
@@ -334,7 +336,7 @@ def _needs(function: GateFunction, form: Format, kinks: list[_Kink]) -> tuple[np
     return level, 0.0
 
 
-def _some(segments: np.ndarray, level: np.ndarray, form: Format, kinks: list[_Kink]) -> _Cells:
+def _some(segments: np.ndarray, level: np.ndarray, form: FloatFormat, kinks: list[_Kink]) -> _Cells:
     """Some cells of each part, evenly spread, with those of kinks among them."""
     bits, shifts = [], []
     for segment, exponent in zip(segments.tolist(), level.tolist(), strict=True):
@@ -348,14 +350,14 @@ def _some(segments: np.ndarray, level: np.ndarray, form: Format, kinks: list[_Ki
     return _Cells(sign, np.tile(bits, 2), np.tile(shifts, 2), form, kinks)
 
 
-def _more(level: np.ndarray, worst: np.ndarray, form: Format) -> np.ndarray | None:
+def _more(level: np.ndarray, worst: np.ndarray, form: FloatFormat) -> np.ndarray | None:
     """More cells for parts that are off: their error is as a power of the width of cells."""
     steps = np.clip(np.log2(np.clip(worst, 1, 1e30)) / form.degree, 1, 3).astype(int)
     more = level + np.where(worst > 1, steps, 0)
     return None if (more > _most(form)).any() else more
 
 
-def _zones(needs: np.ndarray, form: Format) -> tuple[list[_Stretch], int]:
+def _zones(needs: np.ndarray, form: FloatFormat) -> tuple[list[_Stretch], int]:
     """The `ZONES` stretches with the fewest rows, and the logarithm of how many parts each but the outer two has."""
     best: tuple[float, list[_Stretch], int] = (math.inf, [], 0)
     for grain in range(form.parts + 1):
@@ -375,7 +377,7 @@ def _zones(needs: np.ndarray, form: Format) -> tuple[list[_Stretch], int]:
 
 
 def _placed(
-    zones: list[_Stretch], grain: int, cells: _Cells, kinks: list[_Kink], form: Format
+    zones: list[_Stretch], grain: int, cells: _Cells, kinks: list[_Kink], form: FloatFormat
 ) -> tuple[tuple[Zone, ...], int, int, int, tuple[Break, ...]]:
     """The table but its rows, as recurrent.c takes it."""
     placed, before = [], 0
@@ -411,7 +413,7 @@ class _Filled:
     def worst(self) -> float:
         return float(self.off.max())
 
-    def worst_of_parts(self, cells: _Cells, form: Format) -> np.ndarray:
+    def worst_of_parts(self, cells: _Cells, form: FloatFormat) -> np.ndarray:
         worst = np.zeros(form.segments)
         np.maximum.at(worst, cells.segment, self.off)
         return worst
@@ -421,7 +423,7 @@ BETWEEN = np.array([0.0, 0.2, 0.5, 0.8, 1.0])
 """Places at which a table is compared with its gate."""
 
 
-def _filled(function: GateFunction, cells: _Cells, form: Format) -> _Filled:
+def _filled(function: GateFunction, cells: _Cells, form: FloatFormat) -> _Filled:
     degree = form.degree
     nodes = 0.5 - 0.5 * np.cos(math.pi * (np.arange(degree) + 0.5) / degree)
     z, at = cells.points(nodes), cells.floats(BETWEEN)
@@ -507,7 +509,7 @@ def _relative(found: np.ndarray, true: np.ndarray, cells: _Cells) -> np.ndarray:
     return np.where(far == 0, 0.0, far / np.maximum(np.abs(true), spare))
 
 
-def _allowed(true: np.ndarray, form: Format, cells: _Cells) -> np.ndarray:
+def _allowed(true: np.ndarray, form: FloatFormat, cells: _Cells) -> np.ndarray:
     near = np.abs((cells.segment >> form.parts) - form.bias) <= FAR
     size = np.abs(np.log(np.clip(np.abs(true), 1e-320, 1e300)))
     return np.where(near[:, None], form.tolerance + form.growth * size, form.far)
