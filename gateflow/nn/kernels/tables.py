@@ -113,8 +113,8 @@ class GateTable:
     """phi and ``1 - phi`` in rows; the layout is that of ``Gate`` in recurrent.c.
 
     ``error`` and ``slope_error`` were measured in every cell, between the interpolation points, against the gate in
-    float64. Both are relative to the number itself, of what exceeds ``spare`` of the `FloatFormat`: in float64 1e-300, in
-    float32 three subnormal units.
+    float64. Both are relative to the number itself, of what exceeds ``spare`` of the
+    `FloatFormat`: in float64 1e-300, in float32 three subnormal units.
     """
 
     phi: Tensor
