@@ -1,20 +1,39 @@
-"""Arguments and options that many verbs share, and the gate behind a GATE argument."""
+"""Every argument and flag that more than one command takes, declared once, and the gate behind a GATE argument."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from cyclopts import Parameter
 
 from gateflow.registry import Registry
 
 if TYPE_CHECKING:
+    from gateflow.descents.optimizers import Optimizer
     from gateflow.flows.problem import LearningProblem
     from gateflow.gates.gate import Gate
+
+NOT_REACHED = 3
+"""The exit code of an answer that is not reached, undecided or not verified."""
+
+
+# --- kinds of flags
+
+
+def switch(name: str, help: str) -> Parameter:
+    """A flag without a value."""
+    return Parameter(name=name, help=help, negative="", show_default=False)
+
+
+def several(name: str, help: str, completer: Callable[[Any], Any] | None = None) -> Parameter:
+    """A flag with one value or more, separated by blanks or commas."""
+    return Parameter(
+        name=name, help=help, negative="", consume_multiple=1, converter=_read_several, completer=completer
+    )
 
 
 def names_in(package: str) -> Callable[[Any], dict[str, str]]:
@@ -32,9 +51,70 @@ def words(*known: str) -> Callable[[Any], tuple[str, ...]]:
     return lambda _: known
 
 
+def split(text: str) -> list[str]:
+    """The parts of a list with commas; those in brackets, in quotes or between parameters of a formula stay.
+
+    Examples
+    --------
+    >>> split("fast(alpha=2), sigmoid,student-t(6)")
+    ['fast(alpha=2)', 'sigmoid', 'student-t(6)']
+    >>> split("sigmoid(k*z + m); k=2, m=1, fast")
+    ['sigmoid(k*z + m); k=2, m=1', 'fast']
+    """
+    parts: list[str] = []
+    for part in filter(None, map(str.strip, _at_commas(text))):
+        if parts and ";" in parts[-1] and re.match(r"[^\W\d]\w*\s*=", part):
+            parts[-1] += f", {part}"
+        else:
+            parts.append(part)
+    return parts
+
+
+def _at_commas(text: str) -> Iterator[str]:
+    start, depth, quote = 0, 0, ""
+    for place, letter in enumerate(text):
+        quote = "" if letter == quote else quote or (letter if letter in "\"'" else "")
+        depth += 0 if quote else (letter in "([{") - (letter in ")]}")
+        if letter == "," and not depth and not quote:
+            yield text[start:place]
+            start = place + 1
+    yield text[start:]
+
+
+def _read_several(kind: Any, tokens: Sequence[Any]) -> list[Any]:
+    parts = [(token, part) for token in tokens for part in split(token.value)]
+    if not parts:
+        from gateflow.errors import InvalidArgument
+
+        raise InvalidArgument(f"{tokens[0].keyword or 'the list'} needs a value")
+    numeric = float in (inner for each in (kind, *get_args(kind)) for inner in (each, *get_args(each)))
+    return [_number(token, part) if numeric else part for token, part in parts]
+
+
+def _read_number(_: Any, tokens: Sequence[Any]) -> float:
+    return _number(tokens[0], tokens[0].value)
+
+
+def _number(token: Any, text: str) -> float:
+    """A number, which must not be read as 0 where its text says more than 0."""
+    from decimal import Decimal
+
+    from gateflow.errors import InvalidArgument, shown
+
+    name = token.keyword or "a number"
+    try:
+        value = float(text)
+    except ValueError:
+        raise InvalidArgument(f"{name} takes a number; got {shown(text)}") from None
+    if value == 0 and (exact := Decimal(text)) != 0:
+        hint = f"; give its logarithm: --log-gap {exact.ln():.9g}" if name == "--gap" and exact > 0 else ""
+        raise InvalidArgument(f"{name} {text} is below the smallest float{hint}")
+    return value
+
+
+# --- gates and what is proved of them
+
 GATE_NAMES = names_in("gateflow.gates.catalogue")
-LOSS_NAMES = names_in("gateflow.losses")
-OPTIMIZER_NAMES = names_in("gateflow.descents.optimizers")
 
 GateText = Annotated[
     str,
@@ -46,63 +126,43 @@ GateText = Annotated[
     ),
 ]
 
-Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print the answer as JSON.")]
-
-Latex = Annotated[bool, Parameter(name="--latex", negative="", show_default=False, help="Print the answer as LaTeX.")]
-
-Seconds = Annotated[float, Parameter(name="--seconds", help="Time allowed for the proof; past it: undecided.")]
-
-Force = Annotated[
-    bool, Parameter(name="--force", negative="", show_default=False, help="Replace files that are there already.")
+GateTexts = Annotated[
+    list[str], Parameter(name="GATES", negative="", completer=GATE_NAMES, help="One or more gates, by name or formula.")
 ]
+
+Seconds = Annotated[float, Parameter(name="--seconds", help="Time limit of a proof; past it: undecided.")]
 
 CertificateFile = Annotated[
     Path | None, Parameter(name="--certificate", help="Also write a certificate, which gateflow verify checks.")
 ]
 
 
-def may_write(certificate: Path, force: bool) -> None:
-    """Complain, before the work, of a file that a certificate must not replace."""
-    from gateflow.asymptotics.certificate import output
-
-    output(certificate, force=force)
+def gates_flag(help: str) -> Parameter:
+    """--gates: which gates a command is about."""
+    return several("--gates", help, GATE_NAMES)
 
 
-def gate_of(text: str, *, numeric: bool = True) -> Gate:
-    """The gate a user wrote; a ``numeric`` verb wants a value for each of its parameters."""
-    from gateflow.errors import InvalidArgument
-    from gateflow.gates.gate import gate
+# --- output
 
-    chosen = gate(text.strip())
-    for name, value in chosen.parameters.items():
-        if not re.search(rf"\b{name}\b", chosen.text):
-            raise InvalidArgument(f"there is no {name} in the formula {chosen.text}")
-        if numeric and isinstance(value, str):
-            raise InvalidArgument(f"{name} needs a number here, not {value!r}")
-    return chosen
+Json = Annotated[bool, switch("--json", "Print the answer as JSON.")]
 
+Latex = Annotated[bool, switch("--latex", "Print the answer as LaTeX.")]
 
-def _not_lost(_: Any, tokens: Any) -> float:
-    """A number whose text says more than 0 must not be read as 0."""
-    from decimal import Decimal
+Force = Annotated[bool, switch("--force", "Replace files that are there already.")]
 
-    from gateflow.errors import InvalidArgument
+Figure = Annotated[Path | None, Parameter(name="--figure", help="Also draw it to this file: .svg, .pdf or .png.")]
 
-    text = tokens[0].value
-    value = float(text)
-    if value == 0 and (exact := Decimal(text)) != 0:
-        name = tokens[0].keyword or "a number"
-        hint = f"; give its logarithm: --log-gap {exact.ln():.9g}" if name == "--gap" and exact > 0 else ""
-        raise InvalidArgument(f"{name} {text} is below the smallest float{hint}")
-    return value
+Csv = Annotated[Path | None, Parameter(name="--csv", help="Also write it to this file as CSV.")]
 
+OUT = ["--out", "-o"]
+"""The names of the flag for the file or the folder that a command writes."""
 
-def none_lost(kind: Any, tokens: Any) -> list[float]:
-    """The same for each of several numbers."""
-    return [_not_lost(kind, [token]) for token in tokens]
+# --- learning problems
 
+HORIZON = ["--horizon", "-T"]
+"""The horizon is T in every formula, and on the command line."""
 
-Small = Annotated[float | None, Parameter(converter=_not_lost)]
+LOSS_NAMES = names_in("gateflow.losses")
 
 LossText = Annotated[
     str,
@@ -117,14 +177,194 @@ Tolerance = Annotated[
     float | None,
     Parameter(
         name="--tolerance",
-        converter=_not_lost,
-        help="Stop where |h - h*| is so much of h*; squared and kullback-leibler need one.",
+        converter=_read_number,
+        help="Stop where |h - h*| is this fraction of h*; squared and kullback-leibler need one.",
+    ),
+]
+
+Small = Annotated[float | None, Parameter(converter=_read_number)]
+
+Start = Annotated[float, Parameter(name="--z0", help="Where learning starts: the pre-activation z at tau = 0.")]
+
+TimeLimit = Annotated[float | None, Parameter(name="--tau-max", help="Stop at this learning time.")]
+
+RelativeTolerance = Annotated[float, Parameter(name="--rtol", help="Relative tolerance of the solver.")]
+
+Solver = Annotated[
+    str,
+    Parameter(
+        name="--method",
+        completer=names_in("gateflow.flows.solvers"),
+        help="The solver: lsoda, radau, bdf or dop853; flow also takes exact, which integrates.",
     ),
 ]
 
 
-HORIZON_FLAG = Parameter(name=["--horizon", "-T"])
-"""The horizon is T in every formula, and on the command line."""
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ProblemOptions:
+    """The flags that make a learning problem of a gate; the target in exactly one way.
+
+    Parameters
+    ----------
+    horizon
+        T, the steps over which the cell decays; at least 1.
+    gap
+        The target as 1 - lambda*, what may be lost over the horizon.
+    target
+        The target as lambda*, what is to be kept.
+    timescale
+        The target as a time constant in steps, -1/log phi.
+    log_gap
+        The target as log(1 - lambda*), for gaps below 1e-308.
+    decay
+        The target as a total decay, -log lambda*.
+    scale
+        c, the size of the loss.
+    loss
+        A name (gateflow losses), or a formula in s: the Laplace transform of a random horizon.
+    """
+
+    horizon: Annotated[float, Parameter(name=HORIZON)]
+    gap: Small = None
+    target: float | None = None
+    timescale: float | None = None
+    log_gap: float | None = None
+    decay: Small = None
+    scale: float = 1.0
+    loss: Annotated[str, Parameter(completer=LOSS_NAMES)] = "absolute"
+
+    def problem(self, gate: Gate) -> LearningProblem:
+        """The learning problem; complains about anything out of range."""
+        from gateflow.flows.problem import WAYS, LearningProblem
+
+        ways = {way: getattr(self, way) for way in WAYS}
+        return LearningProblem(gate, horizon=self.horizon, scale=self.scale, loss=self.loss, **ways)
+
+    def numbers(self) -> dict[str, float]:
+        """The numbers as they were given."""
+        goal = {way: value for way, value in vars(self).items() if value is not None and way != "loss"}
+        return {"horizon": self.horizon, **goal, "scale": self.scale}
+
+    def inputs(self) -> dict[str, Any]:
+        """The inputs as they were given, for JSON; the loss where it is not the absolute one."""
+        return {**self.numbers(), **({} if self.loss == "absolute" else {"loss": self.loss.strip()})}
+
+    def sentence(self, z0: float) -> str:
+        """The inputs for a reader."""
+        numbers = {**self.numbers(), "z0": z0}
+        loss = "" if self.loss == "absolute" else f", loss {self.loss.strip()}"
+        return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in numbers.items()) + loss
+
+
+# --- descents
+
+LR = Parameter(name="--lr", help="The step size eta.")
+
+Dtype = Annotated[str, Parameter(name="--dtype", help="float64, float32, float16 or bfloat16.")]
+
+Backend = Annotated[
+    str | None,
+    Parameter(
+        name="--backend",
+        completer=words("auto", "numpy", "compiled"),
+        help="numpy, compiled (a loop in C), or auto; by default GATEFLOW_BACKEND, or auto.",
+    ),
+]
+
+Seed = Annotated[int, Parameter(name="--seed", help="Seed of the random numbers.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class OptimizerOptions:
+    """An optimizer and its hyperparameters, except the step size.
+
+    Parameters
+    ----------
+    optimizer
+        sgd, momentum, adam or rmsprop.
+    beta
+        The decay rate of momentum.
+    beta1
+        The decay rate of Adam's mean.
+    beta2
+        The decay rate of Adam's mean square.
+    alpha
+        The decay rate of RMSprop's mean square.
+    eps
+        What Adam and RMSprop add to the root mean square.
+    """
+
+    optimizer: Annotated[str, Parameter(completer=names_in("gateflow.descents.optimizers"))] = "sgd"
+    beta: float | None = None
+    beta1: float | None = None
+    beta2: float | None = None
+    alpha: float | None = None
+    eps: float | None = None
+
+    def chosen(self) -> Optimizer:
+        """The optimizer; complains of a hyperparameter that it does not have or that is out of range."""
+        from gateflow.descents.simulation import optimizer_named
+
+        hyper = {name: value for name, value in vars(self).items() if value is not None and name != "optimizer"}
+        return optimizer_named(self.optimizer, hyper)
+
+    def sentence(self) -> str:
+        """Its name and its hyperparameters for a reader."""
+        from gateflow.descents.optimizers import OPTIMIZERS
+
+        return OPTIMIZERS.spelled(self.optimizer) + "".join(f", {k} {v:g}" for k, v in vars(self.chosen()).items())
+
+    def inputs(self) -> dict[str, Any]:
+        """Its name and its hyperparameters, for JSON."""
+        return {"name": self.optimizer, **vars(self.chosen())}
+
+
+SGD = OptimizerOptions()
+"""Plain gradient descent, the default."""
+
+
+# --- grids of runs
+
+Jobs = Annotated[int, Parameter(name="--jobs", help="Processes on this machine; 0 for one per core.")]
+
+Scheduler = Annotated[
+    str | None, Parameter(name="--scheduler", help="Address of a Dask scheduler (tcp://...) that runs the work.")
+]
+
+DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="The folder with the files of the task.")]
+
+Estimate = Annotated[bool, switch("--estimate", "Print how long it takes at most; run nothing.")]
+
+
+# --- what commands do with what they are given
+
+
+def gate_of(text: str, *, numeric: bool = True) -> Gate:
+    """The gate a user wrote; a ``numeric`` command wants a value for each of its parameters."""
+    from gateflow.errors import InvalidArgument
+    from gateflow.gates.gate import gate
+
+    chosen = gate(text.strip())
+    for name, value in chosen.parameters.items():
+        if not re.search(rf"\b{name}\b", chosen.text):
+            raise InvalidArgument(f"there is no {name} in the formula {chosen.text}")
+        if numeric and isinstance(value, str):
+            raise InvalidArgument(f"{name} needs a number here, not {value!r}")
+    return chosen
+
+
+def exit_code(status: Any) -> int:
+    """0 where the flow arrived, 3 where it does not or nobody can say when: past the floats."""
+    return 0 if str(status) == "reached" else NOT_REACHED
+
+
+def may_write(certificate: Path, force: bool) -> None:
+    """Complain, before the work, of a file that a certificate must not replace."""
+    from gateflow.asymptotics.certificate import output
+
+    output(certificate, force=force)
 
 
 def left_of(seconds: float, spent: float) -> float:
@@ -161,70 +401,3 @@ def _symbol() -> Any:
     from gateflow.formula.vocabulary import Z
 
     return Z
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """The options that make a learning problem of a gate; the target in exactly one way.
-
-    Parameters
-    ----------
-    horizon
-        T, the steps over which the cell decays; at least 1.
-    gap
-        The target as 1 - lambda*, what may be lost over the horizon.
-    target
-        The target as lambda*, what is to be kept.
-    timescale
-        The target as a time constant in steps, -1/log phi.
-    log_gap
-        The target as log(1 - lambda*), for gaps below 1e-308.
-    decay
-        The target as a total decay, -log lambda*.
-    scale
-        c, the size of the loss.
-    loss
-        A name (gateflow losses), or a formula in s: the Laplace transform of a random horizon.
-    """
-
-    horizon: Annotated[float, HORIZON_FLAG]
-    gap: Small = None
-    target: float | None = None
-    timescale: float | None = None
-    log_gap: float | None = None
-    decay: Small = None
-    scale: float = 1.0
-    loss: Annotated[str, Parameter(completer=LOSS_NAMES)] = "absolute"
-
-    def problem(self, gate: Gate) -> LearningProblem:
-        """The learning problem; complains about anything out of range."""
-        from gateflow.flows.problem import WAYS, LearningProblem
-
-        ways = {way: getattr(self, way) for way in WAYS}
-        return LearningProblem(gate, horizon=self.horizon, scale=self.scale, loss=self.loss, **ways)
-
-    def numbers(self) -> dict[str, float]:
-        """The numbers as they were given."""
-        goal = {way: value for way, value in vars(self).items() if value is not None and way != "loss"}
-        return {"horizon": self.horizon, **goal, "scale": self.scale}
-
-    def given(self) -> dict[str, Any]:
-        """The inputs as they were given, for JSON; the loss where it is not the absolute one."""
-        return {**self.numbers(), **({} if self.loss == "absolute" else {"loss": self.loss.strip()})}
-
-    def sentence(self, z0: float) -> str:
-        """The inputs for a reader."""
-        numbers = {**self.numbers(), "z0": z0}
-        loss = "" if self.loss == "absolute" else f", loss {self.loss.strip()}"
-        return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in numbers.items()) + loss
-
-
-Start = Annotated[float, Parameter(name="--z0", help="Where learning starts: the pre-activation z at tau = 0.")]
-
-NOT_REACHED = 3
-
-
-def exit_code(status: Any) -> int:
-    """0 where the flow arrived, 3 where it does not or nobody can tell when: past the floats."""
-    return 0 if str(status) == "reached" else NOT_REACHED

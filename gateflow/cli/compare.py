@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from gateflow.cli._options import (
     GATE_NAMES,
+    HORIZON,
     NOT_REACHED,
     Json,
     Latex,
@@ -16,7 +17,7 @@ from gateflow.cli._options import (
     Start,
     Tolerance,
     gate_of,
-    none_lost,
+    several,
 )
 from gateflow.cli._terminal import Listing, pairs, print_json, say
 
@@ -30,17 +31,8 @@ First = Annotated[
 Others = Annotated[
     list[str], Parameter(name="OTHERS", negative="", completer=GATE_NAMES, help="One or more gates to compare with it.")
 ]
-Gaps = Annotated[
-    list[float] | None,
-    Parameter(
-        name="--gaps",
-        negative="",
-        consume_multiple=1,
-        converter=none_lost,
-        help="Gaps 1 - lambda*; by default 0.1 to 1e-300.",
-    ),
-]
-Horizon = Annotated[float, Parameter(name=["--horizon", "-T"], help="T, the steps over which the cell decays.")]
+Gaps = Annotated[list[float] | None, several("--gaps", "Gaps 1 - lambda*; by default 0.1 to 1e-300.")]
+Horizon = Annotated[float, Parameter(name=HORIZON, help="T, the steps over which the cell decays.")]
 
 
 def run(

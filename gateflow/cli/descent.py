@@ -6,44 +6,42 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, OPTIMIZER_NAMES, GateText, Json, Start, Task, gate_of
+from gateflow.cli._options import (
+    LR,
+    SGD,
+    Backend,
+    Dtype,
+    GateText,
+    Json,
+    OptimizerOptions,
+    ProblemOptions,
+    Start,
+    exit_code,
+    gate_of,
+)
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.descents.simulation import Descent
 
-Optimiser = Annotated[
-    str, Parameter(name="--optimizer", completer=OPTIMIZER_NAMES, help="sgd, momentum, adam or rmsprop.")
-]
-Rate = Annotated[float, Parameter(name="--lr", help="The step size eta.")]
 Steps = Annotated[int | None, Parameter(name="--steps", help="Steps given; by default twice those predicted.")]
-Dtype = Annotated[str, Parameter(name="--dtype", help="float64, float32, float16 or bfloat16.")]
 Slope = Annotated[
     str, Parameter(name="--gradient", help="stable, or naive: phi^(T-1) phi' as written, rounded at each operation.")
 ]
-Beta = Annotated[float | None, Parameter(help="The decay rate of momentum.")]
-Beta1 = Annotated[float | None, Parameter(help="The decay rate of Adam's mean.")]
-Beta2 = Annotated[float | None, Parameter(help="The decay rate of Adam's mean square.")]
-Alpha = Annotated[float | None, Parameter(help="The decay rate of RMSprop's mean square.")]
-Eps = Annotated[float | None, Parameter(help="What Adam and RMSprop add to the root mean square.")]
 
 
 def run(
     gate: GateText,
     /,
     *,
-    task: Task,
-    lr: Rate,
+    given: ProblemOptions,
+    lr: Annotated[float, LR],
     z0: Start = 0.0,
-    optimizer: Optimiser = "sgd",
+    optimizer: OptimizerOptions = SGD,
     steps: Steps = None,
     dtype: Dtype = "float64",
     gradient: Slope = "stable",
-    beta: Beta = None,
-    beta1: Beta1 = None,
-    beta2: Beta2 = None,
-    alpha: Alpha = None,
-    eps: Eps = None,
+    backend: Backend = None,
     json: Json = False,
 ) -> int:
     """Descend from z0 to the target with an optimiser, beside what theory predicts of it.
@@ -55,29 +53,29 @@ def run(
     --------
     $ gateflow descent fast --horizon 10 --gap 0.1 --lr 0.05
     $ gateflow descent sigmoid --horizon 100 --timescale 1000 --z0 3 --optimizer adam --lr 1e-3 --json
-    $ gateflow descent fast --horizon 10 --gap 0.1 --lr 0.05 --loss log-decay
+    $ gateflow descent fast --horizon 10 --gap 0.1 --lr 0.05 --loss log-decay --backend numpy
     $ gateflow descent fast --horizon 10 --gap 0.01 --lr 0.1 --optimizer momentum --beta 0.95  # exit code 3
     """
-    from gateflow.descents.optimizers import OPTIMIZERS
     from gateflow.descents.simulation import descent
 
-    given = {"beta": beta, "beta1": beta1, "beta2": beta2, "alpha": alpha, "eps": eps}
-    hyper: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    problem = task.problem(gate_of(gate))
-    found = descent(problem, z0, optimizer, lr=lr, steps=steps, dtype=dtype, gradient=gradient, **hyper)
+    problem = given.problem(gate_of(gate))
+    found = descent(
+        problem, z0, optimizer.chosen(), lr=lr, steps=steps, dtype=dtype, gradient=gradient, backend=backend
+    )
     if json:
-        inputs = {"gate": gate.strip(), **task.given(), "z0": z0, "lr": lr, "dtype": found.dtype, "gradient": gradient}
+        inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0, "lr": lr, "dtype": found.dtype, "gradient": gradient}
         print_json({**inputs, **_answer(optimizer, found)})
     else:
-        _print(OPTIMIZERS.spelled(optimizer), found, z0)
-    return 0 if found.status == "reached" else NOT_REACHED
+        _print(optimizer, found, z0)
+    return exit_code(found.status)
 
 
-def _answer(name: str, found: Descent) -> dict[str, Any]:
+def _answer(optimizer: OptimizerOptions, found: Descent) -> dict[str, Any]:
     said = found.predicted
     return {
-        "optimizer": {"name": name, **vars(found.optimizer)},
+        "optimizer": optimizer.inputs(),
         "status": str(found.status),
+        "backend": found.backend,
         "steps": int(found.steps),
         "z": float(found.z),
         "overshoot": float(found.overshoot),
@@ -96,12 +94,11 @@ def _answer(name: str, found: Descent) -> dict[str, Any]:
     }
 
 
-def _print(name: str, found: Descent, z0: float) -> None:
+def _print(optimizer: OptimizerOptions, found: Descent, z0: float) -> None:
     said = found.predicted
-    hyper = "".join(f", {name} {value:g}" for name, value in vars(found.optimizer).items())
     about = [
         ("problem", f"{found.problem!r} from z0 = {number(z0)}"),
-        ("optimizer", f"{name}, lr {found.lr:g}{hyper}, in {found.dtype}"),
+        ("optimizer", f"{optimizer.sentence()}, lr {found.lr:g}, in {found.dtype}"),
         ("status", f"{found.status}: {found.status.sentence}"),
         ("z", f"{number(found.z, 12)}, z* {number(found.problem.z_star, 12)}"),
     ]

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
-
-from gateflow.cli._options import Force, GateText, Json, Start, Task, Tolerance, exit_code, gate_of, names_in
+from gateflow.cli._options import (
+    Figure,
+    Force,
+    GateText,
+    Json,
+    ProblemOptions,
+    RelativeTolerance,
+    Solver,
+    Start,
+    TimeLimit,
+    Tolerance,
+    exit_code,
+    gate_of,
+    several,
+)
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy
 
 if TYPE_CHECKING:
@@ -17,35 +28,21 @@ COLUMNS = ("tau", "log_tau", "z", "loss", "log_gap")
 ROWS = 13
 """Rows of the printed table; JSON holds every node."""
 
-Method = Annotated[
-    str,
-    Parameter(
-        name="--method",
-        completer=names_in("gateflow.flows.solvers"),
-        help="exact, or a stiff solver: radau, bdf, lsoda, dop853.",
-    ),
-]
-End = Annotated[float | None, Parameter(name="--tau-max", help="Learning time at hand; by default until it arrives.")]
-Times = Annotated[
-    list[float] | None,
-    Parameter(name="--at", negative="", consume_multiple=1, help="Learning times to print: --at 1 10 100."),
-]
-Picture = Annotated[Path | None, Parameter(name="--figure", help="Also draw it to this file: .svg, .pdf or .png.")]
-Accuracy = Annotated[float, Parameter(name="--rtol", help="Relative tolerance of the solvers; exact needs none.")]
+Times = Annotated[list[float] | None, several("--at", "Learning times to print: --at 1 10 100.")]
 
 
 def run(
     gate: GateText,
     /,
     *,
-    task: Task,
+    given: ProblemOptions,
     z0: Start = 0.0,
-    tau_max: End = None,
+    tau_max: TimeLimit = None,
     at: Times = None,
-    method: Method = "exact",
+    method: Solver = "exact",
     tolerance: Tolerance = None,
-    rtol: Accuracy = 1e-10,
-    figure: Picture = None,
+    rtol: RelativeTolerance = 1e-10,
+    figure: Figure = None,
     force: Force = False,
     json: Json = False,
 ) -> int:
@@ -70,20 +67,20 @@ def run(
         from gateflow.plots._figure import output
 
         output(figure, force=force)  # complains before the work
-    path = flow(task.problem(gate_of(gate)), z0, tau_max=tau_max, tolerance=tolerance, method=method, rtol=rtol)
+    path = flow(given.problem(gate_of(gate)), z0, tau_max=tau_max, tolerance=tolerance, method=method, rtol=rtol)
     points = _points(path, at)
     if figure is not None:
         from gateflow.plots._figure import save
         from gateflow.plots._path import path as drawn
 
-        save(drawn(path, f"{tidy(gate)}\n{task.sentence(z0)}"), figure, force=force)
+        save(drawn(path, f"{tidy(gate)}\n{given.sentence(z0)}"), figure, force=force)
     written = {} if figure is None else {"figure": figure.as_posix()}
     if json:
         limit = {name: x for name, x in (("tolerance", tolerance), ("tau_max", tau_max)) if x is not None}
-        given = {"gate": gate.strip(), **task.given(), "z0": z0, **limit}
-        print_json({**given, **_facts(path), **written, "points": points})
+        inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0, **limit}
+        print_json({**inputs, **_facts(path), **written, "points": points})
     else:
-        about = [("gate", gate.strip()), ("problem", task.sentence(z0))]
+        about = [("gate", gate.strip()), ("problem", given.sentence(z0))]
         about += [("left off", f"where |h - h*| = {tolerance:g} h*")] if _came_within(path, tolerance) else []
         say(pairs([*about, *_about(path), *written.items()]), "", _table(points, every=at is not None))
     return 0 if _came_within(path, tolerance) else exit_code(path.status)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, GateText, Json, Start, Task, gate_of
+from gateflow.cli._options import LR, NOT_REACHED, GateText, Json, ProblemOptions, Seed, Start, gate_of
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ HorizonLaw = Annotated[
     str | None, Parameter(name="--horizon-law", help="T of a sample: 'steps(1, 500)', 'uniform(1, 500)'.")
 ]
 ScaleLaw = Annotated[str | None, Parameter(name="--scale-law", help="c of a sample: 'normal(1, 0.5)'.")]
-Rate = Annotated[float, Parameter(name="--lr", help="The step size eta.")]
 Batch = Annotated[int, Parameter(name="--batch", help="Samples that a step averages over.")]
 To = Annotated[
     float | None, Parameter(name="--to", help="The time constant whose arrival is asked for; by default the target.")
@@ -31,15 +30,14 @@ Runs = Annotated[
     int,
     Parameter(name="--paths", help="Also simulate so many runs with Gaussian gradients of the same mean and variance."),
 ]
-Seed = Annotated[int, Parameter(name="--seed", help="Of the simulated runs.")]
 
 
 def run(
     gate: GateText,
     /,
     *,
-    task: Task,
-    lr: Rate,
+    options: ProblemOptions,
+    lr: Annotated[float, LR],
     target_law: TargetLaw = None,
     horizon_law: HorizonLaw = None,
     scale_law: ScaleLaw = None,
@@ -67,16 +65,16 @@ def run(
     from gateflow.noise import NoisyDescent, Samples
 
     samples = Samples(target=target_law, horizon=horizon_law, scale=scale_law, batch=batch)
-    noisy = NoisyDescent(task.problem(gate_of(gate)), samples, lr)
+    noisy = NoisyDescent(options.problem(gate_of(gate)), samples, lr)
     found = _found(noisy, z0, to, paths, seed)
     if json:
         laws = {"target_law": target_law, "horizon_law": horizon_law, "scale_law": scale_law}
         given = {name: text for name, text in laws.items() if text is not None}
-        print_json({"gate": gate.strip(), **task.given(), "z0": z0, "lr": lr, "batch": batch, **given, **found})
+        print_json({"gate": gate.strip(), **options.inputs(), "z0": z0, "lr": lr, "batch": batch, **given, **found})
         return _exit_code(found)
     about = [
         ("gate", gate.strip()),
-        ("problem", task.sentence(z0)),
+        ("problem", options.sentence(z0)),
         ("step size", f"{number(lr)}, batches of {batch}"),
         ("arrival", f"at a time constant of {number(found['to'])} steps"),
         ("settles", found["settles"]),

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, LOSS_NAMES, NOT_REACHED, Json, gate_of, names_in, words
+from gateflow.cli._options import (
+    GATE_NAMES,
+    HORIZON,
+    LOSS_NAMES,
+    NOT_REACHED,
+    Json,
+    RelativeTolerance,
+    Seed,
+    Solver,
+    TimeLimit,
+    gate_of,
+    words,
+)
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -20,7 +32,7 @@ BAND = 1.959963984540054
 
 Kind = Annotated[str, Parameter(name="KIND", completer=words(*KINDS), help="refine, shared or noisy.")]
 Start = Annotated[str, Parameter(name="--start", help="Where the two parameters start, with a comma between: 0,0.")]
-Horizon = Annotated[str, Parameter(name=["--horizon", "-T"], help="T, at least 1; shared: or one a sample: 10,100.")]
+Horizon = Annotated[str, Parameter(name=HORIZON, help="T, at least 1; shared: or one a sample: 10,100.")]
 Gap = Annotated[str | None, Parameter(name="--gap", help="The target as 1 - lambda*; shared: one, or one a sample.")]
 Goal = Annotated[str | None, Parameter(name="--target", help="The target as lambda*; shared: one, or one a sample.")]
 Timescale = Annotated[
@@ -51,12 +63,6 @@ Noise = Annotated[
     ),
 ]
 Samples = Annotated[int, Parameter(name="--samples", help="noisy: draws of the Monte Carlo beside it.")]
-Seed = Annotated[int, Parameter(name="--seed", help="noisy: seed of the draws.")]
-End = Annotated[float | None, Parameter(name="--tau-max", help="Learning time at hand; by default until it stops.")]
-Method = Annotated[
-    str, Parameter(name="--method", completer=names_in("gateflow.flows.solvers"), help="lsoda, radau, bdf or dop853.")
-]
-Tolerance = Annotated[float, Parameter(name="--rtol", help="Relative tolerance of the two parameters.")]
 
 
 def run(
@@ -78,9 +84,9 @@ def run(
     noise: Noise = "held",
     samples: Samples = 2000,
     seed: Seed = 0,
-    tau_max: End = None,
-    method: Method = "lsoda",
-    rtol: Tolerance = 1e-10,
+    tau_max: TimeLimit = None,
+    method: Solver = "lsoda",
+    rtol: RelativeTolerance = 1e-10,
     json: Json = False,
 ) -> int:
     """Follow a gradient flow of two parameters to where it stops, and print its path.

@@ -6,29 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, NOT_REACHED, OPTIMIZER_NAMES, Json, gate_of
+from gateflow.cli._options import HORIZON, LR, NOT_REACHED, SGD, Dtype, Json, OptimizerOptions, gate_of, gates_flag
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
     from gateflow.descents.recommendation import Advice, Recommendation
 
 Scale = Annotated[float, Parameter(name="--timescale", help="The time constant wanted, in steps.")]
-Optimiser = Annotated[
-    str, Parameter(name="--optimizer", completer=OPTIMIZER_NAMES, help="sgd, momentum, adam or rmsprop.")
-]
-Rate = Annotated[float | None, Parameter(name="--lr", help="Rank by the steps at this step size of all gates.")]
-Dtype = Annotated[str, Parameter(name="--dtype", help="float64, float32, float16 or bfloat16.")]
-Gates = Annotated[
-    list[str] | None,
-    Parameter(
-        name="--gates",
-        negative="",
-        consume_multiple=1,
-        completer=GATE_NAMES,
-        help="Which gates; by default the whole catalogue.",
-    ),
-]
-Horizon = Annotated[float | None, Parameter(name=["--horizon", "-T"], help="T; by default the time scale.")]
+Gates = Annotated[list[str] | None, gates_flag("Which gates; by default the whole catalogue.")]
+Horizon = Annotated[float | None, Parameter(name=HORIZON, help="T; by default the time scale.")]
 From = Annotated[
     float | None,
     Parameter(name="--start", help="The time constant to start from; by default the edge of the plateau."),
@@ -38,8 +24,8 @@ From = Annotated[
 def run(
     *,
     timescale: Scale,
-    optimizer: Optimiser = "sgd",
-    lr: Rate = None,
+    optimizer: OptimizerOptions = SGD,
+    lr: Annotated[float | None, LR] = None,
     dtype: Dtype = "float32",
     gates: Gates = None,
     horizon: Horizon = None,
@@ -60,25 +46,24 @@ def run(
     $ gateflow recommend --timescale 1000 --optimizer adam --lr 1e-3 --dtype float32 --gates sigmoid fast --json
     $ gateflow recommend --timescale 1e4 --horizon 100 --lr 1 --dtype bfloat16 --gates sigmoid fast  # exit code 3
     """
-    from gateflow.descents.optimizers import OPTIMIZERS
     from gateflow.descents.recommendation import recommend
 
     chosen = None if gates is None else [gate_of(text) for text in gates]
-    found = recommend(timescale, optimizer, lr, dtype, gates=chosen, horizon=horizon, start=start)
+    found = recommend(timescale, optimizer.chosen(), lr, dtype, gates=chosen, horizon=horizon, start=start)
     if json:
         print_json(_answer(optimizer, found))
     else:
-        _print(OPTIMIZERS.spelled(optimizer), found)
+        _print(optimizer, found)
     holds = found.ranked_by(found.best) < float("inf") and not (found.is_given and found.best.trapped)
     return 0 if holds else NOT_REACHED
 
 
-def _answer(name: str, found: Recommendation) -> dict[str, Any]:
+def _answer(optimizer: OptimizerOptions, found: Recommendation) -> dict[str, Any]:
     return {
         "timescale": found.timescale,
         "horizon": found.horizon,
         "start": found.start,
-        "optimizer": {"name": name, **vars(found.optimizer)},
+        "optimizer": optimizer.inputs(),
         "lr": found.lr,
         "ranked_by": "steps" if found.is_given else "own_steps",
         "dtype": found.dtype,
@@ -106,14 +91,13 @@ def _facts(one: Advice) -> dict[str, Any]:
     }
 
 
-def _print(name: str, found: Recommendation) -> None:
-    hyper = "".join(f", {name} {value:g}" for name, value in vars(found.optimizer).items())
+def _print(optimizer: OptimizerOptions, found: Recommendation) -> None:
     about = [
         (
             "time scale",
             f"{number(found.timescale)} steps, over T = {number(found.horizon)}, from {number(found.start, 4)}",
         ),
-        ("optimizer", f"{name}{hyper}; z in {found.dtype}"),
+        ("optimizer", f"{optimizer.sentence()}; z in {found.dtype}"),
         ("ranked by", f"steps at lr {found.lr:g} for all" if found.is_given else "steps at each gate's own lr"),
     ]
     headings = ["gate", "bias", "target", *found.columns, "floor", "why"]

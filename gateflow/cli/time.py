@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GateText, Json, Start, Task, Tolerance, exit_code, gate_of
+from gateflow.cli._options import GateText, Json, ProblemOptions, Start, TimeLimit, Tolerance, exit_code, gate_of
 from gateflow.cli._terminal import number, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -20,19 +20,15 @@ Digits = Annotated[
     Parameter(name="--digits", help="Also enclose tau in a ball, to so many digits."),
 ]
 
-Limit = Annotated[
-    float | None, Parameter(name="--tau-max", help="Learning time at hand; past it the answer is not reached.")
-]
-
 
 def run(
     gate: GateText,
     /,
     *,
-    task: Task,
+    given: ProblemOptions,
     z0: Start = 0.0,
     tolerance: Tolerance = None,
-    tau_max: Limit = None,
+    tau_max: TimeLimit = None,
     digits: Digits = None,
     json: Json = False,
 ) -> int:
@@ -55,14 +51,14 @@ def run(
     from gateflow.guards import bounded
 
     chosen = gate_of(gate)
-    problem, found = bounded.call(lambda: _found(chosen, task, z0, tolerance, tau_max), SECONDS, processor=True)
-    ball = None if digits is None else _enclosed(chosen, task, z0, digits, tolerance)
+    problem, found = bounded.call(lambda: _found(chosen, given, z0, tolerance, tau_max), SECONDS, processor=True)
+    ball = None if digits is None else _enclosed(chosen, given, z0, digits, tolerance)
     if json:
-        inputs = {"gate": gate.strip(), **task.given(), "z0": z0}
+        inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0}
         limit = {name: x for name, x in (("tolerance", tolerance), ("tau_max", tau_max)) if x is not None}
         print_json({**inputs, **limit, "z_star": float(problem.z_star), **_answer(found), **_enclosure(ball)})
     else:
-        about = [("gate", gate.strip()), ("problem", task.sentence(z0)), ("z*", number(problem.z_star, 12))]
+        about = [("gate", gate.strip()), ("problem", given.sentence(z0)), ("z*", number(problem.z_star, 12))]
         say(pairs([*about, *_rows(found), *_ball_rows(ball)]))
     return exit_code(found.status)
 
@@ -72,21 +68,21 @@ SECONDS = 4.5
 
 
 def _found(
-    gate: Gate, task: Task, z0: float, tolerance: float | None, tau_max: float | None
+    gate: Gate, given: ProblemOptions, z0: float, tolerance: float | None, tau_max: float | None
 ) -> tuple[LearningProblem, HittingTime]:
     from gateflow.flows.time import hitting_time
 
-    problem = task.problem(gate)
+    problem = given.problem(gate)
     return problem, hitting_time(problem, z0, tolerance=tolerance, tau_max=tau_max)
 
 
-def _enclosed(gate: Gate, task: Task, z0: float, digits: int, tolerance: float | None) -> Enclosure:
+def _enclosed(gate: Gate, given: ProblemOptions, z0: float, digits: int, tolerance: float | None) -> Enclosure:
     from gateflow.flows.enclosure import enclose
     from gateflow.flows.problem import LearningProblem
 
-    exact = {name: repr(float(value)) for name, value in task.numbers().items()}
+    exact = {name: repr(float(value)) for name, value in given.numbers().items()}
     within = None if tolerance is None else repr(float(tolerance))
-    return enclose(LearningProblem(gate, loss=task.loss, **exact), repr(float(z0)), digits, tolerance=within)
+    return enclose(LearningProblem(gate, loss=given.loss, **exact), repr(float(z0)), digits, tolerance=within)
 
 
 def _enclosure(ball: Enclosure | None) -> dict[str, Any]:

@@ -220,10 +220,10 @@ def test_bad_questions_are_one_line(make, said):
 
 def test_the_verb_takes_its_numbers_as_the_decimals_they_show(capsys):
     """Sigmoid, T = 1, gap 0.01: z* = log 99 exactly."""
-    from gateflow.cli._options import Task
+    from gateflow.cli._options import ProblemOptions
     from gateflow.cli.time import run
 
-    assert run("sigmoid", task=Task(horizon=1, gap=0.01), digits=25, json=True) == 0
+    assert run("sigmoid", given=ProblemOptions(horizon=1, gap=0.01), digits=25, json=True) == 0
     ball = json.loads(capsys.readouterr().out)["enclosure"]
     with mpmath.workdps(40):
         z = mpmath.log(mpf(99))
