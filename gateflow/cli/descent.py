@@ -63,8 +63,15 @@ def run(
         problem, z0, optimizer.chosen(), lr=lr, steps=steps, dtype=dtype, gradient=gradient, backend=backend
     )
     if json:
-        inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0, "lr": lr, "dtype": found.dtype, "gradient": gradient}
-        print_json({**inputs, **_answer(optimizer, found)})
+        inputs = {
+            "gate": gate.strip(),
+            **given.inputs(),
+            "z0": z0,
+            "lr": lr,
+            "dtype": found.dtype,
+            "gradient": gradient,
+        }
+        print_json({**inputs, "gradient": gradient, **_answer(optimizer, found)})
     else:
         _print(optimizer, found, z0)
     return exit_code(found.status)
