@@ -2,8 +2,8 @@
 
 A module here declares ``FIGURE``; the first line of its docstring is the caption. :func:`figures` writes files;
 ``FIGURES["slope"]`` shows itself in a notebook; its ``picture()`` is a Matplotlib figure, ``compute()`` its numbers.
-Figures of one's own wear the same clothes by ``plt.style.use(STYLE)``, or ``SCREEN`` in a notebook; ``LOOKS`` are the
-looks of the gates.
+Figures of one's own look the same by ``plt.style.use(STYLE)``, or ``SCREEN`` in a notebook; ``GATE_STYLES`` holds the
+line styles of the gates.
 Matplotlib is imported when something is drawn, not before.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gateflow.errors import InvalidArgument
 from gateflow.guards.arguments import items
-from gateflow.plots._style import LOOKS, SCREEN, STYLE
+from gateflow.plots._style import GATE_STYLES, SCREEN, STYLE
 from gateflow.progress import track
 from gateflow.registry import Registry
 
@@ -171,4 +171,4 @@ def _formats(formats: Iterable[str] | str) -> tuple[str, ...]:
     return forms
 
 
-__all__ = ["FIGURES", "LOOKS", "SCREEN", "STYLE", "figures", "retrain"]
+__all__ = ["FIGURES", "GATE_STYLES", "SCREEN", "STYLE", "figures", "retrain"]

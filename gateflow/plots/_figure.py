@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from gateflow import __version__, record
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.files import Output, digest, fits, from_json, is_sealed, read_bytes, read_json
-from gateflow.plots._style import COLUMN, STYLE, Looks
-from gateflow.plots._table import Table
+from gateflow.plots._style import COLUMN, STYLE, LineStyles
+from gateflow.plots._table import FigureTable
 
 if TYPE_CHECKING:
     from gateflow.gates.gate import Gate
@@ -39,11 +39,11 @@ class Figure:
     Parameters
     ----------
     compute : callable
-        Makes the :class:`Table`; needs no Matplotlib. Where results are kept, it takes the folder they are in; where
-        any gates can be shown, it takes them.
+        Makes the :class:`FigureTable`; needs no Matplotlib. Where results are kept, it takes the folder they are in;
+        where any gates can be shown, it takes them.
     draw : callable
         ``draw(axes, table)`` draws it, into one axes or an array of them, of the shape ``panels``; where any gates can
-        be shown, ``draw(axes, table, looks)`` with the look of each.
+        be shown, ``draw(axes, table, styles)`` with the style of each.
     height : float
         In inches; the width is one column.
     panels : tuple of int
@@ -52,60 +52,56 @@ class Figure:
         The results of training that it shows, of :data:`gateflow.study.kept.KEPT`; none for a figure of the theory.
     gates : tuple of str
         The gates it shows if no others are asked for; none where it shows something else.
-    tell : callable, optional
+    describe : callable, optional
         The rows of one gate to a sentence, for who does not see the figure.
     """
 
-    compute: Callable[..., Table]
+    compute: Callable[..., FigureTable]
     draw: Callable[..., None]
     height: float = 2.4
     panels: tuple[int, int] = (1, 1)
     kept: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
-    tell: Callable[[Table], str] | None = None
+    describe: Callable[[FigureTable], str] | None = None
 
-    def picture(self, table: Table | None = None, *, legend: bool | None = None) -> Any:
+    def picture(self, table: FigureTable | None = None, *, legend: bool | None = None) -> Any:
         """The figure as a ``matplotlib.figure.Figure``; no window is opened.
 
         Parameters
         ----------
-        table : Table, optional
+        table : FigureTable, optional
             Its numbers; by default those that ``compute`` makes.
         legend : bool, optional
             Whether a legend names the lines; by default where they are not of the gates that it was composed for.
         """
-        from matplotlib.figure import Figure as Canvas
-
         table = self.compute() if table is None else table
-        looks = self.looks(table, legend)
-        with own_style():
-            canvas = Canvas(figsize=(COLUMN, self.height), layout="constrained")
-            axes = canvas.subplots(*self.panels)
-            for panel in canvas.axes:  # else the number of ticks would follow the settings at the time of rendering
-                panel.tick_params(labelsize=STYLE["xtick.labelsize"])
-            if looks is None:
+        styles = self.styles(table, legend)
+        with empty_picture(*self.panels, height=self.height) as (canvas, axes):
+            if styles is None:
                 self.draw(axes, table)
             else:
-                self.draw(axes, table, looks)
-                if looks.legend:
-                    _add_legend(canvas)
+                self.draw(axes, table, styles)
+                if styles.legend:
+                    add_legend(
+                        canvas, 2 if max(len(style.label) for style in styles.values()) < 26 else 1, handlelength=3.4
+                    )
         return canvas
 
-    def looks(self, table: Table, legend: bool | None = None) -> Looks | None:
-        """The look of each gate of a table, in its order; None where the figure is not of gates."""
+    def styles(self, table: FigureTable, legend: bool | None = None) -> LineStyles | None:
+        """The style of each gate of a table, in its order; None where the figure is not of gates."""
         if not self.gates:
             return None
         names = list(dict.fromkeys(table["gate"].tolist()))
-        return Looks(names, legend=not set(names) <= set(self.gates) if legend is None else legend)
+        return LineStyles(names, legend=not set(names) <= set(self.gates) if legend is None else legend)
 
-    def told(self, table: Table) -> str:
+    def description(self, table: FigureTable) -> str:
         """What a table shows of each of its gates, in words."""
-        if self.tell is None:
+        if self.describe is None:
             return ""
         names = dict.fromkeys(table["gate"].tolist())
-        return ". ".join(f"{name}: {self.tell(table.rows(gate=name))}" for name in names) + "."
+        return ". ".join(f"{name}: {self.describe(table.rows(gate=name))}" for name in names) + "."
 
-    def rendered(self, table: Table, form: str, *, legend: bool | None = None, **options: Any) -> bytes:
+    def rendered(self, table: FigureTable, form: str, *, legend: bool | None = None, **options: Any) -> bytes:
         """The bytes of the picture in a format; ``options`` are Matplotlib's, of saving.
 
         Each is drawn afresh: a layout adjusted for one format would leave its traces in the next.
@@ -119,12 +115,33 @@ class Figure:
         return self.rendered(self.compute(), "svg").decode()
 
 
-def _add_legend(canvas: Any) -> None:
-    """A legend below; taller by its rows, so that the panels keep their size."""
-    handles, names = canvas.axes[0].get_legend_handles_labels()
-    columns = 2 if max(map(len, names)) < 26 else 1
-    canvas.legend(handles, names, loc="outside lower center", ncols=columns, handlelength=3.4)
-    canvas.set_figheight(canvas.get_figheight() + 0.15 * -(-len(names) // columns))
+@contextmanager
+def empty_picture(
+    rows: int = 1, columns: int = 1, *, height: float, width: float = COLUMN, **options: Any
+) -> Iterator[Any]:
+    """An empty picture in :data:`STYLE` and its axes, which are drawn into inside of the context.
+
+    Sizes are in inches; ``options`` are those of ``matplotlib.figure.Figure.subplots``.
+    """
+    from matplotlib.figure import Figure as Canvas
+
+    with own_style():
+        canvas = Canvas(figsize=(width, height), layout="constrained")
+        axes = canvas.subplots(rows, columns, **options)
+        for panel in canvas.axes:  # else the number of ticks would follow the settings at the time of rendering
+            panel.tick_params(labelsize=STYLE["xtick.labelsize"])
+        yield canvas, axes
+
+
+def add_legend(canvas: Any, columns: int, **options: Any) -> None:
+    """A legend of all panels, below; the picture grows by its rows, so that the panels keep their size."""
+    lines: dict[str, Any] = {}
+    for panel in canvas.axes:
+        for line, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            lines.setdefault(label, line)
+    if lines:
+        canvas.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=columns, **options)
+        canvas.set_figheight(canvas.get_figheight() + 0.15 * -(-len(lines) // columns))
 
 
 @contextmanager
@@ -136,7 +153,7 @@ def own_style():
         yield
 
 
-def made_by(name: str, caption: str, table: Table, gates: Iterable[str] = ()) -> dict[str, Any]:
+def made_by(name: str, caption: str, table: FigureTable, gates: Iterable[str] = ()) -> dict[str, Any]:
     """How a figure was made; the same on every run in one environment."""
     chosen = shlex.join(gates)
     return record.record(
@@ -181,7 +198,7 @@ def write(
     return [each.write(data) for each, data in zip(outputs, contents, strict=True)]
 
 
-def _of_results(name: str, figure: Figure, results: Path | None) -> Table:
+def _of_results(name: str, figure: Figure, results: Path | None) -> FigureTable:
     """The numbers of a figure of training; results of other shapes are told."""
     try:
         return figure.compute(results)

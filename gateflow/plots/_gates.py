@@ -1,4 +1,4 @@
-"""Tables of any gates: what a figure computes of each, and the law that theory proves of it."""
+"""Tables of any gates: what a figure computes of each."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.plots._style import STROKES
-from gateflow.plots._table import Table
+from gateflow.plots._table import FigureTable
 
 Gates: TypeAlias = Mapping[str, Gate | str] | Iterable[Gate | str]
 """Gates by name, formula or object; a mapping says what to call each."""
-
-DIGITS = 30
-"""Of big floats in which laws are evaluated."""
 
 
 def named(gates: Gates) -> dict[str, Gate]:
@@ -61,7 +58,7 @@ Block: TypeAlias = Mapping[str, Any]
 
 def table_of_gates(
     gates: Gates, blocks: Callable[[str, Gate], Iterable[Block]], meaning: Mapping[str, str], **parameters: Any
-) -> Table:
+) -> FigureTable:
     """The blocks of rows of each gate; a gate without such numbers is left out, with the reason among the parameters.
 
     Raises
@@ -79,45 +76,18 @@ def table_of_gates(
     if not rows:
         name, why = next(iter(left_out.items()))
         raise InvalidArgument(f"there is nothing to draw of {name}: {why}")
-    return Table.of(rows, meaning, **parameters, **({"left_out": left_out} if left_out else {}))
+    return FigureTable.of(rows, meaning, **parameters, **({"left_out": left_out} if left_out else {}))
 
 
-def log_law(gate: Gate, log_tau: Any, *, horizon: float = 1.0) -> np.ndarray:
-    """The logarithm of ``T l(tau)``, the leading order of the loss to ``lambda* = 1`` for large tau and c = 1.
-
-    In big floats, for log tau may be a hundred million. All nan where no law was proved in its time.
-
-    Parameters
-    ----------
-    gate : Gate
-    log_tau : array
-        Logarithms of learning times.
-    horizon : float
-        T, in steps.
+def z_at(gate: Gate, time_constant: Any) -> np.ndarray:
+    """The pre-activations at which a cell has these time constants, in steps: where phi is ``exp(-1/time_constant)``.
 
     Examples
     --------
-    >>> log_law(as_gate("sigmoid"), np.array([2.0, 1e8]))
-    array([-2.e+00, -1.e+08])
+    >>> z_at(as_gate("sigmoid"), np.array([1.0, 1e20]))
+    array([-0.54132485, 46.05170186])
     """
-    from gateflow.arithmetic.bigfloat import BigFloat
-    from gateflow.asymptotics.constants import Undecided
-    from gateflow.asymptotics.rate import TAU, C, T, rate
-    from gateflow.codegen.tape import Tape
-
-    log_tau = np.asarray(log_tau, dtype=float)
-    try:
-        law = rate(gate).expr
-    except (GateflowError, Undecided):
-        law = None
-    if law is None:
-        return np.full(log_tau.shape, np.nan)
-    big = BigFloat(DIGITS)
-    late = log_tau > 0  # logarithms of tau stand in most laws, which hold for large tau
-    tape = Tape([law.subs({C: 1, T: horizon})], [TAU])
-    (distance,) = tape(big, big.exp(big.lift(np.where(late, log_tau, 1.0))))
-    found = np.asarray(big.round(big.log(distance))) + np.log(horizon)
-    return np.where(late & np.isfinite(found), found, np.nan)
+    return gate.float64.z_of_u(-np.log(np.expm1(1 / time_constant)))
 
 
 def at(grid: np.ndarray, value: float, numbers: np.ndarray) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.plots._figure import own_style
-from gateflow.plots._style import COLUMN, LAW
+from gateflow.plots._figure import empty_picture
+from gateflow.plots._style import LAW
 
 if TYPE_CHECKING:
     from gateflow.flows.trajectory import Trajectory
@@ -34,15 +34,11 @@ def path(found: Trajectory, title: str = "") -> Any:
     InvalidArgument
         The flow rests where it starts.
     """
-    from matplotlib.figure import Figure as Canvas
-
     log_tau = _times(found)
     state = found.at(log_tau=log_tau)
     overflows = bool(log_tau[-1] > LARGEST)
     across = log_tau / np.log(10) if overflows else np.exp(log_tau)
-    with own_style():
-        canvas = Canvas(figsize=(COLUMN, 3.3), layout="constrained")
-        above, below = canvas.subplots(2, 1, sharex=True)
+    with empty_picture(2, height=3.3, sharex=True) as (canvas, (above, below)):
         above.plot(across, state.z, color="black")
         if np.isfinite(found.problem.z_star):
             above.axhline(found.problem.z_star, **LAW)
@@ -53,8 +49,6 @@ def path(found: Trajectory, title: str = "") -> Any:
         below.set(xlabel=r"$\log_{10}\,\tau$, learning time" if overflows else r"learning time $\tau$")
         if not overflows:
             below.set(xscale="log")
-        for axes in (above, below):
-            axes.tick_params(labelsize=7)
     return canvas
 
 

@@ -9,9 +9,9 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from gateflow.plots._figure import own_style
+from gateflow.plots._figure import add_legend, empty_picture
 from gateflow.plots._style import COLUMN
-from gateflow.plots._training import kind_look
+from gateflow.plots._training import kind_style
 
 if TYPE_CHECKING:
     from gateflow.study.analysis import Analysis
@@ -42,13 +42,12 @@ def arrivals(found: Analysis) -> Any:
     across = min(3, len(conditions))
     down = -(-len(conditions) // across)
     last = max(run.step for runs in found.arrivals.values() for run in runs)
-    with own_style():
-        canvas, every = _panels(down, across)
+    with _panels(down, across) as (canvas, every):
         for axes, condition in zip(every.flat, conditions, strict=False):
             for arm, (kind, _, own) in names.items():
                 if condition in ("", own):
                     _draw_arrivals(
-                        axes, found.survivals[arm], last, arm if not condition else kind, kind_look(kind, kinds)
+                        axes, found.survivals[arm], last, arm if not condition else kind, kind_style(kind, kinds)
                     )
             axes.set_title(condition, pad=3)
             axes.set_xlim(0, last)
@@ -59,15 +58,15 @@ def arrivals(found: Analysis) -> Any:
             axes.set_xlabel("step")
         for axes in every[:, 0]:
             axes.set_ylabel("share of runs that arrived")
-        _legend(canvas, every)
+        add_legend(canvas, 3)
     return canvas
 
 
-def _draw_arrivals(axes: Any, curve: Survival, last: float, label: str, look: dict[str, Any]) -> None:
+def _draw_arrivals(axes: Any, curve: Survival, last: float, label: str, style: dict[str, Any]) -> None:
     steps = [0.0, *curve.steps, last]
     share, low, high = ([0.0, *(1 - left for left in part)] for part in (curve.share, curve.high, curve.low))
-    axes.step(steps, [*share, share[-1]], where="post", label=label, **look)
-    band = {"step": "post", "alpha": 0.15, "linewidth": 0, "color": look["color"]}
+    axes.step(steps, [*share, share[-1]], where="post", label=label, **style)
+    band = {"step": "post", "alpha": 0.15, "linewidth": 0, "color": style["color"]}
     axes.fill_between(steps, [*low, low[-1]], [*high, high[-1]], **band)
 
 
@@ -79,9 +78,7 @@ def contrasts(found: Analysis) -> Any:
     from matplotlib.ticker import FixedLocator, NullLocator
 
     count = len(found.answers)
-    with own_style():
-        canvas, every = _panels(1, 1, height=0.9 + 0.3 * count)
-        axes = every[0, 0]
+    with empty_picture(height=0.9 + 0.3 * count) as (canvas, axes):
         axes.axvspan(1 / 1.5, 1.5, color="0.92", linewidth=0)
         axes.axvline(1, color="0.5", linewidth=0.6)
         for place, each in enumerate(found.answers):
@@ -113,8 +110,7 @@ def bridge(found: Analysis, plan: Plan) -> Any:
     groups = {arm: arm.split(", ") for arm in plan.predicted}
     kinds = list(dict.fromkeys(words[1] for words in groups.values()))
     low, high = min(plan.predicted.values()) / 2, max(plan.predicted.values()) * 2
-    with own_style():
-        canvas, every = _panels(-(-len(found.rungs) // 3), 3, sharey=True)
+    with _panels(-(-len(found.rungs) // 3), 3) as (canvas, every):
         for axes, rung in zip(every.flat, found.rungs, strict=False):
             axes.plot([low, high], [low, high], color="0.6", linewidth=0.6)
             for arm, (_, kind, *_) in groups.items():
@@ -129,30 +125,19 @@ def bridge(found: Analysis, plan: Plan) -> Any:
             axes.set_xlabel("steps predicted")
         for axes in every[:, 0]:
             axes.set_ylabel("steps measured")
-        _legend(canvas, every)
+        add_legend(canvas, 3)
     return canvas
 
 
 def _draw_cell(axes: Any, plan: Plan, found: Analysis, arm: str, kind: str, kinds: list[str]) -> None:
     runs = found.arrivals[arm]
     measured = math.exp(sum(math.log(max(run.step, 1)) for run in runs) / len(runs))
-    mark, colour = MARKS.get(plan.arms[arm]["lr"], "s"), kind_look(kind, kinds)["color"]
+    mark, colour = MARKS.get(plan.arms[arm]["lr"], "s"), kind_style(kind, kinds)["color"]
     label = f"{kind}, {plan.arms[arm]['lr']:g}"
     axes.plot([plan.predicted[arm]], [measured], mark, color=colour, markersize=3, label=label)
 
 
-def _panels(down: int, across: int, *, height: float | None = None, sharey: bool = False) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure as Canvas
-
-    size = (COLUMN, height or 2.4 * down) if across == 1 else (2 * COLUMN, 1.8 * down + 0.3)
-    canvas = Canvas(figsize=size, layout="constrained")
-    every = canvas.subplots(down, across, squeeze=False, sharex=across > 1, sharey=sharey or across > 1)
-    for axes in every.flat:
-        axes.tick_params(labelsize=7)
-    return canvas, every
-
-
-def _legend(canvas: Any, every: Any) -> None:
-    handles = {text: line for axes in every.flat for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    canvas.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3)
-    canvas.set_figheight(canvas.get_figheight() + 0.15 * -(-len(handles) // 3))
+def _panels(down: int, across: int) -> Any:
+    """Panels with common axes where there are several beside each other."""
+    width, height = (COLUMN, 2.4 * down) if across == 1 else (2 * COLUMN, 1.8 * down + 0.3)
+    return empty_picture(down, across, width=width, height=height, squeeze=False, sharex=across > 1, sharey=across > 1)

@@ -63,7 +63,7 @@ LAW: dict[str, Any] = {"color": "black", "linewidth": 0.8, "linestyle": (0, (4, 
 """Lines that theory predicts, beside what was computed."""
 
 
-class Look(NamedTuple):
+class LineStyle(NamedTuple):
     """How a gate is drawn, and what it is called in a figure."""
 
     colour: str
@@ -85,21 +85,24 @@ class Look(NamedTuple):
 PAPER = "#fdfcfb"
 """The inside of open markers: white, but for a trace by which a page knows it from other white."""
 
-LOOKS = {
-    "softsign": Look("#56B4E9", "^", "softsign"),
-    "sigmoid": Look("#D55E00", "s", "sigmoid"),
-    "fast": Look("#000000", "o", "fast"),
+GATE_STYLES = {
+    "softsign": LineStyle("#56B4E9", "^", "softsign"),
+    "sigmoid": LineStyle("#D55E00", "s", "sigmoid"),
+    "fast": LineStyle("#000000", "o", "fast"),
 }
 """The gates of the figures, by rising order of saturation."""
 
-THREE = tuple(LOOKS)
+DEFAULT_GATES = tuple(GATE_STYLES)
 
-RARER = {
-    "linear-cubic": Look("#CC79A7", "D", r"$\sigma(z + z^3)$"),
-    "iterated-sinh": Look("#009E73", "v", "two sinh"),
-    "iterated-sinh(3)": Look("#0072B2", "P", "three sinh"),
+OTHER_GATE_STYLES = {
+    "linear-cubic": LineStyle("#CC79A7", "D", r"$\sigma(z + z^3)$"),
+    "iterated-sinh": LineStyle("#009E73", "v", "two sinh"),
+    "iterated-sinh(3)": LineStyle("#0072B2", "P", "three sinh"),
 }
 """Gates of single figures."""
+
+OPTIMIZER_LABELS = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
+"""Panels of the figures of training."""
 
 READABLE = {"#56B4E9": "#1F78A8"}
 """Colours of words, where that of the line is too light to read."""
@@ -115,7 +118,7 @@ STROKES = (
     ("#5a5f66", "*", (0, (2, 2))),
     ("#767a80", "h", (0, (1, 2))),
 )
-"""Colour, marker and dashes where a legend names the lines: black and white tell them apart twice over."""
+"""Colour, marker and dashes where a legend names the lines: black and white describe them apart twice over."""
 
 FIXED = {"fast": 0, "sigmoid": 1, "softsign": 2}
 """The strokes of the three gates, the same in every figure."""
@@ -124,8 +127,8 @@ LONGEST = 38
 """Characters of a name in a legend."""
 
 
-class Looks(dict[str, Look]):
-    """The look of each gate of a figure, in the order drawn.
+class LineStyles(dict[str, LineStyle]):
+    """The style of each gate of a figure, in the order drawn.
 
     Parameters
     ----------
@@ -138,20 +141,47 @@ class Looks(dict[str, Look]):
     def __init__(self, names: Iterable[str], *, legend: bool) -> None:
         self.legend: bool = legend
         wanted = list(names)
-        super().__init__(_strokes(wanted) if legend else {name: {**LOOKS, **RARER}[name] for name in wanted})
+        known = GATE_STYLES | OTHER_GATE_STYLES
+        super().__init__(_strokes(wanted) if legend else {name: known[name] for name in wanted})
+
+    def plot(
+        self, axes: Any, table: Any, x: str, y: str, marks: tuple[float, float, float], law: str | None = None
+    ) -> None:
+        """The line of each gate, and thinner what theory predicts of it.
+
+        Parameters
+        ----------
+        axes : matplotlib.axes.Axes
+        table : FigureTable
+        x, y, law : str
+            Columns of the table.
+        marks : tuple
+            Where the first line is marked first, how much later each next one is, and how far marks are apart: in
+            points, or as floats in shares of the diagonal of the axes.
+        """
+        first, later, apart = marks
+        for k, (name, style) in enumerate(self.items()):
+            part = table.rows(gate=name)
+            axes.plot(part[x], part[y], label=style.label, **style.line(every=(first + later * k, apart)))
+            if law is not None:
+                axes.plot(part[x], part[law], **style.law())
+
+    def named(self, places: Iterable[str]) -> list[str]:
+        """Those of these gates whose names stand beside their lines; none where a legend names them."""
+        return [] if self.legend else [gate for gate in places if gate in self]
 
     def name_line(self, axes: Any, gate: str, x: float, y: float, more: str = "", **keywords: Any) -> None:
         """Write a gate's name, and ``more``, at (x, y) in data coordinates; nothing where a legend does."""
-        if self.legend or gate not in self:
+        if not self.named([gate]):
             return
         colour = READABLE.get(self[gate].colour, self[gate].colour)
         axes.text(x, y, self[gate].label + more, color=colour, fontsize=7, **keywords)
 
 
-def _strokes(names: list[str]) -> dict[str, Look]:
+def _strokes(names: list[str]) -> dict[str, LineStyle]:
     free = iter(k for k in range(len(STROKES)) if k not in {FIXED.get(name) for name in names})
     places = {name: FIXED[name] if name in FIXED else next(free) for name in names}
-    return {name: Look(STROKES[k][0], STROKES[k][1], in_legend(name), STROKES[k][2]) for name, k in places.items()}
+    return {name: LineStyle(STROKES[k][0], STROKES[k][1], in_legend(name), STROKES[k][2]) for name, k in places.items()}
 
 
 def in_legend(name: str) -> str:
@@ -162,7 +192,13 @@ def in_legend(name: str) -> str:
 
 def name_line(axes: Any, gate: str, x: float, y: float, more: str = "", **keywords: Any) -> None:
     """Write the name of one of the three gates, and ``more``, at (x, y) in data coordinates."""
-    Looks(LOOKS, legend=False).name_line(axes, gate, x, y, more, **keywords)
+    LineStyles(GATE_STYLES, legend=False).name_line(axes, gate, x, y, more, **keywords)
+
+
+def name_panels(axes: Any, x: float = 0.03, y: float = 0.95) -> None:
+    """Write a letter into the corner of each panel, in their order."""
+    for letter, panel in zip("abcdefgh", axes.flat, strict=False):
+        name_panel(panel, letter, x, y)
 
 
 def name_panel(axes: Any, letter: str, x: float = 0.03, y: float = 0.95) -> None:

@@ -20,7 +20,7 @@ SHOWN = 4
 
 @by_value
 @dataclass(frozen=True)
-class Table:
+class FigureTable:
     """One row an observation, in the order drawn.
 
     Parameters
@@ -34,7 +34,7 @@ class Table:
 
     Examples
     --------
-    >>> table = Table.of([{"gate": "fast", "z": [0.0, 1.0]}], {"gate": "name", "z": "pre-activation"})
+    >>> table = FigureTable.of([{"gate": "fast", "z": [0.0, 1.0]}], {"gate": "name", "z": "pre-activation"})
     >>> print(table.csv(), end="")
     gate,z
     fast,0.0
@@ -52,7 +52,7 @@ class Table:
             raise ValueError(f"columns of unequal length: { {k: v.shape for k, v in self.columns.items()} }")
 
     @classmethod
-    def of(cls, blocks: Iterable[Mapping[str, Any]], meaning: Mapping[str, str], **parameters: Any) -> Table:
+    def of(cls, blocks: Iterable[Mapping[str, Any]], meaning: Mapping[str, str], **parameters: Any) -> FigureTable:
         """A table of blocks of rows, one below the other; a single value in a block is repeated along it."""
         kept = [dict(zip(block, np.broadcast_arrays(*block.values()), strict=True)) for block in blocks]
         return cls({name: np.concatenate([block[name] for block in kept]) for name in meaning}, meaning, parameters)
@@ -61,17 +61,17 @@ class Table:
         return self.columns[column]
 
     def __repr__(self) -> str:
-        return f"<Table of {len(self)} rows: {cut(', '.join(self.columns))}>"
+        return f"<FigureTable of {len(self)} rows: {cut(', '.join(self.columns))}>"
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
-    def rows(self, **equal: Any) -> Table:
+    def rows(self, **equal: Any) -> FigureTable:
         """The rows where each named column equals its value."""
         kept = np.ones(len(self), dtype=bool)
         for column, value in equal.items():
             kept &= self[column] == value
-        return Table({name: column[kept] for name, column in self.columns.items()}, self.meaning, self.parameters)
+        return FigureTable({name: column[kept] for name, column in self.columns.items()}, self.meaning, self.parameters)
 
     def _repr_html_(self) -> str:
         ends = [*range(min(len(self), SHOWN)), *range(max(len(self) - SHOWN, SHOWN), len(self))]

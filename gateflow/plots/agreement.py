@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import AUXILIARY, LOOKS, READABLE, name_panel
-from gateflow.plots._table import Table
+from gateflow.plots._style import AUXILIARY, GATE_STYLES, OPTIMIZER_LABELS, READABLE, name_panel
+from gateflow.plots._table import FigureTable
 from gateflow.study import kept
-
-NAMES = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
 
 LIMITS = (4.0, 400.0)
 
@@ -28,12 +26,12 @@ MEANING = {
 }
 
 
-def compute(results: Path | None = None) -> Table:
+def compute(results: Path | None = None) -> FigureTable:
     """Medians over seeds, unit by unit, at every step that was looked at."""
     found = kept.read("memory", results)
     blocks = []
-    for optimizer in NAMES:
-        for gate in LOOKS:
+    for optimizer in OPTIMIZER_LABELS:
+        for gate in GATE_STYLES:
             runs = [run for run in found["runs"] if (run["optimizer"], run["gate"]) == (optimizer, gate)]
             reached = np.array([run["reached"] for run in runs])
             predicted = np.median([run["predicted"] for run in runs], axis=0)
@@ -51,20 +49,20 @@ def compute(results: Path | None = None) -> Table:
                     }
                 )
     seeds = len({run["seed"] for run in found["runs"]})
-    return Table.of(blocks, MEANING, seeds=seeds, start=found["start"], results=found["command"])
+    return FigureTable.of(blocks, MEANING, seeds=seeds, start=found["start"], results=found["command"])
 
 
-def draw(axes: Any, table: Table) -> None:
+def draw(axes: Any, table: FigureTable) -> None:
     """A panel an optimiser; the diagonal is agreement. Beside each gate the ninth decile of its relative errors."""
-    for panel, letter, (optimizer, name) in zip(axes.flat, "abc", NAMES.items(), strict=True):
+    for panel, letter, (optimizer, name) in zip(axes.flat, "abc", OPTIMIZER_LABELS.items(), strict=True):
         panel.plot(LIMITS, LIMITS, **AUXILIARY)
-        for place, (gate, look) in enumerate(LOOKS.items()):
+        for place, (gate, style) in enumerate(GATE_STYLES.items()):
             part = table.rows(optimizer=optimizer, gate=gate)
-            points = {"color": look.colour, "markersize": 2.2, "markerfacecolor": "none", "markeredgewidth": 0.5}
-            panel.plot(part["predicted"], part["reached"], look.marker, **points, zorder=3 - 0.1 * place)
+            points = {"color": style.colour, "markersize": 2.2, "markerfacecolor": "none", "markeredgewidth": 0.5}
+            panel.plot(part["predicted"], part["reached"], style.marker, **points, zorder=3 - 0.1 * place)
             error = np.quantile(np.abs(np.log(part["reached"] / part["predicted"])), 0.9)
-            words = {"ha": "right", "fontsize": 6, "color": READABLE.get(look.colour, look.colour)}
-            panel.text(0.95, 0.24 - 0.09 * place, f"{look.label} {error:.1%}", transform=panel.transAxes, **words)
+            words = {"ha": "right", "fontsize": 6, "color": READABLE.get(style.colour, style.colour)}
+            panel.text(0.95, 0.24 - 0.09 * place, f"{style.label} {error:.1%}", transform=panel.transAxes, **words)
         panel.set(xscale="log", yscale="log", xlim=LIMITS, ylim=LIMITS, box_aspect=1)
         name_panel(panel, letter)
         panel.text(0.22, 0.95, name, transform=panel.transAxes, va="top")

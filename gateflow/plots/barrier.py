@@ -11,9 +11,10 @@ from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import Gate
 from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, at, log_law, table_of_gates
-from gateflow.plots._style import Looks
-from gateflow.plots._table import Table
+from gateflow.plots._gates import Gates, at, table_of_gates
+from gateflow.plots._laws import log_law
+from gateflow.plots._style import LineStyles
+from gateflow.plots._table import FigureTable
 
 SHOWN = ("sigmoid", "linear-cubic", "fast", "iterated-sinh", "iterated-sinh(3)")
 """The gates shown. From no sinh (sigmoid) to three, each rung gains one more squared iterated logarithm (T3)."""
@@ -44,7 +45,7 @@ PLACES = {
 """Where the name of each line ends."""
 
 
-def compute(gates: Gates = SHOWN) -> Table:
+def compute(gates: Gates = SHOWN) -> FigureTable:
     """The time at which each loss is reached; short of the kink the flow does not know its target."""
     return table_of_gates(gates, _block, MEANING, horizon=1.0, start="phi = 1/2", scale=1.0, extra=EXTRA)
 
@@ -62,27 +63,24 @@ def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     yield {"gate": name, "log_tau": log_tau, "log_loss": log_loss, "scaled": scaled, "law": law}
 
 
-def draw(axes: Any, table: Table, looks: Looks) -> None:
+def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
     """Both scales logarithmic; laws as thin lines."""
-    for k, (name, look) in enumerate(looks.items()):
-        part = table.rows(gate=name)
-        axes.plot(part["log_tau"], part["scaled"], label=look.label, **look.line(every=(5 + 4 * k, 24)))
-        axes.plot(part["log_tau"], part["law"], **look.law())
+    styles.plot(axes, table, "log_tau", "scaled", marks=(5, 4, 24), law="law")
     x = np.geomspace(*SPAN, 200)
     edge = np.log(x) ** (-2 - EXTRA)
     axes.fill_between(x, FLOOR, edge, color="0.88", zorder=0)
     axes.set(xscale="log", yscale="log", xlim=SPAN, ylim=(FLOOR, 1e10))
     axes.set(xlabel=r"$\log\,\tau$", ylabel=r"$\tau\,l\,(\log\,\tau)^2$")
-    for name, place in PLACES.items():
-        looks.name_line(axes, name, *place, ha="right")
+    for name in styles.named(PLACES):
+        styles.name_line(axes, name, *PLACES[name], ha="right")
     axes.text(60, 3e-6, "no gate stays here", fontsize=7)
 
 
-def tell(part: Table) -> str:
+def describe(part: FigureTable) -> str:
     """Where one gate stands late, in words."""
     if not len(part):
         return "its learning times lie outside the figure"
     return f"at log tau = 1e4 the scaled loss is {at(1 / part['log_tau'], 1e-4, part['scaled'])}"
 
 
-FIGURE = Figure(compute, draw, height=3.0, gates=SHOWN, tell=tell)
+FIGURE = Figure(compute, draw, height=3.0, gates=SHOWN, describe=describe)

@@ -11,9 +11,9 @@ from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import Gate
 from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, table_of_gates
-from gateflow.plots._style import AUXILIARY, Looks
-from gateflow.plots._table import Table
+from gateflow.plots._gates import Gates, table_of_gates, z_at
+from gateflow.plots._style import AUXILIARY, LineStyles
+from gateflow.plots._table import FigureTable
 
 HORIZON = 100
 
@@ -34,19 +34,19 @@ MEANING = {
 }
 
 
-def compute(gates: Gates = GATES) -> Table:
+def compute(gates: Gates = GATES) -> FigureTable:
     """Learning times on a grid even in the logarithms of both."""
     return table_of_gates(gates, _block, MEANING, horizon=HORIZON, scale=1.0)
 
 
 def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     start, scale = (x.ravel() for x in np.meshgrid(STARTS, SCALES, indexing="ij"))
-    z0 = gate.float64.z_of_u(-np.log(np.expm1(1 / start)))
-    log_tau = np.asarray(hitting_time(LearningProblem(gate, horizon=HORIZON, timescale=scale), z0).log_tau)
+    problem = LearningProblem(gate, horizon=HORIZON, timescale=scale)
+    log_tau = np.asarray(hitting_time(problem, z_at(gate, start)).log_tau)
     yield {"gate": name, "start": start, "timescale": scale, "log_tau": np.where(np.isfinite(log_tau), log_tau, np.nan)}
 
 
-def leads(table: Table, names: list[str]) -> np.ndarray:
+def leads(table: FigureTable, names: list[str]) -> np.ndarray:
     """By gate, start and time constant: log of the least time of the others over that of the gate; 0 on a border."""
     log_tau = np.array([table.rows(gate=name)["log_tau"] for name in names])
     known = np.where(np.isnan(log_tau), np.inf, log_tau)
@@ -56,29 +56,29 @@ def leads(table: Table, names: list[str]) -> np.ndarray:
     return np.where(np.isinf(lead), np.sign(lead) * 1e3, lead).reshape(-1, STARTS.size, SCALES.size)
 
 
-def draw(axes: Any, table: Table, looks: Looks) -> None:
+def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
     """A shade a gate, where it is the first."""
     from matplotlib.colors import to_rgb
 
-    for (name, look), lead in zip(looks.items(), leads(table, list(looks)), strict=True):
-        axes.plot([], [], label=look.label, **look.line(every=1))
+    for (name, style), lead in zip(styles.items(), leads(table, list(styles)), strict=True):
+        axes.plot([], [], label=style.label, **style.line(every=1))
         if np.nanmax(lead, initial=-1) > 0:
-            pale = tuple(1 - 0.4 * (1 - np.array(to_rgb(look.colour))))
+            pale = tuple(1 - 0.4 * (1 - np.array(to_rgb(style.colour))))
             axes.contourf(STARTS, SCALES, lead.T, [0, np.inf], colors=[pale])
             axes.contour(STARTS, SCALES, lead.T, [0], colors="black", linewidths=0.6)
-        if not looks.legend and name in PLACES:
-            axes.text(*PLACES[name], look.label, fontsize=7)
+        if not styles.legend and name in PLACES:
+            axes.text(*PLACES[name], style.label, fontsize=7)
     axes.set(xscale="log", yscale="log", xlim=STARTS[[0, -1]], ylim=SCALES[[0, -1]])
     axes.set_yticks([10.0**k for k in range(3, 16, 3)])
     axes.plot(STARTS, STARTS, **{**AUXILIARY, "zorder": 3})
     axes.set(xlabel="time constant at the start (steps)", ylabel="time constant wanted (steps)")
 
 
-def tell(part: Table) -> str:
+def describe(part: FigureTable) -> str:
     """How many of the problems have an answer, in words."""
     return (
         f"{int(np.isfinite(part['log_tau']).sum())} of {part['log_tau'].size} starts and targets have a learning time"
     )
 
 
-FIGURE = Figure(compute, draw, height=2.6, gates=GATES, tell=tell)
+FIGURE = Figure(compute, draw, height=2.6, gates=GATES, describe=describe)

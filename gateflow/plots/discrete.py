@@ -10,8 +10,8 @@ from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import Gate, gate
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import AUXILIARY, LAW, LOOKS, name_line, name_panel
-from gateflow.plots._table import Table
+from gateflow.plots._style import AUXILIARY, GATE_STYLES, LAW, name_line, name_panel
+from gateflow.plots._table import FigureTable
 
 HORIZON = 10
 TARGET = 0.9
@@ -37,10 +37,10 @@ MEANING = {
 }
 
 
-def compute() -> Table:
+def compute() -> FigureTable:
     """Runs of descent for each gate and step size, up to the first state at the target or past it."""
-    blocks = (_run(name, stiffness) for name in LOOKS for stiffness in STIFFNESSES)
-    return Table.of(blocks, MEANING, horizon=HORIZON, target=TARGET, start=START, scale=1.0)
+    blocks = (_run(name, stiffness) for name in GATE_STYLES for stiffness in STIFFNESSES)
+    return FigureTable.of(blocks, MEANING, horizon=HORIZON, target=TARGET, start=START, scale=1.0)
 
 
 def speed(gate: Gate, z: Any) -> Any:
@@ -92,16 +92,16 @@ def spread(rising: np.ndarray) -> np.ndarray:
     return np.unique(np.minimum(np.searchsorted(rising, wanted), rising.size - 1))
 
 
-def draw(axes: Any, table: Table) -> None:
+def draw(axes: Any, table: FigureTable) -> None:
     """Above, what the cell keeps along the flow (lines) and under descent (marks); below, the lag of descent."""
     upper, lower = axes
-    for name, look in LOOKS.items():
+    for name, style in GATE_STYLES.items():
         coarse, fine = (table.rows(gate=name, stiffness=stiffness) for stiffness in STIFFNESSES[::-1])
-        upper.plot(fine["flow_time"], fine["kept"], color=look.colour)
-        upper.plot(coarse["step"] * coarse["step_size"], coarse["kept"], **look.line(every=7), linestyle="none")
+        upper.plot(fine["flow_time"], fine["kept"], color=style.colour)
+        upper.plot(coarse["step"] * coarse["step_size"], coarse["kept"], **style.line(every=7), linestyle="none")
         lower.plot(fine["kept"], fine["predicted_lag"], **{**LAW, "zorder": 1})
-        lower.plot(coarse["kept"], coarse["lag"], **look.line(every=8), linestyle="none")
-        filled = {**look.line(every=(4, 8)), "markerfacecolor": look.colour}
+        lower.plot(coarse["kept"], coarse["lag"], **style.line(every=8), linestyle="none")
+        filled = {**style.line(every=(4, 8)), "markerfacecolor": style.colour}
         lower.plot(fine["kept"], fine["lag"], **filled, linestyle="none")
     upper.axhline(TARGET, **AUXILIARY)
     upper.set(xscale="log", xlim=(10, 1e5), ylim=(0, 1.05), ylabel=r"kept, $\phi^T$")

@@ -10,8 +10,8 @@ import numpy as np
 from gateflow.gates.gate import Gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._gates import Gates, table_of_gates
-from gateflow.plots._style import AUXILIARY, THREE, Looks, name_panel
-from gateflow.plots._table import Table
+from gateflow.plots._style import AUXILIARY, DEFAULT_GATES, LineStyles, name_panels
+from gateflow.plots._table import FigureTable
 
 REACH = 6.0
 """Largest pre-activation shown."""
@@ -24,7 +24,7 @@ MEANING = {
 }
 
 
-def compute(gates: Gates = THREE) -> Table:
+def compute(gates: Gates = DEFAULT_GATES) -> FigureTable:
     """phi and phi' on an even grid of z."""
     return table_of_gates(gates, _block, MEANING)
 
@@ -35,28 +35,25 @@ def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     yield {"gate": name, "z": z, "phi": gate.phi(z), "dphi": np.where(np.isfinite(slope), slope, np.nan)}
 
 
-def draw(axes: Any, table: Table, looks: Looks) -> None:
+def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
     """Values above, derivatives below."""
     for panel, column, label in zip(
         axes, ("phi", "dphi"), (r"value $\phi$", r"derivative $\mathrm{d}\phi/\mathrm{d}z$"), strict=True
     ):
-        for k, (name, look) in enumerate(looks.items()):
-            part = table.rows(gate=name)
-            panel.plot(part["z"], part[column], label=look.label, **look.line(every=(10 + 4 * k, 20)))
+        styles.plot(panel, table, "z", column, marks=(10, 4, 20))
         panel.set(xlim=(-REACH, REACH), ylabel=label)
     upper, lower = axes
     upper.axhline(0, **AUXILIARY)
     upper.axhline(1, **AUXILIARY)
     upper.tick_params(labelbottom=False)
     lower.set(xlabel=r"pre-activation $z$", ylim=(0, None))
-    looks.name_line(upper, "fast", 1.3, 0.9, ha="right")
-    looks.name_line(upper, "sigmoid", 3.0, 0.87)
-    looks.name_line(upper, "softsign", 2.7, 0.7)
-    for letter, panel in zip("ab", axes, strict=True):
-        name_panel(panel, letter)
+    styles.name_line(upper, "fast", 1.3, 0.9, ha="right")
+    styles.name_line(upper, "sigmoid", 3.0, 0.87)
+    styles.name_line(upper, "softsign", 2.7, 0.7)
+    name_panels(axes)
 
 
-def tell(part: Table) -> str:
+def describe(part: FigureTable) -> str:
     """Ends and steepest place of one gate, in words."""
     steepest = int(np.nanargmax(part["dphi"]))
     return (
@@ -65,4 +62,4 @@ def tell(part: Table) -> str:
     )
 
 
-FIGURE = Figure(compute, draw, height=3.2, panels=(2, 1), gates=THREE, tell=tell)
+FIGURE = Figure(compute, draw, height=3.2, panels=(2, 1), gates=DEFAULT_GATES, describe=describe)

@@ -11,9 +11,10 @@ from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import Gate
 from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, at, log_law, table_of_gates
-from gateflow.plots._style import THREE, Looks
-from gateflow.plots._table import Table
+from gateflow.plots._gates import Gates, at, table_of_gates
+from gateflow.plots._laws import log_law, loss_in_tex
+from gateflow.plots._style import DEFAULT_GATES, LineStyles
+from gateflow.plots._table import FigureTable
 
 HORIZONS = (1, 10, 30)
 
@@ -28,15 +29,15 @@ MEANING = {
     "law": "leading order of the loss for large tau, as it was proved; nan where it was not",
 }
 
-TEX = {
-    "softsign": r", $T^{2/3}(3\tau)^{-1/3}$",
-    "sigmoid": r", $\tau^{-1}$",
-    "fast": r", $\tau^{-1}(\log\,\tau)^{-2}$",
+PLACES: dict[str, tuple[float, float, dict[str, str]]] = {
+    "softsign": (1e15, 2e-3, {"ha": "right", "va": "bottom"}),
+    "sigmoid": (5e12, 1e-11, {}),
+    "fast": (3e6, 1e-10, {"ha": "right", "va": "top"}),
 }
-"""How the laws are set beside their lines."""
+"""Where the name of each line is written, with its law."""
 
 
-def compute(gates: Gates = THREE) -> Table:
+def compute(gates: Gates = DEFAULT_GATES) -> FigureTable:
     """The time at which each loss is reached.
 
     Short of the kink the flow does not know its target: the loss with lambda* = 1 falls to L at the very time at which
@@ -58,27 +59,24 @@ def _blocks(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
         yield {"gate": name, "horizon": float(horizon), "tau": tau, "loss": loss, "law": law}
 
 
-def draw(axes: Any, table: Table, looks: Looks) -> None:
+def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
     """A panel a horizon, both scales logarithmic."""
     for panel, horizon in zip(axes, HORIZONS, strict=True):
-        for k, (name, look) in enumerate(looks.items()):
-            part = table.rows(gate=name, horizon=horizon)
-            panel.plot(part["tau"], part["loss"], label=look.label, **look.line(every=((0.05 + 0.05 * k), 0.2)))
-            panel.plot(part["tau"], part["law"], **look.law())
+        styles.plot(panel, table.rows(horizon=horizon), "tau", "loss", marks=(0.05, 0.05, 0.2), law="law")
         panel.set(xscale="log", yscale="log", xlim=SPAN, ylim=(1e-16, 30), ylabel="loss")
         panel.text(0.03, 0.06, f"$T = {horizon}$", transform=panel.transAxes)
         panel.label_outer()
     axes[-1].set(xlabel=r"learning time $\tau$")
-    looks.name_line(axes[0], "softsign", 1e15, 2e-3, TEX["softsign"], ha="right", va="bottom")
-    looks.name_line(axes[0], "sigmoid", 5e12, 1e-11, TEX["sigmoid"])
-    looks.name_line(axes[0], "fast", 3e6, 1e-10, TEX["fast"], ha="right", va="top")
+    for name in styles.named(PLACES):
+        x, y, sides = PLACES[name]
+        styles.name_line(axes[0], name, x, y, f", ${loss_in_tex(name)}$", **sides)
 
 
-def tell(part: Table) -> str:
+def describe(part: FigureTable) -> str:
     """When one gate is at two losses for T = 10, in words."""
     part = part.rows(horizon=10.0)
     first, second = (at(part["loss"], loss, part["tau"]) for loss in (0.1, 1e-6))
     return f"for T = 10 the loss is 0.1 at tau = {first} and 1e-6 at tau = {second}"
 
 
-FIGURE = Figure(compute, draw, height=4.2, panels=(3, 1), gates=THREE, tell=tell)
+FIGURE = Figure(compute, draw, height=4.2, panels=(3, 1), gates=DEFAULT_GATES, describe=describe)

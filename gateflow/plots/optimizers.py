@@ -12,8 +12,9 @@ from gateflow.descents.simulation import descent, predict
 from gateflow.flows.problem import LearningProblem
 from gateflow.gates.gate import gate
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import LAW, LOOKS, name_line, name_panel
-from gateflow.plots._table import Table
+from gateflow.plots._gates import z_at
+from gateflow.plots._style import GATE_STYLES, LAW, name_line, name_panel
+from gateflow.plots._table import FigureTable
 
 HORIZON = 100
 TIMESCALE = 1000
@@ -33,10 +34,10 @@ MEANING = {
 }
 
 
-def compute() -> Table:
+def compute() -> FigureTable:
     """Runs of each optimiser with each gate at many step sizes, as fractions of the largest useful one."""
-    return Table.of(
-        (_runs(optimizer, name) for optimizer in PANELS for name in LOOKS),
+    return FigureTable.of(
+        (_runs(optimizer, name) for optimizer in PANELS for name in GATE_STYLES),
         MEANING,
         horizon=HORIZON,
         timescale=TIMESCALE,
@@ -48,8 +49,7 @@ def compute() -> Table:
 
 def _runs(optimizer: str, name: str) -> dict[str, Any]:
     problem = LearningProblem(name, horizon=HORIZON, timescale=TIMESCALE)
-    u = -np.log(np.expm1(1 / edge_of_plateau(TIMESCALE, HORIZON)))
-    z0 = float(gate(name).float64.z_of_u(np.array(u)))
+    z0 = float(z_at(gate(name), np.array(edge_of_plateau(TIMESCALE, HORIZON))))
     useful = predict(problem, z0, optimizer, lr=1.0).largest_lr
     relative = np.geomspace(1 / 128, 1.0, 8)
     predicted = predict(problem, z0, optimizer, lr=relative * useful)
@@ -67,15 +67,15 @@ def _runs(optimizer: str, name: str) -> dict[str, Any]:
     }
 
 
-def draw(axes: Any, table: Table) -> None:
+def draw(axes: Any, table: FigureTable) -> None:
     """A panel an optimiser: simulated steps as marks, filled inside the validity flag; predictions as lines."""
     for k, (panel, (optimizer, label)) in enumerate(zip(axes.flat, PANELS.items(), strict=True)):
-        for name, look in LOOKS.items():
+        for name, style in GATE_STYLES.items():
             part = table.rows(optimizer=optimizer, gate=name)
             panel.plot(part["relative_lr"], part["predicted"], **{**LAW, "zorder": 1})
-            for valid, face in ((0.0, "white"), (1.0, look.colour)):
+            for valid, face in ((0.0, "white"), (1.0, style.colour)):
                 rows = part.rows(valid=valid)
-                marks = {**look.line(every=1), "markerfacecolor": face}
+                marks = {**style.line(every=1), "markerfacecolor": face}
                 panel.plot(rows["relative_lr"], rows["steps"], linestyle="none", **marks)
         panel.set(xscale="log", yscale="log", xlim=(5e-3, 1.6), ylim=(1.5, 8e3))
         panel.set_title(label, pad=3)
@@ -89,8 +89,8 @@ def draw(axes: Any, table: Table) -> None:
         else:
             panel.tick_params(labelbottom=False)
     first = axes.flat[0]
-    for y, name in zip((25, 9, 3.3), LOOKS, strict=True):
-        first.plot(7e-3, y, linestyle="none", **LOOKS[name].line(every=1))
+    for y, name in zip((25, 9, 3.3), GATE_STYLES, strict=True):
+        first.plot(7e-3, y, linestyle="none", **GATE_STYLES[name].line(every=1))
         name_line(first, name, 9.5e-3, y, va="center")
 
 

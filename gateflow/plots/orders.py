@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from gateflow.formula import parse
 from gateflow.formula.vocabulary import Z
 from gateflow.gates.gate import GATES, gate
 from gateflow.plots._figure import Figure
-from gateflow.plots._table import Table
+from gateflow.plots._laws import tex_of
+from gateflow.plots._table import FigureTable
 
 OUTSIDE = ("hard-sigmoid",)
 """Not in class F."""
@@ -29,12 +29,12 @@ MEANING = {
 }
 
 
-def compute() -> Table:
+def compute() -> FigureTable:
     """Classes by `rank`, each law proved."""
     gates = {name: gate(name) for name in GATES if name not in OUTSIDE}
     classes = rank(gates.values()).classes[::-1]
     called = {one.name: one for one in gates.values()}
-    return Table.of((_row(called, names, i, name) for i, names in enumerate(classes) for name in names), MEANING)
+    return FigureTable.of((_row(called, names, i, name) for i, names in enumerate(classes) for name in names), MEANING)
 
 
 def _row(called: dict[str, Any], names: list[str], rung: int, name: str) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _relation(one: Any, first: Any) -> str:
     return f"R(a) = {text_of(found.ratio)} * a**{text_of(found.exponent)}"
 
 
-def draw(axes: Any, table: Table) -> None:
+def draw(axes: Any, table: FigureTable) -> None:
     """A ladder: g at the left, the gates of the class, and at the right its law of learning."""
     count = int(table["rung"].max()) + 1
     axes.plot([_NODE] * count, range(count), color="0.45", linewidth=0.8, zorder=1)
@@ -66,7 +66,7 @@ def draw(axes: Any, table: Table) -> None:
         part = table.rows(rung=float(rung))
         axes.text(_NODE - 0.03, rung, f"${_tex_of_order(part['order'][0])}$", ha="right", va="center", fontsize=7)
         axes.text(_NODE + 0.03, rung, _lines(list(part["gate"])), va="center", fontsize=7, linespacing=1.05)
-        axes.text(1.0, rung, f"${_tex_of_rate(part['rate'][0])}$", ha="right", va="center", fontsize=7)
+        axes.text(1.0, rung, f"${tex_of(part['rate'][0])}$", ha="right", va="center", fontsize=7)
     heads = (
         (_NODE - 0.03, "$g(z)$", "right"),
         (_NODE + 0.03, "gates of order $O(g)$", "left"),
@@ -93,28 +93,6 @@ def _tex_of_order(text: str) -> str:
     if g.is_Pow and g.base == Z:
         return f"z^{{{g.exp}}}"
     return sp.latex(g, fold_short_frac=True).replace(r"\log{\left(z \right)}", r"\log\,z")
-
-
-def _tex_of_rate(text: str) -> str:
-    """A rate as mathematics, in the form it is written in."""
-    text = "1/tau" if text == "1/(tau)" else text
-    for pattern, tex in _SIGNS:
-        text = re.sub(pattern, tex, text)
-    return text
-
-
-_SIGNS = (
-    (r"log\(log\(tau\)\)\*\*2", r"(\\log\\,\\log\\,\\tau)^2"),
-    (r"log\(log\(tau\)\)", r"\\log\\,\\log\\,\\tau"),
-    (r"log\(tau\)\*\*2", r"(\\log\\,\\tau)^2"),
-    (r"log\(tau\)\*\*\(([-/\d]+)\)", r"(\\log\\,\\tau)^{\1}"),
-    (r"log\(tau\)", r"\\log\\,\\tau"),
-    (r"sqrt\((\d+)\)", r"\\sqrt{\1}"),
-    (r"\*\*\(([-/\d]+)\)", r"^{\1}"),
-    (r"\*\*(\d+)", r"^{\1}"),
-    (r"(?<!\\)\b(tau|pi)\b", r"\\\1"),
-    (r"\*", r"\\,"),
-)
 
 
 FIGURE = Figure(compute, draw, height=3.9)

@@ -10,8 +10,8 @@ from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import gate
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import LAW, name_panel
-from gateflow.plots._table import Table
+from gateflow.plots._style import LAW, name_panels
+from gateflow.plots._table import FigureTable
 
 HORIZONS = {"half": np.concatenate([np.arange(1, 8, 0.5), np.arange(8, 81, 2)]), "constant": np.geomspace(1, 1e6, 25)}
 """By where learning starts. From phi = 1/2 the plateau grows as 2^T, so T is even; otherwise log T is."""
@@ -45,14 +45,14 @@ MEANING = {
 }
 
 
-def compute() -> Table:
+def compute() -> FigureTable:
     """Ratios of hitting times, one block a start."""
     blocks = []
     for start, horizons in HORIZONS.items():
         horizon, gap = (x.ravel() for x in np.meshgrid(horizons, GAPS, indexing="ij"))
         log_times = [_log_time(name, start, horizon, gap) for name in ("sigmoid", "fast")]
         blocks.append({"start": start, "horizon": horizon, "gap": gap, "speed_up": np.exp(np.subtract(*log_times))})
-    return Table.of(blocks, MEANING, scale=1.0)
+    return FigureTable.of(blocks, MEANING, scale=1.0)
 
 
 def _log_time(name: str, start: str, horizon: np.ndarray, gap: np.ndarray) -> np.ndarray:
@@ -61,7 +61,7 @@ def _log_time(name: str, start: str, horizon: np.ndarray, gap: np.ndarray) -> np
     return hitting_time(LearningProblem(chosen, horizon=horizon, gap=gap), chosen.inverse_c(rest)).log_tau
 
 
-def draw(axes: Any, table: Table) -> None:
+def draw(axes: Any, table: FigureTable) -> None:
     """Contours over shades; dashed, the end of the plateau above and the law ``log^2(T/gap)`` below.
 
     Drawn over logarithms on plain axes: contours are interpolated, and labels turned, in the coordinates of the data.
@@ -78,11 +78,10 @@ def draw(axes: Any, table: Table) -> None:
         lower.plot(decades, decades - np.log10(np.e) * np.sqrt(level), **LAW)
     lower.set_xticks(range(7), [f"$10^{k}$" for k in range(7)])
     lower.set_xlabel(r"horizon $T$ (steps), from $\phi^T = 1/e$")
-    name_panel(upper, "a")
-    name_panel(lower, "b")
+    name_panels(axes)
 
 
-def _map(panel: Any, across: np.ndarray, start: str, table: Table) -> None:
+def _map(panel: Any, across: np.ndarray, start: str, table: FigureTable) -> None:
     """The logarithm of the speed-up as shades, with its contours named."""
     from matplotlib.colors import LinearSegmentedColormap
 

@@ -12,8 +12,8 @@ from gateflow.flows.problem import LearningProblem
 from gateflow.flows.sampled_path import Task
 from gateflow.gates.gate import gate
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import AUXILIARY, LOOKS, name_line
-from gateflow.plots._table import Table
+from gateflow.plots._style import AUXILIARY, GATE_STYLES, name_line
+from gateflow.plots._table import FigureTable
 
 HORIZON = 10
 TARGET = 1e40
@@ -37,10 +37,10 @@ MEANING = {
 }
 
 
-def compute() -> Table:
+def compute() -> FigureTable:
     """Steps in ulps along the way, for each gate, format and gradient, up to the first that is rounded away."""
-    blocks = (_way(name, FORMATS[dtype], kind) for name in LOOKS for dtype in ORDER for kind in GRADIENTS)
-    return Table.of(blocks, MEANING, horizon=HORIZON, target=TARGET, scale=1.0)
+    blocks = (_way(name, FORMATS[dtype], kind) for name in GATE_STYLES for dtype in ORDER for kind in GRADIENTS)
+    return FigureTable.of(blocks, MEANING, horizon=HORIZON, target=TARGET, scale=1.0)
 
 
 def _way(name: str, fmt: Format, kind: str) -> dict[str, Any]:
@@ -65,13 +65,13 @@ def _way(name: str, fmt: Format, kind: str) -> dict[str, Any]:
     }
 
 
-def draw(axes: Any, table: Table) -> None:
+def draw(axes: Any, table: FigureTable) -> None:
     """A group of marks a format: open with naive gradients, filled with stable ones; 2^p as lines."""
     for k, dtype in enumerate(ORDER):
-        for j, (name, look) in enumerate(LOOKS.items()):
-            for kind, face, aside in (("naive", "white", -0.05), ("stable", look.colour, 0.05)):
+        for j, (name, style) in enumerate(GATE_STYLES.items()):
+            for kind, face, aside in (("naive", "white", -0.05), ("stable", style.colour, 0.05)):
                 end = table.rows(gate=name, dtype=dtype, gradient=kind, lost=1.0)["time_scale"]
-                keywords = {**look.line(every=1), "markerfacecolor": face}
+                keywords = {**style.line(every=1), "markerfacecolor": face}
                 axes.plot([k + (j - 1) * 0.26 + aside], end, linestyle="none", **keywords)
         bits = FORMATS[dtype].bits
         axes.plot([k - 0.4, k + 0.4], [2.0**bits] * 2, **AUXILIARY)
@@ -79,8 +79,8 @@ def draw(axes: Any, table: Table) -> None:
     axes.set_xticks(range(len(ORDER)), ORDER)
     axes.text(0.03, 0.95, "open: naive gradients, filled: stable", transform=axes.transAxes, fontsize=7, va="top")
     axes.text(0.03, 0.87, r"lines: $2^p$", transform=axes.transAxes, fontsize=7, va="top")
-    for y, name in zip((1e12, 1e11, 1e10), LOOKS, strict=True):
-        axes.plot([-0.35], [y], linestyle="none", **LOOKS[name].line(every=1))
+    for y, name in zip((1e12, 1e11, 1e10), GATE_STYLES, strict=True):
+        axes.plot([-0.35], [y], linestyle="none", **GATE_STYLES[name].line(every=1))
         name_line(axes, name, -0.22, y, va="center")
 
 

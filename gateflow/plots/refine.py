@@ -11,8 +11,8 @@ from gateflow.flows.plane import RefineProblem, flow, portrait
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.trajectory import flow as trajectory
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import LAW, LOOKS, name_line, name_panel
-from gateflow.plots._table import Table
+from gateflow.plots._style import GATE_STYLES, LAW, name_line, name_panel
+from gateflow.plots._table import FigureTable
 
 HORIZON = 10
 GAP = 1e-3
@@ -51,11 +51,11 @@ MEANING = {
 }
 
 
-def compute() -> Table:
+def compute() -> FigureTable:
     """The field, the target, the flows, and the learning curves from phi = 1/2, w = 0."""
     problem = RefineProblem(horizon=HORIZON, gap=GAP)
     blocks = [_field(problem), _level(problem), *_flows(problem), *_curves()]
-    return Table.of(blocks, MEANING, horizon=HORIZON, gap=GAP, lowest=LOWEST, scale=1.0)
+    return FigureTable.of(blocks, MEANING, horizon=HORIZON, gap=GAP, lowest=LOWEST, scale=1.0)
 
 
 def _row(part: str, name: str = "none", **columns: Any) -> dict[str, Any]:
@@ -102,14 +102,14 @@ def _curves() -> Iterator[dict[str, Any]]:
         yield _row("curve", f"{name} refined", tau=TIMES, loss=refined.at(TIMES).loss)
 
 
-def draw(axes: Any, table: Table) -> None:
+def draw(axes: Any, table: FigureTable) -> None:
     """Above, the plane with the target dashed; below, losses: dashed with the refine gate, solid without."""
     plane, curves = axes
     _draw_plane(plane, table)
     for name in ("sigmoid", "fast"):
         for refined, style in (("", "-"), (" refined", (0, (4, 2)))):
             part = table.rows(part="curve", name=name + refined)
-            curves.plot(part["tau"], part["loss"], color=LOOKS[name].colour, linestyle=style)
+            curves.plot(part["tau"], part["loss"], color=GATE_STYLES[name].colour, linestyle=style)
     curves.set(xscale="log", yscale="log", xlim=(10, 1e11), ylim=(1e-11, 3))
     curves.set(xlabel=r"learning time $\tau$", ylabel="loss")
     name_line(curves, "sigmoid", 4e8, 6e-9, ha="left", va="bottom")
@@ -119,7 +119,7 @@ def draw(axes: Any, table: Table) -> None:
     name_panel(curves, "b", y=0.12)
 
 
-def _draw_plane(plane: Any, table: Table) -> None:
+def _draw_plane(plane: Any, table: FigureTable) -> None:
     field = table.rows(part="field")
     z, w, dz, dw = (field[key].reshape(COUNT, COUNT) for key in ("z", "w", "dz", "dw"))
     lines = {"density": 0.75, "linewidth": 0.5, "arrowsize": 0.5, "arrowstyle": "->", "color": "0.7", "zorder": 1}
@@ -129,9 +129,11 @@ def _draw_plane(plane: Any, table: Table) -> None:
     plane.plot(level["z"], level["w"], **{**LAW, "zorder": 2})
     for start, (x, y, across, up) in STARTS.items():
         part = table.rows(part="flow", name=_named(start))
-        plane.plot(part["z"], part["w"], color=LOOKS["sigmoid"].colour, zorder=3)
-        plane.plot(part["z"][:1], part["w"][:1], "o", color=LOOKS["sigmoid"].colour, markerfacecolor="white", zorder=4)
-        plane.plot(part["z"][-1:], part["w"][-1:], ".", color=LOOKS["sigmoid"].colour, zorder=4)
+        plane.plot(part["z"], part["w"], color=GATE_STYLES["sigmoid"].colour, zorder=3)
+        plane.plot(
+            part["z"][:1], part["w"][:1], "o", color=GATE_STYLES["sigmoid"].colour, markerfacecolor="white", zorder=4
+        )
+        plane.plot(part["z"][-1:], part["w"][-1:], ".", color=GATE_STYLES["sigmoid"].colour, zorder=4)
         plane.text(x, y, _time(part["tau"][-1]), fontsize=7, ha=across, va=up, bbox=ink, zorder=5)
     plane.text(9.5, -5.3, r"$g^T = \lambda\!^*$", ha="right", va="center", fontsize=7, bbox=ink, zorder=5)
     plane.set(xlim=ACROSS, ylim=UP, xlabel=r"pre-activation $z$ of the gate", ylabel=r"$w$ of the refine gate")

@@ -13,9 +13,9 @@ from gateflow.descents.simulation import predict
 from gateflow.flows.problem import LearningProblem
 from gateflow.gates.gate import Gate
 from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, at, table_of_gates
-from gateflow.plots._style import THREE, Looks, name_panel
-from gateflow.plots._table import Table
+from gateflow.plots._gates import Gates, at, table_of_gates, z_at
+from gateflow.plots._style import DEFAULT_GATES, LineStyles, name_panels
+from gateflow.plots._table import FigureTable
 
 SCALES = np.geomspace(10, 1e5, 41)
 """Time constants wanted, in steps; T is as many."""
@@ -33,15 +33,14 @@ MEANING = {
 }
 
 
-def compute(gates: Gates = THREE) -> Table:
+def compute(gates: Gates = DEFAULT_GATES) -> FigureTable:
     """Steps of gradient descent on the absolute loss."""
     return table_of_gates(gates, _block, MEANING, tolerance=TOLERANCE, common_lr=COMMON, scale=1.0)
 
 
 def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     problem = LearningProblem(gate, horizon=SCALES, timescale=SCALES)
-    start = np.array([edge_of_plateau(scale, scale) for scale in SCALES])
-    z0 = gate.float64.z_of_u(-np.log(np.expm1(1 / start)))
+    z0 = z_at(gate, np.array([edge_of_plateau(scale, scale) for scale in SCALES]))
     own = step_size(problem, z0, TOLERANCE)
     steps = predict(problem, z0, lr=COMMON).steps
     columns = {"own_lr": own.lr, "own_steps": own.steps, "steps": steps}
@@ -49,32 +48,29 @@ def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     yield {"gate": name, "timescale": SCALES, **finite}
 
 
-def draw(axes: Any, table: Table, looks: Looks) -> None:
+def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
     """Above, each gate at its own step size; below, all at one."""
     upper, lower = axes
     for panel, column in ((upper, "own_steps"), (lower, "steps")):
-        for k, (name, look) in enumerate(looks.items()):
-            part = table.rows(gate=name)
-            panel.plot(part["timescale"], part[column], label=look.label, **look.line(every=(2 + 3 * k, 10)))
+        styles.plot(panel, table, "timescale", column, marks=(2, 3, 10))
         panel.set(xscale="log", xlim=(SCALES[0], SCALES[-1]))
     upper.set(ylim=(0, 250), ylabel="steps, own step size")
     upper.tick_params(labelbottom=False)
     lower.set(yscale="log", ylim=(150, 1e9), ylabel=r"steps, $\eta = 10^{-4}$ for all")
     lower.set(xlabel="time constant wanted (steps)")
-    looks.name_line(upper, "fast", 2e3, 118)
-    looks.name_line(upper, "sigmoid", 2e3, 56)
-    looks.name_line(upper, "softsign", 2e3, 24)
-    looks.name_line(lower, "fast", 3e3, 1e3, va="top")
-    looks.name_line(lower, "sigmoid", 3e3, 3e5)
-    looks.name_line(lower, "softsign", 100, 2e7)
-    for letter, panel in zip("ab", axes, strict=True):
-        name_panel(panel, letter, x=0.93)
+    styles.name_line(upper, "fast", 2e3, 118)
+    styles.name_line(upper, "sigmoid", 2e3, 56)
+    styles.name_line(upper, "softsign", 2e3, 24)
+    styles.name_line(lower, "fast", 3e3, 1e3, va="top")
+    styles.name_line(lower, "sigmoid", 3e3, 3e5)
+    styles.name_line(lower, "softsign", 100, 2e7)
+    name_panels(axes, x=0.93)
 
 
-def tell(part: Table) -> str:
+def describe(part: FigureTable) -> str:
     """Both numbers of steps for one time constant, in words."""
     own, common = (at(part["timescale"], 1e4, part[column]) for column in ("own_steps", "steps"))
     return f"to a time constant of 10,000 it takes {own} steps at its own step size and {common} at {COMMON:g}"
 
 
-FIGURE = Figure(compute, draw, height=3.4, panels=(2, 1), gates=THREE, tell=tell)
+FIGURE = Figure(compute, draw, height=3.4, panels=(2, 1), gates=DEFAULT_GATES, describe=describe)

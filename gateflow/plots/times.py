@@ -12,8 +12,8 @@ from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import Gate, gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._gates import Gates, at, table_of_gates
-from gateflow.plots._style import AUXILIARY, LAW, THREE, Looks, name_panel
-from gateflow.plots._table import Table
+from gateflow.plots._style import AUXILIARY, DEFAULT_GATES, LAW, LineStyles, name_panels
+from gateflow.plots._table import FigureTable
 
 HORIZON = 10
 
@@ -28,7 +28,7 @@ MEANING = {
 }
 
 
-def compute(gates: Gates = THREE) -> Table:
+def compute(gates: Gates = DEFAULT_GATES) -> FigureTable:
     """Hitting times on a grid even in the logarithm of the gap."""
     gap = np.geomspace(0.5, NARROWEST, 161)
     sigmoid = _times(gate("sigmoid"), gap)
@@ -47,36 +47,33 @@ def _times(chosen: Gate, gap: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(tau), tau, np.nan)
 
 
-def draw(axes: Any, table: Table, looks: Looks) -> None:
+def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
     """Times above, speed-up below with its law for the fast gate; all scales logarithmic."""
     for panel, column in zip(axes, ("tau", "speed_up"), strict=True):
-        for k, (name, look) in enumerate(looks.items()):
-            part = table.rows(gate=name)
-            panel.plot(part["gap"], part[column], label=look.label, **look.line(every=(10 + 4 * k, 20)))
+        styles.plot(panel, table, "gap", column, marks=(10, 4, 20))
         panel.set(xscale="log", yscale="log", xlim=(0.5, NARROWEST))
     upper, lower = axes
     lower.axhline(1, **AUXILIARY)
     upper.set(ylim=(10, 1e24), ylabel=r"learning time $\tau$")
     lower.set(ylim=(1e-3, 1e4), ylabel="speed-up over sigmoid", xlabel=r"gap to the target $1 - \lambda\!^*$")
     upper.tick_params(labelbottom=False)
-    if "fast" in looks:
+    if "fast" in styles:
         gap = table.rows(gate="fast")["gap"]
         lower.plot(gap, np.log(HORIZON / gap) ** 2, **LAW)
         lower.text(1e-9, 2e3, r"$\log^2\,(T/(1 - \lambda\!^*\!))$", fontsize=7)
-    looks.name_line(upper, "softsign", 1e-5, 1e18, ha="right")
-    looks.name_line(upper, "sigmoid", 1e-9, 1e11, ha="right")
-    looks.name_line(upper, "fast", 1e-9, 1e4)
-    looks.name_line(lower, "softsign", 6e-2, 1e-2)
-    looks.name_line(lower, "sigmoid", 1e-9, 0.7, va="top")
-    looks.name_line(lower, "fast", 1e-9, 100, va="top")
-    for letter, panel in zip("ab", axes, strict=True):
-        name_panel(panel, letter)
+    styles.name_line(upper, "softsign", 1e-5, 1e18, ha="right")
+    styles.name_line(upper, "sigmoid", 1e-9, 1e11, ha="right")
+    styles.name_line(upper, "fast", 1e-9, 1e4)
+    styles.name_line(lower, "softsign", 6e-2, 1e-2)
+    styles.name_line(lower, "sigmoid", 1e-9, 0.7, va="top")
+    styles.name_line(lower, "fast", 1e-9, 100, va="top")
+    name_panels(axes)
 
 
-def tell(part: Table) -> str:
+def describe(part: FigureTable) -> str:
     """Two learning times of one gate, in words."""
     first, second = (at(part["gap"], gap, part["tau"]) for gap in (1e-2, 1e-8))
     return f"tau is {first} for a gap of 0.01 and {second} for 1e-8"
 
 
-FIGURE = Figure(compute, draw, height=3.4, panels=(2, 1), gates=THREE, tell=tell)
+FIGURE = Figure(compute, draw, height=3.4, panels=(2, 1), gates=DEFAULT_GATES, describe=describe)

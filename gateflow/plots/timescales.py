@@ -10,8 +10,8 @@ import numpy as np
 from gateflow.gates.gate import Gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._gates import Gates, at, table_of_gates
-from gateflow.plots._style import AUXILIARY, THREE, Looks
-from gateflow.plots._table import Table
+from gateflow.plots._style import AUXILIARY, DEFAULT_GATES, LineStyles
+from gateflow.plots._table import FigureTable
 
 DECADES = 6
 """Time constants are shown up to 10 to this power."""
@@ -28,7 +28,7 @@ MEANING = {
 }
 
 
-def compute(gates: Gates = THREE) -> Table:
+def compute(gates: Gates = DEFAULT_GATES) -> FigureTable:
     """z for time constants even in their logarithm, powers of ten among them.
 
     The complement ``1 - exp(-1/steps)`` goes into the inverse, for ``exp(-1/steps)`` loses digits near 1.
@@ -41,19 +41,19 @@ def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     yield {"gate": name, "time_constant": steps, "z": gate.inverse_c(-np.expm1(-1 / steps))}
 
 
-def draw(axes: Any, table: Table, looks: Looks) -> None:
+def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
     """Both scales logarithmic; a mark at each power of ten, with the z it needs where no legend names the lines."""
-    for name, look in looks.items():
+    for name, style in styles.items():
         part = table.rows(gate=name)
         decades = np.flatnonzero(np.isin(part["time_constant"], 10.0 ** np.arange(1, DECADES)))
-        axes.plot(part["z"], part["time_constant"], label=look.label, **look.line(every=decades.tolist()))
-        for k in () if looks.legend else decades:
+        axes.plot(part["z"], part["time_constant"], label=style.label, **style.line(every=decades.tolist()))
+        for k in () if styles.legend else decades:
             _name_point(axes, part["z"][k], part["time_constant"][k], OFFSETS[name])
     for k in range(1, DECADES):
         axes.axhline(10.0**k, **AUXILIARY)
-    looks.name_line(axes, "fast", 2.5, 10**5.4, ha="right")
-    looks.name_line(axes, "sigmoid", 15, 10**5.4)
-    looks.name_line(axes, "softsign", 1e3, 10**2.3)
+    styles.name_line(axes, "fast", 2.5, 10**5.4, ha="right")
+    styles.name_line(axes, "sigmoid", 15, 10**5.4)
+    styles.name_line(axes, "softsign", 1e3, 10**2.3)
     axes.set(xscale="log", yscale="log", xlim=(0.3, 10.0**DECADES), ylim=(1, 10.0**DECADES))
     axes.set(xlabel=r"pre-activation $z$", ylabel=r"time constant $-1/\log\,\phi(z)$ (steps)")
 
@@ -66,10 +66,10 @@ def _name_point(axes: Any, z: float, steps: float, offset: tuple[float, float]) 
     axes.annotate(text, (z, steps), xytext=offset, textcoords="offset points", fontsize=6, **align)
 
 
-def tell(part: Table) -> str:
+def describe(part: FigureTable) -> str:
     """The pre-activations of one gate for two time constants, in words."""
     first, second = (at(1 / part["time_constant"], 1 / steps, part["z"]) for steps in (10.0, 1000.0))
     return f"a time constant of 10 steps needs z = {first}, one of 1000 needs z = {second}"
 
 
-FIGURE = Figure(compute, draw, height=2.7, gates=THREE, tell=tell)
+FIGURE = Figure(compute, draw, height=2.7, gates=DEFAULT_GATES, describe=describe)

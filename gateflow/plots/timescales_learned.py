@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import LOOKS, name_panel
-from gateflow.plots._table import Table
+from gateflow.plots._style import GATE_STYLES, name_panel
+from gateflow.plots._table import FigureTable
 from gateflow.study import kept
 
 OPTIMIZER = "sgd"
@@ -28,12 +28,12 @@ MEANING = {
 }
 
 
-def compute(results: Path | None = None) -> Table:
+def compute(results: Path | None = None) -> FigureTable:
     """The linear units at the steps that were looked at, the LSTM at every evaluation."""
     linear, networks = kept.read("memory", results), kept.read("study-copying", results)
-    blocks = [_linear(linear, gate, what) for what in LINEAR for gate in LOOKS]
-    blocks += [_network(runs, gate) for gate in LOOKS if (runs := networks["runs"].get(f"{gate}, {ARM}"))]
-    return Table.of(blocks, MEANING, results=[linear["command"], networks["command"]])
+    blocks = [_linear(linear, gate, what) for what in LINEAR for gate in GATE_STYLES]
+    blocks += [_network(runs, gate) for gate in GATE_STYLES if (runs := networks["runs"].get(f"{gate}, {ARM}"))]
+    return FigureTable.of(blocks, MEANING, results=[linear["command"], networks["command"]])
 
 
 def _linear(found: dict[str, Any], gate: str, what: str) -> dict[str, Any]:
@@ -58,20 +58,20 @@ def _over_seeds(values: np.ndarray) -> dict[str, np.ndarray]:
     return {"ninth": np.median(values, axis=0), "low": values.min(axis=0), "high": values.max(axis=0)}
 
 
-def draw(axes: Any, table: Table) -> None:
+def draw(axes: Any, table: FigureTable) -> None:
     """Measured as lines with bands over seeds, predicted as dashes; the LSTM below."""
     for panel, letter, what in zip(axes.flat, "ab", ("linear", "LSTM"), strict=True):
-        for gate, look in LOOKS.items():
+        for gate, style in GATE_STYLES.items():
             part = table.rows(what=what, gate=gate)
-            panel.fill_between(part["step"], part["low"], part["high"], color=look.colour, alpha=0.15, linewidth=0)
+            panel.fill_between(part["step"], part["low"], part["high"], color=style.colour, alpha=0.15, linewidth=0)
             every = 1 if what == "linear" else (0.1, 0.2)
-            panel.plot(part["step"], part["ninth"], label=look.label, **look.line(every=every))
+            panel.plot(part["step"], part["ninth"], label=style.label, **style.line(every=every))
         panel.set(yscale="log", ylabel="time constant (steps)")
         panel.margins(x=0)
         panel.yaxis.set_minor_formatter("")
         name_panel(panel, letter, x=0.92)
     predicted = {"color": "#009E73", "linewidth": 0.8, "linestyle": (0, (3, 2)), "zorder": 4}
-    for gate in LOOKS:
+    for gate in GATE_STYLES:
         part = table.rows(what="predicted", gate=gate)
         axes.flat[0].plot(part["step"], part["ninth"], label="predicted" if gate == "fast" else None, **predicted)
     axes.flat[0].set(xscale="log", ylim=(4, 100), xlabel="step, linear units, SGD")

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import AUXILIARY, LOOKS, Look
-from gateflow.plots._table import Table
+from gateflow.plots._style import AUXILIARY, GATE_STYLES, OPTIMIZER_LABELS, LineStyle
+from gateflow.plots._table import FigureTable
 from gateflow.study import kept
 
-NAMES = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
-
-GATES = {**LOOKS, "refine": Look("#009E73", "D", "refine")}
+GATES = {**GATE_STYLES, "refine": LineStyle("#009E73", "D", "refine")}
 
 MEANING = {
     "optimizer": "optimiser",
@@ -27,12 +25,12 @@ MEANING = {
 }
 
 
-def compute(results: Path | None = None) -> Table:
+def compute(results: Path | None = None) -> FigureTable:
     """Curves at every evaluation; a run that has stopped because its task is solved stays where it was."""
     found = kept.read("study-copying", results)
     about = {name: value for name, value in found["settings"].items() if name in ("task", "hidden", "batch", "init")}
     blocks = [_curve(arm, runs, found["chance"][arm]) for arm, runs in found["runs"].items() if runs]
-    return Table.of(blocks, MEANING, **about, results=found["command"])
+    return FigureTable.of(blocks, MEANING, **about, results=found["command"])
 
 
 def _curve(arm: str, runs: list[dict[str, Any]], chance: float) -> dict[str, Any]:
@@ -44,14 +42,14 @@ def _curve(arm: str, runs: list[dict[str, Any]], chance: float) -> dict[str, Any
     return {**where, "mean": mean, "low": low, "high": high, "runs": float(len(runs))}
 
 
-def draw(axes: Any, table: Table) -> None:
+def draw(axes: Any, table: FigureTable) -> None:
     """A panel an optimiser, one above the other, all over the same steps; a line where nothing is remembered."""
-    for panel, letter, (optimizer, name) in zip(axes.flat, "abc", NAMES.items(), strict=True):
+    for panel, letter, (optimizer, name) in zip(axes.flat, "abc", OPTIMIZER_LABELS.items(), strict=True):
         panel.axhline(1, **AUXILIARY)
-        for place, (gate, look) in enumerate(GATES.items()):
+        for place, (gate, style) in enumerate(GATES.items()):
             part = table.rows(optimizer=optimizer, gate=gate)
-            panel.fill_between(part["step"], part["low"], part["high"], color=look.colour, alpha=0.15, linewidth=0)
-            panel.plot(part["step"], part["mean"], label=look.label, **look.line(every=(0.1 + 0.05 * place, 0.25)))
+            panel.fill_between(part["step"], part["low"], part["high"], color=style.colour, alpha=0.15, linewidth=0)
+            panel.plot(part["step"], part["mean"], label=style.label, **style.line(every=(0.1 + 0.05 * place, 0.25)))
         panel.text(0.97, 0.95, f"({letter})  {name}", transform=panel.transAxes, ha="right", va="top")
         panel.set(xlim=(0, table["step"].max()), ylim=(0, 1.4), ylabel="loss / loss at chance")
     for panel in axes.flat[:-1]:

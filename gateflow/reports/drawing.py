@@ -11,14 +11,14 @@ from markupsafe import Markup
 
 from gateflow.plots._figure import Figure
 from gateflow.plots._style import PAPER, STROKES
-from gateflow.plots._table import Table
+from gateflow.plots._table import FigureTable
 
 INK = "#000000"
 
 
-def drawing(figure: Figure, table: Table, name: str, title: str) -> Markup:
+def drawing(figure: Figure, table: FigureTable, name: str, title: str) -> Markup:
     """The figure of these numbers, with a legend, and with what it shows in words for who does not see it."""
-    told = figure.told(table)
+    told = figure.description(table)
     svg = figure.rendered(table, "svg", legend=True, transparent=True).decode()
     box = re.search(r'viewBox="([^"]*)"', svg)
     inside = re.search(r"<svg\b[^>]*>(.*)</svg>", svg, re.DOTALL)

@@ -5,11 +5,11 @@ from functools import cache
 import pytest
 
 from gateflow.plots import FIGURES
-from gateflow.plots._table import Table
+from gateflow.plots._table import FigureTable
 
 IN_ONE_PROCESS = pytest.mark.xdist_group("figures")
 
 
 @cache
-def table(name: str) -> Table:
+def table(name: str) -> FigureTable:
     return FIGURES[name].compute()

@@ -17,12 +17,11 @@ from gateflow.errors import InvalidArgument
 from gateflow.formula import parse
 from gateflow.gates.gate import gate
 from gateflow.plots import FIGURES, figures
-from gateflow.plots._gates import log_law, named
-from gateflow.plots._style import STROKES, Looks
-from gateflow.plots.learning import TEX
-from gateflow.plots.slope import LAWS
-from tests.plots.tables import IN_ONE_PROCESS
-from tests.plots.test_figure_looks import drawn_texts
+from gateflow.plots._gates import named
+from gateflow.plots._laws import log_law, loss_in_tex, tex_of
+from gateflow.plots._style import STROKES, LineStyles
+from tests.plots.tables import IN_ONE_PROCESS, table
+from tests.plots.test_figure_layout import drawn_texts
 
 pytestmark = IN_ONE_PROCESS
 
@@ -46,7 +45,7 @@ def test_they_show_the_gates_asked_for_with_names_that_fit(name):
     width, height = picture.canvas.get_width_height()
     assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height for _, box in texts)
     assert not [(a, b) for (a, p), (b, q) in combinations(texts, 2) if p.padded(-1).overlaps(q.padded(-1))]
-    assert FIGURES[name].tell is None or all(one in FIGURES[name].told(numbers) for one in MINE)
+    assert FIGURES[name].describe is None or all(one in FIGURES[name].description(numbers) for one in MINE)
 
 
 def test_numbers_of_ones_own_gate_are_its_formulas():
@@ -91,18 +90,38 @@ def test_a_gate_without_a_law_is_drawn_without_one():
     assert np.isnan(found).all()
 
 
-@pytest.mark.parametrize("name", LAWS)
-def test_words_beside_the_lines_are_what_is_proved(name):
-    """TeX of the figures, read back into the formula language by hand, against what `rate` derives."""
-    h = {"$l^2$": "l**2", "$l$": "l", r"$l\,\log(1/l)$": "l*log(1/l)"}[LAWS[name]]
-    assert parse(rate(name).h, variables=("l",)) == parse(h, variables=("l",))
-    loss = {
-        r", $T^{2/3}(3\tau)^{-1/3}$": lambda tau: 7 ** (2 / 3) * (3 * tau) ** (-1 / 3),
-        r", $\tau^{-1}$": lambda tau: 1 / tau,
-        r", $\tau^{-1}(\log\,\tau)^{-2}$": lambda tau: 1 / (tau * np.log(tau) ** 2),
-    }[TEX[name]]
+@pytest.mark.parametrize(
+    ("name", "h", "loss"),
+    [
+        ("softsign", "l^{2}", r"T^{2/3}(3\tau)^{-1/3}"),
+        ("sigmoid", "l", r"\tau^{-1}"),
+        ("fast", r"l\,\log(1/l)", r"\tau^{-1}(\log\,\tau)^{-2}"),
+    ],
+)
+def test_words_beside_the_lines_are_what_is_proved(name, h, loss):
+    """The laws by hand, as they are set beside their lines, and as they are drawn."""
+    assert tex_of(rate(name).h) == h
+    assert loss_in_tex(name) == loss
+    for figure, law in (("slope", h), ("learning", loss)):
+        picture = FIGURES[figure].picture(table(figure))
+        assert f"{name}, ${law}$" in [text.get_text() for text in picture.axes[0].texts]
+    by_hand = {
+        "softsign": lambda tau: 7 ** (2 / 3) * (3 * tau) ** (-1 / 3),
+        "sigmoid": lambda tau: 1 / tau,
+        "fast": lambda tau: 1 / (tau * np.log(tau) ** 2),
+    }[name]
     tau = np.array([1e4, 1e11])
-    np.testing.assert_allclose(np.exp(log_law(gate(name), np.log(tau), horizon=7)), loss(tau), rtol=1e-12)
+    np.testing.assert_allclose(np.exp(log_law(gate(name), np.log(tau), horizon=7)), by_hand(tau), rtol=1e-12)
+
+
+def test_the_speed_up_of_fast_is_drawn_beside_the_square_of_the_ratio_of_slopes():
+    """What is gained by one step size: ds = dz/phi', so the times go as h(l)^-2, at l = (1 - lambda*)/T."""
+    (law,) = [line for line in FIGURES["times"].picture(table("times")).axes[1].lines if line.get_linestyle() == "--"]
+    gap, drawn = law.get_data()
+    ratio = parse(f"({rate('fast').h})/({rate('sigmoid').h})", variables=("l",))
+    (l,) = ratio.free_symbols
+    slopes = [float(ratio.subs(l, one / 10)) for one in gap]
+    np.testing.assert_allclose(drawn, np.square(slopes), rtol=1e-12)
 
 
 def test_what_cannot_be_drawn_is_left_out_with_its_reason():
@@ -128,11 +147,11 @@ def test_gates_that_no_figure_can_show_are_refused(wrong, message):
 
 
 def test_every_line_has_colour_marker_and_dashes_of_its_own():
-    looks = Looks(["a", "fast", "b", "sigmoid", *"cdefg"], legend=True)
+    styles = LineStyles(["a", "fast", "b", "sigmoid", *"cdefg"], legend=True)
     for part in ("colour", "marker"):
-        assert len({getattr(look, part) for look in looks.values()}) == len(looks) == len(STROKES)
-    assert len({str(look.dashes) for look in looks.values()}) == len(looks)
-    assert looks["fast"].marker == Looks(["fast"], legend=False)["fast"].marker
+        assert len({getattr(style, part) for style in styles.values()}) == len(styles) == len(STROKES)
+    assert len({str(style.dashes) for style in styles.values()}) == len(styles)
+    assert styles["fast"].marker == LineStyles(["fast"], legend=False)["fast"].marker
 
 
 @pytest.mark.parametrize("name", TAKING)

@@ -11,7 +11,7 @@ from gateflow.plots._study import arrivals, contrasts, pictures
 from gateflow.study.analysis import analyse
 from gateflow.study.experiments import EXPERIMENTS
 from tests.plots.tables import IN_ONE_PROCESS
-from tests.plots.test_figure_looks import drawn_texts
+from tests.plots.test_figure_layout import drawn_texts
 from tests.study.test_registered import made_up, write_runs
 
 pytestmark = IN_ONE_PROCESS

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from gateflow.plots import FIGURES
-from gateflow.plots._style import LOOKS
+from gateflow.plots._style import GATE_STYLES
 from tests.plots.tables import IN_ONE_PROCESS, table
 
 pytestmark = IN_ONE_PROCESS
@@ -54,9 +54,10 @@ def test_one_column_wide_with_no_text_cut_or_overlapping(name):
 
 def test_a_gate_of_higher_order_of_saturation_is_darker():
     grey = [
-        sum(c * w for c, w in zip(to_rgb(look.colour), (0.299, 0.587, 0.114), strict=True)) for look in LOOKS.values()
+        sum(c * w for c, w in zip(to_rgb(style.colour), (0.299, 0.587, 0.114), strict=True))
+        for style in GATE_STYLES.values()
     ]
-    assert list(LOOKS) == ["softsign", "sigmoid", "fast"]
+    assert list(GATE_STYLES) == ["softsign", "sigmoid", "fast"]
     assert grey[0] - grey[1] > 0.15
     assert grey[1] - grey[2] > 0.15
-    assert len({look.marker for look in LOOKS.values()}) == 3
+    assert len({style.marker for style in GATE_STYLES.values()}) == 3
