@@ -119,8 +119,8 @@ def test_the_speed_up_of_fast_is_drawn_beside_the_square_of_the_ratio_of_slopes(
     (law,) = [line for line in FIGURES["times"].picture(table("times")).axes[1].lines if line.get_linestyle() == "--"]
     gap, drawn = law.get_data()
     ratio = parse(f"({rate('fast').h})/({rate('sigmoid').h})", variables=("l",))
-    (l,) = ratio.free_symbols
-    slopes = [float(ratio.subs(l, one / 10)) for one in gap]
+    (distance,) = ratio.free_symbols
+    slopes = [float(ratio.subs(distance, one / 10)) for one in gap]
     np.testing.assert_allclose(drawn, np.square(slopes), rtol=1e-12)
 
 
