@@ -24,11 +24,20 @@ from typing import Any, NamedTuple
 import mpmath
 import sympy as sp
 
-from gateflow.asymptotics import checker
-from gateflow.asymptotics.certificate import certify, certify_membership, certify_ranking, certify_rate, sealed
-from gateflow.asymptotics.checker import digest_of, verify
+from gateflow.asymptotics.certificates import (
+    certificate,
+    membership_certificate,
+    ranking_certificate,
+    rate_certificate,
+    sealed,
+)
+from gateflow.asymptotics.proofs import checker, outline, statements, witnesses
+from gateflow.asymptotics.proofs.checker import verify
+from gateflow.asymptotics.proofs.mrv import Unproved
+from gateflow.asymptotics.proofs.statements import digest_of
 from gateflow.errors import GateflowError
-from gateflow.formula.vocabulary import Z, logit, sigmoid, softplus, softsign
+from gateflow.formula import unparse
+from gateflow.formula.vocabulary import Z, derivative, logit, sigmoid, softplus, softsign
 from gateflow.gates.gate import gate
 
 Certificate = dict[str, Any]
@@ -121,14 +130,14 @@ REWRITTEN = [
 def true_certificates() -> Iterator[tuple[str, Certificate]]:
     """One of each kind and statement."""
     for phi, psi in ORDERS:
-        yield "order", certify(gate(phi), gate(psi))
+        yield "order", certificate(gate(phi), gate(psi))
     for name, tail in RATES:
-        yield "rate", certify_rate(gate(name), tail)
+        yield "rate", rate_certificate(gate(name), tail)
     for name in MEMBERS:
-        yield "membership", certify_membership(gate(name))
+        yield "membership", membership_certificate(gate(name))
     for name in OUTSIDE:
-        yield "refutation", certify_membership(gate(name))
-    yield "ranking", certify_ranking([gate(name) for name in RANKED])
+        yield "refutation", membership_certificate(gate(name))
+    yield "ranking", ranking_certificate([gate(name) for name in RANKED])
 
 
 # --- one field altered ------------------------------------------------------------------------------------------------
@@ -187,29 +196,29 @@ class Obliging:
 
     def ask(self, name: str, sentence: str, expr: Any) -> Any:
         limit = self.answers(name)
-        self.chain.append({"name": name, "statement": sentence, "expr": checker.unparse(expr), "limit": limit})
-        return checker.constant(limit)
+        self.chain.append({"name": name, "statement": sentence, "expr": unparse(expr), "limit": limit})
+        return statements.constant(limit)
 
 
 def member(text: str, z0: str | None) -> Certificate:
     """A claim that a gate is in class F."""
-    phi = checker.formula(text)
-    slope = None if z0 is None else str(checker.slope_at(phi, sp.Rational(z0)).evalf(20))
-    value = str(phi.subs(Z, checker.MARK).evalf(20))
+    phi = statements.formula(text)
+    slope = None if z0 is None else str(witnesses.slope_at(phi, sp.Rational(z0)).evalf(20))
+    value = str(phi.subs(Z, statements.MARK).evalf(20))
     statement = {"kind": "membership", "gate": text, "verdict": "in F", "value": value, "z0": z0, "slope": slope}
     obliging = Obliging({"left end": "0", "right end": "1", "bend": "-oo"}.__getitem__)
-    checker.membership_walk(statement, obliging.ask)
+    witnesses.membership_walk(statement, obliging.ask)
     return sealed(statement, {}, obliging.chain, {})
 
 
 def outsider(text: str, clause: str, witness: dict[str, str]) -> Certificate:
     """A claim that a gate is not in class F."""
-    value = str(checker.formula(text).subs(Z, checker.MARK).evalf(20))
+    value = str(statements.formula(text).subs(Z, statements.MARK).evalf(20))
     statement = {"kind": "refutation", "gate": text, "value": value, "clause": clause, "witness": witness}
     known = {"left end": "left", "right end": "right", "from the left": "left", "from the right": "right"}
     obliging = Obliging(lambda name: witness[known[name]])
-    with contextlib.suppress(checker.Refuted):  # the checker may see it before any limit is asked for
-        checker.refutation_walk(statement, obliging.ask)
+    with contextlib.suppress(statements.Refuted):  # the checker may see it before any limit is asked for
+        witnesses.refutation_walk(statement, obliging.ask)
     return sealed(statement, {}, obliging.chain, {})
 
 
@@ -232,7 +241,7 @@ def false_members() -> Iterator[Maker]:
 
 def false_outsiders() -> Iterator[Maker]:
     for text in [*REWRITTEN, *MEMBERS, "sigmoid(z*abs(z) + z)", "sigmoid(z + abs(z)**3)"]:
-        phi = checker.formula(text)
+        phi = statements.formula(text)
         for clause, witness in false_witnesses(phi):
             told = f"{text}: {clause}, {witness}"
             yield lambda text=text, clause=clause, witness=witness, told=told: Forgery(
@@ -243,8 +252,8 @@ def false_outsiders() -> Iterator[Maker]:
 def false_witnesses(phi: Any) -> Iterator[tuple[str, dict[str, str]]]:
     """Clauses with witnesses that break none of them, as phi is in class F."""
     for z in ("0", "sqrt(2)", "-3"):
-        at = str(phi.subs(Z, checker.constant(z)).evalf(20))
-        slope = str(checker.derivative(phi).subs(Z, checker.constant(z)).evalf(20))
+        at = str(phi.subs(Z, statements.constant(z)).evalf(20))
+        slope = str(derivative(phi).subs(Z, statements.constant(z)).evalf(20))
         yield from (("increasing", {"kind": "slope", "z": z, "value": value}) for value in (slope, "-1"))
         yield "onto", {"kind": "value", "z": z, "value": at}
         for kind, left, right in (("jump", "1/3", "1/2"), ("jump", at, at), ("kink", "oo", "oo"), ("kink", "0", "1/4")):
@@ -256,7 +265,7 @@ def false_witnesses(phi: Any) -> Iterator[tuple[str, dict[str, str]]]:
 
 def false_order(statement: dict[str, Any], true: Certificate, known: dict[str, str]) -> Forgery:
     """The statement, with the answers that lead to it."""
-    f, g = (checker.formula(true["germs"][letter]) for letter in "fg")
+    f, g = (statements.formula(true["germs"][letter]) for letter in "fg")
     obliging = Obliging(lambda name: known.get(name) or ("oo" if "infinite" in name else "1"))
     checker.check_order(statement, f, g, obliging.ask)
     told = ", ".join(str(statement[key]) for key in ("phi", "psi", "verdict", "threshold", "exponent", "ratio"))
@@ -273,15 +282,15 @@ def false_orders() -> Iterator[Maker]:
         "shift": ("0", "1", "oo", "-oo"),
     }
     for phi, psi in ORDERS:
-        true = certify(gate(phi), gate(psi))
+        true = certificate(gate(phi), gate(psi))
         told = set()
         for swap, *values in itertools.product((False, True), *choices.values()):
             known = dict(zip(choices, values, strict=True))
-            found = checker.order_walk(Z, Z, lambda name, *_, known=known: checker.constant(known[name]))
-            found = checker.swapped(found) if swap else found
+            found = outline.order_walk(Z, Z, lambda name, *_, known=known: statements.constant(known[name]))
+            found = outline.swapped(found) if swap else found
             statement = {"kind": "order", "phi": phi, "psi": psi, "verdict": found["verdict"], "swapped": swap}
             for key in ("threshold", "exponent", "ratio"):
-                statement[key] = None if found[key] is None else checker.unparse(found[key])
+                statement[key] = None if found[key] is None else unparse(found[key])
             statement["convex"] = True if found["verdict"] in ("higher", "lower") else None
             if str(statement) not in told:
                 told.add(str(statement))
@@ -291,7 +300,7 @@ def false_orders() -> Iterator[Maker]:
 def false_rates() -> Iterator[Maker]:
     """Each fact of a rate, off by a little or by much."""
     for name, tail in RATES:
-        true = certify_rate(gate(name), tail)
+        true = rate_certificate(gate(name), tail)
         for key in ("rate", "distance", "slope", "h", "hitting_time", "kappa", "next_order"):
             for change in ("({})*(1 + 10**-6)", "2*({})", "({})**2"):
                 if true["statement"][key] is not None:
@@ -303,14 +312,14 @@ def false_rate(true: Certificate, key: str, change: str) -> Forgery:
     statement = {**true["statement"], key: change.format(true["statement"][key])}
     answers = {step["name"]: step["limit"] for step in true["chain"]} | {"kappa": statement["kappa"]}
     obliging = Obliging(answers.__getitem__)
-    checker.rate_walk(statement, checker.formula(true["germs"]["f"]), obliging.ask)
+    outline.rate_walk(statement, statements.formula(true["germs"]["f"]), obliging.ask)
     told = f"{statement['gate']}, {statement['tail']}: {key} {statement[key]}"
     return Forgery("rate", told, sealed(statement, true["germs"], obliging.chain, {}), true)
 
 
 def false_rankings() -> Iterator[Maker]:
     """Classes in another order, with the orders of a true ranking; and false orders as rankings of two."""
-    true = certify_ranking([gate(name) for name in RANKED])
+    true = ranking_certificate([gate(name) for name in RANKED])
     classes, parts = true["statement"]["classes"], true["chain"]
     for order in itertools.permutations(range(len(classes))):
         said = {"kind": "ranking", "classes": [classes[i] for i in order]}
@@ -338,7 +347,7 @@ def number(text: Any, z: Any = None) -> Any:
     """A formula's value in 50 digits, by mpmath; letters have fixed values."""
     if text in ("oo", "-oo"):
         return mpmath.mpf(text.replace("oo", "inf"))
-    expr = checker.formula(text)
+    expr = statements.formula(text)
     for node in (sigmoid, softplus, softsign, logit):
         expr = expr.replace(node, node.written_out)
     letters = sorted(expr.free_symbols, key=str)
@@ -398,7 +407,7 @@ def forgeries(count: int, seed: int = 1) -> Iterator[Forgery]:
         while i // len(makers) % 5 > 1 and makers[kind] and forgery is None:
             try:
                 forgery = makers[kind].pop()()
-            except (checker.Refuted, checker.Unproved, GateflowError, KeyError, TypeError):
+            except (statements.Refuted, Unproved, GateflowError, KeyError, TypeError):
                 continue  # the walk itself refuses it: it cannot even be written
         yield forgery or altered(rng, *rng.choice([one for one in true if one[0] == kind]))
 

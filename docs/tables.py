@@ -25,7 +25,7 @@ def gates() -> str:
 
 def laws() -> str:
     """How fast every gate learns, derived anew for this table."""
-    from gateflow.asymptotics.constants import Undecided
+    from gateflow.asymptotics.limits.constants import Undecided
     from gateflow.asymptotics.rate import rate
     from gateflow.gates.gate import GATES, gate
 

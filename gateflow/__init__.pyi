@@ -13,13 +13,13 @@ from . import registry as registry
 from . import runs as runs
 from . import study as study
 from . import training as training
-from .asymptotics.certificate import certify as certify
-from .asymptotics.checker import verify as verify
+from .asymptotics.certificates import certificate as certificate
 from .asymptotics.membership import membership as membership
 from .asymptotics.order import order as order
-from .asymptotics.order import rank as rank
-from .asymptotics.order import saturation_order as saturation_order
+from .asymptotics.proofs.checker import verify as verify
+from .asymptotics.ranking import rank as rank
 from .asymptotics.rate import rate as rate
+from .asymptotics.saturation import saturation_order as saturation_order
 from .descents import crossover as crossover
 from .descents import descent as descent
 from .descents import fit as fit

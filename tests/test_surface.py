@@ -145,7 +145,7 @@ def test_modules_are_reached_and_dir_tells_what_is_public():
         assert not names & {"Any", "TYPE_CHECKING", "importlib", "annotations", "sys", "find_spec"}
         assert not [name for name in names if name.startswith("_") and name != "__version__"]
         assert all(hasattr(package, name) for name in names)
-    assert {"certify", "verify"} <= {*dir(gateflow)}
+    assert {"certificate", "verify"} <= {*dir(gateflow)}
 
 
 def test_help_shows_how_a_function_is_called():

@@ -22,14 +22,24 @@ from mpmath import libmp
 
 from gateflow.arithmetic import decimals
 from gateflow.arithmetic.intervals import Interval
-from gateflow.asymptotics import constants
 from gateflow.asymptotics.clauses import CLAUSES, Clause, Membership, Witness
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import GRACE, Field
-from gateflow.asymptotics.pieces import Piece, real_zeros, text_of
-from gateflow.asymptotics.signs import Finding, Signed, Tail, on_compact, on_tail, oscillating
-from gateflow.asymptotics.smoothness import Examined, Joint, alike, apart, equal, from_to, inside, short, text_in_z
-from gateflow.asymptotics.tails import HalfLine, X, in_words
+from gateflow.asymptotics.limits import constants
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.limits.growth import GRACE, Field
+from gateflow.asymptotics.signs.pieces import Piece, real_zeros, text_of
+from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, on_compact, on_tail, oscillating
+from gateflow.asymptotics.signs.smoothness import (
+    Examined,
+    Joint,
+    alike,
+    apart,
+    equal,
+    from_to,
+    inside,
+    short,
+    text_in_z,
+)
+from gateflow.asymptotics.signs.tails import HalfLine, X, in_words
 from gateflow.codegen import Tape
 from gateflow.errors import Exceeded, GateflowError
 from gateflow.formula.vocabulary import Expr, Z

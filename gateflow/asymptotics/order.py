@@ -20,30 +20,24 @@ they are put between two germs, and convexity is checked on its own.
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cmp_to_key, lru_cache
 from typing import Any
 
 import sympy as sp
-from sympy.simplify.fu import TR8
 
-from gateflow.arithmetic.intervals import Interval, Intervals
-from gateflow.asymptotics import constants
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import GRACE, Budget, Case, Field, affine_in, cases, oscillating
-from gateflow.codegen import Tape
-from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut
-from gateflow.formula import unparse
-from gateflow.formula.vocabulary import FUNCTIONS, Expr, U, Z, derivative, softplus
+from gateflow.asymptotics.germs import Steps, folded_steps, germ_of, slope, text_of
+from gateflow.asymptotics.limits import constants
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.limits.growth import GRACE, Budget, Case, Field, cases, oscillating
+from gateflow.asymptotics.oscillation import bounds, is_convex
+from gateflow.errors import Exceeded, cut
+from gateflow.formula.vocabulary import Expr, Z
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards import bounded
-from gateflow.guards.arguments import items
-from gateflow.notebook.cards import code, facts, folded, framed, listed, mathematics
-from gateflow.notebook.html import Html
+from gateflow.notebook.cards import facts, framed, mathematics
 from gateflow.results.byvalue import by_value
 
 Inverses = tuple[Expr | None, Expr | None]
@@ -53,51 +47,6 @@ SECONDS = 10.0
 
 RANKING_SECONDS = 30.0
 """Time allowed for a ranking."""
-
-
-@lru_cache(maxsize=4096)
-def text_of(expr: Expr) -> str:
-    """A formula readable by `gateflow.formula.parse`; ``oo`` and ``-oo`` stand for the infinities."""
-    if expr in (sp.oo, -sp.oo):
-        return str(expr)
-    try:
-        return unparse(expr)
-    except FormulaError:  # digamma has no word in the formula language
-        return str(expr)
-
-
-class Steps(list[dict[str, str]]):
-    """The chain of limits that decided a question; each entry can be checked by itself."""
-
-    def __init__(self, field: Field) -> None:
-        super().__init__()
-        self.field = field
-        self.scale = "a"
-        """The letter for the scale of z, which no parameter bears."""
-
-    def limit(self, statement: str, expr: Expr) -> Expr:
-        """The limit of ``expr`` at +infinity, noted under ``statement``."""
-        value = self.field.limit(expr)
-        self.append({"statement": statement, "expr": text_of(expr), "limit": text_of(value)})
-        return value
-
-    def germ(self, letter: str, gate: str, germ: Expr) -> Expr:
-        """A germ that differs from ``germ`` by what tends to 0: u for softplus(u), and abs, sign and where resolved.
-
-        Raises
-        ------
-        Undecided
-            It does not tend to +infinity.
-        """
-        plain = self.field.settled(germ)
-        if plain.is_infinite or plain is sp.nan:
-            raise Undecided(f"{gate} reaches 1 at a finite z: there is no saturation to compare")
-        plain = plain.args[0] if isinstance(plain, softplus) else plain
-        if self.limit(f"{letter} = -log(1 - {gate}) tends to infinity", plain) != sp.oo:
-            raise Undecided(f"{gate} does not tend to 1 from below")
-        if plain != germ:
-            self.limit(f"{letter} in a simpler form: the difference tends to 0", germ - plain)
-        return plain
 
 
 @by_value
@@ -184,7 +133,7 @@ class Order:
     def latex(self) -> str:
         """The verdict in LaTeX."""
         relation = {"higher": r"\succ", "lower": r"\prec", "equal": r"\asymp", "incomparable": r"\parallel"}
-        left, right = (rf"\text{{{_escaped(name)}}}" for name in self.names)
+        left, right = (rf"\text{{{escaped(name)}}}" for name in self.names)
         line = f"{left} {relation.get(self.verdict, '?')} {right}"
         if self.threshold is not None:
             line += rf",\quad a^* = {sp.latex(self.threshold)}"
@@ -258,14 +207,8 @@ def simplest(x: Expr) -> Expr:
     return x
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
     return "".join("\\" + ch if ch in "_%&#$" else r"\^{}" if ch == "^" else ch for ch in name)
-
-
-def folded_steps(steps: Sequence[dict[str, str]]) -> Html | None:
-    """A chain of limits, folded; None for an empty one."""
-    rows = [[step["statement"], code(step["expr"]), step["limit"]] for step in steps]
-    return folded("the limits that prove it", listed(("limit", "of", "is"), rows)) if rows else None
 
 
 # --- order of two germs -----------------------------------------------------------------------------------------------
@@ -312,13 +255,6 @@ def _order(f: Expr, g: Expr, inverses: Inverses, seconds: float) -> Order:
             return found.swapped() if swap else found
     assert first is not None
     return first
-
-
-@lru_cache(maxsize=1024)
-def slope(f: Expr) -> Expr:
-    """``f'`` for large z: the branch of abs and sign is taken before the derivative."""
-    x = sp.Symbol("z", positive=True)
-    return derivative(f.xreplace({Z: x}), x).xreplace({x: Z})
 
 
 def _in_hardy_field(f: Expr, g: Expr, steps: Steps) -> Order:
@@ -412,110 +348,10 @@ def order_by_cases(f: Expr, g: Expr, parameter: sp.Symbol, seconds: float = SECO
 # --- oscillating profiles ---------------------------------------------------------------------------------------------
 
 
-def _profile(f: Expr) -> Expr | None:
-    """u where f = softplus(u)."""
-    return f.args[0] if isinstance(f, softplus) else None
-
-
-def _bounds(f: Expr) -> tuple[Expr, Expr, bool]:
-    """Germs below and above f, and whether f touches both again and again.
-
-    Each oscillating node may take any value in [-1, 1]. Where the profile is affine in each of them, or monotone in the
-    only one, its extremes are at the corners; these are germs, so one is the largest and one the smallest for large z.
-    Else the terms that oscillate are put between two numbers.
-    """
-    if not oscillating(f):
-        return f, f, True
-    u = _profile(f)
-    back: Callable[[Expr], Expr] = softplus if u is not None else lambda germ: germ
-    u = _waves_apart(f if u is None else u)
-    nodes = oscillating(u)
-    if not (affine_in(u, nodes) or _monotone(u, nodes)):
-        low, high = _beside_what_waves(u, nodes)
-        return back(low), back(high), False
-    ends = [u.xreplace(dict(zip(nodes, c, strict=True))) for c in itertools.product((-1, 1), repeat=len(nodes))]
-    hardy = Field(Z, 2.0)
-    low = high = ends[0]
-    for end in ends[1:]:
-        low = end if hardy.sign(end - low) < 0 else low
-        high = end if hardy.sign(end - high) > 0 else high
-    return back(low), back(high), len(nodes) == 1 and _runs_off(nodes[0].args[0])
-
-
-def _waves_apart(u: Expr) -> Expr:
-    """Logarithms of positive products as sums, and products of sines and cosines as sums of them.
-
-    Examples
-    --------
-    >>> _waves_apart(Z + sp.sin(Z) ** 2), _waves_apart(-sp.log((2 + sp.sin(Z)) * sp.exp(-Z)))
-    (z - cos(2*z)/2 + 1/2, z - log(sin(z) + 2))
-    """
-    apart = sp.expand_mul(u.replace(sp.log, _log_of_product))
-    return TR8(apart) if sp.count_ops(apart) <= _LARGEST_WAVES else apart
-
-
-_LARGEST_WAVES = 200
-"""Operations of the largest formula whose products of sines are written as sums."""
-
-
-def _log_of_product(x: Expr) -> Expr:
-    factors = sp.Mul.make_args(x)
-    waves = [factor for factor in factors if factor.has(sp.sin, sp.cos)]
-    if len(factors) == 1 or not all(_positive_whatever_the_phase(factor) for factor in waves):
-        return sp.log(x)
-    return sp.expand_log(sp.log(x / sp.Mul(*waves))) + sp.Add(*map(sp.log, waves))
-
-
-def _positive_whatever_the_phase(wave: Expr) -> bool:
-    found = _range_of_waves(wave, list(wave.atoms(sp.sin, sp.cos)))
-    return found is not None and found.positive
-
-
-def _range_of_waves(wave: Expr, nodes: Sequence[Expr]) -> Interval | None:
-    """Where the values lie if each node may be anything in [-1, 1]; None where z has a say besides."""
-    letters = {node: sp.Dummy("s", real=True) for node in nodes}
-    open_form = wave.xreplace(letters)
-    if open_form.free_symbols - set(letters.values()):
-        return None
-    ball = Intervals()
-    found = Tape([open_form], letters.values())(ball, *[ball.interval(-1, 1) for _ in letters])[0]
-    return found if found.bounded else None
-
-
-def _beside_what_waves(u: Expr, nodes: Sequence[Expr]) -> tuple[Expr, Expr]:
-    """Germs below and above ``u = steady + waves``, where the waves have bounds."""
-    waves = [term for term in sp.Add.make_args(u) if term.has(*nodes)]
-    found = _range_of_waves(sp.Add(*waves), nodes)
-    if found is None:
-        raise Undecided(f"{unparse(nodes[0])} oscillates as z grows")
-    steady = u - sp.Add(*waves)
-    low, high = (steady + sp.Rational(end) for end in found.ends)
-    return low, high
-
-
-def _monotone(u: Expr, nodes: Sequence[Expr]) -> bool:
-    """Whether u is eventually monotone in the value of its only oscillating node."""
-    if len(nodes) > 1:
-        return False
-    value = sp.Dummy("s", real=True)
-    sensitivity = u.xreplace({nodes[0]: value}).diff(value)
-    if sensitivity.has(sp.Derivative, sp.Subs):  # a node whose derivative is not known
-        return False
-    return _circle_sign(sensitivity.xreplace({value: nodes[0]})) in (-1, 1)
-
-
-def _runs_off(argument: Expr) -> bool:
-    """Whether the argument of sin or cos tends to infinity, so that every value in [-1, 1] is met for ever."""
-    try:
-        return bool(Field(Z, 1.0).limit(argument).is_infinite)
-    except Undecided:
-        return False
-
-
 def _between_bounds(f: Expr, g: Expr, inverses: Inverses, seconds: float) -> Order:
     try:
-        f_low, f_high, f_touches = _bounds(f)
-        g_low, g_high, g_touches = _bounds(g)
+        f_low, f_high, f_touches = bounds(f)
+        g_low, g_high, g_touches = bounds(g)
     except Undecided as error:
         return Order("undecided", reason=error.reason)
     least = _order(f_high, g_low, (None, None), seconds / 3)
@@ -550,7 +386,7 @@ def _with_convexity(verdict: str, f: Expr, g: Expr, inverses: Inverses, steps: l
     """R is 0 (or infinite) for every a; the clause on convexity is checked on its own."""
     value = "0" if verdict == "higher" else "infinite"
     pair = (f, g, *inverses) if verdict == "higher" else (g, f, *inverses[::-1])
-    convex = _convex(*pair)
+    convex = is_convex(*pair)
     if convex is None:
         reason = f"R(a) is {value} for every a > 0, but whether the convexity clause holds is not decided (oscillation)"
         return Order("undecided", reason=reason, steps=steps)
@@ -561,179 +397,7 @@ def _with_convexity(verdict: str, f: Expr, g: Expr, inverses: Inverses, steps: l
     return Order("incomparable", convex=False, reason=reason, steps=steps)
 
 
-def _convex(upper: Expr, lower: Expr, inverse_upper: Expr | None, inverse_lower: Expr | None) -> bool | None:
-    """Whether ``w = v^-1(u(z))`` is eventually convex, u and v the profiles of the higher and the lower gate.
-
-    Where v oscillates its inverse has no formula; then the inverse function ``u^-1(v(z))`` must be concave.
-    """
-    u, v = _profile(upper), _profile(lower)
-    if u is None or v is None:
-        return None
-    try:
-        if not oscillating(v):
-            w = _through_inverse(u, v, inverse_lower)
-            curvature = None if w is None else slope(slope(w))
-        else:
-            w = _through_inverse(v, u, inverse_upper)
-            curvature = None if w is None else -slope(slope(w))
-        found = None if curvature is None else _circle_sign(curvature)
-    except Undecided:
-        return None
-    return None if found is None else found > 0
-
-
-def _through_inverse(u: Expr, v: Expr, inverse: Expr | None) -> Expr | None:
-    """``v^-1(u(z))`` for large z, v free of oscillation."""
-    if v == Z:
-        return u
-    x = sp.Symbol("z", positive=True)
-    if inverse is not None and not inverse.has(sp.Abs, sp.sign):
-        return inverse.xreplace({U: u})
-    if oscillating(v):
-        return None
-    y = sp.Dummy("y", positive=True)
-    try:
-        roots = sp.solve(Field(Z, 1.0).settled(v).xreplace({Z: x}) - y, x)
-    except NotImplementedError:
-        return None
-    return roots[0].xreplace({y: u}) if len(roots) == 1 else None
-
-
-def _circle_sign(expr: Expr) -> int | None:
-    """The eventual sign of an expression in z and in sin and cos of one growing argument.
-
-    1 or -1 where it is constant, 0 where both signs are met for ever, None where that is not decided. The pair
-    (cos, sin) runs round the unit circle for ever, so only its values there matter, uniformly.
-    """
-    if not oscillating(expr):
-        return Field(Z, 2.0).sign(expr)
-    if expr.is_Pow and expr.exp.is_rational:
-        base = _circle_sign(expr.base)
-        return 1 if base == 1 or (base == -1 and expr.exp.is_even) else base if expr.exp.is_odd else None
-    if isinstance(expr, sp.exp):
-        return 1
-    factored = sp.factor(sp.together(expr)) if not expr.is_Mul else expr
-    if factored.is_Mul:
-        signs = [_circle_sign(factor) for factor in factored.args]
-        return None if None in signs or signs.count(0) > 1 else int(sp.prod(signs))
-    return _sum_circle_sign(expr)
-
-
-def _sum_circle_sign(expr: Expr) -> int | None:
-    nodes = oscillating(expr)
-    arguments = {node.args[0] for node in nodes}
-    argument = arguments.pop()
-    if arguments or not _runs_off(argument):
-        return None
-    hardy = Field(Z, 2.0)
-    met = [{sp.sin(argument): s, sp.cos(argument): c} for s, c in ((0, 1), (1, 0), (0, -1), (-1, 0))]
-    if {-1, 1} <= {hardy.sign(expr.xreplace(values)) for values in met}:
-        return 0
-    s, c = sp.Dummy("s"), sp.Dummy("c")
-    open_form = sp.expand(expr.xreplace({sp.sin(argument): s, sp.cos(argument): c}))
-    if not open_form.is_polynomial(s, c):
-        return None
-    terms = sp.Poly(open_form, s, c).terms()
-    size = max((coefficient for _, coefficient in terms), key=_Growth(hardy))
-    form = sp.Add(*[hardy.limit(coefficient / size) * s**i * c**j for (i, j), coefficient in terms])
-    return _sign_on_circle(form, s, c, hardy.sign(size))
-
-
-class _Growth:
-    """A sort key: the faster germ is the larger."""
-
-    def __init__(self, hardy: Field) -> None:
-        self.hardy = hardy
-
-    def __call__(self, expr: Expr) -> Any:
-        return cmp_to_key(lambda x, y: "<~>".index(self.hardy.compare(x, y).relation) - 1)(expr)
-
-
-def _sign_on_circle(form: Expr, s: Expr, c: Expr, up: int) -> int | None:
-    """The sign of a polynomial in s, c on the circle; the point (-1, 0) is missed by the parametrisation."""
-    t = sp.Dummy("t", real=True)
-    numer = sp.numer(sp.together(form.xreplace({s: 2 * t / (1 + t**2), c: (1 - t**2) / (1 + t**2)})))
-    last = form.xreplace({s: sp.S.Zero, c: sp.S.NegativeOne})
-    polynomial = sp.Poly(numer, t)
-    if not all(a.is_rational for a in polynomial.all_coeffs()) or last == 0:
-        return None
-    roots = sp.real_roots(polynomial, multiple=False)
-    if any(multiplicity % 2 for _, multiplicity in roots):
-        return 0
-    if roots:
-        return None
-    return up * int(sp.sign(last))
-
-
 # --- gates ------------------------------------------------------------------------------------------------------------
-
-
-def germ_of(gate: Any) -> Expr:
-    """``-log(1 - phi)`` of a gate, as a formula in z for large z.
-
-    Examples
-    --------
-    >>> from gateflow.gates.gate import Gate
-    >>> germ_of(Gate("sigmoid(z**3)")), germ_of(Gate(complement="erfc(z)/2"))
-    (softplus(z**3), -log(erfc(z)) + log(2))
-    """
-    declared = -sp.log(gate.expr if gate.declared == "complement" else 1 - gate.expr)
-    return _tail_germ(gate, "log_phi_c", 1, declared)
-
-
-def left_germ_of(gate: Any) -> Expr:
-    """``-log phi(-z)``: the gate's other tail, where it forgets, turned to +infinity."""
-    declared = -sp.log(1 - gate.expr if gate.declared == "complement" else gate.expr)
-    return _tail_germ(gate, "log_phi", -1, declared.xreplace({Z: -Z}))
-
-
-def _tail_germ(gate: Any, formula: str, side: int, declared: Expr) -> Expr:
-    """The gate's stable formula where all its nodes have words in the formula language, else its declaration."""
-    if gate.declared == "profile":
-        return softplus(side * gate.expr.xreplace({Z: side * Z}))
-    found = _in_words(-getattr(gate.formulas, formula).xreplace({Z: side * Z}))
-    return declared if found is None else found
-
-
-@lru_cache(maxsize=256)
-def _in_words(expr: Expr) -> Expr | None:
-    """A stable formula in the words of the formula language, with its branches for large z; None where a word lacks."""
-    for name, words in _WORDS.items():
-        expr = expr.replace(lambda node, name=name: node.func.__name__ == name, lambda node, w=words: w(*node.args))
-    known = {*FUNCTIONS.values(), sp.Abs, sp.sign, sp.Piecewise}
-    if any(node.func not in known for node in expr.atoms(sp.Function)):
-        return None
-    try:
-        return expr if isinstance(expr, softplus) else Field(Z, 5.0).settled(expr)
-    except Undecided:
-        return None
-
-
-def _acot(x: Expr) -> Expr:
-    """``pi/2 - atan(x)`` without cancellation where x is positive for large z."""
-    try:
-        return sp.atan(1 / x) if Field(Z, 1.0).sign(x) > 0 else sp.pi / 2 - sp.atan(x)
-    except Undecided:
-        return sp.pi / 2 - sp.atan(x)
-
-
-_WORDS: dict[str, Callable[..., Expr]] = {
-    "erfc": sp.erfc,
-    "acot": _acot,
-    "log_add": lambda x, y: sp.log(sp.exp(x) + sp.exp(y)),
-    "log_erfc": lambda x: sp.log(sp.erfc(x)),
-    "log_erfcx": lambda x: sp.log(sp.erfc(x)) + x**2,
-    "log_atan_exp": lambda x: sp.log(sp.atan(sp.exp(x))),
-    "log_atan_ratio": lambda x: sp.log(sp.atan(sp.exp(x))) - x,
-    "log_cosh": lambda x: sp.log(sp.cosh(x)),
-    "log1mexp": lambda x: sp.log(1 - sp.exp(-x)),
-    "log_cloglog": lambda x: sp.log(1 - sp.exp(-sp.exp(x))),
-    "log_softplus": lambda x: sp.log(softplus(x)),
-    "log_expm1": lambda x: sp.log(sp.exp(x) - 1),
-    "log1p": lambda x: sp.log(1 + x),
-    "expm1": lambda x: sp.exp(x) - 1,
-}
-"""Nodes that keep floating-point digits, in the words of the formula language; exact arithmetic needs no more."""
 
 
 def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
@@ -765,256 +429,3 @@ def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
         return _order(f, g, inverses, seconds)
 
     return replace(_timed(decided, seconds), names=(phi.name, psi.name))
-
-
-HIGHEST_FIRST = "Order of saturation, highest first"
-
-
-@by_value
-@dataclass(frozen=True)
-class Ranking:
-    """Gates by order of saturation.
-
-    Attributes
-    ----------
-    classes : list of list of str
-        Gates of equal order together, highest first: each is proved to be above the next.
-    covers : list of (int, int)
-        The Hasse diagram: ``(i, j)`` where class i is directly above class j.
-    open : list of Order
-        The pairs that are incomparable or undecided.
-    apart : list of list of str
-        Gates of equal order together that have no place among the classes, as some pair with them is open.
-    known : list of (str, str)
-        What is known of them all the same: the first is higher than the second.
-    """
-
-    classes: list[list[str]]
-    covers: list[tuple[int, int]]
-    open: list[Order]
-    apart: list[list[str]] = field(default_factory=list)
-    known: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """A heading, and one line a class, highest first; then what has no place among them, and why."""
-        ranked = [f"{i + 1}. " + " = ".join(names) for i, names in enumerate(self.classes)]
-        apart = [f"not ranked: {' = '.join(names)}" for names in self.apart]
-        known = [f"{high} is higher than {low}" for high, low in self.known]
-        return "\n".join([HIGHEST_FIRST, *ranked, *apart, *known, *(str(o) for o in self.open)])
-
-    def __repr__(self) -> str:
-        return f"<Ranking, highest first: {cut('; '.join(' = '.join(names) for names in self.classes))}>"
-
-    def __str__(self) -> str:
-        return self.text
-
-    def latex(self) -> str:
-        """The classes as a chain."""
-        labels = [r" \asymp ".join(rf"\text{{{_escaped(n)}}}" for n in names) for names in self.classes]
-        return r" \succ ".join(labels)
-
-    def _repr_latex_(self) -> str:
-        return f"${self.latex()}$"
-
-    def _repr_html_(self) -> str:
-        rows = [[str(i + 1), ", ".join(names)] for i, names in enumerate(self.classes)]
-        left_open = [(f"{found.names[0]}, {found.names[1]}", f"{found.verdict}: {found.reason}") for found in self.open]
-        apart = [("not ranked", ", ".join(names)) for names in self.apart]
-        table = listed(("rung", "gates of equal order"), rows)
-        return framed(HIGHEST_FIRST, table, facts([*apart, *left_open]))
-
-    def to_json(self) -> dict[str, Any]:
-        """Classes, covers, open pairs and what stands apart as plain data."""
-        return {
-            "classes": self.classes,
-            "covers": [list(c) for c in self.covers],
-            "open": [o.to_json() for o in self.open],
-            "apart": self.apart,
-            "known": [list(pair) for pair in self.known],
-        }
-
-
-def rank(gates: Iterable[Any], seconds: float = RANKING_SECONDS) -> Ranking:
-    """Sort gates by order of saturation, highest first.
-
-    Parameters
-    ----------
-    gates : iterable of Gate or str
-    seconds : float
-        Time allowed for all pairs together; those that are not decided by then are open.
-
-    Examples
-    --------
-    >>> from gateflow.gates.gate import Gate
-    >>> print(rank([Gate("sigmoid(sinh(z))"), Gate("sigmoid(z)"), Gate("sigmoid(2*z)")]))
-    Order of saturation, highest first
-    1. sigmoid(sinh(z))
-    2. sigmoid(z) = sigmoid(2*z)
-    >>> print(rank(["fast", "hard-sigmoid", "sigmoid"]).text.partition(" against ")[0])
-    Order of saturation, highest first
-    1. fast
-    2. sigmoid
-    not ranked: hard-sigmoid
-    hard-sigmoid
-    """
-    if isinstance(gates, str):
-        raise InvalidArgument("rank takes a list of gates, such as rank(['fast', 'sigmoid'])")
-    end = time.monotonic() + bounded.checked(seconds)
-    classes, pairs = _classes_and_pairs([as_gate(gate) for gate in items("gates", gates)], end)
-    ranked = _without_open_pairs(len(classes), pairs)
-    chain = sorted(ranked, key=lambda i: sum(_is_higher(pairs, j, i) for j in ranked))
-    names = [[gate.name for gate in members] for members in classes]
-    apart = [i for i in range(len(classes)) if i not in chain]
-    told = [(i, j) for i in range(len(classes)) for j in range(len(classes)) if {i, j} & {*apart}]
-    return Ranking(
-        [names[i] for i in chain],
-        list(itertools.pairwise(range(len(chain)))),
-        [found for found in pairs.values() if _is_open(found)],
-        [names[i] for i in apart],
-        [(names[i][0], names[j][0]) for i, j in told if _is_higher(pairs, i, j)],
-    )
-
-
-Pairs = dict[tuple[int, int], Order]
-
-
-def _classes_and_pairs(gates: Sequence[Any], end: float) -> tuple[list[list[Any]], Pairs]:
-    """Gates of equal order together, and the order of each class against each before it; no pair is asked twice."""
-    classes: list[list[Any]] = []
-    pairs: Pairs = {}
-    for gate in gates:
-        found: dict[int, Order] = {}
-        for i, members in enumerate(classes):
-            found[i] = order(gate, members[0], max(end - time.monotonic(), _LEAST))
-            if found[i].verdict == "equal":
-                members.append(gate)
-                break
-        else:
-            pairs.update({(len(classes), i): answer for i, answer in found.items()})
-            classes.append([gate])
-    return classes, pairs
-
-
-_LEAST = 0.01
-"""Seconds for each pair that is asked when the time is up: it is left open."""
-
-
-def _is_open(found: Order) -> bool:
-    return found.verdict not in ("higher", "lower")
-
-
-def _is_higher(pairs: Pairs, i: int, j: int) -> bool:
-    """Whether class i is proved to be above class j."""
-    if (i, j) in pairs:
-        return pairs[i, j].verdict == "higher"
-    return (j, i) in pairs and pairs[j, i].verdict == "lower"
-
-
-def _without_open_pairs(count: int, pairs: Pairs) -> list[int]:
-    """Classes of which each pair is decided: those with the most open pairs are left out, the last of them first."""
-    kept = list(range(count))
-    while True:
-        open_pairs = [pair for pair, found in pairs.items() if _is_open(found) and set(pair) <= set(kept)]
-        if not open_pairs:
-            return kept
-        kept.remove(max(kept, key=lambda i: (sum(i in pair for pair in open_pairs), i)))
-
-
-# --- order of saturation by name --------------------------------------------------------------------------------------
-
-
-@by_value
-@dataclass(frozen=True)
-class SaturationOrder:
-    """The class ``O(g(z))`` of a gate, named by its simplest member.
-
-    Attributes
-    ----------
-    g : sympy.Expr
-        Decreasing; ``g(a z)/(1 - phi(z)) -> 0`` for ``a`` past the threshold.
-    order : Order
-        The gate against a gate with ``1 - psi = g``; ``equal``.
-    strict : bool
-        False for power tails, where ``g(a z)/(1 - phi(z))`` tends to a positive constant for every a, so that only the
-        class is named: no power of z is the least admissible g.
-    """
-
-    g: Expr
-    order: Order
-    strict: bool
-
-    def __repr__(self) -> str:
-        return f"<SaturationOrder {cut(str(self))}>"
-
-    def __str__(self) -> str:
-        return f"O({text_of(self.g)})"
-
-    def latex(self) -> str:
-        """``O(g(z))``."""
-        return rf"O\left({sp.latex(self.g)}\right)"
-
-    def _repr_latex_(self) -> str:
-        return f"${self.latex()}$"
-
-    def _repr_html_(self) -> str:
-        note = None if self.strict else "a power tail: the class only, no power of z is the least"
-        about = facts([("g(z)", text_of(self.g)), ("note", note)])
-        return framed("Order of saturation", mathematics(self.latex()), about)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return {"g": text_of(self.g), "strict": self.strict, "order": self.order.to_json()}
-
-
-def saturation_order(gate: Any, seconds: float = SECONDS) -> SaturationOrder:
-    """The simplest g with the same order of saturation as the gate.
-
-    Examples
-    --------
-    >>> from gateflow.gates.gate import Gate
-    >>> saturation_order(Gate("sigmoid(sinh(z))")).g, saturation_order(Gate("(1 + erf(z))/2")).g
-    (exp(-exp(z)), exp(-z**2))
-    """
-    return saturation_order_of_germ(germ_of(as_gate(gate)), bounded.checked(seconds))
-
-
-def saturation_order_of_germ(f: Expr, seconds: float = SECONDS) -> SaturationOrder:
-    """See `saturation_order`; ``f = -log(1 - phi)``."""
-    if oscillating(f):
-        raise Undecided("the gate oscillates as z grows: no simple g names its order")
-    hardy = Field(Z, seconds / 2)
-    f = Steps(hardy).germ("f", "phi", f)
-    p = hardy.limit(Z * slope(f))
-    if p.is_finite:
-        g = _unit(hardy.leading_term(sp.exp(-f)))
-        return SaturationOrder(g, order_of_germs(f, -sp.log(g), seconds), strict=False)
-    for candidate in _simpler(hardy, f):
-        found = order_of_germs(f, candidate, seconds / 2)
-        if found.verdict == "equal":
-            return SaturationOrder(sp.exp(-candidate), found, strict=True)
-    raise Undecided("no simpler germ of the same order was found")
-
-
-def _unit(term: Expr) -> Expr:
-    """A leading term without its constant factor."""
-    return sp.Mul(*[a for a in sp.Mul.make_args(term) if a.has(Z)])
-
-
-def _simpler(hardy: Field, f: Expr) -> Iterable[Expr]:
-    """Germs that may be of the same order as f, the simplest first."""
-    term = _unit(hardy.leading_term(f))
-    factors = sp.Mul.make_args(term)
-    fastest = max(factors, key=lambda a: _height(a))
-    if isinstance(fastest, sp.exp):
-        exponents = list(_simpler(hardy, fastest.args[0]))
-        yield from (sp.exp(h) for h in exponents)
-    yield fastest
-    yield term
-    yield f
-
-
-def _height(a: Expr) -> tuple[int, int]:
-    """Nested exponentials less nested logarithms: a crude measure of speed, used only to order candidates."""
-    inner = max((_height(b)[0] for b in a.args), default=0) if a.args else 0
-    return (inner + isinstance(a, sp.exp) - isinstance(a, sp.log), sp.count_ops(a))

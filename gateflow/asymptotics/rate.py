@@ -23,17 +23,9 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import GRACE, Field
-from gateflow.asymptotics.order import (
-    Steps,
-    folded_steps,
-    germ_of,
-    left_germ_of,
-    oscillating,
-    slope,
-    text_of,
-)
+from gateflow.asymptotics.germs import Steps, folded_steps, germ_of, left_germ_of, slope, text_of
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.limits.growth import GRACE, Field, oscillating
 from gateflow.errors import InvalidArgument, cut, shown
 from gateflow.formula.vocabulary import Expr, Z
 from gateflow.gates.gate import gate as as_gate

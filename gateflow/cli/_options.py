@@ -362,7 +362,7 @@ def exit_code(status: Any) -> int:
 
 def may_write(certificate: Path, force: bool) -> None:
     """Complain, before the work, of a file that a certificate must not replace."""
-    from gateflow.asymptotics.certificate import output
+    from gateflow.asymptotics.certificates import output
 
     output(certificate, force=force)
 

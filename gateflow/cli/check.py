@@ -58,9 +58,9 @@ def run(
     else:
         _print(found)
     if certificate is not None:  # after the verdict, which stands also where no certificate can be written
-        from gateflow.asymptotics.certificate import certify_membership, write
+        from gateflow.asymptotics.certificates import membership_certificate, write
 
-        write(certify_membership(chosen, found, left_of(seconds, found.seconds)), certificate, force=force)
+        write(membership_certificate(chosen, found, left_of(seconds, found.seconds)), certificate, force=force)
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 

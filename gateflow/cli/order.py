@@ -86,9 +86,10 @@ def run(
     else:
         _print(found, beware, crossed)
     if certificate is not None:  # after the verdict, which stands also where no certificate can be written
-        from gateflow.asymptotics.certificate import certify, write
+        from gateflow.asymptotics import certificates
 
-        write(certify(phi, psi, found, left_of(seconds, found.seconds)), certificate, force=force)
+        proof = certificates.certificate(phi, psi, found, left_of(seconds, found.seconds))
+        certificates.write(proof, certificate, force=force)
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 

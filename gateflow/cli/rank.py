@@ -47,7 +47,7 @@ def run(
     $ gateflow rank fast erf sigmoid --latex
     $ gateflow rank fast erf sigmoid --certificate ranking.json
     """
-    from gateflow.asymptotics.order import rank
+    from gateflow.asymptotics.ranking import rank
     from gateflow.gates.gate import GATES
 
     if certificate is not None:
@@ -66,7 +66,7 @@ def run(
     else:
         say(found.text)
     if certificate is not None:  # after the verdict, which stands also where no certificate can be written
-        from gateflow.asymptotics.certificate import certify_ranking, write
+        from gateflow.asymptotics.certificates import ranking_certificate, write
 
-        write(certify_ranking(chosen, found, seconds), certificate, force=force)
+        write(ranking_certificate(chosen, found, seconds), certificate, force=force)
     return NOT_REACHED if any(order.verdict == "undecided" for order in found.open) else 0

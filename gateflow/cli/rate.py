@@ -67,7 +67,7 @@ def run(
     $ gateflow rate erf --json
     $ gateflow rate softsign --tail left --latex
     """
-    from gateflow.asymptotics.constants import Undecided
+    from gateflow.asymptotics.limits.constants import Undecided
     from gateflow.asymptotics.rate import rate
 
     if certificate is not None:
@@ -94,11 +94,11 @@ def run(
 
 def _proof(chosen: Gate, found: Rate, file: Path | None, seconds: float, force: bool) -> dict[str, Any] | None:
     """The certificate, written to ``file`` if one is given; None where there is none and no file to write it to."""
-    from gateflow.asymptotics.certificate import certify_rate, write
-    from gateflow.asymptotics.constants import Undecided
+    from gateflow.asymptotics.certificates import rate_certificate, write
+    from gateflow.asymptotics.limits.constants import Undecided
 
     try:
-        made = certify_rate(chosen, found.tail, found, left_of(seconds, found.seconds))
+        made = rate_certificate(chosen, found.tail, found, left_of(seconds, found.seconds))
     except Undecided:
         if file is not None:
             raise

@@ -28,7 +28,7 @@ def run(file: File, /, *, seconds: Seconds = 60.0, json: Json = False) -> int:
     $ gateflow verify order.json
     $ gateflow verify order.json --json
     """
-    from gateflow.asymptotics.checker import verify
+    from gateflow.asymptotics.proofs.checker import verify
     from gateflow.guards import bounded
 
     found = bounded.call(lambda: verify(file, seconds), bounded.checked(seconds) + 1, asked=seconds)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import sympy as sp
 
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.signs import Signed, Tools, on_compact, on_tail
-from gateflow.asymptotics.tails import X
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.signs.sign import Signed, Tools, on_compact, on_tail
+from gateflow.asymptotics.signs.tails import X
 from gateflow.errors import GateflowError
 from gateflow.formula.vocabulary import Expr, U, Z, derivative
 from gateflow.gates.gate import Gate

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.order import Order, order
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.descents import Crossover, crossover

@@ -10,7 +10,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow.arithmetic.bigfloat import BigFloat
-from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.rate import TAU, C, T, rate
 from gateflow.codegen.tape import Tape
 from gateflow.errors import GateflowError

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.asymptotics.order import order, rank, saturation_order, text_of
+from gateflow.asymptotics.germs import text_of
+from gateflow.asymptotics.order import order
+from gateflow.asymptotics.ranking import rank
 from gateflow.asymptotics.rate import rate
+from gateflow.asymptotics.saturation import saturation_order
 from gateflow.formula import parse
 from gateflow.formula.vocabulary import Z
 from gateflow.gates.gate import GATES, gate

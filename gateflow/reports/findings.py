@@ -13,10 +13,12 @@ import numpy as np
 
 from gateflow import record
 from gateflow.asymptotics.clauses import Membership
-from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.membership import membership
-from gateflow.asymptotics.order import Order, SaturationOrder, order, rank, saturation_order
+from gateflow.asymptotics.order import Order, order
+from gateflow.asymptotics.ranking import rank
 from gateflow.asymptotics.rate import Rate, rate
+from gateflow.asymptotics.saturation import SaturationOrder, saturation_order
 from gateflow.descents import Crossover, crossover
 from gateflow.descents.recommendation import Recommendation, edge_of_plateau, recommend
 from gateflow.errors import GateflowError, InvalidArgument

@@ -32,7 +32,7 @@ def test_no_false_certificate_is_verified():
 
 def test_a_forgery_that_stays_true_is_told_from_one_that_does_not():
     """The judge of the benchmark is tried on a statement in other words, and on one that is off by a millionth."""
-    true = forgeries.certify_rate(forgeries.gate("sigmoid(z)"), "right")
+    true = forgeries.rate_certificate(forgeries.gate("sigmoid(z)"), "right")
     words = {**true, "statement": {**true["statement"], "kappa": f"0 + {true['statement']['kappa']}"}}
     moved = {**true, "statement": {**true["statement"], "rate": f"({true['statement']['rate']})*(1 + 10**-6)"}}
     assert forgeries.stays_true(forgeries.Forgery("rate", "", words, true))

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
-from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.membership import CLAUSES, membership
-from gateflow.asymptotics.tails import Clock, Limits, X
+from gateflow.asymptotics.signs.tails import Clock, Limits, X
 from gateflow.cli import main
 from gateflow.errors import UnknownName
 from gateflow.formula.vocabulary import Z, logit, sigmoid, softplus, softsign

@@ -9,7 +9,7 @@ import mpmath
 import pytest
 import sympy as sp
 
-from gateflow.asymptotics.growth import Undecided, limit
+from gateflow.asymptotics.limits.growth import Undecided, limit
 from gateflow.asymptotics.order import order
 from gateflow.asymptotics.rate import TAU, C, T, rate, rate_of_germ
 from gateflow.formula import parse

@@ -10,19 +10,14 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateflow.asymptotics import order as saturation
-from gateflow.asymptotics.certificate import certify_rate
-from gateflow.asymptotics.growth import Undecided, limit
-from gateflow.asymptotics.order import (
-    Order,
-    germ_of,
-    order,
-    order_by_cases,
-    order_of_germs,
-    rank,
-    saturation_order,
-)
+from gateflow.asymptotics import ranking
+from gateflow.asymptotics.certificates import rate_certificate
+from gateflow.asymptotics.germs import germ_of
+from gateflow.asymptotics.limits.growth import Undecided, limit
+from gateflow.asymptotics.order import Order, order, order_by_cases, order_of_germs
+from gateflow.asymptotics.ranking import rank
 from gateflow.asymptotics.rate import rate
+from gateflow.asymptotics.saturation import saturation_order
 from gateflow.errors import InvalidArgument
 from gateflow.formula import parse
 from gateflow.formula.vocabulary import Z as z
@@ -451,7 +446,7 @@ def test_what_is_known_of_gates_apart_is_told(monkeypatch):
         verdict = "higher" if x > y else "lower" if x < y else "incomparable"
         return Order(verdict, names=(one.name, other.name))
 
-    monkeypatch.setattr(saturation, "order", told)
+    monkeypatch.setattr(ranking, "order", told)
     found = rank([Gate("sigmoid(z)", name=name) for name in "cdab"])
     assert found.classes == [["a"], ["c"], ["d"]]
     assert found.covers == [(0, 1), (1, 2)]
@@ -462,8 +457,8 @@ def test_what_is_known_of_gates_apart_is_told(monkeypatch):
 
 def test_each_pair_is_asked_once(monkeypatch):
     asked = []
-    plain = saturation.order
-    monkeypatch.setattr(saturation, "order", lambda a, b, *rest: asked.append({a.name, b.name}) or plain(a, b, *rest))
+    plain = ranking.order
+    monkeypatch.setattr(ranking, "order", lambda a, b, *rest: asked.append({a.name, b.name}) or plain(a, b, *rest))
     rank(["fast", "sigmoid", "scaled-tanh", "softsign", "hard-sigmoid", "erf"])
     assert all(asked.count(pair) == 1 for pair in asked)
 
@@ -480,7 +475,7 @@ def test_a_ranking_ends_within_its_time():
 
 @pytest.mark.parametrize("tail", ["Right", "both", "", None])
 def test_a_wrong_tail_is_an_error(tail):
-    for question in (rate, certify_rate):
+    for question in (rate, rate_certificate):
         with pytest.raises(InvalidArgument, match="neither 'right' nor 'left'"):
             question("fast", tail)
 

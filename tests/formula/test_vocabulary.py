@@ -7,8 +7,10 @@ from sympy.parsing import sympy_parser
 
 from gateflow.arithmetic import bigfloat, doubledouble, float64
 from gateflow.arithmetic.intervals import Intervals
-from gateflow.asymptotics import growth, mrv, pieces, smoothness, tails
-from gateflow.asymptotics import order as saturation
+from gateflow.asymptotics.limits import growth
+from gateflow.asymptotics.order import order_of_germs
+from gateflow.asymptotics.proofs import mrv
+from gateflow.asymptotics.signs import pieces, smoothness, tails
 from gateflow.codegen import Tape, c, log_of, stable
 from gateflow.codegen.source import source
 from gateflow.codegen.triton import device_function
@@ -47,7 +49,7 @@ ENTRIES = {
     "stable": stable,
     "log_of": log_of,
     "unparse": unparse,
-    "order_of_germs": lambda t: saturation.order_of_germs(t, Z),
+    "order_of_germs": lambda t: order_of_germs(t, Z),
     "device_function": lambda t: device_function(t, "f"),
 }
 

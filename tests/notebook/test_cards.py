@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import gateflow
-from gateflow.asymptotics.certificate import certify
-from gateflow.asymptotics.order import saturation_order
+from gateflow.asymptotics.certificates import certificate
+from gateflow.asymptotics.saturation import saturation_order
 from gateflow.descents.recommendation import recommend
 from gateflow.descents.simulation import descent
 from gateflow.flows import trajectories
@@ -59,7 +59,7 @@ def objects():
     yield "ranking", gateflow.rank(["fast", "sigmoid", "erf", "sigmoid(2*z)"])
     yield "saturation order", saturation_order("softsign")
     yield "rate", gateflow.rate("fast")
-    yield "verification", gateflow.verify(certify("fast", "sigmoid"))
+    yield "verification", gateflow.verify(certificate("fast", "sigmoid"))
     yield "names", gateflow.GATES
     yield "numbers of a figure", FIGURES["gates"].compute()
     yield "comparison", gateflow.compare(["fast", "sigmoid"], gaps=[1e-2, 1e-4])
@@ -108,7 +108,7 @@ def test_numbers_are_those_of_the_object(made):
 def test_what_was_checked_is_counted_and_told(made):
     checks = made["verification"].checks
     assert fact(made["verification"], "checks") == f"held: {len(checks)}"
-    forged = certify("fast", "sigmoid")
+    forged = certificate("fast", "sigmoid")
     forged["statement"]["verdict"] = "lower"
     assert words(gateflow.verify(forged)).startswith("refuted: sigmoid(sinh(z)) against sigmoid(z): lower")
 

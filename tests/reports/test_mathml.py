@@ -8,8 +8,10 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateflow.asymptotics.order import order, saturation_order, text_of
+from gateflow.asymptotics.germs import text_of
+from gateflow.asymptotics.order import order
 from gateflow.asymptotics.rate import rate
+from gateflow.asymptotics.saturation import saturation_order
 from gateflow.errors import FormulaError
 from gateflow.formula import parse
 from gateflow.reports.mathml import formula, relation

@@ -22,7 +22,7 @@ from functools import lru_cache
 
 import sympy as sp
 
-from gateflow.asymptotics.enclosures import Box, Undefined, Unproved, X, enclosure
+from gateflow.asymptotics.proofs.enclosures import Box, Undefined, Unproved, X, enclosure
 from gateflow.formula.vocabulary import Expr, Z, derivative, sigmoid, softplus, softsign
 
 _FAR = sp.Integer(2) ** 40

@@ -9,22 +9,24 @@ import mpmath
 import pytest
 import sympy as sp
 
-from gateflow.asymptotics import checker, enclosures, halflines, mrv
-from gateflow.asymptotics.certificate import (
-    certify,
-    certify_membership,
-    certify_not_in_class,
-    certify_ranking,
-    certify_rate,
+from gateflow.asymptotics.certificates import (
+    certificate,
     closed_text,
+    membership_certificate,
+    ranking_certificate,
+    rate_certificate,
+    refutation_certificate,
     sealed,
     write,
 )
-from gateflow.asymptotics.checker import digest_of, verify
-from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.proofs import checker, enclosures, halflines, mrv, numbers, outline, statements, witnesses
+from gateflow.asymptotics.proofs.checker import verify
+from gateflow.asymptotics.proofs.statements import digest_of
 from gateflow.errors import InvalidArgument
+from gateflow.formula import parse, unparse
 from gateflow.formula.vocabulary import Z as z
-from gateflow.formula.vocabulary import softplus
+from gateflow.formula.vocabulary import derivative, softplus
 from gateflow.gates.gate import GATES, Gate, gate
 
 IN_F = [name for name in GATES if name != "hard-sigmoid"]
@@ -42,8 +44,8 @@ RATES = [("fast", "right"), ("softsign", "left"), ("erf", "right")]
 @pytest.fixture(scope="module")
 def written():
     """One certificate of each kind, made once."""
-    orders = {f"{a} against {b}": certify(gate(a), gate(b)) for a, b in PAIRS}
-    return orders | {f"rate of {name}, {tail}": certify_rate(gate(name), tail) for name, tail in RATES}
+    orders = {f"{a} against {b}": certificate(gate(a), gate(b)) for a, b in PAIRS}
+    return orders | {f"rate of {name}, {tail}": rate_certificate(gate(name), tail) for name, tail in RATES}
 
 
 NOT_IN_F = {
@@ -59,7 +61,7 @@ NOT_IN_F = {
 
 @pytest.mark.parametrize("text", NOT_IN_F)
 def test_what_is_not_in_class_f_has_a_witness_that_is_checked_again(text):
-    certificate = certify_membership(gate(text))
+    certificate = membership_certificate(gate(text))
     assert certificate["statement"]["clause"] == NOT_IN_F[text]
     assert verify(certificate).ok
     for path in leaves(certificate):
@@ -73,12 +75,12 @@ def test_what_is_not_in_class_f_has_a_witness_that_is_checked_again(text):
 @pytest.mark.parametrize("text", ["fast", "sigmoid(z**3)", "sigmoid(z + 0.5*sin(z))"])
 def test_a_gate_in_class_f_is_not_certified_to_be_outside(text):
     with pytest.raises(Undecided):
-        certify_not_in_class(gate(text))
+        refutation_certificate(gate(text))
 
 
 @pytest.mark.parametrize("name", IN_F)
 def test_every_gate_of_class_f_is_certified_to_be_in_it_with_nothing_left_to_numbers(name):
-    certificate = certify_membership(gate(name))
+    certificate = membership_certificate(gate(name))
     found = verify(certificate)
     assert found.ok, found
     assert certificate["statement"]["z0"] is not None
@@ -88,7 +90,7 @@ def test_every_gate_of_class_f_is_certified_to_be_in_it_with_nothing_left_to_num
 
 @pytest.mark.parametrize("name", ["fast", "log-slow", "cubic"])
 def test_any_altered_field_of_a_membership_is_refuted_under_a_new_digest(name):
-    certificate = certify_membership(gate(name))
+    certificate = membership_certificate(gate(name))
     for path in leaves(certificate):
         for value in alterations(holder(certificate, path)[path[-1]]):
             changed = altered(certificate, path, value)
@@ -99,20 +101,20 @@ def test_any_altered_field_of_a_membership_is_refuted_under_a_new_digest(name):
 
 def claimed_member(text, z0=None):
     """A certificate of membership in which all hangs together, the limits those of any gate in F."""
-    phi = checker.formula(text)
+    phi = statements.formula(text)
     z0 = None if z0 is None else sp.Rational(z0)
-    slope = None if z0 is None else str(checker.slope_at(phi, z0).evalf(20))
-    value = str(phi.subs(z, checker.MARK).evalf(20))
+    slope = None if z0 is None else str(witnesses.slope_at(phi, z0).evalf(20))
+    value = str(phi.subs(z, statements.MARK).evalf(20))
     statement = {"kind": "membership", "gate": text, "verdict": "in F", "value": value}
     statement |= {"z0": None if z0 is None else str(z0), "slope": slope}
     chain = []
 
     def ask(name, sentence, expr):
         limit = {"left end": "0", "right end": "1", "bend": "-oo"}[name]
-        chain.append({"name": name, "statement": sentence, "expr": checker.unparse(expr), "limit": limit})
-        return checker.constant(limit)
+        chain.append({"name": name, "statement": sentence, "expr": unparse(expr), "limit": limit})
+        return statements.constant(limit)
 
-    checker.membership_walk(statement, ask)
+    witnesses.membership_walk(statement, ask)
     return sealed(statement, {}, chain, {})
 
 
@@ -144,11 +146,11 @@ def test_a_z0_that_is_too_small_is_not_verified(text, z0):
 @pytest.mark.parametrize("text", ["sigmoid(z + 0.5*sin(z))", "sigmoid(k*z); k=positive"])
 def test_a_membership_beyond_the_checker_is_not_certified(text):
     with pytest.raises(Undecided):
-        certify_membership(gate(text))
+        membership_certificate(gate(text))
 
 
 def test_a_ranking_is_certified_by_its_orders_and_alterations_are_refuted():
-    certificate = certify_ranking([gate(name) for name in ("fast", "softsign", "sigmoid", "scaled-tanh")])
+    certificate = ranking_certificate([gate(name) for name in ("fast", "softsign", "sigmoid", "scaled-tanh")])
     assert verify(certificate).ok
     assert [len(members) for members in certificate["statement"]["classes"]] == [1, 2, 1]
     for path in leaves({"statement": certificate["statement"]}):
@@ -162,7 +164,7 @@ def test_a_ranking_is_certified_by_its_orders_and_alterations_are_refuted():
 
 def test_a_ranking_that_is_no_chain_is_not_certified():
     with pytest.raises(Undecided, match="no chain"):
-        certify_ranking([gate("sigmoid(z + 0.9*z*sin(z))"), gate("sigmoid")])
+        ranking_certificate([gate("sigmoid(z + 0.9*z*sin(z))"), gate("sigmoid")])
 
 
 BOXES = [(sp.Integer(0), sp.Rational(1, 8)), (sp.Rational(1, 2), sp.Rational(3, 2)), (sp.Integer(2), sp.Integer(40))]
@@ -183,7 +185,7 @@ BOXES = [(sp.Integer(0), sp.Rational(1, 8)), (sp.Rational(1, 2), sp.Rational(3, 
     ],
 )
 def test_enclosures_hold_the_values_on_a_box(text, box):
-    e = checker.parse(text, variables=("x",)).subs(sp.Symbol("x", real=True), halflines.X)
+    e = parse(text, variables=("x",)).subs(sp.Symbol("x", real=True), halflines.X)
     try:
         low, high = halflines.enclosure(e, halflines.Box(*box))
     except halflines.Undefined:
@@ -197,7 +199,7 @@ def test_enclosures_hold_the_values_on_a_box(text, box):
 
 @pytest.mark.parametrize("name", IN_F)
 def test_slopes_on_half_lines_agree_with_differences(name):
-    phi = checker.formula(closed_text(gate(name)))
+    phi = statements.formula(closed_text(gate(name)))
     for side in (1, -1):
         half = halflines.half(phi, side)
         for x in (sp.Rational(1, 7), sp.Rational(6, 5)):
@@ -316,10 +318,10 @@ def test_a_rate_with_a_wrong_constant_is_refuted_by_proof_and_by_numbers(written
 
     def ask(name, sentence, expr):
         limit = {step["name"]: step["limit"] for step in forged["chain"]}[name]
-        asked.append({"name": name, "statement": sentence, "expr": checker.unparse(expr), "limit": limit})
-        return checker.constant(limit)
+        asked.append({"name": name, "statement": sentence, "expr": unparse(expr), "limit": limit})
+        return statements.constant(limit)
 
-    checker.rate_walk(forged["statement"], checker.formula(forged["germs"]["f"]), ask)
+    outline.rate_walk(forged["statement"], statements.formula(forged["germs"]["f"]), ask)
     found = verify(resealed({**forged, "chain": asked}))
     failed = {check.how for check in found.checks if check.ok is False}
     assert (found.status, failed) == ("refuted", {"proved", "numeric"})
@@ -349,22 +351,22 @@ def test_text_of_a_certificate_is_never_run(written):
 
 def test_nothing_undecided_is_certified():
     with pytest.raises(Undecided):
-        certify(Gate("sigmoid(z + 0.9*sin(z))"), Gate("sigmoid(z**3 + sin(z)*z**3)"))
+        certificate(Gate("sigmoid(z + 0.9*sin(z))"), Gate("sigmoid(z**3 + sin(z)*z**3)"))
 
 
 @pytest.mark.parametrize("name", IN_F)
 def test_every_rate_of_the_catalogue_is_certified(name):
-    assert verify(certify_rate(gate(name))).ok
+    assert verify(rate_certificate(gate(name))).ok
 
 
-def test_the_checker_shares_nothing_with_the_search():
-    """It imports neither the search nor anything that does."""
-    search = {"growth", "multiseries", "expansions", "constants", "saturation", "rate", "tails", "signs", "membership"}
-    for module in (checker, halflines, mrv):
-        tree = ast.parse(Path(module.__file__).read_text())
-        names = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
-        names += [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
-        assert not {name.rpartition(".")[2] for name in names if name.startswith("gateflow")} & search
+def test_what_proves_imports_nothing_of_what_searches():
+    """The package of the checker imports nothing else of asymptotics: no limits, signs or verdicts of the search."""
+    for path in Path(checker.__file__).parent.glob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        names = [f"{n.module}.{a.name}" for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names]
+        names += [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
+        home = ("gateflow.asymptotics.proofs.",)
+        assert [name for name in names if name.startswith("gateflow.asymptotics") and not name.startswith(home)] == []
 
 
 KNOWN_LIMITS = [
@@ -408,10 +410,10 @@ def test_asymptotic_series_agree_with_big_floats(name):
 def test_lost_digits_are_noticed():
     """1 - phi formed as written is 0 in 40 digits: that is no value."""
     naive = 1 - 1 / (1 + sp.exp(-z))
-    far = checker.Rung(mpmath.mpf(400), 40, 40)
-    assert checker.settled_number(naive, far) is None
+    far = numbers.Rung(mpmath.mpf(400), 40, 40)
+    assert numbers.settled_number(naive, far) is None
     with mpmath.workdps(30):
-        enough = checker.settled_number(naive, checker.Rung(mpmath.mpf(400), 40, 240))
+        enough = numbers.settled_number(naive, numbers.Rung(mpmath.mpf(400), 40, 240))
         assert abs(enough * mpmath.exp(400) - 1) < 1e-9
 
 
@@ -428,7 +430,7 @@ def test_lost_digits_are_noticed():
     ],
 )
 def test_trend(values, limit, outcome):
-    assert checker.trend([mpmath.mpf(v) for v in values], sp.sympify(limit)) is outcome
+    assert numbers.trend([mpmath.mpf(v) for v in values], sp.sympify(limit)) is outcome
 
 
 # --- values at breaks, formal derivatives, points that are no proof ---------------------------------------------------
@@ -454,7 +456,7 @@ def test_a_slope_that_turns_up_again_past_the_boxes_is_not_verified():
 
 def refuting(text, clause, witness):
     """A certificate of non-membership in which all but the mathematics hangs together."""
-    value = str(checker.formula(text).subs(z, checker.MARK).evalf(20))
+    value = str(statements.formula(text).subs(z, statements.MARK).evalf(20))
     statement = {"kind": "refutation", "gate": text, "value": value, "clause": clause, "witness": witness}
     return sealed(statement, {}, [], {})
 
@@ -468,7 +470,7 @@ def refuting(text, clause, witness):
 )
 def test_a_formal_derivative_at_a_break_is_no_witness(text, point):
     """Both are the sigmoid, written in pieces."""
-    slope = checker.derivative(checker.formula(text)).subs(z, checker.constant(point)).evalf(20)
+    slope = derivative(statements.formula(text)).subs(z, statements.constant(point)).evalf(20)
     assert slope < 0
     found = verify(refuting(text, "increasing", {"kind": "slope", "z": point, "value": str(slope)}))
     assert found.status == "refuted"
@@ -481,7 +483,7 @@ KINKS = ["sigmoid(z + abs(z - sqrt(2))/2)", "sigmoid(sign(z)*sqrt(abs(z)))"]
 
 @pytest.mark.parametrize(("text", "kind"), [(t, "jump") for t in JUMPS] + [(t, "kink") for t in KINKS])
 def test_jumps_and_kinks_are_certified_by_limits(text, kind):
-    certificate = certify_membership(gate(text))
+    certificate = membership_certificate(gate(text))
     assert certificate["statement"]["witness"]["kind"] == kind
     assert verify(certificate).ok, verify(certificate)
     for path in leaves({"statement": certificate["statement"]}):

@@ -23,8 +23,8 @@ from math import comb, factorial
 
 import sympy as sp
 
-from gateflow.asymptotics import constants as k
-from gateflow.asymptotics.constants import Number, Undecided
+from gateflow.asymptotics.limits import constants as k
+from gateflow.asymptotics.limits.constants import Number, Undecided
 from gateflow.formula.vocabulary import Expr
 
 Thunk = Callable[[], Expr]

@@ -11,10 +11,10 @@ from math import factorial
 
 import sympy as sp
 
-from gateflow.asymptotics import constants as k
-from gateflow.asymptotics import multiseries as ms
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.multiseries import Basis, Series, Taylor
+from gateflow.asymptotics.limits import constants as k
+from gateflow.asymptotics.limits import multiseries as ms
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.limits.multiseries import Basis, Series, Taylor
 from gateflow.formula.vocabulary import Expr, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 _T = sp.Dummy("t", positive=True)

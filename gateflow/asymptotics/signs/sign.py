@@ -16,10 +16,10 @@ import sympy as sp
 from mpmath import libmp
 
 from gateflow.arithmetic.intervals import Interval, Intervals
-from gateflow.asymptotics import constants
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.pieces import Factors, factored_forms
-from gateflow.asymptotics.tails import Clock, HalfLine, Limits, X
+from gateflow.asymptotics.limits import constants
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.signs.pieces import Factors, factored_forms
+from gateflow.asymptotics.signs.tails import Clock, HalfLine, Limits, X
 from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
 from gateflow.formula.vocabulary import Expr, derivative

@@ -14,13 +14,13 @@ import sympy as sp
 from gateflow.arithmetic import decimals
 from gateflow.arithmetic.enclosed import enclosed
 from gateflow.arithmetic.intervals import Interval, Intervals
-from gateflow.asymptotics import constants
 from gateflow.asymptotics.clauses import Clause
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import Field
-from gateflow.asymptotics.pieces import Piece, conditions, pieces, real_zeros, text_of, value_at
-from gateflow.asymptotics.signs import Finding, Signed, Tail, Tools, by_roots, on_compact, on_tail
-from gateflow.asymptotics.tails import X, in_words
+from gateflow.asymptotics.limits import constants
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.limits.growth import Field
+from gateflow.asymptotics.signs.pieces import Piece, conditions, pieces, real_zeros, text_of, value_at
+from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, Tools, by_roots, on_compact, on_tail
+from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
 from gateflow.formula.vocabulary import Expr, Z, derivative, expression, sigmoid

@@ -10,8 +10,8 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateflow.asymptotics.constants import sign
-from gateflow.asymptotics.growth import (
+from gateflow.asymptotics.limits.constants import sign
+from gateflow.asymptotics.limits.growth import (
     Budget,
     Field,
     Undecided,

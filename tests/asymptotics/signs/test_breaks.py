@@ -10,11 +10,12 @@ import sympy as sp
 
 from gateflow.arithmetic.enclosed import enclosed, sign_of
 from gateflow.arithmetic.intervals import Intervals
-from gateflow.asymptotics import constants, pieces
-from gateflow.asymptotics.constants import Undecided
+from gateflow.asymptotics.limits import constants
+from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.membership import _Case, membership
-from gateflow.asymptotics.pieces import break_points, real_zeros, value_at
-from gateflow.asymptotics.tails import Clock, HalfLine, Limits, X
+from gateflow.asymptotics.signs import pieces
+from gateflow.asymptotics.signs.pieces import break_points, real_zeros, value_at
+from gateflow.asymptotics.signs.tails import Clock, HalfLine, Limits, X
 from gateflow.formula import parse
 from gateflow.formula.vocabulary import Z, logit, sigmoid, softplus
 from gateflow.gates.gate import Gate

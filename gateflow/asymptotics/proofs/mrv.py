@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import sympy as sp
 
-from gateflow.asymptotics.enclosures import Unproved, sign_of
+from gateflow.asymptotics.proofs.enclosures import Unproved, sign_of
 from gateflow.formula.vocabulary import Expr, Z, expression, logit, sigmoid, softplus, softsign
 
 X = sp.Symbol("x", positive=True)

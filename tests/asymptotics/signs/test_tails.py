@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from gateflow.arithmetic.intervals import Intervals
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.tails import Clock, HalfLine, Limits, X
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.signs.tails import Clock, HalfLine, Limits, X
 from gateflow.codegen import rewrite
 from gateflow.formula.vocabulary import expm1, log1p, logit, sigmoid, softplus, softsign
 

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import sympy as sp
 
 from gateflow.arithmetic.intervals import Interval, Intervals
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import Budget, Field
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.limits.growth import Budget, Field
 from gateflow.codegen import Tape, rewrite
 from gateflow.errors import GateflowError
 from gateflow.formula.vocabulary import Expr, expm1, expression, log1p, logit, sigmoid, softplus, softsign

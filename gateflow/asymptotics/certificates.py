@@ -15,13 +15,15 @@ from typing import Any
 import sympy as sp
 
 from gateflow import record
-from gateflow.asymptotics import checker
 from gateflow.asymptotics.clauses import Membership
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.growth import GRACE, Budget, Field
+from gateflow.asymptotics.germs import germ_of, text_of
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.limits.growth import GRACE, Budget, Field
 from gateflow.asymptotics.membership import membership
-from gateflow.asymptotics.mrv import Unproved
-from gateflow.asymptotics.order import Order, Ranking, germ_of, order, rank, text_of
+from gateflow.asymptotics.order import Order, order
+from gateflow.asymptotics.proofs import checker, outline, statements, witnesses
+from gateflow.asymptotics.proofs.mrv import Unproved
+from gateflow.asymptotics.ranking import Ranking, rank
 from gateflow.asymptotics.rate import Rate, at_end, rate
 from gateflow.errors import GateflowError
 from gateflow.files import Output, from_json
@@ -71,7 +73,7 @@ def plain_germ(germ: Expr, field: Field) -> Expr:
     return germ.args[0] if isinstance(germ, softplus) else germ
 
 
-def certify(phi: Any, psi: Any, found: Order | None = None, seconds: float = SECONDS) -> dict[str, Any]:
+def certificate(phi: Any, psi: Any, found: Order | None = None, seconds: float = SECONDS) -> dict[str, Any]:
     """A certificate of the order of saturation of ``phi`` against ``psi``.
 
     Parameters
@@ -88,8 +90,8 @@ def certify(phi: Any, psi: Any, found: Order | None = None, seconds: float = SEC
 
     Examples
     --------
-    >>> certificate = certify("softsign", "arctan")
-    >>> certificate["statement"]["ratio"], [step["name"] for step in certificate["chain"][4:]]
+    >>> proof = certificate("softsign", "arctan")
+    >>> proof["statement"]["ratio"], [step["name"] for step in proof["chain"][4:]]
     ('pi', ['p', 'gap'])
     """
     phi, psi = as_gate(phi), as_gate(psi)
@@ -117,7 +119,7 @@ def _certified_order(phi: Any, psi: Any, found: Order, seconds: float) -> dict[s
         except Undecided as error:
             why = why or error
             continue
-        except (checker.Refuted, Unproved) as error:
+        except (statements.Refuted, Unproved) as error:
             raise Undecided(f"{_NO_CHAIN}: {error}") from None
         texts = {"f": unparse(f), "g": unparse(g)}
         made = {"gates": list(found.names), "seconds": found.seconds}
@@ -126,7 +128,9 @@ def _certified_order(phi: Any, psi: Any, found: Order, seconds: float) -> dict[s
     raise Undecided(f"no certificate: {why.reason}")
 
 
-def certify_rate(gate: Any, tail: str = "right", found: Rate | None = None, seconds: float = SECONDS) -> dict[str, Any]:
+def rate_certificate(
+    gate: Any, tail: str = "right", found: Rate | None = None, seconds: float = SECONDS
+) -> dict[str, Any]:
     """A certificate of the rate of ``gate`` at one end.
 
     Raises
@@ -136,7 +140,7 @@ def certify_rate(gate: Any, tail: str = "right", found: Rate | None = None, seco
 
     Examples
     --------
-    >>> certify_rate("erf")["statement"]["rate"]
+    >>> rate_certificate("erf")["statement"]["rate"]
     '1/(4*c*T*tau*log(tau))'
     """
     gate, germ = as_gate(gate), at_end(tail)[0]
@@ -144,9 +148,9 @@ def certify_rate(gate: Any, tail: str = "right", found: Rate | None = None, seco
     return _bounded(lambda: _certified_rate(gate, germ, found, seconds), seconds)
 
 
-def _bounded(certify: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
+def _bounded(make: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
     """The certificate, or `Undecided` where it takes longer."""
-    return bounded.call(certify, bounded.checked(seconds) + GRACE, error=_no_certificate, asked=seconds)
+    return bounded.call(make, bounded.checked(seconds) + GRACE, error=_no_certificate, asked=seconds)
 
 
 def _no_certificate(reason: str) -> Undecided:
@@ -161,13 +165,13 @@ def _certified_rate(gate: Any, germ: Callable[[Any], Expr], found: Rate, seconds
     statement = {"kind": "rate", "gate": closed_text(gate), **{key: facts[key] for key in kept}}
     writer = _Writer(field)
     try:
-        checker.rate_walk(statement, f, writer.ask)
-    except (checker.Refuted, Unproved) as error:
+        outline.rate_walk(statement, f, writer.ask)
+    except (statements.Refuted, Unproved) as error:
         raise Undecided(f"the rate was not confirmed: {error}; last asked: {writer.chain[-1]}") from None
     return sealed(statement, {"f": unparse(f)}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
 
 
-def certify_membership(gate: Any, found: Membership | None = None, seconds: float = SECONDS) -> dict[str, Any]:
+def membership_certificate(gate: Any, found: Membership | None = None, seconds: float = SECONDS) -> dict[str, Any]:
     """A certificate that a gate is in class F, or that it is not.
 
     Parameters
@@ -184,15 +188,15 @@ def certify_membership(gate: Any, found: Membership | None = None, seconds: floa
 
     Examples
     --------
-    >>> certify_membership("fast")["statement"]["z0"]
+    >>> membership_certificate("fast")["statement"]["z0"]
     '61/64'
-    >>> certify_membership("sigmoid(z**2)")["statement"]["kind"]
+    >>> membership_certificate("sigmoid(z**2)")["statement"]["kind"]
     'refutation'
     """
     gate = as_gate(gate)
     found = membership(gate, seconds) if found is None else found
     if found.verdict == "not in F":
-        return certify_not_in_class(gate, found, seconds)
+        return refutation_certificate(gate, found, seconds)
     if found.verdict == "undecided":
         raise Undecided("nothing to certify: whether the gate is in class F is undecided")
     return _bounded(lambda: _certified_membership(gate, found, seconds), seconds)
@@ -200,25 +204,25 @@ def certify_membership(gate: Any, found: Membership | None = None, seconds: floa
 
 def _certified_membership(gate: Any, found: Membership, seconds: float) -> dict[str, Any]:
     statement: dict[str, Any] = {"kind": "membership", "gate": closed_text(gate), "verdict": "in F"}
-    phi = checker.formula(statement["gate"])
-    statement["value"] = str(phi.subs(Z, checker.MARK).evalf(20))
+    phi = statements.formula(statement["gate"])
+    statement["value"] = str(phi.subs(Z, statements.MARK).evalf(20))
     writer = _Writer(Field(Z, Budget(seconds)))
     try:
         z0 = None if found.z0 is None else sp.Rational(repr(float(found.z0)))
         statement["z0"] = None if z0 is None else text_of(z0)
-        statement["slope"] = None if z0 is None else str(checker.slope_at(phi, z0).evalf(20))
-        checker.membership_walk(statement, writer.ask)
-        lacking = next((check for check in checker.membership_checks(statement, seconds) if not check.ok), None)
+        statement["slope"] = None if z0 is None else str(witnesses.slope_at(phi, z0).evalf(20))
+        witnesses.membership_walk(statement, writer.ask)
+        lacking = next((check for check in witnesses.membership_checks(statement, seconds) if not check.ok), None)
     except Undecided as error:
         raise Undecided(f"no certificate: {error.reason}") from None
-    except (checker.Refuted, Unproved) as error:
+    except (statements.Refuted, Unproved) as error:
         raise Undecided(f"{_NO_CHAIN}: {error}") from None
     if lacking is not None:
         raise Undecided(f"no certificate: the checker does not prove that {lacking.what} ({lacking.detail})")
     return sealed(statement, {}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
 
 
-def certify_ranking(gates: Iterable[Any], found: Ranking | None = None, seconds: float = SECONDS) -> dict[str, Any]:
+def ranking_certificate(gates: Iterable[Any], found: Ranking | None = None, seconds: float = SECONDS) -> dict[str, Any]:
     """A certificate of a ranking, made of those of the orders it rests on.
 
     Parameters
@@ -236,7 +240,7 @@ def certify_ranking(gates: Iterable[Any], found: Ranking | None = None, seconds:
 
     Examples
     --------
-    >>> ranking = certify_ranking(["fast", "sigmoid", "scaled-tanh"])
+    >>> ranking = ranking_certificate(["fast", "sigmoid", "scaled-tanh"])
     >>> [[part["statement"]["verdict"] for part in ranking["chain"]], ranking["statement"]["classes"][1]]
     [['equal', 'higher'], ['sigmoid(sinh(z))']]
     """
@@ -247,12 +251,12 @@ def certify_ranking(gates: Iterable[Any], found: Ranking | None = None, seconds:
     if len(named) < 2:
         raise Undecided("no certificate: a ranking takes two gates")
     upwards = found.classes[::-1]  # as certificates list them
-    parts = [certify(named[a], named[b], seconds=seconds) for a, b, _ in checker.ranking_pairs(upwards)]
+    parts = [certificate(named[a], named[b], seconds=seconds) for a, b, _ in checker.ranking_pairs(upwards)]
     classes = [[closed_text(named[name]) for name in members] for members in upwards]
     return sealed({"kind": "ranking", "classes": classes}, {}, parts, {"gates": list(named)})
 
 
-def certify_not_in_class(gate: Any, found: Membership | None = None, seconds: float = SECONDS) -> dict[str, Any]:
+def refutation_certificate(gate: Any, found: Membership | None = None, seconds: float = SECONDS) -> dict[str, Any]:
     """A certificate that a gate is not in class F: one clause of Definition 4.1, and a witness that breaks it.
 
     Raises
@@ -262,7 +266,7 @@ def certify_not_in_class(gate: Any, found: Membership | None = None, seconds: fl
 
     Examples
     --------
-    >>> certify_not_in_class("sigmoid(z**3 - z)")["statement"]["clause"]
+    >>> refutation_certificate("sigmoid(z**3 - z)")["statement"]["clause"]
     'increasing'
     """
     gate = as_gate(gate)
@@ -274,15 +278,15 @@ def _certified_refutation(gate: Any, found: Membership, seconds: float) -> dict[
     field = Field(Z, Budget(seconds))
     refuted = [c for c in found.clauses if c.verdict == "refuted" and c.witness is not None]
     text = closed_text(gate)
-    value = str(checker.formula(text).subs(Z, checker.MARK).evalf(20))
+    value = str(statements.formula(text).subs(Z, statements.MARK).evalf(20))
     for clause in sorted(refuted, key=lambda c: c.name == "differentiable"):  # its witnesses take limits
         try:
             for witness in _witnesses(gate, clause.witness or {}):
                 shared = {"kind": "refutation", "gate": text, "value": value, "clause": clause.name}
                 writer = _Writer(field)
                 try:
-                    checker.refutation_walk({**shared, "witness": witness}, writer.ask)
-                except checker.Refuted:
+                    witnesses.refutation_walk({**shared, "witness": witness}, writer.ask)
+                except statements.Refuted:
                     continue
                 made = {"gates": [gate.name], "seconds": found.seconds}
                 return sealed({**shared, "witness": witness}, {}, writer.chain, made)
@@ -293,7 +297,7 @@ def _certified_refutation(gate: Any, found: Membership, seconds: float) -> dict[
 
 def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """What the search saw, as the checker reads it."""
-    phi = checker.formula(closed_text(gate))
+    phi = statements.formula(closed_text(gate))
     if seen["kind"] in ("negative_slope", "value"):
         z = _exact_point(seen)
         slope = seen["kind"] == "negative_slope"
@@ -314,7 +318,7 @@ def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         yield {"kind": "flat", "from": text_of(low), "to": text_of(high), "phi": value}
     elif seen["kind"] == "limits":
         field = Field(Z, Budget(SECONDS))
-        yield {"kind": "limits"} | {side: text_of(field.limit(phi.xreplace({Z: z}))) for side, z in checker.ENDS}
+        yield {"kind": "limits"} | {side: text_of(field.limit(phi.xreplace({Z: z}))) for side, z in statements.ENDS}
     elif seen["kind"] == "oscillation":
         phases = [text_of(sp.pi * k / 4) for k in range(8)]
         for base in {text_of(node.args[0]) for node in phi.atoms(sp.sin, sp.cos)}:
@@ -324,7 +328,7 @@ def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 def _exact_point(seen: Mapping[str, Any]) -> Expr:
     """Where the search saw it: as it wrote the point, else its float as it is."""
-    return checker.constant(seen["point"]) if "point" in seen else sp.Rational(repr(float(seen["z"])))
+    return statements.constant(seen["point"]) if "point" in seen else sp.Rational(repr(float(seen["z"])))
 
 
 def _finite(interval: Any) -> tuple[float, float]:
@@ -340,13 +344,13 @@ def sealed(
 ) -> dict[str, Any]:
     """The parts put together, with versions and digest."""
     certificate = {
-        "format": checker.FORMAT,
+        "format": statements.FORMAT,
         "statement": dict(statement),
         "germs": dict(germs),
         "chain": chain,
         "made": {**made, "versions": record.versions(PACKAGES)},
     }
-    return {**certificate, "digest": checker.digest_of(certificate)}
+    return {**certificate, "digest": statements.digest_of(certificate)}
 
 
 def output(path: str | Path, *, force: bool = False) -> Output:
@@ -367,4 +371,4 @@ def write(certificate: Mapping[str, Any], path: str | Path, *, force: bool = Fal
 
 def _is_certificate(data: bytes) -> bool:
     found = from_json(data)
-    return isinstance(found, dict) and "statement" in found and found.get("digest") == checker.digest_of(found)
+    return isinstance(found, dict) and "statement" in found and found.get("digest") == statements.digest_of(found)

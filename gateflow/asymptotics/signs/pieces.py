@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import sympy as sp
 
-from gateflow.asymptotics import constants
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.tails import X
+from gateflow.asymptotics.limits import constants
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.signs.tails import X
 from gateflow.codegen import expand as modest
 from gateflow.errors import GateflowError
 from gateflow.formula import unparse

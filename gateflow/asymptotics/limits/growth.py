@@ -23,11 +23,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import sympy as sp
 
-from gateflow.asymptotics import constants as k
-from gateflow.asymptotics import multiseries as ms
-from gateflow.asymptotics.constants import Undecided
-from gateflow.asymptotics.expansions import Expander
-from gateflow.asymptotics.multiseries import Budget
+from gateflow.asymptotics.limits import constants as k
+from gateflow.asymptotics.limits import multiseries as ms
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.limits.expansions import Expander
+from gateflow.asymptotics.limits.multiseries import Budget
 from gateflow.errors import Exceeded
 from gateflow.formula.vocabulary import Expr, Z, expression
 from gateflow.guards import bounded

@@ -1,0 +1,143 @@
+"""The germ ``-log(1 - phi)`` of a gate, as a formula in z for large z."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import sympy as sp
+
+from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.limits.growth import Field
+from gateflow.errors import FormulaError
+from gateflow.formula import unparse
+from gateflow.formula.vocabulary import FUNCTIONS, Expr, Z, derivative, softplus
+from gateflow.notebook.cards import code, folded, listed
+from gateflow.notebook.html import Html
+
+
+@lru_cache(maxsize=4096)
+def text_of(expr: Expr) -> str:
+    """A formula readable by `gateflow.formula.parse`; ``oo`` and ``-oo`` stand for the infinities."""
+    if expr in (sp.oo, -sp.oo):
+        return str(expr)
+    try:
+        return unparse(expr)
+    except FormulaError:  # digamma has no word in the formula language
+        return str(expr)
+
+
+class Steps(list[dict[str, str]]):
+    """The chain of limits that decided a question; each entry can be checked by itself."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        self.field = field
+        self.scale = "a"
+        """The letter for the scale of z, which no parameter bears."""
+
+    def limit(self, statement: str, expr: Expr) -> Expr:
+        """The limit of ``expr`` at +infinity, noted under ``statement``."""
+        value = self.field.limit(expr)
+        self.append({"statement": statement, "expr": text_of(expr), "limit": text_of(value)})
+        return value
+
+    def germ(self, letter: str, gate: str, germ: Expr) -> Expr:
+        """A germ that differs from ``germ`` by what tends to 0: u for softplus(u), and abs, sign and where resolved.
+
+        Raises
+        ------
+        Undecided
+            It does not tend to +infinity.
+        """
+        plain = self.field.settled(germ)
+        if plain.is_infinite or plain is sp.nan:
+            raise Undecided(f"{gate} reaches 1 at a finite z: there is no saturation to compare")
+        plain = plain.args[0] if isinstance(plain, softplus) else plain
+        if self.limit(f"{letter} = -log(1 - {gate}) tends to infinity", plain) != sp.oo:
+            raise Undecided(f"{gate} does not tend to 1 from below")
+        if plain != germ:
+            self.limit(f"{letter} in a simpler form: the difference tends to 0", germ - plain)
+        return plain
+
+
+def folded_steps(steps: Sequence[dict[str, str]]) -> Html | None:
+    """A chain of limits, folded; None for an empty one."""
+    rows = [[step["statement"], code(step["expr"]), step["limit"]] for step in steps]
+    return folded("the limits that prove it", listed(("limit", "of", "is"), rows)) if rows else None
+
+
+@lru_cache(maxsize=1024)
+def slope(f: Expr) -> Expr:
+    """``f'`` for large z: the branch of abs and sign is taken before the derivative."""
+    x = sp.Symbol("z", positive=True)
+    return derivative(f.xreplace({Z: x}), x).xreplace({x: Z})
+
+
+def germ_of(gate: Any) -> Expr:
+    """``-log(1 - phi)`` of a gate, as a formula in z for large z.
+
+    Examples
+    --------
+    >>> from gateflow.gates.gate import Gate
+    >>> germ_of(Gate("sigmoid(z**3)")), germ_of(Gate(complement="erfc(z)/2"))
+    (softplus(z**3), -log(erfc(z)) + log(2))
+    """
+    declared = -sp.log(gate.expr if gate.declared == "complement" else 1 - gate.expr)
+    return _tail_germ(gate, "log_phi_c", 1, declared)
+
+
+def left_germ_of(gate: Any) -> Expr:
+    """``-log phi(-z)``: the gate's other tail, where it forgets, turned to +infinity."""
+    declared = -sp.log(1 - gate.expr if gate.declared == "complement" else gate.expr)
+    return _tail_germ(gate, "log_phi", -1, declared.xreplace({Z: -Z}))
+
+
+def _tail_germ(gate: Any, formula: str, side: int, declared: Expr) -> Expr:
+    """The gate's stable formula where all its nodes have words in the formula language, else its declaration."""
+    if gate.declared == "profile":
+        return softplus(side * gate.expr.xreplace({Z: side * Z}))
+    found = _in_words(-getattr(gate.formulas, formula).xreplace({Z: side * Z}))
+    return declared if found is None else found
+
+
+@lru_cache(maxsize=256)
+def _in_words(expr: Expr) -> Expr | None:
+    """A stable formula in the words of the formula language, with its branches for large z; None where a word lacks."""
+    for name, words in _WORDS.items():
+        expr = expr.replace(lambda node, name=name: node.func.__name__ == name, lambda node, w=words: w(*node.args))
+    known = {*FUNCTIONS.values(), sp.Abs, sp.sign, sp.Piecewise}
+    if any(node.func not in known for node in expr.atoms(sp.Function)):
+        return None
+    try:
+        return expr if isinstance(expr, softplus) else Field(Z, 5.0).settled(expr)
+    except Undecided:
+        return None
+
+
+def _acot(x: Expr) -> Expr:
+    """``pi/2 - atan(x)`` without cancellation where x is positive for large z."""
+    try:
+        return sp.atan(1 / x) if Field(Z, 1.0).sign(x) > 0 else sp.pi / 2 - sp.atan(x)
+    except Undecided:
+        return sp.pi / 2 - sp.atan(x)
+
+
+_WORDS: dict[str, Callable[..., Expr]] = {
+    "erfc": sp.erfc,
+    "acot": _acot,
+    "log_add": lambda x, y: sp.log(sp.exp(x) + sp.exp(y)),
+    "log_erfc": lambda x: sp.log(sp.erfc(x)),
+    "log_erfcx": lambda x: sp.log(sp.erfc(x)) + x**2,
+    "log_atan_exp": lambda x: sp.log(sp.atan(sp.exp(x))),
+    "log_atan_ratio": lambda x: sp.log(sp.atan(sp.exp(x))) - x,
+    "log_cosh": lambda x: sp.log(sp.cosh(x)),
+    "log1mexp": lambda x: sp.log(1 - sp.exp(-x)),
+    "log_cloglog": lambda x: sp.log(1 - sp.exp(-sp.exp(x))),
+    "log_softplus": lambda x: sp.log(softplus(x)),
+    "log_expm1": lambda x: sp.log(sp.exp(x) - 1),
+    "log1p": lambda x: sp.log(1 + x),
+    "expm1": lambda x: sp.exp(x) - 1,
+}
+"""Nodes that keep floating-point digits, in the words of the formula language; exact arithmetic needs no more."""

@@ -1,0 +1,1 @@
+"""What proves a verdict, and its check: nothing here imports `limits`, `signs` or a verdict."""

@@ -1,0 +1,198 @@
+"""What must be shown for membership of class F, and which witnesses break it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import sympy as sp
+
+from gateflow.asymptotics.proofs import enclosures, halflines
+from gateflow.asymptotics.proofs.mrv import Limits, Unproved
+from gateflow.asymptotics.proofs.outline import Ask
+from gateflow.asymptotics.proofs.statements import (
+    ENDS,
+    MARK,
+    Check,
+    Refuted,
+    agree,
+    constant,
+    differ,
+    formula,
+    require,
+    require_fields,
+    same,
+)
+from gateflow.formula.vocabulary import Expr, Z, derivative
+
+
+def refutation_walk(statement: Mapping[str, Any], ask: Ask) -> None:
+    """That the witness breaks a clause of Definition 4.1, so that the gate is not in class F."""
+    phi, witness = formula(statement["gate"]), statement["witness"]
+    agree(phi.subs(Z, MARK), statement["value"])
+    kind = (statement["clause"], witness.get("kind"))
+    if kind not in _WITNESSES:
+        raise Refuted("no such clause with such a witness")
+    require_fields(witness, _WITNESSES[kind], "the witness")
+    if witness["kind"] == "limits":
+        ends = [ask(f"{side} end", f"lim phi at the {side} end", phi.xreplace({Z: z})) for side, z in ENDS]
+        if not all(same(end, constant(witness[side])) for end, (side, _) in zip(ends, ENDS, strict=True)):
+            raise Refuted("the limits of phi are others than the witness says")
+        # a continuous phi comes near 0 and 1 without taking them at the ends only
+        if phi.has(sp.Piecewise, sp.sign) or not _never_zero_and_one(*ends):
+            raise Refuted("phi may jump, or tends to 0 and to 1")
+    elif witness["kind"] == "flat":
+        low, high = (phi.subs(Z, constant(witness[end])) for end in ("from", "to"))
+        if constant(witness["from"]) >= constant(witness["to"]) or not same(low, high):
+            raise Refuted("phi takes two values at the two points, or they are not in order")
+        agree(low, witness["phi"])
+    elif witness["kind"] == "oscillation":
+        _never_monotone(phi, witness)
+    elif witness["kind"] in ("jump", "kink"):
+        _torn_or_bent(phi, witness, ask)
+    elif witness["kind"] == "slope":
+        z = constant(witness["z"])
+        if not _is_smooth_at(phi, z):
+            raise Refuted("phi is not shown to be smooth at the witness, and a formal derivative is no slope")
+        slope = derivative(phi).subs(Z, z)
+        agree(slope, witness["value"])
+        if enclosures.sign_of(slope) >= 0:
+            raise Refuted("the slope at the witness is not shown to be negative")
+    else:
+        value = phi.subs(Z, constant(witness["z"]))
+        agree(value, witness["value"])
+        if not _is_outside(value):
+            raise Refuted("the value at the witness is not shown to be outside (0, 1)")
+
+
+def _is_outside(value: Expr) -> bool:
+    """Whether a number is shown not to lie in (0, 1)."""
+    return bool(value.is_zero) or value == 1 or enclosures.sign_of(value) < 0 or enclosures.sign_of(value - 1) > 0
+
+
+def _never_zero_and_one(*ends: Expr) -> bool:
+    """Whether two limits are shown not to be 0 and 1, in some order."""
+    if any(end.is_infinite or (differ(end, sp.S.Zero) and differ(end, sp.S.One)) for end in ends):
+        return True
+    return same(*ends)
+
+
+def _is_smooth_at(phi: Expr, z: Expr) -> bool:
+    """Whether no branch of the formula changes at z, as each expression that decides between them is not 0 there."""
+    edges = {node.args[0] for node in phi.atoms(sp.Abs, sp.sign)}
+    edges |= {r.lhs - r.rhs for r in phi.atoms(sp.core.relational.Relational)}
+    for edge in edges:
+        if edge.has(Z) and not enclosures.sign_of(_without_branches(edge.subs(Z, z))):
+            return False
+    try:
+        enclosures.enclosure(_without_branches(phi.subs(Z, z)), enclosures.Box(sp.S.One, sp.S.One))
+    except enclosures.Undefined:
+        return False
+    return True
+
+
+def _without_branches(c: Expr) -> Expr:
+    """A constant in which SymPy has chosen all branches; else nothing is shown of it."""
+    if c.has(sp.Piecewise, sp.sign):
+        raise Refuted("a branch is not settled at the witness")
+    return c
+
+
+def _torn_or_bent(phi: Expr, witness: Mapping[str, Any], ask: Ask) -> None:
+    """That phi is not continuous at z, by value and one-sided limits; or not smooth, by its difference quotients."""
+    z, jumps = constant(witness["z"]), witness["kind"] == "jump"
+    at = phi.subs(Z, z)
+    _without_branches(at)
+    agree(at, witness["at"])
+    sides = []
+    for side, way in (("left", -1), ("right", 1)):
+        near = phi.subs(Z, z + way / Z)
+        words = f"lim phi at z from the {side}" if jumps else f"lim of the difference quotients of phi from the {side}"
+        limit = ask(f"from the {side}", words, near if jumps else way * Z * (near - at))
+        if not same(limit, constant(witness[side])):
+            raise Refuted(f"the limit from the {side} is another than the witness says")
+        sides.append(limit)
+    if jumps and not any(differ(limit, at) for limit in sides):
+        raise Refuted("phi is not shown to differ from its limits")
+    if not jumps and not (any(limit.is_infinite for limit in sides) or differ(*sides)):
+        raise Refuted("the difference quotients are not shown to have two limits")
+
+
+def membership_walk(statement: Mapping[str, Any], ask: Ask) -> None:
+    """The limits of a gate in class F; the rest of Definition 4.1 is for `membership_checks`."""
+    if statement["verdict"] != "in F":
+        raise Refuted("the verdict must be in F")
+    phi = formula(statement["gate"])
+    agree(phi.subs(Z, MARK), statement["value"])
+    if statement["z0"] is not None:
+        z0 = constant(statement["z0"])
+        if not z0.is_Rational or z0 < 0:
+            raise Refuted("z0 must be a number that is not negative")
+        agree(slope_at(phi, z0), statement["slope"])
+    elif statement["slope"] is not None:
+        raise Refuted("there is no slope where there is no z0")
+    require(ask("left end", "lim phi at the left end = 0", phi.xreplace({Z: -Z})), sp.S.Zero)
+    require(ask("right end", "lim phi at the right end = 1", phi), sp.S.One)
+    limit = ask("bend", "lim z phi''/phi' < 0", halflines.bend(phi))
+    if limit != -sp.oo and not limit.is_negative:
+        raise Refuted(f"z phi''/phi' tends to {limit}, which is not negative")
+
+
+def slope_at(phi: Expr, z0: Expr) -> Expr:
+    """``phi'(z0)``, from the right."""
+    return halflines.slope(halflines.half(phi, 1)).subs(halflines.X, z0)
+
+
+def membership_checks(statement: Mapping[str, Any], seconds: float) -> Iterator[Check]:
+    """Clauses 1, 2 and 4 of Definition 4.1 on half-lines; clause 3 follows with the limits at the ends."""
+    end = time.monotonic() + seconds
+    phi = formula(statement["gate"])
+    same = halflines.smooth_at_zero(phi)
+    yield Check("both halves of phi meet at 0 with one value and one slope", "proved", same or None)
+    for side, words in ((1, "z > 0"), (-1, "z < 0")):
+        far = halflines.rises(phi, side, end)
+        detail = "by boxes on the whole half-line" if far == sp.oo else f"only as far as |z| = {far.evalf(6)}"
+        what = f"phi is differentiable and increases for {words}"
+        yield Check(what, "proved", True if far == sp.oo else None, detail)
+    if statement["z0"] is not None:
+        yield from _decreasing_checks(phi, constant(statement["z0"]), end)
+
+
+def _decreasing_checks(phi: Expr, z0: Expr, end: float) -> Iterator[Check]:
+    far = halflines.bends_down(phi, z0, end)
+    what = f"phi' decreases for z >= {z0.evalf(6)}"
+    if far == sp.oo:
+        yield Check(what, "proved", True, "by boxes to infinity")
+        return
+    yield Check(what, "proved", None, f"only up to z = {far.evalf(6)}, by boxes")
+
+
+_WITNESSES = {
+    ("differentiable", "jump"): {"kind", "z", "at", "left", "right"},
+    ("differentiable", "kink"): {"kind", "z", "at", "left", "right"},
+    ("increasing", "slope"): {"kind", "z", "value"},
+    ("increasing", "flat"): {"kind", "from", "to", "phi"},
+    ("onto", "value"): {"kind", "z", "value"},
+    ("onto", "limits"): {"kind", "left", "right"},
+    ("monotone_slope", "oscillation"): {"kind", "base", "above", "below"},
+}
+"""By clause, the kinds of witness that break it, and their fields."""
+
+
+def _never_monotone(phi: Expr, witness: Mapping[str, Any]) -> None:
+    """phi'' > 0 wherever ``base`` is at one phase and < 0 at another; base runs off to infinity, so both recur."""
+    base, limits = formula(witness["base"]), Limits(20.0)
+    second = derivative(phi, order=2)
+    try:
+        if not limits.limit(base).is_infinite:
+            raise Refuted("the phase does not run off to infinity")
+        for key, wanted in (("above", 1), ("below", -1)):
+            phase = constant(witness[key])
+            if not (4 * phase / sp.pi).is_integer or not 0 <= phase.evalf() < 2 * sp.pi.evalf():
+                raise Refuted("a phase is a multiple of pi/4, below 2 pi")
+            there = second.xreplace({sp.sin(base): sp.sin(phase), sp.cos(base): sp.cos(phase)})
+            if there.has(sp.sin, sp.cos) or limits.sign(there) != wanted:
+                raise Refuted(f"phi'' has not the sign it should where the phase is {witness[key]}")
+    except Unproved as why:
+        raise Refuted(f"the sign of phi'' was not proved: {why}") from None
