@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "sweep"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "sweeps"))
 import killing
 
 from gateflow.flows.compiled import backend_version

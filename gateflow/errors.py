@@ -69,6 +69,10 @@ class InvalidArgument(GateflowError, ValueError):
     """A number or option outside its range; the message names the argument, its value and its range."""
 
 
+class Busy(InvalidArgument):
+    """Another process is at work there."""
+
+
 class InvalidTensor(InvalidArgument, RuntimeError, TypeError):
     """A tensor that a layer cannot take, or something else in its place. PyTorch raises one of the three."""
 

@@ -19,10 +19,11 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from gateflow.errors import UnknownName, shown
@@ -41,6 +42,8 @@ class Registry(Mapping[str, Any]):
         The folder, as a package name; each public module in it is one entry.
     attribute : str
         The name each module must define.
+    read : callable, optional
+        Reads an entry from a TOML file of the folder, which is one too; its ``about`` says what it is about.
 
     Notes
     -----
@@ -53,14 +56,16 @@ class Registry(Mapping[str, Any]):
     gateflow.errors.UnknownName: unknown gate 'fsat'; did you mean 'fast'?
     """
 
-    def __init__(self, kind: str, package: str, attribute: str) -> None:
+    def __init__(self, kind: str, package: str, attribute: str, read: Callable[[Path], Any] | None = None) -> None:
         self.kind: str = kind
         self.package: str = package
         self.attribute: str = attribute
+        self.read = read
 
     @cached_property
-    def _modules(self) -> dict[str, str | EntryPoint]:
-        found: dict[str, str | EntryPoint] = {point.name: point for point in entry_points(group=self.package)}
+    def _modules(self) -> dict[str, str | EntryPoint | Path]:
+        found: dict[str, str | EntryPoint | Path] = {point.name: point for point in entry_points(group=self.package)}
+        found |= {file.stem: file for folder in _folders(self.package) for file in Path(folder).glob("*.toml")}
         for module in pkgutil.iter_modules(_folders(self.package)):
             if not module.name.startswith("_"):
                 found[module.name.replace("_", "-")] = f"{self.package}.{module.name}"
@@ -74,19 +79,25 @@ class Registry(Mapping[str, Any]):
     def module(self, name: str) -> Any:
         """The module behind a name, imported."""
         where = self._where(name)
-        return importlib.import_module(where) if isinstance(where, str) else where.load()
+        if isinstance(where, EntryPoint):
+            return where.load()
+        return where if isinstance(where, Path) else importlib.import_module(where)
 
     def summary(self, name: str) -> str:
         """The first line of the module's docstring, read without importing it; empty if there is none."""
-        opening = re.match(r'[rR]?"""\s*(.*?)\s*(?:"""|$)', source_of(self.home(name)) or "", re.MULTILINE)
+        home = self.home(name)
+        if isinstance(home, Path):
+            opening = re.search(r'^about\s*=\s*"(.*)"$', home.read_text(encoding="utf-8"), re.MULTILINE)
+        else:
+            opening = re.match(r'[rR]?"""\s*(.*?)\s*(?:"""|$)', source_of(home) or "", re.MULTILINE)
         return opening[1] if opening else ""
 
-    def home(self, name: str) -> str:
-        """The name of the module behind a name, which is not imported."""
+    def home(self, name: str) -> Any:
+        """The name of the module behind a name, which is not imported, or the path of its TOML file."""
         where = self._where(name)
-        return where if isinstance(where, str) else where.module
+        return where.module if isinstance(where, EntryPoint) else where
 
-    def _where(self, name: str) -> str | EntryPoint:
+    def _where(self, name: str) -> str | EntryPoint | Path:
         key = self.spelled(name) if isinstance(name, str) else ""
         if key in self._modules:
             return self._modules[key]
@@ -95,7 +106,8 @@ class Registry(Mapping[str, Any]):
         raise UnknownName(f"unknown {self.kind} {shown(name)}; {hint}")
 
     def __getitem__(self, name: str) -> Any:
-        return getattr(self.module(name), self.attribute)
+        found = self.module(name)
+        return self.read(found) if isinstance(found, Path) and self.read else getattr(found, self.attribute)
 
     def make(self, text: str, **given: Any) -> Any:
         """What the class behind a name makes of the options in its text, over those that are ``given``.

@@ -16,7 +16,9 @@ from gateflow.cli._training import FEWEST, analysed, arrived, asked_to_stop, by_
 Action = Annotated[str, Parameter(name="ACTION", help="list, run, show or analyse.")]
 Name = Annotated[
     str | None,
-    Parameter(name="NAME", completer=names_in("gateflow.study.experiments"), help="An experiment of the list."),
+    Parameter(
+        name="NAME", completer=names_in("gateflow.study.experiments"), help="One of the list, or a TOML file of yours."
+    ),
 ]
 Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="Its folder; by default runs/NAME.")]
 Reduced = Annotated[bool, Parameter(name="--reduced", negative="", show_default=False, help="The small one.")]
@@ -30,6 +32,10 @@ Keep = Annotated[
 Estimate = Annotated[
     bool,
     Parameter(name="--estimate", negative="", show_default=False, help="Tell how long it takes at most; run nothing."),
+]
+Jobs = Annotated[int, Parameter(name="--jobs", help="Runs at a time, in processes; 0 for one a processor.")]
+Scheduler = Annotated[
+    str | None, Parameter(name="--scheduler", help="The address of a Dask scheduler whose workers see the folder.")
 ]
 Results = Annotated[Path, Parameter(name="--results", help="The folder of stored runs that is analysed.")]
 Cut = Annotated[
@@ -55,11 +61,16 @@ def run(
     estimate: Estimate = False,
     results: Results = Path("results/study"),
     cut_short: Cut = False,
+    jobs: Jobs = 1,
+    scheduler: Scheduler = None,
     write: Write = None,
     force: Force = False,
     json: Json = False,
 ) -> int | None:
-    """List the experiments that have a name, run one, show what became of it, or analyse a registered one.
+    """List the experiments that have a name, run one or one of your own, show what became of it, or analyse it.
+
+    An experiment is a TOML file: settings, arms that are compared, seeds (docs/training.md). NAME may be the path of
+    one that you have written.
 
     In full they want a GPU and days; reduced, some minutes of two processors. An experiment that was killed goes on
     when the same command is given again; given twice at once, it shares the work. show prints means and standard
@@ -79,7 +90,7 @@ def run(
     $ gateflow experiment run cost --reduced --estimate
     """
     from gateflow.errors import InvalidArgument
-    from gateflow.study.experiments import EXPERIMENTS
+    from gateflow.study.experiments import experiment
 
     if action == "list":
         return _list(as_json=json)
@@ -89,7 +100,7 @@ def run(
         raise InvalidArgument("NAME is missing; see 'gateflow experiment list'")
     if seeds is not None and not 1 <= seeds <= 1000:
         raise InvalidArgument(f"seeds must be a whole number from 1 to 1000; got {seeds}")
-    plan, spelled = EXPERIMENTS[name], EXPERIMENTS.spelled(name)
+    spelled, plan = experiment(name)
     folder = out or Path("runs") / (f"{spelled}-reduced" if reduced else spelled)
     if action == "analyse":
         found, plan = _analysed(spelled, plan, folder, results, cut_short, reduced)
@@ -99,7 +110,7 @@ def run(
             raise InvalidArgument(f"{spelled} is registered: 'gateflow experiment analyse {spelled}' tells of it")
         return _show(spelled, plan, folder, reduced, write, force=force, as_json=json)
     from gateflow.study import stored
-    from gateflow.study.plan import carry_out
+    from gateflow.study.experiment import carry_out
 
     plan = plan if reduced else plan.chosen(keep or results)
     silent = plan.registered and not reduced  # nobody looks at outcomes before the end
@@ -114,6 +125,7 @@ def run(
     store = None if keep is None else partial(stored.keep, keep, spelled)
     there = stored.runs(plan, keep, spelled) if keep is not None and not reduced else ()
     where = {"data_dir": data_dir, "only": only, "keep": store, "stored": there, "tell": None if silent else tell}
+    where |= {"processes": jobs, "scheduler": scheduler}
     with asked_to_stop() as stop:
         found = carry_out(plan, folder, reduced=reduced, seeds=seeds, stop=stop, **where)
     if silent:
@@ -241,11 +253,10 @@ def _arrivals(plan: Any, folder: Path, reduced: bool) -> list[dict[str, Any]]:
 
 
 def _contrasts(rows: list[dict[str, Any]]) -> list[Any]:
-    from gateflow.study.networks import contrasts
-    from gateflow.study.plan import GATES
+    from gateflow.study.networks import COMPARED, contrasts
 
     enough = [row for row in rows if row["runs"] >= FEWEST]
-    return contrasts([row for row in enough if row["arm"].partition(", ")[0] in GATES])
+    return contrasts([row for row in enough if row["arm"].partition(", ")[0] in COMPARED])
 
 
 def _written(

@@ -119,8 +119,8 @@ def run(
 def _networks(
     gate: str, names: list[str], seeds: int, more: dict[str, int], out: Path | None, *, reduced: bool, as_json: bool
 ) -> int:
+    from gateflow.study.experiment import carry_out, folder_of
     from gateflow.study.networks import contrasts, named, ordered, summary, trial
-    from gateflow.study.plan import carry_out, folder_of
 
     plan = trial(gate, names)
     small = {**plan.reduced, **more} if reduced else {}
@@ -145,9 +145,9 @@ def _slopes(
     from gateflow.errors import InvalidArgument
     from gateflow.study.analysis import analysis_of, to_json
     from gateflow.study.estimate import estimate
+    from gateflow.study.experiment import carry_out, folder_of
     from gateflow.study.networks import named
     from gateflow.study.own import own
-    from gateflow.study.plan import carry_out, folder_of
     from gateflow.study.stored import ended
 
     if not 2 <= seeds.get("seeds", 2) <= 1000 or not 1 <= (1 if steps is None else steps) <= 10**7:

@@ -21,14 +21,14 @@ def _axis(name: str | list[str], help: str) -> Any:
     return Parameter(name=name, help=help, allow_leading_hyphen=True)
 
 
-Horizon = Annotated[str, _axis(["--horizon", "-T"], "T, the steps over which the cell decays; at least 1.")]
+Horizon = Annotated[str | None, _axis(["--horizon", "-T"], "T, the steps over which the cell decays; at least 1.")]
 Gap = Annotated[str | None, _axis("--gap", "The target as 1 - lambda*, what may be lost over the horizon.")]
 Target = Annotated[str | None, _axis("--target", "The target as lambda*, what is to be kept.")]
 Timescale = Annotated[str | None, _axis("--timescale", "The target as a time constant in steps, -1/log phi.")]
 LogGap = Annotated[str | None, _axis("--log-gap", "The target as log(1 - lambda*), for gaps below 1e-308.")]
 Decay = Annotated[str | None, _axis("--decay", "The target as a total decay, -log lambda*.")]
-Start = Annotated[str, _axis("--z0", "Where learning starts: the pre-activation z at tau = 0.")]
-Scale = Annotated[str, _axis("--scale", "c, the size of the loss.")]
+Start = Annotated[str | None, _axis("--z0", "Where learning starts, z at tau = 0; by default 0.")]
+Scale = Annotated[str | None, _axis("--scale", "c, the size of the loss; by default 1.")]
 Quantity = Annotated[
     str, Parameter(name="--quantity", completer=names_in("gateflow.sweeps.quantities"), help="What to compute.")
 ]
@@ -37,7 +37,16 @@ Jobs = Annotated[int, Parameter(name="--jobs", help="Processes on this machine; 
 Scheduler = Annotated[
     str | None, Parameter(name="--scheduler", help="The address of a Dask scheduler (tcp://...), to compute there.")
 ]
-Chunk = Annotated[int, Parameter(name="--chunk", help="Problems computed together.")]
+Chunk = Annotated[
+    int | None, Parameter(name="--chunk", help="Problems computed together; by default as the quantity says.")
+]
+Varied = Annotated[
+    list[str] | None,
+    Parameter(name="--vary", negative="", help="Another input of the quantity and its values, as in lr=0.1:1:3."),
+]
+Said = Annotated[
+    list[str] | None, Parameter(name="--set", negative="", help="A setting of the quantity, as in task=copying.")
+]
 Restart = Annotated[
     bool,
     Parameter(name="--restart", negative="", show_default=False, help="Drop another sweep that the file holds."),
@@ -48,29 +57,35 @@ def run(
     gates: Gates,
     /,
     *,
-    horizon: Horizon,
+    horizon: Horizon = None,
     gap: Gap = None,
     target: Target = None,
     timescale: Timescale = None,
     log_gap: LogGap = None,
     decay: Decay = None,
-    z0: Start = "0",
-    scale: Scale = "1",
+    z0: Start = None,
+    scale: Scale = None,
     loss: LossText = "absolute",
     tolerance: Tolerance = None,
     quantity: Quantity = "hitting-time",
+    vary: Varied = None,
+    said: Said = None,
     out: Out = Path("times.nc"),
     jobs: Jobs = 1,
     scheduler: Scheduler = None,
-    chunk: Chunk = 4096,
+    chunk: Chunk = None,
     restart: Restart = False,
     json: Json = False,
 ) -> None:
-    """Compute learning times over the product of axes, and write them as netCDF.
+    """Compute learning times, or another quantity, over the product of axes, and write them as netCDF.
 
     An axis is a number, several with commas between (1,10,100), or a range with both its ends and a number of points
     (-3:3:7), even in the logarithm if log follows (1:1e6:61:log). The target is given in one way: --gap, --target,
     --timescale, --log-gap or --decay.
+
+    Other quantities (--quantity) have inputs of their own: descent-steps needs --vary lr=..., and takes --vary
+    optimizer=sgd,adam; order needs --vary against=fast,sigmoid; trained needs --set task=..., and takes --vary
+    seed=0,1,2 and other settings of training.
 
     A sweep that was interrupted or killed goes on where it was when the same command is given again; until it is whole,
     its results wait in the folder OUT.parts. The file is the same whatever the interruptions, --jobs or --scheduler.
@@ -80,8 +95,10 @@ def run(
     $ gateflow sweep fast sigmoid --horizon 1:1e6:7:log --gap 1e-12:0.5:5:log
     $ gateflow sweep fast --horizon 10,100 --gap 0.01 --loss "1/(1 + s)" --out geometric.nc
     $ gateflow sweep fast --horizon 10,100 --timescale 1e3 --z0 -3:3:7 --out starts.nc --json
+    $ gateflow sweep fast sigmoid --quantity descent-steps --horizon 10 --gap 0.1 --vary lr=0.05,0.1 --out steps.nc
     """
     from gateflow.sweeps import sweep
+    from gateflow.training.settings import option_value
 
     ways = {"gap": gap, "target": target, "timescale": timescale, "log_gap": log_gap, "decay": decay}
     chosen = {text.strip(): gate_of(text) for text in _once(gates)}
@@ -100,6 +117,8 @@ def run(
             scheduler=scheduler,
             chunk=chunk,
             restart=restart,
+            **_pairs("--vary", vary or [], "lr=0.1,0.2"),
+            **{name: option_value(value) for name, value in _pairs("--set", said or [], "task=copying").items()},
         )
     except KeyboardInterrupt:
         if Path(f"{out}.parts").exists():
@@ -109,6 +128,20 @@ def run(
     if json:
         return print_json({**facts, "record": text_json.loads(data.attrs["record"])})
     return _print(facts, data)
+
+
+def _pairs(flag: str, texts: list[str], such: str) -> dict[str, str]:
+    """Names and what is given for them."""
+    from gateflow.errors import InvalidArgument, shown
+
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        name = name.replace("-", "_")
+        if not equals or not value or name in found:
+            raise InvalidArgument(f"{flag} takes a name and what it is, each once, as in {such}; got {shown(text)}")
+        found[name] = value
+    return found
 
 
 def _once(gates: list[str]) -> list[str]:
@@ -128,11 +161,9 @@ def _count(data: Any) -> int:
 
 def _statuses(data: Any) -> dict[str, Any]:
     """How many problems ended how, where the quantity tells."""
-    if "status" not in data:
-        return {}
     from gateflow.sweeps.card import statuses
 
-    return {"status": statuses(data.status)}
+    return {name: statuses(data[name]) for name in data.data_vars if "flag_meanings" in data[name].attrs}
 
 
 def _print(facts: dict[str, Any], data: Any) -> None:
@@ -141,9 +172,10 @@ def _print(facts: dict[str, Any], data: Any) -> None:
         ("problems", str(facts["problems"])),
         ("axes", ", ".join(f"{name} {size}" for name, size in facts["axes"].items())),
     ]
-    if "status" in facts:
-        rows.append(("status", ", ".join(f"{word} {count}" for word, count in facts["status"].items())))
-    for name in ("log_tau", "error"):
-        if name in data:
+    for name in data.data_vars:
+        if name in facts:
+            rows.append((name, ", ".join(f"{word} {count}" for word, count in facts[name].items())))
+    for name in data.data_vars:
+        if "flag_meanings" not in data[name].attrs and name not in ("tau", "evaluations"):
             rows.append((name, f"{number(data[name].min())} to {number(data[name].max())}"))
     say(pairs(rows))

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import Busy, InvalidArgument
 from gateflow.files.lock import Lock, lock, same_file
 from gateflow.files.place import Place, spare_name
 from gateflow.files.read import from_json
@@ -247,7 +247,7 @@ def _lock(place: Place, busy: str) -> tuple[int, bool]:
                 continue
         if lock(handle) is Lock.TAKEN:
             os.close(handle)
-            raise InvalidArgument(busy)
+            raise Busy(busy)
         if same_file(os.fstat(handle), place.stat(LOCK)):
             return handle, fresh
         os.close(handle)

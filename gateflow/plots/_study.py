@@ -15,14 +15,14 @@ from gateflow.plots._training import kind_style
 
 if TYPE_CHECKING:
     from gateflow.study.analysis import Analysis
+    from gateflow.study.experiment import Experiment
     from gateflow.study.paired import Survival
-    from gateflow.study.plan import Plan
 
 MARKS = {0.003: "o", 0.01: "^"}
 """By the rate of a run on the bridge."""
 
 
-def pictures(found: Analysis, plan: Plan) -> dict[str, Any]:
+def pictures(found: Analysis, plan: Experiment) -> dict[str, Any]:
     """The figures of an experiment, by the ending of their names."""
     if found.rungs:
         return {"bridge": bridge(found, plan)}
@@ -100,7 +100,7 @@ def contrasts(found: Analysis) -> Any:
     return canvas
 
 
-def bridge(found: Analysis, plan: Plan) -> Any:
+def bridge(found: Analysis, plan: Experiment) -> Any:
     """For each rung the measured steps of a cell, geometric means over seeds, against the predicted ones, and the line.
 
     A title in brackets is a rung that theory does not predict.
@@ -129,7 +129,7 @@ def bridge(found: Analysis, plan: Plan) -> Any:
     return canvas
 
 
-def _draw_cell(axes: Any, plan: Plan, found: Analysis, arm: str, kind: str, kinds: list[str]) -> None:
+def _draw_cell(axes: Any, plan: Experiment, found: Analysis, arm: str, kind: str, kinds: list[str]) -> None:
     runs = found.arrivals[arm]
     measured = math.exp(sum(math.log(max(run.step, 1)) for run in runs) / len(runs))
     mark, colour = MARKS.get(plan.arms[arm]["lr"], "s"), kind_style(kind, kinds)["color"]

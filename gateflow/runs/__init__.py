@@ -1,1 +1,5 @@
-"""What long work has in common: signals that ask it to end, a Dask cluster."""
+"""Grids of work: jobs done by processes or a Dask cluster, killed without loss; signals that ask long work to end.
+
+Sweeps, trained experiments and the study are made of this, and so is any callable of one's own
+(:func:`gateflow.runs.grid.run`).
+"""

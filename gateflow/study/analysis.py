@@ -16,6 +16,7 @@ import numpy as np
 
 from gateflow.errors import InvalidArgument
 from gateflow.study.agreement import Arrival
+from gateflow.study.experiment import Experiment, Question
 from gateflow.study.paired import (
     Slope,
     Survival,
@@ -28,7 +29,6 @@ from gateflow.study.paired import (
     slope_of,
     survival,
 )
-from gateflow.study.plan import Plan, Question
 from gateflow.study.stored import Kept, kept
 
 ALPHA = 0.05
@@ -174,13 +174,13 @@ class Analysis:
         return next(each for each in self.answers if each.question.name == name)
 
 
-def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False) -> Analysis:
+def analyse(name: str, plan: Experiment, results: Path, *, cut: bool = False) -> Analysis:
     """Every number of a registered experiment, from its stored runs.
 
     Parameters
     ----------
     name : str
-    plan : Plan
+    plan : Experiment
         With questions, or arms of a bridge.
     results : path
         The folder of stored runs.
@@ -199,7 +199,7 @@ def analyse(name: str, plan: Plan, results: Path, *, cut: bool = False) -> Analy
 
 
 def analysis_of(
-    name: str, plan: Plan, runs: dict[str, dict[int, Kept]], *, cut: bool = False, fewest: int = FEWEST
+    name: str, plan: Experiment, runs: dict[str, dict[int, Kept]], *, cut: bool = False, fewest: int = FEWEST
 ) -> Analysis:
     """The same of runs by arm and seed, wherever they were read; told where so many seeds are whole as ``fewest``."""
     seeds = _seeds(name, plan, runs, cut, fewest)
@@ -223,8 +223,8 @@ def analysis_of(
     return found
 
 
-def _seeds(name: str, plan: Plan, runs: dict[str, dict[int, Kept]], cut: bool, fewest: int = FEWEST) -> list[int]:
-    """The seeds that are analysed: all that are planned, or of a plan that was cut short those that are whole."""
+def _seeds(name: str, plan: Experiment, runs: dict[str, dict[int, Kept]], cut: bool, fewest: int = FEWEST) -> list[int]:
+    """The seeds that are analysed: all that are planned, or where it was cut short those that are whole."""
     planned = list(range(plan.first, plan.first + plan.seeds))
     whole = [seed for seed in planned if all(seed in found for found in runs.values())]
     if len(whole) == len(planned) > 1:
@@ -268,8 +268,8 @@ def answers(questions: Sequence[Question], arrivals: dict[str, list[Arrival]]) -
     return found
 
 
-def rungs(plan: Plan, arrivals: dict[str, list[Arrival]], runs: dict[str, list[Kept]]) -> list[Rung]:
-    """The rungs of a bridge, by the geometric mean over seeds of each of their arms; none for other plans."""
+def rungs(plan: Experiment, arrivals: dict[str, list[Arrival]], runs: dict[str, list[Kept]]) -> list[Rung]:
+    """The rungs of a bridge, by the geometric mean over seeds of each of their arms; none for others."""
     found = []
     for number in sorted({plan.told[arm]["rung"] for arm in plan.predicted}):
         arms = [arm for arm in plan.predicted if plan.told[arm]["rung"] == number]
@@ -313,7 +313,7 @@ def _share(runs: list[Arrival]) -> float:
     return sum(run.arrived for run in runs) / len(runs)
 
 
-def fastest(plan: Plan, results: Path, name: str, groups: dict[str, list[str]]) -> tuple[str, ...]:
+def fastest(plan: Experiment, results: Path, name: str, groups: dict[str, list[str]]) -> tuple[str, ...]:
     """Of each group of arms the one with the least mean of log steps, the first of several alike.
 
     Raises

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateflow.study.plan import Plan
+from gateflow.study.experiment import Experiment
 
 SECONDS = 0.5
 """Of measuring each kind of run; at least three steps."""
@@ -18,7 +18,7 @@ KINDS = ("task", "cell", "hidden", "layers", "batch", "accumulate", "precision",
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Duration:
     """The time of an experiment, if every run takes all its steps.
 
     Parameters
@@ -42,7 +42,7 @@ class Estimate:
         return f"{self.runs} runs take at most {hours} of one core, up to {1e3 * self.step:.1f} ms a step"
 
 
-def estimate(plan: Plan, *, reduced: bool = False, seeds: int | None = None, data_dir: Any = None) -> Estimate:
+def estimate(plan: Experiment, *, reduced: bool = False, seeds: int | None = None, data_dir: Any = None) -> Duration:
     """Measure some steps and one evaluation of each kind of run; nothing of what they learn is kept.
 
     Runs that stop early take less, so that this is an upper bound, of this moment's load.
@@ -50,7 +50,7 @@ def estimate(plan: Plan, *, reduced: bool = False, seeds: int | None = None, dat
     Examples
     --------
     >>> small = {"task": "adding(horizon=5, held_out=8)", "hidden": 2, "steps": 4, "device": "cpu"}
-    >>> found = estimate(Plan(base=small, arms={"fast": {}}, seeds=3))
+    >>> found = estimate(Experiment(base=small, arms={"fast": {}}, seeds=3))
     >>> found.runs, found.steps, found.seconds > 0
     (3, 12, True)
     """
@@ -65,7 +65,7 @@ def estimate(plan: Plan, *, reduced: bool = False, seeds: int | None = None, dat
         made, (step, look) = _settled(settings, data_dir)[0], paces[kind]
         seconds += count * (made.steps * step + (1 + math.ceil(made.steps / made.evaluate_every)) * look)
         steps += count * made.steps
-    return Estimate(count * len(plan.arms_of(reduced)), steps, seconds, max(step for step, _ in paces.values()))
+    return Duration(count * len(plan.arms_of(reduced)), steps, seconds, max(step for step, _ in paces.values()))
 
 
 def _settled(settings: Any, data_dir: Any) -> Any:

@@ -43,7 +43,7 @@ SAMPLES = 4096
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryRun:
     """What the units of one layer learned, and what was predicted.
 
     Parameters
@@ -113,7 +113,7 @@ def memory(
     start: float = START,
     at: Sequence[int] = AT,
     batch: int = 32,
-) -> Memory:
+) -> MemoryRun:
     """Train the layer, and say what was predicted of each unit.
 
     Parameters
@@ -160,7 +160,7 @@ def memory(
     z0 = float(made.float64.z_of_u(np.array(-np.log(np.expm1(1 / start)))))
     reached, scale = _train(made, name, lr, noise, seed, wanted, z0, at, batch)
     predicted = _predict(made, name, lr, wanted, scale, z0, at)
-    return Memory(made.name, name, lr, noise, seed, wanted, scale, tuple(at), reached, predicted)
+    return MemoryRun(made.name, name, lr, noise, seed, wanted, scale, tuple(at), reached, predicted)
 
 
 def _predict(

@@ -13,13 +13,16 @@ import numpy as np
 
 from gateflow.errors import InvalidArgument
 from gateflow.study.agreement import Arrival, exact_test, interval, restricted_mean, sooner
-from gateflow.study.plan import Plan, by_optimizer, folder_of
+from gateflow.study.experiment import Experiment, folder_of
 
 ORDER = ("softsign", "sigmoid", "fast")
 """From the lowest order of saturation to the highest, as ``gateflow rank`` proves."""
 
+COMPARED = (*ORDER, "refine")
+"""Gates whose arms are held against each other; the refine gate has no place in the order."""
 
-def summary(plan: Plan, folder: Path, *, reduced: bool = False) -> list[dict[str, Any]]:
+
+def summary(plan: Experiment, folder: Path, *, reduced: bool = False) -> list[dict[str, Any]]:
     """What became of each arm: least loss on "valid" with its interval over seeds, and when the level was reached.
 
     Returns
@@ -133,7 +136,7 @@ def _contrast(condition: str, first: str, second: str, arms: dict[str, dict[str,
     )
 
 
-def trial(gate: str, optimizers: Sequence[str], against: str = "sigmoid") -> Plan:
+def trial(gate: str, optimizers: Sequence[str], against: str = "sigmoid") -> Experiment:
     """The experiment study-copying for a gate of one's own beside another, with some of its optimisers.
 
     ``gate`` is its text, parameters and all.
@@ -143,16 +146,18 @@ def trial(gate: str, optimizers: Sequence[str], against: str = "sigmoid") -> Pla
     InvalidArgument
         The experiment has no learning rate for an optimiser, or the two gates are one.
     """
-    from gateflow.study.experiments.study_copying import EXPERIMENT, RATES
+    from gateflow.study.experiments import EXPERIMENTS
 
-    unknown = [name for name in optimizers if name not in RATES]
+    plan = EXPERIMENTS["study-copying"]
+    arms = {arm.partition(", ")[2]: settings for arm, settings in plan.arms.items() if arm.startswith(f"{against}, ")}
+    unknown = [name for name in optimizers if name not in arms]
     if unknown or not optimizers:
-        raise InvalidArgument(f"networks are trained with {', '.join(RATES)}; got {', '.join(unknown) or 'none'}")
+        raise InvalidArgument(f"networks are trained with {', '.join(arms)}; got {', '.join(unknown) or 'none'}")
     if gate.strip() == against:
         raise InvalidArgument(f"{against} is what a gate is compared with; give another")
-    gates = {name: {"forget_gate": text} for name, text in ((named(gate), gate.strip()), (against, against))}
-    arms = by_optimizer({name: RATES[name] for name in optimizers}, gates)
-    return replace(EXPERIMENT, arms=arms, reduced_seeds=EXPERIMENT.seeds)
+    gates = ((named(gate), gate.strip()), (against, against))
+    made = {f"{n}, {o}": {**arms[o], "forget_gate": text} for o in optimizers for n, text in gates}
+    return replace(plan, arms=made, reduced_seeds=plan.seeds)
 
 
 def named(gate: str) -> str:
@@ -168,7 +173,7 @@ def ordered(gate: str, against: str = "sigmoid") -> tuple[str, ...]:
     return {"higher": (against, named(gate)), "lower": (named(gate), against)}.get(verdict, ())
 
 
-def _ended(plan: Plan, folder: Path, arm: str, reduced: bool) -> dict[int, list[dict[str, Any]]]:
+def _ended(plan: Experiment, folder: Path, arm: str, reduced: bool) -> dict[int, list[dict[str, Any]]]:
     """The metrics of the runs of an arm that have ended, by seed."""
     from gateflow.training.folder import outcome, read_metrics
 

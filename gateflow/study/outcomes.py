@@ -10,7 +10,7 @@ from typing import Any
 from gateflow import record
 from gateflow.files import Output, from_json, is_sealed
 from gateflow.guards.calls import name_of
-from gateflow.study.plan import Plan, folder_of
+from gateflow.study.experiment import Experiment, folder_of
 from gateflow.training.folder import SETTINGS
 from gateflow.training.results import Group, RunRecord, Table
 from gateflow.training.settings import make_task
@@ -23,7 +23,7 @@ QUANTILES = {"median": 5, "ninth decile": 9, "longest": 10}
 """Places of these among the recorded quantiles of the time constants of a layer's units."""
 
 
-def table(plan: Plan, folder: Path, *, reduced: bool = False) -> Table:
+def table(plan: Experiment, folder: Path, *, reduced: bool = False) -> Table:
     """The arms in the order they are declared, each with the runs that its folder holds, ended or not."""
     groups = [Group({"arm": arm}, _runs(folder / folder_of(arm, 0).parent)) for arm in plan.arms_of(reduced)]
     measures = {name for group in groups for run in group.ended for name in (run.outcome or {})["test"]}
@@ -36,12 +36,12 @@ def _runs(folder: Path) -> list[RunRecord]:
     return [RunRecord.read(path) for path in seeds if (path / SETTINGS).exists()]
 
 
-def _score(plan: Plan, reduced: bool) -> str:
+def _score(plan: Experiment, reduced: bool) -> str:
     arm = next(iter(plan.arms_of(reduced)))
     return TASKS[name_of(plan.settings(arm, reduced=reduced)["task"])].score
 
 
-def collected(name: str, plan: Plan, folder: Path, *, reduced: bool = False) -> dict[str, Any]:
+def collected(name: str, plan: Experiment, folder: Path, *, reduced: bool = False) -> dict[str, Any]:
     """An experiment as plain numbers: settings, and of every run that has ended its curve and its outcome.
 
     Returns
@@ -76,7 +76,7 @@ def _chances(settings: dict[str, dict[str, Any]]) -> dict[str, float]:
     return {arm: short(chance) for arm, chance in found.items() if chance is not None}
 
 
-def command(name: str, plan: Plan, reduced: bool) -> str:
+def command(name: str, plan: Experiment, reduced: bool) -> str:
     """What carries an experiment out."""
     files = " --data-dir DIR" if plan.needs else ""
     return f"gateflow experiment run {name}{' --reduced' if reduced else ''}{files}"

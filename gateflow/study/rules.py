@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from gateflow.study.analysis import Analysis, Answer, first_failure
 from gateflow.study.bridge import ASSUMPTIONS, RUNGS
+from gateflow.study.experiment import ROLES
 
 
-def of_pairs(
-    pairs: Sequence[tuple[str, str, str]],
-    also: Sequence[str],
-    slope: str = "",
-    plain: Sequence[tuple[str, str, str]] = (),
-) -> Callable[[Analysis], list[str]]:
-    """Rules for gates compared at equal conditions.
+def of_pairs(found: Analysis) -> list[str]:
+    """Rules for gates compared at equal conditions, by the role of each question (`Question.role`).
 
-    Parameters
-    ----------
-    pairs : sequence of (question, first gate, second gate)
-        The first has the higher order of saturation.
-    also : sequence of str
-        Further questions that must show equivalence before the gates are called equivalent.
-    slope : str
-        The question of the slope, where there is one.
-    plain : sequence of (question, first gate, second gate)
-        Pairs of which neither has the higher order: told, with no word on order.
+    Pairs of which neither gate has the higher order are told with no word on order. Further questions must show
+    equivalence before the gates are called equivalent.
     """
+    by_role = {role: [each for each in found.answers if each.question.role == role] for role in ROLES}
+    pairs = by_role["order"]
+    told = [_pair(each, *_gates(each)) for each in (*pairs, *by_role["plain"])]
+    order = _direction({each.sooner for each in pairs} - {""}, "supported", "contradicted")
+    alike = all(each.equivalent for each in (*pairs, *by_role["equivalence"]))
+    steep = any(each.differs for each in by_role["slope"])
+    told += [_slope(each) for each in by_role["slope"]]
+    return [*told, *(_verdict(order, alike, steep) if pairs else ())]
 
-    def conclude(found: Analysis) -> list[str]:
-        told = [_pair(found.answer(name), *gates) for name, *gates in (*pairs, *plain)]
-        sooner = {found.answer(name).sooner for name, *_ in pairs} - {""}
-        order = (
-            {"first": "supported", "second": "contradicted"}.get("".join(sooner), "mixed") if sooner else "undecided"
-        )
-        alike = all(found.answer(name).equivalent for name in (*(name for name, *_ in pairs), *also))
-        steep = bool(slope) and found.answer(slope).differs
-        if slope:
-            told.append(_slope(found.answer(slope)))
-        return [*told, *(_verdict(order, alike, steep) if pairs else ())]
 
-    return conclude
+def _gates(answer: Answer) -> tuple[str, str]:
+    first, _, second = answer.question.name.partition(" against ")
+    return first, second
+
+
+def _direction(sooner: set[str], first: str, second: str) -> str:
+    """Which word the pairs that differ speak for together."""
+    return {"first": first, "second": second}.get("".join(sooner), "mixed") if sooner else "undecided"
 
 
 def _pair(answer: Answer, first: str, second: str) -> str:
@@ -68,7 +60,7 @@ def _verdict(order: str, alike: bool, steep: bool) -> list[str]:
     told = []
     if order in ("supported", "contradicted"):
         how = "in the order of saturation" if order == "supported" else "against the order of saturation"
-        told.append(f"Order matters under equal conditions, {how}{', by less than a factor of 1.5' if alike else ''}.")
+        told.append(f"Order matters under equal conditions, {how}{LESS * alike}.")
     elif order == "mixed":
         told.append("Order matters under equal conditions, and the pairs point both ways.")
     elif alike and steep:
@@ -84,38 +76,30 @@ def _verdict(order: str, alike: bool, steep: bool) -> list[str]:
 
 def of_rates(found: Analysis) -> list[str]:
     """Rules for gates that have each a step size of its own: T8 predicts the reverse of the order of saturation."""
-    pairs = [
-        ("fast against sigmoid", "fast", "sigmoid"),
-        ("fast against softsign", "fast", "softsign"),
-        ("sigmoid against softsign", "sigmoid", "softsign"),
-    ]
-    told = [_pair(found.answer(name), *gates) for name, *gates in pairs]
+    told = [_pair(each, *_gates(each)) for each in found.answers]
     ends = [arm for arm in found.arrivals if arm.endswith((", x0.111", ", x27"))]
     told += [f"{arm}: the best of the grid lies at its end." for arm in ends]
-    sooner = {found.answer(name).sooner for name, *_ in pairs} - {""}
-    alike = all(found.answer(name).equivalent for name, *_ in pairs)
-    if sooner == {"second"}:
-        verdict = "At step sizes of their own the order is reversed, as T8 says"
-    elif sooner == {"first"}:
-        verdict = "At step sizes of their own the order stands, against T8"
-    elif sooner:
-        verdict = "At step sizes of their own the pairs point both ways"
-    elif alike:
-        return [*told, "At step sizes of their own the gates are equivalent within a factor of 1.5."]
+    alike = all(each.equivalent for each in found.answers)
+    order = _direction({each.sooner for each in found.answers} - {""}, "the order stands, against T8", REVERSED)
+    if order == "undecided":
+        verdict = "the gates are equivalent within a factor of 1.5" if alike else "nothing is decided"
     else:
-        return [*told, "At step sizes of their own nothing is decided."]
-    return [*told, f"{verdict}{', by less than a factor of 1.5' if alike else ''}."]
+        verdict = ("the pairs point both ways" if order == "mixed" else order) + LESS * alike
+    return [*told, f"At step sizes of their own {verdict}."]
+
+
+REVERSED = "the order is reversed, as T8 says"
+LESS = ", by less than a factor of 1.5"
 
 
 def of_start(found: Analysis) -> list[str]:
     """Rules for the paper's start, where the gates differ in slope as they do in the paper."""
-    pairs = [
-        ("fast against sigmoid", "fast", "sigmoid"),
-        ("fast against steep sigmoid", "fast", "the sigmoid of the same slope"),
-        ("sigmoid against softsign", "sigmoid", "softsign"),
+    fast, steep, slow = found.answers
+    told = [
+        _pair(fast, *_gates(fast)),
+        _pair(steep, "fast", "the sigmoid of the same slope"),
+        _pair(slow, *_gates(slow)),
     ]
-    told = [_pair(found.answer(name), *gates) for name, *gates in pairs]
-    fast, steep, slow = (found.answer(name) for name, *_ in pairs)
     for claim, answer in (("fast is quicker than the sigmoid", fast), ("softsign is slower than the sigmoid", slow)):
         word = {"first": "is seen", "second": "is contradicted", "": "is not decided"}[answer.sooner]
         told.append(f"That {claim}, as the paper says, {word} here.")
@@ -143,3 +127,18 @@ def of_bridge(found: Analysis) -> list[str]:
     if fails.number == 1:
         return [*told, "Theory does not predict the exact unit: the code is wrong, and nothing is concluded."]
     return [*told, f"Theory stops at rung {fails.number}, which gives up {ASSUMPTIONS[fails.number]}."]
+
+
+def of_tuning(found: Analysis) -> list[str]:
+    """No rule: its runs choose the arms of another experiment."""
+    return ["It chooses the arms of study-rates, and nothing is concluded from it."]
+
+
+RULES: dict[str, Callable[[Analysis], list[str]]] = {
+    "pairs": of_pairs,
+    "rates": of_rates,
+    "start": of_start,
+    "bridge": of_bridge,
+    "tuning": of_tuning,
+}
+"""Rules by the word that an experiment has for them."""

@@ -16,7 +16,7 @@ from gateflow import record
 from gateflow.errors import InvalidArgument
 from gateflow.files import alone, from_json, read_text
 from gateflow.study.agreement import Arrival
-from gateflow.study.plan import Plan, folder_of
+from gateflow.study.experiment import Experiment, folder_of
 
 RESULTS = Path("results") / "study"
 """Where they lie in the source tree."""
@@ -112,8 +112,8 @@ def keep(results: Path, name: str, arm: str, seed: int, folder: Path) -> None:
             raise InvalidArgument(f"cannot write {path}: {problem.strerror}") from None
 
 
-def kept(plan: Plan, results: Path, name: str) -> dict[str, dict[int, Kept]]:
-    """The stored runs of a plan, by arm and seed.
+def kept(plan: Experiment, results: Path, name: str) -> dict[str, dict[int, Kept]]:
+    """The stored runs of an experiment, by arm and seed.
 
     Raises
     ------
@@ -126,13 +126,13 @@ def kept(plan: Plan, results: Path, name: str) -> dict[str, dict[int, Kept]]:
     return {arm: _of_arm(plan, results, name, arm, seeds) for arm, seeds in planned.items()}
 
 
-def runs(plan: Plan, results: Path, name: str) -> set[tuple[str, int]]:
-    """Arm and seed of each run of a plan that is stored; the errors of `kept`."""
+def runs(plan: Experiment, results: Path, name: str) -> set[tuple[str, int]]:
+    """Arm and seed of each run of an experiment that is stored; the errors of `kept`."""
     return {(arm, seed) for arm, found in kept(plan, results, name).items() for seed in found}
 
 
-def ended(plan: Plan, folder: Path) -> dict[str, dict[int, Kept]]:
-    """The runs of a plan that have ended, by arm and seed, from their own folders in that of the experiment.
+def ended(plan: Experiment, folder: Path) -> dict[str, dict[int, Kept]]:
+    """The runs of an experiment that have ended, by arm and seed, from their own folders in that of the experiment.
 
     Raises
     ------
@@ -150,13 +150,13 @@ def ended(plan: Plan, folder: Path) -> dict[str, dict[int, Kept]]:
     return found
 
 
-def count(plan: Plan, results: Path, name: str) -> tuple[int, int]:
+def count(plan: Experiment, results: Path, name: str) -> tuple[int, int]:
     """How many runs are stored, and how many are planned: all that may be told before the end."""
     found = kept(plan, results, name)
     return sum(map(len, found.values())), sum(1 for _ in plan.runs())
 
 
-def _of_arm(plan: Plan, results: Path, name: str, arm: str, seeds: set[int]) -> dict[int, Kept]:
+def _of_arm(plan: Experiment, results: Path, name: str, arm: str, seeds: set[int]) -> dict[int, Kept]:
     path = file_of(results, name, arm)
     found = {}
     for number, line in enumerate(_lines(path), 1):
@@ -170,7 +170,7 @@ def _of_arm(plan: Plan, results: Path, name: str, arm: str, seeds: set[int]) -> 
     return found
 
 
-def _undeclared(plan: Plan, run: Kept, arm: str) -> str:
+def _undeclared(plan: Experiment, run: Kept, arm: str) -> str:
     """The first setting of a run that is not as its arm declares, in words; empty where all are."""
     # a run keeps the settings that a method stands for, not its name
     declared = {key: value for key, value in plan.settings(arm).items() if key not in ("method", "epochs")}

@@ -6,8 +6,8 @@ happened and however many processes or machines took part.
 
 from gateflow.sweeps.axes import Axis, axis
 from gateflow.sweeps.card import card
-from gateflow.sweeps.plan import Plan
-from gateflow.sweeps.quantities import QUANTITIES, Quantity, Variable
+from gateflow.sweeps.chunks import Sweep
+from gateflow.sweeps.quantities import QUANTITIES, Input, Quantity, Variable
 from gateflow.sweeps.run import sweep
 
-__all__ = ["QUANTITIES", "Axis", "Plan", "Quantity", "Variable", "axis", "card", "sweep"]
+__all__ = ["QUANTITIES", "Axis", "Input", "Quantity", "Sweep", "Variable", "axis", "card", "sweep"]

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.errors import InvalidArgument
-from gateflow.guards.arguments import number
+from gateflow.errors import InvalidArgument, shown
+from gateflow.guards.arguments import items, number
+from gateflow.guards.calls import listed
 
 MOST = 1_000_000
 """Points on one axis."""
@@ -76,6 +77,29 @@ def axis(name: str, given: Any) -> Axis:
     if again.size:
         raise InvalidArgument(f"{name} holds {np.sort(values)[again[0]]:g} twice")
     return Axis(name, values, _spelled(values) if text is None else text)
+
+
+def texts(name: str, given: Any) -> Axis:
+    """The axis ``name`` through texts: one, several with commas between, or a list.
+
+    Raises
+    ------
+    InvalidArgument
+        There is none, or one that is no text or is given twice.
+
+    Examples
+    --------
+    >>> texts("against", "fast(alpha=2), sigmoid").values.tolist()
+    ['fast(alpha=2)', 'sigmoid']
+    """
+    found = listed(given) if isinstance(given, str) else items(name, given, "must be texts")
+    if not found or not all(isinstance(each, str) and each.strip() for each in found):
+        raise InvalidArgument(f"{name} must be a text or a list of at least one; got {shown(given)}")
+    words = [each.strip() for each in found]
+    for word in words:
+        if words.count(word) > 1:
+            raise InvalidArgument(f"{name} holds {word!r} twice")
+    return Axis(name, np.array(words, dtype=object), ",".join(words))
 
 
 def _all(values: np.ndarray) -> np.ndarray:

@@ -14,21 +14,8 @@ import numpy as np
 from gateflow import __version__
 from gateflow.errors import InvalidArgument, MissingExtra
 from gateflow.files import Place, Standing, fits, from_json, opened
-from gateflow.sweeps.parts import digest_of
-from gateflow.sweeps.plan import Plan
-
-COORDINATES = {
-    "gate": {"long_name": "gate, by name or formula in z"},
-    "horizon": {"long_name": "horizon T: the steps over which the cell decays", "units": "steps"},
-    "target": {"long_name": "target lambda*: what the cell is to keep over the horizon", "units": "1"},
-    "gap": {"long_name": "gap to the target 1 - lambda*: what may be lost over the horizon", "units": "1"},
-    "log_gap": {"long_name": "natural logarithm of the gap to the target 1 - lambda*", "units": "1"},
-    "decay": {"long_name": "total decay of the target h* = -log lambda*", "units": "1"},
-    "timescale": {"long_name": "time constant of the target -1/log phi", "units": "steps"},
-    "z0": {"long_name": "pre-activation z at learning time 0", "units": "1"},
-    "scale": {"long_name": "scale c of the loss", "units": "1"},
-}
-"""Attributes of the axes."""
+from gateflow.sweeps.chunks import Sweep, digest_of
+from gateflow.sweeps.quantities import formula_of
 
 
 def xarray(*, file: bool) -> Any:
@@ -43,16 +30,17 @@ def xarray(*, file: bool) -> Any:
     return xarray
 
 
-def dataset(plan: Plan, values: Mapping[str, np.ndarray]) -> Any:
+def dataset(plan: Sweep, values: Mapping[str, np.ndarray]) -> Any:
     """The numbers of a sweep with their coordinates and how they were made."""
     labels = np.array([label for label, _ in plan.gates], dtype=object)
-    formulas = np.array([_formula(gate) for _, gate in plan.gates], dtype=object)
+    formulas = np.array([formula_of(gate) for _, gate in plan.gates], dtype=object)
     coordinates = {
-        "gate": ("gate", labels, COORDINATES["gate"]),
+        "gate": ("gate", labels, {"long_name": "gate, by name or formula in z"}),
         "formula": ("gate", formulas, {"long_name": "the gate as a formula, with its parameters"}),
-        **{axis.name: (axis.name, axis.values, COORDINATES[axis.name]) for axis in plan.axes},
+        **{axis.name: (axis.name, axis.values, plan.kind.inputs[axis.name].attributes) for axis in plan.axes},
     }
-    variables = {name: (plan.dims, values[name], dict(kept.attributes)) for name, kept in plan.kind.variables.items()}
+    shaped = {name: array.reshape(plan.shape) for name, array in values.items()}
+    variables = {name: (plan.dims, shaped[name], dict(kept.attributes)) for name, kept in plan.kind.variables.items()}
     made = xarray(file=False).Dataset(
         variables, coordinates, {"title": plan.kind.title, "source": f"gateflow {__version__}"}
     )
@@ -68,11 +56,6 @@ def _numbers(data: Any, digest: str) -> str:
 
 def _is_text(array: np.ndarray) -> bool:
     return array.dtype.kind in "OUST"
-
-
-def _formula(gate: Any) -> str:
-    values = ", ".join(f"{name}={value}" for name, value in gate.parameters.items())
-    return f"{gate.text}; {values}" if values else gate.text
 
 
 def write(data: Any, path: Path, before: Standing) -> None:

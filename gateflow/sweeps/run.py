@@ -3,49 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gateflow.errors import GateflowError, InvalidArgument, shown
+from gateflow.errors import InvalidArgument
 from gateflow.files import Standing
-from gateflow.progress import track
-from gateflow.sweeps import dataset, local
-from gateflow.sweeps.parts import REMEDY, Memory, Results, Store, Values, opened, swept_up
-from gateflow.sweeps.plan import Plan
-
-CHUNK = 4096
-"""Problems a chunk, by default: what a kill can cost, some tenths of a second."""
-
-ROUNDS = 3
-"""How often all workers may be lost without one chunk done before the sweep gives up."""
-
-Engine = Callable[[Plan, list[int]], Results]
+from gateflow.runs.jobs import Failure, Job, Workers, ended, never, refuse_failures, tracked
+from gateflow.runs.parts import REMEDY, Parts, opened, swept_up
+from gateflow.runs.workers import workers
+from gateflow.sweeps import dataset
+from gateflow.sweeps.chunks import Arrays, Sweep, Values, values
 
 
 def sweep(
     gates: Any,
     *,
-    horizon: Any,
+    horizon: Any = None,
     target: Any = None,
     gap: Any = None,
     log_gap: Any = None,
     decay: Any = None,
     timescale: Any = None,
-    z0: Any = 0.0,
-    scale: Any = 1.0,
+    z0: Any = None,
+    scale: Any = None,
     loss: Any = None,
     tolerance: float | None = None,
     quantity: str = "hitting_time",
     out: str | os.PathLike[str] | None = None,
     jobs: int = 1,
     scheduler: str | None = None,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
     restart: bool = False,
+    **more: Any,
 ) -> Any:
     """Compute a quantity over the product of axes.
 
@@ -59,13 +50,14 @@ def sweep(
     target, gap, log_gap, decay, timescale : axis
         The target, in exactly one way (:class:`gateflow.flows.Target`).
     z0, scale : axis
-        Where learning starts, and c.
+        Where learning starts, by default 0, and c, by default 1.
     loss : str, optional
         A name, or a formula in s, as :func:`gateflow.losses.loss` takes it; by default the absolute loss.
     tolerance : float, optional
         Where to stop, as in :func:`gateflow.flows.hitting_time`; losses that are smooth at the target need one.
     quantity : str
-        A name in :data:`gateflow.sweeps.QUANTITIES`.
+        A name in :data:`gateflow.sweeps.QUANTITIES`: learning times, steps of an optimiser, orders of saturation,
+        results of training.
     out : path, optional
         The netCDF file to write. Until it is whole, chunks of results wait in the folder ``out.parts``, and the same
         call goes on from them. A file that holds the whole of this sweep already is read.
@@ -75,9 +67,11 @@ def sweep(
     scheduler : str, optional
         The address of a Dask scheduler, whose workers then compute.
     chunk : int
-        Problems computed together, and lost when killed.
+        Problems computed together, and lost when killed; by default as the quantity says.
     restart : bool
         Drop another sweep that ``out`` or its parts hold; without, that is an error.
+    **more
+        Further inputs of the quantity, each an axis, and its settings; texts along an axis of texts.
 
     Returns
     -------
@@ -105,47 +99,38 @@ def sweep(
     >>> speed_up = data.log_tau.sel(gate="sigmoid") - data.log_tau.sel(gate="fast")
     >>> bool((speed_up > 0).all())
     True
+    >>> steps = sweep("fast", quantity="descent-steps", horizon=10, gap=0.1, lr=[0.05, 0.1], optimizer="sgd,adam")
+    >>> steps.steps.sel(optimizer="sgd", lr=0.05).item()
+    995.0
     """
     dataset.xarray(file=out is not None)  # told now rather than when all is computed
-    engine = _engine(jobs, scheduler)
+    by = workers(jobs, scheduler)
     goal = {"target": target, "gap": gap, "log_gap": log_gap, "decay": decay, "timescale": timescale}
-    axes = {"horizon": horizon, **goal, "z0": z0, "scale": scale}
-    plan = Plan.of(gates, quantity, chunk, loss=loss, tolerance=tolerance, **axes)
-    if out is not None and Path(out).suffix not in (".nc", ".nc4"):
+    given = {"horizon": horizon, **goal, "z0": z0, "scale": scale, "loss": loss, "tolerance": tolerance}
+    plan = Sweep.of(gates, quantity, chunk, **given, **more)
+    if out is None:
+        return dataset.dataset(plan, _filled(plan, None, by))
+    if Path(out).suffix not in (".nc", ".nc4"):
         raise InvalidArgument(f"{out} should end in .nc: what is written is netCDF")
-    if out is not None:
-        return _to_file(plan, Path(out), engine, restart=restart)
-    return dataset.dataset(plan, _filled(plan, Memory(plan), engine))
+    return _to_file(plan, Path(out), by, restart=restart)
 
 
-def _engine(jobs: int, scheduler: str | None) -> Engine:
-    if isinstance(jobs, bool) or not isinstance(jobs, (int, np.integer)) or not 0 <= jobs <= 1024:
-        raise InvalidArgument(f"jobs must be a whole number from 0 to 1024; got {shown(jobs)}")
-    if scheduler is not None:
-        if jobs != 1:
-            raise InvalidArgument("give jobs or a scheduler, not both: the workers of a scheduler are its own")
-        from gateflow.sweeps.cluster import on_cluster
-
-        return partial(on_cluster, scheduler=scheduler)
-    count = int(jobs) or os.cpu_count() or 1
-    return local.in_turn if count == 1 else partial(local.in_processes, jobs=count)
-
-
-def _to_file(plan: Plan, out: Path, engine: Engine, *, restart: bool) -> Any:
+def _to_file(plan: Sweep, out: Path, by: Workers, *, restart: bool) -> Any:
+    made = ("sweep", plan.definition, plan.jobs, Arrays(plan))
     try:
         if _is_there(out, plan, restart=restart):
-            swept_up(plan, out)
+            swept_up(out, *made)
         else:
             before = Standing(os.lstat(out) if os.path.lexists(out) else None)
-            with opened(plan, out, restart=restart) as parts:
-                dataset.write(dataset.dataset(plan, _filled(plan, parts, engine)), out, before)
+            with opened(out, *made, restart=restart) as parts:
+                dataset.write(dataset.dataset(plan, _filled(plan, parts, by)), out, before)
                 parts.gone()
     except OSError as problem:
         raise InvalidArgument(f"cannot write {out}: {problem.strerror or problem}") from None
     return dataset.read(out)
 
 
-def _is_there(out: Path, plan: Plan, *, restart: bool) -> bool:
+def _is_there(out: Path, plan: Sweep, *, restart: bool) -> bool:
     """Whether the file is this very sweep; complains if it is another and may not be dropped."""
     if not os.path.lexists(out):
         return False
@@ -159,32 +144,23 @@ def _is_there(out: Path, plan: Plan, *, restart: bool) -> bool:
     return same
 
 
-def _filled(plan: Plan, store: Store, engine: Engine) -> Values:
-    """All numbers: what the store has, and what is missing from the engine."""
-    missing = store.missing()
-    with closing(_completed(plan, missing, engine)) as completed:
-        for k, values in track(completed, "chunks", len(missing)):
-            store.write(k, values)
-    return store.whole()
+def _filled(plan: Sweep, parts: Parts | None, by: Workers) -> Values:
+    """All numbers: what is kept, and what is missing from the workers."""
+    jobs = plan.jobs if parts is None else parts.missing()
+    arrays, failures = plan.empty(), {}
 
+    def put(job: Job, found: Values) -> None:
+        for name, array in found.items():
+            arrays[name][plan.part(job.arguments["k"])] = array
 
-def _completed(plan: Plan, missing: list[int], engine: Engine) -> Results:
-    """The missing chunks as they are done; those of lost workers are handed out again."""
-    todo, idle = dict.fromkeys(missing), 0
-    while todo:
-        before = len(todo)
-        try:
-            with closing(engine(plan, list(todo))) as completed:
-                for k, values in completed:
-                    del todo[k]
-                    yield k, values
-        except local.WorkerLost:
-            idle = idle + 1 if len(todo) == before else 0
-            if idle == ROUNDS:
-                raise GateflowError(_GIVEN_UP) from None
-
-
-_GIVEN_UP = (
-    "the worker processes die before they deliver anything: too little memory for a chunk? "
-    'In a script, is the call under if __name__ == "__main__"?'
-)
+    with closing(tracked(ended(partial(values, plan), jobs, by, never), len(jobs), "chunks")) as found:
+        for job, value in found:
+            if isinstance(value, Failure):
+                failures[job.name] = value
+            else:
+                (put if parts is None else parts.write)(job, value)
+    refuse_failures(failures, len(jobs))
+    if parts is not None:
+        for job, value in parts.whole():
+            put(job, value)
+    return arrays

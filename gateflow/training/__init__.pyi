@@ -1,4 +1,4 @@
-from .grid import Experiment as Experiment
+from .grid import Statuses as Statuses
 from .grid import experiment as experiment
 from .loop import Result as Result
 from .loop import train as train

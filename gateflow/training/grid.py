@@ -1,55 +1,51 @@
-"""Many runs as one experiment: settings varied, several seeds, a folder for each run, in processes or on a cluster.
+"""Many trained runs as one experiment: settings varied, several seeds, a folder for each run, by any workers.
 
 Each run is resumable by itself, and knows from its own folder what it is. So an experiment keeps no book: given again,
-it goes on with what is not done, and with more seeds or values it grows.
+it goes on with what is not done, and with more seeds or values it grows. Given twice at once, it shares the work.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import multiprocessing
-import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gateflow.errors import GateflowError, InvalidArgument, shown
+from gateflow.errors import Busy, InvalidArgument, shown
 from gateflow.guards.calls import known, name_of
 from gateflow.notebook import cards as glance
-from gateflow.progress import Meter, beat, silence
+from gateflow.progress import silence
 from gateflow.results.byvalue import by_value
-from gateflow.runs import cluster, signals
+from gateflow.runs.jobs import Failure, Job, Stop, ended, never, refuse_failures, tracked
+from gateflow.runs.workers import workers
 from gateflow.training.folder import SETTINGS
 from gateflow.training.loop import SAVE_EVERY, settled, train
 from gateflow.training.network import build
 from gateflow.training.settings import Settings
 
-AGAIN = "the same command goes on"
-
-Plan = dict[Path, Settings]
-Done = Iterator[tuple[Path, str]]
+LEFT = ("not begun", "interrupted", "elsewhere")
+"""Statuses of runs that have not ended: never begun, stopped, or under way in another process."""
 
 
 @by_value
 @dataclass(frozen=True)
-class Experiment:
-    """What became of an experiment.
+class Statuses:
+    """What became of the runs of an experiment.
 
     Parameters
     ----------
     out : Path
         Its folder.
     statuses : dict
-        The status of each run by its folder under ``out``; see :class:`gateflow.training.loop.Result`.
+        The status of each run by its folder under ``out``: one of :class:`gateflow.training.loop.Result`, or of `LEFT`.
     """
 
     out: Path
@@ -58,7 +54,7 @@ class Experiment:
     @property
     def ended(self) -> int:
         """How many runs have come to their end."""
-        return sum(status != "interrupted" for status in self.statuses.values())
+        return sum(status not in LEFT for status in self.statuses.values())
 
     @property
     def begun(self) -> bool:
@@ -83,7 +79,7 @@ def experiment(
     restart: bool = False,
     stop: Callable[[], bool] | None = None,
     tell: Callable[[str], None] | None = None,
-) -> Experiment:
+) -> Statuses:
     """Train over the product of varied settings and seeds, from wherever an earlier call was left.
 
     Parameters
@@ -109,31 +105,101 @@ def experiment(
         A setting is wrong, or a folder holds another run.
     """
     runs = planned(base, vary or {}, seeds, data_dir)
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or not 0 <= jobs <= 1024:
-        raise InvalidArgument(f"jobs must be a whole number from 0 to 1024; got {shown(jobs)}")
-    if scheduler is not None and jobs != 1:
-        raise InvalidArgument("give jobs or a scheduler, not both: the workers of a scheduler are its own")
     folder = Path(out) if out is not None else Path("runs") / named(next(iter(runs.values())), *runs.values())
+    jobs_ = [Job(path.as_posix(), {"settings": settings.as_dict()}) for path, settings in runs.items()]
     more = {"data_dir": data_dir, "save_every": save_every, "restart": restart}
-    stop = stop or (lambda: False)
-    count = min(jobs or os.cpu_count() or 1, len(runs))
+    if jobs == 1 and scheduler is None:
+        more["tell"] = tell
+    return Statuses(folder, carried_out(jobs_, folder, processes=jobs, scheduler=scheduler, stop=stop, **more))
+
+
+def carried_out(
+    jobs: Iterable[Job],
+    out: Path,
+    make: Callable[..., Any] = train,
+    *,
+    processes: int = 1,
+    scheduler: str | None = None,
+    stop: Stop | None = None,
+    done: Callable[[Job, dict[str, Any]], None] = lambda job, told: None,
+    silent: bool = False,
+    **more: Any,
+) -> dict[str, str]:
+    """Make runs from wherever an earlier call was left; the status of each by its folder.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        Each named after its folder under ``out``, with ``settings`` and whatever else ``make`` takes.
+    out : path
+    make : callable
+        Makes a run: ``make(settings, out=, stop=, ...)``; it goes on where it was and leaves the same files.
+    processes, scheduler
+        Who does it: see :func:`gateflow.runs.workers.workers`. The workers of a scheduler must see ``out``.
+    stop : callable, optional
+        Asked whether to stop and leave runs that can go on.
+    done : callable
+        Told of each run that has ended, with its ``status``, ``steps`` and ``seconds``.
+    silent : bool
+        Show no progress but the number of runs, so that nobody sees a loss.
+    **more
+        Further keywords of ``make``.
+
+    Raises
+    ------
+    GateflowError
+        Some have failed; all others have been made.
+    """
+    every, stop = list(jobs), stop or never
+    by = workers(processes, scheduler)
     if scheduler is not None:
-        done = _on_cluster(runs, folder, more, stop, scheduler)
-    elif count > 1:
-        done = _in_processes(runs, folder, more, stop, count)
-    else:
-        done = _in_turn(runs, folder, {**more, "tell": tell}, stop)
-    statuses = dict.fromkeys((path.as_posix() for path in runs), "interrupted")
-    with closing(done), Meter("runs", len(runs)) as meter:  # type: ignore[type-var]
-        for number, (path, status) in enumerate(done, 1):
-            statuses[path.as_posix()] = status
-            meter.update(number, path.as_posix())
-    return Experiment(folder, statuses)
+        out = out.resolve()
+        out.mkdir(parents=True, exist_ok=True)
+    work = partial(_made, make=make, out=out, shared=scheduler is not None, silent=silent, more=more)
+    asked = [Job(job.name, {"path": job.name, "arguments": dict(job.arguments)}) for job in every]
+    statuses, failures = {job.name: "not begun" for job in every}, {}
+    by_name = {job.name: job for job in every}
+    with closing(tracked(ended(work, asked, by, stop), len(every), "runs")) as found:
+        for job, told in found:
+            if isinstance(told, Failure):
+                failures[job.name] = told
+                continue
+            statuses[job.name] = told["status"]
+            if told["status"] not in LEFT:
+                done(by_name[job.name], told)
+    refuse_failures(failures, len(every))
+    return statuses
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _made(
+    *,
+    path: str,
+    arguments: dict[str, Any],
+    make: Callable[..., Any],
+    out: Path,
+    shared: bool,
+    silent: bool,
+    more: dict[str, Any],
+    stop: Stop,
+) -> dict[str, Any]:
+    """Make one run; how it ended."""
+    if shared and not out.is_dir():
+        raise InvalidArgument(f"a worker does not see the folder {out.name} of the experiment: --out must be shared")
+    told = {key: value for key, value in arguments.items() if key != "settings"}
+    with silence() if silent else nullcontext(), _one_at_a_time:  # a run sets PyTorch's global state
+        try:
+            found = make(arguments["settings"], out=out / path, stop=stop, **told, **more)
+        except Busy:
+            return {"status": "elsewhere"}
+    return {"status": found.status, "steps": found.steps, "seconds": found.seconds}
 
 
 def planned(
     base: Mapping[str, Any], vary: Mapping[str, list[Any]], seeds: int, data_dir: str | Path | None = None
-) -> Plan:
+) -> dict[Path, Settings]:
     """Each run's folder, relative to the experiment's, and its settings.
 
     Examples
@@ -147,7 +213,7 @@ def planned(
     if "seed" in vary:
         raise InvalidArgument("the seed is no setting to vary: seeds says how many there are")
     known(vary, [*Settings.__dataclass_fields__, "method"], "setting to vary")
-    found: Plan = {}
+    found: dict[Path, Settings] = {}
     for values in itertools.product(*vary.values()):
         settings, task = settled({**base, **dict(zip(vary, values, strict=True))}, {}, data_dir)
         with torch.random.fork_rng([]):
@@ -188,100 +254,3 @@ def _plain(text: str) -> str:
     return (
         found if found == text and len(text) <= 60 else f"{found[:50]}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
     )
-
-
-# --- one after another, in processes, on a cluster ------------------------------------------------------------------
-
-
-def _in_turn(runs: Plan, folder: Path, more: dict[str, Any], stop: Callable[[], bool]) -> Done:
-    for path, settings in runs.items():
-        if stop():
-            return
-        yield path, train(settings, out=folder / path, stop=stop, **more).status
-
-
-def _in_processes(runs: Plan, folder: Path, more: dict[str, Any], stop: Callable[[], bool], jobs: int) -> Done:
-    """The runs as they end, in spawned processes; told to stop, each leaves a run that can go on.
-
-    A process learns that it is to stop when the other end of a pipe closes, so it does also when this one is killed.
-    """
-    signals.spare_helpers()
-    context = multiprocessing.get_context("spawn")
-    reader, writer = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_settle, initargs=(reader,))
-    problems: list[GateflowError] = []
-    try:
-        running = {pool.submit(_status, s.as_dict(), folder / path, more): path for path, s in runs.items()}
-        while running:
-            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-            beat()
-            for future in done:
-                path = running.pop(future)
-                try:
-                    yield path, future.result()
-                except GateflowError as problem:
-                    problems.append(problem)
-            if stop() and not writer.closed:
-                writer.close()
-                running = {future: path for future, path in running.items() if not future.cancel()}
-    except BrokenProcessPool:
-        if stop():  # whatever asked to stop has ended the processes as well
-            return
-        raise GateflowError(f"a process was lost, perhaps for want of memory; {AGAIN}") from None
-    finally:
-        writer.close()
-        pool.shutdown(wait=True, cancel_futures=True)
-        reader.close()
-    if problems:
-        raise problems[0]
-
-
-_stopped = threading.Event()
-_one_at_a_time = threading.Lock()
-
-
-def _settle(parent: Any) -> None:
-    """What each process does first."""
-    signals.leave_to_parent()
-    threading.Thread(target=lambda: (parent.poll(None), _stopped.set()), daemon=True).start()
-
-
-def _status(settings: dict[str, Any], out: Path, more: dict[str, Any]) -> str:
-    """Make one run; how it ended."""
-    with silence(), _one_at_a_time:  # a run sets PyTorch's global state
-        return train(Settings(**settings), out=out, stop=_stopped.is_set, **more).status
-
-
-def _on_cluster(runs: Plan, folder: Path, more: dict[str, Any], stop: Callable[[], bool], scheduler: str) -> Done:
-    distributed, client = cluster.distributed(), cluster.client(scheduler)
-    folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    problems: list[GateflowError] = []
-    with client:
-        running = {client.submit(_seen, s.as_dict(), folder, path, more, pure=False): path for path, s in runs.items()}
-        while running and not stop():
-            for future in [each for each in running if each.done()]:
-                path = running.pop(future)
-                try:
-                    yield path, future.result()
-                except GateflowError as problem:
-                    problems.append(problem)
-                except distributed.KilledWorker:
-                    problems.append(
-                        GateflowError(f"workers were lost over {path}, perhaps for want of memory; {AGAIN}")
-                    )
-            if running:
-                _pause()
-        client.cancel(list(running))
-    if problems:
-        raise problems[0]
-
-
-def _pause() -> None:
-    threading.Event().wait(0.2)
-
-
-def _seen(settings: dict[str, Any], folder: Path, path: Path, more: dict[str, Any]) -> str:
-    if not folder.is_dir():
-        raise InvalidArgument(f"a worker does not see the folder {folder.name} of the experiment: --out must be shared")
-    return _status(settings, folder / path, more)

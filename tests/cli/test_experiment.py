@@ -7,10 +7,10 @@ import shutil
 import pytest
 
 from gateflow.study import experiments
+from gateflow.study.experiment import Experiment
 from gateflow.study.kept import memory
-from gateflow.study.plan import Plan
 
-TINY = Plan(
+TINY = Experiment(
     base={"task": "adding(horizon=5, held_out=8)", "hidden": 3, "batch": 4, "steps": 4, "evaluate_every": 2},
     arms={"fast, matched": {"forget_gate": "fast", "init": "matched"}, "gru, none": {"method": "gru"}},
     seeds=2,
@@ -112,7 +112,7 @@ def test_a_figure_of_training_is_trained_anew_and_drawn_from_that(gateflow, here
 def registered(here, monkeypatch):
     from dataclasses import replace
 
-    from gateflow.study.plan import Question
+    from gateflow.study.experiment import Question
 
     question = Question("fast against gru", ("fast, matched",), ("gru, none",))
     plan = replace(TINY, questions=(question,), consecutive=1, first=70, conclude=lambda found: ["Nothing."])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateflow.flows import LearningProblem, hitting_time
-from gateflow.sweeps import Plan, sweep
+from gateflow.sweeps import Sweep, sweep
 
 xarray = pytest.importorskip("xarray")
 pytest.importorskip("h5netcdf")
@@ -84,7 +84,7 @@ def test_bad_input_is_one_line_and_code_2(arguments, said, gateflow, tmp_path, m
 
 
 def test_interrupted_it_tells_where_the_results_are(gateflow, tmp_path, monkeypatch):
-    genuine = Plan.values
+    genuine = Sweep.values
 
     def interrupted(self, k):
         if k == 2:
@@ -94,7 +94,7 @@ def test_interrupted_it_tells_where_the_results_are(gateflow, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     arguments = ("sweep", "fast", "--horizon", "10", "--gap", "0.1,0.2,0.3", "--chunk", "1")
     with monkeypatch.context() as patched:
-        patched.setattr(Plan, "values", interrupted)
+        patched.setattr(Sweep, "values", interrupted)
         code, out, err = gateflow(*arguments)
     assert (code, out) == (130, "")
     assert "what is done is kept in times.nc.parts; the same command goes on from there" in err

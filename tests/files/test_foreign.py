@@ -227,9 +227,9 @@ def test_a_parts_folder_of_others_is_left_alone(kind, restart, home, capsys):
 
 
 def test_a_sweep_that_ends_takes_nothing_of_others_with_it(home, monkeypatch):
-    from gateflow.sweeps import Plan
+    from gateflow.sweeps import Sweep
 
-    genuine = Plan.values
+    genuine = Sweep.values
 
     def interrupted(self, k):
         if k:
@@ -238,7 +238,7 @@ def test_a_sweep_that_ends_takes_nothing_of_others_with_it(home, monkeypatch):
 
     words = ["sweep", "fast", "--horizon", "10", "--gap", "0.1,0.2", "--chunk", "1", "-o", "t.nc"]
     with monkeypatch.context() as patch:
-        patch.setattr(Plan, "values", interrupted)
+        patch.setattr(Sweep, "values", interrupted)
         assert main(words) == 130
     for name in (".env", "lock", "whole.nc", "results.npz", "99999999.npz", FRESH):
         (home / "home" / "t.nc.parts" / name).write_text("mine")

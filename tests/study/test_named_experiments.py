@@ -16,14 +16,14 @@ import pytest
 from gateflow.errors import InvalidArgument
 from gateflow.study import kept
 from gateflow.study.cost import cost
+from gateflow.study.experiment import Experiment, carry_out, folder_of
 from gateflow.study.experiments import EXPERIMENTS
 from gateflow.study.outcomes import collected, table, write
-from gateflow.study.plan import Plan, carry_out, folder_of
 from gateflow.training.folder import outcome
 from gateflow.training.methods import METHODS
 from gateflow.training.settings import Settings
 
-SMALL = Plan(
+SMALL = Experiment(
     base={
         "task": "copying(horizon=6, symbols=1, held_out=16)",
         "hidden": 4,
@@ -47,7 +47,7 @@ def slow(self):
     time.sleep(0.02)
     return step(self)
 module.Trainer.descend = slow
-from gateflow.study.plan import carry_out
+from gateflow.study.experiment import carry_out
 carry_out(SMALL, Path(sys.argv[1]))
 """
 
@@ -180,7 +180,7 @@ def test_a_kept_result_is_made_anew_and_goes_on_where_it_was(tmp_path, monkeypat
     monkeypatch.setattr(memory, "AT", (3, 30))
     asked = iter([False, True])
     assert not kept.renew("memory", tmp_path / "results", tmp_path / "runs", stop=lambda: next(asked))
-    assert len(list((tmp_path / "runs" / "memory").iterdir())) == 1
+    assert len(list((tmp_path / "runs" / "memory.json.parts").glob("*.json"))) == 1
     assert kept.renew("memory", tmp_path / "results", tmp_path / "runs")
     found = kept.read("memory", tmp_path / "results")
     assert [run["gate"] for run in found["runs"]] == ["softsign", "sigmoid", "fast"]

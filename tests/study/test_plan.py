@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from gateflow.errors import InvalidArgument
+from gateflow.study.experiment import Experiment, carry_out
 from gateflow.study.networks import pace, summary
-from gateflow.study.plan import GATES, Plan, carry_out
 
-SMALL = Plan(
+SMALL = Experiment(
     base={
         "task": "copying(horizon=5, symbols=1, held_out=16)",
         "hidden": 4,
@@ -20,7 +20,10 @@ SMALL = Plan(
         "record_units": True,
         "device": "cpu",
     },
-    arms={name: GATES[name] for name in ("fast", "refine")},
+    arms={
+        "fast": {"forget_gate": "fast"},
+        "refine": {"cell": "refine", "forget_gate": "sigmoid", "tied": False},
+    },
     seeds=2,
 )
 

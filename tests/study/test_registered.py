@@ -23,21 +23,22 @@ from gateflow.nn.inits.matched import rescaled
 from gateflow.study import analysis
 from gateflow.study import bridge as bridges
 from gateflow.study.analysis import analyse, to_json
+from gateflow.study.experiment import Experiment, Question, carry_out
 from gateflow.study.experiments import EXPERIMENTS
-from gateflow.study.experiments.study_bridge import PREDICTED, START, TWO_BIASES
-from gateflow.study.experiments.study_slopes import design
-from gateflow.study.own import own
+from gateflow.study.own import design, own
 from gateflow.study.paired import power, power_of_equivalence
-from gateflow.study.plan import Plan, Question, carry_out
 from gateflow.study.stored import Kept, count, file_of, keep, kept
 from gateflow.study.stored import runs as runs_stored
-from gateflow.training.settings import Settings
+from gateflow.training.settings import Settings, part
 
 SLOPES, TUNING, RATES = (EXPERIMENTS[name] for name in ("study-slopes", "study-tuning", "study-rates"))
+START = 0.9
+"""f of every unit of the bridge at the start."""
+
 FIRST_SEEDS = {"study-slopes": 611_000, "study-tuning": 622_000, "study-rates": 623_000}
 
 
-def write_runs(plan: Plan, results: Path, name: str, steps, loss: float = 0.0) -> None:
+def write_runs(plan: Experiment, results: Path, name: str, steps, loss: float = 0.0) -> None:
     """Stored runs that arrive at ``steps(arm, seed)``, or never where that is None."""
     for arm in plan.arms:
         settings = Settings.of({**plan.settings(arm), "seed": 0}).as_dict()
@@ -117,21 +118,37 @@ def test_the_steep_sigmoid_has_the_slope_of_fast_at_the_papers_start():
     assert steep.du(0.3) == pytest.approx(fast.du(fast.inverse(f)), rel=1e-14)
 
 
-@pytest.mark.parametrize(("rung", "name", "cell"), [(1, "fast", (10, 0.01)), (3, "sigmoid", (30, 0.01))])
-def test_what_the_bridge_predicts_is_computed(rung, name, cell):
-    made = rescaled(name, f=START, slope=1)
-    assert bridges.predicted(made, START, *cell, rung) == PREDICTED[rung][name][cell]
+@pytest.mark.parametrize("arm", ["rung 1, fast, T=10, lr=0.01", "rung 3, sigmoid, T=30, lr=0.01"])
+def test_what_the_bridge_predicts_is_computed(arm):
+    plan = EXPERIMENTS["study-bridge"]
+    assert steps_predicted(plan, arm) == plan.predicted[arm]
+
+
+def steps_predicted(plan: Experiment, arm: str, factor: float = 1, rung: int | None = None) -> int:
+    """Steps by theory of an arm, its rate times a factor, as of its rung or another."""
+    settings = plan.settings(arm)
+    made = rescaled(settings["forget_gate"], f=START, slope=1)
+    rung = plan.told[arm]["rung"] if rung is None else rung
+    return bridges.predicted(made, START, part(settings["task"])[1]["horizon"], factor * settings["lr"], rung)
 
 
 @pytest.mark.slow
 def test_all_that_the_bridge_predicts_is_computed():
-    for rung, rows in PREDICTED.items():
-        for name, row in rows.items():
-            made = rescaled(name, f=START, slope=1)
-            assert {cell: bridges.predicted(made, START, *cell, rung) for cell in row} == row
-    for name, row in TWO_BIASES.items():
-        made = rescaled(name, f=START, slope=1)
-        assert {(T, rate): bridges.predicted(made, START, T, 2 * rate, 6) for T, rate in row} == row
+    plan = EXPERIMENTS["study-bridge"]
+    for arm in plan.arms:
+        if plan.told[arm]["rung"] in (1, 3):
+            assert steps_predicted(plan, arm) == plan.predicted[arm]
+    for arm, steps in plan.otherwise["one lag"].items():
+        assert steps_predicted(plan, arm, rung=1) == steps
+    for arm, steps in plan.otherwise["two biases"].items():
+        assert steps_predicted(plan, arm, 2) == steps
+
+
+def test_a_run_of_the_bridge_is_given_four_times_the_steps_predicted_and_looked_at_fifty_times_in_these():
+    plan = EXPERIMENTS["study-bridge"]
+    for arm, steps in plan.predicted.items():
+        settings = plan.settings(arm)
+        assert (settings["steps"], settings["evaluate_every"]) == (4 * steps, max(1, steps // 50))
 
 
 # --- nothing before the end ------------------------------------------------------------------------------------------
@@ -248,7 +265,7 @@ def test_the_bridge_names_the_first_rung_that_theory_does_not_predict(tmp_path):
 
 
 def test_rules_hold_for_a_gate_of_ones_own(tmp_path):
-    own = design({"own": "sigmoid(z+z**3)", "sigmoid": "sigmoid"}, [("own", "sigmoid")], [], first=7)
+    own = design({"own": "sigmoid(z+z**3)", "sigmoid": "sigmoid"}, {"order": [("own", "sigmoid")]}, first=7)
     own = replace(own, seeds=12)
     write_runs(own, tmp_path, "own", made_up({"own": 0.4, "": 1}, 0.4))
     found = analyse("own", own, tmp_path)
@@ -272,7 +289,7 @@ def test_a_gate_of_ones_own_is_paired_by_its_order():
 
 # --- stored runs -----------------------------------------------------------------------------------------------------
 
-SMALL = Plan(
+SMALL = Experiment(
     base={
         "task": "copying(horizon=5, symbols=1, held_out=16)",
         "hidden": 4,
@@ -299,7 +316,7 @@ def slow(self):
     time.sleep(0.01)
     return step(self)
 module.Trainer.descend = slow
-from gateflow.study.plan import carry_out
+from gateflow.study.experiment import carry_out
 from gateflow.study.stored import keep
 out = Path(sys.argv[1])
 carry_out(SMALL, out / "runs", keep=lambda *run: keep(out / "results", "small", *run))
@@ -366,7 +383,7 @@ def test_a_stored_run_is_small_and_says_what_made_it(whole):
     assert line["versions"] == record.versions(("gateflow", "numpy", "torch"))
 
 
-ONE = Plan(base={**SMALL.base, "steps": 60}, arms={"fast": SMALL.arms["fast"]}, seeds=1, first=50)
+ONE = Experiment(base={**SMALL.base, "steps": 60}, arms={"fast": SMALL.arms["fast"]}, seeds=1, first=50)
 
 
 def made_by(monkeypatch, commit: str, numpy: str) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.sweeps import parts, sweep
+from gateflow.runs import parts
+from gateflow.sweeps import sweep
 
 GATES = ["fast", "sigmoid", "softsign", "erf"]
 AXES = {"horizon": "1:1e6:50:log", "gap": "1e-16:1e-2:50:log", "z0": "-3:6:10"}

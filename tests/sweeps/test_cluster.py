@@ -6,8 +6,7 @@ import killing
 import pytest
 
 from gateflow.errors import InvalidArgument
-from gateflow.sweeps import Plan, sweep
-from gateflow.sweeps import cluster as cluster_engine
+from gateflow.sweeps import Sweep, chunks, sweep
 
 pytest.importorskip("distributed")
 pytest.importorskip("h5netcdf")
@@ -22,11 +21,11 @@ def test_a_killed_worker_costs_nothing(tmp_path):
 
 
 def test_a_worker_with_other_packages_is_refused(monkeypatch):
-    plan = Plan.of("fast", "hitting_time", 4, horizon=10, gap=0.1, z0=0, scale=1)
-    assert cluster_engine._values(plan, 0)["status"].tolist() == [0]
-    monkeypatch.setattr(cluster_engine, "versions", lambda: {**plan.definition["versions"], "numpy": "1.0"})
+    plan = Sweep.of("fast", "hitting_time", 4, horizon=10, gap=0.1, z0=0, scale=1)
+    assert chunks.values(plan, 0)["status"].tolist() == [0]
+    monkeypatch.setattr(chunks, "versions", lambda kind: {**plan.definition["versions"], "numpy": "1.0"})
     with pytest.raises(InvalidArgument, match=r"a worker has numpy 1\.0, and this process "):
-        cluster_engine._values(plan, 0)
+        chunks.values(plan, 0)
 
 
 @pytest.mark.slow

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from gateflow.errors import GateflowError, InvalidArgument
-from gateflow.sweeps import Plan, local, parts, sweep
-from gateflow.sweeps.local import WorkerLost
+from gateflow.runs import local, parts
+from gateflow.runs.jobs import WorkersLost
+from gateflow.sweeps import Sweep, sweep
+from gateflow.sweeps import chunks as chunks_module
 
 pytest.importorskip("h5netcdf")
 
@@ -128,8 +130,8 @@ def begun(tmp_path, monkeypatch):
 def interrupted(out, monkeypatch, after=5):
     genuine = parts.Parts.write
 
-    def write(self, k, values):
-        genuine(self, k, values)
+    def write(self, job, values):
+        genuine(self, job, values)
         if len(list(self.folder.glob("*.npz"))) == after:
             raise KeyboardInterrupt
 
@@ -141,13 +143,13 @@ def interrupted(out, monkeypatch, after=5):
 
 def computed(monkeypatch):
     """The chunks computed from now on."""
-    genuine, found = Plan.values, []
+    genuine, found = Sweep.values, []
 
     def values(self, k):
         found.append(k)
         return genuine(self, k)
 
-    monkeypatch.setattr(Plan, "values", values)
+    monkeypatch.setattr(Sweep, "values", values)
     return found
 
 
@@ -199,7 +201,7 @@ def test_another_sweep_does_not_mix_with_what_is_there(begun):
 
 def test_results_of_other_versions_do_not_mix(begun, monkeypatch):
     out, _ = begun
-    monkeypatch.setattr("gateflow.sweeps.plan.__version__", "9.9")
+    monkeypatch.setattr("gateflow.sweeps.chunks.__version__", "9.9")
     with pytest.raises(InvalidArgument, match="with other versions; "):
         sweep("fast", **SMALL, out=out)
 
@@ -251,8 +253,10 @@ def test_an_empty_file_that_a_full_disk_left_is_no_hindrance_to_a_restart(begun)
 
 def test_two_at_once_do_not_write_one_file(begun):
     out, _ = begun
-    plan = Plan.of("fast", "hitting_time", 8, **{key: SMALL[key] for key in ("horizon", "gap", "z0")}, scale=1.0)
-    with parts.opened(plan, out, restart=False), pytest.raises(InvalidArgument, match="another process is sweeping"):
+    plan = Sweep.of("fast", "hitting_time", 8, **{key: SMALL[key] for key in ("horizon", "gap", "z0")}, scale=1.0)
+    made = ("sweep", plan.definition, plan.jobs, chunks_module.Arrays(plan))
+    busy = pytest.raises(InvalidArgument, match="another process is at work on")
+    with parts.opened(out, *made, restart=False), busy:
         sweep("fast", **SMALL, out=out)
 
 
@@ -285,12 +289,12 @@ def test_a_full_disk_is_one_line_and_loses_nothing(begun, monkeypatch):
     assert out.read_bytes() == whole
 
 
-def mortal(plan, missing, deliver):
-    """An engine whose workers are all lost after so many chunks."""
-    for k in missing[:deliver]:
-        yield k, plan.values(k)
-    if len(missing) > deliver:
-        raise WorkerLost
+def mortal(work, jobs, stop, deliver):
+    """Workers that are all lost after so many chunks."""
+    for job in jobs[:deliver]:
+        yield job, work(**job.arguments)
+    if len(jobs) > deliver:
+        raise WorkersLost
 
 
 def test_lost_workers_are_replaced_as_long_as_they_deliver(monkeypatch):
@@ -309,7 +313,7 @@ def test_workers_that_deliver_nothing_are_not_replaced_for_ever(monkeypatch):
 def test_a_killed_process_of_several_is_replaced(begun, monkeypatch):
     """The first chunk kills the process that computes it, once."""
     out, whole = begun
-    monkeypatch.setattr(local, "_values", DiesOnce(str(out.with_name("mark"))))
+    monkeypatch.setattr(local, "_called", DiesOnce(str(out.with_name("mark"))))
     sweep("fast", **SMALL, out=out, jobs=2)
     assert out.with_name("mark").exists()
     assert out.read_bytes() == whole
@@ -321,9 +325,9 @@ class DiesOnce:
     def __init__(self, mark):
         self.mark = mark
 
-    def __call__(self, k):
+    def __call__(self, job):
         try:
             open(self.mark, "x").close()
         except FileExistsError:
-            return local._values(k)  # the genuine one: nothing is patched in the processes
+            return local._called(job)  # the genuine one: nothing is patched in the processes
         return os.kill(os.getpid(), signal.SIGKILL)

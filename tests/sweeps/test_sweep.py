@@ -14,7 +14,7 @@ import gateflow
 from gateflow.cli import main
 from gateflow.errors import GateflowError, InvalidArgument, MissingExtra, UnknownName
 from gateflow.flows import LearningProblem, Status, hitting_time
-from gateflow.sweeps import Plan, sweep
+from gateflow.sweeps import Sweep, sweep
 
 xarray = pytest.importorskip("xarray")
 
@@ -92,7 +92,7 @@ def test_gates_are_labelled_as_they_were_written_and_carry_their_formula():
 
 @pytest.mark.parametrize("chunk", [1, 3, 15, 10_000])
 def test_chunks_cover_all_problems_once_and_hold_one_gate_each(chunk):
-    plan = Plan.of(["fast", "sigmoid"], "hitting_time", chunk, horizon=[1, 10, 100], gap=[0.1], z0=[0, 1, 2, 3, 4])
+    plan = Sweep.of(["fast", "sigmoid"], "hitting_time", chunk, horizon=[1, 10, 100], gap=[0.1], z0=[0, 1, 2, 3, 4])
     parts = [plan.part(k) for k in range(plan.chunks)]
     assert [i for part in parts for i in range(part.start, part.stop)] == list(range(plan.size))
     assert all(part.start // 15 == (part.stop - 1) // 15 for part in parts)

@@ -64,7 +64,7 @@ def test_no_cluster_is_told():
 def test_what_was_stopped_goes_on(whole, tmp_path):
     asked = iter(range(1000))
     done = experiment(BASE, vary=GATES, seeds=2, out=tmp_path, stop=lambda: next(asked) > 9)
-    assert list(done.statuses.values()) == ["finished", "interrupted", "interrupted", "interrupted"]
+    assert list(done.statuses.values()) == ["finished", "interrupted", "not begun", "not begun"]
     assert experiment(BASE, vary=GATES, seeds=2, out=tmp_path).ended == 4
     assert weights(tmp_path) == weights(whole)
 

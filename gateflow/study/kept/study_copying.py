@@ -9,9 +9,9 @@ from typing import Any
 
 def make(runs: Path, stop: Callable[[], bool]) -> dict[str, Any] | None:
     """What :func:`gateflow.study.outcomes.collected` tells of the whole experiment, which takes hours."""
+    from gateflow.study.experiment import carry_out
     from gateflow.study.experiments import EXPERIMENTS
     from gateflow.study.outcomes import collected
-    from gateflow.study.plan import carry_out
 
     name = "study-copying"
     folder = runs / name

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import Gate
 from gateflow.results.status import BY_CODE, CODE
-from gateflow.sweeps.quantities import Quantity, Variable
+from gateflow.sweeps.quantities import PROBLEM, Quantity, Variable, check_problem, flags
 
 
 def values(gate: Gate, *, z0: Any, tolerance: float | None = None, **task: Any) -> dict[str, Any]:
@@ -24,12 +22,6 @@ def values(gate: Gate, *, z0: Any, tolerance: float | None = None, **task: Any) 
         "evaluations": found.evaluations,
     }
 
-
-_STATUS = {
-    "long_name": "how the flow ends",
-    "flag_values": np.arange(len(BY_CODE), dtype=np.int8),
-    "flag_meanings": " ".join(map(str, BY_CODE)),
-}
 
 QUANTITY = Quantity(
     "learning time from z0 to the target",
@@ -50,9 +42,12 @@ QUANTITY = Quantity(
                 "comment": "the time of the gradient flow dz/dtau = -dL/dz; inf where it overflows or has no end",
             },
         ),
-        "status": Variable("i1", _STATUS),
+        "status": Variable("i1", {"long_name": "how the flow ends", **flags([str(status) for status in BY_CODE])}),
         "error": Variable("f8", {"long_name": "estimate of the relative error of tau", "units": "1"}),
         "evaluations": Variable("i4", {"long_name": "evaluations of the gate", "units": "1"}),
     },
     values,
+    PROBLEM,
+    {"loss": "the loss, by name or as a formula in s", "tolerance": "where to stop, for losses smooth at the target"},
+    check_problem,
 )
