@@ -79,9 +79,9 @@ class Registry(Mapping[str, Any]):
     def module(self, name: str) -> Any:
         """The module behind a name, imported."""
         where = self._where(name)
-        if isinstance(where, EntryPoint):
-            return where.load()
-        return where if isinstance(where, Path) else importlib.import_module(where)
+        if isinstance(where, str):
+            return importlib.import_module(where)
+        return where if isinstance(where, Path) else where.load()
 
     def summary(self, name: str) -> str:
         """The first line of the module's docstring, read without importing it; empty if there is none."""
@@ -95,7 +95,7 @@ class Registry(Mapping[str, Any]):
     def home(self, name: str) -> Any:
         """The name of the module behind a name, which is not imported, or the path of its TOML file."""
         where = self._where(name)
-        return where.module if isinstance(where, EntryPoint) else where
+        return where if isinstance(where, (str, Path)) else where.module
 
     def _where(self, name: str) -> str | EntryPoint | Path:
         key = self.spelled(name) if isinstance(name, str) else ""

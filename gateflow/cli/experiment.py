@@ -207,7 +207,9 @@ def _analysed(name: str, plan: Any, folder: Path, results: Path, cut: bool, redu
     if plan.registered and not reduced:
         return analyse(name, plan, results, cut=cut), plan.chosen(results)
     if plan.needs or plan.score:
-        raise InvalidArgument(f"{name} has no loss of an answer without memory: 'gateflow experiment show {name}'")
+        raise InvalidArgument(
+            f"{name} has no loss of an answer without memory: 'gateflow experiment show {plan.path or name}'"
+        )
     plan = (plan.small() if reduced else plan).exploratory()
     return analysis_of(name, plan, ended(plan, folder), cut=True, fewest=2), plan
 
@@ -224,7 +226,7 @@ def _told(found: Any, plan: Any, results: Path, cut: bool, write: Path | None, *
         from gateflow.plots._study import pictures
 
         flags = f" --results {results.as_posix()}" + " --cut-short" * cut
-        shown = f"gateflow experiment analyse {found.name}{flags} --write {write.as_posix()}"
+        shown = f"gateflow experiment analyse {plan.path or found.name}{flags} --write {write.as_posix()}"
         files = [Output(folder_for(write) / f"{found.name}.{kind}", force=force) for kind in ("txt", "json")]
         texts = (f"$ {shown}\n{as_text(*parts)}", record.to_json(told))
         for file, text in zip(files, texts, strict=True):
@@ -269,7 +271,7 @@ def _written(
     from gateflow.study import outcomes
 
     flags = " --reduced" if reduced else ""
-    shown = f"gateflow experiment show {name}{flags} --write {where.as_posix()}"
+    shown = f"gateflow experiment show {plan.path or name}{flags} --write {where.as_posix()}"
     kept = outcomes.collected(name, plan, folder, reduced=reduced)
     kept["record"] = record.record(command=shown)
     texts = {"txt": f"$ {shown}\n{as_text(*parts)}", "csv": found.csv()}

@@ -27,8 +27,16 @@ from typing import Any
 
 from gateflow import files
 from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.gates.gate import GATES
+from gateflow.gates.gate import gate as as_gate
+from gateflow.study.analysis import fastest
 from gateflow.study.experiment import MAKERS, Experiment, Question
+from gateflow.study.rules import RULES
+from gateflow.training.methods import METHODS
 from gateflow.training.settings import KINDS, MORE, Settings, known
+
+HERE = Path(__file__).parent / "experiments"
+"""Where those are that come with gateflow."""
 
 LONGEST = 1 << 20
 """Bytes of a file."""
@@ -83,7 +91,7 @@ def read(path: str | Path) -> Experiment:
     """
     path = Path(path)
     try:
-        return _made(_raw(path, ()))
+        return _made(_raw(path, ()), path)
     except GateflowError as problem:
         raise InvalidArgument(f"{path}: {problem}") from None
 
@@ -98,7 +106,10 @@ def check(plan: Experiment) -> None:
     """
     for arm, reduced in ((arm, small) for small in (False, True) for arm in plan.arms_of(small)):
         try:
-            Settings.of(plan.settings(arm, reduced=reduced))
+            made = Settings.of(plan.settings(arm, reduced=reduced))
+            for gate in (made.forget_gate, made.input_gate, made.output_gate):
+                if gate is not None:
+                    as_gate(gate)
         except GateflowError as problem:
             raise InvalidArgument(f"arm {arm!r}{', reduced' if reduced else ''}: {problem}") from None
 
@@ -117,16 +128,23 @@ def _raw(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
             raise InvalidArgument(f"{key} is not as an experiment has it")
     if (name := found.pop("extends", None)) is None:
         return found
-    from gateflow.study.experiments import EXPERIMENTS
-
-    other = path.parent / name if name.endswith(".toml") else EXPERIMENTS.home(name)
-    if not isinstance(other, Path) or other in seen:
-        raise InvalidArgument(f"extends {name!r}, which is no other file")
+    other = beside(path, name)
+    if other in (*seen, path):
+        raise InvalidArgument(f"extends {name!r}, which extends it")
     below = _raw(other, (*seen, path))
     return below | {key: below.get(key, {}) | value if key in FILLED else value for key, value in found.items()}
 
 
-def _made(found: dict[str, Any]) -> Experiment:
+def beside(path: Path, name: str) -> Path:
+    """The file of another experiment: in the same folder, or one that comes with gateflow."""
+    places = [folder / f"{name.removesuffix('.toml')}.toml" for folder in (path.parent, HERE)]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise InvalidArgument(f"there is no experiment {name!r} beside it")
+    return found
+
+
+def _made(found: dict[str, Any], path: Path) -> Experiment:
     """The experiment that a file says, all of it."""
     for key in ("about", "arms", "seeds"):
         if key not in found:
@@ -152,12 +170,10 @@ def _made(found: dict[str, Any]) -> Experiment:
         "questions": tuple(_question(each, arms) for each in found.get("questions", ())),
     }
     if "conclude" in found:
-        from gateflow.study.rules import RULES
-
         known([found["conclude"]], list(RULES), "conclude")
         made["conclude"] = RULES[found["conclude"]]
     if "choose_from" in found:
-        made["choose"] = _choice(found["choose_from"])
+        made["choose"] = _choice(beside(path, found["choose_from"]))
     return Experiment(**made)
 
 
@@ -169,18 +185,15 @@ def _question(said: Mapping[str, Any], arms: Mapping[str, Any]) -> Question:
     return Question(said["name"], first, second, said.get("role", "plain"))
 
 
-def _choice(name: str) -> Any:
+def _choice(path: Path) -> Any:
     """Names, from the stored results of another experiment, its quickest arm for each gate."""
 
     def chosen(results: Path) -> tuple[str, ...]:
-        from gateflow.study.analysis import fastest
-        from gateflow.study.experiments import EXPERIMENTS
-
-        other = EXPERIMENTS[name]
+        other = read(path)
         groups: dict[str, list[str]] = {}
         for arm in other.arms:
             groups.setdefault(arm.partition(", ")[0], []).append(arm)
-        return fastest(other, results, name, groups)
+        return fastest(other, results, path.stem, groups)
 
     return chosen
 
@@ -237,12 +250,8 @@ def _listed(word: str, lists: Mapping[str, Any]) -> Any:
     if word in lists:
         return lists[word]
     if word == "every gate":
-        from gateflow.gates.gate import GATES
-
         return list(GATES)
     if word == "every method":
-        from gateflow.training.methods import METHODS
-
         return list(METHODS)
     raise InvalidArgument(f"there is no list {word!r}; there are {', '.join([*lists, 'every gate', 'every method'])}")
 

@@ -101,6 +101,8 @@ class Experiment:
         Whether it may be analysed with fewer seeds than planned, all arms of each.
     about : str
         What it is, in a line.
+    path : str
+        Its file, where that is the user's own.
     """
 
     base: Mapping[str, Any]
@@ -125,6 +127,7 @@ class Experiment:
     sources: Mapping[str, str] = field(default_factory=dict)
     may_be_cut: bool = False
     about: str = ""
+    path: str = ""
 
     def arms_of(self, reduced: bool = False) -> Arms:
         """The arms, in full or reduced."""

@@ -14,6 +14,7 @@ import numpy as np
 from gateflow.errors import InvalidArgument
 from gateflow.study.agreement import Arrival, exact_test, interval, restricted_mean, sooner
 from gateflow.study.experiment import Experiment, folder_of
+from gateflow.study.experiments import EXPERIMENTS
 
 ORDER = ("softsign", "sigmoid", "fast")
 """From the lowest order of saturation to the highest, as ``gateflow rank`` proves."""
@@ -146,8 +147,6 @@ def trial(gate: str, optimizers: Sequence[str], against: str = "sigmoid") -> Exp
     InvalidArgument
         The experiment has no learning rate for an optimiser, or the two gates are one.
     """
-    from gateflow.study.experiments import EXPERIMENTS
-
     plan = EXPERIMENTS["study-copying"]
     arms = {arm.partition(", ")[2]: settings for arm, settings in plan.arms.items() if arm.startswith(f"{against}, ")}
     unknown = [name for name in optimizers if name not in arms]

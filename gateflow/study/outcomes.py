@@ -79,7 +79,7 @@ def _chances(settings: dict[str, dict[str, Any]]) -> dict[str, float]:
 def command(name: str, plan: Experiment, reduced: bool) -> str:
     """What carries an experiment out."""
     files = " --data-dir DIR" if plan.needs else ""
-    return f"gateflow experiment run {name}{' --reduced' if reduced else ''}{files}"
+    return f"gateflow experiment run {plan.path or name}{' --reduced' if reduced else ''}{files}"
 
 
 def _told(run: RunRecord, measure: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import torch
 
 from gateflow.errors import Busy, InvalidArgument, shown
 from gateflow.guards.calls import known, name_of
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.progress import silence
 from gateflow.results.byvalue import by_value
 from gateflow.runs.jobs import Failure, Job, Stop, ended, never, refuse_failures, tracked
@@ -63,7 +63,7 @@ class Statuses:
 
     def _repr_html_(self) -> str:
         title = f"Experiment in {self.out.as_posix()}: {self.ended} of {len(self.statuses)} runs have ended"
-        return glance.framed(title, glance.facts(self.statuses.items()))
+        return cards.framed(title, cards.facts(self.statuses.items()))
 
 
 def experiment(

@@ -6,6 +6,7 @@ Other packages offer theirs by an entry point in the group ``gateflow.study.expe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from gateflow.errors import InvalidArgument
@@ -34,4 +35,4 @@ def experiment(text: str) -> tuple[str, Experiment]:
         check(found)
     except InvalidArgument as problem:
         raise InvalidArgument(f"{text}: {problem}") from None
-    return Path(text).stem, found
+    return Path(text).stem, replace(found, path=text)

@@ -20,13 +20,13 @@ def values(gate: Gate, **given: Any) -> dict[str, Any]:
     from gateflow.training.loop import train
 
     columns, settings = _parted(given)
-    found: dict[str, list[Any]] = {name: [] for name in ("score", "status", "steps", "solved_at")}
+    found: dict[str, list[Any]] = {name: [] for name in ("score", "status", "steps_made", "solved_at")}
     for row in zip(*columns.values(), strict=True):
         made = _settings(gate, dict(zip(columns, row, strict=True)), settings)
         result = train(made)
         found["score"].append(result.test.get(_score(made), math.nan))
         found["status"].append(STATUSES.index(result.status))
-        found["steps"].append(result.steps)
+        found["steps_made"].append(result.steps)
         found["solved_at"].append(math.nan if result.solved_at is None else result.solved_at)
     return found
 
@@ -84,7 +84,7 @@ QUANTITY = Quantity(
     {
         "score": Variable("f8", {"long_name": "the task's score on test, of the best weights", "units": "1"}),
         "status": Variable("i1", {"long_name": "how training ends", **flags([s.replace(" ", "_") for s in STATUSES])}),
-        "steps": Variable("i4", {"long_name": "steps made", "units": "1"}),
+        "steps_made": Variable("i4", {"long_name": "steps made", "units": "1"}),
         "solved_at": Variable(
             "f8", {"long_name": "evaluation at which the task was solved", "units": "1", "comment": "nan for never"}
         ),
