@@ -97,8 +97,8 @@ def run(
     $ gateflow sweep fast --horizon 10,100 --timescale 1e3 --z0 -3:3:7 --out starts.nc --json
     $ gateflow sweep fast sigmoid --quantity descent-steps --horizon 10 --gap 0.1 --vary lr=0.05,0.1 --out steps.nc
     """
+    from gateflow.guards.calls import value_of
     from gateflow.sweeps import sweep
-    from gateflow.training.settings import option_value
 
     ways = {"gap": gap, "target": target, "timescale": timescale, "log_gap": log_gap, "decay": decay}
     chosen = {text.strip(): gate_of(text) for text in _once(gates)}
@@ -118,7 +118,7 @@ def run(
             chunk=chunk,
             restart=restart,
             **_pairs("--vary", vary or [], "lr=0.1,0.2"),
-            **{name: option_value(value) for name, value in _pairs("--set", said or [], "task=copying").items()},
+            **{name: value_of(value) for name, value in _pairs("--set", said or [], "task=copying").items()},
         )
     except KeyboardInterrupt:
         if Path(f"{out}.parts").exists():

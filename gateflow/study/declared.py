@@ -29,11 +29,12 @@ from gateflow import files
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.gates.gate import GATES
 from gateflow.gates.gate import gate as as_gate
+from gateflow.guards.calls import known
 from gateflow.study.analysis import fastest
 from gateflow.study.experiment import MAKERS, Experiment, Question
 from gateflow.study.rules import RULES
 from gateflow.training.methods import METHODS
-from gateflow.training.settings import KINDS, MORE, Settings, known
+from gateflow.training.settings import KINDS, MORE, Settings
 
 HERE = Path(__file__).parent / "experiments"
 """Where those are that come with gateflow."""

@@ -255,7 +255,8 @@ def carry_out(
 
     def done(job: Job, told: dict[str, Any]) -> None:
         if keep is not None:
-            keep(*jobs[job.name][1:], out / job.name)
+            _, arm, seed = jobs[job.name]
+            keep(arm, seed, out / job.name)
         if tell is not None:
             tell(f"{job.name}: {told['status']} after {told['steps']} steps, {told['seconds']:.0f} s")
 

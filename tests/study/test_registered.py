@@ -19,6 +19,7 @@ import pytest
 from gateflow import record
 from gateflow.errors import InvalidArgument
 from gateflow.gates.gate import gate
+from gateflow.guards.calls import name_and_options
 from gateflow.nn.inits.matched import rescaled
 from gateflow.study import analysis
 from gateflow.study import bridge as bridges
@@ -29,7 +30,7 @@ from gateflow.study.own import design, own
 from gateflow.study.paired import power, power_of_equivalence
 from gateflow.study.stored import Kept, count, file_of, keep, kept
 from gateflow.study.stored import runs as runs_stored
-from gateflow.training.settings import Settings, part
+from gateflow.training.settings import Settings
 
 SLOPES, TUNING, RATES = (EXPERIMENTS[name] for name in ("study-slopes", "study-tuning", "study-rates"))
 START = 0.9
@@ -129,7 +130,9 @@ def steps_predicted(plan: Experiment, arm: str, factor: float = 1, rung: int | N
     settings = plan.settings(arm)
     made = rescaled(settings["forget_gate"], f=START, slope=1)
     rung = plan.told[arm]["rung"] if rung is None else rung
-    return bridges.predicted(made, START, part(settings["task"])[1]["horizon"], factor * settings["lr"], rung)
+    return bridges.predicted(
+        made, START, name_and_options(settings["task"])[1]["horizon"], factor * settings["lr"], rung
+    )
 
 
 @pytest.mark.slow

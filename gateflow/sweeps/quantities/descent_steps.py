@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 
 from gateflow.descents.optimizers import OPTIMIZERS
-from gateflow.descents.simulation import Ending, descent
+from gateflow.descents.simulation import descent
 from gateflow.flows.problem import LearningProblem
 from gateflow.gates.gate import Gate
 from gateflow.guards.arguments import number
+from gateflow.results.status import BY_CODE, CODE
 from gateflow.sweeps.quantities import PROBLEM, Input, Quantity, Variable, check_problem, flags
-
-ENDINGS = list(Ending)
 
 
 def values(gate: Gate, *, z0: Any, lr: Any, optimizer: Any, dtype: str = "float64", **task: Any) -> dict[str, Any]:
     """Descents of problems in arrays, those of one optimiser together."""
     found: dict[str, Any] = {name: np.empty(len(z0)) for name in ("steps", "predicted", "z")}
-    found["ending"] = np.empty(len(z0), dtype=np.int8)
+    found["status"] = np.empty(len(z0), dtype=np.int8)
     loss = {key: task.pop(key) for key in ("loss",) if key in task}
     for name in dict.fromkeys(optimizer.tolist()):
         mine = optimizer == name
@@ -28,7 +27,7 @@ def values(gate: Gate, *, z0: Any, lr: Any, optimizer: Any, dtype: str = "float6
         run = descent(problem, z0[mine], name, lr=lr[mine], dtype=dtype, backend="numpy")
         found["steps"][mine], found["z"][mine] = run.steps, run.z
         found["predicted"][mine] = np.where(run.predicted.valid, run.predicted.steps, np.nan)
-        found["ending"][mine] = [ENDINGS.index(ending) for ending in run.ending]
+        found["status"][mine] = [CODE[status] for status in run.status]
     return found
 
 
@@ -48,7 +47,7 @@ QUANTITY = Quantity(
             "f8", {"long_name": "steps by theory", "units": "1", "comment": "nan where the prediction does not hold"}
         ),
         "z": Variable("f8", {"long_name": "where the last step led", "units": "1"}),
-        "ending": Variable("i1", {"long_name": "what became of the descent", **flags([str(e) for e in ENDINGS])}),
+        "status": Variable("i1", {"long_name": "how the descent ends", **flags([str(status) for status in BY_CODE])}),
     },
     values,
     {

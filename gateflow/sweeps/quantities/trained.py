@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateflow.gates.gate import Gate
+from gateflow.guards.calls import name_of, with_options
 from gateflow.sweeps.quantities import HORIZON, Input, Quantity, Variable, flags, text_of
 
 STATUSES = ["finished", "solved", "no better", "not finite"]
@@ -39,8 +40,6 @@ def _parted(given: Mapping[str, Any]) -> tuple[dict[str, list[Any]], dict[str, A
 
 def _settings(gate: Gate, row: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of one network; the horizon is an option of its task."""
-    from gateflow.training.settings import with_options
-
     told = {name: int(value) if name in WHOLE and value == int(value) else value for name, value in row.items()}
     task = str(settings["task"])
     if (horizon := told.pop("horizon", None)) is not None:
@@ -49,10 +48,9 @@ def _settings(gate: Gate, row: Mapping[str, Any], settings: Mapping[str, Any]) -
 
 
 def _score(made: Mapping[str, Any]) -> str:
-    from gateflow.training.settings import part
     from gateflow.training.tasks import TASKS
 
-    return TASKS[part(made["task"])[0]].score
+    return TASKS[name_of(made["task"])].score
 
 
 def check(gate: Gate, columns: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
