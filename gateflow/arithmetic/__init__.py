@@ -5,9 +5,11 @@ up to 745, so an error of one ulp in u is an error of 745 ulps in the answer. fl
 (`float64`), float64 in pairs of float64 (`doubledouble`), and `BigFloat` (mpmath) is for more digits than a float has.
 
 An arithmetic has a ``name``, ``lift`` (float64 array to its numbers), ``constant`` (SymPy number to one of its numbers,
-to full precision), ``round`` (back to float64, rounded once) and the functions in `FUNCTIONS`. Its numbers know
-``+ - * /`` and broadcast. No floating-point warning leaves a function: limits at infinity and infinities at poles are
-returned, and nan means nan in or an argument outside the real domain.
+to full precision), ``round`` (back to float64, rounded once), ``large`` and ``tiny`` (the ends of its exponents), the
+`OPERATIONS` and the `PRIMITIVES`. The rest of the `FUNCTIONS` are put together from these (`composites`), unless it has
+versions of its own. Its numbers know ``+ - * /`` and broadcast, and a float may stand for one. No floating-point
+warning leaves a function: limits at infinity and infinities at poles are returned, and nan means nan in or an argument
+outside the real domain.
 
 Examples
 --------
@@ -29,16 +31,20 @@ import numpy as np
 
 from gateflow.arithmetic import doubledouble, float64
 from gateflow.arithmetic.bigfloat import BigFloat
+from gateflow.arithmetic.composites import COMPOSITES
 from gateflow.errors import UnknownName
 
-FUNCTIONS: tuple[str, ...] = (
-    *("abs", "sign", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh"),
-    *("asinh", "acosh", "atanh", "atan", "acot", "erf", "erfc", "log_erfc", "loggamma", "digamma", "trigamma"),
-    *("sigmoid", "softplus", "softsign", "logit", "log_cosh", "log1mexp"),
+PRIMITIVES: tuple[str, ...] = (
+    *("abs", "sign", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "atan", "erf", "erfcx"),
+    *("loggamma", "digamma", "trigamma"),
 )
-"""The functions of one real variable that every arithmetic has."""
+"""The functions of one real number that an arithmetic brings with it; `erfcx` for x >= 0 only."""
+
+FUNCTIONS: tuple[str, ...] = (*PRIMITIVES, *(name for name in COMPOSITES if name != "log_add"))
+"""The functions of one real number that every arithmetic has: its own, and composites."""
 
 OPERATIONS: tuple[str, ...] = (
+    "log_add",
     "maximum",
     "minimum",
     "integer_power",
@@ -86,4 +92,14 @@ def beyond(dtype: Any) -> Any:
     return float64 if np.finfo(dtype).bits < 64 else doubledouble
 
 
-__all__ = ["ARITHMETICS", "FUNCTIONS", "OPERATIONS", "BigFloat", "beyond", "doubledouble", "float64", "named"]
+__all__ = [
+    "ARITHMETICS",
+    "FUNCTIONS",
+    "OPERATIONS",
+    "PRIMITIVES",
+    "BigFloat",
+    "beyond",
+    "doubledouble",
+    "float64",
+    "named",
+]

@@ -1,6 +1,6 @@
 """Arithmetic in as many digits as asked for, by mpmath, element by element: an oracle, and for those who want digits.
 
-Stable by brute precision: every formula here is the stable one as well, and is evaluated with guard digits.
+Every function is evaluated with guard digits and rounded once; composites are played over big floats of more digits.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import mpmath
 import numpy as np
 import sympy as sp
 
+from gateflow.arithmetic.composites import COMPOSITES, composed
 from gateflow.arithmetic.float64 import quiet, real_value
 from gateflow.errors import InvalidArgument
 from gateflow.formula.vocabulary import expression
@@ -24,6 +26,10 @@ _HUGE = 2.0**60
 
 _FAR = 2**16
 """Bits before the point up to which sin, cos and tan of a number are computed: as many of pi are needed."""
+
+
+GUARD = 12
+"""Digits beyond those asked for, in which composites are computed."""
 
 
 class Big:
@@ -98,8 +104,11 @@ class BigFloat:
     2.718281828459045235360287471352662497757
     """
 
+    large, tiny = math.inf, 0.0
+    """Exponents have no end."""
+
     def __init__(self, digits: int) -> None:
-        if not 15 <= digits <= 100_000:
+        if not 15 <= digits <= 100_000 + GUARD:
             raise InvalidArgument(f"digits = {digits}: a big float has 15 to 100000 decimal digits")
         self.digits = digits
         self.name = f"bigfloat{digits}"
@@ -155,32 +164,36 @@ class BigFloat:
     sign = _unary(lambda mp, v: mp.mpf(mp.sign(v)))
     sqrt = _unary(lambda mp, v: mp.sqrt(v))
     exp = _unary(lambda mp, v: _exp(mp, v))
-    expm1 = _unary(lambda mp, v: _expm1(mp, v))
+    expm1 = _unary(lambda mp, v: mp.expm1(v) if abs(v) < 1 else _exp(mp, v) - 1)
     log = _unary(lambda mp, v: _log(mp, v))
-    log1p = _unary(lambda mp, v: _log1p(mp, v))
+    log1p = _unary(lambda mp, v: mp.log1p(v) if abs(v) < 0.5 else _log(mp, 1 + v))
     sin = _unary(lambda mp, v: mp.sin(v) if _has_phase(mp, v) else mp.nan)
     cos = _unary(lambda mp, v: mp.cos(v) if _has_phase(mp, v) else mp.nan)
-    tan = _unary(lambda mp, v: mp.tan(v) if _has_phase(mp, v) else mp.nan)
-    sinh = _unary(lambda mp, v: _sinh(mp, v))
-    cosh = _unary(lambda mp, v: (_exp(mp, v) + _exp(mp, -v)) / 2)
-    tanh = _unary(lambda mp, v: mp.tanh(v) if abs(v) < _HUGE else mp.sign(v))
     asinh = _unary(lambda mp, v: mp.asinh(v) if mp.isfinite(v) else v)
     acosh = _unary(lambda mp, v: mp.acosh(v) if 1 <= v < mp.inf else (v if v > 0 and mp.isinf(v) else mp.nan))
-    atanh = _unary(lambda mp, v: (_log1p(mp, v) - _log1p(mp, -v)) / 2)
     atan = _unary(lambda mp, v: mp.atan(v))
-    acot = _unary(lambda mp, v: _acot(mp, v))
     erf = _unary(lambda mp, v: mp.erf(v))
     erfc = _unary(lambda mp, v: _erfc(mp, v))
-    log_erfc = _unary(lambda mp, v: _log_erfc(mp, v))
+    erfcx = _unary(lambda mp, v: _erfcx(mp, v))
     loggamma = _unary(lambda mp, v: _loggamma(mp, v))
     digamma = _unary(lambda mp, v: _pole(mp, v, lambda: mp.digamma(v), mp.nan if v < 0 else -mp.inf))
     trigamma = _unary(lambda mp, v: mp.zero if v == mp.inf else _pole(mp, v, lambda: mp.psi(1, v), mp.inf))
-    sigmoid = _unary(lambda mp, v: 1 / (1 + _exp(mp, -v)))
-    softplus = _unary(lambda mp, v: max(v, mp.zero) + _log1p(mp, _exp(mp, -abs(v))))
-    softsign = _unary(lambda mp, v: v / (1 + abs(v)) if mp.isfinite(v) else mp.sign(v))
-    logit = _unary(lambda mp, v: _logit(mp, v))
-    log_cosh = _unary(lambda mp, v: _log_cosh(mp, v))
-    log1mexp = _unary(lambda mp, v: _log(mp, -_expm1(mp, -v)) if v < 1 else _log1p(mp, -_exp(mp, -v)))
+
+    @cached_property
+    def _with_guard(self) -> BigFloat:
+        return BigFloat(self.digits + GUARD)
+
+    def __getattr__(self, name: str) -> Callable[..., Big]:
+        """A composite, played over big floats of some digits more."""
+        if name not in COMPOSITES:
+            raise AttributeError(f"{self.name} has no {name!r}")
+        wide = self._with_guard
+
+        def function(*numbers: Any) -> Big:
+            return self.lift(composed(wide, name)(*map(wide.lift, numbers)))
+
+        self.__dict__[name] = function
+        return function
 
     def maximum(self, x: Any, y: Any) -> Big:
         """The larger of two; nan if either is."""
@@ -247,46 +260,25 @@ def _exp(mp: Any, v: Any) -> Any:
     return mp.zero if v < -_HUGE else mp.exp(v)
 
 
-def _expm1(mp: Any, v: Any) -> Any:
-    return mp.expm1(v) if abs(v) < 1 else _exp(mp, v) - 1
-
-
 def _log(mp: Any, v: Any) -> Any:
     return mp.log(v) if v > 0 else (-mp.inf if v == 0 else mp.nan)
-
-
-def _log1p(mp: Any, v: Any) -> Any:
-    return mp.log1p(v) if abs(v) < 0.5 else _log(mp, 1 + v)
-
-
-def _sinh(mp: Any, v: Any) -> Any:
-    return mp.sinh(v) if abs(v) < 1 else (_exp(mp, v) - _exp(mp, -v)) / 2
-
-
-def _acot(mp: Any, v: Any) -> Any:
-    if mp.isinf(v):
-        return mp.zero if v > 0 else +mp.pi
-    y = mp.atan(1 / v) if v != 0 else mp.pi / 2
-    return y if v >= 0 else y + mp.pi
 
 
 def _erfc(mp: Any, v: Any) -> Any:
     return mp.erfc(v) if abs(v) < 1e8 else (mp.zero if v > 0 else mp.mpf(2))
 
 
-def _log_erfc(mp: Any, v: Any) -> Any:
-    if v < 0.5:
-        return _log1p(mp, -mp.erf(v))
+def _erfcx(mp: Any, v: Any) -> Any:
     if v < 1e6:
-        return mp.log(mp.erfc(v))
+        return mp.exp(v * v) * mp.erfc(v)
     if mp.isinf(v):
-        return -mp.inf
+        return mp.zero
     # Past 1e6 by the asymptotic series, whose terms fall by 1e12 each.
     t, term, total = 1 / (2 * v * v), mp.one, mp.one
     for n in range(1, mp.prec // 30 + 2):
         term *= -(2 * n - 1) * t
         total += term
-    return mp.log(total) - v * v - mp.log(v) - mp.log(mp.pi) / 2
+    return total / (v * mp.sqrt(mp.pi))
 
 
 def _loggamma(mp: Any, v: Any) -> Any:
@@ -299,15 +291,3 @@ def _pole(mp: Any, v: Any, value: Callable[[], Any], at_pole: Any) -> Any:
     if v == -mp.inf:
         return mp.nan
     return at_pole if v <= 0 and v == mp.floor(v) else value()
-
-
-def _logit(mp: Any, p: Any) -> Any:
-    if abs(p - 0.5) < 0.25:
-        return mp.log1p((2 * p - 1) / (1 - p))
-    return _log(mp, p) - _log1p(mp, -p)
-
-
-def _log_cosh(mp: Any, v: Any) -> Any:
-    if abs(v) < 1:
-        return _log1p(mp, mp.sinh(v) ** 2) / 2
-    return abs(v) - mp.ln2 + _log1p(mp, _exp(mp, -2 * abs(v)))

@@ -1,18 +1,110 @@
-"""Real constants enclosed by ball arithmetic, every operation of them: a sign seen here is a proof."""
+"""Real numbers enclosed by ball arithmetic, every operation of them: a sign seen here is a proof.
+
+The balls are python-flint's: F. Johansson, *Arb: efficient arbitrary-precision midpoint-radius interval arithmetic*,
+IEEE Trans. Computers 66 (2017).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import flint
 import sympy as sp
+from mpmath import libmp
 
-from gateflow.formula.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
+from gateflow.arithmetic.composites import Composing
+from gateflow.errors import GateflowError
+from gateflow.formula.functions import NAMES, Node
+from gateflow.formula.vocabulary import Expr
+
+Raw = Any
+"""A big float as mpmath's own quadruple (sign, mantissa, exponent, bits)."""
+
+arb = flint.arb
 
 
-class _Unknown(Exception):
+class _Unknown(GateflowError):
     """The constant holds something that is not enclosed here."""
+
+
+class _Balls(Composing):
+    """The arithmetic of single balls, in the precision that flint's context has at the time.
+
+    Comparisons give True, False, or None where the balls meet; a choice by None holds both.
+    """
+
+    name = "balls"
+    large, tiny = math.inf, 0.0
+
+    _OF_ARB = {"abs": "__abs__", "sign": "sgn", "loggamma": "lgamma"} | {
+        name: name
+        for name in (
+            *("sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asinh", "acosh"),
+            *("atanh", "atan", "erf", "erfc", "erfinv", "digamma"),
+        )
+    }
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name in self._OF_ARB:
+            method = self._OF_ARB[name]
+            return lambda x: getattr(x, method)()
+        if name.startswith("polygamma"):
+            return lambda x: self.polygamma(int(name.removeprefix("polygamma")), x)
+        return super().__getattr__(name)
+
+    def constant(self, c: Any) -> Any:
+        return _value(c, flint.ctx.prec, {})
+
+    def polygamma(self, n: int, x: Any) -> Any:
+        """``psi^(n)(x) = (-1)^(n+1) n! zeta(n + 1, x)`` (DLMF 25.11.12)."""
+        return x.digamma() if n == 0 else (-1) ** (n + 1) * arb(n).fac() * arb(n + 1).zeta(x)
+
+    def trigamma(self, x: Any) -> Any:
+        return self.polygamma(1, x)
+
+    def erfcx(self, x: Any) -> Any:
+        return (x * x).exp() * x.erfc()
+
+    def sigmoid(self, x: Any) -> Any:
+        """With x in one place, so that wide balls stay tight."""
+        return 1 / (1 + (-x).exp())
+
+    def log1mexp(self, x: Any) -> Any:
+        """Without a case at log 2, which costs no digits here."""
+        return (-(-x).expm1()).log()
+
+    def maximum(self, x: Any, y: Any) -> Any:
+        return arb(x).max(arb(y))
+
+    def minimum(self, x: Any, y: Any) -> Any:
+        return arb(x).min(arb(y))
+
+    def less(self, x: Any, y: Any) -> bool | None:
+        return True if x < y else False if x >= y else None
+
+    def less_equal(self, x: Any, y: Any) -> bool | None:
+        return True if x <= y else False if x > y else None
+
+    def isfinite(self, x: Any) -> bool:
+        return x.is_finite()
+
+    def where(self, mask: bool | None, x: Any, y: Any) -> Any:
+        return arb(x).union(arb(y)) if mask is None else arb(x if mask else y)
+
+
+BALLS = _Balls()
+
+
+@contextmanager
+def _precision(bits: int) -> Iterator[None]:
+    before, flint.ctx.prec = flint.ctx.prec, bits
+    try:
+        yield
+    finally:
+        flint.ctx.prec = before
 
 
 def enclosed(c: Expr, prec: int) -> Any:
@@ -32,13 +124,11 @@ def enclosed(c: Expr, prec: int) -> Any:
     >>> enclosed(sp.exp(sp.pi * sp.sqrt(163)) - 640320**3 - 744, 200) < 0
     True
     """
-    before, flint.ctx.prec = flint.ctx.prec, prec
-    try:
-        return _value(c, flint.arb, prec, {})
-    except (_Unknown, OverflowError, MemoryError):
-        return None
-    finally:
-        flint.ctx.prec = before
+    with _precision(prec):
+        try:
+            return _value(c, prec, {})
+        except (_Unknown, OverflowError, MemoryError):
+            return None
 
 
 def sign_of(c: Expr, precs: tuple[int, ...] = (80, 320, 1280)) -> int:
@@ -60,34 +150,57 @@ def sign_of(c: Expr, precs: tuple[int, ...] = (80, 320, 1280)) -> int:
     return 0
 
 
-def _value(c: Any, arb: Any, prec: int, known: dict[Any, Any]) -> Any:
+def bounds(prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
+    """Of a function, by its name, at a big float: bounds below and above, of ``prec`` bits."""
+
+    def scalar(name: str, x: Raw) -> tuple[Raw, Raw]:
+        sign, man, exponent, _ = x
+        with _precision(prec + 20):
+            y = getattr(BALLS, name)(arb((-int(man) if sign else int(man), int(exponent))))
+            if not y.is_finite():
+                return libmp.fninf, libmp.finf
+            ends = [e.man_exp() for e in (y.lower(), y.upper())]
+        low, high = (libmp.from_man_exp(int(m), int(e), prec, r) for (m, e), r in zip(ends, "fc", strict=True))
+        return low, high
+
+    return scalar
+
+
+def _value(c: Any, prec: int, known: dict[Any, Any]) -> Any:
     if c not in known:
-        known[c] = _computed(c, arb, prec, known)
+        known[c] = _computed(c, prec, known)
     return known[c]
 
 
-def _computed(c: Any, arb: Any, prec: int, known: dict[Any, Any]) -> Any:
+def _computed(c: Any, prec: int, known: dict[Any, Any]) -> Any:
     if c.is_Rational:
         return arb(int(c.p)) / int(c.q)
     if c in (sp.pi, sp.E):
         return arb.pi() if c == sp.pi else arb.const_e()
     if isinstance(c, sp.CRootOf):
-        return _root(c, arb, prec)
+        return _root(c, prec)
     if c.is_Pow and not isinstance(c, sp.exp):
-        return _power(c.base, c.exp, arb, prec, known)
-    values = [_value(a, arb, prec, known) for a in c.args]
+        return _power(c.base, c.exp, prec, known)
+    values = [_value(a, prec, known) for a in c.args]
     if c.is_Add or c.is_Mul:
         total = values[0]
         for value in values[1:]:
             total = total + value if c.is_Add else total * value
         return total
-    rule = _RULES.get(c.func)
-    if rule is None:
+    if isinstance(c, sp.polygamma) and c.args[0].is_Integer and 0 <= c.args[0] <= 40:
+        return BALLS.polygamma(int(c.args[0]), values[1])
+    name = "erfinv" if isinstance(c, sp.erfinv) else NAMES.get(c.func)
+    if name is None:
         raise _Unknown
-    return rule(*values)
+    try:
+        return getattr(BALLS, name)(*values)
+    except AttributeError:
+        if isinstance(c, Node):
+            return _value(c.written_out(*c.args), prec, known)
+        raise _Unknown from None
 
 
-def _root(c: Any, arb: Any, prec: int) -> Any:
+def _root(c: Any, prec: int) -> Any:
     if not c.is_real:
         raise _Unknown
     width = sp.Rational(1, 2**prec)
@@ -95,50 +208,15 @@ def _root(c: Any, arb: Any, prec: int) -> Any:
     return arb(int(middle.p)) / int(middle.q) + arb(0, 1) / arb(2) ** prec
 
 
-def _power(base: Any, n: Any, arb: Any, prec: int, known: dict[Any, Any]) -> Any:
-    x = _value(base, arb, prec, known)
+def _power(base: Any, n: Any, prec: int, known: dict[Any, Any]) -> Any:
+    x = _value(base, prec, known)
     if n.is_Integer:
         if abs(int(n)).bit_length() > 24:
             raise _Unknown
         return x ** int(n)
     if n.is_Rational and n.q == 2:
         return x.sqrt() ** int(n.p)
-    return (_value(n, arb, prec, known) * x.log()).exp()
+    return (_value(n, prec, known) * x.log()).exp()
 
 
-def _sgn(x: Any) -> Any:
-    return x.sgn()
-
-
-_RULES: dict[Any, Callable[..., Any]] = {
-    **{
-        getattr(sp, name): (lambda x, name=name: getattr(x, name)())
-        for name in ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "atan")
-    },
-    sp.erf: lambda x: x.erf(),
-    sp.erfc: lambda x: x.erfc(),
-    sp.erfinv: lambda x: x.erfinv(),
-    sp.loggamma: lambda x: x.lgamma(),
-    sp.polygamma: lambda n, x: _polygamma(n, x),
-    sp.Abs: abs,
-    sp.sign: _sgn,
-    expm1: lambda x: x.expm1(),
-    log1p: lambda x: x.log1p(),
-    sigmoid: lambda x: 1 / (1 + (-x).exp()),
-    softplus: lambda x: x.exp().log1p(),
-    softsign: lambda x: x / (1 + abs(x)),
-    logit: lambda x: (x / (1 - x)).log(),
-}
-
-
-def _polygamma(n: Any, x: Any) -> Any:
-    """``psi^(n)(x) = (-1)^(n+1) n! zeta(n + 1, x)`` (DLMF 25.11.12)."""
-    order = n.unique_fmpz()
-    if order is None or not 0 <= order <= 40:
-        raise _Unknown
-    return (
-        (-1) ** (int(order) + 1) * type(x)(int(order)).fac() * type(x)(int(order) + 1).zeta(x) if order else x.digamma()
-    )
-
-
-__all__ = ["enclosed", "sign_of"]
+__all__ = ["BALLS", "Raw", "bounds", "enclosed", "sign_of"]

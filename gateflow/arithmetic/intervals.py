@@ -21,11 +21,13 @@ import numpy as np
 import sympy as sp
 from mpmath import libmp
 
-from gateflow.arithmetic.endpoints import Raw, bounds
+from gateflow.arithmetic.composites import Composing
+from gateflow.arithmetic.enclosed import Raw, bounds
 from gateflow.errors import InvalidArgument
+from gateflow.formula.functions import ELEMENTARY, Elementary
 from gateflow.formula.vocabulary import expression
 
-ZERO, ONE, TWO, INF, NINF, NAN = libmp.fzero, libmp.fone, libmp.ftwo, libmp.finf, libmp.fninf, libmp.fnan
+ZERO, ONE, INF, NINF, NAN = libmp.fzero, libmp.fone, libmp.finf, libmp.fninf, libmp.fnan
 _CAP = libmp.from_man_exp(1, 60)
 """Functions are bounded, not evaluated, past this argument."""
 
@@ -60,8 +62,8 @@ class Interval:
 
     Examples
     --------
-    >>> ball = Intervals(53)
-    >>> x = ball.interval(1, 2)
+    >>> intervals = Intervals(53)
+    >>> x = intervals.interval(1, 2)
     >>> x * x - x, 1 / x
     ([-1, 3], [0.5, 1])
     """
@@ -175,25 +177,7 @@ def _float(x: Raw, rounding: str) -> float:
     return y
 
 
-def _monotone(direction: int, domain: tuple[float, float] = (-np.inf, np.inf)) -> Callable[[str], Any]:
-    """A method for a function that increases (1) or decreases (-1) on its domain; at its ends it has limits."""
-    low, high = (libmp.from_float(e) for e in domain)
-
-    def method_of(name: str) -> Any:
-        def method(self: Intervals, x: Any) -> Interval:
-            x = self.lift(x)
-            if not x.valid or libmp.mpf_lt(x.lo, low) or libmp.mpf_gt(x.hi, high):
-                return self.nothing
-            left, right = (x.lo, x.hi) if direction > 0 else (x.hi, x.lo)
-            return self.made(self.at(name, left)[0], self.at(name, right)[1])
-
-        method.__name__ = name
-        return method
-
-    return method_of
-
-
-class Intervals:
+class Intervals(Composing):
     """Interval arithmetic in ``prec`` bits.
 
     Parameters
@@ -203,18 +187,22 @@ class Intervals:
 
     Examples
     --------
-    >>> ball = Intervals(53)
-    >>> ball.tanh(ball.interval(0, np.inf))
+    >>> intervals = Intervals(53)
+    >>> intervals.tanh(intervals.interval(0, np.inf))
     [0, 1]
-    >>> ball.cos(ball.interval(3, 4)), ball.log(ball.interval(-1, 1)).valid
+    >>> intervals.cos(intervals.interval(3, 4)), intervals.log(intervals.interval(-1, 1)).valid
     ([-1, -0.653643621], False)
     """
+
+    large, tiny = math.inf, 0.0
+    """Exponents have no end."""
 
     def __init__(self, prec: int = 80) -> None:
         if not 24 <= prec <= 100_000:
             raise InvalidArgument(f"prec = {prec}: the ends of an interval have 24 to 100000 bits")
         self.prec = prec
         self.name = f"intervals{prec}"
+        self._known_limits: dict[str, dict[Raw, Interval]] = {}
         self._scalar = lru_cache(maxsize=4096)(bounds(prec))
         self.nothing = Interval(self, NAN, NAN)
         self.everything = Interval(self, NINF, INF)
@@ -283,42 +271,45 @@ class Intervals:
         return Interval(self, _most([x.lo, y.lo]), _least([x.hi, y.hi]))
 
     def at(self, name: str, x: Raw) -> tuple[Raw, Raw]:
-        """Bounds below and above the function's value at one end, or its limit there."""
-        if name in _LIMITS and (x in (INF, NINF) or (x, name) in _POLES):
-            value = _POLES[x, name] if (x, name) in _POLES else _LIMITS[name][x == INF]
-            c = self.constant(value) if isinstance(value, sp.Basic) else Interval(self, value, value)
-            return c.lo, c.hi
+        """Bounds below and above the function's value at one end, or its limit at an end of its domain."""
+        limit = self._limits(name).get(x)
+        if limit is not None:
+            return limit.lo, limit.hi
         if libmp.mpf_gt(libmp.mpf_abs(x), _CAP):
             edge = self.at(name, libmp.mpf_neg(_CAP) if libmp.mpf_lt(x, ZERO) else _CAP)
             end = self.at(name, NINF if libmp.mpf_lt(x, ZERO) else INF)
             return _least([edge[0], end[0]]), _most([edge[1], end[1]])
         return self._scalar(name, x)
 
-    # --- monotone functions ---
+    def _limits(self, name: str) -> dict[Raw, Interval]:
+        """The limits of a function at the ends of its domain."""
+        if name not in self._known_limits:
+            known = ELEMENTARY.get(name)
+            pairs = zip(known.domain, known.ends, strict=True) if known and known.ends else ()
+            self._known_limits[name] = {self.constant(x).lo: self.constant(y) for x, y in pairs}
+        return self._known_limits[name]
 
-    exp = _monotone(1)("exp")
-    expm1 = _monotone(1)("expm1")
-    log = _monotone(1, (0, np.inf))("log")
-    log1p = _monotone(1, (-1, np.inf))("log1p")
-    sinh = _monotone(1)("sinh")
-    tanh = _monotone(1)("tanh")
-    asinh = _monotone(1)("asinh")
-    acosh = _monotone(1, (1, np.inf))("acosh")
-    atanh = _monotone(1, (-1, 1))("atanh")
-    atan = _monotone(1)("atan")
-    acot = _monotone(-1)("acot")
-    erf = _monotone(1)("erf")
-    erfc = _monotone(-1)("erfc")
-    log_erfc = _monotone(-1)("log_erfc")
-    digamma = _monotone(1, (0, np.inf))("digamma")
-    trigamma = _monotone(-1, (0, np.inf))("trigamma")
-    sigmoid = _monotone(1)("sigmoid")
-    softplus = _monotone(1)("softplus")
-    softsign = _monotone(1)("softsign")
-    logit = _monotone(1, (0, 1))("logit")
-    log1mexp = _monotone(1, (0, np.inf))("log1mexp")
-    _cosh_right = _monotone(1, (0, np.inf))("cosh")
-    _log_cosh_right = _monotone(1, (0, np.inf))("log_cosh")
+    # --- functions of one number ---
+
+    def __getattr__(self, name: str) -> Callable[..., Interval]:
+        """A function that is monotone, on its right half if it is even, by its values at the ends; else a composite."""
+        known = ELEMENTARY.get(name)
+        if known is None or not known.direction:
+            return super().__getattr__(name)
+        function = self.__dict__[name] = self._monotone(known)
+        return function
+
+    def _monotone(self, known: Elementary) -> Callable[[Any], Interval]:
+        low, high = (self.constant(end) for end in known.domain)
+
+        def function(x: Any) -> Interval:
+            x = self.abs(x) if known.even else self.lift(x)
+            if not x.valid or libmp.mpf_lt(x.lo, low.lo) or libmp.mpf_gt(x.hi, high.hi):
+                return self.nothing
+            left, right = (x.lo, x.hi) if known.direction > 0 else (x.hi, x.lo)
+            return self.made(self.at(known.name, left)[0], self.at(known.name, right)[1])
+
+        return function
 
     def sqrt(self, x: Any) -> Interval:
         """Square root on [0, oo)."""
@@ -339,14 +330,6 @@ class Intervals:
         x = self.lift(x)
         low, high = (libmp.from_int(libmp.mpf_sign(e)) for e in (x.lo, x.hi))
         return Interval(self, low, high) if x.valid else x
-
-    def cosh(self, x: Any) -> Interval:
-        """Hyperbolic cosine."""
-        return self._cosh_right(self.abs(x))
-
-    def log_cosh(self, x: Any) -> Interval:
-        """``log(cosh(x))``."""
-        return self._log_cosh_right(self.abs(x))
 
     def loggamma(self, x: Any) -> Interval:
         """Logarithm of the gamma function on (0, oo), which falls to its minimum near 1.46 and rises from there."""
@@ -399,10 +382,6 @@ class Intervals:
     def sin(self, x: Any) -> Interval:
         """Sine."""
         return self.cos(self.lift(x) - self.constant(sp.pi / 2))
-
-    def tan(self, x: Any) -> Interval:
-        """Tangent, between two poles."""
-        return self.sin(x) / self.cos(x)
 
     # --- two arguments ---
 
@@ -464,36 +443,6 @@ class Intervals:
         if mask.value is None:
             return self.hull(self.lift(x), self.lift(y))
         return self.lift(x if mask.value else y)
-
-
-# --- values at the ends -----------------------------------------------------------------------------------------------
-
-_half_pi = sp.pi / 2
-_LIMITS: dict[str, tuple[Any, Any]] = {
-    **dict.fromkeys(("sinh", "asinh"), (NINF, INF)),
-    **dict.fromkeys(("log", "log1p", "acosh", "digamma", "loggamma", "cosh", "log_cosh"), (NAN, INF)),
-    **dict.fromkeys(("tanh", "softsign", "erf"), (libmp.fnone, ONE)),
-    **dict.fromkeys(("atanh", "logit"), (NAN, NAN)),
-    **dict.fromkeys(("exp", "softplus"), (ZERO, INF)),
-    **dict.fromkeys(("log1mexp", "trigamma"), (NAN, ZERO)),
-    "expm1": (libmp.fnone, INF),
-    "atan": (-_half_pi, _half_pi),
-    "acot": (sp.pi, ZERO),
-    "erfc": (TWO, ZERO),
-    "log_erfc": (sp.log(2), NINF),
-    "sigmoid": (ZERO, ONE),
-}
-"""Limits at -oo and oo."""
-
-_POLES: dict[tuple[Raw, str], Raw] = {
-    **{(ZERO, name): NINF for name in ("log", "digamma", "logit", "log1mexp")},
-    **{(ZERO, name): INF for name in ("trigamma", "loggamma")},
-    (libmp.fnone, "log1p"): NINF,
-    (libmp.fnone, "atanh"): NINF,
-    (ONE, "atanh"): INF,
-    (ONE, "logit"): INF,
-}
-"""Limits at the finite ends of domains."""
 
 
 __all__ = ["Interval", "Intervals", "Truth"]

@@ -1,8 +1,8 @@
 """Formulas as C functions of one number, which a C compiler turns into vector code wherever they stand in a loop.
 
-The printer is an arithmetic like any other (:mod:`gateflow.arithmetic`): its numbers are pieces of text, and what plays
-a tape over it, or computes with :class:`gateflow.gates.numbers.Numbers`, writes a program. So a C function is made of
-the same formulas, in the same order, as the NumPy one.
+The printer is an arithmetic (:mod:`gateflow.codegen.text`): what plays a tape over it, or computes with
+:class:`gateflow.gates.numbers.Numbers`, writes a program. So a C function is made of the same formulas, in the same
+order, as the NumPy one.
 
 The elementary functions are in ``vectormath.h`` beside this file, without branches and without tables. A library of
 these functions is compiled from :func:`header` followed by the functions, with :data:`FLAGS`::
@@ -15,15 +15,15 @@ these functions is compiled from :func:`header` followed by the functions, with 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import sympy as sp
 
-from gateflow.arithmetic import float64
 from gateflow.codegen.tape import Tape
+from gateflow.codegen.text import Term, Text
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.formula.vocabulary import Expr, Z
 
@@ -36,8 +36,7 @@ as -O3, in half the compiler's time (measured)."""
 
 FUNCTIONS = (
     *("abs", "sign", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "asinh"),
-    *("acosh", "atanh", "atan", "acot", "erf", "erfc", "log_erfc", "sigmoid", "softplus", "softsign", "logit"),
-    *("log_cosh", "log1mexp", "log_hypot", "log_erfcx"),
+    *("acosh", "atanh", "atan", "acot", "erf", "erfc", "log_erfc", "log_erfcx", "sigmoid", "softplus", "log1mexp"),
 )
 """The functions of one number in ``vectormath.h``, there with ``gf_`` before their names."""
 
@@ -108,7 +107,7 @@ def written(name: str, compute: Callable[..., Any], dtype: str = "double", input
         raise InvalidArgument(f"unknown type {dtype!r}; known: {', '.join(DTYPES)}")
     if not name.isidentifier() or not name.isascii():
         raise InvalidArgument(f"{name!r} is no name for a function")
-    arithmetic = Text()
+    arithmetic = C()
     found = compute(arithmetic, *(arithmetic.read(given, dtype) for given in inputs))
     given = [f"{dtype} {word}" for word in inputs]
     if isinstance(found, tuple):
@@ -120,138 +119,35 @@ def written(name: str, compute: Callable[..., Any], dtype: str = "double", input
     return f"GF {kind} {name}({', '.join(given)}) {{\n{body}\n}}\n"
 
 
-class Term:
-    """A number that is known by its name or its digits in the text: one line, or less, of a :class:`Text`."""
-
-    __array_ufunc__ = None
-
-    def __init__(self, text: Text, code: str, kind: str = "double") -> None:
-        self.text, self.code, self.kind = text, code, kind
-
-    def __str__(self) -> str:
-        return self.code
-
-    def __add__(self, other: Any) -> Term:
-        return self.text.infix(self, "+", other)
-
-    def __radd__(self, other: Any) -> Term:
-        return self.text.infix(other, "+", self)
-
-    def __sub__(self, other: Any) -> Term:
-        return self.text.infix(self, "-", other)
-
-    def __rsub__(self, other: Any) -> Term:
-        return self.text.infix(other, "-", self)
-
-    def __mul__(self, other: Any) -> Term:
-        return self.text.infix(self, "*", other)
-
-    def __rmul__(self, other: Any) -> Term:
-        return self.text.infix(other, "*", self)
-
-    def __truediv__(self, other: Any) -> Term:
-        return self.text.infix(self, "/", other)
-
-    def __rtruediv__(self, other: Any) -> Term:
-        return self.text.infix(other, "/", self)
-
-    def __neg__(self) -> Term:
-        return self.text.line(f"-{self}")
-
-    def __and__(self, other: Any) -> Term:
-        return self.text.infix(self, "&", other, "_Bool")
-
-    def __or__(self, other: Any) -> Term:
-        return self.text.infix(self, "|", other, "_Bool")
-
-    def __invert__(self) -> Term:
-        return self.text.line(f"!{self}", "_Bool")
-
-
-class Text:
-    """The arithmetic whose numbers are texts: each operation done in it is a line, equal ones the same line."""
+class C(Text):
+    """Lines of C in double."""
 
     name = "c"
-    OWN = ("log_hypot", "log_erfcx")
-    """What other arithmetics put together from their functions, and C has as one."""
+    NOT = "!"
+    CALLS: ClassVar[Mapping[str, str]] = {name: f"gf_{name}({{}})" for name in FUNCTIONS} | {
+        "isfinite": "gf_isfinite({})",
+        "where": "gf_choose({}, {}, {})",
+        **{name: f"gf_{name}({{}}, {{}})" for name in ("maximum", "minimum", "power")},
+    }
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self._known: dict[str, Term] = {}
+    def assignment(self, name: str, code: str, truth: bool) -> str:
+        return f"const {'_Bool' if truth else 'double'} {name} = {code};"
 
-    def line(self, code: str, kind: str = "double") -> Term:
-        """The variable that holds what ``code`` says."""
-        if code not in self._known:
-            term = Term(self, f"v{len(self._known)}", kind)
-            self.lines.append(f"const {kind} {term} = {code};")
-            self._known[code] = term
-        return self._known[code]
+    def number(self, value: float) -> str:
+        if math.isnan(value):
+            return "NAN"
+        if math.isinf(value):
+            return "INFINITY" if value > 0 else "(-INFINITY)"
+        digits = repr(value) if value == int(value) and abs(value) < 1e15 else value.hex()
+        return f"({digits})" if math.copysign(1.0, value) < 0 else digits
+
+    def unknown(self, name: str) -> Exception:
+        return NoCompiler(f"{name} has no C form")
 
     def read(self, name: str, dtype: str) -> Term:
         """An input."""
         return Term(self, name) if dtype == "double" else self.line(f"(double){name}")
 
-    def term(self, x: Any) -> Term:
-        """A number that is a term already, or one given by its value."""
-        return x if isinstance(x, Term) else self.lift(x)
-
-    def infix(self, left: Any, sign: str, right: Any, kind: str = "double") -> Term:
-        """``left sign right``."""
-        return self.line(f"{self.term(left)} {sign} {self.term(right)}", kind)
-
-    def lift(self, x: Any) -> Term:
-        """A float64 number by its digits."""
-        value = float(x)
-        if math.isnan(value):
-            return Term(self, "NAN")
-        if math.isinf(value):
-            return Term(self, "INFINITY" if value > 0 else "(-INFINITY)")
-        digits = repr(value) if value == int(value) and abs(value) < 1e15 else value.hex()
-        return Term(self, f"({digits})" if math.copysign(1.0, value) < 0 else digits)
-
-    def constant(self, c: Any) -> Term:
-        """A real constant, rounded once."""
-        return self.lift(float64.constant(c))
-
-    def where(self, test: Any, yes: Any, no: Any) -> Term:
-        return self.line(f"gf_choose({self.term(test)}, {self.term(yes)}, {self.term(no)})")
-
-    def less(self, x: Any, y: Any) -> Term:
-        return self.infix(x, "<", y, "_Bool")
-
-    def less_equal(self, x: Any, y: Any) -> Term:
-        return self.infix(x, "<=", y, "_Bool")
-
-    def maximum(self, x: Any, y: Any) -> Term:
-        return self.line(f"gf_maximum({self.term(x)}, {self.term(y)})")
-
-    def minimum(self, x: Any, y: Any) -> Term:
-        return self.line(f"gf_minimum({self.term(x)}, {self.term(y)})")
-
-    def isfinite(self, x: Any) -> Term:
-        return self.line(f"gf_isfinite({self.term(x)})", "_Bool")
-
-    def power(self, x: Any, y: Any) -> Term:
-        return self.line(f"gf_power({self.term(x)}, {self.term(y)})")
-
     def integer_power(self, x: Any, n: int) -> Term:
         """By squaring; small powers only, past which rounding would pile up."""
-        x = self.term(x)
-        if n < 0:
-            return self.lift(1.0) / self.integer_power(x, -n)
-        if n > 8:
-            return self.line(f"pow({x}, {n}.0)")
-        result = None
-        while n:
-            if n & 1:
-                result = x if result is None else result * x
-            n >>= 1
-            x = x * x if n else x
-        return self.lift(1.0) if result is None else result
-
-    def __getattr__(self, name: str) -> Callable[[Any], Term]:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        if name not in FUNCTIONS:
-            raise NoCompiler(f"{name} has no C form")
-        return lambda x: self.line(f"gf_{name}({self.term(x)})")
+        return self.line(f"pow({self.term(x)}, {n}.0)") if n > 8 else super().integer_power(x, n)

@@ -13,71 +13,31 @@ from typing import Any
 
 import sympy as sp
 
+from gateflow.arithmetic.composites import COMPOSITES
 from gateflow.codegen.expand import expand, factor, folded
-from gateflow.formula.vocabulary import Expr, Z, expm1, log1p, sigmoid, softplus, softsign
-
-
-class erfc(sp.Function):
-    """``1 - erf(x)``; SymPy's own node turns ``erfc(-x)`` into ``2 - erfc(x)``, which cancels."""
-
-    is_positive = True
-
-    def fdiff(self, argindex: int = 1) -> Expr:
-        return -2 / sp.sqrt(sp.pi) * sp.exp(-(self.args[0] ** 2))
-
-
-class acot(sp.Function):
-    """Inverse cotangent with values in (0, pi): ``pi/2 - atan(x)`` without the cancellation."""
-
-    is_positive = True
-
-    def fdiff(self, argindex: int = 1) -> Expr:
-        return -1 / (1 + self.args[0] ** 2)
-
-
-class log_erfc(sp.Function):
-    """``log(erfc(x))``, finite where ``erfc(x)`` underflows."""
-
-
-class log_erfcx(sp.Function):
-    """``log(exp(x**2) erfc(x))`` for x >= 0: what is left of ``log_erfc`` beside ``-x**2``."""
-
-
-class log_atan_exp(sp.Function):
-    """``log(atan(exp(x)))``, which tends to x where ``exp(x)`` underflows."""
-
-
-class log_atan_ratio(sp.Function):
-    """``log(atan(exp(x))/exp(x))``: what is left of ``log_atan_exp`` beside x."""
-
-
-class log_cosh(sp.Function):
-    """``log(cosh(x))``, finite where ``cosh(x)`` overflows."""
-
-
-class log_hypot(sp.Function):
-    """``log(sqrt(1 + x**2))``, finite where ``x**2`` overflows."""
-
-
-class log1mexp(sp.Function):
-    """``log(1 - exp(-x))`` for x > 0."""
-
-
-class log_expm1(sp.Function):
-    """``log(abs(exp(x) - 1))``, finite where ``exp(x)`` overflows."""
-
-
-class log_cloglog(sp.Function):
-    """``log(1 - exp(-exp(x)))``, which tends to x where ``exp(x)`` underflows."""
-
-
-class log_softplus(sp.Function):
-    """``log(log(1 + exp(x)))``, which tends to x where ``exp(x)`` underflows."""
-
-
-class log_add(sp.Function):
-    """``log(exp(x) + exp(y))``, from the larger of the two, which may be past 1/eps times the smaller."""
-
+from gateflow.formula.functions import (
+    NAMES,
+    Node,
+    acot,
+    erfc,
+    expm1,
+    log1mexp,
+    log1p,
+    log_add,
+    log_atan_exp,
+    log_atan_ratio,
+    log_cloglog,
+    log_cosh,
+    log_erfc,
+    log_erfcx,
+    log_expm1,
+    log_hypot,
+    log_softplus,
+    sigmoid,
+    softplus,
+    softsign,
+)
+from gateflow.formula.vocabulary import Expr, Z
 
 HIGHEST = 40
 """Degree of the polynomials in a logistic function that are rewritten: they are factored, which takes its time."""
@@ -103,6 +63,8 @@ def _stable(expr: Any) -> Any:
     if not expr.args:
         return expr
     expr = expr.func(*(_stable(arg) for arg in expr.args))
+    if isinstance(expr, Node) and NAMES.get(expr.func) not in COMPOSITES:
+        return _stable(expr.written_out(*expr.args))
     if isinstance(expr, sp.erfc):
         return erfc(expr.args[0])
     if isinstance(expr, sp.exp) and (power := _softplus_factor(expr.args[0])) is not None:

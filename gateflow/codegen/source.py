@@ -2,111 +2,89 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import sympy as sp
 
 from gateflow.codegen.tape import Operation, Tape
+from gateflow.codegen.text import Term, Text
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.formula.vocabulary import Expr, Z
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """How one library spells the operations of a tape; ``helpers`` are functions the library has no name for."""
+class _Python(Text):
+    """Lines of Python, in one library."""
 
-    imports: tuple[str, ...]
-    names: dict[str, str]
-    helpers: dict[str, str] = field(default_factory=dict)
-    quiet: str = ""
+    IMPORTS: tuple[str, ...] = ()
+    QUIET = ""
     """A line under which the branch not taken raises no warning."""
-    filled: str = "{value}"
+    FILLED = "{value}"
     """A number as an array like the first input, where a function of the library takes no bare number."""
 
+    def unknown(self, name: str) -> Exception:
+        return GateflowError(f"no text is known for {name!r}")
 
-_COMMON = ["exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sign", "abs"]
 
-_NUMPY = Dialect(
-    imports=("import numpy as np", "import scipy.special"),
-    quiet='with np.errstate(all="ignore"):',
-    names={
-        **{key: f"np.{key}" for key in _COMMON},
-        **{key: f"np.arc{key[1:]}" for key in ("asinh", "acosh", "atanh", "atan")},
-        **{key: f"scipy.special.{key}" for key in ("erf", "erfc", "logit")},
-        "sigmoid": "scipy.special.expit",
-        "loggamma": "scipy.special.gammaln",
-        "digamma": "scipy.special.digamma",
-        "log_add": "np.logaddexp",
-        "where": "np.where",
-    },
-    helpers={
-        "softplus": "return np.logaddexp(x, 0.0)",
-        "softsign": "return x / (1 + np.abs(x))",
-        "acot": "return np.arctan2(1.0, x)",
-        "log_cosh": "return np.logaddexp(x, -x) - np.log(2.0)",
-        "log_erfc": "return scipy.special.log_ndtr(-np.sqrt(2.0) * x) + np.log(2.0)",
-        "log_erfcx": "return np.log(scipy.special.erfcx(x))",
-        "log_expm1": "r = np.abs(x)\nreturn np.maximum(x, 0.0) + np.where("
-        "r < 0.6931, np.log(-np.expm1(-r)), np.log1p(-np.exp(-r)))",
-        "log_atan_exp": "w = np.exp(np.minimum(x, 700.0))\n"
-        "return np.where(x < -37, x, np.log(np.arctan(np.where(x < -37, 1.0, w))))",
-        "log_atan_ratio": "w = np.exp(np.clip(x, -37.0, 700.0))\nreturn np.log(np.arctan(w) / w)",
-        "log1mexp": "return np.where(x < 0.6931, np.log(-np.expm1(-x)), np.log1p(-np.exp(-x)))",
-        "log_cloglog": "w = np.exp(np.minimum(x, 700.0))\n"
-        "return np.where(x < -37, x, np.where(x < 0, np.log(-np.expm1(-w)), np.log1p(-np.exp(-w))))",
-        "log_softplus": "return np.where(x < -37, x, np.log(np.logaddexp(np.maximum(x, -37), 0.0)))",
-        "trigamma": "return scipy.special.polygamma(1, x)",
-    },
+_COMMON = (
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "sign",
+    "abs",
+    "isfinite",
 )
 
-_TORCH = Dialect(
-    imports=("import torch",),
-    filled="torch.full_like({like}, {value})",
-    names={
-        **{key: f"torch.{key}" for key in _COMMON},
-        **{key: f"torch.{key}" for key in ("asinh", "acosh", "atanh", "atan", "erf", "erfc", "logit", "digamma")},
-        "sigmoid": "torch.sigmoid",
-        "loggamma": "torch.lgamma",
-        "log_add": "torch.logaddexp",
-        "where": "torch.where",
-    },
-    helpers={
-        "softplus": "return torch.logaddexp(x, torch.zeros_like(x))",
-        "softsign": "return x / (1 + torch.abs(x))",
-        "acot": "return torch.atan2(torch.ones_like(x), x)",
-        "log_cosh": "return torch.logaddexp(x, -x) - 0.6931471805599453",
-        "log_erfc": "return torch.special.log_ndtr(-1.4142135623730951 * x) + 0.6931471805599453",
-        "log_erfcx": "return torch.log(torch.special.erfcx(x))",
-        "log_expm1": "r = torch.abs(x)\nreturn x.clamp(min=0.0) + torch.where("
-        "r < 0.6931, torch.log(-torch.expm1(-r)), torch.log1p(-torch.exp(-r)))",
-        "log_atan_exp": "w = torch.exp(x.clamp(min=-37.0, max=80.0))\n"
-        "return torch.where(x < -37, x, torch.log(torch.atan(w)))",
-        "log_atan_ratio": "w = torch.exp(x.clamp(min=-37.0, max=80.0))\nreturn torch.log(torch.atan(w) / w)",
-        "log1mexp": "return torch.where(x < 0.6931, torch.log(-torch.expm1(-x)), torch.log1p(-torch.exp(-x)))",
-        "log_cloglog": "w = torch.exp(x.clamp(max=80.0))\n"
-        "return torch.where(x < -37, x, torch.where(x < 0, torch.log(-torch.expm1(-w)), torch.log1p(-torch.exp(-w))))",
-        "log_softplus": "near = x.clamp(min=-37.0)\n"
-        "return torch.where(x < -37, x, torch.log(torch.logaddexp(near, torch.zeros_like(near))))",
-        "trigamma": "return torch.special.polygamma(1, x)",
-    },
-)
 
-DIALECTS = {"numpy": _NUMPY, "torch": _TORCH}
+class _Numpy(_Python):
+    IMPORTS = ("import numpy as np", "import scipy.special")
+    QUIET = 'with np.errstate(all="ignore"):'
+    CALLS: ClassVar[Mapping[str, str]] = {
+        **{key: f"np.{key}({{}})" for key in _COMMON},
+        **{key: f"np.arc{key[1:]}({{}})" for key in ("asinh", "acosh", "atanh", "atan")},
+        **{key: f"scipy.special.{key}({{}})" for key in ("erf", "erfc", "erfcx", "logit", "digamma")},
+        **{key: f"np.{key}({{}}, {{}})" for key in ("maximum", "minimum")},
+        "acot": "np.arctan2(1.0, {})",
+        "log_add": "np.logaddexp({}, {})",
+        "loggamma": "scipy.special.gammaln({})",
+        "sigmoid": "scipy.special.expit({})",
+        "softplus": "np.logaddexp({}, 0.0)",
+        "trigamma": "scipy.special.polygamma(1, {})",
+        "where": "np.where({}, {}, {})",
+    }
 
-INFIX = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "div": "/",
-    "less": "<",
-    "less_equal": "<=",
-    "and": "&",
-    "or": "|",
-}
-"""Operations that are written between their two arguments, in every dialect of Python."""
+
+class _Torch(_Python):
+    IMPORTS = ("import torch",)
+    FILLED = "torch.full_like({like}, {value})"
+    CALLS: ClassVar[Mapping[str, str]] = {
+        **{key: f"torch.{key}({{}})" for key in _COMMON},
+        **{key: f"torch.{key}({{}})" for key in ("asinh", "acosh", "atanh", "atan", "erf", "erfc", "logit", "digamma")},
+        "acot": "torch.atan2(torch.tensor(1.0), {})",
+        "erfcx": "torch.special.erfcx({})",
+        "log_add": "torch.logaddexp({}, {})",
+        "loggamma": "torch.lgamma({})",
+        "maximum": "torch.clamp({}, min={})",
+        "minimum": "torch.clamp({}, max={})",
+        "sigmoid": "torch.sigmoid({})",
+        "trigamma": "torch.special.polygamma(1, {})",
+        "where": "torch.where({}, {}, {})",
+    }
+
+
+DIALECTS: dict[str, type[_Python]] = {"numpy": _Numpy, "torch": _Torch}
+
+INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "less": "<", "less_equal": "<=", "and": "&", "or": "|"}
+"""Operations that are written between their two arguments."""
 
 
 def source(exprs: Expr | Iterable[Expr], dialect: str = "numpy", name: str = "gate", symbol: sp.Symbol = Z) -> str:
@@ -139,8 +117,10 @@ def source(exprs: Expr | Iterable[Expr], dialect: str = "numpy", name: str = "ga
 
 
 class _Printer:
-    def __init__(self, dialect: Dialect, tape: Tape) -> None:
-        self.dialect, self.tape = dialect, tape
+    """One expression a line where it is used more than once; what the library lacks becomes a function above."""
+
+    def __init__(self, dialect: type[_Python], tape: Tape) -> None:
+        self.dialect, self.tape = dialect(), tape
         self.helpers: dict[str, str] = {}
         self.lines: list[str] = []
         uses = [i for op in tape.operations for i in op.args] + list(tape.outputs)
@@ -157,19 +137,18 @@ class _Printer:
         outputs = ", ".join(_bare(terms[i]) for i in self.tape.outputs)
         inputs = ", ".join(symbol.name for symbol in self.tape.symbols)
         body = "\n".join([*self.lines, f"return {outputs}"])
-        if self.dialect.quiet and ("where" in {op.name for op in self.tape.operations} or self.helpers):
-            body = f"{self.dialect.quiet}\n{textwrap.indent(body, '    ')}"
-        parts = ["\n".join(self.dialect.imports)]
-        parts += [f"def {key}(x):\n{textwrap.indent(text, '    ')}" for key, text in self.helpers.items()]
-        parts.append(f"def {name}({inputs}):\n{textwrap.indent(body, '    ')}")
-        return "\n\n\n".join(parts) + "\n"
+        if self.dialect.QUIET and ("where" in {op.name for op in self.tape.operations} or self.helpers):
+            body = f"{self.dialect.QUIET}\n{textwrap.indent(body, '    ')}"
+        return (
+            "\n\n\n".join(["\n".join(self.dialect.IMPORTS), *self.helpers.values(), _function(name, inputs, body)])
+            + "\n"
+        )
 
     def _term(self, op: Operation, args: list[str]) -> str:
         if op.name == "input":
             return str(op.value)
         if op.name == "constant":
-            number = float(sp.N(op.value, 30))
-            return repr(number) if math.isfinite(number) else f'float("{number}")'
+            return _bare(str(self.dialect.constant(op.value)))
         if op.name == "neg":
             return f"-{args[0]}"
         if op.name == "power":
@@ -182,15 +161,24 @@ class _Printer:
             numbers = [self.tape.operations[i].name == "constant" for i in op.args]
             like = self.tape.symbols[0].name
             args = [
-                self.dialect.filled.format(like=like, value=arg) if bare else arg
+                self.dialect.FILLED.format(like=like, value=arg) if bare else arg
                 for arg, bare in zip(args, numbers, strict=True)
             ]
-        if op.name in self.dialect.helpers:
-            self.helpers[op.name] = self.dialect.helpers[op.name]
-            return f"{op.name}({', '.join(map(_bare, args))})"
-        if op.name not in self.dialect.names:
-            raise GateflowError(f"no text is known for {op.name!r}")
-        return f"{self.dialect.names[op.name]}({', '.join(map(_bare, args))})"
+        if op.name in self.dialect.CALLS:
+            return self.dialect.CALLS[op.name].format(*map(_bare, args))
+        if op.name not in self.helpers:
+            self.helpers[op.name] = _helper(type(self.dialect)(), op.name)
+        return f"{op.name}({', '.join(map(_bare, args))})"
+
+
+def _helper(text: _Python, name: str) -> str:
+    """A composite as a function."""
+    result = getattr(text, name)(Term(text, "x"))
+    return _function(name, "x", "\n".join([*text.lines, f"return {result}"]))
+
+
+def _function(name: str, inputs: str, body: str) -> str:
+    return f"def {name}({inputs}):\n{textwrap.indent(body, '    ')}"
 
 
 def _bare(term: str) -> str:

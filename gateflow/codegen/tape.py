@@ -10,23 +10,11 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.codegen.rewrite import (
-    acot,
-    erfc,
-    log1mexp,
-    log_add,
-    log_atan_exp,
-    log_atan_ratio,
-    log_cloglog,
-    log_cosh,
-    log_erfc,
-    log_erfcx,
-    log_expm1,
-    log_hypot,
-    log_softplus,
-)
+from gateflow.arithmetic import FUNCTIONS
+from gateflow.codegen.rewrite import stable
 from gateflow.errors import GateflowError, InvalidArgument
-from gateflow.formula.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
+from gateflow.formula.functions import NAMES, Node
+from gateflow.formula.vocabulary import Expr, Z, expression
 
 
 @dataclass(frozen=True)
@@ -51,6 +39,7 @@ class Tape:
     --------
     >>> import numpy as np
     >>> from gateflow.arithmetic import float64
+    >>> from gateflow.formula.functions import sigmoid
     >>> tape = Tape([sigmoid(-sp.sinh(Z))], [Z])
     >>> print(tape)
     0: input z
@@ -108,7 +97,9 @@ class Tape:
             return self._append(Operation(("digamma", "trigamma")[int(expr.args[0])], (self._visit(expr.args[1]),)))
         if isinstance(expr, sp.polygamma) and expr.args[0].is_Integer:
             return self._append(Operation("polygamma", (self._visit(expr.args[1]),), int(expr.args[0])))
-        name = _NAMES.get(expr.func)
+        name = NAMES.get(expr.func)
+        if isinstance(expr, Node) and name not in FUNCTIONS:
+            return self._visit(stable(expr))
         if expr.is_Symbol:
             raise InvalidArgument(f"{expr} has no value; numbers need one for each parameter, as in {expr}=2")
         if name is None:
@@ -196,8 +187,6 @@ def _play(arithmetic: Any, op: Operation, args: list[Any], feed: Iterator[Any]) 
         return arithmetic.constant(op.value) if op.value.is_finite else arithmetic.lift(float(op.value))
     if op.name in _OPERATORS:
         return _OPERATORS[op.name](*args)
-    if op.name in _COMPOSITES and op.name not in getattr(arithmetic, "OWN", ()):
-        return _COMPOSITES[op.name](arithmetic, *args)
     function = getattr(arithmetic, op.name, None)
     if function is None:
         raise GateflowError(f"no numerical form of {op.name!r} is known in {arithmetic.name}")
@@ -212,128 +201,4 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "neg": operator.neg,
     "and": operator.and_,
     "or": operator.or_,
-}
-
-
-def _play_log_cloglog(arithmetic: Any, x: Any) -> Any:
-    """For x < 0: x + log((1 - e^-w)/w) with w = e^x; that ratio is 1 where w underflows."""
-    w = arithmetic.exp(x)
-    zero = arithmetic.constant(0)
-    vanished = arithmetic.less_equal(w, zero)
-    safe = arithmetic.where(vanished, arithmetic.constant(1), w)
-    ratio = arithmetic.where(vanished, arithmetic.constant(1), -arithmetic.expm1(-safe) / safe)
-    return arithmetic.where(arithmetic.less(x, zero), x + arithmetic.log(ratio), arithmetic.log1mexp(w))
-
-
-def _play_log_softplus(arithmetic: Any, x: Any) -> Any:
-    """Below -80, log(1 + e^x) = e^x (1 - e^x/2 + ...), whose logarithm is x to over thirty digits."""
-    far = arithmetic.less(x, arithmetic.constant(-80))
-    near = arithmetic.where(far, arithmetic.constant(0), x)
-    return arithmetic.where(far, x, arithmetic.log(arithmetic.softplus(near)))
-
-
-def _play_log_erfcx(arithmetic: Any, x: Any) -> Any:
-    """``log(erfc(x)) + x**2``; past 100 by the asymptotic series (DLMF 7.12.1), ten terms of which give 31 digits."""
-    edge = arithmetic.constant(100)
-    far = arithmetic.less(edge, x)
-    near, large = arithmetic.where(far, edge, x), arithmetic.where(far, x, edge)
-    step = -(arithmetic.constant(1) / large) / large / arithmetic.constant(2)
-    total = arithmetic.constant(1)
-    for k in range(10, 0, -1):
-        total = arithmetic.constant(1) + arithmetic.constant(2 * k - 1) * step * total
-    series = arithmetic.log(total) - arithmetic.log(large) - arithmetic.constant(sp.log(sp.pi) / 2)
-    return arithmetic.where(far, series, arithmetic.log_erfc(near) + near * near)
-
-
-def _play_log_atan_ratio(arithmetic: Any, x: Any) -> Any:
-    """``log(atan(w)/w)``, w = e^x, which is 0 where w underflows."""
-    w = arithmetic.exp(x)
-    one = arithmetic.constant(1)
-    vanished = arithmetic.less_equal(w, arithmetic.constant(0))
-    safe = arithmetic.where(vanished, one, w)
-    return arithmetic.log(arithmetic.where(vanished, one, arithmetic.atan(safe) / safe))
-
-
-def _play_log_atan_exp(arithmetic: Any, x: Any) -> Any:
-    right = arithmetic.less(arithmetic.constant(0), x)
-    left_x = arithmetic.where(right, arithmetic.constant(0), x)
-    return arithmetic.where(
-        right, arithmetic.log(arithmetic.atan(arithmetic.exp(x))), left_x + _play_log_atan_ratio(arithmetic, left_x)
-    )
-
-
-def _play_log_expm1(arithmetic: Any, x: Any) -> Any:
-    """``x + log(1 - e^-x)`` on the right, ``log(1 - e^x)`` on the left."""
-    size = arithmetic.log1mexp(arithmetic.abs(x))
-    return arithmetic.where(arithmetic.less(arithmetic.constant(0), x), x + size, size)
-
-
-def _play_log_add(arithmetic: Any, x: Any, y: Any) -> Any:
-    """The larger plus ``log(1 + exp(smaller - larger))``; infinities are not taken from each other."""
-    first = arithmetic.less(x, y)
-    small, large = arithmetic.where(first, x, y), arithmetic.where(first, y, x)
-    finite = arithmetic.isfinite(large)
-    apart = arithmetic.where(finite, small - large, arithmetic.constant(0))
-    total = arithmetic.where(finite, large + arithmetic.softplus(apart), large)
-    return arithmetic.where(arithmetic.less_equal(small, large), total, small + large)
-
-
-def _play_log_hypot(arithmetic: Any, x: Any) -> Any:
-    """``log(1 + x**2)/2``, and ``log |x|`` where x**2 would overflow."""
-    size = arithmetic.abs(x)
-    half, far = arithmetic.constant(0.5), arithmetic.less(arithmetic.constant(2.0**500), size)
-    if not np.any(far):
-        return half * arithmetic.log1p(x * x)
-    near = arithmetic.where(far, half, size)
-    return arithmetic.where(far, arithmetic.log(size), half * arithmetic.log1p(near * near))
-
-
-_COMPOSITES: dict[str, Callable[..., Any]] = {
-    "log_add": _play_log_add,
-    "log_atan_exp": _play_log_atan_exp,
-    "log_atan_ratio": _play_log_atan_ratio,
-    "log_cloglog": _play_log_cloglog,
-    "log_erfcx": _play_log_erfcx,
-    "log_expm1": _play_log_expm1,
-    "log_hypot": _play_log_hypot,
-    "log_softplus": _play_log_softplus,
-}
-
-_NAMES: dict[Any, str] = {
-    sp.exp: "exp",
-    expm1: "expm1",
-    sp.log: "log",
-    log1p: "log1p",
-    sp.sin: "sin",
-    sp.cos: "cos",
-    sp.tan: "tan",
-    sp.sinh: "sinh",
-    sp.cosh: "cosh",
-    sp.tanh: "tanh",
-    sp.asinh: "asinh",
-    sp.acosh: "acosh",
-    sp.atanh: "atanh",
-    sp.atan: "atan",
-    acot: "acot",
-    sp.erf: "erf",
-    erfc: "erfc",
-    sp.erfc: "erfc",
-    log_erfc: "log_erfc",
-    log_erfcx: "log_erfcx",
-    log_expm1: "log_expm1",
-    log_hypot: "log_hypot",
-    log_atan_exp: "log_atan_exp",
-    log_atan_ratio: "log_atan_ratio",
-    sp.loggamma: "loggamma",
-    sp.Abs: "abs",
-    sp.sign: "sign",
-    sigmoid: "sigmoid",
-    softplus: "softplus",
-    softsign: "softsign",
-    logit: "logit",
-    log_add: "log_add",
-    log_cosh: "log_cosh",
-    log1mexp: "log1mexp",
-    log_cloglog: "log_cloglog",
-    log_softplus: "log_softplus",
 }

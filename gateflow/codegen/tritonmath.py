@@ -25,11 +25,6 @@ except ImportError:
 
 
 @triton.jit
-def exp(x):
-    return tl.exp(x)
-
-
-@triton.jit
 def expm1(x):
     """On [-1/2, 1/2] by ``(exp(x) - 1)/x``."""
     p = 0.0001996217623 * x + 0.001399777338
@@ -57,11 +52,6 @@ def log1p(x):
 def log(x):
     """The processor's own has only absolute precision where x is near 1; x - 1 is exact there."""
     return tl.where(tl.abs(x - 1.0) < 0.5, log1p(x - 1.0), tl.log(x))
-
-
-@triton.jit
-def sqrt(x):
-    return tl.sqrt(x)
 
 
 @triton.jit
@@ -104,23 +94,6 @@ def tanh(x):
     return tl.where(x < 0.0, -size, size)
 
 
-@triton.jit
-def softplus(x):
-    return tl.where(x < 0.0, 0.0, x) + log1p(tl.exp(-tl.abs(x)))
-
-
-@triton.jit
-def softsign(x):
-    size = 1.0 / (1.0 + 1.0 / tl.abs(x))
-    return tl.where(x < 0.0, -size, size)
-
-
-@triton.jit
-def logit(p):
-    near = log1p((2.0 * p - 1.0) / (1.0 - p))
-    return tl.where(tl.abs(p - 0.5) < 0.25, near, log(p / (1.0 - p)))
-
-
 # --- hyperbolic and circular ------------------------------------------------------------------------------------------
 
 
@@ -134,48 +107,6 @@ def sinh(x):
     near = (p * q + 1.0) * x
     size = 0.5 * (tl.exp(tl.abs(x)) - tl.exp(-tl.abs(x)))
     return tl.where(q < 1.0, near, tl.where(x < 0.0, -size, size))
-
-
-@triton.jit
-def cosh(x):
-    return 0.5 * (tl.exp(tl.abs(x)) + tl.exp(-tl.abs(x)))
-
-
-@triton.jit
-def asinh(x):
-    a = tl.abs(x)
-    near = tl.where(a < 1e9, a, 1.0)
-    size = log1p(near + near * near / (1.0 + tl.sqrt(1.0 + near * near)))
-    size = tl.where(a < 1e9, size, tl.log(a) + 0.6931471805599453)
-    return tl.where(x < 0.0, -size, size)
-
-
-@triton.jit
-def acosh(x):
-    d = tl.where(x < 1e9, x - 1.0, 1.0)
-    return tl.where(x < 1e9, log1p(d + tl.sqrt(d * (d + 2.0))), tl.log(x) + 0.6931471805599453)
-
-
-@triton.jit
-def atanh(x):
-    a = tl.abs(x)
-    size = 0.5 * log1p(2.0 * a / (1.0 - a))
-    return tl.where(x < 0.0, -size, size)
-
-
-@triton.jit
-def sin(x):
-    return tl.sin(x)
-
-
-@triton.jit
-def cos(x):
-    return tl.cos(x)
-
-
-@triton.jit
-def tan(x):
-    return tl.sin(x) / tl.cos(x)
 
 
 @triton.jit
@@ -215,12 +146,7 @@ def acot(x):
 
 
 @triton.jit
-def erf(x):
-    return tl.erf(x)
-
-
-@triton.jit
-def _erfcx(x):
+def erfcx(x):
     """``exp(x**2) erfc(x)`` for x >= 1/2, by its quotient by t in ``t = 2/(2 + x)``."""
     t = 2.0 / (2.0 + x)
     p = 0.03391683709 * t - 0.1986911456
@@ -238,84 +164,7 @@ def _erfcx(x):
 @triton.jit
 def erfc(x):
     right = tl.where(x < 0.5, 0.5, x)
-    return tl.where(x < 0.5, 1.0 - tl.erf(x), tl.exp(-x * x) * _erfcx(right))
-
-
-@triton.jit
-def log_erfc(x):
-    right = tl.where(x < 0.5, 0.5, x)
-    left = tl.where(x < 0.5, x, 0.0)
-    return tl.where(x < 0.5, log1p(-tl.erf(left)), log(_erfcx(right)) - right * right)
-
-
-@triton.jit
-def log_erfcx(x):
-    right = tl.where(x < 0.5, 0.5, x)
-    left = tl.where(x < 0.5, x, 0.0)
-    return tl.where(x < 0.5, log1p(-tl.erf(left)) + left * left, log(_erfcx(right)))
-
-
-# --- logarithms of what would over- or underflow ----------------------------------------------------------------------
-
-
-@triton.jit
-def log1mexp(x):
-    return tl.where(x < 0.6931471805599453, log(-expm1(-x)), log1p(-tl.exp(-x)))
-
-
-@triton.jit
-def log_expm1(x):
-    size = log1mexp(tl.abs(x))
-    return tl.where(x > 0.0, x + size, size)
-
-
-@triton.jit
-def log_cosh(x):
-    a = tl.abs(x)
-    s = sinh(tl.where(a < 1.0, a, 1.0))
-    return tl.where(a < 1.0, 0.5 * log1p(s * s), a - 0.6931471805599453 + log1p(tl.exp(-2.0 * a)))
-
-
-@triton.jit
-def log_hypot(x):
-    a = tl.abs(x)
-    near = tl.where(a < 1e9, a, 1.0)
-    return tl.where(a < 1e9, 0.5 * log1p(near * near), tl.log(a))
-
-
-@triton.jit
-def log_add(x, y):
-    large = tl.where(x < y, y, x)
-    apart = tl.where(x == y, 0.0, -tl.abs(x - y))
-    return large + log1p(tl.exp(apart))
-
-
-@triton.jit
-def log_softplus(x):
-    near = tl.where(x < -20.0, 0.0, x)
-    return tl.where(x < -20.0, x - 0.5 * tl.exp(x), log(softplus(near)))
-
-
-@triton.jit
-def log_cloglog(x):
-    """``log(1 - exp(-exp(x)))``; for x < 0 it is ``x + log((1 - exp(-w))/w)``, w = exp(x)."""
-    w = tl.exp(x)
-    safe = tl.where(w > 1e-30, w, 1.0)
-    left = x + tl.where(w > 1e-30, log(-expm1(-safe) / safe), 0.0)
-    return tl.where(x < 0.0, left, log1p(-tl.exp(-w)))
-
-
-@triton.jit
-def log_atan_ratio(x):
-    w = tl.exp(x)
-    safe = tl.where(w > 1e-30, w, 1.0)
-    return tl.where(w > 1e-30, log(atan(safe) / safe), 0.0)
-
-
-@triton.jit
-def log_atan_exp(x):
-    left = tl.where(x > 0.0, 0.0, x)
-    return tl.where(x > 0.0, log(atan(tl.exp(x))), left + log_atan_ratio(left))
+    return tl.where(x < 0.5, 1.0 - tl.erf(x), tl.exp(-x * x) * erfcx(right))
 
 
 # --- signs ------------------------------------------------------------------------------------------------------------
@@ -327,17 +176,7 @@ def sign(x):
 
 
 @triton.jit
-def absolute(x):
-    return tl.abs(x)
-
-
-@triton.jit
 def finite(x):
     """0 for nan, and the largest float32 for infinity."""
     size = tl.where(tl.abs(x) < 3.4028234663852886e38, tl.abs(x), 3.4028234663852886e38)
     return tl.where(x == x, tl.where(x < 0.0, -size, size), 0.0)
-
-
-@triton.jit
-def square(x):
-    return x * x

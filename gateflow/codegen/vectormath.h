@@ -2,8 +2,8 @@
  *
  * Needs -fno-math-errno -fno-trapping-math to become vectors, and -ffp-contract=off to give the same bits at any vector
  * width. Arithmetic is IEEE 754 throughout: never compile this with -ffast-math. Each function is within 2 units in the
- * last place (erfc and its logarithms 3, log_cosh 4) over its whole range, subnormal numbers and both infinities included,
- * as tests/codegen/test_c.py checks; nan is returned for nan and for arguments outside the real domain only.
+ * last place (erfc and its logarithms 3) over its whole range, subnormal numbers and both infinities included, as
+ * tests/codegen/test_c.py checks; nan is returned for nan and for arguments outside the real domain only.
  *
  * Polynomials interpolate at Chebyshev points, in 60 digits, the function named beside them on the interval named.
  */
@@ -195,28 +195,6 @@ GF double gf_log1mexp(double x) {
   return gf_choose((x > 0) & (e > 0), gf_choose(e < 0x1p-54, -e, found), special);
 }
 
-GF double gf_logit(double p) {
-  const double ratio = p / (1.0 - p), turned = gf_log1p((2.0 * p - 1.0) / (1.0 - p));
-  return gf_choose(gf_abs(p - 0.5) < 0.25, turned, gf_log(ratio));
-}
-
-GF double gf_log_cosh(double x) {
-  const double a = gf_abs(x), s = gf_sinh(a < 1.0 ? a : 1.0);
-  const double near = 0.5 * gf_log1p(s * s), far = (a - GF_LN2) + gf_log1p(gf_exp(-2.0 * a));
-  return gf_choose(a < 1.0, near, far);
-}
-
-GF double gf_log_hypot(double x) {
-  const double a = gf_abs(x);
-  const _Bool far = a > 0x1p500;
-  return gf_choose(far, gf_log(a), 0.5 * gf_log1p(a * a));
-}
-
-GF double gf_softsign(double x) {
-  const double a = gf_abs(x);
-  return a < INFINITY ? x / (1.0 + a) : gf_sign(x);
-}
-
 /* --- inverse tangent --------------------------------------------------------------------------------------------- */
 
 /* atan(x) for 0 <= x: turned by pi/4 past tan(pi/8), by pi/2 past tan(3 pi/8); (atan(x)/x - 1)/x^2 in x^2 below. */
@@ -302,7 +280,7 @@ GF double gf_log_erfc(double x) {
   return gf_choose(x < 0.75, gf_log1p(-gf_erf(x)), gf_choose(x != x, x, tail));
 }
 
-/* log(exp(x^2) erfc(x)) */
+/* log(exp(x^2) erfc(x)): the composite would ask for erfcx from 1/2 on. */
 GF double gf_log_erfcx(double x) {
   const double tail = gf_log(gf_erfcx(x > 0.75 ? x : 0.75));
   return gf_choose(x < 0.75, gf_log1p(-gf_erf(x)) + x * x, gf_choose(x != x, x, tail));

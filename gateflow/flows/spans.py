@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.arithmetic import float64
+from gateflow.formula.functions import ELEMENTARY, Elementary
 
 INF = np.inf
 
@@ -72,22 +73,8 @@ def _known(low: Any, high: Any) -> Span:
     return Span(np.where(np.isnan(low), -INF, low), np.where(np.isnan(high), INF, high))
 
 
-RISING: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("exp", "expm1", "sinh", "tanh", "asinh", "atan", "erf", "sigmoid", "softplus"), (-INF, INF)),
-    **dict.fromkeys(("softsign", "log_cloglog", "log_softplus", "log_atan_exp"), (-INF, INF)),
-    **dict.fromkeys(("log", "sqrt", "log1mexp", "digamma"), (0.0, INF)),
-    "log1p": (-1.0, INF),
-    "acosh": (1.0, INF),
-    "atanh": (-1.0, 1.0),
-    "logit": (0.0, 1.0),
-}
-FALLING: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("acot", "erfc", "log_erfc", "log_erfcx", "log_atan_ratio"), (-INF, INF)),
-    "trigamma": (0.0, INF),
-}
 LEAST_OF_LOGGAMMA = 1.4616321449683622
 """Where loggamma, on the positive numbers, is least."""
-EVEN = ("cosh", "log_cosh", "log_hypot")
 
 
 class Spans:
@@ -102,16 +89,6 @@ class Spans:
     """
 
     name = "spans"
-    OWN = (
-        "log_add",
-        "log_cloglog",
-        "log_softplus",
-        "log_atan_exp",
-        "log_atan_ratio",
-        "log_erfcx",
-        "log_expm1",
-        "log_hypot",
-    )
 
     def lift(self, x: Any) -> Span:
         return Span(x, x)
@@ -120,19 +97,16 @@ class Spans:
         return self.lift(float64.constant(c))
 
     def __getattr__(self, name: str) -> Callable[[Span], Span]:
-        if name in EVEN:
-            return lambda x: self._monotone(name, self.abs(x), (0.0, INF), 1)
-        if name in RISING:
-            return lambda x: self._monotone(name, x, RISING[name], 1)
-        if name in FALLING:
-            return lambda x: self._monotone(name, x, FALLING[name], -1)
+        known = ELEMENTARY.get(name)
+        if known is not None and known.direction:
+            return lambda x: self._monotone(known, self.abs(x) if known.even else x)
         if name.startswith("_"):
             raise AttributeError(name)
         return lambda x: _known(np.full(np.shape(x.low), np.nan), np.full(np.shape(x.high), np.nan))
 
-    def _monotone(self, name: str, x: Span, domain: tuple[float, float], direction: int) -> Span:
-        low, high = (_values(name, np.clip(end, *domain)) for end in (x.low, x.high))
-        return _known(low, high) if direction > 0 else _known(high, low)
+    def _monotone(self, known: Elementary, x: Span) -> Span:
+        low, high = (_values(known.name, np.clip(end, *map(float, known.domain))) for end in (x.low, x.high))
+        return _known(low, high) if known.direction > 0 else _known(high, low)
 
     def abs(self, x: Span) -> Span:
         low = np.where((x.low <= 0) & (x.high >= 0), 0.0, np.minimum(np.abs(x.low), np.abs(x.high)))
@@ -200,10 +174,8 @@ class Spans:
 
 
 def _values(name: str, x: Any) -> Any:
-    from gateflow.codegen.tape import _COMPOSITES
-
     with np.errstate(all="ignore"):
-        return _COMPOSITES[name](float64, x) if name in _COMPOSITES else getattr(float64, name)(x)
+        return getattr(float64, name)(x)
 
 
 spans = Spans()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import sympy as sp
 from mpmath.ctx_mp import MPContext
 from sympy.core.relational import Relational
 
+from gateflow.formula.functions import FUNCTIONS, NAMES, Node
 from gateflow.formula.limits import MAX_BITS, MAX_DIGITS, MAX_MAGNITUDE, MAX_SIZE
-from gateflow.formula.vocabulary import Z, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import Z
 
 
 class Refusal(Exception):
@@ -45,31 +45,6 @@ ZERO = MP.mpf(10) ** -40
 _ONE_AT_A_TIME = threading.Lock()
 """mpmath raises a context's precision while it computes, and two threads would leave it raised."""
 
-_REAL: dict[Any, Callable[..., Any]] = {
-    sp.exp: MP.exp,
-    sp.log: MP.log,
-    sp.sin: MP.sin,
-    sp.cos: MP.cos,
-    sp.tan: MP.tan,
-    sp.sinh: MP.sinh,
-    sp.cosh: MP.cosh,
-    sp.tanh: MP.tanh,
-    sp.asinh: MP.asinh,
-    sp.acosh: MP.acosh,
-    sp.atanh: MP.atanh,
-    sp.atan: MP.atan,
-    sp.erf: MP.erf,
-    sp.erfc: MP.erfc,
-    sp.loggamma: MP.loggamma,
-    sp.Abs: abs,
-    sp.sign: MP.sign,
-    sigmoid: lambda x: 1 / (1 + MP.exp(-x)),
-    softplus: lambda x: MP.log1p(MP.exp(x)),
-    softsign: lambda x: x / (1 + abs(x)),
-    logit: lambda p: MP.log(p / (1 - p)),
-    sp.Mul: lambda *xs: MP.fprod(xs),
-    sp.Pow: lambda b, e: b**e,
-}
 _STRUCTURE = (sp.Add, sp.Piecewise, Relational, type(sp.Piecewise((1, Z > 0), (0, True)).args[0]))
 _POWERS_OF_TEN = tuple(MP.mpf(10) ** k for k in (-MAX_MAGNITUDE, MAX_MAGNITUDE))
 
@@ -103,7 +78,7 @@ class Bounds:
         raise Refusal("this is not a finite number")
 
     def _inner(self, expr: Any) -> Facts:
-        if expr.func not in _REAL and not isinstance(expr, _STRUCTURE):
+        if not _is_word(expr.func) and not isinstance(expr, (sp.Mul, sp.Pow, *_STRUCTURE)):
             raise Foreign(expr.func.__name__)
         parts = [self.of(arg) for arg in expr.args]
         size = 1 + sum(part.size for part in parts)
@@ -129,17 +104,38 @@ class Bounds:
         if isinstance(expr, sp.Add):
             total = MP.fsum(values)
             return MP.zero if abs(total) <= ZERO * max(abs(value) for value in values) else total
-        return evaluated(expr.func, *values) if expr.func in _REAL else None
+        return evaluated(expr.func, *values)
 
 
 def _two_to(power: float) -> float:
     return 2.0 ** min(power, 1000.0)
 
 
+def _is_word(func: Any) -> bool:
+    return func in NAMES and FUNCTIONS.get(NAMES[func]) is func
+
+
 def real_value(func: Any, *values: Any) -> Any:
-    """A function of the vocabulary at big floats."""
+    """A function of the vocabulary, a product or a power at big floats."""
     with _ONE_AT_A_TIME, MP.workdps(_DIGITS):
-        return _REAL[func](*values)
+        return _real_value(func, *values)
+
+
+def _real_value(func: Any, *values: Any) -> Any:
+    if func in (sp.Add, sp.Mul):
+        return (MP.fsum if func is sp.Add else MP.fprod)(values)
+    if func is sp.Pow:
+        return values[0] ** values[1]
+    if issubclass(func, Node):
+        return _through(func.written_out(Z), values[0])
+    return abs(values[0]) if func is sp.Abs else getattr(MP, NAMES[func])(values[0])
+
+
+def _through(expr: Any, z: Any) -> Any:
+    """An expression in z at a big float."""
+    if not expr.args:
+        return z if expr == Z else MP.mpf(int(expr.p)) / int(expr.q)
+    return _real_value(expr.func, *(_through(arg, z) for arg in expr.args))
 
 
 def evaluated(func: Any, *values: Any) -> Any:

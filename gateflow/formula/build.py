@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import sympy as sp
@@ -11,6 +11,7 @@ import sympy as sp
 from gateflow.errors import FormulaError
 from gateflow.formula.bounds import Bounds, Foreign, Refusal
 from gateflow.formula.calls import CountedCalls, Exhausted
+from gateflow.formula.functions import ELEMENTARY
 from gateflow.formula.guards import (
     check_constant_argument,
     check_constant_base,
@@ -34,17 +35,6 @@ class Demand(NamedTuple):
     """The node that asks for it, as it is written."""
     path: tuple[tuple[Any, bool], ...]
     """The conditions of the cases in which it stands, each with whether it is to hold."""
-
-
-_DEMANDS: dict[str, Callable[[sp.Expr], list[tuple[sp.Expr, int]]]] = {
-    "log": lambda x: [(x, 1)],
-    "sqrt": lambda x: [(x, 0)],
-    "acosh": lambda x: [(x - 1, 0)],
-    "atanh": lambda x: [(1 + x, 1), (1 - x, 1)],
-    "logit": lambda x: [(x, 1), (1 - x, 1)],
-    "loggamma": lambda x: [(x, 1)],
-}
-"""What functions ask of their argument."""
 
 
 class Builder:
@@ -181,7 +171,7 @@ class Builder:
         if len(args) != 1:
             raise Refusal(f"'{name}' takes one argument, not {len(args) or 'none'}")
         arg = self.build(args[0], depth)
-        for expr, least in _DEMANDS[name](arg) if name in _DEMANDS and arg.free_symbols else ():
+        for expr, least in ELEMENTARY[name].asks(arg) if arg.free_symbols else ():
             self.demand(expr, least, node)
         return self.apply(name, arg)
 

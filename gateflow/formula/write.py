@@ -7,12 +7,11 @@ from typing import Any
 import sympy as sp
 
 from gateflow.errors import FormulaError, shown
+from gateflow.formula.functions import FUNCTIONS, NAMES, expm1, log1p
 from gateflow.formula.limits import MAX_BITS, MAX_DIGITS
 from gateflow.formula.names import is_identifier, is_taken
-from gateflow.formula.vocabulary import FUNCTIONS, expm1, log1p
 
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)
-_NAMES: dict[Any, str] = {func: name for name, func in FUNCTIONS.items() if name != "sqrt"}
 _SIGN_OF: dict[Any, str] = {
     sp.StrictLessThan: "<",
     sp.LessThan: "<=",
@@ -84,8 +83,9 @@ def _leveled(expr: Any) -> tuple[str, int]:
         return f"log(1 + {_text(expr.args[0], _PRODUCT)})", _ATOM
     if isinstance(expr, sp.Piecewise):
         return _where_text(expr), _ATOM
-    if getattr(expr, "func", None) in _NAMES:
-        return f"{_NAMES[expr.func]}({_text(expr.args[0], _SUM)})", _ATOM
+    name = NAMES.get(getattr(expr, "func", None), "")
+    if name in FUNCTIONS and FUNCTIONS[name] is expr.func:
+        return f"{name}({_text(expr.args[0], _SUM)})", _ATOM
     raise FormulaError(f"formulas have no word for {_kind(expr)}")
 
 

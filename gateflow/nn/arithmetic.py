@@ -7,14 +7,14 @@ differentiated by autograd: derivatives are formulas of their own (`gateflow.nn.
 from __future__ import annotations
 
 import math
-from functools import cached_property
+import operator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gateflow.arithmetic import float64
+from gateflow.arithmetic import composites, float64
 
 SHIFT = 12
 """How far the recurrence takes the argument of trigamma before its asymptotic series is used."""
@@ -23,7 +23,7 @@ BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 
 """Bernoulli numbers B_2 to B_16."""
 
 
-class TorchArithmetic:
+class TorchArithmetic(composites.Composing):
     """Arithmetic on tensors of one floating type, on one device.
 
     Parameters
@@ -56,14 +56,15 @@ class TorchArithmetic:
     atan = staticmethod(torch.atan)
     abs = staticmethod(torch.abs)
     erf = staticmethod(torch.erf)
+    erfcx = staticmethod(torch.special.erfcx)
     sigmoid = staticmethod(torch.sigmoid)
-    maximum = staticmethod(torch.maximum)
-    minimum = staticmethod(torch.minimum)
+    maximum = staticmethod(lambda x, y: torch.clamp(x, min=y))
+    minimum = staticmethod(lambda x, y: torch.clamp(x, max=y))
     isfinite = staticmethod(torch.isfinite)
     where = staticmethod(torch.where)
     digamma = staticmethod(torch.special.digamma)
-    less = staticmethod(torch.lt)
-    less_equal = staticmethod(torch.le)
+    less = staticmethod(operator.lt)
+    less_equal = staticmethod(operator.le)
 
     def __init__(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> None:
         self.dtype, self.device = dtype, torch.device(device)
@@ -90,38 +91,12 @@ class TorchArithmetic:
         return torch.where(torch.isnan(x), x, torch.sign(x))
 
     def acot(self, x: Tensor) -> Tensor:
-        """The inverse cotangent with values in (0, pi)."""
-        return torch.atan2(self.constant(1), x)
-
-    def erfc(self, x: Tensor) -> Tensor:
-        """``1 - erf(x)``; in the tail by erfcx and a split exponent, as in float64."""
-        right = torch.clamp(x, 0.5, 28.0)
-        head = (right * 4096).round() / 4096
-        half = torch.exp(-0.5 * head * head)
-        tail = half * (torch.exp((head - right) * (head + right)) * torch.special.erfcx(right)) * half
-        return torch.where(x < 0.5, 1.0 - torch.erf(x), tail)
-
-    def log_erfc(self, x: Tensor) -> Tensor:
-        """``log(erfc(x))``, finite where erfc underflows."""
-        head = torch.log1p(-torch.erf(torch.clamp(x, max=0.5)))
-        right = torch.clamp(x, min=0.5)
-        return torch.where(x < 0.5, head, torch.log(torch.special.erfcx(right)) - right * right)
+        """The inverse cotangent with values in (0, pi): one call where the composite takes two."""
+        return torch.atan2(torch.ones_like(x), x)
 
     def loggamma(self, x: Tensor) -> Tensor:
-        """``log|Gamma(x)|``; near its zeros 1 and 2 by a Taylor series, near its pole 0 by the pole."""
-        below = x < 1.5
-        h = torch.clamp(torch.where(below, x - 1.0, x - 2.0), -0.5, 0.5)
-        series = torch.zeros_like(h)
-        for coefficient in reversed(self._about_two):
-            series = series * h + coefficient
-        about_two = h * series
-        central = torch.where(below, about_two - torch.log1p(h), about_two)
-        outer = torch.where(x.abs() < 1e-30, -torch.log(x.abs()), torch.lgamma(x))
-        return torch.where((x - 1.5).abs() <= 1.0, central, outer)
-
-    @cached_property
-    def _about_two(self) -> list[float]:
-        return float64._about_two().tolist()
+        """``log|Gamma(x)|``."""
+        return composites.loggamma(self, torch.lgamma, x)
 
     def trigamma(self, x: Tensor) -> Tensor:
         """The second derivative of log Gamma (DLMF 5.15); torch's own has ten digits."""
@@ -136,29 +111,6 @@ class TorchArithmetic:
             total = total + 1.0 / ((y + k) * (y + k))
         sine = torch.sin(math.pi * (x - torch.round(x)))
         return torch.where(left, (math.pi / sine) ** 2 - total, total)
-
-    def softplus(self, x: Tensor) -> Tensor:
-        """``log(1 + exp(x))``."""
-        return torch.clamp(x, min=0.0) + torch.log1p(torch.exp(-x.abs()))
-
-    def softsign(self, x: Tensor) -> Tensor:
-        """``x/(1 + |x|)``."""
-        return torch.where(torch.isinf(x), torch.sign(x), x / (1.0 + x.abs()))
-
-    def logit(self, p: Tensor) -> Tensor:
-        """``log(p/(1 - p))``; near its zero p = 1/2 through log1p."""
-        near = torch.log1p((2.0 * p - 1.0) / (1.0 - p))
-        return torch.where((p - 0.5).abs() < 0.25, near, torch.log(p / (1.0 - p)))
-
-    def log_cosh(self, x: Tensor) -> Tensor:
-        """``log(cosh(x))``; near its double zero x = 0 through sinh."""
-        r = x.abs()
-        near = 0.5 * torch.log1p(torch.sinh(torch.clamp(r, max=1.0)) ** 2)
-        return torch.where(r < 1.0, near, r - math.log(2.0) + torch.log1p(torch.exp(-2.0 * r)))
-
-    def log1mexp(self, x: Tensor) -> Tensor:
-        """``log(1 - exp(-x))`` for x > 0 (Mächler 2012)."""
-        return torch.where(x < math.log(2.0), torch.log(-torch.expm1(-x)), torch.log1p(-torch.exp(-x)))
 
     @staticmethod
     def integer_power(x: Tensor, n: int) -> Tensor:

@@ -32,6 +32,8 @@ DEFINITIONS: dict[str, Callable[[Any], Any]] = {
     "erf": MP.erf,
     "erfc": MP.erfc,
     "log_erfc": lambda x: MP.log(MP.erfc(x)),
+    "erfcx": lambda x: MP.exp(x * x) * MP.erfc(x),
+    "log_erfcx": lambda x: MP.log(MP.erfc(x)) + x * x,
     "loggamma": MP.loggamma,
     "digamma": MP.digamma,
     "trigamma": lambda x: MP.psi(1, x),
@@ -41,10 +43,20 @@ DEFINITIONS: dict[str, Callable[[Any], Any]] = {
     "logit": lambda p: MP.log(p / (1 - p)),
     "log_cosh": lambda x: MP.log((MP.exp(x) + MP.exp(-x)) / 2),
     "log1mexp": lambda x: MP.log(1 - MP.exp(-x)),
+    "log_expm1": lambda x: MP.log(abs(MP.exp(x) - 1)),
+    "log_hypot": lambda x: MP.log(1 + x * x) / 2,
+    "log_softplus": lambda x: MP.log(MP.log(1 + MP.exp(x))),
+    "log_cloglog": lambda x: MP.log(1 - MP.exp(-MP.exp(x))),
+    "log_atan_exp": lambda x: MP.log(MP.atan(MP.exp(x))),
+    "log_atan_ratio": lambda x: MP.log(MP.atan(MP.exp(x))) - x,
 }
 
-EXPONENTIAL = {"softplus", "log1mexp", "log_cosh", "tanh", "log_erfc"}
+EXPONENTIAL = {"softplus", "log1mexp", "log_cosh", "tanh", "log_erfc", "log_expm1", "log_softplus", "log_cloglog"}
 """Functions whose definition cancels by a factor exp(|x|)."""
+
+
+ABSOLUTE = {"log_expm1", "log_softplus", "log_atan_exp", "log_atan_ratio"}
+"""Functions with a zero that is no special point of theirs: near it they are right to so much of 1."""
 
 
 def reference(name: str, hi: float, lo: float = 0.0) -> Any:
@@ -89,6 +101,16 @@ def arguments(name: str, rng: np.random.Generator, n: int) -> np.ndarray:
             return symmetric((FAINT, 1e300), (1e-6, 1e3))
         case "acot":
             return symmetric((FAINT, 1e270), (1e-6, 1e3))
+        case "log_hypot":
+            return symmetric((1e-130, 1e300), (1e-6, 1e3))
+        case "erfcx":
+            return np.concatenate([spans((FAINT, 200), (0.01, 40)), near(27.0)])
+        case "log_erfcx":
+            return np.concatenate([spans((-FAINT, -30), (FAINT, 200), (0.01, 40)), near(0.5)])
+        case "log_expm1" | "log_softplus" | "log_atan_exp" | "log_atan_ratio":
+            return symmetric((FAINT, 600), (0.01, 60))
+        case "log_cloglog":
+            return spans((-FAINT, -600), (-0.01, -60), (FAINT, 1))
         case "sqrt":
             return spans((1e-290, 1e300))
         case "exp" | "expm1":

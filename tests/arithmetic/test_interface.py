@@ -44,6 +44,14 @@ LIMITS: dict[str, dict[float, float]] = {
     "softsign": {-INF: -1.0, INF: 1.0, 1e308: 1.0, 0.0: 0.0, -1.0: -0.5},
     "logit": {0.0: -INF, 1.0: INF, 0.5: 0.0, -0.1: NAN, 1.5: NAN, INF: NAN, -INF: NAN, 5e-324: -744.4400719213812},
     "log_cosh": {-INF: INF, INF: INF, 0.0: 0.0, 1e308: 1e308},
+    "erfcx": {0.0: 1.0, INF: 0.0, 1e308: 1e-308 / math.sqrt(PI)},
+    "log_erfcx": {-INF: INF, 0.0: 0.0, INF: -INF, 1e160: -math.log(1e160 * math.sqrt(PI))},
+    "log_expm1": {-INF: 0.0, 0.0: -INF, INF: INF, 1e308: 1e308, -800.0: 0.0},
+    "log_hypot": {-INF: INF, 0.0: 0.0, INF: INF, 1e308: 308 * math.log(10), -1e200: 200 * math.log(10)},
+    "log_softplus": {-INF: -INF, INF: INF, -1e308: -1e308, -1000.0: -1000.0, 1e308: 308 * math.log(10)},
+    "log_cloglog": {-INF: -INF, INF: 0.0, -1e308: -1e308, -1000.0: -1000.0, 0.0: math.log(-math.expm1(-1))},
+    "log_atan_exp": {-INF: -INF, INF: math.log(PI / 2), -1000.0: -1000.0, 1e308: math.log(PI / 2)},
+    "log_atan_ratio": {-INF: 0.0, INF: -INF, -1000.0: 0.0, 1000.0: math.log(PI / 2) - 1000.0},
     "log1mexp": {0.0: -INF, INF: 0.0, -1.0: NAN, -INF: NAN, 5e-324: -744.4400719213812, 800.0: 0.0},
 }
 
@@ -102,6 +110,14 @@ def test_every_chunk_of_a_long_array_is_computed_alike(name):
         part = getattr(a, name)(a.lift(x[start : start + 17]))
         np.testing.assert_array_equal(part.hi, whole.hi[start : start + 17])
         np.testing.assert_array_equal(part.lo, whole.lo[start : start + 17])
+
+
+def test_log_add(arithmetic):
+    a = arithmetic
+    x, y = np.array([1000.0, -INF, INF, 0.0, -INF, 3.0, NAN]), np.array([1000.0, 2.0, INF, -1e308, -INF, INF, 1.0])
+    wanted = [1000.0 + math.log(2), 2.0, INF, 0.0, -INF, INF, NAN]
+    for pair in ((x, y), (y, x)):
+        np.testing.assert_allclose(a.round(a.log_add(*map(a.lift, pair))), wanted, rtol=1e-15)
 
 
 def test_operators(arithmetic):

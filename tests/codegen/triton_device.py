@@ -47,7 +47,7 @@ class Device:
         """A function of `gateflow.codegen.tritonmath` at these points, as float64."""
         return self._launch(_one if len(inputs) == 1 else _two, getattr(tritonmath, name), 1, *inputs)[0]
 
-    def run(self, text: str, x: np.ndarray) -> np.ndarray:
+    def run(self, text: str, *inputs: np.ndarray) -> np.ndarray:
         """The outputs, one or two, of the printed function ``f``."""
         outputs = text.rsplit("return ", 1)[1].count(".to(tl.float32)")
         name = f"printed_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
@@ -58,7 +58,8 @@ class Device:
         assert spec.loader is not None
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        return self._launch(_one if outputs == 1 else _pair, module.f, outputs, x)
+        kernel = _pair if outputs == 2 else _one if len(inputs) == 1 else _two
+        return self._launch(kernel, module.f, outputs, *inputs)
 
     def _launch(self, kernel: Any, function: Any, outputs: int, *inputs: np.ndarray) -> np.ndarray:
         count = 1 << (len(inputs[0]) - 1).bit_length()

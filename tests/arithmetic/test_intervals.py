@@ -17,7 +17,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.formula.vocabulary import Z, sigmoid
 
 BIG = BigFloat(60)
-BALL = Intervals(64)
+INTERVALS = Intervals(64)
 numbers = st.floats(-30, 30) | st.sampled_from([0.0, 1.0, -1.0, 0.5, 1.5, 1e-9, -1e-9, 700.0])
 shares = st.floats(0, 1)
 
@@ -42,7 +42,7 @@ def holds(box, value):
 def test_function_of_an_interval_contains_its_values(name, a, b, share):
     low, high = min(a, b), max(a, b)
     inside = min(max(low + share * (high - low), low), high)
-    box = getattr(BALL, name)(BALL.interval(low, high))
+    box = getattr(INTERVALS, name)(INTERVALS.interval(low, high))
     with mp.workdps(70):
         for x in (low, inside, high):
             value = big(name, x)
@@ -54,7 +54,7 @@ def test_function_of_an_interval_contains_its_values(name, a, b, share):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_point_gives_a_narrow_interval(name):
-    box = getattr(BALL, name)(BALL.lift(0.8125) if name != "acosh" else BALL.lift(1.8125))
+    box = getattr(INTERVALS, name)(INTERVALS.lift(0.8125) if name != "acosh" else INTERVALS.lift(1.8125))
     assert box.valid
     width = mp.make_mpf(box.hi) - mp.make_mpf(box.lo)
     assert 0 <= width <= mpf(2) ** -58
@@ -64,11 +64,11 @@ def test_a_point_gives_a_narrow_interval(name):
 def test_arithmetic_contains_its_values(ends, s, t):
     (a, b), (c, d) = sorted(ends[:2]), sorted(ends[2:])
     x, y = (min(max(low + share * (high - low), low), high) for low, high, share in ((a, b, s), (c, d, t)))
-    p, q = BALL.interval(a, b), BALL.interval(c, d)
+    p, q = INTERVALS.interval(a, b), INTERVALS.interval(c, d)
     exact = sp.Rational(x), sp.Rational(y)
     results = [(p + q, exact[0] + exact[1]), (p - q, exact[0] - exact[1]), (p * q, exact[0] * exact[1])]
-    results += [(BALL.integer_power(p, 2), exact[0] ** 2), (BALL.integer_power(p, 3), exact[0] ** 3)]
-    results += [(BALL.maximum(p, q), max(exact)), (BALL.minimum(p, q), min(exact))]
+    results += [(INTERVALS.integer_power(p, 2), exact[0] ** 2), (INTERVALS.integer_power(p, 3), exact[0] ** 3)]
+    results += [(INTERVALS.maximum(p, q), max(exact)), (INTERVALS.minimum(p, q), min(exact))]
     if (p / q).valid and exact[1] != 0:
         results.append((p / q, exact[0] / exact[1]))
     for box, value in results:
@@ -77,28 +77,28 @@ def test_arithmetic_contains_its_values(ends, s, t):
 
 
 def test_half_lines_have_limits_and_poles_have_infinite_ends():
-    assert BALL.exp(BALL.interval(-np.inf, 0)).ends == (0.0, 1.0)
-    assert BALL.atan(BALL.interval(0, np.inf)).ends[1] == pytest.approx(np.pi / 2)
-    assert (1 / BALL.interval(0, 2)).ends == (0.5, np.inf)
-    assert not (1 / BALL.interval(-1, 1)).valid
-    assert not (BALL.everything - BALL.everything).positive
-    assert BALL.sinh(BALL.lift(1e300)).ends[1] == np.inf
+    assert INTERVALS.exp(INTERVALS.interval(-np.inf, 0)).ends == (0.0, 1.0)
+    assert INTERVALS.atan(INTERVALS.interval(0, np.inf)).ends[1] == pytest.approx(np.pi / 2)
+    assert (1 / INTERVALS.interval(0, 2)).ends == (0.5, np.inf)
+    assert not (1 / INTERVALS.interval(-1, 1)).valid
+    assert not (INTERVALS.everything - INTERVALS.everything).positive
+    assert INTERVALS.sinh(INTERVALS.lift(1e300)).ends[1] == np.inf
 
 
 def test_comparisons_are_unknown_where_intervals_overlap():
-    x, y = BALL.interval(0, 2), BALL.interval(1, 3)
-    assert BALL.less(x, y).value is None
-    assert BALL.less(x, BALL.lift(5)).value is True
-    assert BALL.less(y, BALL.lift(1)).value is False
-    assert BALL.where(BALL.less(x, y), BALL.lift(1), BALL.lift(4)).ends == (1.0, 4.0)
-    assert not (BALL.less(x, y) | BALL.less(BALL.nothing, x))
+    x, y = INTERVALS.interval(0, 2), INTERVALS.interval(1, 3)
+    assert INTERVALS.less(x, y).value is None
+    assert INTERVALS.less(x, INTERVALS.lift(5)).value is True
+    assert INTERVALS.less(y, INTERVALS.lift(1)).value is False
+    assert INTERVALS.where(INTERVALS.less(x, y), INTERVALS.lift(1), INTERVALS.lift(4)).ends == (1.0, 4.0)
+    assert not (INTERVALS.less(x, y) | INTERVALS.less(INTERVALS.nothing, x))
 
 
 def test_a_tape_runs_over_intervals():
-    box = Tape([sigmoid(sp.sinh(Z)) * sigmoid(-sp.sinh(Z))])(BALL, BALL.interval(-1, 1))[0]
+    box = Tape([sigmoid(sp.sinh(Z)) * sigmoid(-sp.sinh(Z))])(INTERVALS, INTERVALS.interval(-1, 1))[0]
     assert 0.25 in box
     assert box.positive
-    assert all(hasattr(BALL, name) for name in (*FUNCTIONS, *OPERATIONS, "lift", "constant", "round"))
+    assert all(hasattr(INTERVALS, name) for name in (*FUNCTIONS, *OPERATIONS, "lift", "constant", "round"))
 
 
 def test_precision_out_of_range_is_refused():
