@@ -105,7 +105,8 @@ class Spans:
         return lambda x: _known(np.full(np.shape(x.low), np.nan), np.full(np.shape(x.high), np.nan))
 
     def _monotone(self, known: Elementary, x: Span) -> Span:
-        low, high = (_values(known.name, np.clip(end, *map(float, known.domain))) for end in (x.low, x.high))
+        first, last = map(float, known.domain)
+        low, high = (_values(known.name, np.clip(end, first, last)) for end in (x.low, x.high))
         return _known(low, high) if known.direction > 0 else _known(high, low)
 
     def abs(self, x: Span) -> Span:
