@@ -1,5 +1,6 @@
 """Progress with an estimate of the time left: a bar on a terminal after two seconds, else a line every thirty.
 
+Rich draws the bar; it neither waits for two seconds nor writes lines where there is no terminal, so that is done here.
 ``GATEFLOW_PROGRESS`` in the environment is the seconds between lines where standard error is no terminal, as under
 nohup or Slurm; 0 for none.
 """
@@ -47,26 +48,12 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     >>> list(track("ab", "letters"))
     ['a', 'b']
     """
-    if _silent.get():
-        yield from items
-        return
     if total is None and isinstance(items, Sized):
         total = len(items)
-    yield from _tracked(items, description, total)
-
-
-def _tracked(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
-    start, row = time.monotonic(), None if _on_terminal() else _Line(description, total)
-    try:
+    with Meter(description, total) as meter:
         for done, item in enumerate(items):
-            if row is None and time.monotonic() - start > PATIENCE:
-                row = _Row(description, total)
-            if row is not None:
-                row.show(done)
+            meter.show(done)
             yield item
-    finally:
-        if row is not None:
-            row.close()
 
 
 def _on_terminal() -> bool:
@@ -99,11 +86,11 @@ class _Line:
     """What a log gets: one line for all loops that are running, the outer ones first, at most one in thirty seconds."""
 
     running: ClassVar[list[_Line]] = []
-    told: ClassVar[float] = 0.0
+    last: ClassVar[float] = 0.0  # when a line was written
 
     def __init__(self, description: str, total: int | None, first: int = 0) -> None:
         if not _Line.running:
-            _Line.told = time.monotonic()
+            _Line.last = time.monotonic()
         self.description, self.total, self.first = description, total, first
         self.start, self.done, self.word = time.monotonic(), first, ""
         _Line.running.append(self)
@@ -126,8 +113,8 @@ class _Line:
 def beat() -> None:
     """Where a log is written, the line that is due, if one is; for loops that wait, and for those inside a silence."""
     every = _seconds_between_lines() if _Line.running else 0.0
-    if every and time.monotonic() - _Line.told >= every:
-        _Line.told = time.monotonic()
+    if every and time.monotonic() - _Line.last >= every:
+        _Line.last = time.monotonic()
         _print(f"gateflow: {'; '.join(map(str, _Line.running))}")
 
 
@@ -182,7 +169,7 @@ class Meter:
     ...         meter.update(step + 1, "loss 0.5")
     """
 
-    def __init__(self, description: str, total: int, done: int = 0) -> None:
+    def __init__(self, description: str, total: int | None, done: int = 0) -> None:
         self.description, self.total, self.first = description, total, done
         self.shows, self.bar = not _silent.get(), _on_terminal()
         self.start = time.monotonic()
@@ -198,12 +185,17 @@ class Meter:
             self.row.close()
 
     def update(self, done: int, word: str = "") -> None:
+        """So many are done, and there is this word to say beside how many that is a second."""
+        seconds = max(time.monotonic() - self.start, 1e-9)
+        self.show(done, f"{(done - self.first) / seconds:.3g}/s  {word}")
+
+    def show(self, done: int, word: str = "") -> None:
         """So many are done; the bar appears once two seconds have passed and more are to come."""
         if not self.shows:
             beat()
             return
-        seconds = max(time.monotonic() - self.start, 1e-9)
-        if self.row is None and self.bar and seconds > PATIENCE and done < self.total:
+        late = time.monotonic() - self.start > PATIENCE
+        if self.row is None and self.bar and late and (self.total is None or done < self.total):
             self.row = _Row(self.description, self.total)
         if self.row is not None:
-            self.row.show(done, f"{(done - self.first) / seconds:.3g}/s  {word}")
+            self.row.show(done, word)

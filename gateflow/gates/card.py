@@ -49,8 +49,8 @@ def label(gate: Gate) -> str:
     """
     if _is_made_by(gate.name, gate):
         return gate.name
-    untold = (f"{name} = {value}" for name, value in gate.parameters.items() if f"{name}={value}" not in gate.name)
-    return ", ".join([gate.name, *untold])
+    missing = (f"{name} = {value}" for name, value in gate.parameters.items() if f"{name}={value}" not in gate.name)
+    return ", ".join([gate.name, *missing])
 
 
 def _is_made_by(text: str, gate: Gate) -> bool:
@@ -82,7 +82,7 @@ def plot(gate: Gate) -> Html:
     phi, slope = gate.phi(z), gate.dphi(z)
     finite = slope[np.isfinite(slope)]
     top = max(1.0, float(finite.max(initial=0.0)))
-    told = (
+    description = (
         f"phi rises from {gate.phi(-REACH):.3g} at z = {-REACH:g} to {gate.phi(REACH):.3g} at z = {REACH:g}; "
         f"its slope is at most {finite.max(initial=0.0):.3g} here"
     )
@@ -90,7 +90,7 @@ def plot(gate: Gate) -> Html:
     rules = ((-REACH, 0.0, REACH, 0.0), (-REACH, 1.0, REACH, 1.0), (0.0, 0.0, 0.0, top))
     return axes.picture(
         label(gate),
-        told,
+        description,
         rules=[axes.rule(*ends) for ends in rules],
         lines=[*axes.lines(z, phi), *axes.lines(z, slope, dashed=True)],
         words=_words(axes),

@@ -148,10 +148,10 @@ class Axes:
             yield " ".join(f"{a:.1f},{b:.1f}" for a, b in run), dashed
 
     def picture(
-        self, label: str, told: str, *, rules: Iterable[str], lines: Iterable[Line], words: Iterable[Word]
+        self, label: str, description: str, *, rules: Iterable[str], lines: Iterable[Line], words: Iterable[Word]
     ) -> Html:
         """The whole, with a text in place of sight."""
-        return card_part("picture", label, told, self.width, self.height, rules, lines, words)
+        return card_part("picture", label, description, self.width, self.height, rules, lines, words)
 
 
 def curve(x: Any, y: Any, *, label: str, across: str, up: str) -> Html | None:

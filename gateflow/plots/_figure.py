@@ -199,7 +199,7 @@ def write(
 
 
 def _of_results(name: str, figure: Figure, results: Path | None) -> FigureTable:
-    """The numbers of a figure of training; results of other shapes are told."""
+    """The numbers of a figure of training; results of another shape are refused."""
     try:
         return figure.compute(results)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as problem:
@@ -216,7 +216,7 @@ def _written_before(out: Path, name: str) -> dict[str, str]:
         return {}
     if not (is_sealed(made) and made.get("figure") == name and fits(made.get("files"), {str: str})):
         return {}
-    return {each: told for each, told in made["files"].items() if _digest_of(out, each) == told}
+    return {each: known for each, known in made["files"].items() if _digest_of(out, each) == known}
 
 
 def _digest_of(out: Path, name: str) -> str | None:

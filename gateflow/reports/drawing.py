@@ -18,20 +18,21 @@ INK = "#000000"
 
 def drawing(figure: Figure, table: FigureTable, name: str, title: str) -> Markup:
     """The figure of these numbers, with a legend, and with what it shows in words for who does not see it."""
-    told = figure.description(table)
+    description = figure.description(table)
     svg = figure.rendered(table, "svg", legend=True, transparent=True).decode()
     box = re.search(r'viewBox="([^"]*)"', svg)
     inside = re.search(r"<svg\b[^>]*>(.*)</svg>", svg, re.DOTALL)
     assert box is not None
     assert inside is not None
     body = Markup(_coloured(_renamed(_bare(inside[1]), name)))
-    return _SVG.format(name=name, title=title, told=told, box=box[1], body=body)
+    return _SVG.format(name=name, title=title, description=description, box=box[1], body=body)
 
 
 _SVG = Markup(
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img" aria-labelledby="{name}-title {name}-told" '
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img" '
+    'aria-labelledby="{name}-title {name}-description" '
     'fill="currentColor" stroke-linejoin="round" stroke-linecap="butt">'
-    '<title id="{name}-title">{title}</title><desc id="{name}-told">{told}</desc>{body}</svg>'
+    '<title id="{name}-title">{title}</title><desc id="{name}-description">{description}</desc>{body}</svg>'
 )
 
 

@@ -4,8 +4,9 @@ choose. Everything is asked of lower layers, and what they cannot answer is kept
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations
 from typing import Any, TypeAlias
 
@@ -81,15 +82,15 @@ class GateFindings:
             "formula": self.gate.text,
             "parameters": {name: str(value) for name, value in self.gate.parameters.items()},
             "membership": self.membership.to_json(),
-            "order": _told(self.order),
+            "order": _as_json(self.order),
             "against": [found.to_json() for found in self.against],
-            "rate": _told(self.law),
+            "rate": _as_json(self.law),
             **self._times(),
         }
 
     def _times(self) -> dict[str, Any]:
         if isinstance(self.times, str):
-            return {"log_tau": None, "status": _told(self.times)}
+            return {"log_tau": None, "status": _as_json(self.times)}
         return {"log_tau": self.times.log_tau, "status": np.asarray(self.times.status, dtype=str)}
 
 
@@ -101,7 +102,7 @@ class Findings:
     Attributes
     ----------
     gates : tuple of GateFindings
-    ladder : tuple of tuple of str
+    catalogue : tuple of tuple of str
         The classes of equal order in the catalogue, highest first; last, each gate that has no order.
     among : tuple of Order
         Each of the gates against each that comes after it.
@@ -118,7 +119,7 @@ class Findings:
     """
 
     gates: tuple[GateFindings, ...]
-    ladder: tuple[tuple[str, ...], ...]
+    catalogue: tuple[tuple[str, ...], ...]
     among: tuple[Order, ...]
     advice: Recommendation | Unknown
     crossings: tuple[tuple[str, Crossover | Unknown], ...]
@@ -132,12 +133,12 @@ class Findings:
         """All of it as plain data."""
         return {
             "gates": [one.to_json() for one in self.gates],
-            "ladder": self.ladder,
+            "catalogue": self.catalogue,
             "among": [found.to_json() for found in self.among],
             "horizons": self.horizons,
             "gaps": self.gaps,
             "recommendation": self._recommended(),
-            "crossings": [{"gate": name, **_told(crossed)} for name, crossed in self.crossings],
+            "crossings": [{"gate": name, **_as_json(crossed)} for name, crossed in self.crossings],
             "record": self.made,
         }
 
@@ -155,7 +156,8 @@ class Findings:
         }
 
 
-def _told(found: Any) -> Any:
+def _as_json(found: Any) -> Any:
+    """An answer as plain data, or why there is none."""
     return {"reason": found} if isinstance(found, str) else found.to_json()
 
 
@@ -196,8 +198,27 @@ def findings(
     made = record.record(
         command=command, horizons=list(horizons), gaps=list(gaps), timescale=timescale, seconds_per_proof=seconds
     )
-    search = _Search(list(zip(gates, called, strict=True)), tuple(horizons), tuple(gaps), timescale, seconds)
-    return replace(search.all(), made=made)
+    named = dict(zip(called, gates, strict=True))
+    questions: list[Callable[[], Any]] = [
+        *(partial(_gate_findings, gate, name, horizons, gaps, seconds) for name, gate in named.items()),
+        partial(catalogue_classes, seconds),
+        partial(_orders_among, named, seconds),
+        partial(_advice, named, timescale),
+        partial(_crossings, named, timescale),
+    ]
+    *of_gates, classes, among, (advice, left_out), crossings = map(_silently, track(questions, "report"))
+    return Findings(
+        gates=tuple(of_gates),
+        catalogue=classes,
+        among=among,
+        advice=advice,
+        crossings=crossings,
+        left_out=left_out,
+        horizons=tuple(horizons),
+        gaps=tuple(gaps),
+        timescale=timescale,
+        made=made,
+    )
 
 
 def _check(
@@ -218,90 +239,68 @@ def _check(
     number("timescale", timescale, lambda v: (v >= 2) & (v <= 1e250), "from 2 to 1e250")
 
 
-@dataclass(frozen=True)
-class _Search:
-    gates: list[tuple[Gate, str]]
-    horizons: tuple[float, ...]
-    gaps: tuple[float, ...]
-    timescale: float
-    seconds: float
-
-    def all(self) -> Findings:
-        """Every answer, with a bar while they are looked for."""
-        answers = [self._answer(ask) for ask in track(list(self._questions()), "report")]
-        *of_gates, ladder, among, crossings, (advice, left_out) = answers
-        return Findings(
-            tuple(of_gates), ladder, among, advice, crossings, left_out, self.horizons, self.gaps, self.timescale
-        )
-
-    def _answer(self, ask: Callable[[], Any]) -> Any:
-        with silence():
-            return ask()
-
-    def _questions(self) -> Iterator[Callable[[], Any]]:
-        for gate, name in self.gates:
-            yield lambda gate=gate, name=name: self.gate(gate, name)
-        yield lambda: ladder(self.seconds)
-        yield self.among
-        yield self.crossings
-        yield self.advice
-
-    def gate(self, gate: Gate, name: str) -> GateFindings:
-        """All about one gate."""
-        against = (replace(order(gate, other, self.seconds), names=(name, other)) for other in GATES)
-        return GateFindings(
-            gate,
-            name,
-            replace(membership(gate, self.seconds), gate=name),
-            _known(lambda: saturation_order(gate, self.seconds)),
-            tuple(against),
-            _known(lambda: replace(rate(gate, seconds=self.seconds), name=name)),
-            _known(lambda: learning_times(gate, self.horizons, self.gaps)),
-        )
-
-    def among(self) -> tuple[Order, ...]:
-        """The gates against each other."""
-        return tuple(
-            replace(order(one, other, self.seconds), names=(name, other_name))
-            for (one, name), (other, other_name) in combinations(self.gates, 2)
-        )
-
-    def crossings(self) -> tuple[tuple[str, Crossover | Unknown], ...]:
-        """Where each gate is ahead of the reference."""
-        reference = GATES[REFERENCE]()
-        others = [(gate, name) for gate, name in self.gates if gate.name != REFERENCE]
-        return tuple(
-            (name, _known(lambda gate=gate, name=name: self._crossing(gate, name, reference))) for gate, name in others
-        )
-
-    def _crossing(self, gate: Gate, name: str, reference: Gate) -> Crossover:
-        problem = LearningProblem(gate, horizon=self.timescale, timescale=self.timescale)
-        value = np.exp(-1 / edge_of_plateau(self.timescale, self.timescale))
-        starts = tuple(float(one.inverse(value)) for one in (gate, reference))
-        return crossover(gate, reference, problem, starts, names=(name, REFERENCE))
-
-    def advice(self) -> tuple[Recommendation | Unknown, dict[str, str]]:
-        """Which gate to take, and of which gates nothing can be said."""
-        left_out: dict[str, str] = {}
-        fit = [GATES[REFERENCE]()] if not any(gate.name == REFERENCE for gate, _ in self.gates) else []
-        for gate, name in self.gates:
-            found = _known(lambda gate=gate: recommend(self.timescale, gates=[gate]))
-            if isinstance(found, str):
-                left_out[name] = found
-            else:
-                fit.append(gate)
-        return (recommend(self.timescale, gates=fit) if fit else "no gate is left to choose from"), left_out
+def _silently(ask: Callable[[], Any]) -> Any:
+    """The answer, with no progress of its own."""
+    with silence():
+        return ask()
 
 
-def ladder(seconds: float = SECONDS) -> tuple[tuple[str, ...], ...]:
+def _gate_findings(
+    gate: Gate, name: str, horizons: Sequence[float], gaps: Sequence[float], seconds: float
+) -> GateFindings:
+    """All about one gate."""
+    against = (replace(order(gate, other, seconds), names=(name, other)) for other in GATES)
+    return GateFindings(
+        gate,
+        name,
+        replace(membership(gate, seconds), gate=name),
+        _answer(lambda: saturation_order(gate, seconds)),
+        tuple(against),
+        _answer(lambda: replace(rate(gate, seconds=seconds), name=name)),
+        _answer(lambda: learning_times(gate, horizons, gaps)),
+    )
+
+
+def _orders_among(named: dict[str, Gate], seconds: float) -> tuple[Order, ...]:
+    """The gates against each other."""
+    return tuple(
+        replace(order(named[one], named[other], seconds), names=(one, other)) for one, other in combinations(named, 2)
+    )
+
+
+def _advice(named: dict[str, Gate], timescale: float) -> tuple[Recommendation | Unknown, dict[str, str]]:
+    """Which gate to take, and of which gates nothing can be said."""
+    answers = {name: _answer(partial(recommend, timescale, gates=[gate])) for name, gate in named.items()}
+    left_out = {name: answer for name, answer in answers.items() if isinstance(answer, str)}
+    fit = [gate for name, gate in named.items() if name not in left_out]
+    if not any(gate.name == REFERENCE for gate in named.values()):
+        fit.insert(0, GATES[REFERENCE]())
+    return (recommend(timescale, gates=fit) if fit else "no gate is left to choose from"), left_out
+
+
+def _crossings(named: dict[str, Gate], timescale: float) -> tuple[tuple[str, Crossover | Unknown], ...]:
+    """Where each gate is ahead of the reference."""
+    others = {name: partial(_crossing, gate, name, timescale) for name, gate in named.items() if gate.name != REFERENCE}
+    return tuple((name, _answer(ask)) for name, ask in others.items())
+
+
+def _crossing(gate: Gate, name: str, timescale: float) -> Crossover:
+    reference = GATES[REFERENCE]()
+    problem = LearningProblem(gate, horizon=timescale, timescale=timescale)
+    value = np.exp(-1 / edge_of_plateau(timescale, timescale))
+    starts = tuple(float(one.inverse(value)) for one in (gate, reference))
+    return crossover(gate, reference, problem, starts, names=(name, REFERENCE))
+
+
+def catalogue_classes(seconds: float = SECONDS) -> tuple[tuple[str, ...], ...]:
     """The catalogue by order of saturation, highest class first; last, each gate that has no order.
 
     Examples
     --------
-    >>> ladder()[0], ladder()[-1]
+    >>> catalogue_classes()[0], catalogue_classes()[-1]
     (('iterated-sinh',), ('hard-sigmoid',))
     """
-    placed = [name for name in GATES if isinstance(_known(lambda name=name: saturation_order(name)), SaturationOrder)]
+    placed = [name for name in GATES if isinstance(_answer(lambda name=name: saturation_order(name)), SaturationOrder)]
     classes = tuple(tuple(names) for names in rank(placed, seconds).classes)
     return (*classes, *((name,) for name in GATES if name not in placed))
 
@@ -321,7 +320,7 @@ def learning_times(gate: Gate, horizons: Sequence[float], gaps: Sequence[float])
     return hitting_time(LearningProblem(gate, horizon=horizon, gap=gap), z0)
 
 
-def _known(ask: Callable[[], Any]) -> Any:
+def _answer(ask: Callable[[], Any]) -> Any:
     """The answer, or in one line why there is none."""
     try:
         return ask()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,20 +43,14 @@ _OWN_SHAPE = ("exp", "abs", "sqrt", "sigmoid", "where")
 DEEPEST = 3
 """Exponents within exponents before ``exp`` is written as a function."""
 
-ROW, NAME, NUMBER, SIGN, ROOT, RAISED, LOWERED, FRACTION = (
-    Markup(text).format  # which escapes what it is given, unless it is Markup
-    for text in (
-        "<mrow>{}</mrow>",
-        "<mi>{}</mi>",
-        "<mn>{}</mn>",
-        "<mo>{}</mo>",
-        "<msqrt>{}</msqrt>",
-        "<msup>{}{}</msup>",
-        "<msub>{}{}</msub>",
-        "<mfrac>{}{}</mfrac>",
-    )
-)
-"""The elements of MathML, of their contents."""
+
+def _element(name: str, parts: int = 1) -> Callable[..., Markup]:
+    """An element of MathML, as a function of its parts, which it escapes unless they are Markup."""
+    return Markup(f"<{name}>{'{}' * parts}</{name}>").format
+
+
+ROW, NAME, NUMBER, SIGN, ROOT = map(_element, ("mrow", "mi", "mn", "mo", "msqrt"))
+RAISED, LOWERED, FRACTION = (_element(name, 2) for name in ("msup", "msub", "mfrac"))
 
 THIN = Markup('<mspace width="0.167em"/>')
 SLASH = Markup('<mo lspace="0" rspace="0">/</mo>')
@@ -83,12 +77,12 @@ def formula(text: str, *, block: bool = False, flat: bool = False, left: str = "
     tidy = tidied(text).strip()
     try:
         tree = ast.parse(tidy, mode="eval").body
-        body = _Writer(tidy, flat=flat).row(tree, SUM)
+        body = _MathWriter(tidy, flat=flat).row(tree, SUM)
     except (SyntaxError, ValueError, _NoWord):
         return Markup("<code>{}</code>").format(text)
     display = Markup(' display="block"') if block else ""
-    told = f"{left} {text}".strip()
-    return Markup('<math{} alttext="{}"><mrow>{}{}</mrow></math>').format(display, told, relation(left), body)
+    alternative = f"{left} {text}".strip()
+    return Markup('<math{} alttext="{}"><mrow>{}{}</mrow></math>').format(display, alternative, relation(left), body)
 
 
 def relation(left: str) -> Markup:
@@ -127,7 +121,7 @@ class _NoWord(Exception):
 
 
 @dataclass(frozen=True)
-class _Writer:
+class _MathWriter:
     """Writes the tree of one text; ``script`` counts how deep in exponents it is, ``flat`` asks for a/b on one line."""
 
     text: str
@@ -219,7 +213,7 @@ class _Writer:
     def power(self, base: ast.expr, exponent: ast.expr) -> Markup:
         return RAISED(self.row(base, ATOM), self.raised().row(exponent, SUM))
 
-    def raised(self) -> _Writer:
+    def raised(self) -> _MathWriter:
         """The writer of an exponent."""
         return replace(self, script=self.script + 1, flat=True)
 

@@ -115,8 +115,8 @@ def _record(made: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in made.items():
         if key not in ("command", "versions"):
             parts = value if isinstance(value, list) else [value]
-            told = (number(part) if isinstance(part, (int, float)) else part for part in parts)
-            yield key.replace("_", " "), Markup(", ").join(told)
+            listed = (number(part) if isinstance(part, (int, float)) else part for part in parts)
+            yield key.replace("_", " "), Markup(", ").join(listed)
 
 
 def _listed(names: list[str]) -> str:

@@ -32,10 +32,10 @@ class CatalogueRow(NamedTuple):
     why: str = ""
 
 
-def catalogue_rows(one: GateFindings, ladder: Iterable[Sequence[str]]) -> Iterator[CatalogueRow]:
+def catalogue_rows(one: GateFindings, classes: Iterable[Sequence[str]]) -> Iterator[CatalogueRow]:
     """How a gate stands to each class of the catalogue; the members of one that have one verdict are together."""
     by_name = {other.names[1]: other for other in one.against}
-    for names in ladder:
+    for names in classes:
         if one.gate.name in names:
             yield CatalogueRow([one.gate.name], ITSELF)
         others = [name for name in names if name != one.gate.name]
@@ -83,7 +83,7 @@ def _decider(found: Order) -> str:
 
 
 def place(found: Rate) -> str:
-    """Where a law stands on the ladder that no gate climbs to its end."""
+    """Where a law stands to the barrier, which no gate passes."""
     if found.logarithms:
         count = f"{found.logarithms} iterated logarithms of τ, each" if found.logarithms > 1 else "the logarithm of τ,"
         return f"at the barrier, which no gate passes: 1/τ is divided by {count} squared"

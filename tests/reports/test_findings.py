@@ -6,7 +6,7 @@ import pytest
 
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.gates.gate import gate
-from gateflow.reports.findings import findings, ladder, learning_times
+from gateflow.reports.findings import catalogue_classes, findings, learning_times
 from gateflow.results.status import Status
 
 
@@ -22,8 +22,8 @@ def test_learning_starts_at_the_time_constant_of_the_horizon(gap):
     assert np.all(found.status == Status.REACHED)
 
 
-def test_the_ladder_is_that_of_theory_section_3_and_5():
-    places = {name: i for i, names in enumerate(reversed(ladder())) for name in names}
+def test_the_classes_of_the_catalogue_are_those_of_theory_section_3_and_5():
+    places = {name: i for i, names in enumerate(reversed(catalogue_classes())) for name in names}
     climbing = ["softsign", "sigmoid", "erf", "cubic", "fast", "iterated-sinh"]
     assert [places[name] for name in climbing] == sorted({places[name] for name in climbing})
     assert places["softsign"] == places["arctan"]
