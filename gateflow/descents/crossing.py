@@ -30,7 +30,7 @@ from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards.arguments import items, one
 from gateflow.losses import Decay
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 
 SECONDS = 0.5
@@ -118,7 +118,7 @@ class Crossover:
         """The target of this problem in words."""
         if self.problem.target.way == "timescale":
             return f"a time constant of {self.problem.target.value:g}"
-        return f"a gap of {glance.exponential(_log_gap(self.problem, float(self.problem.u_star)))}"
+        return f"a gap of {cards.exponential(_log_gap(self.problem, float(self.problem.u_star)))}"
 
     @property
     def log_gap(self) -> float | None:
@@ -146,15 +146,15 @@ class Crossover:
 
     def _by_target(self) -> str:
         first, second = self.names
-        tau, other = (glance.exponential(log) for log in self.log_tau)
+        tau, other = (cards.exponential(log) for log in self.log_tau)
         turn = self.target
         if turn.verdict == "from":
             found = (
-                f"{first} learns sooner for gaps below {glance.exponential(self.log_gap)}, time constants above "
+                f"{first} learns sooner for gaps below {cards.exponential(self.log_gap)}, time constants above "
                 f"{self.timescale:.4g}; {second} for the next larger gaps"
             )
         elif turn.verdict == "undecided":
-            found = f"undecided for gaps down to {glance.exponential(_log_gap(self.problem, turn.searched[1]))}"
+            found = f"undecided for gaps down to {cards.exponential(_log_gap(self.problem, turn.searched[1]))}"
         else:
             found = f"{first if turn.verdict == 'always' else second} learns sooner, whatever the gap"
         doubt = "" if turn.proved or turn.verdict == "undecided" else ", as far as was searched"
@@ -204,7 +204,7 @@ class Crossover:
         return f"<Crossover of {self.names[0]} and {self.names[1]}: {self._by_target()}>"
 
     def _repr_html_(self) -> str:
-        return glance.framed(f"{self.names[0]} against {self.names[1]}", glance.facts(self.lines()))
+        return cards.framed(f"{self.names[0]} against {self.names[1]}", cards.facts(self.lines()))
 
 
 def crossover(

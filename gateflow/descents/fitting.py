@@ -20,7 +20,7 @@ from gateflow.gates.gate import GATES, Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards.arguments import number, reals, together
 from gateflow.guards.calls import call
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 
 GRID = 25
 """Values of the parameter that are tried first."""
@@ -92,8 +92,8 @@ class Fit:
 
     def _repr_html_(self) -> str:
         where = "at an end of the range" if self.at_bound else "inside the range"
-        about = [(self.parameter, f"{glance.number(self.value)}, {where}"), ("objective", glance.number(self.least))]
-        return glance.framed(f"A fit of {self.gate.name}", glance.facts(about))
+        about = [(self.parameter, f"{cards.number(self.value)}, {where}"), ("objective", cards.number(self.least))]
+        return cards.framed(f"A fit of {self.gate.name}", cards.facts(about))
 
 
 def fit(text: str, objective: Callable[[Gate], float], *, within: tuple[float, float] = (0.1, 10.0)) -> Fit:

@@ -25,7 +25,7 @@ from gateflow.gates.gate import GATES, Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards.arguments import items, one
 from gateflow.losses import Decay
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 
 SHALLOW = 0.1
@@ -101,15 +101,15 @@ class Advice:
 
     def _repr_html_(self) -> str:
         about = [
-            ("bias", glance.number(self.bias)),
-            ("target", glance.number(self.target)),
-            ("steps", f"{glance.number(self.steps)} at lr {self.lr:g}, off by {glance.number(self.error, 2)} at most"),
-            ("at its own lr", f"{glance.number(self.own_steps)} steps at {glance.number(self.own_lr)}"),
-            ("longest time scale", f"{glance.number(self.floor)} steps, before steps are lost to rounding"),
-            ("resolution", glance.number(self.resolution, 2)),
+            ("bias", cards.number(self.bias)),
+            ("target", cards.number(self.target)),
+            ("steps", f"{cards.number(self.steps)} at lr {self.lr:g}, off by {cards.number(self.error, 2)} at most"),
+            ("at its own lr", f"{cards.number(self.own_steps)} steps at {cards.number(self.own_lr)}"),
+            ("longest time scale", f"{cards.number(self.floor)} steps, before steps are lost to rounding"),
+            ("resolution", cards.number(self.resolution, 2)),
             ("why", self.reason),
         ]
-        return glance.framed(f"What to expect of {self.gate.name}", glance.facts(about))
+        return cards.framed(f"What to expect of {self.gate.name}", cards.facts(about))
 
 
 @by_value
@@ -224,7 +224,7 @@ class Recommendation:
     def _repr_html_(self) -> str:
         headings = ("gate", "bias", "target", *self.columns, "floor", "why")
         rows = [
-            [one.gate.name, *(glance.number(x, 4) for x in numbers), one.reason]
+            [one.gate.name, *(cards.number(x, 4) for x in numbers), one.reason]
             for one in self
             for numbers in [(one.bias, one.target, one.own_lr, one.own_steps, one.steps, one.floor)]
         ]
@@ -233,7 +233,7 @@ class Recommendation:
         start = f"a time constant of {self.start:.4g}"
         words = [("in words", self.in_words)] if self.in_words else []
         about = [("learned by", task), ("from", start), *words, *(("beware", text) for text in self.warnings)]
-        return glance.framed(title, glance.facts(about), glance.listed(headings, rows))
+        return cards.framed(title, cards.facts(about), cards.listed(headings, rows))
 
 
 def recommend(

@@ -23,7 +23,7 @@ from gateflow.flows.compiled import wanted_backend
 from gateflow.flows.problem import LearningProblem, positions
 from gateflow.flows.sampled_path import Array, Task, road_of
 from gateflow.guards.arguments import number, whole
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
@@ -105,19 +105,19 @@ class Descent:
 
     def _repr_html_(self) -> str:
         many = np.ndim(self.steps)
-        predicted = glance.number(self.predicted.steps) + ("" if np.all(self.predicted.valid) else ", not valid")
+        predicted = cards.number(self.predicted.steps) + ("" if np.all(self.predicted.valid) else ", not valid")
         about = [
             ("problem", repr(self.problem)),
-            ("status", glance.counts(self.status) if many else self.status.sentence),
-            ("steps", glance.number(self.steps)),
+            ("status", cards.counts(self.status) if many else self.status.sentence),
+            ("steps", cards.number(self.steps)),
             ("predicted", predicted),
-            ("z at the end", glance.number(self.z)),
-            ("overshoot in z", glance.number(self.overshoot)),
-            ("chatter", glance.number(self.chatter)),
+            ("z at the end", cards.number(self.z)),
+            ("overshoot in z", cards.number(self.overshoot)),
+            ("chatter", cards.number(self.chatter)),
         ]
         hyper = "".join(f", {name} {value:g}" for name, value in vars(self.optimizer).items())
-        title = f"Descent by {type(self.optimizer).__name__}, lr {glance.number(self.lr)}{hyper}, in {self.dtype}"
-        return glance.framed(title, glance.facts(about))
+        title = f"Descent by {type(self.optimizer).__name__}, lr {cards.number(self.lr)}{hyper}, in {self.dtype}"
+        return cards.framed(title, cards.facts(about))
 
 
 def descent(

@@ -18,7 +18,7 @@ from gateflow.flows.density import decay_of_profile
 from gateflow.flows.problem import LearningProblem, positions
 from gateflow.flows.sampled_path import Band, Task, road_of
 from gateflow.guards.arguments import number, together, whole
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 
 TOLERANCE = 0.05
@@ -68,11 +68,11 @@ class StepSize:
     def _repr_html_(self) -> str:
         about = [
             ("problem", repr(self.problem)),
-            ("largest step size", glance.number(self.lr)),
-            ("steps, simulated", glance.number(self.steps)),
-            ("steps by the integral", glance.number(self.by_integral)),
+            ("largest step size", cards.number(self.lr)),
+            ("steps, simulated", cards.number(self.steps)),
+            ("steps by the integral", cards.number(self.by_integral)),
         ]
-        return glance.framed(f"A step size of its own, {type(self.optimizer).__name__}", glance.facts(about))
+        return cards.framed(f"A step size of its own, {type(self.optimizer).__name__}", cards.facts(about))
 
 
 def step_size(

@@ -19,7 +19,7 @@ from gateflow.gates.gate import gate as as_gate
 from gateflow.guards.arguments import fraction, number, together
 from gateflow.losses import Decay, Loss, log_distance
 from gateflow.losses import loss as as_loss
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 
 TINY = float(np.finfo(np.float64).tiny)
@@ -361,16 +361,16 @@ class LearningProblem:
         with np.errstate(all="ignore"):
             constant = np.asarray(self.horizon) / np.asarray(self.h_star)
         about = [
-            ("horizon T", glance.number(self.horizon)),
-            (self.target.way.replace("_", " "), glance.number(self.target.value)),
-            ("scale c", glance.number(self.scale)),
+            ("horizon T", cards.number(self.horizon)),
+            (self.target.way.replace("_", " "), cards.number(self.target.value)),
+            ("scale c", cards.number(self.scale)),
             ("loss", self.loss.name),
-            ("z*", glance.number(self.z_star, 10)),
-            ("time constant there", f"{glance.number(constant)} steps"),
+            ("z*", cards.number(self.z_star, 10)),
+            ("time constant there", f"{cards.number(constant)} steps"),
         ]
-        formula = glance.mathematics(r"L(z) = c\,|\phi(z)^T - \lambda^*|") if self.loss.name == "absolute" else None
+        formula = cards.mathematics(r"L(z) = c\,|\phi(z)^T - \lambda^*|") if self.loss.name == "absolute" else None
         title = f"Learning problem of {self.gate.name}"
-        return glance.framed(title, formula, glance.facts(about), picture=self._curve())
+        return cards.framed(title, formula, cards.facts(about), picture=self._curve())
 
     def _curve(self) -> Any:
         """The loss about the target; None for several problems, and for a target that is no place."""
@@ -378,7 +378,7 @@ class LearningProblem:
             return None
         width = 1 + abs(self.z_star)
         z = self.z_star + np.linspace(-width, width / 2, 121)
-        return glance.curve(z, self.loss_at(z), label=f"Loss of {self.gate.name}", across="z", up="loss")
+        return cards.curve(z, self.loss_at(z), label=f"Loss of {self.gate.name}", across="z", up="loss")
 
 
 def positions(z: Any, name: str = "z") -> Any:

@@ -44,7 +44,7 @@ from gateflow.gates.gate import Gate
 from gateflow.guards.arguments import number, one
 from gateflow.losses import Decay, Loss, log_distance
 from gateflow.losses.absolute import LOSS as ABSOLUTE
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import BY_CODE, CODE, Status
 
@@ -120,20 +120,20 @@ class HittingTime:
     def _repr_html_(self) -> str:
         many = np.ndim(self.tau) > 0
         about = [
-            ("status", glance.counts(self.status) if many else self.status.sentence),
-            ("tau", "overflows" if np.all(self.overflowed) else glance.number(self.tau, 15)),
-            ("log tau", glance.number(self.log_tau, 15)),
-            ("relative error", glance.number(self.error, 2)),
-            ("evaluations", glance.number(self.evaluations)),
+            ("status", cards.counts(self.status) if many else self.status.sentence),
+            ("tau", "overflows" if np.all(self.overflowed) else cards.number(self.tau, 15)),
+            ("log tau", cards.number(self.log_tau, 15)),
+            ("relative error", cards.number(self.error, 2)),
+            ("evaluations", cards.number(self.evaluations)),
         ]
         title = f"Learning times of {np.size(self.tau)} problems" if many else "Learning time"
-        return glance.framed(title, glance.facts(about), picture=self._curve())
+        return cards.framed(title, cards.facts(about), picture=self._curve())
 
     def _curve(self) -> Any:
         """log tau of problems in a row, in their order."""
         if np.ndim(self.tau) != 1:
             return None
-        return glance.curve(np.arange(np.size(self.tau)), self.log_tau, label="Times", across="problem", up="log tau")
+        return cards.curve(np.arange(np.size(self.tau)), self.log_tau, label="Times", across="problem", up="log tau")
 
 
 def hitting_time(

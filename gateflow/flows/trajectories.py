@@ -23,7 +23,7 @@ from gateflow.flows.time import hitting_time
 from gateflow.flows.trajectory import FARTHEST, State, flow
 from gateflow.guards.arguments import number, together
 from gateflow.losses import Decay, log_distance
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
@@ -196,11 +196,11 @@ class Trajectories:
     def _repr_html_(self) -> str:
         about = [
             ("problems", " x ".join(map(str, self.shape)) or "1"),
-            ("status", glance.counts(self.status)),
-            ("z0", glance.number(self.z0)),
-            ("log tau", glance.number(self.log_tau)),
+            ("status", cards.counts(self.status)),
+            ("z0", cards.number(self.z0)),
+            ("log tau", cards.number(self.log_tau)),
         ]
-        return glance.framed(f"Trajectories of {self.problem.gate.name}", glance.facts(about))
+        return cards.framed(f"Trajectories of {self.problem.gate.name}", cards.facts(about))
 
 
 def _chunks(order: Any, owner: Any) -> Iterator[Any]:

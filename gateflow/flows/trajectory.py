@@ -17,7 +17,7 @@ from gateflow.flows.solvers import METHODS
 from gateflow.flows.time import hitting_time, hitting_times
 from gateflow.guards.arguments import number, one
 from gateflow.losses import log_distance
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
 
@@ -154,8 +154,8 @@ class Trajectory:
         ]
         with np.errstate(all="ignore"):
             loss = np.log10(self.loss)
-        picture = glance.curve(self.log_tau, loss, label="Loss along the flow", across="log tau", up="log10 loss")
-        return glance.framed(f"Trajectory of {self.problem.gate.name}", glance.facts(about), picture=picture)
+        picture = cards.curve(self.log_tau, loss, label="Loss along the flow", across="log tau", up="log10 loss")
+        return cards.framed(f"Trajectory of {self.problem.gate.name}", cards.facts(about), picture=picture)
 
 
 def flow(

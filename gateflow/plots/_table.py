@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import cut
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 
 SHOWN = 4
@@ -79,8 +79,8 @@ class FigureTable:
         if len(self) > len(ends):
             rows.insert(SHOWN, ["..."] * len(self.columns))
         about = [("rows", len(self)), *((name, str(value)) for name, value in self.parameters.items())]
-        meant = glance.folded("what the columns hold", glance.facts(self.meaning.items()))
-        return glance.framed("Numbers of a figure", glance.facts(about), glance.listed(list(self.columns), rows), meant)
+        meant = cards.folded("what the columns hold", cards.facts(self.meaning.items()))
+        return cards.framed("Numbers of a figure", cards.facts(about), cards.listed(list(self.columns), rows), meant)
 
     def csv(self) -> str:
         """Comma-separated text; each number is the shortest one that reads back to the same float."""
@@ -92,4 +92,4 @@ class FigureTable:
 
 
 def _cell(value: Any) -> str:
-    return glance.number(value) if isinstance(value, (float, np.floating)) else str(value)
+    return cards.number(value) if isinstance(value, (float, np.floating)) else str(value)

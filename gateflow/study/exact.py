@@ -21,7 +21,7 @@ from gateflow.flows.problem import LearningProblem
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.nn.functional import gate_function
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 
 HORIZONS = (10.0, 100.0, 1000.0)
@@ -102,9 +102,9 @@ class Exact:
         rows = [
             [run.optimizer, run.side, run.horizon, run.lr, run.steps, run.predicted, run.reason] for run in self.runs
         ]
-        told = [[glance.number(cell, 5) if isinstance(cell, float) else cell for cell in row] for row in rows]
+        told = [[cards.number(cell, 5) if isinstance(cell, float) else cell for cell in row] for row in rows]
         headings = ("optimizer", "start", "T", "lr", "steps", "predicted", "does not hold")
-        return glance.framed(f"The exact problem as a PyTorch model: {self.gate.name}", glance.listed(headings, told))
+        return cards.framed(f"The exact problem as a PyTorch model: {self.gate.name}", cards.listed(headings, told))
 
 
 def exact(

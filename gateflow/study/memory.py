@@ -25,7 +25,7 @@ from gateflow.flows.problem import LearningProblem
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.nn.functional import gate_function
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.study.agreement import Agreement, agreement
 from gateflow.study.exact import in_torch
 
@@ -78,16 +78,16 @@ class MemoryRun:
 
     def _repr_html_(self) -> str:
         rows = [
-            [steps, *(glance.number(x, 3) for x in (reached, predicted, found.median, found.ninth, found.rank))]
+            [steps, *(cards.number(x, 3) for x in (reached, predicted, found.median, found.ninth, found.rank))]
             for steps, reached, predicted, found in zip(
                 self.at, self.reached, self.predicted, self.agreement(), strict=True
             )
         ]
         headings = ("step", "time constants", "predicted", "median error of log", "ninth decile", "rank correlation")
-        asked = f"{self.wanted.size} units, for time constants from {glance.number(self.wanted, 3)} steps"
+        asked = f"{self.wanted.size} units, for time constants from {cards.number(self.wanted, 3)} steps"
         learned = f"{self.optimizer}, lr {self.lr:g}, noise {self.noise:g}, seed {self.seed}"
-        about = glance.facts([("asked of", asked), ("learned by", learned)])
-        return glance.framed(f"A memory of many time scales: {self.gate}", about, glance.listed(headings, rows))
+        about = cards.facts([("asked of", asked), ("learned by", learned)])
+        return cards.framed(f"A memory of many time scales: {self.gate}", about, cards.listed(headings, rows))
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain numbers, with the agreement."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from gateflow.errors import InvalidArgument
 from gateflow.guards.calls import name_of
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.training.card import run_card
 from gateflow.training.folder import SETTINGS, outcome, read_metrics, settings_of
@@ -140,10 +140,10 @@ class Table:
 
     def _repr_html_(self) -> str:
         rows = self.records()
-        told = [[glance.number(x, 4) if isinstance(x, float) else x for x in row.values()] for row in rows]
+        told = [[cards.number(x, 4) if isinstance(x, float) else x for x in row.values()] for row in rows]
         runs = sum(len(group.runs) for group in self.groups)
         title = f"Runs: {runs}, configurations: {len(self.groups)}; judged by {self.score}"
-        return glance.framed(title, glance.listed(list(rows[0]) if rows else [], told))
+        return cards.framed(title, cards.listed(list(rows[0]) if rows else [], told))
 
     def csv(self) -> str:
         """The rows as CSV, numbers in full."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from gateflow.errors import InvalidArgument
 from gateflow.nn.functional import GateFunction
 from gateflow.nn.recurrent import Recurrent
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.training.folder import SETTINGS, loaded, read_metrics, settings_of
 from gateflow.training.network import Network, build
@@ -217,11 +217,11 @@ class RunTimescales:
         layers = enumerate(zip(self.start, self.trained, strict=True), 1)
         rows = [[str(i), *map(_in_words, pair)] for i, pair in layers]
         headings = ("layer", "at the start: median (range)", "trained: median (range)")
-        return glance.framed("Time constants of the units, in steps", glance.listed(headings, rows))
+        return cards.framed("Time constants of the units, in steps", cards.listed(headings, rows))
 
 
 def _in_words(constants: np.ndarray) -> str:
-    return f"{glance.number(np.median(constants), 4)} ({glance.number(constants, 4)})"
+    return f"{cards.number(np.median(constants), 4)} ({cards.number(constants, 4)})"
 
 
 def of_run(

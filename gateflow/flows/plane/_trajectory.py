@@ -13,7 +13,7 @@ from gateflow.flows.plane._contract import Leg, Plane, Tolerances, Turn
 from gateflow.flows.plane._march import solver
 from gateflow.flows.problem import plain
 from gateflow.guards.arguments import number, one, whole
-from gateflow.notebook import cards as glance
+from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
 
@@ -161,8 +161,8 @@ class PlanarTrajectory(_Named):
             ("method", f"{self.settings.method}, rtol {self.settings.rtol:g}"),
             ("evaluations", self.evaluations),
         ]
-        picture = glance.curve(first, second, label=f"{up} over {across}", across=across, up=up)
-        return glance.framed("Trajectory in the plane", glance.facts(about), picture=picture)
+        picture = cards.curve(first, second, label=f"{up} over {across}", across=across, up=up)
+        return cards.framed("Trajectory in the plane", cards.facts(about), picture=picture)
 
 
 def flow(
