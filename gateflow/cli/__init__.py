@@ -150,7 +150,18 @@ def overview() -> str:
 HEADINGS = {
     "Gates": ("gates", "show", "losses"),
     "Theory": ("check", "order", "rank", "rate", "compare", "verify"),
-    "Learning": ("time", "flow", "plane", "descent", "noise", "recommend", "sweep"),
+    "Learning": (
+        "time",
+        "sensitivities",
+        "flow",
+        "plane",
+        "descent",
+        "step-size",
+        "noise",
+        "recommend",
+        "fit",
+        "sweep",
+    ),
     "Output": ("figures", "report"),
     "Networks": ("train", "results", "timescales", "experiment", "study"),
     "This machine": ("doctor", "bench", "completion"),
@@ -178,7 +189,10 @@ def _entry(name: str, about: str, column: int, width: int) -> list[str]:
 
 _ABOUT = "A numerical laboratory for the gates of recurrent networks: saturation, gradient flow, convergence times."
 
-_OPTIONS = [("--help, -h", "This; gateflow COMMAND --help tells of one command."), ("--version", "The version.")]
+_OPTIONS = [
+    ("--help, -h", "Print this help; gateflow COMMAND --help is about one command."),
+    ("--version", "Print the version."),
+]
 
 _MORE = """\
 A GATE is a name of the catalogue (gateflow gates) or a formula in z:

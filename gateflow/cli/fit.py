@@ -1,0 +1,77 @@
+"""The parameter of a gate that learns time scales in the fewest steps."""
+
+from __future__ import annotations
+
+from math import exp
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import GATE_NAMES, SGD, Json, OptimizerOptions, several
+from gateflow.cli._terminal import number, pairs, print_json, say
+from gateflow.errors import InvalidArgument
+
+Family = Annotated[
+    str,
+    Parameter(
+        name="GATE",
+        completer=GATE_NAMES,
+        help="A gate with one open parameter: 'fast(alpha)', or a formula, 'sigmoid(k*z)'.",
+    ),
+]
+Timescales = Annotated[list[float], several("--timescales", "The time constants wanted, in steps; T is as many.")]
+Starts = Annotated[
+    list[float] | None,
+    several("--starts", "The time constant that each starts from; by default the edge of its plateau."),
+]
+Range = Annotated[list[float] | None, several("--within", "The range of the parameter: --within 0.1 10, the default.")]
+Accuracy = Annotated[
+    float, Parameter(name="--tolerance", help="Relative error of a time scale that counts as arrived, in (0, 1).")
+]
+
+
+def run(
+    gate: Family,
+    /,
+    *,
+    timescales: Timescales,
+    starts: Starts = None,
+    within: Range = None,
+    tolerance: Accuracy = 0.05,
+    optimizer: OptimizerOptions = SGD,
+    json: Json = False,
+) -> None:
+    """Find the value of a gate's parameter with which it learns these time scales in the fewest steps.
+
+    Each gate takes the largest step size that its target allows (gateflow step-size); the objective is the mean
+    logarithm of the steps over the time scales. Where the best value is an end of the range, a better one may lie
+    beyond.
+
+    Examples
+    --------
+    $ gateflow fit "fast(alpha)" --timescales 100 1000 --within 0.25 4
+    $ gateflow fit "fast(alpha)" --timescales 100 100 --starts 20 150 --within 0.05 20 --json
+    """
+    from gateflow.descents import Steps, fit
+
+    ends = [0.1, 10.0] if within is None else within
+    if len(ends) != 2:
+        raise InvalidArgument(f"--within takes two numbers, the lower first; got {len(ends)}")
+    begins = None if starts is None else tuple(starts)
+    objective = Steps(tuple(timescales), begins, tolerance, optimizer.chosen())
+    found = fit(gate, objective, within=(ends[0], ends[1]))
+    if json:
+        inputs = {"gate": gate.strip(), "timescales": timescales, "starts": starts, "within": ends}
+        answer = {name: getattr(found, name) for name in ("parameter", "value", "least", "at_bound", "evaluations")}
+        return print_json({**inputs, "tolerance": tolerance, "optimizer": optimizer.inputs(), **answer})
+    where = f"an end of the range {ends[0]:g} to {ends[1]:g}" if found.at_bound else "inside the range"
+    return say(
+        pairs(
+            [
+                ("gate", found.gate.name),
+                (found.parameter, f"{number(found.value)}, {where}"),
+                ("steps", f"{number(exp(found.least))}, the geometric mean over the time scales"),
+                ("tried", f"{found.evaluations} gates"),
+            ]
+        )
+    )

@@ -1,0 +1,49 @@
+"""What a learning time depends on, and how much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateflow.cli._options import NOT_REACHED, GateText, Json, ProblemOptions, Start, gate_of
+from gateflow.cli._terminal import Listing, number, pairs, print_json, say
+
+if TYPE_CHECKING:
+    from gateflow.descents import Sensitivities
+
+
+def run(gate: GateText, /, *, given: ProblemOptions, z0: Start = 0.0, json: Json = False) -> int:
+    """Differentiate the logarithm of the learning time by horizon, target, start, scale and the gate's parameters.
+
+    Each derivative holds all else. That by the target is by the number it was given as: gap, target, time scale, log
+    gap or decay. The loss is the absolute one. The exit code is 3 where the target is not reached.
+
+    Examples
+    --------
+    $ gateflow sensitivities fast --horizon 100 --gap 0.01
+    $ gateflow sensitivities "sigmoid(k*z); k=2" --horizon 10 --timescale 1000 --z0 -1 --json
+    $ gateflow sensitivities fast --horizon 10 --gap 0  # exit code 3
+    """
+    from gateflow.descents import sensitivities
+
+    problem = given.problem(gate_of(gate))
+    found = sensitivities(problem, z0)
+    arrives = found.z0 == found.z0  # nan where it does not
+    if json:
+        inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0, "log_tau": found.log_tau}
+        print_json({**inputs, "derivatives": _derivatives(found), "error": found.error})
+    else:
+        about = [("gate", gate.strip()), ("problem", given.sentence(z0)), ("log tau", number(found.log_tau, 12))]
+        say(pairs(about), "", _table(found, problem.target.way) if arrives else "The target is not reached.")
+    return 0 if arrives else NOT_REACHED
+
+
+def _derivatives(found: Sensitivities) -> dict[str, Any]:
+    by = {name: getattr(found, name) for name in ("horizon", "target", "z0", "scale")}
+    return {**by, "parameters": found.parameters}
+
+
+def _table(found: Sensitivities, way: str) -> Listing:
+    derivatives = _derivatives(found)
+    by = derivatives | derivatives.pop("parameters")
+    rows = [[way.replace("_", " ") if name == "target" else name, number(value)] for name, value in by.items()]
+    return Listing(["by", "d log tau"], rows, numeric=["d log tau"])

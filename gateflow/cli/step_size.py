@@ -1,0 +1,75 @@
+"""The largest step size that a target allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import NOT_REACHED, SGD, GateText, Json, OptimizerOptions, ProblemOptions, Start, gate_of
+from gateflow.cli._terminal import number, pairs, print_json, say
+
+if TYPE_CHECKING:
+    from gateflow.descents import StepSize
+
+Accuracy = Annotated[
+    float, Parameter(name="--tolerance", help="Relative error of the time scale that counts as arrived, in (0, 1).")
+]
+Most = Annotated[int, Parameter(name="--most", help="Steps simulated at most; past them the integral stands alone.")]
+
+
+def run(
+    gate: GateText,
+    /,
+    *,
+    given: ProblemOptions,
+    z0: Start = 0.0,
+    tolerance: Accuracy = 0.05,
+    optimizer: OptimizerOptions = SGD,
+    most: Most = 100_000,
+    json: Json = False,
+) -> int:
+    """Compute the largest step size that the target allows, and the steps that learning takes with it.
+
+    The step size is the largest that keeps the time scale within the tolerance once there, and whose steps do not run
+    through the target. Steps are simulated, and predicted by the integral of the flow. The exit code is 3 where the
+    time scale is never reached.
+
+    Examples
+    --------
+    $ gateflow step-size fast --horizon 100 --timescale 100 --z0 1.81
+    $ gateflow step-size sigmoid --horizon 100 --timescale 100 --z0 2.97 --optimizer momentum --beta 0.95 --json
+    $ gateflow step-size fast --horizon 10 --gap 0  # exit code 3
+    """
+    from gateflow.descents import step_size
+
+    problem = given.problem(gate_of(gate))
+    found = step_size(problem, z0, tolerance, optimizer.chosen(), most=most)
+    if json:
+        inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0, "tolerance": tolerance}
+        print_json({**inputs, "optimizer": optimizer.inputs(), **_answer(found)})
+    else:
+        about = [("gate", gate.strip()), ("problem", given.sentence(z0)), ("optimizer", optimizer.sentence())]
+        say(pairs([*about, *_rows(found)]))
+    return 0 if float(found.by_integral) < float("inf") else NOT_REACHED
+
+
+def _answer(found: StepSize) -> dict[str, Any]:
+    return {
+        "lr": float(found.lr),
+        "by_target": bool(found.by_target),
+        "steps": float(found.steps),
+        "by_integral": float(found.by_integral),
+    }
+
+
+def _rows(found: StepSize) -> list[tuple[str, str | None]]:
+    if found.lr != found.lr:
+        return [("largest lr", "none: the target is at no finite z")]
+    steps = float(found.steps)
+    return [
+        ("largest lr", number(found.lr)),
+        ("set by", "the target" if found.by_target else "the way to the target"),
+        ("steps", "not simulated: too many" if steps != steps else number(steps, 12)),
+        ("by the integral", number(found.by_integral)),
+    ]
