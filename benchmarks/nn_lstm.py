@@ -21,9 +21,8 @@ from typing import Any
 import torch
 
 from gateflow.cli import main as gateflow
-from gateflow.nn import LSTM
+from gateflow.nn import LSTM, speed
 from gateflow.nn.kernels import native
-from gateflow.training import speed
 
 FACTORS = 6
 """Numbers that the forward pass of an LSTM keeps of each unit and step."""

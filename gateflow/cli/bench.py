@@ -10,7 +10,7 @@ from gateflow.cli._options import Json
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
-    from gateflow.training.speed import Report
+    from gateflow.nn.speed import SpeedReport
 
 
 def run(
@@ -46,15 +46,16 @@ def run(
     $ gateflow bench step --task "adding(horizon=20)" --repeats 1
     """
     from gateflow.errors import InvalidArgument
-    from gateflow.training import speed
+    from gateflow.nn import speed
+    from gateflow.training.speed import STEP, time_step
 
     if (task if what == "lstm" else shape) is not None:
         raise InvalidArgument(f"bench {what} takes no {'--task' if what == 'lstm' else '--shape'}")
     if what == "step":
-        reports = (speed.measured_step(name, threads=threads, repeats=repeats) for name in (task or speed.STEP,))
+        reports = (time_step(name, threads=threads, repeats=repeats) for name in (task or STEP,))
     else:
         shapes = speed.SHAPES if shape is None else (_sizes(shape),)
-        reports = (speed.measured(sizes, threads=threads, repeats=repeats, only=only) for sizes in shapes)
+        reports = (speed.time_layers(sizes, threads=threads, repeats=repeats, only=only) for sizes in shapes)
     if json:
         print_json({"bench": what, "reports": [report.to_json() for report in reports]})
         return
@@ -74,7 +75,7 @@ def _sizes(text: str) -> tuple[int, int, int, int]:
     return batch, time, inputs, hidden
 
 
-def _print_facts(report: Report) -> None:
+def _print_facts(report: SpeedReport) -> None:
     facts = {
         "processor": report.processor,
         "threads": str(report.threads),
@@ -85,7 +86,7 @@ def _print_facts(report: Report) -> None:
     say(pairs(facts.items()))
 
 
-def _print(report: Report) -> None:
+def _print(report: SpeedReport) -> None:
     rows = [
         [row.what, number(1e3 * row.cpu, 4), number(1e3 * row.wall, 4), f"{row.cpu_ratio:.2f}", f"{row.wall_ratio:.2f}"]
         for row in report.rows

@@ -12,7 +12,7 @@ from gateflow.cli._options import Force, Json
 from gateflow.cli._terminal import Listing, number, print_json, say
 
 if TYPE_CHECKING:
-    from gateflow.training.results import Table
+    from gateflow.training.results import RunTable
 
 Folder = Annotated[Path, Parameter(name="DIR", help="The folder of a run, of an experiment, or of several.")]
 Curves = Annotated[Path | None, Parameter(name="--curves", help="Draw the curves to this file: .svg, .pdf or .png.")]
@@ -67,7 +67,7 @@ def run(
     return say(listing(found), *(path.as_posix() for path in written))
 
 
-def listing(found: Table) -> Listing:
+def listing(found: RunTable) -> Listing:
     """The table for a reader; what is the same for all is left out."""
     rows = found.records()
     differing = list(found.groups[0].differing)

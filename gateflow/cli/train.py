@@ -22,7 +22,7 @@ from gateflow.guards.calls import listed, name_of, option_defaults, value_of, wi
 from gateflow.training.settings import KINDS, Settings, read_toml
 
 if TYPE_CHECKING:
-    from gateflow.training.loop import Result
+    from gateflow.training.result import Result
 
 TaskText = Annotated[
     str | None,

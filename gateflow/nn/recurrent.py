@@ -224,7 +224,7 @@ class Recurrent(torch.nn.Module):
         """All layers from PyTorch's own, where :meth:`in_framework` says that it has them."""
         assert self.pytorch is not None
         options = (self.bias, self.num_layers, self.dropout, self.training, self.bidirectional)
-        hx = state if len(state) > 1 else state[0]
+        hx = state if len(self.states) > 1 else state[0]
         if sizes is not None:
             output, *final = self.pytorch(data, sizes, hx, flat(weights), *options)
         else:

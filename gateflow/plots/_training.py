@@ -10,7 +10,7 @@ from gateflow.plots._figure import add_legend, empty_picture
 from gateflow.plots._style import COLUMN, GATE_STYLES
 
 if TYPE_CHECKING:
-    from gateflow.training.results import Table
+    from gateflow.training.results import RunTable
     from gateflow.training.timescales import RunTimescales
 
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -19,7 +19,7 @@ COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#5
 STYLES = ("-", "--", "-.", ":")
 
 
-def curves(table: Table, measure: str | None = None) -> Any:
+def curves(table: RunTable, measure: str | None = None) -> Any:
     """A measure on "valid" against the step: the mean over seeds, and a band from the least to the greatest."""
     measure = measure or table.score
     recorded = {name for group in table.groups for run in group.runs for name in run.measures}
@@ -37,7 +37,7 @@ def curves(table: Table, measure: str | None = None) -> Any:
     return canvas
 
 
-def panels(table: Table, measure: str | None = None) -> Any:
+def panels(table: RunTable, measure: str | None = None) -> Any:
     """Curves of the arms of an experiment: a panel for what stands after the first comma of their names, a line for
     what stands before it, in the same style everywhere. Means over seeds, bands from the least to the greatest."""
     measure = measure or table.score

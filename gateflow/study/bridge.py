@@ -138,7 +138,7 @@ def bridge(
     data_dir: str | Path | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Any:
-    """Make one run of a rung, or go on with it; a :class:`gateflow.training.loop.Result`.
+    """Make one run of a rung, or go on with it; a :class:`gateflow.training.result.Result`.
 
     Parameters
     ----------
@@ -148,11 +148,12 @@ def bridge(
     out, data_dir, stop
         As in :func:`gateflow.training.loop`.
     """
-    from gateflow.training.folder import Folder
-    from gateflow.training.loop import SAVE_EVERY, Result, Trainer, _surroundings, settled
+    from gateflow.training.folder import RunFolder
+    from gateflow.training.loop import SAVE_EVERY, Trainer, global_state, settled
+    from gateflow.training.result import Result
 
     made, task = settled(dict(settings), {}, data_dir)
-    with _surroundings(made), Folder.opened(Path(out), made, restart=False) as place:
+    with global_state(made), RunFolder.opened(Path(out), made, restart=False) as place:
         if (done := place.result()) is not None:
             return Result(made, **done, metrics=place.metrics())
         if rung <= 2:
@@ -203,8 +204,8 @@ def _unit(settings: Settings, rung: int, place: Any, stop: Callable[[], bool]) -
     import torch
 
     from gateflow.nn.functional import gate_function
-    from gateflow.training.loop import Result
     from gateflow.training.optimizers import make_optimizer
+    from gateflow.training.result import Result
     from gateflow.training.settings import make_init, make_task
 
     start, task = make_init(settings.init, 1), make_task(settings.task)

@@ -29,7 +29,7 @@ def cost(
     data_dir: str | Path | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Any:
-    """Measure one method, or tell what was measured before; a :class:`gateflow.training.loop.Result`.
+    """Measure one method, or tell what was measured before; a :class:`gateflow.training.result.Result`.
 
     Parameters
     ----------
@@ -38,11 +38,12 @@ def cost(
     out, data_dir, stop
         As in :func:`gateflow.training.loop`.
     """
-    from gateflow.training.folder import Folder
-    from gateflow.training.loop import Result, settled
+    from gateflow.training.folder import RunFolder
+    from gateflow.training.loop import settled
+    from gateflow.training.result import Result
 
     made, _ = settled(dict(settings), {}, data_dir)
-    with Folder.opened(Path(out), made, restart=False) as place:
+    with RunFolder.opened(Path(out), made, restart=False) as place:
         if (done := place.result()) is not None:
             return Result(made, **done)
         if stop():
@@ -100,13 +101,13 @@ def measured(settings: Mapping[str, Any], data_dir: str | Path | None = None) ->
     """
     import torch
 
-    from gateflow.training.folder import Memory
-    from gateflow.training.loop import Trainer, _surroundings, settled
+    from gateflow.training.folder import RunMemory
+    from gateflow.training.loop import Trainer, global_state, settled
     from gateflow.training.timescales import few
 
     made, task = settled(dict(settings), {}, data_dir)
-    with _surroundings(made):
-        trainer = Trainer(made, task, Memory(), math.inf)
+    with global_state(made):
+        trainer = Trainer(made, task, RunMemory(), math.inf)
         batch = trainer.batch("train", 0)
         cuda = trainer.device.type == "cuda"
         trainer.batch = lambda *_: few(batch, 1)  # type: ignore[method-assign]

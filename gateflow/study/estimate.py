@@ -76,12 +76,12 @@ def _settled(settings: Any, data_dir: Any) -> Any:
 
 def _pace(settings: Any, data_dir: Any) -> tuple[float, float]:
     """Seconds of a step, and of an evaluation."""
-    from gateflow.training.folder import Memory
-    from gateflow.training.loop import Trainer, _surroundings
+    from gateflow.training.folder import RunMemory
+    from gateflow.training.loop import Trainer, global_state
 
     made, task = _settled(settings, data_dir)
-    with _surroundings(made):
-        trainer = Trainer(made, task, Memory(), math.inf)
+    with global_state(made):
+        trainer = Trainer(made, task, RunMemory(), math.inf)
         trainer.descend()
         return _mean_time(trainer.descend, 3), _mean_time(trainer.evaluate, 1)
 

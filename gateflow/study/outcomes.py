@@ -12,7 +12,7 @@ from gateflow.files import Output, from_json, is_sealed
 from gateflow.guards.calls import name_of
 from gateflow.study.experiment import Experiment, folder_of
 from gateflow.training.folder import SETTINGS
-from gateflow.training.results import Group, RunRecord, Table
+from gateflow.training.results import Group, RunRecord, RunTable
 from gateflow.training.settings import make_task
 from gateflow.training.tasks import TASKS
 
@@ -23,12 +23,12 @@ QUANTILES = {"median": 5, "ninth decile": 9, "longest": 10}
 """Places of these among the recorded quantiles of the time constants of a layer's units."""
 
 
-def table(plan: Experiment, folder: Path, *, reduced: bool = False) -> Table:
+def table(plan: Experiment, folder: Path, *, reduced: bool = False) -> RunTable:
     """The arms in the order they are declared, each with the runs that its folder holds, ended or not."""
     groups = [Group({"arm": arm}, _runs(folder / folder_of(arm, 0).parent)) for arm in plan.arms_of(reduced)]
     measures = {name for group in groups for run in group.ended for name in (run.outcome or {})["test"]}
     score = plan.score or _score(plan, reduced)
-    return Table(groups, score, sorted(measures, key=lambda name: (name != score, name)) or [score])
+    return RunTable(groups, score, sorted(measures, key=lambda name: (name != score, name)) or [score])
 
 
 def _runs(folder: Path) -> list[RunRecord]:

@@ -1,7 +1,7 @@
 from .grid import Statuses as Statuses
 from .grid import experiment as experiment
-from .loop import Result as Result
 from .loop import train as train
+from .result import Result as Result
 from .settings import Settings as Settings
 from .task import Batch as Batch
 from .task import Task as Task

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -16,12 +16,10 @@ from gateflow.files import Held, digest, fits, from_json, held, read_bytes, read
 from gateflow.training import checkpoint as checkpoints
 from gateflow.training.board import Board, drop
 from gateflow.training.checkpoint import Checkpoint
+from gateflow.training.network import Network, build, set_weights
+from gateflow.training.result import Result
 from gateflow.training.settings import MORE, Settings, read_toml
-
-if TYPE_CHECKING:
-    from gateflow.training.loop import Result
-    from gateflow.training.network import Network
-    from gateflow.training.task import Task
+from gateflow.training.task import Task
 
 SETTINGS, SOURCES, METRICS, CHECKPOINT, WEIGHTS, RESULT = (
     "settings.toml",
@@ -74,7 +72,7 @@ _STATE = {
 """What a checkpoint holds besides tensors."""
 
 
-class Memory:
+class RunMemory:
     """A run that leaves no files."""
 
     def __init__(self) -> None:
@@ -102,7 +100,7 @@ class Memory:
         """Nothing."""
 
 
-class Folder:
+class RunFolder:
     """The folder of one run, held by one process at a time.
 
     A line of ``metrics.jsonl`` that was written after the last checkpoint will be written again by the run that goes on
@@ -116,7 +114,7 @@ class Folder:
 
     @classmethod
     @contextmanager
-    def opened(cls, path: Path, settings: Settings, *, restart: bool) -> Iterator[Folder]:
+    def opened(cls, path: Path, settings: Settings, *, restart: bool) -> Iterator[RunFolder]:
         """The folder, made if need be, locked, with the settings in it.
 
         Raises
@@ -347,9 +345,6 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def loaded(path: Path, settings: Settings, task: Task) -> Network:
     """The network of a run, with the weights that were kept, or the best so far of a run that has not ended."""
-    from gateflow.training.loop import put
-    from gateflow.training.network import build
-
     file = path / (WEIGHTS if (path / WEIGHTS).exists() else CHECKPOINT)
     state = checkpoints.read(file) if file.name == WEIGHTS else checkpoints.latest(file)[0]
     if state is None:
@@ -357,7 +352,7 @@ def loaded(path: Path, settings: Settings, task: Task) -> Network:
     refuse_other(settings, _settings_in(state, file), path)
     network = build(settings, task)
     try:
-        put(network, state.under("network" if file.name == WEIGHTS else "best"))
+        set_weights(network, state.under("network" if file.name == WEIGHTS else "best"))
     except (KeyError, RuntimeError):
         raise checkpoints.Damaged(f"{file} does not hold the weights of this network") from None
     return network

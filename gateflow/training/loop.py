@@ -21,103 +21,24 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gateflow.errors import InvalidArgument, cut
+from gateflow.errors import InvalidArgument
 from gateflow.guards.calls import name_of, with_options
 from gateflow.progress import Meter
-from gateflow.results.byvalue import by_value
 from gateflow.training import checkpoint as checkpoints
-from gateflow.training.card import run_card
 from gateflow.training.checkpoint import Checkpoint
-from gateflow.training.folder import Folder, Memory
-from gateflow.training.network import Network, build
+from gateflow.training.folder import RunFolder, RunMemory
+from gateflow.training.network import build, set_weights, weights_of
 from gateflow.training.optimizers import make_optimizer, make_schedule
+from gateflow.training.result import Measures, Result
 from gateflow.training.settings import Settings, make_task
 from gateflow.training.task import Batch, Split, Task
 from gateflow.training.timescales import few, statistics
 
 SAVE_EVERY = 20.0
 """Seconds between checkpoints: what a kill can cost."""
-
-Measures = dict[str, float]
-
-
-@by_value
-@dataclass(frozen=True)
-class Result:
-    """How a run ended.
-
-    Parameters
-    ----------
-    settings : Settings
-    status : str
-        ``finished``; ``solved`` or ``no better``, stopped early; ``not finite``, the loss or its gradient;
-        ``interrupted``.
-    steps : int
-        Steps made.
-    best_step : int
-        The step of the best score on "valid", whose weights are kept.
-    solved_at : int or None
-        The first evaluation at which the task was solved.
-    valid, test : dict
-        The measures of the best weights; ``test`` is empty for a run that has not come to its end.
-    seconds : float
-        Spent in training, over all sessions.
-    said : str
-        What there is to say of the way it ended.
-    """
-
-    settings: Settings
-    status: str
-    steps: int
-    best_step: int
-    solved_at: int | None
-    valid: Measures
-    test: Measures
-    seconds: float
-    said: str = ""
-    network: Network | None = field(default=None, repr=False, compare=False)
-    metrics: list[dict[str, Any]] = field(default_factory=list, repr=False, compare=False)
-
-    def __repr__(self) -> str:
-        measured = ", ".join(f"{name} {value:.4g}" for name, value in (self.test or self.valid).items())
-        return f"<Result of {self.settings.task}: {self.status} at step {self.steps}; {cut(measured)}>"
-
-    def curve(self, measure: str, *, kind: str = "valid") -> tuple[np.ndarray, np.ndarray]:
-        """What was recorded of a measure: the steps, shape (n,), and the values, shape (n, ...).
-
-        Parameters
-        ----------
-        measure : str
-            A measure of the task, or of what is recorded under ``kind``.
-        kind : str
-            ``valid``; ``train``; ``gates``, what the forget gates of the first layer do
-            (:func:`gateflow.training.timescales.statistics`).
-
-        Raises
-        ------
-        InvalidArgument
-            Nothing of that name was recorded.
-
-        Examples
-        --------
-        >>> result = train("adding(horizon=10)", steps=20, hidden=8, evaluate_every=10)
-        >>> steps, constants = result.curve("timescales", kind="gates")
-        >>> steps.tolist(), constants.shape
-        ([0, 10, 20], (3, 11))
-        """
-        lines = [line | line["layers"][0] if kind == "gates" else line for line in self.metrics if line["kind"] == kind]
-        found = [(line["step"], line[measure]) for line in lines if measure in line]
-        if not found:
-            raise InvalidArgument(f"no {measure!r} was recorded under {kind!r}")
-        steps, values = zip(*found, strict=True)
-        return np.array(steps), np.array(values, dtype=float)
-
-    def _repr_html_(self) -> str:
-        return run_card(self.settings, self.metrics, vars(self))
 
 
 def train(
@@ -167,7 +88,7 @@ def train(
     if not save_every >= 0:
         raise InvalidArgument(f"save_every must be so many seconds, 0 or more; got {save_every}")
     settings, made = settled(task, chosen, data_dir)
-    with _surroundings(settings), _place(settings, out, restart=restart) as place:
+    with global_state(settings), _place(settings, out, restart=restart) as place:
         if (done := place.result()) is not None:
             return Result(settings, **done, network=place.network(settings, made), metrics=place.metrics())
         trainer = Trainer(settings, made, place, save_every)
@@ -210,12 +131,14 @@ def _text(task: str | Task) -> str:
     return with_options(type(task).__name__.lower(), {k: v for k, v in options.items() if v is not None})
 
 
-def _place(settings: Settings, out: str | Path | None, *, restart: bool) -> AbstractContextManager[Folder | Memory]:
-    return nullcontext(Memory()) if out is None else Folder.opened(Path(out), settings, restart=restart)
+def _place(
+    settings: Settings, out: str | Path | None, *, restart: bool
+) -> AbstractContextManager[RunFolder | RunMemory]:
+    return nullcontext(RunMemory()) if out is None else RunFolder.opened(Path(out), settings, restart=restart)
 
 
 @contextmanager
-def _surroundings(settings: Settings) -> Iterator[None]:
+def global_state(settings: Settings) -> Iterator[None]:
     """PyTorch's global state as the settings want it; given back as it was."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:
@@ -253,7 +176,7 @@ class Counters:
 class Trainer:
     """One run: what it is made of, one step, one evaluation, its checkpoint."""
 
-    def __init__(self, settings: Settings, task: Task, place: Folder | Memory, save_every: float) -> None:
+    def __init__(self, settings: Settings, task: Task, place: RunFolder | RunMemory, save_every: float) -> None:
         self.settings, self.task, self.place, self.save_every = settings, task, place, save_every
         self.device = torch.device(settings.device)
         self.network = build(settings, task).to(self.device)
@@ -350,7 +273,7 @@ class Trainer:
         counters.waited += 1
         if not counters.best or _is_better(measures[task.score], counters.best[task.score], task.better):
             counters.best, counters.best_step, counters.waited = measures, counters.step, 0
-            self.best = {name: part.detach().clone() for name, part in _parts(self.network).items()}
+            self.best = {name: part.detach().clone() for name, part in weights_of(self.network).items()}
 
     def measure(self, split: Split) -> Measures:
         """The measures over a whole split."""
@@ -376,11 +299,11 @@ class Trainer:
         counters = self.counters
         counters.status = counters.status or "finished"
         self.save()
-        put(self.network, self.best)
+        set_weights(self.network, self.best)
         test = self.measure("test")
         self.note("test", **test)
         result = self.result(counters.status, test)
-        self.place.end(result, _parts(self.network))
+        self.place.end(result, weights_of(self.network))
         return result
 
     def give_up(self, loss: float, batch: Batch) -> None:
@@ -450,7 +373,7 @@ class Trainer:
             "said": self.said,
         }
         state = Checkpoint(facts)
-        state.add("network", _parts(self.network))
+        state.add("network", weights_of(self.network))
         state.add("best", self.best)
         state.add("optimizer", moments)
         state.add("generator", checkpoints.generator_states())
@@ -478,7 +401,7 @@ class Trainer:
         facts = state.facts
         if (facts["schedule"] is None) is not (self.schedule is None):
             raise ValueError("another schedule")
-        put(self.network, state.under("network"))
+        set_weights(self.network, state.under("network"))
         self.best = {name: part.to(self.device) for name, part in state.under("best").items()}
         checkpoints.restore_optimizer(self.optimizer, facts["optimizer"], state.under("optimizer"))
         if self.schedule is not None:
@@ -488,18 +411,6 @@ class Trainer:
         vars(self.counters).update(vars(Counters(**facts["counters"])))
         self.said = facts["said"]
         checkpoints.restore_generators(state.under("generator"))
-
-
-def _parts(network: torch.nn.Module) -> dict[str, Tensor]:
-    """Every parameter and buffer once, also where two modules share one."""
-    return dict(itertools.chain(network.named_parameters(), network.named_buffers()))
-
-
-def put(network: torch.nn.Module, values: Mapping[str, Tensor]) -> None:
-    """Give a network these values of its parameters and buffers."""
-    with torch.no_grad():
-        for name, own in _parts(network).items():
-            own.copy_(values[name])
 
 
 def _is_better(score: float, than: float, better: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -134,6 +136,18 @@ def build(settings: Settings, task: Task) -> Network:
     if isinstance(initialise, Initialiser):
         initialise(cell)
     return network.to(dtype)
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer once, also where two modules share one."""
+    return dict(itertools.chain(network.named_parameters(), network.named_buffers()))
+
+
+def set_weights(network: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Give a network these values of its parameters and buffers."""
+    with torch.no_grad():
+        for name, own in weights_of(network).items():
+            own.copy_(values[name])
 
 
 def _gates(settings: Settings) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from gateflow.errors import InvalidArgument
 from gateflow.guards.calls import name_of
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
-from gateflow.training.card import run_card
 from gateflow.training.folder import SETTINGS, outcome, read_metrics, settings_of
+from gateflow.training.result import run_card
 from gateflow.training.settings import KINDS, Settings
 from gateflow.training.tasks import TASKS
 
@@ -101,7 +101,7 @@ class Group:
 
 @by_value
 @dataclass(frozen=True)
-class Table:
+class RunTable:
     """The configurations under a folder.
 
     Parameters
@@ -120,7 +120,7 @@ class Table:
 
     def __repr__(self) -> str:
         runs = sum(len(group.runs) for group in self.groups)
-        return f"<Table of {len(self.groups)} configurations, {runs} runs; by {self.score}>"
+        return f"<RunTable of {len(self.groups)} configurations, {runs} runs; by {self.score}>"
 
     def records(self) -> list[dict[str, Any]]:
         """One row a configuration: what differs, how many runs, mean and spread of each measure on "test"."""
@@ -170,7 +170,7 @@ def runs(folder: str | Path) -> list[RunRecord]:
     return [RunRecord.read(path) for path in sorted(found)]
 
 
-def table(folder: str | Path) -> Table:
+def table(folder: str | Path) -> RunTable:
     """The table of the runs at or under a folder.
 
     Raises
@@ -187,7 +187,7 @@ def table(folder: str | Path) -> Table:
     sign = -1 if better == "higher" else 1
     groups.sort(key=lambda group: _last_if_nan(sign * group.spread(score)[0]))
     names = {name for run in found if run.outcome for name in run.outcome["test"]}
-    return Table(groups, score, sorted(names, key=lambda name: (name != score, name)) or [score])
+    return RunTable(groups, score, sorted(names, key=lambda name: (name != score, name)) or [score])
 
 
 def _judged(settings: Settings) -> tuple[str, str]:

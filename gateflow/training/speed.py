@@ -1,49 +1,15 @@
-"""What a layer costs: every way to compute it against PyTorch's own, forward and backward, in one run.
-
-The passes take turns, and of each the least time of some repeats counts: CPU time of all threads, and time on the wall.
-A ratio is to ``torch.nn.LSTM`` in the same run. Two things decide how that baseline looks, and are told: the number of
-threads, and whether memory of the pass before is used again. By default the system's allocator gives large blocks back
-at once, and each pass then pays a fault for every page; the rows that say *pages kept* were measured with an allocator
-told to keep them (``mallopt``, where the C library is glibc). Compiled kernels keep their own memory either way.
-
-How far anyone could go is told by a row of as many multiply-adds as the products of matrices need, with all numbers in
-registers: the peak of the core, in the same run.
-"""
+"""What a step of training costs: every backend against the plain loop over time, in one run."""
 
 from __future__ import annotations
 
-import ctypes
 import math
-import platform
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from gateflow.codegen import compiler as compiled
 from gateflow.errors import InvalidArgument
-from gateflow.nn.cells.gru import GRU
-from gateflow.nn.cells.janet import JANET
-from gateflow.nn.cells.lstm import LSTM
-from gateflow.nn.cells.refine import RefineLSTM
-from gateflow.nn.kernels import native
-from gateflow.progress import track
-from gateflow.results.byvalue import by_value
-from gateflow.training.folder import Memory
+from gateflow.nn.speed import SpeedReport, Step, least_times, report
+from gateflow.training.folder import RunMemory
 from gateflow.training.loop import Trainer, settled
-
-BASELINE = "torch.nn.LSTM"
-
-USER_FORMULA = "1/2 + atan(z + z**3)/pi"
-"""A gate of no catalogue, with a heavy tail."""
-
-SHAPES = ((32, 500, 2, 128), (128, 784, 1, 128), (32, 1000, 10, 256), (64, 100, 200, 512))
-"""Batch, time, inputs, hidden units: adding, MNIST by pixels, and two larger ones."""
 
 STEP = "adding(horizon=1000)"
 """The task whose training step is timed."""
@@ -51,101 +17,15 @@ STEP = "adding(horizon=1000)"
 EAGER = ("reference", "torch", "auto")
 """The backends of a training step; the first is the baseline."""
 
-MMAP_MAX, TRIM_THRESHOLD = -4, -1
-"""Parameters of ``mallopt``, with their defaults in `DEFAULTS`; from malloc.h of glibc."""
 
-DEFAULTS = {MMAP_MAX: 65536, TRIM_THRESHOLD: 128 << 10}
-
-Step = Callable[[], Any]
-
-
-@by_value
-@dataclass(frozen=True)
-class Row:
-    """One way to compute: seconds of a pass forward and backward, or of a training step, and ratios to the baseline."""
-
-    what: str
-    backend: str
-    cpu: float
-    wall: float
-    cpu_ratio: float
-    wall_ratio: float
-
-
-@by_value
-@dataclass(frozen=True)
-class Report:
-    """All rows for one shape, or for one training step, which has none, and what they were measured on."""
-
-    of: str
-    shape: tuple[int, int, int, int] | None
-    counted: str
-    threads: int
-    repeats: int
-    processor: str
-    compiler: str | None
-    torch: str
-    keeps_pages: bool
-    rows: tuple[Row, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def measured(
-    shape: tuple[int, int, int, int],
-    *,
-    threads: int = 1,
-    repeats: int = 3,
-    gates: tuple[str, ...] = ("sigmoid", "fast", "softsign", USER_FORMULA),
-    only: str = "",
-) -> Report:
-    """Time every way to compute a recurrent layer, in float32 on the CPU.
-
-    Parameters
-    ----------
-    shape : batch, time, inputs, hidden
-    threads : int
-    repeats : int
-        The least time of so many counts.
-    gates : tuple of str
-        Forget gates of the compiled LSTM.
-    only : str
-        Of the other ways, those with this in their name.
-
-    Raises
-    ------
-    InvalidArgument
-        Sizes below 1.
-    """
-    if min(*shape, threads, repeats) < 1:
-        raise InvalidArgument(f"sizes, threads and repeats must be at least 1; got {shape}, {threads}, {repeats}")
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        named = dict(_steps(shape, gates, only, threads))
-        rows = _timed(named, repeats)
-        with _pages_kept() as keeps:
-            kept = {name: named[name] for name in (BASELINE, _products_name()) if keeps}
-            rows |= {f"{name}, pages kept": value for name, value in _timed(kept, repeats).items()}
-    finally:
-        torch.set_num_threads(before)
-    names = ("batch", "time", "inputs", "hidden")
-    of = ", ".join(f"{name} {size}" for name, size in zip(names, shape, strict=True))
-    counted = f"least of {repeats}, float32, forward and backward"
-    return _report(
-        rows, BASELINE, of=of, shape=shape, counted=counted, threads=threads, repeats=repeats, keeps_pages=keeps
-    )
-
-
-def measured_step(task: str = STEP, *, threads: int = 1, repeats: int = 3) -> Report:
+def time_step(task: str = STEP, *, threads: int = 1, repeats: int = 3) -> SpeedReport:
     """Time a whole step of the trainer: data, forward, loss, backward, optimiser; with the settings it has by itself.
 
     Parameters
     ----------
     task : str
     threads, repeats : int
-        As in :func:`measured`.
+        As in :func:`gateflow.nn.speed.time_layers`.
 
     Raises
     ------
@@ -162,142 +42,12 @@ def measured_step(task: str = STEP, *, threads: int = 1, repeats: int = 3) -> Re
             for backend in EAGER:
                 torch.manual_seed(0)
                 settings, made = settled(task, {"backend": backend, "threads": threads, "device": "cpu"})
-                trainer = Trainer(settings, made, Memory(), math.inf)
+                trainer = Trainer(settings, made, RunMemory(), math.inf)
                 steps[f"{backend}: {settings.cell}, {settings.forget_gate}"] = trainer.descend
-            rows = _timed(steps, repeats)
+            rows = least_times(steps, repeats)
     finally:
         torch.set_num_threads(before)
     of = f"a training step of {task}: batch {settings.batch}, hidden {settings.hidden}, {settings.optimizer}"
     counted = f"least of {repeats}, {settings.precision}: data, forward, loss, backward, optimiser"
     facts = {"of": of, "shape": None, "counted": counted, "threads": threads, "repeats": repeats}
-    return _report(rows, next(iter(rows)), **facts, keeps_pages=False)
-
-
-def _report(rows: dict[str, tuple[float, float]], baseline: str, **facts: Any) -> Report:
-    cpu, wall = rows[baseline]
-    return Report(
-        processor=processor(),
-        compiler=compiled.available(),
-        torch=torch.__version__,
-        rows=tuple(Row(name, _backend(name), c, w, c / cpu, w / wall) for name, (c, w) in rows.items()),
-        **facts,
-    )
-
-
-def processor() -> str:
-    """The model of the processor, as the system calls it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _backend(name: str) -> str:
-    return name.rpartition(": ")[0]
-
-
-# --- what is timed ----------------------------------------------------------------------------------------------------
-
-
-def _products_name() -> str:
-    return "its products alone"
-
-
-def _steps(
-    shape: tuple[int, int, int, int], gates: tuple[str, ...], only: str, threads: int
-) -> Iterator[tuple[str, Step]]:
-    batch, length, inputs, hidden = shape
-    x = torch.randn(length, batch, inputs, generator=torch.Generator().manual_seed(0))
-    yield BASELINE, _pass(torch.nn.LSTM(inputs, hidden), x)
-    yield _products_name(), _products(shape)
-    ways: list[tuple[str, Callable[..., torch.nn.Module], dict[str, Any]]] = []
-    if native.available(torch.float32, ()):
-        yield "its products at the core's peak", peak(multiply_adds(shape), threads)
-        ways = [
-            *((f"native: LSTM, {gate}", LSTM, {"forget_gate": gate}) for gate in gates),
-            ("native: LSTM, fast, tied", LSTM, {"forget_gate": "fast", "tied": True}),
-            ("native: refine", RefineLSTM, {}),
-            ("native: refine, fast", RefineLSTM, {"forget_gate": "fast"}),
-            ("native: JANET, fast", JANET, {"forget_gate": "fast"}),
-            ("native: GRU, fast", GRU, {"update_gate": "fast"}),
-        ]
-    ways.append(("torch.nn.GRU", torch.nn.GRU, {}))
-    ways += [(f"{backend}: LSTM, fast", LSTM, {"forget_gate": "fast"}) for backend in ("torch", "reference")]
-    for name, make, options in ways:
-        if only in name:
-            backend = {"backend": _backend(name)} if _backend(name) else {}
-            yield name, _pass(make(inputs, hidden, **options, **backend), x)
-
-
-def _pass(layer: torch.nn.Module, x: torch.Tensor) -> Step:
-    return lambda: layer(x)[0].sum().backward()
-
-
-def _products(shape: tuple[int, int, int, int]) -> Step:
-    """The products of matrices that an LSTM's pass needs at least, by PyTorch's library."""
-    batch, length, inputs, hidden = shape
-    state, weights = torch.randn(batch, hidden + inputs), torch.randn(hidden + inputs, 4 * hidden)
-    z, back = torch.randn(batch, 4 * hidden), torch.randn(4 * hidden, hidden)
-    h, rows = torch.empty(batch, hidden), torch.randn(length * batch, hidden + inputs)
-    all_z = torch.randn(length * batch, 4 * hidden)
-
-    def run() -> None:
-        for _ in range(length):
-            torch.mm(state, weights, out=z)
-        for _ in range(length):
-            torch.mm(z, back, out=h)
-        torch.mm(all_z.t(), rows)
-
-    return run
-
-
-def multiply_adds(shape: tuple[int, int, int, int]) -> int:
-    """Of the products of an LSTM's pass without the gradient of its input.
-
-    Examples
-    --------
-    >>> multiply_adds((1, 1, 1, 1))
-    20
-    """
-    batch, length, inputs, hidden = shape
-    return batch * length * 4 * hidden * (2 * (hidden + inputs) + hidden)
-
-
-def peak(number: int, threads: int) -> Step:
-    """So many multiply-adds in registers, each thread its share."""
-    made, share, sums = native.library(torch.float32).multiply_adds, -(-number // threads), torch.zeros(threads)
-    places = [sums.data_ptr() + 4 * n for n in range(threads)]
-    pool = ThreadPoolExecutor(threads)
-    return lambda: (list(pool.map(lambda place: made(share, place), places)), sums)
-
-
-# --- timing -----------------------------------------------------------------------------------------------------------
-
-
-def _timed(steps: dict[str, Step], repeats: int) -> dict[str, tuple[float, float]]:
-    """The least CPU time and the least time on the wall of each; the first pass warms up."""
-    best = dict.fromkeys(steps, (float("inf"), float("inf")))
-    for turn, name in track([(turn, name) for turn in range(repeats + 1) for name in steps], "passes"):
-        cpu, wall = time.process_time(), time.perf_counter()
-        steps[name]()
-        took = time.process_time() - cpu, time.perf_counter() - wall
-        if turn:
-            best[name] = min(best[name][0], took[0]), min(best[name][1], took[1])
-    return best
-
-
-@contextmanager
-def _pages_kept() -> Iterator[bool]:
-    """Within, glibc keeps the memory that is freed; False where there is no such thing."""
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
-        yield False
-        return
-    mallopt = ctypes.CDLL(None).mallopt
-    mallopt(MMAP_MAX, 0)
-    mallopt(TRIM_THRESHOLD, 2**31 - 1)
-    try:
-        yield True
-    finally:
-        for parameter, value in DEFAULTS.items():
-            mallopt(parameter, value)
+    return report(rows, next(iter(rows)), **facts, keeps_pages=False)

@@ -553,7 +553,7 @@ def test_two_evaluations_in_a_row_make_an_arrival():
 def test_the_wired_network_answers_as_computed_and_learns_what_its_rung_says(tmp_path):
     import torch
 
-    from gateflow.training.folder import Memory
+    from gateflow.training.folder import RunMemory
     from gateflow.training.loop import Trainer, settled
 
     plan = EXPERIMENTS["study-bridge"]
@@ -563,7 +563,7 @@ def test_the_wired_network_answers_as_computed_and_learns_what_its_rung_says(tmp
     counts = {}
     for rung in (3, 4, 5, 6):
         torch.manual_seed(1)
-        trainer = Trainer(made, task, Memory(), math.inf)
+        trainer = Trainer(made, task, RunMemory(), math.inf)
         bridges._wire(trainer, rung)
         before = {name: each.detach().clone() for name, each in trainer.network.named_parameters()}
         if rung == 3:

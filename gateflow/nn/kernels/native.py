@@ -343,10 +343,11 @@ class _Pass:
         self.library.pack_backward(self.reference)
         self._share("backward")
         self.library.finish(self.reference)
-        of_bias = (
-            None if self.bias_ih is None else self.layout.rows(which, d_biases.flatten()) for which in ("x", "h")
-        )
-        return dx, dh, dc, d_ih, d_hh, *of_bias
+        if self.bias_ih is None:
+            return dx, dh, dc, d_ih, d_hh, None, None
+        # two tensors: whoever clips gradients scales each of them in place
+        of_biases = (self.layout.rows(which, d_biases.flatten()).clone() for which in ("x", "h"))
+        return dx, dh, dc, d_ih, d_hh, *of_biases
 
     # --- memory and pointers ---
 

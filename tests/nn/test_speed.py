@@ -10,15 +10,16 @@ import torch
 
 from gateflow import cli
 from gateflow.errors import InvalidArgument
-from gateflow.training import speed
+from gateflow.nn import speed
+from gateflow.training.speed import time_step
 
 
 @pytest.fixture(scope="module")
-def report() -> speed.Report:
-    return speed.measured((3, 5, 2, 4), repeats=1)
+def report() -> speed.SpeedReport:
+    return speed.time_layers((3, 5, 2, 4), repeats=1)
 
 
-def test_every_way_is_timed_and_the_baseline_is_one(report: speed.Report) -> None:
+def test_every_way_is_timed_and_the_baseline_is_one(report: speed.SpeedReport) -> None:
     rows = {row.what: row for row in report.rows}
     assert {speed.BASELINE, "reference: LSTM, fast", "torch: LSTM, fast"} <= rows.keys()
     assert rows[speed.BASELINE].cpu_ratio == rows[speed.BASELINE].wall_ratio == 1
@@ -33,7 +34,7 @@ def test_every_way_is_timed_and_the_baseline_is_one(report: speed.Report) -> Non
 
 def test_a_training_step_is_timed_over_every_backend(capsys: pytest.CaptureFixture[str]) -> None:
     before = torch.get_num_threads(), torch.random.get_rng_state()
-    report = speed.measured_step("adding(horizon=5)", repeats=1)
+    report = time_step("adding(horizon=5)", repeats=1)
     assert [row.backend for row in report.rows] == ["reference", "torch", "auto"]
     assert report.rows[0].cpu_ratio == report.rows[0].wall_ratio == 1
     assert "adding(horizon=5)" in report.of
@@ -57,18 +58,18 @@ def test_an_option_of_the_other_kind_is_refused(words: list[str], capsys: pytest
 
 def test_threads_are_as_before_afterwards() -> None:
     before = torch.get_num_threads()
-    speed.measured((1, 1, 1, 1), threads=before + 1, repeats=1, gates=(), only="none")
+    speed.time_layers((1, 1, 1, 1), threads=before + 1, repeats=1, gates=(), only="none")
     assert torch.get_num_threads() == before
 
 
-def test_where_pages_are_kept_there_is_a_second_baseline(report: speed.Report) -> None:
+def test_where_pages_are_kept_there_is_a_second_baseline(report: speed.SpeedReport) -> None:
     assert report.keeps_pages == hasattr(ctypes.CDLL(None), "mallopt")
     assert any(row.what == f"{speed.BASELINE}, pages kept" for row in report.rows) == report.keeps_pages
 
 
 def test_sizes_below_one_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="at least 1"):
-        speed.measured((3, 0, 2, 4))
+        speed.time_layers((3, 0, 2, 4))
 
 
 def test_the_command_prints_a_table_or_json(capsys: pytest.CaptureFixture[str]) -> None:
