@@ -45,7 +45,8 @@ class Statuses:
     out : Path
         Its folder.
     statuses : dict
-        The status of each run by its folder under ``out``: one of :class:`gateflow.training.result.Result`, or of `LEFT`.
+        The status of each run by its folder under ``out``: one of :class:`~gateflow.training.result.Result`, or of
+        `LEFT`.
     """
 
     out: Path
