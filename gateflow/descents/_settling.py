@@ -9,31 +9,32 @@ from gateflow.descents.optimizers import Optimizer
 from gateflow.descents.precision import FORMATS
 from gateflow.descents.simulation import CYCLE, PAYS, SETTLING, seconds_in_numpy, stable_gradient
 from gateflow.errors import NoCompiler
+from gateflow.flows.batch import Array, Batch
 from gateflow.flows.compiled import wanted_backend
-from gateflow.flows.sampled_path import Array, Band, Task
+from gateflow.flows.sampled_path import Band
 from gateflow.progress import track
 
 STRIDE = 1000
 """Steps between two looks at the progress bar."""
 
 
-def steps_to_stay(task: Task, optimizer: Optimizer, lr: Array, band: Band, most: Array) -> Array:
+def steps_to_stay(batch: Batch, optimizer: Optimizer, lr: Array, band: Band, most: Array) -> Array:
     """Steps after which z is in the band and does not leave it again; infinite where it is not, in ``most`` steps.
 
     A run stays where it has not left the band for 64 steps and four memories of its optimiser.
     """
     watched = int(CYCLE + SETTLING * optimizer.memory)
     exact = FORMATS["float64"].round
-    outside = np.where(band.holds(task.z0), -1, 0)
+    outside = np.where(band.holds(batch.z0), -1, 0)
     result = np.full(lr.shape, np.inf)
     at = np.flatnonzero(np.isfinite(lr) & (lr > 0) & np.isfinite(band.room))
     if wanted_backend(None) == "compiled" or seconds_in_numpy(most[at] + watched) > PAYS:
         try:
-            return _by_kernel(Stepping(task, optimizer, lr), at, band, outside, most + watched, watched)
+            return _by_kernel(Stepping(batch, optimizer, lr), at, band, outside, most + watched, watched)
         except NoCompiler:
             pass
-    z, k, state = task.z0[at], np.zeros(at.size, dtype=np.int64), optimizer.start(at.size)
-    live, ends, lr, outside, most = task.take(at), band.take(at), lr[at], outside[at], most[at] + watched
+    z, k, state = batch.z0[at], np.zeros(at.size, dtype=np.int64), optimizer.start(at.size)
+    live, ends, lr, outside, most = batch.take(at), band.take(at), lr[at], outside[at], most[at] + watched
     gradient = stable_gradient(live, FORMATS["float64"])
     for _ in track(range(int(most.max(initial=0)) // STRIDE + 1), "descent (thousands of steps)"):
         for _ in range(STRIDE):

@@ -21,7 +21,7 @@ from gateflow.codegen.compiler import library, native
 from gateflow.codegen.rewrite import log_cosh
 from gateflow.descents.optimizers import Optimizer
 from gateflow.errors import NoCompiler
-from gateflow.flows.sampled_path import Array, Task
+from gateflow.flows.batch import Array, Batch
 from gateflow.formula.vocabulary import Z, log1p
 from gateflow.gates.gate import Gate
 from gateflow.losses.absolute import LOSS as ABSOLUTE
@@ -69,18 +69,18 @@ class Stepping:
         There is no compiler, or the gate or the optimiser has no form in C.
     """
 
-    def __init__(self, task: Task, optimizer: Optimizer, lr: Array) -> None:
-        if task.loss is not ABSOLUTE:
-            raise NoCompiler(f"descents of the {task.loss.name} loss have no compiled kernel")
-        found = _descend(task.gate, optimizer.UPDATE_C)
+    def __init__(self, batch: Batch, optimizer: Optimizer, lr: Array) -> None:
+        if batch.loss is not ABSOLUTE:
+            raise NoCompiler(f"descents of the {batch.loss.name} loss have no compiled kernel")
+        found = _descend(batch.gate, optimizer.UPDATE_C)
         if isinstance(found, NoCompiler):
             raise NoCompiler(*found.args)
-        self._call, count = found, task.z0.size
+        self._call, count = found, batch.z0.size
         zero, far = np.zeros(count), np.full(count, np.inf)
         with np.errstate(all="ignore"):
-            inputs = (task.horizon + 1, np.log(task.scale * task.horizon), task.z_star, task.direction, lr)
+            inputs = (batch.horizon + 1, np.log(batch.scale * batch.horizon), batch.z_star, batch.direction, lr)
         arrays: dict[str, Array] = dict(zip(INPUTS, (*inputs, zero, -far, far), strict=True))
-        arrays |= dict.fromkeys(KEPT, zero) | {"z": task.z0} | self._tables(optimizer)
+        arrays |= dict.fromkeys(KEPT, zero) | {"z": batch.z0} | self._tables(optimizer)
         self._arrays = {name: np.array(array, dtype=np.float64) for name, array in arrays.items()}
 
     @staticmethod

@@ -17,8 +17,9 @@ import sympy as sp
 from gateflow.arithmetic import float64
 from gateflow.codegen import Tape, stable
 from gateflow.errors import InvalidArgument
+from gateflow.flows.batch import Array, Batch
 from gateflow.flows.problem import LearningProblem, positions
-from gateflow.flows.sampled_path import Array, Task, road_of
+from gateflow.flows.sampled_path import sampled_path
 from gateflow.formula.vocabulary import Z, derivative
 from gateflow.gates.gate import Gate
 from gateflow.guards.arguments import together
@@ -100,11 +101,11 @@ def sensitivities(problem: LearningProblem, z0: Any) -> Sensitivities:
         raise InvalidArgument("sensitivities are those of the absolute loss")
     z0 = positions(z0, "z0")
     shape = together(horizon=problem.horizon, target=problem.target.value, scale=problem.scale, z0=z0)
-    task = Task.of(problem, z0, shape)
+    batch = Batch.towards(problem, z0, shape)
     target = np.array(np.broadcast_to(np.asarray(problem.target.value, np.float64), shape)).reshape(-1)
     slopes = dict(_parameter_slopes(problem.gate))
     parts = [
-        _chunk(task.take(chosen), target[chosen], problem.target.way, slopes)
+        _chunk(batch.take(chosen), target[chosen], problem.target.way, slopes)
         for chosen in np.array_split(np.arange(target.size), max(1, -(-target.size // CHUNK)))
     ]
     rows = {name: np.concatenate([part[name] for part in parts]).reshape(shape)[()] for name in parts[0]}
@@ -113,39 +114,39 @@ def sensitivities(problem: LearningProblem, z0: Any) -> Sensitivities:
     return Sensitivities(**plain, parameters=own)
 
 
-def _chunk(task: Task, target: Array, way: str, slopes: dict[str, Tape]) -> dict[str, Array]:
+def _chunk(batch: Batch, target: Array, way: str, slopes: dict[str, Tape]) -> dict[str, Array]:
     """The derivatives of some problems, in rows."""
     with np.errstate(all="ignore"):
-        road = road_of(task)
-        middle, half = (road.z[:, 1:] + road.z[:, :-1]) / 2, (road.z[:, 1:] - road.z[:, :-1]) / 2
+        path = sampled_path(batch)
+        middle, half = (path.z[:, 1:] + path.z[:, :-1]) / 2, (path.z[:, 1:] - path.z[:, :-1]) / 2
         z = (middle[:, :, None] + half[:, :, None] * X).reshape(middle.shape[0], -1)
-        weight = np.exp(-task.log_speed(z) - road.log_tau[:, None])
+        weight = np.exp(-batch.log_speed(z) - path.log_tau[:, None])
         weight = weight * (np.abs(half)[:, :, None] * W).reshape(z.shape)  # of the time spent there
-        numbers, horizon = task.gate.float64, task.horizon
+        numbers, horizon = batch.float64, batch.horizon
         u, rest = numbers.u(z), 1 / horizon
         log_phi = -np.logaddexp(0.0, -u)
-        per_end = task.direction * np.exp(-task.log_speed(task.z_star) - road.log_tau)
+        per_end = batch.direction * np.exp(-batch.log_speed(batch.z_star) - path.log_tau)
         # how z* moves with log phi*: phi/phi' = 1/(u' sigma(-u))
-        u_star = numbers.u(task.z_star)
-        per_log_phi = per_end * np.exp(np.logaddexp(0.0, u_star) - numbers.log_du(task.z_star))
-        moved = np.zeros(horizon.shape) if way == "timescale" else task.h_star / horizon**2
+        u_star = numbers.u(batch.z_star)
+        per_log_phi = per_end * np.exp(np.logaddexp(0.0, u_star) - numbers.log_du(batch.z_star))
+        moved = np.zeros(horizon.shape) if way == "timescale" else batch.target.h / horizon**2
         found = {
-            "log_tau": road.log_tau,
+            "log_tau": path.log_tau,
             "horizon": -(rest + np.sum(weight * log_phi, axis=1)) + per_log_phi * moved,
-            "target": -per_log_phi * RATES[way](target, task.h_star, horizon),
-            "z0": -task.direction * np.exp(-task.log_speed(task.z0) - road.log_tau),
-            "scale": -1 / task.scale,
+            "target": -per_log_phi * RATES[way](target, batch.target.h, horizon),
+            "z0": -batch.direction * np.exp(-batch.log_speed(batch.z0) - path.log_tau),
+            "scale": -1 / batch.scale,
             "error": np.abs(np.sum(weight, axis=1) - 1),
         }
         below = np.exp(-np.logaddexp(0.0, u))
         for name, tape in slopes.items():
             by_u, by_log_du = (np.broadcast_to(part, z.shape) for part in tape(float64, z))
             log_v = (horizon[:, None] * below - (1 - below)) * by_u + by_log_du
-            at_end = np.broadcast_to(tape(float64, task.z_star)[0], u_star.shape)
+            at_end = np.broadcast_to(tape(float64, batch.z_star)[0], u_star.shape)
             found[f"by {name}"] = -np.sum(weight * log_v, axis=1) - per_end * at_end / np.exp(
-                numbers.log_du(task.z_star)
+                numbers.log_du(batch.z_star)
             )
-    there = road.arrives & np.isfinite(road.log_tau)
+    there = path.arrives & np.isfinite(path.log_tau)
     return {name: np.where(there | (name == "log_tau"), values, np.nan) for name, values in found.items()}
 
 

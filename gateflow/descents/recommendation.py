@@ -17,9 +17,10 @@ from gateflow.descents.optimizers import EDGE, Optimizer, Prediction, Reason
 from gateflow.descents.precision import Format, format_named
 from gateflow.descents.simulation import optimizer_named
 from gateflow.errors import InvalidArgument, cut
+from gateflow.flows.batch import Array, Batch
 from gateflow.flows.density import profile_of_decay
 from gateflow.flows.problem import LearningProblem
-from gateflow.flows.sampled_path import Array, Band, Road, Task, road_of
+from gateflow.flows.sampled_path import Band, SampledPath, sampled_path
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import GATES, Gate
 from gateflow.gates.gate import gate as as_gate
@@ -229,10 +230,10 @@ class Recommendation:
             for numbers in [(one.bias, one.target, one.own_lr, one.own_steps, one.steps, one.floor)]
         ]
         title = f"Gates for a time constant of {self.timescale:g} steps"
-        task = f"{type(self.optimizer).__name__}, lr {self.lr:g}, z in {self.dtype}; T = {self.horizon:g}"
+        learning = f"{type(self.optimizer).__name__}, lr {self.lr:g}, z in {self.dtype}; T = {self.horizon:g}"
         start = f"a time constant of {self.start:.4g}"
         words = [("in words", self.in_words)] if self.in_words else []
-        about = [("learned by", task), ("from", start), *words, *(("beware", text) for text in self.warnings)]
+        about = [("learned by", learning), ("from", start), *words, *(("beware", text) for text in self.warnings)]
         return cards.framed(title, cards.facts(about), cards.listed(headings, rows))
 
 
@@ -331,22 +332,22 @@ def _advice(
     problems: list[LearningProblem], start: float, optimizer: Optimizer, lr: float, fmt: Format
 ) -> Iterator[Advice]:
     with np.errstate(all="ignore"):
-        tasks = [_task(problem, start) for problem in problems]
-        roads = [road_of(task) for task in tasks]
-        road = Road.stack(roads)
-        largest = optimizer.largest_lr(road)
-        given = optimizer.predict(road, np.full(largest.shape, lr), fmt)
-        bands = [Band.of(task, np.array([TOLERANCE])) for task in tasks]
+        batches = [_batch_from(problem, start) for problem in problems]
+        paths = [sampled_path(batch) for batch in batches]
+        path = SampledPath.stack(paths)
+        largest = optimizer.largest_lr(path)
+        given = optimizer.predict(path, np.full(largest.shape, lr), fmt)
+        bands = [Band.of(batch, np.array([TOLERANCE])) for batch in batches]
         own = np.concatenate([np.minimum(optimizer.chatter_lr(band), largest[i]) for i, band in enumerate(bands)])
-        with_own = optimizer.predict(road, np.where(np.isfinite(own) & (own > 0), own, lr), fmt)
-        steep = np.exp(np.max(road.log_du, axis=1))
+        with_own = optimizer.predict(path, np.where(np.isfinite(own) & (own > 0), own, lr), fmt)
+        steep = np.exp(np.max(path.log_du, axis=1))
         for i, problem in enumerate(problems):
             one, best = (prediction.at(i) for prediction in (given, with_own))
-            trap = _trap(problem, roads[i], optimizer, lr)
+            trap = _trap(problem, paths[i], optimizer, lr)
             yield Advice(
                 gate=problem.gate,
-                bias=float(road.z[i, 0]),
-                target=float(tasks[i].z_star[0]),
+                bias=float(path.z[i, 0]),
+                target=float(batches[i].z_star[0]),
                 lr=lr,
                 steps=_unless_stalled(one),
                 error=float(one.error),
@@ -354,17 +355,17 @@ def _advice(
                 own_lr=float(own[i]),
                 own_steps=_unless_stalled(best),
                 floor=longest_time_scale(problem, start, optimizer, lr, fmt),
-                resolution=float(fmt.spacing(road.z[i, -1]) / 2 * np.exp(road.log_du[i, -1])),
+                resolution=float(fmt.spacing(path.z[i, -1]) / 2 * np.exp(path.log_du[i, -1])),
                 trap=trap,
                 prediction=one,
                 reason=_words(one, trap, float(steep[i]), lr),
             )
 
 
-def _task(problem: LearningProblem, start: float) -> Task:
+def _batch_from(problem: LearningProblem, start: float) -> Batch:
     u = profile_of_decay(problem.horizon, problem.log_horizon, Decay(h=problem.horizon / start))
     z0 = problem.gate.float64.z_of_u(np.atleast_1d(u))
-    return Task.of(problem, z0, (1,))
+    return Batch.towards(problem, z0, (1,))
 
 
 def _unless_stalled(prediction: Prediction) -> float:
@@ -391,24 +392,22 @@ def _is_lost(problem: LearningProblem, log_scale: Array, optimizer: Optimizer, l
     """Where on a ladder of time scales a step is below half an ulp of z, or z past the largest number."""
     u = -np.log(np.expm1(np.exp(-log_scale)))
     z = np.asarray(problem.gate.float64.z_of_u(u))
-    ones = np.ones(z.size)
-    task = Task(problem.gate, problem.loss, ones * problem.horizon, ones, ones, ones * problem.scale, z, z)
-    log_step = optimizer.log_pace(task.log_speed(z)) + np.log(lr)
+    log_step = optimizer.log_pace(Batch.of(problem, z).log_speed(z)) + np.log(lr)
     return ~(log_step >= np.log(fmt.spacing(z)) - np.log(2.0)) | (np.abs(z) > fmt.largest)
 
 
-def _trap(problem: LearningProblem, road: Road, optimizer: Optimizer, lr: float) -> Trap:
+def _trap(problem: LearningProblem, path: SampledPath, optimizer: Optimizer, lr: float) -> Trap:
     """Where the longest step leads, coasting included, from anywhere on the way."""
-    coast = optimizer.largest_lr(road)[0]  # kappa is 1 there: the coasting per step size is found by comparison
-    steady = np.exp(optimizer.log_pace(road.log_v[0]))
-    per_lr = 1 / (coast * np.max(steady * np.exp(road.log_du[0])))
-    landing = road.z[0] + road.direction[0] * lr * steady * max(per_lr, 1.0)
-    far = float(landing[np.argmax(road.direction[0] * landing)])
-    z_star = float(road.z[0, -1])
-    if not np.isfinite(far) or road.direction[0] * (far - z_star) <= 0:
+    coast = optimizer.largest_lr(path)[0]  # kappa is 1 there: the coasting per step size is found by comparison
+    steady = np.exp(optimizer.log_pace(path.log_v[0]))
+    per_lr = 1 / (coast * np.max(steady * np.exp(path.log_du[0])))
+    landing = path.z[0] + path.direction[0] * lr * steady * max(per_lr, 1.0)
+    far = float(landing[np.argmax(path.direction[0] * landing)])
+    z_star = float(path.z[0, -1])
+    if not np.isfinite(far) or path.direction[0] * (far - z_star) <= 0:
         return Trap(0.0, -np.inf)
     u = problem.gate.float64.u(np.array([far, z_star]))
-    return Trap(float(abs(u[0] - u[1])), float(hitting_time(problem, far).log_tau - road.log_tau[0]))
+    return Trap(float(abs(u[0] - u[1])), float(hitting_time(problem, far).log_tau - path.log_tau[0]))
 
 
 def _words(prediction: Prediction, trap: Trap, steep: float, lr: float) -> str:

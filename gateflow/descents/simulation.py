@@ -19,9 +19,10 @@ from gateflow.descents.optimizers import OPTIMIZERS, Optimizer, Prediction
 from gateflow.descents.optimizers._optimizer import State
 from gateflow.descents.precision import Format, format_named
 from gateflow.errors import InvalidArgument, NoCompiler, shown
+from gateflow.flows.batch import Array, Batch
 from gateflow.flows.compiled import wanted_backend
 from gateflow.flows.problem import LearningProblem, positions
-from gateflow.flows.sampled_path import Array, Task, road_of
+from gateflow.flows.sampled_path import sampled_path
 from gateflow.guards.arguments import number, whole
 from gateflow.notebook import cards
 from gateflow.progress import track
@@ -224,7 +225,7 @@ def predict(
 class _Asked:
     """Problems, starts and step sizes of one shape, in a float format."""
 
-    task: Task
+    batch: Batch
     optimizer: Optimizer
     lr: Any
     rates: Array
@@ -246,10 +247,10 @@ class _Asked:
         lr = number("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
         shape = problem.shape_with(z0=z0, lr=lr)
         rates = fmt.round(np.array(np.broadcast_to(lr, shape)).reshape(-1))
-        return cls(Task.of(problem, fmt.round(z0), shape), chosen, lr, rates, fmt, shape)
+        return cls(Batch.towards(problem, fmt.round(z0), shape), chosen, lr, rates, fmt, shape)
 
     def predicted(self) -> Prediction:
-        return self.optimizer.predict(road_of(self.task), self.rates, self.fmt)
+        return self.optimizer.predict(sampled_path(self.batch), self.rates, self.fmt)
 
 
 def optimizer_named(optimizer: str | Optimizer, hyper: dict[str, float]) -> Optimizer:
@@ -289,27 +290,27 @@ def _limits(asked: _Asked, steps: int | None) -> Array:
 Gradient = Callable[[Array], Array]
 
 
-def stable_gradient(task: Task, fmt: Format) -> Gradient:
+def stable_gradient(batch: Batch, fmt: Format) -> Gradient:
     """``dL/dz`` from logarithms, rounded once."""
 
     def gradient(z: Array) -> Array:
-        side = np.sign(z - task.z_star)
-        return fmt.round(side * np.exp(task.log_speed(z)))
+        side = np.sign(z - batch.z_star)
+        return fmt.round(side * np.exp(batch.log_speed(z)))
 
     return gradient
 
 
-def naive_gradient(task: Task, fmt: Format) -> Gradient:
+def naive_gradient(batch: Batch, fmt: Format) -> Gradient:
     """``dL/dz`` as it is written down: through phi and ``1 - phi``, each operation rounded."""
-    fl, numbers = fmt.round, task.gate.float64
-    front = fl(fl(task.scale) * fl(task.horizon))
-    kept = fl(np.exp(-task.h_star))
+    fl, numbers = fmt.round, batch.float64
+    front = fl(fl(batch.scale) * fl(batch.horizon))
+    kept = fl(np.exp(-batch.target.h))
 
     def gradient(z: Array) -> Array:
         phi = fl(1 / fl(1 + fl(np.exp(-fl(numbers.u(z))))))
         dphi = fl(fl(phi * fl(1 - phi)) * fl(np.exp(numbers.log_du(z))))
-        side = np.sign(fl(fl(phi**task.horizon) - kept))
-        return fl(fl(side * front) * fl(fl(phi ** (task.horizon - 1)) * dphi))
+        side = np.sign(fl(fl(phi**batch.horizon) - kept))
+        return fl(fl(side * front) * fl(fl(phi ** (batch.horizon - 1)) * dphi))
 
     return gradient
 
@@ -322,7 +323,7 @@ class _Live:
     """The runs still going: their numbers, and the state of each."""
 
     at: Array
-    task: Task
+    batch: Batch
     gradient: Gradient
     lr: Array
     limit: Array
@@ -331,12 +332,12 @@ class _Live:
     idle: Array
     state: State
 
-    def keep(self, mask: Array, remake: Callable[[Task], Gradient]) -> _Live:
+    def keep(self, mask: Array, remake: Callable[[Batch], Gradient]) -> _Live:
         """The runs under the mask."""
-        task = self.task.take(mask)
+        batch = self.batch.take(mask)
         state = tuple(part[mask] for part in self.state)
         rows = {name: getattr(self, name)[mask] for name in ("at", "lr", "limit", "z", "k", "idle")}
-        return replace(self, task=task, gradient=remake(task), state=state, **rows)
+        return replace(self, batch=batch, gradient=remake(batch), state=state, **rows)
 
 
 def _repeated(word: Status, count: int) -> Array:
@@ -352,13 +353,13 @@ class _Run:
     RESULTS = ("steps", "z", "status", "overshoot", "overshoot_u", "chatter")
     backend = "numpy"
 
-    def __init__(self, task: Task, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
-        count = task.z0.size
-        self.task, self.optimizer, self.lr, self.fmt = task, optimizer, lr, fmt
+    def __init__(self, batch: Batch, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
+        count = batch.z0.size
+        self.batch, self.optimizer, self.lr, self.fmt = batch, optimizer, lr, fmt
         self.make = lambda part: GRADIENTS[gradient](part, fmt)
         self.patience = int(1 if optimizer.memory == 1 else PATIENCE * optimizer.memory)
         self.steps = np.zeros(count, dtype=np.int64)
-        self.z = task.z0.copy()
+        self.z = batch.z0.copy()
         self.status = _repeated(Status.STEP_LIMIT, count)
         self.overshoot, self.overshoot_u = np.zeros(count), np.zeros(count)
         self.chatter = np.full(count, np.nan)
@@ -367,7 +368,7 @@ class _Run:
     def _all(self, limit: Array) -> _Live:
         everyone = np.arange(self.z.size)
         idle = np.zeros(everyone.size, dtype=np.int64)
-        return _Live(everyone, self.task, self.make(self.task), self.lr, limit, self.z, self.steps, idle, self.state)
+        return _Live(everyone, self.batch, self.make(self.batch), self.lr, limit, self.z, self.steps, idle, self.state)
 
     def _step(self, live: _Live) -> Array:
         """One step of each; returns how far they moved."""
@@ -387,7 +388,7 @@ class _Run:
 
     def go(self, limit: Array) -> None:
         """Step until each run has arrived, stalled, or used up its steps."""
-        there = self.task.z0 == self.task.z_star
+        there = self.batch.z0 == self.batch.z_star
         self.status[there] = Status.REACHED
         live = self._all(limit).keep(~there, self.make)
         for _ in track(range(int(limit.max(initial=0)) // STRIDE + 1), "descent (thousands of steps)"):
@@ -395,7 +396,7 @@ class _Run:
                 if live.at.size == 0:
                     return
                 self._step(live)
-                arrived = live.task.direction * (live.z - live.task.z_star) >= 0
+                arrived = live.batch.direction * (live.z - live.batch.z_star) >= 0
                 stalled = (live.idle >= self.patience) | ~np.isfinite(live.z)
                 done = arrived | stalled | (live.k >= live.limit)
                 if done.any():
@@ -416,19 +417,19 @@ class _Run:
 
     def _note_overshoot(self) -> None:
         """Overshoots in the logit profile, from those in z."""
-        peak = self.task.z_star + self.task.direction * self.overshoot
-        u = self.task.gate.float64.u
-        self.overshoot_u = np.where(self.overshoot > 0, np.abs(u(peak) - u(self.task.z_star)), 0.0)
+        peak = self.batch.z_star + self.batch.direction * self.overshoot
+        u = self.batch.float64.u
+        self.overshoot_u = np.where(self.overshoot > 0, np.abs(u(peak) - u(self.batch.z_star)), 0.0)
 
     def _settle(self, live: _Live, window: int) -> None:
         """Until back at the target, for at most as long as the way there took; then for the window."""
-        far = live.task.direction * (live.z - live.task.z_star)
+        far = live.batch.direction * (live.z - live.batch.z_star)
         left = live.limit.copy()
         back = np.zeros(live.at.size, dtype=bool)
         sizes = np.zeros(live.at.size)
         while live.at.size:
             moved = self._step(live)
-            beyond = live.task.direction * (live.z - live.task.z_star)
+            beyond = live.batch.direction * (live.z - live.batch.z_star)
             far = np.maximum(far, beyond)
             returns = ~back & (beyond <= 0)
             left = np.where(returns, window, left - 1)
@@ -451,13 +452,13 @@ class _CompiledRun(_Run):
 
     backend = "compiled"
 
-    def __init__(self, task: Task, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
-        super().__init__(task, optimizer, lr, fmt, gradient)
-        self.stepping = Stepping(task, optimizer, lr)
+    def __init__(self, batch: Batch, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
+        super().__init__(batch, optimizer, lr, fmt, gradient)
+        self.stepping = Stepping(batch, optimizer, lr)
 
     def go(self, limit: Array) -> None:
         """Step until each run has arrived, stalled, or used up its steps."""
-        there = self.task.z0 == self.task.z_star
+        there = self.batch.z0 == self.batch.z_star
         self.stepping.put(limit=limit)
         self.stepping.run(np.flatnonzero(~there), 0, patience=self.patience)
         self.z, self.steps = self.stepping.z.copy(), self.stepping.k.astype(np.int64)
@@ -470,7 +471,7 @@ class _CompiledRun(_Run):
         self.chatter[arrived & (self.steps == 0)] = 0.0
         at = np.flatnonzero(arrived & (self.steps > 0))
         window = int(CYCLE + SETTLING * self.optimizer.memory)
-        far = self.task.direction * (self.z - self.task.z_star)
+        far = self.batch.direction * (self.z - self.batch.z_star)
         self.stepping.put(code=0, idle=0, back=0, sizes=0, far=far, left=np.maximum(self.steps, window))
         self.stepping.run(at, 1, patience=self.patience, window=window, cycle=CYCLE)
         self.overshoot[at] = self.stepping.far[at]
@@ -481,7 +482,7 @@ class _CompiledRun(_Run):
 
 def _run_of(asked: _Asked, gradient: str, limits: Array, backend: str | None) -> _Run:
     """The runs, by the kernel where that is the way to take."""
-    given = (asked.task, asked.optimizer, asked.rates, asked.fmt, gradient)
+    given = (asked.batch, asked.optimizer, asked.rates, asked.fmt, gradient)
     wanted = wanted_backend(backend)
     if wanted == "numpy" or (wanted == "auto" and seconds_in_numpy(limits) < PAYS):
         return _Run(*given)

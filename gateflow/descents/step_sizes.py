@@ -14,9 +14,10 @@ from gateflow.descents._settling import steps_to_stay
 from gateflow.descents.optimizers import Optimizer
 from gateflow.descents.simulation import MOST, optimizer_named
 from gateflow.errors import InvalidArgument
+from gateflow.flows.batch import Batch
 from gateflow.flows.density import decay_of_profile
 from gateflow.flows.problem import LearningProblem, positions
-from gateflow.flows.sampled_path import Band, Task, road_of
+from gateflow.flows.sampled_path import Band, sampled_path
 from gateflow.guards.arguments import number, together, whole
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
@@ -130,19 +131,19 @@ def step_size(
     shape = together(
         horizon=problem.horizon, target=problem.target.value, scale=problem.scale, z0=z0, tolerance=tolerance
     )
-    task = Task.of(problem, z0, shape)
+    batch = Batch.towards(problem, z0, shape)
     with np.errstate(all="ignore"):
-        band = Band.of(task, np.array(np.broadcast_to(tolerance, shape)).reshape(-1))
-        end = decay_of_profile(task.horizon, np.log(task.horizon), task.gate.float64.u(band.near))
-        road = road_of(task, end)
-        lr = np.where(np.isfinite(task.z_star), chosen.admissible_lr(road, band), np.nan)
-        largest = (1 - np.sqrt(getattr(chosen, "beta", 0.0))) ** 2 / road.sharpest
+        band = Band.of(batch, np.array(np.broadcast_to(tolerance, shape)).reshape(-1))
+        end = decay_of_profile(batch.horizon, batch.log_horizon, batch.float64.u(band.near))
+        path = sampled_path(batch, end)
+        lr = np.where(np.isfinite(batch.z_star), chosen.admissible_lr(path, band), np.nan)
+        largest = (1 - np.sqrt(getattr(chosen, "beta", 0.0))) ** 2 / path.sharpest
         by_target = (lr >= chosen.chatter_lr(band)) & (chosen.is_sign_like | (lr <= largest))
-        way = np.where(band.holds(task.z0), 0.0, chosen.way(np.exp(road.log_tau), np.abs(band.near - task.z0)))
+        way = np.where(band.holds(batch.z0), 0.0, chosen.way(np.exp(path.log_tau), np.abs(band.near - batch.z0)))
         by_integral = way / lr
         can = by_integral <= most
         bounded = np.where(can, np.minimum(2 * by_integral + 1000, 2 * most), 0).astype(np.int64)
-        steps = steps_to_stay(task, chosen, np.where(can, lr, np.nan), band, bounded)
+        steps = steps_to_stay(batch, chosen, np.where(can, lr, np.nan), band, bounded)
         steps = np.where(can, steps, np.where(np.isfinite(by_integral), np.nan, np.inf))
     results = (array.reshape(shape)[()] for array in (lr, by_target, steps, by_integral))
     return StepSize(problem, z0, tolerance, chosen, *results)

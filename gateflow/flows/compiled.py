@@ -22,14 +22,14 @@ from gateflow.codegen import Tape, c, log_composed
 from gateflow.codegen.compiler import available, defines, library, native
 from gateflow.codegen.rewrite import log_hypot
 from gateflow.errors import InvalidArgument, NoCompiler, shown
+from gateflow.flows.batch import Array, Batch
 from gateflow.flows.critical import cuts, goes_by_decay, limits, reach, z_of_u
-from gateflow.flows.density import Array, log_softplus
+from gateflow.flows.density import log_softplus
 from gateflow.flows.panels import MATRIX, NODES, X01
 from gateflow.flows.rounding import Rounding, rounding
 from gateflow.formula.vocabulary import U, Z
 from gateflow.gates.gate import Gate
 from gateflow.gates.numbers import Numbers
-from gateflow.losses import Decay
 from gateflow.progress import track
 
 BACKENDS = ("auto", "numpy", "compiled")
@@ -115,14 +115,11 @@ class Kernel:
             kinks=self._kept["kink"].size,
         )
 
-    def __call__(self, horizon: Array, stop: Decay, z0: Array, scale: Array) -> tuple[Array, Array, Any]:
-        """log tau, its relative error and the evaluations spent; log tau is nan where NumPy must do it.
-
-        All arrays are contiguous, of float64 and of one length.
-        """
-        count = z0.size
+    def __call__(self, batch: Batch) -> tuple[Array, Array, Any]:
+        """log tau, its relative error and the evaluations spent, of rows; log tau is nan where NumPy must do it."""
+        count = batch.z0.size
         log_tau, error, evaluations = np.empty(count), np.empty(count), np.empty(count, dtype=np.int64)
-        inputs = (horizon, stop.h, stop.log, z0, scale)
+        inputs = (batch.horizon, batch.stop.h, batch.stop.log, batch.z0, batch.scale)
         self._hitting_times(
             ctypes.byref(self._gate),
             ctypes.c_long(count),

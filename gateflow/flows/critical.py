@@ -66,6 +66,12 @@ class Dips:
     unsure: tuple[float, ...] = ()
 
 
+def refuse_if_no_gate(gate: Gate) -> None:
+    """Complain about a formula that leaves (0, 1) or falls."""
+    if gate._stray is not None or gate._falls is not None:
+        gate.inverse(0.5)
+
+
 @lru_cache(maxsize=256)
 def dips(gate: Gate) -> Dips:
     """The local minima of ``u'``.

@@ -10,15 +10,14 @@ Everything is held in logarithms: tau runs through hundreds of orders of magnitu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from scipy.special import wrightomega
 
-from gateflow.losses import Decay, Loss, log_distance, log_saturation
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from gateflow.flows.batch import Array, Batch
+from gateflow.losses import Decay, log_distance, log_saturation
 
 NODES = 16
 X, W = np.polynomial.legendre.leggauss(NODES)
@@ -33,34 +32,6 @@ NARROW = 0.25
 
 CUT = float(np.log(2.0))
 """log h below which the path is measured in log h, above which in h: there the density falls like exp(h)."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What the density depends on; the arrays have one shape, or one more axis of length 1 for nodes.
-
-    Parameters
-    ----------
-    float64 : gateflow.gates.gate.Numbers
-        The gate's numbers in float64.
-    loss : Loss
-        The loss, per unit scale.
-    horizon, log_horizon : array
-        T and its logarithm.
-    target : Decay
-        Where the flow goes.
-    """
-
-    float64: Any
-    loss: Loss
-    horizon: Array
-    log_horizon: Array
-    target: Decay
-
-    def take(self, owner: Any) -> Setting:
-        """The setting of the problems numbered ``owner``, with an axis for nodes."""
-        at = np.asarray(owner)[..., None]
-        return replace(self, horizon=self.horizon[at], log_horizon=self.log_horizon[at], target=self.target.take(at))
 
 
 def log_softplus(t: Any) -> Array:
@@ -94,19 +65,19 @@ def profile_of_decay(horizon: Any, log_horizon: Any, decay: Decay) -> Array:
 class Coordinate(Protocol):
     """A coordinate along the path."""
 
-    def log_density(self, setting: Setting, v: Array) -> Array:
+    def log_density(self, batch: Batch, v: Array) -> Array:
         """log |dtau/dv| for unit scale."""
         ...
 
-    def decay(self, setting: Setting, v: Array) -> Decay:
+    def decay(self, batch: Batch, v: Array) -> Decay:
         """The total decay at v."""
         ...
 
-    def profile(self, setting: Setting, v: Array) -> Array:
+    def profile(self, batch: Batch, v: Array) -> Array:
         """The logit profile at v."""
         ...
 
-    def log_pace(self, setting: Setting, v: Array) -> Array:
+    def log_pace(self, batch: Batch, v: Array) -> Array:
         """log |d log h/dv|."""
         ...
 
@@ -114,74 +85,74 @@ class Coordinate(Protocol):
 class LogDecay:
     """``log h``: the coordinate where h is small."""
 
-    def decay(self, setting: Setting, v: Array) -> Decay:
+    def decay(self, batch: Batch, v: Array) -> Decay:
         return Decay(log=v)
 
-    def profile(self, setting: Setting, v: Array) -> Array:
-        return profile_of_decay(setting.horizon, setting.log_horizon, Decay(log=v))
+    def profile(self, batch: Batch, v: Array) -> Array:
+        return profile_of_decay(batch.horizon, batch.log_horizon, Decay(log=v))
 
-    def log_pace(self, setting: Setting, v: Array) -> Array:
+    def log_pace(self, batch: Batch, v: Array) -> Array:
         return np.zeros(v.shape)
 
-    def log_density(self, setting: Setting, v: Array) -> Array:
+    def log_density(self, batch: Batch, v: Array) -> Array:
         decay = Decay(log=v)
-        y = decay.h / setting.horizon
-        log_rest = log_saturation(y, v - setting.log_horizon)
-        return v + _log_density_in_decay(setting, decay, log_rest, -y - log_rest)
+        y = decay.h / batch.horizon
+        log_rest = log_saturation(y, v - batch.log_horizon)
+        return v + _log_density_in_decay(batch, decay, log_rest, -y - log_rest)
 
 
 class PlainDecay:
     """``h`` itself: the coordinate where h is large."""
 
-    def decay(self, setting: Setting, v: Array) -> Decay:
+    def decay(self, batch: Batch, v: Array) -> Decay:
         return Decay(h=v)
 
-    def profile(self, setting: Setting, v: Array) -> Array:
-        y = v / setting.horizon
+    def profile(self, batch: Batch, v: Array) -> Array:
+        y = v / batch.horizon
         return -y - np.log(-np.expm1(-y))
 
-    def log_pace(self, setting: Setting, v: Array) -> Array:
+    def log_pace(self, batch: Batch, v: Array) -> Array:
         return -np.log(v)
 
-    def log_density(self, setting: Setting, v: Array) -> Array:
-        y = v / setting.horizon
+    def log_density(self, batch: Batch, v: Array) -> Array:
+        y = v / batch.horizon
         log_rest = np.log(-np.expm1(-y))
-        return _log_density_in_decay(setting, Decay(h=v), log_rest, -y - log_rest)
+        return _log_density_in_decay(batch, Decay(h=v), log_rest, -y - log_rest)
 
 
-def _log_density_in_decay(setting: Setting, decay: Decay, log_rest: Array, u: Array) -> Array:
-    log_slope = setting.loss.log_slope(decay, setting.target)
-    return setting.float64.log_weight(u) - log_slope - 2 * (setting.log_horizon + log_rest)
+def _log_density_in_decay(batch: Batch, decay: Decay, log_rest: Array, u: Array) -> Array:
+    log_slope = batch.loss.log_slope(decay, batch.target)
+    return batch.float64.log_weight(u) - log_slope - 2 * (batch.log_horizon + log_rest)
 
 
 class Followed:
     """A coordinate given by its decay and its pace alone."""
 
-    def decay(self, setting: Setting, v: Array) -> Decay:
+    def decay(self, batch: Batch, v: Array) -> Decay:
         raise NotImplementedError
 
-    def log_pace(self, setting: Setting, v: Array) -> Array:
+    def log_pace(self, batch: Batch, v: Array) -> Array:
         raise NotImplementedError
 
-    def profile(self, setting: Setting, v: Array) -> Array:
-        return profile_of_decay(setting.horizon, setting.log_horizon, self.decay(setting, v))
+    def profile(self, batch: Batch, v: Array) -> Array:
+        return profile_of_decay(batch.horizon, batch.log_horizon, self.decay(batch, v))
 
-    def log_density(self, setting: Setting, v: Array) -> Array:
-        decay = self.decay(setting, v)
-        y = decay.h / setting.horizon
-        log_rest = log_saturation(y, decay.log - setting.log_horizon)
-        in_decay = _log_density_in_decay(setting, decay, log_rest, -y - log_rest)
-        return in_decay + decay.log + self.log_pace(setting, v)
+    def log_density(self, batch: Batch, v: Array) -> Array:
+        decay = self.decay(batch, v)
+        y = decay.h / batch.horizon
+        log_rest = log_saturation(y, decay.log - batch.log_horizon)
+        in_decay = _log_density_in_decay(batch, decay, log_rest, -y - log_rest)
+        return in_decay + decay.log + self.log_pace(batch, v)
 
 
 class WholePath(Followed):
     """``h + log h``: one coordinate for a whole path; the density changes by a factor e a unit at either end."""
 
-    def decay(self, setting: Setting, v: Array) -> Decay:
+    def decay(self, batch: Batch, v: Array) -> Decay:
         h = wrightomega(v)
         return Decay(h=h, log=np.where(v > 1, np.log(np.maximum(h, 1.0)), v - h))
 
-    def log_pace(self, setting: Setting, v: Array) -> Array:
+    def log_pace(self, batch: Batch, v: Array) -> Array:
         return -np.log1p(wrightomega(v))
 
     def at_decay(self, decay: Decay) -> Array:
@@ -192,14 +163,14 @@ class WholePath(Followed):
 class FromBelow(Followed):
     """``d + log d`` with ``d = h - h*``: for losses smooth at their least value, approached from h > h*."""
 
-    def decay(self, setting: Setting, v: Array) -> Decay:
-        apart = WholePath().decay(setting, v)
-        log = np.logaddexp(setting.target.log, apart.log)
-        return Decay(h=setting.target.h + apart.h, log=log, apart=apart.log)
+    def decay(self, batch: Batch, v: Array) -> Decay:
+        apart = WholePath().decay(batch, v)
+        log = np.logaddexp(batch.target.log, apart.log)
+        return Decay(h=batch.target.h + apart.h, log=log, apart=apart.log)
 
-    def log_pace(self, setting: Setting, v: Array) -> Array:
-        apart = WholePath().decay(setting, v)
-        return apart.log - np.log1p(apart.h) - np.logaddexp(setting.target.log, apart.log)
+    def log_pace(self, batch: Batch, v: Array) -> Array:
+        apart = WholePath().decay(batch, v)
+        return apart.log - np.log1p(apart.h) - np.logaddexp(batch.target.log, apart.log)
 
     def at_decay(self, decay: Decay, target: Decay) -> Array:
         """The coordinate where the total decay is h."""
@@ -210,10 +181,10 @@ class FromBelow(Followed):
 class FromAbove(Followed):
     """``log (h* - h)/h``: the same, approached from h < h*."""
 
-    def decay(self, setting: Setting, v: Array) -> Decay:
-        return Decay(log=setting.target.log - np.logaddexp(0.0, v), apart=setting.target.log - np.logaddexp(0.0, -v))
+    def decay(self, batch: Batch, v: Array) -> Decay:
+        return Decay(log=batch.target.log - np.logaddexp(0.0, v), apart=batch.target.log - np.logaddexp(0.0, -v))
 
-    def log_pace(self, setting: Setting, v: Array) -> Array:
+    def log_pace(self, batch: Batch, v: Array) -> Array:
         return -np.logaddexp(0.0, -v)
 
     def at_decay(self, decay: Decay, target: Decay) -> Array:
@@ -233,29 +204,29 @@ class Position:
         size = np.abs(v)
         return size + np.log1p(np.exp(-2 * size)) - np.log(2.0)
 
-    def decay(self, setting: Setting, v: Array) -> Decay:
-        return self.decay_at(setting, v, self.profile(setting, v))
+    def decay(self, batch: Batch, v: Array) -> Decay:
+        return self.decay_at(batch, v, self.profile(batch, v))
 
-    def decay_at(self, setting: Setting, v: Array, u: Array) -> Decay:
+    def decay_at(self, batch: Batch, v: Array, u: Array) -> Decay:
         """The same, with the profile there known."""
-        return decay_of_profile(setting.horizon, setting.log_horizon, u)
+        return decay_of_profile(batch.horizon, batch.log_horizon, u)
 
-    def profile(self, setting: Setting, v: Array) -> Array:
-        return setting.float64.u(self.position(v))
+    def profile(self, batch: Batch, v: Array) -> Array:
+        return batch.float64.u(self.position(v))
 
-    def log_pace(self, setting: Setting, v: Array) -> Array:
+    def log_pace(self, batch: Batch, v: Array) -> Array:
         z = self.position(v)
-        u = setting.float64.u(z)
-        log_q = setting.log_horizon - np.logaddexp(0.0, u)
-        log_h = decay_of_profile(setting.horizon, setting.log_horizon, u).log
-        return log_q + setting.float64.log_du(z) + self.log_stretch(v) - log_h
+        u = batch.float64.u(z)
+        log_q = batch.log_horizon - np.logaddexp(0.0, u)
+        log_h = decay_of_profile(batch.horizon, batch.log_horizon, u).log
+        return log_q + batch.float64.log_du(z) + self.log_stretch(v) - log_h
 
-    def log_density(self, setting: Setting, v: Array) -> Array:
+    def log_density(self, batch: Batch, v: Array) -> Array:
         z = self.position(v)
-        u = setting.float64.u(z)
-        log_q = setting.log_horizon - np.logaddexp(0.0, u)
-        log_slope = setting.loss.log_slope(self.decay_at(setting, v, u), setting.target)
-        return self.log_stretch(v) - log_slope - log_q - setting.float64.log_du(z)
+        u = batch.float64.u(z)
+        log_q = batch.log_horizon - np.logaddexp(0.0, u)
+        log_slope = batch.loss.log_slope(self.decay_at(batch, v, u), batch.target)
+        return self.log_stretch(v) - log_slope - log_q - batch.float64.log_du(z)
 
 
 class Place(Position):
@@ -321,18 +292,18 @@ class Nearing(Approach):
     No kink of the gate may lie so close.
     """
 
-    def decay_at(self, setting: Setting, v: Array, u: Array) -> Decay:
-        decay = decay_of_profile(setting.horizon, setting.log_horizon, u)
-        apart = np.asarray(log_distance(decay, setting.target))
-        close = apart < setting.target.log + np.log(CLOSE)
+    def decay_at(self, batch: Batch, v: Array, u: Array) -> Decay:
+        decay = decay_of_profile(batch.horizon, batch.log_horizon, u)
+        apart = np.asarray(log_distance(decay, batch.target))
+        close = apart < batch.target.log + np.log(CLOSE)
         if np.any(close):
-            apart = np.where(close, self._log_apart(setting, v), apart)
+            apart = np.where(close, self._log_apart(batch, v), apart)
         return Decay(h=decay.h, log=decay.log, apart=apart)
 
-    def _log_apart(self, setting: Setting, v: Array) -> Array:
+    def _log_apart(self, batch: Batch, v: Array) -> Array:
         """log of the integral of |dh/dz| from the point to v."""
         size = np.exp(v)[..., None] * X01
         z = self.point + self.side * size
-        log_slope = setting.log_horizon[..., None] - np.logaddexp(0.0, setting.float64.u(z)) + setting.float64.log_du(z)
+        log_slope = batch.log_horizon[..., None] - np.logaddexp(0.0, batch.float64.u(z)) + batch.float64.log_du(z)
         top = log_slope.max(axis=-1)
         return v + top + np.log(np.exp(log_slope - top[..., None]) @ (W / 2))

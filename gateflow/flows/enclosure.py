@@ -34,8 +34,9 @@ from gateflow.codegen.expand import factor
 from gateflow.errors import InvalidArgument, shown
 from gateflow.flows.critical import reach, z_of_u
 from gateflow.flows.density import decay_of_profile, profile_of_decay
+from gateflow.flows.integral import MARKS
 from gateflow.flows.problem import WAYS, LearningProblem
-from gateflow.flows.time import MARKS, hitting_time
+from gateflow.flows.time import hitting_time
 from gateflow.formula.vocabulary import Expr, Z, expression, sigmoid, softsign
 from gateflow.gates.gate import Gate
 from gateflow.guards.arguments import fraction

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flows.density import NODES, X01, Array, Coordinate, Place, Setting, W, X
+from gateflow.flows.batch import Array, Batch
+from gateflow.flows.density import NODES, X01, Coordinate, Place, W, X
 
 TOLERANCE = 5e-16
 """Error a panel may add, relative to its problem's sum."""
@@ -99,7 +100,7 @@ class Panels:
             return self.coordinate.middle(self.a, self.b)
         return self.a + (self.b - self.a) / 2
 
-    def _log_densities(self, setting: Setting) -> tuple[Array, Array, Array]:
+    def _log_densities(self, batch: Batch) -> tuple[Array, Array, Array]:
         """log of the density at the nodes, per unit of [0, 1]; the outermost nodes' distances from the edges, in parts
         of the panel, and log of the density at the edges, both in two rows."""
         if isinstance(self.coordinate, Place):
@@ -109,13 +110,13 @@ class Panels:
             width = self.b - self.a
             nodes, log_rate = self.a[:, None] + width[:, None] * X01, np.log(np.abs(width))[:, None]
             edge_rate = log_rate[:, 0]
-        log_f = self.coordinate.log_density(setting.take(self.owner), nodes)
+        log_f = self.coordinate.log_density(batch.at_nodes(self.owner), nodes)
         log_rate = np.broadcast_to(log_rate, log_f.shape)
         known = np.full((2, self.a.size), np.nan) if self.at_ends is None else self.at_ends + edge_rate
         apart = np.log(np.abs(np.stack([nodes[:, 0] - self.a, nodes[:, -1] - self.b])))
         return log_f + log_rate, apart - np.stack([log_rate[:, 0], log_rate[:, -1]]), known
 
-    def log_sums(self, setting: Setting) -> tuple[Array, Array]:
+    def log_sums(self, batch: Batch) -> tuple[Array, Array]:
         """log of each panel's integral, and log of the error of that integral.
 
         What the rule gets wrong begins at degree 32. The coefficients are taken to fall from degree 15 to there by the
@@ -124,10 +125,10 @@ class Panels:
         What rounding adds to them, in proportion to the size of the logarithms, halving would not mend.
         """
         if self.owner.size > BLOCK:
-            parts = [self.subset(slice(k, k + BLOCK)).log_sums(setting) for k in range(0, self.owner.size, BLOCK)]
+            parts = [self.subset(slice(k, k + BLOCK)).log_sums(batch) for k in range(0, self.owner.size, BLOCK)]
             return np.concatenate([logs for logs, _ in parts]), np.concatenate([errors for _, errors in parts])
         with np.errstate(divide="ignore"):
-            log_f, log_apart, known = self._log_densities(setting)
+            log_f, log_apart, known = self._log_densities(batch)
         top = log_f.max(axis=1)
         with np.errstate(invalid="ignore", over="ignore", under="ignore", divide="ignore"):
             sums = np.exp(log_f - top[:, None]) @ MATRIX
@@ -175,12 +176,12 @@ def log_add(owner: Any, logs: Array, count: int) -> Array:
 
 
 def integrate(
-    setting: Setting,
+    batch: Batch,
     pieces: Sequence[Panels],
-    count: int,
-    where: Callable[[Setting, Panels], Array] | None = None,
+    where: Callable[[Batch, Panels], Array] | None = None,
 ) -> Sums:
     """Integrate over all panels, halving those that have not converged."""
+    count = batch.horizon.size
     middles = [np.empty(0)]
     owner, logs, errors = np.empty(0, dtype=np.intp), np.empty(0), np.empty(0)
     evaluations = np.zeros(count, dtype=np.int64)
@@ -191,7 +192,7 @@ def integrate(
     for depth in range(DEEPEST_PLACE + 1):
         if not open_pieces:
             break
-        found = [piece.log_sums(setting) for piece in open_pieces]
+        found = [piece.log_sums(batch) for piece in open_pieces]
         owners = [piece.owner for piece in open_pieces]
         evaluations += NODES * np.bincount(np.concatenate(owners), minlength=count)
         total = log_add(np.concatenate([owner, *owners]), np.concatenate([logs, *(log for log, _ in found)]), count)
@@ -204,7 +205,7 @@ def integrate(
             owner = np.concatenate([owner, piece.owner[~rough]])
             logs, errors = np.concatenate([logs, log[~rough]]), np.concatenate([errors, error[~rough]])
             if where is not None:
-                middles.append(where(setting, piece.subset(~rough)))
+                middles.append(where(batch, piece.subset(~rough)))
             if rough.any():
                 still_open.append(piece.subset(rough).halved())
         open_pieces = still_open

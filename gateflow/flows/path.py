@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gateflow.flows.batch import Batch
 from gateflow.flows.critical import dips, goes_by_decay, reach, z_of_u
 from gateflow.flows.density import (
     Approach,
@@ -21,7 +22,6 @@ from gateflow.flows.density import (
     FromBelow,
     Nearing,
     Position,
-    Setting,
     WholePath,
     decay_of_profile,
     profile_of_decay,
@@ -72,12 +72,9 @@ class Path:
         vars(self).update(state)
 
     @cached_property
-    def setting(self) -> Setting:
-        """The density's setting, for one problem."""
-        p = self.problem
-        horizon, log_horizon = np.array([p.horizon]), np.array([p.log_horizon])
-        target = Decay(h=np.array([p.h_star]), log=np.array([p.log_h_star]))
-        return Setting(p.gate.float64, p.loss, horizon, log_horizon, target)
+    def batch(self) -> Batch:
+        """The problem and its start as a batch of one."""
+        return Batch.of(self.problem, np.array([self.z0]))
 
     @property
     def log_scale(self) -> float:
@@ -87,12 +84,12 @@ class Path:
     def log_density(self, v: Array) -> Array:
         """log |dtau/dv|."""
         with np.errstate(all="ignore"):
-            return self.coordinate.log_density(self.setting, v) - self.log_scale
+            return self.coordinate.log_density(self.batch, v) - self.log_scale
 
     def decay(self, v: Array) -> Decay:
         """The total decay at v."""
         with np.errstate(all="ignore"):
-            return self.coordinate.decay(self.setting, v)
+            return self.coordinate.decay(self.batch, v)
 
     def position(self, v: Array) -> Array:
         """z at v; the two ends exactly."""
@@ -100,7 +97,7 @@ class Path:
             if isinstance(self.coordinate, Position):
                 z = self.coordinate.position(v)
             else:
-                z = np.asarray(self.setting.float64.z_of_u(self.coordinate.profile(self.setting, v)))
+                z = np.asarray(self.batch.float64.z_of_u(self.coordinate.profile(self.batch, v)))
         return np.where(v == self.start, self.z0, np.where(v == self.end, self.z_end, z))
 
 

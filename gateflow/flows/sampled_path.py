@@ -8,87 +8,24 @@ h: evenly spread in log h, and again in h above 1, where ``v`` falls like ``exp(
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from gateflow.flows.batch import Array, Batch
 from gateflow.flows.density import decay_of_profile, profile_of_decay
-from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_times
-from gateflow.gates.gate import Gate
-from gateflow.losses import Decay, Loss
+from gateflow.losses import Decay
 from gateflow.results.status import Status
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 NODES = 160
 """Nodes in log h, and as many in h."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """Learning problems with their starts, all broadcast to one axis.
-
-    Parameters
-    ----------
-    gate, loss : Gate, Loss
-        Shared by all.
-    horizon, h_star, log_h_star, scale, z0, z_star : array, shape (n,)
-        As in :class:`gateflow.flows.problem.LearningProblem`.
-    """
-
-    gate: Gate
-    loss: Loss
-    horizon: Array
-    h_star: Array
-    log_h_star: Array
-    scale: Array
-    z0: Array
-    z_star: Array
-
-    @classmethod
-    def of(cls, problem: LearningProblem, z0: Any, shape: tuple[int, ...]) -> Task:
-        """The problems broadcast to ``shape`` and laid out in a row."""
-        parts = (problem.horizon, problem.h_star, problem.log_h_star, problem.scale, z0, problem.z_star)
-        rows = [np.array(np.broadcast_to(np.asarray(part, np.float64), shape)).reshape(-1) for part in parts]
-        return cls(problem.gate, problem.loss, *rows)
-
-    def take(self, chosen: Any) -> Task:
-        """The problems numbered ``chosen``."""
-        parts = (self.horizon, self.h_star, self.log_h_star, self.scale, self.z0, self.z_star)
-        return Task(self.gate, self.loss, *(part[chosen] for part in parts))
-
-    @cached_property
-    def target(self) -> Decay:
-        """The targets as total decays."""
-        return Decay(self.h_star, self.log_h_star)
-
-    @cached_property
-    def direction(self) -> Array:
-        """+1 where z is to grow, -1 where it is to fall."""
-        return np.where(self.z0 < self.z_star, 1.0, -1.0)
-
-    def where_decay_is(self, part: Array) -> Array:
-        """z where the total decay is a part of that of the target."""
-        decay = Decay(h=self.h_star * part, log=self.log_h_star + np.log(part))
-        return np.asarray(self.gate.float64.z_of_u(profile_of_decay(self.horizon, np.log(self.horizon), decay)))
-
-    def log_speed(self, z: Array) -> Array:
-        """``log v``, v = |dL/dz|, for z of shape (n,) or (n, nodes)."""
-        axes = (slice(None), *(None,) * (z.ndim - 1))
-        horizon, scale = self.horizon[axes], self.scale[axes]
-        numbers = self.gate.float64
-        u = numbers.u(z)
-        decay = Decay(horizon * np.logaddexp(0.0, -u))
-        target = Decay(self.h_star[axes], self.log_h_star[axes])
-        log_slope = self.loss.log_slope(decay, target)
-        return np.log(scale * horizon) + log_slope - np.logaddexp(0.0, u) + numbers.log_du(z)
-
-
-@dataclass(frozen=True)
-class Road:
+class SampledPath:
     """Sampled paths, shape (n, nodes), each from its start to its target; of one gate or of many.
 
     Parameters
@@ -111,9 +48,9 @@ class Road:
     arrives: Array
 
     @classmethod
-    def stack(cls, roads: Sequence[Road]) -> Road:
-        """The paths of all roads, one below the other."""
-        return cls(*(np.concatenate([getattr(road, part.name) for road in roads]) for part in fields(cls)))
+    def stack(cls, paths: Sequence[SampledPath]) -> SampledPath:
+        """The paths of all paths, one below the other."""
+        return cls(*(np.concatenate([getattr(path, part.name) for path in paths]) for part in fields(cls)))
 
     @cached_property
     def pieces(self) -> Array:
@@ -171,7 +108,7 @@ class Road:
         return self._slope(count - 1 - np.argmax(self.pieces[:, ::-1] > 0, axis=1), -1)
 
     @cached_property
-    def bend(self) -> Array:
+    def curvature(self) -> Array:
         """``|v'*| + |v'0| + integral of v'^2/v ds``: bounds twelve times the next term of the steps, per step size."""
         inner = np.sum(self.steepness**2 * np.exp(self.middle()) * self.pieces, axis=1)
         return np.abs(self.last_slope) + np.abs(self.first_slope) + inner
@@ -207,13 +144,13 @@ class Band:
     spread: Array
 
     @classmethod
-    def of(cls, task: Task, tolerance: Array) -> Band:
+    def of(cls, batch: Batch, tolerance: Array) -> Band:
         """The bands of these problems; the tolerances lie in (0, 1)."""
-        low, high = (task.where_decay_is(1 + side * tolerance) for side in (1.0, -1.0))
-        places = (low, high, task.z_star) if task.loss.arrives else (low, high)
-        log_v = np.array([task.log_speed(place) for place in places])
-        room = np.minimum(task.z_star - low, high - task.z_star)
-        near = np.where(task.direction > 0, low, high)
+        low, high = (_where_decay_is(batch, 1 + side * tolerance) for side in (1.0, -1.0))
+        places = (low, high, batch.z_star) if batch.loss.arrives else (low, high)
+        log_v = np.array([batch.log_speed(place) for place in places])
+        room = np.minimum(batch.z_star - low, high - batch.z_star)
+        near = np.where(batch.direction > 0, low, high)
         return cls(low, high, near, room, np.max(log_v, axis=0), np.ptp(log_v, axis=0))
 
     def take(self, chosen: Any) -> Band:
@@ -225,24 +162,30 @@ class Band:
         return (z >= self.low) & (z <= self.high)
 
 
-def road_of(task: Task, end: Decay | None = None) -> Road:
+def _where_decay_is(batch: Batch, part: Array) -> Array:
+    """z where the total decay is a part of that of the target."""
+    decay = Decay(h=batch.target.h * part, log=batch.target.log + np.log(part))
+    return np.asarray(batch.float64.z_of_u(profile_of_decay(batch.horizon, batch.log_horizon, decay)))
+
+
+def sampled_path(batch: Batch, end: Decay | None = None) -> SampledPath:
     """The paths of the problems, sampled; their times are those to ``end``, where it is given."""
     with np.errstate(all="ignore"):
-        time = hitting_times(task.gate, task.horizon, task.target, task.z0, task.scale, task.loss, end=end)
-        z = _nodes(task)
-        numbers = task.gate.float64
+        time = hitting_times(batch if end is None else replace(batch, stop=end))
+        z = _nodes(batch)
+        numbers = batch.float64
         u = np.broadcast_to(numbers.u(z), z.shape)
         log_du = np.broadcast_to(numbers.log_du(z), z.shape)
         arrives = np.isin(np.asarray(time.status, dtype=object), (Status.REACHED, Status.OVERFLOW))
-        return Road(z, u, task.log_speed(z), log_du, time.log_tau, arrives)
+        return SampledPath(z, u, batch.log_speed(z), log_du, time.log_tau, arrives)
 
 
-def _nodes(task: Task) -> Array:
+def _nodes(batch: Batch) -> Array:
     """Positions from start to target; where the target is at infinity, to where all of float64 is used up."""
-    horizon, log_horizon = task.horizon[:, None], np.log(task.horizon)[:, None]
-    start = decay_of_profile(task.horizon, np.log(task.horizon), task.gate.float64.u(task.z0))
+    horizon, log_horizon = batch.horizon[:, None], batch.log_horizon[:, None]
+    start = decay_of_profile(batch.horizon, batch.log_horizon, batch.float64.u(batch.z0))
     begin = start.log[:, None]
-    end = np.where(np.isfinite(task.log_h_star), task.log_h_star, np.minimum(start.log, 0.0) - 36.0)[:, None]
+    end = np.where(np.isfinite(batch.target.log), batch.target.log, np.minimum(start.log, 0.0) - 36.0)[:, None]
     along = np.linspace(0.0, 1.0, NODES)
     in_log = begin + (end - begin) * along
     low, high = np.exp(np.minimum(begin, end)), np.exp(np.maximum(begin, end))
@@ -251,9 +194,9 @@ def _nodes(task: Task) -> Array:
     inner = np.clip(np.concatenate([in_log, in_plain], axis=1), np.minimum(begin, end), np.maximum(begin, end))
     inner = np.sort(inner, axis=1)
     u = profile_of_decay(horizon, log_horizon, Decay(log=inner))
-    z = np.asarray(task.gate.float64.z_of_u(u.ravel())).reshape(u.shape)  # falls as h grows
-    last = np.where(np.isfinite(task.z_star), task.z_star, z[:, 0])
-    first = task.z0
+    z = np.asarray(batch.float64.z_of_u(u.ravel())).reshape(u.shape)  # falls as h grows
+    last = np.where(np.isfinite(batch.z_star), batch.z_star, z[:, 0])
+    first = batch.z0
     rising = (first < last)[:, None]
     z = np.where(rising, z[:, ::-1], z)
     bottom, top = np.minimum(first, last)[:, None], np.maximum(first, last)[:, None]

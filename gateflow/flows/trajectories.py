@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
+from gateflow.flows.batch import Array, Batch
 from gateflow.flows.critical import cuts, goes_by_decay, z_of_u
-from gateflow.flows.density import Array, Coordinate, Position, Setting, WholePath, decay_of_profile, profile_of_decay
+from gateflow.flows.density import Coordinate, Position, WholePath, decay_of_profile, profile_of_decay
 from gateflow.flows.panels import DEEPEST, TOLERANCE, Panels
 from gateflow.flows.path import FORGOTTEN
 from gateflow.flows.problem import LearningProblem, plain, positions
@@ -149,10 +150,12 @@ class Trajectories:
             for array, part in zip(out, self._one(int(k), wanted[here]), strict=True):
                 array[here] = part
         order = order[self._together[owner[order]]]
+        batch, arrival = self._batch, np.reshape(self.log_tau, -1)
         for chunk in track(list(_chunks(order, owner)), "trajectories"):
             numbers, local = np.unique(owner[chunk], return_inverse=True)
             with np.errstate(all="ignore"):
-                parts = _Bundle(self._rows, numbers, _furthest(local, wanted[chunk])).states(local, wanted[chunk])
+                bundle = _Bundle(batch.take(numbers), arrival[numbers], _furthest(local, wanted[chunk]))
+                parts = bundle.states(local, wanted[chunk])
             for array, part in zip(out, parts, strict=True):
                 array[chunk] = part
         return out[0], out[1], out[2]
@@ -168,12 +171,12 @@ class Trajectories:
     @property
     def _together(self) -> Any:
         status = np.asarray(self.status, dtype=object).reshape(-1)
-        ends = np.isfinite(self._rows.z_star) | (status == Status.ASYMPTOTIC)
+        ends = np.isfinite(self._batch.z_star) | (status == Status.ASYMPTOTIC)
         return np.isin(status, (Status.REACHED, Status.ASYMPTOTIC)) & ends & ~self._alone
 
     @property
-    def _rows(self) -> _Rows:
-        return _Rows.of(self.problem, self.z0, np.asarray(self.log_tau), self.shape)
+    def _batch(self) -> Batch:
+        return Batch.towards(self.problem, self.z0, self.shape)
 
     def _one(self, k: int, wanted: Array) -> tuple[Any, Any, Any]:
         """The states of one flow, by a trajectory of its own."""
@@ -220,50 +223,23 @@ def _furthest(local: Any, wanted: Array) -> Array:
     return last
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """All problems in a row."""
-
-    problem: LearningProblem
-    horizon: Array
-    h_star: Array
-    log_h_star: Array
-    scale: Array
-    z0: Array
-    z_star: Array
-    log_tau: Array
-
-    @classmethod
-    def of(cls, problem: LearningProblem, z0: Any, log_tau: Array, shape: tuple[int, ...]) -> _Rows:
-        p = problem
-        parts = (p.horizon, p.h_star, p.log_h_star, p.scale, z0, p.z_star, log_tau)
-        return cls(p, *(np.array(np.broadcast_to(np.asarray(x, np.float64), shape)).reshape(-1) for x in parts))
-
-
 class _Bundle:
     """The paths of some problems of one gate, cut into panels over which tau is known."""
 
-    def __init__(self, rows: _Rows, numbers: Any, last: Array) -> None:
-        p = rows.problem
-        self.gate, self.loss = p.gate, p.loss
-        self.horizon, self.scale, self.z0, self.z_star, self.arrival = (
-            part[numbers] for part in (rows.horizon, rows.scale, rows.z0, rows.z_star, rows.log_tau)
-        )
-        self.log_horizon, self.log_scale = np.log(self.horizon), np.log(self.scale)
-        self.target = Decay(rows.h_star[numbers], rows.log_h_star[numbers])
-        self.setting = Setting(self.gate.float64, self.loss, self.horizon, self.log_horizon, self.target)
+    def __init__(self, batch: Batch, arrival: Array, last: Array) -> None:
+        self.batch, self.arrival, self.gate = batch, arrival, batch.gate
         self.coordinate: Coordinate = WholePath() if goes_by_decay(self.gate) else Position()
-        self.arrives = np.isfinite(self.target.log)
+        self.arrives = np.isfinite(batch.target.log)
         self._lay(last)
 
     def _lay(self, last: Array) -> None:
         """Lay out the panels; flows without an end are followed until their last time."""
-        u0 = np.asarray(self.gate.float64.u(self.z0))
-        start = decay_of_profile(self.horizon, self.log_horizon, u0)
+        u0 = np.asarray(self.batch.float64.u(self.batch.z0))
+        start = decay_of_profile(self.batch.horizon, self.batch.log_horizon, u0)
         log_end = np.minimum(FORGOTTEN, start.log + FORGOTTEN)
         units = 64.0
         while True:
-            self._integrate(start, Decay(log=np.where(self.arrives, self.target.log, log_end)))
+            self._integrate(start, Decay(log=np.where(self.arrives, self.batch.target.log, log_end)))
             short = ~self.arrives & (self.cumulative[:, -1] < last)
             if not short.any():
                 return
@@ -273,12 +249,12 @@ class _Bundle:
             units *= 2
 
     def _integrate(self, start: Decay, end: Decay) -> None:
-        u_end = profile_of_decay(self.horizon, self.log_horizon, end)
-        self.z_end = np.where(self.arrives, self.z_star, z_of_u(self.gate, u_end))
+        u_end = profile_of_decay(self.batch.horizon, self.batch.log_horizon, end)
+        self.z_end = np.where(self.arrives, self.batch.z_star, z_of_u(self.gate, u_end))
         if isinstance(self.coordinate, WholePath):
             self.first, self.end = self.coordinate.at_decay(start), self.coordinate.at_decay(end)
         else:
-            self.first, self.end = np.arcsinh(self.z0), np.arcsinh(self.z_end)
+            self.first, self.end = np.arcsinh(self.batch.z0), np.arcsinh(self.z_end)
         edges = self._edges()
         owner, column = np.nonzero(np.diff(edges, axis=1) != 0)
         a, b = edges[owner, column], edges[owner, column + 1]
@@ -313,9 +289,9 @@ class _Bundle:
         side = np.sign(end - first)
         kinks = np.asarray(self.gate.kinks, dtype=np.float64)
         if isinstance(self.coordinate, WholePath):
-            own = np.asarray(self.gate.float64.u(kinks)).reshape(-1)
+            own = np.asarray(self.batch.float64.u(kinks)).reshape(-1)
             u = np.concatenate([MARKS, own[np.isfinite(own)]])
-            decay = decay_of_profile(self.horizon[:, None], self.log_horizon[:, None], u)
+            decay = decay_of_profile(self.batch.horizon[:, None], self.batch.log_horizon[:, None], u)
             marks = decay.h + decay.log
         else:
             own = np.arcsinh(cuts(self.gate))
@@ -327,8 +303,8 @@ class _Bundle:
         return side * np.sort(side * np.concatenate([first, inner, end], axis=1), axis=1)
 
     def _sums(self, owner: Any, a: Array, b: Array) -> tuple[Array, Array]:
-        logs, errors = Panels(self.coordinate, owner, a, b).log_sums(self.setting)
-        return logs - self.log_scale[owner], errors - self.log_scale[owner]
+        logs, errors = Panels(self.coordinate, owner, a, b).log_sums(self.batch)
+        return logs - self.batch.log_scale[owner], errors - self.batch.log_scale[owner]
 
     @staticmethod
     def _places(owner: Any) -> Any:
@@ -350,18 +326,18 @@ class _Bundle:
         def log_density(which: Any, v: Array) -> Array:
             who = owner[which]
             nodes = v if v.ndim == 2 else v[:, None]
-            density = self.coordinate.log_density(self.setting.take(who), nodes) - self.log_scale[who, None]
+            density = self.coordinate.log_density(self.batch.at_nodes(who), nodes) - self.batch.log_scale[who, None]
             return density if v.ndim == 2 else density[:, 0]
 
         v = within_panels(log_density, self.a[owner, k], self.b[owner, k], log_before, self.logs[owner, k], wanted)
         v = np.where(np.isneginf(wanted), self.first[owner], v)
-        setting = self.setting.take(owner)
+        batch = self.batch.at_nodes(owner)
         if isinstance(self.coordinate, Position):
             z = self.coordinate.position(v)
         else:
-            z = np.asarray(self.setting.float64.z_of_u(self.coordinate.profile(setting, v[:, None])))[:, 0]
-        decay, goal = self.coordinate.decay(setting, v[:, None]), setting.target
+            z = np.asarray(self.batch.float64.z_of_u(self.coordinate.profile(batch, v[:, None])))[:, 0]
+        decay, goal = self.coordinate.decay(batch, v[:, None]), batch.target
         log_gap = np.asarray(log_distance(decay, goal))[:, 0]
-        loss = np.asarray(self.loss.value(decay, goal))[:, 0] * self.scale[owner]
-        z = np.where(np.isneginf(wanted), self.z0[owner], np.where(there, self.z_end[owner], z))
+        loss = np.asarray(self.batch.loss.value(decay, goal))[:, 0] * self.batch.scale[owner]
+        z = np.where(np.isneginf(wanted), self.batch.z0[owner], np.where(there, self.z_end[owner], z))
         return z, np.where(there, 0.0, loss), np.where(there, -np.inf, log_gap)

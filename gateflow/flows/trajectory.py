@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from gateflow.errors import InvalidArgument, NotReached
+from gateflow.flows.batch import Batch
 from gateflow.flows.density import Array, Position, WholePath
 from gateflow.flows.panels import EPS, Panels, integrate
 from gateflow.flows.path import Path, followed_further, path_of, resting_path
@@ -311,12 +312,11 @@ def _check(path: Path, log_tau: float, found: Any) -> float:
     if path.status is Status.REACHED:
         log_integral = found.log_tau
     elif type(path.coordinate) in (WholePath, Position):
-        p, end = path.problem, path.decay(np.asarray([path.end]))
-        found = hitting_times(p.gate, p.horizon, p.target_decay, path.z0, p.scale, p.loss, end=end)
+        found = hitting_times(Batch.of(path.problem, path.z0, stop=path.decay(np.asarray([path.end]))))
         log_integral = found.log_tau[0]
     else:
         edges = np.linspace(path.start, path.end, 1 + min(PANELS, max(8, int(abs(path.end - path.start) / 4))))
         panels = Panels(path.coordinate, np.zeros(edges.size - 1, dtype=np.intp), edges[:-1], edges[1:])
         with np.errstate(all="ignore"):
-            log_integral = integrate(path.setting, [panels], 1).log_total[0] - path.log_scale
+            log_integral = integrate(path.batch, [panels]).log_total[0] - path.log_scale
     return float(abs(np.expm1(log_tau - log_integral)))

@@ -8,8 +8,8 @@ import numpy as np
 
 from gateflow.descents.precision import FORMATS, Format
 from gateflow.descents.simulation import naive_gradient, stable_gradient
+from gateflow.flows.batch import Batch
 from gateflow.flows.problem import LearningProblem
-from gateflow.flows.sampled_path import Task
 from gateflow.gates.gate import gate
 from gateflow.plots._figure import Figure
 from gateflow.plots._style import AUXILIARY, GATE_STYLES, name_line
@@ -47,10 +47,10 @@ def _way(name: str, fmt: Format, kind: str) -> dict[str, Any]:
     problem = LearningProblem(name, horizon=HORIZON, timescale=TARGET)
     log_scale = np.linspace(np.log(HORIZON), np.log(1e25), 2001)
     z = fmt.round(gate(name).float64.z_of_u(-np.log(np.expm1(np.exp(-log_scale)))))
-    task = Task.of(problem, z, z.shape)
-    lr = LENGTH * float(np.exp(-(task.log_speed(z) + task.gate.float64.log_du(z))[0]))
+    batch = Batch.towards(problem, z, z.shape)
+    lr = LENGTH * float(np.exp(-(batch.log_speed(z) + batch.gate.float64.log_du(z))[0]))
     with np.errstate(all="ignore"):
-        move = np.abs(fmt.round(z - fmt.round(lr * GRADIENTS[kind](task, fmt)(z))) - z)
+        move = np.abs(fmt.round(z - fmt.round(lr * GRADIENTS[kind](batch, fmt)(z))) - z)
     last = int(np.argmax(~(move > 0)))
     rows = np.unique(np.append(np.arange(0, last, 40), max(last - 1, 0)))
     return {

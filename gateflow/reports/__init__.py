@@ -85,7 +85,7 @@ def report(
     >>> made.found.gates[0].law.rate, made.html.startswith("<!DOCTYPE html>")
     ('1/(c*T*tau*log(tau)**2)', True)
     """
-    from gateflow.flows.time import refuse_if_no_gate
+    from gateflow.flows.critical import refuse_if_no_gate
     from gateflow.reports.findings import findings
     from gateflow.reports.page import page
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from gateflow.flows.density import LogDecay, PlainDecay, Position, Setting, WholePath, log_softplus
+from gateflow.flows.batch import Batch
+from gateflow.flows.density import LogDecay, PlainDecay, Position, WholePath, log_softplus
 from gateflow.flows.panels import Panels, integrate
 from gateflow.gates.gate import gate
 from gateflow.losses import LOSSES, Decay
@@ -19,20 +20,18 @@ class _Given:
     def __init__(self, log_density):
         self._log_density = log_density
 
-    def log_density(self, setting, v):
+    def log_density(self, batch, v):
         return self._log_density(v)
 
 
-def _setting(horizon=10.0, name="fast"):
+def _batch(horizon=10.0, name="fast"):
     T = np.array([horizon])
-    return Setting(
-        gate(name).float64, LOSSES["absolute"], T, np.log(T), Decay(np.array([0.1]), np.log(np.array([0.1])))
-    )
+    return Batch.broadcast(gate(name), LOSSES["absolute"], T, Decay(0.1, np.log(0.1)), 1.0, 0.0)
 
 
 def _integral(log_density, a, b):
     with np.errstate(divide="ignore"):
-        sums = integrate(_setting(), [Panels(_Given(log_density), np.array([0]), np.array([a]), np.array([b]))], 1)
+        sums = integrate(_batch(), [Panels(_Given(log_density), np.array([0]), np.array([a]), np.array([b]))])
     return sums.log_total[0], sums.error[0], sums.evaluations[0]
 
 
@@ -68,20 +67,20 @@ def test_a_divergent_integral_does_not_hang():
 @pytest.mark.parametrize("horizon", [1.0, 100.0, 1e6])
 def test_all_coordinates_carry_one_density(name, horizon):
     """dtau is the same in log h, h, h + log h and asinh z: densities differ by the derivatives between them."""
-    setting = _setting(horizon, name).take(np.array([0]))
+    batch = _batch(horizon, name).at_nodes(np.array([0]))
     h = np.array([[1e-3, 0.1, 1.0, 3.0, 20.0]])
-    log_density = LogDecay().log_density(setting, np.log(h))
-    assert np.allclose(PlainDecay().log_density(setting, h) + np.log(h), log_density, rtol=0, atol=1e-12)
+    log_density = LogDecay().log_density(batch, np.log(h))
+    assert np.allclose(PlainDecay().log_density(batch, h) + np.log(h), log_density, rtol=0, atol=1e-12)
     whole = WholePath()
     v = whole.at_decay(Decay(h=h))
-    assert np.allclose(whole.decay(setting, v).h, h, rtol=1e-14, atol=0)
-    assert np.allclose(whole.log_density(setting, v) + np.log1p(h), log_density, rtol=0, atol=1e-12)
+    assert np.allclose(whole.decay(batch, v).h, h, rtol=1e-14, atol=0)
+    assert np.allclose(whole.log_density(batch, v) + np.log1p(h), log_density, rtol=0, atol=1e-12)
     numbers = gate(name).float64
-    zeta = np.arcsinh(np.asarray(numbers.z_of_u(LogDecay().profile(setting, np.log(h)).ravel()))).reshape(h.shape)
+    zeta = np.arcsinh(np.asarray(numbers.z_of_u(LogDecay().profile(batch, np.log(h)).ravel()))).reshape(h.shape)
     step = 1e-6
-    log_h = [np.log(Position().decay(setting, zeta + s).h) for s in (-step, step)]
+    log_h = [np.log(Position().decay(batch, zeta + s).h) for s in (-step, step)]
     slope = np.log(np.abs(log_h[1] - log_h[0]) / (2 * step))
-    assert np.allclose(Position().log_density(setting, zeta), log_density + slope, rtol=0, atol=1e-6)
+    assert np.allclose(Position().log_density(batch, zeta), log_density + slope, rtol=0, atol=1e-6)
 
 
 def test_log_softplus_over_the_whole_range():

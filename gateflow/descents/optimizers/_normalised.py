@@ -26,7 +26,8 @@ from gateflow.descents.optimizers._optimizer import (
     stalls_at,
 )
 from gateflow.descents.precision import Format
-from gateflow.flows.sampled_path import Array, Band, Road
+from gateflow.flows.batch import Array
+from gateflow.flows.sampled_path import Band, SampledPath
 
 OFF = 0.03
 """Part of the steps by which a prediction that is called valid may be off, and 2 steps more."""
@@ -109,10 +110,10 @@ def log_pace(log_v: Array, how: Averages) -> Array:
     return log_v - np.logaddexp(log_v, np.log(max(how.eps, 1e-320)))
 
 
-def largest_lr(road: Road, how: Averages) -> Array:
+def largest_lr(path: SampledPath, how: Averages) -> Array:
     """``(1-beta1)/max u'``: coasting of ``1/(1-beta1)`` steps moves u by 1; less where the first steps are longer."""
     early = 0.0 if how.corrected else -0.5 * np.log1p(-how.beta2)
-    reach = np.maximum(np.max(road.log_du, axis=1), road.log_du[:, 0] + early)
+    reach = np.maximum(np.max(path.log_du, axis=1), path.log_du[:, 0] + early)
     return (1 - how.beta1) * np.exp(-reach)
 
 
@@ -121,28 +122,28 @@ def chatter_lr(band: Band) -> Array:
     return band.room * np.exp(-band.spread)
 
 
-def predict(road: Road, lr: Array, fmt: Format, how: Averages, chatter: float) -> Prediction:
+def predict(path: SampledPath, lr: Array, fmt: Format, how: Averages, chatter: float) -> Prediction:
     """What is predicted of a normalised optimiser."""
-    log_step, steps = _march(road, lr, how)
-    stall = stalls_at(road, log_step, fmt)
-    kappa = np.exp(np.max(log_step + road.log_du, axis=1)) / (1 - how.beta1)
+    log_step, steps = _march(path, lr, how)
+    stall = stalls_at(path, log_step, fmt)
+    kappa = np.exp(np.max(log_step + path.log_du, axis=1)) / (1 - how.beta1)
     pace = np.exp((log_step[:, 1:] + log_step[:, :-1]) / 2)
-    coarse = np.max(np.minimum(pace, road.length[:, None]) * np.abs(road.steepness), axis=1)
-    rounding = fmt.unit * np.max(np.abs(road.z), axis=1) / lr * steps / np.maximum(road.length / lr, 1.0)
+    coarse = np.max(np.minimum(pace, path.length[:, None]) * np.abs(path.steepness), axis=1)
+    rounding = fmt.unit * np.max(np.abs(path.z), axis=1) / lr * steps / np.maximum(path.length / lr, 1.0)
     reason = reasons(
-        NEVER=~road.arrives,
+        NEVER=~path.arrives,
         STALL=~np.isnan(stall),
         OVERSHOOT=kappa > EDGE,
         COARSE=coarse > 0.25,
         ROUNDING=rounding > 0.05,
     )
     return Prediction(
-        steps=counted(road, steps),
+        steps=counted(path, steps),
         error=OFF * steps + 2,
         reason=reason,
         chatter=lr * chatter * np.ones_like(steps),
         kappa=kappa,
-        largest_lr=largest_lr(road, how),
+        largest_lr=largest_lr(path, how),
         stalls_at=stall,
     )
 
@@ -176,9 +177,9 @@ class _Moment:
         return log_spent + mean + self.how.boost(self.k, spent) - lag
 
 
-def _march(road: Road, lr: Array, how: Averages) -> tuple[Array, Array]:
-    """log of the step in z at the nodes, and the steps to the end of the road."""
-    log_v = road.log_v
+def _march(path: SampledPath, lr: Array, how: Averages) -> tuple[Array, Array]:
+    """log of the step in z at the nodes, and the steps to the end of the path."""
+    log_v = path.log_v
     # steps 1 to N are the time from 1/2 to N + 1/2, by the midpoint rule
     k = np.full(lr.size, 0.5 if how.corrected else ROOT_START)
     log_m = log_v[:, 0] + np.log(-np.expm1(k * _log(how.beta1)))
@@ -186,7 +187,7 @@ def _march(road: Road, lr: Array, how: Averages) -> tuple[Array, Array]:
     now = _Moment(how, k, log_m, log_s)
     speeds = [now.speed + how.boost(now.k, 1.0)]
     for j in range(log_v.shape[1] - 1):
-        now = _past(now, road.pieces[:, j] / lr, log_v[:, j + 1], log_v[:, j + 1] - log_v[:, j])
+        now = _past(now, path.pieces[:, j] / lr, log_v[:, j + 1], log_v[:, j + 1] - log_v[:, j])
         speeds.append(now.speed + how.boost(now.k, 1.0))
     return np.log(lr)[:, None] + np.stack(speeds, axis=1), now.k - 0.5
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gateflow.descents.precision import Format
-from gateflow.flows.sampled_path import Array, Band, Road
+from gateflow.flows.batch import Array
+from gateflow.flows.sampled_path import Band, SampledPath
 from gateflow.guards.arguments import one
 from gateflow.results.byvalue import by_value
 
@@ -123,28 +124,28 @@ class Optimizer(ABC):
         """log of the step in z per step size, once a gradient of size v has lasted."""
 
     @abstractmethod
-    def largest_lr(self, road: Road) -> Array:
+    def largest_lr(self, path: SampledPath) -> Array:
         """The largest useful step size: that at which kappa is 1."""
 
     @abstractmethod
     def chatter_lr(self, band: Band) -> Array:
         """The largest step size whose chatter around the target stays in the band."""
 
-    def admissible_lr(self, road: Road, band: Band) -> Array:
+    def admissible_lr(self, path: SampledPath, band: Band) -> Array:
         """The largest step size that the target allows: chatter keeps to the band, no step runs through the target.
 
         For a loss smooth at the target this is, to first order, half the edge of stability for gradient descent:
         there a step from an end of the band leads to the target.
         """
-        return np.minimum(self.chatter_lr(band), self.largest_lr(road))
+        return np.minimum(self.chatter_lr(band), self.largest_lr(path))
 
     @abstractmethod
     def way(self, tau: Array, length: Array) -> Array:
         """Steps times step size in the limit of small steps, for a way of this length that takes the flow tau."""
 
     @abstractmethod
-    def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
-        """What is predicted for the problems of a road, each with its step size."""
+    def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:
+        """What is predicted for the problems of a path, each with its step size."""
 
 
 def in_unit(value: Any) -> Any:
@@ -152,14 +153,14 @@ def in_unit(value: Any) -> Any:
     return (value >= 0) & (value < 1)
 
 
-def counted(road: Road, steps: Array) -> Array:
+def counted(path: SampledPath, steps: Array) -> Array:
     """Whole steps: none from the target itself, else at least one; infinitely many where there is no arriving."""
-    whole = np.where(road.length > 0, np.maximum(np.ceil(steps), 1.0), 0.0)
-    return np.where(road.arrives, whole, np.inf)
+    whole = np.where(path.length > 0, np.maximum(np.ceil(steps), 1.0), 0.0)
+    return np.where(path.arrives, whole, np.inf)
 
 
-def stalls_at(road: Road, log_step: Array, fmt: Format) -> Array:
-    """The first z on the road where a step is below half an ulp; nan where none is.
+def stalls_at(path: SampledPath, log_step: Array, fmt: Format) -> Array:
+    """The first z on the path where a step is below half an ulp; nan where none is.
 
     Parameters
     ----------
@@ -167,10 +168,10 @@ def stalls_at(road: Road, log_step: Array, fmt: Format) -> Array:
         log of the step's size in z at the nodes.
     """
     inner = slice(0, -1)  # on the target itself there is no step to make
-    lost = _is_lost(log_step[:, inner], road.z[:, inner], fmt)
+    lost = _is_lost(log_step[:, inner], path.z[:, inner], fmt)
     node = np.argmax(lost, axis=1)[:, None]
     part = np.linspace(0.0, 1.0, 65)  # between the nodes an ulp may jump
-    z, step = (_between(rows, np.maximum(node - 1, 0), node, part) for rows in (road.z, log_step))
+    z, step = (_between(rows, np.maximum(node - 1, 0), node, part) for rows in (path.z, log_step))
     first = np.argmax(_is_lost(step, z, fmt), axis=1)[:, None]
     return np.where(lost.any(axis=1), np.take_along_axis(z, first, axis=1)[:, 0], np.nan)
 
@@ -184,11 +185,11 @@ def _between(rows: Array, left: Array, right: Array, part: Array) -> Array:
     return np.where(part == 1, high, low + np.where(part == 0, 0.0, (high - low) * part))
 
 
-def rounding_error(road: Road, log_step: Array, fmt: Format) -> Array:
+def rounding_error(path: SampledPath, log_step: Array, fmt: Format) -> Array:
     """Steps that rounding of z may cost or save: the relative error of each step, summed over the steps."""
     middle = (log_step[:, 1:] + log_step[:, :-1]) / 2
-    ulp = fmt.spacing(np.maximum(np.abs(road.z[:, 1:]), np.abs(road.z[:, :-1])))
-    return np.sum(ulp / 2 * np.exp(-2 * middle) * road.pieces, axis=1)
+    ulp = fmt.spacing(np.maximum(np.abs(path.z[:, 1:]), np.abs(path.z[:, :-1])))
+    return np.sum(ulp / 2 * np.exp(-2 * middle) * path.pieces, axis=1)
 
 
 def reasons(**cases: Array) -> Array:

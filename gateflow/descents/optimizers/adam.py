@@ -18,7 +18,8 @@ from gateflow.descents.optimizers._normalised import Averages, chatter_lr, large
 from gateflow.descents.optimizers._optimizer import Optimizer, Prediction, Rounding, State, in_unit
 from gateflow.descents.optimizers.momentum import cycle, excursion
 from gateflow.descents.precision import Format
-from gateflow.flows.sampled_path import Array, Band, Road
+from gateflow.flows.batch import Array
+from gateflow.flows.sampled_path import Band, SampledPath
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ class Adam(Optimizer):
         """``log v/(v + eps)``."""
         return log_pace(log_v, self.averages)
 
-    def largest_lr(self, road: Road) -> Array:
-        return largest_lr(road, self.averages)
+    def largest_lr(self, path: SampledPath) -> Array:
+        return largest_lr(path, self.averages)
 
     def chatter_lr(self, band: Band) -> Array:
         """Around a kink s is about v^2, and z moves like a heavy ball with slopes of 1."""
@@ -84,9 +85,9 @@ class Adam(Optimizer):
         """``length + eps tau``: steps of ``eta v/(v + eps)``."""
         return length + (self.eps * tau if self.eps else 0.0)
 
-    def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
+    def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:
         """The flow of the means along the path."""
-        return predict(road, lr, fmt, self.averages, (1 - self.beta1) * cycle(self.beta1))
+        return predict(path, lr, fmt, self.averages, (1 - self.beta1) * cycle(self.beta1))
 
 
 OPTIMIZER = Adam

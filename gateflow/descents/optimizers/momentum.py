@@ -36,7 +36,8 @@ from gateflow.descents.optimizers._optimizer import (
     stalls_at,
 )
 from gateflow.descents.precision import Format
-from gateflow.flows.sampled_path import Array, Band, Road
+from gateflow.flows.batch import Array
+from gateflow.flows.sampled_path import Band, SampledPath
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ class HeavyBall(Optimizer):
         """``log v/(1-beta)``."""
         return log_v - np.log(1 - self.beta)
 
-    def largest_lr(self, road: Road) -> Array:
+    def largest_lr(self, path: SampledPath) -> Array:
         """``(1-beta)^2/max(v u')``."""
-        return (1 - self.beta) ** 2 * np.exp(-road.log_stiffness)
+        return (1 - self.beta) ** 2 * np.exp(-path.log_stiffness)
 
     def chatter_lr(self, band: Band) -> Array:
         """``room/v`` over :func:`excursion`."""
@@ -80,36 +81,36 @@ class HeavyBall(Optimizer):
         """``(1 - beta) tau``."""
         return (1 - self.beta) * tau
 
-    def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
+    def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:
         """``(1-beta) tau/eta + b (1 - beta^N) + (1/2 + b) log(v*/v0)``."""
         beta, rest = self.beta, 1 - self.beta
         b, log_eta = beta / rest, np.log(lr) - np.log(rest)
-        moving = np.exp(road.log_tau - log_eta) + (0.5 + b) * road.growth
+        moving = np.exp(path.log_tau - log_eta) + (0.5 + b) * path.growth
         steps = fading = np.zeros(lr.shape)
         for _ in range(60):
             fading = beta**steps
             steps = np.maximum(moving + b * (1 - fading), 1.0)
-        log_step = log_eta[:, None] + road.log_v
-        stall = stalls_at(road, log_step, fmt)
-        kappa = np.exp(log_eta + road.log_stiffness) / rest
-        rounding = rounding_error(road, log_step, fmt) + fmt.unit * steps
+        log_step = log_eta[:, None] + path.log_v
+        stall = stalls_at(path, log_step, fmt)
+        kappa = np.exp(log_eta + path.log_stiffness) / rest
+        rounding = rounding_error(path, log_step, fmt) + fmt.unit * steps
         eta = np.exp(log_eta)
-        bent = (1 + 10 * beta + beta**2) / 12 * road.bend + 1.5 * beta * np.abs(road.first_slope)
-        expansion = eta * bent / rest**2 + b * fading * np.abs(road.growth)
+        bent = (1 + 10 * beta + beta**2) / 12 * path.curvature + 1.5 * beta * np.abs(path.first_slope)
+        expansion = eta * bent / rest**2 + b * fading * np.abs(path.growth)
         reason = reasons(
-            NEVER=~road.arrives,
+            NEVER=~path.arrives,
             STALL=~np.isnan(stall),
             OVERSHOOT=kappa > EDGE,
-            COARSE=(expansion > ALLOWED / 2) | (eta * road.sharpest / rest > 1),
+            COARSE=(expansion > ALLOWED / 2) | (eta * path.sharpest / rest > 1),
             ROUNDING=rounding > ALLOWED / 2,
         )
         return Prediction(
-            steps=counted(road, steps),
+            steps=counted(path, steps),
             error=expansion + rounding,
             reason=reason,
-            chatter=np.exp(np.log(lr) + road.log_v_star) * cycle(beta),
+            chatter=np.exp(np.log(lr) + path.log_v_star) * cycle(beta),
             kappa=kappa,
-            largest_lr=self.largest_lr(road),
+            largest_lr=self.largest_lr(path),
             stalls_at=stall,
         )
 

@@ -19,7 +19,8 @@ import numpy as np
 from gateflow.descents.optimizers._normalised import Averages, chatter_lr, largest_lr, log_pace, predict
 from gateflow.descents.optimizers._optimizer import Optimizer, Prediction, Rounding, State, in_unit
 from gateflow.descents.precision import Format
-from gateflow.flows.sampled_path import Array, Band, Road
+from gateflow.flows.batch import Array
+from gateflow.flows.sampled_path import Band, SampledPath
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class RMSprop(Optimizer):
         """``log v/(v + eps)``."""
         return log_pace(log_v, self.averages)
 
-    def largest_lr(self, road: Road) -> Array:
-        return largest_lr(road, self.averages)
+    def largest_lr(self, path: SampledPath) -> Array:
+        return largest_lr(path, self.averages)
 
     def chatter_lr(self, band: Band) -> Array:
         """The room in z, or a little less: around a kink s is about v^2."""
@@ -78,9 +79,9 @@ class RMSprop(Optimizer):
         """``length + eps tau``: steps of ``eta v/(v + eps)``."""
         return length + (self.eps * tau if self.eps else 0.0)
 
-    def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
+    def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:
         """The flow of the mean square along the path."""
-        return predict(road, lr, fmt, self.averages, 1.0)
+        return predict(path, lr, fmt, self.averages, 1.0)
 
 
 OPTIMIZER = RMSprop

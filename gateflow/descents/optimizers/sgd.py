@@ -30,7 +30,8 @@ from gateflow.descents.optimizers._optimizer import (
     stalls_at,
 )
 from gateflow.descents.precision import Format
-from gateflow.flows.sampled_path import Array, Band, Road
+from gateflow.flows.batch import Array
+from gateflow.flows.sampled_path import Band, SampledPath
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class GradientDescent(Optimizer):
         """``log v``."""
         return log_v
 
-    def largest_lr(self, road: Road) -> Array:
+    def largest_lr(self, path: SampledPath) -> Array:
         """``1/max(v u')``."""
-        return np.exp(-road.log_stiffness)
+        return np.exp(-path.log_stiffness)
 
     def chatter_lr(self, band: Band) -> Array:
         """``room/v``."""
@@ -65,29 +66,29 @@ class GradientDescent(Optimizer):
         """``tau``."""
         return tau
 
-    def predict(self, road: Road, lr: Array, fmt: Format) -> Prediction:
+    def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:
         """``tau/eta + (1/2) log(v*/v0)``."""
         log_lr = np.log(lr)
-        log_step = log_lr[:, None] + road.log_v
-        steps = np.exp(road.log_tau - log_lr) + road.growth / 2
-        stall = stalls_at(road, log_step, fmt)
-        kappa = np.exp(log_lr + road.log_stiffness)
-        rounding = rounding_error(road, log_step, fmt) + fmt.unit * np.abs(steps)
-        expansion = lr * road.bend / 12
+        log_step = log_lr[:, None] + path.log_v
+        steps = np.exp(path.log_tau - log_lr) + path.growth / 2
+        stall = stalls_at(path, log_step, fmt)
+        kappa = np.exp(log_lr + path.log_stiffness)
+        rounding = rounding_error(path, log_step, fmt) + fmt.unit * np.abs(steps)
+        expansion = lr * path.curvature / 12
         reason = reasons(
-            NEVER=~road.arrives,
+            NEVER=~path.arrives,
             STALL=~np.isnan(stall),
             OVERSHOOT=kappa > EDGE,
-            COARSE=(expansion > ALLOWED / 2) | (lr * road.sharpest > 1),
+            COARSE=(expansion > ALLOWED / 2) | (lr * path.sharpest > 1),
             ROUNDING=rounding > ALLOWED / 2,
         )
         return Prediction(
-            steps=counted(road, steps),
+            steps=counted(path, steps),
             error=expansion + rounding,
             reason=reason,
-            chatter=np.exp(log_lr + road.log_v_star),
+            chatter=np.exp(log_lr + path.log_v_star),
             kappa=kappa,
-            largest_lr=self.largest_lr(road),
+            largest_lr=self.largest_lr(path),
             stalls_at=stall,
         )
 

@@ -25,14 +25,15 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flows.critical import dips, limits, reach
-from gateflow.flows.density import Array, Followed, Setting
+from gateflow.flows.batch import Batch
+from gateflow.flows.critical import dips, limits, reach, refuse_if_no_gate
+from gateflow.flows.density import Array, Followed
 from gateflow.flows.panels import Panels, integrate
 from gateflow.flows.path import Path, path_of, resting_path
 from gateflow.flows.plane._contract import Force, Leg, Plane, Solved, Tolerances
 from gateflow.flows.plane._march import Marched, Rates, march
 from gateflow.flows.problem import LearningProblem, plain, positions
-from gateflow.flows.time import hitting_time, refuse_if_no_gate
+from gateflow.flows.time import hitting_time
 from gateflow.flows.trajectory import followed, left_off
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
@@ -262,7 +263,7 @@ class _Curve:
         with np.errstate(all="ignore"):
             decay = path.decay(v)
             log_rest = log_saturation(decay.h / horizon.horizon, decay.log - horizon.log_horizon)
-            return path.coordinate.log_pace(path.setting, v) + decay.log - horizon.log_horizon - log_rest
+            return path.coordinate.log_pace(path.batch, v) + decay.log - horizon.log_horizon - log_rest
 
     def loss(self, q: Array, _: Array) -> Array:
         """The loss, from the decay, which is known better than z and w could tell it."""
@@ -292,7 +293,7 @@ class _Curve:
         edges = self.coordinate(leg.q)
         panels = Panels(_Weighted(self, leg), np.zeros(edges.size - 1, dtype=np.intp), edges[:-1], edges[1:])
         with np.errstate(all="ignore"):
-            log_integral = integrate(self.path.setting, [panels], 1).log_total[0] - self.path.log_scale
+            log_integral = integrate(self.path.batch, [panels]).log_total[0] - self.path.log_scale
         return float(abs(np.expm1(leg.log_tau[-1] - log_integral)))
 
 
@@ -303,16 +304,16 @@ class _Weighted(Followed):
     curve: _Curve
     leg: Leg
 
-    def decay(self, setting: Setting, v: Array) -> Decay:
-        return self.curve.path.coordinate.decay(setting, v)
+    def decay(self, batch: Batch, v: Array) -> Decay:
+        return self.curve.path.coordinate.decay(batch, v)
 
-    def log_pace(self, setting: Setting, v: Array) -> Array:
-        return self.curve.path.coordinate.log_pace(setting, v)
+    def log_pace(self, batch: Batch, v: Array) -> Array:
+        return self.curve.path.coordinate.log_pace(batch, v)
 
-    def log_density(self, setting: Setting, v: Array) -> Array:
+    def log_density(self, batch: Batch, v: Array) -> Array:
         points = self.leg.points(np.abs(v - self.curve.path.start))
         weight = self.curve.problem._slopes(points[..., 0], points[..., 1]).log_weight
-        return super().log_density(setting, v) + weight  # the sigmoid's own weight is 1
+        return super().log_density(batch, v) + weight  # the sigmoid's own weight is 1
 
 
 def _onto(gate: Gate) -> Gate:

@@ -22,11 +22,11 @@ import numpy as np
 from scipy.optimize import lsq_linear
 
 from gateflow.errors import InvalidArgument, NotReached
+from gateflow.flows.critical import refuse_if_no_gate
 from gateflow.flows.density import Array, decay_of_profile
 from gateflow.flows.plane._contract import Force, Leg, Plane, Solved, Tolerances, Turn
 from gateflow.flows.plane._march import FAR, Event, Marched, least_pull, march, softened
 from gateflow.flows.problem import WAYS, LearningProblem, Target, plain, positions
-from gateflow.flows.time import refuse_if_no_gate
 from gateflow.gates.gate import Gate
 from gateflow.guards.arguments import broadcast, number, reals
 from gateflow.losses import Loss

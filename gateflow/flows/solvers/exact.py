@@ -56,7 +56,7 @@ def _marks(path: Path) -> Array:
         return np.arcsinh(cuts(path.problem.gate)) if type(path.coordinate) is Position else np.empty(0)
     kinks = np.asarray(path.problem.gate.kinks, dtype=np.float64)
     with np.errstate(all="ignore"):
-        own = np.asarray(path.setting.float64.u(kinks)).reshape(-1)
+        own = np.asarray(path.batch.float64.u(kinks)).reshape(-1)
         u = np.concatenate([[0.0, 1.2, -1.2, 4.0, -4.0, 10.0, -10.0], own])
         decay = decay_of_profile(path.problem.horizon, path.problem.log_horizon, u)
         return decay.h + decay.log
@@ -85,7 +85,7 @@ def _converged(path: Path, edges: Array) -> tuple[Array, Array, int]:
 
 def _sums(path: Path, a: Array, b: Array) -> tuple[Array, Array]:
     with np.errstate(all="ignore"):
-        logs, errors = Panels(path.coordinate, np.zeros(a.size, dtype=np.intp), a, b).log_sums(path.setting)
+        logs, errors = Panels(path.coordinate, np.zeros(a.size, dtype=np.intp), a, b).log_sums(path.batch)
     return logs - path.log_scale, errors - path.log_scale
 
 
