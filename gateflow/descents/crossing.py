@@ -33,6 +33,7 @@ from gateflow.guards.arguments import items, one
 from gateflow.losses import Decay
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
+from gateflow.results.tabulated import Tabulated
 
 SECONDS = 0.5
 """Time allowed for each proof."""
@@ -77,9 +78,18 @@ class Turn:
     searched: tuple[float, float]
 
 
+COLUMNS = {
+    "gate": "names",
+    "log_tau": "log_tau",
+    "lr": lambda found: [float(own.lr) for own in found.own],
+    "steps": lambda found: [float(own.steps) for own in found.own],
+}
+"""Columns of a crossover as a table: a row each gate."""
+
+
 @by_value
 @dataclass(frozen=True)
-class Crossover:
+class Crossover(Tabulated, columns=COLUMNS, plots=("gate", ["log_tau"])):
     """Which of two gates is ahead, from where on.
 
     Parameters

@@ -24,6 +24,7 @@ from gateflow.formula.vocabulary import Z, derivative
 from gateflow.gates.gate import Gate
 from gateflow.guards.arguments import together
 from gateflow.results.byvalue import by_value
+from gateflow.results.tabulated import Tabulated
 
 CHUNK = 256
 """Problems integrated together."""
@@ -40,9 +41,17 @@ RATES = {
 """Derivative of ``-log phi*`` by the number that the target was given as."""
 
 
+COLUMNS = {
+    **{name: name for name in ("log_tau", "horizon", "target", "z0", "scale")},
+    "parameters": "parameters",
+    "error": "error",
+}
+"""Columns of sensitivities as a table; each parameter of the gate has its own."""
+
+
 @by_value
 @dataclass(frozen=True)
-class Sensitivities:
+class Sensitivities(Tabulated, columns=COLUMNS, plots=(None, ["horizon", "target", "z0", "scale"])):
     """Derivatives of log tau; scalars for one problem, else arrays of one shape. nan where the flow does not arrive.
 
     Parameters

@@ -21,6 +21,7 @@ from gateflow.gates.gate import gate as as_gate
 from gateflow.guards.arguments import number, reals, together
 from gateflow.guards.calls import call
 from gateflow.notebook import cards
+from gateflow.results.tabulated import Tabulated
 
 GRID = 25
 """Values of the parameter that are tried first."""
@@ -65,8 +66,12 @@ class Steps:
         return float(np.mean(np.log(found.by_integral)))
 
 
+COLUMNS = {"gate": "gate.name", **{name: name for name in ("parameter", "value", "least", "at_bound", "evaluations")}}
+"""Columns of a fit as a table."""
+
+
 @dataclass(frozen=True)
-class Fit:
+class Fit(Tabulated, columns=COLUMNS, plots=("value", ["least"])):
     """A gate with the parameter that suits a purpose best.
 
     Parameters

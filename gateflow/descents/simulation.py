@@ -28,6 +28,7 @@ from gateflow.notebook import cards
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
+from gateflow.results.tabulated import Ended
 
 MOST = 100_000
 """Steps given by default, at most."""
@@ -51,9 +52,18 @@ STRIDE = 1000
 """Steps between two looks at the progress bar."""
 
 
+COLUMNS = {
+    **{name: name for name in ("lr", "status", "steps", "z", "overshoot", "overshoot_u", "chatter")},
+    "predicted_steps": "predicted.steps",
+    "predicted_chatter": "predicted.chatter",
+    "prediction_holds": "predicted.valid",
+}
+"""Columns of descents as a table."""
+
+
 @by_value
 @dataclass(frozen=True)
-class Descent:
+class Descent(Ended, columns=COLUMNS, plots=("lr", ["steps", "predicted_steps"]), scales=("log", "log")):
     """Descents of many problems; scalars for one, else arrays of one shape.
 
     Parameters

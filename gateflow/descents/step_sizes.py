@@ -21,14 +21,23 @@ from gateflow.flows.sampled_path import Band, sampled_path
 from gateflow.guards.arguments import number, together, whole
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
+from gateflow.results.tabulated import Tabulated
 
 TOLERANCE = 0.05
 """Relative error of the time scale that counts as arrived."""
 
 
+COLUMNS = ("z0", "tolerance", "lr", "by_target", "steps", "by_integral")
+"""Columns of step sizes as a table."""
+
+
 @by_value
 @dataclass(frozen=True)
-class StepSize:
+class StepSize(
+    Tabulated,
+    columns=("z0", "tolerance", "lr", "by_target", "steps", "by_integral"),
+    plots=("lr", ["steps", "by_integral"]),
+):
     """Step sizes and steps of many problems; scalars for one, else arrays of one shape.
 
     Parameters

@@ -44,6 +44,7 @@ from gateflow.losses import H_STAR, Decay, H, Loss
 from gateflow.notebook.cards import facts, framed, number
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
+from gateflow.results.tabulated import Ended
 
 MOST_DIGITS = 1000
 TRIES = 4
@@ -67,7 +68,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 
 @by_value
 @dataclass(frozen=True)
-class Enclosure:
+class Enclosure(Ended, columns=("mid", "radius", "log_tau", "digits", "status"), plots=(None, ["log_tau"])):
     """A learning time in a ball.
 
     Parameters

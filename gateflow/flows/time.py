@@ -21,11 +21,12 @@ from gateflow.guards.arguments import number, one
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import BY_CODE, CODE, Status
+from gateflow.results.tabulated import Ended
 
 
 @by_value
 @dataclass(frozen=True)
-class HittingTime:
+class HittingTime(Ended, columns=("tau", "log_tau", "status", "error", "evaluations"), plots=(None, ["log_tau"])):
     """Learning times from z0 to the target; scalars for one problem, else arrays.
 
     Parameters

@@ -28,6 +28,7 @@ from gateflow.notebook import cards
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
+from gateflow.results.tabulated import Ended
 
 CHUNK = 256
 """Problems integrated together."""
@@ -77,7 +78,7 @@ def trajectories(problem: LearningProblem, z0: Any, *, tolerance: float | None =
 
 @by_value
 @dataclass(frozen=True)
-class Trajectories:
+class Trajectories(Ended, columns=("z0", "log_tau", "status"), plots=("z0", ["log_tau"])):
     """Gradient flows of many problems.
 
     Parameters

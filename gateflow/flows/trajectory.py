@@ -21,6 +21,7 @@ from gateflow.losses import log_distance
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
+from gateflow.results.tabulated import Ended, Tabulated
 
 PANELS = 4096
 """Panels of the integral a trajectory is held against, at first, at most."""
@@ -34,7 +35,7 @@ FARTHEST = 1e7
 
 @by_value
 @dataclass(frozen=True)
-class State:
+class State(Tabulated, columns=("tau", "z", "loss", "log_gap"), plots=("tau", ["z"]), scales=("symlog", "linear")):
     """The flow at given learning times; scalars or arrays of one shape."""
 
     tau: Any
@@ -43,9 +44,15 @@ class State:
     log_gap: Any
 
 
+COLUMNS = ("tau", "log_tau", "z", "loss", "log_gap")
+"""Columns of a trajectory as a table: a row each node."""
+
+
 @by_value
 @dataclass(frozen=True)
-class Trajectory:
+class Trajectory(
+    Ended, columns=("tau", "log_tau", "z", "loss", "log_gap"), plots=("tau", ["z"]), scales=("symlog", "linear")
+):
     """A gradient flow ``dz/dtau = -dL/dz`` from ``z0``.
 
     Parameters

@@ -20,6 +20,7 @@ import numpy as np
 from gateflow.errors import InvalidArgument
 from gateflow.flows.problem import number
 from gateflow.noise.elements import Array, Elements, Unresolved, resolved
+from gateflow.results.tabulated import Tabulated
 
 STEEPEST = 4.0
 """The most that ``int r`` may change over a piece, so that no exponential of it is coarse."""
@@ -167,8 +168,16 @@ def split(parts: Elements, counts: Array) -> Elements:
     return Elements(np.append(np.concatenate(edges), parts.edges[-1]))
 
 
+COLUMNS = {
+    "z": lambda law: law.elements.nodes.ravel(),
+    "density": lambda law: law.density.ravel(),
+    "below": lambda law: law.cumulated.ravel(),
+}
+"""Columns of a law as a table: a row each node."""
+
+
 @dataclass(frozen=True, eq=False)
-class StationaryLaw:
+class StationaryLaw(Tabulated, columns=COLUMNS, plots=("z", ["density"])):
     """The law a diffusion settles to.
 
     Parameters

@@ -26,6 +26,7 @@ from gateflow.noise.diffusion import DEPTH, Diffusion, TooSteep, one_number, pro
 from gateflow.noise.elements import DEGREE, DERIVATIVE, WEIGHTS, Array, Elements, Unresolved, resolved
 from gateflow.noise.samples import SHARES
 from gateflow.noise.samples import WEIGHTS as WEIGHTS_OF_SHARES
+from gateflow.results.tabulated import Tabulated
 
 GRADED = 2.0 ** -np.arange(1, 15)
 """Lengths of pieces towards the level, as parts of the last one."""
@@ -55,8 +56,13 @@ LARGEST = 300.0
 """``int 2 b/v`` over the part of the way that a grid follows."""
 
 
+LEVELS = np.linspace(0.01, 0.99, 99)
+QUANTILES = {"probability": lambda _: LEVELS, "tau": lambda law: law.quantile(LEVELS)}
+"""Columns of a law of arrival as a table: the learning times by which it has arrived with these probabilities."""
+
+
 @dataclass(frozen=True, eq=False)
-class Passage:
+class Passage(Tabulated, columns=QUANTILES, plots=("tau", ["probability"])):
     """The time of first arrival at ``level`` from ``start``.
 
     Parameters

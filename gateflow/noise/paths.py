@@ -17,6 +17,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.flows.problem import number
 from gateflow.noise.elements import Array
 from gateflow.progress import track
+from gateflow.results.tabulated import Tabulated
 
 if TYPE_CHECKING:
     from gateflow.noise.descent import NoisyDescent
@@ -37,7 +38,7 @@ def _whole(name: str, value: Any, least: int, most: int) -> None:
         raise InvalidArgument(f"{name} must be a whole number from {least} to {most}; got {value!r:.40}")
 
 
-class Paths:
+class Paths(Tabulated, columns=("z",), plots=(None, ["z"])):
     """Runs of a noisy descent, all at the same step.
 
     Parameters

@@ -11,9 +11,8 @@ import pytest
 
 from gateflow.codegen import compiler as builds
 from gateflow.errors import InvalidArgument, NoCompiler
-from gateflow.flows import LearningProblem, hitting_time
+from gateflow.flows import LearningProblem, hitting_time, integral
 from gateflow.flows import compiled as kernels
-from gateflow.flows import time as times
 from gateflow.gates.gate import GATES, gate
 from gateflow.results.status import Status
 
@@ -143,7 +142,7 @@ def test_what_the_kernel_does_not_know_is_said_and_done_in_numpy(monkeypatch):
 
 @needs_compiler
 def test_the_kernel_is_chosen_for_many_problems(monkeypatch):
-    problem, z0 = problems("fast", times.LEAST[True])
+    problem, z0 = problems("fast", integral.LEAST[True])
     assert hitting_time(problem, z0).backend == "compiled"
     some = LearningProblem("fast", horizon=problem.horizon[:-1], gap=problem.target.gap[:-1])
     assert hitting_time(some, z0[:-1]).backend == "numpy"
@@ -158,7 +157,7 @@ def test_the_kernel_is_chosen_for_many_problems(monkeypatch):
 def test_without_a_compiler_numpy_does_it(monkeypatch):
     monkeypatch.setenv("GATEFLOW_COMPILER", "none")
     kernels.kernel_of.cache_clear()
-    problem, z0 = problems("fast", times.LEAST[True])
+    problem, z0 = problems("fast", integral.LEAST[True])
     assert hitting_time(problem, z0).backend == "numpy"
     assert kernels.backend_version() == "numpy"
     with pytest.raises(NoCompiler, match="GATEFLOW_COMPILER is none"):

@@ -16,6 +16,7 @@ from gateflow.guards.arguments import number, one, whole
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
+from gateflow.results.tabulated import Ended, Tabulated
 
 
 class _Named:
@@ -31,9 +32,21 @@ class _Named:
         raise AttributeError(f"{type(self).__name__} has no {name!r}; the parameters are {' and '.join(names)}")
 
 
+PLACES = {
+    "points": lambda found: dict(zip(found.problem.names, np.moveaxis(found.points, -1, 0), strict=True)),
+    "loss": "loss",
+}
+"""Columns of points of the plane as a table, the parameters by their names."""
+
+
+def _way(found: _Named) -> tuple[str, list[str]]:
+    across, up = found.problem.names
+    return across, [up]
+
+
 @by_value
 @dataclass(frozen=True)
-class PlanarState(_Named):
+class PlanarState(_Named, Tabulated, columns={"tau": "tau", **PLACES}, plots=_way):
     """A planar flow at given learning times; its parameters by their names, such as ``state.z``."""
 
     problem: Plane
@@ -45,7 +58,7 @@ class PlanarState(_Named):
 
 @by_value
 @dataclass(frozen=True)
-class PlanarTrajectory(_Named):
+class PlanarTrajectory(_Named, Ended, columns={"tau": "tau", "log_tau": "log_tau", **PLACES}, plots=_way):
     """A planar gradient flow; its parameters by their names, such as ``path.z`` and ``path.w``.
 
     Parameters
