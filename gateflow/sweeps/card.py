@@ -27,7 +27,7 @@ def card(data: Any) -> Html:
 
 def statuses(status: Any) -> dict[str, int]:
     """How many problems ended how, by the words of the variable's attributes."""
-    words = status.attrs["flag_meanings"].split()
+    words = [word.replace("_", " ") for word in status.attrs["flag_meanings"].split()]
     counts = {word: int((status == code).sum()) for code, word in enumerate(words)}
     return {word: count for word, count in counts.items() if count}
 

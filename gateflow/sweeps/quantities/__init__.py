@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from gateflow.flows.problem import LearningProblem, positions
 from gateflow.gates.gate import GATES, Gate
 from gateflow.gates.gate import gate as as_gate
@@ -93,10 +95,15 @@ class Quantity:
 
 
 def flags(words: list[str]) -> dict[str, Any]:
-    """The netCDF attributes of numbers 0, 1, ... that stand for words."""
-    import numpy as np
+    """The netCDF attributes of numbers 0, 1, ... that stand for words; a blank inside one is written as ``_``.
 
-    return {"flag_values": np.arange(len(words), dtype=np.int8), "flag_meanings": " ".join(words)}
+    Examples
+    --------
+    >>> flags(["reached", "time limit"])["flag_meanings"]
+    'reached time_limit'
+    """
+    meanings = " ".join(word.replace(" ", "_") for word in words)
+    return {"flag_values": np.arange(len(words), dtype=np.int8), "flag_meanings": meanings}
 
 
 def formula_of(gate: Gate) -> str:

@@ -81,7 +81,7 @@ QUANTITY = Quantity(
     "result of training",
     {
         "score": Variable("f8", {"long_name": "the task's score on test, of the best weights", "units": "1"}),
-        "status": Variable("i1", {"long_name": "how training ends", **flags([s.replace(" ", "_") for s in STATUSES])}),
+        "status": Variable("i1", {"long_name": "how training ends", **flags(STATUSES)}),
         "steps_made": Variable("i4", {"long_name": "steps made", "units": "1"}),
         "solved_at": Variable(
             "f8", {"long_name": "evaluation at which the task was solved", "units": "1", "comment": "nan for never"}
