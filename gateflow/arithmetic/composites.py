@@ -169,37 +169,38 @@ def log_add(a: Any, x: Any, y: Any) -> Any:
     return large + a.log1p(a.exp(apart))
 
 
-def _log_share(a: Any, function: Callable[[Any], Any], w: Any) -> Any:
-    """``log(function(w)/w)``, which is 0 where w vanishes."""
+def _share(a: Any, value: Any, w: Any) -> Any:
+    """``value/w``, which is 1 where w vanishes."""
     vanished = a.less_equal(w, a.tiny)
-    safe = a.where(vanished, 1.0, w)
-    return a.log(a.where(vanished, 1.0, function(safe) / safe))
+    return a.where(vanished, 1.0, value / a.where(vanished, 1.0, w))
 
 
 def log_softplus(a: Any, x: Any) -> Any:
     """``log(log(1 + exp(x)))``; for x < 0 it is ``x + log(log(1 + w)/w)``, w = exp(x)."""
-    left = a.minimum(x, 0.0)
-    return a.where(a.less(x, 0.0), left + _log_share(a, a.log1p, a.exp(left)), a.log(a.softplus(x)))
+    w = a.exp(-a.abs(x))
+    tail = a.log1p(w)
+    return a.log(a.where(a.less(x, 0.0), _share(a, tail, w), x + tail)) + a.minimum(x, 0.0)
 
 
 def log_cloglog(a: Any, x: Any) -> Any:
     """``log(1 - exp(-exp(x)))``; for x < 0 it is ``x + log((1 - exp(-w))/w)``, w = exp(x)."""
     w = a.exp(x)
-    left = x + _log_share(a, lambda v: -a.expm1(-v), w)
+    left = x + a.log(_share(a, -a.expm1(-w), w))
     return a.where(a.less(x, 0.0), left, a.log1p(-a.exp(-w)))
 
 
 def log_atan_ratio(a: Any, x: Any) -> Any:
     """``log(atan(w)/w)``, w = exp(x)."""
-    left = _log_share(a, a.atan, a.exp(a.minimum(x, 0.0)))
-    return a.where(a.less(0.0, x), a.log(a.atan(a.exp(x))) - x, left)
+    w = a.exp(x)
+    angle = a.atan(w)
+    return a.log(a.where(a.less(0.0, x), angle, _share(a, angle, w))) - a.maximum(x, 0.0)
 
 
 def log_atan_exp(a: Any, x: Any) -> Any:
-    """``log(atan(exp(x)))``; for x < 0 it is ``x + log(atan(w)/w)``, w = exp(x)."""
-    left = a.minimum(x, 0.0)
-    share = _log_share(a, a.atan, a.exp(left))
-    return a.where(a.less(0.0, x), a.log(a.atan(a.exp(x))), left + share)
+    """``log(atan(w))``, w = exp(x); for x < 0 it is ``x + log(atan(w)/w)``."""
+    w = a.exp(x)
+    angle = a.atan(w)
+    return a.log(a.where(a.less(0.0, x), angle, _share(a, angle, w))) + a.minimum(x, 0.0)
 
 
 # --- how an arithmetic comes by them ----------------------------------------------------------------------------------
@@ -224,12 +225,33 @@ def composed(arithmetic: Any, name: str) -> Callable[..., Any]:
         raise AttributeError(f"{getattr(arithmetic, 'name', arithmetic)} has no {name!r}")
     composite = COMPOSITES[name]
 
-    @functools.wraps(composite)
     def function(*numbers: Any) -> Any:
         with np.errstate(all="ignore"):
             return composite(arithmetic, *numbers)
 
+    function.__name__, function.__doc__ = name, composite.__doc__
     return function
+
+
+class Inside:
+    """The functions of an arithmetic as its composites call them: without the care that is taken of the whole.
+
+    Parameters
+    ----------
+    arithmetic : module
+    bare : callable
+        What a function of its own is without that care.
+    """
+
+    def __init__(self, arithmetic: Any, bare: Callable[[Any], Any]) -> None:
+        self._arithmetic, self._bare = arithmetic, bare
+
+    def __getattr__(self, name: str) -> Any:
+        own = getattr(self._arithmetic, name)
+        composite = name in COMPOSITES and not hasattr(own, "bare")
+        found = functools.partial(COMPOSITES[name], self) if composite else self._bare(own) if callable(own) else own
+        self.__dict__[name] = found
+        return found
 
 
 class Composing:

@@ -35,6 +35,7 @@ def quiet(function: Call) -> Call:
         with np.errstate(all="ignore"):
             return function(*args, **keywords)
 
+    silent.bare = function  # type: ignore[attr-defined]
     return silent  # type: ignore[return-value]
 
 
@@ -159,5 +160,9 @@ def power(x: Any, y: Any) -> np.ndarray:
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
-    function = globals()[name] = composites.composed(sys.modules[__name__], name)
+    function = globals()[name] = composites.composed(_INSIDE, name)
     return function
+
+
+_INSIDE = composites.Inside(sys.modules[__name__], lambda function: getattr(function, "bare", function))
+"""Without warnings silenced one by one, which takes a tenth of the time of a composite of some thousand numbers."""

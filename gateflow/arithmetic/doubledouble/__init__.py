@@ -31,7 +31,18 @@ from gateflow.arithmetic.doubledouble.errorfree import magnitude as _magnitude
 from gateflow.arithmetic.doubledouble.exponential import cosh, exp, expm1, sinh, tanh
 from gateflow.arithmetic.doubledouble.gamma import digamma, loggamma, trigamma
 from gateflow.arithmetic.doubledouble.gaussian import erf, erfc, erfcx, log_erfc
-from gateflow.arithmetic.doubledouble.logarithm import acosh, asinh, atanh, log, log1mexp, log1p, logit, sqrt
+from gateflow.arithmetic.doubledouble.logarithm import (
+    acosh,
+    asinh,
+    atanh,
+    log,
+    log1mexp,
+    log1p,
+    log_cosh,
+    logit,
+    softplus,
+    sqrt,
+)
 from gateflow.arithmetic.doubledouble.trigonometric import acot, atan, cos, sin, tan
 from gateflow.arithmetic.float64 import quiet, real_value
 from gateflow.formula.vocabulary import expression
@@ -172,6 +183,7 @@ __all__ = [
     "log",
     "log1mexp",
     "log1p",
+    "log_cosh",
     "log_erfc",
     "loggamma",
     "logit",
@@ -183,6 +195,7 @@ __all__ = [
     "sign",
     "sin",
     "sinh",
+    "softplus",
     "sqrt",
     "tan",
     "tanh",
