@@ -1,4 +1,4 @@
-"""Figures of the theory, and of training beside it: one file each, ``compute() -> table`` and ``draw(axes, table)``.
+"""Figures of the theory, and of training beside it, one file each: what they compute, and how that is drawn.
 
 A module here declares ``FIGURE``; the first line of its docstring is the caption. :func:`figures` writes files;
 ``FIGURES["slope"]`` shows itself in a notebook; its ``picture()`` is a Matplotlib figure, ``compute()`` its numbers.

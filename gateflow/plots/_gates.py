@@ -1,4 +1,4 @@
-"""Tables of any gates: what a figure computes of each."""
+"""Figures that can show any gates, and what several of them compute."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
-from gateflow.plots._style import STROKES
+from gateflow.plots._figure import Figure
+from gateflow.plots._style import DEFAULT_GATES, STROKES, LineStyles
 from gateflow.plots._table import FigureTable
 
 Gates: TypeAlias = Mapping[str, Gate | str] | Iterable[Gate | str]
@@ -53,30 +54,49 @@ def _name(one: Gate | str) -> str:
     return one.strip() if isinstance(one, str) else label(one)
 
 
-Block: TypeAlias = Mapping[str, Any]
+def figure_of_gates(
+    rows: Callable[[Gate], Iterable[Mapping[str, Any]]],
+    draw: Callable[[Any, FigureTable, LineStyles], None],
+    meaning: Mapping[str, str],
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    gates: tuple[str, ...] = DEFAULT_GATES,
+    **options: Any,
+) -> Figure:
+    """A figure that can show any gates.
 
-
-def table_of_gates(
-    gates: Gates, blocks: Callable[[str, Gate], Iterable[Block]], meaning: Mapping[str, str], **parameters: Any
-) -> FigureTable:
-    """The blocks of rows of each gate; a gate without such numbers is left out, with the reason among the parameters.
-
-    Raises
-    ------
-    InvalidArgument
-        No gate has them; the reason is that of the first.
+    Parameters
+    ----------
+    rows : callable
+        The blocks of rows of a gate, by column.
+    draw : callable
+        ``draw(axes, table, styles)``, with the style of each gate.
+    meaning : mapping of str to str
+        What each column holds.
+    parameters : mapping, optional
+        What is held fixed.
+    gates : tuple of str
+        Those it shows if no others are asked for.
+    **options
+        Of :class:`Figure`.
     """
-    rows: list[Block] = []
-    left_out: dict[str, str] = {}
-    for name, one in named(gates).items():
-        try:
-            rows += blocks(name, one)
-        except GateflowError as why:
-            left_out[name] = str(why)
-    if not rows:
-        name, why = next(iter(left_out.items()))
-        raise InvalidArgument(f"there is nothing to draw of {name}: {why}")
-    return FigureTable.of(rows, meaning, **parameters, **({"left_out": left_out} if left_out else {}))
+
+    def compute(shown: Gates = gates) -> FigureTable:
+        """A gate without such numbers is left out, with the reason among the parameters, unless all are."""
+        blocks: list[Mapping[str, Any]] = []
+        left_out: dict[str, str] = {}
+        for name, one in named(shown).items():
+            try:
+                blocks += [{"gate": name, **block} for block in rows(one)]
+            except GateflowError as why:
+                left_out[name] = str(why)
+        if not blocks:
+            name, why = next(iter(left_out.items()))
+            raise InvalidArgument(f"there is nothing to draw of {name}: {why}")
+        fixed = {**(parameters or {}), **({"left_out": left_out} if left_out else {})}
+        return FigureTable.of(blocks, {"gate": "name of the gate", **meaning}, **fixed)
+
+    return Figure(compute, draw, gates=gates, **options)
 
 
 def z_at(gate: Gate, time_constant: Any) -> np.ndarray:

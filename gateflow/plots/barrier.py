@@ -10,8 +10,7 @@ import numpy as np
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import Gate
-from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, at, table_of_gates
+from gateflow.plots._gates import at, figure_of_gates
 from gateflow.plots._laws import log_law
 from gateflow.plots._style import LineStyles
 from gateflow.plots._table import FigureTable
@@ -28,7 +27,6 @@ EXTRA = 2.0
 """The eps of theorem T2: l = O(1/(tau (log tau)^2 (log log tau)^(2 + eps))) is what no gate reaches."""
 
 MEANING = {
-    "gate": "name of the gate",
     "log_tau": "logarithm of the learning time from phi = 1/2, c = T = 1",
     "log_loss": "logarithm of the loss l at that time, for lambda* = 1",
     "scaled": "tau l (log tau)^2",
@@ -45,12 +43,8 @@ PLACES = {
 """Where the name of each line ends."""
 
 
-def compute(gates: Gates = SHOWN) -> FigureTable:
+def rows(gate: Gate) -> Iterator[dict[str, Any]]:
     """The time at which each loss is reached; short of the kink the flow does not know its target."""
-    return table_of_gates(gates, _block, MEANING, horizon=1.0, start="phi = 1/2", scale=1.0, extra=EXTRA)
-
-
-def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     log_loss = -np.geomspace(0.5 * SPAN[0], 1.1 * SPAN[1], 140)
     problem = LearningProblem(gate, horizon=1, log_gap=log_loss)
     log_tau = np.asarray(hitting_time(problem, gate.inverse_c(0.5)).log_tau)
@@ -60,7 +54,7 @@ def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     with np.errstate(over="ignore"):
         scaled = np.exp(log_tau + log_loss + by_log)
         law = np.exp(log_law(gate, log_tau) + log_tau + by_log)
-    yield {"gate": name, "log_tau": log_tau, "log_loss": log_loss, "scaled": scaled, "law": law}
+    yield {"log_tau": log_tau, "log_loss": log_loss, "scaled": scaled, "law": law}
 
 
 def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
@@ -83,4 +77,12 @@ def describe(part: FigureTable) -> str:
     return f"at log tau = 1e4 the scaled loss is {at(1 / part['log_tau'], 1e-4, part['scaled'])}"
 
 
-FIGURE = Figure(compute, draw, height=3.0, gates=SHOWN, describe=describe)
+FIGURE = figure_of_gates(
+    rows,
+    draw,
+    MEANING,
+    {"horizon": 1.0, "start": "phi = 1/2", "scale": 1.0, "extra": EXTRA},
+    height=3.0,
+    gates=SHOWN,
+    describe=describe,
+)

@@ -10,8 +10,7 @@ import numpy as np
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import Gate
-from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, table_of_gates, z_at
+from gateflow.plots._gates import figure_of_gates, z_at
 from gateflow.plots._style import AUXILIARY, LineStyles
 from gateflow.plots._table import FigureTable
 
@@ -27,23 +26,18 @@ PLACES = {"fast": (100, 1e13), "linear-cubic": (20, 1e5)}
 """Where they are named."""
 
 MEANING = {
-    "gate": "name of the gate",
     "start": "time constant to start from, in steps",
     "timescale": "time constant wanted, in steps",
     "log_tau": "log of the learning time, for c = 1; from above where the start is past the target",
 }
 
 
-def compute(gates: Gates = GATES) -> FigureTable:
+def rows(gate: Gate) -> Iterator[dict[str, Any]]:
     """Learning times on a grid even in the logarithms of both."""
-    return table_of_gates(gates, _block, MEANING, horizon=HORIZON, scale=1.0)
-
-
-def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     start, scale = (x.ravel() for x in np.meshgrid(STARTS, SCALES, indexing="ij"))
     problem = LearningProblem(gate, horizon=HORIZON, timescale=scale)
     log_tau = np.asarray(hitting_time(problem, z_at(gate, start)).log_tau)
-    yield {"gate": name, "start": start, "timescale": scale, "log_tau": np.where(np.isfinite(log_tau), log_tau, np.nan)}
+    yield {"start": start, "timescale": scale, "log_tau": np.where(np.isfinite(log_tau), log_tau, np.nan)}
 
 
 def leads(table: FigureTable, names: list[str]) -> np.ndarray:
@@ -81,4 +75,6 @@ def describe(part: FigureTable) -> str:
     )
 
 
-FIGURE = Figure(compute, draw, height=2.6, gates=GATES, describe=describe)
+FIGURE = figure_of_gates(
+    rows, draw, MEANING, {"horizon": HORIZON, "scale": 1.0}, height=2.6, gates=GATES, describe=describe
+)

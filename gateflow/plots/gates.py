@@ -8,31 +8,25 @@ from typing import Any
 import numpy as np
 
 from gateflow.gates.gate import Gate
-from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, table_of_gates
-from gateflow.plots._style import AUXILIARY, DEFAULT_GATES, LineStyles, name_panels
+from gateflow.plots._gates import figure_of_gates
+from gateflow.plots._style import AUXILIARY, LineStyles, name_panels
 from gateflow.plots._table import FigureTable
 
 REACH = 6.0
 """Largest pre-activation shown."""
 
 MEANING = {
-    "gate": "name of the gate",
     "z": "pre-activation",
     "phi": "value of the gate, phi(z)",
     "dphi": "derivative of the gate, phi'(z); nan where it is infinite or there is none",
 }
 
 
-def compute(gates: Gates = DEFAULT_GATES) -> FigureTable:
+def rows(gate: Gate) -> Iterator[dict[str, Any]]:
     """phi and phi' on an even grid of z."""
-    return table_of_gates(gates, _block, MEANING)
-
-
-def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     z = np.linspace(-REACH, REACH, 241)
     slope = np.asarray(gate.dphi(z))
-    yield {"gate": name, "z": z, "phi": gate.phi(z), "dphi": np.where(np.isfinite(slope), slope, np.nan)}
+    yield {"z": z, "phi": gate.phi(z), "dphi": np.where(np.isfinite(slope), slope, np.nan)}
 
 
 def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
@@ -62,4 +56,4 @@ def describe(part: FigureTable) -> str:
     )
 
 
-FIGURE = Figure(compute, draw, height=3.2, panels=(2, 1), gates=DEFAULT_GATES, describe=describe)
+FIGURE = figure_of_gates(rows, draw, MEANING, height=3.2, panels=(2, 1), describe=describe)

@@ -10,10 +10,9 @@ import numpy as np
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import Gate
-from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, at, table_of_gates
+from gateflow.plots._gates import at, figure_of_gates
 from gateflow.plots._laws import log_law, loss_in_tex
-from gateflow.plots._style import DEFAULT_GATES, LineStyles
+from gateflow.plots._style import LineStyles
 from gateflow.plots._table import FigureTable
 
 HORIZONS = (1, 10, 30)
@@ -22,7 +21,6 @@ SPAN = (float(np.e), 1e16)
 """Learning times shown: from where the law of the fast gate begins to fall."""
 
 MEANING = {
-    "gate": "name of the gate",
     "horizon": "T, steps",
     "tau": "learning time from phi = 1/2",
     "loss": "loss at that time, 1 - phi(z)^T, for lambda* = 1 and c = 1",
@@ -37,17 +35,14 @@ PLACES: dict[str, tuple[float, float, dict[str, str]]] = {
 """Where the name of each line is written, with its law."""
 
 
-def compute(gates: Gates = DEFAULT_GATES) -> FigureTable:
+def rows(gate: Gate) -> Iterator[dict[str, Any]]:
     """The time at which each loss is reached.
 
     Short of the kink the flow does not know its target: the loss with lambda* = 1 falls to L at the very time at which
     a flow to ``lambda* = 1 - L`` arrives.
+
+    Total decays ``h = -T log phi`` close to the first one, which make the plateau, then ever smaller ones.
     """
-    return table_of_gates(gates, _blocks, MEANING, start="phi = 1/2", scale=1.0)
-
-
-def _blocks(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
-    """Total decays ``h = -T log phi`` close to the first one, which make the plateau, then ever smaller ones."""
     z0 = gate.inverse_c(0.5)
     for horizon in HORIZONS:
         first = horizon * np.log(2.0)
@@ -56,7 +51,7 @@ def _blocks(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
         shown = (tau >= SPAN[0]) & (tau <= 10 * SPAN[1])
         loss, tau = -np.expm1(-decay[shown]), tau[shown]
         law = np.exp(log_law(gate, np.log(tau), horizon=horizon))
-        yield {"gate": name, "horizon": float(horizon), "tau": tau, "loss": loss, "law": law}
+        yield {"horizon": float(horizon), "tau": tau, "loss": loss, "law": law}
 
 
 def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
@@ -79,4 +74,6 @@ def describe(part: FigureTable) -> str:
     return f"for T = 10 the loss is 0.1 at tau = {first} and 1e-6 at tau = {second}"
 
 
-FIGURE = Figure(compute, draw, height=4.2, panels=(3, 1), gates=DEFAULT_GATES, describe=describe)
+FIGURE = figure_of_gates(
+    rows, draw, MEANING, {"start": "phi = 1/2", "scale": 1.0}, height=4.2, panels=(3, 1), describe=describe
+)

@@ -9,10 +9,9 @@ import numpy as np
 
 from gateflow.asymptotics.rate import rate
 from gateflow.gates.gate import Gate
-from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, at, table_of_gates
+from gateflow.plots._gates import at, figure_of_gates
 from gateflow.plots._laws import tex_of
-from gateflow.plots._style import DEFAULT_GATES, LineStyles
+from gateflow.plots._style import LineStyles
 from gateflow.plots._table import FigureTable
 
 SMALLEST = 1e-10
@@ -22,7 +21,6 @@ FLATTEST = 1e-45
 """Slopes below this are left out: they would press all others together."""
 
 MEANING = {
-    "gate": "name of the gate",
     "loss": "distance of the gate's value to 1, l = 1 - phi",
     "slope": "slope of the gate there, h(l) = phi'(phi^-1(1 - l)); nan below 1e-45",
 }
@@ -31,15 +29,11 @@ PLACES = {"fast": (1e-5, 5e-3, "left"), "sigmoid": (3e-7, 1e-9, "left"), "softsi
 """Where the name of each line stands, with its leading order of h(l), and on which side of it."""
 
 
-def compute(gates: Gates = DEFAULT_GATES) -> FigureTable:
+def rows(gate: Gate) -> Iterator[dict[str, Any]]:
     """h(l) on a grid even in log l, from one half down."""
-    return table_of_gates(gates, _block, MEANING)
-
-
-def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     loss = np.geomspace(0.5, SMALLEST, 121)
     slope = np.asarray(gate.slope_at(loss))
-    yield {"gate": name, "loss": loss, "slope": np.where(slope > FLATTEST, slope, np.nan)}
+    yield {"loss": loss, "slope": np.where(slope > FLATTEST, slope, np.nan)}
 
 
 def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
@@ -59,4 +53,4 @@ def describe(part: FigureTable) -> str:
     return f"at distance 1e-6 from 1 the slope is {at(part['loss'], 1e-6, part['slope'])}"
 
 
-FIGURE = Figure(compute, draw, gates=DEFAULT_GATES, describe=describe)
+FIGURE = figure_of_gates(rows, draw, MEANING, describe=describe)

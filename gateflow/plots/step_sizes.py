@@ -12,9 +12,8 @@ from gateflow.descents.recommendation import edge_of_plateau
 from gateflow.descents.simulation import predict
 from gateflow.flows.problem import LearningProblem
 from gateflow.gates.gate import Gate
-from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, at, table_of_gates, z_at
-from gateflow.plots._style import DEFAULT_GATES, LineStyles, name_panels
+from gateflow.plots._gates import at, figure_of_gates, z_at
+from gateflow.plots._style import LineStyles, name_panels
 from gateflow.plots._table import FigureTable
 
 SCALES = np.geomspace(10, 1e5, 41)
@@ -25,7 +24,6 @@ COMMON = 1e-4
 """The step size of all gates, below."""
 
 MEANING = {
-    "gate": "name of the gate",
     "timescale": "time constant wanted, in steps, and T",
     "own_lr": "largest step size whose chatter keeps the time constant within 5 %",
     "own_steps": "steps to that with it, simulated",
@@ -33,19 +31,15 @@ MEANING = {
 }
 
 
-def compute(gates: Gates = DEFAULT_GATES) -> FigureTable:
+def rows(gate: Gate) -> Iterator[dict[str, Any]]:
     """Steps of gradient descent on the absolute loss."""
-    return table_of_gates(gates, _block, MEANING, tolerance=TOLERANCE, common_lr=COMMON, scale=1.0)
-
-
-def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     problem = LearningProblem(gate, horizon=SCALES, timescale=SCALES)
     z0 = z_at(gate, np.array([edge_of_plateau(scale, scale) for scale in SCALES]))
     own = step_size(problem, z0, TOLERANCE)
     steps = predict(problem, z0, lr=COMMON).steps
     columns = {"own_lr": own.lr, "own_steps": own.steps, "steps": steps}
     finite = {column: np.where(np.isfinite(values), values, np.nan) for column, values in columns.items()}
-    yield {"gate": name, "timescale": SCALES, **finite}
+    yield {"timescale": SCALES, **finite}
 
 
 def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
@@ -73,4 +67,12 @@ def describe(part: FigureTable) -> str:
     return f"to a time constant of 10,000 it takes {own} steps at its own step size and {common} at {COMMON:g}"
 
 
-FIGURE = Figure(compute, draw, height=3.4, panels=(2, 1), gates=DEFAULT_GATES, describe=describe)
+FIGURE = figure_of_gates(
+    rows,
+    draw,
+    MEANING,
+    {"tolerance": TOLERANCE, "common_lr": COMMON, "scale": 1.0},
+    height=3.4,
+    panels=(2, 1),
+    describe=describe,
+)

@@ -10,9 +10,8 @@ import numpy as np
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import Gate, gate
-from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, at, table_of_gates
-from gateflow.plots._style import AUXILIARY, DEFAULT_GATES, LAW, LineStyles, name_panels
+from gateflow.plots._gates import at, figure_of_gates
+from gateflow.plots._style import AUXILIARY, LAW, LineStyles, name_panels
 from gateflow.plots._table import FigureTable
 
 HORIZON = 10
@@ -21,23 +20,17 @@ NARROWEST = 1e-16
 """Smallest gap shown."""
 
 MEANING = {
-    "gate": "name of the gate",
     "gap": "1 - lambda*",
     "tau": "learning time from phi = 1/2 to the target, for c = 1",
     "speed_up": "learning time with sigmoid over that with this gate",
 }
 
 
-def compute(gates: Gates = DEFAULT_GATES) -> FigureTable:
+def rows(chosen: Gate) -> Iterator[dict[str, Any]]:
     """Hitting times on a grid even in the logarithm of the gap."""
     gap = np.geomspace(0.5, NARROWEST, 161)
-    sigmoid = _times(gate("sigmoid"), gap)
-
-    def block(name: str, chosen: Gate) -> Iterator[dict[str, Any]]:
-        tau = _times(chosen, gap)
-        yield {"gate": name, "gap": gap, "tau": tau, "speed_up": sigmoid / tau}
-
-    return table_of_gates(gates, block, MEANING, horizon=HORIZON, start="phi = 1/2", scale=1.0)
+    tau = _times(chosen, gap)
+    yield {"gap": gap, "tau": tau, "speed_up": _times(gate("sigmoid"), gap) / tau}
 
 
 def _times(chosen: Gate, gap: np.ndarray) -> np.ndarray:
@@ -76,4 +69,12 @@ def describe(part: FigureTable) -> str:
     return f"tau is {first} for a gap of 0.01 and {second} for 1e-8"
 
 
-FIGURE = Figure(compute, draw, height=3.4, panels=(2, 1), gates=DEFAULT_GATES, describe=describe)
+FIGURE = figure_of_gates(
+    rows,
+    draw,
+    MEANING,
+    {"horizon": HORIZON, "start": "phi = 1/2", "scale": 1.0},
+    height=3.4,
+    panels=(2, 1),
+    describe=describe,
+)

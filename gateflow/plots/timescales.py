@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from gateflow.gates.gate import Gate
-from gateflow.plots._figure import Figure
-from gateflow.plots._gates import Gates, at, table_of_gates
-from gateflow.plots._style import AUXILIARY, DEFAULT_GATES, LineStyles
+from gateflow.plots._gates import at, figure_of_gates
+from gateflow.plots._style import AUXILIARY, LineStyles
 from gateflow.plots._table import FigureTable
 
 DECADES = 6
@@ -22,23 +21,18 @@ OFFSETS = {"softsign": (3.0, -1.5), "sigmoid": (5.0, 1.0), "fast": (-3.0, -1.5)}
 """Where the z of a mark is written, in points from it, clear of all lines."""
 
 MEANING = {
-    "gate": "name of the gate",
     "time_constant": "steps after which a cell has decayed to 1/e of its value, -1/log(phi)",
     "z": "pre-activation that gives it",
 }
 
 
-def compute(gates: Gates = DEFAULT_GATES) -> FigureTable:
+def rows(gate: Gate) -> Iterator[dict[str, Any]]:
     """z for time constants even in their logarithm, powers of ten among them.
 
     The complement ``1 - exp(-1/steps)`` goes into the inverse, for ``exp(-1/steps)`` loses digits near 1.
     """
-    return table_of_gates(gates, _block, MEANING)
-
-
-def _block(name: str, gate: Gate) -> Iterator[dict[str, Any]]:
     steps = 10.0 ** (np.arange(4, DECADES * PER_DECADE + 1) / PER_DECADE)
-    yield {"gate": name, "time_constant": steps, "z": gate.inverse_c(-np.expm1(-1 / steps))}
+    yield {"time_constant": steps, "z": gate.inverse_c(-np.expm1(-1 / steps))}
 
 
 def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
@@ -72,4 +66,4 @@ def describe(part: FigureTable) -> str:
     return f"a time constant of 10 steps needs z = {first}, one of 1000 needs z = {second}"
 
 
-FIGURE = Figure(compute, draw, height=2.7, gates=DEFAULT_GATES, describe=describe)
+FIGURE = figure_of_gates(rows, draw, MEANING, height=2.7, describe=describe)
