@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -51,41 +51,12 @@ def words(*known: str) -> Callable[[Any], tuple[str, ...]]:
     return lambda _: known
 
 
-def split(text: str) -> list[str]:
-    """The parts of a list with commas; those in brackets, in quotes or between parameters of a formula stay.
-
-    Examples
-    --------
-    >>> split("fast(alpha=2), sigmoid,student-t(6)")
-    ['fast(alpha=2)', 'sigmoid', 'student-t(6)']
-    >>> split("sigmoid(k*z + m); k=2, m=1, fast")
-    ['sigmoid(k*z + m); k=2, m=1', 'fast']
-    """
-    parts: list[str] = []
-    for part in filter(None, map(str.strip, _at_commas(text))):
-        if parts and ";" in parts[-1] and re.match(r"[^\W\d]\w*\s*=", part):
-            parts[-1] += f", {part}"
-        else:
-            parts.append(part)
-    return parts
-
-
-def _at_commas(text: str) -> Iterator[str]:
-    start, depth, quote = 0, 0, ""
-    for place, letter in enumerate(text):
-        quote = "" if letter == quote else quote or (letter if letter in "\"'" else "")
-        depth += 0 if quote else (letter in "([{") - (letter in ")]}")
-        if letter == "," and not depth and not quote:
-            yield text[start:place]
-            start = place + 1
-    yield text[start:]
-
-
 def _read_several(kind: Any, tokens: Sequence[Any]) -> list[Any]:
-    parts = [(token, part) for token in tokens for part in split(token.value)]
-    if not parts:
-        from gateflow.errors import InvalidArgument
+    from gateflow.errors import InvalidArgument
+    from gateflow.guards.calls import listed
 
+    parts = [(token, part) for token in tokens for part in listed(token.value)]
+    if not parts:
         raise InvalidArgument(f"{tokens[0].keyword or 'the list'} needs a value")
     numeric = float in (inner for each in (kind, *get_args(kind)) for inner in (each, *get_args(each)))
     return [_number(token, part) if numeric else part for token, part in parts]
@@ -334,6 +305,8 @@ Scheduler = Annotated[
 ]
 
 DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="The folder with the files of the task.")]
+
+Restart = Annotated[bool, switch("--restart", "Replace other or damaged results at the same place.")]
 
 Estimate = Annotated[bool, switch("--estimate", "Print how long it takes at most; run nothing.")]
 

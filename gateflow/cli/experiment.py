@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Force, Json, names_in
+from gateflow.cli._options import OUT, DataDir, Estimate, Force, Jobs, Json, Scheduler, names_in, switch
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
 from gateflow.cli._training import FEWEST, analysed, arrived, asked_to_stop, by_unit, compared, ending, tell
 
@@ -20,30 +20,16 @@ Name = Annotated[
         name="NAME", completer=names_in("gateflow.study.experiments"), help="One of the list, or a TOML file of yours."
     ),
 ]
-Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="Its folder; by default runs/NAME.")]
-Reduced = Annotated[bool, Parameter(name="--reduced", negative="", show_default=False, help="The small one.")]
+Out = Annotated[Path | None, Parameter(name=OUT, help="Its folder; by default runs/NAME.")]
+Reduced = Annotated[bool, switch("--reduced", "The small one.")]
 Seeds = Annotated[int | None, Parameter(name="--seeds", help="Runs of each arm; by default as it is declared.")]
 Only = Annotated[str | None, Parameter(name="--only", help="Run only the arms whose name contains this.")]
-DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="The folder with the files of the task.")]
 Keep = Annotated[
     Path | None,
     Parameter(name="--keep", help="Store what is small of each run that ends in a folder NAME of this one."),
 ]
-Estimate = Annotated[
-    bool,
-    Parameter(name="--estimate", negative="", show_default=False, help="Tell how long it takes at most; run nothing."),
-]
-Jobs = Annotated[int, Parameter(name="--jobs", help="Runs at a time, in processes; 0 for one a processor.")]
-Scheduler = Annotated[
-    str | None, Parameter(name="--scheduler", help="The address of a Dask scheduler whose workers see the folder.")
-]
 Results = Annotated[Path, Parameter(name="--results", help="The folder of stored runs that is analysed.")]
-Cut = Annotated[
-    bool,
-    Parameter(
-        name="--cut-short", negative="", show_default=False, help="Analyse the seeds that are whole, where allowed."
-    ),
-]
+Cut = Annotated[bool, switch("--cut-short", "Analyse the seeds that are whole, where allowed.")]
 Write = Annotated[Path | None, Parameter(name="--write", help="Write what is shown to NAME.* in this folder.")]
 
 

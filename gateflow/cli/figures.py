@@ -9,34 +9,23 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, Force, Json, gate_of, names_in
+from gateflow.cli._options import OUT, Force, Json, gate_of, gates_flag, names_in, several, switch
 from gateflow.cli._terminal import pairs, print_json, say
 
 Names = Annotated[
     list[str] | None,
     Parameter(name="NAMES", negative="", completer=names_in("gateflow.plots"), help="Which figures; all by default."),
 ]
-Folder = Annotated[Path, Parameter(name=["--out", "-o"], help="The folder to write to.")]
-Formats = Annotated[str, Parameter(name="--format", help="svg, pdf, png, or several with commas between.")]
-Listing = Annotated[
-    bool, Parameter(name="--list", negative="", show_default=False, help="Name the figures, and write nothing.")
-]
-Gates = Annotated[
-    list[str] | None,
-    Parameter(
-        name="--gates",
-        negative="",
-        consume_multiple=True,
-        completer=GATE_NAMES,
-        help="Which gates to show, by name or formula, with blanks between; by default those of each figure.",
-    ),
-]
-Retrain = Annotated[
-    bool, Parameter(name="--retrain", negative="", show_default=False, help="Train anew what they show: hours.")
-]
+Folder = Annotated[Path, Parameter(name=OUT, help="The folder to write to.")]
+Formats = Annotated[list[str] | None, several("--format", "svg, pdf or png; all three by default.")]
+Listing = Annotated[bool, switch("--list", "Name the figures, and write nothing.")]
+Gates = Annotated[list[str] | None, gates_flag("Which gates to show; by default those of each figure.")]
+Retrain = Annotated[bool, switch("--retrain", "Train anew what they show: hours.")]
 Results = Annotated[
     Path | None, Parameter(name="--results", help="The folder with results of training; with --retrain runs/results.")
 ]
+
+FORMATS = ("svg", "pdf", "png")
 
 
 def run(
@@ -45,7 +34,7 @@ def run(
     *,
     out: Folder = Path("figures"),
     gates: Gates = None,
-    formats: Formats = "svg,pdf,png",
+    formats: Formats = None,
     listing: Listing = False,
     retrain: Retrain = False,
     results: Results = None,
@@ -82,7 +71,7 @@ def run(
             if not train_anew(names, results, stop=stop, force=force):
                 return exit_code("interrupted", "what was trained so far is in runs")
     chosen = None if gates is None else {text.strip(): gate_of(text) for text in gates}
-    written = figures(names, out=out, formats=formats.split(","), gates=chosen, results=results, force=force)
+    written = figures(names, out=out, formats=formats or FORMATS, gates=chosen, results=results, force=force)
     left_out = {path.stem: _left_out(path) for path in written if path.suffix == ".json" and _left_out(path)}
     if json:
         return print_json({"written": [path.as_posix() for path in written], "left_out": left_out})

@@ -7,35 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, Force, Json, gate_of
+from gateflow.cli._options import OUT, Force, GateTexts, Json, gate_of, several
 from gateflow.cli._terminal import Listing, pairs, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.reports.findings import Findings
 
-Gates = Annotated[
-    list[str],
-    Parameter(name="GATES", negative="", completer=GATE_NAMES, help="One to eight gates, by name or formula."),
-]
-Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The page.")]
-Numbers = Annotated[
-    list[float] | None,
-    Parameter(negative="", consume_multiple=1, help="T of the table of learning times, several with blanks between."),
-]
-Gaps = Annotated[
-    list[float] | None, Parameter(name="--gaps", negative="", consume_multiple=1, help="Its gaps 1 - lambda*.")
-]
+Out = Annotated[Path, Parameter(name=OUT, help="The page.")]
+Horizons = Annotated[list[float] | None, several("--horizons", "T of the table of learning times.")]
+Gaps = Annotated[list[float] | None, several("--gaps", "Its gaps 1 - lambda*.")]
 Scale = Annotated[float, Parameter(name="--timescale", help="The time constant to recommend gates for, in steps.")]
 Seconds = Annotated[float, Parameter(name="--seconds", help="Time allowed for each proof.")]
 
 
 def run(
-    gates: Gates,
+    gates: GateTexts,
     /,
     *,
     out: Out = Path("report.html"),
     force: Force = False,
-    horizons: Numbers = None,
+    horizons: Horizons = None,
     gaps: Gaps = None,
     timescale: Scale = 1000.0,
     seconds: Seconds = 10.0,

@@ -8,23 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Force, Json
+from gateflow.cli._options import Csv, Figure, Force, Json
 from gateflow.cli._terminal import Listing, number, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.training.results import RunTable
 
 Folder = Annotated[Path, Parameter(name="DIR", help="The folder of a run, of an experiment, or of several.")]
-Curves = Annotated[Path | None, Parameter(name="--curves", help="Draw the curves to this file: .svg, .pdf or .png.")]
-Measure = Annotated[str | None, Parameter(name="--measure", help="What the curves show; by default the task's score.")]
-Csv = Annotated[Path | None, Parameter(name="--csv", help="Write the table to this file as CSV.")]
+Measure = Annotated[str | None, Parameter(name="--measure", help="What the figure shows; by default the task's score.")]
 
 
 def run(
     folder: Folder,
     /,
     *,
-    curves: Curves = None,
+    figure: Figure = None,
     measure: Measure = None,
     csv: Csv = None,
     force: Force = False,
@@ -39,27 +37,27 @@ def run(
     --------
     $ gateflow train adding --horizon 10 --hidden 8 --steps 20 --gates fast,sigmoid --seeds 2 --out runs/adding
     $ gateflow results runs/adding
-    $ gateflow results runs/adding --curves curves.svg --csv table.csv --json
+    $ gateflow results runs/adding --figure curves.svg --csv table.csv --json
     """
     from gateflow.errors import InvalidArgument
     from gateflow.files import Output
     from gateflow.training.results import table
 
-    if measure is not None and curves is None:
-        raise InvalidArgument("--measure is what the curves show: give --curves FILE as well")
-    if curves is not None:
+    if measure is not None and figure is None:
+        raise InvalidArgument("--measure is what the figure shows: give --figure FILE as well")
+    if figure is not None:
         from gateflow.plots._figure import output
 
-        output(curves, force=force)  # complains before the work
+        output(figure, force=force)  # complains before the work
     sheet = None if csv is None else Output(csv, force=force)
     found = table(folder)
     written = []
-    if curves is not None:
+    if figure is not None:
         from gateflow.plots._figure import save
         from gateflow.plots._training import curves as drawn
 
-        save(drawn(found, measure), curves, force=force)
-        written.append(curves)
+        save(drawn(found, measure), figure, force=force)
+        written.append(figure)
     if sheet is not None:
         written.append(sheet.write(found.csv()))
     if json:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
-
-from gateflow.cli._options import GateText, Json, gate_of
+from gateflow.cli._options import GateText, Json, gate_of, several
 from gateflow.cli._terminal import Listing, draws, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
@@ -20,10 +18,7 @@ SIGNS = {"phi_c": "1 - phi", "log_phi_c": "log(1 - phi)", "du": "u'", "dphi": "p
 
 POINTS = (-5.0, -2.0, -1.0, 0.0, 1.0, 2.0, 5.0)
 
-Points = Annotated[
-    list[float] | None,
-    Parameter(name="--z", negative="", consume_multiple=1, help="Where to print values: --z -3 0 5."),
-]
+Points = Annotated[list[float] | None, several("--z", "Where to print values: --z -3 0 5.")]
 
 
 def run(gate: GateText, /, *, z: Points = None, json: Json = False) -> None:
@@ -44,19 +39,18 @@ def run(gate: GateText, /, *, z: Points = None, json: Json = False) -> None:
     if any(math.isnan(point) for point in z or ()):
         raise InvalidArgument("--z takes numbers; got nan")
     chosen = gate_of(gate)
-    told = bounded.call(lambda: sheet(chosen, tuple(z or POINTS)), SECONDS, processor=True)
-    facts = {"gate": gate.strip(), **told}
+    facts = {"gate": gate.strip()} | bounded.call(lambda: sheet(chosen, tuple(z or POINTS)), SECONDS, processor=True)
     if json:
         return print_json(facts)
     return _print(facts, sketch(chosen) if draws() else None)
 
 
 SECONDS = 4.5
-"""Seconds of the processor for all that there is to tell."""
+"""Seconds of CPU time for all of a gate's facts."""
 
 
 def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:
-    """What there is to tell about a gate, ready for JSON."""
+    """The facts of a gate, ready for JSON."""
     formulas = {name: _written(getattr(chosen.formulas, name)) for name in FORMULAS}
     return {
         "formula": chosen.text,

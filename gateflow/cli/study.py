@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, NOT_REACHED, Json, gate_of, words
+from gateflow.cli._options import GATE_NAMES, NOT_REACHED, OUT, Estimate, Json, gate_of, several, switch, words
 from gateflow.cli._terminal import Listing, number, print_json, say, title
 from gateflow.cli._training import analysed, arrived, asked_to_stop, by_unit, compared, ending, tell
 
@@ -24,21 +24,16 @@ Rung = Annotated[
 GateOption = Annotated[
     str, Parameter(name="--gate", completer=GATE_NAMES, help="A name of the catalogue or a formula in z.")
 ]
-Optimisers = Annotated[str, Parameter(name="--optimizers", help="With commas between.")]
-Horizons = Annotated[str, Parameter(name="--horizons", help="T of the exact problem, with commas between.")]
+Optimizers = Annotated[list[str] | None, several("--optimizers", "By default sgd, adam and rmsprop.")]
+Horizons = Annotated[list[float] | None, several("--horizons", "T of the exact problem; by default 10, 100, 1000.")]
 Noise = Annotated[float, Parameter(name="--noise", help="Of what enters the units of the memory at each step.")]
 Seeds = Annotated[
     int | None,
     Parameter(name="--seeds", help="Runs of each optimiser, 5, or of each arm of slopes, 40.", show_default=False),
 ]
-Estimate = Annotated[
-    bool, Parameter(name="--estimate", negative="", show_default=False, help="Tell how long slopes takes at most.")
-]
 Steps = Annotated[int | None, Parameter(name="--steps", help="Of the memory, 2000, or the networks, as declared.")]
-Full = Annotated[
-    bool, Parameter(name="--full", negative="", show_default=False, help="Networks as large as study-copying's: hours.")
-]
-Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="Folder of the networks; in runs by default.")]
+Full = Annotated[bool, switch("--full", "Networks as large as study-copying's: hours.")]
+Out = Annotated[Path | None, Parameter(name=OUT, help="Folder of the networks; in runs by default.")]
 
 STEPS = 2000
 RUNGS = ("exact", "memory", "networks", "slopes")
@@ -50,8 +45,8 @@ def run(
     /,
     *,
     gate: GateOption = "fast",
-    optimizers: Optimisers = "sgd,adam,rmsprop",
-    horizons: Horizons = "10,100,1000",
+    optimizers: Optimizers = None,
+    horizons: Horizons = None,
     noise: Noise = 0.0,
     seeds: Seeds = None,
     steps: Steps = None,
@@ -87,7 +82,7 @@ def run(
     if not 1 <= seeds <= 1000 or not 1 <= (1 if steps is None else steps) <= 10**7:
         raise InvalidArgument("seeds and steps must be whole numbers from 1 on")
     chosen = gate_of(gate)
-    names = [name.strip() for name in optimizers.split(",") if name.strip()]
+    names = optimizers or ["sgd", "adam", "rmsprop"]
     if rung == "networks":
         more = {} if steps is None else {"steps": steps}
         return _networks(gate, names, seeds, more, out, reduced=not full, as_json=json)
@@ -97,7 +92,7 @@ def run(
     if rung in ("all", "exact"):
         from gateflow.study.exact import exact
 
-        found = exact(chosen, names, horizons=_numbers(horizons))
+        found = exact(chosen, names, horizons=horizons or [10, 100, 1000])
         good = found.holds
         told["exact"] = {"holds": good, "runs": [{**vars(each), "agrees": each.agrees} for each in found.runs]}
         parts += [title("the exact problem as a PyTorch model"), _exact(found)]
@@ -165,15 +160,6 @@ def _slopes(
         return ending(dict.fromkeys(statuses, "interrupted"))
     found = analysis_of("results", plan, runs)
     return print_json(to_json(found)) if as_json else say(*analysed(found))
-
-
-def _numbers(text: str) -> list[float]:
-    from gateflow.errors import InvalidArgument
-
-    try:
-        return [float(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise InvalidArgument(f"--horizons takes numbers with commas between; got {text!r}") from None
 
 
 def _exact(found: Any) -> Listing:

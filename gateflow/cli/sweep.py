@@ -9,19 +9,27 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, Json, LossText, Tolerance, gate_of, names_in
+from gateflow.cli._options import (
+    HORIZON,
+    OUT,
+    GateTexts,
+    Jobs,
+    Json,
+    LossText,
+    Restart,
+    Scheduler,
+    Tolerance,
+    gate_of,
+    names_in,
+)
 from gateflow.cli._terminal import number, pairs, print_json, say
-
-Gates = Annotated[
-    list[str], Parameter(name="GATES", negative="", completer=GATE_NAMES, help="One or more gates, by name or formula.")
-]
 
 
 def _axis(name: str | list[str], help: str) -> Any:
     return Parameter(name=name, help=help, allow_leading_hyphen=True)
 
 
-Horizon = Annotated[str | None, _axis(["--horizon", "-T"], "T, the steps over which the cell decays; at least 1.")]
+Horizon = Annotated[str | None, _axis(HORIZON, "T, the steps over which the cell decays; at least 1.")]
 Gap = Annotated[str | None, _axis("--gap", "The target as 1 - lambda*, what may be lost over the horizon.")]
 Target = Annotated[str | None, _axis("--target", "The target as lambda*, what is to be kept.")]
 Timescale = Annotated[str | None, _axis("--timescale", "The target as a time constant in steps, -1/log phi.")]
@@ -32,11 +40,7 @@ Scale = Annotated[str | None, _axis("--scale", "c, the size of the loss; by defa
 Quantity = Annotated[
     str, Parameter(name="--quantity", completer=names_in("gateflow.sweeps.quantities"), help="What to compute.")
 ]
-Out = Annotated[Path, Parameter(name=["--out", "-o"], help="The netCDF file to write.")]
-Jobs = Annotated[int, Parameter(name="--jobs", help="Processes on this machine; 0 for one a processor.")]
-Scheduler = Annotated[
-    str | None, Parameter(name="--scheduler", help="The address of a Dask scheduler (tcp://...), to compute there.")
-]
+Out = Annotated[Path, Parameter(name=OUT, help="The netCDF file to write.")]
 Chunk = Annotated[
     int | None, Parameter(name="--chunk", help="Problems computed together; by default as the quantity says.")
 ]
@@ -47,14 +51,10 @@ Varied = Annotated[
 Said = Annotated[
     list[str] | None, Parameter(name="--set", negative="", help="A setting of the quantity, as in task=copying.")
 ]
-Restart = Annotated[
-    bool,
-    Parameter(name="--restart", negative="", show_default=False, help="Drop another sweep that the file holds."),
-]
 
 
 def run(
-    gates: Gates,
+    gates: GateTexts,
     /,
     *,
     horizon: Horizon = None,

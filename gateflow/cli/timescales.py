@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Force, Json
+from gateflow.cli._options import Csv, DataDir, Figure, Force, Json, switch
 from gateflow.cli._terminal import Listing, number, print_json, say
 
 if TYPE_CHECKING:
@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 Folder = Annotated[Path, Parameter(name="DIR", help="The folder of a run.")]
 Split = Annotated[Literal["train", "valid", "test"], Parameter(name="--split", help="Which data run through it.")]
 Rows = Annotated[int, Parameter(name="--rows", help="How many sequences.")]
-Units = Annotated[
-    bool, Parameter(name="--units", negative="", show_default=False, help="A line for each unit, not for each layer.")
-]
-Figure = Annotated[Path | None, Parameter(name="--figure", help="Draw them to this file: .svg, .pdf or .png.")]
-Csv = Annotated[Path | None, Parameter(name="--csv", help="Write each unit's to this file as CSV.")]
-DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="The folder with the files of the task.")]
+Units = Annotated[bool, switch("--units", "A line for each unit, not for each layer.")]
 
 SHARES = {"least": 0.0, "10 %": 0.1, "median": 0.5, "90 %": 0.9, "greatest": 1.0}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, Json, names_in
+from gateflow.cli._options import GATE_NAMES, OUT, DataDir, Jobs, Json, Restart, Scheduler, gates_flag, names_in, switch
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy, title
 from gateflow.cli._training import asked_to_stop, ending, exit_code
 from gateflow.cli._usage import parameters
@@ -36,29 +36,15 @@ More = Annotated[str, Parameter(help="Options of the task, as --horizon 100.", s
 Config = Annotated[Path | None, Parameter(name="--config", help="Settings in TOML; flags win.")]
 Method = Annotated[str | None, Parameter(name="--method", help="A method of the literature, with its settings.")]
 Epochs = Annotated[float | None, Parameter(name="--epochs", help="Passes over the training data, in place of steps.")]
-Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="The folder of the run; by default in runs.")]
-DataDir = Annotated[Path | None, Parameter(name="--data-dir", help="The folder with the files of the task.")]
+Out = Annotated[Path | None, Parameter(name=OUT, help="The folder of the run; by default in runs.")]
 Seeds = Annotated[int | None, Parameter(name="--seeds", help="An experiment: so many runs, from --seed on.")]
-Gates = Annotated[str | None, Parameter(name="--gates", help="An experiment: forget gates, with commas between.")]
+Gates = Annotated[list[str] | None, gates_flag("An experiment: the forget gates to compare.")]
 Vary = Annotated[
     list[str] | None,
     Parameter(name="--vary", negative="", help="An experiment: a setting and its values, lr=1e-3,3e-3."),
 ]
-Jobs = Annotated[int, Parameter(name="--jobs", help="Runs of an experiment at a time; 0 for one a processor.")]
-Scheduler = Annotated[
-    str | None, Parameter(name="--scheduler", help="The address of a Dask scheduler (tcp://...), to train there.")
-]
-Restart = Annotated[
-    bool,
-    Parameter(
-        name="--restart", negative="", show_default=False, help="Drop another or a damaged run that the folder holds."
-    ),
-]
 SaveEvery = Annotated[float, Parameter(name="--save-every", help="Seconds between checkpoints.")]
-Shown = Annotated[
-    bool,
-    Parameter(name="--list", negative="", show_default=False, help="Show tasks, cells, gates, initialisers, methods."),
-]
+Shown = Annotated[bool, switch("--list", "Show tasks, cells, gates, initialisers, methods.")]
 
 
 _OFFERED = {
@@ -178,11 +164,9 @@ def _only_one(jobs: int, scheduler: str | None) -> None:
         raise InvalidArgument(f"{flag} is for an experiment: give --seeds, --gates or --vary as well")
 
 
-def _varied(gates: str | None, vary: list[str]) -> dict[str, list[Any]]:
+def _varied(gates: list[str] | None, vary: list[str]) -> dict[str, list[Any]]:
     """The settings that an experiment varies, and their values."""
-    found: dict[str, list[Any]] = {} if gates is None else {"forget_gate": listed(gates)}
-    if gates is not None and not found["forget_gate"]:
-        raise InvalidArgument("--gates takes gates with commas between, as in fast,sigmoid")
+    found: dict[str, list[Any]] = {} if gates is None else {"forget_gate": gates}
     for text in vary:
         name, equals, values = text.partition("=")
         name = name.strip().replace("-", "_")

@@ -63,14 +63,22 @@ def arguments(part: str, start: int = 0) -> Iterator[Argument]:
 
 
 def listed(text: str) -> list[str]:
-    """A list with commas between; commas in brackets or quotes belong to what is listed.
+    """A list with commas between; commas in brackets or quotes, or before a parameter of a formula, separate nothing.
 
     Examples
     --------
     >>> listed("fast(alpha=2), sigmoid,student-t(6)")
     ['fast(alpha=2)', 'sigmoid', 'student-t(6)']
+    >>> listed("sigmoid(k*z + m); k=2, m=1, fast")
+    ['sigmoid(k*z + m); k=2, m=1', 'fast']
     """
-    return [piece.strip() for piece in _pieces(text) if piece.strip()]
+    found: list[str] = []
+    for piece in filter(None, map(str.strip, _pieces(text))):
+        if found and ";" in found[-1] and re.match(r"[^\W\d]\w*\s*=", piece):
+            found[-1] += f", {piece}"
+        else:
+            found.append(piece)
+    return found
 
 
 def _pieces(text: str) -> list[str]:

@@ -39,6 +39,15 @@ def test_of_a_flag_given_twice_the_last_wins(gateflow):
     ] == [1, 2]
 
 
+@pytest.mark.parametrize("gates", [("fast", "sigmoid(k*z); k=2"), ("fast,sigmoid(k*z); k=2",), ("fast, sigmoid(2*z)",)])
+def test_several_values_are_separated_by_blanks_or_commas(gates, gateflow):
+    found = answer(gateflow("recommend", "--timescale", "100", "--gates", *gates, "--json"))
+    assert len(found["gates"]) == 2
+    points = [answer(gateflow("show", "fast", "--z", *z, "--json"))["values"] for z in (("-1", "2"), ("-1,2",))]
+    assert points[0] == points[1]
+    assert [row["z"] for row in points[0]] == [-1, 2]
+
+
 def test_the_target_stands_beside_the_time(gateflow):
     """sigmoid(z*) = 1 - 1/4, so z* = log 3."""
     assert answer(gateflow(*TIME, "--json"))["z_star"] == pytest.approx(math.log(3), rel=1e-14)

@@ -88,7 +88,7 @@ def test_a_human_is_told_how_it_went(gateflow, here):
         (("adding", "--vary", "lr"), "--vary takes a setting and its values"),
         (("adding", "--vary", "seed=1,2"), "the seed is no setting to vary"),
         (("adding", "--vary", "lr=1,2", "--lr", "1"), "lr is varied, and given by --lr as well"),
-        (("adding", "--gates", ""), "--gates takes gates with commas between"),
+        (("adding", "--gates", ""), "--gates needs a value"),
         (("adding", "--seeds", "0"), "seeds must be a whole number of at least 1"),
         (("adding", "--jobs", "2"), "--jobs is for an experiment"),
         (("adding", "--save-every", "nan"), "--save-every must be so many seconds, 0 or more"),
@@ -177,14 +177,14 @@ def test_an_experiment_its_table_and_its_figures(gateflow, here):
     assert {row.split()[0] for row in rows[:2]} == {"fast", "sigmoid(2*z)"}
     shown = gateflow("results", "runs")
     assert shown.out.splitlines()[:3] == [head, *rows[:2]]
-    answer = told(gateflow("results", "runs", "--curves", "a.svg", "--csv", "a.csv", "--json"))
+    answer = told(gateflow("results", "runs", "--figure", "a.svg", "--csv", "a.csv", "--json"))
     assert [row["n"] for row in answer["results"]] == [2, 2]
     assert (here / "a.svg").read_text().count("<svg") == 1
     assert (here / "a.csv").read_text().startswith("forget_gate,n,runs,loss,loss sd")
-    assert gateflow("results", "runs", "--curves", "a.bmp").code == 2
+    assert gateflow("results", "runs", "--figure", "a.bmp").code == 2
     for arguments, said in (
-        (("--curves", "a.svg", "--measure", "speed"), "no 'speed' was recorded; there are: loss"),
-        (("--measure", "loss"), "--measure is what the curves show"),
+        (("--figure", "a.svg", "--measure", "speed"), "no 'speed' was recorded; there are: loss"),
+        (("--measure", "loss"), "--measure is what the figure shows"),
         (("--csv", "runs"), "runs: Is a directory"),
     ):
         code, _, err = gateflow("results", "runs", *arguments)

@@ -27,7 +27,7 @@ FILES = {
     "flow": ("flow", "fast", *PROBLEM, "--figure", "out.svg"),
     "report": ("report", "sigmoid", "-o", "out.html"),
     "figures": ("figures", "slope", "-o", ".", "--format", "svg"),
-    "results curves": ("results", "run", "--curves", "out.svg"),
+    "results curves": ("results", "run", "--figure", "out.svg"),
     "results csv": ("results", "run", "--csv", "out.csv"),
     "timescales figure": ("timescales", "run", "--figure", "out.svg"),
     "timescales csv": ("timescales", "run", "--csv", "out.csv"),
