@@ -1,8 +1,8 @@
-"""The command line: ``gateflow VERB ...``; one file of this folder is one verb.
+"""The command line: ``gateflow COMMAND ...``; one file of this folder is one command.
 
-A verb is a module, whose first line stands in the list of commands, with a function ``run``: its signature is the
+A command is a module, whose first line stands in the list of commands, with a function ``run``: its signature is the
 usage, its docstring the help, the ``$ gateflow ...`` lines of its Examples are shown under the help and run by the
-tests. It prints its answer, as text or with ``json`` as JSON, and returns an exit code or None. Verb modules import
+tests. It prints its answer, as text or with ``json`` as JSON, and returns an exit code or None. Command modules import
 nothing heavy at their top, and the list of commands imports none of them, so that help is instant.
 
 Exit codes: 0 done; 1 a fault of gateflow; 2 bad usage or input; 3 not reached, undecided or not verified (the answer is
@@ -29,7 +29,7 @@ from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.registry import Registry
 
 COMMANDS = Registry("command", "gateflow.cli", "run")
-"""The verbs, by listing this folder; another package adds one by an entry point in the group ``gateflow.cli``."""
+"""The commands, by listing this folder; another package adds one by an entry point in the group ``gateflow.cli``."""
 
 COMPLETE = "__complete"
 """The word with which a shell's completion asks; the rest is the line so far."""
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with suppress(ValueError):
         try:
             sys.stdout.flush()
-        except OSError:  # a full disk, of which was told
+        except OSError:  # a full disk, which was reported above
             _silence_stdout()
     return code
 
@@ -98,7 +98,7 @@ def _run(tokens: list[str]) -> int:
 
 
 def application(verbs: Iterable[str] = COMMANDS) -> Any:
-    """The cyclopts application of these verbs; only their modules are imported."""
+    """The cyclopts application of these commands; only their modules are imported."""
     from cyclopts import App, Parameter
 
     from gateflow.cli._terminal import console, help_formatter
@@ -166,7 +166,7 @@ HEADINGS = {
     "Networks": ("train", "results", "timescales", "experiment", "study"),
     "This machine": ("doctor", "bench", "completion"),
 }
-"""What the list of commands is divided into; a command that stands nowhere comes last, under :data:`OTHERS`."""
+"""The headings of the list of commands; a command without one comes last, under :data:`OTHERS`."""
 
 OTHERS = "Other commands"
 
@@ -206,14 +206,14 @@ undecided or not verified; 130 interrupted. GATEFLOW_DEBUG=1 shows tracebacks.""
 
 
 def description(run: Callable[..., Any]) -> str:
-    """The docstring of a verb up to its sections, each paragraph in one line."""
+    """The docstring of a command up to its sections, each paragraph in one line."""
     paragraphs = inspect.cleandoc(run.__doc__ or "").split("\n\n")
     ends = (i for i, text in enumerate(paragraphs) if set(text.partition("\n")[2].partition("\n")[0]) == {"-"})
     return "\n\n".join(" ".join(text.split()) for text in paragraphs[: next(ends, None)])
 
 
 def examples(run: Callable[..., Any]) -> list[str]:
-    """The ``gateflow ...`` lines of a verb's docstring; one that ends in ``# exit code 3`` ends with that code."""
+    """The ``gateflow ...`` lines of a command's docstring; one that ends in ``# exit code 3`` ends with that code."""
     lines = (line.strip() for line in (run.__doc__ or "").splitlines())
     return [line[2:] for line in lines if line.startswith("$ gateflow ")]
 

@@ -346,7 +346,7 @@ def left_of(seconds: float, spent: float) -> float:
 
 
 def no_gate(gate: Gate) -> str | None:
-    """What is wrong with a formula that is no gate, for verbs that look at its tail alone; None for gates."""
+    """What is wrong with a formula that is no gate, for commands that look at its tail alone; None for gates."""
     if gate.expr.free_symbols != {_symbol()}:
         return None
     from gateflow.errors import Exceeded

@@ -1,4 +1,4 @@
-"""What the verbs print with: a console that knows pipes and narrow terminals, tables without frames, JSON."""
+"""What the commands print with: a console that knows pipes and narrow terminals, tables without frames, JSON."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Listing:
             yield from [""] if i else []
             yield pairs(zip(self.columns, row, strict=True))
 
-    def _table(self, room: int) -> Any:
+    def _table(self, width: int) -> Any:
         from rich.table import Table
         from rich.text import Text
 
@@ -129,7 +129,7 @@ class Listing:
                 justify="right" if right else "left",
                 no_wrap=right or short,
                 overflow="ellipsis" if short else "fold",
-                max_width=room if short else None,
+                max_width=width if short else None,
             )
         for row in self.rows:
             made.add_row(*(Text(cell) for cell in row))

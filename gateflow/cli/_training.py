@@ -11,14 +11,14 @@ from gateflow.runs.signals import asked_to_stop as asked_to_stop
 INTERRUPTED = 130
 NOT_FINITE = 3
 FEWEST = 3
-"""Runs of an arm from which an interval is told, or gates are compared."""
+"""Runs of an arm that an interval needs, or a comparison of gates."""
 
 
 # --- stops and exit codes
 
 
 def exit_code(status: str, said: str) -> int:
-    """The exit code of a status; an interrupted run is told how to go on."""
+    """The exit code of a status; an interrupted run prints how to resume it."""
     if status == "interrupted":
         print(f"gateflow: interrupted: {said}; the same command goes on from there", file=sys.stderr)
         return INTERRUPTED

@@ -98,7 +98,7 @@ _OTHER_NAMES = {"tau_max": "tau_max"}
 
 
 def in_flags(message: str, run: Callable[..., Any]) -> str:
-    """A message that names arguments of Python, with the options of a verb in their place.
+    """A message that names arguments of Python, with the options of a command in their place.
 
     Names with an underscore are replaced anywhere, others where they are the subject or stand in a list of options.
     """
@@ -117,7 +117,7 @@ def _each(text: str, flags: dict[str, str]) -> str:
 
 
 def parameters(run: Callable[..., Any]) -> set[str]:
-    """What may be given as an option of a verb: its keywords, and the fields of those that are data classes."""
+    """What may be given as an option of a command: its keywords, and the fields of those that are data classes."""
     names: set[str] = set()
     hints = get_type_hints(run)
     for name, parameter in inspect.signature(run).parameters.items():

@@ -1,4 +1,4 @@
-"""What training layers cost on this machine: every way to compute them against PyTorch's own."""
+"""Speed of layers and training steps on this machine, against PyTorch's own."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def run(
     only: Annotated[
         str, Parameter(name="--only", help="lstm: besides the baselines, rows with this in their name.")
     ] = "",
-    threads: Annotated[int, Parameter(name="--threads", help="Threads of every way.")] = 1,
-    repeats: Annotated[int, Parameter(name="--repeats", help="The least time of so many passes counts.")] = 3,
+    threads: Annotated[int, Parameter(name="--threads", help="Threads of every backend.")] = 1,
+    repeats: Annotated[int, Parameter(name="--repeats", help="Passes; the fastest counts.")] = 3,
     json: Json = False,
 ) -> None:
-    """Time every way to compute a recurrent layer, or a step of training, as ratios in one run.
+    """Time every backend of a recurrent layer, or a step of training, as ratios in one run.
 
     lstm: float32, forward and backward, against torch.nn.LSTM. The rows of other cells show what a method costs beside
     the LSTM: the fast gate as much as the sigmoid, the refine gate more. step: data, loss and optimiser included,

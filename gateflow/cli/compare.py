@@ -1,4 +1,4 @@
-"""Order of saturation beside learning times, so that theorem and numbers can be seen to agree."""
+"""Orders of saturation beside learning times."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def run(
     latex: Latex = False,
     json: Json = False,
 ) -> int:
-    """Compare gates: order of saturation, laws of learning, and learning times along a ladder of gaps.
+    """Compare gates: order of saturation, laws of learning, and learning times for a series of gaps.
 
     At one small step size for all gates, times of the others over that of GATE grow without bound as the gap falls,
-    where GATE is of higher order (Theorem 4.4). From which gap, and from which start, GATE is ahead is told for this
-    horizon; and the steps to the largest of the gaps at step sizes of their own, where the order may reverse. Beside
+    where GATE is of higher order (Theorem 4.4). The answer names the gap and the start from which GATE is ahead at this
+    horizon, and the steps to the largest of the gaps at step sizes of their own, where the order may reverse. Beside
     each ratio of times stands the one that the laws predict, for the losses whose slope at the target is that of the
     absolute one, up to a factor. The exit code is 3 where an order is left undecided.
 

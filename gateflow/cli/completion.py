@@ -23,9 +23,9 @@ fi
 
 
 def run(shell: Shell, /, *, json: Json = False) -> None:
-    """Print a script that teaches a shell to complete commands, options and names of gates, losses, tasks and figures.
+    """Print a script with which a shell completes commands, options and names of gates, losses, tasks and figures.
 
-    Let the shell read it when it starts: eval "$(gateflow completion bash)" in ~/.bashrc; eval "$(gateflow completion
+    Load it when the shell starts: eval "$(gateflow completion bash)" in ~/.bashrc; eval "$(gateflow completion
     zsh)" in ~/.zshrc, after compinit; gateflow completion fish | source in ~/.config/fish/config.fish.
 
     Examples

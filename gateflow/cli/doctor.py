@@ -1,4 +1,4 @@
-"""What is installed, and whether it computes right here."""
+"""Versions and devices, and checks of known results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAILED = 1
 
 
 @dataclass(frozen=True)
-class Check:
+class SelfCheck:
     """One thing computed here and known otherwise: how far off it is, and how far it may be."""
 
     what: str
@@ -39,7 +39,7 @@ class Check:
 
 
 def run(*, json: Json = False) -> int:
-    """Tell versions, extras and device, and check a few results against values known otherwise.
+    """Show versions, extras and device, and check a few results against values known otherwise.
 
     The exit code is 1 where a check fails.
 
@@ -101,14 +101,14 @@ def _backend() -> str:
     from gateflow.nn import LSTM
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that there is no compiler is told above
+        warnings.simplefilter("ignore")  # a missing compiler is reported above
         return LSTM(1, 1, forget_gate="fast").backend_for(torch.zeros(1, 1))
 
 
 # --- what it computes -------------------------------------------------------------------------------------------------
 
 
-def _saturated_fast_gate() -> Check:
+def _saturated_fast_gate() -> SelfCheck:
     """1 - phi = 1/(1 + exp(sinh z)), in 60 digits, where 1 - phi(z) computed as written is 0."""
     import mpmath
     import numpy as np
@@ -119,18 +119,18 @@ def _saturated_fast_gate() -> Check:
         exact = 1 / (1 + mpmath.exp(mpmath.sinh(5)))
         off = abs(mpmath.mpf(float(gate("fast").phi_c(5.0))) - exact)
         ulps = float(off / mpmath.mpf(float(np.spacing(float(exact)))))
-    return Check("1 - phi of the fast gate at z = 5", ulps, 1.0, "ulps")
+    return SelfCheck("1 - phi of the fast gate at z = 5", ulps, 1.0, "ulps")
 
 
-def _inverse_of_softsign() -> Check:
+def _inverse_of_softsign() -> SelfCheck:
     """1 - phi = 1/(2 + z) for z >= 0."""
     from gateflow.gates.gate import gate
 
     found = float(gate("softsign").inverse_c(1e-300))
-    return Check("z where softsign leaves 1e-300", abs(found / 1e300 - 1), 1e-15, "relative")
+    return SelfCheck("z where softsign leaves 1e-300", abs(found / 1e300 - 1), 1e-15, "relative")
 
 
-def _time_of_sigmoid() -> Check:
+def _time_of_sigmoid() -> SelfCheck:
     """T = 1 has the closed form e^z + 2z - e^-z = c tau + const."""
     import mpmath
 
@@ -143,10 +143,10 @@ def _time_of_sigmoid() -> Check:
         end = mpmath.log(mpmath.mpf(2) ** 40 - 1)
         exact = (2 * mpmath.sinh(end) + 2 * end - 2 * mpmath.sinh(-4) + 8) / 3
         off = float(abs(mpmath.mpf(float(found)) / exact - 1))
-    return Check("learning time of the sigmoid, T = 1, gap 2^-40", off, 1e-12, "relative")
+    return SelfCheck("learning time of the sigmoid, T = 1, gap 2^-40", off, 1e-12, "relative")
 
 
-def _refusals() -> Check:
+def _refusals() -> SelfCheck:
     """Formulas that would be code are refused."""
     from gateflow.errors import GateflowError
     from gateflow.gates.gate import gate
@@ -159,10 +159,10 @@ def _refusals() -> Check:
         except GateflowError:
             continue
         accepted += 1
-    return Check("hostile formulas accepted", accepted, 0, f"of {len(hostile)}")
+    return SelfCheck("hostile formulas accepted", accepted, 0, f"of {len(hostile)}")
 
 
-def _compiled_layer() -> Check | None:
+def _compiled_layer() -> SelfCheck | None:
     """The LSTM as it is computed here against the plain loop over time, both in float64: outputs and gradients."""
     if find_spec("torch") is None:
         return None
@@ -179,10 +179,10 @@ def _compiled_layer() -> Check | None:
         for output in (layer(x)[0],)
     )
     off = max(float(((a - b).abs().max() / b.abs().max()).detach()) for a, b in zip(found, wanted, strict=True))
-    return Check(f"LSTM with the fast gate, by {_backend()}, and its gradients", off, 1e-12, "relative")
+    return SelfCheck(f"LSTM with the fast gate, by {_backend()}, and its gradients", off, 1e-12, "relative")
 
 
-CHECKS: tuple[Callable[[], Check | None], ...] = (
+CHECKS: tuple[Callable[[], SelfCheck | None], ...] = (
     _saturated_fast_gate,
     _inverse_of_softsign,
     _time_of_sigmoid,
@@ -194,7 +194,7 @@ CHECKS: tuple[Callable[[], Check | None], ...] = (
 # --- print ------------------------------------------------------------------------------------------------------------
 
 
-def _print(facts: dict[str, Any], checks: list[Check]) -> None:
+def _print(facts: dict[str, Any], checks: list[SelfCheck]) -> None:
     extras = ((extra, _state(extra, missing)) for extra, missing in facts["extras"].items())
     device = ((name, str(value)) for name, value in facts["device"].items())
     rows = [

@@ -1,4 +1,4 @@
-"""Experiments that have a name."""
+"""Experiments with a name: run, shown, analysed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Name = Annotated[
     ),
 ]
 Out = Annotated[Path | None, Parameter(name=OUT, help="Its folder; by default runs/NAME.")]
-Reduced = Annotated[bool, switch("--reduced", "The small one.")]
+Reduced = Annotated[bool, switch("--reduced", "The reduced experiment, which takes minutes.")]
 Seeds = Annotated[int | None, Parameter(name="--seeds", help="Runs of each arm; by default as it is declared.")]
 Only = Annotated[str | None, Parameter(name="--only", help="Run only the arms whose name contains this.")]
 Keep = Annotated[
     Path | None,
-    Parameter(name="--keep", help="Store what is small of each run that ends in a folder NAME of this one."),
+    Parameter(name="--keep", help="Store the small files of each finished run in a folder NAME of this one."),
 ]
 Results = Annotated[Path, Parameter(name="--results", help="The folder of stored runs that is analysed.")]
 Cut = Annotated[bool, switch("--cut-short", "Analyse the seeds that are whole, where allowed.")]
@@ -58,14 +58,13 @@ def run(
     An experiment is a TOML file: settings, arms that are compared, seeds (docs/training.md). NAME may be the path of
     one that you have written.
 
-    In full they want a GPU and days; reduced, some minutes of two processors. An experiment that was killed goes on
-    when the same command is given again; given twice at once, it shares the work. show prints means and standard
-    deviations over seeds, with n runs that have ended; --write puts the table (.txt, .csv), the curves (.svg) and all
-    of it (.json) into a folder.
+    In full they want a GPU and days; reduced, some minutes of two processors. The same command resumes an experiment
+    that was killed; given twice at once, it shares the work. show prints means and standard deviations over seeds, with
+    n runs that have ended; --write puts the table (.txt, .csv), the curves (.svg) and all of it (.json) into a folder.
 
     The experiments of docs/study/protocol.md are registered: their runs are stored as they end, in results/study or the
-    folder of --keep, and analyse tells outcomes and conclusions from that alone, once all of them are there. Until then
-    it says how many there are. Of any other experiment it compares all pairs of arms, as exploratory.
+    folder of --keep, and analyse computes outcomes and conclusions from them alone, once all have ended. Until then it
+    says how many have. Of any other experiment it compares all pairs of arms, as exploratory.
 
     Examples
     --------
@@ -93,7 +92,7 @@ def run(
         return _told(found, plan, results, cut_short, write, force=force, as_json=json)
     if action == "show":
         if plan.registered and not reduced:
-            raise InvalidArgument(f"{spelled} is registered: 'gateflow experiment analyse {spelled}' tells of it")
+            raise InvalidArgument(f"{spelled} is registered: see 'gateflow experiment analyse {spelled}'")
         return _show(spelled, plan, folder, reduced, write, force=force, as_json=json)
     from gateflow.study import stored
     from gateflow.study.experiment import carry_out
@@ -185,7 +184,7 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
 
 
 def _analysed(name: str, plan: Any, folder: Path, results: Path, cut: bool, reduced: bool) -> tuple[Any, Any]:
-    """The analysis of an experiment and what it was made of; one that is not registered is told as it stands."""
+    """The analysis of an experiment and its plan; one that is not registered needs only some of its runs."""
     from gateflow.errors import InvalidArgument
     from gateflow.study.analysis import analyse, analysis_of
     from gateflow.study.stored import ended

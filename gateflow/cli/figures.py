@@ -20,7 +20,7 @@ Folder = Annotated[Path, Parameter(name=OUT, help="The folder to write to.")]
 Formats = Annotated[list[str] | None, several("--format", "svg, pdf or png; all three by default.")]
 Listing = Annotated[bool, switch("--list", "Name the figures, and write nothing.")]
 Gates = Annotated[list[str] | None, gates_flag("Which gates to show; by default those of each figure.")]
-Retrain = Annotated[bool, switch("--retrain", "Train anew what they show: hours.")]
+Retrain = Annotated[bool, switch("--retrain", "Train again what they show: hours.")]
 Results = Annotated[
     Path | None, Parameter(name="--results", help="The folder with results of training; with --retrain runs/results.")
 ]
@@ -46,8 +46,8 @@ def run(
     With --gates, the figures that can show any gates show these. Files are replaced where the record beside them says
     that gateflow wrote them; others with --force only.
 
-    Figures of training are drawn from results that are kept, so nothing is trained. With --retrain the runs are made in
-    the folder runs, going on with what is there, and their results kept in --results, from where the figures are drawn.
+    Figures of training are drawn from results that are kept, so nothing is trained. --retrain repeats the runs in the
+    folder runs, resuming what is there, keeps their results in --results, and draws from these.
 
     Examples
     --------

@@ -49,8 +49,8 @@ def run(
     """Follow the gradient flow from z0 to the target, and print or draw its path.
 
     log_gap is the logarithm of the distance still to go, |h - h*| with h = -T log phi. The exit code is 3 where the
-    target is not reached, or past the floats. Losses that are smooth at the target never arrive: they are followed up
-    to --tolerance, and the exit code is 0 where it was given and they came within it; by default it is 1e-12.
+    target is not reached, or past the floats. Losses that are smooth at the target never arrive: they are followed
+    until |h - h*| is --tolerance of h*, by default 1e-12; the exit code is 0 where a tolerance was given and met.
 
     Examples
     --------

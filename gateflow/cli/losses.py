@@ -12,7 +12,7 @@ def run(*, json: Json = False) -> None:
     """List the losses that --loss takes: name, formula below the target, whether the flow arrives.
 
     The cell keeps exp(-h) of its value, and exp(-h_star) is wanted: h = -T log phi. A loss that is smooth at the target
-    is approached for ever: it needs a --tolerance. In place of a name, --loss takes a formula in s, M(s) = E exp(-s X):
+    is never reached: it needs a --tolerance. In place of a name, --loss takes a formula in s, M(s) = E exp(-s X):
     the horizon is then X T with X random, and the loss |M(h) - M(h_star)|.
 
     Examples

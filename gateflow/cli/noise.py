@@ -1,4 +1,4 @@
-"""What batches make of learning: the spread of arrival, and of the time constant learned."""
+"""Gradient noise: the spread of the steps to arrive, and of the time constant learned."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ To = Annotated[
 ]
 Runs = Annotated[
     int,
-    Parameter(name="--paths", help="Also simulate so many runs with Gaussian gradients of the same mean and variance."),
+    Parameter(name="--paths", help="Also simulate this many runs with Gaussian gradients, same mean and variance."),
 ]
 
 

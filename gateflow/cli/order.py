@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 First = Annotated[str, Parameter(name="GATE", completer=GATE_NAMES, help="phi: a gate, by name or formula.")]
 Second = Annotated[str, Parameter(name="OTHER", completer=GATE_NAMES, help="psi: the gate to compare with.")]
-Horizon = Annotated[float | None, Parameter(name="--horizon", help="T: also tell from which gap on the order holds.")]
+Horizon = Annotated[float | None, Parameter(name="--horizon", help="T: also find the gap below which the order holds.")]
 Timescale = Annotated[
     float | None, Parameter(name="--timescale", help="The target as a time constant, for step sizes of their own.")
 ]
@@ -55,10 +55,10 @@ def run(
     """Decide which of two gates has the higher order of saturation, with the limits that prove it.
 
     R(a) is the limit of (1 - phi(z))/(1 - psi(a z)), phi being GATE and psi OTHER: 0 for every a > 0 where GATE is
-    higher. Equal gates have a threshold a*, or power tails with R(a) = ratio a^exponent. The order tells which gate
-    learns sooner for small enough gaps at one small step size; with --horizon, and --gap or --timescale, it is told
-    from which gap on, and what is left of it at step sizes of their own. The exit code is 3 where the question is left
-    undecided.
+    higher. Equal gates have a threshold a*, or power tails with R(a) = ratio a^exponent. For small enough gaps, at one
+    small step size, the gate of higher order learns sooner. With --horizon, and --gap or --timescale, the answer names
+    the gap below which this holds, and what remains of it at step sizes of their own. The exit code is 3 where the
+    question is left undecided.
 
     Examples
     --------

@@ -36,9 +36,9 @@ def run(
 
     bias is where to start, target where the time scale is held. own lr is the largest step size whose chatter keeps the
     time scale of that gate within 5 %; gates are ranked by the steps at it. With --lr they are ranked by the steps at
-    that one step size for all; else these stand beside, for PyTorch's default. The two orders may be opposite: only
-    training tells which counts for a network. floor is the longest time scale that steps of lr reach in dtype. The exit
-    code is 3 where no gate holds the time scale, or each that does may be trapped in saturation.
+    that one step size for all; without it, the table also has the steps at PyTorch's default. The two orders may be
+    opposite: only training shows which counts for a network. floor is the longest time scale that steps of lr reach in
+    dtype. The exit code is 3 where no gate holds the time scale, or each that does may be trapped in saturation.
 
     Examples
     --------

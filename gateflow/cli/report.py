@@ -1,4 +1,4 @@
-"""All there is to say of some gates, on one page."""
+"""A one-page report on one or more gates."""
 
 from __future__ import annotations
 

@@ -58,11 +58,11 @@ def run(
     """Train a gate on small problems, and compare with what is predicted.
 
     exact: the learning problem itself as a PyTorch model; steps to the target against those predicted. memory: linear
-    units that learn a spectrum of time scales from samples; time constants reached against those predicted.
-    networks: LSTMs that copy, with the gate and with the sigmoid; who was sooner, and the law their units move by.
-    slopes: part A of docs/study/protocol.md with the gate beside the sigmoid and fast, at equal value and slope at the
-    start, with its tests; it takes hours, and tells how many before it begins. What was stopped goes on when the same
-    command is given again. The exit code is 3 where a prediction that is said to hold does not.
+    units that learn a spectrum of time scales from samples; time constants reached against those predicted. networks:
+    LSTMs that copy, with the gate and with the sigmoid; who was sooner, and the law their units move by. slopes: part A
+    of docs/study/protocol.md with the gate beside the sigmoid and fast, at equal value and slope at the start, with its
+    tests; it takes hours, and says how many before it begins. The same command resumes what was stopped. The exit code
+    is 3 where a prediction that is said to hold does not.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Many learning times at once, as a data set."""
+"""Learning times, or another quantity, on a grid of problems."""
 
 from __future__ import annotations
 
@@ -80,15 +80,15 @@ def run(
     """Compute learning times, or another quantity, over the product of axes, and write them as netCDF.
 
     An axis is a number, several with commas between (1,10,100), or a range with both its ends and a number of points
-    (-3:3:7), even in the logarithm if log follows (1:1e6:61:log). The target is given in one way: --gap, --target,
-    --timescale, --log-gap or --decay.
+    (-3:3:7), evenly spaced in the logarithm if log follows (1:1e6:61:log). The target is given in one way: --gap,
+    --target, --timescale, --log-gap or --decay.
 
     Other quantities (--quantity) have inputs of their own: descent-steps needs --vary lr=..., and takes --vary
     optimizer=sgd,adam; order needs --vary against=fast,sigmoid; trained needs --set task=..., and takes --vary
     seed=0,1,2 and other settings of training.
 
-    A sweep that was interrupted or killed goes on where it was when the same command is given again; until it is whole,
-    its results wait in the folder OUT.parts. The file is the same whatever the interruptions, --jobs or --scheduler.
+    The same command resumes a sweep that was interrupted or killed; until it is complete, its results are in the folder
+    OUT.parts. The file is the same whatever the interruptions, --jobs or --scheduler.
 
     Examples
     --------

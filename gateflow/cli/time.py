@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Digits = Annotated[
     int | None,
-    Parameter(name="--digits", help="Also enclose tau in a ball, to so many digits."),
+    Parameter(name="--digits", help="Also enclose tau in a ball, with this many digits."),
 ]
 
 
@@ -34,10 +34,10 @@ def run(
 ) -> int:
     """Compute the learning time from z0 to the target, as one integral.
 
-    The target is given in one way: --gap, --target, --timescale, --log-gap or --decay. Where tau overflows, log tau
-    tells it. The exit code is 3 where the target is not reached, past the floats, or not one digit of tau is known.
-    With --digits the numbers given are taken as the exact decimals they show. Losses that are smooth at the target
-    never arrive, and need a --tolerance.
+    The target is given in one way: --gap, --target, --timescale, --log-gap or --decay. log tau is known where tau
+    itself overflows. The exit code is 3 where the target is not reached, past the floats, or not one digit of tau is
+    known. With --digits the numbers given are taken as the exact decimals they show. Losses that are smooth at the
+    target never arrive, and need a --tolerance.
 
     Examples
     --------

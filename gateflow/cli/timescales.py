@@ -37,7 +37,7 @@ def run(
     """Show the time constants of a trained network's units, and what they were at the start.
 
     A unit's time constant is -1/mean(log f) in steps, f being its forget gate over the sequences that run through the
-    network. The start is made anew from the seed. The figure shows also how they changed during training.
+    network. The start is computed again from the seed. The figure shows also how they changed during training.
 
     Examples
     --------

@@ -37,7 +37,7 @@ Config = Annotated[Path | None, Parameter(name="--config", help="Settings in TOM
 Method = Annotated[str | None, Parameter(name="--method", help="A method of the literature, with its settings.")]
 Epochs = Annotated[float | None, Parameter(name="--epochs", help="Passes over the training data, in place of steps.")]
 Out = Annotated[Path | None, Parameter(name=OUT, help="The folder of the run; by default in runs.")]
-Seeds = Annotated[int | None, Parameter(name="--seeds", help="An experiment: so many runs, from --seed on.")]
+Seeds = Annotated[int | None, Parameter(name="--seeds", help="An experiment: this many runs, seeds from --seed on.")]
 Gates = Annotated[list[str] | None, gates_flag("An experiment: the forget gates to compare.")]
 Vary = Annotated[
     list[str] | None,

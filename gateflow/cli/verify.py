@@ -1,4 +1,4 @@
-"""Certificates read again."""
+"""Independent check of a certificate."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MARKS = {True: "holds", False: "FAILS", None: "open"}
 
 
 def run(file: File, /, *, seconds: Seconds = 60.0, json: Json = False) -> int:
-    """Check a certificate anew: its digest, each step of its chain, each limit, by other code than made it.
+    """Check a certificate independently: its digest, each step of its chain, each limit, with other code than made it.
 
-    The outcome is verified, refuted, or open where a limit could not be proved anew. The exit code is 3 unless it is
+    The outcome is verified, refuted, or open where a limit could not be proved again. The exit code is 3 unless it is
     verified.
 
     Examples
