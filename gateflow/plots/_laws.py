@@ -13,7 +13,7 @@ from gateflow.arithmetic.bigfloat import BigFloat
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.rate import TAU, C, T, rate
 from gateflow.codegen.tape import Tape
-from gateflow.errors import GateflowError
+from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.gates.gate import Gate
 
 DIGITS = 30
@@ -57,13 +57,21 @@ def log_law(gate: Gate, log_tau: Any, *, horizon: float = 1.0) -> np.ndarray:
 def loss_in_tex(gate: Gate | str) -> str:
     """``T l(tau)`` for c = 1, as powers.
 
+    Raises
+    ------
+    InvalidArgument
+        The law is not in closed form.
+
     Examples
     --------
     >>> loss_in_tex("fast"), loss_in_tex("softsign")
     ('\\\\tau^{-1}(\\\\log\\\\,\\\\tau)^{-2}', 'T^{2/3}(3\\\\tau)^{-1/3}')
     """
+    law = rate(gate).expr
+    if law is None:
+        raise InvalidArgument(f"the law of {gate} is not in closed form")
     exponents: dict[Any, Any] = defaultdict(int)
-    for base, exponent in (T * rate(gate).expr.subs(C, 1)).as_powers_dict().items():
+    for base, exponent in (T * law.subs(C, 1)).as_powers_dict().items():
         primes = sp.factorrat(base) if base.is_Rational else {base: 1}
         for factor, power in primes.items():
             exponents[factor] += power * exponent
