@@ -195,6 +195,12 @@ def name_line(axes: Any, gate: str, x: float, y: float, more: str = "", **keywor
     LineStyles(GATE_STYLES, legend=False).name_line(axes, gate, x, y, more, **keywords)
 
 
+def draw_band(axes: Any, rows: Any, middle: str, style: LineStyle, every: Any) -> None:
+    """A line over steps, in a band from the least to the greatest over the seeds."""
+    axes.fill_between(rows["step"], rows["low"], rows["high"], color=style.colour, alpha=0.15, linewidth=0)
+    axes.plot(rows["step"], rows[middle], label=style.label, **style.line(every=every))
+
+
 def name_panels(axes: Any, x: float = 0.03, y: float = 0.95) -> None:
     """Write a letter into the corner of each panel, in their order."""
     for letter, panel in zip("abcdefgh", axes.flat, strict=False):

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from gateflow.training.results import RunTable
     from gateflow.training.timescales import RunTimescales
 
-COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's, for configurations that are no gates of the figures."""
+COLOURS = ("#009E73", "#0072B2", "#CC79A7", "#E69F00")
+"""Okabe and Ito's, for what is no gate of the figures."""
 
 STYLES = ("-", "--", "-.", ":")
 
@@ -26,8 +26,9 @@ def curves(table: RunTable, measure: str | None = None) -> Any:
     if measure not in recorded:
         raise InvalidArgument(f"no {measure!r} was recorded; there are: {', '.join(sorted(recorded)) or 'none yet'}")
     with empty_picture(height=2.4) as (canvas, axes):
-        for number, group in enumerate(table.groups):
-            _draw_band(axes, group, measure, _label(group), _style(group.label, number))
+        labels = [group.label for group in table.groups]
+        for group in table.groups:
+            _draw_band(axes, group, measure, _label(group), kind_style(group.label, labels))
         values = [value for group in table.groups for run in group.runs for _, value in run.curve(measure)]
         if measure == "loss" and values and min(values) > 0 and max(values) > 30 * min(values):
             axes.set_yscale("log")
@@ -87,8 +88,7 @@ def kind_style(kind: str, kinds: list[str]) -> dict[str, Any]:
         return {"color": GATE_STYLES["sigmoid" if kind == "lstm" else kind].colour}
     others = [each for each in kinds if each not in GATE_STYLES and each != "lstm"]
     place = others.index(kind)
-    palette = ("#009E73", "#0072B2", "#CC79A7", "#E69F00")
-    return {"color": palette[place % len(palette)], "linestyle": STYLES[place // len(palette) % len(STYLES)]}
+    return {"color": COLOURS[place % len(COLOURS)], "linestyle": STYLES[place // len(COLOURS) % len(STYLES)]}
 
 
 def timescales(found: RunTimescales) -> Any:
@@ -123,13 +123,6 @@ def _unit_by_unit(axes: Any, start: Any, trained: Any) -> None:
         ordered = sorted(float(value) for value in values)
         shares = [(k + 0.5) / len(ordered) for k in range(len(ordered))]
         axes.plot(shares, ordered, drawstyle="steps-mid", label=label, **style)
-
-
-def _style(label: str, number: int) -> dict[str, Any]:
-    if label in GATE_STYLES:
-        return {"color": GATE_STYLES[label].colour}
-    style = STYLES[number // len(COLOURS) % len(STYLES)]
-    return {"color": COLOURS[number % len(COLOURS)], "linestyle": style}
 
 
 def _label(group: Any) -> str:

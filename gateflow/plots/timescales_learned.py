@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import GATE_STYLES, name_panel
+from gateflow.plots._style import GATE_STYLES, draw_band, name_panel
 from gateflow.plots._table import FigureTable
 from gateflow.study import kept
 
@@ -63,9 +63,7 @@ def draw(axes: Any, table: FigureTable) -> None:
     for panel, letter, what in zip(axes.flat, "ab", ("linear", "LSTM"), strict=True):
         for gate, style in GATE_STYLES.items():
             part = table.rows(what=what, gate=gate)
-            panel.fill_between(part["step"], part["low"], part["high"], color=style.colour, alpha=0.15, linewidth=0)
-            every = 1 if what == "linear" else (0.1, 0.2)
-            panel.plot(part["step"], part["ninth"], label=style.label, **style.line(every=every))
+            draw_band(panel, part, "ninth", style, 1 if what == "linear" else (0.1, 0.2))
         panel.set(yscale="log", ylabel="time constant (steps)")
         panel.margins(x=0)
         panel.yaxis.set_minor_formatter("")

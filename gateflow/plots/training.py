@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.plots._figure import Figure
-from gateflow.plots._style import AUXILIARY, GATE_STYLES, OPTIMIZER_LABELS, LineStyle
+from gateflow.plots._style import AUXILIARY, GATE_STYLES, OPTIMIZER_LABELS, LineStyle, draw_band
 from gateflow.plots._table import FigureTable
 from gateflow.study import kept
 
@@ -48,8 +48,7 @@ def draw(axes: Any, table: FigureTable) -> None:
         panel.axhline(1, **AUXILIARY)
         for place, (gate, style) in enumerate(GATES.items()):
             part = table.rows(optimizer=optimizer, gate=gate)
-            panel.fill_between(part["step"], part["low"], part["high"], color=style.colour, alpha=0.15, linewidth=0)
-            panel.plot(part["step"], part["mean"], label=style.label, **style.line(every=(0.1 + 0.05 * place, 0.25)))
+            draw_band(panel, part, "mean", style, (0.1 + 0.05 * place, 0.25))
         panel.text(0.97, 0.95, f"({letter})  {name}", transform=panel.transAxes, ha="right", va="top")
         panel.set(xlim=(0, table["step"].max()), ylim=(0, 1.4), ylabel="loss / loss at chance")
     for panel in axes.flat[:-1]:
