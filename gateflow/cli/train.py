@@ -111,12 +111,12 @@ def run(
     if listing:
         return _list(as_json=json)
     given = {**vars(flags or Flags()), "method": method, "epochs": epochs, "task": task}
-    chosen = _chosen(given, config, options)
+    chosen = _choose(given, config, options)
     where = {"out": out, "data_dir": data_dir, "save_every": save_every, "restart": restart}
     if seeds is None and gates is None and not vary:
         _only_one(jobs, scheduler)
         return _one(chosen, where, as_json=json)
-    varied = _varied(gates, vary or [])
+    varied = _vary(gates, vary or [])
     for name in varied:
         if given.get(name) is not None:
             raise InvalidArgument(f"{name} is varied, and given by --{name.replace('_', '-')} as well: leave one out")
@@ -127,7 +127,7 @@ def run(
 # --- what was asked for ---------------------------------------------------------------------------------------------
 
 
-def _chosen(given: dict[str, Any], config: Path | None, options: dict[str, str]) -> dict[str, Any]:
+def _choose(given: dict[str, Any], config: Path | None, options: dict[str, str]) -> dict[str, Any]:
     """Settings by name: those of the file, and over them those of the command line."""
     chosen = {} if config is None else read_toml(config)
     chosen |= {name: value for name, value in given.items() if value is not None}
@@ -164,7 +164,7 @@ def _only_one(jobs: int, scheduler: str | None) -> None:
         raise InvalidArgument(f"{flag} is for an experiment: give --seeds, --gates or --vary as well")
 
 
-def _varied(gates: list[str] | None, vary: list[str]) -> dict[str, list[Any]]:
+def _vary(gates: list[str] | None, vary: list[str]) -> dict[str, list[Any]]:
     """The settings that an experiment varies, and their values."""
     found: dict[str, list[Any]] = {} if gates is None else {"forget_gate": gates}
     for text in vary:
@@ -183,9 +183,9 @@ def _varied(gates: list[str] | None, vary: list[str]) -> dict[str, list[Any]]:
 
 def _one(chosen: dict[str, Any], where: dict[str, Any], *, as_json: bool) -> int:
     from gateflow.training.grid import named
-    from gateflow.training.loop import settled, train
+    from gateflow.training.loop import settle, train
 
-    settings = settled(chosen, {}, where["data_dir"])[0]
+    settings = settle(chosen, {}, where["data_dir"])[0]
     folder = where["out"] or Path("runs") / named(settings)
     with asked_to_stop() as stop, _told_how_to_go_on():
         result = train(settings, **{**where, "out": folder}, stop=stop, tell=_tell)
@@ -242,13 +242,13 @@ def _about(result: Result) -> list[tuple[str, str | None]]:
         ("network", f"{settings.cell}{gate}, init {settings.init}, {settings.layers} x {settings.hidden} units"),
         ("status", f"{result.status}{': ' if result.said else ''}{result.said}"),
         ("steps", f"{result.steps} of {settings.steps}, best at {result.best_step}{solved}"),
-        ("valid", _measured(result.valid)),
-        ("test", _measured(result.test)),
+        ("valid", _in_words(result.valid)),
+        ("test", _in_words(result.test)),
         ("seconds", number(result.seconds, 3)),
     ]
 
 
-def _measured(measures: dict[str, float]) -> str:
+def _in_words(measures: dict[str, float]) -> str:
     return ", ".join(f"{name} {number(value, 4)}" for name, value in measures.items())
 
 

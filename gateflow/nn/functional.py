@@ -76,9 +76,9 @@ class GateFunction(torch.nn.Module):
     def __init__(self, gate: Gate) -> None:
         super().__init__()
         self.gate = gate
-        self._made: dict[tuple[torch.dtype, torch.device], Numbers] = {}
+        self._numbers_of: dict[tuple[torch.dtype, torch.device], Numbers] = {}
         self._tapes: dict[tuple[str, bool], Tape] = {}
-        self._found_plain: dict[tuple[torch.dtype, torch.device], bool] = {}
+        self._plain_found: dict[tuple[torch.dtype, torch.device], bool] = {}
 
     def forward(self, z: Tensor) -> Tensor:
         """phi(z)."""
@@ -125,7 +125,7 @@ class GateFunction(torch.nn.Module):
         lost = ~torch.isfinite(value) & ~torch.isnan(x)
         if lost.any():
             value = torch.where(lost, self._stand_in(value, x, what), value)
-        return _rounded(value, x, z.dtype, slope=what in _SLOPES)
+        return _round(value, x, z.dtype, slope=what in _SLOPES)
 
     def _stand_in(self, value: Tensor, x: Tensor, what: str) -> Tensor:
         """Numbers for where the careful way has none, which no gate of the catalogue needs.
@@ -190,10 +190,10 @@ class GateFunction(torch.nn.Module):
 
     def _is_plain(self, dtype: torch.dtype, device: torch.device) -> bool:
         """Whether the formulas as they stand agree with the careful way at points of every magnitude."""
-        if (dtype, device) not in self._found_plain:
+        if (dtype, device) not in self._plain_found:
             x = torch.cat([_samples(dtype), torch.tensor(self.gate.kinks, dtype=dtype)]).to(device)
-            self._found_plain[dtype, device] = all(self._agrees(x, what) for what in ("phi", "phi_c"))
-        return self._found_plain[dtype, device]
+            self._plain_found[dtype, device] = all(self._agrees(x, what) for what in ("phi", "phi_c"))
+        return self._plain_found[dtype, device]
 
     def _agrees(self, x: Tensor, what: str) -> bool:
         eps, tiny = torch.finfo(x.dtype).eps, torch.finfo(x.dtype).tiny
@@ -210,9 +210,9 @@ class GateFunction(torch.nn.Module):
 
     def _numbers(self, x: Tensor) -> Numbers:
         key = x.dtype, x.device
-        if key not in self._made:
-            self._made[key] = Numbers(self.gate, TorchArithmetic(*key))
-        return self._made[key]
+        if key not in self._numbers_of:
+            self._numbers_of[key] = Numbers(self.gate, TorchArithmetic(*key))
+        return self._numbers_of[key]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_made": {}, "_tapes": {}, "_found_plain": {}}
@@ -247,7 +247,7 @@ def _samples(dtype: torch.dtype) -> Tensor:
     return torch.cat([torch.linspace(-60, 60, 481, dtype=dtype), sizes, -sizes])
 
 
-def _rounded(value: Tensor, x: Tensor, dtype: torch.dtype, slope: bool = False) -> Tensor:
+def _round(value: Tensor, x: Tensor, dtype: torch.dtype, slope: bool = False) -> Tensor:
     """``value`` in the shape of x and the type asked for; NaN where x is.
 
     Slopes past the largest float become the largest float: infinity times a gradient of 0 would be NaN.

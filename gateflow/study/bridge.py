@@ -149,11 +149,11 @@ def bridge(
         As in :func:`gateflow.training.loop`.
     """
     from gateflow.training.folder import RunFolder
-    from gateflow.training.loop import SAVE_EVERY, Trainer, global_state, settled
+    from gateflow.training.loop import SAVE_EVERY, Trainer, global_state, settle
     from gateflow.training.result import Result
 
-    made, task = settled(dict(settings), {}, data_dir)
-    with global_state(made), RunFolder.opened(Path(out), made, restart=False) as place:
+    made, task = settle(dict(settings), {}, data_dir)
+    with global_state(made), RunFolder.open(Path(out), made, restart=False) as place:
         if (done := place.result()) is not None:
             return Result(made, **done, metrics=place.metrics())
         if rung <= 2:

@@ -39,11 +39,11 @@ def cost(
         As in :func:`gateflow.training.loop`.
     """
     from gateflow.training.folder import RunFolder
-    from gateflow.training.loop import settled
+    from gateflow.training.loop import settle
     from gateflow.training.result import Result
 
-    made, _ = settled(dict(settings), {}, data_dir)
-    with RunFolder.opened(Path(out), made, restart=False) as place:
+    made, _ = settle(dict(settings), {}, data_dir)
+    with RunFolder.open(Path(out), made, restart=False) as place:
         if (done := place.result()) is not None:
             return Result(made, **done)
         if stop():
@@ -102,10 +102,10 @@ def measured(settings: Mapping[str, Any], data_dir: str | Path | None = None) ->
     import torch
 
     from gateflow.training.folder import RunMemory
-    from gateflow.training.loop import Trainer, global_state, settled
+    from gateflow.training.loop import Trainer, global_state, settle
     from gateflow.training.timescales import few
 
-    made, task = settled(dict(settings), {}, data_dir)
+    made, task = settle(dict(settings), {}, data_dir)
     with global_state(made):
         trainer = Trainer(made, task, RunMemory(), math.inf)
         batch = trainer.batch("train", 0)

@@ -62,16 +62,16 @@ def estimate(plan: Experiment, *, reduced: bool = False, seeds: int | None = Non
         kind = repr([settings.get(key) for key in KINDS])
         if kind not in paces:
             paces[kind] = _pace(settings, data_dir)
-        made, (step, look) = _settled(settings, data_dir)[0], paces[kind]
+        made, (step, look) = _settle_run(settings, data_dir)[0], paces[kind]
         seconds += count * (made.steps * step + (1 + math.ceil(made.steps / made.evaluate_every)) * look)
         steps += count * made.steps
     return Duration(count * len(plan.arms_of(reduced)), steps, seconds, max(step for step, _ in paces.values()))
 
 
-def _settled(settings: Any, data_dir: Any) -> Any:
-    from gateflow.training.loop import settled
+def _settle_run(settings: Any, data_dir: Any) -> Any:
+    from gateflow.training.loop import settle
 
-    return settled(dict(settings), {}, data_dir)
+    return settle(dict(settings), {}, data_dir)
 
 
 def _pace(settings: Any, data_dir: Any) -> tuple[float, float]:
@@ -79,7 +79,7 @@ def _pace(settings: Any, data_dir: Any) -> tuple[float, float]:
     from gateflow.training.folder import RunMemory
     from gateflow.training.loop import Trainer, global_state
 
-    made, task = _settled(settings, data_dir)
+    made, task = _settle_run(settings, data_dir)
     with global_state(made):
         trainer = Trainer(made, task, RunMemory(), math.inf)
         trainer.descend()

@@ -78,11 +78,11 @@ def own(gate: str, *, seeds: int = 40, **more: Any) -> Experiment:
     >>> [question.name for question in plan.questions]
     ['sigmoid(z+z**3) against sigmoid', 'fast against sigmoid(z+z**3)', 'slope 3.11 against 1']
     """
-    from gateflow.nn.inits.matched import rescaled
+    from gateflow.nn.inits.matched import rescale
 
     name = named(gate)
     for slope in SLOPES:
-        rescaled(gate, f=0.95, slope=float(slope))
+        rescale(gate, f=0.95, slope=float(slope))
     others = [other for other in OTHERS if other != name]
     orders = {other: ordered(gate, other) for other in others}  # the lower first, or none
     pairs = [(order[1], order[0]) for order in orders.values() if order]

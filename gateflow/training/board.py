@@ -53,14 +53,14 @@ class Board:
             if self.path.is_symlink():
                 raise InvalidArgument(f"{self.path} is a link, and nothing is written through one; remove it")
             more: dict[str, Any] = {"purge_step": step + 1, "filename_suffix": ending(settings)}
-            with self._told():
+            with self._one_line():
                 self.writer: Any = SummaryWriter(str(self.path), **more)
 
     def note(self, line: dict[str, Any]) -> None:
         """The numbers of one line of metrics.jsonl."""
         if self.writer is None:
             return
-        with self._told():
+        with self._one_line():
             for name, value in flat({k: v for k, v in line.items() if k not in ("step", "kind")}):
                 self.writer.add_scalar(f"{line['kind']}/{name}", value, line["step"])
             self.writer.flush()
@@ -72,7 +72,7 @@ class Board:
                 self.writer.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _one_line(self) -> Iterator[None]:
         """What TensorBoard objects to, in one line."""
         try:
             yield

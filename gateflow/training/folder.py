@@ -114,7 +114,7 @@ class RunFolder:
 
     @classmethod
     @contextmanager
-    def opened(cls, path: Path, settings: Settings, *, restart: bool) -> Iterator[RunFolder]:
+    def open(cls, path: Path, settings: Settings, *, restart: bool) -> Iterator[RunFolder]:
         """The folder, made if need be, locked, with the settings in it.
 
         Raises
@@ -245,7 +245,7 @@ class RunFolder:
 
     def network(self, settings: Settings, task: Task) -> Network:
         """The network with the weights that were kept."""
-        return loaded(self.path, settings, task)
+        return load_network(self.path, settings, task)
 
     def end(self, result: Result, weights: Mapping[str, Tensor]) -> None:
         """Write the weights and, last, the result, with which the run has ended."""
@@ -343,7 +343,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def loaded(path: Path, settings: Settings, task: Task) -> Network:
+def load_network(path: Path, settings: Settings, task: Task) -> Network:
     """The network of a run, with the weights that were kept, or the best so far of a run that has not ended."""
     file = path / (WEIGHTS if (path / WEIGHTS).exists() else CHECKPOINT)
     state = checkpoints.read(file) if file.name == WEIGHTS else checkpoints.latest(file)[0]

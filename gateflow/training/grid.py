@@ -27,7 +27,7 @@ from gateflow.results.byvalue import by_value
 from gateflow.runs.jobs import Failure, Job, Stop, ended, never, refuse_failures, tracked
 from gateflow.runs.workers import workers
 from gateflow.training.folder import SETTINGS
-from gateflow.training.loop import SAVE_EVERY, settled, train
+from gateflow.training.loop import SAVE_EVERY, settle, train
 from gateflow.training.network import build
 from gateflow.training.settings import Settings
 
@@ -216,7 +216,7 @@ def planned(
     known(vary, [*Settings.__dataclass_fields__, "method"], "setting to vary")
     found: dict[Path, Settings] = {}
     for values in itertools.product(*vary.values()):
-        settings, task = settled({**base, **dict(zip(vary, values, strict=True))}, {}, data_dir)
+        settings, task = settle({**base, **dict(zip(vary, values, strict=True))}, {}, data_dir)
         with torch.random.fork_rng([]):
             build(settings, task)  # what does not fit is told now, rather than when its turn comes
         words = [_word(name, value) for name, value in zip(vary, values, strict=True)]

@@ -87,7 +87,7 @@ def train(
     """
     if not save_every >= 0:
         raise InvalidArgument(f"save_every must be so many seconds, 0 or more; got {save_every}")
-    settings, made = settled(task, chosen, data_dir)
+    settings, made = settle(task, chosen, data_dir)
     with global_state(settings), _place(settings, out, restart=restart) as place:
         if (done := place.result()) is not None:
             return Result(settings, **done, network=place.network(settings, made), metrics=place.metrics())
@@ -95,13 +95,13 @@ def train(
         return trainer.run(stop or (lambda: False), tell or (lambda _: None))
 
 
-def settled(
+def settle(
     task: str | Task | Settings | Mapping[str, Any], chosen: Mapping[str, Any], data_dir: str | Path | None = None
 ) -> tuple[Settings, Task]:
     """The settings, with everything decided that this machine decides; and the task."""
     if isinstance(task, Settings):
         made = make_task(str(chosen.get("task", task.task)), data_dir)
-        settings = task.changed(chosen, made)
+        settings = task.with_changes(chosen, made)
     else:
         given = {"task": _text(task)} if isinstance(task, (str, Task)) else dict(task)
         given |= {name: value for name, value in chosen.items() if value is not None}
@@ -134,7 +134,7 @@ def _text(task: str | Task) -> str:
 def _place(
     settings: Settings, out: str | Path | None, *, restart: bool
 ) -> AbstractContextManager[RunFolder | RunMemory]:
-    return nullcontext(RunMemory()) if out is None else RunFolder.opened(Path(out), settings, restart=restart)
+    return nullcontext(RunMemory()) if out is None else RunFolder.open(Path(out), settings, restart=restart)
 
 
 @contextmanager

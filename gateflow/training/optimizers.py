@@ -71,7 +71,9 @@ def make_optimizer(settings: Settings, network: torch.nn.Module) -> Optimizer:
         if "weight_decay" not in takes:
             raise InvalidArgument(f"the optimizer {name} knows no weight_decay")
         options.setdefault("weight_decay", settings.weight_decay)
-    made = _made(kind, name, [each for each in network.parameters() if each.requires_grad], lr=settings.lr, **options)
+    made = _construct(
+        kind, name, [each for each in network.parameters() if each.requires_grad], lr=settings.lr, **options
+    )
     if factors := multipliers(settings.lr_of):
         if name.lower() in NOT_LINEAR:
             raise InvalidArgument(f"lr_of: the steps of {name} are no multiple of the learning rate")
@@ -148,10 +150,10 @@ def make_schedule(settings: Settings, optimizer: Optimizer, better: str) -> Any:
     if "total_steps" in takes and options.get("total_steps", settings.steps) < settings.steps:
         raise InvalidArgument(f"the schedule {name} ends at total_steps, before the run's {settings.steps} steps")
     filled = {key: value for key, value in given.items() if key in takes and value is not None}
-    return _made(kind, name, optimizer, **{**filled, **options})
+    return _construct(kind, name, optimizer, **{**filled, **options})
 
 
-def _made(kind: Any, name: str, *arguments: Any, **options: Any) -> Any:
+def _construct(kind: Any, name: str, *arguments: Any, **options: Any) -> Any:
     try:
         return kind(*arguments, **options)
     except (TypeError, ValueError) as problem:

@@ -179,18 +179,18 @@ def table(folder: str | Path) -> RunTable:
         There is no run, or they are of tasks that are not judged alike.
     """
     found = runs(folder)
-    score, better = _judged(found[0].settings)
+    score, better = _score_of(found[0].settings)
     for run in found:
-        if (other := _judged(run.settings)[0]) != score:
+        if (other := _score_of(run.settings)[0]) != score:
             raise InvalidArgument(f"{run.path} is judged by {other}, {found[0].path} by {score}")
-    groups = _grouped(found)
+    groups = _group(found)
     sign = -1 if better == "higher" else 1
     groups.sort(key=lambda group: _last_if_nan(sign * group.spread(score)[0]))
     names = {name for run in found if run.outcome for name in run.outcome["test"]}
     return RunTable(groups, score, sorted(names, key=lambda name: (name != score, name)) or [score])
 
 
-def _judged(settings: Settings) -> tuple[str, str]:
+def _score_of(settings: Settings) -> tuple[str, str]:
     """The measure that a run is judged by, and whether more of it is better; a task that is not listed, by its loss."""
     name = name_of(settings.task)
     return (TASKS[name].score, TASKS[name].better) if name in TASKS else ("loss", "lower")
@@ -200,7 +200,7 @@ def _last_if_nan(x: float) -> tuple[bool, float]:
     return (math.isnan(x), 0.0) if math.isnan(x) else (False, x)
 
 
-def _grouped(found: list[RunRecord]) -> list[Group]:
+def _group(found: list[RunRecord]) -> list[Group]:
     differing = [name for name in KINDS if name != "seed" and len(_distinct(found, name)) > 1]
     groups: dict[str, Group] = {}
     for run in found:

@@ -188,17 +188,17 @@ class Settings:
         task = make_task(str(given["task"])) if task is None else task
         cell = cell_class(str(given.get("cell", cls.cell)))
         made = cls(**{**task.defaults, **cell.defaults, **given})  # type: ignore[arg-type]
-        return made if epochs is None else made._lasting(epochs, task, chosen)
+        return made if epochs is None else made._for_epochs(epochs, task, chosen)
 
-    def changed(self, chosen: Mapping[str, Any], task: Any) -> Settings:
+    def with_changes(self, chosen: Mapping[str, Any], task: Any) -> Settings:
         """These settings with some of them changed; ``epochs`` of ``task`` may stand for steps."""
         known(chosen, [*KINDS, "epochs"], "setting")
         rest = {name: value for name, value in chosen.items() if name != "epochs"}
         made = dataclasses.replace(self, **rest)
         epochs = chosen.get("epochs")
-        return made if epochs is None else made._lasting(epochs, task, rest)
+        return made if epochs is None else made._for_epochs(epochs, task, rest)
 
-    def _lasting(self, epochs: Any, task: Any, chosen: Mapping[str, Any]) -> Settings:
+    def _for_epochs(self, epochs: Any, task: Any, chosen: Mapping[str, Any]) -> Settings:
         if "steps" in chosen:
             raise InvalidArgument("give steps or epochs, not both")
         epochs = as_kind(epochs, (float,), "epochs")

@@ -9,7 +9,7 @@ import torch
 from gateflow.errors import InvalidArgument
 from gateflow.nn.speed import SpeedReport, Step, least_times, report
 from gateflow.training.folder import RunMemory
-from gateflow.training.loop import Trainer, settled
+from gateflow.training.loop import Trainer, settle
 
 STEP = "adding(horizon=1000)"
 """The task whose training step is timed."""
@@ -41,7 +41,7 @@ def time_step(task: str = STEP, *, threads: int = 1, repeats: int = 3) -> SpeedR
         with torch.random.fork_rng([]):
             for backend in EAGER:
                 torch.manual_seed(0)
-                settings, made = settled(task, {"backend": backend, "threads": threads, "device": "cpu"})
+                settings, made = settle(task, {"backend": backend, "threads": threads, "device": "cpu"})
                 trainer = Trainer(settings, made, RunMemory(), math.inf)
                 steps[f"{backend}: {settings.cell}, {settings.forget_gate}"] = trainer.descend
             rows = least_times(steps, repeats)

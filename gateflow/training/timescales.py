@@ -22,7 +22,7 @@ from gateflow.nn.functional import GateFunction
 from gateflow.nn.recurrent import Recurrent
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
-from gateflow.training.folder import SETTINGS, loaded, read_metrics, settings_of
+from gateflow.training.folder import SETTINGS, load_network, read_metrics, settings_of
 from gateflow.training.network import Network, build
 from gateflow.training.settings import make_task
 from gateflow.training.task import Batch, Split, Task
@@ -55,7 +55,7 @@ def timescales(network: Network, batch: Batch) -> list[np.ndarray]:
     [10.0, 100.0, 1000.0]
     """
     _check(network.cell)
-    with torch.no_grad(), _still(network):
+    with torch.no_grad(), _in_eval_mode(network):
         *_, traces = network(batch.inputs, None, batch.lengths, return_gates=True)
     return [_constants(log_retention(network.cell, values), batch) for values in traces]
 
@@ -95,7 +95,7 @@ def statistics(network: Network, task: Task, batch: Batch, *, units: bool = Fals
     cell = network.cell
     if cell.forget_block is None:
         return []
-    with _still(network), torch.enable_grad(), _observed(cell) as steps:
+    with _in_eval_mode(network), torch.enable_grad(), _observe(cell) as steps:
         answers, _, traces = network(batch.inputs, None, batch.lengths, return_gates=True)
         loss = task.loss(answers, batch)
         names = [f"{block}_z" for block in (cell.forget_block, "refine") if f"{block}_z" in traces[0]]
@@ -105,14 +105,14 @@ def statistics(network: Network, task: Task, batch: Batch, *, units: bool = Fals
     found = []
     for layer, values in enumerate(traces):
         first = [slice(k * len(steps) + layer * per_layer, None) for k in range(len(names))]
-        mine = {name: _there(slopes[part][:per_layer]) for name, part in zip(names, first, strict=True)}
+        mine = {name: _present(slopes[part][:per_layer]) for name, part in zip(names, first, strict=True)}
         norm = sum(float(slope.double().square().sum()) for slope in mine[names[0]]) ** 0.5
         every = {"units": _units(cell, values, batch, mine)} if units else {}
         found.append({**_summary(cell, values, batch), "gradient": norm, **every})
     return found
 
 
-def _there(slopes: Iterable[Tensor | None]) -> list[Tensor]:
+def _present(slopes: Iterable[Tensor | None]) -> list[Tensor]:
     return [slope for slope in slopes if slope is not None]
 
 
@@ -166,7 +166,7 @@ def _check(cell: Recurrent) -> None:
 
 
 @contextmanager
-def _still(network: Network) -> Iterator[None]:
+def _in_eval_mode(network: Network) -> Iterator[None]:
     """The network in eval mode, and as it was afterwards."""
     training = network.training
     network.eval()
@@ -177,7 +177,7 @@ def _still(network: Network) -> Iterator[None]:
 
 
 @contextmanager
-def _observed(cell: Recurrent) -> Iterator[list[dict[str, Tensor]]]:
+def _observe(cell: Recurrent) -> Iterator[list[dict[str, Tensor]]]:
     """The named values of every step as the loop makes them: what ``return_gates`` returns are copies of these."""
     step, found = cell.step, []
 
@@ -249,4 +249,4 @@ def of_run(
         batch = replace(batch, inputs=batch.inputs.to(kind))
     lines = (line for line in read_metrics(path) if line["kind"] == "gates")
     history = [(line["step"], line["layers"]) for line in lines]
-    return RunTimescales(timescales(start, batch), timescales(loaded(path, settings, task), batch), history)
+    return RunTimescales(timescales(start, batch), timescales(load_network(path, settings, task), batch), history)

@@ -14,7 +14,7 @@ from scipy import stats
 from gateflow.errors import InvalidArgument
 from gateflow.gates.gate import Gate, gate
 from gateflow.nn import GRU, INITS, JANET, LSTM, NRU, URLSTM, NoisyLSTM, RefineLSTM
-from gateflow.nn.inits.matched import rescaled
+from gateflow.nn.inits.matched import rescale
 from gateflow.nn.recurrent import Recurrent
 
 UNITS = 400
@@ -205,7 +205,7 @@ PROFILES = {
 @pytest.mark.parametrize("name", PROFILES)
 @pytest.mark.parametrize(("f", "slope"), [(0.95, 1.0), (0.731, 3.11), (1 - 1e-9, 1e-3)])
 def test_a_rescaled_gate_has_the_value_and_the_slope(name: str, f: float, slope: float) -> None:
-    made = rescaled(name, f=f, slope=slope)
+    made = rescale(name, f=f, slope=slope)
     factor = float(made.name.rpartition("=")[2]) if ";" in made.name else 1.0
     with mpmath.workdps(50):
         u = mpmath.log(mpmath.mpf(f) / (1 - mpmath.mpf(f)))
@@ -220,7 +220,7 @@ def test_a_rescaled_gate_has_the_value_and_the_slope(name: str, f: float, slope:
     assert made.du(z) == pytest.approx(slope, rel=1e-14)
     again = gate(made.name)  # an ordinary gate: its name is its formula
     assert (again.expr, again.phi_c(7.0)) == (made.expr, made.phi_c(7.0))
-    assert rescaled(made, f=f, slope=slope) is made
+    assert rescale(made, f=f, slope=slope) is made
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_a_rescaled_gate_has_the_value_and_the_slope(name: str, f: float, slope:
 )
 def test_a_gate_that_cannot_be_matched_is_refused_in_one_line(text: str, f: float, said: str) -> None:
     with pytest.raises(InvalidArgument, match=said) as told:
-        rescaled(text, f=f, slope=1)
+        rescale(text, f=f, slope=1)
     assert "\n" not in str(told.value)
 
 

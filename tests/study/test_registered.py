@@ -20,7 +20,7 @@ from gateflow import record
 from gateflow.errors import InvalidArgument
 from gateflow.gates.gate import gate
 from gateflow.guards.calls import name_and_options
-from gateflow.nn.inits.matched import rescaled
+from gateflow.nn.inits.matched import rescale
 from gateflow.study import analysis
 from gateflow.study import bridge as bridges
 from gateflow.study.analysis import analyse, to_json
@@ -108,7 +108,7 @@ def test_no_seed_is_used_twice():
 
 def test_arms_of_part_a_start_alike():
     for slope in (1, 3.11):
-        made = [rescaled(name, f=0.95, slope=slope) for name in ("softsign", "sigmoid", "fast")]
+        made = [rescale(name, f=0.95, slope=slope) for name in ("softsign", "sigmoid", "fast")]
         assert all(each.du(each.inverse(0.95)) == pytest.approx(slope, rel=1e-14) for each in made)
 
 
@@ -128,7 +128,7 @@ def test_what_the_bridge_predicts_is_computed(arm):
 def steps_predicted(plan: Experiment, arm: str, factor: float = 1, rung: int | None = None) -> int:
     """Steps by theory of an arm, its rate times a factor, as of its rung or another."""
     settings = plan.settings(arm)
-    made = rescaled(settings["forget_gate"], f=START, slope=1)
+    made = rescale(settings["forget_gate"], f=START, slope=1)
     rung = plan.told[arm]["rung"] if rung is None else rung
     return bridges.predicted(
         made, START, name_and_options(settings["task"])[1]["horizon"], factor * settings["lr"], rung
@@ -554,11 +554,11 @@ def test_the_wired_network_answers_as_computed_and_learns_what_its_rung_says(tmp
     import torch
 
     from gateflow.training.folder import RunMemory
-    from gateflow.training.loop import Trainer, settled
+    from gateflow.training.loop import Trainer, settle
 
     plan = EXPERIMENTS["study-bridge"]
     arm = next(arm for arm in plan.arms if arm.startswith("rung 3, fast, T=30"))
-    made, task = settled({**plan.settings(arm), "seed": 1}, {})
+    made, task = settle({**plan.settings(arm), "seed": 1}, {})
     batch = task.batch("valid", 0, 64, 1)
     counts = {}
     for rung in (3, 4, 5, 6):

@@ -26,7 +26,7 @@ from tiny_files import write_cifar, write_idx, write_images28, write_wav
 from gateflow.errors import InvalidArgument
 from gateflow.training import data
 from gateflow.training.data import sets
-from gateflow.training.data.series import by_name, named
+from gateflow.training.data.series import by_name, class_name
 
 
 def refused(read: Any, *arguments: Any) -> str:
@@ -225,7 +225,7 @@ def test_an_archive_that_claims_a_huge_array_is_refused(tmp_path: Path) -> None:
 
 
 def test_classes_are_named_and_ordered_by_their_numbers() -> None:
-    assert [named(label) for label in ("1", " 1.0", "1e0", "-2.5", "yes", "nan", "1_0")] == [
+    assert [class_name(label) for label in ("1", " 1.0", "1e0", "-2.5", "yes", "nan", "1_0")] == [
         *("1", "1", "1", "-2.5", "yes", "nan", "10"),
     ]
     assert by_name(["10", "9", "9", "-1"]) == ["-1", "9", "10"]

@@ -10,7 +10,7 @@ from gateflow.errors import GateflowError, InvalidArgument, UnknownName
 from gateflow.guards.calls import name_and_options, value_of, with_options
 from gateflow.nn import CELLS, INITS
 from gateflow.training import TASKS, Settings
-from gateflow.training.loop import settled
+from gateflow.training.loop import settle
 from gateflow.training.methods import METHODS
 from gateflow.training.optimizers import optimizers, schedules
 from gateflow.training.settings import KINDS, make_init, read_toml
@@ -103,11 +103,11 @@ def test_settings_that_are_made_take_epochs_too(tmp_path):
     lines = [f"{row % 2},{row},{row + 1}" for row in range(30)]
     (tmp_path / "x.csv").write_text("\n".join(lines))
     made = Settings(task=with_options("series", {"data": str(tmp_path / "x.csv")}), batch=4, hidden=2, steps=7)
-    assert settled(made, {"epochs": 2})[0].steps == 12
-    assert settled(made, {"hidden": 3})[0].steps == 7
+    assert settle(made, {"epochs": 2})[0].steps == 12
+    assert settle(made, {"hidden": 3})[0].steps == 7
     for chosen, said in (({"epochs": 2, "steps": 3}, "not both"), ({"epochs": 0}, "above 0"), ({"epoch": 1}, "epochs")):
         with pytest.raises(InvalidArgument, match=said):
-            settled(made, chosen)
+            settle(made, chosen)
 
 
 def test_options_of_parts():

@@ -44,7 +44,7 @@ class Matched(Initialiser):
     f : float
         The value at the start, in (0, 1).
     slope : float, optional
-        du/dz at the start: the forget gate of the layer becomes its :func:`rescaled` form. 0, the default, leaves the
+        du/dz at the start: the forget gate of the layer becomes its :func:`rescale` form. 0, the default, leaves the
         gate as it is.
 
     Examples
@@ -69,7 +69,7 @@ class Matched(Initialiser):
 
     def gate(self, gate: str | Gate) -> Gate:
         """The gate that a layer with this one has after the call."""
-        return rescaled(gate, f=self.f, slope=self.slope) if self.slope else named_gate(gate)
+        return rescale(gate, f=self.f, slope=self.slope) if self.slope else named_gate(gate)
 
     def __call__(self, cell: Recurrent, generator: Seed = None) -> None:
         places = list(sites(cell))
@@ -84,7 +84,7 @@ class Matched(Initialiser):
             start_forget(cell, suffix, f=np.array(self.f))
 
 
-def rescaled(gate: str | Gate, *, f: float, slope: float) -> Gate:
+def rescale(gate: str | Gate, *, f: float, slope: float) -> Gate:
     """The gate ``phi(k z)`` whose profile has the slope asked for where its value is f.
 
     Parameters
@@ -109,9 +109,9 @@ def rescaled(gate: str | Gate, *, f: float, slope: float) -> Gate:
 
     Examples
     --------
-    >>> rescaled("softsign", f=0.75, slope=1).name
+    >>> rescale("softsign", f=0.75, slope=1).name
     'softsign(z*k/2)/2 + 1/2; k=3.0'
-    >>> rescaled("cubic", f=0.5, slope=1)
+    >>> rescale("cubic", f=0.5, slope=1)
     Traceback (most recent call last):
     gateflow.errors.InvalidArgument: cubic is flat where it is 0.5: no rescaling of z gives it a slope
     """

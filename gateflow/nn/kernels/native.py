@@ -101,7 +101,7 @@ def _library(dtype: torch.dtype, *_: str | None) -> ctypes.CDLL | NoCompiler:
     """The library, or why there is none; the environment is part of the question, as in `gateflow.codegen.compiler`."""
     try:
         flags = ("-ffp-contract=fast", *compiled.native(), *(("-DDOUBLE",) if dtype == torch.float64 else ()))
-        return _declared(compiled.library(_source(), flags=flags, name="recurrent"), dtype)
+        return _declare(compiled.library(_source(), flags=flags, name="recurrent"), dtype)
     except NoCompiler as reason:
         return reason
 
@@ -111,7 +111,7 @@ def _source() -> str:
     return files("gateflow.nn.kernels").joinpath("recurrent.c").read_text(encoding="utf-8")
 
 
-def _declared(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
+def _declare(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
     for name in ("units", "run", "packed", "packed_h", "packed_x", "sums", "forward", "backward"):
         getattr(found, f"{name}_size" if name != "units" else name).restype = ctypes.c_int64
     found.kept_row.restype = found.multiply_adds.restype = ctypes.c_int64
@@ -135,7 +135,7 @@ def available(dtype: torch.dtype, gates: Sequence[GateFunction]) -> bool:
     try:
         library(dtype)
         for gate in gates:
-            tabulated(gate, dtype)
+            table_of(gate, dtype)
     except (NoCompiler, InvalidArgument) as reason:
         if str(reason) not in _warned:
             _warned.add(str(reason))
@@ -145,7 +145,7 @@ def available(dtype: torch.dtype, gates: Sequence[GateFunction]) -> bool:
 
 
 @lru_cache(maxsize=128)
-def _filled(found: GateTable) -> ctypes.Structure:
+def _fill(found: GateTable) -> ctypes.Structure:
     """The table as recurrent.c takes it, at an address that it takes; it points to the table's rows."""
     kind = _gate_type(DTYPES[found.phi.dtype])
     memory = (ctypes.c_char * (ctypes.sizeof(kind) + LINE))()
@@ -160,7 +160,7 @@ def _filled(found: GateTable) -> ctypes.Structure:
     return to
 
 
-def tabulated(gate: GateFunction, dtype: torch.dtype) -> GateTable | None:
+def table_of(gate: GateFunction, dtype: torch.dtype) -> GateTable | None:
     """The gate's table; None for the logistic function, which the kernels know."""
     logistic = gate.gate.is_profile and gate.gate.formulas.u == Z
     return None if logistic else table(gate, dtype)
@@ -291,9 +291,9 @@ class _Pass:
         run.tile, run.segment, run.threads = TILE, run.steps, len(self.parts) - 1
         run.chunk = max(CHUNK, min(TILE, run.batch))
         for place, gate in enumerate(cell.gates):
-            found = tabulated(gate, self.dtype)
+            found = table_of(gate, self.dtype)
             if found is not None:
-                self.alive.append(filled := _filled(found))
+                self.alive.append(filled := _fill(found))
                 run.gate[place] = ctypes.addressof(filled)
         self.point({"sizes": time.counts, "offsets": time.offsets})
         self.point({"x": self.x, "h_start": self.h, "c_start": self.c})

@@ -177,9 +177,9 @@ def _table(key: _ByGate, dtype: torch.dtype) -> GateTable | str:
         if sum(zone.cells for zone in zones) > ROWS // 2:
             break
         cells = _Cells.of_zones(zones, form, kinks)
-        made = _filled(function, cells, form)
+        made = _fill(function, cells, form)
         if made.worst <= 1:
-            return GateTable(*made.rows, *_placed(zones, grain, cells, kinks, form), made.error, made.slope_error)
+            return GateTable(*made.rows, *_place(zones, grain, cells, kinks, form), made.error, made.slope_error)
         error = made.worst
         needs = _more(needs, made.worst_of_parts(cells, form), form)
     return f"no table follows {name} closely enough: the best is {error:.1e} times as far off as may be"
@@ -328,7 +328,7 @@ def _needs(function: GateFunction, form: FloatFormat, kinks: list[_Kink]) -> tup
     level = np.zeros_like(active)
     while len(active):
         cells = _some(active, level[active], form, kinks)
-        worst = _filled(function, cells, form).worst_of_parts(cells, form)
+        worst = _fill(function, cells, form).worst_of_parts(cells, form)
         more = _more(level, worst, form)
         if more is None:
             return None, float(worst.max())
@@ -376,7 +376,7 @@ def _zones(needs: np.ndarray, form: FloatFormat) -> tuple[list[_Stretch], int]:
     return best[1:]
 
 
-def _placed(
+def _place(
     zones: list[_Stretch], grain: int, cells: _Cells, kinks: list[_Kink], form: FloatFormat
 ) -> tuple[tuple[Zone, ...], int, int, int, tuple[Break, ...]]:
     """The table but its rows, as recurrent.c takes it."""
@@ -423,7 +423,7 @@ BETWEEN = np.array([0.0, 0.2, 0.5, 0.8, 1.0])
 """Places at which a table is compared with its gate."""
 
 
-def _filled(function: GateFunction, cells: _Cells, form: FloatFormat) -> _Filled:
+def _fill(function: GateFunction, cells: _Cells, form: FloatFormat) -> _Filled:
     degree = form.degree
     nodes = 0.5 - 0.5 * np.cos(math.pi * (np.arange(degree) + 0.5) / degree)
     z, at = cells.points(nodes), cells.floats(BETWEEN)
@@ -438,14 +438,14 @@ def _filled(function: GateFunction, cells: _Cells, form: FloatFormat) -> _Filled
     with np.errstate(over="ignore", invalid="ignore"):
         for sign, what, value in ((1.0, "phi", phi), (-1.0, "phi_c", phi_c)):
             rows = np.concatenate([np.zeros_like(mean[:, :1]), sign * mean], axis=1)
-            rows[:, 0] = (value - _played(rows, cells, z)[0]).mean(axis=1)
-            _anchored(rows, value, cells, function, what)
+            rows[:, 0] = (value - _play(rows, cells, z)[0]).mean(axis=1)
+            _anchor(rows, value, cells, function, what)
             rounded = rows.astype(form.name)
             made.append(torch.from_numpy(rounded))
-            found, moving = _played(rounded.astype(np.float64), cells, at)
+            found, moving = _play(rounded.astype(np.float64), cells, at)
             true = function.evaluate(torch.from_numpy(at), what).numpy()
             for one, other, gathered in ((found, true, errors), (sign * moving, true_slope, slope_errors)):
-                error, may = _relative(one, other, cells), _allowed(other, form, cells)
+                error, may = _relative(one, other, cells), _tolerance(other, form, cells)
                 off = np.fmax(off, np.nan_to_num(error / may, nan=math.inf, posinf=math.inf).max(axis=1))
                 gathered.append(float(error.max()))
     return _Filled((made[0].contiguous(), made[1].contiguous()), off, max(errors), max(slope_errors))
@@ -458,7 +458,7 @@ def _through_values(value: np.ndarray, cells: _Cells, z: np.ndarray) -> np.ndarr
     return np.concatenate([scaled, np.zeros_like(scaled[:, :1])], axis=1)
 
 
-def _anchored(rows: np.ndarray, value: np.ndarray, cells: _Cells, function: GateFunction, what: str) -> None:
+def _anchor(rows: np.ndarray, value: np.ndarray, cells: _Cells, function: GateFunction, what: str) -> None:
     """Where rows count from a kink, the value there itself: a rounding of it is much beside values that end in 0."""
     at = np.flatnonzero(cells.at_kink)
     here = function.evaluate(torch.from_numpy(cells.sign[at] * cells.anchor[at]), what).numpy()
@@ -489,7 +489,7 @@ def _in_place(values: np.ndarray, place: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _played(rows: np.ndarray, cells: _Cells, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _play(rows: np.ndarray, cells: _Cells, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values and slopes as recurrent.c computes them, in float64."""
     t = cells.places(z)
     p, d = np.zeros_like(t), np.zeros_like(t)
@@ -509,7 +509,7 @@ def _relative(found: np.ndarray, true: np.ndarray, cells: _Cells) -> np.ndarray:
     return np.where(far == 0, 0.0, far / np.maximum(np.abs(true), spare))
 
 
-def _allowed(true: np.ndarray, form: FloatFormat, cells: _Cells) -> np.ndarray:
+def _tolerance(true: np.ndarray, form: FloatFormat, cells: _Cells) -> np.ndarray:
     near = np.abs((cells.segment >> form.parts) - form.bias) <= FAR
     size = np.abs(np.log(np.clip(np.abs(true), 1e-320, 1e300)))
     return np.where(near[:, None], form.tolerance + form.growth * size, form.far)

@@ -53,7 +53,7 @@ def tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     if size < SMALL:
         return torch.empty(*shape, dtype=dtype)
     size = -(-size // PAGE) * PAGE
-    block = _found(size) or _made(size)
+    block = _take(size) or _map(size)
     array = np.frombuffer(block, dtype=NUMPY[dtype], count=math.prod(shape))
     # the tensor holds the array, and the array's end gives the block back
     weakref.finalize(array, _give_back, block).atexit = False
@@ -72,7 +72,7 @@ def kept() -> int:
         return sum(map(len, _free))
 
 
-def _found(size: int) -> mmap.mmap | None:
+def _take(size: int) -> mmap.mmap | None:
     """The smallest free block that is large enough and not much larger."""
     with _lock:
         fitting = [block for block in _free if size <= len(block) <= 2 * size]
@@ -83,7 +83,7 @@ def _found(size: int) -> mmap.mmap | None:
         return best
 
 
-def _made(size: int) -> mmap.mmap:
+def _map(size: int) -> mmap.mmap:
     # shared, as is the default, a process and its fork would write to the same memory, and pages would be small
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     try:

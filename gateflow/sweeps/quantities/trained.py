@@ -56,7 +56,7 @@ def _score(made: Mapping[str, Any]) -> str:
 def check(gate: Gate, columns: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Every value makes settings that hold, beside the first of the other inputs."""
     from gateflow.errors import InvalidArgument
-    from gateflow.training.loop import settled
+    from gateflow.training.loop import settle
 
     if "task" not in settings:
         raise InvalidArgument("trained needs a task, as in task='adding(horizon=20)'")
@@ -64,7 +64,7 @@ def check(gate: Gate, columns: Mapping[str, Any], settings: Mapping[str, Any]) -
     first = {name: column[0] for name, column in values.items()}
     for name, column in values.items():
         for value in column:
-            settled(_settings(gate, {**first, name: value}, settings), {})
+            settle(_settings(gate, {**first, name: value}, settings), {})
 
 
 INPUTS = {

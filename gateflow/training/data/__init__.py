@@ -6,7 +6,7 @@ line that names it.
 
 from gateflow.training.data.files import digest, fingerprint, opened
 from gateflow.training.data.images import cifar, idx
-from gateflow.training.data.series import Held, csv, npz, ts
+from gateflow.training.data.series import SeriesSet, csv, npz, ts
 from gateflow.training.data.sets import CIFAR10, DATA_SETS, FASHION, MNIST, DataSet, locate
 from gateflow.training.data.sound import Recordings, wav
 
@@ -16,8 +16,8 @@ __all__ = [
     "FASHION",
     "MNIST",
     "DataSet",
-    "Held",
     "Recordings",
+    "SeriesSet",
     "cifar",
     "csv",
     "digest",

@@ -29,7 +29,7 @@ HEAD = 1 << 16
 SPLITS = ("train", "valid", "test")
 
 
-class Held:
+class SeriesSet:
     """Series of perhaps different lengths, held end to end.
 
     Parameters
@@ -43,7 +43,7 @@ class Held:
 
     Examples
     --------
-    >>> held = Held(np.arange(5.0, dtype=np.float32)[:, None], np.array([2, 5]), ["a", "b"], Path("x.ts"))
+    >>> held = SeriesSet(np.arange(5.0, dtype=np.float32)[:, None], np.array([2, 5]), ["a", "b"], Path("x.ts"))
     >>> held[1][:, 0].tolist()
     [2.0, 3.0, 4.0]
     """
@@ -69,12 +69,12 @@ class Held:
         return fingerprint([self.path])
 
 
-def gathered(series: list[np.ndarray], labels: list[str], path: Path) -> Held:
+def join_series(series: list[np.ndarray], labels: list[str], path: Path) -> SeriesSet:
     """Series (time, channels) of one number of channels, put end to end."""
     if not series:
         raise InvalidArgument(f"{path} holds no series")
     values = np.concatenate(series, dtype=np.float32, casting="same_kind")
-    return Held(values, np.cumsum([len(one) for one in series]), labels, path)
+    return SeriesSet(values, np.cumsum([len(one) for one in series]), labels, path)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -116,7 +116,7 @@ def _is_number(field: str) -> bool:
     return True
 
 
-def csv(path: Path, label_last: bool = False) -> Held:
+def csv(path: Path, label_last: bool = False) -> SeriesSet:
     """A series a line: its class first (as the UCR archive has it) or last, then its values.
 
     Between them stand commas, tabs, semicolons or spaces, whichever the first line has outside of double quotes, in
@@ -137,9 +137,9 @@ def csv(path: Path, label_last: bool = False) -> Held:
             values.pop()
         if not values:
             raise InvalidArgument(f"{path}, line {number}: a class and values are needed; got {line[:40]!r}")
-        labels.append(named(label))
+        labels.append(class_name(label))
         series.append(_numbers(path, number, values)[:, None])
-    return gathered(series, labels, path)
+    return join_series(series, labels, path)
 
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
@@ -155,7 +155,7 @@ def _fields(path: Path, line: int, text: str, between: str | None) -> list[str]:
     return next(reader([text if between else text.replace("\t", " ")], **blank))  # type: ignore[arg-type]
 
 
-def ts(path: Path) -> Held:
+def ts(path: Path) -> SeriesSet:
     """A ``.ts`` file of the UEA archive: a series a line, its channels between colons, its class after the last one.
 
     Raises
@@ -170,7 +170,7 @@ def ts(path: Path) -> Held:
         if begun:
             *channels, label = line.split(":")
             series.append(_channels(path, number, channels, series[0].shape[1] if series else len(channels)))
-            labels.append(named(label))
+            labels.append(class_name(label))
             if classes and labels[-1] not in classes:
                 listed = ", ".join(by_name(sorted(classes)))[:80]
                 raise InvalidArgument(
@@ -180,14 +180,14 @@ def ts(path: Path) -> Held:
             key, *rest = line[1:].split() or [""]
             key = key.lower()
             begun = key == "data"
-            _declared(path, number, key, [word.lower() for word in rest])
-            classes = frozenset(map(named, rest[1:])) if key == "classlabel" else classes
+            _check_declaration(path, number, key, [word.lower() for word in rest])
+            classes = frozenset(map(class_name, rest[1:])) if key == "classlabel" else classes
         else:
             raise InvalidArgument(f"{path}, line {number}: data before @data; is it a .ts file?")
-    return gathered(series, labels, path)
+    return join_series(series, labels, path)
 
 
-def _declared(path: Path, line: int, key: str, rest: list[str]) -> None:
+def _check_declaration(path: Path, line: int, key: str, rest: list[str]) -> None:
     told = rest[:1]
     if key == "timestamps" and told == ["true"]:
         raise InvalidArgument(f"{path}, line {line}: series with time stamps are not read")
@@ -204,7 +204,7 @@ def _channels(path: Path, line: int, channels: list[str], expected: int) -> np.n
     return np.stack(values, axis=1)
 
 
-def npz(path: Path) -> dict[str, Held]:
+def npz(path: Path) -> dict[str, SeriesSet]:
     """A NumPy archive: arrays ``x`` and ``y``, or ``x_train``, ``y_train`` and the same for ``valid`` and ``test``.
 
     ``x`` is (n, time) or (n, time, channels), ``y`` is (n,), numbers or strings. The answer is by split, "" where none
@@ -251,7 +251,7 @@ def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
-def _array(path: Path, x: np.ndarray, y: np.ndarray) -> Held:
+def _array(path: Path, x: np.ndarray, y: np.ndarray) -> SeriesSet:
     if x.ndim not in (2, 3) or y.shape != x.shape[:1] or 0 in x.shape:
         raise InvalidArgument(
             f"{path}: x must be (n, time) or (n, time, channels) and y (n,); got {x.shape}, {y.shape}"
@@ -261,12 +261,12 @@ def _array(path: Path, x: np.ndarray, y: np.ndarray) -> Held:
     count, time = x.shape[:2]
     values = _single(x.reshape(count * time, -1))
     labels = [
-        named(label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)) for label in y.tolist()
+        class_name(label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)) for label in y.tolist()
     ]
-    return Held(values, np.arange(1, count + 1) * time, labels, path)
+    return SeriesSet(values, np.arange(1, count + 1) * time, labels, path)
 
 
-def named(label: str) -> str:
+def class_name(label: str) -> str:
     """A class as it is called: 1, 1.0 and 1.0000e+00 are one.
 
     Examples

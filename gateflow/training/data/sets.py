@@ -121,13 +121,13 @@ def locate(data: DataSet, data_dir: str | os.PathLike[str] | None = None) -> dic
     if data_dir is not None:
         if not Path(data_dir).is_dir():
             raise InvalidArgument(f"data_dir is no folder: {data_dir}")
-        return _checked(data, _found(data, Path(data_dir)) or _missing(data, Path(data_dir)))
+        return _check(data, _find(data, Path(data_dir)) or _refuse_missing(data, Path(data_dir)))
     root = _home()
-    found = _found(data, root)
+    found = _find(data, root)
     if found is None:
         why = _fetch(data, root / data.folders[0])
-        found = _found(data, root) or _missing(data, root, why)
-    return _checked(data, found)
+        found = _find(data, root) or _refuse_missing(data, root, why)
+    return _check(data, found)
 
 
 def _home() -> Path:
@@ -142,7 +142,7 @@ def _home() -> Path:
     return files.private_or_temporary((Path(cache_home) if cache_home else Path.home() / ".cache") / "gateflow")
 
 
-def _found(data: DataSet, root: Path) -> dict[str, Path] | None:
+def _find(data: DataSet, root: Path) -> dict[str, Path] | None:
     for folder in (*(root / name for name in data.folders), root):
         there = {name: path for name in data.files if (path := _file(folder, name)) is not None}
         if len(there) == len(data.files):
@@ -159,7 +159,7 @@ def _file(folder: Path, name: str) -> Path | None:
     return None
 
 
-def _missing(data: DataSet, root: Path, why: str = "") -> dict[str, Path]:
+def _refuse_missing(data: DataSet, root: Path, why: str = "") -> dict[str, Path]:
     folder = root / data.folders[0]
     where = next((place for place in (folder, root) if any(_file(place, name) for name in data.files)), folder)
     lacking = [name for name in data.files if _file(where, name) is None]
@@ -170,7 +170,7 @@ def _missing(data: DataSet, root: Path, why: str = "") -> dict[str, Path]:
     )
 
 
-def _checked(data: DataSet, found: dict[str, Path]) -> dict[str, Path]:
+def _check(data: DataSet, found: dict[str, Path]) -> dict[str, Path]:
     signature = digest(found[data.files[-1]])
     for other in DATA_SETS:
         if other is not data and other.files == data.files and signature == other.signature:

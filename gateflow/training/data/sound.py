@@ -86,7 +86,7 @@ class Recordings:
         there = {split: self.root / name for split, name in LISTS.items() if (self.root / name).is_file()}
         if len(there) == 1:
             raise InvalidArgument(f"{self.root} must have both of {' and '.join(LISTS.values())}, or neither")
-        return {split: _named(path, self.names) for split, path in there.items()}
+        return {split: _rows_in(path, self.names) for split, path in there.items()}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -106,7 +106,7 @@ class Recordings:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _named(path: Path, names: Sequence[str]) -> list[int]:
+def _rows_in(path: Path, names: Sequence[str]) -> list[int]:
     """Which of the names are lines of a list."""
     try:
         text = files.read_bytes(path).decode("utf-8", "replace")

@@ -16,7 +16,7 @@ def wide(answers: Tensor) -> Tensor:
     return answers.float() if answers.dtype in (torch.float16, torch.bfloat16) else answers
 
 
-def counted(answers: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+def relevant(answers: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """The answers that count, (n, output_size), and their targets, (n,)."""
     if batch.mask is not None:
         return wide(answers)[batch.mask], batch.targets[batch.mask]
@@ -30,10 +30,10 @@ class Choice(Task):
     better: ClassVar[Literal["lower", "higher"]] = "higher"
 
     def loss(self, answers: Tensor, batch: Batch) -> Tensor:
-        return cross_entropy(*counted(answers, batch))
+        return cross_entropy(*relevant(answers, batch))
 
     def measures(self, answers: Tensor, batch: Batch) -> dict[str, tuple[float, float]]:
-        logits, targets = counted(answers.detach(), batch)
+        logits, targets = relevant(answers.detach(), batch)
         count = float(len(targets))
         right = float((logits.argmax(-1) == targets).sum())
         return {"loss": (float(cross_entropy(logits, targets, reduction="sum")), count), "accuracy": (right, count)}

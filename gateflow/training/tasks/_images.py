@@ -20,7 +20,7 @@ from gateflow.training.tasks._answers import Choice
 from gateflow.training.tasks._rows import Rows, order, whole
 
 
-class Part:
+class ImageSet:
     """The images of one split, left in their files until they are asked for.
 
     Parameters
@@ -79,7 +79,7 @@ class Images(Rows, Choice):
 
     @property
     @abstractmethod
-    def parts(self) -> dict[Split, Part]:
+    def parts(self) -> dict[Split, ImageSet]:
         """The images of each split."""
 
     @abstractmethod
@@ -123,15 +123,15 @@ class Images(Rows, Choice):
         inputs = self.features(images)[:, self.reading].reshape(len(rows), self.length, self.input_size)
         return Batch(torch.from_numpy(inputs), torch.from_numpy(labels))
 
-    def parted(self, train: Part, test: Part) -> dict[Split, Part]:
+    def divide(self, train: ImageSet, test: ImageSet) -> dict[Split, ImageSet]:
         """The splits, the last ``valid`` images of the training part being the validation part."""
         count = len(train)
         if self.valid >= count:
             raise InvalidArgument(f"valid must leave some of the {count} training images; got {self.valid}")
         cut = count - self.valid
         return {
-            "train": Part(train.images, train.labels, range(cut)),
-            "valid": Part(train.images, train.labels, range(cut, count)),
+            "train": ImageSet(train.images, train.labels, range(cut)),
+            "valid": ImageSet(train.images, train.labels, range(cut, count)),
             "test": test,
         }
 
@@ -152,7 +152,7 @@ class FileImages(Images):
     testing: ClassVar[int]  # how many of the files, the last ones, are the test part
 
     @abstractmethod
-    def read(self, paths: Sequence[Path]) -> Part:
+    def read(self, paths: Sequence[Path]) -> ImageSet:
         """The part that these files hold."""
 
     @cached_property
@@ -160,8 +160,8 @@ class FileImages(Images):
         return list(data.locate(self.files, self.data_dir).values())
 
     @cached_property
-    def parts(self) -> dict[Split, Part]:
-        return self.parted(self.read(self.paths[: -self.testing]), self.read(self.paths[-self.testing :]))
+    def parts(self) -> dict[Split, ImageSet]:
+        return self.divide(self.read(self.paths[: -self.testing]), self.read(self.paths[-self.testing :]))
 
     def fingerprint(self) -> str:
         return data.fingerprint(self.paths)
@@ -174,17 +174,17 @@ class Images28(FileImages):
     side: ClassVar[int] = 28
     testing: ClassVar[int] = 2
 
-    def read(self, paths: Sequence[Path]) -> Part:
+    def read(self, paths: Sequence[Path]) -> ImageSet:
         images, labels = data.idx(paths[0], 3), data.idx(paths[1], 1)
         if images.shape[1:] != (28, 28):
             raise InvalidArgument(f"{paths[0]} holds images of {images.shape[1]} x {images.shape[2]}, not 28 x 28")
-        return checked(Part([images], labels), paths[1])
+        return check_labels(ImageSet([images], labels), paths[1])
 
     def features(self, images: np.ndarray) -> np.ndarray:
         return images.reshape(-1, self.pixels, 1).astype(np.float32) / 255
 
 
-def checked(part: Part, path: Path) -> Part:
+def check_labels(part: ImageSet, path: Path) -> ImageSet:
     """A part whose labels are as many as its images, and name ten classes."""
     images = int(part.ends[-1])
     if images != len(part.labels) or not images:

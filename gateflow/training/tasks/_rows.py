@@ -43,7 +43,7 @@ def whole(name: str, value: Any, least: int, most: int | None = None, why: str =
     return number
 
 
-def asked(split: Any, number: Any, size: Any, seed: Any) -> tuple[Split, int, int, int]:
+def check_request(split: Any, number: Any, size: Any, seed: Any) -> tuple[Split, int, int, int]:
     """The arguments of :meth:`Task.batch`, checked."""
     if split not in SPLITS:
         raise InvalidArgument(f"split must be one of {', '.join(SPLITS)}; got {shown(split)}")
@@ -103,19 +103,19 @@ class Rows(Task):
         return None if rows is None else -(-rows // size)
 
     def batch(self, split: Split, number: int, size: int, seed: int) -> Batch:
-        split, number, size, seed = asked(split, number, size, seed)
+        split, number, size, seed = check_request(split, number, size, seed)
         rows = np.arange(number * size, (number + 1) * size)
         count = self.rows(split)
         if count is not None:
             if count == 0:
                 raise IndexError(f"the {split} split has no rows")
-            rows = _shuffled(rows, count, seed) if split == "train" else rows[rows < count]
+            rows = _shuffle(rows, count, seed) if split == "train" else rows[rows < count]
         if not len(rows):
             raise IndexError(f"the {split} split ends before batch {number}: it has {count} rows, {size} a batch")
         return self.take(split, rows, seed)
 
 
-def _shuffled(positions: np.ndarray, count: int, seed: int) -> np.ndarray:
+def _shuffle(positions: np.ndarray, count: int, seed: int) -> np.ndarray:
     epochs, places = positions // count, positions % count
     taken = np.empty_like(positions)
     for epoch in np.unique(epochs):

@@ -19,14 +19,14 @@ from gateflow.errors import InvalidArgument
 from gateflow.training import data
 from gateflow.training.task import Batch, Split
 from gateflow.training.tasks._answers import Choice
-from gateflow.training.tasks._rows import SPLITS, asked, draws, whole
+from gateflow.training.tasks._rows import SPLITS, check_request, draws, whole
 
 UNKNOWN = "<unk>"
 BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Text(Choice):
+class TextTask(Choice):
     """A text as a stream of tokens, cut in order: 90 % for training, 5 % for validation, 5 % for the test.
 
     A batch is ``size`` windows of the text, and the next batch the windows after them; so the state is carried over and
@@ -143,7 +143,7 @@ class Text(Choice):
         return -(-self._row(split, size) // self.window)
 
     def batch(self, split: Split, number: int, size: int, seed: int) -> Batch:
-        split, number, size, seed = asked(split, number, size, seed)
+        split, number, size, seed = check_request(split, number, size, seed)
         return self._circling(number, size, seed) if split == "train" else self._passing(split, number, size)
 
     def _circling(self, number: int, size: int, seed: int) -> Batch:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gateflow.training.tasks._text import Text, read
+from gateflow.training.tasks._text import TextTask, read
 
 
 @dataclass(frozen=True)
-class Characters(Text):
+class Characters(TextTask):
     """The characters of the training part, in order of their code points, and one number for all others.
 
     Notes

@@ -12,7 +12,7 @@ import numpy as np
 
 from gateflow.errors import MissingExtra
 from gateflow.training.task import Split
-from gateflow.training.tasks._images import Images, Part
+from gateflow.training.tasks._images import Images, ImageSet
 from gateflow.training.tasks._rows import order
 
 TEST = 360
@@ -55,7 +55,7 @@ class Digits(Images):
     }
 
     @cached_property
-    def parts(self) -> dict[Split, Part]:
+    def parts(self) -> dict[Split, ImageSet]:
         try:
             from sklearn.datasets import load_digits
         except ImportError:
@@ -64,7 +64,7 @@ class Digits(Images):
         shuffle = order(0, 0, len(labels))
         images, labels = images[shuffle].astype(np.uint8), labels[shuffle].astype(np.uint8)
         cut = len(labels) - TEST
-        return self.parted(Part([images[:cut]], labels[:cut]), Part([images[cut:]], labels[cut:]))
+        return self.divide(ImageSet([images[:cut]], labels[:cut]), ImageSet([images[cut:]], labels[cut:]))
 
     def features(self, images: np.ndarray) -> np.ndarray:
         return images[..., None].astype(np.float32) / 16

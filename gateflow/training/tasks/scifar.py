@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gateflow.training import data
-from gateflow.training.tasks._images import FileImages, Part, checked
+from gateflow.training.tasks._images import FileImages, ImageSet, check_labels
 
 # Rec. ITU-R BT.601: what grey an eye sees in red, green and blue.
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -66,9 +66,9 @@ class SequentialCIFAR(FileImages):
     def channels(self) -> int:
         return 1 if self.grey else 3
 
-    def read(self, paths: Sequence[Path]) -> Part:
+    def read(self, paths: Sequence[Path]) -> ImageSet:
         labels, images = zip(*map(data.cifar, paths), strict=True)
-        return checked(Part(images, np.concatenate(labels)), paths[0].parent)
+        return check_labels(ImageSet(images, np.concatenate(labels)), paths[0].parent)
 
     def features(self, images: np.ndarray) -> np.ndarray:
         planes = images.reshape(-1, 3, self.pixels).astype(np.float32) / 127.5 - 1

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gateflow.errors import InvalidArgument, shown
-from gateflow.training.data.series import Held, by_name, csv, npz, ts
+from gateflow.training.data.series import SeriesSet, by_name, csv, npz, ts
 from gateflow.training.data.sound import Recordings
 from gateflow.training.task import Batch, Split
 from gateflow.training.tasks._answers import Choice
@@ -21,15 +21,15 @@ from gateflow.training.tasks._rows import SPLITS, Rows, order, whole
 READERS = (".npz", ".csv", ".tsv", ".txt", ".ts")
 
 
-class Part(NamedTuple):
+class SplitRows(NamedTuple):
     """Which series of a source belong to a split."""
 
-    source: Held | Recordings
+    source: SeriesSet | Recordings
     rows: np.ndarray
 
 
 @dataclass(frozen=True)
-class Series(Rows, Choice):
+class SeriesClassification(Rows, Choice):
     """Series to be told apart at their end; shorter ones are padded, and their lengths given.
 
     Parameters
@@ -62,7 +62,7 @@ class Series(Rows, Choice):
 
     Examples
     --------
-    >>> Series()
+    >>> SeriesClassification()
     Traceback (most recent call last):
     gateflow.errors.InvalidArgument: series are needed: --data FILE (.npz, .csv, .tsv, .txt, .ts) or a folder of WAV ...
     """
@@ -101,7 +101,7 @@ class Series(Rows, Choice):
                 raise InvalidArgument(f"there is no file or folder {path}")
 
     @cached_property
-    def parts(self) -> dict[Split, Part]:
+    def parts(self) -> dict[Split, SplitRows]:
         path = Path(self.data or "").expanduser()
         parts = self._folder(path) if path.is_dir() else self._files(path)
         for split in SPLITS:
@@ -112,15 +112,15 @@ class Series(Rows, Choice):
             raise InvalidArgument(f"the parts of {path} have different numbers of channels")
         return parts
 
-    def _folder(self, path: Path) -> dict[Split, Part]:
-        source = Recordings(path, self._kept)
+    def _folder(self, path: Path) -> dict[Split, SplitRows]:
+        source = Recordings(path, self._classes_kept)
         if not source.listed:
-            return self._dealt(source)
+            return self._deal(source)
         valid, test = (np.array(source.listed[split], dtype=int) for split in SPLITS[1:])
         rest = np.setdiff1d(np.arange(len(source)), np.concatenate([valid, test]))
-        return {"train": Part(source, rest), "valid": Part(source, valid), "test": Part(source, test)}
+        return {"train": SplitRows(source, rest), "valid": SplitRows(source, valid), "test": SplitRows(source, test)}
 
-    def _files(self, path: Path) -> dict[Split, Part]:
+    def _files(self, path: Path) -> dict[Split, SplitRows]:
         found = self._read(path)
         test_path = Path(self.test_data).expanduser() if self.test_data else _beside(path)
         if test_path is not None:
@@ -128,13 +128,13 @@ class Series(Rows, Choice):
         train = found.get("train", found.get(""))
         if train is None:
             raise InvalidArgument(f"{path} has no training part")
-        given: dict[Split, Part] = {}
+        given: dict[Split, SplitRows] = {}
         for split in SPLITS[1:]:
             if split in found:
-                given[split] = Part(found[split], self._rows_of(found[split]))
-        return self._dealt(train, given)
+                given[split] = SplitRows(found[split], self._rows_of(found[split]))
+        return self._deal(train, given)
 
-    def _read(self, path: Path) -> dict[str, Held]:
+    def _read(self, path: Path) -> dict[str, SeriesSet]:
         kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
         if kind == ".npz":
             return dict(npz(path))
@@ -145,22 +145,24 @@ class Series(Rows, Choice):
         raise InvalidArgument(f"{path} is none of {', '.join(READERS)}, nor a folder")
 
     @property
-    def _kept(self) -> list[str] | None:
+    def _classes_kept(self) -> list[str] | None:
         return None if self.classes is None else [name.strip() for name in self.classes.split(",")]
 
-    def _rows_of(self, source: Held | Recordings) -> np.ndarray:
-        kept = self._kept
+    def _rows_of(self, source: SeriesSet | Recordings) -> np.ndarray:
+        kept = self._classes_kept
         return np.array([row for row, label in enumerate(source.labels) if kept is None or label in kept], dtype=int)
 
-    def _dealt(self, source: Held | Recordings, given: dict[Split, Part] | None = None) -> dict[Split, Part]:
+    def _deal(
+        self, source: SeriesSet | Recordings, given: dict[Split, SplitRows] | None = None
+    ) -> dict[Split, SplitRows]:
         """The splits that are not given, dealt out from what the training part has."""
         rows = self._rows_of(source)
         rows = rows[order(0, 0, len(rows))] if len(rows) else rows
         parts, share = dict(given or {}), max(1, round(self.valid * len(rows)))
         for split in SPLITS[1:]:
             if split not in parts:
-                parts[split], rows = Part(source, rows[:share]), rows[share:]
-        parts["train"] = Part(source, np.sort(rows))
+                parts[split], rows = SplitRows(source, rows[:share]), rows[share:]
+        parts["train"] = SplitRows(source, np.sort(rows))
         return parts
 
     @cached_property
@@ -207,7 +209,7 @@ class Series(Rows, Choice):
 
     def take(self, split: Split, rows: np.ndarray, seed: int) -> Batch:
         source, mine = self.parts[split]
-        series = [self._prepared(source[row]) for row in mine[rows]]
+        series = [self._prepare(source[row]) for row in mine[rows]]
         lengths = [len(one) for one in series]
         inputs = np.zeros((len(series), max(lengths), self.input_size), dtype=np.float32)
         for padded, one in zip(inputs, series, strict=True):
@@ -216,7 +218,7 @@ class Series(Rows, Choice):
         ragged = torch.tensor(lengths) if min(lengths) < max(lengths) else None
         return Batch(torch.from_numpy(inputs), targets, lengths=ragged)
 
-    def _prepared(self, one: np.ndarray) -> np.ndarray:
+    def _prepare(self, one: np.ndarray) -> np.ndarray:
         if not len(one):
             raise InvalidArgument(f"{self.data} holds a series without samples")
         whole_steps = len(one) // self.pool
@@ -266,4 +268,4 @@ def _beside(path: Path) -> Path | None:
     return path.with_name(name) if name != path.name and path.with_name(name).is_file() else None
 
 
-TASK = Series
+TASK = SeriesClassification

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gateflow.training.tasks._rows import whole
-from gateflow.training.tasks._text import Text, read
+from gateflow.training.tasks._text import TextTask, read
 
 END = "<eos>"
 _PIECES = re.compile(r"<\w+>|\w+(?:['’-]\w+)*|[^\w\s]")
 
 
 @dataclass(frozen=True)
-class Words(Text):
+class Words(TextTask):
     """What stands between spaces, with ``<eos>`` for the end of a line, and ``<unk>`` for words out of the vocabulary.
 
     Parameters

@@ -264,9 +264,9 @@ def test_memory_is_used_again_and_given_back() -> None:
     for _ in range(20):
         layer(x)[0].sum().backward()
     gc.collect()
-    assert 0 < workspace.kept() <= 4 * workspace.PAGE
+    assert 0 < workspace.free_bytes() <= 4 * workspace.PAGE
     workspace.clear()
-    assert workspace.kept() == 0
+    assert workspace.free_bytes() == 0
 
 
 def test_memory_does_not_grow_from_pass_to_pass() -> None:
