@@ -189,7 +189,9 @@ def resealed(certificate: Certificate) -> Certificate:
 
 
 class Obliging:
-    """Answers each question as the forger needs it, and notes the chain."""
+    """A prover that answers each question as the forger needs it, and notes the chain."""
+
+    sign = staticmethod(statements.sign)
 
     def __init__(self, answers: Callable[[str], str]) -> None:
         self.answers, self.chain = answers, []
@@ -207,7 +209,7 @@ def member(text: str, z0: str | None) -> Certificate:
     value = str(phi.subs(Z, statements.MARK).evalf(20))
     statement = {"kind": "membership", "gate": text, "verdict": "in F", "value": value, "z0": z0, "slope": slope}
     obliging = Obliging({"left end": "0", "right end": "1", "bend": "-oo"}.__getitem__)
-    witnesses.membership_walk(statement, obliging.ask)
+    witnesses.prove_membership(statement, obliging)
     return sealed(statement, {}, obliging.chain, {})
 
 
@@ -218,7 +220,7 @@ def outsider(text: str, clause: str, witness: dict[str, str]) -> Certificate:
     known = {"left end": "left", "right end": "right", "from the left": "left", "from the right": "right"}
     obliging = Obliging(lambda name: witness[known[name]])
     with contextlib.suppress(statements.Refuted):  # the checker may see it before any limit is asked for
-        witnesses.refutation_walk(statement, obliging.ask)
+        witnesses.prove_refutation(statement, obliging)
     return sealed(statement, {}, obliging.chain, {})
 
 
@@ -267,7 +269,7 @@ def false_order(statement: dict[str, Any], true: Certificate, known: dict[str, s
     """The statement, with the answers that lead to it."""
     f, g = (statements.formula(true["germs"][letter]) for letter in "fg")
     obliging = Obliging(lambda name: known.get(name) or ("oo" if "infinite" in name else "1"))
-    checker.check_order(statement, f, g, obliging.ask)
+    checker.check_order(statement, f, g, obliging)
     told = ", ".join(str(statement[key]) for key in ("phi", "psi", "verdict", "threshold", "exponent", "ratio"))
     return Forgery("order", told, sealed(statement, true["germs"], obliging.chain, {}), true)
 
@@ -286,12 +288,13 @@ def false_orders() -> Iterator[Maker]:
         told = set()
         for swap, *values in itertools.product((False, True), *choices.values()):
             known = dict(zip(choices, values, strict=True))
-            found = outline.order_walk(Z, Z, lambda name, *_, known=known: statements.constant(known[name]))
-            found = outline.swapped(found) if swap else found
-            statement = {"kind": "order", "phi": phi, "psi": psi, "verdict": found["verdict"], "swapped": swap}
+            found = outline.decide_order(Z, Z, Obliging(known.__getitem__))
+            found = found.swapped() if swap else found
+            statement = {"kind": "order", "phi": phi, "psi": psi, "verdict": found.verdict, "swapped": swap}
             for key in ("threshold", "exponent", "ratio"):
-                statement[key] = None if found[key] is None else unparse(found[key])
-            statement["convex"] = True if found["verdict"] in ("higher", "lower") else None
+                claimed = getattr(found, key)
+                statement[key] = None if claimed is None else unparse(claimed)
+            statement["convex"] = found.convex
             if str(statement) not in told:
                 told.add(str(statement))
                 yield lambda said=statement, true=true, known=known: false_order(said, true, known)
@@ -312,7 +315,7 @@ def false_rate(true: Certificate, key: str, change: str) -> Forgery:
     statement = {**true["statement"], key: change.format(true["statement"][key])}
     answers = {step["name"]: step["limit"] for step in true["chain"]} | {"kappa": statement["kappa"]}
     obliging = Obliging(answers.__getitem__)
-    outline.rate_walk(statement, statements.formula(true["germs"]["f"]), obliging.ask)
+    outline.prove_rate(statement, statements.formula(true["germs"]["f"]), obliging)
     told = f"{statement['gate']}, {statement['tail']}: {key} {statement[key]}"
     return Forgery("rate", told, sealed(statement, true["germs"], obliging.chain, {}), true)
 

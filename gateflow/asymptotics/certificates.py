@@ -1,7 +1,8 @@
 """Certificates: what was decided, as JSON that `checker.verify` can follow step by step.
 
-The search decides; then its verdict is told again as the short chain of limits that `checker` asks for, each limit
-answered by the search's engine. A certificate whose chain does not give the search's own verdict is never written.
+The search decides. Then the outlines in `proofs` are gone through once more for the gates as they are written, each
+limit answered by the search's engine; that chain is the certificate. One that does not give the search's own verdict is
+never written.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ import sympy as sp
 
 from gateflow import record
 from gateflow.asymptotics.clauses import Membership
-from gateflow.asymptotics.germs import germ_of, text_of
+from gateflow.asymptotics.germs import Chain, germ_of, plain_germ
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Budget, Field
 from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.order import Order, order
 from gateflow.asymptotics.proofs import checker, outline, statements, witnesses
 from gateflow.asymptotics.proofs.mrv import Unproved
+from gateflow.asymptotics.proofs.statements import text_of
 from gateflow.asymptotics.ranking import Ranking, rank
 from gateflow.asymptotics.rate import Rate, at_end, rate
-from gateflow.errors import GateflowError
+from gateflow.errors import FormulaError, GateflowError
 from gateflow.files import Output, from_json
 from gateflow.formula import unparse
-from gateflow.formula.vocabulary import Expr, Z, derivative, softplus
+from gateflow.formula.vocabulary import Expr, Z, derivative
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards import bounded
 
@@ -38,18 +40,12 @@ PACKAGES = ("gateflow", "sympy", "mpmath")
 _NO_CHAIN = "this verdict rests on more than a chain of limits, and no certificate is written for it yet"
 
 
-class _Writer:
-    """Answers a walk with the search's engine, and notes what was asked."""
+class _ReadableChain(Chain):
+    """A chain whose formulas all have words in the formula language, so that the checker can read them."""
 
-    def __init__(self, field: Field) -> None:
-        self.field = field
-        self.chain: list[dict[str, str]] = []
-
-    def ask(self, name: str, sentence: str, expr: Expr) -> Expr:
-        """The limit of ``expr``."""
-        limit = sp.simplify(self.field.limit(expr))
-        self.chain.append({"name": name, "statement": sentence, "expr": unparse(expr), "limit": text_of(limit)})
-        return limit
+    def _limit(self, expr: Expr) -> Expr:
+        unparse(expr)  # raises where a word is missing
+        return sp.simplify(self.field.limit(expr))
 
 
 def closed_text(gate: Any) -> str:
@@ -65,12 +61,6 @@ def closed_text(gate: Any) -> str:
         raise Undecided(f"no certificate: it would need a number for {', '.join(loose)}")
     shape = {"phi": "{}", "profile": "sigmoid({})", "complement": "1 - ({})"}[gate.declared]
     return shape.format(unparse(gate.expr))
-
-
-def plain_germ(germ: Expr, field: Field) -> Expr:
-    """The germ without abs, sign and where; ``softplus(u)`` gives way to u, as the difference tends to 0."""
-    germ = field.settled(germ)
-    return germ.args[0] if isinstance(germ, softplus) else germ
 
 
 def certificate(phi: Any, psi: Any, found: Order | None = None, seconds: float = SECONDS) -> dict[str, Any]:
@@ -113,9 +103,9 @@ def _certified_order(phi: Any, psi: Any, found: Order, seconds: float) -> dict[s
     }
     why: Undecided | None = None
     for swap in (False, True):
-        writer = _Writer(field)
+        chain = _ReadableChain(field)
         try:
-            checker.check_order({**statement, "swapped": swap}, f, g, writer.ask)
+            checker.check_order({**statement, "swapped": swap}, f, g, chain)
         except Undecided as error:
             why = why or error
             continue
@@ -123,7 +113,7 @@ def _certified_order(phi: Any, psi: Any, found: Order, seconds: float) -> dict[s
             raise Undecided(f"{_NO_CHAIN}: {error}") from None
         texts = {"f": unparse(f), "g": unparse(g)}
         made = {"gates": list(found.names), "seconds": found.seconds}
-        return sealed({**statement, "swapped": swap}, texts, writer.chain, made)
+        return sealed({**statement, "swapped": swap}, texts, chain, made)
     assert why is not None
     raise Undecided(f"no certificate: {why.reason}")
 
@@ -150,7 +140,10 @@ def rate_certificate(
 
 def _bounded(make: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
     """The certificate, or `Undecided` where it takes longer."""
-    return bounded.call(make, bounded.checked(seconds) + GRACE, error=_no_certificate, asked=seconds)
+    try:
+        return bounded.call(make, bounded.checked(seconds) + GRACE, error=_no_certificate, asked=seconds)
+    except FormulaError as error:  # digamma has no word
+        raise _no_certificate(str(error)) from None
 
 
 def _no_certificate(reason: str) -> Undecided:
@@ -163,12 +156,12 @@ def _certified_rate(gate: Any, germ: Callable[[Any], Expr], found: Rate, seconds
     facts = found.to_json()
     kept = ("tail", "rate", "next_order", "implicit", "distance", "slope", "h", "kappa", "logarithms", "hitting_time")
     statement = {"kind": "rate", "gate": closed_text(gate), **{key: facts[key] for key in kept}}
-    writer = _Writer(field)
+    chain = _ReadableChain(field)
     try:
-        outline.rate_walk(statement, f, writer.ask)
+        outline.prove_rate(statement, f, chain)
     except (statements.Refuted, Unproved) as error:
-        raise Undecided(f"the rate was not confirmed: {error}; last asked: {writer.chain[-1]}") from None
-    return sealed(statement, {"f": unparse(f)}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
+        raise Undecided(f"the rate was not confirmed: {error}; last asked: {chain[-1]}") from None
+    return sealed(statement, {"f": unparse(f)}, chain, {"gates": [gate.name], "seconds": found.seconds})
 
 
 def membership_certificate(gate: Any, found: Membership | None = None, seconds: float = SECONDS) -> dict[str, Any]:
@@ -206,12 +199,12 @@ def _certified_membership(gate: Any, found: Membership, seconds: float) -> dict[
     statement: dict[str, Any] = {"kind": "membership", "gate": closed_text(gate), "verdict": "in F"}
     phi = statements.formula(statement["gate"])
     statement["value"] = str(phi.subs(Z, statements.MARK).evalf(20))
-    writer = _Writer(Field(Z, Budget(seconds)))
+    chain = _ReadableChain(Field(Z, Budget(seconds)))
     try:
         z0 = None if found.z0 is None else sp.Rational(repr(float(found.z0)))
         statement["z0"] = None if z0 is None else text_of(z0)
         statement["slope"] = None if z0 is None else str(witnesses.slope_at(phi, z0).evalf(20))
-        witnesses.membership_walk(statement, writer.ask)
+        witnesses.prove_membership(statement, chain)
         lacking = next((check for check in witnesses.membership_checks(statement, seconds) if not check.ok), None)
     except Undecided as error:
         raise Undecided(f"no certificate: {error.reason}") from None
@@ -219,7 +212,7 @@ def _certified_membership(gate: Any, found: Membership, seconds: float) -> dict[
         raise Undecided(f"{_NO_CHAIN}: {error}") from None
     if lacking is not None:
         raise Undecided(f"no certificate: the checker does not prove that {lacking.what} ({lacking.detail})")
-    return sealed(statement, {}, writer.chain, {"gates": [gate.name], "seconds": found.seconds})
+    return sealed(statement, {}, chain, {"gates": [gate.name], "seconds": found.seconds})
 
 
 def ranking_certificate(gates: Iterable[Any], found: Ranking | None = None, seconds: float = SECONDS) -> dict[str, Any]:
@@ -283,13 +276,13 @@ def _certified_refutation(gate: Any, found: Membership, seconds: float) -> dict[
         try:
             for witness in _witnesses(gate, clause.witness or {}):
                 shared = {"kind": "refutation", "gate": text, "value": value, "clause": clause.name}
-                writer = _Writer(field)
+                chain = _ReadableChain(field)
                 try:
-                    witnesses.refutation_walk({**shared, "witness": witness}, writer.ask)
+                    witnesses.prove_refutation({**shared, "witness": witness}, chain)
                 except statements.Refuted:
                     continue
                 made = {"gates": [gate.name], "seconds": found.seconds}
-                return sealed({**shared, "witness": witness}, {}, writer.chain, made)
+                return sealed({**shared, "witness": witness}, {}, chain, made)
         except (GateflowError, Unproved):
             continue
     raise Undecided("no clause is refuted by a witness that the checker knows")
@@ -347,7 +340,7 @@ def sealed(
         "format": statements.FORMAT,
         "statement": dict(statement),
         "germs": dict(germs),
-        "chain": chain,
+        "chain": list(chain),
         "made": {**made, "versions": record.versions(PACKAGES)},
     }
     return {**certificate, "digest": statements.digest_of(certificate)}

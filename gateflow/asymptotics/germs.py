@@ -10,69 +10,64 @@ import sympy as sp
 
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field
-from gateflow.errors import FormulaError
-from gateflow.formula import unparse
-from gateflow.formula.vocabulary import FUNCTIONS, Expr, Z, derivative, softplus
+from gateflow.asymptotics.proofs.statements import text_of
+from gateflow.formula.vocabulary import FUNCTIONS, Expr, Z, softplus
 from gateflow.notebook.cards import code, folded, listed
 from gateflow.notebook.html import Html
 
 
-@lru_cache(maxsize=4096)
-def text_of(expr: Expr) -> str:
-    """A formula readable by `gateflow.formula.parse`; ``oo`` and ``-oo`` stand for the infinities."""
-    if expr in (sp.oo, -sp.oo):
-        return str(expr)
-    try:
-        return unparse(expr)
-    except FormulaError:  # digamma has no word in the formula language
-        return str(expr)
+class Chain(list[dict[str, str]]):
+    """The limits that prove a statement, in turn: answers the questions of `outline` with the search's engine.
 
-
-class Steps(list[dict[str, str]]):
-    """The chain of limits that decided a question; each entry can be checked by itself."""
+    Each entry (``name``, ``statement``, ``expr``, ``limit``) can be checked by itself.
+    """
 
     def __init__(self, field: Field) -> None:
         super().__init__()
         self.field = field
-        self.scale = "a"
-        """The letter for the scale of z, which no parameter bears."""
 
-    def limit(self, statement: str, expr: Expr) -> Expr:
-        """The limit of ``expr`` at +infinity, noted under ``statement``."""
-        value = self.field.limit(expr)
-        self.append({"statement": statement, "expr": text_of(expr), "limit": text_of(value)})
+    def ask(self, name: str, sentence: str, expr: Expr) -> Expr:
+        """The limit of ``expr`` at +infinity, noted under its name and sentence."""
+        value = self._limit(expr)
+        self.append({"name": name, "statement": sentence, "expr": text_of(expr), "limit": text_of(value)})
         return value
 
-    def germ(self, letter: str, gate: str, germ: Expr) -> Expr:
-        """A germ that differs from ``germ`` by what tends to 0: u for softplus(u), and abs, sign and where resolved.
+    def _limit(self, expr: Expr) -> Expr:
+        return self.field.limit(expr)
 
-        Raises
-        ------
-        Undecided
-            It does not tend to +infinity.
-        """
-        plain = self.field.settled(germ)
-        if plain.is_infinite or plain is sp.nan:
-            raise Undecided(f"{gate} reaches 1 at a finite z: there is no saturation to compare")
-        plain = plain.args[0] if isinstance(plain, softplus) else plain
-        if self.limit(f"{letter} = -log(1 - {gate}) tends to infinity", plain) != sp.oo:
-            raise Undecided(f"{gate} does not tend to 1 from below")
-        if plain != germ:
-            self.limit(f"{letter} in a simpler form: the difference tends to 0", germ - plain)
-        return plain
+    def sign(self, constant: Expr, /) -> int:
+        """The sign of a constant."""
+        return self.field.sign(constant)
+
+
+def plain_germ(germ: Expr, field: Field) -> Expr:
+    """The germ without abs, sign and where; ``softplus(u)`` gives way to u, as the difference tends to 0."""
+    plain = field.settled(germ)
+    return plain.args[0] if isinstance(plain, softplus) else plain
+
+
+def simplify_germ(letter: str, gate: str, germ: Expr, chain: Chain) -> Expr:
+    """`plain_germ`, proved to tend to infinity and to differ from ``germ`` by what tends to 0.
+
+    Raises
+    ------
+    Undecided
+        It does not tend to +infinity.
+    """
+    plain = plain_germ(germ, chain.field)
+    if plain.is_infinite or plain is sp.nan:
+        raise Undecided(f"{gate} reaches 1 at a finite z: there is no saturation to compare")
+    if chain.ask(f"{letter} is infinite", f"{letter} = -log(1 - {gate}) tends to infinity", plain) != sp.oo:
+        raise Undecided(f"{gate} does not tend to 1 from below")
+    if plain != germ:
+        chain.ask(f"{letter} is the gate's", f"{letter} in a simpler form: the difference tends to 0", germ - plain)
+    return plain
 
 
 def folded_steps(steps: Sequence[dict[str, str]]) -> Html | None:
     """A chain of limits, folded; None for an empty one."""
     rows = [[step["statement"], code(step["expr"]), step["limit"]] for step in steps]
     return folded("the limits that prove it", listed(("limit", "of", "is"), rows)) if rows else None
-
-
-@lru_cache(maxsize=1024)
-def slope(f: Expr) -> Expr:
-    """``f'`` for large z: the branch of abs and sign is taken before the derivative."""
-    x = sp.Symbol("z", positive=True)
-    return derivative(f.xreplace({Z: x}), x).xreplace({x: Z})
 
 
 def germ_of(gate: Any) -> Expr:

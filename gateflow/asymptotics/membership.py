@@ -26,7 +26,8 @@ from gateflow.asymptotics.clauses import CLAUSES, Clause, Membership, Witness
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Field
-from gateflow.asymptotics.signs.pieces import Piece, real_zeros, text_of
+from gateflow.asymptotics.proofs.statements import text_of
+from gateflow.asymptotics.signs.pieces import Piece, real_zeros
 from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, on_compact, on_tail, oscillating
 from gateflow.asymptotics.signs.smoothness import (
     Examined,

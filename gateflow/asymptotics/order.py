@@ -1,17 +1,7 @@
 """Order of saturation (theory.md §3): who saturates faster, decided for every rescaling of z at once.
 
 With ``f = -log(1 - phi)`` and ``g = -log(1 - psi)`` the question is ``R(a) = lim exp(g(a z) - f(z))`` for all a > 0.
-No limit with a symbolic a is taken. Put ``p = lim z g'(z)``.
-
-- p finite: ``g(a z) - g(z) -> p log a``, so ``R(a) = R(1) a^p`` and ``R(1) = exp lim (g - f)`` is one limit.
-- p infinite: R is 0 or infinite except at one threshold a*. Start from F = f, G = g and look at
-  ``rho = lim log G/log z``:
-
-  - rho infinite: compare log F with log G instead (``log F - log G(a z)`` then tends to +-oo off the threshold, so the
-    verdict carries back).
-  - 0 < rho < oo: ``G(a z)/G(z) -> a^rho``, so with ``kappa = lim F/G`` the threshold is ``kappa^(1/rho)``.
-  - rho = 0: ``G(a z)/G(z) -> 1``, so ``kappa != 1`` decides; for kappa = 1, ``G(a z) - G(z) ~ z G'(z) log a``, hence
-    ``a* = exp lim (F - G)/(z G')``.
+`proofs.outline.decide_order` says which limits answer it; here they are taken.
 
 Convexity of ``psi^-1(phi(z))`` follows from R = 0 for all a where both germs lie in one Hardy field: w = psi^-1 o phi
 then outgrows every line and w'' has an eventual sign. Formulas with sin or cos of a growing argument are outside;
@@ -28,11 +18,13 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.asymptotics.germs import Steps, folded_steps, germ_of, slope, text_of
+from gateflow.asymptotics.germs import Chain, folded_steps, germ_of, simplify_germ
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Budget, Case, Field, cases, oscillating
 from gateflow.asymptotics.oscillation import bounds, is_convex
+from gateflow.asymptotics.proofs.outline import Decision, decide_order
+from gateflow.asymptotics.proofs.statements import Refuted, text_of
 from gateflow.errors import Exceeded, cut
 from gateflow.formula.vocabulary import Expr, Z
 from gateflow.gates.gate import gate as as_gate
@@ -94,15 +86,16 @@ class Order:
         >>> print(order_of_germs(2 * Z, Z).swapped())
         psi against phi: equal; R(a) is 0 for a < 1/2 and infinite for larger a
         """
-        made = replace(
+        other = Decision(self.verdict, self.threshold, self.exponent, self.ratio).swapped()
+        order = replace(
             self,
-            verdict={"higher": "lower", "lower": "higher"}.get(self.verdict, self.verdict),
-            threshold=None if self.threshold is None else _reciprocal(self.threshold),
-            ratio=None if self.ratio is None else _reciprocal(self.ratio),
+            verdict=other.verdict,
+            threshold=other.threshold,
+            ratio=other.ratio,
             steps=[{**step, "statement": _exchanged(step["statement"])} for step in self.steps],
             names=self.names[::-1],
         )
-        return replace(made, reason=made._reason_from(self.reason))
+        return replace(order, reason=order._reason_from(self.reason))
 
     def _reason_from(self, other: str) -> str:
         """The reason, from that of the order with phi and psi exchanged."""
@@ -169,10 +162,6 @@ _EXCHANGE = "with phi and psi exchanged, "
 
 def _exchanged(told: str) -> str:
     return told.removeprefix(_EXCHANGE) if told.startswith(_EXCHANGE) else _EXCHANGE + told
-
-
-def _reciprocal(x: Expr) -> Expr:
-    return sp.exp(-x.args[0]) if isinstance(x, sp.exp) else 1 / x
 
 
 def _scale(*exprs: Expr) -> str:
@@ -243,12 +232,12 @@ def _order(f: Expr, g: Expr, inverses: Inverses, seconds: float) -> Order:
         return _between_bounds(f, g, inverses, seconds)
     first: Order | None = None
     for swap in (False, True):
-        steps = Steps(Field(Z, Budget(seconds / 2)))
+        chain = Chain(Field(Z, Budget(seconds / 2)))
         pair = (g, f) if swap else (f, g)
         try:
-            found = bounded.call(lambda p=pair, s=steps: _in_hardy_field(*p, s), seconds / 2, error=Undecided)
+            found = bounded.call(lambda p=pair, c=chain: _in_hardy_field(*p, c), seconds / 2, error=Undecided)
         except Undecided as error:
-            first = first or Order("undecided", reason=error.reason, steps=list(steps), condition=error.condition)
+            first = first or Order("undecided", reason=error.reason, steps=list(chain), condition=error.condition)
             if error.condition is not None:
                 break
         else:
@@ -257,52 +246,25 @@ def _order(f: Expr, g: Expr, inverses: Inverses, seconds: float) -> Order:
     return first
 
 
-def _in_hardy_field(f: Expr, g: Expr, steps: Steps) -> Order:
-    steps.scale = _scale(f, g)
-    f = steps.germ("f", "phi", f)
-    g = steps.germ("g", "psi", g)
-    if slope(g).has(sp.polygamma):  # no word of the formula language; by L'Hopital's rule the limit is the same
-        p = steps.limit("p = lim g/log z", g / sp.log(Z))
-    else:
-        p = steps.limit("p = lim z g'", Z * slope(g))
-    if p.is_finite:
-        return _power_tail(f, g, p, steps)
-    F, G = f, g
-    for _ in range(12):
-        rho = steps.limit("rho = lim log G/log z", sp.log(G) / sp.log(Z))
-        if rho.is_finite:
-            return _regular(F, G, rho, steps)
-        F, G = sp.log(F), sp.log(G)
-    raise Undecided("more than 12 nested exponentials")
-
-
-def _power_tail(f: Expr, g: Expr, p: Expr, steps: Steps) -> Order:
-    gap = steps.limit("log R(1) = lim (g - f)", g - f)
-    if gap.is_finite:
-        ratio = simplest(sp.exp(gap))
-        reason = _ratio_in_words(ratio, p)
-        return Order("equal", exponent=p, ratio=ratio, reason=reason, steps=list(steps))
-    return _strict(gap < 0, "g - f tends to " + str(gap), steps)
-
-
-def _regular(F: Expr, G: Expr, rho: Expr, steps: Steps) -> Order:
-    kappa = steps.limit("kappa = lim F/G", F / G)
-    if kappa in (0, sp.oo):
-        return _strict(kappa == sp.oo, f"F/G tends to {kappa}", steps)
-    if rho != 0:
-        return _equal(kappa ** (1 / rho), steps)
-    side = steps.field.sign(kappa - 1)
-    if side:
-        return _strict(side > 0, f"G is slowly varying and F/G tends to {text_of(kappa)}", steps)
-    shift = steps.limit("log a* = lim (F - G)/(z G')", (F - G) / (Z * slope(G)))
-    if shift.is_finite:
-        return _equal(sp.exp(shift), steps)
-    return _strict(shift > 0, f"(F - G)/(z G') tends to {shift}", steps)
-
-
-def _equal(threshold: Expr, steps: Steps) -> Order:
-    threshold = simplest(threshold)
-    return Order("equal", threshold=threshold, reason=_threshold_in_words(threshold), steps=list(steps))
+def _in_hardy_field(f: Expr, g: Expr, chain: Chain) -> Order:
+    a = _scale(f, g)
+    f = simplify_germ("f", "phi", f, chain)
+    g = simplify_germ("g", "psi", g, chain)
+    try:
+        found = decide_order(f, g, chain)
+    except Refuted as why:
+        raise Undecided(str(why)) from None
+    steps = list(chain)
+    if found.threshold is not None:
+        threshold = simplest(found.threshold)
+        return Order("equal", threshold=threshold, reason=_threshold_in_words(threshold), steps=steps)
+    if found.ratio is not None and found.exponent is not None:
+        ratio, p = simplest(found.ratio), found.exponent
+        return Order("equal", exponent=p, ratio=ratio, reason=_ratio_in_words(ratio, p), steps=steps)
+    value = "0" if found.verdict == "higher" else "infinite"
+    proof = f"R({a}) is {value} for every {a} > 0 ({found.why})"
+    reason = f"{proof}; both germs lie in one Hardy field, so convexity follows"
+    return Order(found.verdict, convex=found.convex, reason=reason, steps=steps)
 
 
 def _threshold_in_words(threshold: Expr) -> str:
@@ -313,13 +275,6 @@ def _threshold_in_words(threshold: Expr) -> str:
 def _ratio_in_words(ratio: Expr, exponent: Expr) -> str:
     a = _scale(ratio, exponent)
     return f"R({a}) = {text_of(ratio)} * {a}^({text_of(exponent)})"
-
-
-def _strict(higher: Any, why: str, steps: Steps) -> Order:
-    verdict, value = ("higher", "0") if higher else ("lower", "infinite")
-    a = steps.scale
-    reason = f"R({a}) is {value} for every {a} > 0 ({why}); both germs lie in one Hardy field, so convexity follows"
-    return Order(verdict, convex=True, reason=reason, steps=list(steps))
 
 
 def order_by_cases(f: Expr, g: Expr, parameter: sp.Symbol, seconds: float = SECONDS) -> list[Case]:

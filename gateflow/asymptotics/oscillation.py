@@ -11,9 +11,9 @@ import sympy as sp
 from sympy.simplify.fu import TR8
 
 from gateflow.arithmetic.intervals import Interval, Intervals
-from gateflow.asymptotics.germs import slope
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field, affine_in, oscillating
+from gateflow.asymptotics.proofs.outline import slope
 from gateflow.codegen import Tape
 from gateflow.formula import unparse
 from gateflow.formula.vocabulary import Expr, U, Z, softplus

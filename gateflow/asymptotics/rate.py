@@ -23,9 +23,11 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.asymptotics.germs import Steps, folded_steps, germ_of, left_germ_of, slope, text_of
+from gateflow.asymptotics.germs import Chain, folded_steps, germ_of, left_germ_of, simplify_germ
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Field, oscillating
+from gateflow.asymptotics.proofs.outline import find_kappa, prove_law, prove_time, slope
+from gateflow.asymptotics.proofs.statements import GAP, TAU, C, L, Refuted, T, text_of
 from gateflow.errors import InvalidArgument, cut, shown
 from gateflow.formula.vocabulary import Expr, Z
 from gateflow.gates.gate import gate as as_gate
@@ -33,9 +35,6 @@ from gateflow.guards import bounded
 from gateflow.notebook.cards import curve, facts, framed, mathematics
 from gateflow.notebook.html import Html
 from gateflow.results.byvalue import by_value
-
-TAU, C, T, GAP, L = sp.symbols("tau c T gap l", positive=True)
-"""Learning time, loss scale, horizon, ``1 - lambda*``, and the distance ``l = 1 - phi`` (theory.md §1, §4)."""
 
 SPAN = (10.0, 70.0)
 """Values of log tau over which a card draws the law: from some ten thousand to 1e30 steps of unit size."""
@@ -362,13 +361,13 @@ def _time_germ(f: Expr, p: Expr, horizon: Expr) -> Expr:
     return f - 2 * sp.log(df) - sp.log(horizon)
 
 
-def _simple_germ(steps: Steps, f: Expr) -> Expr:
+def _short_germ(chain: Chain, f: Expr) -> Expr:
     """A germ g with ``f - g -> 0``, short enough to differentiate: f itself, its profile, or its leading behaviour."""
-    g = steps.germ("f", "phi", f)
+    g = simplify_germ("f", "phi", f, chain)
     if sp.count_ops(g) > _LONG:
-        leading = sp.expand_log(-sp.log(steps.field.leading_term(sp.exp(-g)).xreplace({Z: _POSITIVE})))
+        leading = sp.expand_log(-sp.log(chain.field.leading_term(sp.exp(-g)).xreplace({Z: _POSITIVE})))
         leading = leading.xreplace({_POSITIVE: Z})
-        if sp.count_ops(leading) < sp.count_ops(g) and steps.limit("f - g tends to 0", g - leading) == 0:
+        if sp.count_ops(leading) < sp.count_ops(g) and chain.ask("f is g", "f - g tends to 0", g - leading) == 0:
             return leading
     return g
 
@@ -400,17 +399,20 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
     if oscillating(f):
         raise Undecided("the gate oscillates as z grows: it has no rate in closed form")
     hardy = Field(Z, seconds)
-    steps = Steps(hardy)
-    g = _simple_germ(steps, f)
+    chain = Chain(hardy)
+    tail = "right" if horizon == 1 else "left"
+    g = _short_germ(chain, f)
     f = hardy.settled(f)
-    p = steps.limit("p = lim z f'", Z * slope(g))
+    p = chain.ask("p", "p = lim z f'", Z * slope(g))
     S = _time_germ(g, p, horizon)
-    if g != f and steps.limit("f'/g' tends to 1", slope(f) / slope(g)) != 1:
+    if g != f and chain.ask("f' is g'", "f'/g' tends to 1", slope(f) / slope(g)) != 1:
         raise Undecided("the simpler germ has another slope")
-    if steps.limit("phi' ds/dz tends to 1", slope(S) * sp.exp(S - horizon * g) * slope(g)) != 1:
-        raise Undecided("the time s(z) was not found")
-    kappa = hardy.limit(sp.log(slope(f)) / sp.log(f))
-    found = _explicit(steps, f, g, S, horizon)
+    try:
+        prove_time(sp.log(slope(g)) - horizon * g, S, chain, tail)
+    except Refuted as why:
+        raise Undecided(f"the time s(z) was not found: {why}") from None
+    kappa = find_kappa(f, chain)
+    found = _explicit(chain, f, g, S, horizon)
     result = Rate(
         implicit=_implicit(hardy, S, g),
         distance=text_of(_shorter(_apart(hardy), sp.exp(-f), sp.exp(-g))),
@@ -418,8 +420,8 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
         h=_slope_of_output(_apart(hardy), f),
         kappa=kappa,
         hitting_time=_hitting_time(_apart(hardy), f, S) if horizon == 1 else None,
-        steps=list(steps),
-        tail="right" if horizon == 1 else "left",
+        steps=list(chain),
+        tail=tail,
         **found,
     )
     return replace(result, seconds=time.monotonic() - start)
@@ -453,11 +455,11 @@ def _exp(S: Expr) -> Expr:
     return sp.Mul(*[_exp_of_term(term) for term in sp.Add.make_args(S)])
 
 
-def _explicit(steps: Steps, f: Expr, g: Expr, S: Expr, horizon: Expr) -> dict[str, Any]:
+def _explicit(chain: Chain, f: Expr, g: Expr, S: Expr, horizon: Expr) -> dict[str, Any]:
     """The explicit rate and its proof, or the reason why there is none."""
     none = {"rate": None, "next_order": None, "logarithms": 0, "expr": None}
     try:
-        expansion = _expansion(_apart(steps.field), g, S)
+        expansion = _expansion(_apart(chain.field), g, S)
     except _NoExpansion:
         why = "the inverse of s(z) has no finite expansion in powers of log tau and its logarithms"
         return {**none, "reason": f"{why}; use the implicit form"}
@@ -465,10 +467,12 @@ def _explicit(steps: Steps, f: Expr, g: Expr, S: Expr, horizon: Expr) -> dict[st
         if error.condition is not None:
             raise
         return {**none, "reason": f"no explicit rate was found ({error.reason}); use the implicit form"}
-    if steps.limit("f + log l_hat(s) tends to 0", f - expansion.at(S)) != 0:
-        raise Undecided("the rate found could not be proved")
+    try:
+        prove_law(f, -expansion.at(S), chain)
+    except Refuted as why:
+        raise Undecided(f"the rate that was found is not proved: {why}") from None
     l_hat = _Factored.exponential_of(expansion, -1)
-    after = _next_term(_apart(steps.field), f, g, S, expansion, horizon)
+    after = _next_term(_apart(chain.field), f, g, S, expansion, horizon)
     return {
         "rate": l_hat.text("c*T*tau", sp.log(TAU)),
         "next_order": None if after is None else _corrected(l_hat, after),

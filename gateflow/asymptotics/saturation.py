@@ -8,10 +8,12 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.asymptotics.germs import Steps, germ_of, slope, text_of
+from gateflow.asymptotics.germs import Chain, germ_of, simplify_germ
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field, oscillating
 from gateflow.asymptotics.order import SECONDS, Order, order_of_germs
+from gateflow.asymptotics.proofs.outline import slope
+from gateflow.asymptotics.proofs.statements import text_of
 from gateflow.errors import cut
 from gateflow.formula.vocabulary import Expr, Z
 from gateflow.gates.gate import gate as as_gate
@@ -80,7 +82,7 @@ def saturation_order_of_germ(f: Expr, seconds: float = SECONDS) -> SaturationOrd
     if oscillating(f):
         raise Undecided("the gate oscillates as z grows: no simple g names its order")
     hardy = Field(Z, seconds / 2)
-    f = Steps(hardy).germ("f", "phi", f)
+    f = simplify_germ("f", "phi", f, Chain(hardy))
     p = hardy.limit(Z * slope(f))
     if p.is_finite:
         g = _unit(hardy.leading_term(sp.exp(-f)))

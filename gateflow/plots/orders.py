@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.asymptotics.germs import text_of
 from gateflow.asymptotics.order import order
+from gateflow.asymptotics.proofs.statements import text_of
 from gateflow.asymptotics.ranking import rank
 from gateflow.asymptotics.rate import rate
 from gateflow.asymptotics.saturation import saturation_order

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from gateflow import __version__
 from gateflow.asymptotics.clauses import CLAUSES
-from gateflow.asymptotics.germs import text_of
+from gateflow.asymptotics.proofs.statements import text_of
 from gateflow.files import digest, encoded
 from gateflow.gates.gate import GATES
 from gateflow.notebook.html import Html, templates

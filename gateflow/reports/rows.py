@@ -10,8 +10,8 @@ import numpy as np
 import sympy as sp
 from markupsafe import Markup
 
-from gateflow.asymptotics.germs import text_of
 from gateflow.asymptotics.order import Order
+from gateflow.asymptotics.proofs.statements import text_of
 from gateflow.asymptotics.rate import Rate
 from gateflow.flows.time import HittingTime
 from gateflow.notebook.cards import exponential

@@ -8,8 +8,8 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateflow.asymptotics.germs import text_of
 from gateflow.asymptotics.order import order
+from gateflow.asymptotics.proofs.statements import text_of
 from gateflow.asymptotics.rate import rate
 from gateflow.asymptotics.saturation import saturation_order
 from gateflow.errors import FormulaError

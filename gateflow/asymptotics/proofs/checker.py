@@ -1,4 +1,4 @@
-"""Certificates re-checked by separate, small code: nothing here imports the search (`growth`, `saturation`, `rate`).
+"""Certificates re-checked: nothing here imports what searched (`limits`, `signs` and the verdicts).
 
 A certificate is plain JSON: the statement with the gates as formulas, germs (what -log(1 - phi) comes to for large z),
 the chain of limits that proves the statement, and a digest. `verify` goes through it as a reader would:
@@ -6,9 +6,9 @@ the chain of limits that proves the statement, and a digest. `verify` goes throu
 1. *Digest.* SHA-256 over everything else, as canonical JSON: any altered field shows. This alone protects what carries
    no mathematics (``made``: versions, seconds, the gates' display names). A digest can be computed anew, so the rest
    does not lean on it.
-2. *Re-derived.* From the statement alone, `order_walk` and `rate_walk` say which limit must come next, and what
-   expression it is of; the certificate's step must say the same, no step may be missing or left over, and the verdict,
-   threshold, exponent and ratio that follow from the limits must be those claimed.
+2. *Re-derived.* From the statement alone, `outline` and `witnesses` say which limit must come next, and what expression
+   it is of; the certificate's step must say the same, no step may be missing or left over, and the verdict, threshold,
+   exponent and ratio that follow from the limits must be those claimed.
 3. *Proved.* Each limit is found anew by `mrv`, another algorithm than the search's. Where it cannot, the certificate
    is reported as *open*, neither verified nor refuted.
 4. *Numeric.* Each expression is evaluated in big floats at several z so large that f is 10, 100, ... 1e64 (digits are
@@ -32,8 +32,11 @@ which are equal, and of the first gates of neighbouring classes. The rest follow
 
 There are no certificates of incomparable gates, nor of orders decided between the bounds of an oscillating profile.
 
-What is proved, then, is the statement given the theorems of docs/theory.md and the correctness of `mrv` and of SymPy's
-algebra; a fault in SymPy's simplification is the one thing that search and checker could have in common.
+What is proved, then, is the statement, given the theorems of docs/theory.md as `outline` and `witnesses` write them, the
+correctness of `mrv` and `enclosures`, and SymPy's algebra. With the search the checker has in common the outlines of an
+order and of a rate (which limits to take, and what follows), the parser and SymPy; no limit, sign or bound of the search
+is used. A limit that the search finds wrongly is found again by another algorithm. A wrong line in an outline would
+mislead both; tests hold the outline against the definition of the order, in big floats.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ from gateflow.asymptotics.proofs.numbers import (
     shown_numbers,
     trend,
 )
-from gateflow.asymptotics.proofs.outline import Ask, germ_walk, order_walk, rate_walk, swapped
+from gateflow.asymptotics.proofs.outline import Prover, decide_order, prove_germ, prove_rate
 from gateflow.asymptotics.proofs.statements import (
     FORMAT,
     Check,
@@ -67,8 +70,9 @@ from gateflow.asymptotics.proofs.statements import (
     formula,
     require_fields,
     same,
+    sign,
 )
-from gateflow.asymptotics.proofs.witnesses import membership_checks, membership_walk, refutation_walk
+from gateflow.asymptotics.proofs.witnesses import membership_checks, prove_membership, prove_refutation
 from gateflow.errors import GateflowError, InvalidArgument, cut, shown
 from gateflow.files import read_json
 from gateflow.formula.vocabulary import Expr, Z
@@ -158,8 +162,10 @@ def ranking_checks(certificate: Mapping[str, Any], seconds: float) -> Iterator[C
             return
 
 
-class _Reader:
-    """Goes through a chain: each limit asked for must be the next step of the certificate."""
+class ClaimedChain:
+    """Answers the questions of `outline` with what a certificate claims: each must be its next step."""
+
+    sign = staticmethod(sign)
 
     def __init__(self, chain: list[Any]) -> None:
         self.chain = list(chain)
@@ -346,36 +352,35 @@ def _walk(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, E
     read = [formula(germs[letter]) for letter in sorted(germs)]
     if statement["kind"] == "ranking":  # its chain is of certificates
         return [Z], []
-    reader = _Reader(certificate["chain"])
+    claimed = ClaimedChain(certificate["chain"])
     if statement["kind"] == "refutation":
-        refutation_walk(statement, reader.ask)
+        prove_refutation(statement, claimed)
     elif statement["kind"] == "membership":
-        membership_walk(statement, reader.ask)
+        prove_membership(statement, claimed)
     elif statement["kind"] == "order":
-        check_order(statement, read[0], read[1], reader.ask)
+        check_order(statement, read[0], read[1], claimed)
     else:
         if statement["tail"] not in ("right", "left"):
             raise Refuted("the tail must be right or left")
         if type(statement["logarithms"]) is not int or statement["logarithms"] < 0:
             raise Refuted("logarithms must be a whole number")
         require_fields(statement["implicit"], {"s", "l"}, "the implicit form")
-        rate_walk(statement, read[0], reader.ask)
-    return read or [Z], reader.finish()
+        prove_rate(statement, read[0], claimed)
+    return read or [Z], claimed.finish()
 
 
-def check_order(statement: Mapping[str, Any], f: Expr, g: Expr, ask: Ask) -> None:
-    """That the limits answered by ``ask`` give what the statement says of two gates."""
-    germ_walk("f", formula(statement["phi"]), f, ask)
-    germ_walk("g", formula(statement["psi"]), g, ask)
+def check_order(statement: Mapping[str, Any], f: Expr, g: Expr, prover: Prover) -> None:
+    """That the limits which ``prover`` answers give what the statement says of two gates."""
+    prove_germ("f", formula(statement["phi"]), f, prover)
+    prove_germ("g", formula(statement["psi"]), g, prover)
     if type(statement["swapped"]) is not bool:
         raise Refuted("swapped must be true or false")
-    found = swapped(order_walk(g, f, ask)) if statement["swapped"] else order_walk(f, g, ask)
-    if found["verdict"] != statement["verdict"]:
-        raise Refuted(f"the limits say {found['verdict']}, not {statement['verdict']}")
+    found = decide_order(g, f, prover).swapped() if statement["swapped"] else decide_order(f, g, prover)
+    if found.verdict != statement["verdict"]:
+        raise Refuted(f"the limits say {found.verdict}, not {statement['verdict']}")
     for name in ("threshold", "exponent", "ratio"):
-        claimed = None if statement[name] is None else constant(statement[name])
-        if (claimed is None) != (found[name] is None) or (claimed is not None and not same(claimed, found[name])):
-            raise Refuted(f"the limits give {name} {found[name]}, not {statement[name]}")
-    convex = True if found["verdict"] in ("higher", "lower") else None
-    if statement["convex"] is not convex:
+        claimed, limit = None if statement[name] is None else constant(statement[name]), getattr(found, name)
+        if (claimed is None) != (limit is None) or (claimed is not None and not same(claimed, limit)):
+            raise Refuted(f"the limits give {name} {limit}, not {statement[name]}")
+    if statement["convex"] is not found.convex:
         raise Refuted("germs of one Hardy field are convex through each other exactly where the order is strict")

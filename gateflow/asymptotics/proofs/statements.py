@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
 
 from gateflow.asymptotics.proofs import enclosures
-from gateflow.formula import parse
+from gateflow.errors import FormulaError
+from gateflow.formula import parse, unparse
 from gateflow.formula.vocabulary import Expr, Z, logit, sigmoid, softplus, softsign
 
 FORMAT = 1
@@ -54,15 +56,29 @@ def agree(value: Expr, claimed: Any) -> None:
         raise Refuted("the value at the witness is another")
 
 
-def require(limit: Expr, wanted: Expr) -> None:
-    if not same(limit, wanted):
-        raise Refuted(f"the limit is {limit}, not {wanted}")
-
-
 def same(a: Expr, b: Expr) -> bool:
+    """Whether two constants are shown to be the same."""
     if a == b:
         return True
-    return bool(a.is_finite and b.is_finite) and not differ(a, b) and any(form(a - b) == 0 for form in _FORMS)
+    return bool(a.is_finite and b.is_finite) and not differ(a, b) and _is_zero(a - b)
+
+
+def sign(c: Expr) -> int:
+    """The sign of a constant, by enclosures, and by exact forms where it is 0.
+
+    Raises
+    ------
+    Unproved
+        Neither shows it.
+    """
+    side = enclosures.sign_of(c)
+    if not side and not _is_zero(c):
+        raise enclosures.Unproved(f"the sign of {c}")
+    return side
+
+
+def _is_zero(c: Expr) -> bool:
+    return c == 0 or any(form(c) == 0 for form in _FORMS)
 
 
 _FORMS: tuple[Callable[[Expr], Expr], ...] = (
@@ -89,6 +105,17 @@ def constant(text: Any) -> Expr:
     if text in ("oo", "-oo"):
         return sp.oo if text == "oo" else -sp.oo
     return parse(text, variables=(), parameters=_PARAMETERS)
+
+
+@lru_cache(maxsize=4096)
+def text_of(expr: Expr) -> str:
+    """A formula readable by `gateflow.formula.parse`; ``oo`` and ``-oo`` stand for the infinities."""
+    if expr in (sp.oo, -sp.oo):
+        return str(expr)
+    try:
+        return unparse(expr)
+    except FormulaError:  # digamma has no word in the formula language
+        return str(expr)
 
 
 def digest_of(certificate: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import sympy as sp
 
 from gateflow.asymptotics.proofs import enclosures, halflines
 from gateflow.asymptotics.proofs.mrv import Limits, Unproved
-from gateflow.asymptotics.proofs.outline import Ask
+from gateflow.asymptotics.proofs.outline import Prover, require
 from gateflow.asymptotics.proofs.statements import (
     ENDS,
     MARK,
@@ -20,14 +20,13 @@ from gateflow.asymptotics.proofs.statements import (
     constant,
     differ,
     formula,
-    require,
     require_fields,
     same,
 )
 from gateflow.formula.vocabulary import Expr, Z, derivative
 
 
-def refutation_walk(statement: Mapping[str, Any], ask: Ask) -> None:
+def prove_refutation(statement: Mapping[str, Any], prover: Prover) -> None:
     """That the witness breaks a clause of Definition 4.1, so that the gate is not in class F."""
     phi, witness = formula(statement["gate"]), statement["witness"]
     agree(phi.subs(Z, MARK), statement["value"])
@@ -36,7 +35,7 @@ def refutation_walk(statement: Mapping[str, Any], ask: Ask) -> None:
         raise Refuted("no such clause with such a witness")
     require_fields(witness, _WITNESSES[kind], "the witness")
     if witness["kind"] == "limits":
-        ends = [ask(f"{side} end", f"lim phi at the {side} end", phi.xreplace({Z: z})) for side, z in ENDS]
+        ends = [prover.ask(f"{side} end", f"lim phi at the {side} end", phi.xreplace({Z: z})) for side, z in ENDS]
         if not all(same(end, constant(witness[side])) for end, (side, _) in zip(ends, ENDS, strict=True)):
             raise Refuted("the limits of phi are others than the witness says")
         # a continuous phi comes near 0 and 1 without taking them at the ends only
@@ -50,7 +49,7 @@ def refutation_walk(statement: Mapping[str, Any], ask: Ask) -> None:
     elif witness["kind"] == "oscillation":
         _never_monotone(phi, witness)
     elif witness["kind"] in ("jump", "kink"):
-        _torn_or_bent(phi, witness, ask)
+        _torn_or_bent(phi, witness, prover)
     elif witness["kind"] == "slope":
         z = constant(witness["z"])
         if not _is_smooth_at(phi, z):
@@ -99,7 +98,7 @@ def _without_branches(c: Expr) -> Expr:
     return c
 
 
-def _torn_or_bent(phi: Expr, witness: Mapping[str, Any], ask: Ask) -> None:
+def _torn_or_bent(phi: Expr, witness: Mapping[str, Any], prover: Prover) -> None:
     """That phi is not continuous at z, by value and one-sided limits; or not smooth, by its difference quotients."""
     z, jumps = constant(witness["z"]), witness["kind"] == "jump"
     at = phi.subs(Z, z)
@@ -109,7 +108,7 @@ def _torn_or_bent(phi: Expr, witness: Mapping[str, Any], ask: Ask) -> None:
     for side, way in (("left", -1), ("right", 1)):
         near = phi.subs(Z, z + way / Z)
         words = f"lim phi at z from the {side}" if jumps else f"lim of the difference quotients of phi from the {side}"
-        limit = ask(f"from the {side}", words, near if jumps else way * Z * (near - at))
+        limit = prover.ask(f"from the {side}", words, near if jumps else way * Z * (near - at))
         if not same(limit, constant(witness[side])):
             raise Refuted(f"the limit from the {side} is another than the witness says")
         sides.append(limit)
@@ -119,7 +118,7 @@ def _torn_or_bent(phi: Expr, witness: Mapping[str, Any], ask: Ask) -> None:
         raise Refuted("the difference quotients are not shown to have two limits")
 
 
-def membership_walk(statement: Mapping[str, Any], ask: Ask) -> None:
+def prove_membership(statement: Mapping[str, Any], prover: Prover) -> None:
     """The limits of a gate in class F; the rest of Definition 4.1 is for `membership_checks`."""
     if statement["verdict"] != "in F":
         raise Refuted("the verdict must be in F")
@@ -132,9 +131,9 @@ def membership_walk(statement: Mapping[str, Any], ask: Ask) -> None:
         agree(slope_at(phi, z0), statement["slope"])
     elif statement["slope"] is not None:
         raise Refuted("there is no slope where there is no z0")
-    require(ask("left end", "lim phi at the left end = 0", phi.xreplace({Z: -Z})), sp.S.Zero)
-    require(ask("right end", "lim phi at the right end = 1", phi), sp.S.One)
-    limit = ask("bend", "lim z phi''/phi' < 0", halflines.bend(phi))
+    require(prover, "left end", "lim phi at the left end = 0", phi.xreplace({Z: -Z}), sp.S.Zero)
+    require(prover, "right end", "lim phi at the right end = 1", phi, sp.S.One)
+    limit = prover.ask("bend", "lim z phi''/phi' < 0", halflines.bend(phi))
     if limit != -sp.oo and not limit.is_negative:
         raise Refuted(f"z phi''/phi' tends to {limit}, which is not negative")
 

@@ -17,8 +17,6 @@ from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.signs.tails import X
 from gateflow.codegen import expand as modest
-from gateflow.errors import GateflowError
-from gateflow.formula import unparse
 from gateflow.formula.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 BITS = 10_000
@@ -47,14 +45,6 @@ class Piece:
     def z(self, x: Any) -> Any:
         """The pre-activation at x."""
         return self.side * x + 0
-
-
-def text_of(expr: Expr) -> str:
-    """A formula that `gateflow.formula.parse` reads back, where it has words for it."""
-    try:
-        return unparse(expr)
-    except GateflowError:
-        return str(expr)
 
 
 def break_points(expr: Expr) -> list[Expr]:
@@ -524,6 +514,5 @@ __all__ = [
     "in_order",
     "pieces",
     "real_zeros",
-    "text_of",
     "value_at",
 ]

@@ -18,7 +18,8 @@ from gateflow.asymptotics.clauses import Clause
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field
-from gateflow.asymptotics.signs.pieces import Piece, conditions, pieces, real_zeros, text_of, value_at
+from gateflow.asymptotics.proofs.statements import text_of
+from gateflow.asymptotics.signs.pieces import Piece, conditions, pieces, real_zeros, value_at
 from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, Tools, by_roots, on_compact, on_tail
 from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import Tape

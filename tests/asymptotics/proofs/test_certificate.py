@@ -9,6 +9,7 @@ import mpmath
 import pytest
 import sympy as sp
 
+from benchmarks.forgeries import Obliging
 from gateflow.asymptotics.certificates import (
     certificate,
     closed_text,
@@ -24,7 +25,7 @@ from gateflow.asymptotics.proofs import checker, enclosures, halflines, mrv, num
 from gateflow.asymptotics.proofs.checker import verify
 from gateflow.asymptotics.proofs.statements import digest_of
 from gateflow.errors import InvalidArgument
-from gateflow.formula import parse, unparse
+from gateflow.formula import parse
 from gateflow.formula.vocabulary import Z as z
 from gateflow.formula.vocabulary import derivative, softplus
 from gateflow.gates.gate import GATES, Gate, gate
@@ -107,15 +108,9 @@ def claimed_member(text, z0=None):
     value = str(phi.subs(z, statements.MARK).evalf(20))
     statement = {"kind": "membership", "gate": text, "verdict": "in F", "value": value}
     statement |= {"z0": None if z0 is None else str(z0), "slope": slope}
-    chain = []
-
-    def ask(name, sentence, expr):
-        limit = {"left end": "0", "right end": "1", "bend": "-oo"}[name]
-        chain.append({"name": name, "statement": sentence, "expr": unparse(expr), "limit": limit})
-        return statements.constant(limit)
-
-    witnesses.membership_walk(statement, ask)
-    return sealed(statement, {}, chain, {})
+    obliging = Obliging({"left end": "0", "right end": "1", "bend": "-oo"}.__getitem__)
+    witnesses.prove_membership(statement, obliging)
+    return sealed(statement, {}, obliging.chain, {})
 
 
 NO_MEMBERS = [
@@ -314,15 +309,9 @@ def test_a_rate_with_a_wrong_constant_is_refuted_by_proof_and_by_numbers(written
     forged = copy.deepcopy(written["rate of erf, right"])
     forged["statement"]["rate"] = "1/(5*c*T*tau*log(tau))"
     forged["statement"]["next_order"] = None
-    asked = []
-
-    def ask(name, sentence, expr):
-        limit = {step["name"]: step["limit"] for step in forged["chain"]}[name]
-        asked.append({"name": name, "statement": sentence, "expr": unparse(expr), "limit": limit})
-        return statements.constant(limit)
-
-    outline.rate_walk(forged["statement"], statements.formula(forged["germs"]["f"]), ask)
-    found = verify(resealed({**forged, "chain": asked}))
+    obliging = Obliging({step["name"]: step["limit"] for step in forged["chain"]}.__getitem__)
+    outline.prove_rate(forged["statement"], statements.formula(forged["germs"]["f"]), obliging)
+    found = verify(resealed({**forged, "chain": obliging.chain}))
     failed = {check.how for check in found.checks if check.ok is False}
     assert (found.status, failed) == ("refuted", {"proved", "numeric"})
 
