@@ -32,11 +32,11 @@ which are equal, and of the first gates of neighbouring classes. The rest follow
 
 There are no certificates of incomparable gates, nor of orders decided between the bounds of an oscillating profile.
 
-What is proved, then, is the statement, given the theorems of docs/theory.md as `outline` and `witnesses` write them, the
-correctness of `mrv` and `enclosures`, and SymPy's algebra. With the search the checker has in common the outlines of an
-order and of a rate (which limits to take, and what follows), the parser and SymPy; no limit, sign or bound of the search
-is used. A limit that the search finds wrongly is found again by another algorithm. A wrong line in an outline would
-mislead both; tests hold the outline against the definition of the order, in big floats.
+What is proved, then, is the statement, given the theorems of docs/theory.md as `outline` and `witnesses` write them,
+the correctness of `mrv` and `enclosures`, and SymPy's algebra. With the search the checker has in common the outlines
+of an order and of a rate (which limits to take, and what follows), the parser and SymPy; no limit, sign or bound of
+the search is used. A limit that the search finds wrongly is found again by another algorithm. A wrong line in an
+outline would mislead both; tests hold the outline against the definition of the order, in big floats.
 """
 
 from __future__ import annotations
