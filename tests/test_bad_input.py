@@ -16,7 +16,7 @@ import gateflow
 import gateflow.nn
 from gateflow.descents.simulation import predict
 from gateflow.errors import GateflowError
-from gateflow.flows import enclose, trajectories
+from gateflow.flows import enclose, flow
 from gateflow.flows.plane import NoisyProblem, RefineProblem, SharedProblem, portrait
 from gateflow.losses import loss
 from gateflow.training.tasks.adding import Adding
@@ -109,7 +109,7 @@ CALLS = {
         {"problem": PROBLEM, "z0": 0.0, "tau_max": 10.0, "method": "exact", "rtol": 1e-6, "atol": 1e-9},
     ),
     "trajectory.at": (PATH.at, {"tau": 1.0}),
-    "trajectories": (trajectories, {"problem": MANY, "z0": 0.0}),
+    "flows": (flow, {"problem": MANY, "z0": 0.0}),
     "descent": (
         gateflow.descent,
         {"problem": MANY, "z0": 0.0, "optimizer": "adam", "lr": 0.1, "steps": 5, "dtype": "float64", "beta1": 0.9},

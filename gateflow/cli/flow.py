@@ -61,13 +61,13 @@ def run(
     $ gateflow flow fast --horizon 10 --gap 0.01 --loss "exp(-s/10)/2 + exp(-2*s)/2"
     $ gateflow flow fast --horizon 10 --gap 0.01 --loss kullback-leibler --tolerance 1e-3
     """
-    from gateflow.flows.trajectory import flow
+    from gateflow.flows.trajectory import follow
 
     if figure is not None:
         from gateflow.plots._figure import output
 
         output(figure, force=force)  # complains before the work
-    path = flow(given.problem(gate_of(gate)), z0, tau_max=tau_max, tolerance=tolerance, method=method, rtol=rtol)
+    path = follow(given.problem(gate_of(gate)), z0, tau_max=tau_max, tolerance=tolerance, method=method, rtol=rtol)
     points = _points(path, at)
     if figure is not None:
         from gateflow.plots._figure import save

@@ -4,8 +4,8 @@ from gateflow.flows.enclosure import Enclosure, enclose
 from gateflow.flows.problem import LearningProblem, Target
 from gateflow.flows.solvers import METHODS
 from gateflow.flows.time import HittingTime, hitting_time, hitting_times
-from gateflow.flows.trajectories import Trajectories, trajectories
-from gateflow.flows.trajectory import State, Trajectory, flow
+from gateflow.flows.trajectories import Trajectories, flow
+from gateflow.flows.trajectory import State, Trajectory
 from gateflow.results.status import Status
 
 __all__ = [
@@ -22,5 +22,4 @@ __all__ = [
     "flow",
     "hitting_time",
     "hitting_times",
-    "trajectories",
 ]

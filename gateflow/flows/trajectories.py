@@ -1,4 +1,4 @@
-"""Trajectories in bulk: the flows of many problems at any learning times, by inversion of the exact integral.
+"""The flow of one problem or of many; of many at any learning times, by inversion of the exact integral.
 
 All problems of a gate share one coordinate (:mod:`gateflow.flows.path`), so that the panels of many are integrated
 together, and the times of many are inverted together.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -19,9 +19,10 @@ from gateflow.flows.density import Coordinate, Position, WholePath, decay_of_pro
 from gateflow.flows.panels import DEEPEST, TOLERANCE, Panels
 from gateflow.flows.path import FORGOTTEN
 from gateflow.flows.problem import LearningProblem, plain, positions
+from gateflow.flows.solvers import METHODS
 from gateflow.flows.solvers.exact import within_panels
 from gateflow.flows.time import hitting_time
-from gateflow.flows.trajectory import FARTHEST, State, flow
+from gateflow.flows.trajectory import FARTHEST, State, Trajectory, follow, left_off
 from gateflow.guards.arguments import number, together
 from gateflow.losses import Decay, log_distance
 from gateflow.notebook import cards
@@ -40,8 +41,21 @@ MARKS = np.array([0.0, 1.2, -1.2, 4.0, -4.0, 10.0, -10.0])
 """Profiles at which there is an edge: the weight bends there."""
 
 
-def trajectories(problem: LearningProblem, z0: Any, *, tolerance: float | None = None) -> Trajectories:
-    """The gradient flows of many problems, to be asked for their states: see :meth:`Trajectories.at`.
+@overload
+def flow(problem: LearningProblem, z0: float, **settings: Any) -> Trajectory: ...
+@overload
+def flow(problem: LearningProblem, z0: Any, **settings: Any) -> Trajectory | Trajectories: ...
+def flow(
+    problem: LearningProblem,
+    z0: Any,
+    *,
+    tau_max: float | None = None,
+    tolerance: float | None = None,
+    method: str = "exact",
+    rtol: float = 1e-10,
+    atol: float = 1e-14,
+) -> Trajectory | Trajectories:
+    """Follow the gradient flow from ``z0`` (theory.md, eq. 15).
 
     Parameters
     ----------
@@ -49,17 +63,40 @@ def trajectories(problem: LearningProblem, z0: Any, *, tolerance: float | None =
         One problem, or many in arrays.
     z0 : float or array
         Where learning starts; broadcast against the problem.
+    tau_max : float, optional
+        Learning time at hand. By default the flow is followed to the target; where it never arrives, until the total
+        decay (or the distance to a flat point) has fallen by 36 factors of e, and below them.
     tolerance : float, optional
-        For losses smooth at their least value: where to leave off, as in :func:`gateflow.flows.flow`.
+        For losses smooth at their least value, which only approach it: where to leave off, as ``|h - h*|/h*``; by
+        default 1e-12.
+    method : str
+        "exact" inverts the integral; "radau", "bdf", "lsoda" and "dop853" are SciPy's solvers on the frozen branch, for
+        one problem.
+    rtol, atol : float
+        Relative tolerance of tau for the solvers, and the absolute one while tau is small against the time scale at the
+        start, in units of that.
+
+    Returns
+    -------
+    Trajectory or Trajectories
+        Of one problem from one start with the nodes of its way; of arrays one answer for each, which are followed as
+        far as they are asked for.
 
     Raises
     ------
     InvalidArgument
-        z0 is not a finite number, or the tolerance is out of range.
+        z0 or a tolerance is out of range, or a solver is to follow many problems.
+    UnknownName
+        No such method.
+    NotReached
+        A solver gives up, or the flow of one problem ends past the floats or the gate's range.
 
     Examples
     --------
-    >>> many = trajectories(LearningProblem("sigmoid", horizon=[1, 10, 100], gap=0.01), 0.0)
+    >>> path = flow(LearningProblem("fast", horizon=100, gap=0.01), 0.0, method="lsoda")
+    >>> path.status.sentence, path.check < 1e-9
+    ('the target is reached', True)
+    >>> many = flow(LearningProblem("sigmoid", horizon=[1, 10, 100], gap=0.01), 0.0)
     >>> many.at([[1.0], [50.0]]).z.shape
     (2, 3)
     >>> z = many.at(50.0).z[0]  # e^z + 2z - e^-z = tau for T = 1
@@ -67,18 +104,20 @@ def trajectories(problem: LearningProblem, z0: Any, *, tolerance: float | None =
     True
     """
     if not isinstance(problem, LearningProblem):
-        raise InvalidArgument(f"trajectories takes a LearningProblem; got {type(problem).__name__}")
-    if problem.loss.arrives and tolerance is not None:
-        raise InvalidArgument(f"the flow of the {problem.loss.name} loss arrives; it needs no tolerance")
+        raise InvalidArgument(f"flow takes a LearningProblem; got {type(problem).__name__}")
     z0 = positions(z0, "z0")
-    within = None if problem.loss.arrives else 1e-12 if tolerance is None else tolerance
-    found = hitting_time(problem, z0, tolerance=within)
-    return Trajectories(problem, z0, found.status, found.log_tau, tolerance)
+    if not problem.shape_with(z0=z0):
+        return follow(problem, z0, tau_max=tau_max, tolerance=tolerance, method=method, rtol=rtol, atol=atol)
+    METHODS[method]  # complains about one it does not know
+    if method.strip().lower() != "exact":
+        raise InvalidArgument(f"{method} follows one problem from one start; many are followed by the method 'exact'")
+    found = hitting_time(problem, z0, tolerance=left_off(problem, tolerance), tau_max=tau_max)
+    return Trajectories(problem, z0, found.status, found.tau, found.log_tau, tolerance)
 
 
 @by_value
 @dataclass(frozen=True)
-class Trajectories(Ended, columns=("z0", "log_tau", "status"), plots=("z0", ["log_tau"])):
+class Trajectories(Ended, columns=("z0", "tau", "log_tau", "status"), plots=("z0", ["log_tau"])):
     """Gradient flows of many problems.
 
     Parameters
@@ -89,8 +128,8 @@ class Trajectories(Ended, columns=("z0", "log_tau", "status"), plots=("z0", ["lo
         Where the flows start.
     status : Status or array of Status
         How each flow ends.
-    log_tau : float or array
-        log of the learning time of its arrival; infinite where it never arrives.
+    tau, log_tau : float or array
+        The learning time of its arrival and its logarithm; infinite where it never arrives.
     tolerance : float, optional
         As it was given.
     """
@@ -98,6 +137,7 @@ class Trajectories(Ended, columns=("z0", "log_tau", "status"), plots=("z0", ["lo
     problem: LearningProblem
     z0: Any
     status: Any
+    tau: Any
     log_tau: Any
     tolerance: float | None
 
@@ -191,7 +231,7 @@ class Trajectories(Ended, columns=("z0", "log_tau", "status"), plots=("z0", ["lo
         with np.errstate(over="ignore"):
             last = float(np.exp(np.max(wanted)))
         end = last if 0 < last < np.inf else None
-        found = flow(one, z0, tolerance=self.tolerance, tau_max=end).at(log_tau=wanted)
+        found = follow(one, z0, tolerance=self.tolerance, tau_max=end).at(log_tau=wanted)
         return found.z, found.loss, found.log_gap
 
     def __repr__(self) -> str:

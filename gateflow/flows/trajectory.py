@@ -113,7 +113,7 @@ class Trajectory(
 
         Examples
         --------
-        >>> path = flow(LearningProblem("sigmoid", horizon=1, gap=0.01), 0.0)
+        >>> path = follow(LearningProblem("sigmoid", horizon=1, gap=0.01), 0.0)
         >>> z = path.at(50.0).z
         >>> bool(abs(np.exp(z) + 2 * z - np.exp(-z) - 50) < 1e-11)
         True
@@ -166,7 +166,7 @@ class Trajectory(
         return cards.framed(f"Trajectory of {self.problem.gate.name}", cards.facts(about), picture=picture)
 
 
-def flow(
+def follow(
     problem: LearningProblem,
     z0: float,
     *,
@@ -176,41 +176,7 @@ def flow(
     rtol: float = 1e-10,
     atol: float = 1e-14,
 ) -> Trajectory:
-    """Follow the gradient flow of one problem from ``z0`` (theory.md, eq. 15).
-
-    Parameters
-    ----------
-    problem : LearningProblem
-        One problem, without arrays.
-    z0 : float
-        Where learning starts.
-    tau_max : float, optional
-        Learning time at hand. By default the flow is followed to the target; where it never arrives, until the total
-        decay (or the distance to a flat point) has fallen by 36 factors of e, and below them.
-    tolerance : float, optional
-        For losses smooth at their least value, which only approach it: where to leave off, as ``|h - h*|/h*``; by
-        default 1e-12.
-    method : str
-        "exact" inverts the integral; "radau", "bdf", "lsoda" and "dop853" are SciPy's solvers on the frozen branch.
-    rtol, atol : float
-        Relative tolerance of tau for the solvers, and the absolute one while tau is small against the time scale at the
-        start, in units of that.
-
-    Raises
-    ------
-    InvalidArgument
-        z0 or a tolerance is out of range, or the problem holds arrays.
-    UnknownName
-        No such method.
-    NotReached
-        A solver gives up, or the flow ends past the floats or the gate's range.
-
-    Examples
-    --------
-    >>> path = flow(LearningProblem("fast", horizon=100, gap=0.01), 0.0, method="lsoda")
-    >>> path.status.sentence, path.check < 1e-9
-    ('the target is reached', True)
-    """
+    """The flow of one problem from one start: see :func:`gateflow.flows.flow`, which takes arrays too."""
     if not isinstance(problem, LearningProblem):
         raise InvalidArgument(f"flow takes a LearningProblem; got {type(problem).__name__}")
     z0, tau_max = _checked(problem, z0, tau_max, rtol, atol)
@@ -254,8 +220,8 @@ def left_off(problem: LearningProblem, tolerance: Any) -> float | None:
 
 def _checked(problem: LearningProblem, z0: Any, tau_max: Any, rtol: Any, atol: Any) -> tuple[float, float | None]:
     z0 = positions(z0, "z0")
-    if any(np.ndim(part) for part in (problem.horizon, problem.target.value, problem.scale, z0)):
-        raise InvalidArgument("a trajectory is of one problem and one start; hitting_time takes arrays")
+    if problem.shape_with(z0=z0):
+        raise InvalidArgument("a trajectory is of one problem and one start; flow takes arrays")
     number("rtol", rtol, lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)")
     number("atol", atol, lambda v: (v >= 0) & (v < 1), "in [0, 1)")
     if tau_max is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gateflow.flows.plane import RefineProblem, flow, portrait
 from gateflow.flows.problem import LearningProblem
-from gateflow.flows.trajectory import flow as trajectory
+from gateflow.flows.trajectory import follow as trajectory
 from gateflow.plots._figure import Figure
 from gateflow.plots._style import GATE_STYLES, LAW, name_line, name_panel
 from gateflow.plots._table import FigureTable

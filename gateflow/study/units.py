@@ -18,7 +18,7 @@ import numpy as np
 from gateflow.errors import InvalidArgument
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
-from gateflow.flows.trajectories import trajectories
+from gateflow.flows.trajectories import flow
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.results.byvalue import by_value
@@ -138,7 +138,7 @@ def _flow(
             continue
         here = LearningProblem(gate, horizon=horizon, decay=horizon / _constants(gate, z1[moved]))
         spent = np.asarray(hitting_time(here, z0[moved]).log_tau)
-        path = trajectories(beyond, z0[moved])
+        path = flow(beyond, z0[moved])
         end[moved] = path.at(log_tau=spent + math.log(share)).z
     late = (z1 > z0) & (soon > 0)
     if late.any():

@@ -10,7 +10,7 @@ import pytest
 from mpmath import mpf
 
 from gateflow.errors import InvalidArgument
-from gateflow.flows import METHODS, LearningProblem, Status, flow, trajectories
+from gateflow.flows import METHODS, LearningProblem, Status, flow
 
 MANY = 60
 
@@ -31,7 +31,7 @@ def _one(problem: LearningProblem, k: int) -> LearningProblem:
 @pytest.mark.parametrize("gate", ["fast", "softsign", "arctan", "linear-cubic", "exp-square"])
 def test_each_is_the_trajectory_of_its_own_problem(gate):
     problem, z0 = _random(gate)
-    many = trajectories(problem, z0)
+    many = flow(problem, z0)
     assert (many.shape, set(many.status)) == ((MANY,), {Status.REACHED})
     log_tau = many.log_tau + np.array([-25.0, -4.0, -1.0, -0.01, 0.01])[:, None]
     state = many.at(log_tau=log_tau)
@@ -47,7 +47,7 @@ def test_each_is_the_trajectory_of_its_own_problem(gate):
 @pytest.mark.parametrize("z0", [-2.0, 0.5, 6.0])
 def test_sigmoid_with_horizon_1_keeps_its_closed_form(z0):
     """e^z + 2z - e^-z runs evenly in tau."""
-    many = trajectories(LearningProblem("sigmoid", horizon=1, gap=[[0.1], [1e-4], [1e-9]], scale=3), z0)
+    many = flow(LearningProblem("sigmoid", horizon=1, gap=[[0.1], [1e-4], [1e-9]], scale=3), z0)
     arrival = np.exp(many.log_tau)
     tau = arrival * np.linspace(0.02, 0.98, 9)
     z = many.at(tau).z
@@ -60,7 +60,7 @@ def test_sigmoid_with_horizon_1_keeps_its_closed_form(z0):
 def test_softsign_takes_the_time_it_was_asked_for():
     """The time to z(tau) by mpmath: int phi^(1-T) (1-phi)^-4/T dphi for z >= 0 (numerics.md)."""
     horizon = np.array([2.0, 30.0, 4000.0])
-    many = trajectories(LearningProblem("softsign", horizon=horizon, gap=1e-3), [0.0, 1.0, 10.0])
+    many = flow(LearningProblem("softsign", horizon=horizon, gap=1e-3), [0.0, 1.0, 10.0])
     tau = 0.3 * np.exp(many.log_tau)
     z = many.at(tau).z
     with mpmath.workdps(30):
@@ -76,7 +76,7 @@ def test_softsign_takes_the_time_it_was_asked_for():
 def test_flows_without_an_end_are_followed_as_far_as_asked():
     """The fast gate for lambda* = 1: each state is where a flow of its own is."""
     problem = LearningProblem("fast", horizon=[1.0, 1e4], gap=0)
-    many = trajectories(problem, 0.0)
+    many = flow(problem, 0.0)
     assert set(many.status) == {Status.ASYMPTOTIC}
     tau = np.array([[1e5], [1e40], [1e250]])
     z = many.at(tau).z
@@ -87,26 +87,26 @@ def test_flows_without_an_end_are_followed_as_far_as_asked():
 
 def test_shapes_are_those_of_numpy():
     problem = LearningProblem("fast", horizon=[[10.0], [100.0]], gap=[0.1, 0.01, 1e-3])
-    many = trajectories(problem, 0.0)
+    many = flow(problem, 0.0)
     assert many.shape == (2, 3)
     for tau, shape in ((1.0, (2, 3)), ([1.0, 2.0, 3.0], (2, 3)), (np.ones((5, 1, 1)), (5, 2, 3))):
         state = many.at(tau)
         assert {np.shape(getattr(state, part)) for part in ("tau", "z", "loss", "log_gap")} == {shape}
-    one = trajectories(LearningProblem("fast", horizon=10, gap=0.1), 0.0)
+    one = flow(LearningProblem("fast", horizon=10, gap=0.1), 0.0)
     assert isinstance(one.at(1.0).z, float)
     assert one.at([1.0, 2.0]).z.shape == (2,)
 
 
 def test_starts_are_where_they_were_put():
     problem = LearningProblem("fast", horizon=10, gap=0.1)
-    state = trajectories(problem, [0.0, problem.z_star, 4.0]).at(0.0)
+    state = flow(problem, [0.0, problem.z_star, 4.0]).at(0.0)
     assert state.z.tolist() == [0.0, problem.z_star, 4.0]
     assert np.allclose(state.loss, problem.loss_at(state.z), rtol=1e-12, atol=1e-15)
 
 
 def test_flows_that_creep_are_followed_one_by_one():
     problem = LearningProblem("cubic", horizon=1, gap=0.1, scale=2.0)
-    many = trajectories(problem, [-1.0, 0.5])
+    many = flow(problem, [-1.0, 0.5])
     assert many.status.tolist() == [Status.STUCK, Status.REACHED]
     z = many.at(1e30).z
     assert z[0] == pytest.approx(-4 / (3 * 2 * 1e30), rel=1e-9)  # dz/dtau = c (3/4) z^2 near 0
@@ -116,14 +116,14 @@ def test_flows_that_creep_are_followed_one_by_one():
 def test_smooth_losses_are_approached():
     problem = LearningProblem("fast", horizon=[5.0, 50.0], gap=0.05, loss="squared")
     tau = np.array([0.5, 3.0])
-    z = trajectories(problem, 0.0).at(tau).z
+    z = flow(problem, 0.0).at(tau).z
     for k in range(2):
         one = LearningProblem("fast", horizon=problem.horizon[k], gap=0.05, loss="squared")
         assert z[k] == pytest.approx(flow(one, 0.0).at(tau[k]).z, rel=1e-12)
 
 
 def test_what_has_no_state_says_so_by_its_status():
-    many = trajectories(LearningProblem("log-slow", horizon=[1.0, 10.0], gap=[0.5, 1e-300]), 0.0)
+    many = flow(LearningProblem("log-slow", horizon=[1.0, 10.0], gap=[0.5, 1e-300]), 0.0)
     assert many.status.tolist() == [Status.REACHED, Status.OVERFLOW]
     assert np.isnan(many.at(1.0).z).tolist() == [False, True]
 
@@ -131,12 +131,20 @@ def test_what_has_no_state_says_so_by_its_status():
 @pytest.mark.parametrize("bad", [{"tau": -1.0}, {"tau": np.nan}, {}, {"tau": 1.0, "log_tau": 0.0}, {"log_tau": np.nan}])
 def test_bad_times_are_refused(bad):
     with pytest.raises(InvalidArgument):
-        trajectories(LearningProblem("fast", horizon=10, gap=0.1), 0.0).at(**bad)
+        flow(LearningProblem("fast", horizon=10, gap=0.1), [0.0]).at(**bad)
 
 
 def test_a_tolerance_is_for_smooth_losses():
     with pytest.raises(InvalidArgument, match="needs no tolerance"):
-        trajectories(LearningProblem("fast", horizon=10, gap=0.1), 0.0, tolerance=0.1)
+        flow(LearningProblem("fast", horizon=10, gap=0.1), [0.0], tolerance=0.1)
+
+
+def test_solvers_follow_one_problem_and_many_have_one_time_limit():
+    problem = LearningProblem("fast", horizon=10, gap=0.1)
+    with pytest.raises(InvalidArgument, match="lsoda follows one problem from one start"):
+        flow(problem, [0.0, 1.0], method="lsoda")
+    late, soon = flow(problem, [0.0, 2.0], tau_max=float(flow(problem, [1.0]).tau[0])).status
+    assert (late, soon) == (Status.TIME_LIMIT, Status.REACHED)
 
 
 @pytest.mark.parametrize("method", METHODS)

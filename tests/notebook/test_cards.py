@@ -10,7 +10,7 @@ from gateflow.asymptotics.certificates import certificate
 from gateflow.asymptotics.saturation import saturation_order
 from gateflow.descents.recommendation import recommend
 from gateflow.descents.simulation import descent
-from gateflow.flows import trajectories
+from gateflow.flows import flow
 from gateflow.gates.gate import Gate
 from gateflow.notebook import cards
 from gateflow.notebook.html import GREY
@@ -53,7 +53,7 @@ def objects():
     yield "step sizes", gateflow.step_size(problem(gap=0.1), [0.0, 1.0])
     yield "crossover", gateflow.crossover("fast", "sigmoid", problem(gap=0.1))
     yield "fit", gateflow.fit("fast(alpha)", gateflow.descents.Steps((100.0,)), within=(0.5, 2.0))
-    yield "trajectories", trajectories(problem(horizon=np.array([1.0, 10.0])), 0.0)
+    yield "trajectories", flow(problem(horizon=np.array([1.0, 10.0])), 0.0)
     yield "membership", gateflow.membership("fast")
     yield "order", gateflow.order("fast", "sigmoid")
     yield "ranking", gateflow.rank(["fast", "sigmoid", "erf", "sigmoid(2*z)"])

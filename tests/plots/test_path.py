@@ -6,13 +6,13 @@ import pytest
 from gateflow.errors import InvalidArgument
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
-from gateflow.flows.trajectory import flow
+from gateflow.flows.trajectory import follow
 from gateflow.plots._figure import save
 from gateflow.plots._path import path
 
 
 def lines(problem, z0):
-    above, below = path(flow(problem, z0)).axes
+    above, below = path(follow(problem, z0)).axes
     (drawn, *_), (loss, *_) = above.lines, below.lines
     return above, below, np.array(drawn.get_data()), np.array(loss.get_data())
 
@@ -38,12 +38,12 @@ def test_times_past_the_floats_are_drawn_by_their_logarithm():
 def test_a_flow_at_rest_is_refused():
     problem = LearningProblem("sigmoid", horizon=1, target=0.5)
     with pytest.raises(InvalidArgument, match="nothing to draw"):
-        path(flow(problem, 0.0))
+        path(follow(problem, 0.0))
 
 
 @pytest.mark.parametrize("form", ["svg", "pdf", "png"])
 def test_a_picture_is_written_in_the_format_of_its_name(form, tmp_path):
-    drawn = path(flow(LearningProblem("fast", horizon=10, gap=0.1), 0.0), "fast\n$x")
+    drawn = path(follow(LearningProblem("fast", horizon=10, gap=0.1), 0.0), "fast\n$x")
     save(drawn, tmp_path / f"flow.{form}")
     heads = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}
     assert (tmp_path / f"flow.{form}").read_bytes().startswith(heads[form])

@@ -9,7 +9,7 @@ import pytest
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flows import LearningProblem, hitting_time
 from gateflow.flows.plane import RefineProblem, Status, flow, portrait
-from gateflow.flows.trajectory import flow as scalar_flow
+from gateflow.flows.trajectory import follow as scalar_flow
 
 MP = mpmath.MPContext()
 MP.dps = 30
