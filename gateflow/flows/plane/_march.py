@@ -17,13 +17,11 @@ from scipy.integrate import solve_ivp
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flows.density import Array
 from gateflow.flows.plane._contract import Force, Leg, Tolerances
-from gateflow.flows.solvers._swapped import LEAST, MOST, Budget, TooLong, inverted, log_time
+from gateflow.flows.solvers import METHODS
+from gateflow.flows.solvers._swapped import MOST, Budget, Swapped, TooLong, inverted, log_time
 from gateflow.guards.arguments import one
 from gateflow.progress import Meter
 
-SOLVERS = {"lsoda": "LSODA", "radau": "Radau", "bdf": "BDF", "dop853": "DOP853"}
-MARGIN = {"lsoda": 50.0, "radau": 10.0, "bdf": 100.0, "dop853": 10.0}
-"""Local tolerance below the one asked for, so that the local errors add up to less than it."""
 SOFTENING = 1e-2
 """Pull, over the largest one, below which the parameter turns from the length of the path into time: a point where the
 pulls cancel is then approached smoothly."""
@@ -40,10 +38,11 @@ Event = Callable[[float, Array], float]
 
 
 def solver(method: str) -> str:
-    """SciPy's name of a method; complains about one it does not know."""
-    key = str(method).strip().lower()
-    if key not in SOLVERS:
-        raise InvalidArgument(f"unknown method {method!r}; known: {', '.join(SOLVERS)}")
+    """The name of one of SciPy's methods; complains about one it does not know."""
+    key = METHODS.spelled(method)
+    known = [name for name in METHODS if isinstance(METHODS[name], Swapped)]
+    if key not in known:
+        raise InvalidArgument(f"unknown method {method!r}; known: {', '.join(known)}")
     return key
 
 
@@ -82,18 +81,17 @@ def march(
     if length == 0:
         return Marched(_resting(first, loss), None, 0)
     right = _Right(rates, first)
-    method, margin = SOLVERS[settings.method], MARGIN[settings.method]
-    options: dict[str, Any] = {"rtol": max(settings.rtol / margin, LEAST), "atol": settings.atol / margin}
+    by = METHODS[settings.method]
     try:
         with np.errstate(all="ignore"), right.meter:
             solved = solve_ivp(
                 right,
                 (0.0, length),
                 np.append(0.0, first),
-                method,
+                by.method,
                 events=_falling(events),
                 dense_output=True,
-                **options,
+                **by.tolerances(settings.rtol, settings.atol),
             )
     except TooLong as limit:
         raise NotReached(f"{settings.method} {limit} near {_place(right.last)}") from None

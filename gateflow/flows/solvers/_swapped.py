@@ -73,30 +73,56 @@ class _Right(Budget):
         return -self(s, w)[:, None]
 
 
-def solve_with(method: str, path: Path, rtol: float, atol: float, margin: float, **more: Any) -> Solved:
-    """Integrate along the path by one of SciPy's methods, at local tolerances ``margin`` times smaller than asked for.
+@dataclass(frozen=True)
+class Swapped:
+    """One of SciPy's methods as a solver of paths, and what is known of it.
 
-    Raises
-    ------
-    NotReached
-        The solver gives up, or needs too many evaluations.
+    Parameters
+    ----------
+    method : str
+        SciPy's name of it.
+    margin : float
+        By how much local tolerances are below the one asked for, so that the local errors add up to less than it
+        (measured).
+    is_implicit : bool
+        Whether it takes a Jacobian.
+    max_step : float
+        The longest step along the path.
     """
-    if path.start == path.end:
-        return Solved.resting(path.start)
-    right = _Right(path)
-    options: dict[str, Any] = more if method == "DOP853" else {"jac": right.jacobian, **more}
-    options |= {"rtol": max(rtol / margin, LEAST), "atol": atol / margin, "dense_output": True}
-    try:
-        solved = solve_ivp(right, (0.0, abs(path.end - path.start)), [0.0], method=method, **options)
-    except TooLong as limit:
-        raise NotReached(f"{method} {limit} on this path; use method='exact'") from None
-    if not solved.success:
-        raise NotReached(f"{method} gave up: {' '.join(solved.message.split())}; use method='exact'")
-    w = np.maximum.accumulate(solved.y[0])
 
-    v = right.v(solved.t)
-    v[-1] = path.end
-    return Solved(v, log_time(w, right.log_unit), _Inverse(right, solved.sol, solved.t, w), right.count)
+    method: str
+    margin: float
+    is_implicit: bool = True
+    max_step: float = np.inf
+
+    def tolerances(self, rtol: float, atol: float) -> dict[str, float]:
+        """The local tolerances for those asked for."""
+        return {"rtol": max(rtol / self.margin, LEAST), "atol": atol / self.margin}
+
+    def __call__(self, path: Path, rtol: float, atol: float) -> Solved:
+        """Integrate along the path.
+
+        Raises
+        ------
+        NotReached
+            The solver gives up, or needs too many evaluations.
+        """
+        if path.start == path.end:
+            return Solved.resting(path.start)
+        right = _Right(path)
+        options: dict[str, Any] = self.tolerances(rtol, atol) | {"max_step": self.max_step, "dense_output": True}
+        if self.is_implicit:
+            options["jac"] = right.jacobian
+        try:
+            solved = solve_ivp(right, (0.0, abs(path.end - path.start)), [0.0], method=self.method, **options)
+        except TooLong as limit:
+            raise NotReached(f"{self.method} {limit} on this path; use method='exact'") from None
+        if not solved.success:
+            raise NotReached(f"{self.method} gave up: {' '.join(solved.message.split())}; use method='exact'")
+        w = np.maximum.accumulate(solved.y[0])
+        v = right.v(solved.t)
+        v[-1] = path.end
+        return Solved(v, log_time(w, right.log_unit), _Inverse(right, solved.sol, solved.t, w), right.count)
 
 
 @dataclass(frozen=True)
