@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import sys
-from collections.abc import Callable
 from enum import Enum
 
 
@@ -17,30 +14,14 @@ class Lock(Enum):
     NONE = "the file system has no locks, so nothing is known of other processes"
 
 
-def _by_flock(handle: int) -> Lock:
-    import fcntl
+def lock(handle: int) -> Lock:
+    """Lock an open file until it is closed, without waiting."""
+    from filelock import lock_descriptor
 
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return Lock.TAKEN
+        return Lock.OURS if lock_descriptor(handle, blocking=False) else Lock.TAKEN
     except OSError:
         return Lock.NONE
-    return Lock.OURS
-
-
-def _by_msvcrt(handle: int) -> Lock:
-    import msvcrt
-
-    try:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError as problem:
-        return Lock.TAKEN if problem.errno in (errno.EACCES, errno.EDEADLK) else Lock.NONE
-    return Lock.OURS
-
-
-lock: Callable[[int], Lock] = _by_msvcrt if sys.platform == "win32" else _by_flock
-"""Lock an open file until it is closed, without waiting."""
 
 
 def same_file(one: os.stat_result, other: os.stat_result | None) -> bool:

@@ -21,14 +21,14 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from gateflow import files
-from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.errors import GateflowError, InvalidArgument, shown
 from gateflow.gates.gate import GATES
 from gateflow.gates.gate import gate as as_gate
+from gateflow.guards.arguments import fraction, whole
 from gateflow.guards.calls import known
 from gateflow.study.analysis import fastest
 from gateflow.study.experiment import MAKERS, Experiment, Question
@@ -153,6 +153,8 @@ def _made(found: dict[str, Any], path: Path) -> Experiment:
     for key in ("seeds", "reduced_seeds", "consecutive"):
         if found.get(key, 1) < 1:
             raise InvalidArgument(f"{key} must be at least 1; got {found[key]}")
+    if not 0 < found.get("level", 1) <= 1:
+        raise InvalidArgument(f"level must lie in (0, 1]; got {found['level']}")
     known([found.get("make", "train")], list(MAKERS), "make")
     lists = found.pop("lists", {})
     shares = found.pop("of_prediction", {})
@@ -226,8 +228,16 @@ def _arms(said: Any, lists: Mapping[str, Any], shares: Mapping[str, Any]) -> tup
                 told["otherwise"].setdefault(other, {})[name] = _filled(steps, words)
             if "predicted" in block:
                 told["predicted"][name] = steps = _filled(block["predicted"], words)
-                arms[name] |= {key: max(1, int(Fraction(part) * steps)) for key, part in shares.items()}
+                arms[name] |= {key: _share(part, steps) for key, part in shares.items()}
     return arms, {key: value for key, value in told.items() if value}
+
+
+def _share(part: Any, steps: Any) -> int:
+    """A multiple or a fraction, as in 4 or "1/50", of so many steps; at least one."""
+    try:
+        return max(1, int(fraction(part) * whole("predicted", steps)))
+    except (ValueError, TypeError, ZeroDivisionError):
+        raise InvalidArgument(f"of_prediction takes numbers and fractions, of whole steps; got {shown(part)}") from None
 
 
 def _points(over: Mapping[str, Any], lists: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
