@@ -17,7 +17,7 @@ from mpmath import libmp
 
 from gateflow.arithmetic.composites import Composing
 from gateflow.errors import GateflowError
-from gateflow.formula.functions import NAMES, Node
+from gateflow.formula.functions import NAMES
 from gateflow.formula.vocabulary import Expr
 
 Raw = Any
@@ -195,8 +195,6 @@ def _computed(c: Any, prec: int, known: dict[Any, Any]) -> Any:
     try:
         return getattr(BALLS, name)(*values)
     except AttributeError:
-        if isinstance(c, Node):
-            return _value(c.written_out(*c.args), prec, known)
         raise _Unknown from None
 
 

@@ -13,11 +13,8 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.arithmetic.composites import COMPOSITES
 from gateflow.codegen.expand import expand, factor, folded
 from gateflow.formula.functions import (
-    NAMES,
-    Node,
     acot,
     erfc,
     expm1,
@@ -63,8 +60,6 @@ def _stable(expr: Any) -> Any:
     if not expr.args:
         return expr
     expr = expr.func(*(_stable(arg) for arg in expr.args))
-    if isinstance(expr, Node) and NAMES.get(expr.func) not in COMPOSITES:
-        return _stable(expr.written_out(*expr.args))
     if isinstance(expr, sp.erfc):
         return erfc(expr.args[0])
     if isinstance(expr, sp.exp) and (power := _softplus_factor(expr.args[0])) is not None:

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic import FUNCTIONS
-from gateflow.codegen.rewrite import stable
 from gateflow.errors import GateflowError, InvalidArgument
-from gateflow.formula.functions import NAMES, Node
+from gateflow.formula.functions import NAMES
 from gateflow.formula.vocabulary import Expr, Z, expression
 
 
@@ -98,8 +96,6 @@ class Tape:
         if isinstance(expr, sp.polygamma) and expr.args[0].is_Integer:
             return self._append(Operation("polygamma", (self._visit(expr.args[1]),), int(expr.args[0])))
         name = NAMES.get(expr.func)
-        if isinstance(expr, Node) and name not in FUNCTIONS:
-            return self._visit(stable(expr))
         if expr.is_Symbol:
             raise InvalidArgument(f"{expr} has no value; numbers need one for each parameter, as in {expr}=2")
         if name is None:

@@ -11,7 +11,7 @@ import sympy as sp
 from gateflow.errors import FormulaError
 from gateflow.formula.bounds import Bounds, Foreign, Refusal
 from gateflow.formula.calls import CountedCalls, Exhausted
-from gateflow.formula.functions import ELEMENTARY
+from gateflow.formula.functions import ELEMENTARY, SHORT
 from gateflow.formula.guards import (
     check_constant_argument,
     check_constant_base,
@@ -180,9 +180,9 @@ class Builder:
         func, facts = FUNCTIONS[name], self.bounds.of(arg)
         if name == "sqrt":
             return self.power(arg, sp.S.Half)
-        if facts.value is not None:
+        if facts.value is not None and name not in SHORT:
             check_constant_argument(name, func, arg, facts.value)
-        if name == "exp" and self.bounds.weight(sp.exp, [facts]) > MAX_WEIGHT:
+        if (name == "exp" or name in SHORT) and self.bounds.weight(sp.exp, [facts]) > MAX_WEIGHT:
             raise Refusal("the power that this amounts to is too large")
         return _absolute(arg) if name == "abs" else func(arg)
 

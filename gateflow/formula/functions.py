@@ -3,8 +3,8 @@
 `FUNCTIONS` are the words of the formula language. The others stand in no formula that is read: rewriting puts them in
 (`gateflow.codegen.rewrite`), where a function would cancel, underflow or overflow.
 
-To add a word, declare it at the end of its section: docs/howto/function.md does it, step by step. What a function is in
-numbers, if ``written_out`` does not say it well enough, is in `gateflow.arithmetic.composites`.
+docs/howto/function.md adds a word, step by step. What the functions are in numbers is in
+`gateflow.arithmetic.composites`.
 
 SymPy has no logistic function, softplus, softsign or logit of its own. Written out in exponentials they lose their
 digits and their meaning, so they are nodes here, with exact derivatives and a ``rewrite(exp)`` into elementary ones.
@@ -96,8 +96,23 @@ def declared(**facts: Any) -> Callable[[type], Any]:
     return decorated
 
 
+SHORT: set[str] = set()
+"""Words that are short for others: a formula is read as if these stood there."""
+
+
+def short(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Declare a word by what it is short for: a function of SymPy expressions, the docstring of which says what it is.
+
+    Nothing else has to know of it: numbers, derivatives, limits and proofs are those of the words it stands for.
+    """
+    declare(None, function.__name__, str(function.__doc__).partition("\n")[0].rstrip("."), word=False)
+    FUNCTIONS[function.__name__] = function
+    SHORT.add(function.__name__)
+    return function
+
+
 class Node(sp.Function):
-    """A real function of one real number; SymPy finds its values and derivatives by ``written_out``, unless told."""
+    """A real function of one real number, with numbers of its own: see `gateflow.arithmetic.composites`."""
 
     nargs = 1
     is_real = True
@@ -107,10 +122,6 @@ class Node(sp.Function):
         """The node in elementary functions of ``x``."""
         raise AssertionError(cls)
 
-    def fdiff(self, argindex: int = 1) -> Any:
-        x = sp.Dummy("x", real=True)
-        return self.written_out(x).diff(x).subs(x, self.args[0])
-
     def _eval_rewrite_as_exp(self, x: Any, **_: Any) -> Any:
         return self.written_out(x)
 
@@ -118,19 +129,16 @@ class Node(sp.Function):
         return self.written_out(self.args[0])._eval_evalf(prec)
 
 
-def written_out(expr: Any, *kept: type) -> Any:
-    """An expression with our own nodes in elementary functions, but those of the types ``kept``.
+def written_out(expr: Any) -> Any:
+    """An expression with the nodes that are ours in elementary functions.
 
     Examples
     --------
     >>> x = sp.Symbol("x", real=True)
-    >>> written_out(softsign(x) + sigmoid(x), sigmoid)
-    x/(Abs(x) + 1) + sigmoid(x)
+    >>> written_out(softplus(softsign(x)))
+    log(exp(x/(Abs(x) + 1)) + 1)
     """
-    for node in expr.atoms(Node):
-        if not isinstance(node, kept) and type(node).written_out.__func__ is not Node.written_out.__func__:
-            return written_out(expr.replace(type(node), type(node).written_out), *kept)
-    return expr
+    return expr.replace(lambda node: isinstance(node, Node), lambda node: node.written_out(*node.args))
 
 
 # --- words of the formula language: SymPy's own -----------------------------------------------------------------------

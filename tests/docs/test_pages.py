@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gateflow.formula.functions import ELEMENTARY, FUNCTIONS, SHORT
 from tests.docs.pages import PAGES, ROOT, Reader, blocks, differences, forget, rewritten
 from tests.training.tiny_files import write_images28, write_ts
 
@@ -57,7 +58,11 @@ def home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    words = set(FUNCTIONS)
     yield tmp_path
+    for name in set(FUNCTIONS) - words:
+        del FUNCTIONS[name], ELEMENTARY[name]
+        SHORT.discard(name)
     for name in [name for name in sys.modules if name.startswith("howto_")]:
         del sys.modules[name]
     forget()

@@ -15,6 +15,7 @@ from gateflow.asymptotics.limits import constants as k
 from gateflow.asymptotics.limits import multiseries as ms
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.multiseries import Basis, Series, Taylor
+from gateflow.formula.functions import Node, written_out
 from gateflow.formula.vocabulary import Expr, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 _T = sp.Dummy("t", positive=True)
@@ -104,10 +105,8 @@ class Expander:
 
 def _constant_rules(expr: Expr) -> Expr:
     """Our own nodes at a constant, in elementary functions."""
-    if expr.has(sigmoid, softplus, softsign, logit, log1p, expm1):
-        for node in (sigmoid, softplus, softsign, logit):
-            expr = expr.replace(node, node.written_out)
-        expr = expr.replace(log1p, lambda x: sp.log(1 + x)).replace(expm1, lambda x: sp.exp(x) - 1)
+    if expr.has(Node, log1p, expm1):
+        expr = written_out(expr).replace(log1p, lambda x: sp.log(1 + x)).replace(expm1, lambda x: sp.exp(x) - 1)
     return expr
 
 

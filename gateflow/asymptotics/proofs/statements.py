@@ -14,7 +14,8 @@ import sympy as sp
 from gateflow.asymptotics.proofs import enclosures
 from gateflow.errors import FormulaError
 from gateflow.formula import parse, unparse
-from gateflow.formula.vocabulary import Expr, Z, logit, sigmoid, softplus, softsign
+from gateflow.formula.functions import written_out
+from gateflow.formula.vocabulary import Expr, Z
 
 FORMAT = 1
 C, T = sp.symbols("c T", positive=True)
@@ -90,9 +91,7 @@ _FORMS: tuple[Callable[[Expr], Expr], ...] = (
 
 
 def _in_exponentials(c: Expr) -> Expr:
-    for node in (sigmoid, softplus, softsign, logit):
-        c = c.replace(node, node.written_out)
-    return c.replace(sp.acosh, lambda a: sp.log(a + sp.sqrt(a**2 - 1))).rewrite(sp.exp)
+    return written_out(c).replace(sp.acosh, lambda a: sp.log(a + sp.sqrt(a**2 - 1))).rewrite(sp.exp)
 
 
 def formula(text: Any) -> Expr:
