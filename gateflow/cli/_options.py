@@ -363,10 +363,10 @@ LOOK = 0.5
 
 
 def _is_no_gate(gate: Gate) -> str | None:
-    if gate._stray is not None:
-        return f"{gate.name} is no gate: {gate._stray} lies outside (0, 1); only its tail is looked at here"
-    if gate._falls is not None:
-        return f"{gate.name} is no gate: phi falls at z = {gate._falls}; only its tail is looked at here"
+    if gate.value_outside is not None:
+        return f"{gate.name} is no gate: {gate.value_outside} lies outside (0, 1); only its tail is looked at here"
+    if gate.decreasing_at is not None:
+        return f"{gate.name} is no gate: phi falls at z = {gate.decreasing_at}; only its tail is looked at here"
     return None
 
 

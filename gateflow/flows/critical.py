@@ -68,7 +68,7 @@ class Dips:
 
 def refuse_if_no_gate(gate: Gate) -> None:
     """Complain about a formula that leaves (0, 1) or falls."""
-    if gate._stray is not None or gate._falls is not None:
+    if gate.value_outside is not None or gate.decreasing_at is not None:
         gate.inverse(0.5)
 
 

@@ -25,7 +25,8 @@ from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
 from gateflow.flows.spans import Span, spans
 from gateflow.formula.vocabulary import Expr, Z, derivative, expm1, log1p, logit, sigmoid, softplus, softsign
-from gateflow.gates.gate import Gate, roots_of
+from gateflow.gates.gate import Gate
+from gateflow.gates.kinks import roots_of
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -9,13 +9,11 @@ the last place of u would otherwise cost ``|u|``, up to 745, of them in ``1 - ph
 from __future__ import annotations
 
 import inspect
-import itertools
 import math
 import numbers
 import re
-import time
 from collections.abc import Callable, Mapping
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
@@ -25,14 +23,15 @@ import sympy as sp
 from gateflow import formula as language
 from gateflow.arithmetic import bigfloat, decimals, doubledouble, float64
 from gateflow.codegen import Tape, stable
-from gateflow.codegen.expand import expand
-from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut, shown
+from gateflow.errors import FormulaError, InvalidArgument, cut, shown
 from gateflow.files import is_unicode
 from gateflow.formula.spelling import spelled
-from gateflow.formula.vocabulary import SYMBOLIC, Expr, U, Z, log1p, logit, sigmoid, softsign
+from gateflow.formula.vocabulary import SYMBOLIC, Expr, U, Z, log1p, logit, sigmoid
 from gateflow.gates.derivation import Formulas, derived, value_pair
+from gateflow.gates.digits import losses
+from gateflow.gates.kinks import changes_of_branch, is_mirrored
 from gateflow.gates.numbers import Numbers
-from gateflow.guards import bounded
+from gateflow.gates.once import derived_once, within_bounds
 from gateflow.guards.arguments import reals
 from gateflow.registry import Registry
 
@@ -52,46 +51,8 @@ _OF_PROBABILITY = ("inverse", "inverse_c", "slope_at")
 _SLOPES = ("du", "dphi", "log_dphi", "d2phi")
 """What has a value only where phi has one."""
 
-MOST_KINKS = 32
-"""Changes of branch that are kept where a formula has no end of them."""
-
-DERIVING = 3.0
-"""Seconds of the processor that one property of a gate may take; those of the catalogue take less than 0.1."""
-
 CHUNK = 4096
 """Elements evaluated together in double-double: its temporaries then stay in cache."""
-
-
-class derived_once(cached_property[Any]):
-    """A property of a gate that is derived when it is first asked for, within bounds; past them it is refused.
-
-    Where its time on the processor was spent, the refusal is for good, so that this is not spent again. Where memory
-    was short, or the machine so busy that wall-clock time ran out, the next call tries anew.
-    """
-
-    def __init__(self, derive: Callable[[Any], Any]) -> None:
-        super().__init__(lambda gate: self._outcome(gate, derive))
-        self.__doc__ = derive.__doc__
-
-    @staticmethod
-    def _outcome(gate: Any, derive: Callable[[Any], Any]) -> Any:
-        refusal, start = f"{derive.__name__} refused", time.thread_time()
-        if refusal in gate.__dict__:
-            raise _TooMuch(gate.__dict__[refusal])
-        try:
-            return gate.within_bounds(partial(derive, gate), derive.__name__.strip("_").replace("_", " "))
-        except _TooMuch as error:
-            if time.thread_time() - start >= DERIVING:
-                gate.__dict__[refusal] = error.reason
-            raise
-
-
-class _TooMuch(Exceeded):
-    """A property of a gate takes too long, or too much memory."""
-
-
-def _too_much(gate: Any, what: str, why: str) -> _TooMuch:
-    return _TooMuch(f"{gate.name}: the formula is too involved to derive its {what} ({why})")
 
 
 class Gate:
@@ -184,7 +145,7 @@ class Gate:
 
     def within_bounds(self, derive: Callable[[], T], what: str) -> T:
         """What is derived, or a refusal where that takes too long; ``what`` says what it is."""
-        return bounded.call(derive, DERIVING, processor=True, error=partial(_too_much, self, what))
+        return within_bounds(self, derive, what)
 
     @property
     def text(self) -> str:
@@ -228,14 +189,7 @@ class Gate:
     def odd(self) -> bool:
         """Whether the profile is odd, ``phi(-z) = 1 - phi(z)``, as far as the formulas show."""
         value, complement = self._value_pair
-        if not value.has(sp.Piecewise):
-            return _vanishes(value.subs(Z, -Z), complement)
-        if tuple(-kink for kink in reversed(self.kinks)) != self.kinks:
-            return False
-        ends = [-math.inf, *self.kinks, math.inf]
-        inner = [(a + b) / 2 for a, b in itertools.pairwise(self.kinks)]
-        beyond = [] if not self.kinks else [ends[1] - 1, ends[-2] + 1]
-        return all(_vanishes(_branch_at(value, -z).subs(Z, -Z), _branch_at(complement, z)) for z in [*inner, *beyond])
+        return is_mirrored(value, complement, self.kinks if value.has(sp.Piecewise) else ())
 
     @derived_once
     def kinks(self) -> tuple[float, ...]:
@@ -249,10 +203,7 @@ class Gate:
         >>> Gate("sigmoid(z + abs(z**2 - 4)/9)").kinks, Gate("sigmoid(z + abs(exp(z) - 2)/9)").kinks
         ((-2.0, 2.0), (0.693147180559945...,))
         """
-        expr = self.formulas.u if self.is_profile else self.expr
-        edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign, softsign)}
-        edges |= {condition.lhs - condition.rhs for condition in expr.atoms(sp.core.relational.Relational)}
-        return tuple(sorted({float(root) for edge in edges for root in roots_of(edge)}))
+        return changes_of_branch(self.formulas.u if self.is_profile else self.expr)
 
     @derived_once
     def lost_domain(self) -> str | None:
@@ -309,7 +260,7 @@ class Gate:
         return Numbers(self, bigfloat.BigFloat(digits))
 
     @derived_once
-    def _stray(self) -> str | None:
+    def value_outside(self) -> str | None:
         """Some z and phi(z) outside [0, 1] in words, if such were found among samples of every magnitude."""
         if self.is_profile:
             return None
@@ -324,7 +275,7 @@ class Gate:
         return f"phi({z}) = {next(text for d in range(3, 18) if outside(np.float64(text := f'{phi:.{d}g}')))}"
 
     @derived_once
-    def _falls(self) -> str | None:
+    def decreasing_at(self) -> str | None:
         """Some z at which phi decreases, if such was found among samples of every magnitude."""
         return self._sample(self.float64.dphi, lambda slope: slope < 0)
 
@@ -338,9 +289,9 @@ class Gate:
 
     def _evaluate(self, x: Any, what: str) -> Any:
         x = _as_float(x)
-        if self._stray is not None:
+        if self.value_outside is not None:
             if what not in ("phi", "phi_c", "dphi", "log_dphi", "d2phi"):
-                raise InvalidArgument(f"{self.name} has no {what}: it leaves (0, 1), {self._stray}")
+                raise InvalidArgument(f"{self.name} has no {what}: it leaves (0, 1), {self.value_outside}")
             what = {"phi": "value", "phi_c": "complement"}.get(what, what)
         if x.dtype == np.float32:
             result = getattr(self.float64, what)(np.asarray(x, dtype=np.float64))
@@ -447,8 +398,8 @@ class Gate:
 
     def _inverted(self, x: np.ndarray, what: str) -> Any:
         """Numbers that need the inverse, which not every formula has."""
-        if self._stray is None and self._falls is not None:
-            raise InvalidArgument(f"{self.name} has no inverse: phi falls at z = {self._falls}")
+        if self.value_outside is None and self.decreasing_at is not None:
+            raise InvalidArgument(f"{self.name} has no inverse: phi falls at z = {self.decreasing_at}")
         result = self._evaluate(x, what)
         lost = np.isnan(result) & ~np.isnan(x)
         if lost.any():
@@ -462,21 +413,7 @@ class Gate:
     @derived_once
     def _digit_losses(self) -> tuple[np.ndarray, np.ndarray]:
         """Sample points of growing ``|z|`` and the digits of the smaller of phi and 1 - phi that are lost at each."""
-        size = np.geomspace(0.5, 1e8, 50)
-        z = np.sort(np.concatenate([-size, size]))
-        truth, plain = self.at(400), self._double
-        lost = np.zeros(z.shape)
-        for what in ("phi", "phi_c"):
-            exact = getattr(truth, what)(truth.arithmetic.lift(z))
-            near = truth.arithmetic.lift(doubledouble.round(getattr(plain, what)(doubledouble.lift(z))))
-            right = truth.arithmetic.round(exact)
-            error = truth.arithmetic.round(truth.arithmetic.abs(near / exact - truth.arithmetic.lift(1.0)))
-            with np.errstate(all="ignore"):
-                digits = np.log10(error / np.finfo(float).eps)
-            held = (right >= np.finfo(float).tiny) & np.isfinite(right)
-            lost = np.maximum(lost, np.where(held & (error > 1e-15), np.minimum(digits, 16.0), 0.0))
-        order = np.argsort(np.abs(z), kind="stable")
-        return z[order], lost[order]
+        return losses(self.at(400), self._double)
 
     @cached_property
     def digits_lost(self) -> float:
@@ -491,7 +428,7 @@ class Gate:
         >>> round(Gate("1/2 + tanh(z)*erf(z)**2/2").digits_lost)
         16
         """
-        if self._stray is not None:
+        if self.value_outside is not None:
             return 0.0
         return float(self._digit_losses[1].max())
 
@@ -580,46 +517,6 @@ def _probability(x: Any, name: str) -> np.ndarray:
     if outside.any():
         raise InvalidArgument(f"{name} must lie in [0, 1]; got {array[outside].flat[0]:g}")
     return array
-
-
-def roots_of(expr: Expr) -> list[Any]:
-    if expr.free_symbols != {Z}:
-        return []
-    if not expr.is_polynomial(Z):
-        return _changes_of_sign(expr)
-    return [root for root in sp.roots(sp.Poly(expr, Z), Z) if root.is_real]
-
-
-def _changes_of_sign(expr: Expr) -> list[float]:
-    """Floats beside which an expression changes sign."""
-    tape, z = Tape([stable(expr)], [Z]), np.linspace(-30.0, 30.0, 1201)
-
-    def sign(x: np.ndarray) -> np.ndarray:
-        return np.sign(np.broadcast_to(tape(float64, x)[0], x.shape))
-
-    signs = sign(z)
-    at = np.flatnonzero(signs[:-1] * signs[1:] < 0)
-    low, high, left = z[at], z[at + 1], signs[at]
-    for _ in range(1100):
-        middle = low + (high - low) / 2
-        if np.all((middle == low) | (middle == high)):
-            break
-        same = sign(middle) == left
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
-    return sorted([*z[signs == 0].tolist(), *high.tolist()], key=abs)[:MOST_KINKS]
-
-
-def _vanishes(one: Expr, other: Expr) -> bool:
-    """Whether two formulas are seen to be the same."""
-    return bool(expand(stable(one) - other) == 0)
-
-
-def _branch_at(expr: Expr, z: float) -> Expr:
-    """The branch of a formula with cases that holds around z."""
-    return expr.replace(
-        lambda node: isinstance(node, sp.Piecewise),
-        lambda node: next(value for value, condition in node.args if condition.subs(Z, sp.Float(z)) == sp.true),
-    )
 
 
 GATES = Registry("gate", "gateflow.gates.catalogue", "make")

@@ -109,7 +109,7 @@ class Numbers:
             log_slope = self._play("log_du", lambda f: [f.log_du], z)[0] + (log_phi + log_phi_c)
         else:
             log_slope = self._play("log_dphi", lambda f: [f.log_dphi], z)[0]
-            if self.gate._stray is not None:
+            if self.gate.value_outside is not None:
                 return log_slope
         return self._or_gone(log_slope, log_phi + log_phi_c)
 
@@ -134,16 +134,16 @@ class Numbers:
         both = log_phi + log_phi_c
         if not self.gate.is_profile:
             log_size = self._play("log_d2phi", lambda f: [log_of(f.d2phi)], z)[0]
-            log_size = log_size if self.gate._stray is not None else self._or_gone(log_size, both)
+            log_size = log_size if self.gate.value_outside is not None else self._or_gone(log_size, both)
             return self._signed("sign of d2phi", lambda f: [sign_of(f.d2phi)], z, log_size)
         du, log_d2u, log_du = self._play("d2u", lambda f: [f.du, log_of(f.d2u), f.log_du], z)
         d2u = self._signed("sign of d2u", lambda f: [sign_of(factored(f.d2u))], z, log_d2u)
         turn = a.tanh(self.u(z) / a.constant(2))
-        bend = d2u - du * du * turn
-        safe = a.isfinite(bend)
-        log_bend = a.where(safe, a.log(a.abs(bend)), log_du + log_du + a.log(a.abs(turn)))
-        size = a.exp(self._or_gone(log_bend + both, both))
-        return a.where(a.less(a.where(safe, bend, -turn), a.constant(0)), -size, size)
+        curvature = d2u - du * du * turn
+        safe = a.isfinite(curvature)
+        log_curvature = a.where(safe, a.log(a.abs(curvature)), log_du + log_du + a.log(a.abs(turn)))
+        size = a.exp(self._or_gone(log_curvature + both, both))
+        return a.where(a.less(a.where(safe, curvature, -turn), a.constant(0)), -size, size)
 
     # --- inverses ---
 

@@ -106,7 +106,7 @@ class GateFunction(torch.nn.Module):
     def _play(self, z: Tensor, what: str) -> Tensor:
         if z.dtype not in WORKING:
             raise InvalidArgument(f"a gate takes floating-point tensors, not {z.dtype}")
-        if self.gate._stray is not None and what.startswith("log"):
+        if self.gate.value_outside is not None and what.startswith("log"):
             raise InvalidArgument(f"{self.gate.name} leaves (0, 1) and has no logarithm")
         if not (torch.is_grad_enabled() and z.requires_grad):
             return self.value(z, what)
@@ -171,7 +171,7 @@ class GateFunction(torch.nn.Module):
             u = first if what == "phi" else -first
             first = torch.sigmoid(u)
             slopes = [slope * (first * torch.sigmoid(-u)) for slope in slopes]
-        elif self.gate._stray is None:
+        elif self.gate.value_outside is None:
             first = torch.clamp(first, 0.0, 1.0)
         if not slope_too:
             return first, None
@@ -269,11 +269,11 @@ def _rate(numbers: Numbers, z: Tensor, log_rest: Tensor) -> Tensor:
 
 
 def _value(numbers: Numbers, z: Tensor) -> Tensor:
-    return numbers.phi(z) if numbers.gate._stray is None else numbers.value(z)
+    return numbers.phi(z) if numbers.gate.value_outside is None else numbers.value(z)
 
 
 def _complement(numbers: Numbers, z: Tensor) -> Tensor:
-    return numbers.phi_c(z) if numbers.gate._stray is None else numbers.complement(z)
+    return numbers.phi_c(z) if numbers.gate.value_outside is None else numbers.complement(z)
 
 
 _FUNCTIONS: dict[str, Callable[[Numbers, Tensor], Tensor]] = {

@@ -323,7 +323,7 @@ def test_a_formula_that_is_read_as_written_is_not_warned_of(formula):
 
 
 def test_only_what_was_refused_for_its_time_on_the_processor_is_refused_for_good(monkeypatch):
-    module = sys.modules["gateflow.gates.gate"]
+    module = sys.modules["gateflow.gates.once"]
     monkeypatch.setattr(module, "DERIVING", 0.1)
 
     class Tried:

@@ -64,7 +64,7 @@ def _source(gate: Gate, working: str) -> str:
         exprs, after = (formulas.u, formulas.du), _OF_PROFILE
     else:
         exprs = (formulas.phi, formulas.phi_c, formulas.dphi)
-        after = _CLIPPED if gate._stray is None else ()
+        after = _CLIPPED if gate.value_outside is None else ()
     if not (gate.is_profile and formulas.du.is_number):
         after = (*after, *_FINITE_SLOPE)
     return f"{HEADER}\n\n{device_function(Tape(exprs), 'gate', working, after)}"

@@ -1,0 +1,76 @@
+"""Where a formula changes branch, and whether its two halves mirror each other."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from gateflow.arithmetic import float64
+from gateflow.codegen import Tape, stable
+from gateflow.codegen.expand import expand
+from gateflow.formula.vocabulary import Expr, Z, softsign
+
+MOST_KINKS = 32
+"""Changes of branch that are kept where a formula has no end of them."""
+
+
+def changes_of_branch(expr: Expr) -> tuple[float, ...]:
+    """The z at which ``abs``, ``sign``, ``softsign`` or ``where`` change branch, in order."""
+    edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign, softsign)}
+    edges |= {condition.lhs - condition.rhs for condition in expr.atoms(sp.core.relational.Relational)}
+    return tuple(sorted({float(root) for edge in edges for root in roots_of(edge)}))
+
+
+def is_mirrored(value: Expr, complement: Expr, kinks: tuple[float, ...]) -> bool:
+    """Whether ``value(-z) = complement(z)`` is seen: as formulas, or branch by branch between the kinks."""
+    if not value.has(sp.Piecewise):
+        return _vanishes(value.subs(Z, -Z), complement)
+    if tuple(-kink for kink in reversed(kinks)) != kinks:
+        return False
+    inner = [(a + b) / 2 for a, b in itertools.pairwise(kinks)]
+    beyond = [kinks[0] - 1, kinks[-1] + 1] if kinks else []
+    return all(_vanishes(_branch_at(value, -z).subs(Z, -Z), _branch_at(complement, z)) for z in [*inner, *beyond])
+
+
+def roots_of(expr: Expr) -> list[Any]:
+    """The real z at which an expression is 0, if a polynomial, or changes sign; none where it has other symbols."""
+    if expr.free_symbols != {Z}:
+        return []
+    if not expr.is_polynomial(Z):
+        return _changes_of_sign(expr)
+    return [root for root in sp.roots(sp.Poly(expr, Z), Z) if root.is_real]
+
+
+def _changes_of_sign(expr: Expr) -> list[float]:
+    """Floats beside which an expression changes sign."""
+    tape, z = Tape([stable(expr)], [Z]), np.linspace(-30.0, 30.0, 1201)
+
+    def sign(x: np.ndarray) -> np.ndarray:
+        return np.sign(np.broadcast_to(tape(float64, x)[0], x.shape))
+
+    signs = sign(z)
+    at = np.flatnonzero(signs[:-1] * signs[1:] < 0)
+    low, high, left = z[at], z[at + 1], signs[at]
+    for _ in range(1100):
+        middle = low + (high - low) / 2
+        if np.all((middle == low) | (middle == high)):
+            break
+        same = sign(middle) == left
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    return sorted([*z[signs == 0].tolist(), *high.tolist()], key=abs)[:MOST_KINKS]
+
+
+def _vanishes(one: Expr, other: Expr) -> bool:
+    """Whether two formulas are seen to be the same."""
+    return bool(expand(stable(one) - other) == 0)
+
+
+def _branch_at(expr: Expr, z: float) -> Expr:
+    """The branch of a formula with cases that holds around z."""
+    return expr.replace(
+        lambda node: isinstance(node, sp.Piecewise),
+        lambda node: next(value for value, condition in node.args if condition.subs(Z, sp.Float(z)) == sp.true),
+    )
