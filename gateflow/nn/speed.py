@@ -117,7 +117,7 @@ def time_layers(
     try:
         named = dict(_steps(shape, gates, only, threads))
         rows = least_times(named, repeats)
-        with _pages_kept() as keeps:
+        with _keep_pages() as keeps:
             kept = {name: named[name] for name in (BASELINE, _products_name()) if keeps}
             rows |= {f"{name}, pages kept": value for name, value in least_times(kept, repeats).items()}
     finally:
@@ -246,7 +246,7 @@ def least_times(steps: dict[str, Step], repeats: int) -> dict[str, tuple[float, 
 
 
 @contextmanager
-def _pages_kept() -> Iterator[bool]:
+def _keep_pages() -> Iterator[bool]:
     """Within, glibc keeps the memory that is freed; False where there is no such thing."""
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         yield False

@@ -34,11 +34,11 @@ def team() -> Team | None:
     >>> team() is team()
     True
     """
-    return _loaded() if os.getpid() == _HOME else None
+    return _load() if os.getpid() == _HOME else None
 
 
 @lru_cache(maxsize=1)
-def _loaded() -> Team | None:
+def _load() -> Team | None:
     try:
         everything = ctypes.CDLL(None)
         return Team(*(ctypes.cast(getattr(everything, name), ctypes.c_void_p) for name in SYMBOLS))

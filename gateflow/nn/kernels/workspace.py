@@ -66,7 +66,7 @@ def clear() -> None:
         _free.clear()
 
 
-def kept() -> int:
+def free_bytes() -> int:
     """Bytes in free blocks."""
     with _lock:
         return sum(map(len, _free))

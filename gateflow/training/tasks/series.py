@@ -29,7 +29,7 @@ class SplitRows(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SeriesClassification(Rows, Choice):
+class LabelledSeries(Rows, Choice):
     """Series to be told apart at their end; shorter ones are padded, and their lengths given.
 
     Parameters
@@ -62,7 +62,7 @@ class SeriesClassification(Rows, Choice):
 
     Examples
     --------
-    >>> SeriesClassification()
+    >>> LabelledSeries()
     Traceback (most recent call last):
     gateflow.errors.InvalidArgument: series are needed: --data FILE (.npz, .csv, .tsv, .txt, .ts) or a folder of WAV ...
     """
@@ -268,4 +268,4 @@ def _beside(path: Path) -> Path | None:
     return path.with_name(name) if name != path.name and path.with_name(name).is_file() else None
 
 
-TASK = SeriesClassification
+TASK = LabelledSeries

@@ -1,4 +1,4 @@
-"""Series from every format: one content, one task."""
+"""LabelledSeries from every format: one content, one task."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tiny_files import write_ts, write_wav
 from gateflow.errors import InvalidArgument
 from gateflow.training.data.series import ts
 from gateflow.training.task import Batch
-from gateflow.training.tasks.series import Series
+from gateflow.training.tasks.series import LabelledSeries
 
 X = np.random.default_rng(0).normal(3, 2, size=(30, 5)).astype(np.float32).round(3)
 Y = np.arange(30) % 3 * 5  # classes 0, 5, 10: their names are not in the order of their numbers
 
 
-def rows_of(task: Series) -> list[tuple[int, list[float]]]:
+def rows_of(task: LabelledSeries) -> list[tuple[int, list[float]]]:
     """All rows of all splits, in an order of their own."""
     found = []
     for split in ("train", "valid", "test"):
@@ -43,13 +43,13 @@ def test_every_format_is_the_same_task(tmp_path: Path) -> None:
     lines = [f"{','.join(map(str, row))}:{label}" for row, label in zip(X.tolist(), Y.tolist(), strict=True)]
     (tmp_path / "one.ts").write_text("@problemName x\n@data\n" + "\n".join(lines), encoding="utf-8")
     tasks = [
-        Series(str(tmp_path / "one.npz")),
-        Series(str(tmp_path / "strings.npz")),
-        Series(str(tmp_path / "one.ts")),
-        Series(str(table(tmp_path / "one.csv"))),
-        Series(str(table(tmp_path / "one.tsv", "\t"))),
-        Series(str(table(tmp_path / "one.txt", "  "))),
-        Series(str(table(tmp_path / "last.csv", label_last=True, heading="a,b,c,d,e,class")), label_last=True),
+        LabelledSeries(str(tmp_path / "one.npz")),
+        LabelledSeries(str(tmp_path / "strings.npz")),
+        LabelledSeries(str(tmp_path / "one.ts")),
+        LabelledSeries(str(table(tmp_path / "one.csv"))),
+        LabelledSeries(str(table(tmp_path / "one.tsv", "\t"))),
+        LabelledSeries(str(table(tmp_path / "one.txt", "  "))),
+        LabelledSeries(str(table(tmp_path / "last.csv", label_last=True, heading="a,b,c,d,e,class")), label_last=True),
     ]
     for task in tasks:
         assert task.class_names == ["0", "5", "10"]
@@ -60,12 +60,12 @@ def test_every_format_is_the_same_task(tmp_path: Path) -> None:
 
 def test_channels_are_standardised_by_the_training_part(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x=np.stack([X, np.full_like(X, 7)], axis=2), y=Y)
-    task = Series(str(tmp_path / "x.npz"))
+    task = LabelledSeries(str(tmp_path / "x.npz"))
     inputs = task.batch("train", 0, task.rows("train"), 0).inputs.double()
     assert inputs[..., 0].mean() == pytest.approx(0, abs=1e-6)
     assert inputs[..., 0].var(correction=0) == pytest.approx(1, rel=1e-6)
     assert (inputs[..., 1] == 0).all()
-    raw = Series(str(tmp_path / "x.npz"), standardise=False)
+    raw = LabelledSeries(str(tmp_path / "x.npz"), standardise=False)
     assert sorted(row[::2] for _, row in rows_of(raw)) == sorted(X.tolist())
 
 
@@ -79,22 +79,22 @@ def test_parts_of_an_archive_are_kept_apart(tmp_path: Path) -> None:
         x_test=X[24:],
         y_test=Y[24:],
     )
-    task = Series(str(tmp_path / "x.npz"), standardise=False)
+    task = LabelledSeries(str(tmp_path / "x.npz"), standardise=False)
     assert [task.rows(split) for split in ("train", "valid", "test")] == [20, 4, 6]
     assert task.batch("valid", 0, 9, 0).inputs[..., 0].tolist() == X[20:24].tolist()
     assert task.batch("test", 0, 9, 0).inputs[..., 0].tolist() == X[24:].tolist()
 
 
 def test_a_training_file_finds_its_test_file(files: Path) -> None:
-    task = Series(str(files / "tiny_TRAIN.ts"))
+    task = LabelledSeries(str(files / "tiny_TRAIN.ts"))
     assert [task.rows(split) for split in ("train", "valid", "test")] == [36, 4, 20]
     assert task.input_size == 2
-    other = Series(str(files / "tiny_TRAIN.ts"), test_data=str(files / "tiny_TRAIN.ts"))
+    other = LabelledSeries(str(files / "tiny_TRAIN.ts"), test_data=str(files / "tiny_TRAIN.ts"))
     assert other.rows("test") == 40
 
 
 def test_short_series_are_padded_and_measured(files: Path) -> None:
-    task = Series(str(files / "tiny_TRAIN.ts"), standardise=False)
+    task = LabelledSeries(str(files / "tiny_TRAIN.ts"), standardise=False)
     raw = ts(files / "tiny_TEST.ts")
     batch = task.batch("test", 0, 20, 0)
     assert batch.lengths is not None
@@ -106,28 +106,28 @@ def test_short_series_are_padded_and_measured(files: Path) -> None:
 
 def test_pooling_averages_and_cutting_cuts(files: Path) -> None:
     raw = ts(files / "tiny_TEST.ts")
-    task = Series(str(files / "tiny_TRAIN.ts"), standardise=False, pool=2, longest=3)
+    task = LabelledSeries(str(files / "tiny_TRAIN.ts"), standardise=False, pool=2, longest=3)
     batch = task.batch("test", 0, 20, 0)
     lengths = [batch.inputs.shape[1]] * 20 if batch.lengths is None else batch.lengths.tolist()
     for row, length in enumerate(lengths):
         expected = [(raw[row][2 * k] + raw[row][2 * k + 1]) / 2 for k in range(min(3, len(raw[row]) // 2))]
         np.testing.assert_allclose(batch.inputs[row, :length], expected, rtol=1e-6)
-    coarse = Series(str(files / "tiny_TRAIN.ts"), standardise=False, pool=100).batch("test", 0, 20, 0)
+    coarse = LabelledSeries(str(files / "tiny_TRAIN.ts"), standardise=False, pool=100).batch("test", 0, 20, 0)
     assert coarse.inputs.shape == (20, 1, 2)
     np.testing.assert_allclose(coarse.inputs[3, 0], raw[3].mean(0), rtol=1e-5)
 
 
 def test_classes_can_be_chosen(files: Path) -> None:
-    task = Series(str(files / "tiny_TRAIN.ts"), classes="a, c")
+    task = LabelledSeries(str(files / "tiny_TRAIN.ts"), classes="a, c")
     assert task.class_names == ["a", "c"]
     assert task.output_size == 2
     with pytest.raises(InvalidArgument, match="no series"):
-        Series(str(files / "tiny_TRAIN.ts"), classes="z").batch("train", 0, 1, 0)
+        LabelledSeries(str(files / "tiny_TRAIN.ts"), classes="z").batch("train", 0, 1, 0)
 
 
 def test_lines_that_end_in_nan_are_shorter(tmp_path: Path) -> None:
     (tmp_path / "x.tsv").write_text("1\t1\t2\tNaN\tNaN\n2\t3\t4\t5\t6\n" * 9, encoding="utf-8")
-    task = Series(str(tmp_path / "x.tsv"), standardise=False)
+    task = LabelledSeries(str(tmp_path / "x.tsv"), standardise=False)
     batch: Batch = task.batch("train", 0, task.rows("train"), 0)
     assert batch.lengths is not None
     assert {(int(n), tuple(row.flatten().tolist())) for n, row in zip(batch.lengths, batch.inputs, strict=True)} == {
@@ -150,7 +150,7 @@ def speech(tmp_path: Path) -> Path:
 
 
 def test_speech_commands_layout(speech: Path) -> None:
-    task = Series(str(speech))
+    task = LabelledSeries(str(speech))
     assert task.class_names == ["no", "up", "yes"]
     assert [task.rows(split) for split in ("train", "valid", "test")] == [27, 2, 1]
     assert (task.input_size, task.length) == (1, 100)
@@ -169,9 +169,9 @@ def test_speech_commands_layout(speech: Path) -> None:
 def test_a_folder_without_lists_is_dealt_out(speech: Path) -> None:
     (speech / "validation_list.txt").unlink()
     with pytest.raises(InvalidArgument, match="both of"):
-        Series(str(speech)).batch("train", 0, 1, 0)
+        LabelledSeries(str(speech)).batch("train", 0, 1, 0)
     (speech / "testing_list.txt").unlink()
-    task = Series(str(speech), valid=0.2, classes="yes,no", longest=40)
+    task = LabelledSeries(str(speech), valid=0.2, classes="yes,no", longest=40)
     assert [task.rows(split) for split in ("train", "valid", "test")] == [12, 4, 4]
     everything = [task.batch(split, 0, 20, 0) for split in ("valid", "test")] + [task.batch("train", 0, 12, 0)]
     assert len({float(row[0, 0]) for batch in everything for row in batch.inputs}) == 20
@@ -182,27 +182,30 @@ def test_recordings_of_one_folder_are_of_one_kind(speech: Path) -> None:
     path = speech / "up" / "0005_nohash_0.wav"
     write_wav(path, np.zeros(90), rate=200)
     with pytest.raises(InvalidArgument, match="200 samples a second where"):
-        Series(str(speech)).batch("test", 0, 1, 0)
+        LabelledSeries(str(speech)).batch("test", 0, 1, 0)
     write_wav(path, np.zeros((90, 2)))
     with pytest.raises(InvalidArgument, match="2 channels"):
-        Series(str(speech)).batch("test", 0, 1, 0)
+        LabelledSeries(str(speech)).batch("test", 0, 1, 0)
     write_wav(path, np.zeros(0))
     with pytest.raises(InvalidArgument, match="without samples"):
-        Series(str(speech)).batch("test", 0, 1, 0)
+        LabelledSeries(str(speech)).batch("test", 0, 1, 0)
 
 
 def test_fingerprints_tell_data_apart(files: Path, speech: Path, tmp_path: Path) -> None:
-    assert Series(str(files / "tiny_TRAIN.ts")).fingerprint() != Series(str(files / "tiny_TEST.ts")).fingerprint()
-    before = Series(str(speech)).fingerprint()
-    assert before == Series(str(speech), longest=10).fingerprint()
+    assert (
+        LabelledSeries(str(files / "tiny_TRAIN.ts")).fingerprint()
+        != LabelledSeries(str(files / "tiny_TEST.ts")).fingerprint()
+    )
+    before = LabelledSeries(str(speech)).fingerprint()
+    assert before == LabelledSeries(str(speech), longest=10).fingerprint()
     write_wav(speech / "yes" / "new.wav", np.zeros(3))
-    assert before != Series(str(speech)).fingerprint()
+    assert before != LabelledSeries(str(speech)).fingerprint()
 
 
 def test_parts_must_agree_on_channels(files: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x=X, y=Y)
     with pytest.raises(InvalidArgument, match="different numbers of channels"):
-        Series(str(files / "tiny_TRAIN.ts"), test_data=str(tmp_path / "x.npz")).batch("train", 0, 1, 0)
+        LabelledSeries(str(files / "tiny_TRAIN.ts"), test_data=str(tmp_path / "x.npz")).batch("train", 0, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -210,26 +213,26 @@ def test_parts_must_agree_on_channels(files: Path, tmp_path: Path) -> None:
 )
 def test_bad_options_of_series(files: Path, options: dict[str, float]) -> None:
     with pytest.raises(InvalidArgument):
-        Series(str(files / "tiny_TRAIN.ts"), **options)  # type: ignore[arg-type]
+        LabelledSeries(str(files / "tiny_TRAIN.ts"), **options)  # type: ignore[arg-type]
 
 
 def test_a_file_of_another_kind_is_refused(files: Path) -> None:
     with pytest.raises(InvalidArgument, match="none of"):
-        Series(str(files / "cifar" / "test_batch.bin")).batch("train", 0, 1, 0)
+        LabelledSeries(str(files / "cifar" / "test_batch.bin")).batch("train", 0, 1, 0)
 
 
 def test_series_too_few_to_deal_are_refused(tmp_path: Path) -> None:
     write_ts(tmp_path / "x.ts", 2, 0)
     with pytest.raises(InvalidArgument, match="leaves no series for the"):
-        Series(str(tmp_path / "x.ts")).batch("train", 0, 1, 0)
+        LabelledSeries(str(tmp_path / "x.ts")).batch("train", 0, 1, 0)
     assert torch.is_tensor(
-        Series(str(tmp_path / "x.ts"), test_data=str(tmp_path / "x.ts")).batch("train", 0, 1, 0).inputs
+        LabelledSeries(str(tmp_path / "x.ts"), test_data=str(tmp_path / "x.ts")).batch("train", 0, 1, 0).inputs
     )
 
 
-def task_of(path: Path, text: str, **options: Any) -> Series:
+def task_of(path: Path, text: str, **options: Any) -> LabelledSeries:
     path.write_text(text, encoding="utf-8")
-    return Series(str(path), **options)
+    return LabelledSeries(str(path), **options)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +243,7 @@ def test_quotes_around_fields_change_nothing(between: str, label_last: bool, tmp
     lines = [between.join(f'"{field}"' for field in line.split(between)) for line in plain.read_text().splitlines()]
     heading = between.join(['"a"'] * 6)
     quoted = task_of(tmp_path / "quoted.csv", "\n".join([heading, *lines]), label_last=label_last)
-    assert rows_of(quoted) == rows_of(Series(str(plain), label_last=label_last))
+    assert rows_of(quoted) == rows_of(LabelledSeries(str(plain), label_last=label_last))
 
 
 def test_what_stands_between_fields_may_stand_in_quotes(tmp_path: Path) -> None:
