@@ -30,37 +30,12 @@ def card(gate: Gate) -> Html:
     True
     """
     picture = plot(gate) if has_numbers(gate) else None
-    return framed(label(gate), mathematics(gate.latex()), table(facts(gate)), picture=picture)
+    return framed(gate.label, mathematics(gate.latex()), table(facts(gate)), picture=picture)
 
 
 def has_numbers(gate: Gate) -> bool:
     """Whether the gate has values to draw: no parameter was left a symbol."""
     return len(gate.expr.free_symbols) == 1
-
-
-def label(gate: Gate) -> str:
-    """The gate's name; with the values of its parameters where the name is not enough to make it again.
-
-    Examples
-    --------
-    >>> from gateflow.gates.gate import gate
-    >>> label(gate("fast")), label(gate("fast", alpha=2)), label(gate("sigmoid(k*z); k=2"))
-    ('fast', 'fast(alpha=2)', 'sigmoid(k*z), k = 2')
-    """
-    if _is_made_by(gate.name, gate):
-        return gate.name
-    missing = (f"{name} = {value}" for name, value in gate.parameters.items() if f"{name}={value}" not in gate.name)
-    return ", ".join([gate.name, *missing])
-
-
-def _is_made_by(text: str, gate: Gate) -> bool:
-    from gateflow.errors import GateflowError
-    from gateflow.gates.gate import gate as made
-
-    try:
-        return made(text) == gate
-    except GateflowError:
-        return False
 
 
 def facts(gate: Gate) -> Iterator[tuple[str, str]]:
@@ -89,7 +64,7 @@ def plot(gate: Gate) -> Html:
     axes = Axes(-REACH, REACH, 0.0, top)
     rules = ((-REACH, 0.0, REACH, 0.0), (-REACH, 1.0, REACH, 1.0), (0.0, 0.0, 0.0, top))
     return axes.picture(
-        label(gate),
+        gate.label,
         description,
         rules=[axes.rule(*ends) for ends in rules],
         lines=[*axes.lines(z, phi), *axes.lines(z, slope, dashed=True)],

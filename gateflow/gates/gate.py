@@ -23,7 +23,7 @@ import sympy as sp
 from gateflow import formula as language
 from gateflow.arithmetic import bigfloat, decimals, doubledouble, float64
 from gateflow.codegen import Tape, stable
-from gateflow.errors import FormulaError, InvalidArgument, cut, shown
+from gateflow.errors import FormulaError, GateflowError, InvalidArgument, cut, shown
 from gateflow.files import is_unicode
 from gateflow.formula.spelling import spelled
 from gateflow.formula.vocabulary import SYMBOLIC, Expr, U, Z, log1p, logit, sigmoid
@@ -489,6 +489,23 @@ class Gate:
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
+
+    @property
+    def label(self) -> str:
+        """The name; with the values of the parameters where the name is not enough to make the gate again.
+
+        Examples
+        --------
+        >>> gate("fast").label, gate("fast", alpha=2).label, gate("sigmoid(k*z); k=2").label
+        ('fast', 'fast(alpha=2)', 'sigmoid(k*z), k = 2')
+        """
+        try:
+            if gate(self.name) == self:
+                return self.name
+        except GateflowError:
+            pass
+        missing = (f"{name} = {value}" for name, value in self.parameters.items() if f"{name}={value}" not in self.name)
+        return ", ".join([self.name, *missing])
 
     def _repr_html_(self) -> str:
         from gateflow.gates.card import card

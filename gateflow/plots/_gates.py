@@ -49,9 +49,7 @@ def _several(gates: Iterable[Gate | str]) -> list[Gate | str]:
 
 
 def _name(one: Gate | str) -> str:
-    from gateflow.gates.card import label
-
-    return one.strip() if isinstance(one, str) else label(one)
+    return one.strip() if isinstance(one, str) else one.label
 
 
 def figure_of_gates(

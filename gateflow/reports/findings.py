@@ -25,7 +25,6 @@ from gateflow.descents.recommendation import Recommendation, edge_of_plateau, re
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import HittingTime, hitting_time
-from gateflow.gates.card import label
 from gateflow.gates.gate import GATES, Gate
 from gateflow.guards.arguments import number
 from gateflow.progress import silence, track
@@ -144,7 +143,7 @@ class Findings:
 
     def name_of(self, gate: Gate) -> str:
         """What the report calls a gate."""
-        return next((one.name for one in self.gates if one.gate is gate), label(gate))
+        return next((one.name for one in self.gates if one.gate is gate), gate.label)
 
     def _recommended(self) -> dict[str, Any]:
         kept = ("bias", "target", "own_lr", "own_steps", "steps", "floor", "reason")
@@ -193,7 +192,7 @@ def findings(
     InvalidArgument
         No gate, too many, two of one name, one with an open parameter, or a number out of range.
     """
-    called = tuple(names) if names is not None else tuple(map(label, gates))
+    called = tuple(names) if names is not None else tuple(gate.label for gate in gates)
     _check(gates, called, horizons, gaps, timescale)
     made = record.record(
         command=command, horizons=list(horizons), gaps=list(gaps), timescale=timescale, seconds_per_proof=seconds

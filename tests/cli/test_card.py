@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import mpmath
 import pytest
 
-from gateflow.gates.card import POINTS, REACH, card, label, sketch
+from gateflow.gates.card import POINTS, REACH, card, sketch
 from gateflow.gates.gate import GATES, Gate, gate
 
 
@@ -85,7 +85,7 @@ def test_parameters_stand_beside_the_name_and_the_formula_is_latex():
     ],
 )
 def test_a_label_tells_what_it_takes_to_make_the_gate(text, told):
-    assert label(gate(text)) == told
+    assert gate(text).label == told
 
 
 def test_colours_are_the_pages_own():
