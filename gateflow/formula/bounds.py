@@ -49,7 +49,7 @@ _STRUCTURE = (sp.Add, sp.Piecewise, Relational, type(sp.Piecewise((1, Z > 0), (0
 _POWERS_OF_TEN = tuple(MP.mpf(10) ** k for k in (-MAX_MAGNITUDE, MAX_MAGNITUDE))
 
 
-class Bounds:
+class KnownFacts:
     """The facts of every expression met while one formula is built; each is found once."""
 
     def __init__(self) -> None:

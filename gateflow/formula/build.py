@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 import sympy as sp
 
 from gateflow.errors import FormulaError
-from gateflow.formula.bounds import Bounds, Foreign, Refusal
+from gateflow.formula.bounds import Foreign, KnownFacts, Refusal
 from gateflow.formula.calls import CountedCalls, Exhausted
 from gateflow.formula.functions import ELEMENTARY, SHORT
 from gateflow.formula.guards import (
@@ -41,7 +41,7 @@ class Builder:
     """From the syntax tree to SymPy, leaves first, no node before its bounds are known."""
 
     def __init__(self, text: str, tidy: str, names: Mapping[str, sp.Expr]) -> None:
-        self.text, self.names, self.bounds = text, names, Bounds()
+        self.text, self.names, self.bounds = text, names, KnownFacts()
         self.calls = CountedCalls(MAX_CALLS)
         self.demands: list[Demand] = []
         self.path: tuple[tuple[Any, bool], ...] = ()

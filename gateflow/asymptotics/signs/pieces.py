@@ -16,7 +16,7 @@ import sympy as sp
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.signs.tails import X
-from gateflow.codegen import expand as modest
+from gateflow.codegen.expand import expand, factor
 from gateflow.formula.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 BITS = 10_000
@@ -113,8 +113,8 @@ def _zeros(expr: Expr, z: sp.Symbol) -> list[Expr]:
         return _zeros_by_branch(expr, z)
     zeros: list[Expr] = []
     expr = expression(expr)
-    for factor in sp.Mul.make_args(_factored(expr)):
-        base, exponent = factor.as_base_exp() if factor.is_Pow else (factor, sp.S.One)
+    for part in sp.Mul.make_args(_factored(expr)):
+        base, exponent = part.as_base_exp() if part.is_Pow else (part, sp.S.One)
         if base.has(z) and exponent.is_positive and not (base.is_positive or base.is_negative):
             zeros += _zeros_of_factor(base, z)
         elif base.has(z) and not exponent.is_real:
@@ -422,7 +422,7 @@ def _is_easy_to_factor(expr: Expr) -> bool:
     for node in expr.atoms(sp.exp):
         if sp.count_ops(node.args[0]) > 60:
             return False
-        rates = [term.as_coeff_Mul()[0] for term in sp.Add.make_args(modest.expand(node.args[0]))]
+        rates = [term.as_coeff_Mul()[0] for term in sp.Add.make_args(expand(node.args[0]))]
         degrees += [max(abs(rate.p), rate.q) for rate in rates if rate.is_Rational]
     return len(expr.atoms(sp.Function)) <= 10 and max(degrees, default=0) <= _HIGH
 
@@ -430,10 +430,10 @@ def _is_easy_to_factor(expr: Expr) -> bool:
 def _factored(expr: Expr) -> Expr:
     """``sympy.factor`` where that is quick; else with its functions as letters, or only common terms taken out."""
     if _is_easy_to_factor(expr):
-        return modest.factor(expr)
+        return factor(expr)
     letters = {node: sp.Dummy("f", positive=node.is_positive) for node in expr.atoms(sp.Function)}
     outer = expr.xreplace({node: letter for node, letter in letters.items() if not _stands_inside(node, letters)})
-    factored = modest.factor(outer) if _is_easy_to_factor(outer) else sp.factor_terms(outer)
+    factored = factor(outer) if _is_easy_to_factor(outer) else sp.factor_terms(outer)
     return factored.xreplace({letter: node for node, letter in letters.items()})
 
 
