@@ -16,7 +16,7 @@ import sympy as sp
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.signs.tails import X
-from gateflow.codegen.expand import expand, factor
+from gateflow.codegen import expand as bounded
 from gateflow.formula.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 BITS = 10_000
@@ -422,7 +422,7 @@ def _is_easy_to_factor(expr: Expr) -> bool:
     for node in expr.atoms(sp.exp):
         if sp.count_ops(node.args[0]) > 60:
             return False
-        rates = [term.as_coeff_Mul()[0] for term in sp.Add.make_args(expand(node.args[0]))]
+        rates = [term.as_coeff_Mul()[0] for term in sp.Add.make_args(bounded.expand(node.args[0]))]
         degrees += [max(abs(rate.p), rate.q) for rate in rates if rate.is_Rational]
     return len(expr.atoms(sp.Function)) <= 10 and max(degrees, default=0) <= _HIGH
 
@@ -430,10 +430,10 @@ def _is_easy_to_factor(expr: Expr) -> bool:
 def _factored(expr: Expr) -> Expr:
     """``sympy.factor`` where that is quick; else with its functions as letters, or only common terms taken out."""
     if _is_easy_to_factor(expr):
-        return factor(expr)
+        return bounded.factor(expr)
     letters = {node: sp.Dummy("f", positive=node.is_positive) for node in expr.atoms(sp.Function)}
     outer = expr.xreplace({node: letter for node, letter in letters.items() if not _stands_inside(node, letters)})
-    factored = factor(outer) if _is_easy_to_factor(outer) else sp.factor_terms(outer)
+    factored = bounded.factor(outer) if _is_easy_to_factor(outer) else sp.factor_terms(outer)
     return factored.xreplace({letter: node for node, letter in letters.items()})
 
 
