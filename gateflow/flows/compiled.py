@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ from gateflow.flows.rounding import Rounding, rounding
 from gateflow.formula.vocabulary import U, Z
 from gateflow.gates.gate import Gate
 from gateflow.gates.numbers import Numbers
-from gateflow.progress import track
 
 BACKENDS = ("auto", "numpy", "compiled")
 
@@ -260,21 +258,3 @@ def backend_version() -> str:
         return "numpy"
     fused = any(defines(macro, native()) for macro in ("__FMA__", "__ARM_FEATURE_FMA", "__aarch64__"))
     return f"compiled by {found}, {'with' if fused else 'without'} fused multiply-add"
-
-
-def spread(work: Callable[[slice], None], count: int, chunk: int, threads: int | None = None) -> None:
-    """Do ``work`` for parts of ``count`` problems, in as many threads as there are cores; only C runs side by side."""
-    parts = [slice(start, min(start + chunk, count)) for start in range(0, count, chunk)]
-    threads = min(len(parts), cores() if threads is None else threads)
-    if threads <= 1:
-        for part in track(parts, "hitting times"):
-            work(part)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in track(pool.map(work, parts), "hitting times", len(parts)):
-            pass
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,7 +7,9 @@ order 1.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -18,6 +20,7 @@ import sympy as sp
 
 from gateflow.errors import NoCompiler
 from gateflow.flows.batch import Batch
+from gateflow.flows.compiled import CHUNK as COMPILED_CHUNK
 from gateflow.flows.compiled import Kernel, kernel_of, wanted_backend
 from gateflow.flows.critical import (
     cuts,
@@ -44,12 +47,14 @@ from gateflow.flows.density import (
     decay_of_profile,
     profile_of_decay,
 )
+from gateflow.flows.features import features
 from gateflow.flows.near import NEAR
 from gateflow.flows.panels import EPS, NEGLIGIBLE, Panels, Sums, integrate
 from gateflow.flows.rounding import rounding
 from gateflow.gates.gate import Gate
 from gateflow.losses import Decay, Loss, log_distance
 from gateflow.losses.absolute import LOSS as ABSOLUTE
+from gateflow.progress import track
 from gateflow.results.status import CODE, Status
 
 CHUNK = 1024
@@ -127,6 +132,26 @@ class Integrals:
         self.by_decay = goes_by_decay(gate)
         self.cuts = np.empty(0) if self.by_decay else cuts(gate)
         self.rounding = rounding(gate)
+
+    def times(self, batch: Batch, backend: str | None) -> tuple[Solved, str]:
+        """The answers of a whole batch, in the order of its rows, and what computed them."""
+        count = batch.z0.size
+        log_tau, error = np.empty(count), np.empty(count)
+        code, evaluations = np.empty(count, dtype=np.int8), np.empty(count, dtype=np.int64)
+        kernel = None if batch.tolerance is not None else self.kernel(backend, count)
+        solve = self.solve if kernel is None else partial(self.solve_compiled, kernel)
+
+        def fill(part: slice) -> None:
+            with np.errstate(all="ignore"):
+                rows = batch.rows(part)
+                log_tau[part], code[part], error[part], evaluations[part] = solve(rows)
+                error[part][_leaves_what_is_known(rows) & np.isfinite(log_tau[part])] = np.inf
+
+        if kernel is None:
+            spread(fill, count, CHUNK, threads=1)
+        else:
+            spread(fill, count, COMPILED_CHUNK)
+        return (log_tau, code, error, evaluations), "numpy" if kernel is None else "compiled"
 
     def kernel(self, backend: str | None, count: int) -> Kernel | None:
         """The compiled kernel, where it is the one to use for so many problems."""
@@ -527,3 +552,31 @@ def _between(points: Array, float64: Any, way: Way) -> Array:
     u = np.asarray(float64.u(points))
     low, high = way.span
     return points[(u >= low[0]) & (u <= high[0])]
+
+
+def _leaves_what_is_known(batch: Batch) -> Any:
+    """Which paths go where the formula may change quickly unseen (:mod:`gateflow.flows.features`)."""
+    known = features(batch.gate).known
+    if known == np.inf:
+        return np.full(batch.shape, False)
+    low, high = batch.float64.u(np.array([-known, known]))
+    u0, u_end = batch.float64.u(batch.z0), profile_of_decay(batch.horizon, batch.log_horizon, batch.stop)
+    return (np.minimum(u0, u_end) < low) | (np.maximum(u0, u_end) > high)
+
+
+def spread(work: Callable[[slice], None], count: int, chunk: int, threads: int | None = None) -> None:
+    """Do ``work`` for parts of ``count`` problems, in as many threads as there are cores; only C runs side by side."""
+    parts = [slice(start, min(start + chunk, count)) for start in range(0, count, chunk)]
+    threads = min(len(parts), cores() if threads is None else threads)
+    if threads <= 1:
+        for part in track(parts, "hitting times"):
+            work(part)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in track(pool.map(work, parts), "hitting times", len(parts)):
+            pass
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -214,3 +214,43 @@ def integrate(
         error = np.exp(log_add(owner, errors, count) - total)
     error = np.where(np.isnan(error), np.where(np.isneginf(total), 0.0, np.inf), error)
     return Sums(total, error, evaluations, owner, np.concatenate(middles), logs)
+
+
+def along(batch: Batch, panels: Panels) -> tuple[Panels, Array, int]:
+    """Integrate along each flow: its panels, log of the learning time over each, and the evaluations spent.
+
+    The panels lie in the order of the flows, problem after problem; they are halved where their error would show in
+    the time up to there.
+    """
+    logs, errors = panels.log_sums(batch)
+    evaluations = NODES * panels.owner.size
+    for _ in range(DEEPEST):
+        place = places(panels.owner)
+        up_to = np.logaddexp.accumulate(in_rows(panels.owner, logs, np.full(batch.horizon.size, -np.inf)), axis=1)
+        middle = panels.middles()
+        rough = errors > up_to[panels.owner, place] + np.log(TOLERANCE)
+        rough &= (middle != panels.a) & (middle != panels.b)
+        if not rough.any():
+            break
+        where = np.repeat(np.arange(logs.size), 1 + rough)
+        first = np.append(True, np.diff(where) > 0)
+        split, middle = rough[where], middle[where]
+        a, b = np.where(split & ~first, middle, panels.a[where]), np.where(split & first, middle, panels.b[where])
+        panels = Panels(panels.coordinate, panels.owner[where], a, b)
+        logs, errors = logs[where], errors[where]
+        logs[split], errors[split] = panels.subset(split).log_sums(batch)
+        evaluations += NODES * int(split.sum())
+    return panels, logs - batch.log_scale[panels.owner], evaluations
+
+
+def places(owner: Any) -> Any:
+    """The number of each panel among those of its problem, for panels in order."""
+    return np.arange(owner.size) - np.searchsorted(owner, owner)
+
+
+def in_rows(owner: Any, values: Array, after: Array) -> Array:
+    """Numbers of panels in order, one row a problem; ``after`` is what stands past its last panel."""
+    place = places(owner)
+    rows = np.broadcast_to(after[:, None], (after.size, int(place.max(initial=0)) + 1)).copy()
+    rows[owner, place] = values
+    return rows

@@ -10,11 +10,7 @@ import numpy as np
 
 from gateflow.errors import InvalidArgument
 from gateflow.flows.batch import Batch
-from gateflow.flows.compiled import CHUNK as COMPILED_CHUNK
-from gateflow.flows.compiled import spread
-from gateflow.flows.density import profile_of_decay
-from gateflow.flows.features import features
-from gateflow.flows.integral import CHUNK, Integrals
+from gateflow.flows.integral import Integrals
 from gateflow.flows.near import refined
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.guards.arguments import number, one
@@ -169,35 +165,12 @@ def hitting_times(batch: Batch, *, tau_max: float | None = None, backend: str | 
         raise InvalidArgument(
             f"the {loss.name} loss is smooth at its least value, so its flow never arrives there: give a tolerance"
         )
-    shape, count = batch.shape, batch.z0.size
-    log_tau, error = np.empty(count), np.empty(count)
-    code, evaluations = np.empty(count, dtype=np.int8), np.empty(count, dtype=np.int64)
     integrals = gate.within_bounds(partial(Integrals, gate, loss), "learning times")
-    kernel = None if batch.tolerance is not None else integrals.kernel(backend, count)
-    solve = integrals.solve if kernel is None else partial(integrals.solve_compiled, kernel)
-
-    def fill(part: slice) -> None:
-        with np.errstate(all="ignore"):
-            rows = batch.rows(part)
-            log_tau[part], code[part], error[part], evaluations[part] = solve(rows)
-            error[part][_leaves_what_is_known(rows) & np.isfinite(log_tau[part])] = np.inf
-
-    spread(fill, count, CHUNK if kernel is None else COMPILED_CHUNK, 1 if kernel is None else None)
+    (log_tau, code, error, evaluations), name = integrals.times(batch, backend)
     with np.errstate(all="ignore"):
         tau = np.exp(log_tau)
     if tau_max is not None:
         code[(code == CODE[Status.REACHED]) & (tau > tau_max)] = CODE[Status.TIME_LIMIT]
-    status = np.array(BY_CODE, dtype=object)[code].reshape(shape)
-    results = [plain(array.reshape(shape)) for array in (tau, log_tau, error, evaluations)]
-    name = "numpy" if kernel is None else "compiled"
+    status = np.array(BY_CODE, dtype=object)[code].reshape(batch.shape)
+    results = [plain(array.reshape(batch.shape)) for array in (tau, log_tau, error, evaluations)]
     return HittingTime(results[0], results[1], status[()], results[2], results[3], name)
-
-
-def _leaves_what_is_known(batch: Batch) -> Any:
-    """Which paths go where the formula may change quickly unseen (:mod:`gateflow.flows.features`)."""
-    known = features(batch.gate).known
-    if known == np.inf:
-        return np.full(batch.shape, False)
-    low, high = batch.float64.u(np.array([-known, known]))
-    u0, u_end = batch.float64.u(batch.z0), profile_of_decay(batch.horizon, batch.log_horizon, batch.stop)
-    return (np.minimum(u0, u_end) < low) | (np.maximum(u0, u_end) > high)

@@ -16,7 +16,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.flows.batch import Array, Batch
 from gateflow.flows.critical import cuts, goes_by_decay, z_of_u
 from gateflow.flows.density import Coordinate, Position, WholePath, decay_of_profile, profile_of_decay
-from gateflow.flows.panels import DEEPEST, TOLERANCE, Panels
+from gateflow.flows.panels import Panels, along, in_rows
 from gateflow.flows.path import FORGOTTEN
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.flows.solvers import METHODS
@@ -299,29 +299,9 @@ class _Bundle:
         edges = self._edges()
         owner, column = np.nonzero(np.diff(edges, axis=1) != 0)
         a, b = edges[owner, column], edges[owner, column + 1]
-        logs, errors = self._sums(owner, a, b)
-        for _ in range(DEEPEST):
-            place = self._places(owner)
-            cumulative = self._accumulated(owner, place, logs)
-            middle = a + (b - a) / 2
-            rough = (errors > cumulative[owner, place] + np.log(TOLERANCE)) & (middle != a) & (middle != b)
-            if not rough.any():
-                break
-            where = np.repeat(np.arange(a.size), 1 + rough)
-            leading = np.append(True, np.diff(where) > 0)
-            split, owner = rough[where], owner[where]
-            a, b = (
-                np.where(split & ~leading, middle[where], a[where]),
-                np.where(split & leading, middle[where], b[where]),
-            )
-            logs, errors = logs[where], errors[where]
-            logs[split], errors[split] = self._sums(owner[split], a[split], b[split])
-        place = self._places(owner)
-        width = int(place.max(initial=0)) + 1
-        self.a, self.b = (np.broadcast_to(self.end[:, None], (self.end.size, width)).copy() for _ in range(2))
-        self.a[owner, place], self.b[owner, place] = a, b
-        self.logs = np.full(self.a.shape, -np.inf)
-        self.logs[owner, place] = logs
+        panels, logs, _ = along(self.batch, Panels(self.coordinate, owner, a, b))
+        self.a, self.b = (in_rows(panels.owner, ends, self.end) for ends in (panels.a, panels.b))
+        self.logs = in_rows(panels.owner, logs, np.full(self.end.size, -np.inf))
         self.cumulative = np.logaddexp.accumulate(self.logs, axis=1)
 
     def _edges(self) -> Array:
@@ -342,20 +322,6 @@ class _Bundle:
         inner = np.concatenate([first + side * OFFSETS * spacing, end - side * OFFSETS * spacing, marks], axis=1)
         inner = np.clip(inner, np.minimum(first, end), np.maximum(first, end))
         return side * np.sort(side * np.concatenate([first, inner, end], axis=1), axis=1)
-
-    def _sums(self, owner: Any, a: Array, b: Array) -> tuple[Array, Array]:
-        logs, errors = Panels(self.coordinate, owner, a, b).log_sums(self.batch)
-        return logs - self.batch.log_scale[owner], errors - self.batch.log_scale[owner]
-
-    @staticmethod
-    def _places(owner: Any) -> Any:
-        """The number of each panel among those of its problem."""
-        return np.arange(owner.size) - np.searchsorted(owner, owner)
-
-    def _accumulated(self, owner: Any, place: Any, logs: Array) -> Array:
-        table = np.full((self.first.size, int(place.max(initial=0)) + 1), -np.inf)
-        table[owner, place] = logs
-        return np.logaddexp.accumulate(table, axis=1)
 
     def states(self, owner: Any, wanted: Array) -> tuple[Array, Array, Array]:
         """z, loss and log gap of these problems at the log times wanted."""

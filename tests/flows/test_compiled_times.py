@@ -188,12 +188,12 @@ def test_memory_is_that_of_the_answer():
     tracemalloc.stop()
     assert found.tau.shape == (rows, columns)
     assert found.backend == "compiled"
-    assert peak < 64 * rows * columns + 128 * kernels.cores() * kernels.CHUNK
+    assert peak < 64 * rows * columns + 128 * integral.cores() * kernels.CHUNK
 
 
 def test_parts_are_spread_over_threads(monkeypatch):
     """Each part once; as many threads as asked for, which wait for one another here."""
-    monkeypatch.setattr(kernels, "cores", lambda: 3)
+    monkeypatch.setattr(integral, "cores", lambda: 3)
     meeting = threading.Barrier(3, timeout=20)
     seen, done = set(), []
 
@@ -203,7 +203,7 @@ def test_parts_are_spread_over_threads(monkeypatch):
             meeting.wait()
         done.extend(range(part.start, part.stop))
 
-    kernels.spread(work, 29, 10)
+    integral.spread(work, 29, 10)
     assert sorted(done) == list(range(29))
     assert len(seen) == 3
 
@@ -213,4 +213,4 @@ def test_a_fault_in_a_thread_is_told():
         raise InvalidArgument("no")
 
     with pytest.raises(InvalidArgument, match="no"):
-        kernels.spread(work, 100, 10, threads=2)
+        integral.spread(work, 100, 10, threads=2)

@@ -271,7 +271,7 @@ def test_a_path_over_a_plateau_of_1e12_decays(gate):
     [
         ({"z0": math.nan}, "z0 must be finite; got nan"),
         ({"z0": "a"}, "z0 must be a real number"),
-        ({"z0": [1.0, 2.0]}, "one problem and one start"),
+        ({"z0": [1.0, 2.0], "method": "radau"}, "radau follows one problem from one start"),
         ({"z0": 0.0, "tau_max": 0}, "tau_max must be finite and above 0"),
         ({"z0": 0.0, "tau_max": math.inf}, "tau_max must be finite and above 0"),
         ({"z0": 0.0, "rtol": 0}, "rtol must be in"),

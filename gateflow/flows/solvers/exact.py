@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gateflow.flows.critical import cuts
-from gateflow.flows.density import Array, Position, decay_of_profile
-from gateflow.flows.panels import DEEPEST, NODES, TOLERANCE, X01, Panels, gauss
+from gateflow.flows.density import X01, Array, Position, decay_of_profile
+from gateflow.flows.panels import Panels, along, gauss
 from gateflow.flows.path import Path
 from gateflow.flows.solvers import Solved
 
@@ -26,7 +26,11 @@ def solve(path: Path, rtol: float, atol: float) -> Solved:
     """Integrate to the last digit; the tolerances are not needed."""
     if path.start == path.end:
         return Solved.resting(path.start)
-    edges, logs, evaluations = _converged(path, _edges(path))
+    edges = _edges(path)
+    with np.errstate(all="ignore"):
+        first = Panels(path.coordinate, np.zeros(edges.size - 1, dtype=np.intp), edges[:-1], edges[1:])
+        panels, logs, evaluations = along(path.batch, first)
+    edges = np.append(panels.a, panels.b[-1])
     log_tau = np.concatenate([[-np.inf], np.logaddexp.accumulate(logs)])
     return Solved(edges, log_tau, _Inverse(path, edges, log_tau, logs), evaluations)
 
@@ -60,33 +64,6 @@ def _marks(path: Path) -> Array:
         u = np.concatenate([[0.0, 1.2, -1.2, 4.0, -4.0, 10.0, -10.0], own])
         decay = decay_of_profile(path.problem.horizon, path.problem.log_horizon, u)
         return decay.h + decay.log
-
-
-def _converged(path: Path, edges: Array) -> tuple[Array, Array, int]:
-    """Edges, and log of tau over each panel, halved where its error would show in tau up to there."""
-    a, b = edges[:-1], edges[1:]
-    logs, errors = _sums(path, a, b)
-    evaluations = NODES * a.size
-    for _ in range(DEEPEST):
-        rough = errors > np.logaddexp.accumulate(logs) + np.log(TOLERANCE)
-        middle = a + (b - a) / 2
-        rough &= (middle != a) & (middle != b)
-        if not rough.any():
-            break
-        where = np.repeat(np.arange(a.size), 1 + rough)
-        first = np.append(True, np.diff(where) > 0)
-        split = rough[where]
-        a, b = np.where(split & ~first, middle[where], a[where]), np.where(split & first, middle[where], b[where])
-        logs, errors = logs[where], errors[where]
-        logs[split], errors[split] = _sums(path, a[split], b[split])
-        evaluations += NODES * int(split.sum())
-    return np.append(a, b[-1]), logs, evaluations
-
-
-def _sums(path: Path, a: Array, b: Array) -> tuple[Array, Array]:
-    with np.errstate(all="ignore"):
-        logs, errors = Panels(path.coordinate, np.zeros(a.size, dtype=np.intp), a, b).log_sums(path.batch)
-    return logs - path.log_scale, errors - path.log_scale
 
 
 @dataclass(frozen=True)
