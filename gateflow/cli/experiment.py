@@ -72,7 +72,7 @@ def run(
     $ gateflow experiment run cost --reduced --only gru --seeds 1
     $ gateflow experiment show cost --reduced
     $ gateflow experiment show study-copying --json
-    $ gateflow experiment run cost --reduced --estimate
+    $ gateflow experiment run study-copying --reduced --estimate
     """
     from gateflow.errors import InvalidArgument
     from gateflow.study.experiments import experiment

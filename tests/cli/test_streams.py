@@ -42,7 +42,7 @@ os._exit(0)
 """
 
 
-@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>&-"])
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", pytest.param("2>&-", marks=SLOW)])
 def test_closed_streams_change_no_file(closed, tmp_path):
     """The files that are opened then do not take the numbers of the streams, where C code writes its warnings."""
     (tmp_path / "closed.py").write_text(CLOSED)
@@ -52,11 +52,11 @@ def test_closed_streams_change_no_file(closed, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["closed.py", "flow.svg", "order.json"]
 
 
-def test_an_answer_that_is_lost_is_an_error(tmp_path):
+def test_an_answer_that_is_lost_is_an_error(tmp_path, gateflow):
     """As with a full disk; what is written to files is written all the same."""
     done = shell(f"{COMMAND} order fast sigmoid --certificate order.json >&-", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, "gateflow: error: standard output is closed\n")
-    assert shell(f"{COMMAND} verify order.json", cwd=tmp_path).stdout.startswith("verified")
+    assert gateflow("verify", str(tmp_path / "order.json")).out.startswith("verified")
     bound = shell(f"{COMMAND} gates | (exec <&-; sleep 1)", cwd=tmp_path)  # the reader of a pipe has gone: no error
     assert bound.stderr == ""
 
