@@ -29,7 +29,7 @@ from gateflow.asymptotics.certificates import (
     membership_certificate,
     ranking_certificate,
     rate_certificate,
-    sealed,
+    seal,
 )
 from gateflow.asymptotics.proofs import checker, outline, statements, witnesses
 from gateflow.asymptotics.proofs.checker import verify
@@ -210,7 +210,7 @@ def member(text: str, z0: str | None) -> Certificate:
     statement = {"kind": "membership", "gate": text, "verdict": "in F", "value": value, "z0": z0, "slope": slope}
     obliging = Obliging({"left end": "0", "right end": "1", "bend": "-oo"}.__getitem__)
     witnesses.prove_membership(statement, obliging)
-    return sealed(statement, {}, obliging.chain, {})
+    return seal(statement, {}, obliging.chain, {})
 
 
 def outsider(text: str, clause: str, witness: dict[str, str]) -> Certificate:
@@ -221,7 +221,7 @@ def outsider(text: str, clause: str, witness: dict[str, str]) -> Certificate:
     obliging = Obliging(lambda name: witness[known[name]])
     with contextlib.suppress(statements.Refuted):  # the checker may see it before any limit is asked for
         witnesses.prove_refutation(statement, obliging)
-    return sealed(statement, {}, obliging.chain, {})
+    return seal(statement, {}, obliging.chain, {})
 
 
 Maker = Callable[[], Forgery]
@@ -271,7 +271,7 @@ def false_order(statement: dict[str, Any], true: Certificate, known: dict[str, s
     obliging = Obliging(lambda name: known.get(name) or ("oo" if "infinite" in name else "1"))
     checker.check_order(statement, f, g, obliging)
     told = ", ".join(str(statement[key]) for key in ("phi", "psi", "verdict", "threshold", "exponent", "ratio"))
-    return Forgery("order", told, sealed(statement, true["germs"], obliging.chain, {}), true)
+    return Forgery("order", told, seal(statement, true["germs"], obliging.chain, {}), true)
 
 
 def false_orders() -> Iterator[Maker]:
@@ -317,7 +317,7 @@ def false_rate(true: Certificate, key: str, change: str) -> Forgery:
     obliging = Obliging(answers.__getitem__)
     outline.prove_rate(statement, statements.formula(true["germs"]["f"]), obliging)
     told = f"{statement['gate']}, {statement['tail']}: {key} {statement[key]}"
-    return Forgery("rate", told, sealed(statement, true["germs"], obliging.chain, {}), true)
+    return Forgery("rate", told, seal(statement, true["germs"], obliging.chain, {}), true)
 
 
 def false_rankings() -> Iterator[Maker]:
@@ -327,9 +327,9 @@ def false_rankings() -> Iterator[Maker]:
     for order in itertools.permutations(range(len(classes))):
         said = {"kind": "ranking", "classes": [classes[i] for i in order]}
         for chain in (parts, parts[::-1], parts[:-1], parts + parts[-1:]):
-            yield lambda said=said, chain=chain: Forgery("ranking", str(said), sealed(said, {}, chain, {}), true)
+            yield lambda said=said, chain=chain: Forgery("ranking", str(said), seal(said, {}, chain, {}), true)
     merged = {"kind": "ranking", "classes": [[name for members in classes for name in members]]}
-    yield lambda: Forgery("ranking", "one class", sealed(merged, {}, parts, {}), true)
+    yield lambda: Forgery("ranking", "one class", seal(merged, {}, parts, {}), true)
     for maker in false_orders():
         yield lambda maker=maker: ranking_of_two(maker())
 
@@ -338,7 +338,7 @@ def ranking_of_two(order: Forgery) -> Forgery:
     """A ranking that rests on one false order."""
     said = order.certificate["statement"]
     pair = [[said["psi"]], [said["phi"]]] if said["verdict"] == "higher" else [[said["phi"], said["psi"]]]
-    whole = sealed({"kind": "ranking", "classes": pair}, {}, [order.certificate], {})
+    whole = seal({"kind": "ranking", "classes": pair}, {}, [order.certificate], {})
     agrees = order.true is not None and said["verdict"] == order.true["statement"]["verdict"]
     return Forgery("ranking", f"of {order.told}", whole, whole if agrees else None)
 

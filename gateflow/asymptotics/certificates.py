@@ -19,7 +19,7 @@ from gateflow import record
 from gateflow.asymptotics.clauses import Membership
 from gateflow.asymptotics.germs import Chain, germ_of, plain_germ
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.limits.growth import GRACE, Budget, Field
+from gateflow.asymptotics.limits.growth import GRACE, Field, SearchBudget
 from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.order import Order, order
 from gateflow.asymptotics.proofs import checker, outline, statements, witnesses
@@ -48,7 +48,7 @@ class _ReadableChain(Chain):
         return sp.simplify(self.field.limit(expr))
 
 
-def closed_text(gate: Any) -> str:
+def gate_text(gate: Any) -> str:
     """The gate as one formula in z, its parameters put in.
 
     Raises
@@ -89,16 +89,16 @@ def certificate(phi: Any, psi: Any, found: Order | None = None, seconds: float =
     if found.verdict not in ("higher", "lower", "equal"):
         said = f"{found.names[0]} and {found.names[1]} are {found.verdict}"
         raise Undecided(f"no certificate: {said}{f' ({found.reason})' if found.reason else ''}")
-    return _bounded(lambda: _certified_order(phi, psi, found, seconds), seconds)
+    return _bounded(lambda: _make_order(phi, psi, found, seconds), seconds)
 
 
-def _certified_order(phi: Any, psi: Any, found: Order, seconds: float) -> dict[str, Any]:
-    field = Field(Z, Budget(seconds))
+def _make_order(phi: Any, psi: Any, found: Order, seconds: float) -> dict[str, Any]:
+    field = Field(Z, SearchBudget(seconds))
     f, g = plain_germ(germ_of(phi), field), plain_germ(germ_of(psi), field)
     statement = {
         "kind": "order",
-        "phi": closed_text(phi),
-        "psi": closed_text(psi),
+        "phi": gate_text(phi),
+        "psi": gate_text(psi),
         **{key: found.to_json()[key] for key in ("verdict", "threshold", "exponent", "ratio", "convex")},
     }
     why: Undecided | None = None
@@ -113,7 +113,7 @@ def _certified_order(phi: Any, psi: Any, found: Order, seconds: float) -> dict[s
             raise Undecided(f"{_NO_CHAIN}: {error}") from None
         texts = {"f": unparse(f), "g": unparse(g)}
         made = {"gates": list(found.names), "seconds": found.seconds}
-        return sealed({**statement, "swapped": swap}, texts, chain, made)
+        return seal({**statement, "swapped": swap}, texts, chain, made)
     assert why is not None
     raise Undecided(f"no certificate: {why.reason}")
 
@@ -135,7 +135,7 @@ def rate_certificate(
     """
     gate, germ = as_gate(gate), at_end(tail)[0]
     found = rate(gate, tail, seconds) if found is None else found
-    return _bounded(lambda: _certified_rate(gate, germ, found, seconds), seconds)
+    return _bounded(lambda: _make_rate(gate, germ, found, seconds), seconds)
 
 
 def _bounded(make: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
@@ -150,18 +150,18 @@ def _no_certificate(reason: str) -> Undecided:
     return Undecided(f"no certificate: {reason}")
 
 
-def _certified_rate(gate: Any, germ: Callable[[Any], Expr], found: Rate, seconds: float) -> dict[str, Any]:
-    field = Field(Z, Budget(seconds))
+def _make_rate(gate: Any, germ: Callable[[Any], Expr], found: Rate, seconds: float) -> dict[str, Any]:
+    field = Field(Z, SearchBudget(seconds))
     f = plain_germ(germ(gate), field)
     facts = found.to_json()
     kept = ("tail", "rate", "next_order", "implicit", "distance", "slope", "h", "kappa", "logarithms", "hitting_time")
-    statement = {"kind": "rate", "gate": closed_text(gate), **{key: facts[key] for key in kept}}
+    statement = {"kind": "rate", "gate": gate_text(gate), **{key: facts[key] for key in kept}}
     chain = _ReadableChain(field)
     try:
         outline.prove_rate(statement, f, chain)
     except (statements.Refuted, Unproved) as error:
         raise Undecided(f"the rate was not confirmed: {error}; last asked: {chain[-1]}") from None
-    return sealed(statement, {"f": unparse(f)}, chain, {"gates": [gate.name], "seconds": found.seconds})
+    return seal(statement, {"f": unparse(f)}, chain, {"gates": [gate.name], "seconds": found.seconds})
 
 
 def membership_certificate(gate: Any, found: Membership | None = None, seconds: float = SECONDS) -> dict[str, Any]:
@@ -192,27 +192,27 @@ def membership_certificate(gate: Any, found: Membership | None = None, seconds: 
         return refutation_certificate(gate, found, seconds)
     if found.verdict == "undecided":
         raise Undecided("nothing to certify: whether the gate is in class F is undecided")
-    return _bounded(lambda: _certified_membership(gate, found, seconds), seconds)
+    return _bounded(lambda: _make_membership(gate, found, seconds), seconds)
 
 
-def _certified_membership(gate: Any, found: Membership, seconds: float) -> dict[str, Any]:
-    statement: dict[str, Any] = {"kind": "membership", "gate": closed_text(gate), "verdict": "in F"}
+def _make_membership(gate: Any, found: Membership, seconds: float) -> dict[str, Any]:
+    statement: dict[str, Any] = {"kind": "membership", "gate": gate_text(gate), "verdict": "in F"}
     phi = statements.formula(statement["gate"])
     statement["value"] = str(phi.subs(Z, statements.MARK).evalf(20))
-    chain = _ReadableChain(Field(Z, Budget(seconds)))
+    chain = _ReadableChain(Field(Z, SearchBudget(seconds)))
     try:
         z0 = None if found.z0 is None else sp.Rational(repr(float(found.z0)))
         statement["z0"] = None if z0 is None else text_of(z0)
         statement["slope"] = None if z0 is None else str(witnesses.slope_at(phi, z0).evalf(20))
         witnesses.prove_membership(statement, chain)
-        lacking = next((check for check in witnesses.membership_checks(statement, seconds) if not check.ok), None)
+        lacking = next((check for check in witnesses.check_membership(statement, seconds) if not check.ok), None)
     except Undecided as error:
         raise Undecided(f"no certificate: {error.reason}") from None
     except (statements.Refuted, Unproved) as error:
         raise Undecided(f"{_NO_CHAIN}: {error}") from None
     if lacking is not None:
         raise Undecided(f"no certificate: the checker does not prove that {lacking.what} ({lacking.detail})")
-    return sealed(statement, {}, chain, {"gates": [gate.name], "seconds": found.seconds})
+    return seal(statement, {}, chain, {"gates": [gate.name], "seconds": found.seconds})
 
 
 def ranking_certificate(gates: Iterable[Any], found: Ranking | None = None, seconds: float = SECONDS) -> dict[str, Any]:
@@ -245,8 +245,8 @@ def ranking_certificate(gates: Iterable[Any], found: Ranking | None = None, seco
         raise Undecided("no certificate: a ranking takes two gates")
     upwards = found.classes[::-1]  # as certificates list them
     parts = [certificate(named[a], named[b], seconds=seconds) for a, b, _ in checker.ranking_pairs(upwards)]
-    classes = [[closed_text(named[name]) for name in members] for members in upwards]
-    return sealed({"kind": "ranking", "classes": classes}, {}, parts, {"gates": list(named)})
+    classes = [[gate_text(named[name]) for name in members] for members in upwards]
+    return seal({"kind": "ranking", "classes": classes}, {}, parts, {"gates": list(named)})
 
 
 def refutation_certificate(gate: Any, found: Membership | None = None, seconds: float = SECONDS) -> dict[str, Any]:
@@ -264,13 +264,13 @@ def refutation_certificate(gate: Any, found: Membership | None = None, seconds: 
     """
     gate = as_gate(gate)
     found = membership(gate, seconds) if found is None else found
-    return _bounded(lambda: _certified_refutation(gate, found, seconds), seconds)
+    return _bounded(lambda: _make_refutation(gate, found, seconds), seconds)
 
 
-def _certified_refutation(gate: Any, found: Membership, seconds: float) -> dict[str, Any]:
-    field = Field(Z, Budget(seconds))
+def _make_refutation(gate: Any, found: Membership, seconds: float) -> dict[str, Any]:
+    field = Field(Z, SearchBudget(seconds))
     refuted = [c for c in found.clauses if c.verdict == "refuted" and c.witness is not None]
-    text = closed_text(gate)
+    text = gate_text(gate)
     value = str(statements.formula(text).subs(Z, statements.MARK).evalf(20))
     for clause in sorted(refuted, key=lambda c: c.name == "differentiable"):  # its witnesses take limits
         try:
@@ -282,7 +282,7 @@ def _certified_refutation(gate: Any, found: Membership, seconds: float) -> dict[
                 except statements.Refuted:
                     continue
                 made = {"gates": [gate.name], "seconds": found.seconds}
-                return sealed({**shared, "witness": witness}, {}, chain, made)
+                return seal({**shared, "witness": witness}, {}, chain, made)
         except (GateflowError, Unproved):
             continue
     raise Undecided("no clause is refuted by a witness that the checker knows")
@@ -290,7 +290,7 @@ def _certified_refutation(gate: Any, found: Membership, seconds: float) -> dict[
 
 def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """What the search saw, as the checker reads it."""
-    phi = statements.formula(closed_text(gate))
+    phi = statements.formula(gate_text(gate))
     if seen["kind"] in ("negative_slope", "value"):
         z = _exact_point(seen)
         slope = seen["kind"] == "negative_slope"
@@ -302,7 +302,7 @@ def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         ends = {}
         for side, way in (("left", -1), ("right", 1)):
             near = phi.subs(Z, z + way / Z)
-            limit = Field(Z, Budget(SECONDS)).limit(near if jumps else way * Z * (near - at))
+            limit = Field(Z, SearchBudget(SECONDS)).limit(near if jumps else way * Z * (near - at))
             ends[side] = text_of(sp.simplify(limit))
         yield {"kind": "jump" if jumps else "kink", "z": text_of(z), "at": str(at.evalf(20)), **ends}
     elif seen["kind"] == "flat":
@@ -310,7 +310,7 @@ def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         value = str(phi.subs(Z, low).evalf(20))
         yield {"kind": "flat", "from": text_of(low), "to": text_of(high), "phi": value}
     elif seen["kind"] == "limits":
-        field = Field(Z, Budget(SECONDS))
+        field = Field(Z, SearchBudget(SECONDS))
         yield {"kind": "limits"} | {side: text_of(field.limit(phi.xreplace({Z: z}))) for side, z in statements.ENDS}
     elif seen["kind"] == "oscillation":
         phases = [text_of(sp.pi * k / 4) for k in range(8)]
@@ -332,7 +332,7 @@ def _finite(interval: Any) -> tuple[float, float]:
     return low, low + 1 if math.isinf(high) else high
 
 
-def sealed(
+def seal(
     statement: Mapping[str, Any], germs: Mapping[str, str], chain: list[dict[str, Any]], made: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The parts put together, with versions and digest."""

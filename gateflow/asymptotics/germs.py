@@ -42,7 +42,7 @@ class Chain(list[dict[str, str]]):
 
 def plain_germ(germ: Expr, field: Field) -> Expr:
     """The germ without abs, sign and where; ``softplus(u)`` gives way to u, as the difference tends to 0."""
-    plain = field.settled(germ)
+    plain = field.resolve(germ)
     return plain.args[0] if isinstance(plain, softplus) else plain
 
 
@@ -106,7 +106,7 @@ def _in_words(expr: Expr) -> Expr | None:
     if any(node.func not in known for node in expr.atoms(sp.Function)):
         return None
     try:
-        return expr if isinstance(expr, softplus) else Field(Z, 5.0).settled(expr)
+        return expr if isinstance(expr, softplus) else Field(Z, 5.0).resolve(expr)
     except Undecided:
         return None
 

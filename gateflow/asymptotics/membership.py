@@ -27,11 +27,11 @@ from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Field
 from gateflow.asymptotics.proofs.statements import text_of
-from gateflow.asymptotics.signs.pieces import Piece, real_zeros
+from gateflow.asymptotics.signs.pieces import SmoothPiece, real_zeros
 from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, on_compact, on_tail, oscillating
 from gateflow.asymptotics.signs.smoothness import (
-    Examined,
     Joint,
+    PiecewiseGate,
     alike,
     apart,
     equal,
@@ -78,7 +78,7 @@ def membership(gate: Any, seconds: float = SECONDS) -> Membership:
     except Exceeded as error:
         clauses = tuple(Clause(name, "undecided", error.reason) for name in CLAUSES)
         return Membership(gate.name, "undecided", clauses, seconds=time.monotonic() - start)
-    return case.decided(start)
+    return case.decide(start)
 
 
 def _overall(clauses: list[Clause]) -> str:
@@ -88,19 +88,19 @@ def _overall(clauses: list[Clause]) -> str:
     return "undecided" if "undecided" in verdicts else "in F"
 
 
-class _Case(Examined):
+class _Case(PiecewiseGate):
     """One gate, clause by clause."""
 
     def _differentiable(self) -> Clause:
         return self.differentiable()
 
-    def decided(self, start: float) -> Membership:
+    def decide(self, start: float) -> Membership:
         clauses: list[Clause] = []
         for name in CLAUSES:
             try:
-                clauses.append(self._within_bounds(partial(self._known, name)))
+                clauses.append(self._within_bounds(partial(self._clause, name)))
             except GateflowError as error:
-                clauses.append(Clause(name, "undecided", self._explained(str(error))))
+                clauses.append(Clause(name, "undecided", self._explain(str(error))))
         if self.gate.lost_domain is not None:
             self.warnings.insert(0, self.gate.lost_domain)
         last = clauses[-1].witness or {}
@@ -121,7 +121,7 @@ class _Case(Examined):
         clock = self.tools.clock
         return bounded.call(work, clock.left + GRACE, error=Undecided, asked=clock.seconds)
 
-    def _explained(self, reason: str) -> str:
+    def _explain(self, reason: str) -> str:
         """The reason in the user's terms: what x is, and that parameters are open."""
         loose = sorted(map(str, self.expr.free_symbols - {Z}))
         if loose:
@@ -167,14 +167,16 @@ class _Case(Examined):
             reason = f"phi falls at z = {at}: {_through(way)}"
         return Clause("increasing", "refuted", reason, {"kind": "fall", "z": float(joint.z), "point": at})
 
-    def _not_increasing(self, piece: Piece, finding: Finding) -> Clause:
+    def _not_increasing(self, piece: SmoothPiece, finding: Finding) -> Clause:
         assert finding.where is not None
         low, high = sorted(piece.z(x) for x in finding.where)
         if finding.flat:
             reason = f"flat for {_range(low, high)}"
             return Clause("increasing", "refuted", reason, {"kind": "flat", "interval": [low, high]})
         x = inside(finding.where) if finding.at is None else finding.at
-        near = self._shown(piece, x, lambda x: (low <= piece.z(x) <= high or low == high) and self._falls_at(piece, x))
+        near = self._printable_point(
+            piece, x, lambda x: (low <= piece.z(x) <= high or low == high) and self._falls_at(piece, x)
+        )
         slope = self.value_at(piece, x, 1)
         if near is None or not slope.negative:
             raise Undecided(f"phi may have no value for {_range(low, high)}")
@@ -186,13 +188,13 @@ class _Case(Examined):
             witness["point"] = text_of(piece.z(x))
         return Clause("increasing", "refuted", reason, witness)
 
-    def _falls_at(self, piece: Piece, x: Expr) -> bool:
+    def _falls_at(self, piece: SmoothPiece, x: Expr) -> bool:
         return self.value_at(piece, x, 1).negative
 
     def _has_sign(self, f: Signed, sign: int, x: Expr) -> bool:
         return f.on(self.ball.lift(x)) == sign
 
-    def _shown(self, piece: Piece, x: Any, holds: Callable[[Any], bool]) -> tuple[str, Expr] | None:
+    def _printable_point(self, piece: SmoothPiece, x: Any, holds: Callable[[Any], bool]) -> tuple[str, Expr] | None:
         """A point near x of which the claim is true too, as the z to print, in few digits, and as an x; or None."""
 
         def true_of(z: Fraction) -> bool:
@@ -203,7 +205,7 @@ class _Case(Examined):
         brief = str(z) if len(str(z)) <= 12 and not isinstance(x, float) else decimals.shortest(z, true_of)
         return None if brief is None else (brief, piece.side * sp.Rational(Fraction(brief)))
 
-    def _is_inside(self, piece: Piece, x: Expr) -> bool:
+    def _is_inside(self, piece: SmoothPiece, x: Expr) -> bool:
         """Whether phi is the formula of the piece at x: at a break point it may be another."""
         return bool(piece.left < x < piece.right) or (x == 0 == piece.left and 0 not in self._cut[1])
 
@@ -214,7 +216,7 @@ class _Case(Examined):
         """The limits of phi at -oo and oo, exactly."""
         return {p.side: self._limit(p) for p in (self.pieces[0], self.pieces[-1])}
 
-    def _limit(self, piece: Piece) -> Expr:
+    def _limit(self, piece: SmoothPiece) -> Expr:
         f = in_words(piece.expr)
         if not oscillating(f, self.tools.limits):
             value = Field(X, self.tools.clock.budget(5.0)).limit(f)
@@ -224,7 +226,7 @@ class _Case(Examined):
             return sp.S.One if value > 0 else sp.S.Zero
         return self.phi_of(value)
 
-    def _limit_of_oscillating(self, piece: Piece) -> Expr:
+    def _limit_of_oscillating(self, piece: SmoothPiece) -> Expr:
         """oo or -oo where the growing part outdoes the oscillation."""
         f = piece.expr
         nodes = oscillating(f, self.tools.limits)
@@ -238,7 +240,7 @@ class _Case(Examined):
 
     def _onto(self) -> Clause:
         name = "onto"
-        outside = self._value_outside() or self._held_back()
+        outside = self._value_outside() or self._bounded_away()
         if outside is not None:
             return outside
         low, high = self.limits[-1], self.limits[1]
@@ -256,9 +258,9 @@ class _Case(Examined):
         raise Undecided("whether phi stays between 0 and 1 is not settled")
 
     def _is(self, name: str) -> bool:
-        return self._known(name).verdict == "proved"
+        return self._clause(name).verdict == "proved"
 
-    def _known(self, name: str) -> Clause:
+    def _clause(self, name: str) -> Clause:
         if name not in self.__dict__.setdefault("_memo", {}):
             self.__dict__["_memo"][name] = getattr(self, "_" + name)()
         return self.__dict__["_memo"][name]
@@ -269,7 +271,7 @@ class _Case(Examined):
             return Clause("onto", "refuted", reason, self.jumps[0].clause.witness)
         raise Undecided("continuity is not settled")
 
-    def _held_back(self) -> Clause | None:
+    def _bounded_away(self) -> Clause | None:
         """Bounds that keep an oscillating phi away from 0 or from 1."""
         if not oscillating(self.pieces[-1].expr, self.tools.limits):
             return None
@@ -282,7 +284,7 @@ class _Case(Examined):
         reason = f"phi stays within [{decimals.below(low)}, {decimals.above(high)}]"
         return Clause("onto", "refuted", reason, {"kind": "range", "interval": [low, high]})
 
-    def _range(self, piece: Piece) -> Interval | None:
+    def _range(self, piece: SmoothPiece) -> Interval | None:
         """An enclosure of phi on a piece, oscillating terms taken as anything in [-1, 1]."""
         stand_in = {node: sp.Dummy("s", real=True) for node in piece.expr.atoms(sp.sin, sp.cos)}
         whole = dict.fromkeys(stand_in.values(), self.ball.interval(-1, 1))
@@ -305,7 +307,7 @@ class _Case(Examined):
             for x in _samples(piece):
                 value = self.value_at(piece, x)
                 if _is_outside(value):
-                    near = self._shown(piece, x, lambda x, piece=piece: _is_outside(self.value_at(piece, x)))
+                    near = self._printable_point(piece, x, lambda x, piece=piece: _is_outside(self.value_at(piece, x)))
                     if near is None:
                         continue
                     reason = f"phi({near[0]}) = {_middle(self.value_at(piece, near[1]))} is not in (0, 1)"
@@ -337,7 +339,7 @@ class _Case(Examined):
             self.warnings.append(f"on the left {sides[-1].reason} (Definition 4.1 asks for z >= z0 only)")
         return right
 
-    def _tail_of_slope(self, piece: Piece) -> Clause:
+    def _tail_of_slope(self, piece: SmoothPiece) -> Clause:
         name = "monotone_slope"
         f = self.bend(piece)
         if f.zero:
@@ -352,24 +354,24 @@ class _Case(Examined):
         if not tail.sign:
             return self._eventually_by_germ(piece, tail)
         try:
-            z0 = self._tightened(f, piece, tail)
+            z0 = self._tighten(f, piece, tail)
         except Undecided:  # out of time: the start of the tail will do
             z0 = float(tail.start or 0)
         fall = "decreases" if tail.sign < 0 else "increases"
         span = f"z >= {decimals.above(z0)}" if piece.side > 0 else f"z <= {decimals.below(0.0 - z0)}"
         return Clause(name, "proved", f"phi' {fall} for {span}", {"kind": "z0", "z0": z0})
 
-    def _eventually_by_germ(self, piece: Piece, tail: Tail) -> Clause:
+    def _eventually_by_germ(self, piece: SmoothPiece, tail: Tail) -> Clause:
         """The sign for all large z without a number from where on."""
         f = in_words(self.bend(piece).expr)
         sign = Field(X, self.tools.clock.budget(5.0)).sign(f)
         fall = "decreases" if sign < 0 else "increases"
         return Clause("monotone_slope", "proved", f"phi' {fall} for all large |z|; {tail.reason}", {"kind": "germ"})
 
-    def _never_monotone(self, piece: Piece, f: Signed, tail: Tail) -> Clause:
+    def _never_monotone(self, piece: SmoothPiece, f: Signed, tail: Tail) -> Clause:
         points = {s: piece.z(self.meets(f, tail, s)) for s in (1, -1)}
         base = text_in_z(tail.base, piece) if tail.base is not None else "?"
-        shown = [self._shown(piece, piece.side * z, partial(self._has_sign, f, s)) for s, z in points.items()]
+        shown = [self._printable_point(piece, piece.side * z, partial(self._has_sign, f, s)) for s, z in points.items()]
         above, below = (
             f"{z:.17g}" if near is None else near[0] for z, near in zip(points.values(), shown, strict=True)
         )
@@ -386,7 +388,7 @@ class _Case(Examined):
         witness["phases"]["negative"] = phases[-1]
         return Clause("monotone_slope", "refuted", reason, witness)
 
-    def _tightened(self, f: Signed, piece: Piece, tail: Tail) -> float:
+    def _tighten(self, f: Signed, piece: SmoothPiece, tail: Tail) -> float:
         """A z0 nearer to the last change of sign than the start of the tail."""
         assert tail.start is not None
         if any(not form.odd for form in f.forms):
@@ -411,7 +413,7 @@ class _Case(Examined):
                 if line not in self.warnings:
                     self.warnings.append(line)
 
-    def _critical_points(self, piece: Piece, slope: Signed) -> Iterator[Expr]:
+    def _critical_points(self, piece: SmoothPiece, slope: Signed) -> Iterator[Expr]:
         try:
             if equal(self.one_sided(piece, piece.z(piece.left), 1), sp.S.Zero):
                 yield piece.z(piece.left)
@@ -431,7 +433,7 @@ def _through(way: list[Expr]) -> str:
 
 
 def _beside(limit: Expr) -> str:
-    """A limit, told from 0 and from 1 however near."""
+    """A limit, distinct from 0 and from 1 however near."""
     for end in (sp.S.Zero, sp.S.One):
         if limit != end and alike(limit, end) and not equal(limit, end):
             return apart(limit, end)
@@ -462,7 +464,7 @@ def _is_outside(value: Interval) -> bool:
     return value.valid and (value.ends[1] <= 0 or value.ends[0] >= 1)
 
 
-def _samples(piece: Piece) -> list[float]:
+def _samples(piece: SmoothPiece) -> list[float]:
     low = float(piece.left)
     high = float(piece.right) if piece.right.is_finite else max(2 * low, 0.0) + 40.0
     inner = [low + (high - low) * i / 64 for i in range(65)]

@@ -21,7 +21,7 @@ import sympy as sp
 from gateflow.asymptotics.germs import Chain, folded_steps, germ_of, simplify_germ
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.limits.growth import GRACE, Budget, Case, Field, cases, oscillating
+from gateflow.asymptotics.limits.growth import GRACE, Case, Field, SearchBudget, cases, oscillating
 from gateflow.asymptotics.oscillation import bounds, is_convex
 from gateflow.asymptotics.proofs.outline import Decision, decide_order
 from gateflow.asymptotics.proofs.statements import Refuted, text_of
@@ -79,7 +79,7 @@ class Order:
     condition: Expr | None = None
 
     def swapped(self) -> Order:
-        """The same fact, told of psi against phi: R(a) becomes 1/R(1/a).
+        """The same fact, said of psi against phi: R(a) becomes 1/R(1/a).
 
         Examples
         --------
@@ -92,7 +92,7 @@ class Order:
             verdict=other.verdict,
             threshold=other.threshold,
             ratio=other.ratio,
-            steps=[{**step, "statement": _exchanged(step["statement"])} for step in self.steps],
+            steps=[{**step, "statement": _exchange(step["statement"])} for step in self.steps],
             names=self.names[::-1],
         )
         return replace(order, reason=order._reason_from(self.reason))
@@ -103,8 +103,8 @@ class Order:
             return other.rpartition(": ")[0] + (": " if ": " in other else "") + _threshold_in_words(self.threshold)
         if self.ratio is not None and self.exponent is not None:
             return _ratio_in_words(self.ratio, self.exponent)
-        _, told, original = other.partition(_EXCHANGE)
-        if told:
+        _, prefix, original = other.partition(_EXCHANGE)
+        if prefix:
             return original
         value = {"higher": "0", "lower": "infinite"}.get(self.verdict)
         return f"{_EXCHANGE}{other}" if value is None else f"R(a) is {value} for every a > 0: {_EXCHANGE}{other}"
@@ -140,12 +140,12 @@ class Order:
 
     def _repr_html_(self) -> str:
         kept = ("reason", "threshold", "exponent", "ratio")
-        told = self.to_json()
+        known = self.to_json()
         steps = folded_steps(self.steps)
         return framed(
             f"{self.names[0]} against {self.names[1]}: {self.verdict}",
             mathematics(self.latex()),
-            facts((name, told[name]) for name in kept),
+            facts((name, known[name]) for name in kept),
             steps,
         )
 
@@ -157,11 +157,11 @@ class Order:
 
 
 _EXCHANGE = "with phi and psi exchanged, "
-"""Before a fact that is told of psi against phi."""
+"""Before a fact about psi against phi."""
 
 
-def _exchanged(told: str) -> str:
-    return told.removeprefix(_EXCHANGE) if told.startswith(_EXCHANGE) else _EXCHANGE + told
+def _exchange(sentence: str) -> str:
+    return sentence.removeprefix(_EXCHANGE) if sentence.startswith(_EXCHANGE) else _EXCHANGE + sentence
 
 
 def _scale(*exprs: Expr) -> str:
@@ -213,10 +213,10 @@ def order_of_germs(f: Expr, g: Expr, seconds: float = SECONDS) -> Order:
     >>> order_of_germs(2 * Z**3, Z**3 + Z).threshold
     2**(1/3)
     """
-    return _timed(lambda: _order(f, g, (None, None), seconds), seconds)
+    return _within(lambda: _order(f, g, (None, None), seconds), seconds)
 
 
-def _timed(decide: Callable[[], Order], seconds: float) -> Order:
+def _within(decide: Callable[[], Order], seconds: float) -> Order:
     """The order that is decided within the time; undecided past it."""
     start, seconds = time.monotonic(), bounded.checked(seconds)
     try:
@@ -232,7 +232,7 @@ def _order(f: Expr, g: Expr, inverses: Inverses, seconds: float) -> Order:
         return _between_bounds(f, g, inverses, seconds)
     first: Order | None = None
     for swap in (False, True):
-        chain = Chain(Field(Z, Budget(seconds / 2)))
+        chain = Chain(Field(Z, SearchBudget(seconds / 2)))
         pair = (g, f) if swap else (f, g)
         try:
             found = bounded.call(lambda p=pair, c=chain: _in_hardy_field(*p, c), seconds / 2, error=Undecided)
@@ -383,4 +383,4 @@ def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
             inverses = (phi.formulas.inverse, psi.formulas.inverse)
         return _order(f, g, inverses, seconds)
 
-    return replace(_timed(decided, seconds), names=(phi.name, psi.name))
+    return replace(_within(decided, seconds), names=(phi.name, psi.name))

@@ -151,7 +151,7 @@ def _through_inverse(u: Expr, v: Expr, inverse: Expr | None) -> Expr | None:
         return None
     y = sp.Dummy("y", positive=True)
     try:
-        roots = sp.solve(Field(Z, 1.0).settled(v).xreplace({Z: x}) - y, x)
+        roots = sp.solve(Field(Z, 1.0).resolve(v).xreplace({Z: x}) - y, x)
     except NotImplementedError:
         return None
     return roots[0].xreplace({y: u}) if len(roots) == 1 else None

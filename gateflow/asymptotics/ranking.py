@@ -119,13 +119,13 @@ def rank(gates: Iterable[Any], seconds: float = RANKING_SECONDS) -> Ranking:
     chain = sorted(ranked, key=lambda i: sum(_is_higher(pairs, j, i) for j in ranked))
     names = [[gate.name for gate in members] for members in classes]
     apart = [i for i in range(len(classes)) if i not in chain]
-    told = [(i, j) for i in range(len(classes)) for j in range(len(classes)) if {i, j} & {*apart}]
+    beside = [(i, j) for i in range(len(classes)) for j in range(len(classes)) if {i, j} & {*apart}]
     return Ranking(
         [names[i] for i in chain],
         list(itertools.pairwise(range(len(chain)))),
         [found for found in pairs.values() if _is_open(found)],
         [names[i] for i in apart],
-        [(names[i][0], names[j][0]) for i, j in told if _is_higher(pairs, i, j)],
+        [(names[i][0], names[j][0]) for i, j in beside if _is_higher(pairs, i, j)],
     )
 
 

@@ -168,7 +168,7 @@ def _exp_of_term(term: Expr) -> Expr:
     return rest.args[0] ** sp.simplify(coefficient) if isinstance(rest, sp.log) else sp.exp(term)
 
 
-def _bracketed(expr: Expr, write: Callable[[Expr], str]) -> str:
+def _in_brackets(expr: Expr, write: Callable[[Expr], str]) -> str:
     text = write(expr)
     return f"({text})" if expr.is_Add else text
 
@@ -178,10 +178,10 @@ def _times(constant: Expr, s: str, write: Callable[[Expr], str]) -> str:
 
 
 def _with_factor(body: str, numer: Expr, denom: Expr, write: Callable[[Expr], str]) -> str:
-    body = body if numer == 1 else f"{body}*{_bracketed(numer, write)}"
+    body = body if numer == 1 else f"{body}*{_in_brackets(numer, write)}"
     if denom == 1:
         return body
-    return f"{body}/({write(denom)})" if denom.is_Mul else f"{body}/{_bracketed(denom, write)}"
+    return f"{body}/({write(denom)})" if denom.is_Mul else f"{body}/{_in_brackets(denom, write)}"
 
 
 def _quotient(above: Pair, below: Pair, s: str, inverse: bool, write: Callable[[Expr], str]) -> str:
@@ -194,7 +194,7 @@ def _quotient(above: Pair, below: Pair, s: str, inverse: bool, write: Callable[[
 
 
 def _join(factors: list[Expr | str], write: Callable[[Expr], str]) -> str:
-    texts = [f if isinstance(f, str) else "" if f == 1 else _bracketed(f, write) for f in factors]
+    texts = [f if isinstance(f, str) else "" if f == 1 else _in_brackets(f, write) for f in factors]
     return "*".join(t for t in texts if t) or "1"
 
 
@@ -207,7 +207,7 @@ _MEANING = {
     "hitting_time": "time to a small gap",
     "reason": "note",
 }
-"""What a card tells beside the law."""
+"""What a card shows beside the law."""
 
 # --- the result -------------------------------------------------------------------------------------------------------
 
@@ -320,8 +320,8 @@ class Rate:
         return f"${self.latex()}$"
 
     def _repr_html_(self) -> str:
-        told = self.to_json()
-        rows = [(meaning, told[key]) for key, meaning in _MEANING.items()]
+        facts_of = self.to_json()
+        rows = [(meaning, facts_of[key]) for key, meaning in _MEANING.items()]
         rows.insert(1, ("implicit", f"c T tau = {self.implicit['s']}, l = {self.implicit['l']}"))
         title = f"{self.name}: law of {'learning' if self.tail == 'right' else 'forgetting'}"
         return framed(title, mathematics(self.latex()), facts(rows), folded_steps(self.steps), picture=self._curve())
@@ -402,7 +402,7 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
     chain = Chain(hardy)
     tail = "right" if horizon == 1 else "left"
     g = _short_germ(chain, f)
-    f = hardy.settled(f)
+    f = hardy.resolve(f)
     p = chain.ask("p", "p = lim z f'", Z * slope(g))
     S = _time_germ(g, p, horizon)
     if g != f and chain.ask("f' is g'", "f'/g' tends to 1", slope(f) / slope(g)) != 1:
@@ -475,7 +475,7 @@ def _explicit(chain: Chain, f: Expr, g: Expr, S: Expr, horizon: Expr) -> dict[st
     after = _next_term(_apart(chain.field), f, g, S, expansion, horizon)
     return {
         "rate": l_hat.text("c*T*tau", sp.log(TAU)),
-        "next_order": None if after is None else _corrected(l_hat, after),
+        "next_order": None if after is None else _with_next_term(l_hat, after),
         "logarithms": _ladder(expansion),
         "reason": "l divided by the rate tends to 1" + _slowness(after),
         "expr": l_hat.expr(C * T * TAU, sp.log(TAU)),
@@ -500,7 +500,7 @@ def _next_term(hardy: Field, f: Expr, g: Expr, S: Expr, expansion: Expansion, ho
     return None if found == 0 else found
 
 
-def _corrected(l_hat: _Factored, term: Expr) -> str:
+def _with_next_term(l_hat: _Factored, term: Expr) -> str:
     log_s = sp.log(C * T * TAU, evaluate=False)
     factor = sp.exp(-term).xreplace({_SIGMA: log_s})
     return f"{l_hat.text('c*T*tau', log_s)}*{text_of(factor)}"

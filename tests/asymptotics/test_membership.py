@@ -16,7 +16,7 @@ from mpmath import mp, mpf
 
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.membership import CLAUSES, membership
-from gateflow.asymptotics.signs.tails import Clock, Limits, X
+from gateflow.asymptotics.signs.tails import Clock, LimitCache, X
 from gateflow.cli import main
 from gateflow.errors import UnknownName
 from gateflow.formula.vocabulary import Z, logit, sigmoid, softplus, softsign
@@ -327,7 +327,7 @@ def test_what_is_left_of_a_limit_is_told_as_the_limit():
     clock = Clock(0.2)
     time.sleep(0.25)
     left = clock.budget(5.0)
-    for question in (lambda: [left.tick() for _ in range(100)], lambda: Limits(clock)(sp.exp(X) + 1)):
+    for question in (lambda: [left.tick() for _ in range(100)], lambda: LimitCache(clock)(sp.exp(X) + 1)):
         with pytest.raises(Undecided, match=r"no answer within 0\.2 s"):
             question()
 

@@ -28,10 +28,10 @@ class Expander:
     ----------
     z : sympy.Symbol
         The variable that tends to +infinity; inside it is a positive symbol.
-    budget : Budget
+    budget : SearchBudget
     """
 
-    def __init__(self, z: sp.Symbol, budget: ms.Budget) -> None:
+    def __init__(self, z: sp.Symbol, budget: ms.SearchBudget) -> None:
         self.z, self.x = z, sp.Symbol(z.name, positive=True)
         self.basis = Basis(self.x, budget)
         self.known: dict[Expr, Series] = {}
@@ -49,10 +49,10 @@ class Expander:
         found = self.known.get(expr)
         if found is None:
             self.basis.budget.tick()
-            found = self.known[expr] = self._expanded(expr)
+            found = self.known[expr] = self._expand(expr)
         return found
 
-    def _expanded(self, expr: Expr) -> Series:
+    def _expand(self, expr: Expr) -> Series:
         if not expr.has(self.x):
             return ms.constant(self.basis, k.number(_constant_rules(expr)))
         if expr == self.x:

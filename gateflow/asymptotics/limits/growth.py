@@ -11,7 +11,7 @@ Examples
 >>> leading_term(sp.exp(Z + sp.exp(-Z)) - sp.exp(Z) - 1)
 exp(-z)/2
 >>> compare(sp.log(sp.cosh(Z)), Z)
-Comparison(relation='~', constant=1)
+GrowthComparison(relation='~', constant=1)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gateflow.asymptotics.limits import constants as k
 from gateflow.asymptotics.limits import multiseries as ms
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.expansions import Expander
-from gateflow.asymptotics.limits.multiseries import Budget
+from gateflow.asymptotics.limits.multiseries import SearchBudget
 from gateflow.errors import Exceeded
 from gateflow.formula.vocabulary import Expr, Z, expression
 from gateflow.guards import bounded
@@ -44,7 +44,7 @@ SOLVING = 3.0
 _BRANCHING = (sp.Abs, sp.sign, sp.Piecewise, sp.Max, sp.Min)
 
 
-class Comparison(NamedTuple):
+class GrowthComparison(NamedTuple):
     """``f < g`` for f = o(g), ``~`` for f/g -> constant, ``>`` for g = o(f)."""
 
     relation: str
@@ -58,8 +58,8 @@ class Field:
     ----------
     z : sympy.Symbol
         The variable that tends to +infinity.
-    budget : Budget or float
-        Seconds for all questions together, or a `Budget`.
+    budget : SearchBudget or float
+        Seconds for all questions together, or a `SearchBudget`.
 
     Examples
     --------
@@ -68,9 +68,9 @@ class Field:
     (1/sqrt(pi), 1)
     """
 
-    def __init__(self, z: sp.Symbol = Z, budget: Budget | float = 10.0) -> None:
+    def __init__(self, z: sp.Symbol = Z, budget: SearchBudget | float = 10.0) -> None:
         self.z = z
-        self.budget = budget if isinstance(budget, Budget) else Budget(budget)
+        self.budget = budget if isinstance(budget, SearchBudget) else SearchBudget(budget)
         self.expander = Expander(z, self.budget)
 
     def _ask(self, question: Callable[[ms.Series], T], expr: Expr) -> T:
@@ -98,18 +98,18 @@ class Field:
         """An expression equivalent to ``expr``: their ratio tends to 1."""
         return self.expander.outward(self._ask(ms.leading_expr, expr))
 
-    def compare(self, f: Expr, g: Expr) -> Comparison:
+    def compare(self, f: Expr, g: Expr) -> GrowthComparison:
         """How f grows against g."""
         other = self._ask(lambda y: y, g)
         order, ratio = self._ask(lambda x: ms.compare_growth(x, other), f)
-        return Comparison("<~>"[order + 1], k.as_expr(ratio) if order == 0 else None)
+        return GrowthComparison("<~>"[order + 1], k.as_expr(ratio) if order == 0 else None)
 
-    def settled(self, expr: Expr) -> Expr:
+    def resolve(self, expr: Expr) -> Expr:
         """The expression with abs, sign, where, min and max replaced by the branch they take for large z.
 
         Examples
         --------
-        >>> Field().settled(sp.sign(Z) * sp.log(1 + sp.Abs(3 - Z)))
+        >>> Field().resolve(sp.sign(Z) * sp.log(1 + sp.Abs(3 - Z)))
         log(z - 2)
         """
         inner = expr.xreplace({self.z: self.expander.x})
@@ -186,7 +186,7 @@ class Germ:
         return f"Germ({self.expr})"
 
 
-def expand(expr: Expr, z: sp.Symbol = Z, budget: Budget | float = 10.0) -> Germ:
+def expand(expr: Expr, z: sp.Symbol = Z, budget: SearchBudget | float = 10.0) -> Germ:
     """The germ of ``expr`` at +infinity; terms are computed when asked for."""
     return Germ(expr, Field(z, budget))
 
@@ -204,7 +204,7 @@ def limit(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> Expr:
     try:
         return _by_strategies(lambda field, form: field.limit(form(expr)), z, budget)
     except Undecided:
-        between = _squeezed(expression(expr), z, budget / 4)
+        between = _squeeze(expression(expr), z, budget / 4)
         if between is None:
             raise
         return between
@@ -220,7 +220,7 @@ def sign_at_infinity(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> int:
     return _by_strategies(lambda field, form: field.sign(form(expr)), z, budget)
 
 
-def compare(f: Expr, g: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> Comparison:
+def compare(f: Expr, g: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> GrowthComparison:
     """``('<', None)``, ``('~', C)`` or ``('>', None)``: the growth of f against g (both nonzero)."""
     return _by_strategies(lambda field, form: field.compare(form(f), form(g)), z, budget)
 
@@ -256,7 +256,7 @@ def affine_in(u: Expr, nodes: Sequence[Expr]) -> bool:
     return all(sp.expand(open_form.diff(s, 2)) == 0 for s in stand_in.values())
 
 
-def _squeezed(expr: Expr, z: sp.Symbol, budget: float) -> Expr | None:
+def _squeeze(expr: Expr, z: sp.Symbol, budget: float) -> Expr | None:
     """The limit of an expression that is affine in bounded sin and cos, where all its bounds share it."""
     nodes = oscillating(expr, z)
     if not nodes or len(nodes) > 4 or not affine_in(expr, nodes):
@@ -274,10 +274,6 @@ def _forms() -> Iterator[Callable[[Expr], Expr]]:
     yield lambda e: sp.powsimp(sp.together(expression(e)), deep=True)
 
 
-def _asked(question: Callable[[Field, Callable], T], z: sp.Symbol, seconds: float, form: Callable[[Expr], Expr]) -> T:
-    return question(Field(z, Budget(seconds)), form)
-
-
 def _by_strategies(question: Callable[[Field, Callable], T], z: sp.Symbol, budget: float) -> T:
     """Try the forms in turn, each with its share of the time; the first reason is the one reported."""
     first: Undecided | None = None
@@ -285,7 +281,7 @@ def _by_strategies(question: Callable[[Field, Callable], T], z: sp.Symbol, budge
         share = budget * (0.5 if i == 0 else 0.25)
         try:
             return bounded.call(
-                lambda f=form, s=share: question(Field(z, Budget(s)), f), share + GRACE, error=Undecided
+                lambda f=form, s=share: question(Field(z, SearchBudget(s)), f), share + GRACE, error=Undecided
             )
         except Undecided as error:
             if error.condition is not None:
@@ -356,8 +352,8 @@ def _in_parameter(answer: Any, t: sp.Symbol, value: Expr, parameter: sp.Symbol) 
     if isinstance(answer, sp.Basic):
         if not answer.has(t):
             return answer
-        told = lambda: sp.simplify(answer.subs(t, sp.solve(value - parameter, t)[0]))  # noqa: E731
-        return bounded.call(told, SOLVING, processor=True, error=Undecided)
+        solve = lambda: sp.simplify(answer.subs(t, sp.solve(value - parameter, t)[0]))  # noqa: E731
+        return bounded.call(solve, SOLVING, processor=True, error=Undecided)
     if not dataclasses.is_dataclass(answer) or isinstance(answer, type):
         return answer
     fields = {f.name: getattr(answer, f.name) for f in dataclasses.fields(answer)}
@@ -391,11 +387,11 @@ def _cut(condition: Expr, value: Expr, t: sp.Symbol, low: Expr, high: Expr) -> E
 
 
 __all__ = [
-    "Budget",
     "Case",
-    "Comparison",
     "Field",
     "Germ",
+    "GrowthComparison",
+    "SearchBudget",
     "Undecided",
     "cases",
     "compare",

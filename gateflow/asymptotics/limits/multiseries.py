@@ -31,7 +31,7 @@ Thunk = Callable[[], Expr]
 Term = tuple[Number, "Series"]
 
 
-class Budget:
+class SearchBudget:
     """Time and work allowed for one question; every inner loop calls `tick`.
 
     Parameters
@@ -79,7 +79,7 @@ class Element:
 class Basis:
     """The ordered list of elements, slowest first, and the budget that all series over it share."""
 
-    def __init__(self, z: sp.Symbol, budget: Budget) -> None:
+    def __init__(self, z: sp.Symbol, budget: SearchBudget) -> None:
         self.z, self.budget = z, budget
         self.elements = [Element(z, None)]
         self._tested: dict[Expr, bool] = {}
@@ -217,7 +217,7 @@ def add(basis: Basis, parts: list[Series]) -> Series:
             total = k.plus(total, x.value)
         return constant(basis, total)
     expr = lambda: sp.Add(*[x.expr for x in parts])  # noqa: E731
-    return Series(basis, top, _gathered(basis, top, _merged(parts, top), expr), expr)
+    return Series(basis, top, _gather(basis, top, _merge(parts, top), expr), expr)
 
 
 def scale(x: Series, factor: Number) -> Series:
@@ -244,7 +244,7 @@ def mul(x: Series, y: Series) -> Series:
         return Series(basis, top, _scaled(y, x), expr)
     if y.top is not top:
         return Series(basis, top, _scaled(x, y), expr)
-    return Series(basis, top, _gathered(basis, top, _products(x, y), expr), expr)
+    return Series(basis, top, _gather(basis, top, _products(x, y), expr), expr)
 
 
 def _highest(parts: list[Series]) -> Element | None:
@@ -263,7 +263,7 @@ def _scaled(x: Series, factor: Series, shift: Number = 0, skip: int = 0) -> Iter
         i += 1
 
 
-def _merged(parts: list[Series], top: Element) -> Iterator[tuple[Number, list[Series]]]:
+def _merge(parts: list[Series], top: Element) -> Iterator[tuple[Number, list[Series]]]:
     """Terms of a sum, grouped by exponent."""
     own = [x for x in parts if x.top is top]
     lower = [x for x in parts if x.top is not top]
@@ -310,7 +310,7 @@ def _products(x: Series, y: Series) -> Iterator[tuple[Number, list[Series]]]:
         fresh = [(i, j + 1) for _, i, j in group] + [(i + 1, 0) for _, i, j in group if j == 0]
 
 
-def _gathered(basis: Basis, top: Element, groups: Iterator[tuple[Number, list[Series]]], expr: Thunk) -> Iterator[Term]:
+def _gather(basis: Basis, top: Element, groups: Iterator[tuple[Number, list[Series]]], expr: Thunk) -> Iterator[Term]:
     """Sum each group; end a stream whose remainder is proved zero."""
     in_a_row, test_at = 0, 3
     given: list[Term] = []
@@ -395,11 +395,11 @@ def leading(x: Series) -> tuple[Number, list[tuple[Element, Number]]]:
 def _lead(x: Series) -> tuple[int, Number, list[tuple[Element, Number]]]:
     """Like `leading`, with the place of the first term that does not vanish."""
     if x._lead is None:
-        x._lead = _found_lead(x)
+        x._lead = _find_lead(x)
     return x._lead
 
 
-def _found_lead(x: Series) -> tuple[int, Number, list[tuple[Element, Number]]]:
+def _find_lead(x: Series) -> tuple[int, Number, list[tuple[Element, Number]]]:
     if x.top is None:
         return (0, 0, []) if k.is_zero(x.value) else (0, x.value, [])
     i = 0
@@ -647,7 +647,7 @@ def compose(coefficient: Callable[[int], Series | None], r: Series, expr: Thunk)
     """
     top = r.top
     assert top is not None
-    return Series(r.basis, top, _gathered(r.basis, top, _powers(coefficient, r), expr), expr)
+    return Series(r.basis, top, _gather(r.basis, top, _powers(coefficient, r), expr), expr)
 
 
 def _powers(coefficient: Callable[[int], Series | None], r: Series) -> Iterator[tuple[Number, list[Series]]]:
@@ -728,8 +728,8 @@ class Taylor:
 
 __all__ = [
     "Basis",
-    "Budget",
     "Element",
+    "SearchBudget",
     "Series",
     "Taylor",
     "add",

@@ -13,7 +13,7 @@ the chain of limits that proves the statement, and a digest. `verify` goes throu
    is reported as *open*, neither verified nor refuted.
 4. *Numeric.* Each expression is evaluated in big floats at several z so large that f is 10, 100, ... 1e64 (digits are
    raised until two evaluations agree). Convergence may be as slow as 1/log z, so the test is of the trend: the error
-   must fall along the last rungs, or an infinite limit grow on the right side. This proves nothing; it is there to
+   must fall along the last points, or an infinite limit grow on the right side. This proves nothing; it is there to
    catch a wrong step in 2 and 3 that went the same way in both. Where nothing can be evaluated the check has not held,
    and the certificate is open.
 
@@ -50,13 +50,13 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.asymptotics.proofs.mrv import Limits, Unproved
+from gateflow.asymptotics.proofs.mrv import Gruntz, Unproved
 from gateflow.asymptotics.proofs.numbers import (
     enclosed_trend,
-    ladders,
+    far_points,
+    numbers_text,
     same_formula,
-    settled_number,
-    shown_numbers,
+    stable_number,
     trend,
 )
 from gateflow.asymptotics.proofs.outline import Prover, decide_order, prove_germ, prove_rate
@@ -72,7 +72,7 @@ from gateflow.asymptotics.proofs.statements import (
     same,
     sign,
 )
-from gateflow.asymptotics.proofs.witnesses import membership_checks, prove_membership, prove_refutation
+from gateflow.asymptotics.proofs.witnesses import check_membership, prove_membership, prove_refutation
 from gateflow.errors import GateflowError, InvalidArgument, cut, shown
 from gateflow.files import read_json
 from gateflow.formula.vocabulary import Expr, Z
@@ -142,7 +142,7 @@ def ranking_pairs(classes: list[list[str]]) -> Iterator[tuple[str, str, str]]:
     yield from ((upper[0], lower[0], "higher") for lower, upper in itertools.pairwise(classes))
 
 
-def ranking_checks(certificate: Mapping[str, Any], seconds: float) -> Iterator[Check]:
+def check_ranking(certificate: Mapping[str, Any], seconds: float) -> Iterator[Check]:
     """Each order of a ranking, by its own certificate, up to one that is refuted."""
     classes, parts = certificate["statement"]["classes"], certificate["chain"]
     if not all(classes):
@@ -192,7 +192,7 @@ class ClaimedChain:
         return self.read
 
 
-def _proved(sentence: str, expr: Expr, limit: Expr, limits: Limits) -> Check:
+def _prove(sentence: str, expr: Expr, limit: Expr, limits: Gruntz) -> Check:
     try:
         found = limits.limit(expr)
     except Unproved as why:
@@ -205,13 +205,13 @@ def _proved(sentence: str, expr: Expr, limit: Expr, limits: Limits) -> Check:
     return Check(sentence, "proved", False, f"the limit is {found}, not {limit}")
 
 
-def _evaluated(sentence: str, expr: Expr, limit: Expr, germs: list[Expr]) -> Check:
+def _evaluate(sentence: str, expr: Expr, limit: Expr, germs: list[Expr]) -> Check:
     """The last three numbers on a ladder go to the limit; one ladder may be too short to show it, not all."""
     seen: list[tuple[bool | None, str]] = []
-    for ladder in ladders(sp.log(Z)) if sentence.startswith("the power of") else ladders(*germs):
-        found = (settled_number(expr, rung) for rung in reversed(ladder))
+    for ladder in far_points(sp.log(Z)) if sentence.startswith("the power of") else far_points(*germs):
+        found = (stable_number(expr, point) for point in reversed(ladder))
         values = list(itertools.islice((v for v in found if v is not None), 3))[::-1]
-        seen.append((trend(values, limit), shown_numbers(values)))
+        seen.append((trend(values, limit), numbers_text(values)))
         if seen[-1][0]:
             break
     ok, shown = min(seen, key=lambda one: (not one[0], one[0] is None))
@@ -274,14 +274,14 @@ def verify(source: str | Path | Mapping[str, Any], seconds: float = 60.0) -> Ver
     seconds = bounded.checked(seconds)
     certificate = source if isinstance(source, Mapping) else _read(Path(source))
     checks: list[Check] = []
-    told = "no statement"
+    sentence = "no statement"
     try:
         require_fields(certificate, {"format", "statement", "germs", "chain", "made", "digest"}, "a certificate")
-        told = _sentence(certificate["statement"])
+        sentence = _sentence(certificate["statement"])
         same = certificate["digest"] == digest_of(certificate)
         checks.append(Check("the fields are those that were written", "digest", same))
         bounded.call(
-            lambda: checks.extend(_looked_at(certificate, seconds)), seconds + 1, error=Unproved, asked=seconds
+            lambda: checks.extend(_check_mathematics(certificate, seconds)), seconds + 1, error=Unproved, asked=seconds
         )
     except Unproved as why:
         checks.append(Check(f"not proved here: {why}", "proved", None))
@@ -291,22 +291,22 @@ def verify(source: str | Path | Mapping[str, Any], seconds: float = 60.0) -> Ver
         checks.append(Check(f"the certificate is malformed: {why}", "re-derived", False))
     held = [check.ok for check in checks]
     status = "refuted" if False in held else "open" if None in held else "verified"
-    return Verification(status, told, checks)
+    return Verification(status, sentence, checks)
 
 
-def _looked_at(certificate: Mapping[str, Any], seconds: float) -> Iterator[Check]:
+def _check_mathematics(certificate: Mapping[str, Any], seconds: float) -> Iterator[Check]:
     """The checks of the mathematics, one after the other; the latter are left out where one has failed."""
-    germs, claims = _walk(certificate)
+    germs, claims = _read_claims(certificate)
     yield Check("each step is the one that the statement asks for", "re-derived", True)
-    limits, failed = Limits(seconds), False
+    limits, failed = Gruntz(seconds), False
     for claim in claims:
-        for check in (_proved(*claim, limits), _evaluated(*claim, germs)):
+        for check in (_prove(*claim, limits), _evaluate(*claim, germs)):
             failed = failed or check.ok is False
             yield check
     if certificate["statement"]["kind"] == "ranking":
-        yield from ranking_checks(certificate, seconds)
+        yield from check_ranking(certificate, seconds)
     if certificate["statement"]["kind"] == "membership" and not failed:
-        yield from membership_checks(certificate["statement"], seconds)
+        yield from check_membership(certificate["statement"], seconds)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -343,7 +343,7 @@ _GERMS: dict[str, set[str]] = {
 }
 
 
-def _walk(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, Expr, Expr]]]:
+def _read_claims(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, Expr, Expr]]]:
     """The germs, and each limit that is claimed, once the chain is found to be the one that the statement needs."""
     if certificate["format"] != FORMAT or certificate["format"] is True:
         raise Refuted(f"the format must be {FORMAT}")

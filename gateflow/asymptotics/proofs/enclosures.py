@@ -39,7 +39,7 @@ class Box(NamedTuple):
     high: Expr
 
 
-class Bounds(NamedTuple):
+class ValueRange(NamedTuple):
     """``low <= value <= high``; an end that is infinite is not attained."""
 
     low: Any
@@ -75,7 +75,7 @@ _RISING: dict[Any, _Rising] = {
 }
 
 
-def enclosure(e: Expr, box: Box, digits: int = DIGITS) -> Bounds:
+def enclosure(e: Expr, box: Box, digits: int = DIGITS) -> ValueRange:
     """Bounds of the values on a box.
 
     Raises
@@ -117,16 +117,16 @@ def _margin() -> Any:
     return mpmath.mpf(10) ** (10 - mpmath.mp.dps)
 
 
-def _bounds(e: Expr, box: Box) -> Bounds:
+def _bounds(e: Expr, box: Box) -> ValueRange:
     if e == X:
-        return Bounds(_number(box.low), _number(box.high))
+        return ValueRange(_number(box.low), _number(box.high))
     if not e.args:
-        return _widened(_number(e), _number(e))
+        return _widen(_number(e), _number(e))
     if isinstance(e, sp.log):
         low, high = _bounds(e.args[0], box)
         if low <= 0:
             raise Undefined
-        return _widened(mpmath.log(low), mpmath.log(high))
+        return _widen(mpmath.log(low), mpmath.log(high))
     if e.is_Pow:
         return _power(e.base, e.exp, box)
     parts = [_bounds(a, box) for a in e.args]
@@ -141,51 +141,51 @@ def _number(e: Expr) -> Any:
     return _INF if e == sp.oo else mpmath.mpf(e.p) / e.q if e.is_Rational else mpmath.mpf(sp.N(e, mpmath.mp.dps + 5))
 
 
-def _widened(low: Any, high: Any) -> Bounds:
+def _widen(low: Any, high: Any) -> ValueRange:
     low, high = mpmath.mpf(low), mpmath.mpf(high)
     down, up = (abs(end) * _margin() if abs(end) < _INF else 0 for end in (low, high))
-    return Bounds(low - down, high + up)
+    return ValueRange(low - down, high + up)
 
 
-def _sum(parts: list[Bounds]) -> Bounds:
+def _sum(parts: list[ValueRange]) -> ValueRange:
     """Widened by the size of the terms, as they may cancel."""
     low, high = sum(p.low for p in parts), sum(p.high for p in parts)
     slack = _margin() * sum(abs(end) for p in parts for end in p if abs(end) < _INF)
-    return Bounds(low - slack, high + slack)
+    return ValueRange(low - slack, high + slack)
 
 
-def _product(parts: list[Bounds]) -> Bounds:
+def _product(parts: list[ValueRange]) -> ValueRange:
     low, high = parts[0]
     for other in parts[1:]:
         ends = [mpmath.mpf(0) if 0 in (a, b) else a * b for a in (low, high) for b in other]
-        low, high = _widened(min(ends), max(ends))
-    return Bounds(low, high)
+        low, high = _widen(min(ends), max(ends))
+    return ValueRange(low, high)
 
 
-def _power(base: Expr, exponent: Expr, box: Box) -> Bounds:
+def _power(base: Expr, exponent: Expr, box: Box) -> ValueRange:
     if not exponent.is_Rational:
         return _bounds(sp.exp(exponent * sp.log(base)), box)
     low, high = _bounds(base, box)
     if exponent.is_Integer and exponent > 0:
-        ends = [_raised(end, int(exponent)) for end in (low, high)]
+        ends = [_raise_to(end, int(exponent)) for end in (low, high)]
         touches = exponent % 2 == 0 and low < 0 < high
-        return _widened(mpmath.mpf(0) if touches else min(ends), max(ends))
+        return _widen(mpmath.mpf(0) if touches else min(ends), max(ends))
     if low < 0 and exponent.is_Integer and high < 0:
         flip = (-1) ** int(exponent)
-        return _product([_widened(mpmath.mpf(flip), mpmath.mpf(flip)), _positive_power(-high, -low, exponent)])
+        return _product([_widen(mpmath.mpf(flip), mpmath.mpf(flip)), _positive_power(-high, -low, exponent)])
     if low <= 0:
         raise Undefined
     return _positive_power(low, high, exponent)
 
 
-def _raised(x: Any, n: int) -> Any:
+def _raise_to(x: Any, n: int) -> Any:
     return (_INF if x > 0 or n % 2 == 0 else -_INF) if abs(x) == _INF else x**n
 
 
-def _positive_power(low: Any, high: Any, exponent: Any) -> Bounds:
+def _positive_power(low: Any, high: Any, exponent: Any) -> ValueRange:
     p = _number(exponent)
     ends = [(mpmath.mpf(0) if p < 0 else _INF) if end == _INF else end**p for end in (low, high)]
-    return _widened(min(ends), max(ends))
+    return _widen(min(ends), max(ends))
 
 
 class _Within(NamedTuple):
@@ -203,61 +203,61 @@ _INSIDE: dict[Any, _Within] = {
 }
 
 
-def _function(func: Any, parts: list[Bounds]) -> Bounds:
+def _function(func: Any, parts: list[ValueRange]) -> ValueRange:
     low, high = parts[0]
     if func in _INSIDE:
         rule = _INSIDE[func]
         if not rule.low < low <= high < rule.high:
             raise Undefined
-        return _widened(rule.value(low), rule.value(high))
+        return _widen(rule.value(low), rule.value(high))
     if func is sp.acosh:
         if not low >= 1:
             raise Undefined
         slack = mpmath.sqrt(_margin())  # its slope is infinite at 1
-        return Bounds(max(mpmath.acosh(low) - slack, mpmath.mpf(0)), mpmath.acosh(high) + slack)
+        return ValueRange(max(mpmath.acosh(low) - slack, mpmath.mpf(0)), mpmath.acosh(high) + slack)
     if func is sp.tan:
-        return _product([_function(sp.sin, parts), _inverted(_function(sp.cos, parts))])
+        return _product([_function(sp.sin, parts), _invert(_function(sp.cos, parts))])
     if func is sp.Abs:
-        return Bounds(mpmath.mpf(0) if low <= 0 <= high else min(abs(low), abs(high)), max(abs(low), abs(high)))
+        return ValueRange(mpmath.mpf(0) if low <= 0 <= high else min(abs(low), abs(high)), max(abs(low), abs(high)))
     if func is sp.loggamma:
         return _loggamma(low, high)
     if func in _RISING:
         rule = _RISING[func]
-        return _widened(_at_low(rule, low), _at_high(rule, high))
+        return _widen(_at_low(rule, low), _at_high(rule, high))
     if func is sp.erfc:
         rule = _Rising(lambda u: mpmath.erfc(-u), 0, 2, True)
-        return _widened(_at_low(rule, -high), _at_high(rule, -low))
+        return _widen(_at_low(rule, -high), _at_high(rule, -low))
     if func is sp.cosh:
         near = mpmath.mpf(0) if low <= 0 <= high else min(abs(low), abs(high))
         rule = _Rising(mpmath.cosh, 1, _INF, True)
-        return _widened(_at_low(rule, near), _at_high(rule, max(abs(low), abs(high))))
+        return _widen(_at_low(rule, near), _at_high(rule, max(abs(low), abs(high))))
     if func in (sp.sin, sp.cos):
-        return Bounds(mpmath.mpf(-1), mpmath.mpf(1)) if high - low > 3 else _wave(func, low, high)
+        return ValueRange(mpmath.mpf(-1), mpmath.mpf(1)) if high - low > 3 else _wave(func, low, high)
     raise Unproved(f"bounds of {func.__name__}")
 
 
-def _inverted(of: Bounds) -> Bounds:
+def _invert(of: ValueRange) -> ValueRange:
     if not (of.low > 0 or of.high < 0):
         raise Undefined
-    return _widened(1 / of.high, 1 / of.low)
+    return _widen(1 / of.high, 1 / of.low)
 
 
-def _loggamma(low: Any, high: Any) -> Bounds:
+def _loggamma(low: Any, high: Any) -> ValueRange:
     """It falls to its minimum, which is above -0.1215, near 1.46, and rises from there."""
     if not (low > 0 and high < _INF):
         raise Undefined
     ends = [mpmath.loggamma(end) for end in (low, high)]
     slack = _margin() * (1 + sum(map(abs, ends)))
     bottom = mpmath.mpf(-0.1215) if low < 1.47 and high > 1.46 and low != high else min(ends)
-    return Bounds(min(bottom, *ends) - slack, max(ends) + slack)
+    return ValueRange(min(bottom, *ends) - slack, max(ends) + slack)
 
 
-def _wave(func: Any, low: Any, high: Any) -> Bounds:
+def _wave(func: Any, low: Any, high: Any) -> ValueRange:
     """Bounds of sin or cos from the value in the middle, as its slope is at most 1."""
     middle, half = (low + high) / 2, (high - low) / 2
     value = mpmath.sin(middle) if func is sp.sin else mpmath.cos(middle)
     half += _margin() * (1 + abs(middle))
-    return Bounds(max(value - half, mpmath.mpf(-1)), min(value + half, mpmath.mpf(1)))
+    return ValueRange(max(value - half, mpmath.mpf(-1)), min(value + half, mpmath.mpf(1)))
 
 
 def _at_low(rule: _Rising, x: Any) -> Any:
@@ -272,4 +272,4 @@ def _at_high(rule: _Rising, x: Any) -> Any:
     return rule.value(max(x, -_STEEP) if rule.steep else x)
 
 
-__all__ = ["DIGITS", "Bounds", "Box", "Undefined", "Unproved", "X", "enclosure", "sign_of"]
+__all__ = ["DIGITS", "Box", "Undefined", "Unproved", "ValueRange", "X", "enclosure", "sign_of"]

@@ -112,8 +112,8 @@ def _over_factors(e: Expr) -> tuple[Expr, ...]:
     return tuple(sp.expand(e / b) for b in taken if sign(b, Box(sp.S.Zero, sp.oo), 4) > 0)
 
 
-def reached(holds: Callable[[Box], bool], low: Expr, end: float) -> Expr:
-    """How far to the right of ``low`` something holds, box by box: oo, or the last end that was reached."""
+def how_far(holds: Callable[[Box], bool], low: Expr, end: float) -> Expr:
+    """How far to the right of ``low`` something holds, box by box: oo, or the last end that was how_far."""
     ends = [sp.oo]
     for _ in range(_BOXES):
         if time.monotonic() > end:
@@ -159,7 +159,7 @@ def slope(phi_of_x: Expr) -> Expr:
         return 1 - letter if flip else letter
 
     plain = derivative(phi_of_x, X).replace(sp.tanh, lambda u: 2 * sigmoid(2 * u) - 1).replace(sigmoid, named)
-    whole = _factored(plain)
+    whole = _factor(plain)
     for u, t in s.items():
         whole = whole.xreplace({1 - t: sigmoid(-u), t - 1: -sigmoid(-u)})
     while whole.has(*s.values()):  # one may stand inside another's argument
@@ -167,7 +167,7 @@ def slope(phi_of_x: Expr) -> Expr:
     return whole
 
 
-def _factored(e: Expr) -> Expr:
+def _factor(e: Expr) -> Expr:
     """The formula as a product; with exp, cosh and such as letters where their powers would be high to SymPy."""
     if sp.count_ops(e) > _LARGE:
         return e
@@ -192,11 +192,11 @@ def _low(e: Expr) -> bool:
 def bend(phi: Expr) -> Expr:
     """``z phi''/phi'`` for z > 0, from the logarithm of phi'; in z."""
     powers = [factor.as_base_exp() for factor in sp.Mul.make_args(slope(half(phi, 1)))]
-    logarithmic = sp.Add(*(_log_slope(b, e) for b, e in _paired(powers)))
+    logarithmic = sp.Add(*(_log_slope(b, e) for b, e in _pairs(powers)))
     return sp.expand(X * logarithmic).xreplace({X: Z})
 
 
-def _paired(powers: list[tuple[Expr, Expr]]) -> Iterator[tuple[Expr, Expr]]:
+def _pairs(powers: list[tuple[Expr, Expr]]) -> Iterator[tuple[Expr, Expr]]:
     """``sigmoid(u) sigmoid(-u)`` is ``1/(4 cosh(u/2)^2)``, whose logarithmic slope does not cancel."""
     known = dict(powers)
     for base, exponent in powers:
@@ -225,7 +225,7 @@ def rises(phi: Expr, side: int, end: float) -> Expr:
     def holds(box: Box) -> bool:
         return sign(up, box) == side and defined(written, box)
 
-    return reached(holds, sp.S.Zero, end)
+    return how_far(holds, sp.S.Zero, end)
 
 
 def defined(e: Expr, box: Box) -> bool:
@@ -248,14 +248,14 @@ def smooth_at_zero(phi: Expr) -> bool:
 def bends_down(phi: Expr, z0: Expr, end: float) -> Expr:
     """How far to the right of ``z0`` it is proved that phi'' <= 0, or at least where phi' > 0."""
     forms = list(_forms(bend(phi).xreplace({Z: X})))
-    return reached(lambda box: any(sign(form, box) < 0 for form in forms), z0, end)
+    return how_far(lambda box: any(sign(form, box) < 0 for form in forms), z0, end)
 
 
 def _forms(e: Expr) -> Iterator[Expr]:
     """The formula over positive factors of its terms: one of them may outdo the others on a whole half-line."""
     yield e
     yield sp.expand(e / X)
-    yield _factored(sp.expand(e / X))
+    yield _factor(sp.expand(e / X))
     whole = Box(sp.S.Zero, sp.oo)
     factors = {b for term in sp.Add.make_args(e) for b in sp.Mul.make_args(term)}
     for factor in sorted(factors, key=sp.default_sort_key):

@@ -9,7 +9,7 @@ What it takes for granted: that a formula without oscillation has a sign for lar
 which is not zero at one point is not the zero function (formulas are analytic past their last branch). That a
 coefficient *is* zero is only believed after an exact simplification.
 
-Source: D. Gruntz, *On Computing Limits in a Symbolic Manipulation System*, thesis, ETH Zurich (1996), ch. 3.
+Source: D. Gruntz, *On Computing Gruntz in a Symbolic Manipulation System*, thesis, ETH Zurich (1996), ch. 3.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class StirlingSlope(_Scaled):
 # --- truncated series -------------------------------------------------------------------------------------------------
 
 
-class Series(NamedTuple):
+class TruncatedSeries(NamedTuple):
     """``sum c omega^p`` over `terms`, p rising, up to ``O(omega^bound)``; bound None: exactly."""
 
     terms: tuple[tuple[Expr, Expr], ...]
@@ -119,7 +119,7 @@ def _constant_sign(c: Expr) -> int:
     raise Unproved(f"the sign of the constant {c}")
 
 
-class Limits:
+class Gruntz:
     """Limits at +infinity, within a time.
 
     Parameters
@@ -129,7 +129,7 @@ class Limits:
 
     Examples
     --------
-    >>> limits = Limits()
+    >>> limits = Gruntz()
     >>> limits.limit(sp.exp(Z + sp.exp(-Z)) - sp.exp(Z)), limits.limit(Z * sp.erfc(Z) * sp.exp(Z**2))
     (1, 1/sqrt(pi))
     """
@@ -336,21 +336,21 @@ _WORDS: dict[Any, Callable[..., Expr]] = {
 class _Expansion:
     """Series in one omega, none longer than `count` terms."""
 
-    def __init__(self, limits: Limits, log_omega: Expr, count: int) -> None:
+    def __init__(self, limits: Gruntz, log_omega: Expr, count: int) -> None:
         self.limits, self.log_omega, self.count = limits, log_omega, count
         self._flat: dict[Expr, bool] = {}
-        self._known: dict[Expr, Series] = {}
+        self._known: dict[Expr, TruncatedSeries] = {}
 
-    def of(self, e: Expr) -> Series:
+    def of(self, e: Expr) -> TruncatedSeries:
         """The series of ``e``."""
         if e not in self._known:
             self.limits._tick()
             self._known[e] = self._of(e)
         return self._known[e]
 
-    def _of(self, e: Expr) -> Series:
+    def _of(self, e: Expr) -> TruncatedSeries:
         if self.flat(e):
-            return Series((), None) if self.limits.is_zero(e) else Series(((sp.S.Zero, e),), None)
+            return TruncatedSeries((), None) if self.limits.is_zero(e) else TruncatedSeries(((sp.S.Zero, e),), None)
         if e.is_Add:
             return reduce(self.plus, (self.of(a) for a in e.args))
         if e.is_Mul:
@@ -376,7 +376,7 @@ class _Expansion:
 
     # --- arithmetic ---
 
-    def cut(self, terms: dict[Expr, Expr], bound: Expr | None) -> Series:
+    def cut(self, terms: dict[Expr, Expr], bound: Expr | None) -> TruncatedSeries:
         """In order, without zeros, and no longer than allowed."""
         kept: list[tuple[Expr, Expr]] = []
         for p in _rising(terms):
@@ -388,16 +388,16 @@ class _Expansion:
                 bound = p
                 break
             kept.append((p, terms[p]))
-        return Series(tuple(kept), bound)
+        return TruncatedSeries(tuple(kept), bound)
 
-    def plus(self, a: Series, b: Series) -> Series:
+    def plus(self, a: TruncatedSeries, b: TruncatedSeries) -> TruncatedSeries:
         """The sum."""
         terms = dict(a.terms)
         for p, c in b.terms:
             terms[p] = terms[p] + c if p in terms else c
         return self.cut(terms, _lesser(a.bound, b.bound))
 
-    def times(self, a: Series, b: Series) -> Series:
+    def times(self, a: TruncatedSeries, b: TruncatedSeries) -> TruncatedSeries:
         """The product."""
         terms: dict[Expr, Expr] = {}
         for p, c in a.terms:
@@ -406,12 +406,12 @@ class _Expansion:
         bounds = [x.bound + _start(y) for x, y in ((a, b), (b, a)) if x.bound is not None]
         return self.cut(terms, reduce(_lesser, bounds, None))
 
-    def scaled(self, a: Series, c: Expr, p: Expr = sp.S.Zero) -> Series:
+    def scaled(self, a: TruncatedSeries, c: Expr, p: Expr = sp.S.Zero) -> TruncatedSeries:
         """``c omega^p a``."""
         bound = None if a.bound is None else a.bound + p
-        return Series(tuple((q + p, c * d) for q, d in a.terms), bound)
+        return TruncatedSeries(tuple((q + p, c * d) for q, d in a.terms), bound)
 
-    def split(self, a: Series) -> tuple[Expr, Expr, Series]:
+    def split(self, a: TruncatedSeries) -> tuple[Expr, Expr, TruncatedSeries]:
         """``c omega^p (1 + r)``."""
         if not a.terms:
             if a.bound is None:
@@ -420,24 +420,26 @@ class _Expansion:
         p, c = a.terms[0]
         return c, p, self.scaled(a._replace(terms=a.terms[1:]), 1 / c, -p)
 
-    def composed(self, coefficient: Callable[[int], Expr], r: Series) -> Series:
+    def composed(self, coefficient: Callable[[int], Expr], r: TruncatedSeries) -> TruncatedSeries:
         """``sum coefficient(k) r^k`` for an infinitesimal r."""
         total = self.cut({sp.S.Zero: coefficient(0)}, None)
         if not r.terms and r.bound is None:
             return total
-        power = Series(((sp.S.Zero, sp.S.One),), None)
+        power = TruncatedSeries(((sp.S.Zero, sp.S.One),), None)
         step = _start(r)
         for k in range(1, self.count + 1):
             power = self.times(power, r)
-            total = self.plus(total, self.scaled(power, coefficient(k)) if coefficient(k) != 0 else Series((), None))
+            total = self.plus(
+                total, self.scaled(power, coefficient(k)) if coefficient(k) != 0 else TruncatedSeries((), None)
+            )
         return self.cut(dict(total.terms), _lesser(total.bound, step * (self.count + 1)))
 
-    def power(self, a: Series, exponent: Expr) -> Series:
+    def power(self, a: TruncatedSeries, exponent: Expr) -> TruncatedSeries:
         """``a^exponent`` with a constant exponent."""
         c, p, r = self.split(a)
         return self.scaled(self.composed(lambda k: sp.binomial(exponent, k), r), c**exponent, p * exponent)
 
-    def logarithm(self, a: Series) -> Series:
+    def logarithm(self, a: TruncatedSeries) -> TruncatedSeries:
         """``log a``."""
         c, p, r = self.split(a)
         head = sp.Add(*(self.log_of_factor(a) for a in sp.Mul.make_args(c))) + p * self.log_omega
@@ -450,7 +452,7 @@ class _Expansion:
         side = self.limits._sign(base) if base.has(X) else _constant_sign(base)
         return exponent * _log(side * base)
 
-    def exponential(self, a: Series) -> Series:
+    def exponential(self, a: TruncatedSeries) -> TruncatedSeries:
         """``exp a``; what is faster than omega cannot occur."""
         at_zero, rest = self.finite_part(a)
         share = self.limits._limit(at_zero / self.log_omega)
@@ -459,16 +461,16 @@ class _Expansion:
         factor = sp.exp(sp.expand(at_zero - share * self.log_omega))
         return self.scaled(self.composed(lambda k: 1 / sp.factorial(k), rest), factor, share)
 
-    def finite_part(self, a: Series) -> tuple[Expr, Series]:
+    def finite_part(self, a: TruncatedSeries) -> tuple[Expr, TruncatedSeries]:
         """The coefficient of omega^0, and what tends to 0 faster than it varies."""
         if a.terms and _constant_sign(a.terms[0][0]) < 0:
             raise Unproved("the order of growth was misjudged")
         if a.bound is not None and _constant_sign(a.bound) <= 0:
             raise _TooShort
         at_zero = a.terms[0][1] if a.terms and a.terms[0][0] == 0 else sp.S.Zero
-        return at_zero, Series(tuple(t for t in a.terms if t[0] != 0), a.bound)
+        return at_zero, TruncatedSeries(tuple(t for t in a.terms if t[0] != 0), a.bound)
 
-    def function(self, func: Any, args: tuple[Expr, ...]) -> Series:
+    def function(self, func: Any, args: tuple[Expr, ...]) -> TruncatedSeries:
         """A function by its series at infinity, or by Taylor's formula."""
         a = self.of(args[-1])
         if issubclass(func, _Scaled) and a.terms and _constant_sign(a.terms[0][0]) < 0:
@@ -491,7 +493,7 @@ def _lesser(a: Expr | None, b: Expr | None) -> Expr | None:
     return a if _constant_sign(a - b) < 0 else b
 
 
-def _start(a: Series) -> Expr:
+def _start(a: TruncatedSeries) -> Expr:
     """A power that no term is below."""
     if a.terms:
         return a.terms[0][0]

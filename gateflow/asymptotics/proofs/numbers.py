@@ -17,13 +17,13 @@ from gateflow.formula.vocabulary import Expr, Z, logit, sigmoid, softplus, softs
 
 _LEVELS = (10, 30, 100, 300, 1000, 10**4, 10**8, 10**16, 10**32, 10**64)
 _DIGITS = 700
-"""No evaluation takes more digits than this; rungs that would are left out."""
+"""No evaluation takes more digits than this; points that would are left out."""
 
 _HUGE = mpmath.mpf(10) ** 500
 """Exponentials of more than this are not formed: their exponents are the size of books."""
 
 
-def _bounded(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _refuse_huge(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def evaluated(x: Any) -> Any:
         if abs(x) > _HUGE:
             raise OverflowError
@@ -35,7 +35,7 @@ def _bounded(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _exp(x: Any) -> Any:
     if x < -_HUGE:
         return mpmath.mpf(0)
-    return _bounded(mpmath.exp)(x)
+    return _refuse_huge(mpmath.exp)(x)
 
 
 _NUMERIC: dict[Any, Callable[..., Any]] = {
@@ -44,16 +44,16 @@ _NUMERIC: dict[Any, Callable[..., Any]] = {
     sp.sin: mpmath.sin,
     sp.cos: mpmath.cos,
     sp.tan: mpmath.tan,
-    sp.sinh: _bounded(mpmath.sinh),
-    sp.cosh: _bounded(mpmath.cosh),
+    sp.sinh: _refuse_huge(mpmath.sinh),
+    sp.cosh: _refuse_huge(mpmath.cosh),
     sp.tanh: lambda x: mpmath.sign(x) if abs(x) > _HUGE else mpmath.tanh(x),
     sp.asinh: mpmath.asinh,
     sp.acosh: mpmath.acosh,
     sp.atanh: mpmath.atanh,
     sp.atan: mpmath.atan,
-    sp.erf: _bounded(mpmath.erf),
-    sp.erfc: _bounded(mpmath.erfc),
-    sp.loggamma: _bounded(mpmath.loggamma),
+    sp.erf: _refuse_huge(mpmath.erf),
+    sp.erfc: _refuse_huge(mpmath.erfc),
+    sp.loggamma: _refuse_huge(mpmath.loggamma),
     sp.Abs: abs,
     sp.sign: mpmath.sign,
     sp.polygamma: mpmath.psi,
@@ -123,7 +123,7 @@ def _holds(condition: Any, z: Any) -> bool:
     return bool(condition.func(sp.Integer(int(mpmath.sign(number(condition.lhs - condition.rhs, z)))), 0))
 
 
-class Rung(NamedTuple):
+class FarPoint(NamedTuple):
     """A large z; the digits that the germs take there; and those that 1 - phi takes where it is formed as written."""
 
     z: Any
@@ -131,11 +131,11 @@ class Rung(NamedTuple):
     saturated: int
 
 
-def settled_number(e: Expr, rung: Rung) -> Any:
+def stable_number(e: Expr, point: FarPoint) -> Any:
     """The expression to some ten digits, or None: two evaluations, one in twice the digits, must agree."""
-    for digits in sorted({40, rung.digits, rung.saturated}):
+    for digits in sorted({40, point.digits, point.saturated}):
         if digits <= _DIGITS:
-            values = [_value(e, rung.z, d) for d in (digits, 2 * digits)]
+            values = [_value(e, point.z, d) for d in (digits, 2 * digits)]
             if all(v is not None and v != 0 for v in values):  # a zero may be lost digits
                 small = mpmath.mpf(10) ** (-digits // 3)
                 if abs(values[1] - values[0]) <= max(abs(values[1]) * mpmath.mpf(10) ** -10, small):
@@ -152,10 +152,10 @@ def _value(e: Expr, z: Any, digits: int) -> Any:
     return value if isinstance(value, mpmath.mpf) and mpmath.isfinite(value) else None
 
 
-def ladders(*germs: Expr) -> list[list[Rung]]:
+def far_points(*germs: Expr) -> list[list[FarPoint]]:
     """For each germ, numbers z at which it is about 10, 100, 1e4, ..., found by bisection in log z."""
     found = [[_at_level_of(f, level) for level in _LEVELS] for f in germs]
-    return [[_rung(z, germs) for z in zs if z is not None] for zs in found]
+    return [[_far_point(z, germs) for z in zs if z is not None] for zs in found]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -169,10 +169,10 @@ def _at_level_of(f: Expr, level: int) -> Any:
         return mpmath.exp(+b) if b < high else None
 
 
-def _rung(z: Any, germs: tuple[Expr, ...]) -> Rung:
+def _far_point(z: Any, germs: tuple[Expr, ...]) -> FarPoint:
     sizes = [_value(f, z, 40) for f in germs]
     top = max((abs(f) for f in sizes if f is not None), default=mpmath.mpf(1))
-    return Rung(z, 40 + 2 * int(mpmath.log10(top + 1)), 40 + int(min(top / 2, _DIGITS)))
+    return FarPoint(z, 40 + 2 * int(mpmath.log10(top + 1)), 40 + int(min(top / 2, _DIGITS)))
 
 
 def _beyond(f: Expr, log_z: Any, level: int) -> bool:
@@ -208,7 +208,7 @@ def trend(values: list[Any], limit: Expr) -> bool | None:
     return bool(abs(errors[2] - second**2 / (second - first)) <= 0.8 * abs(errors[2]))
 
 
-def shown_numbers(values: list[Any]) -> str:
+def numbers_text(values: list[Any]) -> str:
     try:
         return ", ".join(mpmath.nstr(v, 6) for v in values)
     except ValueError:  # an exponent of thousands of digits
@@ -227,14 +227,14 @@ def enclosed_trend(expr: Expr, limit: Expr) -> tuple[bool | None, str]:
             continue
         if high - low < mpmath.mpf(10) ** -15 * (1 + abs(low)):
             values.append((low + high) / 2)
-    return trend(values[-3:], limit), shown_numbers(values[-3:])
+    return trend(values[-3:], limit), numbers_text(values[-3:])
 
 
 def same_formula(text: Any, expr: Expr) -> bool:
     if text == unparse(expr):
         return True
     written = formula(text)
-    points = [Rung(mpmath.mpf(p) / 16, 60, 600) for p in (21, 37, 53, 85)]
-    pairs = [(settled_number(written, z), settled_number(expr, z)) for z in points]
+    points = [FarPoint(mpmath.mpf(p) / 16, 60, 600) for p in (21, 37, 53, 85)]
+    pairs = [(stable_number(written, z), stable_number(expr, z)) for z in points]
     known = [(a, b) for a, b in pairs if a is not None and b is not None]
     return len(known) >= 2 and all(abs(a - b) <= abs(b) * mpmath.mpf(10) ** -9 for a, b in known)

@@ -9,7 +9,7 @@ from typing import Any
 import sympy as sp
 
 from gateflow.asymptotics.proofs import enclosures, halflines
-from gateflow.asymptotics.proofs.mrv import Limits, Unproved
+from gateflow.asymptotics.proofs.mrv import Gruntz, Unproved
 from gateflow.asymptotics.proofs.outline import Prover, require
 from gateflow.asymptotics.proofs.statements import (
     ENDS,
@@ -49,7 +49,7 @@ def prove_refutation(statement: Mapping[str, Any], prover: Prover) -> None:
     elif witness["kind"] == "oscillation":
         _never_monotone(phi, witness)
     elif witness["kind"] in ("jump", "kink"):
-        _torn_or_bent(phi, witness, prover)
+        _check_jump_or_kink(phi, witness, prover)
     elif witness["kind"] == "slope":
         z = constant(witness["z"])
         if not _is_smooth_at(phi, z):
@@ -98,7 +98,7 @@ def _without_branches(c: Expr) -> Expr:
     return c
 
 
-def _torn_or_bent(phi: Expr, witness: Mapping[str, Any], prover: Prover) -> None:
+def _check_jump_or_kink(phi: Expr, witness: Mapping[str, Any], prover: Prover) -> None:
     """That phi is not continuous at z, by value and one-sided limits; or not smooth, by its difference quotients."""
     z, jumps = constant(witness["z"]), witness["kind"] == "jump"
     at = phi.subs(Z, z)
@@ -119,7 +119,7 @@ def _torn_or_bent(phi: Expr, witness: Mapping[str, Any], prover: Prover) -> None
 
 
 def prove_membership(statement: Mapping[str, Any], prover: Prover) -> None:
-    """The limits of a gate in class F; the rest of Definition 4.1 is for `membership_checks`."""
+    """The limits of a gate in class F; the rest of Definition 4.1 is for `check_membership`."""
     if statement["verdict"] != "in F":
         raise Refuted("the verdict must be in F")
     phi = formula(statement["gate"])
@@ -143,7 +143,7 @@ def slope_at(phi: Expr, z0: Expr) -> Expr:
     return halflines.slope(halflines.half(phi, 1)).subs(halflines.X, z0)
 
 
-def membership_checks(statement: Mapping[str, Any], seconds: float) -> Iterator[Check]:
+def check_membership(statement: Mapping[str, Any], seconds: float) -> Iterator[Check]:
     """Clauses 1, 2 and 4 of Definition 4.1 on half-lines; clause 3 follows with the limits at the ends."""
     end = time.monotonic() + seconds
     phi = formula(statement["gate"])
@@ -155,10 +155,10 @@ def membership_checks(statement: Mapping[str, Any], seconds: float) -> Iterator[
         what = f"phi is differentiable and increases for {words}"
         yield Check(what, "proved", True if far == sp.oo else None, detail)
     if statement["z0"] is not None:
-        yield from _decreasing_checks(phi, constant(statement["z0"]), end)
+        yield from _check_decrease(phi, constant(statement["z0"]), end)
 
 
-def _decreasing_checks(phi: Expr, z0: Expr, end: float) -> Iterator[Check]:
+def _check_decrease(phi: Expr, z0: Expr, end: float) -> Iterator[Check]:
     far = halflines.bends_down(phi, z0, end)
     what = f"phi' decreases for z >= {z0.evalf(6)}"
     if far == sp.oo:
@@ -181,7 +181,7 @@ _WITNESSES = {
 
 def _never_monotone(phi: Expr, witness: Mapping[str, Any]) -> None:
     """phi'' > 0 wherever ``base`` is at one phase and < 0 at another; base runs off to infinity, so both recur."""
-    base, limits = formula(witness["base"]), Limits(20.0)
+    base, limits = formula(witness["base"]), Gruntz(20.0)
     second = derivative(phi, order=2)
     try:
         if not limits.limit(base).is_infinite:

@@ -20,11 +20,11 @@ from gateflow.codegen import expand as bounded
 from gateflow.formula.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
 BITS = 10_000
-"""Of the numbers by which two breaks that nearly agree are told apart, at most."""
+"""Of the numbers by which two breaks that nearly agree are distinguished, at most."""
 
 
 @dataclass(frozen=True)
-class Piece:
+class SmoothPiece:
     """A smooth formula for ``z = side * x``, ``left <= x <= right``.
 
     Attributes
@@ -113,7 +113,7 @@ def _zeros(expr: Expr, z: sp.Symbol) -> list[Expr]:
         return _zeros_by_branch(expr, z)
     zeros: list[Expr] = []
     expr = expression(expr)
-    for part in sp.Mul.make_args(_factored(expr)):
+    for part in sp.Mul.make_args(_factor(expr)):
         base, exponent = part.as_base_exp() if part.is_Pow else (part, sp.S.One)
         if base.has(z) and exponent.is_positive and not (base.is_positive or base.is_negative):
             zeros += _zeros_of_factor(base, z)
@@ -129,7 +129,7 @@ def _zeros_by_branch(expr: Expr, z: sp.Symbol) -> list[Expr]:
     ends = [-sp.oo, *break_points(expr), sp.oo]
     found = list(ends[1:-1])
     for low, high in pairwise(ends):
-        inner = resolved(expr, _between(low, high))
+        inner = resolve_at(expr, _between(low, high))
         if inner != 0:
             found += [r for r in _zeros(inner, z) if _sorts(low, r) < 0 < _sorts(high, r)]
     return found
@@ -239,18 +239,18 @@ _PREIMAGES: dict[Any, Callable[[Expr], list[Expr]]] = {
 """By function, all arguments at which it takes a value."""
 
 
-def pieces(expr: Expr) -> tuple[list[Piece], list[Expr]]:
+def pieces(expr: Expr) -> tuple[list[SmoothPiece], list[Expr]]:
     """The smooth pieces of ``expr`` from left to right, and its break points."""
     breaks = break_points(expr)
     ends = in_order([-sp.oo, *breaks, sp.S.Zero, sp.oo])
     return [_piece(expr, a, b) for a, b in pairwise(ends)], breaks
 
 
-def _piece(expr: Expr, low: Expr, high: Expr) -> Piece:
+def _piece(expr: Expr, low: Expr, high: Expr) -> SmoothPiece:
     inside = _between(low, high)
     side = 1 if inside > 0 else -1
     left, right = (low, high) if side > 0 else (-high, -low)
-    return Piece(side, left, right, resolved(expr, inside).xreplace({Z: side * X}))
+    return SmoothPiece(side, left, right, resolve_at(expr, inside).xreplace({Z: side * X}))
 
 
 def _between(low: Expr, high: Expr) -> Expr:
@@ -268,7 +268,7 @@ def _between(low: Expr, high: Expr) -> Expr:
 
 def value_at(expr: Expr, z: Expr) -> Expr | None:
     """The value of the formula at one point, branches and all; None where a part of it has none."""
-    chosen = resolved(expr, z)
+    chosen = resolve_at(expr, z)
     for condition in conditions(chosen):
         side = constants.sign(constants.number(condition.positive.subs(Z, z)))
         if side < 0 or (side == 0 and not condition.closed):
@@ -279,16 +279,16 @@ def value_at(expr: Expr, z: Expr) -> Expr | None:
     return value
 
 
-def resolved(expr: Expr, at: Expr) -> Expr:
+def resolve_at(expr: Expr, at: Expr) -> Expr:
     """The branches of ``expr`` that hold at the point ``at``, as a formula free of branches."""
     if not expr.args or not expr.has(*_BRANCHING):
         return expr
     if isinstance(expr, sp.Piecewise):
         for value, condition in expr.args:
             if _holds(condition, at):
-                return resolved(value, at)
+                return resolve_at(value, at)
         raise Undecided(f"no branch of {expr} holds at z = {at}")
-    args = [resolved(a, at) for a in expr.args]
+    args = [resolve_at(a, at) for a in expr.args]
     if isinstance(expr, sp.Abs):
         return args[0] * (_sign_at(args[0], at) or 1)
     if isinstance(expr, sp.sign):
@@ -312,7 +312,7 @@ def _holds(condition: Any, at: Expr) -> bool:
         return all(parts) if isinstance(condition, sp.And) else any(parts)
     if isinstance(condition, sp.Not):
         return not _holds(condition.args[0], at)
-    s = _sign_at(resolved(condition.lhs - condition.rhs, at), at)
+    s = _sign_at(resolve_at(condition.lhs - condition.rhs, at), at)
     return {">": s > 0, ">=": s >= 0, "<": s < 0, "<=": s <= 0, "==": s == 0, "!=": s != 0}[condition.rel_op]
 
 
@@ -405,7 +405,7 @@ def factored_forms(expr: Expr) -> Iterator[Factors]:
     seen = [_factors(expr)]
     yield seen[0]
     if sp.count_ops(expr) < 300:
-        for builder in (_by_factor, _by_complement, _by_logistic) if _is_easy_to_factor(expr) else (_factored,):
+        for builder in (_by_factor, _by_complement, _by_logistic) if _is_easy_to_factor(expr) else (_factor,):
             found = _factors(builder(expr))
             if found not in seen:
                 seen.append(found)
@@ -427,7 +427,7 @@ def _is_easy_to_factor(expr: Expr) -> bool:
     return len(expr.atoms(sp.Function)) <= 10 and max(degrees, default=0) <= _HIGH
 
 
-def _factored(expr: Expr) -> Expr:
+def _factor(expr: Expr) -> Expr:
     """``sympy.factor`` where that is quick; else with its functions as letters, or only common terms taken out."""
     if _is_easy_to_factor(expr):
         return bounded.factor(expr)
@@ -507,7 +507,7 @@ def _without_sign(g: Expr) -> Expr:
 __all__ = [
     "Condition",
     "Factors",
-    "Piece",
+    "SmoothPiece",
     "break_points",
     "conditions",
     "factored_forms",

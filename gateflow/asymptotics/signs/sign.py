@@ -19,7 +19,7 @@ from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.signs.pieces import Factors, factored_forms
-from gateflow.asymptotics.signs.tails import Clock, HalfLine, Limits, X
+from gateflow.asymptotics.signs.tails import Clock, HalfLine, LimitCache, X
 from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
 from gateflow.formula.vocabulary import Expr, derivative
@@ -108,13 +108,13 @@ class Tools:
 
     ball: Intervals
     clock: Clock
-    limits: Limits
+    limits: LimitCache
 
     @classmethod
     def new(cls, seconds: float) -> Tools:
         """Fresh tools with a deadline."""
         clock = Clock(seconds)
-        return cls(Intervals(), clock, Limits(clock))
+        return cls(Intervals(), clock, LimitCache(clock))
 
 
 class Part:
@@ -385,19 +385,19 @@ def _form_sign(forms: Sequence[Factors], half: HalfLine, strict: bool) -> int:
     return next((sign for form in forms if (sign := form.sign_by(half.sign, strict))), 0)
 
 
-def oscillating(expr: Expr, limits: Limits) -> list[Expr]:
+def oscillating(expr: Expr, limits: LimitCache) -> list[Expr]:
     """The sin and cos nodes whose argument does not settle."""
     return [n for n in sorted(expr.atoms(sp.sin, sp.cos), key=str) if not _settles(n.args[0], limits)]
 
 
-def _settles(g: Expr, limits: Limits) -> bool:
+def _settles(g: Expr, limits: LimitCache) -> bool:
     try:
         return bool(limits(g).is_finite)
     except Undecided:
         return False
 
 
-def _grows(g: Expr, limits: Limits) -> bool:
+def _grows(g: Expr, limits: LimitCache) -> bool:
     """Whether the argument tends to oo or -oo, so that it takes every phase for ever."""
     try:
         return bool(limits(g).is_infinite)

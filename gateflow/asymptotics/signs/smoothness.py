@@ -19,7 +19,7 @@ from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field
 from gateflow.asymptotics.proofs.statements import text_of
-from gateflow.asymptotics.signs.pieces import Piece, conditions, pieces, real_zeros, value_at
+from gateflow.asymptotics.signs.pieces import SmoothPiece, conditions, pieces, real_zeros, value_at
 from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, Tools, by_roots, on_compact, on_tail
 from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import Tape
@@ -34,7 +34,7 @@ class Joint:
     Attributes
     ----------
     z : sympy number
-    left, right : Piece
+    left, right : SmoothPiece
     low, high : sympy number or None
         The limits of phi from the left and from the right; None where they are not found.
     at : sympy number or None
@@ -44,15 +44,15 @@ class Joint:
     """
 
     z: Expr
-    left: Piece
-    right: Piece
+    left: SmoothPiece
+    right: SmoothPiece
     low: Any
     high: Any
     at: Any
     clause: Clause = field(default_factory=lambda: Clause("differentiable", "undecided", ""))
 
 
-class Examined:
+class PiecewiseGate:
     """One gate under examination: its pieces, and the clause of differentiability."""
 
     def __init__(self, gate: Any, seconds: float) -> None:
@@ -73,11 +73,11 @@ class Examined:
         return without_hidden_zeros(1 - self.gate.expr if self.gate.declared == "complement" else self.gate.expr)
 
     @cached_property
-    def _cut(self) -> tuple[list[Piece], list[Expr]]:
+    def _cut(self) -> tuple[list[SmoothPiece], list[Expr]]:
         return pieces(self.expr)
 
     @property
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> list[SmoothPiece]:
         return self._cut[0]
 
     @cached_property
@@ -85,7 +85,7 @@ class Examined:
         """For each piece an expression with the sign of phi'."""
         return [Signed(p.side * derivative(p.expr, X), self.tools) for p in self.pieces]
 
-    def bend(self, piece: Piece) -> Signed:
+    def bend(self, piece: SmoothPiece) -> Signed:
         """An expression with the sign of phi''."""
         slope = derivative(piece.expr, X)
         curve = derivative(slope, X)
@@ -95,7 +95,7 @@ class Examined:
         """phi from the value of the expression."""
         return sigmoid(value) if self.is_profile else value
 
-    def value_at(self, piece: Piece, x: Any, order: int = 0) -> Interval:
+    def value_at(self, piece: SmoothPiece, x: Any, order: int = 0) -> Interval:
         """An enclosure of phi (or its derivative by z) at a point of a piece."""
         phi = self.phi_of(piece.expr)
         tape = Tape([piece.side**order * derivative(phi, X, order)], [X])
@@ -139,7 +139,7 @@ class Examined:
         """What keeps the formula of a piece from being smooth inside it; None where nothing does."""
         return next((problem for piece in self.pieces if (problem := self._leaves_domain(piece)) is not None), None)
 
-    def _leaves_domain(self, piece: Piece) -> Clause | None:
+    def _leaves_domain(self, piece: SmoothPiece) -> Clause | None:
         """The first sub-formula that is not proved to stay inside its domain on the piece."""
         closed = sp.Dummy("x", nonnegative=True) if piece.left == 0 else sp.Dummy("x", positive=True)
         for raw in conditions(piece.expr.xreplace({X: closed})):
@@ -154,7 +154,7 @@ class Examined:
                 return self._may_vanish(condition, piece)
         return None
 
-    def _may_vanish(self, condition: Expr, piece: Piece) -> Clause:
+    def _may_vanish(self, condition: Expr, piece: SmoothPiece) -> Clause:
         try:
             zeros = [r for r in real_zeros(condition, X) if piece.left < r < piece.right]
         except Undecided:
@@ -175,7 +175,7 @@ class Examined:
                 found.append(self._joint(z, left, right))
         return found
 
-    def _smooth_at_zero(self, left: Piece, right: Piece) -> bool:
+    def _smooth_at_zero(self, left: SmoothPiece, right: SmoothPiece) -> bool:
         """Whether the formula on both sides of 0 is one, and analytic there."""
         zero = self.ball.lift(0)
         for piece in (left, right):
@@ -188,7 +188,7 @@ class Examined:
                     return False
         return True
 
-    def _joint(self, z: Expr, left: Piece, right: Piece) -> Joint:
+    def _joint(self, z: Expr, left: SmoothPiece, right: SmoothPiece) -> Joint:
         joint = Joint(z, left, right, None, None, None)
         try:
             sides = [self.one_sided(p, z, 0) for p in (left, right)]
@@ -201,8 +201,8 @@ class Examined:
                     return replace(joint, clause=torn)
                 raise
             joint = replace(joint, at=None if at is None else self.phi_of(at))
-            torn = self._jump(joint) or self._torn(joint, any(v.is_infinite for v in sides))
-            return replace(joint, clause=torn or self._bent(joint, sides[0]))
+            torn = self._jump(joint) or self._jump_by_limits(joint, any(v.is_infinite for v in sides))
+            return replace(joint, clause=torn or self._kink(joint, sides[0]))
         except GateflowError as error:
             return replace(joint, clause=Clause("differentiable", "undecided", f"at z = {text_of(z)}: {error}"))
 
@@ -212,7 +212,7 @@ class Examined:
         words = f"jump at z = {text_of(joint.z)}: {from_to(joint.low, joint.high)}"
         return Clause("differentiable", "refuted", words, {"kind": "jump", **_ends(joint)})
 
-    def _torn(self, joint: Joint, runs_off: bool) -> Clause | None:
+    def _jump_by_limits(self, joint: Joint, runs_off: bool) -> Clause | None:
         """Where phi is not continuous, or has no value."""
         name, at, z = "differentiable", text_of(joint.z), joint.z
         if joint.at is None and runs_off:
@@ -226,7 +226,7 @@ class Examined:
             return Clause(name, "refuted", words, {"kind": "jump", **_ends(joint)})
         return None
 
-    def _bent(self, joint: Joint, value: Expr) -> Clause:
+    def _kink(self, joint: Joint, value: Expr) -> Clause:
         """Whether the slopes of two neighbours agree."""
         name, at, z = "differentiable", text_of(joint.z), joint.z
         slopes = [self.one_sided(p, z, 1) for p in (joint.left, joint.right)]
@@ -246,7 +246,7 @@ class Examined:
         """dphi/du at a value of the profile."""
         return sigmoid(value) * sigmoid(-value) if self.is_profile else sp.S.One
 
-    def one_sided(self, piece: Piece, z: Expr, order: int) -> Expr:
+    def one_sided(self, piece: SmoothPiece, z: Expr, order: int) -> Expr:
         """The limit, from inside the piece, of its expression or of the derivative by z."""
         f = piece.side**order * derivative(piece.expr, X, order)
         x = piece.side * z
@@ -261,7 +261,7 @@ class Examined:
 
     # --- signs on a piece ---
 
-    def on_piece(self, f: Signed, piece: Piece, want: int) -> Finding:
+    def on_piece(self, f: Signed, piece: SmoothPiece, want: int) -> Finding:
         """Whether ``f`` has the sign ``want`` on the piece, but for isolated points."""
         if f.zero:
             return Finding("refuted", where=(float(piece.left), float(piece.right)), flat=True)
@@ -305,7 +305,7 @@ class Examined:
         raise Undecided(f"no number was found at which the sign is {sign}")
 
 
-def reach(piece: Piece, tail: Tail) -> Expr:
+def reach(piece: SmoothPiece, tail: Tail) -> Expr:
     """How far the compact part goes: to the proved half-line, or where a witness is likely to be found."""
     far = sp.Max(piece.left + 20, 20)
     if tail.start is None:
@@ -377,7 +377,7 @@ def from_to(low: Expr, high: Expr) -> str:
     """Two values that differ, or by how much where they look the same."""
     if not alike(low, high):
         return f"from {short(low)} to {short(high)}"
-    return f"by {_signed(high - low)}, from {short(low)}"
+    return f"by {_with_sign(high - low)}, from {short(low)}"
 
 
 def apart(value: Expr, other: Expr) -> str:
@@ -388,7 +388,7 @@ def apart(value: Expr, other: Expr) -> str:
     return f"{_size(value - other)} {side} {short(other)}"
 
 
-def _signed(difference: Expr) -> str:
+def _with_sign(difference: Expr) -> str:
     return ("-" if constants.sign(constants.number(difference)) < 0 else "") + _size(difference)
 
 
@@ -408,7 +408,7 @@ def _is_between(low: float, high: float, z: Any) -> bool:
     return low < z < high
 
 
-def text_in_z(expr: Expr, piece: Piece) -> str:
+def text_in_z(expr: Expr, piece: SmoothPiece) -> str:
     """An expression of a piece, in z."""
     return text_of(expr.xreplace({X: piece.side * Z}))
 
@@ -439,4 +439,4 @@ def with_phase(base: Expr, phase: float, start: float) -> Iterator[float]:
         yield 0.5 * (low + high)
 
 
-__all__ = ["Examined", "Joint", "alike", "apart", "equal", "from_to", "inside", "short", "text_in_z"]
+__all__ = ["Joint", "PiecewiseGate", "alike", "apart", "equal", "from_to", "inside", "short", "text_in_z"]

@@ -21,7 +21,7 @@ import sympy as sp
 
 from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.limits.growth import Budget, Field
+from gateflow.asymptotics.limits.growth import Field, SearchBudget
 from gateflow.codegen import Tape, rewrite
 from gateflow.errors import GateflowError
 from gateflow.formula.vocabulary import Expr, expm1, expression, log1p, logit, sigmoid, softplus, softsign
@@ -41,10 +41,10 @@ class Clock:
         """Seconds left."""
         return max(0.0, self.end - time.monotonic())
 
-    def budget(self, most: float) -> Budget:
+    def budget(self, most: float) -> SearchBudget:
         """A budget of so many seconds, or of those that are left."""
         left = self.left
-        return Budget(most) if most < left else Budget(left, asked=self.seconds)
+        return SearchBudget(most) if most < left else SearchBudget(left, asked=self.seconds)
 
     def check(self) -> None:
         """Raise `Undecided` once time is up."""
@@ -52,7 +52,7 @@ class Clock:
             raise Undecided(f"no answer within {self.seconds:g} s")
 
 
-class Limits:
+class LimitCache:
     """Limits at infinity of differences of log-monomials, each asked once."""
 
     def __init__(self, clock: Clock) -> None:
@@ -84,19 +84,19 @@ class HalfLine:
     start : int, float or sympy Rational
         x0 > 0.
     ball : Intervals
-    limits : Limits
+    limits : LimitCache
     phases : mapping, optional
         Intervals for symbols that stand for oscillating terms.
 
     Examples
     --------
-    >>> half = HalfLine(2, Intervals(), Limits(Clock(10)))
+    >>> half = HalfLine(2, Intervals(), LimitCache(Clock(10)))
     >>> half.sign(sp.sinh(X) - sp.cosh(X) ** 2 * sp.tanh(sp.sinh(X) / 2))
     -1
     """
 
     def __init__(
-        self, start: Any, ball: Intervals, limits: Limits, phases: Mapping[sp.Symbol, Interval] | None = None
+        self, start: Any, ball: Intervals, limits: LimitCache, phases: Mapping[sp.Symbol, Interval] | None = None
     ) -> None:
         self.start, self.ball, self.limits = expression(start), ball, limits
         self.phases = dict(phases or {})
@@ -456,4 +456,4 @@ _WORDS: dict[Any, Callable[[Any], Expr]] = {
     expm1: lambda g: sp.exp(g) - 1,
 }
 
-__all__ = ["Bound", "Clock", "HalfLine", "Limits", "X", "in_words"]
+__all__ = ["Bound", "Clock", "HalfLine", "LimitCache", "X", "in_words"]

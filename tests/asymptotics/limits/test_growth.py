@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gateflow.asymptotics.limits.constants import sign
 from gateflow.asymptotics.limits.growth import (
-    Budget,
     Field,
+    SearchBudget,
     Undecided,
     cases,
     compare,
@@ -258,7 +258,7 @@ def test_a_question_that_failed_leaves_no_wrong_answer_behind():
     hard = exp(exp(z) / (1 - 1 / z)) * (1 + 1 / z + exp(-z)) / (1 - exp(-z))
     wanted = Field(z).leading_term(hard)
     for steps in range(1, 60, 3):
-        field = Field(z, Budget(10.0, steps))
+        field = Field(z, SearchBudget(10.0, steps))
         with contextlib.suppress(Undecided):
             field.leading_term(hard)
         field.budget.left = 100_000

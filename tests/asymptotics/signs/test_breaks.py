@@ -15,7 +15,7 @@ from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.membership import _Case, membership
 from gateflow.asymptotics.signs import pieces
 from gateflow.asymptotics.signs.pieces import break_points, real_zeros, value_at
-from gateflow.asymptotics.signs.tails import Clock, HalfLine, Limits, X
+from gateflow.asymptotics.signs.tails import Clock, HalfLine, LimitCache, X
 from gateflow.formula import parse
 from gateflow.formula.vocabulary import Z, logit, sigmoid, softplus
 from gateflow.gates.gate import Gate
@@ -299,7 +299,7 @@ def test_bounds_of_the_gamma_functions_hold_from_the_smallest_argument_on(name, 
     expr = sp.loggamma(u) if name == "loggamma" else sp.polygamma(int(name[-1]), u)
     function = mpmath.loggamma if name == "loggamma" else lambda x: mpmath.psi(int(name[-1]), x)
     for start in (sp.Integer(2), sp.Integer(4)):
-        half = HalfLine(start, Intervals(), Limits(Clock(20)))
+        half = HalfLine(start, Intervals(), LimitCache(Clock(20)))
         factor, log_size = half.bound(expr)
         with mpmath.workdps(40):
             for step in (0, mpmath.mpf(10) ** -9, 1, 1000, mpmath.mpf(10) ** 9):
@@ -352,5 +352,5 @@ def test_breaks_that_nearly_cancel_are_told_apart():
 )
 def test_dips_narrower_than_floats_are_decided(text, verdict):
     """``z - A exp(-((z - c)/w)^2)`` falls where ``A sqrt(2/e) > w``; ``z - A tanh((z - c)/w)`` where ``A > w``."""
-    clause = _Case(Gate(text), 60.0)._known("increasing")
+    clause = _Case(Gate(text), 60.0)._clause("increasing")
     assert clause.verdict == verdict, str(clause)

@@ -11,7 +11,7 @@ from mpmath import mp, mpf
 
 from gateflow.arithmetic.intervals import Intervals
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.signs.tails import Clock, HalfLine, Limits, X
+from gateflow.asymptotics.signs.tails import Clock, HalfLine, LimitCache, X
 from gateflow.codegen import rewrite
 from gateflow.formula.vocabulary import expm1, log1p, logit, sigmoid, softplus, softsign
 
@@ -27,7 +27,7 @@ def written_out(expr):
 
 def contains_samples(expr, start):
     """``expr(x) exp(-log_size(x))`` stays in the factor at points from x0 to far out."""
-    c, d = HalfLine(start, BALL, Limits(Clock(20))).bound(expr)
+    c, d = HalfLine(start, BALL, LimitCache(Clock(20))).bound(expr)
     low, high = (mp.make_mpf(e) for e in (c.lo, c.hi))
     f, size = (sp.lambdify(X, written_out(e), "mpmath") for e in (expr, d))
     with mp.workdps(400):
@@ -83,7 +83,7 @@ def test_sums_of_products_contain_their_values(terms, start):
 
 def test_signs_are_proved_where_they_hold_and_only_there():
     def sign(expr, start):
-        return HalfLine(start, BALL, Limits(Clock(10))).sign(expr)
+        return HalfLine(start, BALL, LimitCache(Clock(10))).sign(expr)
 
     fast = sp.sinh(X) - sp.cosh(X) ** 2 * sp.tanh(sp.sinh(X) / 2)
     assert sign(fast, 2) == -1
