@@ -17,9 +17,9 @@ import sympy as sp
 
 from gateflow import record
 from gateflow.asymptotics.clauses import Membership
-from gateflow.asymptotics.germs import Chain, germ_of, plain_germ
+from gateflow.asymptotics.germs import germ_of, plain_germ
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.limits.growth import GRACE, Field, SearchBudget
+from gateflow.asymptotics.limits.growth import GRACE, Chain, Field, SearchBudget
 from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.order import Order, order
 from gateflow.asymptotics.proofs import checker, outline, statements, witnesses

@@ -9,35 +9,10 @@ from typing import Any
 import sympy as sp
 
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.limits.growth import Field
-from gateflow.asymptotics.proofs.statements import text_of
+from gateflow.asymptotics.limits.growth import Chain, Field
 from gateflow.formula.vocabulary import FUNCTIONS, Expr, Z, softplus
 from gateflow.notebook.cards import code, folded, listed
 from gateflow.notebook.html import Html
-
-
-class Chain(list[dict[str, str]]):
-    """The limits that prove a statement, in turn: answers the questions of `outline` with the search's engine.
-
-    Each entry (``name``, ``statement``, ``expr``, ``limit``) can be checked by itself.
-    """
-
-    def __init__(self, field: Field) -> None:
-        super().__init__()
-        self.field = field
-
-    def ask(self, name: str, sentence: str, expr: Expr) -> Expr:
-        """The limit of ``expr`` at +infinity, noted under its name and sentence."""
-        value = self._limit(expr)
-        self.append({"name": name, "statement": sentence, "expr": text_of(expr), "limit": text_of(value)})
-        return value
-
-    def _limit(self, expr: Expr) -> Expr:
-        return self.field.limit(expr)
-
-    def sign(self, constant: Expr, /) -> int:
-        """The sign of a constant."""
-        return self.field.sign(constant)
 
 
 def plain_germ(germ: Expr, field: Field) -> Expr:

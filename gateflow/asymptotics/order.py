@@ -18,10 +18,10 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.asymptotics.germs import Chain, folded_steps, germ_of, simplify_germ
+from gateflow.asymptotics.germs import folded_steps, germ_of, simplify_germ
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.limits.growth import GRACE, Case, Field, SearchBudget, cases, oscillating
+from gateflow.asymptotics.limits.growth import GRACE, Case, Chain, Field, SearchBudget, cases, oscillating
 from gateflow.asymptotics.oscillation import bounds, is_convex
 from gateflow.asymptotics.proofs.outline import Decision, decide_order
 from gateflow.asymptotics.proofs.statements import Refuted, text_of

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.asymptotics.germs import Chain, folded_steps, germ_of, left_germ_of, simplify_germ
+from gateflow.asymptotics.germs import folded_steps, germ_of, left_germ_of, simplify_germ
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.limits.growth import GRACE, Field, oscillating
+from gateflow.asymptotics.limits.growth import GRACE, Chain, Field, oscillating
 from gateflow.asymptotics.proofs.outline import find_kappa, prove_law, prove_time, slope
 from gateflow.asymptotics.proofs.statements import GAP, TAU, C, L, Refuted, T, text_of
 from gateflow.errors import InvalidArgument, cut, shown

@@ -8,9 +8,9 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.asymptotics.germs import Chain, germ_of, simplify_germ
+from gateflow.asymptotics.germs import germ_of, simplify_germ
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.limits.growth import Field, oscillating
+from gateflow.asymptotics.limits.growth import Chain, Field, oscillating
 from gateflow.asymptotics.order import SECONDS, Order, order_of_germs
 from gateflow.asymptotics.proofs.outline import slope
 from gateflow.asymptotics.proofs.statements import text_of

@@ -28,6 +28,7 @@ from gateflow.asymptotics.limits import multiseries as ms
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.expansions import Expander
 from gateflow.asymptotics.limits.multiseries import SearchBudget
+from gateflow.asymptotics.proofs.statements import text_of
 from gateflow.errors import Exceeded
 from gateflow.formula.vocabulary import Expr, Z, expression
 from gateflow.guards import bounded
@@ -148,6 +149,30 @@ class Field:
             return found
 
         return [self.expander.outward(t) for t in self._ask(question, expr)]
+
+
+class Chain(list[dict[str, str]]):
+    """The limits that prove a statement, in turn: answers the questions of `proofs.outline` with this engine.
+
+    Each entry (``name``, ``statement``, ``expr``, ``limit``) can be checked by itself.
+    """
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        self.field = field
+
+    def ask(self, name: str, sentence: str, expr: Expr) -> Expr:
+        """The limit of ``expr`` at +infinity, noted under its name and sentence."""
+        value = self._limit(expr)
+        self.append({"name": name, "statement": sentence, "expr": text_of(expr), "limit": text_of(value)})
+        return value
+
+    def _limit(self, expr: Expr) -> Expr:
+        return self.field.limit(expr)
+
+    def sign(self, constant: Expr, /) -> int:
+        """The sign of a constant."""
+        return self.field.sign(constant)
 
 
 class Germ:
@@ -388,6 +413,7 @@ def _cut(condition: Expr, value: Expr, t: sp.Symbol, low: Expr, high: Expr) -> E
 
 __all__ = [
     "Case",
+    "Chain",
     "Field",
     "Germ",
     "GrowthComparison",

@@ -2,7 +2,7 @@
 
 Each decision of docs/theory.md stands here once, and says nothing of how a limit is found: that is for a `Prover`.
 
-- The search answers with `limits.growth` and notes each answer (`germs.Chain`); so a chain is a proof.
+- The search answers with `limits.growth` and notes each answer (`growth.Chain`); so a chain is a proof.
 - The checker answers with what a certificate claims, once the step is found to be the one asked for
   (`checker.ClaimedChain`); then `mrv`, another algorithm, and big floats look at each claim.
 """

@@ -8,8 +8,7 @@ import mpmath
 import pytest
 import sympy as sp
 
-from gateflow.asymptotics.germs import Chain
-from gateflow.asymptotics.limits.growth import Field
+from gateflow.asymptotics.limits.growth import Chain, Field
 from gateflow.asymptotics.proofs.outline import decide_order
 from gateflow.formula.vocabulary import Z as z
 
