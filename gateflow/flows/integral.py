@@ -106,8 +106,8 @@ class Way:
     def take(self, chosen: Any) -> Way:
         """Those numbered ``chosen``, of a part, or under a mask."""
         z_end = None if self.z_end is None else self.z_end[chosen]
-        batch, start, end = (part.take(chosen) for part in (self.batch, self.start, self.end))
-        return Way(batch, start, end, self.u0[chosen], self.u_end[chosen], z_end)
+        start, end = self.start.take(chosen), self.end.take(chosen)
+        return Way(self.batch.take(chosen), start, end, self.u0[chosen], self.u_end[chosen], z_end)
 
 
 class Integrals:

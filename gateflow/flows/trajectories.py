@@ -42,9 +42,27 @@ MARKS = np.array([0.0, 1.2, -1.2, 4.0, -4.0, 10.0, -10.0])
 
 
 @overload
-def flow(problem: LearningProblem, z0: float, **settings: Any) -> Trajectory: ...
+def flow(
+    problem: LearningProblem,
+    z0: float,
+    *,
+    tau_max: float | None = ...,
+    tolerance: float | None = ...,
+    method: str = ...,
+    rtol: float = ...,
+    atol: float = ...,
+) -> Trajectory: ...
 @overload
-def flow(problem: LearningProblem, z0: Any, **settings: Any) -> Trajectory | Trajectories: ...
+def flow(
+    problem: LearningProblem,
+    z0: Any,
+    *,
+    tau_max: float | None = ...,
+    tolerance: float | None = ...,
+    method: str = ...,
+    rtol: float = ...,
+    atol: float = ...,
+) -> Trajectory | Trajectories: ...
 def flow(
     problem: LearningProblem,
     z0: Any,

@@ -43,7 +43,7 @@ class Tabulated:
     """
 
     _columns: ClassVar[Mapping[str, Column]] = {}
-    _plots: ClassVar[Drawn | Callable[[Any], Drawn]] = (None, ())
+    _plots: ClassVar[Any] = (None, ())
     _scales: ClassVar[tuple[str, str]] = ("linear", "linear")
 
     def __init_subclass__(
@@ -102,7 +102,8 @@ class Tabulated:
             from matplotlib import pyplot
 
             ax = pyplot.subplots()[1]
-        across, drawn = self._plots(self) if callable(self._plots) else self._plots
+        plots: Any = type(self)._plots
+        across, drawn = plots(self) if callable(plots) else plots
         columns = {name: np.ravel(values) for name, values in self.columns().items()}
         if across is None:
             across, columns["number"] = "number", np.arange(next(iter(columns.values())).size)
