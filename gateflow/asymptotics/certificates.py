@@ -40,14 +40,6 @@ PACKAGES = ("gateflow", "sympy", "mpmath")
 _NO_CHAIN = "this verdict rests on more than a chain of limits, and no certificate is written for it yet"
 
 
-class _ReadableChain(Chain):
-    """A chain whose formulas all have words in the formula language, so that the checker can read them."""
-
-    def _limit(self, expr: Expr) -> Expr:
-        unparse(expr)  # raises where a word is missing
-        return sp.simplify(self.field.limit(expr))
-
-
 def gate_text(gate: Any) -> str:
     """The gate as one formula in z, its parameters put in.
 
@@ -103,7 +95,7 @@ def _make_order(phi: Any, psi: Any, found: Order, seconds: float) -> dict[str, A
     }
     why: Undecided | None = None
     for swap in (False, True):
-        chain = _ReadableChain(field)
+        chain = Chain(field, readable=True)
         try:
             checker.check_order({**statement, "swapped": swap}, f, g, chain)
         except Undecided as error:
@@ -156,7 +148,7 @@ def _make_rate(gate: Any, germ: Callable[[Any], Expr], found: Rate, seconds: flo
     facts = found.to_json()
     kept = ("tail", "rate", "next_order", "implicit", "distance", "slope", "h", "kappa", "logarithms", "hitting_time")
     statement = {"kind": "rate", "gate": gate_text(gate), **{key: facts[key] for key in kept}}
-    chain = _ReadableChain(field)
+    chain = Chain(field, readable=True)
     try:
         outline.prove_rate(statement, f, chain)
     except (statements.Refuted, Unproved) as error:
@@ -199,7 +191,7 @@ def _make_membership(gate: Any, found: Membership, seconds: float) -> dict[str, 
     statement: dict[str, Any] = {"kind": "membership", "gate": gate_text(gate), "verdict": "in F"}
     phi = statements.formula(statement["gate"])
     statement["value"] = str(phi.subs(Z, statements.MARK).evalf(20))
-    chain = _ReadableChain(Field(Z, SearchBudget(seconds)))
+    chain = Chain(Field(Z, SearchBudget(seconds)), readable=True)
     try:
         z0 = None if found.z0 is None else sp.Rational(repr(float(found.z0)))
         statement["z0"] = None if z0 is None else text_of(z0)
@@ -276,7 +268,7 @@ def _make_refutation(gate: Any, found: Membership, seconds: float) -> dict[str, 
         try:
             for witness in _witnesses(gate, clause.witness or {}):
                 shared = {"kind": "refutation", "gate": text, "value": value, "clause": clause.name}
-                chain = _ReadableChain(field)
+                chain = Chain(field, readable=True)
                 try:
                     witnesses.prove_refutation({**shared, "witness": witness}, chain)
                 except statements.Refuted:

@@ -30,6 +30,7 @@ from gateflow.asymptotics.limits.expansions import Expander
 from gateflow.asymptotics.limits.multiseries import SearchBudget
 from gateflow.asymptotics.proofs.statements import text_of
 from gateflow.errors import Exceeded
+from gateflow.formula import unparse
 from gateflow.formula.vocabulary import Expr, Z, expression
 from gateflow.guards import bounded
 from gateflow.guards.bounded import Stopped
@@ -157,18 +158,24 @@ class Chain(list[dict[str, str]]):
     Each entry (``name``, ``statement``, ``expr``, ``limit``) can be checked by itself.
     """
 
-    def __init__(self, field: Field) -> None:
+    def __init__(self, field: Field, *, readable: bool = False) -> None:
+        """Where ``readable``, limits are simplified, and a formula without words in the language is refused."""
         super().__init__()
-        self.field = field
+        self.field, self.readable = field, readable
 
     def ask(self, name: str, sentence: str, expr: Expr) -> Expr:
-        """The limit of ``expr`` at +infinity, noted under its name and sentence."""
-        value = self._limit(expr)
-        self.append({"name": name, "statement": sentence, "expr": text_of(expr), "limit": text_of(value)})
-        return value
+        """The limit of ``expr`` at +infinity, noted under its name and sentence.
 
-    def _limit(self, expr: Expr) -> Expr:
-        return self.field.limit(expr)
+        Raises
+        ------
+        FormulaError
+            The chain is to be readable, and the formula language has no word for some function.
+        """
+        text = unparse(expr) if self.readable else text_of(expr)
+        value = self.field.limit(expr)
+        value = sp.simplify(value) if self.readable else value
+        self.append({"name": name, "statement": sentence, "expr": text, "limit": text_of(value)})
+        return value
 
     def sign(self, constant: Expr, /) -> int:
         """The sign of a constant."""
