@@ -105,7 +105,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Rung:
+class BridgeRung:
     """One rung of the bridge.
 
     Parameters
@@ -165,7 +165,7 @@ class Analysis:
     arrivals: dict[str, list[Arrival]]
     survivals: dict[str, Survival]
     answers: list[Answer]
-    rungs: list[Rung]
+    rungs: list[BridgeRung]
     not_finite: int
     conclusions: list[str] = field(default_factory=list)
 
@@ -268,7 +268,7 @@ def answers(questions: Sequence[Question], arrivals: dict[str, list[Arrival]]) -
     return found
 
 
-def rungs(plan: Experiment, arrivals: dict[str, list[Arrival]], runs: dict[str, list[Kept]]) -> list[Rung]:
+def rungs(plan: Experiment, arrivals: dict[str, list[Arrival]], runs: dict[str, list[Kept]]) -> list[BridgeRung]:
     """The rungs of a bridge, by the geometric mean over seeds of each of their arms; none for others."""
     found = []
     for number in sorted({plan.told[arm]["rung"] for arm in plan.predicted}):
@@ -283,7 +283,7 @@ def rungs(plan: Experiment, arrivals: dict[str, list[Arrival]], runs: dict[str, 
         }
         layers = all(run.forget for arm in arms for run in runs[arm])
         path = slope_of([_typical(_paths(number, runs[arm])) for arm in arms], wanted) if layers else None
-        found.append(Rung(number, fitted, _share([run for arm in arms for run in arrivals[arm]]), path, others))
+        found.append(BridgeRung(number, fitted, _share([run for arm in arms for run in arrivals[arm]]), path, others))
     return found
 
 
@@ -300,7 +300,7 @@ def _typical(steps: list[int]) -> float:
     return math.exp(float(np.mean(np.log([max(step, 1) for step in steps]))))
 
 
-def first_failure(found: Analysis) -> Rung | None:
+def first_failure(found: Analysis) -> BridgeRung | None:
     """The lowest rung that theory does not predict."""
     return next((rung for rung in found.rungs if not rung.holds), None)
 
