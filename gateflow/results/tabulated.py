@@ -103,17 +103,18 @@ class Tabulated:
 
             ax = pyplot.subplots()[1]
         plots: Any = type(self)._plots
-        across, drawn = plots(self) if callable(plots) else plots
+        drawn: Drawn = plots(self) if callable(plots) else plots
+        across, heights = drawn
         columns = {name: np.ravel(values) for name, values in self.columns().items()}
         if across is None:
             across, columns["number"] = "number", np.arange(next(iter(columns.values())).size)
-        for name in drawn:
+        for name in heights:
             ax.plot(columns[across], columns[name], marker="." if columns[across].size < 2 else "", label=name)
         ax.set(xlabel=across.replace("_", " "), xscale=self._scales[0], yscale=self._scales[1])
-        if len(drawn) > 1:
+        if len(heights) > 1:
             ax.legend()
         else:
-            ax.set_ylabel(drawn[0].replace("_", " "))
+            ax.set_ylabel(heights[0].replace("_", " "))
         return ax
 
 
