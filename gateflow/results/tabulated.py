@@ -90,6 +90,12 @@ class Tabulated:
             index = pd.MultiIndex.from_product([range(length) for length in shape], names=names)
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()}, index=index)
 
+    def _drawn(self) -> Drawn:
+        plots: Any = self._plots
+        if isinstance(plots, tuple):
+            return plots
+        return plots(self)
+
     def plot(self, ax: Any = None) -> Any:
         """Draw the columns that say most; gives back the axes.
 
@@ -102,9 +108,7 @@ class Tabulated:
             from matplotlib import pyplot
 
             ax = pyplot.subplots()[1]
-        plots: Any = type(self)._plots
-        drawn: Drawn = plots(self) if callable(plots) else plots
-        across, heights = drawn
+        across, heights = self._drawn()
         columns = {name: np.ravel(values) for name, values in self.columns().items()}
         if across is None:
             across, columns["number"] = "number", np.arange(next(iter(columns.values())).size)
