@@ -87,11 +87,11 @@ def by_unit(rows: list[dict[str, Any]]) -> Listing:
 
     cells = []
     for row in rows:
-        told = [each for each in row["units"] if each]
-        if told:
+        units = [each for each in row["units"] if each]
+        if units:
             keys = (*LAWS, "rank")
-            medians = [median(each[key] for each in told) for key in keys]
-            cells.append([row["arm"], str(len(told)), *(number(each, 3) for each in (*medians, median(row["pace"])))])
+            medians = [median(each[key] for each in units) for key in keys]
+            cells.append([row["arm"], str(len(units)), *(number(each, 3) for each in (*medians, median(row["pace"])))])
     columns = ["arm", "n", *LAWS, "rank", "pace"]
     return Listing(columns, cells, columns[1:])
 

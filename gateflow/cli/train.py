@@ -297,8 +297,8 @@ def _row(registry: Any, name: str, besides: Sequence[str] = ()) -> dict[str, str
     made = registry.home(name), registry.attribute
     source = attribute(*made, "source") or source.removesuffix(")").removesuffix("):")
     given = options(*made)
-    told = ", ".join(_option(option, given[option]) for option in given if option not in besides)
-    return {"name": name, "about": about.rstrip("."), "options": told, "source": source}
+    listed_options = ", ".join(_option(option, given[option]) for option in given if option not in besides)
+    return {"name": name, "about": about.rstrip("."), "options": listed_options, "source": source}
 
 
 def _option(name: str, default: Any) -> str:

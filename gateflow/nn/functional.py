@@ -203,8 +203,8 @@ class GateFunction(torch.nn.Module):
         digits = 1 - torch.log(both.clamp(min=tiny))
         for found, sure in zip(self._plain(x, what), careful, strict=True):
             assert found is not None
-            room = 16 * eps * (digits + torch.log(sure.abs().clamp(min=tiny)).abs())
-            if not ((found - sure).abs() <= room * sure.abs() + 1e4 * tiny).all():
+            allowed = 16 * eps * (digits + torch.log(sure.abs().clamp(min=tiny)).abs())
+            if not ((found - sure).abs() <= allowed * sure.abs() + 1e4 * tiny).all():
                 return False
         return True
 
@@ -215,7 +215,7 @@ class GateFunction(torch.nn.Module):
         return self._numbers_of[key]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": {}, "_tapes": {}, "_found_plain": {}}
+        return {**self.__dict__, "_numbers_of": {}, "_tapes": {}, "_plain_found": {}}
 
 
 class _Play(torch.autograd.Function):

@@ -1,7 +1,7 @@
 """What a layer is given and what it holds, looked at before anything is computed: one place for all cells and backends.
 
-Compiled code reads memory as it is told to. So every tensor has its type, device, layout and shape compared with what
-the layer says of itself; what does not fit is an error of the kind that PyTorch raises.
+Compiled code reads whatever memory its arguments point to. So every tensor has its type, device, layout and shape
+compared with what the layer says of itself; what does not fit is an error of the kind that PyTorch raises.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ def state_parts(hx: Any, cell: str, names: Sequence[str]) -> tuple[Tensor, ...]:
     InvalidTensor
         It is something else.
     """
-    told = " and ".join(names)
+    parts = " and ".join(names)
     if len(names) == 1:
-        _check_kind(f"the state of {cell}, {told},", hx)
+        _check_kind(f"the state of {cell}, {parts},", hx)
         return (hx,)
     if not isinstance(hx, (tuple, list)):
         found = "1 tensor" if isinstance(hx, Tensor) else type(hx).__name__
-        raise InvalidTensor(f"the state of {cell} is {told}; got {found}")
+        raise InvalidTensor(f"the state of {cell} is {parts}; got {found}")
     if len(hx) != len(names):
-        raise InvalidTensor(f"the state of {cell} is {told}; got {len(hx)} tensors")
+        raise InvalidTensor(f"the state of {cell} is {parts}; got {len(hx)} tensors")
     for name, part in zip(names, hx, strict=True):
         _check_kind(f"the initial {name}", part)
     return tuple(hx)
@@ -93,8 +93,8 @@ def check_like(name: str, tensor: Tensor, like: Tensor, of: str = "weights", *, 
         raise InvalidTensor(f"{name} must hold floating-point numbers, not {_word(tensor.dtype)}")
     long = torch.float64 in (tensor.dtype, like.dtype)
     if tensor.dtype != like.dtype and (long or not casts):
-        told = f"{name} is {_word(tensor.dtype)}, {of} are {_word(like.dtype)}"
-        raise InvalidTensor(f"{told}; convert one with .to(dtype)")
+        types = f"{name} is {_word(tensor.dtype)}, {of} are {_word(like.dtype)}"
+        raise InvalidTensor(f"{types}; convert one with .to(dtype)")
 
 
 def check_shape(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
@@ -123,8 +123,8 @@ def _check_lengths(sizes: Tensor, rows: int) -> None:
     if not found:
         raise InvalidTensor("input has no time steps")
     if min(found) < 0 or any(b > a for a, b in pairwise(found)) or sum(found) != rows:
-        told = f"not rise, not be negative, and sum to the {rows} rows of its data"
-        raise InvalidTensor(f"batch sizes of a packed sequence must {told}")
+        rule = f"not rise, not be negative, and sum to the {rows} rows of its data"
+        raise InvalidTensor(f"batch sizes of a packed sequence must {rule}")
 
 
 def _word(dtype: torch.dtype) -> str:

@@ -145,8 +145,8 @@ class Recurrent(torch.nn.Module):
         if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
             raise InvalidArgument(f"dropout must lie in [0, 1]; got {shown(dropout)}")
         if dropout and num_layers == 1:
-            told = f"dropout={float(dropout):g} does nothing in a single layer: it is between layers"
-            warnings.warn(told, UserWarning, stacklevel=3)
+            message = f"dropout={float(dropout):g} does nothing in a single layer: it is between layers"
+            warnings.warn(message, UserWarning, stacklevel=3)
         if backend not in BACKENDS:
             raise InvalidArgument(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers

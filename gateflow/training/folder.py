@@ -44,7 +44,7 @@ MAKERS = ("gateflow", "numpy", "torch")
 """Packages whose versions are kept from the start of a run."""
 
 NOT_KNOWN = "not known"
-"""What is told of the code that made a run, or a part of it, before that was kept."""
+"""The commit of a run, or of a part of it, that was made before commits were kept."""
 
 _NUMBERS = ("valid", "test", "seconds")
 
@@ -302,7 +302,7 @@ def sources(path: Path) -> list[dict[str, Any]]:
     except ValueError:
         found = None
     if found is None or not fits(found, [{"commit": str, "versions": {str: str}}]):
-        raise InvalidArgument(f"{file} is damaged; remove it, and what made the run is told as not known")
+        raise InvalidArgument(f"{file} is damaged; remove it, and what made the run is then not known")
     return found
 
 

@@ -351,8 +351,8 @@ class Trainer:
         counters.seconds += time.monotonic() - self.started
         self.started = time.monotonic()
         best = counters.best_step, counters.solved_at, counters.best
-        told = {"said": self.said, "network": self.network, "metrics": self.place.metrics()}
-        return Result(self.settings, status, counters.step, *best, test or {}, counters.seconds, **told)
+        rest = {"said": self.said, "network": self.network, "metrics": self.place.metrics()}
+        return Result(self.settings, status, counters.step, *best, test or {}, counters.seconds, **rest)
 
     def _waits_for_scores(self) -> bool:
         return isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau)
@@ -392,8 +392,8 @@ class Trainer:
         try:
             self.restore(state)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as problem:
-            told = str(problem).partition("\n")[0][:80]
-            raise InvalidArgument(f"the checkpoint is not of this run ({told}); --restart begins anew") from None
+            reason = str(problem).partition("\n")[0][:80]
+            raise InvalidArgument(f"the checkpoint is not of this run ({reason}); --restart begins anew") from None
         return note
 
     def restore(self, state: Checkpoint) -> None:

@@ -29,7 +29,7 @@ from gateflow.training.tasks import TASKS
 @by_value
 @dataclass(frozen=True)
 class RunRecord:
-    """One run as its folder tells it; ``outcome`` is None while it has not ended."""
+    """One run as it is in its folder; ``outcome`` is None while it has not ended."""
 
     path: Path
     settings: Settings
@@ -76,8 +76,8 @@ class Group:
     runs: list[RunRecord]
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{name} {value}" for name, value in self.differing.items())
-        return f"<Group of {len(self.runs)} runs: {told or 'one configuration'}>"
+        differing = ", ".join(f"{name} {value}" for name, value in self.differing.items())
+        return f"<Group of {len(self.runs)} runs: {differing or 'one configuration'}>"
 
     @property
     def label(self) -> str:
@@ -140,10 +140,10 @@ class RunTable:
 
     def _repr_html_(self) -> str:
         rows = self.records()
-        told = [[cards.number(x, 4) if isinstance(x, float) else x for x in row.values()] for row in rows]
+        cells = [[cards.number(x, 4) if isinstance(x, float) else x for x in row.values()] for row in rows]
         runs = sum(len(group.runs) for group in self.groups)
         title = f"Runs: {runs}, configurations: {len(self.groups)}; judged by {self.score}"
-        return cards.framed(title, cards.listed(list(rows[0]) if rows else [], told))
+        return cards.framed(title, cards.listed(list(rows[0]) if rows else [], cells))
 
     def csv(self) -> str:
         """The rows as CSV, numbers in full."""

@@ -92,7 +92,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def length(self) -> int:
-        """Steps in a sequence, the longest where they differ; what initialisers of time scales are told."""
+        """Steps in a sequence, the longest where they differ; what initialisers of time scales are given."""
 
     @property
     def chance(self) -> float | None:

@@ -746,7 +746,7 @@ static void from_blocks(real *to, const real *from, Int rows, Int stride, Int n)
     }
 }
 
-static real *room(real **next, Int count) {
+static real *reserve(real **next, Int count) {
     real *here = *next;
     *next += ROUND_UP(count, UNITS);
     return here;
@@ -815,7 +815,7 @@ static void forward_any(const Run *run, Int rows, Int tile, const real *z, const
 #undef CASE
 }
 
-/* The state and the room of some rows of the batch on their way through time */
+/* The state and the memory of some rows of the batch on their way through time */
 typedef struct {
     Int first, rows;
     real *h, *h_next, *c, *x, *z;
@@ -828,9 +828,9 @@ static Int tile_size(const Run *run, Int rows) {
 static Tile tile_in(const Run *run, Int first, Int rows, real **scratch) {
     const Int state = blocks_of(run->hidden) * rows * UNITS;
     Tile tile = {first, rows, 0, 0, 0, 0, 0};
-    tile.h = room(scratch, state), tile.h_next = room(scratch, state), tile.c = room(scratch, state);
-    tile.x = room(scratch, blocks_of(run->inputs) * rows * UNITS);
-    tile.z = room(scratch, run->blocks * rows * UNITS);
+    tile.h = reserve(scratch, state), tile.h_next = reserve(scratch, state), tile.c = reserve(scratch, state);
+    tile.x = reserve(scratch, blocks_of(run->inputs) * rows * UNITS);
+    tile.z = reserve(scratch, run->blocks * rows * UNITS);
     return tile;
 }
 
@@ -1009,10 +1009,10 @@ static Back back_in(const Run *run, Int first, Int rows, real *sums, real *scrat
     const Int H = run->hidden, state = blocks_of(H) * rows * UNITS, gathered = strips(run) * run->chunk * STRIP;
     Back back = {.sums = sums, .used = 0};
     back.tile = tile_in(run, first, rows, &scratch);
-    back.dh = room(&scratch, state), back.dc = room(&scratch, state);
-    back.zero = room(&scratch, UNITS), back.dx = room(&scratch, rows * UNITS);
-    back.strip = room(&scratch, gathered), back.dz = room(&scratch, run->blocks * blocks_of(H) * run->chunk * UNITS);
-    back.kept = room(&scratch, segment_size(run, rows));
+    back.dh = reserve(&scratch, state), back.dc = reserve(&scratch, state);
+    back.zero = reserve(&scratch, UNITS), back.dx = reserve(&scratch, rows * UNITS);
+    back.strip = reserve(&scratch, gathered), back.dz = reserve(&scratch, run->blocks * blocks_of(H) * run->chunk * UNITS);
+    back.kept = reserve(&scratch, segment_size(run, rows));
     memset(back.dh, 0, (size_t)state * sizeof(real));
     memset(back.dc, 0, (size_t)state * sizeof(real));
     memset(back.zero, 0, UNITS * sizeof(real));

@@ -27,7 +27,8 @@ class Team(ctypes.Structure):
 def team() -> Team | None:
     """The OpenMP that is loaded in this process; None where there is none, or in a fork, which its threads are not in.
 
-    A fork that imports this module first cannot be told; as PyTorch does there, it needs ``torch.set_num_threads(1)``.
+    A fork that imports this module first is not recognised; as PyTorch does there, it needs
+    ``torch.set_num_threads(1)``.
 
     Examples
     --------

@@ -36,16 +36,16 @@ def idx(path: Path, ndim: int) -> np.ndarray:
         shape = tuple(int(n) for n in np.frombuffer(head, ">u4", offset=4))
         count = int(np.prod(np.array(shape, dtype=object)))
         size = path.stat().st_size
-        told = f"{path} says it holds {' x '.join(map(str, shape))} bytes"
+        claim = f"{path} says it holds {' x '.join(map(str, shape))} bytes"
         if path.suffix != ".gz":
             if size - len(head) != count:
-                raise InvalidArgument(f"{told}, but holds {size - len(head)}: it is cut short or not what it says")
+                raise InvalidArgument(f"{claim}, but holds {size - len(head)}: it is cut short or not what it says")
             return np.memmap(stream, np.uint8, "r", len(head), shape) if count else np.zeros(shape, np.uint8)
         if count > min(DEFLATE * size, files.unpacked_most(size)):
-            raise InvalidArgument(f"{told}, more than its {size} bytes can unpack to")
+            raise InvalidArgument(f"{claim}, more than its {size} bytes can unpack to")
         content = up_to(stream, count + 1)
         if len(content) != count:
-            raise InvalidArgument(f"{told}, but holds {'more' if len(content) > count else len(content)}")
+            raise InvalidArgument(f"{claim}, but holds {'more' if len(content) > count else len(content)}")
         return np.frombuffer(content, np.uint8).reshape(shape)
 
 

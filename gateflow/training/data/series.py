@@ -98,8 +98,8 @@ def _numbers(path: Path, line: int, fields: Sequence[str]) -> np.ndarray:
         return _single(np.array([float(field) for field in fields]))
     except ValueError:
         bad = next(field.strip() for field in fields if not _is_number(field))
-        told = "a missing value, which must be filled in first" if bad in ("", "?") else f"{bad[:20]!r}, no number"
-        raise InvalidArgument(f"{path}, line {line}: {told}") from None
+        what = "a missing value, which must be filled in first" if bad in ("", "?") else f"{bad[:20]!r}, no number"
+        raise InvalidArgument(f"{path}, line {line}: {what}") from None
 
 
 def _single(values: np.ndarray) -> np.ndarray:
@@ -188,10 +188,10 @@ def ts(path: Path) -> SeriesSet:
 
 
 def _check_declaration(path: Path, line: int, key: str, rest: list[str]) -> None:
-    told = rest[:1]
-    if key == "timestamps" and told == ["true"]:
+    what = rest[:1]
+    if key == "timestamps" and what == ["true"]:
         raise InvalidArgument(f"{path}, line {line}: series with time stamps are not read")
-    if (key, told) in (("classlabel", ["false"]), ("targetlabel", ["true"])):
+    if (key, what) in (("classlabel", ["false"]), ("targetlabel", ["true"])):
         raise InvalidArgument(f"{path}, line {line}: the series have no classes")
 
 

@@ -40,7 +40,7 @@ class DataSet:
     packages : str
         The public packages that hold the files, for messages.
     signature : str
-        SHA-256 of the last file, uncompressed: it tells apart data sets whose files have the same names.
+        SHA-256 of the last file, uncompressed: data sets whose files have the same names differ in it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Images read pixel by pixel, and told apart at the end."""
+"""Images read pixel by pixel, and classified at the end."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from gateflow.training.tasks._symbols import Symbols
 class SelectiveCopying(Symbols):
     """``symbols`` symbols at random steps among ``horizon`` ones, blanks between, then as many signals to answer in.
 
-    Where they stand must be told from what they are, so no fixed delay solves it: the gates must choose. Only the
+    Nothing but the input says where they stand, so no fixed delay solves it: the gates must choose. Only the
     answers to the signals count; who guesses has the loss ``log(alphabet)``, which :attr:`chance` is.
 
     Parameters

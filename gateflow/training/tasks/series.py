@@ -30,7 +30,7 @@ class SplitRows(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledSeries(Rows, Choice):
-    """Series to be told apart at their end; shorter ones are padded, and their lengths given.
+    """Series to be classified at their end; shorter ones are padded, and their lengths given.
 
     Parameters
     ----------

@@ -192,7 +192,7 @@ def test_a_share_has_as_many_rows_of_batch_and_time() -> None:
 
 
 def test_it_is_the_kernel_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Recurrent, "_one_way", None)
+    monkeypatch.setattr(Recurrent, "_step_by_step", None)
     for name, cell in CELLS.items():
         layer = cell(3, 4)
         assert (layer.backend_for(torch.zeros(1, 3)) == "native") == (layer.compiled() is not None), name
