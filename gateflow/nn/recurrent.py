@@ -469,6 +469,7 @@ class Recurrent(torch.nn.Module):
                     kept.setdefault(name, []).append(value)
         final = tuple(torch.cat(parts) for parts in zip(state, *reversed(gone), strict=True)) if gone else state
         turn = -1 if backwards else 1
+        del steps, x  # the projected input is the largest of all, and no longer needed
         return torch.cat(outputs[::turn]), final, {name: torch.cat(v[::turn]) for name, v in kept.items()}
 
 
