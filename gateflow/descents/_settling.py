@@ -9,7 +9,7 @@ from gateflow.descents.optimizers import Optimizer
 from gateflow.descents.precision import FORMATS
 from gateflow.descents.simulation import CYCLE, PAYS, SETTLING, seconds_in_numpy, stable_gradient
 from gateflow.errors import NoCompiler
-from gateflow.flows.batch import Array, Batch
+from gateflow.flows.batch import Array, ProblemBatch
 from gateflow.flows.compiled import wanted_backend
 from gateflow.flows.sampled_path import Band
 from gateflow.progress import track
@@ -18,7 +18,7 @@ STRIDE = 1000
 """Steps between two looks at the progress bar."""
 
 
-def steps_to_stay(batch: Batch, optimizer: Optimizer, lr: Array, band: Band, most: Array) -> Array:
+def steps_to_stay(batch: ProblemBatch, optimizer: Optimizer, lr: Array, band: Band, most: Array) -> Array:
     """Steps after which z is in the band and does not leave it again; infinite where it is not, in ``most`` steps.
 
     A run stays where it has not left the band for 64 steps and four memories of its optimiser.

@@ -21,7 +21,7 @@ from gateflow.codegen.compiler import library, native
 from gateflow.codegen.rewrite import log_cosh
 from gateflow.descents.optimizers import Optimizer
 from gateflow.errors import NoCompiler
-from gateflow.flows.batch import Array, Batch
+from gateflow.flows.batch import Array, ProblemBatch
 from gateflow.formula.vocabulary import Z, log1p
 from gateflow.gates.gate import Gate
 from gateflow.losses.absolute import LOSS as ABSOLUTE
@@ -69,7 +69,7 @@ class Stepping:
         There is no compiler, or the gate or the optimiser has no form in C.
     """
 
-    def __init__(self, batch: Batch, optimizer: Optimizer, lr: Array) -> None:
+    def __init__(self, batch: ProblemBatch, optimizer: Optimizer, lr: Array) -> None:
         if batch.loss is not ABSOLUTE:
             raise NoCompiler(f"descents of the {batch.loss.name} loss have no compiled kernel")
         found = _descend(batch.gate, optimizer.UPDATE_C)

@@ -22,7 +22,7 @@ from gateflow.descents.optimizers import Optimizer
 from gateflow.descents.optimizers.sgd import GradientDescent
 from gateflow.descents.step_sizes import TOLERANCE, StepSize, step_size
 from gateflow.errors import InvalidArgument
-from gateflow.flows.batch import Batch
+from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.density import decay_of_profile
 from gateflow.flows.features import features
 from gateflow.flows.problem import LearningProblem, positions
@@ -333,7 +333,7 @@ class _Search:
         """``log tau`` of the second less that of the first: positive where the first is ahead; nan where unknown."""
         log_tau = [
             np.asarray(
-                hitting_times(Batch.of(one, z, stop=end)).log_tau
+                hitting_times(ProblemBatch.of(one, z, stop=end)).log_tau
             )
             for one, z in zip(self.problems, starts, strict=True)
         ]  # fmt: skip
@@ -344,7 +344,7 @@ class _Search:
     def times(self) -> tuple[float, float]:
         """log tau of both on this problem."""
         pairs = zip(self.problems, self.starts, strict=True)
-        first, second = (float(hitting_times(Batch.of(one, z)).log_tau) for one, z in pairs)
+        first, second = (float(hitting_times(ProblemBatch.of(one, z)).log_tau) for one, z in pairs)
         return first, second
 
     def steeper(self, u: Array) -> Array:

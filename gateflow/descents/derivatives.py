@@ -17,7 +17,7 @@ import sympy as sp
 from gateflow.arithmetic import float64
 from gateflow.codegen import Tape, stable
 from gateflow.errors import InvalidArgument
-from gateflow.flows.batch import Array, Batch
+from gateflow.flows.batch import Array, ProblemBatch
 from gateflow.flows.problem import LearningProblem, positions
 from gateflow.flows.sampled_path import sampled_path
 from gateflow.formula.vocabulary import Z, derivative
@@ -110,7 +110,7 @@ def sensitivities(problem: LearningProblem, z0: Any) -> Sensitivities:
         raise InvalidArgument("sensitivities are those of the absolute loss")
     z0 = positions(z0, "z0")
     shape = together(horizon=problem.horizon, target=problem.target.value, scale=problem.scale, z0=z0)
-    batch = Batch.towards(problem, z0, shape)
+    batch = ProblemBatch.towards(problem, z0, shape)
     target = np.array(np.broadcast_to(np.asarray(problem.target.value, np.float64), shape)).reshape(-1)
     slopes = dict(_parameter_slopes(problem.gate))
     parts = [
@@ -123,7 +123,7 @@ def sensitivities(problem: LearningProblem, z0: Any) -> Sensitivities:
     return Sensitivities(**plain, parameters=own)
 
 
-def _chunk(batch: Batch, target: Array, way: str, slopes: dict[str, Tape]) -> dict[str, Array]:
+def _chunk(batch: ProblemBatch, target: Array, way: str, slopes: dict[str, Tape]) -> dict[str, Array]:
     """The derivatives of some problems, in rows."""
     with np.errstate(all="ignore"):
         path = sampled_path(batch)

@@ -17,7 +17,7 @@ from gateflow.descents.optimizers import EDGE, Optimizer, Prediction, Reason
 from gateflow.descents.precision import Format, format_named
 from gateflow.descents.simulation import optimizer_named
 from gateflow.errors import InvalidArgument, cut
-from gateflow.flows.batch import Array, Batch
+from gateflow.flows.batch import Array, ProblemBatch
 from gateflow.flows.density import profile_of_decay
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.sampled_path import Band, SampledPath, sampled_path
@@ -362,10 +362,10 @@ def _advice(
             )
 
 
-def _batch_from(problem: LearningProblem, start: float) -> Batch:
+def _batch_from(problem: LearningProblem, start: float) -> ProblemBatch:
     u = profile_of_decay(problem.horizon, problem.log_horizon, Decay(h=problem.horizon / start))
     z0 = problem.gate.float64.z_of_u(np.atleast_1d(u))
-    return Batch.towards(problem, z0, (1,))
+    return ProblemBatch.towards(problem, z0, (1,))
 
 
 def _unless_stalled(prediction: Prediction) -> float:
@@ -392,7 +392,7 @@ def _is_lost(problem: LearningProblem, log_scale: Array, optimizer: Optimizer, l
     """Where on a ladder of time scales a step is below half an ulp of z, or z past the largest number."""
     u = -np.log(np.expm1(np.exp(-log_scale)))
     z = np.asarray(problem.gate.float64.z_of_u(u))
-    log_step = optimizer.log_pace(Batch.of(problem, z).log_speed(z)) + np.log(lr)
+    log_step = optimizer.log_pace(ProblemBatch.of(problem, z).log_speed(z)) + np.log(lr)
     return ~(log_step >= np.log(fmt.spacing(z)) - np.log(2.0)) | (np.abs(z) > fmt.largest)
 
 

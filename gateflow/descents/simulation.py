@@ -19,7 +19,7 @@ from gateflow.descents.optimizers import OPTIMIZERS, Optimizer, Prediction
 from gateflow.descents.optimizers._optimizer import State
 from gateflow.descents.precision import Format, format_named
 from gateflow.errors import InvalidArgument, NoCompiler, shown
-from gateflow.flows.batch import Array, Batch
+from gateflow.flows.batch import Array, ProblemBatch
 from gateflow.flows.compiled import wanted_backend
 from gateflow.flows.problem import LearningProblem, positions
 from gateflow.flows.sampled_path import sampled_path
@@ -235,7 +235,7 @@ def predict(
 class _Asked:
     """Problems, starts and step sizes of one shape, in a float format."""
 
-    batch: Batch
+    batch: ProblemBatch
     optimizer: Optimizer
     lr: Any
     rates: Array
@@ -257,7 +257,7 @@ class _Asked:
         lr = number("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
         shape = problem.shape_with(z0=z0, lr=lr)
         rates = fmt.round(np.array(np.broadcast_to(lr, shape)).reshape(-1))
-        return cls(Batch.towards(problem, fmt.round(z0), shape), chosen, lr, rates, fmt, shape)
+        return cls(ProblemBatch.towards(problem, fmt.round(z0), shape), chosen, lr, rates, fmt, shape)
 
     def predicted(self) -> Prediction:
         return self.optimizer.predict(sampled_path(self.batch), self.rates, self.fmt)
@@ -300,7 +300,7 @@ def _limits(asked: _Asked, steps: int | None) -> Array:
 Gradient = Callable[[Array], Array]
 
 
-def stable_gradient(batch: Batch, fmt: Format) -> Gradient:
+def stable_gradient(batch: ProblemBatch, fmt: Format) -> Gradient:
     """``dL/dz`` from logarithms, rounded once."""
 
     def gradient(z: Array) -> Array:
@@ -310,7 +310,7 @@ def stable_gradient(batch: Batch, fmt: Format) -> Gradient:
     return gradient
 
 
-def naive_gradient(batch: Batch, fmt: Format) -> Gradient:
+def naive_gradient(batch: ProblemBatch, fmt: Format) -> Gradient:
     """``dL/dz`` as it is written down: through phi and ``1 - phi``, each operation rounded."""
     fl, numbers = fmt.round, batch.float64
     front = fl(fl(batch.scale) * fl(batch.horizon))
@@ -333,7 +333,7 @@ class _Live:
     """The runs still going: their numbers, and the state of each."""
 
     at: Array
-    batch: Batch
+    batch: ProblemBatch
     gradient: Gradient
     lr: Array
     limit: Array
@@ -342,7 +342,7 @@ class _Live:
     idle: Array
     state: State
 
-    def keep(self, mask: Array, remake: Callable[[Batch], Gradient]) -> _Live:
+    def keep(self, mask: Array, remake: Callable[[ProblemBatch], Gradient]) -> _Live:
         """The runs under the mask."""
         batch = self.batch.take(mask)
         state = tuple(part[mask] for part in self.state)
@@ -363,7 +363,7 @@ class _Run:
     RESULTS = ("steps", "z", "status", "overshoot", "overshoot_u", "chatter")
     backend = "numpy"
 
-    def __init__(self, batch: Batch, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
+    def __init__(self, batch: ProblemBatch, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
         count = batch.z0.size
         self.batch, self.optimizer, self.lr, self.fmt = batch, optimizer, lr, fmt
         self.make = lambda part: GRADIENTS[gradient](part, fmt)
@@ -462,7 +462,7 @@ class _CompiledRun(_Run):
 
     backend = "compiled"
 
-    def __init__(self, batch: Batch, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
+    def __init__(self, batch: ProblemBatch, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str) -> None:
         super().__init__(batch, optimizer, lr, fmt, gradient)
         self.stepping = Stepping(batch, optimizer, lr)
 

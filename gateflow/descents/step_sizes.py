@@ -14,7 +14,7 @@ from gateflow.descents._settling import steps_to_stay
 from gateflow.descents.optimizers import Optimizer
 from gateflow.descents.simulation import MOST, optimizer_named
 from gateflow.errors import InvalidArgument
-from gateflow.flows.batch import Batch
+from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.density import decay_of_profile
 from gateflow.flows.problem import LearningProblem, positions
 from gateflow.flows.sampled_path import Band, sampled_path
@@ -140,7 +140,7 @@ def step_size(
     shape = together(
         horizon=problem.horizon, target=problem.target.value, scale=problem.scale, z0=z0, tolerance=tolerance
     )
-    batch = Batch.towards(problem, z0, shape)
+    batch = ProblemBatch.towards(problem, z0, shape)
     with np.errstate(all="ignore"):
         band = Band.of(batch, np.array(np.broadcast_to(tolerance, shape)).reshape(-1))
         end = decay_of_profile(batch.horizon, batch.log_horizon, batch.float64.u(band.near))

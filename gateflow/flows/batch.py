@@ -19,7 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class ProblemBatch:
     """Learning problems of one gate and one loss, each with its start; all arrays have one shape.
 
     They are views as :meth:`of` makes them, so that a grid of problems is not written out; kernels take :meth:`rows`,
@@ -47,7 +47,7 @@ class Batch:
     Examples
     --------
     >>> from gateflow.flows import LearningProblem
-    >>> batch = Batch.of(LearningProblem("fast", horizon=[[1.0], [10.0]], gap=[0.1, 0.01]), 0.0)
+    >>> batch = ProblemBatch.of(LearningProblem("fast", horizon=[[1.0], [10.0]], gap=[0.1, 0.01]), 0.0)
     >>> batch.shape, batch.rows(slice(1, 3)).horizon.tolist()
     ((2, 2), [1.0, 10.0])
     """
@@ -63,7 +63,7 @@ class Batch:
     z_star: Any = None
 
     @classmethod
-    def of(cls, problem: LearningProblem, z0: Any, *, stop: Decay | None = None, tolerance: Any = None) -> Batch:
+    def of(cls, problem: LearningProblem, z0: Any, *, stop: Decay | None = None, tolerance: Any = None) -> ProblemBatch:
         """The problems and their starts, broadcast against each other; nothing is checked or copied."""
         return cls.broadcast(
             problem.gate, problem.loss, problem.horizon, problem.target_decay, problem.scale, z0, stop, tolerance
@@ -80,7 +80,7 @@ class Batch:
         z0: Any,
         stop: Decay | None = None,
         tolerance: Any = None,
-    ) -> Batch:
+    ) -> ProblemBatch:
         """The same from numbers of any shapes that go together."""
         ends = (target.h, target.log) if stop is None else (target.h, target.log, stop.h, stop.log)
         more = () if tolerance is None else (tolerance,)
@@ -93,7 +93,7 @@ class Batch:
         )  # fmt: skip
 
     @classmethod
-    def towards(cls, problem: LearningProblem, z0: Any, shape: tuple[int, ...]) -> Batch:
+    def towards(cls, problem: LearningProblem, z0: Any, shape: tuple[int, ...]) -> ProblemBatch:
         """The problems in rows of ``shape`` written out, with the positions of their targets: for descents."""
         parts = (problem.horizon, problem.h_star, problem.log_h_star, problem.scale, z0, problem.z_star)
         rows = [np.array(np.broadcast_to(np.asarray(part, np.float64), shape)).reshape(-1) for part in parts]
@@ -125,14 +125,14 @@ class Batch:
         """+1 where z is to grow, -1 where it is to fall."""
         return np.where(self.z0 < self.z_star, 1.0, -1.0)
 
-    def _each(self, part_of: Callable[[Array], Array]) -> Batch:
+    def _each(self, part_of: Callable[[Array], Array]) -> ProblemBatch:
         """The same with a part of each array."""
 
         def of(decay: Decay) -> Decay:
             return Decay(part_of(decay.h), part_of(decay.log))
 
         target = of(self.target)
-        return Batch(
+        return ProblemBatch(
             self.gate,
             self.loss,
             part_of(self.horizon),
@@ -144,15 +144,15 @@ class Batch:
             None if self.z_star is None else part_of(self.z_star),
         )
 
-    def rows(self, part: slice = slice(None)) -> Batch:
+    def rows(self, part: slice = slice(None)) -> ProblemBatch:
         """A part of the problems, in their order, in rows of their own."""
         return self._each(lambda array: _row(array, part))
 
-    def take(self, chosen: Any) -> Batch:
+    def take(self, chosen: Any) -> ProblemBatch:
         """Of problems in rows, those numbered ``chosen`` or under a mask."""
         return self._each(lambda row: row[chosen])
 
-    def at_nodes(self, owner: Any) -> Batch:
+    def at_nodes(self, owner: Any) -> ProblemBatch:
         """Of problems in rows, those numbered ``owner``, with an axis for nodes."""
         at = np.asarray(owner)[..., None]
         return self._each(lambda row: row[at])

@@ -21,7 +21,7 @@ from gateflow.codegen import Tape, c, log_composed
 from gateflow.codegen.compiler import available, defines, library, native
 from gateflow.codegen.rewrite import log_hypot
 from gateflow.errors import InvalidArgument, NoCompiler, shown
-from gateflow.flows.batch import Array, Batch
+from gateflow.flows.batch import Array, ProblemBatch
 from gateflow.flows.critical import cuts, goes_by_decay, limits, reach, z_of_u
 from gateflow.flows.density import log_softplus
 from gateflow.flows.panels import MATRIX, NODES, X01
@@ -113,7 +113,7 @@ class Kernel:
             kinks=self._kept["kink"].size,
         )
 
-    def __call__(self, batch: Batch) -> tuple[Array, Array, Any]:
+    def __call__(self, batch: ProblemBatch) -> tuple[Array, Array, Any]:
         """log tau, its relative error and the evaluations spent, of rows; log tau is nan where NumPy must do it."""
         count = batch.z0.size
         log_tau, error, evaluations = np.empty(count), np.empty(count), np.empty(count, dtype=np.int64)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import wrightomega
 
-from gateflow.flows.batch import Array, Batch
+from gateflow.flows.batch import Array, ProblemBatch
 from gateflow.losses import Decay, log_distance, log_saturation
 
 NODES = 16
@@ -65,36 +65,36 @@ def profile_of_decay(horizon: Any, log_horizon: Any, decay: Decay) -> Array:
 class Coordinate(Protocol):
     """A coordinate along the path."""
 
-    def log_density(self, batch: Batch, v: Array) -> Array:
+    def log_density(self, batch: ProblemBatch, v: Array) -> Array:
         """log |dtau/dv| for unit scale."""
         ...
 
-    def decay(self, batch: Batch, v: Array) -> Decay:
+    def decay(self, batch: ProblemBatch, v: Array) -> Decay:
         """The total decay at v."""
         ...
 
-    def profile(self, batch: Batch, v: Array) -> Array:
+    def profile(self, batch: ProblemBatch, v: Array) -> Array:
         """The logit profile at v."""
         ...
 
-    def log_pace(self, batch: Batch, v: Array) -> Array:
+    def log_pace(self, batch: ProblemBatch, v: Array) -> Array:
         """log |d log h/dv|."""
         ...
 
 
-class LogDecay:
+class DecayCoordinate:
     """``log h``: the coordinate where h is small."""
 
-    def decay(self, batch: Batch, v: Array) -> Decay:
+    def decay(self, batch: ProblemBatch, v: Array) -> Decay:
         return Decay(log=v)
 
-    def profile(self, batch: Batch, v: Array) -> Array:
+    def profile(self, batch: ProblemBatch, v: Array) -> Array:
         return profile_of_decay(batch.horizon, batch.log_horizon, Decay(log=v))
 
-    def log_pace(self, batch: Batch, v: Array) -> Array:
+    def log_pace(self, batch: ProblemBatch, v: Array) -> Array:
         return np.zeros(v.shape)
 
-    def log_density(self, batch: Batch, v: Array) -> Array:
+    def log_density(self, batch: ProblemBatch, v: Array) -> Array:
         decay = Decay(log=v)
         y = decay.h / batch.horizon
         log_rest = log_saturation(y, v - batch.log_horizon)
@@ -104,23 +104,23 @@ class LogDecay:
 class PlainDecay:
     """``h`` itself: the coordinate where h is large."""
 
-    def decay(self, batch: Batch, v: Array) -> Decay:
+    def decay(self, batch: ProblemBatch, v: Array) -> Decay:
         return Decay(h=v)
 
-    def profile(self, batch: Batch, v: Array) -> Array:
+    def profile(self, batch: ProblemBatch, v: Array) -> Array:
         y = v / batch.horizon
         return -y - np.log(-np.expm1(-y))
 
-    def log_pace(self, batch: Batch, v: Array) -> Array:
+    def log_pace(self, batch: ProblemBatch, v: Array) -> Array:
         return -np.log(v)
 
-    def log_density(self, batch: Batch, v: Array) -> Array:
+    def log_density(self, batch: ProblemBatch, v: Array) -> Array:
         y = v / batch.horizon
         log_rest = np.log(-np.expm1(-y))
         return _log_density_in_decay(batch, Decay(h=v), log_rest, -y - log_rest)
 
 
-def _log_density_in_decay(batch: Batch, decay: Decay, log_rest: Array, u: Array) -> Array:
+def _log_density_in_decay(batch: ProblemBatch, decay: Decay, log_rest: Array, u: Array) -> Array:
     log_slope = batch.loss.log_slope(decay, batch.target)
     return batch.float64.log_weight(u) - log_slope - 2 * (batch.log_horizon + log_rest)
 
@@ -128,16 +128,16 @@ def _log_density_in_decay(batch: Batch, decay: Decay, log_rest: Array, u: Array)
 class Followed:
     """A coordinate given by its decay and its pace alone."""
 
-    def decay(self, batch: Batch, v: Array) -> Decay:
+    def decay(self, batch: ProblemBatch, v: Array) -> Decay:
         raise NotImplementedError
 
-    def log_pace(self, batch: Batch, v: Array) -> Array:
+    def log_pace(self, batch: ProblemBatch, v: Array) -> Array:
         raise NotImplementedError
 
-    def profile(self, batch: Batch, v: Array) -> Array:
+    def profile(self, batch: ProblemBatch, v: Array) -> Array:
         return profile_of_decay(batch.horizon, batch.log_horizon, self.decay(batch, v))
 
-    def log_density(self, batch: Batch, v: Array) -> Array:
+    def log_density(self, batch: ProblemBatch, v: Array) -> Array:
         decay = self.decay(batch, v)
         y = decay.h / batch.horizon
         log_rest = log_saturation(y, decay.log - batch.log_horizon)
@@ -148,11 +148,11 @@ class Followed:
 class WholePath(Followed):
     """``h + log h``: one coordinate for a whole path; the density changes by a factor e a unit at either end."""
 
-    def decay(self, batch: Batch, v: Array) -> Decay:
+    def decay(self, batch: ProblemBatch, v: Array) -> Decay:
         h = wrightomega(v)
         return Decay(h=h, log=np.where(v > 1, np.log(np.maximum(h, 1.0)), v - h))
 
-    def log_pace(self, batch: Batch, v: Array) -> Array:
+    def log_pace(self, batch: ProblemBatch, v: Array) -> Array:
         return -np.log1p(wrightomega(v))
 
     def at_decay(self, decay: Decay) -> Array:
@@ -163,12 +163,12 @@ class WholePath(Followed):
 class FromBelow(Followed):
     """``d + log d`` with ``d = h - h*``: for losses smooth at their least value, approached from h > h*."""
 
-    def decay(self, batch: Batch, v: Array) -> Decay:
+    def decay(self, batch: ProblemBatch, v: Array) -> Decay:
         apart = WholePath().decay(batch, v)
         log = np.logaddexp(batch.target.log, apart.log)
         return Decay(h=batch.target.h + apart.h, log=log, apart=apart.log)
 
-    def log_pace(self, batch: Batch, v: Array) -> Array:
+    def log_pace(self, batch: ProblemBatch, v: Array) -> Array:
         apart = WholePath().decay(batch, v)
         return apart.log - np.log1p(apart.h) - np.logaddexp(batch.target.log, apart.log)
 
@@ -181,10 +181,10 @@ class FromBelow(Followed):
 class FromAbove(Followed):
     """``log (h* - h)/h``: the same, approached from h < h*."""
 
-    def decay(self, batch: Batch, v: Array) -> Decay:
+    def decay(self, batch: ProblemBatch, v: Array) -> Decay:
         return Decay(log=batch.target.log - np.logaddexp(0.0, v), apart=batch.target.log - np.logaddexp(0.0, -v))
 
-    def log_pace(self, batch: Batch, v: Array) -> Array:
+    def log_pace(self, batch: ProblemBatch, v: Array) -> Array:
         return -np.logaddexp(0.0, -v)
 
     def at_decay(self, decay: Decay, target: Decay) -> Array:
@@ -204,24 +204,24 @@ class Position:
         size = np.abs(v)
         return size + np.log1p(np.exp(-2 * size)) - np.log(2.0)
 
-    def decay(self, batch: Batch, v: Array) -> Decay:
+    def decay(self, batch: ProblemBatch, v: Array) -> Decay:
         return self.decay_at(batch, v, self.profile(batch, v))
 
-    def decay_at(self, batch: Batch, v: Array, u: Array) -> Decay:
+    def decay_at(self, batch: ProblemBatch, v: Array, u: Array) -> Decay:
         """The same, with the profile there known."""
         return decay_of_profile(batch.horizon, batch.log_horizon, u)
 
-    def profile(self, batch: Batch, v: Array) -> Array:
+    def profile(self, batch: ProblemBatch, v: Array) -> Array:
         return batch.float64.u(self.position(v))
 
-    def log_pace(self, batch: Batch, v: Array) -> Array:
+    def log_pace(self, batch: ProblemBatch, v: Array) -> Array:
         z = self.position(v)
         u = batch.float64.u(z)
         log_q = batch.log_horizon - np.logaddexp(0.0, u)
         log_h = decay_of_profile(batch.horizon, batch.log_horizon, u).log
         return log_q + batch.float64.log_du(z) + self.log_stretch(v) - log_h
 
-    def log_density(self, batch: Batch, v: Array) -> Array:
+    def log_density(self, batch: ProblemBatch, v: Array) -> Array:
         z = self.position(v)
         u = batch.float64.u(z)
         log_q = batch.log_horizon - np.logaddexp(0.0, u)
@@ -229,7 +229,7 @@ class Position:
         return self.log_stretch(v) - log_slope - log_q - batch.float64.log_du(z)
 
 
-class Place(Position):
+class PlaceCoordinate(Position):
     """z itself, with the nodes of a panel spread evenly in ``asinh z`` where the panel is wide: its edges are exact."""
 
     def position(self, v: Array) -> Array:
@@ -292,7 +292,7 @@ class Nearing(Approach):
     No kink of the gate may lie so close.
     """
 
-    def decay_at(self, batch: Batch, v: Array, u: Array) -> Decay:
+    def decay_at(self, batch: ProblemBatch, v: Array, u: Array) -> Decay:
         decay = decay_of_profile(batch.horizon, batch.log_horizon, u)
         apart = np.asarray(log_distance(decay, batch.target))
         close = apart < batch.target.log + np.log(CLOSE)
@@ -300,7 +300,7 @@ class Nearing(Approach):
             apart = np.where(close, self._log_apart(batch, v), apart)
         return Decay(h=decay.h, log=decay.log, apart=apart)
 
-    def _log_apart(self, batch: Batch, v: Array) -> Array:
+    def _log_apart(self, batch: ProblemBatch, v: Array) -> Array:
         """log of the integral of |dh/dz| from the point to v."""
         size = np.exp(v)[..., None] * X01
         z = self.point + self.side * size

@@ -19,7 +19,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow.errors import NoCompiler
-from gateflow.flows.batch import Batch
+from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.compiled import CHUNK as COMPILED_CHUNK
 from gateflow.flows.compiled import Kernel, kernel_of, wanted_backend
 from gateflow.flows.critical import (
@@ -38,10 +38,10 @@ from gateflow.flows.density import (
     Approach,
     Array,
     Coordinate,
+    DecayCoordinate,
     FromAbove,
     FromBelow,
-    LogDecay,
-    Place,
+    PlaceCoordinate,
     PlainDecay,
     Position,
     decay_of_profile,
@@ -91,7 +91,7 @@ Solved = tuple[Array, Any, Array, Any]
 class Way:
     """Ways of problems in rows: both ends as decays and logit profiles; the last as a position, where it is known."""
 
-    batch: Batch
+    batch: ProblemBatch
     start: Decay
     end: Decay
     u0: Array
@@ -133,7 +133,7 @@ class Integrals:
         self.cuts = np.empty(0) if self.by_decay else cuts(gate)
         self.rounding = rounding(gate)
 
-    def times(self, batch: Batch, backend: str | None) -> tuple[Solved, str]:
+    def times(self, batch: ProblemBatch, backend: str | None) -> tuple[Solved, str]:
         """The answers of a whole batch, in the order of its rows, and what computed them."""
         count = batch.z0.size
         log_tau, error = np.empty(count), np.empty(count)
@@ -166,7 +166,7 @@ class Integrals:
             raise NoCompiler(*found.args)
         return found if isinstance(found, Kernel) else None
 
-    def solve_compiled(self, kernel: Kernel, batch: Batch) -> Solved:
+    def solve_compiled(self, kernel: Kernel, batch: ProblemBatch) -> Solved:
         """The same as :meth:`solve` by the kernel, and by NumPy what the kernel leaves to it."""
         log_tau, error, evaluations = kernel(batch)
         code = np.full(log_tau.size, CODE[Status.REACHED], dtype=np.int8)
@@ -176,7 +176,7 @@ class Integrals:
             log_tau[part], code[part], error[part], evaluations[part] = self.solve(batch.take(part))
         return log_tau, code, error, evaluations
 
-    def solve(self, batch: Batch) -> Solved:
+    def solve(self, batch: ProblemBatch) -> Solved:
         """log tau, status code, relative error and evaluations of problems in rows."""
         tolerance = np.zeros(batch.shape) if batch.tolerance is None else batch.tolerance
         batch = replace(batch, tolerance=tolerance)
@@ -381,7 +381,7 @@ class Integrals:
         error = sums.error + self._end_errors(way, moved, moved)
         return sums.log_total, error, sums.evaluations + spent
 
-    def _integrated(self, batch: Batch, pieces: list[Panels]) -> Sums:
+    def _integrated(self, batch: ProblemBatch, pieces: list[Panels]) -> Sums:
         """The integrals; where the gate's formula loses digits, their error with those of each panel by its share."""
         if self.rounding is None:
             return integrate(batch, pieces)
@@ -390,7 +390,7 @@ class Integrals:
         lost = 2 * self.rounding.density_at(sums.middle) * np.nan_to_num(shares)
         return replace(sums, error=sums.error + np.bincount(sums.owner, lost, batch.z0.size))
 
-    def _middles(self, batch: Batch, panels: Panels) -> Array:
+    def _middles(self, batch: ProblemBatch, panels: Panels) -> Array:
         """The middle of each panel: its profile, or its position where the gate's numbers are functions of that."""
         v, coordinate = panels.middles()[:, None], panels.coordinate
         if isinstance(coordinate, Position):
@@ -398,13 +398,13 @@ class Integrals:
         u = coordinate.profile(batch.at_nodes(panels.owner), v)
         return (u if self.by_decay else np.asarray(self.float64.z_of_u(u)))[:, 0]
 
-    def _decay_grids(self, batch: Batch, low: Decay, high: Decay) -> list[tuple[Coordinate, Array]]:
+    def _decay_grids(self, batch: ProblemBatch, low: Decay, high: Decay) -> list[tuple[Coordinate, Array]]:
         """Edges in log h up to the cut and in h above it, one row a problem."""
         marks = decay_of_profile(batch.horizon[:, None], batch.log_horizon[:, None], self.marks)
         grids: list[tuple[Coordinate, Array]] = []
         if np.any(low.log < CUT):
             bottom, top = low.log[:, None], np.maximum(low.log, np.minimum(high.log, CUT))[:, None]
-            grids.append((LogDecay(), _edges(bottom, top, bottom + _offsets(bottom), marks.log)))
+            grids.append((DecayCoordinate(), _edges(bottom, top, bottom + _offsets(bottom), marks.log)))
         if np.any(high.log > CUT):
             top = high.h[:, None]
             bottom = np.minimum(high.h, np.maximum(low.h, np.exp(CUT)))[:, None]
@@ -412,7 +412,7 @@ class Integrals:
         return grids
 
     def _position_grids(
-        self, batch: Batch, low: Decay, high: Decay, z_low: Array, z_high: Array
+        self, batch: ProblemBatch, low: Decay, high: Decay, z_low: Array, z_high: Array
     ) -> list[tuple[Coordinate, Array]]:
         """The same edges in one row, turned into positions by the inverse; z falls as h grows."""
         horizon, log_horizon = batch.horizon[:, None], batch.log_horizon[:, None]
@@ -430,7 +430,7 @@ class Integrals:
             [np.where(np.isfinite(z), z, first), np.broadcast_to(between, (z.shape[0], between.size))], axis=1
         )
         z = np.clip(z, np.minimum(first, last), np.maximum(first, last))
-        return [(Place(), np.concatenate([first, -np.sort(-z, axis=1), last], axis=1))]
+        return [(PlaceCoordinate(), np.concatenate([first, -np.sort(-z, axis=1), last], axis=1))]
 
     def _end_errors(self, way: Way, at_start: Array, at_target: Array) -> Array:
         """What rounding of the start and of the target does to tau; ``at_...`` is log(dtau/dlog h / tau) there.
@@ -463,7 +463,7 @@ def _about_zero(edges: Array) -> list[tuple[Coordinate, Array]]:
     return grids
 
 
-def _with_rest(batch: Batch, grids: list[tuple[Coordinate, Array]], sums: Sums) -> Sums:
+def _with_rest(batch: ProblemBatch, grids: list[tuple[Coordinate, Array]], sums: Sums) -> Sums:
     """With what lies nearer to 0 than the ladder: there the density is a power of z."""
     everyone = batch.at_nodes(np.arange(batch.horizon.size))
     total, error = sums.log_total, sums.error
@@ -505,7 +505,7 @@ def _edges(bottom: Array, top: Array, *inner: Array) -> Array:
 
 
 def _first_panels(
-    batch: Batch, grids: list[tuple[Coordinate, Array]], kinks: tuple[float, ...] = ()
+    batch: ProblemBatch, grids: list[tuple[Coordinate, Array]], kinks: tuple[float, ...] = ()
 ) -> tuple[list[Panels], tuple[Array, Array], int]:
     """The panels that can matter, and the density per log h at the lower and the upper end (in h) of each path."""
     everyone = batch.at_nodes(np.arange(batch.horizon.size))
@@ -523,14 +523,16 @@ def _first_panels(
         keep = ~(possible < best[:, None] - NEGLIGIBLE) & ~np.isneginf(log_width)
         owner, column = np.nonzero(keep)
         at_ends = np.stack([value[owner, column], value[owner, column + 1]])
-        if isinstance(coordinate, Place):  # at a kink the value is that of one side
+        if isinstance(coordinate, PlaceCoordinate):  # at a kink the value is that of one side
             at_ends[np.isin(np.stack([edges[owner, column], edges[owner, column + 1]]), kinks)] = np.nan
         pieces.append(Panels(coordinate, owner, edges[owner, column], edges[owner, column + 1], at_ends))
     spent = sum(edges.shape[1] for _, edges in grids)
     return pieces, _end_densities(everyone, grids, values), spent
 
 
-def _end_densities(everyone: Batch, grids: list[tuple[Coordinate, Array]], values: list[Array]) -> tuple[Array, Array]:
+def _end_densities(
+    everyone: ProblemBatch, grids: list[tuple[Coordinate, Array]], values: list[Array]
+) -> tuple[Array, Array]:
     """log of dtau/dlog h at the first and the last edge of each path."""
     coordinate, edges = grids[0]
     first = (values[0][:, :1] - coordinate.log_pace(everyone, edges[:, :1]))[:, 0]
@@ -554,7 +556,7 @@ def _between(points: Array, float64: Any, way: Way) -> Array:
     return points[(u >= low[0]) & (u <= high[0])]
 
 
-def _leaves_what_is_known(batch: Batch) -> Any:
+def _leaves_what_is_known(batch: ProblemBatch) -> Any:
     """Which paths go where the formula may change quickly unseen (:mod:`gateflow.flows.features`)."""
     known = features(batch.gate).known
     if known == np.inf:

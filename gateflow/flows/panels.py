@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flows.batch import Array, Batch
-from gateflow.flows.density import NODES, X01, Coordinate, Place, W, X
+from gateflow.flows.batch import Array, ProblemBatch
+from gateflow.flows.density import NODES, X01, Coordinate, PlaceCoordinate, W, X
 
 TOLERANCE = 5e-16
 """Error a panel may add, relative to its problem's sum."""
@@ -96,14 +96,14 @@ class Panels:
 
     def middles(self) -> Array:
         """Where each panel is halved."""
-        if isinstance(self.coordinate, Place):
+        if isinstance(self.coordinate, PlaceCoordinate):
             return self.coordinate.middle(self.a, self.b)
         return self.a + (self.b - self.a) / 2
 
-    def _log_densities(self, batch: Batch) -> tuple[Array, Array, Array]:
+    def _log_densities(self, batch: ProblemBatch) -> tuple[Array, Array, Array]:
         """log of the density at the nodes, per unit of [0, 1]; the outermost nodes' distances from the edges, in parts
         of the panel, and log of the density at the edges, both in two rows."""
-        if isinstance(self.coordinate, Place):
+        if isinstance(self.coordinate, PlaceCoordinate):
             nodes, log_rate = self.coordinate.spread(self.a, self.b)
             edge_rate = self.coordinate.edge_rates(self.a, self.b)
         else:
@@ -116,7 +116,7 @@ class Panels:
         apart = np.log(np.abs(np.stack([nodes[:, 0] - self.a, nodes[:, -1] - self.b])))
         return log_f + log_rate, apart - np.stack([log_rate[:, 0], log_rate[:, -1]]), known
 
-    def log_sums(self, batch: Batch) -> tuple[Array, Array]:
+    def log_sums(self, batch: ProblemBatch) -> tuple[Array, Array]:
         """log of each panel's integral, and log of the error of that integral.
 
         What the rule gets wrong begins at degree 32. The coefficients are taken to fall from degree 15 to there by the
@@ -176,9 +176,9 @@ def log_add(owner: Any, logs: Array, count: int) -> Array:
 
 
 def integrate(
-    batch: Batch,
+    batch: ProblemBatch,
     pieces: Sequence[Panels],
-    where: Callable[[Batch, Panels], Array] | None = None,
+    where: Callable[[ProblemBatch, Panels], Array] | None = None,
 ) -> Sums:
     """Integrate over all panels, halving those that have not converged."""
     count = batch.horizon.size
@@ -201,7 +201,7 @@ def integrate(
             rough = error > total[piece.owner] + np.log(TOLERANCE)
             middle = piece.middles()
             rough &= (middle != piece.a) & (middle != piece.b) & (evaluations < most)[piece.owner]
-            rough &= depth < (DEEPEST_PLACE if isinstance(piece.coordinate, Place) else DEEPEST)
+            rough &= depth < (DEEPEST_PLACE if isinstance(piece.coordinate, PlaceCoordinate) else DEEPEST)
             owner = np.concatenate([owner, piece.owner[~rough]])
             logs, errors = np.concatenate([logs, log[~rough]]), np.concatenate([errors, error[~rough]])
             if where is not None:
@@ -216,7 +216,7 @@ def integrate(
     return Sums(total, error, evaluations, owner, np.concatenate(middles), logs)
 
 
-def along(batch: Batch, panels: Panels) -> tuple[Panels, Array, int]:
+def along(batch: ProblemBatch, panels: Panels) -> tuple[Panels, Array, int]:
     """Integrate along each flow: its panels, log of the learning time over each, and the evaluations spent.
 
     The panels lie in the order of the flows, problem after problem; they are halved where their error would show in

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flows.batch import Batch
+from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.critical import dips, goes_by_decay, reach, z_of_u
 from gateflow.flows.density import (
     Approach,
@@ -72,9 +72,9 @@ class Path:
         vars(self).update(state)
 
     @cached_property
-    def batch(self) -> Batch:
+    def batch(self) -> ProblemBatch:
         """The problem and its start as a batch of one."""
-        return Batch.of(self.problem, np.array([self.z0]))
+        return ProblemBatch.of(self.problem, np.array([self.z0]))
 
     @property
     def log_scale(self) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.flows.batch import Array, Batch
+from gateflow.flows.batch import Array, ProblemBatch
 from gateflow.flows.density import decay_of_profile, profile_of_decay
 from gateflow.flows.time import hitting_times
 from gateflow.losses import Decay
@@ -144,7 +144,7 @@ class Band:
     spread: Array
 
     @classmethod
-    def of(cls, batch: Batch, tolerance: Array) -> Band:
+    def of(cls, batch: ProblemBatch, tolerance: Array) -> Band:
         """The bands of these problems; the tolerances lie in (0, 1)."""
         low, high = (_where_decay_is(batch, 1 + side * tolerance) for side in (1.0, -1.0))
         places = (low, high, batch.z_star) if batch.loss.arrives else (low, high)
@@ -162,13 +162,13 @@ class Band:
         return (z >= self.low) & (z <= self.high)
 
 
-def _where_decay_is(batch: Batch, part: Array) -> Array:
+def _where_decay_is(batch: ProblemBatch, part: Array) -> Array:
     """z where the total decay is a part of that of the target."""
     decay = Decay(h=batch.target.h * part, log=batch.target.log + np.log(part))
     return np.asarray(batch.float64.z_of_u(profile_of_decay(batch.horizon, batch.log_horizon, decay)))
 
 
-def sampled_path(batch: Batch, end: Decay | None = None) -> SampledPath:
+def sampled_path(batch: ProblemBatch, end: Decay | None = None) -> SampledPath:
     """The paths of the problems, sampled; their times are those to ``end``, where it is given."""
     with np.errstate(all="ignore"):
         time = hitting_times(batch if end is None else replace(batch, stop=end))
@@ -180,7 +180,7 @@ def sampled_path(batch: Batch, end: Decay | None = None) -> SampledPath:
         return SampledPath(z, u, batch.log_speed(z), log_du, time.log_tau, arrives)
 
 
-def _nodes(batch: Batch) -> Array:
+def _nodes(batch: ProblemBatch) -> Array:
     """Positions from start to target; where the target is at infinity, to where all of float64 is used up."""
     horizon, log_horizon = batch.horizon[:, None], batch.log_horizon[:, None]
     start = decay_of_profile(batch.horizon, batch.log_horizon, batch.float64.u(batch.z0))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flows.batch import Batch
+from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.integral import Integrals
 from gateflow.flows.near import refined
 from gateflow.flows.problem import LearningProblem, plain, positions
@@ -137,7 +137,7 @@ def hitting_time(
         tolerance = number("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
     z0 = positions(z0, "z0")
     problem.shape_with(z0=z0, **({} if tolerance is None else {"tolerance": tolerance}))
-    found = hitting_times(Batch.of(problem, z0, tolerance=tolerance), tau_max=tau_max, backend=backend)
+    found = hitting_times(ProblemBatch.of(problem, z0, tolerance=tolerance), tau_max=tau_max, backend=backend)
     return _judged(refined(problem, z0, found) if tolerance is None else found)
 
 
@@ -152,7 +152,7 @@ def _judged(found: HittingTime) -> HittingTime:
     return replace(found, status=status[()])
 
 
-def hitting_times(batch: Batch, *, tau_max: float | None = None, backend: str | None = None) -> HittingTime:
+def hitting_times(batch: ProblemBatch, *, tau_max: float | None = None, backend: str | None = None) -> HittingTime:
     """The kernel of :func:`hitting_time`: nothing is checked but that the flow ends.
 
     Raises

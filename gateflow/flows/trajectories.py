@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flows.batch import Array, Batch
+from gateflow.flows.batch import Array, ProblemBatch
 from gateflow.flows.critical import cuts, goes_by_decay, z_of_u
 from gateflow.flows.density import Coordinate, Position, WholePath, decay_of_profile, profile_of_decay
 from gateflow.flows.panels import Panels, along, in_rows
@@ -234,8 +234,8 @@ class Trajectories(Ended, columns=("z0", "tau", "log_tau", "status"), plots=("z0
         return np.isin(status, (Status.REACHED, Status.ASYMPTOTIC)) & ends & ~self._alone
 
     @property
-    def _batch(self) -> Batch:
-        return Batch.towards(self.problem, self.z0, self.shape)
+    def _batch(self) -> ProblemBatch:
+        return ProblemBatch.towards(self.problem, self.z0, self.shape)
 
     def _one(self, k: int, wanted: Array) -> tuple[Any, Any, Any]:
         """The states of one flow, by a trajectory of its own."""
@@ -285,7 +285,7 @@ def _furthest(local: Any, wanted: Array) -> Array:
 class _Bundle:
     """The paths of some problems of one gate, cut into panels over which tau is known."""
 
-    def __init__(self, batch: Batch, arrival: Array, last: Array) -> None:
+    def __init__(self, batch: ProblemBatch, arrival: Array, last: Array) -> None:
         self.batch, self.arrival, self.gate = batch, arrival, batch.gate
         self.coordinate: Coordinate = WholePath() if goes_by_decay(self.gate) else Position()
         self.arrives = np.isfinite(batch.target.log)

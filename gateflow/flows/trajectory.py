@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from gateflow.errors import InvalidArgument, NotReached
-from gateflow.flows.batch import Batch
+from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.density import Array, Position, WholePath
 from gateflow.flows.panels import EPS, Panels, integrate
 from gateflow.flows.path import Path, followed_further, path_of, resting_path
@@ -285,7 +285,7 @@ def _check(path: Path, log_tau: float, found: Any) -> float:
     if path.status is Status.REACHED:
         log_integral = found.log_tau
     elif type(path.coordinate) in (WholePath, Position):
-        found = hitting_times(Batch.of(path.problem, path.z0, stop=path.decay(np.asarray([path.end]))))
+        found = hitting_times(ProblemBatch.of(path.problem, path.z0, stop=path.decay(np.asarray([path.end]))))
         log_integral = found.log_tau[0]
     else:
         edges = np.linspace(path.start, path.end, 1 + min(PANELS, max(8, int(abs(path.end - path.start) / 4))))

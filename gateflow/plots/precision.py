@@ -8,7 +8,7 @@ import numpy as np
 
 from gateflow.descents.precision import FORMATS, Format
 from gateflow.descents.simulation import naive_gradient, stable_gradient
-from gateflow.flows.batch import Batch
+from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.problem import LearningProblem
 from gateflow.gates.gate import gate
 from gateflow.plots._figure import Figure
@@ -47,7 +47,7 @@ def _way(name: str, fmt: Format, kind: str) -> dict[str, Any]:
     problem = LearningProblem(name, horizon=HORIZON, timescale=TARGET)
     log_scale = np.linspace(np.log(HORIZON), np.log(1e25), 2001)
     z = fmt.round(gate(name).float64.z_of_u(-np.log(np.expm1(np.exp(-log_scale)))))
-    batch = Batch.towards(problem, z, z.shape)
+    batch = ProblemBatch.towards(problem, z, z.shape)
     lr = LENGTH * float(np.exp(-(batch.log_speed(z) + batch.gate.float64.log_du(z))[0]))
     with np.errstate(all="ignore"):
         move = np.abs(fmt.round(z - fmt.round(lr * GRADIENTS[kind](batch, fmt)(z))) - z)

@@ -228,7 +228,7 @@ def test_a_marker_of_another_kind_or_digest_is_none(change, tmp_path):
         pass
     changed = {**marker, **change} if "digest" in change else sealed({**marker, **change})
     (tmp_path / ".gateflow").write_text(json.dumps(changed))
-    with pytest.raises(InvalidArgument, match=r"it holds \.gateflow"), held(tmp_path, "run", **WORDS):
+    with pytest.raises(InvalidArgument, match="it holds a and 1 more"), held(tmp_path, "run", **WORDS):
         pass
 
 

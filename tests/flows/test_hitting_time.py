@@ -14,7 +14,7 @@ import pytest
 
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flows import HittingTime, LearningProblem, Status, Target, flow, hitting_time, hitting_times
-from gateflow.flows.batch import Batch
+from gateflow.flows.batch import ProblemBatch
 from gateflow.losses import LOSSES, Decay
 
 HERE = Path(__file__).parent
@@ -290,7 +290,7 @@ def test_ways_to_give_one_target_agree():
 def test_the_kernel_takes_decays_and_starts_in_arrays():
     gate = LearningProblem("fast", horizon=1, gap=0.1).gate
     decays = Decay(h=np.array([0.1, 0.2]))
-    batch = Batch.broadcast(gate, LOSSES["absolute"], np.array([1.0, 10.0]), decays, 3.0, np.array([0.0, 5.0]))
+    batch = ProblemBatch.broadcast(gate, LOSSES["absolute"], np.array([1.0, 10.0]), decays, 3.0, np.array([0.0, 5.0]))
     found = hitting_times(batch)
     assert isinstance(found, HittingTime)
     one = hitting_time(LearningProblem(gate, horizon=10, decay=0.2, scale=3.0), 5.0)

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from gateflow.flows.batch import Batch
-from gateflow.flows.density import LogDecay, PlainDecay, Position, WholePath, log_softplus
+from gateflow.flows.batch import ProblemBatch
+from gateflow.flows.density import DecayCoordinate, PlainDecay, Position, WholePath, log_softplus
 from gateflow.flows.panels import Panels, integrate
 from gateflow.gates.gate import gate
 from gateflow.losses import LOSSES, Decay
@@ -26,7 +26,7 @@ class _Given:
 
 def _batch(horizon=10.0, name="fast"):
     T = np.array([horizon])
-    return Batch.broadcast(gate(name), LOSSES["absolute"], T, Decay(0.1, np.log(0.1)), 1.0, 0.0)
+    return ProblemBatch.broadcast(gate(name), LOSSES["absolute"], T, Decay(0.1, np.log(0.1)), 1.0, 0.0)
 
 
 def _integral(log_density, a, b):
@@ -69,14 +69,14 @@ def test_all_coordinates_carry_one_density(name, horizon):
     """dtau is the same in log h, h, h + log h and asinh z: densities differ by the derivatives between them."""
     batch = _batch(horizon, name).at_nodes(np.array([0]))
     h = np.array([[1e-3, 0.1, 1.0, 3.0, 20.0]])
-    log_density = LogDecay().log_density(batch, np.log(h))
+    log_density = DecayCoordinate().log_density(batch, np.log(h))
     assert np.allclose(PlainDecay().log_density(batch, h) + np.log(h), log_density, rtol=0, atol=1e-12)
     whole = WholePath()
     v = whole.at_decay(Decay(h=h))
     assert np.allclose(whole.decay(batch, v).h, h, rtol=1e-14, atol=0)
     assert np.allclose(whole.log_density(batch, v) + np.log1p(h), log_density, rtol=0, atol=1e-12)
     numbers = gate(name).float64
-    zeta = np.arcsinh(np.asarray(numbers.z_of_u(LogDecay().profile(batch, np.log(h)).ravel()))).reshape(h.shape)
+    zeta = np.arcsinh(np.asarray(numbers.z_of_u(DecayCoordinate().profile(batch, np.log(h)).ravel()))).reshape(h.shape)
     step = 1e-6
     log_h = [np.log(Position().decay(batch, zeta + s).h) for s in (-step, step)]
     slope = np.log(np.abs(log_h[1] - log_h[0]) / (2 * step))

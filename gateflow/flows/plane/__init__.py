@@ -1,6 +1,6 @@
 """Planar flows: gradient flows of two parameters, truly coupled; one file a problem."""
 
-from gateflow.flows.plane._contract import Force, Plane, Turn
+from gateflow.flows.plane._contract import Force, Plane, TurningPoint
 from gateflow.flows.plane._trajectory import PlanarState, PlanarTrajectory, Portrait, flow, pair, portrait
 from gateflow.flows.plane.noisy import NoisyProblem
 from gateflow.flows.plane.refine import RefineProblem
@@ -17,7 +17,7 @@ __all__ = [
     "RefineProblem",
     "SharedProblem",
     "Status",
-    "Turn",
+    "TurningPoint",
     "flow",
     "pair",
     "portrait",

@@ -26,7 +26,7 @@ class Force(NamedTuple):
         return np.hypot(self.first, self.second)
 
 
-class Turn(NamedTuple):
+class TurningPoint(NamedTuple):
     """A place where the flow changes its mind: at a kink, or when it leaves one."""
 
     log_tau: float
@@ -77,16 +77,16 @@ class Leg:
 
 
 @dataclass(frozen=True)
-class Solved:
+class PlanarSolution:
     """A flow as its problem's ``solve`` leaves it: legs in order, where it turned, and how it ended."""
 
     legs: tuple[Leg, ...]
     stop: Status
-    turns: tuple[Turn, ...]
+    turns: tuple[TurningPoint, ...]
     evaluations: int
     check: float
 
-    def until(self, log_end: float) -> Solved:
+    def until(self, log_end: float) -> PlanarSolution:
         """The flow up to a learning time; itself, where it has stopped by then."""
         begin, legs = -np.inf, []
         for leg in self.legs:
@@ -118,5 +118,5 @@ class Plane(ABC):
         """The flow's velocity."""
 
     @abstractmethod
-    def solve(self, start: tuple[float, float], settings: Tolerances) -> Solved:
+    def solve(self, start: tuple[float, float], settings: Tolerances) -> PlanarSolution:
         """Follow the flow from a start to its stop."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from gateflow.errors import InvalidArgument, shown
 from gateflow.flows.density import Array
-from gateflow.flows.plane._contract import Leg, Plane, Tolerances, Turn
+from gateflow.flows.plane._contract import Leg, Plane, Tolerances, TurningPoint
 from gateflow.flows.plane._march import solver
 from gateflow.flows.problem import plain
 from gateflow.guards.arguments import number, one, whole
@@ -77,7 +77,7 @@ class PlanarTrajectory(_Named, Ended, columns={"tau": "tau", "log_tau": "log_tau
         The value of the gate there.
     status : Status
         How the flow ends.
-    turns : tuple of Turn
+    turns : tuple of TurningPoint
         Where it met kinks, and what it did.
     evaluations : int
         Evaluations of the force.
@@ -95,7 +95,7 @@ class PlanarTrajectory(_Named, Ended, columns={"tau": "tau", "log_tau": "log_tau
     loss: Array
     phi: Array
     status: Status
-    turns: tuple[Turn, ...]
+    turns: tuple[TurningPoint, ...]
     evaluations: int
     check: float
     settings: Tolerances

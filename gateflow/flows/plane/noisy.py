@@ -29,7 +29,7 @@ import numpy as np
 from gateflow.errors import InvalidArgument, shown
 from gateflow.flows.density import Array
 from gateflow.flows.panels import NODES, X01
-from gateflow.flows.plane._contract import Force, Plane, Solved, Tolerances, Turn
+from gateflow.flows.plane._contract import Force, PlanarSolution, Plane, Tolerances, TurningPoint
 from gateflow.flows.plane._march import FAR, Event, least_pull, march, softened
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.guards.arguments import broadcast, one, whole
@@ -352,7 +352,7 @@ class NoisyProblem(Plane):
 
     # --- the flow ---
 
-    def solve(self, start: tuple[float, float], settings: Tolerances) -> Solved:
+    def solve(self, start: tuple[float, float], settings: Tolerances) -> PlanarSolution:
         """Leg by leg, from edge to edge of the hard gate; ``check`` is 0, there being nothing to check but the loss."""
         least = least_pull(settings.tolerance)
         point, legs, turns, spent, log_tau = np.asarray(start), [], [], 0, -np.inf
@@ -375,8 +375,8 @@ class NoisyProblem(Plane):
             point = np.array([what, point[1]])
             region, stop = self._entered(point, region, what)
             word = "rests on" if stop else "crosses"
-            turns.append(Turn(log_tau, (float(point[0]), float(point[1])), f"z {word} the edge at {what:g}"))
-        return Solved(tuple(legs), stop or Status.TIME_LIMIT, tuple(turns), spent, 0.0)
+            turns.append(TurningPoint(log_tau, (float(point[0]), float(point[1])), f"z {word} the edge at {what:g}"))
+        return PlanarSolution(tuple(legs), stop or Status.TIME_LIMIT, tuple(turns), spent, 0.0)
 
     def _loss_at(self, _: Array, points: Array) -> Array:
         return np.asarray(self.loss_at(points[..., 0], points[..., 1]))

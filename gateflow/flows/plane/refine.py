@@ -25,12 +25,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flows.batch import Batch
+from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.critical import dips, limits, reach, refuse_if_no_gate
 from gateflow.flows.density import Array, Followed
 from gateflow.flows.panels import Panels, integrate
 from gateflow.flows.path import Path, path_of, resting_path
-from gateflow.flows.plane._contract import Force, Leg, Plane, Solved, Tolerances
+from gateflow.flows.plane._contract import Force, Leg, PlanarSolution, Plane, Tolerances
 from gateflow.flows.plane._march import Marched, Rates, march
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.flows.time import hitting_time
@@ -197,7 +197,7 @@ class RefineProblem(Plane):
             first, second = side * np.exp(slopes.log_z - top), side * np.exp(slopes.log_w - top)
         return Force(first, second, np.asarray(self.effective.log_abs_grad(slopes.u)) + top)
 
-    def solve(self, start: tuple[float, float], settings: Tolerances) -> Solved:
+    def solve(self, start: tuple[float, float], settings: Tolerances) -> PlanarSolution:
         """Along the curve, in the coordinate of the one-parameter path, whose end is the target to the last digit.
 
         ``check`` is the relative difference between the time that the solver found and the integral along its curve.
@@ -218,7 +218,7 @@ class RefineProblem(Plane):
         path, marched, spent = followed(path, along, settings.rtol, settings.atol, settings.tau_max)
         leg, stop = marched.leg, path.status
         check = _Curve(self, path).check(leg)
-        return Solved((leg,), stop, (), spent, check)
+        return PlanarSolution((leg,), stop, (), spent, check)
 
     def __repr__(self) -> str:
         inner = repr(self.effective).partition(", ")[2]
@@ -304,13 +304,13 @@ class _Weighted(Followed):
     curve: _Curve
     leg: Leg
 
-    def decay(self, batch: Batch, v: Array) -> Decay:
+    def decay(self, batch: ProblemBatch, v: Array) -> Decay:
         return self.curve.path.coordinate.decay(batch, v)
 
-    def log_pace(self, batch: Batch, v: Array) -> Array:
+    def log_pace(self, batch: ProblemBatch, v: Array) -> Array:
         return self.curve.path.coordinate.log_pace(batch, v)
 
-    def log_density(self, batch: Batch, v: Array) -> Array:
+    def log_density(self, batch: ProblemBatch, v: Array) -> Array:
         points = self.leg.points(np.abs(v - self.curve.path.start))
         weight = self.curve.problem._slopes(points[..., 0], points[..., 1]).log_weight
         return super().log_density(batch, v) + weight  # the sigmoid's own weight is 1

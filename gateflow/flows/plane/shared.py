@@ -24,7 +24,7 @@ from scipy.optimize import lsq_linear
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flows.critical import refuse_if_no_gate
 from gateflow.flows.density import Array, decay_of_profile
-from gateflow.flows.plane._contract import Force, Leg, Plane, Solved, Tolerances, Turn
+from gateflow.flows.plane._contract import Force, Leg, PlanarSolution, Plane, Tolerances, TurningPoint
 from gateflow.flows.plane._march import FAR, Event, Marched, least_pull, march, softened
 from gateflow.flows.problem import WAYS, LearningProblem, Target, plain, positions
 from gateflow.gates.gate import Gate
@@ -156,7 +156,7 @@ class SharedProblem(Plane):
             slope = numbers.log_dphi(z) - numbers.log_phi(z)
             return front + slope + each.loss.log_slope(decay, each.target_decay)
 
-    def solve(self, start: tuple[float, float], settings: Tolerances) -> Solved:
+    def solve(self, start: tuple[float, float], settings: Tolerances) -> PlanarSolution:
         """Leg by leg, from kink to kink.
 
         ``check`` is how far samples come off the lines they slide along, in z over ``1 + |z*|``, before they are
@@ -197,10 +197,10 @@ class _Walk:
         self.unit = self.normals / np.linalg.norm(self.normals, axis=1, keepdims=True)
         self.log_end = np.inf if settings.tau_max is None else float(np.log(settings.tau_max))
         self.legs: list[Leg] = []
-        self.turns: list[Turn] = []
+        self.turns: list[TurningPoint] = []
         self.log_tau, self.evaluations, self.drift = -np.inf, 0, 0.0
 
-    def from_start(self, start: tuple[float, float]) -> Solved:
+    def from_start(self, start: tuple[float, float]) -> PlanarSolution:
         """The whole flow."""
         mode = self.met(np.asarray(start), Mode(self.problem.sides(*start)), [])
         point, stop = np.asarray(start), None
@@ -208,7 +208,7 @@ class _Walk:
             point, mode, stop = self.step(point, mode)
             if len(self.turns) > MOST_TURNS:
                 raise NotReached(f"the flow meets over {MOST_TURNS} kinks; it has come to {point.tolist()}")
-        return Solved(tuple(self.legs), stop, tuple(self.turns), self.evaluations, self.drift)
+        return PlanarSolution(tuple(self.legs), stop, tuple(self.turns), self.evaluations, self.drift)
 
     def step(self, point: Array, mode: Mode) -> tuple[Array, Mode, Status | None]:
         """One leg, and what comes after it."""
@@ -281,7 +281,7 @@ class _Walk:
                 continue
             what = "reaches its target and stays on it" if now == 0 else "crosses its target"
             what = "leaves its target" if was == 0 and now != 0 else what
-            self.turns.append(Turn(self.log_tau, (float(point[0]), float(point[1])), f"sample {i} {what}"))
+            self.turns.append(TurningPoint(self.log_tau, (float(point[0]), float(point[1])), f"sample {i} {what}"))
 
     # --- pulls ---
 

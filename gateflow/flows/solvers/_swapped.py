@@ -49,7 +49,7 @@ class Budget:
             raise TooLong(f"is not done after {SECONDS:g} seconds")
 
 
-class _Right(Budget):
+class _SwappedRight(Budget):
     """The right-hand side, counted."""
 
     def __init__(self, path: Path) -> None:
@@ -109,7 +109,7 @@ class Swapped:
         """
         if path.start == path.end:
             return Solved.resting(path.start)
-        right = _Right(path)
+        right = _SwappedRight(path)
         options: dict[str, Any] = self.tolerances(rtol, atol) | {"max_step": self.max_step, "dense_output": True}
         if self.is_implicit:
             options["jac"] = right.jacobian
@@ -122,14 +122,14 @@ class Swapped:
         w = np.maximum.accumulate(solved.y[0])
         v = right.v(solved.t)
         v[-1] = path.end
-        return Solved(v, log_time(w, right.log_unit), _Inverse(right, solved.sol, solved.t, w), right.count)
+        return Solved(v, log_time(w, right.log_unit), _SwappedInverse(right, solved.sol, solved.t, w), right.count)
 
 
 @dataclass(frozen=True)
-class _Inverse:
+class _SwappedInverse:
     """The coordinate at given learning times, from the solver's dense output."""
 
-    right: _Right
+    right: _SwappedRight
     dense: Any
     s: Array
     w: Array
