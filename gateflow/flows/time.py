@@ -142,9 +142,13 @@ def hitting_time(
 
 
 def _judged(found: HittingTime) -> HittingTime:
-    """The same, with arrivals of whose time not one digit is known called so; the claimed errors stay."""
+    """The same, with arrivals of whose time not one digit is known called so; the claimed errors stay.
+
+    Of times far beyond any float the logarithm is the answer: it is known where six digits of it are.
+    """
     timed = np.isin(np.asarray(found.status, dtype=object), (Status.REACHED, Status.TIME_LIMIT))
-    unknown = timed & np.isfinite(found.log_tau) & ~(np.asarray(found.error) < 1)
+    allowed = np.maximum(1.0, 1e-6 * np.abs(found.log_tau))
+    unknown = timed & np.isfinite(found.log_tau) & ~(np.asarray(found.error) < allowed)
     if not unknown.any():
         return found
     status = np.array(found.status, dtype=object)

@@ -590,7 +590,8 @@ def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Ga
     for key, value in values.items():
         if not _is_parameter(value):
             raise InvalidArgument(f"gate {name!r}: {key} must be a finite number; got {shown(value)}")
-    return _kept(name.strip().lower(), tuple(sorted(values.items())))
+    given = sorted(values.items())
+    return _kept(name.strip().lower(), tuple(given), tuple(type(value) for _, value in given))
 
 
 def _is_parameter(value: Any) -> bool:
@@ -604,8 +605,8 @@ def _is_parameter(value: Any) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _kept(name: str, parameters: tuple[tuple[str, Any], ...]) -> Gate:
-    """A gate of the catalogue; made once, since a gate never changes."""
+def _kept(name: str, parameters: tuple[tuple[str, Any], ...], _: tuple[type, ...]) -> Gate:
+    """A gate of the catalogue; made once, since a gate never changes. The types tell 2 from 2.0, which are equal."""
     make = GATES[name]
     known, made = inspect.signature(make).parameters, make(**dict(parameters))
     unusual = [f"{key}={value}" for key, value in parameters if value != known[key].default]

@@ -36,6 +36,14 @@ def distributed() -> Any:
     return distributed
 
 
+def check_address(scheduler: str) -> None:
+    """Refuse what is no address of another process, before anything is written."""
+    if not isinstance(scheduler, str) or not ADDRESS.fullmatch(scheduler.strip()):
+        raise InvalidArgument(
+            f"no Dask scheduler answers at {cut(str(scheduler), 60)}; an address is such as tcp://host:8786"
+        )
+
+
 def client(scheduler: str) -> Any:
     """A client of the scheduler at an address, to be used in a ``with``.
 
@@ -45,10 +53,7 @@ def client(scheduler: str) -> Any:
         It is no address of another process, or nobody answers there.
     """
     module = distributed()
-    if not isinstance(scheduler, str) or not ADDRESS.fullmatch(scheduler.strip()):
-        raise InvalidArgument(
-            f"no Dask scheduler answers at {cut(str(scheduler), 60)}; an address is such as tcp://host:8786"
-        )
+    check_address(scheduler)
     try:
         return module.Client(scheduler.strip(), timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError) as problem:

@@ -33,6 +33,7 @@ def workers(processes: int = 1, scheduler: str | None = None) -> Workers:
     if scheduler is not None:
         if processes != 1:
             raise InvalidArgument("give jobs or a scheduler, not both: the workers of a scheduler are its own")
+        cluster.check_address(scheduler)
         return partial(cluster.on_cluster, scheduler=scheduler)
     count = int(processes) or os.cpu_count() or 1
     return local.in_turn if count == 1 else partial(local.in_processes, count=count)

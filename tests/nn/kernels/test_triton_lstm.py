@@ -52,7 +52,7 @@ def rounded(*shape: int, dtype: torch.dtype) -> torch.Tensor:
 
 def compared(layer: LSTM, time: int, batch: int, dtype: torch.dtype, way: str) -> list[float]:
     """Relative errors: hidden states, last cell state, gradients of x, h, c and the recurrent weights."""
-    gates, size = layer._functions(), layer.hidden_size
+    gates, size = layer.on_gpu().gates, layer.hidden_size
     hh = (layer.weight_hh_l0.detach() / 2).to(dtype).double()
     inputs = [rounded(time, batch, hh.shape[0], dtype=dtype), *(rounded(batch, size, dtype=dtype) for _ in "hc"), hh]
     # positive, so that in the gradient of c nothing cancels, after which no error would be small relative to it
@@ -141,7 +141,7 @@ def test_no_extreme_input_gives_nan(gate: str) -> None:
     extremes = torch.tensor([-3e38, -1e4, -90.0, 0.0, 1e-40, 90.0, 1e4, 3e38])
     x = extremes[torch.randint(len(extremes), (3, 6, 12))].requires_grad_()
     h, c, hh = (t.float().requires_grad_() for t in (torch.randn(6, 3), torch.randn(6, 3), layer.weight_hh_l0.detach()))
-    hs, last = LSTMTriton.apply(x, h, c, hh, layer._functions(), "whole")  # type: ignore[misc]
+    hs, last = LSTMTriton.apply(x, h, c, hh, layer.on_gpu().gates, "whole")  # type: ignore[misc]
     grads = torch.autograd.grad(hs.sum() + last.sum(), [x, h, c, hh])
     assert all(part.isfinite().all() for part in (hs, last, *grads))
 
@@ -155,7 +155,7 @@ def test_a_forget_gate_near_1_keeps_a_gradient_as_it_keeps_the_cell_in_bfloat16(
     x[:, :, 0], x[:, :, 1] = -30.0, z
     c = torch.ones(1, 1, dtype=torch.bfloat16, requires_grad=True)
     h, hh = torch.zeros(1, 1, dtype=torch.bfloat16), torch.zeros(4, 1, dtype=torch.bfloat16)
-    _, last = LSTMTriton.apply(x.bfloat16(), h, c, hh, layer._functions(), "whole")  # type: ignore[misc]
+    _, last = LSTMTriton.apply(x.bfloat16(), h, c, hh, layer.on_gpu().gates, "whole")  # type: ignore[misc]
     wanted = torch.sigmoid(torch.tensor(z)).item() ** time
     assert torch.autograd.grad(last, c)[0].item() == pytest.approx(wanted, rel=UNIT[torch.bfloat16])
     assert wanted < 1 - 10 * UNIT[torch.bfloat16]
