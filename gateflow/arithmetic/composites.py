@@ -115,7 +115,8 @@ def erfc(a: Any, x: Any) -> Any:
     right = a.minimum(a.maximum(x, 0.5), a.large)
     head = (right + _SPLITTER) - _SPLITTER
     half = a.exp(-0.5 * (head * head))
-    tail = half * (a.exp((head - right) * (head + right)) * a.erfcx(right)) * half
+    rest = a.minimum((head - right) * (head + right), 1.0)  # past 4096 it is large, and half is 0
+    tail = half * (a.exp(rest) * a.erfcx(right)) * half
     return a.where(a.less(x, 0.5), 1.0 - a.erf(x), tail)
 
 

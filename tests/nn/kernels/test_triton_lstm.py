@@ -67,7 +67,7 @@ def compared(layer: LSTM, time: int, batch: int, dtype: torch.dtype, way: str) -
     def reference(x: torch.Tensor, h: torch.Tensor, c: torch.Tensor, hh: torch.Tensor) -> tuple[torch.Tensor, ...]:
         every = []
         for part in x:
-            (h, c), _ = layer.step(part, (h, c), type("", (), {"hh": hh})())
+            (h, c), _ = layer.step(part, (h, c), type("", (), {"hh": hh, "bias_hh": None})())
             every.append(h)
         return torch.stack(every), c
 
