@@ -43,8 +43,21 @@ def run(
     bias_hh : Tensor of shape (rows,), optional
         Where the layout does not add it to x.
     """
+    if not torch.is_grad_enabled():
+        return _without_gradients(update, layout, x, state, hh, bias_hh)
     states = WholeSequence.apply(update, layout, x, hh, bias_hh, *state)  # type: ignore[misc]
     return states[0], tuple(part[-1] for part in states)
+
+
+def _without_gradients(
+    update: Update, layout: Layout, x: Tensor, state: tuple[Tensor, ...], hh: Tensor, bias_hh: Tensor | None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The same, with nothing kept but the output."""
+    output = x.new_empty((len(x), *state[0].shape))
+    for t, part in enumerate(x):
+        state, _ = update(layout.split(layout.preactivations(part, state[0], hh, bias_hh)), state)
+        output[t] = state[0]
+    return output, state
 
 
 class WholeSequence(torch.autograd.Function):
