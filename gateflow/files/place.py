@@ -247,6 +247,9 @@ class Place:
                     if not self.swept(spare):
                         break
                     continue
+                except BaseException:  # Ctrl-C, which comes when the file is there and nobody has it yet
+                    self.swept(spare)
+                    raise
                 if lock(handle) is not Lock.TAKEN and same_file(os.fstat(handle), self.stat(spare)):
                     return spare, handle
                 os.close(handle)

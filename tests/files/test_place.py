@@ -362,3 +362,21 @@ def test_no_file_is_open_when_it_is_renamed_or_removed_where_that_cannot_be(tmp_
         found.gone(["a"])
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
     assert as_on_windows == []
+
+
+def test_ctrl_c_as_a_file_comes_to_be_leaves_none(tmp_path, monkeypatch):
+    """The system tells of it when the call that makes the file returns, before anybody has the handle."""
+    with Place(tmp_path) as place:
+        make = place.open
+
+        def interrupted(name, flags, *more):
+            handle = make(name, flags, *more)
+            if flags & os.O_EXCL:
+                os.close(handle)
+                raise KeyboardInterrupt
+            return handle
+
+        monkeypatch.setattr(place, "open", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            place.write("numbers.csv", b"1\n")
+    assert list(tmp_path.iterdir()) == []
