@@ -98,7 +98,7 @@ CALLS = {
     "LearningProblem.timescale": (gateflow.LearningProblem, {"gate": "sigmoid", "horizon": 10, "timescale": 3.0}),
     "LearningProblem.log_gap": (gateflow.LearningProblem, {"gate": "sigmoid", "horizon": 10, "log_gap": -3.0}),
     "LearningProblem.target": (gateflow.LearningProblem, {"gate": "sigmoid", "horizon": 10, "target": 0.9}),
-    **{f"problem.{name}": (getattr(MANY, name), {"z": 0.5}) for name in ("loss", "grad", "side", "total_decay")},
+    **{f"problem.{name}": (getattr(MANY, name), {"z": 0.5}) for name in ("loss_at", "grad", "side", "total_decay")},
     "loss": (loss, {"text": "exp(-s)"}),
     "hitting_time": (
         gateflow.hitting_time,
