@@ -68,7 +68,7 @@ def rounding(gate: Gate) -> Rounding | None:
     --------
     >>> rounding(Gate("sigmoid(sinh(z))")) is None
     True
-    >>> rounding(Gate("sigmoid(z + 0.999999*sin(z))")).density.max() > 1e-12
+    >>> bool(rounding(Gate("sigmoid(z + 0.999999*sin(z))")).density.max() > 1e-12)
     True
     """
     stretches = list(_stretches(gate))

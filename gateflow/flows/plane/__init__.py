@@ -5,7 +5,7 @@ from gateflow.flows.plane._trajectory import PlanarState, PlanarTrajectory, Port
 from gateflow.flows.plane.noisy import NoisyProblem
 from gateflow.flows.plane.refine import RefineProblem
 from gateflow.flows.plane.shared import SharedProblem
-from gateflow.results.status import Status
+from gateflow.results.status import Status as Status
 
 __all__ = [
     "Force",
@@ -16,7 +16,6 @@ __all__ = [
     "Portrait",
     "RefineProblem",
     "SharedProblem",
-    "Status",
     "TurningPoint",
     "flow",
     "pair",

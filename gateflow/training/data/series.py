@@ -271,7 +271,7 @@ def class_name(label: str) -> str:
 
     Examples
     --------
-    >>> named(" 1.0000e+00"), named("yes")
+    >>> class_name(" 1.0000e+00"), class_name("yes")
     ('1', 'yes')
     """
     label = label.strip()
