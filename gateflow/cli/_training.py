@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateflow.cli._terminal import Listing, number, pairs, tidy, title
 from gateflow.runs.signals import asked_to_stop as asked_to_stop
+
+if TYPE_CHECKING:
+    from gateflow.training.results import RunTable
 
 INTERRUPTED = 130
 NOT_FINITE = 3
@@ -39,6 +43,47 @@ def tell(text: str) -> None:
 
 
 # --- tables
+
+
+def of_runs(found: RunTable) -> Listing:
+    """Mean and spread of each configuration; what is the same for all is left out."""
+    rows = found.records()
+    differing = list(found.groups[0].differing)
+    solved = any(row["solved"] for row in rows)
+    broken = any(row["not finite"] for row in rows)
+    numeric = ["n", *found.measures, *(["solved", "solved at"] if solved else []), *(["not finite"] if broken else [])]
+    cells = [
+        [
+            *("" if row[name] is None else str(row[name]) for name in differing),
+            str(row["n"]) if row["n"] == row["runs"] else f"{row['n']} of {row['runs']}",
+            *(_with_spread(row[measure], row[f"{measure} sd"]) for measure in found.measures),
+            *([str(row["solved"]), _step(row["solved at"])] if solved else []),
+            *([str(row["not finite"])] if broken else []),
+            "" if math.isnan(row["seconds"]) else number(row["seconds"], 3),
+        ]
+        for row in rows
+    ]
+    return Listing([*differing, *numeric, "seconds"], cells, numeric=[*numeric, "seconds"])
+
+
+def _with_spread(mean: float, spread: float) -> str:
+    """Mean and spread, both to two digits of the spread.
+
+    Examples
+    --------
+    >>> _with_spread(0.97512, 0.0123), _with_spread(4.0, float("nan"))
+    ('0.975 ± 0.012', '4')
+    """
+    if not math.isfinite(spread) or not spread:
+        return "" if math.isnan(mean) else f"{mean:.0f}" if mean.is_integer() else number(mean, 4)
+    digits = 1 - math.floor(math.log10(spread))
+    if digits > 6:
+        return f"{number(mean, 4)} ± {spread:.1e}"
+    return f"{mean:.{max(digits, 0)}f} ± {spread:.{max(digits, 0)}f}"
+
+
+def _step(step: Any) -> str:
+    return "" if step is None else number(step)
 
 
 def arrived(rows: list[dict[str, Any]]) -> Listing:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from gateflow.cli._options import OUT, DataDir, Estimate, Force, Jobs, Json, Scheduler, names_in, switch
 from gateflow.cli._terminal import Listing, pairs, print_json, say, title
-from gateflow.cli._training import FEWEST, analysed, arrived, asked_to_stop, by_unit, compared, ending, tell
+from gateflow.cli._training import FEWEST, analysed, arrived, asked_to_stop, by_unit, compared, ending, of_runs, tell
 
 Action = Annotated[str, Parameter(name="ACTION", help="list, run, show or analyse.")]
 Name = Annotated[
@@ -147,7 +147,6 @@ def _runs(size: dict[str, int]) -> str:
 
 
 def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None, *, force: bool, as_json: bool) -> None:
-    from gateflow.cli.results import listing
     from gateflow.study.outcomes import collected, command, table
 
     found = table(plan, folder, reduced=reduced)
@@ -157,7 +156,7 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
         "source": plan.source,
         "needs": ", ".join(plan.needs),
     }
-    parts: list[Any] = [pairs(facts.items()), "", listing(found)]
+    parts: list[Any] = [pairs(facts.items()), "", of_runs(found)]
     if plan.sources and not reduced:
         parts[1:1] = ["", Listing(["setting", "value", "source"], _sourced(plan))]
     arrivals = _arrivals(plan, folder, reduced)

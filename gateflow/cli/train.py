@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from gateflow.cli._options import GATE_NAMES, OUT, DataDir, Jobs, Json, Restart, Scheduler, gates_flag, names_in, switch
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy, title
-from gateflow.cli._training import asked_to_stop, ending, exit_code
+from gateflow.cli._training import asked_to_stop, ending, exit_code, of_runs
 from gateflow.cli._usage import parameters
 from gateflow.errors import InvalidArgument, shown
 from gateflow.guards.calls import listed, name_of, option_defaults, value_of, with_options
@@ -209,9 +209,7 @@ def _many(
         results = [] if found is None else found.records()
         print_json({"folder": done.out.as_posix(), "status": done.statuses, "results": results})
     elif found is not None:
-        from gateflow.cli.results import listing
-
-        say(listing(found), "", pairs([("folder", done.out.as_posix())]))
+        say(of_runs(found), "", pairs([("folder", done.out.as_posix())]))
     return ending(done.statuses)
 
 

@@ -19,7 +19,7 @@ import sympy as sp
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.order import Order, order
 from gateflow.asymptotics.rate import Rate, rate
-from gateflow.descents import Crossover, crossover
+from gateflow.descents.crossing import Crossover, crossover
 from gateflow.errors import InvalidArgument, cut
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
