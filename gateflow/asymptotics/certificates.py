@@ -188,7 +188,7 @@ def membership_certificate(gate: Any, found: Membership | None = None, seconds: 
 
 
 def _make_membership(gate: Any, found: Membership, seconds: float) -> dict[str, Any]:
-    statement: dict[str, Any] = {"kind": "membership", "gate": gate_text(gate), "verdict": "in F"}
+    statement: dict[str, Any] = {"kind": "membership", "gate": gate_text(gate), "verdict": found.verdict}
     phi = statements.formula(statement["gate"])
     statement["value"] = str(phi.subs(Z, statements.MARK).evalf(20))
     chain = Chain(Field(Z, SearchBudget(seconds)), readable=True)

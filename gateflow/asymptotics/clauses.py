@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import sympy as sp
+
 from gateflow.arithmetic import decimals
 from gateflow.errors import UnknownName, cut, shown
+from gateflow.formula import parse
 from gateflow.notebook.cards import facts, framed, listed, mathematics
 from gateflow.results.byvalue import by_value
 
@@ -24,7 +27,7 @@ Witness = dict[str, Any]
 @by_value
 @dataclass(frozen=True)
 class Clause:
-    """One clause of Definition 4.1.
+    """One clause of Definition 4.1, or of its like on (a, 1), for a gate with a floor a (theory.md §2).
 
     Attributes
     ----------
@@ -35,7 +38,7 @@ class Clause:
     reason : str
         One line: the proof in a word, the witness in words, or why it is undecided.
     witness : dict or None
-        For a refutation, and for the z0 of the last clause: numbers to check it with.
+        For a refutation, for a floor, and for the z0 of the last clause: numbers to check it with.
     """
 
     name: str
@@ -43,11 +46,21 @@ class Clause:
     reason: str
     witness: Witness | None = None
 
+    @property
+    def floor(self) -> str:
+        """For the clause ``onto``, the a of the interval (a, 1) that it speaks of, exactly; else ``0``."""
+        return self.witness["floor"] if self.witness is not None and self.witness["kind"] == "floor" else "0"
+
+    @property
+    def statement(self) -> str:
+        """The clause in words."""
+        return CLAUSES[self.name].replace("(0, 1)", f"({self.floor}, 1)")
+
     def to_json(self) -> dict[str, Any]:
         """The clause as plain data."""
         return {
             "clause": self.name,
-            "statement": CLAUSES[self.name],
+            "statement": self.statement,
             "verdict": self.verdict,
             "reason": self.reason,
             "witness": self.witness,
@@ -57,7 +70,7 @@ class Clause:
         return f"<Clause {cut(str(self))}>"
 
     def __str__(self) -> str:
-        return f"{CLAUSES[self.name]}: {self.verdict}" + (f" ({self.reason})" if self.reason else "")
+        return f"{self.statement}: {self.verdict}" + (f" ({self.reason})" if self.reason else "")
 
 
 @by_value
@@ -69,7 +82,8 @@ class Membership:
     ----------
     gate : str
     verdict : str
-        ``in F``, ``not in F`` or ``undecided``.
+        ``in F``; ``in F on (a, 1)`` for a gate with an exact floor a > 0, as in ``in F on (3/10, 1)``; ``not in F``, on
+        (a, 1) for no a; or ``undecided``.
     clauses : tuple of Clause
     warnings : tuple of str
     z0, z0_left : float or None
@@ -84,6 +98,11 @@ class Membership:
     z0: float | None = None
     z0_left: float | None = None
     seconds: float = 0.0
+
+    @property
+    def floor(self) -> str:
+        """The a of the interval (a, 1) that the verdict speaks of, exactly: ``0`` but for gates with a floor."""
+        return self.clause("onto").floor
 
     def clause(self, name: str) -> Clause:
         """A clause by its name.
@@ -120,16 +139,18 @@ class Membership:
 
     def latex(self) -> str:
         """The verdict in LaTeX."""
-        relation = {"in F": r"\in", "not in F": r"\notin"}.get(self.verdict, r"\overset{?}{\in}")
+        relation = {"not in F": r"\notin", "undecided": r"\overset{?}{\in}"}.get(self.verdict, r"\in")
         name = "".join("\\" + ch if ch in "_%&#$" else r"\^{}" if ch == "^" else ch for ch in self.gate)
         line = rf"\text{{{name}}} {relation} \mathcal{{F}}"
+        if self.verdict.startswith("in F") and self.floor != "0":
+            line += rf"\left({sp.latex(parse(self.floor, variables=()))}, 1\right)"
         return line + (rf",\quad z_0 = {decimals.above(self.z0)}" if self.z0 is not None else "")
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
 
     def _repr_html_(self) -> str:
-        rows = [[CLAUSES[c.name], c.verdict, c.reason] for c in self.clauses]
+        rows = [[c.statement, c.verdict, c.reason] for c in self.clauses]
         about = [("warning", warning) for warning in self.warnings]
         clauses = listed(("clause", "verdict", "why"), rows)
         return framed(f"{self.gate}: {self.verdict}", mathematics(self.latex()), clauses, facts(about))

@@ -1,5 +1,7 @@
 """Is a gate in class F (theory.md §2, Definition 4.1)? Each clause proved, refuted with a witness, or undecided.
 
+A gate with a floor, ``phi(-oo) = a`` in (0, 1), is in F on (a, 1) where it is onto (a, 1) in place of (0, 1).
+
 The gate is cut into smooth pieces at the exact points where its formula changes branch. On a piece ``phi'`` has the
 sign of ``u'`` and ``phi''`` that of ``u'' - u'^2 tanh(u/2)``, u the logit profile where it is known; both are followed
 by interval arithmetic, on half-lines by `tails` and between by bisection. Factors that SymPy knows to be positive and
@@ -26,7 +28,7 @@ from gateflow.asymptotics.clauses import CLAUSES, Clause, Membership, Witness
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Field
-from gateflow.asymptotics.proofs.statements import text_of
+from gateflow.asymptotics.proofs.statements import on_interval, text_of
 from gateflow.asymptotics.signs.pieces import SmoothPiece, real_zeros
 from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, on_compact, on_tail, oscillating
 from gateflow.asymptotics.signs.smoothness import (
@@ -70,6 +72,8 @@ def membership(gate: Any, seconds: float = SECONDS) -> Membership:
     phi is onto (0, 1): refuted (phi(-oo) = 1/20 and phi(oo) = 19/20)
     >>> membership(Gate("sigmoid(sinh(z))")).verdict
     'in F'
+    >>> print(membership(Gate("0.3 + 0.7*sigmoid(z)")).clause("onto"))
+    phi is onto (3/10, 1): proved (continuous, with phi(-oo) = 3/10 and phi(oo) = 1)
     """
     gate, seconds = as_gate(gate), bounded.checked(seconds)
     start = time.monotonic()
@@ -85,7 +89,7 @@ def _overall(clauses: list[Clause]) -> str:
     verdicts = {c.verdict for c in clauses}
     if "refuted" in verdicts:
         return "not in F"
-    return "undecided" if "undecided" in verdicts else "in F"
+    return "undecided" if "undecided" in verdicts else on_interval(clauses[list(CLAUSES).index("onto")].floor)
 
 
 class _Case(PiecewiseGate):
@@ -104,7 +108,7 @@ class _Case(PiecewiseGate):
         if self.gate.lost_domain is not None:
             self.warnings.insert(0, self.gate.lost_domain)
         last = clauses[-1].witness or {}
-        if _overall(clauses) == "in F":
+        if _overall(clauses).startswith("in F"):
             self._within_bounds(self._warn_of_critical_points)
         return Membership(
             self.gate.name,
@@ -245,7 +249,8 @@ class _Case(PiecewiseGate):
             return outside
         low, high = self.limits[-1], self.limits[1]
         words = f"phi(-oo) = {_beside(low)} and phi(oo) = {_beside(high)}"
-        if not (equal(low, sp.S.Zero) and equal(high, sp.S.One)):
+        floor = self._floor(low, high)
+        if not (floor or (equal(low, sp.S.Zero) and equal(high, sp.S.One))):
             backwards = equal(low, sp.S.One) and equal(high, sp.S.Zero)
             if not backwards and self.continuous:
                 return Clause(name, "refuted", words, {"kind": "limits", "left": float(low), "right": float(high)})
@@ -253,9 +258,18 @@ class _Case(PiecewiseGate):
                 raise Undecided(words)
         if not self.continuous:
             return self._onto_without_continuity()
-        if self.is_profile or self._is("increasing"):
-            return Clause(name, "proved", f"continuous, with {words}")
-        raise Undecided("whether phi stays between 0 and 1 is not settled")
+        if (self.is_profile and not floor) or self._is("increasing"):
+            return Clause(name, "proved", f"continuous, with {words}", floor)
+        raise Undecided(f"whether phi stays between {_beside(low)} and {_beside(high)} is not settled")
+
+    def _floor(self, low: Expr, high: Expr) -> Witness | None:
+        """The limit on the left where it is in (0, 1), and that on the right is 1."""
+        if low.free_symbols or low.is_infinite or not equal(high, sp.S.One):
+            return None
+        value = constants.number(low)
+        if constants.sign(value) <= 0 or constants.compare(value, 1) >= 0:
+            return None
+        return {"kind": "floor", "floor": text_of(low), "value": float(low)}
 
     def _is(self, name: str) -> bool:
         return self._clause(name).verdict == "proved"

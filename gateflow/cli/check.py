@@ -36,13 +36,15 @@ def run(
     """Decide whether a gate is in class F, clause by clause of Definition 4.1.
 
     In F: differentiable, strictly increasing, onto (0, 1), with a derivative that is monotone beyond some z0. Each
-    clause is proved, refuted with a witness, or undecided; the exit code is 3 where the class is left undecided.
+    clause is proved, refuted with a witness, or undecided. A gate that does not fall to 0 but to a floor a is asked for
+    the same on (a, 1). The exit code is 3 where the class is left undecided.
 
     Examples
     --------
     $ gateflow check fast
     $ gateflow check "sigmoid(z**3 - z)"
     $ gateflow check "0.05 + 0.9*sigmoid(z)" --json
+    $ gateflow check "0.3 + 0.7*sigmoid(z)"
     $ gateflow check fast --certificate fast.json
     """
     from gateflow.asymptotics.membership import membership

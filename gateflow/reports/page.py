@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from gateflow import __version__
-from gateflow.asymptotics.clauses import CLAUSES
 from gateflow.asymptotics.proofs.statements import text_of
 from gateflow.files import digest, encoded
 from gateflow.gates.gate import GATES
@@ -74,7 +73,7 @@ def summary(found: Findings) -> Html:
 def _templates() -> Environment:
     made = templates("gateflow.reports")
     made.filters |= FILTERS | {"listed": _listed}
-    made.globals |= {"clauses": CLAUSES, "reference": REFERENCE}
+    made.globals |= {"reference": REFERENCE}
     return made
 
 

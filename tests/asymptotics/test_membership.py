@@ -78,6 +78,35 @@ def test_cubic_is_in_F_and_warns_that_its_slope_vanishes():
     assert not membership(gate("linear-cubic")).warnings
 
 
+FLOORS = {
+    "0.3 + 0.7*sigmoid(z)": ("3/10", lambda: mpf(3) / 10),
+    "exp(-5*sigmoid(-z))": ("exp(-5)", lambda: mpmath.exp(-5)),
+    "1/4 + 3/4*sigmoid(sinh(z))": ("1/4", lambda: mpf(1) / 4),
+    "sigmoid(exp(z))": ("1/2", lambda: mpf(1) / 2),
+    "1 - 1e-30*sigmoid(-z)": (f"{10**30 - 1}/{10**30}", lambda: 1 - mpf(10) ** -30),
+}
+
+
+@pytest.mark.parametrize("text", FLOORS)
+def test_a_gate_with_a_floor_is_in_F_from_there_on(text):
+    floor, value = FLOORS[text]
+    result = membership(gate(text))
+    assert result.verdict == f"in F on ({floor}, 1)"
+    assert result.floor == floor
+    assert result.clause("onto").statement == f"phi is onto ({floor}, 1)"
+    assert {c.verdict for c in result.clauses} == {"proved"}
+    with mp.workdps(60):
+        assert 0 <= value_of(gate(text))(mpf(-100)) - value() < mpf(10) ** -40
+    assert r"\in \mathcal{F}\left(" in result.latex()
+    assert result.to_json()["clauses"][2]["statement"].startswith("phi is onto (")
+
+
+@pytest.mark.parametrize("text", ["0.3 + 0.7*sigmoid(z - 2*tanh(z))", "0.3 + 0.7*sigmoid(-z)", "-0.1 + 1.1*sigmoid(z)"])
+def test_a_floor_does_not_make_up_for_the_rest(text):
+    """The first falls on the way, the second everywhere, the third has its floor below 0."""
+    assert membership(gate(text)).verdict == "not in F"
+
+
 # --- refutations, each witness checked --------------------------------------------------------------------------------
 
 
@@ -281,10 +310,12 @@ def test_polynomial_profiles_are_decided_as_their_real_roots_say(u):
     st.integers(1, 8),
     st.integers(-4, 4),
 )
-def test_scaled_and_shifted_gates_are_onto_only_if_their_ends_are_0_and_1(base, low, height, shift):
+def test_scaled_and_shifted_gates_are_onto_only_if_they_end_in_1_and_begin_in_0_or_above(base, low, height, shift):
     text = f"{low}/4 + {height}/4*({base.replace('z', f'(z + {shift})')})"
     result = membership(Gate(text))
-    assert result.clause("onto").verdict == ("proved" if (low, height) == (0, 4) else "refuted"), str(result)
+    onto = low >= 0 and low + height == 4
+    assert result.clause("onto").verdict == ("proved" if onto else "refuted"), str(result)
+    assert result.floor == str(sp.Rational(low, 4) if onto else 0)
     assert result.clause("increasing").verdict == "proved", str(result)
 
 

@@ -22,8 +22,8 @@ slope negative, two points with one value, a value outside (0, 1), limits other 
 not its own limit or its difference quotients have two limits, or two phases at which phi'' has opposite signs for
 ever. It is enclosed, or its limits and signs are proved, anew.
 
-A certificate that a gate *is* in class F claims three limits, ``phi(-oo) = 0``, ``phi(oo) = 1`` and that of ``z
-phi''/phi'``, which is negative: so phi' decreases for all large z. That phi is differentiable and increases on the
+A certificate that a gate *is* in class F claims three limits, ``phi(-oo) = 0`` (or a floor a in (0, 1), which its
+verdict says: ``in F on (a, 1)``), ``phi(oo) = 1`` and that of ``z phi''/phi'``, which is negative: so phi' decreases for all large z. That phi is differentiable and increases on the
 whole line is proved by `halflines`, box by box, and so is that phi' decreases beyond the claimed z0. Where the boxes
 come to a stop on the way to infinity the certificate is *open*: points, however many, prove nothing.
 
@@ -330,7 +330,7 @@ def _sentence(statement: Any) -> str:
         return " < ".join(" = ".join(members) for members in statement["classes"])
     if statement["kind"] == "membership":
         beyond = "" if statement["z0"] is None else f", with z0 = {statement['z0']}"
-        return f"{statement['gate']} is in class F{beyond}"
+        return f"{statement['gate']} is {str(statement['verdict']).replace('in F', 'in class F', 1)}{beyond}"
     return f"{statement['gate']}, {statement['tail']} end: l ~ {statement['rate'] or 'the implicit pair'}"
 
 

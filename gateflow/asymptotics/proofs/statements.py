@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -115,6 +116,36 @@ def text_of(expr: Expr) -> str:
         return unparse(expr)
     except FormulaError:  # digamma has no word in the formula language
         return str(expr)
+
+
+def on_interval(floor: str) -> str:
+    """The verdict on a gate of class F on (a, 1), with the floor a as a text.
+
+    Examples
+    --------
+    >>> on_interval("0"), on_interval("exp(-5)")
+    ('in F', 'in F on (exp(-5), 1)')
+    """
+    return "in F" if floor == "0" else f"in F on ({floor}, 1)"
+
+
+def floor_of(verdict: Any) -> Expr:
+    """The floor a that a verdict claims.
+
+    Raises
+    ------
+    Refuted
+        It is no such verdict, or its floor is not shown to be in [0, 1).
+    """
+    if verdict == on_interval("0"):
+        return sp.S.Zero
+    said = re.fullmatch(r"in F on \((.+), 1\)", verdict) if isinstance(verdict, str) else None
+    if said is None:
+        raise Refuted("the verdict must be in F, or in F on (a, 1)")
+    floor = constant(said[1])
+    if floor.free_symbols or enclosures.sign_of(floor) <= 0 or enclosures.sign_of(floor - 1) >= 0:
+        raise Refuted("the floor is not shown to lie between 0 and 1")
+    return floor
 
 
 def digest_of(certificate: Mapping[str, Any]) -> str:

@@ -19,9 +19,11 @@ from gateflow.asymptotics.proofs.statements import (
     agree,
     constant,
     differ,
+    floor_of,
     formula,
     require_fields,
     same,
+    text_of,
 )
 from gateflow.formula.vocabulary import Expr, Z, derivative
 
@@ -38,9 +40,9 @@ def prove_refutation(statement: Mapping[str, Any], prover: Prover) -> None:
         ends = [prover.ask(f"{side} end", f"lim phi at the {side} end", phi.xreplace({Z: z})) for side, z in ENDS]
         if not all(same(end, constant(witness[side])) for end, (side, _) in zip(ends, ENDS, strict=True)):
             raise Refuted("the limits of phi are others than the witness says")
-        # a continuous phi comes near 0 and 1 without taking them at the ends only
-        if phi.has(sp.Piecewise, sp.sign) or not _never_zero_and_one(*ends):
-            raise Refuted("phi may jump, or tends to 0 and to 1")
+        # a continuous phi comes near a floor, or 0, and 1 without taking them at the ends only
+        if phi.has(sp.Piecewise, sp.sign) or not _never_zero_and_one(*ends) or _may_have_a_floor(*ends):
+            raise Refuted("phi may jump, or tends to 0, or to a floor, and to 1")
     elif witness["kind"] == "flat":
         low, high = (phi.subs(Z, constant(witness[end])) for end in ("from", "to"))
         if constant(witness["from"]) >= constant(witness["to"]) or not same(low, high):
@@ -75,6 +77,13 @@ def _never_zero_and_one(*ends: Expr) -> bool:
     if any(end.is_infinite or (differ(end, sp.S.Zero) and differ(end, sp.S.One)) for end in ends):
         return True
     return same(*ends)
+
+
+def _may_have_a_floor(left: Expr, right: Expr) -> bool:
+    """Whether the limits are not shown to be other than a in (0, 1) and 1."""
+    if left.is_infinite or differ(right, sp.S.One):
+        return False
+    return not (same(left, sp.S.Zero) or same(left, sp.S.One) or enclosures.sign_of(left * (1 - left)) < 0)
 
 
 def _is_smooth_at(phi: Expr, z: Expr) -> bool:
@@ -119,9 +128,8 @@ def _check_jump_or_kink(phi: Expr, witness: Mapping[str, Any], prover: Prover) -
 
 
 def prove_membership(statement: Mapping[str, Any], prover: Prover) -> None:
-    """The limits of a gate in class F; the rest of Definition 4.1 is for `check_membership`."""
-    if statement["verdict"] != "in F":
-        raise Refuted("the verdict must be in F")
+    """The limits of a gate in class F, or in it from a floor on; the rest is for `check_membership`."""
+    floor = floor_of(statement["verdict"])
     phi = formula(statement["gate"])
     agree(phi.subs(Z, MARK), statement["value"])
     if statement["z0"] is not None:
@@ -131,7 +139,7 @@ def prove_membership(statement: Mapping[str, Any], prover: Prover) -> None:
         agree(slope_at(phi, z0), statement["slope"])
     elif statement["slope"] is not None:
         raise Refuted("there is no slope where there is no z0")
-    require(prover, "left end", "lim phi at the left end = 0", phi.xreplace({Z: -Z}), sp.S.Zero)
+    require(prover, "left end", f"lim phi at the left end = {text_of(floor)}", phi.xreplace({Z: -Z}), floor)
     require(prover, "right end", "lim phi at the right end = 1", phi, sp.S.One)
     limit = prover.ask("bend", "lim z phi''/phi' < 0", halflines.bend(phi))
     if limit != -sp.oo and not limit.is_negative:

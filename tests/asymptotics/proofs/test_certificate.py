@@ -89,7 +89,7 @@ def test_every_gate_of_class_f_is_certified_to_be_in_it_with_nothing_left_to_num
     assert found.checks[-1].detail == "by boxes to infinity"
 
 
-@pytest.mark.parametrize("name", ["fast", "log-slow", "cubic"])
+@pytest.mark.parametrize("name", ["fast", "log-slow", "cubic", "0.3 + 0.7*sigmoid(z)", "exp(-5*sigmoid(-z))"])
 def test_any_altered_field_of_a_membership_is_refuted_under_a_new_digest(name):
     certificate = membership_certificate(gate(name))
     for path in leaves(certificate):
@@ -127,6 +127,40 @@ NO_MEMBERS = [
 @pytest.mark.parametrize("text", NO_MEMBERS)
 def test_a_forged_membership_is_never_verified(text):
     assert verify(claimed_member(text)).status != "verified"
+
+
+@pytest.mark.parametrize(
+    "floor", ["1/4", "0", "-3/10", "1", "2", "3/10 + l", "6/20 + 1e-40", "oo", "3/10, 1) or (0", "3/10 +", ""]
+)
+def test_a_forged_floor_is_never_verified(floor):
+    true = membership_certificate(gate("0.3 + 0.7*sigmoid(z)"))
+    assert true["statement"]["verdict"] == "in F on (3/10, 1)"
+    assert verify(true).ok
+    forged = altered(true, ("statement", "verdict"), f"in F on ({floor}, 1)")
+    step = next(step for step in forged["chain"] if step["name"] == "left end")
+    for limit in ("3/10", floor):  # the chain as it was, and forged with the verdict
+        step["limit"], step["statement"] = limit, f"lim phi at the left end = {floor}"
+        assert verify(resealed(forged)).status == "refuted", limit
+
+
+def test_a_gate_of_the_class_has_no_certificate_of_a_floor_nor_one_with_a_floor_of_the_class():
+    for text, verdict in (("sigmoid(z)", "in F on (3/10, 1)"), ("0.3 + 0.7*sigmoid(z)", "in F")):
+        forged = altered(membership_certificate(gate(text)), ("statement", "verdict"), verdict)
+        assert verify(resealed(forged)).status == "refuted"
+
+
+def test_limits_of_a_gate_with_a_floor_do_not_refute_it():
+    true = membership_certificate(gate("0.05 + 0.9*sigmoid(z)"))
+    text = "0.3 + 0.7*sigmoid(z)"
+    forged = copy.deepcopy(true)
+    value = str(statements.formula(text).subs(z, statements.MARK).evalf(20))
+    forged["statement"] |= {"gate": text, "value": value}
+    forged["statement"]["witness"] |= {"left": "3/10", "right": "1"}
+    for step, (_, way), limit in zip(forged["chain"], statements.ENDS, ("3/10", "1"), strict=True):
+        step |= {"expr": statements.text_of(statements.formula(text).xreplace({z: way})), "limit": limit}
+    found = verify(resealed(forged))
+    assert found.status == "refuted"
+    assert "floor" in found.reason
 
 
 @pytest.mark.parametrize(
