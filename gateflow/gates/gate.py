@@ -12,6 +12,7 @@ import inspect
 import math
 import numbers
 import re
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from types import MappingProxyType
@@ -32,6 +33,7 @@ from gateflow.gates.digits import losses
 from gateflow.gates.kinks import changes_of_branch, is_mirrored
 from gateflow.gates.numbers import Numbers
 from gateflow.gates.once import derived_once, within_bounds
+from gateflow.gates.published import DECAYS
 from gateflow.guards.arguments import reals
 from gateflow.registry import Registry
 
@@ -117,7 +119,7 @@ class Gate:
         if len(declared) != 1:
             raise InvalidArgument("a gate is declared by exactly one of phi, profile, complement")
         declaration = given[declared[0]]
-        if isinstance(declaration, str) and declaration.strip() in GATES:
+        if isinstance(declaration, str) and declaration.strip() in NAMED:
             raise InvalidArgument(
                 f"{declaration.strip()!r} is a gate of the catalogue: gateflow.gate({declaration.strip()!r})"
             )
@@ -461,10 +463,10 @@ class Gate:
     def __hash__(self) -> int:
         return hash(self._key())
 
-    def _named(self, name: str) -> Gate:
-        """The same gate under another name."""
+    def _named(self, name: str, reference: str | None = None) -> Gate:
+        """The same gate under another name, and with another source where one is given."""
         rebuild, (keywords,) = self.__reduce__()
-        return rebuild({**keywords, "name": name})
+        return rebuild({**keywords, "name": name} | ({} if reference is None else {"reference": reference}))
 
     def __reduce__(self) -> tuple[Any, ...]:
         keywords = {
@@ -539,6 +541,9 @@ def _probability(x: Any, name: str) -> np.ndarray:
 GATES = Registry("gate", "gateflow.gates.catalogue", "make")
 """Every gate of the catalogue, and of other installed packages."""
 
+NAMED = ChainMap(GATES, DECAYS)  # type: ignore[arg-type]
+"""All that a gate may be asked for by: names of the catalogue, and of models whose decay is a gate."""
+
 
 def gate(name: str | Gate, **parameters: Any) -> Gate:
     """A gate by its name in the catalogue, with its parameters, or by its formula.
@@ -562,15 +567,17 @@ def gate(name: str | Gate, **parameters: Any) -> Gate:
     'student-t(6)'
     >>> print(gate("sigmoid(z**3)").phi(0.0))
     0.5
+    >>> gate("hgrn(low=1/4)").text, gate("lru").text
+    ('low + (1 - low)*sigmoid(z)', 'exp(-exp(-z))')
     """
     if isinstance(name, Gate):
         return name
     if not isinstance(name, str):
         raise InvalidArgument(f"a gate is a name or a formula, not {type(name).__name__}")
-    head, in_order, by_name = spelled(name, GATES)
+    head, in_order, by_name = spelled(name, NAMED)
     if twice := by_name.keys() & parameters.keys():
         raise InvalidArgument(f"gate {head!r}: {min(twice)} is given twice")
-    if head in GATES or (re.fullmatch(r"[A-Za-z][\w-]*", head) and "z" not in head.split("-")):
+    if head in NAMED or (re.fullmatch(r"[A-Za-z][\w-]*", head) and "z" not in head.split("-")):
         return _made(head, in_order, {**by_name, **parameters})
     if in_order:
         raise FormulaError("a parameter of a formula has a name, as in sigmoid(k*z); k=2", name)
@@ -578,8 +585,7 @@ def gate(name: str | Gate, **parameters: Any) -> Gate:
 
 
 def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Gate:
-    make = GATES[name]
-    known = inspect.signature(make).parameters
+    known = _maker(name)[1]
     listed = f"it has {', '.join(known)}" if known else "it has none"
     for key in parameters:
         if key not in known:
@@ -592,6 +598,18 @@ def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Ga
             raise InvalidArgument(f"gate {name!r}: {key} must be a finite number; got {shown(value)}")
     given = sorted(values.items())
     return _kept(name.strip().lower(), tuple(given), tuple(type(value) for _, value in given))
+
+
+def _maker(name: str) -> tuple[Callable[..., Gate], Mapping[str, Any]]:
+    """What makes the gates of a name, and their parameters with the defaults."""
+    if name in GATES or name not in DECAYS:
+        make = GATES[name]
+        return make, {key: each.default for key, each in inspect.signature(make).parameters.items()}
+    model, name = DECAYS[name], DECAYS.spelled(name)
+    if not model.gate:
+        raise InvalidArgument(f"the decay of {name} is no gate: it is not learned, {model.starts}")
+    head, _, own = spelled(model.gate, GATES)
+    return lambda **values: gate(head, **{**own, **values})._named(name, model.paper), own
 
 
 def _is_parameter(value: Any) -> bool:
@@ -607,7 +625,7 @@ def _is_parameter(value: Any) -> bool:
 @lru_cache(maxsize=256)
 def _kept(name: str, parameters: tuple[tuple[str, Any], ...], _: tuple[type, ...]) -> Gate:
     """A gate of the catalogue; made once, since a gate never changes. The types tell 2 from 2.0, which are equal."""
-    make = GATES[name]
-    known, made = inspect.signature(make).parameters, make(**dict(parameters))
-    unusual = [f"{key}={value}" for key, value in parameters if value != known[key].default]
+    make, known = _maker(name)
+    made = make(**dict(parameters))
+    unusual = [f"{key}={value}" for key, value in parameters if value != known[key]]
     return made._named(f"{made.name}({', '.join(unusual)})") if unusual and "(" not in made.name else made
