@@ -34,6 +34,16 @@ from gateflow.results.status import Status
 
 FORGOTTEN = -36.0
 """log h at which a flow without an end is left off by default: ``1 - phi^T`` is then below half an ulp of 1."""
+PROFILES = np.array([0.0, 1.2, -1.2, 4.0, -4.0, 10.0, -10.0])
+"""Profiles at which there is an edge: the weight bends there."""
+
+
+def marks(batch: ProblemBatch) -> Array:
+    """Where the weight bends, and the gate's own kinks, on the whole path: one row a problem."""
+    with np.errstate(all="ignore"):
+        own = np.asarray(batch.float64.u(np.asarray(batch.gate.kinks, dtype=np.float64))).reshape(-1)
+        u = np.concatenate([PROFILES, own[np.isfinite(own)]])
+        return WholePath().at_decay(decay_of_profile(batch.horizon[:, None], batch.log_horizon[:, None], u))
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from gateflow.flows.batch import Array, ProblemBatch
 from gateflow.flows.critical import cuts, goes_by_decay, z_of_u
 from gateflow.flows.density import Coordinate, Position, WholePath, decay_of_profile, profile_of_decay
 from gateflow.flows.panels import Panels, along, in_rows
-from gateflow.flows.path import FORGOTTEN
+from gateflow.flows.path import FORGOTTEN, marks
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.flows.solvers import METHODS
 from gateflow.flows.solvers.exact import within_panels
 from gateflow.flows.time import hitting_time
-from gateflow.flows.trajectory import FARTHEST, State, Trajectory, follow, left_off
-from gateflow.guards.arguments import number, together
+from gateflow.flows.trajectory import FARTHEST, State, Trajectory, follow, learning_times, left_off
+from gateflow.guards.arguments import together
 from gateflow.losses import Decay, log_distance
 from gateflow.notebook import cards
 from gateflow.progress import track
@@ -37,8 +37,6 @@ QUERIES = 4096
 """Times inverted together."""
 OFFSETS = np.concatenate([10.0 ** np.arange(-8, 0), [0.4, 1.5], 4.0 * 2.1 ** np.arange(28)])
 """Distances of edges from either end of a path, in units of the density's scale."""
-MARKS = np.array([0.0, 1.2, -1.2, 4.0, -4.0, 10.0, -10.0])
-"""Profiles at which there is an edge: the weight bends there."""
 
 
 @overload
@@ -183,15 +181,7 @@ class Trajectories(Ended, columns=("z0", "tau", "log_tau", "status"), plots=("z0
         InvalidArgument
             A time is negative or not a number, or a flow without an end cannot be followed so far.
         """
-        if (tau is None) == (log_tau is None):
-            raise InvalidArgument("give exactly one of tau, log_tau")
-        with np.errstate(divide="ignore", over="ignore", under="ignore"):
-            if tau is not None:
-                tau = np.asarray(number("tau", tau, lambda v: v >= 0, "at least 0"))
-                wanted = np.log(tau)
-            else:
-                wanted = np.asarray(number("log_tau", log_tau, lambda v: ~np.isnan(v), "a number"))
-                tau = np.exp(wanted)
+        tau, wanted = learning_times(tau, log_tau)
         shape = together(problems=np.empty(self.shape), tau=wanted)
         tau, wanted = (np.array(np.broadcast_to(part, shape)) for part in (tau, wanted))
         count = int(np.prod(self.shape, dtype=int))
@@ -326,18 +316,14 @@ class _Bundle:
         """Edges in the order of the flow, one row a problem: near both ends, at the marks of W and at the kinks."""
         first, end = self.first[:, None], self.end[:, None]
         side = np.sign(end - first)
-        kinks = np.asarray(self.gate.kinks, dtype=np.float64)
         if isinstance(self.coordinate, WholePath):
-            own = np.asarray(self.batch.float64.u(kinks)).reshape(-1)
-            u = np.concatenate([MARKS, own[np.isfinite(own)]])
-            decay = decay_of_profile(self.batch.horizon[:, None], self.batch.log_horizon[:, None], u)
-            marks = decay.h + decay.log
+            between = marks(self.batch)
         else:
             own = np.arcsinh(cuts(self.gate))
             own = own[(own > min(self.first.min(), self.end.min())) & (own < max(self.first.max(), self.end.max()))]
-            marks = np.broadcast_to(own, (self.first.size, own.size))
+            between = np.broadcast_to(own, (self.first.size, own.size))
         spacing = np.maximum(1.0, 4e8 * np.spacing(np.abs(first) + np.abs(end)))
-        inner = np.concatenate([first + side * OFFSETS * spacing, end - side * OFFSETS * spacing, marks], axis=1)
+        inner = np.concatenate([first + side * OFFSETS * spacing, end - side * OFFSETS * spacing, between], axis=1)
         inner = np.clip(inner, np.minimum(first, end), np.maximum(first, end))
         return side * np.sort(side * np.concatenate([first, inner, end], axis=1), axis=1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
 from gateflow.results.tabulated import Ended, Tabulated
+
+if TYPE_CHECKING:
+    from gateflow.flows.plane import PlanarTrajectory
 
 PANELS = 4096
 """Panels of the integral a trajectory is held against, at first, at most."""
@@ -42,10 +45,6 @@ class State(Tabulated, columns=("tau", "z", "loss", "log_gap"), plots=("tau", ["
     z: Any
     loss: Any
     log_gap: Any
-
-
-COLUMNS = ("tau", "log_tau", "z", "loss", "log_gap")
-"""Columns of a trajectory as a table: a row each node."""
 
 
 @by_value
@@ -118,19 +117,10 @@ class Trajectory(
         >>> bool(abs(np.exp(z) + 2 * z - np.exp(-z) - 50) < 1e-11)
         True
         """
-        if (tau is None) == (log_tau is None):
-            raise InvalidArgument("give exactly one of tau, log_tau")
-        if tau is not None:
-            tau = np.asarray(number("tau", tau, lambda v: v >= 0, "at least 0"))
-            with np.errstate(divide="ignore"):
-                wanted = np.log(tau)
-        else:
-            wanted = np.asarray(number("log_tau", log_tau, lambda v: ~np.isnan(v), "a number"))
-            with np.errstate(over="ignore", under="ignore"):
-                tau = np.exp(wanted)
+        tau, wanted = learning_times(tau, log_tau)
         rests = self.status in (Status.REACHED, Status.STUCK) and self.z[-1] == self._path.z_end
-        if not rests and np.any(wanted > self.log_tau[-1] + 1e-14 * (1 + abs(self.log_tau[-1]))):
-            raise InvalidArgument(f"tau must be at most {self.tau[-1]:g}, the end of this trajectory; see tau_max")
+        if not rests:
+            refuse_later(self, wanted)
         v = self._coordinates(wanted.reshape(-1)).reshape(wanted.shape)
         return _state(self._path, tau, v)
 
@@ -164,6 +154,31 @@ class Trajectory(
             loss = np.log10(self.loss)
         picture = cards.curve(self.log_tau, loss, label="Loss along the flow", across="log tau", up="log10 loss")
         return cards.framed(f"Trajectory of {self.problem.gate.name}", cards.facts(about), picture=picture)
+
+
+def learning_times(tau: Any, log_tau: Any) -> tuple[Array, Array]:
+    """Learning times and their logarithms, of which one is given.
+
+    Raises
+    ------
+    InvalidArgument
+        Both are given or none, or a time is negative or not a number.
+    """
+    if (tau is None) == (log_tau is None):
+        raise InvalidArgument("give exactly one of tau, log_tau")
+    with np.errstate(divide="ignore", over="ignore", under="ignore"):
+        if tau is not None:
+            tau = np.asarray(number("tau", tau, lambda v: v >= 0, "at least 0"))
+            return tau, np.log(tau)
+        wanted = np.asarray(number("log_tau", log_tau, lambda v: ~np.isnan(v), "a number"))
+        return np.exp(wanted), wanted
+
+
+def refuse_later(path: Trajectory | PlanarTrajectory, log_tau: Array) -> None:
+    """Complain of a learning time past the end of a trajectory that would go on from there."""
+    last = path.log_tau[-1]
+    if np.any(log_tau > last + 1e-14 * (1 + abs(last))):
+        raise InvalidArgument(f"tau must be at most {path.tau[-1]:g}, the end of this trajectory; see tau_max")
 
 
 def follow(

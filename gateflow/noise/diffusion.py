@@ -19,7 +19,7 @@ import numpy as np
 
 from gateflow.errors import InvalidArgument
 from gateflow.flows.problem import number
-from gateflow.noise.elements import Array, Elements, Unresolved, resolved
+from gateflow.noise.elements import Array, Elements, Unresolved, bisected, resolved
 from gateflow.results.tabulated import Tabulated
 
 STEEPEST = 4.0
@@ -212,12 +212,7 @@ class StationaryLaw(Tabulated, columns=COLUMNS, plots=("z", ["density"])):
         p = probabilities(p)
         edges, below = self.elements.edges, np.append(self.cumulated[:, 0], 1.0)
         which = np.clip(np.searchsorted(below, p, side="right") - 1, 0, edges.size - 2)
-        low, high = edges[which], edges[which + 1]
-        for _ in range(60):
-            middle = (low + high) / 2
-            less = self.elements.at(middle, self.cumulated) < p
-            low, high = np.where(less, middle, low), np.where(less, high, middle)
-        return (low + high) / 2
+        return bisected(lambda z: self.elements.at(z, self.cumulated) < p, edges[which], edges[which + 1])
 
     def expected(self, function: Callable[[Array], Array]) -> float:
         """The mean of a function of z."""

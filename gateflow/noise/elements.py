@@ -54,6 +54,19 @@ FIRST = 16
 """Pieces between two edges, to begin with."""
 
 
+HALVINGS = 80
+"""Of a bracket, until it is two neighbouring floats."""
+
+
+def bisected(is_below: Callable[[Array], Array], low: Array, high: Array) -> Array:
+    """Where a rising function crosses a level between ``low`` and ``high``, elementwise, by bisection."""
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        below = is_below(middle)
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return (low + high) / 2
+
+
 class Unresolved(GateflowError):
     """A function changes too quickly, in too many places, to be followed to the accuracy asked for."""
 

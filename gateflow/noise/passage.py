@@ -12,7 +12,7 @@ Source: C. W. Gardiner, *Stochastic Methods* (2009), section 5.5 (first passage)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +23,7 @@ from scipy.integrate import solve_ivp
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flows.problem import number
 from gateflow.noise.diffusion import DEPTH, Diffusion, TooSteep, one_number, probabilities, split
-from gateflow.noise.elements import DEGREE, DERIVATIVE, WEIGHTS, Array, Elements, Unresolved, resolved
+from gateflow.noise.elements import DEGREE, DERIVATIVE, WEIGHTS, Array, Elements, Unresolved, bisected, resolved
 from gateflow.noise.samples import SHARES
 from gateflow.noise.samples import WEIGHTS as WEIGHTS_OF_SHARES
 from gateflow.results.tabulated import Tabulated
@@ -326,12 +326,9 @@ class Passage(Tabulated, columns=QUANTILES, plots=("tau", ["probability"])):
         mean, about, _ = self._before
         end = self._course[1] + float(about.max())
         reached = float(self._after(end))
-        low, high = np.full(p.shape, float(about.min())), np.full(p.shape, end)
-        for _ in range(80):
-            middle = (low + high) / 2
-            less = self._after(middle) < p
-            low, high = np.where(less, middle, low), np.where(less, high, middle)
-        return np.where(p <= reached, mean + (low + high) / 2, np.inf)
+        first, last = np.full(p.shape, float(about.min())), np.full(p.shape, end)
+        time = bisected(lambda tau: self._after(tau) < p, first, last)
+        return np.where(p <= reached, mean + time, np.inf)
 
     @cached_property
     def deterministic(self) -> float:
@@ -342,7 +339,3 @@ class Passage(Tabulated, columns=QUANTILES, plots=("tau", ["probability"])):
         drift, spread = mirrored.drift(middles), np.sqrt(np.max(mirrored.variance(middles)))
         speed = np.maximum(drift, spread**2 / (level - start))
         return float(np.sum(np.diff(z) / speed))
-
-    def started_at(self, start: float) -> Passage:
-        """The same from elsewhere."""
-        return replace(self, start=start)

@@ -20,6 +20,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from math import comb, factorial
+from typing import Any
 
 import sympy as sp
 
@@ -263,6 +264,15 @@ def _scaled(x: Series, factor: Series, shift: Number = 0, skip: int = 0) -> Iter
         i += 1
 
 
+def _leading(terms: list[tuple[Number, Any, Any]]) -> tuple[Number, list[tuple[Number, Any, Any]]]:
+    """The largest exponent, and the terms that have it."""
+    best = terms[0][0]
+    for exponent, _, _ in terms[1:]:
+        if k.compare(exponent, best) > 0:
+            best = exponent
+    return best, [term for term in terms if term[0] is best or k.compare(term[0], best) == 0]
+
+
 def _merge(parts: list[Series], top: Element) -> Iterator[tuple[Number, list[Series]]]:
     """Terms of a sum, grouped by exponent."""
     own = [x for x in parts if x.top is top]
@@ -276,11 +286,7 @@ def _merge(parts: list[Series], top: Element) -> Iterator[tuple[Number, list[Ser
             found.append((0, rest, -1))
         if not found:
             return
-        best = found[0][0]
-        for e, _, _ in found[1:]:
-            if k.compare(e, best) > 0:
-                best = e
-        group = [t for t in found if t[0] is best or k.compare(t[0], best) == 0]
+        best, group = _leading(found)
         for _, _, j in group:
             if j >= 0:
                 at[j] += 1
@@ -300,11 +306,7 @@ def _products(x: Series, y: Series) -> Iterator[tuple[Number, list[Series]]]:
                 frontier.append((k.plus(s[0], t[0]), i, j))
         if not frontier:
             return
-        best = frontier[0][0]
-        for e, _, _ in frontier[1:]:
-            if k.compare(e, best) > 0:
-                best = e
-        group = [p for p in frontier if p[0] is best or k.compare(p[0], best) == 0]
+        best, group = _leading(frontier)
         frontier = [p for p in frontier if p not in group]
         yield best, [mul(x.term(i)[1], y.term(j)[1]) for _, i, j in group]  # pyright: ignore[reportOptionalSubscript]
         fresh = [(i, j + 1) for _, i, j in group] + [(i + 1, 0) for _, i, j in group if j == 0]

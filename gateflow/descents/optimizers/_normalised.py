@@ -12,19 +12,14 @@ On a piece the time k solves ``length = eta k (mean of m^/(sqrt(s^) + eps) at it
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from gateflow.descents.optimizers._optimizer import (
-    EDGE,
-    Prediction,
-    counted,
-    reasons,
-    stalls_at,
-)
+from gateflow.descents.optimizers._optimizer import Optimizer, Prediction, judged
 from gateflow.descents.precision import Format
 from gateflow.flows.batch import Array
 from gateflow.flows.sampled_path import Band, SampledPath
@@ -105,47 +100,60 @@ def _relaxed(log_mean: Array, log_end: Array, rise: Array, rate: float, k: Array
     return np.logaddexp(log_mean - rate * k, log_end + np.log(rate * k) + _log_mean(rate * k + rise))
 
 
-def log_pace(log_v: Array, how: Averages) -> Array:
-    """log of ``v/(v + eps)``: the step in z per step size while v does not change."""
-    return log_v - np.logaddexp(log_v, np.log(max(how.eps, 1e-320)))
+class Normalised(Optimizer):
+    """An optimiser whose steps have the size of lr: it divides by the root of a running mean square."""
 
+    is_sign_like: ClassVar = True
 
-def largest_lr(path: SampledPath, how: Averages) -> Array:
-    """``(1-beta1)/max u'``: coasting of ``1/(1-beta1)`` steps moves u by 1; less where the first steps are longer."""
-    early = 0.0 if how.corrected else -0.5 * np.log1p(-how.beta2)
-    reach = np.maximum(np.max(path.log_du, axis=1), path.log_du[:, 0] + early)
-    return (1 - how.beta1) * np.exp(-reach)
+    @property
+    @abstractmethod
+    def averages(self) -> Averages:
+        """How gradients are averaged."""
 
+    def log_pace(self, log_v: Array) -> Array:
+        """``log v/(v + eps)``."""
+        return log_v - np.logaddexp(log_v, np.log(max(self.averages.eps, 1e-320)))
 
-def chatter_lr(band: Band) -> Array:
-    """The room, where no step is longer than eta: s is at least the square of the least slope in the band."""
-    return band.room * np.exp(-band.spread)
+    def largest_lr(self, path: SampledPath) -> Array:
+        """``(1-beta1)/max u'``, where coasting moves u by 1; less where the first steps are longer."""
+        how = self.averages
+        early = 0.0 if how.corrected else -0.5 * np.log1p(-how.beta2)
+        reach = np.maximum(np.max(path.log_du, axis=1), path.log_du[:, 0] + early)
+        return (1 - how.beta1) * np.exp(-reach)
 
+    def chatter_lr(self, band: Band) -> Array:
+        """The room in z, or a little less: around a kink s is at least the square of the least slope in the band."""
+        return band.room * np.exp(-band.spread)
 
-def predict(path: SampledPath, lr: Array, fmt: Format, how: Averages, chatter: float) -> Prediction:
-    """What is predicted of a normalised optimiser."""
-    log_step, steps = _march(path, lr, how)
-    stall = stalls_at(path, log_step, fmt)
-    kappa = np.exp(np.max(log_step + path.log_du, axis=1)) / (1 - how.beta1)
-    pace = np.exp((log_step[:, 1:] + log_step[:, :-1]) / 2)
-    coarse = np.max(np.minimum(pace, path.length[:, None]) * np.abs(path.steepness), axis=1)
-    rounding = fmt.unit * np.max(np.abs(path.z), axis=1) / lr * steps / np.maximum(path.length / lr, 1.0)
-    reason = reasons(
-        NEVER=~path.arrives,
-        STALL=~np.isnan(stall),
-        OVERSHOOT=kappa > EDGE,
-        COARSE=coarse > 0.25,
-        ROUNDING=rounding > 0.05,
-    )
-    return Prediction(
-        steps=counted(path, steps),
-        error=OFF * steps + 2,
-        reason=reason,
-        chatter=lr * chatter * np.ones_like(steps),
-        kappa=kappa,
-        largest_lr=largest_lr(path, how),
-        stalls_at=stall,
-    )
+    def way(self, tau: Array, length: Array) -> Array:
+        """``length + eps tau``: steps of ``eta v/(v + eps)``."""
+        eps = self.averages.eps
+        return length + (eps * tau if eps else 0.0)
+
+    @property
+    def chatter(self) -> float:
+        """Size of the steps to and fro around the target, per step size: there s is ``v*^2``."""
+        return 1.0
+
+    def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:
+        """The flow of the means along the path."""
+        how = self.averages
+        log_step, steps = _march(path, lr, how)
+        pace = np.exp((log_step[:, 1:] + log_step[:, :-1]) / 2)
+        coarse = np.max(np.minimum(pace, path.length[:, None]) * np.abs(path.steepness), axis=1)
+        rounding = fmt.unit * np.max(np.abs(path.z), axis=1) / lr * steps / np.maximum(path.length / lr, 1.0)
+        return judged(
+            path,
+            log_step,
+            fmt,
+            steps=steps,
+            error=OFF * steps + 2,
+            coarse=coarse > 0.25,
+            rounds=rounding > 0.05,
+            kappa=np.exp(np.max(log_step + path.log_du, axis=1)) / (1 - how.beta1),
+            chatter=lr * self.chatter * np.ones_like(steps),
+            largest_lr=self.largest_lr(path),
+        )
 
 
 @dataclass(frozen=True)

@@ -192,10 +192,37 @@ def rounding_error(path: SampledPath, log_step: Array, fmt: Format) -> Array:
     return np.sum(ulp / 2 * np.exp(-2 * middle) * path.pieces, axis=1)
 
 
-def reasons(**cases: Array) -> Array:
-    """The first reason that holds, in the order given, by name of :class:`Reason`."""
-    words = np.array([Reason.VALID, *(Reason[name] for name in cases)], dtype=object)
-    code = np.zeros(next(iter(cases.values())).shape, dtype=np.intp)
-    for place, holds in reversed(list(enumerate(cases.values(), start=1))):
-        code[holds] = place
-    return words[code]
+def judged(
+    path: SampledPath,
+    log_step: Array,
+    fmt: Format,
+    *,
+    steps: Array,
+    error: Array,
+    coarse: Array,
+    rounds: Array,
+    kappa: Array,
+    chatter: Array,
+    largest_lr: Array,
+) -> Prediction:
+    """A prediction with the first reason, if any, for which it does not hold.
+
+    Parameters
+    ----------
+    log_step : array, shape (n, nodes)
+        log of the step's size in z at the nodes.
+    coarse, rounds : array of bool, shape (n,)
+        Whether the gradient changes too much in a step, and whether rounding of z may cost more than a step.
+    """
+    stall = stalls_at(path, log_step, fmt)
+    cases = {
+        Reason.NEVER: ~path.arrives,
+        Reason.STALL: ~np.isnan(stall),
+        Reason.OVERSHOOT: kappa > EDGE,
+        Reason.COARSE: coarse,
+        Reason.ROUNDING: rounds,
+    }
+    reason = np.full(kappa.shape, Reason.VALID, dtype=object)
+    for word, holds in reversed(cases.items()):
+        reason[holds] = word
+    return Prediction(counted(path, steps), error, reason, chatter, kappa, largest_lr, stall)

@@ -14,16 +14,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from gateflow.descents.optimizers._normalised import Averages, chatter_lr, largest_lr, log_pace, predict
-from gateflow.descents.optimizers._optimizer import Optimizer, Prediction, Rounding, State, in_unit
+from gateflow.descents.optimizers._normalised import Averages, Normalised
+from gateflow.descents.optimizers._optimizer import Rounding, State, in_unit
 from gateflow.descents.optimizers.momentum import cycle, excursion
-from gateflow.descents.precision import Format
 from gateflow.flows.batch import Array
-from gateflow.flows.sampled_path import Band, SampledPath
+from gateflow.flows.sampled_path import Band
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class Adam(Normalised):
     """Adam, as PyTorch has it.
 
     Parameters
@@ -37,7 +36,6 @@ class Adam(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
-    is_sign_like: ClassVar = True
     UPDATE_C: ClassVar = """
   m = hyper[0] * m + (1 - hyper[0]) * g;
   s = hyper[1] * s + ((1 - hyper[1]) * g) * g;
@@ -55,7 +53,6 @@ class Adam(Optimizer):
 
     @property
     def averages(self) -> Averages:
-        """How gradients are averaged."""
         return Averages(self.beta1, self.beta2, self.eps, corrected=True)
 
     def start(self, count: int) -> State:
@@ -70,24 +67,13 @@ class Adam(Optimizer):
         rate = fl(lr / (1 - self.beta1**k))
         return (m, s), np.where(m == 0, 0.0, fl(rate * fl(m / below)))
 
-    def log_pace(self, log_v: Array) -> Array:
-        """``log v/(v + eps)``."""
-        return log_pace(log_v, self.averages)
-
-    def largest_lr(self, path: SampledPath) -> Array:
-        return largest_lr(path, self.averages)
+    @property
+    def chatter(self) -> float:
+        return (1 - self.beta1) * cycle(self.beta1)
 
     def chatter_lr(self, band: Band) -> Array:
         """Around a kink s is about v^2, and z moves like a heavy ball with slopes of 1."""
-        return chatter_lr(band) / ((1 - self.beta1) * excursion(self.beta1))
-
-    def way(self, tau: Array, length: Array) -> Array:
-        """``length + eps tau``: steps of ``eta v/(v + eps)``."""
-        return length + (self.eps * tau if self.eps else 0.0)
-
-    def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:
-        """The flow of the means along the path."""
-        return predict(path, lr, fmt, self.averages, (1 - self.beta1) * cycle(self.beta1))
+        return super().chatter_lr(band) / ((1 - self.beta1) * excursion(self.beta1))
 
 
 OPTIMIZER = Adam

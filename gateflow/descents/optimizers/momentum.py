@@ -24,16 +24,13 @@ import numpy as np
 
 from gateflow.descents.optimizers._optimizer import (
     ALLOWED,
-    EDGE,
     Optimizer,
     Prediction,
     Rounding,
     State,
-    counted,
     in_unit,
-    reasons,
+    judged,
     rounding_error,
-    stalls_at,
 )
 from gateflow.descents.precision import Format
 from gateflow.flows.batch import Array
@@ -91,27 +88,21 @@ class HeavyBall(Optimizer):
             fading = beta**steps
             steps = np.maximum(moving + b * (1 - fading), 1.0)
         log_step = log_eta[:, None] + path.log_v
-        stall = stalls_at(path, log_step, fmt)
-        kappa = np.exp(log_eta + path.log_stiffness) / rest
         rounding = rounding_error(path, log_step, fmt) + fmt.unit * steps
         eta = np.exp(log_eta)
         bent = (1 + 10 * beta + beta**2) / 12 * path.curvature + 1.5 * beta * np.abs(path.first_slope)
         expansion = eta * bent / rest**2 + b * fading * np.abs(path.growth)
-        reason = reasons(
-            NEVER=~path.arrives,
-            STALL=~np.isnan(stall),
-            OVERSHOOT=kappa > EDGE,
-            COARSE=(expansion > ALLOWED / 2) | (eta * path.sharpest / rest > 1),
-            ROUNDING=rounding > ALLOWED / 2,
-        )
-        return Prediction(
-            steps=counted(path, steps),
+        return judged(
+            path,
+            log_step,
+            fmt,
+            steps=steps,
             error=expansion + rounding,
-            reason=reason,
+            coarse=(expansion > ALLOWED / 2) | (eta * path.sharpest / rest > 1),
+            rounds=rounding > ALLOWED / 2,
+            kappa=np.exp(log_eta + path.log_stiffness) / rest,
             chatter=np.exp(np.log(lr) + path.log_v_star) * cycle(beta),
-            kappa=kappa,
             largest_lr=self.largest_lr(path),
-            stalls_at=stall,
         )
 
 

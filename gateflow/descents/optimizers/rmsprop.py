@@ -16,15 +16,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from gateflow.descents.optimizers._normalised import Averages, chatter_lr, largest_lr, log_pace, predict
-from gateflow.descents.optimizers._optimizer import Optimizer, Prediction, Rounding, State, in_unit
-from gateflow.descents.precision import Format
+from gateflow.descents.optimizers._normalised import Averages, Normalised
+from gateflow.descents.optimizers._optimizer import Rounding, State, in_unit
 from gateflow.flows.batch import Array
-from gateflow.flows.sampled_path import Band, SampledPath
 
 
 @dataclass(frozen=True)
-class RMSprop(Optimizer):
+class RMSprop(Normalised):
     """RMSprop, as PyTorch has it.
 
     Parameters
@@ -38,7 +36,6 @@ class RMSprop(Optimizer):
     alpha: float = 0.99
     eps: float = 1e-8
     DEFAULT_LR: ClassVar = 1e-2
-    is_sign_like: ClassVar = True
     UPDATE_C: ClassVar = """
   s = hyper[0] * s + ((1 - hyper[0]) * g) * g;
   taken = gf_choose(g == 0, 0.0, lr * (g / (gf_sqrt(s) + hyper[1])));"""
@@ -53,7 +50,6 @@ class RMSprop(Optimizer):
 
     @property
     def averages(self) -> Averages:
-        """How gradients are averaged."""
         return Averages(0.0, self.alpha, self.eps, corrected=False)
 
     def start(self, count: int) -> State:
@@ -63,25 +59,6 @@ class RMSprop(Optimizer):
         s = fl(fl(self.alpha * state[0]) + fl(fl((1 - self.alpha) * gradient) * gradient))
         below = fl(fl(np.sqrt(s)) + self.eps)
         return (s,), np.where(gradient == 0, 0.0, fl(lr * fl(gradient / below)))
-
-    def log_pace(self, log_v: Array) -> Array:
-        """``log v/(v + eps)``."""
-        return log_pace(log_v, self.averages)
-
-    def largest_lr(self, path: SampledPath) -> Array:
-        return largest_lr(path, self.averages)
-
-    def chatter_lr(self, band: Band) -> Array:
-        """The room in z, or a little less: around a kink s is about v^2."""
-        return chatter_lr(band)
-
-    def way(self, tau: Array, length: Array) -> Array:
-        """``length + eps tau``: steps of ``eta v/(v + eps)``."""
-        return length + (self.eps * tau if self.eps else 0.0)
-
-    def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:
-        """The flow of the mean square along the path."""
-        return predict(path, lr, fmt, self.averages, 1.0)
 
 
 OPTIMIZER = RMSprop

@@ -19,15 +19,12 @@ import numpy as np
 
 from gateflow.descents.optimizers._optimizer import (
     ALLOWED,
-    EDGE,
     Optimizer,
     Prediction,
     Rounding,
     State,
-    counted,
-    reasons,
+    judged,
     rounding_error,
-    stalls_at,
 )
 from gateflow.descents.precision import Format
 from gateflow.flows.batch import Array
@@ -71,25 +68,19 @@ class GradientDescent(Optimizer):
         log_lr = np.log(lr)
         log_step = log_lr[:, None] + path.log_v
         steps = np.exp(path.log_tau - log_lr) + path.growth / 2
-        stall = stalls_at(path, log_step, fmt)
-        kappa = np.exp(log_lr + path.log_stiffness)
         rounding = rounding_error(path, log_step, fmt) + fmt.unit * np.abs(steps)
         expansion = lr * path.curvature / 12
-        reason = reasons(
-            NEVER=~path.arrives,
-            STALL=~np.isnan(stall),
-            OVERSHOOT=kappa > EDGE,
-            COARSE=(expansion > ALLOWED / 2) | (lr * path.sharpest > 1),
-            ROUNDING=rounding > ALLOWED / 2,
-        )
-        return Prediction(
-            steps=counted(path, steps),
+        return judged(
+            path,
+            log_step,
+            fmt,
+            steps=steps,
             error=expansion + rounding,
-            reason=reason,
+            coarse=(expansion > ALLOWED / 2) | (lr * path.sharpest > 1),
+            rounds=rounding > ALLOWED / 2,
+            kappa=np.exp(log_lr + path.log_stiffness),
             chatter=np.exp(log_lr + path.log_v_star),
-            kappa=kappa,
             largest_lr=self.largest_lr(path),
-            stalls_at=stall,
         )
 
 

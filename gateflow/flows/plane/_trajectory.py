@@ -12,7 +12,8 @@ from gateflow.flows.density import Array
 from gateflow.flows.plane._contract import Leg, Plane, Tolerances, TurningPoint
 from gateflow.flows.plane._march import solver
 from gateflow.flows.problem import plain
-from gateflow.guards.arguments import number, one, whole
+from gateflow.flows.trajectory import learning_times, refuse_later
+from gateflow.guards.arguments import one, whole
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
@@ -110,8 +111,15 @@ class PlanarTrajectory(_Named, Ended, columns={"tau": "tau", "log_tau": "log_tau
         """Whether the flow has come to rest at the end."""
         return self.status in (Status.REACHED, Status.BALANCED)
 
-    def at(self, tau: Any) -> PlanarState:
+    def at(self, tau: Any = None, *, log_tau: Any = None) -> PlanarState:
         """The flow at any learning time from 0 to the end of the trajectory; past it, where the flow rests.
+
+        Parameters
+        ----------
+        tau : float or array
+            Learning times, at least 0.
+        log_tau : float or array, in place of tau
+            Their logarithms, for times that overflow.
 
         Raises
         ------
@@ -125,12 +133,10 @@ class PlanarTrajectory(_Named, Ended, columns={"tau": "tau", "log_tau": "log_tau
         >>> print(path.at([0.0, path.tau[-1]]).loss)
         [0.99802344 0.        ]
         """
-        tau = np.asarray(number("tau", tau, lambda v: v >= 0, "at least 0"))
-        with np.errstate(divide="ignore"):
-            log_tau = np.log(tau)
-        if not self.rests and np.any(log_tau > self.log_tau[-1] + 1e-14 * (1 + abs(self.log_tau[-1]))):
-            raise InvalidArgument(f"tau must be at most {self.tau[-1]:g}, the end of this trajectory; see tau_max")
-        points, loss = self._states(log_tau.reshape(-1))
+        tau, wanted = learning_times(tau, log_tau)
+        if not self.rests:
+            refuse_later(self, wanted)
+        points, loss = self._states(wanted.reshape(-1))
         points = points.reshape(*tau.shape, 2)
         phi = self.problem.phi(points[..., 0], points[..., 1])
         return PlanarState(self.problem, plain(tau), points, plain(loss.reshape(tau.shape)), phi)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from gateflow.flows.critical import cuts
-from gateflow.flows.density import X01, Array, Position, decay_of_profile
+from gateflow.flows.density import X01, Array, Position
 from gateflow.flows.panels import Panels, along, gauss
-from gateflow.flows.path import Path
+from gateflow.flows.path import Path, marks
 from gateflow.flows.solvers import Solved
 
 WIDEST = 8.0
@@ -58,12 +58,7 @@ def _marks(path: Path) -> Array:
     """Where the profile is of order 1, and the gate's own kinks."""
     if isinstance(path.coordinate, Position):
         return np.arcsinh(cuts(path.problem.gate)) if type(path.coordinate) is Position else np.empty(0)
-    kinks = np.asarray(path.problem.gate.kinks, dtype=np.float64)
-    with np.errstate(all="ignore"):
-        own = np.asarray(path.batch.float64.u(kinks)).reshape(-1)
-        u = np.concatenate([[0.0, 1.2, -1.2, 4.0, -4.0, 10.0, -10.0], own])
-        decay = decay_of_profile(path.problem.horizon, path.problem.log_horizon, u)
-        return decay.h + decay.log
+    return marks(path.batch)[0]
 
 
 @dataclass(frozen=True)

@@ -253,7 +253,7 @@ def test_refinement_halves_the_time_of_sigmoid_in_the_end():
     """Where both saturate, with ``rho = (1 - r)/(1 - f)``: ``W = (1 + 2 rho)^2/(4 (1 + 2 rho + 2 rho^2))``, which tends
     to 1/2, since the curve keeps ``rho + log rho - z``."""
     path = flow(RefineProblem(horizon=10, gap=0), (0.0, 0.0), tau_max=1e30)
-    state = path.at([1e20, 1e25, 1e30])
+    state = path.at(log_tau=np.log([1e20, 1e25, 1e30]))
     rho = np.exp(state.z - state.w)
     weight = path.problem.weight(state.z, state.w)
     assert weight == pytest.approx((1 + 2 * rho) ** 2 / (4 * (1 + 2 * rho + 2 * rho**2)), rel=1e-7)
