@@ -6,6 +6,7 @@ follow as notes, which Python and the command line both print under the message.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 SHOWN = 60
@@ -142,6 +143,22 @@ def shown(value: Any, most: int = SHOWN) -> str:
     except Exception:
         text = f"<{type(value).__name__}>"
     return cut(text, most)
+
+
+def unknown(what: str, name: Any, known: Iterable[str]) -> str:
+    """The message about a name that is none of those known, with a guess at the one that was meant.
+
+    Examples
+    --------
+    >>> unknown("kind", "refnie", ("refine", "shared")), unknown("format", "gif", ("svg", "pdf"))
+    ("unknown kind 'refnie'; did you mean 'refine'?", "unknown format 'gif'; known: svg, pdf")
+    """
+    from difflib import get_close_matches
+
+    among, word = list(known), str(name)
+    near = [found for like in (word, word.lower().replace("_", "-")) for found in get_close_matches(like, among, n=1)]
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(among) or 'none'}"
+    return f"unknown {what} {shown(name)}; {hint}"
 
 
 def cut(text: str, most: int = 160) -> str:

@@ -13,7 +13,6 @@ derives from.
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -26,7 +25,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from gateflow.errors import UnknownName, shown
+from gateflow.errors import UnknownName, unknown
 
 EMPTY = inspect.Parameter.empty
 
@@ -101,9 +100,7 @@ class Registry(Mapping[str, Any]):
         key = self.spelled(name) if isinstance(name, str) else ""
         if key in self._modules:
             return self._modules[key]
-        near = difflib.get_close_matches(key, self._modules, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._modules)}"
-        raise UnknownName(f"unknown {self.kind} {shown(name)}; {hint}")
+        raise UnknownName(unknown(self.kind, name, self._modules))
 
     def __getitem__(self, name: str) -> Any:
         found = self.module(name)

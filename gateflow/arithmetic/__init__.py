@@ -32,7 +32,7 @@ import numpy as np
 from gateflow.arithmetic import doubledouble, float64
 from gateflow.arithmetic.bigfloat import BigFloat
 from gateflow.arithmetic.composites import COMPOSITES
-from gateflow.errors import UnknownName
+from gateflow.errors import UnknownName, unknown
 
 PRIMITIVES: tuple[str, ...] = (
     *("abs", "sign", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "atan", "erf", "erfcx"),
@@ -77,7 +77,7 @@ def named(name: str) -> Any:
     if digits != name and digits.isdecimal():
         return BigFloat(int(digits))
     if name not in ARITHMETICS:
-        raise UnknownName(f"unknown arithmetic {name!r}; known: {', '.join(ARITHMETICS)}, bigfloat<digits>")
+        raise UnknownName(unknown("arithmetic", name, [*ARITHMETICS, "bigfloat<digits>"]))
     return ARITHMETICS[name]
 
 

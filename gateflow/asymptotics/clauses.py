@@ -8,7 +8,7 @@ from typing import Any
 import sympy as sp
 
 from gateflow.arithmetic import decimals
-from gateflow.errors import UnknownName, cut, shown
+from gateflow.errors import UnknownName, cut, unknown
 from gateflow.formula import parse
 from gateflow.notebook.cards import facts, framed, listed, mathematics
 from gateflow.results.byvalue import by_value
@@ -114,7 +114,7 @@ class Membership:
         """
         found = next((c for c in self.clauses if c.name == name), None)
         if found is None:
-            raise UnknownName(f"unknown clause {shown(name)}; known: {', '.join(CLAUSES)}")
+            raise UnknownName(unknown("clause", name, CLAUSES))
         return found
 
     def to_json(self) -> dict[str, Any]:

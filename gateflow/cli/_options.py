@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateflow.descents.optimizers import Optimizer
     from gateflow.flows.problem import LearningProblem
     from gateflow.gates.gate import Gate
+    from gateflow.plots._figure import PictureFile
 
 NOT_REACHED = 3
 """The exit code of an answer that is not reached, undecided or not verified."""
@@ -103,10 +104,6 @@ GateTexts = Annotated[
 
 Seconds = Annotated[float, Parameter(name="--seconds", help="Time limit of a proof; past it: undecided.")]
 
-CertificateFile = Annotated[
-    Path | None, Parameter(name="--certificate", help="Also write a certificate, which gateflow verify checks.")
-]
-
 
 def gates_flag(help: str) -> Parameter:
     """--gates: which gates a command is about."""
@@ -121,9 +118,68 @@ Latex = Annotated[bool, switch("--latex", "Print the answer as LaTeX.")]
 
 Force = Annotated[bool, switch("--force", "Replace files that are there already.")]
 
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ProofOptions:
+    """How a verdict is printed, and where its certificate is written.
+
+    Parameters
+    ----------
+    certificate
+        Also write a certificate, which gateflow verify checks.
+    """
+
+    certificate: Annotated[Path | None, Parameter(name="--certificate")] = None
+    force: Force = False
+    latex: Latex = False
+    json: Json = False
+
+    def check(self) -> None:
+        """Complain, before the work, of a file that a certificate must not replace."""
+        if self.certificate is not None:
+            from gateflow.asymptotics.certificates import output
+
+            output(self.certificate, force=self.force)
+
+    def show(self, found: Any, facts: Callable[[], Any], text: Callable[[], Any]) -> None:
+        """Print what was found: its facts as JSON, or as LaTeX, or what a reader is shown."""
+        from gateflow.cli._terminal import print_json, say
+
+        if self.json:
+            print_json(facts())
+        elif self.latex:
+            print(found.latex())
+        else:
+            say(*text())
+
+    def certify(self, make: Callable[[Any], dict[str, Any]]) -> None:
+        """Write the certificate made by :mod:`gateflow.asymptotics.certificates`, if one is asked for.
+
+        This comes after the verdict, which stands also where no certificate can be written.
+        """
+        if self.certificate is not None:
+            from gateflow.asymptotics import certificates
+
+            certificates.write(make(certificates), self.certificate, force=self.force)
+
+
+PROOF = ProofOptions()
+"""Text for a reader, and no certificate."""
+
 Figure = Annotated[Path | None, Parameter(name="--figure", help="Also draw it to this file: .svg, .pdf or .png.")]
 
 Csv = Annotated[Path | None, Parameter(name="--csv", help="Also write it to this file as CSV.")]
+
+
+def picture_file(path: Path | None, force: bool) -> PictureFile | None:
+    """The file of --figure, if one is asked for; complains, before the work, of one that cannot be written."""
+    if path is None:
+        return None
+    from gateflow.plots._figure import PictureFile
+
+    return PictureFile(path, force=force)
+
 
 OUT = ["--out", "-o"]
 """The names of the flag for the file or the folder that a command writes."""
@@ -151,6 +207,10 @@ Tolerance = Annotated[
         converter=_read_number,
         help="Stop where |h - h*| is this fraction of h*; squared and kullback-leibler need one.",
     ),
+]
+
+Accuracy = Annotated[
+    float, Parameter(name="--tolerance", help="Relative error of a time scale that counts as arrived, in (0, 1).")
 ]
 
 Small = Annotated[float | None, Parameter(converter=_read_number)]
@@ -331,13 +391,6 @@ def gate_of(text: str, *, numeric: bool = True) -> Gate:
 def exit_code(status: Any) -> int:
     """0 where the flow arrived, 3 where it does not or nobody can say when: past the floats."""
     return 0 if str(status) == "reached" else NOT_REACHED
-
-
-def may_write(certificate: Path, force: bool) -> None:
-    """Complain, before the work, of a file that a certificate must not replace."""
-    from gateflow.asymptotics.certificates import output
-
-    output(certificate, force=force)
 
 
 def left_of(seconds: float, spent: float) -> float:

@@ -161,6 +161,32 @@ def number(x: Any, digits: int = 6) -> str:
     return f"{float(x):.{digits}g}"
 
 
+def duration(tau: Any, log_tau: Any, digits: int = 6) -> str:
+    """A learning time; by its logarithm where it is past the floats.
+
+    Examples
+    --------
+    >>> duration(2.5, 0.9162907), duration(float("inf"), 800.0), duration(float("inf"), float("inf"))
+    ('2.5', 'exp(800)', 'inf')
+    """
+    return f"exp({number(log_tau, digits)})" if tau == float("inf") and log_tau != tau else number(tau, digits)
+
+
+MOST_ROWS = 13
+"""Rows of a table of a path; JSON holds every node."""
+
+
+def rows_of(count: int, most: int = MOST_ROWS) -> Sequence[int]:
+    """The numbers of the points that a table shows: all, or so many of them from the first to the last.
+
+    Examples
+    --------
+    >>> list(rows_of(3)), rows_of(101, 5)
+    ([0, 1, 2], [0, 25, 50, 75, 100])
+    """
+    return range(count) if count <= most else [round(i * (count - 1) / (most - 1)) for i in range(most)]
+
+
 def tidy(text: str) -> str:
     """A text in one line."""
     return " ".join(text.split())

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gateflow.cli._options import (
-    NOT_REACHED,
-    CertificateFile,
-    Force,
-    GateText,
-    Json,
-    Latex,
-    Seconds,
-    gate_of,
-    left_of,
-    may_write,
-)
-from gateflow.cli._terminal import Listing, pairs, print_json, say, title
+from gateflow.cli._options import NOT_REACHED, PROOF, GateText, ProofOptions, Seconds, gate_of, left_of
+from gateflow.cli._terminal import Listing, pairs, title
 
 if TYPE_CHECKING:
     from gateflow.asymptotics.membership import Membership
@@ -28,10 +17,7 @@ def run(
     /,
     *,
     seconds: Seconds = 20.0,
-    certificate: CertificateFile = None,
-    force: Force = False,
-    latex: Latex = False,
-    json: Json = False,
+    proof: ProofOptions = PROOF,
 ) -> int:
     """Decide whether a gate is in class F, clause by clause of Definition 4.1.
 
@@ -49,24 +35,15 @@ def run(
     """
     from gateflow.asymptotics.membership import membership
 
-    if certificate is not None:
-        may_write(certificate, force)
+    proof.check()
     chosen = gate_of(gate)
     found = replace(membership(chosen, seconds), gate=gate.strip())
-    if json:
-        print_json(found.to_json())
-    elif latex:
-        print(found.latex())
-    else:
-        _print(found)
-    if certificate is not None:  # after the verdict, which stands also where no certificate can be written
-        from gateflow.asymptotics.certificates import membership_certificate, write
-
-        write(membership_certificate(chosen, found, left_of(seconds, found.seconds)), certificate, force=force)
+    proof.show(found, found.to_json, lambda: _text(found))
+    proof.certify(lambda made: made.membership_certificate(chosen, found, left_of(seconds, found.seconds)))
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 
-def _print(found: Membership) -> None:
+def _text(found: Membership) -> list[Any]:
     from gateflow.arithmetic import decimals
 
     clauses = [clause.to_json() for clause in found.clauses]
@@ -75,4 +52,4 @@ def _print(found: Membership) -> None:
         ("warning", "; ".join(found.warnings)),
         ("z0", None if found.z0 is None else decimals.above(found.z0)),
     ]
-    say(title(f"{found.gate}: {found.verdict}"), pairs(about), "", Listing(("clause", "verdict", "why"), rows))
+    return [title(f"{found.gate}: {found.verdict}"), pairs(about), "", Listing(("clause", "verdict", "why"), rows)]

@@ -206,7 +206,7 @@ def _told(found: Any, plan: Any, results: Path, cut: bool, write: Path | None, *
         from gateflow import record
         from gateflow.cli._terminal import as_text
         from gateflow.files import Output, folder_for
-        from gateflow.plots._figure import save
+        from gateflow.plots._figure import PictureFile
         from gateflow.plots._study import pictures
 
         flags = f" --results {results.as_posix()}" + " --cut-short" * cut
@@ -216,7 +216,7 @@ def _told(found: Any, plan: Any, results: Path, cut: bool, write: Path | None, *
         for file, text in zip(files, texts, strict=True):
             file.write(text)
         for ending, picture in pictures(found, plan).items():
-            save(picture, write / f"{found.name}-{ending}.svg", force=force)
+            PictureFile(write / f"{found.name}-{ending}.svg", force=force).save(picture)
     return print_json(told) if as_json else say(*parts)
 
 
@@ -265,9 +265,9 @@ def _written(
     outcomes.write(record.sealed(kept), where / f"{name}.json", force=force)
     endings = [*texts, "json"]
     if any(run.curve(found.score) for group in found.groups for run in group.runs):
-        from gateflow.plots._figure import save
+        from gateflow.plots._figure import PictureFile
         from gateflow.plots._training import panels
 
-        save(panels(found), where / f"{name}.svg", force=force)
+        PictureFile(where / f"{name}.svg", force=force).save(panels(found))
         endings.append("svg")
     return [(where / f"{name}.{ending}").as_posix() for ending in endings]

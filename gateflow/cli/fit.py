@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GATE_NAMES, SGD, Json, OptimizerOptions, several
+from gateflow.cli._options import GATE_NAMES, SGD, Accuracy, Json, OptimizerOptions, several
 from gateflow.cli._terminal import number, pairs, print_json, say
 from gateflow.errors import InvalidArgument
 
@@ -25,9 +25,6 @@ Starts = Annotated[
     several("--starts", "The time constant that each starts from; by default the edge of its plateau."),
 ]
 Range = Annotated[list[float] | None, several("--within", "The range of the parameter: --within 0.1 10, the default.")]
-Accuracy = Annotated[
-    float, Parameter(name="--tolerance", help="Relative error of a time scale that counts as arrived, in (0, 1).")
-]
 
 
 def run(

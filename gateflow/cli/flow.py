@@ -17,16 +17,15 @@ from gateflow.cli._options import (
     Tolerance,
     exit_code,
     gate_of,
+    picture_file,
     several,
 )
-from gateflow.cli._terminal import Listing, number, pairs, print_json, say, tidy
+from gateflow.cli._terminal import Listing, duration, number, pairs, print_json, rows_of, say, tidy
 
 if TYPE_CHECKING:
     from gateflow.flows.trajectory import Trajectory
 
 COLUMNS = ("tau", "log_tau", "z", "loss", "log_gap")
-ROWS = 13
-"""Rows of the printed table; JSON holds every node."""
 
 Times = Annotated[list[float] | None, several("--at", "Learning times to print: --at 1 10 100.")]
 
@@ -63,18 +62,14 @@ def run(
     """
     from gateflow.flows.trajectory import follow
 
-    if figure is not None:
-        from gateflow.plots._figure import output
-
-        output(figure, force=force)  # complains before the work
+    picture = picture_file(figure, force)
     path = follow(given.problem(gate_of(gate)), z0, tau_max=tau_max, tolerance=tolerance, method=method, rtol=rtol)
     points = _points(path, at)
-    if figure is not None:
-        from gateflow.plots._figure import save
+    written = {}
+    if picture is not None:
         from gateflow.plots._path import path as drawn
 
-        save(drawn(path, f"{tidy(gate)}\n{given.sentence(z0)}"), figure, force=force)
-    written = {} if figure is None else {"figure": figure.as_posix()}
+        written["figure"] = picture.save(drawn(path, f"{tidy(gate)}\n{given.sentence(z0)}")).as_posix()
     if json:
         limit = {name: x for name, x in (("tolerance", tolerance), ("tau_max", tau_max)) if x is not None}
         inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0, **limit}
@@ -130,12 +125,9 @@ def _about(path: Trajectory) -> list[tuple[str, str]]:
 def _table(points: dict[str, list[float]], *, every: bool) -> Listing:
     """The path as a table: every point, or so many of them from the first to the last."""
     count = len(points["tau"])
-    chosen = range(count) if every or count <= ROWS else [round(i * (count - 1) / (ROWS - 1)) for i in range(ROWS)]
     headings = ["tau", "z", "loss", "log_gap"]
-    rows = [[_time(points, i), *(number(points[name][i]) for name in headings[1:])] for i in chosen]
+    rows = [
+        [duration(points["tau"][i], points["log_tau"][i], 10), *(number(points[name][i]) for name in headings[1:])]
+        for i in (range(count) if every else rows_of(count))
+    ]
     return Listing(headings, rows, numeric=headings)
-
-
-def _time(points: dict[str, list[float]], i: int) -> str:
-    tau, log_tau = points["tau"][i], points["log_tau"][i]
-    return f"exp({number(log_tau, 10)})" if tau == float("inf") and log_tau != tau else number(tau, 10)

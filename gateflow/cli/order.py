@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from gateflow.cli._options import (
     GATE_NAMES,
     NOT_REACHED,
-    CertificateFile,
-    Force,
-    Json,
-    Latex,
+    PROOF,
+    ProofOptions,
     Seconds,
     Small,
     Start,
     gate_of,
     left_of,
-    may_write,
     no_gate,
 )
-from gateflow.cli._terminal import Listing, pairs, print_json, say, title
+from gateflow.cli._terminal import Listing, pairs, title
 
 if TYPE_CHECKING:
     from gateflow.asymptotics.order import Order
@@ -47,10 +44,7 @@ def run(
     timescale: Timescale = None,
     z0: Start = 0.0,
     seconds: Seconds = 10.0,
-    certificate: CertificateFile = None,
-    force: Force = False,
-    latex: Latex = False,
-    json: Json = False,
+    proof: ProofOptions = PROOF,
 ) -> int:
     """Decide which of two gates has the higher order of saturation, with the limits that prove it.
 
@@ -70,26 +64,17 @@ def run(
     """
     from gateflow.asymptotics.order import order
 
-    if certificate is not None:
-        may_write(certificate, force)
+    proof.check()
     phi, psi = gate_of(gate, numeric=False), gate_of(other, numeric=False)
     found = replace(order(phi, psi, seconds), names=(gate.strip(), other.strip()))
     crossed = None
     if horizon is not None or gap is not None or timescale is not None:
         crossed = _crossing(phi, psi, found, horizon, gap, timescale, z0)
     beware = "; ".join(why for why in map(no_gate, (phi, psi)) if why)
-    if json:
-        extra = {"beware": beware, "crossing": crossed.to_json() if crossed else None}
-        print_json({**found.to_json(), **{name: value for name, value in extra.items() if value}})
-    elif latex:
-        print(found.latex())
-    else:
-        _print(found, beware, crossed)
-    if certificate is not None:  # after the verdict, which stands also where no certificate can be written
-        from gateflow.asymptotics import certificates
-
-        proof = certificates.certificate(phi, psi, found, left_of(seconds, found.seconds))
-        certificates.write(proof, certificate, force=force)
+    extra = {"beware": beware, "crossing": crossed.to_json() if crossed else None}
+    facts = {name: value for name, value in extra.items() if value}
+    proof.show(found, lambda: {**found.to_json(), **facts}, lambda: _text(found, beware, crossed))
+    proof.certify(lambda made: made.certificate(phi, psi, found, left_of(seconds, found.seconds)))
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 
@@ -106,7 +91,7 @@ def _crossing(
     return crossover(phi, psi, problem, z0, names=found.names, known=found)
 
 
-def _print(found: Order, beware: str, crossed: Crossover | None) -> None:
+def _text(found: Order, beware: str, crossed: Crossover | None) -> list[Any]:
     facts = found.to_json()
     convex = {True: "yes", False: "no", None: None}[found.convex]
     about = [
@@ -120,4 +105,5 @@ def _print(found: Order, beware: str, crossed: Crossover | None) -> None:
     ]
     steps = [[step["statement"], step["expr"], step["limit"]] for step in facts["steps"]]
     first, second = facts["gates"]
-    say(title(f"{first} against {second}: {found.verdict}"), pairs(about), "", Listing(("limit", "of", "is"), steps))
+    heading = title(f"{first} against {second}: {found.verdict}")
+    return [heading, pairs(about), "", Listing(("limit", "of", "is"), steps)]

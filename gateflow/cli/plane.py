@@ -19,13 +19,11 @@ from gateflow.cli._options import (
     gate_of,
     words,
 )
-from gateflow.cli._terminal import Listing, number, pairs, print_json, say
+from gateflow.cli._terminal import Listing, duration, number, pairs, print_json, rows_of, say
 
 if TYPE_CHECKING:
     from gateflow.flows.plane import PlanarTrajectory, Plane
 
-ROWS = 13
-"""Rows of the printed table; JSON holds every node."""
 KINDS = ("refine", "shared", "noisy")
 BAND = 1.959963984540054
 """Standard errors either side of a mean that make a band of 95 %."""
@@ -125,9 +123,7 @@ def run(
 
 
 def _problem(kind: str, task: dict[str, Any], own: dict[str, Any]) -> Plane:
-    from difflib import get_close_matches
-
-    from gateflow.errors import InvalidArgument, UnknownName
+    from gateflow.errors import InvalidArgument, UnknownName, unknown
     from gateflow.flows.plane import NoisyProblem, RefineProblem, SharedProblem
 
     if kind == "refine":
@@ -138,10 +134,7 @@ def _problem(kind: str, task: dict[str, Any], own: dict[str, Any]) -> Plane:
         if own["inputs"] is None:
             raise InvalidArgument("shared needs the x of its samples: --inputs 0,1,2.5")
         return SharedProblem(gate_of(own["gate"]), inputs=own["inputs"], **task)
-    near = get_close_matches(kind, KINDS, n=1)
-    raise UnknownName(
-        f"unknown kind {kind!r}; {f'did you mean {near[0]!r}?' if near else 'known: ' + ', '.join(KINDS)}"
-    )
+    raise UnknownName(unknown("kind", kind, KINDS))
 
 
 def _listed(name: str, text: str) -> list[float]:
@@ -195,22 +188,19 @@ def _facts(path: PlanarTrajectory) -> dict[str, Any]:
 
 def _about(path: PlanarTrajectory) -> list[tuple[str, str]]:
     first, second = path.problem.names
-    end = f"exp({number(path.log_tau[-1], 12)})" if path.tau[-1] == float("inf") else number(path.tau[-1], 12)
     return [
         ("problem", repr(path.problem)),
         ("start", f"{first} {number(path.start[0])}, {second} {number(path.start[1])}"),
         ("status", f"{path.status}: {path.status.sentence}"),
-        ("tau", end),
+        ("tau", duration(path.tau[-1], path.log_tau[-1], 12)),
         ("method", f"{path.settings.method}, rtol {path.settings.rtol:g}, {path.evaluations} evaluations"),
     ]
 
 
 def _table(points: dict[str, list[Any]]) -> Listing:
     """So many points of the path from the first to the last."""
-    count = len(points["tau"])
-    chosen = range(count) if count <= ROWS else [round(i * (count - 1) / (ROWS - 1)) for i in range(ROWS)]
     headings = [name for name in points if name != "log_tau" and not isinstance(points[name][0], list)]
-    rows = [[number(points[name][i]) for name in headings] for i in chosen]
+    rows = [[number(points[name][i]) for name in headings] for i in rows_of(len(points["tau"]))]
     return Listing(headings, rows, numeric=headings)
 
 

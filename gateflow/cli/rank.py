@@ -6,18 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import (
-    GATE_NAMES,
-    NOT_REACHED,
-    CertificateFile,
-    Force,
-    Json,
-    Latex,
-    Seconds,
-    gate_of,
-    may_write,
-)
-from gateflow.cli._terminal import print_json, say
+from gateflow.cli._options import GATE_NAMES, NOT_REACHED, PROOF, ProofOptions, Seconds, gate_of
 from gateflow.errors import InvalidArgument
 
 Gates = Annotated[
@@ -30,10 +19,7 @@ def run(
     /,
     *,
     seconds: Seconds = 30.0,
-    certificate: CertificateFile = None,
-    force: Force = False,
-    latex: Latex = False,
-    json: Json = False,
+    proof: ProofOptions = PROOF,
 ) -> int:
     """Sort gates into classes of equal order of saturation, highest first.
 
@@ -50,8 +36,7 @@ def run(
     from gateflow.asymptotics.ranking import rank
     from gateflow.gates.gate import GATES
 
-    if certificate is not None:
-        may_write(certificate, force)
+    proof.check()
     catalogue = [name for name in GATES if getattr(GATES.module(name), "IN_CLASS_F", True)]
     chosen = [gate_of(text, numeric=False) for text in gates or catalogue]
     names = [gate.name for gate in chosen]
@@ -59,14 +44,6 @@ def run(
     if twice is not None:
         raise InvalidArgument(f"two of the gates are called {twice}; write one of them as a formula")
     found = rank(chosen, seconds)
-    if json:
-        print_json(found.to_json())
-    elif latex:
-        print(found.latex())
-    else:
-        say(found.text)
-    if certificate is not None:  # after the verdict, which stands also where no certificate can be written
-        from gateflow.asymptotics.certificates import ranking_certificate, write
-
-        write(ranking_certificate(chosen, found, seconds), certificate, force=force)
+    proof.show(found, found.to_json, lambda: [found.text])
+    proof.certify(lambda made: made.ranking_certificate(chosen, found, seconds))
     return NOT_REACHED if any(order.verdict == "undecided" for order in found.open) else 0

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Csv, Figure, Force, Json
+from gateflow.cli._options import Csv, Figure, Force, Json, picture_file
 from gateflow.cli._terminal import print_json, say
 from gateflow.cli._training import of_runs
 
@@ -42,19 +42,14 @@ def run(
 
     if measure is not None and figure is None:
         raise InvalidArgument("--measure is what the figure shows: give --figure FILE as well")
-    if figure is not None:
-        from gateflow.plots._figure import output
-
-        output(figure, force=force)  # complains before the work
+    picture = picture_file(figure, force)
     sheet = None if csv is None else Output(csv, force=force)
     found = table(folder)
     written = []
-    if figure is not None:
-        from gateflow.plots._figure import save
+    if picture is not None:
         from gateflow.plots._training import curves as drawn
 
-        save(drawn(found, measure), figure, force=force)
-        written.append(figure)
+        written.append(picture.save(drawn(found, measure)))
     if sheet is not None:
         written.append(sheet.write(found.csv()))
     if json:

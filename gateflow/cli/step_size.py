@@ -6,15 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, SGD, GateText, Json, OptimizerOptions, ProblemOptions, Start, gate_of
+from gateflow.cli._options import (
+    NOT_REACHED,
+    SGD,
+    Accuracy,
+    GateText,
+    Json,
+    OptimizerOptions,
+    ProblemOptions,
+    Start,
+    gate_of,
+)
 from gateflow.cli._terminal import number, pairs, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.descents import StepSize
 
-Accuracy = Annotated[
-    float, Parameter(name="--tolerance", help="Relative error of the time scale that counts as arrived, in (0, 1).")
-]
 Most = Annotated[int, Parameter(name="--most", help="Steps simulated at most; past them the integral stands alone.")]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from gateflow.cli._options import GateText, Json, ProblemOptions, Start, TimeLimit, Tolerance, exit_code, gate_of
-from gateflow.cli._terminal import number, pairs, print_json, say
+from gateflow.cli._terminal import duration, number, pairs, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.flows.enclosure import Enclosure
@@ -109,7 +109,7 @@ def _rows(found: HittingTime) -> list[tuple[str, str | None]]:
     error = f"{found.error:.1e} of tau, estimated" if timed else None
     return [
         ("status", f"{found.status}: {found.status.sentence}"),
-        ("tau", f"exp({found.log_tau:.15g})" if found.overflowed else f"{found.tau:.15g}"),
+        ("tau", duration(found.tau, found.log_tau, 15)),
         ("log tau", f"{found.log_tau:.15g}"),
         ("error", error),
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Csv, DataDir, Figure, Force, Json, switch
+from gateflow.cli._options import Csv, DataDir, Figure, Force, Json, picture_file, switch
 from gateflow.cli._terminal import Listing, number, print_json, say
 
 if TYPE_CHECKING:
@@ -48,19 +48,14 @@ def run(
     from gateflow.files import Output
     from gateflow.training.timescales import of_run
 
-    if figure is not None:
-        from gateflow.plots._figure import output
-
-        output(figure, force=force)  # complains before the work
+    picture = picture_file(figure, force)
     sheet = None if csv is None else Output(csv, force=force)
     found = of_run(folder, split=split, rows=rows, data_dir=data_dir)
     written = []
-    if figure is not None:
-        from gateflow.plots._figure import save
+    if picture is not None:
         from gateflow.plots._training import timescales as drawn
 
-        save(drawn(found), figure, force=force)
-        written.append(figure)
+        written.append(picture.save(drawn(found)))
     each = _each(found)
     if sheet is not None:
         lines = [",".join(map(str, row)) for row in [("layer", "unit", "start", "trained"), *each]]

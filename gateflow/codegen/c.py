@@ -24,7 +24,7 @@ import sympy as sp
 
 from gateflow.codegen.tape import Tape
 from gateflow.codegen.text import Term, Text
-from gateflow.errors import InvalidArgument, NoCompiler
+from gateflow.errors import InvalidArgument, NoCompiler, unknown
 from gateflow.formula.vocabulary import Expr, Z
 
 FLAGS = (
@@ -104,7 +104,7 @@ def written(name: str, compute: Callable[..., Any], dtype: str = "double", input
     <BLANKLINE>
     """
     if dtype not in DTYPES:
-        raise InvalidArgument(f"unknown type {dtype!r}; known: {', '.join(DTYPES)}")
+        raise InvalidArgument(unknown("type", dtype, DTYPES))
     if not name.isidentifier() or not name.isascii():
         raise InvalidArgument(f"{name!r} is no name for a function")
     arithmetic = C()

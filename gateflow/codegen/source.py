@@ -10,7 +10,7 @@ import sympy as sp
 
 from gateflow.codegen.tape import Operation, Tape
 from gateflow.codegen.text import Term, Text
-from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.errors import GateflowError, InvalidArgument, unknown
 from gateflow.formula.vocabulary import Expr, Z
 
 
@@ -110,7 +110,7 @@ def source(exprs: Expr | Iterable[Expr], dialect: str = "numpy", name: str = "ga
     <BLANKLINE>
     """
     if dialect not in DIALECTS:
-        raise InvalidArgument(f"unknown dialect {dialect!r}; known: {', '.join(DIALECTS)}")
+        raise InvalidArgument(unknown("dialect", dialect, DIALECTS))
     if not name.isidentifier():
         raise InvalidArgument(f"{name!r} is no name for a function")
     return _Printer(DIALECTS[dialect], Tape([exprs] if isinstance(exprs, sp.Basic) else exprs, [symbol])).text(name)

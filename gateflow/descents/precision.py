@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.errors import UnknownName, shown
+from gateflow.errors import UnknownName, unknown
 
 
 @dataclass(frozen=True)
@@ -101,5 +101,5 @@ def format_named(name: str) -> Format:
     """
     key = name.strip().lower() if isinstance(name, str) else ""
     if key not in FORMATS:
-        raise UnknownName(f"unknown dtype {shown(name)}; known: {', '.join(FORMATS)}")
+        raise UnknownName(unknown("dtype", name, FORMATS))
     return FORMATS[key]

@@ -6,7 +6,6 @@ each of them to say: gates take numbers and ratios, what training is made of tak
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import math
@@ -16,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gateflow import files
-from gateflow.errors import InvalidArgument, shown
+from gateflow.errors import InvalidArgument, shown, unknown
 
 
 class Argument(NamedTuple):
@@ -262,9 +261,7 @@ def known(names: Iterable[str], among: list[str], what: str) -> None:
     """Refuse a name that is not among those known."""
     for name in names:
         if name not in among:
-            near = difflib.get_close_matches(str(name), among, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(among) or 'none'}"
-            raise InvalidArgument(f"unknown {what} {name!r}; {hint}")
+            raise InvalidArgument(unknown(what, name, among))
 
 
 def one_of(name: str, value: str, among: Iterable[str]) -> None:

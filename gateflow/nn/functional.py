@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gateflow.codegen import Tape
-from gateflow.errors import InvalidArgument, UnknownName, shown
+from gateflow.errors import InvalidArgument, UnknownName, unknown
 from gateflow.gates.gate import Gate, Numbers
 from gateflow.gates.gate import gate as named_gate
 from gateflow.nn.arithmetic import TorchArithmetic
@@ -115,7 +115,7 @@ class GateFunction(torch.nn.Module):
     def evaluate(self, z: Tensor, what: str) -> Tensor:
         """One of the gate's functions, the careful way and without a gradient."""
         if what not in _FUNCTIONS:
-            raise UnknownName(f"unknown function {shown(what)} of a gate; known: {', '.join(_FUNCTIONS)}")
+            raise UnknownName(unknown("function of a gate", what, _FUNCTIONS))
         if z.is_meta:
             return torch.empty_like(z)
         x = z.to(WORKING[z.dtype])

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from gateflow.errors import InvalidArgument, InvalidTensor, shown
+from gateflow.errors import InvalidArgument, InvalidTensor, shown, unknown
 from gateflow.formula.vocabulary import Z
 from gateflow.gates.gate import Gate
 from gateflow.nn import operands
@@ -148,7 +148,7 @@ class Recurrent(torch.nn.Module):
             message = f"dropout={float(dropout):g} does nothing in a single layer: it is between layers"
             warnings.warn(message, UserWarning, stacklevel=3)
         if backend not in BACKENDS:
-            raise InvalidArgument(f"unknown backend {backend!r}; known: {', '.join(BACKENDS)}")
+            raise InvalidArgument(unknown("backend", backend, BACKENDS))
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.backend = bidirectional, backend

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from gateflow.errors import InvalidArgument, UnknownName
+from gateflow.errors import InvalidArgument, UnknownName, unknown
 from gateflow.guards.calls import call
 from gateflow.noise.elements import Array
 
@@ -189,7 +189,7 @@ def _read(text: str, name: str) -> Law:
     if kind == "values":
         return _of_values(np.array(numbers), name)
     if kind not in LAWS:
-        raise UnknownName(f"unknown law {kind!r}; known: {', '.join(LAWS)}, values")
+        raise UnknownName(unknown("law", kind, [*LAWS, "values"]))
     whole = all(x.is_integer() for x in numbers)
     if kind == "steps" and not (len(numbers) == 2 and whole and 0 <= numbers[1] - numbers[0] < MOST_ATOMS):
         raise InvalidArgument(f"{text}: steps takes two whole numbers, at most {MOST_ATOMS} apart")

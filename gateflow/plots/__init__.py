@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, unknown
 from gateflow.guards.arguments import items
 from gateflow.plots._style import GATE_STYLES, SCREEN, STYLE
 from gateflow.progress import track
@@ -167,7 +167,7 @@ def _formats(formats: Iterable[str] | str) -> tuple[str, ...]:
     forms = tuple(dict.fromkeys(str(form).strip().lower().lstrip(".") for form in given))
     for form in forms:
         if form not in FORMATS:
-            raise InvalidArgument(f"unknown format {form!r}; known: {', '.join(FORMATS)}")
+            raise InvalidArgument(unknown("format", form, FORMATS))
     return forms
 
 

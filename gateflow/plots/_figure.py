@@ -237,17 +237,24 @@ LARGE = 1 << 28
 """Bytes of a picture that is looked at."""
 
 
-def output(path: Path, *, force: bool = False) -> Output:
-    """The file that a picture is to be written to, in a format that its name says."""
-    form = path.suffix.removeprefix(".").lower()
-    if form not in FORMATS:
-        raise InvalidArgument(f"{path} should end in one of .{', .'.join(FORMATS)}")
-    return Output(path, force=force)
+class PictureFile:
+    """A file that a picture is written to, in the format that its name says.
 
+    Raises
+    ------
+    InvalidArgument
+        The name says no format, or another file is there and ``force`` is not given.
+    """
 
-def save(canvas: Any, path: Path, *, force: bool = False) -> None:
-    """Write a picture in the format that its name says; over another file only with ``force``."""
-    made, form, file = output(path, force=force), path.suffix.removeprefix(".").lower(), io.BytesIO()
-    with own_style():
-        canvas.savefig(file, format=form, metadata=METADATA[form])
-    made.write(file.getvalue())
+    def __init__(self, path: Path, *, force: bool = False) -> None:
+        self.form = path.suffix.removeprefix(".").lower()
+        if self.form not in FORMATS:
+            raise InvalidArgument(f"{path} should end in one of .{', .'.join(FORMATS)}")
+        self.file = Output(path, force=force)
+
+    def save(self, canvas: Any) -> Path:
+        """Write the picture whole or not at all; its path."""
+        data = io.BytesIO()
+        with own_style():
+            canvas.savefig(data, format=self.form, metadata=METADATA[self.form])
+        return self.file.write(data.getvalue())

@@ -349,7 +349,7 @@ def test_no_verdict_on_monotonicity_is_contradicted_by_sampling(terms, weights):
 
 
 def test_an_unknown_clause_is_an_error():
-    with pytest.raises(UnknownName, match="unknown clause 'onot'; known: differentiable"):
+    with pytest.raises(UnknownName, match="unknown clause 'onot'; did you mean 'onto'"):
         membership("fast").clause("onot")
 
 

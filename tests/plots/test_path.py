@@ -7,7 +7,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.flows.trajectory import follow
-from gateflow.plots._figure import save
+from gateflow.plots._figure import PictureFile
 from gateflow.plots._path import path
 
 
@@ -44,8 +44,8 @@ def test_a_flow_at_rest_is_refused():
 @pytest.mark.parametrize("form", ["svg", "pdf", "png"])
 def test_a_picture_is_written_in_the_format_of_its_name(form, tmp_path):
     drawn = path(follow(LearningProblem("fast", horizon=10, gap=0.1), 0.0), "fast\n$x")
-    save(drawn, tmp_path / f"flow.{form}")
+    PictureFile(tmp_path / f"flow.{form}").save(drawn)
     heads = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}
     assert (tmp_path / f"flow.{form}").read_bytes().startswith(heads[form])
     with pytest.raises(InvalidArgument, match=r"should end in one of \.svg, \.pdf, \.png"):
-        save(drawn, tmp_path / "flow.gif")
+        PictureFile(tmp_path / "flow.gif")

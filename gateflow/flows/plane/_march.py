@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from gateflow.errors import InvalidArgument, NotReached
+from gateflow.errors import InvalidArgument, NotReached, unknown
 from gateflow.flows.density import Array
 from gateflow.flows.plane._contract import Force, Leg, Tolerances
 from gateflow.flows.solvers import METHODS
@@ -42,7 +42,7 @@ def solver(method: str) -> str:
     key = METHODS.spelled(method)
     known = [name for name in METHODS if isinstance(METHODS[name], Swapped)]
     if key not in known:
-        raise InvalidArgument(f"unknown method {method!r}; known: {', '.join(known)}")
+        raise InvalidArgument(unknown("method", method, known))
     return key
 
 

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import torch
 from torch.nn import functional as F
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, unknown
 from gateflow.nn.recurrent import Recurrent, State, Tensor, Values, Weights
 
 NORM = 5
@@ -67,7 +67,7 @@ class NRU(Recurrent):
         if min(memory_size, heads) < 1 or math.isqrt(memory_size * heads) ** 2 != memory_size * heads:
             raise InvalidArgument(f"memory_size * heads must be a square; got {memory_size} * {heads}")
         if reduction not in REDUCTIONS:
-            raise InvalidArgument(f"unknown reduction {reduction!r}; known: {', '.join(REDUCTIONS)}")
+            raise InvalidArgument(unknown("reduction", reduction, REDUCTIONS))
         self.memory_size, self.heads, self.relu, self.reduction = memory_size, heads, relu, reduction
         self.side = math.isqrt(memory_size * heads)
         super().__init__(*layout, **options)
