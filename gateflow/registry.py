@@ -193,7 +193,7 @@ def plain(module: str, name: str) -> Any:
     >>> plain("gateflow.progress", "PATIENCE")
     2.0
     """
-    found = _found(module, name)
+    found = _find(module, name)
     return _plain(module, found[1].value) if found and isinstance(found[1], ast.Assign) else EMPTY
 
 
@@ -211,19 +211,19 @@ def _body(module: str) -> dict[str, tuple[ast.stmt, str]]:
     return names
 
 
-def _found(module: str, name: str) -> tuple[str, ast.stmt] | None:
+def _find(module: str, name: str) -> tuple[str, ast.stmt] | None:
     """The module and the statement that a name comes from; None where it is not of gateflow."""
     part, called = _body(module).get(name, (None, ""))
     if isinstance(part, ast.ImportFrom):
-        return _found(part.module, called) if part.module and part.module.startswith("gateflow.") else None
+        return _find(part.module, called) if part.module and part.module.startswith("gateflow.") else None
     if isinstance(part, ast.Assign) and isinstance(part.value, ast.Name):
-        return _found(module, part.value.id)
+        return _find(module, part.value.id)
     return None if part is None else (module, part)
 
 
 def _classes(module: str, name: str) -> Iterator[tuple[str, ast.ClassDef]]:
     """A class and those it derives from, nearest first."""
-    found = _found(module, name)
+    found = _find(module, name)
     if found is None or not isinstance(found[1], ast.ClassDef):
         return
     yield found[0], found[1]

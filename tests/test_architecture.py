@@ -34,6 +34,17 @@ def test_every_package_has_its_layer_on_the_page() -> None:
     assert table == packages | LOOSE - {"__init__", "__main__"}
 
 
+def test_quantities_are_computed_where_the_page_says() -> None:
+    rows = re.findall(
+        r"^\| [^|]+ \| `([\w/.]+)`[^|]* \| (`\w+`(?:, `\w+`)*) \|$", PAGE.read_text("utf-8"), re.MULTILINE
+    )
+    assert len(rows) >= 10
+    for file, functions in rows:
+        tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
+        defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        assert set(re.findall(r"\w+", functions)) <= defined, file
+
+
 def test_tests_mirror_the_packages() -> None:
     folders = {path.parent.name for path in Path(__file__).parent.glob("*/test_*.py")}
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}

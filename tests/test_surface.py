@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpydoc.docscrape import FunctionDoc
 
 import gateflow
 import gateflow.nn
@@ -148,13 +149,22 @@ def test_modules_are_reached_and_dir_tells_what_is_public():
     assert {"certificate", "verify"} <= {*dir(gateflow)}
 
 
-def test_help_shows_how_a_function_is_called():
-    for function in (gateflow.flow, gateflow.gate, gateflow.report, gateflow.descent, gateflow.sweep, gateflow.compare):
-        text = " ".join(pydoc.plain(pydoc.render_doc(function)).split())
-        first = inspect.getdoc(function).partition("\n")[0]
-        assert f"{function.__name__}({next(iter(inspect.signature(function).parameters))}" in text
-        assert " ".join(first.split()) in text
-        assert "(*args, **keywords)" not in text
+def functions(*packages):
+    """Every public function."""
+    named = {name: getattr(package, name) for package in packages for name in package.__all__}
+    return [pytest.param(thing, id=name) for name, thing in named.items() if inspect.isfunction(thing)]
+
+
+@pytest.mark.parametrize("function", functions(gateflow, gateflow.nn, gateflow.training))
+def test_help_shows_how_a_function_is_called(function):
+    text = " ".join(pydoc.plain(pydoc.render_doc(function)).split())
+    parts, arguments = FunctionDoc(function), inspect.signature(function).parameters
+    assert f"{function.__name__}({next(iter(arguments))}" in text
+    assert " ".join(" ".join(parts["Summary"]).split()) in text
+    assert "(*args, **keywords)" not in text
+    described = {name.strip(" *") for part in parts["Parameters"] for name in part.name.split(",")}
+    assert described == {*arguments}
+    assert ">>> " in "".join(parts["Examples"])
 
 
 HEAVY = ("torch", "scipy.stats", "matplotlib", "xarray")

@@ -47,7 +47,7 @@ def above(x: float, digits: int = FEW) -> str:
     >>> above(1.2345671), above(-1.2345671), above(5.03125)
     ('1.23457', '-1.23456', '5.03125')
     """
-    return _written(_rounded(x, digits, ROUND_CEILING)) if math.isfinite(x) else f"{x:g}"
+    return _text(_rounded(x, digits, ROUND_CEILING)) if math.isfinite(x) else f"{x:g}"
 
 
 def below(x: float, digits: int = FEW) -> str:
@@ -58,11 +58,11 @@ def below(x: float, digits: int = FEW) -> str:
     >>> below(0.9999999), below(0.25)
     ('0.999999', '0.25')
     """
-    return _written(_rounded(x, digits, ROUND_FLOOR)) if math.isfinite(x) else f"{x:g}"
+    return _text(_rounded(x, digits, ROUND_FLOOR)) if math.isfinite(x) else f"{x:g}"
 
 
 def _roundings(x: Fraction | float, way: str) -> Iterator[str]:
-    return (_written(_rounded(x, digits, way)) for digits in range(FEW, MANY))
+    return (_text(_rounded(x, digits, way)) for digits in range(FEW, MANY))
 
 
 def _rounded(x: Fraction | float, digits: int, way: str) -> Decimal:
@@ -71,7 +71,7 @@ def _rounded(x: Fraction | float, digits: int, way: str) -> Decimal:
     return context.divide(Decimal(exact.numerator), Decimal(exact.denominator))
 
 
-def _written(x: Decimal) -> str:
+def _text(x: Decimal) -> str:
     """As floats are written, in whole where that is short."""
     x = x.normalize(Context(prec=MANY, Emin=-(10**9), Emax=10**9))
     if x == 0 or -4 <= x.adjusted() < 16:

@@ -68,6 +68,18 @@ class SaturationOrder:
 def saturation_order(gate: Any, seconds: float = SECONDS) -> SaturationOrder:
     """The simplest g with the same order of saturation as the gate.
 
+    Parameters
+    ----------
+    gate : Gate or str
+        A gate, or its name or formula.
+    seconds : float
+        Time allowed.
+
+    Raises
+    ------
+    Undecided
+        The gate oscillates, no simpler function of the same order was found, or time ran out.
+
     Examples
     --------
     >>> from gateflow.gates.gate import Gate

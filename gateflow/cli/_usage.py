@@ -21,10 +21,10 @@ def usage_error(problem: Any, tokens: Sequence[str], verbs: Collection[str]) -> 
     """The error to show for what cyclopts raised on the command line ``tokens``."""
     verb = next((token for token in tokens[:1] if token in verbs), None)
     asked = f"gateflow {verb} --help" if verb else "gateflow --help"
-    return GateflowError(f"{_said(problem)}; see '{asked}'")
+    return GateflowError(f"{_message(problem)}; see '{asked}'")
 
 
-def _said(problem: Any) -> str:
+def _message(problem: Any) -> str:
     reword = _REWORDED.get(type(problem).__name__)
     plain = " ".join(str(problem).split()).removesuffix(".")
     return (reword(problem) if reword else None) or plain

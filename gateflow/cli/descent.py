@@ -111,7 +111,7 @@ def _print(optimizer: OptimizerOptions, found: Descent, z0: float) -> None:
     ]
     rows = [
         ["steps", str(found.steps), number(said.steps, 12)],
-        ["chatter in z", _seen(found.chatter), _seen(said.chatter)],
+        ["chatter in z", _size(found.chatter), _size(said.chatter)],
         ["overshoot in u", number(found.overshoot_u), f"at most about {number(said.kappa)}"],
     ]
     holds = "yes" if said.valid else f"no: {said.reason}"
@@ -123,6 +123,6 @@ def _print(optimizer: OptimizerOptions, found: Descent, z0: float) -> None:
     say(pairs(about), "", Listing(["", "simulated", "predicted"], rows), "", pairs(more))
 
 
-def _seen(size: float) -> str:
+def _size(size: float) -> str:
     """A size, or a dash where the run did not settle around the target, so that there is none."""
     return "-" if size != size else number(size)

@@ -89,7 +89,7 @@ def run(
     folder = out or Path("runs") / (f"{spelled}-reduced" if reduced else spelled)
     if action == "analyse":
         found, plan = _analysed(spelled, plan, folder, results, cut_short, reduced)
-        return _told(found, plan, results, cut_short, write, force=force, as_json=json)
+        return _show_analysis(found, plan, results, cut_short, write, force=force, as_json=json)
     if action == "show":
         if plan.registered and not reduced:
             raise InvalidArgument(f"{spelled} is registered: see 'gateflow experiment analyse {spelled}'")
@@ -167,7 +167,7 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
         parts += ["", title("gate against gate"), compared(pairs_of_gates)]
     if any(each for row in arrivals for each in row["units"]):
         parts += ["", title("unit by unit"), by_unit(arrivals)]
-    written = [] if write is None else _written(name, plan, folder, reduced, found, parts, write, force)
+    written = [] if write is None else _write_files(name, plan, folder, reduced, found, parts, write, force)
     if as_json:
         told = collected(name, plan, folder, reduced=reduced)
         return print_json(
@@ -198,10 +198,12 @@ def _analysed(name: str, plan: Any, folder: Path, results: Path, cut: bool, redu
     return analysis_of(name, plan, ended(plan, folder), cut=True, fewest=2), plan
 
 
-def _told(found: Any, plan: Any, results: Path, cut: bool, write: Path | None, *, force: bool, as_json: bool) -> None:
+def _show_analysis(
+    found: Any, plan: Any, results: Path, cut: bool, write: Path | None, *, force: bool, as_json: bool
+) -> None:
     from gateflow.study.analysis import to_json
 
-    told, parts = to_json(found), analysed(found)
+    facts, parts = to_json(found), analysed(found)
     if write is not None:
         from gateflow import record
         from gateflow.cli._terminal import as_text
@@ -212,12 +214,12 @@ def _told(found: Any, plan: Any, results: Path, cut: bool, write: Path | None, *
         flags = f" --results {results.as_posix()}" + " --cut-short" * cut
         shown = f"gateflow experiment analyse {plan.path or found.name}{flags} --write {write.as_posix()}"
         files = [Output(folder_for(write) / f"{found.name}.{kind}", force=force) for kind in ("txt", "json")]
-        texts = (f"$ {shown}\n{as_text(*parts)}", record.to_json(told))
+        texts = (f"$ {shown}\n{as_text(*parts)}", record.to_json(facts))
         for file, text in zip(files, texts, strict=True):
             file.write(text)
         for ending, picture in pictures(found, plan).items():
             PictureFile(write / f"{found.name}-{ending}.svg", force=force).save(picture)
-    return print_json(told) if as_json else say(*parts)
+    return print_json(facts) if as_json else say(*parts)
 
 
 def _sourced(plan: Any) -> list[list[str]]:
@@ -245,7 +247,7 @@ def _contrasts(rows: list[dict[str, Any]]) -> list[Any]:
     return contrasts([row for row in enough if row["arm"].partition(", ")[0] in COMPARED])
 
 
-def _written(
+def _write_files(
     name: str, plan: Any, folder: Path, reduced: bool, found: Any, parts: list[Any], where: Path, force: bool
 ) -> list[str]:
     """The files of an experiment: its table for readers and for programs, its curves, and all of it with its record."""

@@ -66,7 +66,7 @@ def run(
 
     samples = Samples(target=target_law, horizon=horizon_law, scale=scale_law, batch=batch)
     noisy = NoisyDescent(options.problem(gate_of(gate)), samples, lr)
-    found = _found(noisy, z0, to, paths, seed)
+    found = _predict(noisy, z0, to, paths, seed)
     if json:
         laws = {"target_law": target_law, "horizon_law": horizon_law, "scale_law": scale_law}
         given = {name: text for name, text in laws.items() if text is not None}
@@ -93,7 +93,7 @@ def _exit_code(found: dict[str, Any]) -> int:
     return 0 if found["steps"][0] < float("inf") else NOT_REACHED
 
 
-def _found(noisy: NoisyDescent, z0: float, to: float | None, paths: int, seed: int) -> dict[str, Any]:
+def _predict(noisy: NoisyDescent, z0: float, to: float | None, paths: int, seed: int) -> dict[str, Any]:
     import numpy as np
 
     from gateflow.errors import InvalidArgument

@@ -51,7 +51,7 @@ SECONDS = 4.5
 
 def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:
     """The facts of a gate, ready for JSON."""
-    formulas = {name: _written(getattr(chosen.formulas, name)) for name in FORMULAS}
+    formulas = {name: _formula_text(getattr(chosen.formulas, name)) for name in FORMULAS}
     return {
         "formula": chosen.text,
         "parameters": dict(chosen.parameters),
@@ -76,7 +76,7 @@ def _digits(chosen: Gate) -> str:
         return "not measured: the formula is too involved"
 
 
-def _written(expr: Any) -> str | None:
+def _formula_text(expr: Any) -> str | None:
     """A formula as text, in the formula language where that has words for it."""
     from gateflow.errors import FormulaError
     from gateflow.formula import unparse

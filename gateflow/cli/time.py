@@ -51,7 +51,7 @@ def run(
     from gateflow.guards import bounded
 
     chosen = gate_of(gate)
-    problem, found = bounded.call(lambda: _found(chosen, given, z0, tolerance, tau_max), SECONDS, processor=True)
+    problem, found = bounded.call(lambda: _solve(chosen, given, z0, tolerance, tau_max), SECONDS, processor=True)
     ball = None if digits is None else _enclosed(chosen, given, z0, digits, tolerance)
     if json:
         inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0}
@@ -67,7 +67,7 @@ SECONDS = 4.5
 """Seconds of the processor for one learning time; those of the catalogue take less than 0.1."""
 
 
-def _found(
+def _solve(
     gate: Gate, given: ProblemOptions, z0: float, tolerance: float | None, tau_max: float | None
 ) -> tuple[LearningProblem, HittingTime]:
     from gateflow.flows.time import hitting_time

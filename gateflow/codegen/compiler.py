@@ -253,7 +253,7 @@ def _answered(command: Sequence[str], text: bytes) -> subprocess.CompletedProces
             while len(into) <= LOUDEST and (block := stream.read1(1 << 16)):
                 into += block
         if len(into) > LOUDEST:
-            _ended(process)
+            _end(process)
 
     reading = zip((process.stdout, process.stderr), heard, strict=True)
     threads = [threading.Thread(target=read, args=each, daemon=True) for each in reading]
@@ -266,7 +266,7 @@ def _answered(command: Sequence[str], text: bytes) -> subprocess.CompletedProces
         raise NoCompiler(f"the C compiler {command[0]!r} took over {PATIENCE:.0f} seconds") from None
     finally:
         if process.poll() is None:
-            _ended(process)
+            _end(process)
         for thread in threads:
             thread.join(1.0)
     if max(map(len, heard)) > LOUDEST:
@@ -275,7 +275,7 @@ def _answered(command: Sequence[str], text: bytes) -> subprocess.CompletedProces
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def _ended(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill a program and those it started."""
     with suppress(OSError):
         if hasattr(os, "killpg"):
@@ -333,13 +333,13 @@ def _built(source: str, flags: tuple[str, ...], cache: str, stem: str) -> ctypes
                 tempfile.TemporaryDirectory(prefix=".build-", dir=place.path, ignore_cleanup_errors=True) as scratch,
                 Place(Path(scratch), follow=False) as inner,
             ):
-                return _made(source, flags, stem, inner, place)
+                return _build(source, flags, stem, inner, place)
         except OSError:
             continue
     raise NoCompiler("a compiled library can be written neither to the cache nor to a temporary folder")
 
 
-def _made(source: str, flags: tuple[str, ...], stem: str, scratch: Place, place: Place) -> ctypes.CDLL:
+def _build(source: str, flags: tuple[str, ...], stem: str, scratch: Place, place: Place) -> ctypes.CDLL:
     made = scratch.path / f"library{SUFFIX}"
     _run([*compiler(), *ALWAYS, *flags, "-x", "c", "-", "-o", str(made), "-lm"], source)
     try:

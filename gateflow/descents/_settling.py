@@ -27,7 +27,7 @@ def steps_to_stay(batch: ProblemBatch, optimizer: Optimizer, lr: Array, band: Ba
     exact = FORMATS["float64"].round
     outside = np.where(band.holds(batch.z0), -1, 0)
     result = np.full(lr.shape, np.inf)
-    at = np.flatnonzero(np.isfinite(lr) & (lr > 0) & np.isfinite(band.room))
+    at = np.flatnonzero(np.isfinite(lr) & (lr > 0) & np.isfinite(band.radius))
     if wanted_backend(None) == "compiled" or seconds_in_numpy(most[at] + watched) > PAYS:
         try:
             return _by_kernel(Stepping(batch, optimizer, lr), at, band, outside, most + watched, watched)

@@ -256,7 +256,7 @@ def recommend(
     timescale : float
         The time constant wanted, ``-1/log phi*`` in steps.
     optimizer : str or Optimizer
-        With its hyperparameters as further keywords, as in :func:`gateflow.descents.simulation.descent`.
+        As in :func:`gateflow.descents.simulation.descent`, with ``hyper``.
     lr : float, optional
         A step size for all gates: they are ranked by the steps at it. By default they are ranked by the steps at each
         gate's own step size, and the steps at PyTorch's default are told beside those.
@@ -271,6 +271,8 @@ def recommend(
         ``h = T/start`` costs gradient descent a factor e in steps.
     scale : float
         c.
+    **hyper : float
+        Hyperparameters of an optimiser given by its name: ``beta``; ``beta1``, ``beta2``, ``eps``; or ``alpha``.
 
     Raises
     ------

@@ -96,7 +96,7 @@ class Descent(Ended, columns=COLUMNS, plots=("lr", ["steps", "predicted_steps"])
     overshoot_u: Any
     chatter: Any
     backend: str
-    asked: _Asked = field(repr=False, compare=False)
+    asked: _Request = field(repr=False, compare=False)
 
     @cached_property
     def predicted(self) -> Prediction:
@@ -152,8 +152,7 @@ def descent(
     z0 : float or array
         Where learning starts.
     optimizer : str or Optimizer
-        "sgd", "momentum", "adam", "rmsprop"; hyperparameters as further keywords: ``beta``, ``beta1``, ``beta2``,
-        ``alpha``, ``eps``.
+        "sgd", "momentum", "adam" or "rmsprop".
     lr : float or array
         The step size eta, above 0.
     steps : int, optional
@@ -167,6 +166,8 @@ def descent(
         "compiled" is a loop in C, made from the gate's formula on its first use on a machine: for the absolute loss in
         float64 with the stable gradient. "auto", and by default ``GATEFLOW_BACKEND`` in the environment, takes it where
         NumPy would take seconds.
+    **hyper : float
+        Hyperparameters of an optimiser given by its name: ``beta``; ``beta1``, ``beta2``, ``eps``; or ``alpha``.
 
     Raises
     ------
@@ -189,7 +190,7 @@ def descent(
     if gradient not in ("stable", "naive"):
         raise InvalidArgument(f"gradient must be 'stable' or 'naive'; got {shown(gradient)}")
     _check_loss(problem, gradient)
-    asked = _Asked.of(problem, z0, optimizer, lr, dtype, hyper)
+    asked = _Request.of(problem, z0, optimizer, lr, dtype, hyper)
     with np.errstate(all="ignore"):
         limits = _limits(asked, steps)
         run = _run_of(asked, gradient, limits, backend)
@@ -226,13 +227,13 @@ def predict(
     995.0
     """
     _check_loss(problem, "stable")
-    asked = _Asked.of(problem, z0, optimizer, lr, dtype, hyper)
+    asked = _Request.of(problem, z0, optimizer, lr, dtype, hyper)
     with np.errstate(all="ignore"):
         return asked.predicted().shaped(asked.shape)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     """Problems, starts and step sizes of one shape, in a float format."""
 
     batch: ProblemBatch
@@ -251,7 +252,7 @@ class _Asked:
         lr: Any,
         dtype: str,
         hyper: dict[str, float],
-    ) -> _Asked:
+    ) -> _Request:
         chosen, fmt = optimizer_named(optimizer, hyper), format_named(dtype)
         z0 = positions(z0, "z0")
         lr = number("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
@@ -289,7 +290,7 @@ def _check_loss(problem: LearningProblem, gradient: str) -> None:
         raise InvalidArgument("the naive gradient is that of the absolute loss")
 
 
-def _limits(asked: _Asked, steps: int | None) -> Array:
+def _limits(asked: _Request, steps: int | None) -> Array:
     if steps is not None:
         return np.full(asked.rates.size, steps, dtype=np.int64)
     predicted = asked.predicted()
@@ -490,7 +491,7 @@ class _CompiledRun(_Run):
         self._note_overshoot()
 
 
-def _run_of(asked: _Asked, gradient: str, limits: Array, backend: str | None) -> _Run:
+def _run_of(asked: _Request, gradient: str, limits: Array, backend: str | None) -> _Run:
     """The runs, by the kernel where that is the way to take."""
     given = (asked.batch, asked.optimizer, asked.rates, asked.fmt, gradient)
     wanted = wanted_backend(backend)

@@ -109,9 +109,11 @@ def step_size(
     tolerance : float or array
         Relative error of the time scale that counts as arrived, in (0, 1): ``|h - h*| <= tolerance h*``.
     optimizer : str or Optimizer
-        With its hyperparameters as further keywords, as in :func:`gateflow.descents.simulation.descent`.
+        As in :func:`gateflow.descents.simulation.descent`, with ``hyper``.
     most : int
         Steps simulated, at most; where more are predicted, there is the integral only.
+    **hyper : float
+        Hyperparameters of an optimiser given by its name: ``beta``; ``beta1``, ``beta2``, ``eps``; or ``alpha``.
 
     Raises
     ------

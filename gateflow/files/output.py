@@ -54,7 +54,7 @@ class Output:
         early: bool = False,
     ) -> None:
         self.path, self.force, self.ours, self.what = Path(path), force, ours, what
-        found = _seen(self.path)
+        found = _replaceable(self.path)
         if early and found is not None and not force and not self._is_ours():
             raise self._refused()
 
@@ -66,7 +66,7 @@ class Output:
         InvalidArgument
             It may not.
         """
-        found = _seen(self.path)
+        found = _replaceable(self.path)
         if found is not None and not self.force and not self._holds(data, found) and not self._is_ours():
             raise self._refused()
         return found
@@ -99,7 +99,7 @@ class Output:
         return InvalidArgument(f"{self.path} is there {told}; choose another file, or give --force to replace it")
 
 
-def _seen(path: Path) -> os.stat_result | None:
+def _replaceable(path: Path) -> os.stat_result | None:
     """A look at a file that may be replaced, None where there is none; complains of anything else."""
     try:
         found = os.lstat(path)

@@ -125,7 +125,7 @@ class Place:
         OSError
             It is a link, a folder, a pipe or a device.
         """
-        handle = self._told(name, lambda: self.open(name, flags))
+        handle = self._naming_errors(name, lambda: self.open(name, flags))
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise OSError(errno.EINVAL, "it is no regular file", str(self.path / name))
@@ -178,7 +178,7 @@ class Place:
         FileExistsError
             What has the name is not what ``over`` says, or is no regular file.
         """
-        spare, handle = self._told(name, lambda: self._begun(name))
+        spare, handle = self._naming_errors(name, lambda: self._begun(name))
         made = os.fstat(handle)
         try:
             with open(handle, "wb") as file:
@@ -226,7 +226,7 @@ class Place:
     def _at(self, name: str) -> str:
         return name if self.fd is not None else str(self.path / name)
 
-    def _told(self, name: str, action: Any) -> Any:
+    def _naming_errors(self, name: str, action: Any) -> Any:
         """The answer of ``action``; its errors name the file."""
         try:
             return action()

@@ -36,15 +36,15 @@ ROUGH = np.array([6.0, 12.0, 24.0, 36.0])
 """Decimal orders of the distances at which u' is read, about a point known exactly, and about one narrowed down."""
 BETWEEN = np.array([0.15, 0.3, 0.5, 0.7, 0.85])
 MOST_TESTED = 16
-"""Dips looked at in big floats, at most; others on the way of a flow are looked at when it comes."""
+"""SlopeMinima looked at in big floats, at most; others on the way of a flow are looked at when it comes."""
 NARROW = 0.1
 """Part of the profile within which a formula may change unseen."""
 MOST = 2048
-"""Dips kept, at most: those nearest to 0."""
+"""SlopeMinima kept, at most: those nearest to 0."""
 
 
 @dataclass(frozen=True)
-class Dips:
+class SlopeMinima:
     """Local minima of u', as positions.
 
     Parameters
@@ -73,15 +73,15 @@ def refuse_if_no_gate(gate: Gate) -> None:
 
 
 @lru_cache(maxsize=256)
-def dips(gate: Gate) -> Dips:
+def slope_minima(gate: Gate) -> SlopeMinima:
     """The local minima of ``u'``.
 
     Examples
     --------
-    >>> dips(Gate("sigmoid(z**3)"))
-    Dips(flat=(0.0,), narrow=(), pointed=(), unsure=())
-    >>> dips(Gate("sigmoid(z)"))
-    Dips(flat=(), narrow=(), pointed=(), unsure=())
+    >>> slope_minima(Gate("sigmoid(z**3)"))
+    SlopeMinima(flat=(0.0,), narrow=(), pointed=(), unsure=())
+    >>> slope_minima(Gate("sigmoid(z)"))
+    SlopeMinima(flat=(), narrow=(), pointed=(), unsure=())
     """
     far = np.geomspace(REACH, 1e4, 600)[1:]
     even = np.concatenate([-far[::-1], np.arange(-REACH * 64, REACH * 64 + 1) / 64, far])
@@ -111,7 +111,7 @@ def dips(gate: Gate) -> Dips:
             found["unsure"].append(snapped)
         elif depth < min(slope[k - 1], slope[k + 1]) - 1e-6:
             found["narrow"].append(snapped)
-    return Dips(**{kind: tuple(sorted(set(where))) for kind, where in found.items()})
+    return SlopeMinima(**{kind: tuple(sorted(set(where))) for kind, where in found.items()})
 
 
 def _log_slope(gate: Gate, z: Array) -> Array:
@@ -213,9 +213,10 @@ def goes_by_decay(gate: Gate) -> bool:
     Near a flat point, and for a gate that reaches 0 or 1, the decay is too coarse a measure of z; so it is of a place
     in which the formula changes quickly, unless that place is phi = 1/2.
     """
-    if gate.formulas.inverse is None or np.any(np.isfinite(reach(gate))) or dips(gate).flat or dips(gate).pointed:
+    if gate.formulas.inverse is None or np.any(np.isfinite(reach(gate))):
         return False
-    return not _hidden_in_decay(gate)
+    minima = slope_minima(gate)
+    return not (minima.flat or minima.pointed or _hidden_in_decay(gate))
 
 
 def _hidden_in_decay(gate: Gate) -> bool:
@@ -242,7 +243,7 @@ def _hidden_in_decay(gate: Gate) -> bool:
 @lru_cache(maxsize=256)
 def cuts(gate: Gate) -> Array:
     """Positions at which paths of a gate are cut into panels, ascending."""
-    found = dips(gate)
+    found = slope_minima(gate)
     own = [*gate.kinks, *found.flat, *found.narrow, *found.pointed, *found.unsure, *features(gate).cuts]
     return np.unique(np.asarray(own, dtype=np.float64) + 0.0)
 
@@ -261,7 +262,7 @@ def _bottoms(log_du: Any, left: Array, middle: Array, right: Array) -> tuple[Arr
 
 @lru_cache(maxsize=4096)
 def zero_near(gate: Gate, point: float) -> tuple[float, str]:
-    """Where u' is least near a point, and what it is there: "flat", "pointed", "narrow" or "unsure" (:class:`Dips`).
+    """Where u' is least near a point, and its kind: "flat", "pointed", "narrow" or "unsure" (:class:`SlopeMinima`).
 
     The minimum is followed in big floats until far below any dip of float64; from there the power of u' in the distance
     is read on either side. A zero like ``|z|^p`` stops the flow for p >= 1: for p < 1 the time to cross it, an integral

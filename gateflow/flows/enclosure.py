@@ -214,11 +214,11 @@ class _Ball:
                 reached = tau.rel_accuracy_bits() if tau.is_finite() else 0
                 if reached >= self.bits - 2:
                     break
-            return self._told(tau, reached)
+            return self._rounded(tau, reached)
         finally:
             context.prec = before
 
-    def _told(self, tau: Any, bits: int) -> Enclosure:
+    def _rounded(self, tau: Any, bits: int) -> Enclosure:
         if bits < 1:
             raise InvalidArgument("no enclosure was found: the formula spreads too much in ball arithmetic")
         text = tau.str(self.digits + 5, more=True).strip("[]")

@@ -24,11 +24,11 @@ from gateflow.flows.compiled import CHUNK as COMPILED_CHUNK
 from gateflow.flows.compiled import Kernel, kernel_of, wanted_backend
 from gateflow.flows.critical import (
     cuts,
-    dips,
     goes_by_decay,
     is_outside,
     reach,
     refuse_if_no_gate,
+    slope_minima,
     written_about,
     z_of_u,
     zero_near,
@@ -117,7 +117,7 @@ class Integrals:
         refuse_if_no_gate(gate)
         self.is_about = is_about
         self.gate, self.float64, self.loss = gate, gate.float64, loss
-        dip = dips(gate)
+        dip = slope_minima(gate)
         self.dips = dip
         self.flat_u, self.pointed_u, self.unsure_u = (
             np.sort(np.asarray(self.float64.u(np.asarray(at, dtype=np.float64))))

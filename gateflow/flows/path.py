@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.flows.batch import ProblemBatch
-from gateflow.flows.critical import dips, goes_by_decay, reach, z_of_u
+from gateflow.flows.critical import goes_by_decay, reach, slope_minima, z_of_u
 from gateflow.flows.density import (
     Approach,
     Array,
@@ -206,7 +206,7 @@ def _stuck_path(problem: LearningProblem, z0: float) -> Path:
     if not np.isfinite(_one(problem.gate.float64.u, z0)):
         return resting_path(problem, z0, Status.STUCK)
     side = 1.0 if problem.side(z0) < 0 else -1.0
-    ahead = [point for point in dips(problem.gate).flat if side * (point - z0) >= 0]
+    ahead = [point for point in slope_minima(problem.gate).flat if side * (point - z0) >= 0]
     point = min(ahead, key=lambda p: side * (p - z0), default=z0)
     if point == z0:
         return resting_path(problem, z0, Status.STUCK)

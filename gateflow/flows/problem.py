@@ -335,10 +335,12 @@ class LearningProblem:
         at = self.total_decay(z)
         log_phi = self.gate.log_phi(z)
         front = np.log(self.scale) + self.loss.log_slope(at, self.target_decay) + self.log_horizon
-        bend = 1 + self.loss.bend(at, self.target_decay) * self.horizon
+        curvature = 1 + self.loss.relative_curvature(at, self.target_decay) * self.horizon
         second = self.gate.d2phi(z)
         with np.errstate(divide="ignore", under="ignore", over="ignore"):
-            steep = np.sign(bend) * np.exp(front + np.log(np.abs(bend)) + 2 * (self.gate.log_dphi(z) - log_phi))
+            steep = np.sign(curvature) * np.exp(
+                front + np.log(np.abs(curvature)) + 2 * (self.gate.log_dphi(z) - log_phi)
+            )
             bent = np.sign(second) * np.exp(front + np.log(np.abs(second)) - log_phi)
         return plain(np.sign(at.log - self.log_h_star) * (steep - bent))
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from gateflow.arithmetic import doubledouble
-from gateflow.flows.critical import cuts, dips, goes_by_decay, reach
+from gateflow.flows.critical import cuts, goes_by_decay, reach, slope_minima
 from gateflow.flows.density import Array
 from gateflow.gates.gate import Gate
 
@@ -103,7 +103,7 @@ def _stretches(gate: Gate) -> Iterator[tuple[float, Array, float]]:
     far = np.geomspace(1e-9, 1e6, 90)
     even = np.linspace(-40.0, 40.0, 481)
     steps = np.geomspace(1e-8, 1.0, 33)
-    narrow, cut = np.asarray(dips(gate).narrow), cuts(gate)[:MOST_CUTS]
+    narrow, cut = np.asarray(slope_minima(gate).narrow), cuts(gate)[:MOST_CUTS]
     if goes_by_decay(gate):
         narrow, cut = (np.broadcast_to(gate.float64.u(z), z.shape) for z in (narrow, cut))
     nodes = np.concatenate([-far, far, even, narrow, *(point + sign * steps for point in narrow for sign in (-1, 1))])

@@ -129,7 +129,7 @@ class Band:
         Its ends in z.
     near : array
         The end that the way comes to first.
-    room : array
+    radius : array
         The distance from the target to the nearer end.
     log_v, spread : array
         log of the largest slope of the loss in it, from its ends and the target, and of that over the least; for losses
@@ -139,7 +139,7 @@ class Band:
     low: Array
     high: Array
     near: Array
-    room: Array
+    radius: Array
     log_v: Array
     spread: Array
 
@@ -149,9 +149,9 @@ class Band:
         low, high = (_where_decay_is(batch, 1 + side * tolerance) for side in (1.0, -1.0))
         places = (low, high, batch.z_star) if batch.loss.arrives else (low, high)
         log_v = np.array([batch.log_speed(place) for place in places])
-        room = np.minimum(batch.z_star - low, high - batch.z_star)
+        radius = np.minimum(batch.z_star - low, high - batch.z_star)
         near = np.where(batch.direction > 0, low, high)
-        return cls(low, high, near, room, np.max(log_v, axis=0), np.ptp(log_v, axis=0))
+        return cls(low, high, near, radius, np.max(log_v, axis=0), np.ptp(log_v, axis=0))
 
     def take(self, chosen: Any) -> Band:
         """The bands numbered ``chosen``."""

@@ -138,10 +138,10 @@ def hitting_time(
     z0 = positions(z0, "z0")
     problem.shape_with(z0=z0, **({} if tolerance is None else {"tolerance": tolerance}))
     found = hitting_times(ProblemBatch.of(problem, z0, tolerance=tolerance), tau_max=tau_max, backend=backend)
-    return _judged(refined(problem, z0, found) if tolerance is None else found)
+    return _with_unresolved(refined(problem, z0, found) if tolerance is None else found)
 
 
-def _judged(found: HittingTime) -> HittingTime:
+def _with_unresolved(found: HittingTime) -> HittingTime:
     """The same, with arrivals of whose time not one digit is known called so; the claimed errors stay.
 
     Of times far beyond any float the logarithm is the answer: it is known where six digits of it are.

@@ -548,6 +548,13 @@ NAMED = ChainMap(GATES, DECAYS)  # type: ignore[arg-type]
 def gate(name: str | Gate, **parameters: Any) -> Gate:
     """A gate by its name in the catalogue, with its parameters, or by its formula.
 
+    Parameters
+    ----------
+    name : str or Gate
+        A name, with parameters in brackets if wanted; or a formula in z; a gate comes back as it is.
+    **parameters
+        Values of the gate's parameters: numbers, or words for open ones.
+
     Raises
     ------
     UnknownName
@@ -578,13 +585,13 @@ def gate(name: str | Gate, **parameters: Any) -> Gate:
     if twice := by_name.keys() & parameters.keys():
         raise InvalidArgument(f"gate {head!r}: {min(twice)} is given twice")
     if head in NAMED or (re.fullmatch(r"[A-Za-z][\w-]*", head) and "z" not in head.split("-")):
-        return _made(head, in_order, {**by_name, **parameters})
+        return _make(head, in_order, {**by_name, **parameters})
     if in_order:
         raise FormulaError("a parameter of a formula has a name, as in sigmoid(k*z); k=2", name)
     return Gate(head, parameters={**by_name, **parameters})
 
 
-def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Gate:
+def _make(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Gate:
     known = _maker(name)[1]
     listed = f"it has {', '.join(known)}" if known else "it has none"
     for key in parameters:
@@ -597,7 +604,7 @@ def _made(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Ga
         if not _is_parameter(value):
             raise InvalidArgument(f"gate {name!r}: {key} must be a finite number; got {shown(value)}")
     given = sorted(values.items())
-    return _kept(name.strip().lower(), tuple(given), tuple(type(value) for _, value in given))
+    return _cached(name.strip().lower(), tuple(given), tuple(type(value) for _, value in given))
 
 
 def _maker(name: str) -> tuple[Callable[..., Gate], Mapping[str, Any]]:
@@ -623,7 +630,7 @@ def _is_parameter(value: Any) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _kept(name: str, parameters: tuple[tuple[str, Any], ...], _: tuple[type, ...]) -> Gate:
+def _cached(name: str, parameters: tuple[tuple[str, Any], ...], _: tuple[type, ...]) -> Gate:
     """A gate of the catalogue; made once, since a gate never changes. The types tell 2 from 2.0, which are equal."""
     make, known = _maker(name)
     made = make(**dict(parameters))

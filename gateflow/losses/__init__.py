@@ -42,7 +42,7 @@ def loss(text: str | Loss) -> Loss:
         raise InvalidArgument(f"a loss is a name or a formula in s, not {type(text).__name__}")
     head, in_order, by_name = spelled(text, LOSSES)
     if head in LOSSES:
-        return _made(head, in_order, by_name)
+        return _make(head, in_order, by_name)
     if re.fullmatch(r"[A-Za-z][\w-]*", head) and head != "s" and not by_name:
         return LOSSES[head]
     from gateflow.losses.laplace import laplace
@@ -50,7 +50,7 @@ def loss(text: str | Loss) -> Loss:
     return laplace(text.strip())
 
 
-def _made(name: str, in_order: list[Any], by_name: dict[str, Any]) -> Loss:
+def _make(name: str, in_order: list[Any], by_name: dict[str, Any]) -> Loss:
     plain = LOSSES[name]
     if not in_order and not by_name:
         return plain

@@ -114,7 +114,7 @@ class Loss(ABC):
         """``log |dL/dh|``, on the branch that holds ``decay``."""
 
     @abstractmethod
-    def bend(self, decay: Decay, target: Decay) -> Any:
+    def relative_curvature(self, decay: Decay, target: Decay) -> Any:
         """(d2L/dh2) / (dL/dh), on the branch that holds ``decay``."""
 
 

@@ -36,7 +36,7 @@ class Absolute(Loss):
         """``-h``."""
         return -decay.h
 
-    def bend(self, decay: Decay, target: Decay) -> Any:
+    def relative_curvature(self, decay: Decay, target: Decay) -> Any:
         """``-1`` on both branches."""
         return np.full(np.shape(decay.h), -1.0)
 

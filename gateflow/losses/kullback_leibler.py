@@ -66,7 +66,7 @@ class KullbackLeibler(Loss):
         """``log |exp(-h*) - exp(-h)| - log(1 - exp(-h))``."""
         return log_kept_apart(decay, target) - log_saturation(decay.h, decay.log)
 
-    def bend(self, decay: Decay, target: Decay) -> Any:
+    def relative_curvature(self, decay: Decay, target: Decay) -> Any:
         """``exp(-h) (1 - exp(-h*)) / ((1 - exp(-h)) (exp(-h*) - exp(-h)))``."""
         with np.errstate(over="ignore", under="ignore", divide="ignore"):
             logs = log_saturation(target.h, target.log) - log_saturation(decay.h, decay.log)

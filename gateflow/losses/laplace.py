@@ -173,7 +173,7 @@ class Laplace(Loss):
         """``log(-M'(h))``."""
         return self._numbers("log_slope", decay.h)
 
-    def bend(self, decay: Decay, target: Decay) -> Any:
+    def relative_curvature(self, decay: Decay, target: Decay) -> Any:
         """``M''/M'`` on both branches."""
         return -np.exp(self._numbers("log_bent", decay.h) - self._numbers("log_slope", decay.h))
 

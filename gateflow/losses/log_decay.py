@@ -39,7 +39,7 @@ class LogDecay(Loss):
         """``-log h``."""
         return -decay.log
 
-    def bend(self, decay: Decay, target: Decay) -> Any:
+    def relative_curvature(self, decay: Decay, target: Decay) -> Any:
         """``-1/h`` on both branches."""
         with np.errstate(divide="ignore"):
             return -1 / np.asarray(decay.h)

@@ -73,7 +73,7 @@ class MixedHorizon(Loss):
         h = np.asarray(decay.h)
         return np.logaddexp.reduce([np.log(w * r) - r * h for w, r in self._pairs])
 
-    def bend(self, decay: Decay, target: Decay) -> Any:
+    def relative_curvature(self, decay: Decay, target: Decay) -> Any:
         """``-sum w r^2 exp(-r h) / sum w r exp(-r h)``."""
         h = np.asarray(decay.h)
         return -np.exp(

@@ -64,7 +64,7 @@ class RandomHorizon(Loss):
         """``-(k + 1) log(1 + h/k)``."""
         return -(self.shape + 1) * np.log1p(decay.h / self.shape)
 
-    def bend(self, decay: Decay, target: Decay) -> Any:
+    def relative_curvature(self, decay: Decay, target: Decay) -> Any:
         """``-(k + 1)/(k + h)`` on both branches."""
         return -(self.shape + 1) / (self.shape + np.asarray(decay.h))
 

@@ -36,7 +36,7 @@ class Squared(Loss):
         """``log 2 - h + log |exp(-h) - exp(-h*)|``."""
         return np.log(2.0) - decay.h + log_kept_apart(decay, target)
 
-    def bend(self, decay: Decay, target: Decay) -> Any:
+    def relative_curvature(self, decay: Decay, target: Decay) -> Any:
         """``1/(exp(h - h*) - 1) - 1``."""
         with np.errstate(over="ignore", divide="ignore"):
             size = np.exp(log_distance(decay, target))

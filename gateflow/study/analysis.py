@@ -29,7 +29,7 @@ from gateflow.study.paired import (
     slope_of,
     survival,
 )
-from gateflow.study.stored import Kept, kept
+from gateflow.study.stored import StoredRun, kept
 
 ALPHA = 0.05
 """Level of each family of tests, and of each equivalence."""
@@ -199,7 +199,7 @@ def analyse(name: str, plan: Experiment, results: Path, *, cut: bool = False) ->
 
 
 def analysis_of(
-    name: str, plan: Experiment, runs: dict[str, dict[int, Kept]], *, cut: bool = False, fewest: int = FEWEST
+    name: str, plan: Experiment, runs: dict[str, dict[int, StoredRun]], *, cut: bool = False, fewest: int = FEWEST
 ) -> Analysis:
     """The same of runs by arm and seed, wherever they were read; told where so many seeds are whole as ``fewest``."""
     seeds = _seeds(name, plan, runs, cut, fewest)
@@ -223,7 +223,9 @@ def analysis_of(
     return found
 
 
-def _seeds(name: str, plan: Experiment, runs: dict[str, dict[int, Kept]], cut: bool, fewest: int = FEWEST) -> list[int]:
+def _seeds(
+    name: str, plan: Experiment, runs: dict[str, dict[int, StoredRun]], cut: bool, fewest: int = FEWEST
+) -> list[int]:
     """The seeds that are analysed: all that are planned, or where it was cut short those that are whole."""
     planned = list(range(plan.first, plan.first + plan.seeds))
     whole = [seed for seed in planned if all(seed in found for found in runs.values())]
@@ -268,7 +270,7 @@ def answers(questions: Sequence[Question], arrivals: dict[str, list[Arrival]]) -
     return found
 
 
-def rungs(plan: Experiment, arrivals: dict[str, list[Arrival]], runs: dict[str, list[Kept]]) -> list[BridgeRung]:
+def rungs(plan: Experiment, arrivals: dict[str, list[Arrival]], runs: dict[str, list[StoredRun]]) -> list[BridgeRung]:
     """The rungs of a bridge, by the geometric mean over seeds of each of their arms; none for others."""
     found = []
     for number in sorted({plan.told[arm]["rung"] for arm in plan.predicted}):
@@ -287,7 +289,7 @@ def rungs(plan: Experiment, arrivals: dict[str, list[Arrival]], runs: dict[str, 
     return found
 
 
-def _paths(rung: int, runs: list[Kept]) -> list[int]:
+def _paths(rung: int, runs: list[StoredRun]) -> list[int]:
     """Steps until the mean forget gate was where the prediction of a rung ends."""
     from gateflow.guards.calls import name_and_options
     from gateflow.study.bridge import value_at_level

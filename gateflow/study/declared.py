@@ -91,7 +91,7 @@ def read(path: str | Path) -> Experiment:
     """
     path = Path(path)
     try:
-        return _made(_raw(path, ()), path)
+        return _experiment(_table(path, ()), path)
     except GateflowError as problem:
         raise InvalidArgument(f"{path}: {problem}") from None
 
@@ -116,7 +116,7 @@ def check(plan: Experiment) -> None:
             raise InvalidArgument(f"arm {arm!r}{', reduced' if reduced else ''}: {problem}") from None
 
 
-def _raw(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+def _table(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """What a file says, with what it extends."""
     try:
         found = files.read_toml(path, LONGEST)
@@ -133,7 +133,7 @@ def _raw(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     other = beside(path, name)
     if other in (*seen, path):
         raise InvalidArgument(f"extends {name!r}, which extends it")
-    below = _raw(other, (*seen, path))
+    below = _table(other, (*seen, path))
     return below | {key: below.get(key, {}) | value if key in FILLED else value for key, value in found.items()}
 
 
@@ -146,7 +146,7 @@ def beside(path: Path, name: str) -> Path:
     return found
 
 
-def _made(found: dict[str, Any], path: Path) -> Experiment:
+def _experiment(found: dict[str, Any], path: Path) -> Experiment:
     """The experiment that a file says, all of it."""
     for key in ("about", "arms", "seeds"):
         if key not in found:

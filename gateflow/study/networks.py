@@ -41,7 +41,7 @@ def summary(plan: Experiment, folder: Path, *, reduced: bool = False) -> list[di
     for arm in plan.arms_of(reduced):
         settings = Settings.of(plan.settings(arm, reduced=reduced))
         chance = make_task(settings.task).chance or math.nan
-        ended = _ended(plan, folder, arm, reduced)
+        ended = _metrics_by_seed(plan, folder, arm, reduced)
         runs = list(ended.values())
         curves = [_losses(run) for run in runs]
         arrivals = [_arrival(curve, plan.level * chance, settings.steps) for curve in curves]
@@ -172,7 +172,7 @@ def ordered(gate: str, against: str = "sigmoid") -> tuple[str, ...]:
     return {"higher": (against, named(gate)), "lower": (named(gate), against)}.get(verdict, ())
 
 
-def _ended(plan: Experiment, folder: Path, arm: str, reduced: bool) -> dict[int, list[dict[str, Any]]]:
+def _metrics_by_seed(plan: Experiment, folder: Path, arm: str, reduced: bool) -> dict[int, list[dict[str, Any]]]:
     """The metrics of the runs of an arm that have ended, by seed."""
     from gateflow.training.folder import outcome, read_metrics
 

@@ -66,7 +66,7 @@ def collected(name: str, plan: Experiment, folder: Path, *, reduced: bool = Fals
         "arms": {arm: {k: v for k, v in each.items() if k not in shared} for arm, each in settings.items()},
         "chance": {} if plan.needs else _chances(settings),
         "runs": {
-            str(group.differing["arm"]): [_told(run, found.score) for run in group.ended] for group in found.groups
+            str(group.differing["arm"]): [_outcome(run, found.score) for run in group.ended] for group in found.groups
         },
     }
 
@@ -82,7 +82,7 @@ def command(name: str, plan: Experiment, reduced: bool) -> str:
     return f"gateflow experiment run {plan.path or name}{' --reduced' if reduced else ''}{files}"
 
 
-def _told(run: RunRecord, measure: str) -> dict[str, Any]:
+def _outcome(run: RunRecord, measure: str) -> dict[str, Any]:
     ended = run.outcome or {}
     curve = run.curve(measure)
     told = {

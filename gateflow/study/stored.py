@@ -28,7 +28,7 @@ LONGEST = 1 << 28
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredRun:
     """One run that has ended.
 
     Parameters
@@ -70,7 +70,8 @@ class Kept:
 
         Examples
         --------
-        >>> run = Kept("", 0, "finished", "", {"steps": 200}, 1.0, [0, 50, 100, 150, 200], [1, .8, .97, .8, .8], [], {})
+        >>> at, losses = [0, 50, 100, 150, 200], [1, 0.8, 0.97, 0.8, 0.8]
+        >>> run = StoredRun("", 0, "finished", "", {"steps": 200}, 1.0, at, losses, [], {})
         >>> run.arrival(0.95, 1), run.arrival(0.95, 2), run.arrival(0.5)
         (Arrival(step=50, arrived=True), Arrival(step=150, arrived=True), Arrival(step=200, arrived=False))
         """
@@ -105,14 +106,14 @@ def keep(results: Path, name: str, arm: str, seed: int, folder: Path) -> None:
         there = {run["seed"]: run for run in _lines(path)}
         if seed in there:
             return
-        there[seed] = vars(_told(arm, seed, folder))
+        there[seed] = vars(_read(arm, seed, folder))
         try:
             place.write(path.name, "".join(record.to_json_line(there[key]) for key in sorted(there)).encode())
         except OSError as problem:
             raise InvalidArgument(f"cannot write {path}: {problem.strerror}") from None
 
 
-def kept(plan: Experiment, results: Path, name: str) -> dict[str, dict[int, Kept]]:
+def kept(plan: Experiment, results: Path, name: str) -> dict[str, dict[int, StoredRun]]:
     """The stored runs of an experiment, by arm and seed.
 
     Raises
@@ -131,7 +132,7 @@ def runs(plan: Experiment, results: Path, name: str) -> set[tuple[str, int]]:
     return {(arm, seed) for arm, found in kept(plan, results, name).items() for seed in found}
 
 
-def ended(plan: Experiment, folder: Path) -> dict[str, dict[int, Kept]]:
+def ended(plan: Experiment, folder: Path) -> dict[str, dict[int, StoredRun]]:
     """The runs of an experiment that have ended, by arm and seed, from their own folders in that of the experiment.
 
     Raises
@@ -141,10 +142,10 @@ def ended(plan: Experiment, folder: Path) -> dict[str, dict[int, Kept]]:
     """
     from gateflow.training.folder import outcome
 
-    found: dict[str, dict[int, Kept]] = {arm: {} for arm, _ in plan.runs()}
+    found: dict[str, dict[int, StoredRun]] = {arm: {} for arm, _ in plan.runs()}
     for arm, seed in plan.runs():
         if outcome(path := folder / folder_of(arm, seed)) is not None:
-            found[arm][seed] = run = _told(arm, seed, path)
+            found[arm][seed] = run = _read(arm, seed, path)
             if what := _undeclared(plan, run, arm):
                 raise InvalidArgument(f"{path}: {what} is not what is declared")
     return found
@@ -156,11 +157,11 @@ def count(plan: Experiment, results: Path, name: str) -> tuple[int, int]:
     return sum(map(len, found.values())), sum(1 for _ in plan.runs())
 
 
-def _of_arm(plan: Experiment, results: Path, name: str, arm: str, seeds: set[int]) -> dict[int, Kept]:
+def _of_arm(plan: Experiment, results: Path, name: str, arm: str, seeds: set[int]) -> dict[int, StoredRun]:
     path = file_of(results, name, arm)
     found = {}
     for number, line in enumerate(_lines(path), 1):
-        run = Kept(**{key: line[key] for key in Kept.__dataclass_fields__})
+        run = StoredRun(**{key: line[key] for key in StoredRun.__dataclass_fields__})
         what = _undeclared(plan, run, arm)
         if run.arm != arm or run.seed not in seeds:
             what = what or f"arm {run.arm!r}, seed {run.seed}"
@@ -170,7 +171,7 @@ def _of_arm(plan: Experiment, results: Path, name: str, arm: str, seeds: set[int
     return found
 
 
-def _undeclared(plan: Experiment, run: Kept, arm: str) -> str:
+def _undeclared(plan: Experiment, run: StoredRun, arm: str) -> str:
     """The first setting of a run that is not as its arm declares, in words; empty where all are."""
     # a run keeps the settings that a method stands for, not its name
     declared = {key: value for key, value in plan.settings(arm).items() if key not in ("method", "epochs")}
@@ -195,7 +196,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
             line = from_json(text)
             line["loss"], line["forget"] = ([float(x) for x in line[key]] for key in ("loss", "forget"))
             line["chance"] = float(line["chance"])
-            fits = line.keys() >= Kept.__dataclass_fields__.keys() and len(line["at"]) == len(line["loss"]) > 0
+            fits = line.keys() >= StoredRun.__dataclass_fields__.keys() and len(line["at"]) == len(line["loss"]) > 0
         except (ValueError, TypeError, KeyError, AttributeError):
             fits = False
         if not fits:
@@ -204,7 +205,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _told(arm: str, seed: int, folder: Path) -> Kept:
+def _read(arm: str, seed: int, folder: Path) -> StoredRun:
     from gateflow.training.folder import NOT_KNOWN, outcome, read_metrics, settings_of, sources
     from gateflow.training.settings import make_task
 
@@ -215,7 +216,7 @@ def _told(arm: str, seed: int, folder: Path) -> Kept:
     targets = task.batch("valid", 0, 2**20, settings.seed).targets
     made_by = sources(folder) or [{"commit": NOT_KNOWN, "versions": {}}]
     packages = dict.fromkeys(key for each in made_by for key in each["versions"])
-    return Kept(
+    return StoredRun(
         arm,
         seed,
         ended["status"],

@@ -104,6 +104,15 @@ def experiment(
     ------
     InvalidArgument
         A setting is wrong, or a folder holds another run.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> base = {"task": "adding(horizon=5, held_out=16)", "hidden": 4, "steps": 2}
+    >>> with TemporaryDirectory() as folder:
+    ...     done = experiment(base, vary={"forget_gate": ["fast", "sigmoid"]}, out=f"{folder}/gates")
+    >>> list(done.statuses.values())
+    ['finished', 'finished']
     """
     runs = planned(base, vary or {}, seeds, data_dir)
     folder = Path(out) if out is not None else Path("runs") / named(next(iter(runs.values())), *runs.values())
@@ -156,7 +165,7 @@ def carried_out(
     if scheduler is not None:
         out = out.resolve()
         out.mkdir(parents=True, exist_ok=True)
-    work = partial(_made, make=make, out=out, shared=scheduler is not None, silent=silent, more=more)
+    work = partial(_run_job, make=make, out=out, shared=scheduler is not None, silent=silent, more=more)
     asked = [Job(job.name, {"path": job.name, "arguments": dict(job.arguments)}) for job in every]
     statuses, failures = {job.name: "not begun" for job in every}, {}
     by_name = {job.name: job for job in every}
@@ -175,7 +184,7 @@ def carried_out(
 _one_at_a_time = threading.Lock()
 
 
-def _made(
+def _run_job(
     *,
     path: str,
     arguments: dict[str, Any],
@@ -241,15 +250,15 @@ def named(settings: Settings, *others: Settings) -> str:
         name_of(settings.task),
         *([] if others else [name_of(settings.cell), settings.forget_gate or ""]),
     ]
-    return "-".join([_plain(word) for word in words if word] + [digest])
+    return "-".join([_slug(word) for word in words if word] + [digest])
 
 
 def _word(name: str, value: Any) -> str:
     """A value as part of a folder's name; gates, cells and methods speak for themselves."""
-    return _plain(str(value)) if name in ("forget_gate", "cell", "task", "method") else f"{name}={_plain(str(value))}"
+    return _slug(str(value)) if name in ("forget_gate", "cell", "task", "method") else f"{name}={_slug(str(value))}"
 
 
-def _plain(text: str) -> str:
+def _slug(text: str) -> str:
     """A text that may name a folder anywhere; what is replaced is told apart by a digest."""
     found = re.sub(r"[^\w.+=()-]+", "_", text).rstrip(".")  # Windows takes no name that ends in a dot
     return (

@@ -28,6 +28,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +193,7 @@ def same(one: str, other: str) -> bool:
 def differences(text: str, made: str) -> list[str]:
     """The lines of a page that should read otherwise."""
     found = []
-    lines = zip(text.splitlines(), made.splitlines(), strict=True)
-    for line, now in lines:
+    for line, now in zip_longest(text.splitlines(), made.splitlines(), fillvalue=""):
         words = [re.split(r"[\s,;]+", part) for part in (line, now)]
         if len(words[0]) != len(words[1]) or not all(map(same, *words)):
             found.append(f"{line!r} is now {now!r}")

@@ -8,7 +8,7 @@ import mpmath
 import pytest
 
 from gateflow.flows import LearningProblem, hitting_time
-from gateflow.flows.critical import dips, goes_by_decay, reach
+from gateflow.flows.critical import goes_by_decay, reach, slope_minima
 from gateflow.gates.gate import Gate, gate
 
 FLAT = {
@@ -28,18 +28,18 @@ FLAT = {
 
 @pytest.mark.parametrize("text", FLAT)
 def test_flat_points_of_known_gates(text):
-    found = dips(Gate(text)).flat
+    found = slope_minima(Gate(text)).flat
     assert len(found) == len(FLAT[text])
     assert all(abs(a - b) <= 4e-16 * abs(b) for a, b in zip(found, FLAT[text], strict=True))
 
 
 def test_flat_points_of_a_wave_are_the_odd_multiples_of_pi():
-    found = [z for z in dips(Gate("sigmoid(z + sin(z))")).flat if 0 < z < 40]
+    found = [z for z in slope_minima(Gate("sigmoid(z + sin(z))")).flat if 0 < z < 40]
     assert found == pytest.approx([math.pi * k for k in (1, 3, 5, 7, 9, 11)], rel=4e-16)
 
 
 def test_narrow_dips_are_kept_as_such():
-    found = dips(Gate("sigmoid(z + 0.999999*sin(z))")).narrow
+    found = slope_minima(Gate("sigmoid(z + 0.999999*sin(z))")).narrow
     assert min(abs(z - math.pi) for z in found) < 1e-6
 
 

@@ -290,7 +290,7 @@ def test_a_law_by_its_formula_is_the_law_by_its_name():
     h, h_star = np.geomspace(1e-30, 1e4, 69), 0.3
     pairs = [("(1 + s/2)**(-2)", RandomHorizon(2.0)), ("exp(-s/10)/2 + exp(-19*s/10)/2", MixedHorizon())]
     for text, loss in [*pairs, ("exp(-s)", LOSSES["absolute"])]:
-        for what in ("value", "log_slope", "bend"):
+        for what in ("value", "log_slope", "relative_curvature"):
             ours, theirs = (getattr(one, what)(Decay(h=h), Decay(h=h_star)) for one in (named(text), loss))
             assert np.allclose(ours, theirs, rtol=3e-13, atol=1e-13), (text, what)
 

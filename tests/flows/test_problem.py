@@ -163,7 +163,7 @@ def test_a_position_that_is_no_number_is_refused_everywhere():
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_losses_have_the_numbers_of_their_formulas(name):
-    """Value, slope and bend of every loss against its SymPy branches in 40 digits."""
+    """Value, slope and curvature of every loss against its SymPy branches in 40 digits."""
     loss = LOSSES[name]
     for h, h_star in ((0.3, 0.1), (0.1, 0.3), (5.0, 1e-3), (1e-9, 2e-9), (30.0, 29.0)):
         (branch,) = [
@@ -174,7 +174,9 @@ def test_losses_have_the_numbers_of_their_formulas(name):
         slope = branch.slope.subs(put)
         assert loss.value(at, goal) == pytest.approx(float(branch.expression.subs(put)), rel=1e-12)
         assert loss.log_slope(at, goal) == pytest.approx(float(sp.log(sp.Abs(slope))), rel=1e-12, abs=1e-12)
-        assert loss.bend(at, goal) == pytest.approx(float(sp.diff(branch.slope, H).subs(put) / slope), rel=1e-11)
+        assert loss.relative_curvature(at, goal) == pytest.approx(
+            float(sp.diff(branch.slope, H).subs(put) / slope), rel=1e-11
+        )
 
 
 def test_the_branches_of_the_absolute_loss_meet_at_its_kink():

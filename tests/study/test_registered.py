@@ -28,7 +28,7 @@ from gateflow.study.experiment import Experiment, Question, carry_out
 from gateflow.study.experiments import EXPERIMENTS
 from gateflow.study.own import design, own
 from gateflow.study.paired import power, power_of_equivalence
-from gateflow.study.stored import Kept, count, file_of, keep, kept
+from gateflow.study.stored import StoredRun, count, file_of, keep, kept
 from gateflow.study.stored import runs as runs_stored
 from gateflow.training.settings import Settings
 
@@ -49,7 +49,7 @@ def write_runs(plan: Experiment, results: Path, name: str, steps, loss: float = 
             there = steps(arm, seed)
             curve = [loss if there is not None and step >= there else 1.0 for step in at]
             path = [0.5 if there is None or step < 2 * there else 1.0 for step in at] if plan.predicted else []
-            run = Kept(arm, seed, "finished", "abc", {**settings, "seed": seed}, 1.0, at, curve, path, {})
+            run = StoredRun(arm, seed, "finished", "abc", {**settings, "seed": seed}, 1.0, at, curve, path, {})
             lines.append(json.dumps(vars(run)))
         path = file_of(results, name, arm)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -538,7 +538,7 @@ def test_stored_runs_outlive_their_folders(tmp_path):
 def test_two_evaluations_in_a_row_make_an_arrival():
     def arrival(losses, status="finished", consecutive=2):
         at = [50 * k for k in range(len(losses))]
-        return Kept("", 0, status, "", {"steps": 6000}, 1.0, at, losses, [], {}).arrival(0.95, consecutive)
+        return StoredRun("", 0, status, "", {"steps": 6000}, 1.0, at, losses, [], {}).arrival(0.95, consecutive)
 
     assert vars(arrival([1, 0.9, 0.96, 0.9, 0.94, 1])) == {"step": 150, "arrived": True}
     assert vars(arrival([1, 0.9, 1, 0.9])) == {"step": 6000, "arrived": False}

@@ -122,8 +122,8 @@ class Normalised(Optimizer):
         return (1 - how.beta1) * np.exp(-reach)
 
     def chatter_lr(self, band: Band) -> Array:
-        """The room in z, or a little less: around a kink s is at least the square of the least slope in the band."""
-        return band.room * np.exp(-band.spread)
+        """The band's radius, or a little less: around a kink s is at least the square of the least slope in it."""
+        return band.radius * np.exp(-band.spread)
 
     def way(self, tau: Array, length: Array) -> Array:
         """``length + eps tau``: steps of ``eta v/(v + eps)``."""

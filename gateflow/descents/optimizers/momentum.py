@@ -71,8 +71,8 @@ class HeavyBall(Optimizer):
         return (1 - self.beta) ** 2 * np.exp(-path.log_stiffness)
 
     def chatter_lr(self, band: Band) -> Array:
-        """``room/v`` over :func:`excursion`."""
-        return band.room * np.exp(-band.log_v) / excursion(self.beta)
+        """``radius/v`` over :func:`excursion`."""
+        return band.radius * np.exp(-band.log_v) / excursion(self.beta)
 
     def way(self, tau: Array, length: Array) -> Array:
         """``(1 - beta) tau``."""

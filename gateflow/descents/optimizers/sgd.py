@@ -56,8 +56,8 @@ class GradientDescent(Optimizer):
         return np.exp(-path.log_stiffness)
 
     def chatter_lr(self, band: Band) -> Array:
-        """``room/v``."""
-        return band.room * np.exp(-band.log_v)
+        """``radius/v``."""
+        return band.radius * np.exp(-band.log_v)
 
     def way(self, tau: Array, length: Array) -> Array:
         """``tau``."""

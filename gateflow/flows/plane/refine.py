@@ -26,7 +26,7 @@ import numpy as np
 
 from gateflow.errors import InvalidArgument
 from gateflow.flows.batch import ProblemBatch
-from gateflow.flows.critical import dips, limits, reach, refuse_if_no_gate
+from gateflow.flows.critical import limits, reach, refuse_if_no_gate, slope_minima
 from gateflow.flows.density import Array, Followed
 from gateflow.flows.panels import Panels, integrate
 from gateflow.flows.path import Path, path_of, resting_path
@@ -321,7 +321,7 @@ def _onto(gate: Gate) -> Gate:
     refuse_if_no_gate(gate)
     if not np.all(np.isinf([*limits(gate), *reach(gate)])):
         raise InvalidArgument(f"{gate.name} is not onto (0, 1); the refine plane needs two gates that are")
-    if flat := dips(gate).flat:
+    if flat := slope_minima(gate).flat:
         raise InvalidArgument(f"{gate.name} has slope 0 at {flat[0]:g}, which no planar flow crosses")
     return gate
 
