@@ -148,7 +148,7 @@ def overview() -> str:
 
 
 HEADINGS = {
-    "Gates": ("gates", "show", "losses"),
+    "Gates": ("gates", "show", "decays", "losses"),
     "Theory": ("check", "order", "rank", "rate", "compare", "verify"),
     "Learning": (
         "time",

@@ -288,8 +288,8 @@ class LearningProblem:
         rest, value = np.exp(log_rest), np.exp(-y)
         in_floats = (np.minimum(rest, value) > 1e-300) & ~is_outside(self.gate, np.asarray(self.u_star))
         from_logs = z_of_u(self.gate, np.asarray(self.u_star))
-        below = self.gate.inverse(np.where(in_floats & (rest > 0.5), value, 0.5))
-        above = self.gate.inverse_c(np.where(in_floats & (rest <= 0.5), rest, 0.5))
+        below = self.gate.inverse(np.where(in_floats & (rest > 0.5), value, np.nan))  # 1/2 may be below a floor
+        above = self.gate.inverse_c(np.where(in_floats & (rest <= 0.5), rest, np.nan))
         return plain(np.where(in_floats, np.clip(np.where(rest > 0.5, below, above), *reach(self.gate)), from_logs))
 
     def total_decay(self, z: Any) -> Decay:

@@ -194,3 +194,14 @@ def test_a_text_that_would_be_written_out_in_a_billion_digits_is_refused(text):
     with pytest.raises(InvalidArgument, match="gap must be"):
         exact("gap", text)
     assert time.process_time() - start < 2
+
+
+def test_a_gate_whose_floor_is_above_one_half_has_targets_above_its_floor_only():
+    """``exp(-c sigma(-z))`` is inverted by hand."""
+    h = np.array([1.0, 1e-3, 1e-20, 50.0])
+    problem = LearningProblem("exp(-0.4*sigmoid(-z))", horizon=100, decay=h)
+    s = h / 100 / 0.4
+    with np.errstate(invalid="ignore"):
+        z = np.log1p(-s) - np.log(s)
+    np.testing.assert_allclose(problem.z_star[:3], z[:3], rtol=1e-14)
+    assert problem.z_star[3] == -np.inf
