@@ -4,7 +4,8 @@
 
 Each family makes gates of which the answer is known before anything is asked: a dip of a known depth, a jump of a known
 size, a value at a break that is moved by a known amount, a limit that is off, a discriminant of a known sign. What has
-been asked is kept beside the output until all is done, so a run that was stopped goes on where it was.
+been asked is kept beside the output until all is done, so a run that was stopped goes on where it was; each answer is
+kept with the commit it was asked of, and the head of the report counts them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateflow.asymptotics.membership import membership
 from gateflow.gates.gate import Gate
+from gateflow.record import source
 
 
 class Case(NamedTuple):
@@ -274,12 +277,13 @@ def cases(count: int, seed: int = 1) -> Iterator[Case]:
 
 def asked(case: Case, seconds: float = 20.0) -> dict[str, Any]:
     """What `membership` says of it."""
-    start = time.monotonic()
+    start = time.process_time()
     try:
         verdict = membership(Gate(case.text), seconds).verdict
     except Exception as problem:  # any exception is a fault, and is counted as one
         verdict = f"{type(problem).__name__}: {problem}"
-    return {**case._asdict(), "verdict": verdict, "seconds": round(time.monotonic() - start, 2)}
+    spent = round(time.process_time() - start, 2)
+    return {**case._asdict(), "verdict": verdict, "seconds": spent, "commit": source()[:9] + source()[40:]}
 
 
 def outcome(row: dict[str, Any]) -> str:
@@ -293,9 +297,11 @@ def outcome(row: dict[str, Any]) -> str:
 def report(rows: list[dict[str, Any]]) -> str:
     counts = Counter(map(outcome, rows))
     said = ", ".join(f"{counts[word]} {word}" for word in ("right", "wrong", "undecided", "error"))
-    lines = [f"{len(rows)} memberships known by construction: {said}", ""]
+    commits = Counter(row["commit"] for row in rows)
+    lines = [f"{len(rows)} memberships known by construction: {said}"]
+    lines += [", ".join(f"{count} asked of {commit}" for commit, count in commits.items()), ""]
     lines.append(
-        f"{'family':<16}{'gates':>6}{'right':>7}{'wrong':>7}{'undecided':>11}{'error':>7}{'s, mean':>9}{'s, most':>9}"
+        f"{'family':<16}{'gates':>6}{'right':>7}{'wrong':>7}{'undecided':>11}{'error':>7}{'CPU s':>9}{'most':>9}"
     )
     for family in FAMILIES:
         own = [row for row in rows if row["family"] == family]
@@ -313,6 +319,7 @@ def main() -> None:
     parser.add_argument("count", type=int, nargs="?", default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=20.0, help="allowed for each, by the clock on the wall")
     parser.add_argument("--out", type=Path, help="where the report goes; beside it, what a stopped run goes on from")
     options = parser.parse_args()
     wanted = list(cases(options.count, options.seed))
@@ -321,7 +328,7 @@ def main() -> None:
     known = {row["text"] for row in rows}
     left, start = [case for case in wanted if case.text not in known], time.monotonic()
     with multiprocessing.Pool(options.jobs) as pool:
-        for done, row in enumerate(pool.imap_unordered(asked, left), 1):
+        for done, row in enumerate(pool.imap_unordered(partial(asked, seconds=options.seconds), left), 1):
             rows.append(row)
             if kept:
                 with kept.open("a") as file:
@@ -329,7 +336,8 @@ def main() -> None:
             rest = (time.monotonic() - start) / done * (len(left) - done)
             print(f"\r{done}/{len(left)}, {rest / 60:.1f} min left ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    text = f"$ python benchmarks/memberships.py {options.count} --seed {options.seed}\n" + report(rows)
+    asked_for = f"{options.count} --seed {options.seed} --seconds {options.seconds:g}"
+    text = f"$ python benchmarks/memberships.py {asked_for}\n" + report(rows)
     print(text)
     if options.out and kept:
         options.out.write_text(text)
