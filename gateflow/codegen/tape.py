@@ -52,6 +52,7 @@ class Tape:
         self.symbols: tuple[Any, ...] = tuple(symbols)
         self.operations: list[Operation] = []
         self._seen: dict[Any, int] = {}
+        self._constant: dict[Any, bool] = {}
         for symbol in self.symbols:
             self._seen[symbol] = self._append(Operation("input", (), symbol.name))
         self.outputs: tuple[int, ...] = tuple(self._visit(expression(expr)) for expr in exprs)
@@ -80,8 +81,14 @@ class Tape:
             self._seen[expr] = self._record(expr)
         return self._seen[expr]
 
+    def _is_constant(self, expr: Any) -> bool:
+        """Whether it is free of symbols: each part is looked at once."""
+        if expr not in self._constant:
+            self._constant[expr] = not expr.is_Symbol and all(map(self._is_constant, expr.args))
+        return self._constant[expr]
+
     def _record(self, expr: Any) -> int:
-        if not expr.free_symbols:
+        if self._is_constant(expr):
             return self._append(Operation("constant", (), expr))
         if expr.is_Add:
             return self._record_sum(expr)

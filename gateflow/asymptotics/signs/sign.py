@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import sympy as sp
@@ -122,18 +123,21 @@ class Part:
 
     def __init__(self, factor: Expr, ball: Intervals) -> None:
         self.factor, self.ball = factor, ball
-        slope = derivative(factor, X)
-        self._tape = Tape([factor, slope], [X])
         self._value = Tape([factor], [X])
         self._edge_orders: dict[Expr, tuple[int, Tape] | None] = {}
 
+    @cached_property
+    def _slope(self) -> Tape:
+        """Made where it is first asked for: the value alone settles most boxes."""
+        return Tape([derivative(self.factor, X)], [X])
+
     def sign(self, box: Interval, edges: Sequence[Expr] = ()) -> int:
         """The sign on the box: by its range, by value and slope, or from an edge where it is 0."""
-        value, slope = self._tape(self.ball, box)
+        value = self._value(self.ball, box)[0]
         if value.sign or box.lo == box.hi:
             return value.sign
         centre = _exact_middle(box)
-        centred = self._value(self.ball, centre)[0] + slope * (box - centre)
+        centred = self._value(self.ball, centre)[0] + self._slope(self.ball, box)[0] * (box - centre)
         if centred.sign:
             return centred.sign
         return next((s for i, e in enumerate(edges) if (s := self._from_edge(box, e, bool(i)))), 0)
