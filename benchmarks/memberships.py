@@ -30,11 +30,16 @@ from gateflow.record import source
 
 
 class Case(NamedTuple):
-    """A gate, whether it is in class F, and the family it comes from."""
+    """A gate, whether it is in class F, the family it comes from, and whether it has a floor, as a mixture with 1."""
 
     text: str
     member: bool
     family: str
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether it is made as a gate of class F that is lifted off 0 and goes to 1 still."""
+        return self.family == "limits" and "*(1 - (" in self.text
 
 
 Draw = random.Random
@@ -283,15 +288,16 @@ def asked(case: Case, seconds: float = 20.0) -> dict[str, Any]:
     except Exception as problem:  # any exception is a fault, and is counted as one
         verdict = f"{type(problem).__name__}: {problem}"
     spent = round(time.process_time() - start, 2)
-    return {**case._asdict(), "verdict": verdict, "seconds": spent, "commit": source()[:9] + source()[40:]}
+    told = {"verdict": verdict, "seconds": spent, "commit": source()[:9] + source()[40:]}
+    return {**case._asdict(), "floor": case.has_floor, **told}
 
 
 def outcome(row: dict[str, Any]) -> str:
     """right, wrong, undecided or error."""
-    known = {"in F": True, "not in F": False}
-    if row["verdict"] in known:
-        return "right" if known[row["verdict"]] == row["member"] else "wrong"
-    return "undecided" if row["verdict"] == "undecided" else "error"
+    said = "in F on" if row["verdict"].startswith("in F on (") else row["verdict"]
+    if said not in ("in F", "in F on", "not in F"):
+        return said if said == "undecided" else "error"
+    return "right" if said == ("in F" if row["member"] else "in F on" if row["floor"] else "not in F") else "wrong"
 
 
 def report(rows: list[dict[str, Any]]) -> str:

@@ -24,9 +24,9 @@ ever. It is enclosed, or its limits and signs are proved, anew.
 
 A certificate that a gate *is* in class F claims three limits, ``phi(-oo) = 0`` (or a floor a in (0, 1), which its
 verdict says: ``in F on (a, 1)``), ``phi(oo) = 1`` and that of ``z phi''/phi'``, which is negative: so phi' decreases
-for all large z. That phi is differentiable and increases on the whole line is proved by `halflines`, box by box, and so
-is that phi' decreases beyond the claimed z0. Where the boxes come to a stop on the way to infinity the certificate is
-*open*: points, however many, prove nothing.
+for all large z. That phi is differentiable and increases on the whole line is proved by `halflines`, box by box between
+the points where its branches change, at which its parts must meet; and so is that phi' decreases beyond the claimed z0.
+Where the boxes come to a stop on the way to infinity the certificate is *open*: points, however many, prove nothing.
 
 A certificate of a ranking holds as its chain the certificates of the orders it rests on: of neighbours in a class,
 which are equal, and of the first gates of neighbouring classes. The rest follows, as the order is transitive.

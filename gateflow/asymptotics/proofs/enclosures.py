@@ -8,6 +8,7 @@ mpmath's error. What has no value somewhere on the box is `Undefined`; what is n
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import mpmath
@@ -119,8 +120,10 @@ def _margin() -> Any:
 
 def _bounds(e: Expr, box: Box) -> ValueRange:
     if e == X:
-        return ValueRange(_number(box.low), _number(box.high))
-    if not e.args:
+        low, high = _number(box.low), _number(box.high)
+        exact = box.low.is_Rational and (box.high.is_Rational or box.high == sp.oo)
+        return ValueRange(low, high) if exact else _widen(low, high)
+    if not e.args or isinstance(e, sp.CRootOf):
         return _widen(_number(e), _number(e))
     if isinstance(e, sp.log):
         low, high = _bounds(e.args[0], box)
@@ -129,6 +132,8 @@ def _bounds(e: Expr, box: Box) -> ValueRange:
         return _widen(mpmath.log(low), mpmath.log(high))
     if e.is_Pow:
         return _power(e.base, e.exp, box)
+    if e.is_Add and box.high == sp.oo and (split := _over_largest_power(e)) is not None:
+        return _product([_bounds(part, box) for part in split])
     parts = [_bounds(a, box) for a in e.args]
     if e.is_Add:
         return _sum(parts)
@@ -152,6 +157,16 @@ def _sum(parts: list[ValueRange]) -> ValueRange:
     low, high = sum(p.low for p in parts), sum(p.high for p in parts)
     slack = _margin() * sum(abs(end) for p in parts for end in p if abs(end) < _INF)
     return ValueRange(low - slack, high + slack)
+
+
+@lru_cache(maxsize=1024)
+def _over_largest_power(e: Expr) -> tuple[Expr, Expr] | None:
+    """A sum of powers of x as the largest of them and the rest: no term is infinite then that another would cancel."""
+    terms = [term.as_coeff_exponent(X) for term in e.args]
+    most = max((p for _, p in terms), key=lambda p: p if p.is_Rational else -sp.oo)
+    if not most.is_Rational or most <= 0 or any(c.has(X) or not p.is_Rational for c, p in terms):
+        return None
+    return X**most, sp.Add(*(c * X ** (p - most) for c, p in terms))
 
 
 def _product(parts: list[ValueRange]) -> ValueRange:

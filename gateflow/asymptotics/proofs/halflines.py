@@ -1,12 +1,13 @@
 """Signs of formulas on half-lines, for the checker: it shares nothing with the search's `signs` and `tails`.
 
-The line is cut at 0 and each half is written in x = |z| > 0. A sign is found on a box, which may reach to infinity:
+The line is cut at 0 and wherever a branch changes (`stretches`), and each part is written in x = |z| > 0, free of
+branches. A sign is found on a box, which may reach to infinity:
 
 * by structure: products, even powers, exp, cosh, sigmoid and such have the sign of their parts; a sum of terms of one
   sign has it;
 * by an enclosure of the values (`enclosures`);
 * on a box to infinity, for a sum: by its enclosure once a positive factor of one of its terms is taken out;
-* where the formula vanishes exactly at the left end of the box: by the sign of its derivative.
+* where the formula vanishes exactly at an end of the box: by the sign of its derivative.
 
 A box with no sign is halved. "Positive" here means: at least 0, and 0 at isolated points only; sums and products keep
 that meaning. What is not found ends in a number up to which the sign was proved, never in a guess.
@@ -18,10 +19,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cmp_to_key, lru_cache
+from itertools import pairwise
+from typing import NamedTuple
 
 import sympy as sp
 
+from gateflow.asymptotics.proofs import statements
 from gateflow.asymptotics.proofs.enclosures import Box, Undefined, Unproved, X, enclosure
 from gateflow.formula.vocabulary import Expr, Z, derivative, sigmoid, softplus, softsign
 
@@ -65,7 +69,7 @@ def sign(e: Expr, box: Box, depth: int = 0) -> int:
         seen = {sign(a, box, depth) for a in e.args}
         if len(seen) == 1 and 0 not in seen:
             return seen.pop()
-    return _sign_by_bounds(e, box) or _sign_over_a_term(e, box) or _sign_from_zero(e, box, depth)
+    return _sign_by_bounds(e, box) or _sign_over_a_term(e, box) or _sign_beside_zero(e, box, depth)
 
 
 def _product_of_signs(factors: tuple[Expr, ...], box: Box, depth: int) -> int:
@@ -89,11 +93,14 @@ def _sign_by_bounds(e: Expr, box: Box) -> int:
     return 1 if low > 0 else -1 if high < 0 else 0
 
 
-def _sign_from_zero(e: Expr, box: Box, depth: int) -> int:
-    """Where ``e`` has values on the whole box and is exactly 0 at its left end, the sign of its derivative."""
-    if depth == 4 or e.subs(X, box.low) != 0 or not defined(e, box):
+def _sign_beside_zero(e: Expr, box: Box, depth: int) -> int:
+    """Where ``e`` has values on the whole box and is exactly 0 at an end of it, from the sign of its derivative."""
+    if depth == 4:
         return 0
-    return sign(sp.diff(e, X), box, depth + 1)
+    for end, way in ((box.low, 1), (box.high, -1)):
+        if end.is_finite and e.subs(X, end) == 0 and defined(e, box):
+            return way * sign(sp.diff(e, X), box, depth + 1)
+    return 0
 
 
 def _sign_over_a_term(e: Expr, box: Box) -> int:
@@ -112,9 +119,9 @@ def _over_factors(e: Expr) -> tuple[Expr, ...]:
     return tuple(sp.expand(e / b) for b in taken if sign(b, Box(sp.S.Zero, sp.oo), 4) > 0)
 
 
-def how_far(holds: Callable[[Box], bool], low: Expr, end: float) -> Expr:
-    """How far to the right of ``low`` something holds, box by box: oo, or the last end that was how_far."""
-    ends = [sp.oo]
+def how_far(holds: Callable[[Box], bool], low: Expr, end: float, high: Expr = sp.oo) -> Expr:
+    """How far from ``low`` to ``high`` something holds, box by box: high, or the last end up to which it does."""
+    ends = [high]
     for _ in range(_BOXES):
         if time.monotonic() > end:
             return low
@@ -122,11 +129,12 @@ def how_far(holds: Callable[[Box], bool], low: Expr, end: float) -> Expr:
         if holds(Box(low, high)):
             low = ends.pop()
             if not ends:
-                return sp.oo
+                return low
         elif high == sp.oo and low < _FAR:
-            ends.append(2 * low + 1)
+            ends.append(sp.ceiling(2 * low) + 1)
         elif high != sp.oo and high - low > _NARROW * (1 + low):
-            ends.append((low + high) / 2)
+            middle = (low + high) / 2
+            ends.append(middle if middle.is_Rational else sp.Rational(str(middle.evalf(30))))
         else:
             return low
     return low
@@ -135,18 +143,115 @@ def how_far(holds: Callable[[Box], bool], low: Expr, end: float) -> Expr:
 # --- gates ------------------------------------------------------------------------------------------------------------
 
 
-def half(phi: Expr, side: int) -> Expr:
-    """``phi(side x)`` for x > 0, free of branches.
+class Stretch(NamedTuple):
+    """A part of the line in which no branch changes: phi is ``formula`` at ``z = side x``, ``low < x < high``."""
+
+    side: int
+    low: Expr
+    high: Expr
+    formula: Expr
+
+    def at(self, z: Expr, order: int = 0) -> Expr:
+        """The formula, or its derivative in z, at a point of the stretch or an end of it."""
+        return (self.side**order * derivative(self.formula, X, order)).subs(X, self.side * z)
+
+
+def stretches(phi: Expr) -> list[Stretch]:
+    """phi from left to right, cut at 0 and wherever one of its branches changes.
 
     Raises
     ------
     Unproved
-        It has branches elsewhere than at 0.
+        A branch changes where something is 0 that is no polynomial with rational coefficients, and not linear.
     """
-    written = phi.replace(softsign, softsign.written_out).xreplace({Z: side * X})
-    if written.has(sp.Abs, sp.sign, sp.Piecewise):
-        raise Unproved("the gate has branches elsewhere than at 0")
-    return written
+    written = _in_branches(phi)
+    left = [Stretch(-1, -b, -a, f.xreplace({Z: -X})) for a, b, f in _cut(written, -sp.oo, sp.S.Zero)]
+    return left + [Stretch(1, a, b, f.xreplace({Z: X})) for a, b, f in _cut(written, sp.S.Zero, sp.oo)]
+
+
+def _in_branches(phi: Expr) -> Expr:
+    return phi.replace(softsign, softsign.written_out)
+
+
+def _cut(phi: Expr, low: Expr, high: Expr) -> list[tuple[Expr, Expr, Expr]]:
+    """Ends and formulas of the parts of an interval in which no branch of phi changes."""
+    edge = _edge(phi)
+    if edge is None:
+        return [(low, high, phi)]
+    found = []
+    for a, b in pairwise([low, *_zeros_between(edge, low, high), high]):
+        found += _cut(_with_side(phi, edge, statements.sign(edge.subs(Z, _between(a, b)))), a, b)
+    return found
+
+
+def _edge(phi: Expr) -> Expr | None:
+    """Something whose sign decides between branches, itself free of branches; None where there are no branches."""
+    edges = {node.args[0] for node in phi.atoms(sp.Abs, sp.sign)}
+    edges |= {r.lhs - r.rhs for r in phi.atoms(sp.core.relational.Relational)}
+    inner = sorted((edge for edge in edges if not edge.has(*_BRANCHING)), key=sp.default_sort_key)
+    if not inner and phi.has(*_BRANCHING):
+        raise Unproved("the branches of the gate are not understood")
+    return inner[0] if inner else None
+
+
+_BRANCHING = (sp.Abs, sp.sign, sp.Piecewise, sp.Max, sp.Min, sp.core.relational.Relational)
+
+
+def _with_side(phi: Expr, edge: Expr, side: int) -> Expr:
+    """phi where the edge has this sign."""
+    holds = {"==": side == 0, "!=": side != 0, ">": side > 0, ">=": side >= 0, "<": side < 0, "<=": side <= 0}
+    chosen = {sp.Abs(edge): side * edge, sp.sign(edge): sp.Integer(side)}
+    for relation in phi.atoms(sp.core.relational.Relational):
+        if relation.lhs - relation.rhs == edge:
+            chosen[relation] = sp.true if holds[relation.rel_op] else sp.false
+    return phi.xreplace(chosen)
+
+
+_DEGREE = 12
+"""Polynomials up to this degree have their roots taken as places where branches change."""
+
+
+def _zeros_between(edge: Expr, low: Expr, high: Expr) -> list[Expr]:
+    """All zeros of an edge strictly between two points, in order; none where it vanishes everywhere."""
+    poly = sp.Poly(edge, Z) if edge.is_polynomial(Z) else None
+    if poly is None or poly.degree() > _DEGREE:
+        raise Unproved(f"where {edge} is 0, and a branch of the gate changes")
+    if all(c.is_Rational for c in poly.all_coeffs()):
+        roots = list(dict.fromkeys(sp.real_roots(poly))) if poly.degree() > 0 else []
+    elif poly.degree() == 1:
+        roots = [-poly.coeff_monomial(1) / poly.coeff_monomial(Z)]
+    else:
+        raise Unproved(f"where {edge} is 0, and a branch of the gate changes")
+    inner = [r for r in roots if _precedes(low, r) < 0 and _precedes(r, high) < 0]
+    return sorted(inner, key=cmp_to_key(_precedes))
+
+
+def _precedes(a: Expr, b: Expr) -> int:
+    """-1 where a < b, 1 where a > b, 0 where they are one number; either may be infinite."""
+    if a.is_infinite or b.is_infinite:
+        return 0 if a == b else -1 if a == -sp.oo or b == sp.oo else 1
+    return statements.sign(a - b)
+
+
+def _between(low: Expr, high: Expr) -> Expr:
+    """A rational number strictly between."""
+    if high == sp.oo:
+        return sp.S.One if low == -sp.oo else sp.ceiling(low) + 1
+    if low == -sp.oo:
+        return sp.floor(high) - 1
+    for digits in (15, 60, 240):
+        middle = sp.Rational(str(((low + high) / 2).evalf(digits)))
+        if _precedes(low, middle) < 0 and _precedes(middle, high) < 0:
+            return middle
+    raise Unproved(f"a number between {low} and {high}")
+
+
+def value_at(phi: Expr, z: Expr) -> Expr:
+    """``phi(z)``, of the branch that holds there."""
+    phi = _in_branches(phi)
+    while (edge := _edge(phi)) is not None:
+        phi = _with_side(phi, edge, statements.sign(edge.subs(Z, z)))
+    return phi.subs(Z, z)
 
 
 def slope(phi_of_x: Expr) -> Expr:
@@ -189,11 +294,15 @@ def _low(e: Expr) -> bool:
     return max(powers, default=0) <= _HIGH and len(e.atoms(sp.Function)) <= 12
 
 
-def bend(phi: Expr) -> Expr:
-    """``z phi''/phi'`` for z > 0, from the logarithm of phi'; in z."""
-    powers = [factor.as_base_exp() for factor in sp.Mul.make_args(slope(half(phi, 1)))]
-    logarithmic = sp.Add(*(_log_slope(b, e) for b, e in _pairs(powers)))
-    return sp.expand(X * logarithmic).xreplace({X: Z})
+def bend(phi_of_x: Expr) -> Expr:
+    """``z phi''/phi'`` for z > 0; in z."""
+    return sp.expand(X * _bend(phi_of_x)).xreplace({X: Z})
+
+
+def _bend(phi_of_x: Expr) -> Expr:
+    """``phi''/phi'``, from the logarithm of phi'."""
+    powers = [factor.as_base_exp() for factor in sp.Mul.make_args(slope(phi_of_x))]
+    return sp.Add(*(_log_slope(b, e) for b, e in _pairs(powers)))
 
 
 def _pairs(powers: list[tuple[Expr, Expr]]) -> Iterator[tuple[Expr, Expr]]:
@@ -218,14 +327,23 @@ def _log_slope(base: Expr, exponent: Expr) -> Expr:
 
 
 def rises(phi: Expr, side: int, end: float) -> Expr:
-    """How far from 0 phi is proved to be defined, differentiable and to increase in z, on one half of the line."""
-    written = half(phi, side)
-    up = slope(written)
+    """How far from 0 phi is proved to be defined, differentiable and to increase in z, on one half of the line.
 
-    def holds(box: Box) -> bool:
-        return sign(up, box) == side and defined(written, box)
+    Where branches change it is differentiable by `joined`.
+    """
+    far = sp.S.Zero
+    for stretch in stretches(phi)[::side]:
+        if stretch.side != side:
+            continue
+        up = slope(stretch.formula)
 
-    return how_far(holds, sp.S.Zero, end)
+        def holds(box: Box, stretch: Stretch = stretch, up: Expr = up) -> bool:
+            return sign(up, box) == side and defined(stretch.formula, box)
+
+        far = how_far(holds, stretch.low, end, stretch.high)
+        if far != stretch.high:
+            break
+    return far
 
 
 def defined(e: Expr, box: Box) -> bool:
@@ -237,22 +355,43 @@ def defined(e: Expr, box: Box) -> bool:
     return True
 
 
-def smooth_at_zero(phi: Expr) -> bool:
-    """Whether the two halves meet at 0 with one slope, and with one value, which is phi(0)."""
-    right, left = half(phi, 1), half(phi, -1)
-    at = phi.replace(softsign, softsign.written_out).subs(Z, 0)
-    jumps = (right - left, right - at, derivative(right, X) + derivative(left, X))
-    return all(sp.simplify(jump.subs(X, 0)) == 0 for jump in jumps)
+def unjoined(phi: Expr) -> Expr | None:
+    """The first point between two stretches where they are not seen to meet with one slope and one value, phi's."""
+    for left, right in pairwise(stretches(phi)):
+        z = right.low if right.side > 0 else -right.high
+        at = value_at(phi, z)
+        pairs = ((left.at(z), right.at(z)), (right.at(z), at), (left.at(z, 1), right.at(z, 1)))
+        if not all(statements.same(a, b) for a, b in pairs):
+            return z
+    return None
 
 
 def bends_down(phi: Expr, z0: Expr, end: float) -> Expr:
-    """How far to the right of ``z0`` it is proved that phi'' <= 0, or at least where phi' > 0."""
-    forms = list(_forms(bend(phi).xreplace({Z: X})))
-    return how_far(lambda box: any(sign(form, box) < 0 for form in forms), z0, end)
+    """How far to the right of ``z0`` it is proved that phi'' <= 0, or at least where phi' > 0.
+
+    phi' is continuous where branches change.
+    """
+    for stretch in beyond(phi, z0):
+        forms = list(_forms(_bend(stretch.formula)))
+
+        def holds(box: Box, forms: list[Expr] = forms) -> bool:
+            return any(sign(form, box) < 0 for form in forms)
+
+        z0 = how_far(holds, z0, end, stretch.high)
+        if z0 != stretch.high:
+            break
+    return z0
 
 
-def _forms(e: Expr) -> Iterator[Expr]:
-    """The formula over positive factors of its terms: one of them may outdo the others on a whole half-line."""
+def beyond(phi: Expr, z0: Expr) -> list[Stretch]:
+    """The stretches to the right of ``z0 >= 0``; it lies in the first of them, or is its left end."""
+    return [s for s in stretches(phi) if s.side > 0 and _precedes(z0, s.high) < 0]
+
+
+def _forms(bent: Expr) -> Iterator[Expr]:
+    """The formula as it is, times x, and over positive factors of its terms: one may outdo the others far out."""
+    e = sp.expand(X * bent)
+    yield bent
     yield e
     yield sp.expand(e / X)
     yield _factor(sp.expand(e / X))

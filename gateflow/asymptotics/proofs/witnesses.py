@@ -141,22 +141,25 @@ def prove_membership(statement: Mapping[str, Any], prover: Prover) -> None:
         raise Refuted("there is no slope where there is no z0")
     require(prover, "left end", f"lim phi at the left end = {text_of(floor)}", phi.xreplace({Z: -Z}), floor)
     require(prover, "right end", "lim phi at the right end = 1", phi, sp.S.One)
-    limit = prover.ask("bend", "lim z phi''/phi' < 0", halflines.bend(phi))
+    limit = prover.ask("bend", "lim z phi''/phi' < 0", halflines.bend(halflines.stretches(phi)[-1].formula))
     if limit != -sp.oo and not limit.is_negative:
         raise Refuted(f"z phi''/phi' tends to {limit}, which is not negative")
 
 
 def slope_at(phi: Expr, z0: Expr) -> Expr:
     """``phi'(z0)``, from the right."""
-    return halflines.slope(halflines.half(phi, 1)).subs(halflines.X, z0)
+    return halflines.slope(halflines.beyond(phi, z0)[0].formula).subs(halflines.X, z0)
 
 
 def check_membership(statement: Mapping[str, Any], seconds: float) -> Iterator[Check]:
     """Clauses 1, 2 and 4 of Definition 4.1 on half-lines; clause 3 follows with the limits at the ends."""
     end = time.monotonic() + seconds
     phi = formula(statement["gate"])
-    same = halflines.smooth_at_zero(phi)
-    yield Check("both halves of phi meet at 0 with one value and one slope", "proved", same or None)
+    torn = halflines.unjoined(phi)
+    where = "" if torn is None else f"this is not seen at z = {torn}"
+    yield Check(
+        "the parts of phi meet with one value, that of phi, and one slope", "proved", torn is None or None, where
+    )
     for side, words in ((1, "z > 0"), (-1, "z < 0")):
         far = halflines.rises(phi, side, end)
         detail = "by boxes on the whole half-line" if far == sp.oo else f"only as far as |z| = {far.evalf(6)}"

@@ -230,7 +230,7 @@ def test_enclosures_hold_the_values_on_a_box(text, box):
 def test_slopes_on_half_lines_agree_with_differences(name):
     phi = statements.formula(gate_text(gate(name)))
     for side in (1, -1):
-        half = halflines.half(phi, side)
+        half = halflines.stretches(phi)[0 if side < 0 else -1].formula
         for x in (sp.Rational(1, 7), sp.Rational(6, 5)):
             near = [half.subs(halflines.X, x + h).evalf(50) for h in (sp.Rational(-1, 10**12), sp.Rational(1, 10**12))]
             difference = (near[1] - near[0]) * 10**12 / 2
@@ -465,6 +465,52 @@ def test_the_checker_looks_at_the_value_at_zero(text):
     found = verify(claimed_member(text))
     assert found.status != "verified"
     assert "one value" in found.reason
+    assert found.reason.endswith("not seen at z = 0)")
+
+
+JOINED = [
+    "sigmoid(z + abs(z - 1)*(z - 1))",
+    "sigmoid(where(z < -sqrt(2), z, z + (z + sqrt(2))**3))",
+    "where(z < 2, sigmoid(z), where(z == 2, 1 - sigmoid(-2), sigmoid(z)))",
+    "where(z < sqrt(5 + 2*sqrt(6)), sigmoid(z), where(z < sqrt(2) + sqrt(3), 0, sigmoid(z)))",
+    "sigmoid(sign(z - 3)*abs(z - 3)**3)",
+    "sigmoid(z + z*sign(abs(z) - 1)*(abs(z) - 1)**2/9)",
+]
+"""In class F: the parts meet with one value and one slope."""
+
+TORN = [
+    "sigmoid(z + abs(z - sqrt(2))*10**-9)",
+    "where(z == sqrt(2), 1/2, sigmoid(z))",
+    "where(z**3 == 2, 1/2, sigmoid(z))",
+    "where((z - 1)**2 > 0, sigmoid(z), 1/3)",
+    "sigmoid(where(z < 3, z, z + 10**-30))",
+    "sigmoid(z + abs(abs(z) - 1)/9)",
+    "sigmoid(z + 10**-40*(1 - sign(z - 1/3)**2))",
+    "where(abs(z) <= 1, where(z == 1, 1/2, sigmoid(z)), sigmoid(z))",
+    "sigmoid(where(z < 1, z, where(z <= 2, 1, z - 1)))",
+]
+"""A jump, a kink, a value of its own at one point, or flat between two."""
+
+
+@pytest.mark.parametrize("text", JOINED)
+def test_a_gate_of_class_f_with_breaks_anywhere_is_certified(text):
+    certificate = membership_certificate(gate(text))
+    assert certificate["statement"]["verdict"] == "in F"
+    assert verify(certificate).ok, verify(certificate)
+
+
+@pytest.mark.parametrize("text", TORN)
+def test_parts_that_do_not_fit_are_never_verified(text):
+    assert verify(claimed_member(text)).status != "verified"
+
+
+def test_a_z0_before_a_part_that_bends_up_is_not_verified():
+    """phi'' > 0 at 2.3, past the break at 2; by big floats."""
+    text = "sigmoid(where(z < 2, z, z + (z - 2)**3))"
+    assert mpmath.diff(lambda x: 1 / (1 + mpmath.exp(-x - (x - 2) ** 3)), 2.3, 2) > 0
+    assert verify(claimed_member(text)).ok
+    for z0 in ("0", "1", "2", "21/10"):
+        assert verify(claimed_member(text, z0)).status != "verified"
 
 
 def test_a_slope_that_turns_up_again_past_the_boxes_is_not_verified():
