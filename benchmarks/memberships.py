@@ -323,12 +323,13 @@ def report(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("count", type=int, nargs="?", default=200)
+    parser.add_argument("--skip", type=int, default=0, help="of the first so many nothing is asked")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=20.0, help="allowed for each, by the clock on the wall")
     parser.add_argument("--out", type=Path, help="where the report goes; beside it, what a stopped run goes on from")
     options = parser.parse_args()
-    wanted = list(cases(options.count, options.seed))
+    wanted = list(cases(options.count, options.seed))[options.skip :]
     kept = options.out.with_suffix(".jsonl") if options.out else None
     rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.exists() else []
     known = {row["text"] for row in rows}
@@ -342,7 +343,7 @@ def main() -> None:
             rest = (time.monotonic() - start) / done * (len(left) - done)
             print(f"\r{done}/{len(left)}, {rest / 60:.1f} min left ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    asked_for = f"{options.count} --seed {options.seed} --seconds {options.seconds:g}"
+    asked_for = f"{options.count} --skip {options.skip} --seed {options.seed} --seconds {options.seconds:g}"
     text = f"$ python benchmarks/memberships.py {asked_for}\n" + report(rows)
     print(text)
     if options.out and kept:
