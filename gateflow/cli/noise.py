@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import LR, NOT_REACHED, GateText, Json, ProblemOptions, Seed, Start, gate_of
+from gateflow.cli._options import (
+    LR,
+    NOT_REACHED,
+    SGD,
+    GateText,
+    Json,
+    OptimizerOptions,
+    ProblemOptions,
+    Seed,
+    Start,
+    gate_of,
+)
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 
 if TYPE_CHECKING:
@@ -38,6 +49,7 @@ def run(
     *,
     options: ProblemOptions,
     lr: Annotated[float, LR],
+    optimizer: OptimizerOptions = SGD,
     target_law: TargetLaw = None,
     horizon_law: HorizonLaw = None,
     scale_law: ScaleLaw = None,
@@ -54,28 +66,37 @@ def run(
     normal(mean, deviation), lognormal(median, spread), gamma(shape, mean), beta(a, b), exponential(mean),
     steps(low, high) or values(...). Descent with batches is taken as a diffusion, to second order in the step size;
     steps of first arrival are from the backward Kolmogorov equation, and the law it settles to is by quadrature. Only
-    mean and variance of the gradient count in it: samples with heavy tails need small steps before that is so. The exit
-    code is 3 where descent does not arrive.
+    mean and variance of the gradient count in it: samples with heavy tails need small steps before that is so. Of Adam
+    and RMSprop it needs a way that is long beside their memory. The exit code is 3 where descent does not arrive.
 
     Examples
     --------
     $ gateflow noise sigmoid --horizon 10 --target 0.5 --scale-law "normal(1, 3)" --lr 0.05 --to 8
+    $ gateflow noise fast --horizon 10 --target 0.5 --scale-law "normal(1, 3)" --optimizer momentum --lr 1e-4 --to 8
     $ gateflow noise fast --horizon 10 --target 0.5 --target-law "beta(8, 4)" --lr 0.05 --to 10 --paths 200 --json
     """
     from gateflow.noise import NoisyDescent, Samples
 
     samples = Samples(target=target_law, horizon=horizon_law, scale=scale_law, batch=batch)
-    noisy = NoisyDescent(options.problem(gate_of(gate)), samples, lr)
+    noisy = NoisyDescent(options.problem(gate_of(gate)), samples, lr, optimizer.chosen())
     found = _predict(noisy, z0, to, paths, seed)
     if json:
         laws = {"target_law": target_law, "horizon_law": horizon_law, "scale_law": scale_law}
         given = {name: text for name, text in laws.items() if text is not None}
-        print_json({"gate": gate.strip(), **options.inputs(), "z0": z0, "lr": lr, "batch": batch, **given, **found})
+        inputs = {
+            "gate": gate.strip(),
+            **options.inputs(),
+            "z0": z0,
+            "optimizer": optimizer.inputs(),
+            "lr": lr,
+            "batch": batch,
+        }
+        print_json({**inputs, **given, **found})
         return _exit_code(found)
     about = [
         ("gate", gate.strip()),
         ("problem", options.sentence(z0)),
-        ("step size", f"{number(lr)}, batches of {batch}"),
+        ("optimizer", f"{optimizer.sentence()}, lr {number(lr)}, batches of {batch}"),
         ("arrival", f"at a time constant of {number(found['to'])} steps"),
         ("settles", found["settles"]),
     ]
@@ -100,7 +121,7 @@ def _predict(noisy: NoisyDescent, z0: float, to: float | None, paths: int, seed:
     from gateflow.noise import Unresolved
 
     arrival = noisy.arrival(z0, to)
-    steps = arrival.quantile(SHARES) / noisy.lr
+    steps = noisy.steps_of(arrival, SHARES)
     found: dict[str, Any] = {
         "to": float(-1 / noisy.problem.gate.log_phi(arrival.level)),
         "shares": list(SHARES),

@@ -80,19 +80,8 @@ class Stepping:
         with np.errstate(all="ignore"):
             inputs = (batch.horizon + 1, np.log(batch.scale * batch.horizon), batch.z_star, batch.direction, lr)
         arrays: dict[str, Array] = dict(zip(INPUTS, (*inputs, zero, -far, far), strict=True))
-        arrays |= dict.fromkeys(KEPT, zero) | {"z": batch.z0} | self._tables(optimizer)
+        arrays |= dict.fromkeys(KEPT, zero) | {"z": batch.z0} | tables(optimizer)
         self._arrays = {name: np.array(array, dtype=np.float64) for name, array in arrays.items()}
-
-    @staticmethod
-    def _tables(optimizer: Optimizer) -> dict[str, Array]:
-        """The hyperparameters; and what the means are divided by, where the optimiser corrects them."""
-        hyper = np.array([*vars(optimizer).values(), 0.0])
-        if not hasattr(optimizer, "beta2"):
-            return {"filled_m": np.ones(1), "filled_s": np.ones(1), "hyper": hyper}
-        betas = optimizer.beta1, optimizer.beta2  # type: ignore[attr-defined]
-        steps = min(MOST_FILLED, 2 + int(FULL / -np.log(min(max(*betas), 1 - 1e-16)))) if max(betas) > 0 else 2
-        k = np.arange(1, steps + 1)
-        return {"filled_m": 1 - betas[0] ** k, "filled_s": np.sqrt(1 - betas[1] ** k), "hyper": hyper}
 
     def __getattr__(self, name: str) -> Array:
         if name in KEPT or name in INPUTS:
@@ -118,21 +107,43 @@ class Stepping:
             left = self._call(ctypes.byref(runs), going, ctypes.c_long(left), ctypes.c_long(STRIDE), ctypes.c_int(mode))
 
 
+def tables(optimizer: Optimizer) -> dict[str, Array]:
+    """The hyperparameters; and what the means are divided by, where the optimiser corrects them."""
+    hyper = np.array([*vars(optimizer).values(), 0.0])
+    if not hasattr(optimizer, "beta2"):
+        return {"filled_m": np.ones(1), "filled_s": np.ones(1), "hyper": hyper}
+    betas = optimizer.beta1, optimizer.beta2  # type: ignore[attr-defined]
+    steps = min(MOST_FILLED, 2 + int(FULL / -np.log(min(max(*betas), 1 - 1e-16)))) if max(betas) > 0 else 2
+    k = np.arange(1, steps + 1)
+    return {"filled_m": 1 - betas[0] ** k, "filled_s": np.sqrt(1 - betas[1] ** k), "hyper": hyper}
+
+
 @lru_cache(maxsize=64)
 def _descend(gate: Gate, update: str) -> Callable[..., int] | NoCompiler:
     """The C function of a gate and an optimiser, compiled on its first use on this machine; or why there is none."""
     try:
-        if not update:
-            raise NoCompiler("the optimizer has no update in C")
-        text = Path(__file__).with_name("descent.c").read_text(encoding="utf-8")
-        uses = f"#define USES_FILLED {int('one_m' in update)}"
-        parts = c.written("gate_parts", lambda arithmetic, z: tuple(_parts(gate)(arithmetic, z)))
-        source = "\n".join([c.header(), parts, _update(update), uses, text])
-        function = library(source, flags=(*c.FLAGS, *native()), name="descent").descend
+        function = kernel(gate, update, Path(__file__).with_name("descent.c")).descend
     except NoCompiler as reason:
         return reason
     function.restype = ctypes.c_long
     return function
+
+
+def kernel(gate: Gate, update: str, path: Path) -> ctypes.CDLL:
+    """The library of a C text that steps a gate by an optimiser: before it stand the gate, its speed and the update.
+
+    Raises
+    ------
+    NoCompiler
+        There is no compiler, or the gate or the optimiser has no form in C.
+    """
+    if not update:
+        raise NoCompiler("the optimizer has no update in C")
+    parts = c.written("gate_parts", lambda arithmetic, z: tuple(_parts(gate)(arithmetic, z)))
+    speed = Path(__file__).with_name("speed.c").read_text(encoding="utf-8")
+    uses = f"#define USES_FILLED {int('one_m' in update)}"
+    source = "\n".join([c.header(), parts, speed, _update(update), uses, path.read_text(encoding="utf-8")])
+    return library(source, flags=(*c.FLAGS, *native()), name=path.stem)
 
 
 def _update(body: str) -> str:

@@ -1,7 +1,7 @@
 /* Descents of the absolute loss in float64, all problems of a call side by side: the loops of gateflow/descents/simulation.py.
  *
  * Printed before this text (gateflow/descents/compiled.py): vectormath.h; the gate as gate_parts (u, and u' as a factor times
- * the exponential of a rest); the optimiser's update of one problem.
+ * the exponential of a rest); speed.c; the optimiser's update of one problem.
  *
  * The lanes of the vector code are problems. A lane that is done keeps its numbers; after a call the problems done are
  * taken out of the order of the others. No number of a problem depends on its neighbours.
@@ -23,15 +23,6 @@ typedef struct {
   double patience, window, cycle;
 } Runs;
 
-/* |dL/dz|: c T exp(-h) sigma(-u) u', h = T softplus(-u), in one exponential. */
-GF double speed(double z, double over, double log_ct) {
-  double u, factor, rest;
-  gate_parts(z, &u, &factor, &rest);
-  const double below = gf_maximum(-u, 0.0) + gf_log1p(gf_exp(-gf_abs(u)));
-  const double size = gf_exp(rest + (log_ct - u) - over * below);
-  return gf_choose(size == 0, 0.0, size * factor);
-}
-
 #define TAKE(name) double name[LANES]; for (int i = 0; i < LANES; i++) name[i] = runs->name[at[i]]
 #define PUT(name) for (int i = 0; i < LANES; i++) runs->name[at[i]] = name[i]
 
@@ -50,8 +41,8 @@ GF void steps_of(const Runs *runs, const int64_t *at, long steps, int mode) {
     }
     for (int i = 0; i < LANES; i++) {
       const _Bool going = code[i] == GOING;
-      double next_m = m[i], next_s = s[i];
-      const double slope = gf_sign(z[i] - target[i]) * speed(z[i], over[i], log_ct[i]);
+      double next_m = m[i], next_s = s[i], u;
+      const double slope = gf_sign(z[i] - target[i]) * speed(z[i], over[i], log_ct[i], &u);
       const double next = z[i] - update(hyper, slope, lr[i], one_m[i], one_s[i], &next_m, &next_s);
       const double moved = next - z[i], step = k[i] + 1.0;
       const double still = gf_choose(moved == 0, idle[i] + 1.0, 0.0);

@@ -10,19 +10,22 @@ Source: Q. Li, C. Tai and W. E, *Stochastic modified equations and dynamics of s
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from gateflow.descents.optimizers import InNoise
+from gateflow.descents.simulation import optimizer_named
 from gateflow.errors import InvalidArgument
 from gateflow.flows.problem import LearningProblem, number
-from gateflow.losses import Decay
 from gateflow.noise.diffusion import DEPTH, Diffusion, StationaryLaw
 from gateflow.noise.elements import Array, Unresolved
+from gateflow.noise.gradients import Gradients, log_share
 from gateflow.noise.passage import Passage
-from gateflow.noise.paths import Paths
+from gateflow.noise.paths import Course, Paths
 from gateflow.noise.samples import Samples
 
 PROFILES = np.concatenate([np.linspace(-60.0, 60.0, 2401), np.geomspace(60.1, 650.0, 400)])
@@ -34,8 +37,14 @@ TOLERANCE = 1e-9
 NEARBY = 1e-6
 """Over so much of 1 + |z| the drift is differentiated."""
 
-AT_ONCE = 200_000
-"""Gradients of samples computed at a time."""
+LAGS = 0.2
+"""The part of a step that the lag of a mean square may change, at most."""
+
+WIDEST = 1.25
+"""Steps that a stationary law is wide, at least: about a kink its deviation is then within 15 per cent."""
+
+WAY = 203
+"""Places on the way at which that is looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +58,8 @@ class NoisyDescent:
     samples : Samples
     lr : float
         eta, above 0.
+    optimizer : str or Optimizer
+        By name, or with hyperparameters of its own as an object of :data:`gateflow.descents.optimizers.OPTIMIZERS`.
 
     Raises
     ------
@@ -67,6 +78,7 @@ class NoisyDescent:
     problem: LearningProblem
     samples: Samples
     lr: float
+    optimizer: Any = "sgd"
 
     def __post_init__(self) -> None:
         problem = self.problem
@@ -78,76 +90,81 @@ class NoisyDescent:
         if np.ndim(lr):
             raise InvalidArgument("lr must be one number")
         object.__setattr__(self, "lr", lr)
+        object.__setattr__(self, "optimizer", optimizer_named(self.optimizer, {}))
 
     # --- moments of the gradient ---
 
-    def _unscaled(self, z: Array) -> tuple[Array, Array]:
-        """Mean and variance of ``dl/dz`` for c = 1, at an axis of positions."""
-        p, numbers = self.problem, self.problem.gate.float64
-        u = np.broadcast_to(numbers.u(z), z.shape)[:, None]
-        log_rest = -np.logaddexp(0.0, u)  # log(1 - phi)
-        y = np.logaddexp(0.0, -u)  # -log phi
-        step = log_rest + np.broadcast_to(numbers.log_du(z), z.shape)[:, None]
-        if self.samples.target is not None:
-            kept = np.exp(-p.horizon * y[:, 0])
-            alike = p.loss.name == "absolute"  # its slope asks on which side the target is, and no more
-            wanted, weights = self.samples.target.sides(kept) if alike else self.samples.target.nodes(kept)
-            horizon, h_star = np.full_like(wanted, p.horizon), -np.log(np.clip(wanted, 1e-300, 1.0))
-        elif self.samples.horizon is not None:
-            split = p.h_star / y[:, 0] if p.target.way != "timescale" else np.zeros(z.size)
-            horizon, weights = self.samples.horizon.nodes(split)
-            h_star = horizon / p.target.value if p.target.way == "timescale" else np.full_like(horizon, p.h_star)
-        else:
-            horizon, weights = np.full(y.shape, float(p.horizon)), np.ones(y.shape)
-            h_star = np.full(y.shape, float(p.h_star))
-        decay, goal = Decay(h=horizon * y), Decay(h=h_star)
-        with np.errstate(all="ignore"):
-            size = np.exp(p.loss.log_slope(decay, goal) + np.log(horizon) + step)
-            slope = np.where(decay.h >= h_star, -1.0, 1.0) * size  # at a target as just below it
-        mean = np.sum(weights * slope, axis=1)
-        return mean, np.sum(weights * (slope - mean[:, None]) ** 2, axis=1)
+    @cached_property
+    def gradients(self) -> Gradients:
+        """The law of one sample's gradient, in a form that is the same for all gates."""
+        return Gradients(self.problem, self.samples)
 
     def _moments(self, z: Any) -> tuple[Array, Array]:
         """Mean and variance of the gradient of one sample."""
         z = np.asarray(number("z", z, np.isfinite, "finite"), dtype=float)
-        flat = z.ravel()
-        width = max(1, self._nodes)
-        parts = [self._unscaled(flat[i : i + AT_ONCE // width + 1]) for i in range(0, flat.size, AT_ONCE // width + 1)]
-        mean, variance = (np.concatenate(part).reshape(z.shape) for part in zip(*parts, strict=True))
-        c, of_c = (self.problem.scale, 0.0) if self.samples.scale is None else self._scale
-        return c * mean, (c**2 + of_c) * variance + of_c * mean**2
+        u, log_of = log_share(self.problem.gate, z, self.gradients.fade)
+        mean, variance = self.gradients.moments(u)
+        with np.errstate(under="ignore"):
+            share = np.exp(log_of)
+            return share * mean, share**2 * variance
+
+    def _pace(self, z: Array) -> tuple[Array, Array, Array, Array]:
+        """Mean and variance of the batch's gradient, its mean square, and the way per step size and gradient."""
+        mean, variance = self._moments(z)
+        variance = variance / self.samples.batch
+        return mean, variance, mean**2 + variance, self._in_noise.speed(mean, variance)
 
     @cached_property
-    def _scale(self) -> tuple[float, float]:
-        return self.samples.scale.moments()
-
-    @cached_property
-    def _nodes(self) -> int:
-        varying = self.samples.target or self.samples.horizon
-        return 1 if varying is None else varying.nodes(np.zeros(1))[0].shape[-1]
+    def _in_noise(self) -> InNoise:
+        return self.optimizer.in_noise
 
     def drift(self, z: Any) -> Array:
-        """``b - (eta/2) b b'`` with ``b = -L'``, per unit of learning time: what steps of size eta are nearest to.
+        """Mean way per unit of learning time (which is lr times the steps): what steps of size lr are nearest to.
 
-        The derivative is a difference of second order over a small way, to one side close to a kink.
+        With the way ``B = -f L'`` per learning time (f = 1 for gradient descent) it is ``B - (lr/2) B B'``, and to the
+        same order what an optimiser's means are behind by. Derivatives are differences of second order over a small
+        way, to one side close to a kink.
         """
+        return self._drift(z)[0]
+
+    def _drift(self, z: Any) -> tuple[Array, Array]:
+        """The drift, and the part by which the mean square's lag changes it."""
         z = np.asarray(number("z", z, np.isfinite, "finite"), dtype=float)
         way = NEARBY * (1 + np.abs(z))
         kinks = np.asarray(self.kinks)
         apart = z - (kinks[np.argmin(np.abs(z[..., None] - kinks), axis=-1)] if kinks.size else np.inf)
         aside = np.where(np.abs(apart) < 2 * way, np.where(apart < 0, -1.0, 1.0), 0.0)
         first, second = np.where(aside == 0, -way, aside * way), np.where(aside == 0, way, 2 * aside * way)
-        at, b1, b2 = (-self._moments(x)[0] for x in (z, z + first, z + second))
-        slope = np.where(aside == 0, (b2 - b1) / (2 * way), aside * (4 * b1 - 3 * at - b2) / (2 * way))
-        return at * (1 - self.lr / 2 * slope)
+        at, one, two = (self._pace(x) for x in (z, z + first, z + second))
+
+        def slope(of: Any) -> Array:
+            here, near, far = (of(pace) for pace in (at, one, two))
+            return np.where(aside == 0, (far - near) / (2 * way), aside * (4 * near - 3 * here - far) / (2 * way))
+
+        mean, _, square, scale = at
+        pace, how = -scale * mean, self._in_noise
+        change = -self.lr / 2 * slope(lambda part: -part[3] * part[0])
+        if how.delay:
+            change = change + self.lr * how.delay * scale * slope(lambda part: part[0])
+        lagged = np.zeros_like(pace)
+        if how.lag:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                root = np.where(square > 0, np.sqrt(square), np.inf)
+            lagged = self.lr * how.lag * scale * pace * slope(lambda part: part[2]) / (2 * root)
+        return pace * (1 + change + lagged), lagged
 
     def gradient(self, z: Any) -> Array:
         """``L'(z)``, the mean gradient."""
         return self._moments(z)[0]
 
     def variance(self, z: Any) -> Array:
-        """``eta s(z)^2``, per unit of learning time."""
-        return self.lr / self.samples.batch * self._moments(z)[1]
+        """``lr f^2 s(z)^2``, per unit of learning time, s^2 the variance of the batch's gradient.
+
+        Less where an optimiser divides by a mean square, see :class:`gateflow.descents.optimizers.InNoise`.
+        """
+        z = np.asarray(number("z", z, np.isfinite, "finite"), dtype=float)
+        mean, variance, *_ = self._pace(z)
+        return self.lr * self._in_noise.variance(mean, variance)
 
     @cached_property
     def kinks(self) -> tuple[float, ...]:
@@ -183,15 +200,18 @@ class NoisyDescent:
         InvalidArgument
             There is none: no noise, or the gradient cannot hold z.
         Unresolved
-            The law is narrower than a step of descent, which then leaps to and fro across the target.
+            The law is hardly wider than a step of descent, which then leaps to and fro across the target; or the mean
+            square of the gradient lags behind.
         """
         found = self.diffusion(*self._held).stationary()
         near = found.mean + found.deviation * np.array([-2.0, -1.0, 1.0, 2.0])
-        step = self.lr * float(np.max(np.abs(self.gradient(near))))
-        if found.deviation < step:
+        self._check_lag(near)
+        step = float(np.sqrt(self._step(near) ** 2 + self.lr * np.max(self.variance(near))))
+        if found.deviation < WIDEST * step:
             raise Unresolved(
-                f"a step is {step:.2g} long in z, the law of the diffusion {found.deviation:.2g} wide: descent leaps "
-                "to and fro across the target, which a diffusion does not describe; take a smaller lr or batch"
+                f"steps are about {step:.2g} long in z, the law of the diffusion {found.deviation:.2g} wide: descent "
+                "leaps to and fro across the target, which a diffusion does not describe; follow runs (paths), or take "
+                "a smaller batch or, where targets vary, a smaller lr"
             )
         return found
 
@@ -205,8 +225,10 @@ class NoisyDescent:
         if not np.any(variance > 0):
             raise InvalidArgument("there is no noise: samples do not differ in their gradients")
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            spread = self.lr / self.samples.batch * variance
-            slope = np.where(spread > 0, -2 * mean / spread, -np.inf * np.sign(mean))
+            variance = variance / self.samples.batch
+            scale = self._in_noise.speed(mean, variance)
+            spread = self.lr * self._in_noise.variance(mean, variance)
+            slope = np.where(spread > 0, -2 * scale * mean / spread, -np.inf * np.sign(mean))
         center = int(np.argmax(np.where(np.diff(np.sign(-mean)) < 0, 1, 0))) + 1
         rise = np.clip(slope * np.diff(z), -1e6, 1e6)
         above = np.flatnonzero(np.cumsum(rise[center:]) < -DEPTH)
@@ -216,6 +238,21 @@ class NoisyDescent:
             raise InvalidArgument(f"z settles to no law: the gradient does not hold it from {side}")
         low, high = z[center - 1 - below[0]], z[center + 1 + above[0]]
         return self._with_noise(float(low), float(high), float(z[center]))
+
+    def _step(self, z: Array) -> float:
+        """The longest of the mean steps, and of what an optimiser coasts on."""
+        mean, _, _, scale = self._pace(z)
+        return self.lr * (1 + self._in_noise.delay) * float(np.max(scale * np.abs(mean)))
+
+    def _check_lag(self, z: Array) -> None:
+        """Refuse where the mean square of the gradient is far behind it."""
+        if self._in_noise.lag:
+            far = float(np.max(np.abs(self._drift(z)[1])))
+            if not far <= LAGS:
+                raise Unresolved(
+                    f"the mean square of the gradient lags behind by {far:.0%} of a step: a diffusion needs a way that "
+                    "is long beside the optimizer's memory; take a smaller lr, or follow runs (paths)"
+                )
 
     def _with_noise(self, low: float, high: float, inside: float) -> tuple[float, float]:
         """The part of an interval about a point where there is noise."""
@@ -256,12 +293,13 @@ class NoisyDescent:
             level = float(gate.inverse_c(-np.expm1(-1 / scale)))
         if not np.isfinite(level):
             raise InvalidArgument("the target is no place of the gate; name a time scale that is")
-        step = self.lr * abs(float(self.gradient(z0))) + float(np.sqrt(self.lr * self.variance(z0)))
+        step = self._step(np.array([z0])) + float(np.sqrt(self.lr * self.variance(z0)))
         if 2 * step > abs(level - z0):
             raise Unresolved(
                 f"a step is about {step:.2g} long in z, the way {abs(level - z0):.2g}: what one or two steps do is not "
                 "described by a diffusion; take a smaller lr or larger batches"
             )
+        self._check_lag(np.linspace(z0, level, WAY)[1:-1])
         reach = self._back_from(z0, level)
         return Passage(self.diffusion(min(reach, level), max(reach, level)), z0, level)
 
@@ -272,22 +310,42 @@ class NoisyDescent:
         far = float(gate.float64.z_of_u(np.array([np.clip(u + side * 30.0, -600.0, 600.0)]))[0])
         return far if np.isfinite(far) and far != z0 else z0 + side
 
-    def paths(self, z0: float, count: int, *, seed: int = 0) -> Paths:
+    def steps(self, z0: float, p: Any, timescale: float | None = None) -> Array:
+        """Quantiles of the step at which a time constant is first reached; see :meth:`arrival`.
+
+        They are the learning times over lr, and what an optimiser loses or gains while its means fill.
+        """
+        return self.steps_of(self.arrival(z0, timescale), p)
+
+    def steps_of(self, arrival: Passage, p: Any) -> Array:
+        """The same of an arrival that is known."""
+        return np.maximum(arrival.quantile(p) / self.lr + self._in_noise.start, 1.0)
+
+    def paths(self, z0: float, count: int, *, seed: int = 0, backend: str | None = None) -> Paths:
         """Many runs of descent with Gaussian gradients of the same mean and variance, from one start.
 
         Raises
         ------
         InvalidArgument
             A number is out of range.
+        NoCompiler
+            The compiled backend is asked for, and cannot be.
         """
         z0 = float(number("z0", z0, np.isfinite, "finite"))
-        z_star = float(self.problem.z_star)
-        other = z_star if np.isfinite(z_star) else z0 + 1
-        low, high = sorted((z0, other))
-        try:
-            held = self._held
-            low, high = min(low, held[0]), max(high, held[1])
-        except InvalidArgument:
-            pass
-        margin = 0.25 * (high - low) + 1e-3
-        return Paths(self, z0, count, seed, (low - margin, high + margin))
+        u = self.problem.gate.float64.u
+        places = [z0, *self.kinks]
+        with suppress(InvalidArgument):
+            places += self._held
+        at = u(np.array(places))
+        at = at[np.isfinite(at)]
+        margin = 0.25 * float(np.ptp(at)) + 2
+        span = float(at.min()) - margin, float(at.max()) + margin
+        kink = float(self.problem.u_star) if self.samples.target is None and self.samples.horizon is None else None
+        return Paths(self._course(span, kink), z0, count, seed, backend=backend)
+
+    def _course(self, span: tuple[float, float], kink: float | None) -> Course:
+        def moments(u: Array) -> tuple[Array, Array]:
+            mean, variance = self.gradients.moments(u)
+            return mean, variance / self.samples.batch
+
+        return Course(self.problem.gate, moments, self.gradients.fade, self.lr, self.optimizer, span, kink)

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gateflow.descents.optimizers._optimizer import Optimizer, Prediction, judged
+from gateflow.descents.optimizers._optimizer import InNoise, Optimizer, Prediction, judged, over_root
 from gateflow.descents.precision import Format
 from gateflow.flows.batch import Array
 from gateflow.flows.sampled_path import Band, SampledPath
@@ -109,6 +109,14 @@ class Normalised(Optimizer):
     @abstractmethod
     def averages(self) -> Averages:
         """How gradients are averaged."""
+
+    @property
+    def in_noise(self) -> InNoise:
+        """While an s without correction fills, steps are longer by ``(1 - beta2^k)^(-1/2)``; that adds up."""
+        how = self.averages
+        scale = over_root(how.eps, how.beta2)
+        gained = 0.0 if how.corrected else 2 * float(np.log(2) / np.log(how.beta2))
+        return InNoise(scale, how.beta1 / (1 - how.beta1), how.beta2 / (1 - how.beta2), start=gained)
 
     def log_pace(self, log_v: Array) -> Array:
         """``log v/(v + eps)``."""

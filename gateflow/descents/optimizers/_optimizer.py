@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gateflow.descents.precision import Format
+from gateflow.errors import InvalidArgument
 from gateflow.flows.batch import Array
 from gateflow.flows.sampled_path import Band, SampledPath
 from gateflow.guards.arguments import one
@@ -35,6 +36,81 @@ class Reason(StrEnum):
     STALL = "a step on the way is below half an ulp of z"
     ROUNDING = "rounding of z on the way may cost more than a step"
     COARSE = "the gradient changes too much in a step"
+
+
+@dataclass(frozen=True)
+class InNoise:
+    """What an optimiser makes of gradients that vary, where its memory is short beside the way.
+
+    Parameters
+    ----------
+    scale : callable
+        The mean square q of the gradient to the way per step size and gradient.
+    delay, lag : float
+        Steps by which the gradient that counts is old, and the mean square that divides it.
+    start : float
+        Steps lost while the means fill; below 0 where they are gained.
+    """
+
+    scale: Callable[[Array], Array]
+    delay: float = 0.0
+    lag: float = 0.0
+    start: float = 0.0
+
+    def speed(self, mean: Array, variance: Array) -> Array:
+        """The mean way per step size and mean gradient, of normal gradients.
+
+        Where the mean square s divides: to first order in the part of it that one gradient makes up, by which s
+        fluctuates and the gradient itself makes it larger.
+        """
+        square = mean**2 + variance
+        scale = self.scale(square)
+        if not self.lag:
+            return scale
+        own = 1 / (1 + self.lag)  # 1 - beta2
+        rest = np.where(square > 0, variance / np.where(square > 0, square, 1.0), 0.0)
+        share = np.sqrt(square) * scale  # 1 where eps is negligible
+        fluctuation = own / (2 - own) * rest * (4 - 2 * rest)  # variance of s over q^2
+        together = own / (1 + self.delay * own)  # the part of s made up by the gradients of the step
+        return scale * (1 + (share**2 / 4 + share / 8) * fluctuation - share * together * rest)
+
+    def variance(self, mean: Array, variance: Array) -> Array:
+        """What normal gradients add to the variance of z, each, over the square of the step size.
+
+        Where the mean square divides, one that is larger than others shortens the steps after it, in all by
+        ``mean (g^2 - q)/(2 q)`` of them.
+        """
+        square = mean**2 + variance
+        scale = self.scale(square)
+        if not self.lag:
+            return scale**2 * variance
+        rest = np.where(square > 0, variance / np.where(square > 0, square, 1.0), 0.0)
+        share = np.sqrt(square) * scale
+        return scale**2 * variance * ((1 - share * (1 - rest)) ** 2 + share**2 * (1 - rest) * rest / 2)
+
+
+LEAST_MEMORY = 0.9
+"""The least decay rate of a mean square that can be taken as a mean."""
+
+
+def over_root(eps: float, decay: float) -> Callable[[Array], Array]:
+    """``1/(root of the mean square + eps)``; 0 where there is no gradient.
+
+    Raises
+    ------
+    InvalidArgument
+        The mean is of so few gradients that it is not near its expectation.
+    """
+    if decay < LEAST_MEMORY:
+        raise InvalidArgument(
+            f"noise is predicted for mean squares that decay by {LEAST_MEMORY:g} or more; got {decay:g}"
+        )
+
+    def scale(square: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.where(square > 0, 1 / (np.sqrt(square) + eps), 0.0)
+
+    return scale
 
 
 @by_value
@@ -110,6 +186,17 @@ class Optimizer(ABC):
     @abstractmethod
     def memory(self) -> float:
         """Steps after which a gradient is forgotten."""
+
+    @property
+    def in_noise(self) -> InNoise:
+        """What it makes of gradients that vary.
+
+        Raises
+        ------
+        InvalidArgument
+            Nothing is known of that.
+        """
+        raise InvalidArgument(f"what {type(self).__name__} makes of noise is not declared: it has no in_noise")
 
     @abstractmethod
     def start(self, count: int) -> State:

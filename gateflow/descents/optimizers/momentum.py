@@ -24,6 +24,7 @@ import numpy as np
 
 from gateflow.descents.optimizers._optimizer import (
     ALLOWED,
+    InNoise,
     Optimizer,
     Prediction,
     Rounding,
@@ -54,6 +55,12 @@ class HeavyBall(Optimizer):
     @property
     def memory(self) -> float:
         return 1 / (1 - self.beta)
+
+    @property
+    def in_noise(self) -> InNoise:
+        """Each gradient moves z by ``eta/(1-beta)`` in all, b steps late on average."""
+        b = self.beta / (1 - self.beta)
+        return InNoise(lambda square: np.full_like(square, 1 / (1 - self.beta)), delay=b, start=b)
 
     def start(self, count: int) -> State:
         return (np.zeros(count),)

@@ -19,6 +19,7 @@ import numpy as np
 
 from gateflow.descents.optimizers._optimizer import (
     ALLOWED,
+    InNoise,
     Optimizer,
     Prediction,
     Rounding,
@@ -40,6 +41,10 @@ class GradientDescent(Optimizer):
     @property
     def memory(self) -> float:
         return 1.0
+
+    @property
+    def in_noise(self) -> InNoise:
+        return InNoise(np.ones_like)
 
     def start(self, count: int) -> State:
         return ()
