@@ -54,6 +54,15 @@ typedef struct {
   double at_a, at_b; /* the density at the ends; nan where it is not known */
 } Panel;
 
+/* Compiled once each: what stands inline in every place where it is used takes the compiler most of its time. */
+#define ONCE static __attribute__((noinline, unused))
+
+ONCE double one_exp(double x) { return gf_exp(x); }
+ONCE double one_log(double x) { return gf_log(x); }
+ONCE double one_sinh(double x) { return gf_sinh(x); }
+ONCE double one_cosh(double x) { return gf_cosh(x); }
+ONCE double one_asinh(double x) { return gf_asinh(x); }
+
 /* log(log(1 + exp(t))) */
 GF double log_softplus(double t) { return gf_choose(t < -40.0, t, gf_log(gf_softplus(t))); }
 
@@ -82,7 +91,7 @@ typedef struct {
 #if BY_DECAY
 
 /* h, log h and log(1 - exp(-h/T)), and the profile. */
-static void profiles(const Problem *p, Nodes *at, int n) {
+ONCE void profiles(const Problem *p, Nodes *at, int n) {
   const double over = p->over, log_horizon = p->log_horizon;
   double *h = at->one, *rest = at->two, *log_h = at->three;
   for (int block = 0; block < n; block += NODES)
@@ -101,7 +110,7 @@ static void profiles(const Problem *p, Nodes *at, int n) {
   EACH(n) at->place[i] = -(h[i] * over) - rest[i];
 }
 
-static void log_densities(const Problem *p, Nodes *at, int n) {
+ONCE void log_densities(const Problem *p, Nodes *at, int n) {
   const double log_horizon = p->log_horizon, *h = at->one, *rest = at->two, *log_h = at->three;
   profiles(p, at, n);
   EACH(n) at->values[i] = gate_log_weight(at->place[i]);
@@ -109,7 +118,7 @@ static void log_densities(const Problem *p, Nodes *at, int n) {
 }
 
 /* The density itself, in units of exp(best). */
-static void densities(const Problem *p, Nodes *at, int n) {
+ONCE void densities(const Problem *p, Nodes *at, int n) {
   const double log_horizon = p->log_horizon, best = p->best, *h = at->one, *rest = at->two, *log_h = at->three;
   profiles(p, at, n);
   EACH(n) at->values[i] = (h[i] - 2.0 * (log_horizon + rest[i])) + log_h[i];
@@ -119,11 +128,16 @@ static void densities(const Problem *p, Nodes *at, int n) {
 
 #else
 
-static void log_densities(const Problem *p, Nodes *at, int n) {
+/* The profile at n places, a multiple of sixteen, and the logarithm of its slope. */
+ONCE void gates(const double *restrict z, double *restrict u, double *restrict log_du, int n) {
+  EACH(n) gate_both(z[i], &u[i], &log_du[i]);
+}
+
+ONCE void log_densities(const Problem *p, Nodes *at, int n) {
   const double horizon = p->horizon, log_horizon = p->log_horizon;
   double *u = at->one, *log_du = at->two, *rest = at->three;
   EACH(n) at->place[i] = at->v[i];
-  EACH(n) gate_both(at->place[i], &u[i], &log_du[i]);
+  gates(at->place, u, log_du, n);
   EACH(n) rest[i] = gf_exp(-gf_abs(u[i]));
   EACH(n) rest[i] = gf_log1p(rest[i]);
   EACH(n) {
@@ -133,7 +147,7 @@ static void log_densities(const Problem *p, Nodes *at, int n) {
 }
 
 /* The density itself, in units of exp(best), per unit of the panel's own [0, 1]. */
-static void densities(const Problem *p, Nodes *at, int n) {
+ONCE void densities(const Problem *p, Nodes *at, int n) {
   const double best = p->best;
   log_densities(p, at, n);
   EACH(n) at->values[i] = gf_exp(at->values[i] - best) * at->rate[i];
@@ -146,12 +160,12 @@ static int is_narrow(double a, double b) {
 }
 
 /* |dz/dx| at the edges of a panel. */
-static void edge_rates(double a, double b, double *at_a, double *at_b) {
+ONCE void edge_rates(double a, double b, double *at_a, double *at_b) {
   *at_a = *at_b = gf_abs(b - a);
   if (is_narrow(a, b)) return;
-  const double start = gf_asinh(a), end = gf_asinh(b);
-  *at_a = gf_cosh(start) * gf_abs(end - start);
-  *at_b = gf_cosh(end) * gf_abs(end - start);
+  const double start = one_asinh(a), end = one_asinh(b);
+  *at_a = one_cosh(start) * gf_abs(end - start);
+  *at_b = one_cosh(end) * gf_abs(end - start);
 }
 
 /* Nodes of a panel, never on an edge if there is a float between them, and dz/dx for x in [0, 1]. */
@@ -163,7 +177,7 @@ static void spread(double a, double b, double *z, double *rate) {
       rate[i] = gf_abs(width);
     }
   } else {
-    const double start = gf_asinh(a), length = gf_asinh(b) - start;
+    const double start = one_asinh(a), length = one_asinh(b) - start;
     for (int i = 0; i < NODES; i++) {
       const double v = start + length * X01[i];
       z[i] = gf_sinh(v);
@@ -190,7 +204,7 @@ static double greatest(const double *x) {
 }
 
 /* The digits a formula loses near a place, from those lost at the places where they were counted. */
-static double digits_lost(const Gate *g, const double *lost, double place) {
+ONCE double digits_lost(const Gate *g, const double *lost, double place) {
   if (!g->counted || place != place) return 0.0;
   if (place <= g->lost_at[0]) return lost[0];
   if (place >= g->lost_at[g->counted - 1]) return lost[g->counted - 1];
@@ -206,10 +220,10 @@ static double digits_lost(const Gate *g, const double *lost, double place) {
 
 /* What may lie between an edge and the outermost node, where the density at the edge is not what the polynomial says:
    about the difference times the distance, or times that over which it falls by a factor e, if that is less. */
-static double hidden(double edge, double node, double said, double noise, double apart) {
+ONCE double hidden(double edge, double node, double said, double noise, double apart) {
   const double off = gf_abs(edge - said) - AMPLIFIED * noise;
   if (!(off > 0.0) || !(edge < INFINITY)) return 0.0;
-  double changes = gf_abs(gf_log(edge / node));
+  double changes = gf_abs(one_log(edge / node));
   changes = changes > 1.0 ? changes : 1.0;
   return apart * off / (changes < FARTHEST ? changes : FARTHEST);
 }
@@ -217,7 +231,7 @@ static double hidden(double edge, double node, double said, double noise, double
 /* Fills in the integral over each panel in units of exp(best), and its error. What the rule gets wrong begins at degree
    32; the Legendre coefficients are taken to fall from 15 to there by the factor by which they fell from 7 to 15, at
    least. */
-static void evaluate(const Gate *g, const Problem *p, Nodes *at, Panel *panels, int count) {
+ONCE void evaluate(const Gate *g, const Problem *p, Nodes *at, Panel *panels, int count) {
   const int n = count * NODES;
   const double *f = at->values;
   for (int k = 0; k < count; k++) {
@@ -274,7 +288,7 @@ typedef struct {
 } Grid;
 
 /* Edges from bottom to top through those of two ascending lists that lie between; whether there is room for all. */
-static int merge(Grid *grid, double bottom, double top, const double *one, long m, const double *two, long n) {
+ONCE int merge(Grid *grid, double bottom, double top, const double *one, long m, const double *two, long n) {
   double *edges = grid->edges;
   int count = 1;
   edges[0] = bottom;
@@ -301,7 +315,7 @@ static int is_kink(const Gate *g, double z) {
 
 /* The density in units of exp(best); nan where it is infinite. */
 static double at_edge(double log_density, double best) {
-  return log_density < INFINITY ? gf_exp(gf_minimum(log_density - best, 690.0)) : NAN;
+  return log_density < INFINITY ? one_exp(gf_minimum(log_density - best, 690.0)) : NAN;
 }
 
 /* The panels of the grids that can matter, evaluated; sets the scale. */
@@ -358,7 +372,7 @@ static double integrate(const Gate *g, Problem *p, const Grid *grids, int number
     const double middle = panel.a + (panel.b - panel.a) / 2;
 #else
     double middle = panel.a + (panel.b - panel.a) / 2;
-    if (!is_narrow(panel.a, panel.b)) middle = gf_sinh(0.5 * gf_asinh(panel.a) + 0.5 * gf_asinh(panel.b));
+    if (!is_narrow(panel.a, panel.b)) middle = one_sinh(0.5 * one_asinh(panel.a) + 0.5 * one_asinh(panel.b));
 #endif
     if (panel.error > TOLERANCE * estimate && panel.depth < DEEPEST && middle > panel.a && middle < panel.b) {
       if (open + 2 > MOST_OPEN) return NAN;
@@ -414,7 +428,7 @@ static int decay_grids(const Gate *g, const Problem *p, double h_low, double log
 #else
 
 /* asinh z where the logit profile is about u, from asinh u: a panel edge need not be exact. */
-static double about(const Gate *g, double asinh_u) {
+ONCE double about(const Gate *g, double asinh_u) {
   const double at = (asinh_u - g->first) / g->step;
   if (!(at > 0)) return g->inverse[0];
   if (!(at < (double)(g->steps - 1))) return g->inverse[g->steps - 1];
@@ -433,7 +447,7 @@ static int position_grid(const Gate *g, const Problem *p, double log_low, double
     decay[last - i] = below < CUT && below < log_high ? below : log_low;
     own[i] = gf_maximum(h_high - OFFSETS[i] * unit(h_high), 1.0);
   }
-  for (int i = 0; i < OFFSETS_HERE; i++) decay[i] = own[i] > 2.0 ? gf_log(own[i]) : log_high;
+  for (int i = 0; i < OFFSETS_HERE; i++) decay[i] = own[i] > 2.0 ? one_log(own[i]) : log_high;
   for (int i = 0; i < NODES; i++)
     own[i] = gf_asinh(profile_of_decay(gf_exp(decay[i]) * p->over, decay[i] - p->log_horizon));
   for (int i = 0; i < NODES; i++) own[i] = gf_sinh(about(g, own[i]));
@@ -466,23 +480,20 @@ static void invert(const Gate *g, const double *u, double *z) {
     low[i] = gf_sinh(low[i]);
     high[i] = gf_sinh(high[i]);
   }
-  for (int i = 0; i < BLOCK; i++) {
-    double below, above, unused;
-    gate_both(low[i], &below, &unused);
-    gate_both(high[i], &above, &unused);
-    still[i] &= (below <= u[i]) & (above >= u[i]);
-  }
+  double below[BLOCK], above[BLOCK], log_du[BLOCK];
+  gates(low, below, log_du, BLOCK);
+  gates(high, above, log_du, BLOCK);
+  for (int i = 0; i < BLOCK; i++) still[i] &= (below[i] <= u[i]) & (above[i] >= u[i]);
   for (int i = 0; i < BLOCK; i++) z[i] = still[i] ? at[i] : NAN;
   int any = 1;
   for (int round = 0; any && round < 64; round++) {
-    double next[BLOCK];
+    double next[BLOCK], here[BLOCK];
+    gates(at, here, log_du, BLOCK);
     for (int i = 0; i < BLOCK; i++) {
-      double here, log_du;
-      gate_both(at[i], &here, &log_du);
-      const double off = here - u[i];
+      const double off = here[i] - u[i];
       low[i] = gf_choose(off <= 0, at[i], low[i]);
       high[i] = gf_choose(off >= 0, at[i], high[i]);
-      const double newton = at[i] - off * gf_exp(-log_du);
+      const double newton = at[i] - off * gf_exp(-log_du[i]);
       const _Bool held = (newton >= low[i]) & (newton <= high[i]);
       next[i] = gf_choose(held, newton, 0.5 * low[i] + 0.5 * high[i]);
     }
@@ -537,12 +548,10 @@ void hitting_times(const Gate *g, long n, const double *horizon, const double *h
     }
 #else
     invert(g, u1, z1);
-    for (int i = 0; i < BLOCK; i++) {
-      double unused, end;
-      gate_both(z[i], &u0[i], &slope[i]);
-      gate_both(z1[i], &unused, &end);
-      end_slope[i] = -2.0 * end;
-    }
+    double unused[BLOCK];
+    gates(z, u0, slope, BLOCK);
+    gates(z1, unused, end_slope, BLOCK);
+    for (int i = 0; i < BLOCK; i++) end_slope[i] *= -2.0;
 #endif
     for (int i = 0; i < BLOCK; i++) {
       h0[i] = T[i] * gf_softplus(-u0[i]);

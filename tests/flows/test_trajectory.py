@@ -16,6 +16,8 @@ from gateflow.flows import METHODS, LearningProblem, Status, flow, hitting_time
 
 CASES = json.loads((Path(__file__).parent / "oracle.json").read_text())
 SCIPY = ("radau", "bdf", "lsoda", "dop853")
+QUICK = ["exact", *(pytest.param(name, marks=pytest.mark.slow) if name == "radau" else name for name in SCIPY)]
+"""To ten digits Radau takes over ten times as long as any other."""
 
 
 def _miss(case: dict, log_tau: float) -> float:
@@ -48,7 +50,7 @@ def test_the_exact_method_agrees_with_mpmath_to_1e_12(name):
         assert _miss(case, path.log_tau[-1]) < 1e-12, case
 
 
-SAMPLE = [case for case in CASES if case["gate"] not in ("log-slow", "erf")][5::47]
+SAMPLE = [case for case in CASES if case["gate"] not in ("log-slow", "erf")][5::94]
 
 
 @pytest.mark.parametrize("method", SCIPY)
@@ -61,8 +63,8 @@ def test_scipy_solvers_agree_with_mpmath_to_1e_9(case, method):
 
 
 @pytest.mark.parametrize("method", ["lsoda", "dop853"])
-def test_quick_solvers_agree_with_mpmath_on_the_whole_grid_of_fast(method):
-    assert max(_miss(case, _follow(case, method).log_tau[-1]) for case in _grid("fast")) < 1e-9
+def test_quick_solvers_agree_with_mpmath_over_the_grid_of_fast(method):
+    assert max(_miss(case, _follow(case, method).log_tau[-1]) for case in _grid("fast")[::5]) < 1e-9
 
 
 @pytest.mark.slow
@@ -76,7 +78,7 @@ def _closed_form(z):
     return mpmath.exp(z) + 2 * z - mpmath.exp(-z)
 
 
-@pytest.mark.parametrize("method", ["exact", *SCIPY])
+@pytest.mark.parametrize("method", QUICK)
 @pytest.mark.parametrize("z0", [-4.0, 7.0])
 def test_sigmoid_with_horizon_1_follows_its_closed_form(method, z0):
     """e^z + 2z - e^-z = c tau + const all along, from either side."""
@@ -116,7 +118,7 @@ def test_the_flow_from_a_state_takes_the_rest_of_the_time(name, z0):
 def test_slopes_of_the_dense_output_are_the_gradient(method):
     """dz/dtau = -dL/dz by central differences."""
     problem = LearningProblem("fast", horizon=5, gap=0.05)
-    path = flow(problem, -0.5, method=method)
+    path = flow(problem, -0.5, method=method, rtol=1e-7)
     tau = path.tau[-1] * np.linspace(0.05, 0.95, 7)
     step = 1e-4 * path.tau[-1]
     slope = (path.at(tau + step).z - path.at(tau - step).z) / (2 * step)
@@ -125,7 +127,7 @@ def test_slopes_of_the_dense_output_are_the_gradient(method):
 
 def test_nodes_are_in_order_and_consistent():
     for method in METHODS:
-        path = flow(LearningProblem("softsign", horizon=30, gap=1e-4), -2.0, method=method)
+        path = flow(LearningProblem("softsign", horizon=30, gap=1e-4), -2.0, method=method, rtol=1e-6)
         assert path.tau[0] == 0.0
         assert path.z[0] == -2.0
         assert path.z[-1] == path.problem.z_star
@@ -140,7 +142,7 @@ def test_nodes_are_in_order_and_consistent():
 @pytest.mark.parametrize("method", ["exact", *SCIPY])
 def test_past_the_arrival_the_flow_rests_on_the_target(method):
     problem = LearningProblem("fast", horizon=5, gap=0.05)
-    path = flow(problem, 0.0, method=method)
+    path = flow(problem, 0.0, method=method, rtol=1e-6)
     state = path.at(path.tau[-1] * np.array([1.0, 1.5, 1e10]))
     assert np.all(state.z == problem.z_star)
     assert np.all(state.loss == 0)
@@ -158,7 +160,7 @@ def test_the_learning_time_at_hand_ends_a_flow(method):
         path.at(51.0)
 
 
-@pytest.mark.parametrize("method", ["exact", *SCIPY])
+@pytest.mark.parametrize("method", QUICK)
 @pytest.mark.parametrize("name", ["sigmoid", "linear-cubic"])
 def test_a_target_of_1_is_approached_for_ever(name, method):
     path = flow(LearningProblem(name, horizon=10, gap=0), 0.0, method=method)
@@ -181,7 +183,7 @@ def test_a_target_of_1_with_the_time_at_hand():
     assert middle.log_gap == pytest.approx(-math.log(1e100), rel=1e-14)
 
 
-@pytest.mark.parametrize("method", ["exact", *SCIPY])
+@pytest.mark.parametrize("method", QUICK)
 def test_a_flat_point_is_approached_and_not_crossed(method):
     """sigma(z^3), T = 1, near z = 0: dz/dtau = c (3/4) z^2, so z = -4/(3 c tau) for large tau."""
     path = flow(LearningProblem("cubic", horizon=1, gap=0.1, scale=2.0), -1.0, tau_max=1e30, method=method)
@@ -223,10 +225,10 @@ def test_times_past_the_floats_are_told_by_their_logarithm(method):
 
 def test_many_times_at_once_equal_single_ones():
     path = flow(LearningProblem("arctan", horizon=100, gap=1e-3), 0.0)
-    tau = path.tau[-1] * np.linspace(0, 1, 10_001)
-    z = path.at(tau.reshape(73, 137)).z.ravel()
+    tau = path.tau[-1] * np.linspace(0, 1, 1001)
+    z = path.at(tau.reshape(7, 143)).z.ravel()
     assert np.all(np.diff(z) >= 0)
-    for k in (0, 1, 5000, 9999, 10_000):
+    for k in (0, 1, 500, 999, 1000):
         assert path.at(tau[k]).z == pytest.approx(z[k], rel=1e-14)
 
 
