@@ -1,4 +1,4 @@
-"""Shared by all tests: one Hypothesis profile, no window ever opened, and kernels for GPUs run on the CPU."""
+"""Shared by all tests: one Hypothesis profile, no window ever opened, what is made for many tests made once."""
 
 import importlib.util
 import os
@@ -24,6 +24,22 @@ NEED_TRITON = [
 """Modules that cannot be imported without it, which searching them for examples does."""
 
 collect_ignore = [] if importlib.util.find_spec("triton") else NEED_TRITON
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests that look at one thing made for many (a fixture of a module or of the session) run in one process."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and (made := sorted(shared(item))):
+            item.add_marker(pytest.mark.xdist_group("+".join(made)))
+
+
+def shared(item):
+    """The fixtures of our own that an item shares with others, with the number of the parameter they are made for."""
+    for name, definitions in item._fixtureinfo.name2fixturedefs.items() if hasattr(item, "_fixtureinfo") else ():
+        if definitions[-1].scope != "function" and definitions[-1].baseid:
+            number = item.callspec.indices[name] if definitions[-1].params else ""
+            yield f"{definitions[-1].baseid}:{name}{number}"
 
 
 @pytest.fixture

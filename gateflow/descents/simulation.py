@@ -42,8 +42,8 @@ SETTLING = 4
 CYCLE = 64
 """Steps over which the size of the chatter is averaged."""
 
-PAYS = 3.0
-"""Seconds in NumPy from which on the kernel is chosen by itself: it takes one or two to compile, once a machine."""
+PAYS = 1.0
+"""Seconds in NumPy from which on the kernel is chosen by itself: it takes half a second to compile, once a machine."""
 
 NUMPY_STEP, NUMPY_RUN = 5e-5, 1e-6
 """Seconds of a step in NumPy, and for each problem of it (measured)."""

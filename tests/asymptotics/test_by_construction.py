@@ -7,7 +7,7 @@ import pytest
 from benchmarks import forgeries, memberships
 
 HEAVY = ("removable", "mixture", "dip", "bump_on_phi", "step", "oscillating")
-CASES = [case for case in memberships.cases(100, seed=7) if case.family not in HEAVY][:60]
+CASES = [case for case in memberships.cases(100, seed=7) if case.family not in HEAVY][:30]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.family}: {case.text}")
@@ -23,9 +23,11 @@ def test_no_membership_of_any_family_is_other_than_it_was_made(case):
     assert memberships.outcome(memberships.asked(case)) in ("right", "undecided")
 
 
-def test_no_false_certificate_is_verified():
-    outcomes = {forgery.told: forgeries.outcome(forgery, seconds=60.0) for forgery in forgeries.forgeries(40, seed=5)}
-    assert len(outcomes) > 30
+@pytest.mark.parametrize("count", [16, pytest.param(80, marks=pytest.mark.slow)])
+def test_no_false_certificate_is_verified(count):
+    forged = forgeries.forgeries(count, seed=5)
+    outcomes = {forgery.told: forgeries.outcome(forgery, seconds=60.0) for forgery in forged}
+    assert len(outcomes) > 3 * count / 4
     assert not [told for told, found in outcomes.items() if found == "ACCEPTED"]
     assert set(outcomes.values()) <= {"refuted", "open", "true"}
 

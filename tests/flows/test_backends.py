@@ -19,7 +19,7 @@ FIRST = 900_000
 """Of the generated formulas: none that the benchmark of honest errors, or its sample here, takes."""
 
 FORMULAS = 300
-DEFAULT = 6
+DEFAULT = 3
 SPACING = 4
 """Numbers of one formula in the generator."""
 

@@ -62,8 +62,14 @@ SOME = [
 ]
 
 
-@pytest.mark.parametrize("digits", [32, 52])
-@pytest.mark.parametrize("case", SOME, ids=lambda case: case[0])
+@pytest.mark.parametrize(
+    ("case", "digits"),
+    [
+        pytest.param(case, digits, marks=[] if (k + n) % 2 else pytest.mark.slow, id=f"{case[0]}-{digits}")
+        for k, case in enumerate(SOME)
+        for n, digits in enumerate([52, 32])
+    ],
+)
 def test_more_digits(case, digits):
     gate, horizon, gap, z0 = case
     ball = enclose(LearningProblem(gate, horizon=horizon, gap=gap), z0, digits)

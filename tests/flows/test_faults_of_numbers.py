@@ -16,7 +16,17 @@ from gateflow.flows import LearningProblem, Status, flow, hitting_time
 from gateflow.flows.features import features
 from gateflow.gates.gate import Gate, gate
 
-BACKENDS = ["numpy", pytest.param("compiled", marks=pytest.mark.skipif(available() is None, reason="no compiler"))]
+COMPILED = pytest.mark.skipif(available() is None, reason="no compiler")
+BACKENDS = ["numpy", pytest.param("compiled", marks=COMPILED)]
+
+
+def by_both(texts, few):
+    """Each by NumPy; compiled, for which each takes a second of the compiler, the first few, and the rest if slow."""
+    slow = [[] if k < few else [pytest.mark.slow] for k in range(len(texts))]
+    compiled = [pytest.param(text, "compiled", marks=[COMPILED, *more]) for text, more in zip(texts, slow, strict=True)]
+    return [*((text, "numpy") for text in texts), *compiled]
+
+
 TEN = {"horizon": 10, "gap": 0.01}
 
 # formula, z0, log tau: T = 10, gap 0.01. Each was computed apart from gateflow, and again by mpmath with 40 digits as
@@ -35,8 +45,7 @@ RIGHT = {
 }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("text", RIGHT)
+@pytest.mark.parametrize(("text", "backend"), by_both(RIGHT, few=3))
 def test_what_is_narrow_is_not_missed(text, backend):
     z0, log_tau = RIGHT[text]
     found = hitting_time(LearningProblem(text, **TEN), z0, backend=backend)
@@ -55,8 +64,7 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("text", STEPS)
+@pytest.mark.parametrize(("text", "backend"), by_both(STEPS, few=1))
 def test_a_dip_of_the_density_beside_a_cut_is_not_missed(text, backend):
     """Far from a steep step the slope falls like a power: the density dips over 3e-7, between a cut and the nodes."""
     horizon, log_tau = STEPS[text]
@@ -70,8 +78,7 @@ def _arrival(u: float) -> float:
     return math.exp(u) + 2 * u - math.exp(-u)
 
 
-@pytest.mark.parametrize("width", ["1e-9", "1e-12", "1e-13"])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("width", "backend"), by_both(["1e-13", "1e-12", "1e-9"], few=1))
 def test_a_ramp_takes_no_time_and_costs_no_digits(width, backend):
     """u rises from 1 to 2 over the width, in a time of its square; what its formula loses is lost there only."""
     w = float(width)
@@ -105,7 +112,9 @@ NARROW = [
 
 
 @pytest.mark.skipif(available() is None, reason="no compiler")
-@pytest.mark.parametrize("text", NARROW)
+@pytest.mark.parametrize(
+    "text", [pytest.param(text, marks=[pytest.mark.slow] * (k % 2)) for k, text in enumerate(NARROW)]
+)
 def test_both_backends_claim_the_same(text):
     """Starts below, on, within and above a feature 1e-12 wide: the errors are within a factor 4, the times agree."""
     problem = LearningProblem(text.format(w="1e-12"), horizon=[[1], [10]], gap=0.01)
@@ -117,8 +126,7 @@ def test_both_backends_claim_the_same(text):
     assert np.all(np.abs(np.log(one.error / two.error))[finite] < math.log(4))
 
 
-@pytest.mark.parametrize("slope", ["1e-17", "1e-200"])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("slope", "backend"), by_both(["1e-17", "1e-200"], few=1))
 def test_a_plateau_takes_its_length_over_its_slope(slope, backend):
     """All of the time passes on it: tau = (1 + e^u)/(T u' phi^T) times its length, at u = 1."""
     text = f"sigmoid(where(z<1, z, where(z<101, 1+{slope}*(z-1), z-100+100*{slope})))"
@@ -139,14 +147,13 @@ def test_a_plateau_on_the_way_to_a_smooth_target(slope):
 
 
 @pytest.mark.parametrize(
-    ("p", "q", "a", "b", "at"),
-    [("1.5", "1.5", 2, 0.5, "0"), ("1.99", "1.1", 2, 0.5, "1"), ("1.2", "1.9", 2, 0.5, "(3/10)")],
+    ("powers", "backend"), by_both([("1.99", "1.1", "1"), ("1.5", "1.5", "0"), ("1.2", "1.9", "(3/10)")], few=1)
 )
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_flat_crossing_of_two_powers(p, q, a, b, at, backend):
+def test_a_flat_crossing_of_two_powers(powers, backend):
     """In w = t^(2-p) the integrand is smooth: dt/t^(p-1) = dw/(2-p)."""
     import mpmath
 
+    (p, q, at), a, b = powers, 2, 0.5
     text = f"sigmoid(where(z<{at}, -{a}*({at}-z)**{p}, {b}*(z-{at})**{q}))"
     found = hitting_time(LearningProblem(text, **TEN), -1.0, backend=backend)
     with mpmath.workdps(30):

@@ -27,10 +27,11 @@ def test_the_sample_is_whole():
     assert {row["family"] for row in ROWS} == set(ball_cases.FAMILIES)
 
 
+@pytest.mark.parametrize("share", [2, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("family", ball_cases.FAMILIES)
-def test_the_true_error_is_at_most_the_claimed_one(family):
-    wrong, claimed = [], 0
-    for row in (row for row in ROWS if row["family"] == family):
+def test_the_true_error_is_at_most_the_claimed_one(family, share):
+    wrong, claimed, rows = [], 0, [row for row in ROWS if row["family"] == family][::share]
+    for row in rows:
         given = {row["way"]: row["value"]}
         problem = LearningProblem(row["text"], horizon=row["horizon"], loss=row["loss"], **given)
         found = hitting_time(problem, row["z0"], backend="numpy")
@@ -41,4 +42,4 @@ def test_the_true_error_is_at_most_the_claimed_one(family):
             if not miss <= found.error + ROUNDING * abs(float(row["log_tau"])):
                 wrong.append((row["number"], miss, found.error))
     assert wrong == []
-    assert claimed == sum(row["family"] == family for row in ROWS)  # an infinite error would not be wrong, but idle
+    assert claimed == len(rows)  # an infinite error would not be wrong, but idle

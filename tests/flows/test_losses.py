@@ -99,8 +99,14 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [  # every loss at two of the four; all, if slow
+        pytest.param(name, case, marks=[] if (k + n) % 2 else pytest.mark.slow, id=f"{name}-{case[0]}")
+        for k, name in enumerate(NAMES)
+        for n, case in enumerate(CASES)
+    ],
+)
 def test_times_of_every_loss_agree_with_mpmath(name, case):
     gate, horizon, gap, z0 = case
     loss = _loss(name)
@@ -113,7 +119,7 @@ def test_times_of_every_loss_agree_with_mpmath(name, case):
     assert abs(math.expm1(found.log_tau - expected)) <= found.error < 1e-10
 
 
-@pytest.mark.parametrize("method", ["exact", "radau", "bdf", "lsoda", "dop853"])
+@pytest.mark.parametrize("method", ["exact", pytest.param("radau", marks=pytest.mark.slow), "bdf", "lsoda", "dop853"])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "(1-exp(-s))/s"])  # in big floats, one at a time
 def test_every_method_follows_every_loss(name, method):
     """The flow to the end takes the time of the integral; slopes of the dense output are the gradient."""

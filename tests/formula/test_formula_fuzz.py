@@ -22,8 +22,6 @@ from gateflow.errors import FormulaError
 from gateflow.formula import parse
 from gateflow.formula.vocabulary import FUNCTIONS
 
-pytestmark = pytest.mark.xdist_group("formula_fuzz")  # what the dearest text costs is measured once
-
 PARAMETERS = {"alpha": "positive", "b": "real", "k": 0.3}
 # The parser counts SymPy's calls; SymPy sieves primes into arrays, and generates the products of monomials as code,
 # from nothing but the number of their variables.

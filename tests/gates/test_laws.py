@@ -218,9 +218,16 @@ def test_no_catalogue_gate_loses_digits(f_gate: Gate) -> None:
     assert f_gate.digits_lost_from is None
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_few_ulps_of_the_truth(any_gate: Gate, dtype: type) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "count"),
+    [
+        (np.float32, 8),
+        (np.float64, 16),
+        *(pytest.param(t, 80, marks=pytest.mark.slow) for t in (np.float32, np.float64)),
+    ],
+)
+def test_a_few_ulps_of_the_truth(any_gate: Gate, dtype: type, count: int) -> None:
     inverses = in_class_f(any_gate.name.partition("(")[0])
-    worst = measure(any_gate, dtype, 40 if dtype is np.float64 else 20, inverses=inverses)
+    worst = measure(any_gate, dtype, count, inverses=inverses)
     assert {what: w for what, w in worst.items() if w.ulps > MOST_ULPS} == {}
     assert all(worst[what].points for what in (FUNCTIONS if inverses else Z_FUNCTIONS))

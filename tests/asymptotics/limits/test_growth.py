@@ -292,7 +292,7 @@ def _grow(children):
     )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.recursive(LEAVES, _grow, max_leaves=6))
 def test_leading_term_agrees_with_big_floats(expr):
     try:
