@@ -207,7 +207,7 @@ def _show_analysis(
     if write is not None:
         from gateflow import record
         from gateflow.cli._terminal import as_text
-        from gateflow.files import Output, folder_for
+        from gateflow.files import Output, folder_for, write_all
         from gateflow.plots._figure import PictureFile
         from gateflow.plots._study import pictures
 
@@ -215,10 +215,11 @@ def _show_analysis(
         shown = f"gateflow experiment analyse {plan.path or found.name}{flags} --write {write.as_posix()}"
         files = [Output(folder_for(write) / f"{found.name}.{kind}", force=force) for kind in ("txt", "json")]
         texts = (f"$ {shown}\n{as_text(*parts)}", record.to_json(facts))
-        for file, text in zip(files, texts, strict=True):
-            file.write(text)
-        for ending, picture in pictures(found, plan).items():
-            PictureFile(write / f"{found.name}-{ending}.svg", force=force).save(picture)
+        drawn = [
+            PictureFile(write / f"{found.name}-{ending}.svg", force=force).drawn(picture)
+            for ending, picture in pictures(found, plan).items()
+        ]
+        write_all([*zip(files, texts, strict=True), *drawn])
     return print_json(facts) if as_json else say(*parts)
 
 
@@ -253,7 +254,7 @@ def _write_files(
     """The files of an experiment: its table for readers and for programs, its curves, and all of it with its record."""
     from gateflow import record
     from gateflow.cli._terminal import as_text
-    from gateflow.files import Output, folder_for
+    from gateflow.files import Output, folder_for, write_all
     from gateflow.study import outcomes
 
     flags = " --reduced" if reduced else ""
@@ -262,14 +263,13 @@ def _write_files(
     kept["record"] = record.record(command=shown)
     texts = {"txt": f"$ {shown}\n{as_text(*parts)}", "csv": found.csv()}
     folder_for(where)
-    for kind, text in texts.items():
-        Output(where / f"{name}.{kind}", force=force).write(text)
-    outcomes.write(record.sealed(kept), where / f"{name}.json", force=force)
-    endings = [*texts, "json"]
+    files: list[tuple[Output, bytes | str]] = [
+        (Output(where / f"{name}.{kind}", force=force), text) for kind, text in texts.items()
+    ]
+    files.append((outcomes.output(where / f"{name}.json", force=force), outcomes.text_of(record.sealed(kept))))
     if any(run.curve(found.score) for group in found.groups for run in group.runs):
         from gateflow.plots._figure import PictureFile
         from gateflow.plots._training import panels
 
-        PictureFile(where / f"{name}.svg", force=force).save(panels(found))
-        endings.append("svg")
-    return [(where / f"{name}.{ending}").as_posix() for ending in endings]
+        files.append(PictureFile(where / f"{name}.svg", force=force).drawn(panels(found)))
+    return [path.as_posix() for path in write_all(files)]

@@ -37,7 +37,7 @@ def run(
     $ gateflow results runs/adding --figure curves.svg --csv table.csv --json
     """
     from gateflow.errors import InvalidArgument
-    from gateflow.files import Output
+    from gateflow.files import Output, write_all
     from gateflow.training.results import table
 
     if measure is not None and figure is None:
@@ -45,13 +45,14 @@ def run(
     picture = picture_file(figure, force)
     sheet = None if csv is None else Output(csv, force=force)
     found = table(folder)
-    written = []
+    files: list[tuple[Output, bytes | str]] = []
     if picture is not None:
         from gateflow.plots._training import curves as drawn
 
-        written.append(picture.save(drawn(found, measure)))
+        files.append(picture.drawn(drawn(found, measure)))
     if sheet is not None:
-        written.append(sheet.write(found.csv()))
+        files.append((sheet, found.csv()))
+    written = write_all(files)
     if json:
         return print_json({"results": found.records(), "written": [path.as_posix() for path in written]})
     return say(of_runs(found), *(path.as_posix() for path in written))

@@ -45,21 +45,22 @@ def run(
     $ gateflow timescales runs/one
     $ gateflow timescales runs/one --split test --figure timescales.svg --csv units.csv --json
     """
-    from gateflow.files import Output
+    from gateflow.files import Output, write_all
     from gateflow.training.timescales import of_run
 
     picture = picture_file(figure, force)
     sheet = None if csv is None else Output(csv, force=force)
     found = of_run(folder, split=split, rows=rows, data_dir=data_dir)
-    written = []
+    files: list[tuple[Output, bytes | str]] = []
     if picture is not None:
         from gateflow.plots._training import timescales as drawn
 
-        written.append(picture.save(drawn(found)))
+        files.append(picture.drawn(drawn(found)))
     each = _each(found)
     if sheet is not None:
         lines = [",".join(map(str, row)) for row in [("layer", "unit", "start", "trained"), *each]]
-        written.append(sheet.write("\n".join(lines) + "\n"))
+        files.append((sheet, "\n".join(lines) + "\n"))
+    written = write_all(files)
     if json:
         layers = zip(found.start, found.trained, strict=True)
         return print_json(

@@ -11,7 +11,7 @@ Rules, for all commands:
 """
 
 from gateflow.files.folder import Held, alone, held
-from gateflow.files.output import Output, folder_for
+from gateflow.files.output import Output, folder_for, write_all
 from gateflow.files.place import Place, Standing, encoded, private_or_temporary, write_bytes, write_text
 from gateflow.files.read import (
     LARGEST,
@@ -52,6 +52,7 @@ __all__ = [
     "read_toml",
     "sealed",
     "unpacked_most",
+    "write_all",
     "write_bytes",
     "write_text",
 ]

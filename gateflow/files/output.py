@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -97,6 +97,20 @@ class Output:
     def _refused(self) -> InvalidArgument:
         told = f"and is no {self.what}" if self.what else "already"
         return InvalidArgument(f"{self.path} is there {told}; choose another file, or give --force to replace it")
+
+
+def write_all(files: Iterable[tuple[Output, bytes | str]]) -> list[Path]:
+    """Write several files; where one of them may not be replaced, none is written. Their paths.
+
+    Raises
+    ------
+    InvalidArgument
+        One may not be replaced, or cannot be written.
+    """
+    whole = [(each, encoded(data) if isinstance(data, str) else data) for each, data in files]
+    for each, data in whole:
+        each.check(data)
+    return [each.write(data) for each, data in whole]
 
 
 def _replaceable(path: Path) -> os.stat_result | None:

@@ -588,7 +588,14 @@ def gate(name: str | Gate, **parameters: Any) -> Gate:
         return _make(head, in_order, {**by_name, **parameters})
     if in_order:
         raise FormulaError("a parameter of a formula has a name, as in sigmoid(k*z); k=2", name)
-    return Gate(head, parameters={**by_name, **parameters})
+    given = {**by_name, **parameters}
+    return Gate(head, parameters=given) if given else _of_formula(head)
+
+
+@lru_cache(maxsize=64)
+def _of_formula(text: str) -> Gate:
+    """A formula's gate; made once, so that the functions that are asked about a text share what was derived."""
+    return Gate(text)
 
 
 def _make(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Gate:

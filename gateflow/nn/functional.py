@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -78,7 +79,6 @@ class GateFunction(torch.nn.Module):
         self.gate = gate
         self._numbers_of: dict[tuple[torch.dtype, torch.device], Numbers] = {}
         self._tapes: dict[tuple[str, bool], Tape] = {}
-        self._plain_found: dict[tuple[torch.dtype, torch.device], bool] = {}
 
     def forward(self, z: Tensor) -> Tensor:
         """phi(z)."""
@@ -145,9 +145,7 @@ class GateFunction(torch.nn.Module):
 
     def first_nan(self) -> float | None:
         """Some z at which phi or ``1 - phi`` is not a number, if such was found among samples of every magnitude."""
-        z = _samples(torch.float64)
-        lost = torch.isnan(self.evaluate(z, "phi")) | torch.isnan(self.evaluate(z, "phi_c"))
-        return float(z[lost][0]) if lost.any() else None
+        return _first_nan(self.gate)
 
     def value(self, z: Tensor, what: str = "phi") -> Tensor:
         """The same as calling it, without a gradient."""
@@ -190,10 +188,7 @@ class GateFunction(torch.nn.Module):
 
     def _is_plain(self, dtype: torch.dtype, device: torch.device) -> bool:
         """Whether the formulas as they stand agree with the careful way at points of every magnitude."""
-        if (dtype, device) not in self._plain_found:
-            x = torch.cat([_samples(dtype), torch.tensor(self.gate.kinks, dtype=dtype)]).to(device)
-            self._plain_found[dtype, device] = all(self._agrees(x, what) for what in ("phi", "phi_c"))
-        return self._plain_found[dtype, device]
+        return _plain_agrees(self.gate, dtype, device)
 
     def _agrees(self, x: Tensor, what: str) -> bool:
         eps, tiny = torch.finfo(x.dtype).eps, torch.finfo(x.dtype).tiny
@@ -215,7 +210,23 @@ class GateFunction(torch.nn.Module):
         return self._numbers_of[key]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_numbers_of": {}, "_tapes": {}, "_plain_found": {}}
+        return {**self.__dict__, "_numbers_of": {}, "_tapes": {}}
+
+
+@lru_cache(maxsize=256)
+def _first_nan(gate: Gate) -> float | None:
+    """Asked once for all layers with this gate."""
+    function, z = GateFunction(gate), _samples(torch.float64)
+    lost = torch.isnan(function.evaluate(z, "phi")) | torch.isnan(function.evaluate(z, "phi_c"))
+    return float(z[lost][0]) if lost.any() else None
+
+
+@lru_cache(maxsize=256)
+def _plain_agrees(gate: Gate, dtype: torch.dtype, device: torch.device) -> bool:
+    """Asked once for all layers with this gate."""
+    x = torch.cat([_samples(dtype), torch.tensor(gate.kinks, dtype=dtype)]).to(device)
+    function = GateFunction(gate)
+    return all(function._agrees(x, what) for what in ("phi", "phi_c"))
 
 
 class _Play(torch.autograd.Function):

@@ -263,8 +263,9 @@ class Recurrent(torch.nn.Module):
             "torch": plain and type(self).step is Recurrent.step and not self.extra_shapes(),
         }
         if self.backend == "framework" and not able["framework"]:
+            where = "under this autocast on this processor" if casts else "here"
             raise InvalidArgument(
-                f"PyTorch has no {type(self).__name__} with these gates here; backend='auto' takes another"
+                f"PyTorch has no {type(self).__name__} with these gates {where}; backend='auto' takes another"
             )
         if self.backend == "native" and data.device.type != "cpu":
             raise InvalidArgument(

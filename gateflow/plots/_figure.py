@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateflow import __version__, record
 from gateflow.errors import GateflowError, InvalidArgument
-from gateflow.files import Output, digest, fits, from_json, is_sealed, read_bytes, read_json
+from gateflow.files import Output, digest, fits, from_json, is_sealed, read_bytes, read_json, write_all
 from gateflow.plots._style import COLUMN, STYLE, LineStyles
 from gateflow.plots._table import FigureTable
 
@@ -193,9 +193,7 @@ def write(
     files = {**before, **{each: digest(data) for each, data in zip(names, contents, strict=False)}}
     made = record.sealed({**made_by(name, caption, table, gates or ()), "files": dict(sorted(files.items()))})
     contents.append(record.to_json(made).encode())
-    for each, data in zip(outputs, contents, strict=True):
-        each.check(data)
-    return [each.write(data) for each, data in zip(outputs, contents, strict=True)]
+    return write_all(zip(outputs, contents, strict=True))
 
 
 def _of_results(name: str, figure: Figure, results: Path | None) -> FigureTable:
@@ -252,9 +250,14 @@ class PictureFile:
             raise InvalidArgument(f"{path} should end in one of .{', .'.join(FORMATS)}")
         self.file = Output(path, force=force)
 
-    def save(self, canvas: Any) -> Path:
-        """Write the picture whole or not at all; its path."""
+    def drawn(self, canvas: Any) -> tuple[Output, bytes]:
+        """The file, and the picture as it is to be written."""
         data = io.BytesIO()
         with own_style():
             canvas.savefig(data, format=self.form, metadata=METADATA[self.form])
-        return self.file.write(data.getvalue())
+        return self.file, data.getvalue()
+
+    def save(self, canvas: Any) -> Path:
+        """Write the picture whole or not at all; its path."""
+        file, data = self.drawn(canvas)
+        return file.write(data)

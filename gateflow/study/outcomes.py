@@ -109,11 +109,6 @@ def text_of(data: dict[str, Any]) -> str:
     return _json(data, "") + "\n"
 
 
-def write(data: dict[str, Any], path: Path, *, force: bool = False) -> None:
-    """Write such a JSON; see :func:`output`."""
-    output(path, force=force).write(text_of(data))
-
-
 def output(path: Path, *, force: bool = False, early: bool = False) -> Output:
     """The file that such a JSON is to be written to; over another one, or with ``force`` over any file."""
     return Output(path, force=force, ours=lambda data: is_sealed(from_json(data)), what="result", early=early)

@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+import gateflow.study.networks
+import gateflow.study.own  # noqa: F401  both take the list of experiments as it is when they are imported
 from gateflow.study import experiments
 from gateflow.study.experiment import Experiment
 from gateflow.study.kept import memory

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import stat
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("h5netcdf")
 
-from gateflow.cli import main
+from gateflow.cli import COMMANDS, main
 from gateflow.files.place import Place
 from gateflow.study import kept
 
@@ -32,11 +34,45 @@ FILES = {
     "timescales figure": ("timescales", "run", "--figure", "out.svg"),
     "timescales csv": ("timescales", "run", "--csv", "out.csv"),
     "sweep": ("sweep", "fast", *PROBLEM, "-o", "out.nc"),
+    "experiment show": ("experiment", "show", "../tiny.toml", "-o", "../ran", "--write", "."),
+    "experiment analyse": ("experiment", "analyse", "../tiny.toml", "-o", "../ran", "--write", "."),
 }
-"""By name, a command that writes one file, which is ``slope.svg`` for figures."""
+"""By name, a command that writes a file, the last word; or the first of several in a folder: see `target`."""
 
-LONG = ("rank", "rate", "check", "report", "results curves", "timescales figure")
+FOLDERS = {
+    "train": ("train", *TINY, "-o", "out"),
+    "trained grid": ("train", *TINY, "--seeds", "1", "--gates", "fast,sigmoid", "-o", "out"),
+    "experiment run": ("experiment", "run", "../tiny.toml", "--seeds", "1", "--only", "fast", "-o", "out"),
+    "study networks": ("study", "networks", "--optimizers", "adam", "--seeds", "1", "--steps", "2", "-o", "out"),
+}
+"""By name, a command that fills folders with runs."""
+
+LONG = (
+    "rank",
+    "rate",
+    "check",
+    "report",
+    "results curves",
+    "timescales figure",
+    "experiment show",
+    "experiment analyse",
+)
 """Commands that take long to write their file."""
+
+EXPERIMENT = """
+about = "As small as can be."
+seeds = 2
+[base]
+task = "adding(horizon=5, held_out=16)"
+hidden = 2
+batch = 2
+steps = 2
+evaluate_every = 2
+[arms."fast, matched"]
+forget_gate = "fast"
+[arms."gru, none"]
+method = "gru"
+"""
 
 
 def look_alikes(folder: Path) -> None:
@@ -80,6 +116,8 @@ def lost(before: dict[str, tuple[int, str]], root: Path) -> list[str]:
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     assert main(["train", *TINY, "-o", str(folder / "run")]) == 0
+    (folder / "tiny.toml").write_text(EXPERIMENT)
+    assert main(["experiment", "run", str(folder / "tiny.toml"), "-o", str(folder / "ran")]) == 0
     return folder / "run"
 
 
@@ -88,16 +126,36 @@ def home(tmp_path, monkeypatch, trained):
     """A folder of others, in which commands run."""
     look_alikes(tmp_path / "home")
     monkeypatch.chdir(tmp_path / "home")
-    os.symlink(trained, "run")
+    for name in ("run", "tiny.toml", "ran"):
+        os.symlink(trained.parent / name, tmp_path / "home" / name if name == "run" else tmp_path / name)
     return tmp_path
 
 
 def target(command: str) -> str:
-    return "slope.svg" if command == "figures" else FILES[command][-1]
+    return {"figures": "slope.svg", "experiment show": "tiny.csv", "experiment analyse": "tiny.json"}.get(
+        command, FILES[command][-1]
+    )
 
 
 def again(command: str) -> tuple[str, ...]:
     return (*FILES[command], "--restart" if command == "sweep" else "--force")
+
+
+def test_every_command_that_writes_is_tried_here():
+    """Each path that a command takes is one that is read, or one that is tried below."""
+    paths = {
+        (name, word)
+        for name in COMMANDS
+        for word, kind in get_type_hints(COMMANDS[name]).items()
+        if Path in (kind, *get_args(kind))
+    }
+    tried = {words[0] for words in (*FILES.values(), *FOLDERS.values())}
+    assert {(name, word) for name, word in paths if name not in tried} == {("verify", "file")}
+    written = {word for name, word in paths if name in tried} - {"config", "data_dir", "folder"}
+    assert written == {"certificate", "figure", "csv", "out", "results", "keep", "write"}
+    assert [name for name in COMMANDS if "force" in inspect.signature(COMMANDS[name]).parameters] == sorted(
+        {words[0] for words in FILES.values()} - {"sweep"}
+    )
 
 
 def refused(capsys, arguments) -> None:
@@ -144,6 +202,64 @@ def test_links_folders_and_pipes_are_never_replaced(command, home, capsys):
             refused(capsys, arguments)
             assert everything(home) == before, kind
         path.rmdir() if kind == "folder" else path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("command", "second"),
+    [
+        (("results", "run", "--figure", "a.svg", "--csv", "b.csv"), "b.csv"),
+        (("timescales", "run", "--figure", "a.svg", "--csv", "b.csv"), "b.csv"),
+        (FILES["experiment show"], "tiny.svg"),
+        (FILES["experiment analyse"], "tiny-arrivals.svg"),
+        (FILES["figures"], "slope.csv"),
+    ],
+)
+def test_of_several_files_none_is_written_where_one_may_not_be(command, second, home, capsys):
+    Path(second).write_text("mine")
+    before = everything(home)
+    refused(capsys, command)
+    assert everything(home) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "restart"),
+    [*((name, ()) for name in FOLDERS), ("train", ["--restart"]), ("trained grid", ["--restart"])],
+)
+def test_a_folder_of_others_in_the_place_of_a_run_is_left_alone(command, restart, home, capsys):
+    """Wherever a command of this kind puts a run."""
+    assert main(list(FOLDERS[command])) == 0
+    places = [path.parent for path in Path("out").rglob("result.json")]
+    assert places
+    for place in places:
+        for path in place.iterdir():
+            path.unlink()
+        place.rmdir()
+        look_alikes(place)
+        (place / "settings.toml").write_text(RUN)
+        (place / "result.json").write_text("{}")
+    before = everything(home)
+    capsys.readouterr()
+    assert main([*FOLDERS[command], *restart]) == 2
+    assert "is not the folder of a run" in capsys.readouterr().err
+    assert lost(before, home) == []
+
+
+def test_a_store_of_others_is_left_alone(home, capsys):
+    store = Path("store/tiny")
+    store.parent.mkdir()
+    look_alikes(store)
+    for name in ("fast-matched.jsonl", "gru-none.jsonl"):
+        (store / name).write_text("mine\n")
+    before = everything(home)
+    words = ["experiment", "run", "../tiny.toml", "-o", "../ran", "--keep", "store"]
+    refused(capsys, words)
+    assert lost(before, home) == []
+    for name in ("fast-matched.jsonl", "gru-none.jsonl"):
+        (store / name).unlink()
+        (store / name).symlink_to(home / "elsewhere" / "thesis.tex")
+    before = everything(home)
+    refused(capsys, words)
+    assert lost(before, home) == []
 
 
 def test_an_output_makes_no_folders_on_the_way(home, capsys):
@@ -267,7 +383,7 @@ def killed_at_rename(arguments) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("command", ["flow", "figures", "order", "train", "sweep"])
+@pytest.mark.parametrize("command", ["flow", "figures", "order", "train", "sweep", "experiment analyse"])
 def test_killed_at_the_rename_nothing_is_lost_and_nothing_stays_for_ever(command, home):
     train = ("train", *TINY, "-o", "new-run")
     arguments = train if command == "train" else FILES[command]

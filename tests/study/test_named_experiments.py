@@ -18,7 +18,7 @@ from gateflow.study import kept
 from gateflow.study.cost import cost
 from gateflow.study.experiment import Experiment, carry_out, folder_of
 from gateflow.study.experiments import EXPERIMENTS
-from gateflow.study.outcomes import collected, table, write
+from gateflow.study.outcomes import collected, output, table, text_of
 from gateflow.training.folder import outcome
 from gateflow.training.methods import METHODS
 from gateflow.training.settings import Settings
@@ -126,7 +126,7 @@ def test_only_some_arms_are_run_and_one_that_is_none_is_refused(tmp_path):
 def test_what_is_collected_reads_back_and_holds_every_curve(tmp_path):
     carry_out(SMALL, tmp_path / "runs", seeds=1)
     found = collected("small", SMALL, tmp_path / "runs")
-    write(found, tmp_path / "small.json")
+    output(tmp_path / "small.json").write(text_of(found))
     assert json.loads((tmp_path / "small.json").read_text()) == found
     run = found["runs"]["fast, matched"][0]
     assert run["steps"] == [0, 10, 20, 30, 40]
