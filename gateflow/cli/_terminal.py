@@ -150,6 +150,17 @@ def pairs(rows: Iterable[tuple[str, str | None]]) -> Any:
     return made
 
 
+def picked(found: Any, *names: str) -> dict[str, Any]:
+    """Attributes by their names, for JSON, which reads numbers of NumPy and words of enumerations as they are.
+
+    Examples
+    --------
+    >>> picked(3 + 4j, "real", "imag")
+    {'real': 3.0, 'imag': 4.0}
+    """
+    return {name: getattr(found, name) for name in names}
+
+
 def number(x: Any, digits: int = 6) -> str:
     """A number as a human reads it.
 

@@ -19,7 +19,7 @@ from gateflow.cli._options import (
     exit_code,
     gate_of,
 )
-from gateflow.cli._terminal import Listing, number, pairs, print_json, say
+from gateflow.cli._terminal import Listing, number, pairs, picked, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.descents.simulation import Descent
@@ -71,34 +71,16 @@ def run(
             "dtype": found.dtype,
             "gradient": gradient,
         }
-        print_json({**inputs, "gradient": gradient, **_answer(optimizer, found)})
+        print_json({**inputs, **_answer(optimizer, found)})
     else:
         _print(optimizer, found, z0)
     return exit_code(found.status)
 
 
 def _answer(optimizer: OptimizerOptions, found: Descent) -> dict[str, Any]:
-    said = found.predicted
-    return {
-        "optimizer": optimizer.inputs(),
-        "status": str(found.status),
-        "backend": found.backend,
-        "steps": int(found.steps),
-        "z": float(found.z),
-        "overshoot": float(found.overshoot),
-        "overshoot_u": float(found.overshoot_u),
-        "chatter": float(found.chatter),
-        "predicted": {
-            "steps": float(said.steps),
-            "error": float(said.error),
-            "valid": bool(said.valid),
-            "reason": str(said.reason),
-            "chatter": float(said.chatter),
-            "kappa": float(said.kappa),
-            "largest_lr": float(said.largest_lr),
-            "stalls_at": float(said.stalls_at),
-        },
-    }
+    run = picked(found, "status", "backend", "steps", "z", "overshoot", "overshoot_u", "chatter")
+    said = ("steps", "error", "valid", "reason", "chatter", "kappa", "largest_lr", "stalls_at")
+    return {"optimizer": optimizer.inputs(), **run, "predicted": picked(found.predicted, *said)}
 
 
 def _print(optimizer: OptimizerOptions, found: Descent, z0: float) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from gateflow.cli._options import GATE_NAMES, SGD, Accuracy, Json, OptimizerOptions, several
-from gateflow.cli._terminal import number, pairs, print_json, say
+from gateflow.cli._terminal import number, pairs, picked, print_json, say
 from gateflow.errors import InvalidArgument
 
 Family = Annotated[
@@ -59,7 +59,7 @@ def run(
     found = fit(gate, objective, within=(ends[0], ends[1]))
     if json:
         inputs = {"gate": gate.strip(), "timescales": timescales, "starts": starts, "within": ends}
-        answer = {name: getattr(found, name) for name in ("parameter", "value", "least", "at_bound", "evaluations")}
+        answer = picked(found, "parameter", "value", "least", "at_bound", "evaluations")
         return print_json({**inputs, "tolerance": tolerance, "optimizer": optimizer.inputs(), **answer})
     where = f"an end of the range {ends[0]:g} to {ends[1]:g}" if found.at_bound else "inside the range"
     return say(

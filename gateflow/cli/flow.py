@@ -20,7 +20,7 @@ from gateflow.cli._options import (
     picture_file,
     several,
 )
-from gateflow.cli._terminal import Listing, duration, number, pairs, print_json, rows_of, say, tidy
+from gateflow.cli._terminal import Listing, duration, number, pairs, picked, print_json, rows_of, say, tidy
 
 if TYPE_CHECKING:
     from gateflow.flows.trajectory import Trajectory
@@ -103,14 +103,8 @@ def _points(path: Trajectory, at: list[float] | None) -> dict[str, list[float]]:
 
 
 def _facts(path: Trajectory) -> dict[str, Any]:
-    return {
-        "method": path.method,
-        "rtol": path.rtol,
-        "status": str(path.status),
-        "z_star": float(path.problem.z_star),
-        "evaluations": int(path.evaluations),
-        "check": float(path.check),
-    }
+    settings, solved = picked(path, "method", "rtol", "status"), picked(path, "evaluations", "check")
+    return {**settings, "z_star": path.problem.z_star, **solved}
 
 
 def _about(path: Trajectory) -> list[tuple[str, str]]:

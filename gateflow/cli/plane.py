@@ -19,7 +19,7 @@ from gateflow.cli._options import (
     gate_of,
     words,
 )
-from gateflow.cli._terminal import Listing, duration, number, pairs, print_json, rows_of, say
+from gateflow.cli._terminal import Listing, duration, number, pairs, picked, print_json, rows_of, say
 
 if TYPE_CHECKING:
     from gateflow.flows.plane import PlanarTrajectory, Plane
@@ -175,15 +175,8 @@ def _band(path: PlanarTrajectory, samples: int, seed: int) -> dict[str, list[flo
 
 
 def _facts(path: PlanarTrajectory) -> dict[str, Any]:
-    return {
-        "start": list(path.start),
-        "method": path.settings.method,
-        "rtol": path.settings.rtol,
-        "status": str(path.status),
-        "evaluations": int(path.evaluations),
-        "check": float(path.check),
-        "turns": [{"log_tau": turn.log_tau, "point": list(turn.point), "what": turn.what} for turn in path.turns],
-    }
+    solved = {**picked(path.settings, "method", "rtol"), **picked(path, "status", "evaluations", "check")}
+    return {"start": path.start, **solved, "turns": [picked(turn, "log_tau", "point", "what") for turn in path.turns]}
 
 
 def _about(path: PlanarTrajectory) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from gateflow.cli._options import HORIZON, LR, NOT_REACHED, SGD, Dtype, Json, OptimizerOptions, gate_of, gates_flag
-from gateflow.cli._terminal import Listing, number, pairs, print_json, say, title
+from gateflow.cli._terminal import Listing, number, pairs, picked, print_json, say, title
 
 if TYPE_CHECKING:
     from gateflow.descents.recommendation import Advice, Recommendation
@@ -59,36 +59,21 @@ def run(
 
 
 def _answer(optimizer: OptimizerOptions, found: Recommendation) -> dict[str, Any]:
+    ranked_by = "steps" if found.is_given else "own_steps"
     return {
-        "timescale": found.timescale,
-        "horizon": found.horizon,
-        "start": found.start,
+        **picked(found, "timescale", "horizon", "start"),
         "optimizer": optimizer.inputs(),
         "lr": found.lr,
-        "ranked_by": "steps" if found.is_given else "own_steps",
-        "dtype": found.dtype,
-        "in_words": found.in_words,
-        "warnings": list(found.warnings),
+        "ranked_by": ranked_by,
+        **picked(found, "dtype", "in_words", "warnings"),
         "gates": [_facts(one) for one in found],
     }
 
 
 def _facts(one: Advice) -> dict[str, Any]:
-    return {
-        "gate": one.gate.name,
-        "bias": one.bias,
-        "target": one.target,
-        "steps": one.steps,
-        "error": one.error,
-        "largest_lr": one.largest_lr,
-        "own_lr": one.own_lr,
-        "own_steps": one.own_steps,
-        "kappa": float(one.prediction.kappa),
-        "floor": one.floor,
-        "resolution": one.resolution,
-        "trapped": bool(one.trapped),
-        "reason": one.reason,
-    }
+    steps = picked(one, "bias", "target", "steps", "error", "largest_lr", "own_lr", "own_steps")
+    limits = picked(one, "floor", "resolution", "trapped", "reason")
+    return {"gate": one.gate.name, **steps, "kappa": one.prediction.kappa, **limits}
 
 
 def _print(optimizer: OptimizerOptions, found: Recommendation) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gateflow.cli._options import NOT_REACHED, GateText, Json, ProblemOptions, Start, gate_of
-from gateflow.cli._terminal import Listing, number, pairs, print_json, say
+from gateflow.cli._terminal import Listing, number, pairs, picked, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.descents import Sensitivities
@@ -38,8 +38,7 @@ def run(gate: GateText, /, *, given: ProblemOptions, z0: Start = 0.0, json: Json
 
 
 def _derivatives(found: Sensitivities) -> dict[str, Any]:
-    by = {name: getattr(found, name) for name in ("horizon", "target", "z0", "scale")}
-    return {**by, "parameters": found.parameters}
+    return picked(found, "horizon", "target", "z0", "scale", "parameters")
 
 
 def _table(found: Sensitivities, way: str) -> Listing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -17,7 +17,7 @@ from gateflow.cli._options import (
     Start,
     gate_of,
 )
-from gateflow.cli._terminal import number, pairs, print_json, say
+from gateflow.cli._terminal import number, pairs, picked, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.descents import StepSize
@@ -54,20 +54,12 @@ def run(
     found = step_size(problem, z0, tolerance, optimizer.chosen(), most=most)
     if json:
         inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0, "tolerance": tolerance}
-        print_json({**inputs, "optimizer": optimizer.inputs(), **_answer(found)})
+        answer = picked(found, "lr", "by_target", "steps", "by_integral")
+        print_json({**inputs, "optimizer": optimizer.inputs(), **answer})
     else:
         about = [("gate", gate.strip()), ("problem", given.sentence(z0)), ("optimizer", optimizer.sentence())]
         say(pairs([*about, *_rows(found)]))
     return 0 if float(found.by_integral) < float("inf") else NOT_REACHED
-
-
-def _answer(found: StepSize) -> dict[str, Any]:
-    return {
-        "lr": float(found.lr),
-        "by_target": bool(found.by_target),
-        "steps": float(found.steps),
-        "by_integral": float(found.by_integral),
-    }
 
 
 def _rows(found: StepSize) -> list[tuple[str, str | None]]:

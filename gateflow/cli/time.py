@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from gateflow.cli._options import GateText, Json, ProblemOptions, Start, TimeLimit, Tolerance, exit_code, gate_of
-from gateflow.cli._terminal import duration, number, pairs, print_json, say
+from gateflow.cli._terminal import duration, number, pairs, picked, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.flows.enclosure import Enclosure
@@ -55,8 +55,9 @@ def run(
     ball = None if digits is None else _enclosed(chosen, given, z0, digits, tolerance)
     if json:
         inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0}
+        answer = picked(found, "tau", "log_tau", "status", "error")
         limit = {name: x for name, x in (("tolerance", tolerance), ("tau_max", tau_max)) if x is not None}
-        print_json({**inputs, **limit, "z_star": float(problem.z_star), **_answer(found), **_enclosure(ball)})
+        print_json({**inputs, **limit, "z_star": problem.z_star, **answer, **_enclosure(ball)})
     else:
         about = [("gate", gate.strip()), ("problem", given.sentence(z0)), ("z*", number(problem.z_star, 12))]
         say(pairs([*about, *_rows(found), *_ball_rows(ball)]))
@@ -88,20 +89,11 @@ def _enclosed(gate: Gate, given: ProblemOptions, z0: float, digits: int, toleran
 def _enclosure(ball: Enclosure | None) -> dict[str, Any]:
     if ball is None:
         return {}
-    return {"enclosure": {"mid": ball.mid, "radius": ball.radius, "digits": ball.digits}}
+    return {"enclosure": picked(ball, "mid", "radius", "digits")}
 
 
 def _ball_rows(ball: Enclosure | None) -> list[tuple[str, str | None]]:
     return [] if ball is None else [("enclosed", f"{ball.mid} +/- {ball.radius}, {ball.digits} digits")]
-
-
-def _answer(found: HittingTime) -> dict[str, Any]:
-    return {
-        "tau": float(found.tau),
-        "log_tau": float(found.log_tau),
-        "status": str(found.status),
-        "error": float(found.error),
-    }
 
 
 def _rows(found: HittingTime) -> list[tuple[str, str | None]]:

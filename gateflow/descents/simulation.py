@@ -107,9 +107,7 @@ class Descent(Ended, columns=COLUMNS, plots=("lr", ["steps", "predicted_steps"])
     def __repr__(self) -> str:
         name = type(self.optimizer).__name__
         if np.ndim(self.steps):
-            counts = ", ".join(
-                f"{word}: {np.sum(self.status == word)}" for word in Status if np.any(self.status == word)
-            )
+            counts = cards.counts(self.status)
             return f"<Descent of {np.size(self.steps)} problems by {name} in {self.dtype}; {counts}>"
         said = f"predicted {self.predicted.steps:.0f}" + ("" if self.predicted.valid else ", not valid")
         return f"<Descent by {name} in {self.dtype}: {self.status.sentence}; {self.steps} steps, {said}>"

@@ -39,6 +39,7 @@ from gateflow.flows.problem import WAYS, LearningProblem
 from gateflow.flows.time import hitting_time
 from gateflow.formula.vocabulary import Expr, Z, expression, sigmoid, softsign
 from gateflow.gates.gate import Gate
+from gateflow.gates.kinks import switches
 from gateflow.guards.arguments import fraction
 from gateflow.losses import H_STAR, Decay, H, Loss
 from gateflow.notebook.cards import facts, framed, number
@@ -427,14 +428,10 @@ def _reciprocal_slope(loss: Loss, below: bool) -> Tape:
 
 
 def _edges_of(formula: Expr) -> set[Expr]:
-    edges = {node.args[0] for node in formula.atoms(sp.Abs, sp.sign, softsign)}
-    edges = {edge for edge in edges if edge.is_polynomial(Z) and edge.has(Z)}
     for condition in formula.atoms(sp.core.relational.Relational):
-        edge = condition.lhs - condition.rhs
-        if not edge.is_polynomial(Z):
+        if not (condition.lhs - condition.rhs).is_polynomial(Z):
             raise InvalidArgument(f"enclosures need conditions that are polynomial in z; got {condition}")
-        edges.add(edge)
-    return edges
+    return {edge for edge in switches(formula) if edge.is_polynomial(Z)}
 
 
 @lru_cache(maxsize=1024)

@@ -26,7 +26,7 @@ from gateflow.errors import GateflowError
 from gateflow.flows.spans import Span, spans
 from gateflow.formula.vocabulary import Expr, Z, derivative, expm1, log1p, logit, sigmoid, softplus, softsign
 from gateflow.gates.gate import Gate
-from gateflow.gates.kinks import roots_of
+from gateflow.gates.kinks import roots_of, switches
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -88,7 +88,7 @@ class _Mesh:
         self.steep = [node.args[0] for node in expr.atoms(*STEEP)]
         self.slant = [node.args[0] for node in expr.atoms(*SLANT)]
         self.relative = _relative(expr)
-        self.turns = _turns(expr)
+        self.turns = switches(expr)
         parts = [*self.steep, *self.slant, *self.relative, *self.turns]
         stable = gate.formulas.log_du if gate.is_profile else gate.formulas.log_dphi
         slope, bend = derivative(expr), derivative(expr, order=2)
@@ -220,13 +220,6 @@ def _relative(expr: Expr) -> list[Expr]:
     powers = [node for node in expr.atoms(sp.Pow) if not isinstance(node, sp.exp) and node.base.has(Z)]
     found |= {node.base for node in powers if not (node.exp.is_Integer and node.exp > 0)}
     return sorted((sp.Abs(x) if not x.is_nonnegative else x for x in found if x.has(Z)), key=sp.default_sort_key)
-
-
-def _turns(expr: Expr) -> list[Expr]:
-    """What changes branch where it is 0."""
-    edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign, softsign)}
-    edges |= {condition.lhs - condition.rhs for condition in expr.atoms(sp.core.relational.Relational)}
-    return sorted((edge for edge in edges if edge.has(Z)), key=sp.default_sort_key)
 
 
 def _roots(parts: list[Expr]) -> set[float]:

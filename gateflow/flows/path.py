@@ -26,6 +26,7 @@ from gateflow.flows.density import (
     decay_of_profile,
     profile_of_decay,
 )
+from gateflow.flows.panels import Panels, integrate
 from gateflow.flows.problem import LearningProblem
 from gateflow.gates.gate import Gate
 from gateflow.gates.inversion import increasing_root
@@ -95,6 +96,13 @@ class Path:
         """log |dtau/dv|."""
         with np.errstate(all="ignore"):
             return self.coordinate.log_density(self.batch, v) - self.log_scale
+
+    def log_time(self, edges: Array, coordinate: Coordinate | None = None) -> float:
+        """log of the learning time between the first and the last of these edges, in any coordinate of this path."""
+        owner = np.zeros(edges.size - 1, dtype=np.intp)
+        panels = Panels(self.coordinate if coordinate is None else coordinate, owner, edges[:-1], edges[1:])
+        with np.errstate(all="ignore"):
+            return float(integrate(self.batch, [panels]).log_total[0] - self.log_scale)
 
     def decay(self, v: Array) -> Decay:
         """The total decay at v."""

@@ -56,10 +56,7 @@ class HittingTime(Ended, columns=("tau", "log_tau", "status", "error", "evaluati
 
     def __repr__(self) -> str:
         if np.ndim(self.tau):
-            words = ", ".join(
-                f"{word}: {np.sum(self.status == word)}" for word in Status if np.any(self.status == word)
-            )
-            return f"<HittingTime of {np.size(self.tau)} problems; {words}>"
+            return f"<HittingTime of {np.size(self.tau)} problems; {cards.counts(self.status)}>"
         size = f"tau = {self.tau:.15g}" if not self.overflowed else f"tau = exp({self.log_tau:.15g})"
         return f"<HittingTime {size} to {self.error:.1g}; {self.status.sentence}>"
 

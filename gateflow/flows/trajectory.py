@@ -11,7 +11,7 @@ import numpy as np
 from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.density import Array, Position, WholePath
-from gateflow.flows.panels import EPS, Panels, integrate
+from gateflow.flows.panels import EPS
 from gateflow.flows.path import Path, followed_further, path_of, resting_path
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.flows.solvers import METHODS
@@ -304,7 +304,5 @@ def _check(path: Path, log_tau: float, found: Any) -> float:
         log_integral = found.log_tau[0]
     else:
         edges = np.linspace(path.start, path.end, 1 + min(PANELS, max(8, int(abs(path.end - path.start) / 4))))
-        panels = Panels(path.coordinate, np.zeros(edges.size - 1, dtype=np.intp), edges[:-1], edges[1:])
-        with np.errstate(all="ignore"):
-            log_integral = integrate(path.batch, [panels]).log_total[0] - path.log_scale
+        log_integral = path.log_time(edges)
     return float(abs(np.expm1(log_tau - log_integral)))

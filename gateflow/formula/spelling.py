@@ -8,11 +8,11 @@ A value is a number, a ratio of two (``1/3``), or ``real`` or ``positive``, whic
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from gateflow.errors import FormulaError
+from gateflow.errors import FormulaError, InvalidArgument
 from gateflow.formula.vocabulary import FUNCTIONS, SYMBOLIC
 from gateflow.guards.calls import Argument, arguments, call
 
@@ -56,6 +56,28 @@ def spelled(text: str, catalogue: Container[str]) -> tuple[str, list[Any], dict[
         else:
             by_name[name] = value
     return head.strip(), in_order, by_name
+
+
+def placed(what: str, known: Sequence[str], in_order: Sequence[Any], by_name: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of parameters by their names.
+
+    Raises
+    ------
+    InvalidArgument
+        There is no such parameter, there are more values than parameters, or one has two.
+
+    Examples
+    --------
+    >>> placed("gate 'fast'", ["alpha"], [2], {})
+    {'alpha': 2}
+    """
+    listed = f"it has {', '.join(known)}" if known else "it has none"
+    for name in by_name:
+        if name not in known:
+            raise InvalidArgument(f"{what} has no parameter {name!r}; {listed}")
+    if len(in_order) > len(known) or set(known[: len(in_order)]) & set(by_name):
+        raise InvalidArgument(f"{what}: too many parameters; {listed}")
+    return {**dict(zip(known, in_order, strict=False)), **by_name}
 
 
 def _is_call(name: str, given: list[Argument]) -> bool:

@@ -26,7 +26,7 @@ from gateflow.arithmetic import bigfloat, decimals, doubledouble, float64
 from gateflow.codegen import Tape, stable
 from gateflow.errors import FormulaError, GateflowError, InvalidArgument, cut, shown
 from gateflow.files import is_unicode
-from gateflow.formula.spelling import spelled
+from gateflow.formula.spelling import placed, spelled
 from gateflow.formula.vocabulary import SYMBOLIC, Expr, U, Z, log1p, logit, sigmoid
 from gateflow.gates.derivation import Formulas, derived, value_pair
 from gateflow.gates.digits import losses
@@ -599,14 +599,7 @@ def _of_formula(text: str) -> Gate:
 
 
 def _make(name: str, positional: list[Any], parameters: Mapping[str, Any]) -> Gate:
-    known = _maker(name)[1]
-    listed = f"it has {', '.join(known)}" if known else "it has none"
-    for key in parameters:
-        if key not in known:
-            raise InvalidArgument(f"gate {name!r} has no parameter {key!r}; {listed}")
-    if len(positional) > len(known) or set(list(known)[: len(positional)]) & set(parameters):
-        raise InvalidArgument(f"gate {name!r}: too many parameters; {listed}")
-    values = {**dict(zip(known, positional, strict=False)), **parameters}
+    values = placed(f"gate {name!r}", list(_maker(name)[1]), positional, parameters)
     for key, value in values.items():
         if not _is_parameter(value):
             raise InvalidArgument(f"gate {name!r}: {key} must be a finite number; got {shown(value)}")

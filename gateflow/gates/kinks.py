@@ -17,11 +17,18 @@ MOST_KINKS = 32
 """Changes of branch that are kept where a formula has no end of them."""
 
 
+def switches(expr: Expr) -> list[Expr]:
+    """What a formula changes branch at where it is 0: arguments of ``abs`` and its like, sides of comparisons."""
+    found = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign, softsign)}
+    found |= {condition.lhs - condition.rhs for condition in expr.atoms(sp.core.relational.Relational)}
+    for node in expr.atoms(sp.Max, sp.Min):
+        found |= {a - b for i, a in enumerate(node.args) for b in node.args[:i]}
+    return sorted((each for each in found if each.has(Z)), key=sp.default_sort_key)
+
+
 def changes_of_branch(expr: Expr) -> tuple[float, ...]:
     """The z at which ``abs``, ``sign``, ``softsign`` or ``where`` change branch, in order."""
-    edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign, softsign)}
-    edges |= {condition.lhs - condition.rhs for condition in expr.atoms(sp.core.relational.Relational)}
-    return tuple(sorted({float(root) for edge in edges for root in roots_of(edge)}))
+    return tuple(sorted({float(root) for edge in switches(expr) for root in roots_of(edge)}))
 
 
 def is_mirrored(value: Expr, complement: Expr, kinks: tuple[float, ...]) -> bool:

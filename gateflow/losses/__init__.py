@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from gateflow.errors import InvalidArgument
-from gateflow.formula.spelling import spelled
+from gateflow.formula.spelling import placed, spelled
 from gateflow.losses._loss import H_STAR, Branch, Decay, H, Loss, log_distance, log_saturation
 from gateflow.registry import Registry
 
@@ -55,12 +55,8 @@ def _make(name: str, in_order: list[Any], by_name: dict[str, Any]) -> Loss:
     if not in_order and not by_name:
         return plain
     numeric = [part.name for part in fields(plain) if part.type == "float"] if is_dataclass(plain) else []
-    listed = f"it has {', '.join(numeric)}" if numeric else "it has none"
-    wrong = next((key for key in by_name if key not in numeric), None)
-    if wrong is not None or len(in_order) + len(by_name) > len(numeric):
-        raise InvalidArgument(f"loss {name!r} has no parameter {wrong or in_order[-1]!r}; {listed}")
     make: Any = type(plain)
-    return make(*in_order, **by_name)
+    return make(**placed(f"loss {name!r}", numeric, in_order, by_name))
 
 
 __all__ = ["H_STAR", "LOSSES", "Branch", "Decay", "H", "Loss", "log_distance", "log_saturation", "loss"]

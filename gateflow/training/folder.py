@@ -292,23 +292,24 @@ def _adopts(path: Path, settings: Settings) -> bool:
 
 def sources(path: Path) -> list[dict[str, Any]]:
     """The commits and versions that made the run in a folder, one after another; none where that was not kept."""
-    file = path / SOURCES
-    try:
-        found = read_json(file)
-    except FileNotFoundError:
-        return []
-    except OSError as problem:
-        raise InvalidArgument(f"cannot read {file}: {problem.strerror}") from None
-    except ValueError:
-        found = None
-    if found is None or not fits(found, [{"commit": str, "versions": {str: str}}]):
-        raise InvalidArgument(f"{file} is damaged; remove it, and what made the run is then not known")
-    return found
+    shape = [{"commit": str, "versions": {str: str}}]
+    return _content(path / SOURCES, shape, "what made the run is then not known") or []
 
 
 def outcome(path: Path) -> dict[str, Any] | None:
     """How the run in a folder ended, None where it has not."""
-    file = path / RESULT
+    found = _content(path / RESULT, _SHAPE, "the run goes on from its checkpoint")
+    return found and {name: _numbers(found[name]) if name in _NUMBERS else found[name] for name in OUTCOME}
+
+
+def _content(file: Path, shape: Any, without: str) -> Any:
+    """What a JSON file holds, None where there is none; ``without`` says what its removal would mean.
+
+    Raises
+    ------
+    InvalidArgument
+        It cannot be read, or is not of this shape.
+    """
     try:
         found = read_json(file)
     except FileNotFoundError:
@@ -317,9 +318,9 @@ def outcome(path: Path) -> dict[str, Any] | None:
         raise InvalidArgument(f"cannot read {file}: {problem.strerror}") from None
     except ValueError:
         found = None
-    if not isinstance(found, dict) or not fits(found, _SHAPE):
-        raise InvalidArgument(f"{file} is damaged; remove it, and the run goes on from its checkpoint")
-    return {name: _numbers(found[name]) if name in _NUMBERS else found[name] for name in OUTCOME}
+    if not fits(found, shape):
+        raise InvalidArgument(f"{file} is damaged; remove it, and {without}")
+    return found
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ class Batch:
         return f"<Batch: {', '.join(parts)}>"
 
     def to(self, device: torch.device | str) -> Batch:
+        """The batch on another device."""
         moved = {name: part.to(device) for name, part in vars(self).items() if part is not None}
         return replace(self, **moved)
 

@@ -108,6 +108,21 @@ def logarithm(x: Number) -> Number:
     return 0 if not isinstance(x, sp.Expr) and x == 1 else number(sp.log(as_expr(x)))
 
 
+def holds(condition: Any, sign_of: Callable[[Expr], int]) -> bool:
+    """Whether a condition is true, where ``sign_of`` tells the sign of the difference of two sides."""
+    if condition in (sp.true, sp.false):
+        return condition == sp.true
+    if isinstance(condition, sp.Not):
+        return not holds(condition.args[0], sign_of)
+    if isinstance(condition, sp.And | sp.Or):
+        parts = (holds(part, sign_of) for part in condition.args)
+        return all(parts) if isinstance(condition, sp.And) else any(parts)
+    if not isinstance(condition, sp.core.relational.Relational):
+        raise Undecided(f"the condition {condition} is not a comparison")
+    s = sign_of(condition.lhs - condition.rhs)
+    return {">": s > 0, ">=": s >= 0, "<": s < 0, "<=": s <= 0, "==": s == 0, "!=": s != 0}[condition.rel_op]
+
+
 def sign(x: Number) -> int:
     """-1, 0 or 1.
 

@@ -89,18 +89,7 @@ class Expander:
 
     def holds(self, condition: sp.Basic) -> bool:
         """Whether a condition is true for all large z."""
-        if condition in (sp.true, sp.false):
-            return bool(condition)
-        if isinstance(condition, sp.Not):
-            return not self.holds(condition.args[0])
-        if isinstance(condition, sp.And):
-            return all(self.holds(c) for c in condition.args)
-        if isinstance(condition, sp.Or):
-            return any(self.holds(c) for c in condition.args)
-        if not isinstance(condition, sp.core.relational.Relational):
-            raise Undecided(f"the condition {condition} is not a comparison")
-        s = ms.sign(self.series(condition.lhs - condition.rhs))
-        return {">": s > 0, ">=": s >= 0, "<": s < 0, "<=": s <= 0, "==": s == 0, "!=": s != 0}[condition.rel_op]
+        return k.holds(condition, lambda difference: ms.sign(self.series(difference)))
 
 
 def _constant_rules(expr: Expr) -> Expr:

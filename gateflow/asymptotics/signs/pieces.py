@@ -18,6 +18,7 @@ from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.signs.tails import X
 from gateflow.codegen import expand as bounded
 from gateflow.formula.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
+from gateflow.gates.kinks import switches
 
 BITS = 10_000
 """Of the numbers by which two breaks that nearly agree are distinguished, at most."""
@@ -60,7 +61,7 @@ def break_points(expr: Expr) -> list[Expr]:
     >>> break_points(sp.Abs(Z**2 - 2) + sp.sign(Z))
     [-sqrt(2), 0, sqrt(2)]
     """
-    edges = _edges(expr)
+    edges = switches(expr)
     roots = [root for edge in edges for root in real_zeros(edge)]
     roots += [root for edge in edges for condition in conditions(edge) for root in real_zeros(condition.positive)]
     for condition in conditions(expr):
@@ -85,14 +86,6 @@ def _sorts(a: Expr, b: Expr) -> int:
 
 
 _BRANCHING = (sp.Abs, sp.sign, sp.Piecewise, sp.Max, sp.Min, softsign)
-
-
-def _edges(expr: Expr) -> list[Expr]:
-    edges = {node.args[0] for node in expr.atoms(sp.Abs, sp.sign, softsign)}
-    edges |= {r.lhs - r.rhs for r in expr.atoms(sp.core.relational.Relational)}
-    for node in expr.atoms(sp.Max, sp.Min):
-        edges |= {a - b for i, a in enumerate(node.args) for b in node.args[:i]}
-    return sorted((e for e in edges if e.has(Z)), key=sp.default_sort_key)
 
 
 def real_zeros(expr: Expr, z: sp.Symbol = Z) -> list[Expr]:
@@ -305,15 +298,7 @@ def resolve_at(expr: Expr, at: Expr) -> Expr:
 
 
 def _holds(condition: Any, at: Expr) -> bool:
-    if condition in (sp.true, sp.false):
-        return condition == sp.true
-    if isinstance(condition, sp.And | sp.Or):
-        parts = (_holds(c, at) for c in condition.args)
-        return all(parts) if isinstance(condition, sp.And) else any(parts)
-    if isinstance(condition, sp.Not):
-        return not _holds(condition.args[0], at)
-    s = _sign_at(resolve_at(condition.lhs - condition.rhs, at), at)
-    return {">": s > 0, ">=": s >= 0, "<": s < 0, "<=": s <= 0, "==": s == 0, "!=": s != 0}[condition.rel_op]
+    return constants.holds(condition, lambda difference: _sign_at(resolve_at(difference, at), at))
 
 
 def _sign_at(expr: Expr, at: Expr) -> int:

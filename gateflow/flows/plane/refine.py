@@ -28,7 +28,6 @@ from gateflow.errors import InvalidArgument
 from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.critical import limits, reach, refuse_if_no_gate, slope_minima
 from gateflow.flows.density import Array, Followed
-from gateflow.flows.panels import Panels, integrate
 from gateflow.flows.path import Path, path_of, resting_path
 from gateflow.flows.plane._contract import Force, Leg, PlanarSolution, Plane, Tolerances
 from gateflow.flows.plane._march import Marched, Rates, march
@@ -290,10 +289,7 @@ class _Curve:
         """How far the time over the leg is from the integral over its curve, panel by panel between the nodes."""
         if leg.q.size < 2:
             return 0.0
-        edges = self.coordinate(leg.q)
-        panels = Panels(_Weighted(self, leg), np.zeros(edges.size - 1, dtype=np.intp), edges[:-1], edges[1:])
-        with np.errstate(all="ignore"):
-            log_integral = integrate(self.path.batch, [panels]).log_total[0] - self.path.log_scale
+        log_integral = self.path.log_time(self.coordinate(leg.q), _Weighted(self, leg))
         return float(abs(np.expm1(leg.log_tau[-1] - log_integral)))
 
 
