@@ -169,15 +169,12 @@ def test_help_shows_how_a_function_is_called(function):
 
 def test_every_method_of_a_public_class_says_what_it_does():
     packages = (gateflow, gateflow.nn, gateflow.training)
-    classes = {
-        thing for package in packages for name in package.__all__ if inspect.isclass(thing := getattr(package, name))
-    }
-    for each in classes:
+    public = [getattr(package, name) for package in packages for name in package.__all__]
+    for each in filter(inspect.isclass, public):
         assert inspect.getdoc(each), each
         for name, part in vars(each).items():
-            function = part.fget if isinstance(part, property) else getattr(part, "func", part)
-            if not name.startswith("_") and inspect.isfunction(function):
-                assert inspect.getdoc(getattr(each, name) if inspect.isfunction(part) else function), (each, name)
+            if not name.startswith("_") and (inspect.isfunction(part) or hasattr(part, "__get__")):
+                assert inspect.getdoc(getattr(each, name) if inspect.isfunction(part) else part), (each, name)
 
 
 HEAVY = ("torch", "scipy.stats", "matplotlib", "xarray")
