@@ -54,11 +54,7 @@ def arrivals(found: Analysis) -> Any:
             axes.set_ylim(0, 1)
         for axes in every.flat[len(conditions) :]:
             axes.set_visible(False)
-        for axes in every[-1]:
-            axes.set_xlabel("step")
-        for axes in every[:, 0]:
-            axes.set_ylabel("share of runs that arrived")
-        add_legend(canvas, 3)
+        _name_axes(canvas, every, "step", "share of runs that arrived")
     return canvas
 
 
@@ -121,11 +117,7 @@ def bridge(found: Analysis, plan: Experiment) -> Any:
             axes.set_xscale("log")
             axes.set_yscale("log")
             axes.set_xlim(low, high)
-        for axes in every[-1]:
-            axes.set_xlabel("steps predicted")
-        for axes in every[:, 0]:
-            axes.set_ylabel("steps measured")
-        add_legend(canvas, 3)
+        _name_axes(canvas, every, "steps predicted", "steps measured")
     return canvas
 
 
@@ -141,3 +133,12 @@ def _panels(down: int, across: int) -> Any:
     """Panels with common axes where there are several beside each other."""
     width, height = (COLUMN, 2.4 * down) if across == 1 else (2 * COLUMN, 1.8 * down + 0.3)
     return empty_picture(down, across, width=width, height=height, squeeze=False, sharex=across > 1, sharey=across > 1)
+
+
+def _name_axes(canvas: Any, every: Any, across: str, up: str) -> None:
+    """Names of the axes along the edges of the panels, and a legend below."""
+    for axes in every[-1]:
+        axes.set_xlabel(across)
+    for axes in every[:, 0]:
+        axes.set_ylabel(up)
+    add_legend(canvas, 3)

@@ -279,6 +279,44 @@ def rounding_error(path: SampledPath, log_step: Array, fmt: Format) -> Array:
     return np.sum(ulp / 2 * np.exp(-2 * middle) * path.pieces, axis=1)
 
 
+def expanded(
+    path: SampledPath,
+    log_eta: Array,
+    fmt: Format,
+    *,
+    steps: Array,
+    expansion: Array,
+    chatter: Array,
+    largest_lr: Array,
+    rest: float = 1.0,
+) -> Prediction:
+    """The prediction of an expansion in powers of the step size.
+
+    Parameters
+    ----------
+    log_eta : array, shape (n,)
+        log of the step per slope of the loss.
+    expansion : array, shape (n,)
+        The first term that is left out, in steps.
+    rest : float
+        The part of the velocity that a step gives up.
+    """
+    log_step = log_eta[:, None] + path.log_v
+    rounding = rounding_error(path, log_step, fmt) + fmt.unit * np.abs(steps)
+    return judged(
+        path,
+        log_step,
+        fmt,
+        steps=steps,
+        error=expansion + rounding,
+        coarse=(expansion > ALLOWED / 2) | (np.exp(log_eta) * path.sharpest / rest > 1),
+        rounds=rounding > ALLOWED / 2,
+        kappa=np.exp(log_eta + path.log_stiffness) / rest,
+        chatter=chatter,
+        largest_lr=largest_lr,
+    )
+
+
 def judged(
     path: SampledPath,
     log_step: Array,

@@ -22,17 +22,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gateflow.descents.optimizers._optimizer import (
-    ALLOWED,
-    InNoise,
-    Optimizer,
-    Prediction,
-    Rounding,
-    State,
-    in_unit,
-    judged,
-    rounding_error,
-)
+from gateflow.descents.optimizers._optimizer import InNoise, Optimizer, Prediction, Rounding, State, expanded, in_unit
 from gateflow.descents.precision import Format
 from gateflow.flows.batch import Array
 from gateflow.flows.sampled_path import Band, SampledPath
@@ -94,22 +84,16 @@ class HeavyBall(Optimizer):
         for _ in range(60):
             fading = beta**steps
             steps = np.maximum(moving + b * (1 - fading), 1.0)
-        log_step = log_eta[:, None] + path.log_v
-        rounding = rounding_error(path, log_step, fmt) + fmt.unit * steps
-        eta = np.exp(log_eta)
         bent = (1 + 10 * beta + beta**2) / 12 * path.curvature + 1.5 * beta * np.abs(path.first_slope)
-        expansion = eta * bent / rest**2 + b * fading * np.abs(path.growth)
-        return judged(
+        return expanded(
             path,
-            log_step,
+            log_eta,
             fmt,
             steps=steps,
-            error=expansion + rounding,
-            coarse=(expansion > ALLOWED / 2) | (eta * path.sharpest / rest > 1),
-            rounds=rounding > ALLOWED / 2,
-            kappa=np.exp(log_eta + path.log_stiffness) / rest,
+            expansion=np.exp(log_eta) * bent / rest**2 + b * fading * np.abs(path.growth),
             chatter=np.exp(np.log(lr) + path.log_v_star) * cycle(beta),
             largest_lr=self.largest_lr(path),
+            rest=rest,
         )
 
 

@@ -17,16 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gateflow.descents.optimizers._optimizer import (
-    ALLOWED,
-    InNoise,
-    Optimizer,
-    Prediction,
-    Rounding,
-    State,
-    judged,
-    rounding_error,
-)
+from gateflow.descents.optimizers._optimizer import InNoise, Optimizer, Prediction, Rounding, State, expanded
 from gateflow.descents.precision import Format
 from gateflow.flows.batch import Array
 from gateflow.flows.sampled_path import Band, SampledPath
@@ -71,19 +62,12 @@ class GradientDescent(Optimizer):
     def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:
         """``tau/eta + (1/2) log(v*/v0)``."""
         log_lr = np.log(lr)
-        log_step = log_lr[:, None] + path.log_v
-        steps = np.exp(path.log_tau - log_lr) + path.growth / 2
-        rounding = rounding_error(path, log_step, fmt) + fmt.unit * np.abs(steps)
-        expansion = lr * path.curvature / 12
-        return judged(
+        return expanded(
             path,
-            log_step,
+            log_lr,
             fmt,
-            steps=steps,
-            error=expansion + rounding,
-            coarse=(expansion > ALLOWED / 2) | (lr * path.sharpest > 1),
-            rounds=rounding > ALLOWED / 2,
-            kappa=np.exp(log_lr + path.log_stiffness),
+            steps=np.exp(path.log_tau - log_lr) + path.growth / 2,
+            expansion=lr * path.curvature / 12,
             chatter=np.exp(log_lr + path.log_v_star),
             largest_lr=self.largest_lr(path),
         )
