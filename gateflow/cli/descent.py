@@ -46,8 +46,8 @@ def run(
 ) -> int:
     """Descend from z0 to the target with an optimiser, beside what theory predicts of it.
 
-    kappa is the longest step on the way in the logit profile: 1 for the largest useful step size, above 2 a step may
-    run through the target. The exit code is 3 where the target is not reached.
+    The longest step on the way, in the logit profile, is 1 for the largest useful step size; above 2 a step may run
+    through the target. The exit code is 3 where the target is not reached.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def run(
 
 def _answer(optimizer: OptimizerOptions, found: Descent) -> dict[str, Any]:
     run = picked(found, "status", "backend", "steps", "z", "overshoot", "overshoot_u", "chatter")
-    said = ("steps", "error", "valid", "reason", "chatter", "kappa", "largest_lr", "stalls_at")
+    said = ("steps", "error", "valid", "reason", "chatter", "longest_step", "largest_lr", "stalls_at")
     return {"optimizer": optimizer.inputs(), **run, "predicted": picked(found.predicted, *said)}
 
 
@@ -94,13 +94,13 @@ def _print(optimizer: OptimizerOptions, found: Descent, z0: float) -> None:
     rows = [
         ["steps", str(found.steps), number(said.steps, 12)],
         ["chatter in z", _size(found.chatter), _size(said.chatter)],
-        ["overshoot in u", number(found.overshoot_u), f"at most about {number(said.kappa)}"],
+        ["overshoot in u", number(found.overshoot_u), f"at most about {number(said.longest_step)}"],
     ]
     holds = "yes" if said.valid else f"no: {said.reason}"
     more = [
         ("prediction holds", f"{holds}; to {number(said.error, 2)} steps"),
         ("largest useful lr", number(said.largest_lr)),
-        ("kappa", number(said.kappa)),
+        ("longest step in u", number(said.longest_step)),
     ]
     say(pairs(about), "", Listing(["", "simulated", "predicted"], rows), "", pairs(more))
 

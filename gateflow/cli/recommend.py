@@ -73,7 +73,7 @@ def _answer(optimizer: OptimizerOptions, found: Recommendation) -> dict[str, Any
 def _facts(one: Advice) -> dict[str, Any]:
     steps = picked(one, "bias", "target", "steps", "error", "largest_lr", "own_lr", "own_steps")
     limits = picked(one, "floor", "resolution", "trapped", "reason")
-    return {"gate": one.gate.name, **steps, "kappa": one.prediction.kappa, **limits}
+    return {"gate": one.gate.name, **steps, "longest_step": one.prediction.longest_step, **limits}
 
 
 def _print(optimizer: OptimizerOptions, found: Recommendation) -> None:

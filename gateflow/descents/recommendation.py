@@ -95,7 +95,7 @@ class Advice:
     @property
     def trapped(self) -> bool:
         """Whether a step may lead into saturation, from where the way back is longer than the way there."""
-        return bool(self.prediction.kappa > EDGE) and self.trap.sprung
+        return bool(self.prediction.longest_step > EDGE) and self.trap.sprung
 
     def __repr__(self) -> str:
         return f"<Advice on {self.gate.name}: {self.steps:.4g} steps from bias {self.bias:.4g}; {cut(self.reason)}>"
@@ -400,7 +400,8 @@ def _is_lost(problem: LearningProblem, log_scale: Array, optimizer: Optimizer, l
 
 def _trap(problem: LearningProblem, path: SampledPath, optimizer: Optimizer, lr: float) -> Trap:
     """Where the longest step leads, coasting included, from anywhere on the way."""
-    coast = optimizer.largest_lr(path)[0]  # kappa is 1 there: the coasting per step size is found by comparison
+    # at the largest useful step size the longest step is 1: the coasting per step size is found by comparison
+    coast = optimizer.largest_lr(path)[0]
     steady = np.exp(optimizer.log_pace(path.log_v[0]))
     per_lr = 1 / (coast * np.max(steady * np.exp(path.log_du[0])))
     landing = path.z[0] + path.direction[0] * lr * steady * max(per_lr, 1.0)
@@ -418,7 +419,7 @@ def _words(prediction: Prediction, trap: Trap, steep: float, lr: float) -> str:
         return f"stalls at z = {prediction.stalls_at:.4g} with lr {lr:g}: {Reason.STALL}"
     if not np.isfinite(prediction.steps):
         return str(Reason.NEVER)
-    if prediction.kappa > EDGE:
+    if prediction.longest_step > EDGE:
         return str(trap) if trap.sprung else f"{Reason.OVERSHOOT}, but comes back soon"
     shape = "about as steep as" if 0.8 < steep < 1.25 else "steeper than" if steep > 1 else "flatter than"
     words = f"its profile is {shape} that of sigmoid on the way: u' up to {steep:.3g}"

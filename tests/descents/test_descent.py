@@ -201,7 +201,7 @@ def test_kappa_tells_a_step_that_runs_through_the_target():
     tame = descent(problem, z0, lr=useful * np.array([0.1, 0.5, 1.0]))
     assert np.all(tame.status == Status.REACHED)
     wild = descent(problem, z0, lr=8 * useful, steps=2000)
-    assert wild.predicted.kappa == pytest.approx(8, rel=1e-9)
+    assert wild.predicted.longest_step == pytest.approx(8, rel=1e-9)
     assert not wild.predicted.valid
     assert wild.status == Status.TRAPPED
     assert 3 <= wild.overshoot_u <= 15

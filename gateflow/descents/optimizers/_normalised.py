@@ -158,7 +158,7 @@ class Normalised(Optimizer):
             error=OFF * steps + 2,
             coarse=coarse > 0.25,
             rounds=rounding > 0.05,
-            kappa=np.exp(np.max(log_step + path.log_du, axis=1)) / (1 - how.beta1),
+            longest_step=np.exp(np.max(log_step + path.log_du, axis=1)) / (1 - how.beta1),
             chatter=lr * self.chatter * np.ones_like(steps),
             largest_lr=self.largest_lr(path),
         )

@@ -128,10 +128,10 @@ class Prediction:
         Why ``steps`` does not hold; empty where it does.
     chatter : array
         Size of the steps to and fro around the target, in z.
-    kappa : array
+    longest_step : array
         The largest step on the way, in the logit profile u.
     largest_lr : array
-        The largest useful step size: that at which kappa is 1.
+        The largest useful step size: that at which the longest step is 1.
     stalls_at : array
         z where the steps fall below half an ulp; nan where nowhere.
     """
@@ -140,7 +140,7 @@ class Prediction:
     error: Any
     reason: Any
     chatter: Any
-    kappa: Any
+    longest_step: Any
     largest_lr: Any
     stalls_at: Any
 
@@ -212,7 +212,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def largest_lr(self, path: SampledPath) -> Array:
-        """The largest useful step size: that at which kappa is 1."""
+        """The largest useful step size: that at which the longest step is 1."""
 
     @abstractmethod
     def chatter_lr(self, band: Band) -> Array:
@@ -311,7 +311,7 @@ def expanded(
         error=expansion + rounding,
         coarse=(expansion > ALLOWED / 2) | (np.exp(log_eta) * path.sharpest / rest > 1),
         rounds=rounding > ALLOWED / 2,
-        kappa=np.exp(log_eta + path.log_stiffness) / rest,
+        longest_step=np.exp(log_eta + path.log_stiffness) / rest,
         chatter=chatter,
         largest_lr=largest_lr,
     )
@@ -326,7 +326,7 @@ def judged(
     error: Array,
     coarse: Array,
     rounds: Array,
-    kappa: Array,
+    longest_step: Array,
     chatter: Array,
     largest_lr: Array,
 ) -> Prediction:
@@ -343,11 +343,11 @@ def judged(
     cases = {
         Reason.NEVER: ~path.arrives,
         Reason.STALL: ~np.isnan(stall),
-        Reason.OVERSHOOT: kappa > EDGE,
+        Reason.OVERSHOOT: longest_step > EDGE,
         Reason.COARSE: coarse,
         Reason.ROUNDING: rounds,
     }
-    reason = np.full(kappa.shape, Reason.VALID, dtype=object)
+    reason = np.full(longest_step.shape, Reason.VALID, dtype=object)
     for word, holds in reversed(cases.items()):
         reason[holds] = word
-    return Prediction(counted(path, steps), error, reason, chatter, kappa, largest_lr, stall)
+    return Prediction(counted(path, steps), error, reason, chatter, longest_step, largest_lr, stall)

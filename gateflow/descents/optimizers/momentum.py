@@ -8,7 +8,7 @@ Prediction. On its slow manifold the ball moves by ``W = w - b w w' + ...`` a st
 
 The last line is the estimate of the error; in a run of N steps only ``b (1 - beta^N)`` of b is spent.
 
-When the gradient stops, the ball coasts by ``b w``: what keeps overshoot in bounds is ``kappa = max(v u')
+When the gradient stops, the ball coasts by ``b w``: what keeps overshoot in bounds is the longest step, ``max(v u')
 eta/(1-beta)^2``. At the target it swings through, and friction brings it down to a cycle of n steps up and n down; the
 largest that lasts is the one whose last step alone still crosses the target (see :func:`cycle`).
 """

@@ -7,7 +7,7 @@ Prediction. Let A(z) count steps, ``A(z + eta v) = A(z) + 1``. In powers of eta 
 
 so that the target is reached in ``N = tau/eta + (1/2) log(v*/v0)`` steps; the third term is the estimate of its error.
 There z chatters with steps of ``eta v*`` (theory.md §6). A step moves the profile by ``eta v u'``: the greatest of
-these on the way is kappa.
+these on the way is the longest step.
 """
 
 from __future__ import annotations
