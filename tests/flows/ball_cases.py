@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 from ball_oracle import Case, Piece, log, root
 from flint import acb, arb, fmpq
 
-TOGETHER = 4
-"""Problems of one formula."""
-LOSSES = ("absolute", "absolute", "absolute", "log-decay", "random-horizon", "mixed-horizon")
+TOGETHER = 8
+"""Problems of one formula, one loss and one way to name a target; they differ in all else."""
+LOSSES = ("absolute", "absolute", "absolute", "log-decay", "random-horizon", "mixed-horizon", "squared")
+WAYS = ("gap", "gap", "gap", "log_gap", "decay", "target")
 
 
 def number(x: float) -> tuple[str, Any, float]:
@@ -111,7 +113,6 @@ def _bumps(rng: Any) -> tuple[str, tuple[Piece, ...], list[float]]:
     cut = Fraction(f"{c:.8g}")
     share = number(rng.choice([rng.uniform(0.1, 0.99), -log_uniform(rng, -2, 3)]))
     # slope (1 - share exp(-x^2)), x = (z - c)/w
-    root = math.pi
     text = f"sigmoid({slope[0]}*(z - ({share[0]})*{width[0]}*sqrt(pi)/2*erf((z - {_exact_text(cut)})/{width[0]})))"
 
     def u(z: Any) -> Any:
@@ -123,7 +124,7 @@ def _bumps(rng: Any) -> tuple[str, tuple[Piece, ...], list[float]]:
         return slope[1] * (1 - share[1] * (-x * x).exp())
 
     marks = [c + s * width[2] * k for s in (-1, 1) for k in (0.5, 1, 2, 3, 5, 7, 10)] + [c]
-    return text, (Piece(None, None, u, du, tuple(marks)),), [c, root * 0 + c]
+    return text, (Piece(None, None, u, du, tuple(marks)),), [c]
 
 
 def _powers(rng: Any) -> tuple[str, tuple[Piece, ...], list[float]]:
@@ -139,8 +140,8 @@ def _powers(rng: Any) -> tuple[str, tuple[Piece, ...], list[float]]:
     def slope(side: int, c: Any, n: Any) -> Any:
         return lambda z: c * n * ((n - 1) * log(side * (z - _ball(at)))).exp()
 
-    left = Piece(None, at, power(-1, a[1], p[1], -1), slope(-1, a[1], p[1]), (), at, p[2])
-    right = Piece(at, None, power(1, b[1], q[1], 1), slope(1, b[1], q[1]), (), at, q[2])
+    left = Piece(None, at, power(-1, a[1], p[1], -1), slope(-1, a[1], p[1]), (), at, Fraction(p[0]))
+    right = Piece(at, None, power(1, b[1], q[1], 1), slope(1, b[1], q[1]), (), at, Fraction(q[0]))
     text = f"sigmoid(where({shift} < 0, -{a[0]}*(-{shift})**{p[0]}, {b[0]}*{shift}**{q[0]}))"
     return text, (left, right), [float(at)]
 
@@ -181,17 +182,27 @@ CATALOGUE: dict[str, tuple[Piece, ...]] = {
         Piece(Fraction(0), None, lambda z: log(1 + z), lambda z: 1 / (1 + z)),
     ),
     "log-slow": (
-        Piece(None, Fraction(0), lambda z: -log(1 + log(1 - z)), lambda z: 1 / ((1 - z) * (1 + log(1 - z)))),
-        Piece(Fraction(0), None, lambda z: log(1 + log(1 + z)), lambda z: 1 / ((1 + z) * (1 + log(1 + z)))),
+        Piece(
+            None,
+            Fraction(0),
+            lambda z: -log(1 + log(1 - z)),
+            lambda z: 1 / ((1 - z) * (1 + log(1 - z))),
+            chart=(lambda u: -(-u).exp(), lambda v: -log(-v), lambda v: -v * (-2 * (v + 1)).exp()),
+        ),
+        Piece(
+            Fraction(0),
+            None,
+            lambda z: log(1 + log(1 + z)),
+            lambda z: 1 / ((1 + z) * (1 + log(1 + z))),
+            chart=(lambda u: u.exp(), log, lambda v: v * (2 * (v - 1)).exp()),
+        ),
     ),
     "erf": _value_gate(
         lambda z: log((-z).erfc() / 2), lambda z: log(z.erfc() / 2), lambda z: (-z * z).exp() / arb.pi().sqrt()
     ),
-    "cloglog": _value_gate(
-        lambda z: log(-(-z.exp()).expm1()), lambda z: -z.exp(), lambda z: z.exp() * (-z.exp()).exp()
-    ),
-    "gompertz": _value_gate(
-        lambda z: -(-z).exp(), lambda z: log(-(-(-z).exp()).expm1()), lambda z: (-z).exp() * (-(-z).exp()).exp()
+    "cloglog": _whole(lambda z: log(-(-z.exp()).expm1()) + z.exp(), lambda z: -z.exp() / (-z.exp()).expm1()),
+    "gompertz": _whole(
+        lambda z: -(-z).exp() - log(-(-(-z).exp()).expm1()), lambda z: -(-z).exp() / (-(-z).exp()).expm1()
     ),
     "gudermannian": _value_gate(
         lambda z: log(2 * z.exp().atan() / arb.pi()),
@@ -222,32 +233,22 @@ def family(number_: int) -> str:
 
 
 def case(number_: int, seed: int = 1) -> Case:
-    """The problem with a number."""
+    """The problem with a number, but for its start."""
     group = number_ // TOGETHER
     kind = family(number_)
-    text, pieces, places = FAMILIES[kind](np.random.default_rng([seed, group, 7]))
+    shared = np.random.default_rng([seed, group, 7])
+    text, pieces, places = FAMILIES[kind](shared)
+    way, loss = str(shared.choice(WAYS)), str(shared.choice(LOSSES))
     rng = np.random.default_rng([seed, number_])
     horizon = float(f"{log_uniform(rng, 0, 6) if rng.random() < 0.8 else log_uniform(rng, 0, 0.3):.3g}")
-    way = str(rng.choice(["gap", "gap", "gap", "log_gap", "decay", "target"]))
     gap = log_uniform(rng, *((-300, -8) if rng.random() < 0.3 else (-8, -0.1)))
     value = {"gap": gap, "log_gap": math.log(gap), "decay": gap, "target": max(1 - gap, 0.05)}[way]
     value = float(f"{value:.6g}")
     value = min(value, 0.999999) if way == "target" else value
+    tolerance = float(f"{log_uniform(rng, -6, -0.3):.3g}") if loss == "squared" else None
     start = str(rng.choice(["near 0", "near 0", "far", "place", "near the target", "ulps", "above"]))
-    loss = str(rng.choice(LOSSES))
-    return Case(
-        text,
-        pieces,
-        max(horizon, 1.0),
-        way,
-        value,
-        0.0,
-        loss,
-        None,
-        "",
-        kind,
-        {"start": start, "places": places, "rng": rng},
-    )
+    extra = {"start": start, "places": places, "rng": rng}
+    return Case(text, pieces, max(horizon, 1.0), way, value, 0.0, loss, tolerance, kind, extra)
 
 
 def started(one: Case, z_star: float) -> Case:
@@ -263,7 +264,4 @@ def started(one: Case, z_star: float) -> Case:
         "ulps": lambda: inside + side * int(rng.integers(0, 40)) * float(np.spacing(abs(inside))),
         "above": lambda: inside + abs(rng.normal()) * (1 + abs(inside) * 0.1),
     }[one.extra["start"]]()
-    return Case(
-        one.text, one.pieces, one.horizon, one.way, one.value, float(z0), one.loss, None, "", one.family,
-        {"bits": 700 if one.family == "lines" else 0},
-    )  # fmt: skip
+    return replace(one, z0=float(z0), extra={})

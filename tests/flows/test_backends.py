@@ -20,7 +20,7 @@ FIRST = 900_000
 
 FORMULAS = 300
 DEFAULT = 3
-SPACING = 4
+SPACING = ball_cases.TOGETHER
 """Numbers of one formula in the generator."""
 
 
