@@ -280,11 +280,15 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
             middle, lowest = grid[int(np.argmin(values))], float(values.min())
     reached, numbers = lowest, gate.at(MANY_DIGITS)
     lift = numbers.arithmetic.lift
+    kinds: dict[str, float] = {}
     for exact in _plain_numbers(float(middle.values)):
         near = lift(float(exact.numerator)) / lift(float(exact.denominator))
         if abs(float(exact) - point) <= 1e-6 and not _log_at(numbers, lift(np.zeros(1)) + near)[0] > reached:
-            return float(exact), _kind(gate, numbers, near, EXACT, exact=True)
-    return float(middle.values), _kind(gate, numbers, lift(middle), ROUGH, exact=False)
+            kinds.setdefault(_kind(gate, numbers, near, EXACT, exact=True), float(exact))
+    if not kinds:
+        return float(middle.values), _kind(gate, numbers, lift(middle), ROUGH, exact=False)
+    kind = next(kind for kind in ("flat", "narrow", "pointed", "unsure") if kind in kinds)
+    return kinds[kind], kind
 
 
 @lru_cache(maxsize=256)
@@ -317,11 +321,14 @@ def _kind(gate: Gate, numbers: Any, middle: Any, distances: Array, *, exact: boo
     lift = numbers.arithmetic.lift
     size = np.log(10.0) * distances
     kinds = []
+    below = distances >= -np.log10(np.spacing(max(abs(float(middle.values)), 1e-300)))
+    level = True  # on either side within one spacing of floats
     for side in (-1.0, 1.0):
         at = lift(np.zeros(1)) + middle + lift(np.array([side])) * _tens(numbers, distances)
         levels = _log_at(numbers, at)
         if np.isneginf(levels[-1]):
             return "flat"
+        level &= bool(below.any() and np.ptp(levels[below]) < 1e-6)
         powers = (levels[:-1] - levels[1:]) / np.diff(size)
         last, before = float(powers[-1]), float(powers[-2])
         if not np.isfinite(last + before):
@@ -335,7 +342,8 @@ def _kind(gate: Gate, numbers: Any, middle: Any, distances: Array, *, exact: boo
     for kind in ("flat", "unsure", "pointed"):
         if kind in kinds:
             return kind
-    return "narrow" if _seen_by_floats(gate, float(middle.values)) or not exact else "pointed"
+    seen = level or _seen_by_floats(gate, float(middle.values))
+    return "narrow" if seen or not exact else "pointed"
 
 
 def _seen_by_floats(gate: Gate, z: float) -> bool:

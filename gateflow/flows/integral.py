@@ -331,7 +331,10 @@ class Integrals:
         """The way to a smooth target: up to the last cut by position, and from there, where it is smooth, by decay."""
         if self.by_decay or not self.cuts.size:
             return self._approaching(coordinate, way)
-        last = _last_between(self.cuts, way.batch.z0, z_of_u(self.gate, way.u_end))
+        z_end = z_of_u(self.gate, way.u_end)
+        last = _last_between(self.cuts, way.batch.z0, z_end)
+        if self.is_about:  # the density at 0 itself is infinite, or as good as that
+            last = np.where(np.isfinite(last) & (last != 0), last, z_end / 2)
         cut = np.isfinite(last)
         out = tuple(np.zeros(last.size) for _ in range(3))
         for mask in (cut, ~cut):

@@ -55,7 +55,7 @@ def refined(problem: LearningProblem, z0: Any, found: Any) -> Any:
         spread += lost_at(gate, z0[k])
         tau, off = (
             log_apart - speed - np.log(scale[k]),
-            np.expm1(spread) + EPS * (16 + 4 * abs(log_apart) + 4 * abs(speed)),
+            np.expm1(spread) + EPS * (16 + 4 * abs(log_apart) + 4 * abs(speed) + 2 * abs(u_end[k])),
         )
         if np.isfinite(tau) and off < error[k]:
             log_tau[k], error[k] = tau, off

@@ -22,7 +22,7 @@ BITS = (150, 300, 1300)
 """Working precisions, one after the other, until the answer is good enough."""
 FINEST = 2.0**-58
 """Relative error of a true time, at best."""
-LIMIT = 20_000
+LIMIT = 100_000
 """Evaluations of one panel, at most."""
 FAR = 2.0**11
 """|z| from which on an integral goes over its logarithm."""
@@ -109,7 +109,10 @@ class Case:
 
     def u(self, z: Any) -> Any:
         """The profile at a point."""
-        return self.piece(z).u(acb(z)).real
+        piece = self.piece(z)
+        if piece.point is not None and bool(z == ball(piece.point)):
+            return arb(0)
+        return piece.u(acb(z)).real
 
 
 def log_tau(case: Case, error: float = FINEST) -> Any:
