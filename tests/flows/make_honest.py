@@ -2,8 +2,8 @@
 
     python tests/flows/make_honest.py
 
-takes a minute of the processor. The formulas come from ``ball_cases.py``; starts that lie by the target lie by the target as the
-package finds it, so they are stored too.
+takes a minute of the processor. The formulas come from ``ball_cases.py``; starts that lie by the target lie by the
+target as the package finds it, so they are stored too.
 """
 
 from __future__ import annotations
