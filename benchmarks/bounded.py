@@ -7,7 +7,8 @@ Each case draws a formula of at most 300 parts: powers of powers, pieces within 
 exponents, narrow dips, oscillations that run away, long sums and products. It goes through parse, show, check, order,
 rate and time, with ``--seconds 3``; to end with an answer, or with one line that says why there is none, within 6
 seconds and 1 GiB is right. Every case has a forked process of its own, of which the largest memory is read from the
-system after each command; what takes thirty times too long is killed, and counted. Linux only.
+system after each command; what takes thirty times too long is killed, and counted. The first command of a process
+derives what the others share, so each is the first in its turn. Linux only.
 
 Several runs may share the machine, each with its own ``--first``; then the seconds of the processor tell more than
 those of the clock. Both are printed, and a call is over the limit where both are.
@@ -21,6 +22,7 @@ import io
 import json
 import os
 import random
+import resource
 import select
 import signal
 import sys
@@ -36,6 +38,8 @@ MOST_SECONDS = 6.0
 MOST_MEMORY = 2**30
 KILLED = 180.0
 """Seconds after which a command is killed."""
+SPARE = 3 * 2**30
+"""Bytes that a case may take beyond what its process has at first: past them it fails, and the machine does not."""
 
 PROBLEM = ["--horizon", "10", "--gap", "0.01"]
 COMMANDS: dict[str, Callable[[str], list[str]]] = {
@@ -174,6 +178,13 @@ def forget_largest() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
+def limit_memory() -> None:
+    """Let this process have `SPARE` more bytes of addresses than it has."""
+    with open("/proc/self/statm") as file:
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + SPARE, resource.RLIM_INFINITY))
+
+
 def measured(work: Callable[[], str]) -> dict[str, Any]:
     forget_largest()
     wall, processor = time.monotonic(), time.process_time()
@@ -224,6 +235,7 @@ def in_own_process(text: str, commands: Sequence[str], seconds: float) -> dict[s
     child = os.fork()
     if child == 0:
         os.close(inward)
+        limit_memory()
         with os.fdopen(outward, "w") as pipe:
             for name, found in one_case(text, commands, seconds):
                 pipe.write(json.dumps([name, found]) + "\n")
@@ -264,9 +276,10 @@ def cases(numbers: range, options: argparse.Namespace) -> Iterator[dict[str, Any
     start = time.monotonic()
     for done, n in enumerate(left):
         kind, text = formula(n, seed)
-        commands = list(COMMANDS)
+        turn = n // (options.one_in or 1) % len(COMMANDS)
+        commands = [*COMMANDS][turn:] + [*COMMANDS][:turn]
         if options.one_in:
-            commands = [] if n % options.one_in else [commands[n // options.one_in % len(commands)]]
+            commands = [] if n % options.one_in else commands[:1]
         found = in_own_process(text, commands, options.seconds) if commands else dict(one_case(text, [], 0.0))
         one = {"case": n, "seed": seed, "kind": kind, "text": text, "found": found}
         if journal:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Any
 
 import sympy as sp
 
@@ -10,38 +11,143 @@ from gateflow.codegen import log_of, log_ratio, sign_of, stable
 from gateflow.codegen.expand import expand, factor
 from gateflow.formula.vocabulary import Expr, derivative, log1p, sigmoid, softplus
 from gateflow.gates.inversion import closed_inverse
+from gateflow.gates.once import derived_once
 
 
-@dataclass(frozen=True)
 class Formulas:
     """A gate's formulas as SymPy expressions in :data:`gateflow.formula.vocabulary.Z`, so written that nothing cancels.
 
-    ``inverse`` is z as a function of the logit profile, in :data:`gateflow.formula.vocabulary.U`, or None.
+    Each is derived when it is first asked for. ``inverse`` is z as a function of the logit profile, in
+    :data:`gateflow.formula.vocabulary.U`, or None.
+
+    Parameters
+    ----------
+    expr : Expr
+    declared : str
+        Which of phi, profile and complement ``expr`` is.
+    inverse : Expr, optional
+        z in the logit profile, where it is known.
+    within : callable, optional
+        Calls a function within bounds, given what it derives in a word.
+
+    Examples
+    --------
+    >>> from gateflow.formula.vocabulary import Z
+    >>> Formulas(Z**3, "profile").du, Formulas(sp.S.Half + sp.atan(Z) / sp.pi, "phi").dphi
+    (3*z**2, 1/(pi*(z**2 + 1)))
     """
 
-    u: Expr
-    phi: Expr
-    phi_c: Expr
-    log_phi: Expr
-    log_phi_c: Expr
-    du: Expr
-    log_du: Expr
-    d2u: Expr | None
-    dphi: Expr
-    log_dphi: Expr
-    d2phi: Expr
-    inverse: Expr | None
-    balance: Expr
-    """``2 phi - 1``: u is found from it where it is small."""
-    whole_logs: tuple[Expr, Expr]
-    """``log phi`` and ``log(1 - phi)`` with all digits also where these are near 0, as cases: the forms to print."""
-    log_hazards: tuple[Expr, Expr]
-    """Logarithms of ``phi'/phi``, for where phi is small, and of ``phi'/(1 - phi)``, for where 1 - phi is."""
+    def __init__(
+        self,
+        expr: Expr,
+        declared: str,
+        inverse: Expr | None = None,
+        within: Callable[[Callable[[], Any], str], Any] = lambda derive, _: derive(),
+    ) -> None:
+        self._expr, self._declared, self._inverse, self._within = expr, declared, inverse, within
+
+    def within_bounds(self, derive: Callable[[], Any], _: str) -> Any:
+        """What is derived, or a refusal where that takes too long."""
+        return self._within(derive, "formulas")
+
+    @derived_once
+    def pair(self) -> tuple[Expr, Expr]:
+        """phi and 1 - phi."""
+        return value_pair(self._expr, self._declared)
 
     @property
+    def is_profile(self) -> bool:
+        """Whether phi is ``sigmoid(u)`` of a known formula u, declared so or recognised."""
+        return self._declared == "profile" or isinstance(self.pair[0], sigmoid)
+
+    @property
+    def phi(self) -> Expr:
+        return self.pair[0]
+
+    @property
+    def phi_c(self) -> Expr:
+        return self.pair[1]
+
+    @property
+    def _written(self) -> Expr:
+        """u as it was written, if it was: a stable form may be 0/0 in its derivative, as softplus(2 log|z|) is at 0."""
+        if self._declared == "profile":
+            return self._expr
+        return self._expr.args[0] if self._declared == "phi" and isinstance(self._expr, sigmoid) else self.phi.args[0]
+
+    @derived_once
+    def u(self) -> Expr:
+        return stable(self._written) if self.is_profile else self.log_phi - self.log_phi_c
+
+    @derived_once
+    def log_phi(self) -> Expr:
+        return -softplus(-self.u) if self.is_profile else log_of(self.phi)
+
+    @derived_once
+    def log_phi_c(self) -> Expr:
+        return -softplus(self.u) if self.is_profile else log_of(self.phi_c)
+
+    @derived_once
+    def _slope(self) -> Expr:
+        """The derivative as SymPy gives it: of u as it was written, or of phi."""
+        if self.is_profile:
+            return derivative(self._written)
+        return derivative(self._expr if self._declared == "phi" else 1 - self._expr)
+
+    @derived_once
+    def du(self) -> Expr:
+        return with_values_at_zeros(self._slope) if self.is_profile else self.dphi / (self.phi * self.phi_c)
+
+    @derived_once
+    def log_du(self) -> Expr:
+        return log_of(self.du) if self.is_profile else self.log_dphi - self.log_phi - self.log_phi_c
+
+    @derived_once
+    def d2u(self) -> Expr | None:
+        """None where u is no formula that is known."""
+        return with_values_at_zeros(derivative(self._slope)) if self.is_profile else None
+
+    @derived_once
+    def dphi(self) -> Expr:
+        return self.du * self.phi * self.phi_c if self.is_profile else factored(with_values_at_zeros(self._slope))
+
+    @derived_once
+    def log_dphi(self) -> Expr:
+        return self.log_du + self.log_phi + self.log_phi_c if self.is_profile else log_of(self.dphi)
+
+    @derived_once
+    def d2phi(self) -> Expr:
+        if not self.is_profile:
+            return factored(derivative(self.dphi))
+        return self.phi * self.phi_c * (self.d2u - self.du**2 * sp.tanh(self.u / 2))
+
+    @derived_once
+    def inverse(self) -> Expr | None:
+        return closed_inverse(self.u) if self._inverse is None else stable(self._inverse)
+
+    @derived_once
+    def balance(self) -> Expr:
+        """``2 phi - 1``: u is found from it where it is small."""
+        if self.is_profile:
+            return sp.tanh(self.u / 2)
+        return stable(expand(2 * (self._expr if self._declared == "phi" else 1 - self._expr) - 1))
+
+    @derived_once
+    def whole_logs(self) -> tuple[Expr, Expr]:
+        """``log phi`` and ``log(1 - phi)`` with all digits also where these are near 0, as cases: forms to print."""
+        if self.is_profile:
+            return self.log_phi, self.log_phi_c
+        return _whole_log(self.log_phi, self.phi_c), _whole_log(self.log_phi_c, self.phi)
+
+    @derived_once
+    def log_hazards(self) -> tuple[Expr, Expr]:
+        """Logarithms of ``phi'/phi``, for where phi is small, and of ``phi'/(1 - phi)``, for where 1 - phi is."""
+        return log_ratio(self.log_dphi, self.log_phi), log_ratio(self.log_dphi, self.log_phi_c)
+
+    @derived_once
     def slope_sign(self) -> Expr:
         """A formula with the sign of phi'."""
-        return sign_of(factored(self.du) if self.d2u is not None else self.dphi)
+        return sign_of(factored(self.du) if self.is_profile else self.dphi)
 
 
 def value_pair(expr: Expr, declared: str) -> tuple[Expr, Expr]:
@@ -58,67 +164,6 @@ def value_pair(expr: Expr, declared: str) -> tuple[Expr, Expr]:
         return sigmoid(u), sigmoid(-u)
     forms = stable(expr), stable(1 - expr)
     return forms if declared == "phi" else forms[::-1]
-
-
-def derived(expr: Expr, declared: str, inverse: Expr | None = None) -> Formulas:
-    """All formulas of a gate; ``inverse`` is z in the logit profile, where it is known."""
-    value, complement = value_pair(expr, declared)
-    if isinstance(value, sigmoid):
-        # As it was written where it was: a stable form may be 0/0 in its derivative, as softplus(2 log|z|) is at z = 0.
-        written = expr if declared == "profile" else expr.args[0] if _is_logistic(expr, declared) else value.args[0]
-        return _of_profile(written, value, complement, inverse)
-    return _of_value(expr if declared == "phi" else 1 - expr, value, complement, inverse)
-
-
-def _is_logistic(expr: Expr, declared: str) -> bool:
-    return declared == "phi" and isinstance(expr, sigmoid)
-
-
-def _of_profile(u: Expr, value: Expr, complement: Expr, inverse: Expr | None) -> Formulas:
-    du, d2u = with_values_at_zeros(derivative(u)), with_values_at_zeros(derivative(u, order=2))
-    u, log_du = stable(u), log_of(du)
-    log_phi, log_phi_c = -softplus(-u), -softplus(u)
-    log_dphi = log_du + log_phi + log_phi_c
-    return Formulas(
-        u=u,
-        phi=value,
-        phi_c=complement,
-        log_phi=log_phi,
-        log_phi_c=log_phi_c,
-        du=du,
-        log_du=log_du,
-        d2u=d2u,
-        dphi=du * value * complement,
-        log_dphi=log_dphi,
-        d2phi=value * complement * (d2u - du**2 * sp.tanh(u / 2)),
-        inverse=closed_inverse(u) if inverse is None else stable(inverse),
-        balance=sp.tanh(u / 2),
-        whole_logs=(log_phi, log_phi_c),
-        log_hazards=(log_ratio(log_dphi, log_phi), log_ratio(log_dphi, log_phi_c)),
-    )
-
-
-def _of_value(phi: Expr, value: Expr, complement: Expr, inverse: Expr | None) -> Formulas:
-    dphi = factored(with_values_at_zeros(derivative(phi)))
-    log_phi, log_phi_c, log_dphi = log_of(value), log_of(complement), log_of(dphi)
-    u = log_phi - log_phi_c
-    return Formulas(
-        u=u,
-        phi=value,
-        phi_c=complement,
-        log_phi=log_phi,
-        log_phi_c=log_phi_c,
-        du=dphi / (value * complement),
-        log_du=log_dphi - log_phi - log_phi_c,
-        d2u=None,
-        dphi=dphi,
-        log_dphi=log_dphi,
-        d2phi=factored(derivative(dphi)),
-        inverse=closed_inverse(u) if inverse is None else stable(inverse),
-        balance=stable(expand(2 * phi - 1)),
-        whole_logs=(_whole_log(log_phi, complement), _whole_log(log_phi_c, value)),
-        log_hazards=(log_ratio(log_dphi, log_phi), log_ratio(log_dphi, log_phi_c)),
-    )
 
 
 def _whole_log(log_size: Expr, rest: Expr) -> Expr:

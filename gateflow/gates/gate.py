@@ -28,7 +28,7 @@ from gateflow.errors import FormulaError, GateflowError, InvalidArgument, cut, s
 from gateflow.files import is_unicode
 from gateflow.formula.spelling import placed, spelled
 from gateflow.formula.vocabulary import SYMBOLIC, Expr, U, Z, log1p, logit, sigmoid
-from gateflow.gates.derivation import Formulas, derived, value_pair
+from gateflow.gates.derivation import Formulas
 from gateflow.gates.digits import losses
 from gateflow.gates.kinks import changes_of_branch, is_mirrored
 from gateflow.gates.numbers import Numbers
@@ -160,19 +160,18 @@ class Gate:
     @cached_property
     def is_profile(self) -> bool:
         """Whether phi is ``sigmoid(u)`` of a known formula u, declared so or recognised."""
-        return self.declared == "profile" or isinstance(self._value_pair[0], sigmoid)
+        return self._unchecked.is_profile
 
-    @derived_once
-    def _value_pair(self) -> tuple[Expr, Expr]:
-        return value_pair(self.expr, self.declared)
+    @cached_property
+    def _unchecked(self) -> Formulas:
+        return Formulas(self.expr, self.declared, self._inverse, self.within_bounds)
 
     @derived_once
     def formulas(self) -> Formulas:
-        """All derived formulas."""
-        made = derived(self.expr, self.declared, self._inverse)
+        """All derived formulas, of which each is derived when it is first asked for."""
         if self._inverse is not None:
-            self._check_inverse(made)
-        return made
+            self._check_inverse(self._unchecked)
+        return self._unchecked
 
     def _check_inverse(self, made: Formulas) -> None:
         """Refuse an inverse that is not one, by a look at a few points; a gate with symbols is taken at its word."""
@@ -190,7 +189,7 @@ class Gate:
     @derived_once
     def odd(self) -> bool:
         """Whether the profile is odd, ``phi(-z) = 1 - phi(z)``, as far as the formulas show."""
-        value, complement = self._value_pair
+        value, complement = self._unchecked.pair
         return is_mirrored(value, complement, self.kinks if value.has(sp.Piecewise) else ())
 
     @derived_once

@@ -15,7 +15,7 @@ from gateflow.errors import Exceeded, FormulaError, InvalidArgument, cut, shown
 from gateflow.formula import parse
 from gateflow.formula.spelling import spelled
 from gateflow.formula.vocabulary import Expr, Z
-from gateflow.gates.derivation import derived
+from gateflow.gates.derivation import Formulas
 from gateflow.guards import bounded
 from gateflow.losses._loss import H_STAR, Branch, Decay, H, Loss, log_distance
 
@@ -107,7 +107,7 @@ class Laplace(Loss):
 
     @cached_property
     def _tapes(self) -> dict[str, Tape]:
-        f = derived(self._expr, "complement")
+        f = Formulas(self._expr, "complement")
         forms = {
             "kept": f.phi_c,
             "lost": f.phi,
