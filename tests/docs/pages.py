@@ -1,7 +1,8 @@
 """README and the pages of docs, run: each block of a page after the one before it, in a folder of its own.
 
 - ``console``: each ``$ gateflow ...`` runs; where the block shows answers, they are what is printed.
-- ``sh``: each line runs; ``python -m pytest`` and other programs of Python as processes, at the root of the repository.
+- ``sh``: each line runs; programs of Python as processes, at the root of the repository. ``python -m pytest`` of all
+  pages is one process (:func:`tested`).
 - ``python``: with ``>>>`` the answers shown are those given; without, it runs. Names live to the end of the page.
 
 Before a block, on a line of its own, may stand
@@ -95,9 +96,10 @@ class Reader:
             return
         *folder, name = Path(path).with_suffix("").parts
         group, package = ".".join(folder), self.home / "howto-1.dist-info"
-        package.mkdir()
+        package.mkdir(exist_ok=True)
         (package / "METADATA").write_text("Metadata-Version: 2.1\nName: howto\nVersion: 1\n")
-        (package / "entry_points.txt").write_text(f"[{group}]\n{name.replace('_', '-')} = howto_{name}\n")
+        with (package / "entry_points.txt").open("a") as points:
+            points.write(f"[{group}]\n{name.replace('_', '-')} = howto_{name}\n")
         (self.home / f"howto_{name}.py").write_text(text, encoding="utf-8")
         forget()
 
@@ -113,7 +115,7 @@ class Reader:
             words = shlex.split(line, comments=True)
             if words[:1] == ["gateflow"]:
                 self.answer(shlex.join(words))
-            elif words:
+            elif words[:3] != ["python", "-m", "pytest"] and words:
                 self.program(words)
         return code
 
@@ -132,19 +134,19 @@ class Reader:
             json.loads(out.getvalue())
         return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
-    def program(self, words: list[str]) -> None:
-        """A program of Python, at the root of the repository, for which the files of the page are installed too."""
+    def program(self, words: list[str]) -> str:
+        """What a program of Python prints, at the root of the repository, with the files of the page installed."""
         assert words[0] == "python", words
-        alone = ["-n", "0", "-p", "no:cacheprovider"] if words[1:3] == ["-m", "pytest"] else []
         paths = os.pathsep.join([str(self.home), str(ROOT), os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(
-            [sys.executable, *words[1:], *alone],
+            [sys.executable, *words[1:]],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": paths, "COLUMNS": "100"},
             capture_output=True,
             text=True,
         )
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
+        return done.stdout
 
     def python(self, code: str) -> str:
         examples = doctest.DocTestParser().get_examples(code)
@@ -159,6 +161,15 @@ class Reader:
             head, *rest = example.source.splitlines(keepends=True)
             lines += [f">>> {head}", *(f"... {line}" for line in rest), out.getvalue()]
         return "".join(lines)
+
+
+def tested(pages: list[Path]) -> tuple[list[Block], list[tuple[list[str], str]]]:
+    """The files that pages add to the package, and the tests that they run on them: where, and chosen by which word."""
+    found = [block for page in pages for block in blocks(page.read_text(encoding="utf-8"))]
+    lines = [line.split() for b in found if b.language == "sh" and b.mark is None for line in b.code.splitlines()]
+    asked = [line[3:] for line in lines if line[:3] == ["python", "-m", "pytest"]]
+    assert all(words[-2] == "-k" for words in asked)
+    return [b for b in found if b.mark == "file" and b.said.startswith("gateflow/")], [(w[:-2], w[-1]) for w in asked]
 
 
 def forget() -> None:

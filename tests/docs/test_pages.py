@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gateflow.formula.functions import ELEMENTARY, FUNCTIONS, SHORT
-from tests.docs.pages import PAGES, ROOT, Reader, blocks, differences, forget, rewritten
+from tests.docs.pages import PAGES, ROOT, Reader, blocks, differences, forget, rewritten, tested
 from tests.training.tiny_files import write_images28, write_ts
 
 NOT_RUN = {
@@ -74,6 +74,21 @@ def test_a_page_does_what_it_says(page, home):
         data_sets(home)
     text = page.read_text(encoding="utf-8")
     assert differences(text, rewritten(text, Reader(home))) == []
+
+
+def test_what_pages_add_passes_the_tests_that_they_name(home):
+    """All pages at once: to begin takes pytest longer than the tests."""
+    added, asked = tested(PAGES)
+    assert len(added) == 5
+    for block in added:
+        Reader(home).write(block.said, block.code)
+    files = dict.fromkeys(path for paths, _ in asked for path in paths)
+    chosen = [f"(({' or '.join(Path(path).stem for path in paths)}) and {word})" for paths, word in asked]
+    alone = ["-n", "0", "-p", "no:cacheprovider", "-v"]
+    out = Reader(home).program(["python", "-m", "pytest", *alone, *files, "-k", " or ".join(chosen)])
+    for paths, word in asked:
+        for path in paths:
+            assert re.search(rf"^{re.escape(path)}::.*{word}.* PASSED", out, re.MULTILINE), f"{path} -k {word}\n{out}"
 
 
 def test_what_is_not_run_is_listed():
