@@ -34,7 +34,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Callable[..., Any], list[torch
     settings = {"bidirectional": True, "backend": "reference", "dtype": torch.float64} | setting | SMALL.get(name, {})
     cell = CELLS[name](2, 3, **settings)
     names = [name for name, _ in cell.named_parameters()]
-    x = torch.randn(3, 2, 2, dtype=torch.float64)
+    x = torch.randn(2, 2, 2, dtype=torch.float64)
     state = [torch.randn(2, 2, size, dtype=torch.float64) for size in cell.state_sizes()]
     point = [t.clone().requires_grad_() for t in (x, *state, *(p.detach() for p in cell.parameters()))]
 

@@ -76,7 +76,7 @@ def test_a_slope_near_saturation_is_no_zero(gate: str, z: float, slope: float, b
 )
 def test_generated_formulas_are_within_four_ulps(seed: int) -> None:
     gate = named_gate(generated(seed))
-    errors = worst(gate, points(gate, 16, seed), BACKENDS[-1:])
+    errors = worst(gate, points(gate, 8, seed), BACKENDS[-1:])
     assert all(error <= 4 for error, _ in errors.values()), (generated(seed), errors)
 
 
