@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,12 +31,13 @@ import sympy as sp
 from gateflow.codegen import Tape
 from gateflow.codegen.expand import factor
 from gateflow.errors import InvalidArgument, shown
+from gateflow.flows.balls import BallTape, ComplexBalls
 from gateflow.flows.critical import reach, z_of_u
 from gateflow.flows.density import decay_of_profile, profile_of_decay
 from gateflow.flows.integral import MARKS
 from gateflow.flows.problem import WAYS, LearningProblem
 from gateflow.flows.time import hitting_time
-from gateflow.formula.vocabulary import Expr, Z, expression, sigmoid, softsign
+from gateflow.formula.vocabulary import Expr, Z, sigmoid, softsign
 from gateflow.gates.gate import Gate
 from gateflow.gates.kinks import switches
 from gateflow.guards.arguments import fraction
@@ -58,13 +58,6 @@ FAR = 8.0
 """|z| past which a panel may be measured in log |z|."""
 STEEP = 8.0
 """z u' up to which it is: the profile grows by so much while z grows by a factor of e."""
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
-}
 
 
 @by_value
@@ -162,7 +155,7 @@ def enclose(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: A
         )
     if not np.isfinite(problem.z_star):
         raise InvalidArgument("the target lies past the largest float: there is no estimate of it to start from")
-    return _Ball(flint, problem, start, digits, rough.log_tau, within).enclosure()
+    return _Ball(problem, start, digits, rough.log_tau, within).enclosure()
 
 
 def exact(name: str, value: Any) -> Fraction:
@@ -187,9 +180,9 @@ class _Ball:
     """One problem in ball arithmetic."""
 
     def __init__(
-        self, flint: Any, problem: LearningProblem, start: Fraction, digits: int, log_tau: float, tolerance: Fraction
+        self, problem: LearningProblem, start: Fraction, digits: int, log_tau: float, tolerance: Fraction
     ) -> None:
-        self.flint, self.problem, self.start, self.digits, self.log_tau = flint, problem, start, digits, log_tau
+        self.problem, self.start, self.digits, self.log_tau = problem, start, digits, log_tau
         self.gate, self.tolerance, self.evaluations = problem.gate, tolerance, 0
         self.given = {name: exact(name, value) for name, value in problem.given.items()}
         self.below = bool(problem.side(float(start)) < 0)
@@ -206,7 +199,7 @@ class _Ball:
         return math.ceil(max(near_one, 0.0) / math.log(2) + near_target)
 
     def enclosure(self) -> Enclosure:
-        context = self.flint.ctx
+        context = flint.ctx
         before = context.prec
         try:
             for attempt in range(TRIES):
@@ -230,9 +223,9 @@ class _Ball:
     # --- the integral ---
 
     def _tau(self) -> Any:
-        arb = self.flint.arb
+        arb = flint.arb
         self.horizon, scale = self._number("horizon"), self._number("scale")
-        self.players: dict[Any, _Player] = {}
+        self.players: dict[Any, BallTape] = {}
         self.h_star = -self.horizon * self._log_kept()
         first, last = self._rational(self.start), self._target()
         edges = self._edges(first, last)
@@ -243,11 +236,11 @@ class _Ball:
         for end in (first, last):
             for side in (end.lower(), end.upper()):
                 rate = self._rate(self._branch(side))
-                total += arb(0, 1) * (end.rad() * abs(rate(self.flint.acb(end), False)).upper()).upper()
+                total += arb(0, 1) * (end.rad() * abs(rate(flint.acb(end), False)).upper()).upper()
         return total / scale
 
     def _panel(self, a: Any, b: Any, tolerance: Any) -> Any:
-        arb, acb = self.flint.arb, self.flint.acb
+        arb, acb = flint.arb, flint.acb
         rate = self._rate(self._branch((a + b) / 2))
         relative = arb(2) ** (-self.bits - SPARE)
         if not self._has_power_tail(float(a), float(b)):
@@ -279,7 +272,7 @@ class _Ball:
         """
         plays = {analytic: self._player(tape, analytic) for analytic in (False, True)}
         slopes = {analytic: self._player(self.slope, analytic) for analytic in (False, True)}
-        profile, horizon, h_star = self.gate.is_profile, self.horizon, self.flint.acb(self.h_star)
+        profile, horizon, h_star = self.gate.is_profile, self.horizon, flint.acb(self.h_star)
 
         def rate(z: Any, analytic: bool) -> Any:
             self.evaluations += 1
@@ -297,9 +290,9 @@ class _Ball:
 
         return rate
 
-    def _player(self, tape: Tape, analytic: bool) -> _Player:
+    def _player(self, tape: Tape, analytic: bool) -> BallTape:
         if (tape, analytic) not in self.players:
-            self.players[tape, analytic] = _Player(tape, _Complex(self.flint, analytic))
+            self.players[tape, analytic] = BallTape(tape, ComplexBalls(analytic))
         return self.players[tape, analytic]
 
     def _branch(self, z: Any) -> Tape:
@@ -308,7 +301,7 @@ class _Ball:
 
     def _edges(self, first: Any, last: Any) -> list[Any]:
         """The ends, and between them panels by the scales of the density, and the kinks, exactly."""
-        p, arb = self.problem, self.flint.arb
+        p, arb = self.problem, flint.arb
         horizon, log_horizon = np.float64(p.horizon), np.float64(p.log_horizon)
         h0 = decay_of_profile(horizon, log_horizon, np.asarray(self.gate.float64.u(np.asarray(float(self.start)))))
         low, high = sorted((float(h0.log), float(p.log_h_star)))
@@ -333,7 +326,7 @@ class _Ball:
     # --- exact numbers ---
 
     def _rational(self, value: Fraction) -> Any:
-        return self.flint.arb(self.flint.fmpq(value.numerator, value.denominator))
+        return flint.arb(flint.fmpq(value.numerator, value.denominator))
 
     def _number(self, name: str) -> Any:
         return self._rational(self.given[name])
@@ -352,15 +345,15 @@ class _Ball:
 
     def _target(self) -> Any:
         """z* in a ball, or where the tolerance is met: Newton steps from a float, and an interval one as a proof."""
-        arb = self.flint.arb
+        arb = flint.arb
         side = self.tolerance if self.below else -self.tolerance
         log_kept = self._log_kept() * self._rational(1 + side)
         z = arb(self._rough_end(float(side)))
-        for _ in range(3 + math.ceil(math.log2(max(self.flint.ctx.prec / 40, 2)))):
+        for _ in range(3 + math.ceil(math.log2(max(flint.ctx.prec / 40, 2)))):
             value, slope = self._miss(z, z, log_kept)
             z = (z - value / slope).mid()
-        for width in sorted({8 - self._cancelled(), 8, 16, 32, self.flint.ctx.prec // 2}):
-            around = z + arb(0, 1) * (abs(z) + arb(2) ** -60) * arb(2) ** (width - self.flint.ctx.prec + self.guard)
+        for width in sorted({8 - self._cancelled(), 8, 16, 32, flint.ctx.prec // 2}):
+            around = z + arb(0, 1) * (abs(z) + arb(2) ** -60) * arb(2) ** (width - flint.ctx.prec + self.guard)
             value, _ = self._miss(z, z, log_kept)
             slopes = [self._miss(side, around, log_kept)[1] for side in (around.lower(), around.upper())]
             slope = slopes[0].union(slopes[1])
@@ -371,7 +364,7 @@ class _Ball:
 
     def _miss(self, middle: Any, z: Any, log_kept: Any) -> tuple[Any, Any]:
         """What vanishes at the target, and its derivative: in u, or in ``log phi`` or ``log(1 - phi)``."""
-        out = [part.real for part in self._player(self._branch(middle), False)(self.flint.acb(z))]
+        out = [part.real for part in self._player(self._branch(middle), False)(flint.acb(z))]
         if self.gate.is_profile:
             return out[0] + (-log_kept).expm1().log(), out[1]
         phi, dphi, rest, _ = out
@@ -469,135 +462,3 @@ def _resolved(formula: Expr, middle: Expr) -> Expr:
     return formula.replace(
         lambda node: isinstance(node, sp.sign) and polynomial(node), lambda node: sp.Integer(side(node.args[0]))
     )
-
-
-# --- functions of complex balls ---
-
-
-class _Player:
-    """A tape over complex balls, with its constants and functions looked up once."""
-
-    def __init__(self, tape: Tape, arithmetic: _Complex) -> None:
-        self.arithmetic = arithmetic
-        self.inputs, self.outputs = len(tape.symbols), tape.outputs
-        self.constants: dict[int, Any] = {}
-        self.lines: list[tuple[Callable[..., Any], tuple[int, ...], tuple[Any, ...]]] = []
-        for k, op in enumerate(tape.operations):
-            if op.name == "constant":
-                self.constants[k] = arithmetic.constant(op.value)
-            elif op.name != "input":
-                own = () if op.value is None else (op.value,)
-                self.lines.append((OPERATORS.get(op.name) or getattr(arithmetic, op.name), op.args, own))
-        self.where = [k for k, op in enumerate(tape.operations) if op.name not in ("input", "constant")]
-        self.size = len(tape.operations)
-
-    def __call__(self, *inputs: Any) -> list[Any]:
-        values: list[Any] = [*inputs, *(None,) * (self.size - self.inputs)]
-        for k, constant in self.constants.items():
-            values[k] = constant
-        for k, (function, args, own) in zip(self.where, self.lines, strict=True):
-            values[k] = function(*(values[i] for i in args), *own)
-        return [values[i] for i in self.outputs]
-
-
-class _Complex:
-    """The arithmetic of complex balls; where ``analytic``, a ball that meets a branch cut gives no finite ball."""
-
-    def __init__(self, flint: Any, analytic: bool) -> None:
-        self.flint, self.analytic = flint, analytic
-
-    def __getattr__(self, name: str) -> Callable[[Any], Any]:
-        if name not in ("exp", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "erfc"):
-            raise InvalidArgument(f"enclosures know no {name.replace('_', ' ')}")
-        return lambda x: getattr(x, name)()
-
-    def constant(self, c: Any) -> Any:
-        acb, arb = self.flint.acb, self.flint.arb
-        if c.is_Rational:
-            return acb(self.flint.fmpq(int(c.p), int(c.q)))
-        if not c.is_finite:
-            return acb("nan")  # the slope of a branch on which the gate is constant: no flow goes there
-        if c == sp.pi:
-            return acb(arb.pi())
-        if c.is_Float:
-            return acb(self.flint.fmpq(*sp.Rational(c).as_numer_denom()))
-        return Tape([expression(c).replace(sp.pi, Z)], [Z])(self, acb(arb.pi()))[0] if c.has(sp.pi) else self._value(c)
-
-    def _value(self, c: Any) -> Any:
-        """A constant without pi: built from its parts."""
-        if c.is_Pow and c.exp == sp.S.Half:
-            return self.constant(c.base).sqrt()
-        if isinstance(c, sp.exp) or c == sp.E:
-            return self.constant(c.args[0] if c.args else sp.S.One).exp()
-        if isinstance(c, sp.log):
-            return self.constant(c.args[0]).log()
-        if c.is_Add or c.is_Mul:
-            parts = [self.constant(part) for part in c.args]
-            return sum(parts[1:], parts[0]) if c.is_Add else math.prod(parts[1:], start=parts[0])
-        if c.is_Pow:
-            return (self.constant(c.base).log() * self.constant(c.exp)).exp()
-        raise InvalidArgument(f"enclosures know no constant {c}")
-
-    def _away(self, meets: bool, value: Callable[[], Any]) -> Any:
-        return self.flint.acb("nan") if self.analytic and meets else value()
-
-    def log(self, x: Any) -> Any:
-        return x.log(analytic=self.analytic)
-
-    def sqrt(self, x: Any) -> Any:
-        return x.sqrt(analytic=self.analytic)
-
-    def abs(self, x: Any) -> Any:
-        return x.real_abs(analytic=self.analytic)
-
-    def sign(self, x: Any) -> Any:
-        return x.real_sgn(analytic=self.analytic)
-
-    def log1p(self, x: Any) -> Any:
-        cut = x.imag.contains(0) and not x.real > -1
-        return self._away(cut, x.log1p)
-
-    def asinh(self, x: Any) -> Any:
-        """Off the imaginary axis by its logarithm; flint's own spreads on wide balls far out."""
-        if x.real > 0:
-            return (x + (1 + x * x).sqrt()).log()
-        if x.real < 0:
-            return -(-x + (1 + x * x).sqrt()).log()
-        return self._away(not abs(x.imag) < 1, x.asinh)
-
-    def atan(self, x: Any) -> Any:
-        return self._away(x.real.contains(0) and not abs(x.imag) < 1, x.atan)
-
-    def atanh(self, x: Any) -> Any:
-        return self._away(x.imag.contains(0) and not abs(x.real) < 1, x.atanh)
-
-    def acosh(self, x: Any) -> Any:
-        return self._away(x.imag.contains(0) and not x.real > 1, x.acosh)
-
-    def acot(self, x: Any) -> Any:
-        if x.real > 0:
-            return (1 / x).atan()
-        if x.real < 0:
-            return self.flint.arb.pi() + (1 / x).atan()
-        return self.flint.acb(self.flint.arb.pi() / 2) - self.atan(x)
-
-    def sigmoid(self, x: Any) -> Any:
-        return 1 / (1 + (-x).exp())
-
-    def softplus(self, x: Any) -> Any:
-        return self.log(1 + x.exp())
-
-    def softsign(self, x: Any) -> Any:
-        return x / (1 + self.abs(x))
-
-    def logit(self, x: Any) -> Any:
-        return self.log(x) - self.log(1 - x)
-
-    def log_cosh(self, x: Any) -> Any:
-        return self.log(x.cosh())
-
-    def integer_power(self, x: Any, n: int) -> Any:
-        return x**n
-
-    def power(self, x: Any, y: Any) -> Any:
-        return (y * self.log(x)).exp()
