@@ -318,7 +318,7 @@ def test_losses_are_pickled_by_what_they_say():
     ("text", "error", "said"),
     [
         ("sqared", UnknownName, "did you mean 'squared'"),
-        ("squared(2)", InvalidArgument, "no parameter 2; it has none"),
+        ("squared(2)", InvalidArgument, "too many parameters; it has none"),
         ("random-horizon(k=2)", InvalidArgument, "no parameter 'k'; it has shape"),
         ("random-horizon(-1)", InvalidArgument, "shape must be"),
         ("2*exp(-s)", InvalidArgument, "it is 2 at s = 0, not 1"),
