@@ -45,7 +45,7 @@ from gateflow.asymptotics.signs.smoothness import (
 from gateflow.asymptotics.signs.tails import HalfLine, X, in_words
 from gateflow.codegen import Tape
 from gateflow.errors import Exceeded, GateflowError
-from gateflow.formula.vocabulary import Expr, Z
+from gateflow.formula.vocabulary import Expr, Z, sigmoid
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards import bounded
 
@@ -269,7 +269,8 @@ class _Case(PiecewiseGate):
         value = constants.number(low)
         if constants.sign(value) <= 0 or constants.compare(value, 1) >= 0:
             return None
-        return {"kind": "floor", "floor": text_of(low), "value": float(low)}
+        plain = sp.simplify(low.replace(sigmoid, sigmoid.written_out))
+        return {"kind": "floor", "floor": text_of(plain if plain.is_Rational else low), "value": float(low)}
 
     def _is(self, name: str) -> bool:
         return self._clause(name).verdict == "proved"

@@ -9,5 +9,6 @@ from .cells.ur_lstm import URLSTM as URLSTM
 from .functional import GateFunction as GateFunction
 from .functional import gate_function as gate_function
 from .inits import INITS as INITS
+from .scans import scan as scan
 
 __all__: list[str]

@@ -34,7 +34,7 @@ BLOCKS, GATES = 5, 4
 """The most of a cell; as in recurrent.c."""
 
 LINE = 64
-"""Bytes of a line of cache, at which a gate's table begins; as in recurrent.c."""
+"""Bytes of a line of cache, at which a gate's table begins; as in gates.h."""
 
 CHUNK = 128
 """Rows, of batch and time, whose gradients of weights are taken together."""
@@ -106,9 +106,14 @@ def _library(dtype: torch.dtype, *_: str | None) -> ctypes.CDLL | NoCompiler:
         return reason
 
 
+def source(*names: str) -> str:
+    """C source texts of this package, one behind the other."""
+    return "".join(files("gateflow.nn.kernels").joinpath(name).read_text(encoding="utf-8") for name in names)
+
+
 @lru_cache(maxsize=1)
 def _source() -> str:
-    return files("gateflow.nn.kernels").joinpath("recurrent.c").read_text(encoding="utf-8")
+    return source("gates.h", "recurrent.c")
 
 
 def _declare(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
@@ -146,7 +151,7 @@ def available(dtype: torch.dtype, gates: Sequence[GateFunction]) -> bool:
 
 @lru_cache(maxsize=128)
 def _fill(found: GateTable) -> ctypes.Structure:
-    """The table as recurrent.c takes it, at an address that it takes; it points to the table's rows."""
+    """The table as gates.h has it, at an address that it takes; it points to the table's rows."""
     kind = _gate_type(DTYPES[found.phi.dtype])
     memory = (ctypes.c_char * (ctypes.sizeof(kind) + LINE))()
     to: Any = kind.from_buffer(memory, -ctypes.addressof(memory) % LINE)

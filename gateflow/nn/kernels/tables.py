@@ -23,7 +23,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.nn.functional import GateFunction
 
 ZONES, BREAKS = 16, 8
-"""The zones of a gate, and the most breaks; as in recurrent.c."""
+"""The zones of a gate, and the most breaks; as in gates.h."""
 
 ROWS = 1 << 18
 """The most of a table."""
@@ -33,7 +33,7 @@ FEW = 6
 
 MOST, SMALL = 18, 8
 """The most that the logarithm of the number of cells in an octave can be; the octave below which places are as in it:
-else they would overflow. As in recurrent.c."""
+else they would overflow. As in gates.h."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Break:
 
 @dataclass(frozen=True, eq=False)
 class GateTable:
-    """phi and ``1 - phi`` in rows; the layout is that of ``Gate`` in recurrent.c.
+    """phi and ``1 - phi`` in rows; the layout is that of ``Gate`` in gates.h.
 
     ``error`` and ``slope_error`` were measured in every cell, between the interpolation points, against the gate in
     float64. Both are relative to the number itself, of what exceeds ``spare`` of the
@@ -379,7 +379,7 @@ def _zones(needs: np.ndarray, form: FloatFormat) -> tuple[list[_Stretch], int]:
 def _place(
     zones: list[_Stretch], grain: int, cells: _Cells, kinks: list[_Kink], form: FloatFormat
 ) -> tuple[tuple[Zone, ...], int, int, int, tuple[Break, ...]]:
-    """The table but its rows, as recurrent.c takes it."""
+    """The table but its rows, as gates.h takes it."""
     placed, before = [], 0
     for zone in zones:
         shift = form.part - zone.level
@@ -490,7 +490,7 @@ def _in_place(values: np.ndarray, place: np.ndarray) -> np.ndarray:
 
 
 def _play(rows: np.ndarray, cells: _Cells, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values and slopes as recurrent.c computes them, in float64."""
+    """Values and slopes as gates.h computes them, in float64."""
     t = cells.places(z)
     p, d = np.zeros_like(t), np.zeros_like(t)
     for j in reversed(range(1, rows.shape[1])):

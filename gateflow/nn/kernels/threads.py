@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 SYMBOLS = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
-"""GNU's names, which Intel's and LLVM's libraries have too on Linux; as in the structure Team of recurrent.c."""
+"""GNU's names, which Intel's and LLVM's libraries have too on Linux; as in the structure Team of gates.h."""
 
 _HOME = os.getpid()
 

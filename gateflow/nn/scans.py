@@ -1,0 +1,234 @@
+"""The scan of a linear recurrence, ``h_t = a_t h_(t-1) + b_t``, with any gate as its decay.
+
+Two operators that PyTorch knows, ``gateflow::scan`` and ``gateflow::scan_backward``: on a CPU each is one pass over
+memory in C, for float32 with a state in double. Elsewhere, and where there is no compiler, it is a loop over time.
+Derivatives of any order are scans again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gateflow.errors import InvalidArgument, InvalidTensor, NoCompiler, shown
+from gateflow.formula import unparse
+from gateflow.gates.gate import Gate
+from gateflow.nn.functional import GateFunction, gate_function
+from gateflow.nn.kernels import native
+from gateflow.nn.kernels import scan as kernels
+
+LIBRARY = torch.library.Library("gateflow", "FRAGMENT")
+LIBRARY.define("scan(Tensor decay, Tensor input, Tensor? start, str given, int dim) -> Tensor")
+LIBRARY.define(
+    "scan_backward(Tensor grad, Tensor decay, Tensor output, Tensor? start, str given, int dim)"
+    " -> (Tensor, Tensor, Tensor)"
+)
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def scan(
+    decay: Tensor,
+    input: Tensor,
+    start: Tensor | None = None,
+    *,
+    gate: str | Gate | GateFunction | None = None,
+    log: bool = False,
+    dim: int = 0,
+) -> Tensor:
+    """The states ``h_t = a_t h_(t-1) + b_t`` after every step.
+
+    Parameters
+    ----------
+    decay : Tensor
+        a, in the shape of ``input``, or one that broadcasts to it: the decay itself, its logarithm where ``log``, or
+        the pre-activation of ``gate``. The latter two keep all digits of 1 - a where a is near 1. A logarithm above 0
+        is no decay, and gives NaN.
+    input : Tensor
+        b. In float32 the state is kept in double; bfloat16 and float16 are computed in float32.
+    start : Tensor, optional
+        The state before the first step, in the shape of ``input`` without ``dim``; by default 0.
+    gate : str, Gate or GateFunction, optional
+        The decay as a gate of ``decay``.
+    log : bool
+        Whether ``decay`` is the logarithm.
+    dim : int
+        The dimension of time.
+
+    Raises
+    ------
+    InvalidArgument
+        ``gate`` and ``log`` are both given, or there is no such dimension.
+    InvalidTensor
+        Shapes or types do not fit together, or a tensor is complex or of whole numbers.
+
+    Examples
+    --------
+    >>> scan(torch.tensor([0.5, 0.5, 0.5]), torch.tensor([1.0, 0.0, 4.0]))
+    tensor([1.0000, 0.5000, 4.2500])
+    >>> scan(torch.full((3,), -1e-30), torch.zeros(3), torch.tensor(1.0), log=True)
+    tensor([1., 1., 1.])
+    >>> scan(torch.zeros(2), torch.ones(2), gate="gla")
+    tensor([1.0000, 1.9576])
+    """
+    if gate is not None and log:
+        raise InvalidArgument("scan takes a gate or log, not both: a gate's decay is computed from its pre-activation")
+    if not isinstance(dim, int) or not -input.dim() <= dim < input.dim():
+        raise InvalidArgument(f"dim must be a dimension of the input, of {input.dim()}; got {shown(dim)}")
+    dim %= input.dim()
+    shape = (*input.shape[:dim], *input.shape[dim + 1 :])
+    tensors = [decay, input] if start is None else [decay, input, start]
+    if len({t.dtype for t in tensors}) > 1 or input.dtype not in DTYPES:
+        raise InvalidTensor(f"scan takes floats of one type; got {', '.join(str(t.dtype)[6:] for t in tensors)}")
+    if len({t.device for t in tensors}) > 1:
+        raise InvalidTensor("scan takes tensors of one device")
+    try:
+        decay = decay.expand(input.shape)
+        start = start if start is None else start.expand(shape)
+    except RuntimeError:
+        raise InvalidTensor(
+            f"decay {list(decay.shape)} does not broadcast to the input {list(input.shape)}"
+            + ("" if start is None else f", or start {list(start.shape)} to {list(shape)}")
+        ) from None
+    given = "log a" if log else "a" if gate is None else declared(gate)
+    if gate is not None and _has_no_table(input, given):
+        decay, given = function_of(given).log(decay), "log a"  # type: ignore[union-attr]
+    if input.dtype in (torch.bfloat16, torch.float16):
+        wide = [None if t is None else t.float() for t in (decay, input, start)]
+        return torch.ops.gateflow.scan(*wide, given, dim).to(input.dtype)
+    return torch.ops.gateflow.scan(decay, input, start, given, dim)
+
+
+def declared(gate: str | Gate | GateFunction) -> str:
+    """A gate as a text, its parameters put in, that :func:`function_of` makes a function of again."""
+    found = gate.gate if isinstance(gate, GateFunction) else gate_function(gate).gate
+    shape = {"phi": "{}", "profile": "sigmoid({})", "complement": "1 - ({})"}[found.declared]
+    return shape.format(unparse(found.expr))
+
+
+@lru_cache(maxsize=256)
+def function_of(text: str) -> GateFunction | None:
+    """The gate behind what a decay is given as; None for the decay itself and its logarithm."""
+    return None if text in kernels.GIVEN else gate_function(text)
+
+
+_warned: set[str] = set()
+
+
+def _is_compiled(t: Tensor) -> bool:
+    """Whether there is a kernel for this; a reason against it is a warning, once."""
+    if t.device.type != "cpu" or t.dtype not in native.DTYPES:
+        return False
+    try:
+        kernels.library(t.dtype)
+    except NoCompiler as reason:
+        if str(reason) not in _warned:
+            _warned.add(str(reason))
+            warnings.warn(f"scans run without compiled kernels: {reason}", RuntimeWarning, stacklevel=2)
+        return False
+    return True
+
+
+def _has_no_table(t: Tensor, given: str) -> bool:
+    """Whether no table follows this gate: its logarithm then goes through memory."""
+    gate = function_of(given)
+    dtype = t.dtype if t.dtype in native.DTYPES else torch.float32
+    if gate is None or not _is_compiled(t.new_empty(0, dtype=dtype)):
+        return False
+    try:
+        native.table_of(gate, dtype)
+    except InvalidArgument:
+        return True
+    return False
+
+
+def _as_given(given: str) -> str:
+    return given if given in kernels.GIVEN else "z"
+
+
+def _dense(t: Tensor | None) -> Tensor | None:
+    return None if t is None else t.detach().resolve_neg().contiguous()
+
+
+# --- the two operators ------------------------------------------------------------------------------------------------
+
+
+def _forward(decay: Tensor, input: Tensor, start: Tensor | None, given: str, dim: int) -> Tensor:
+    if _is_compiled(input):
+        decay, input, start = map(_dense, (decay, input, start))  # type: ignore[assignment]
+        return kernels.forward(decay, input, start, _as_given(given), function_of(given), dim)
+    state = torch.zeros_like(input.select(dim, 0)) if start is None else start
+    states = []
+    for a, b in zip(decay_of(decay, given).unbind(dim), input.unbind(dim), strict=True):
+        states.append(state := a * state + b)
+    return torch.stack(states, dim) if states else torch.empty_like(input)
+
+
+def _backward(
+    grad: Tensor, decay: Tensor, output: Tensor, start: Tensor | None, given: str, dim: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    if _is_compiled(grad):
+        dense = map(_dense, (grad, decay, output, start))
+        of_decay, of_input, of_start = kernels.backward(*dense, _as_given(given), function_of(given), dim)  # type: ignore[arg-type]
+    else:
+        of_decay, of_input, of_start = _composed(grad, decay, output, start, given, dim)
+    return of_decay, of_input, grad.new_empty(0) if of_start is None else of_start
+
+
+def _composed(
+    grad: Tensor, decay: Tensor, output: Tensor, start: Tensor | None, given: str, dim: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The gradients by a scan from the other end, each operation of which has a derivative."""
+    steps = decay.shape[dim]
+    a = decay_of(decay, given)
+    later = torch.cat([a.narrow(dim, 1, steps - 1), torch.zeros_like(a.narrow(dim, 0, 1))], dim) if steps else a
+    of_input = torch.ops.gateflow.scan(later.flip(dim), grad.flip(dim), None, "a", dim).flip(dim)
+    first = torch.zeros_like(output.select(dim, 0)) if start is None else start
+    before = torch.cat([first.unsqueeze(dim), output.narrow(dim, 0, steps - 1)], dim)
+    of_decay = of_input * before * slope_of(decay, a, given)
+    return of_decay, of_input, None if start is None else (a * of_input).select(dim, 0)
+
+
+def decay_of(decay: Tensor, given: str) -> Tensor:
+    """a, from what it is given as."""
+    function = function_of(given)
+    return function(decay) if function is not None else decay.exp() if given == "log a" else decay
+
+
+def slope_of(decay: Tensor, a: Tensor, given: str) -> Tensor:
+    """The derivative of a in what it is given as."""
+    function = function_of(given)
+    return function.derivative(decay) if function is not None else a if given == "log a" else torch.ones_like(a)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    decay, _, start, ctx.given, ctx.dim = inputs
+    ctx.save_for_backward(decay, output, start)
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    decay, output, start = ctx.saved_tensors
+    if torch.is_grad_enabled():  # a derivative of this one is wanted
+        of_decay, of_input, of_start = _composed(grad, decay, output, start, ctx.given, ctx.dim)
+    else:
+        of_decay, of_input, of_start = torch.ops.gateflow.scan_backward(grad, decay, output, start, ctx.given, ctx.dim)
+    return of_decay, of_input, None if start is None else of_start, None, None
+
+
+LIBRARY.impl("scan", _forward, "CompositeExplicitAutograd")
+LIBRARY.impl("scan_backward", _backward, "CompositeExplicitAutograd")
+torch.library.register_fake("gateflow::scan", lambda decay, input, *_: torch.empty_like(input), lib=LIBRARY)
+torch.library.register_fake(
+    "gateflow::scan_backward",
+    lambda grad, decay, output, start, *_: (
+        torch.empty_like(decay, memory_format=torch.contiguous_format),
+        torch.empty_like(grad, memory_format=torch.contiguous_format),
+        grad.new_empty(0) if start is None else torch.empty_like(start, memory_format=torch.contiguous_format),
+    ),
+    lib=LIBRARY,
+)
+torch.library.register_autograd("gateflow::scan", _differentiate, setup_context=_keep, lib=LIBRARY)

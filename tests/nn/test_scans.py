@@ -1,0 +1,192 @@
+"""The scan against a naive loop in float64, for decays of every kind; near 1 and over a million steps."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from gateflow.errors import InvalidArgument, InvalidTensor
+from gateflow.gates.gate import gate
+from gateflow.nn import scan
+from gateflow.nn.kernels import native
+from gateflow.nn.scans import declared
+
+DECAYS = {
+    "a": (torch.sigmoid, lambda x: x, {}),
+    "log a": (lambda z: -torch.exp(z), torch.exp, {"log": True}),
+    "sigmoid": (lambda z: 3 * z, torch.sigmoid, {"gate": "sigmoid"}),
+    "lru": (lambda z: 3 * z, lambda z: torch.exp(-torch.exp(-z)), {"gate": "lru"}),
+    "minlstm": (lambda z: 3 * z, lambda z: 1 / (1 + 2 * torch.sigmoid(-z)), {"gate": "minlstm"}),  # has no table
+    "hgrn": (lambda z: 3 * z, lambda z: 0.25 + 0.75 * torch.sigmoid(z), {"gate": gate("hgrn(low=1/4)")}),
+}
+"""How z becomes what is given, and that the decay; both by PyTorch alone."""
+
+SHAPES = {(9, 3, 37): 0, (3, 9, 5): 1, (2, 4, 7): -1, (3, 2, 2307): 0, (1, 1): 0}
+
+needs_compiler = pytest.mark.skipif(not native.available(torch.float32, []), reason="there is no C compiler here")
+
+
+def naive(a, b, h, dim):
+    states = []
+    for a_t, b_t in zip(a.unbind(dim), b.unbind(dim), strict=True):
+        states.append(h := a_t * h + b_t)
+    return torch.stack(states, dim)
+
+
+def numbers(shape, dim, kind):
+    """What is given for the decay, the input, the first state, and a gradient; in float64."""
+    made = torch.Generator().manual_seed(1)
+    z, b, g = (torch.randn(shape, dtype=torch.float64, generator=made) for _ in range(3))
+    h = torch.randn(b.select(dim, 0).shape, dtype=torch.float64, generator=made)
+    return DECAYS[kind][0](z), b, h, g
+
+
+def assert_near(found, expected, tolerance):
+    assert found.shape == expected.shape
+    assert (found.double() - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize("kind", DECAYS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("shape", "dim"), SHAPES.items(), ids=str)
+def test_states_and_gradients_are_those_of_a_naive_loop(shape, dim, dtype, kind):
+    _, decay_of, how = DECAYS[kind]
+    x, b, h, g = numbers(shape, dim, kind)
+    given = [t.requires_grad_() for t in (x, b, h)]
+    expected = naive(decay_of(x), b, h, dim)
+    ours = [t.detach().to(dtype).requires_grad_() for t in given]
+    found = scan(*ours, dim=dim, **how)
+    assert_near(found, expected, 1e-12 if dtype == torch.float64 else 4e-7)
+    gradients = zip(torch.autograd.grad(found, ours, g.to(dtype)), torch.autograd.grad(expected, given, g), strict=True)
+    for mine, theirs in gradients:
+        assert_near(mine, theirs, 1e-10 if dtype == torch.float64 else 1e-6)
+
+
+@pytest.mark.parametrize("kind", ["a", "log a", "lru"])
+def test_derivatives_of_first_and_second_order_are_those_of_differences(kind):
+    x, b, h, _ = numbers((4, 3), 0, kind)
+    given = [t.requires_grad_() for t in (x, b, h)]
+    assert torch.autograd.gradcheck(lambda *t: scan(*t, **DECAYS[kind][2]), given)
+    assert torch.autograd.gradgradcheck(lambda *t: scan(*t, **DECAYS[kind][2]), given)
+
+
+def test_the_operators_are_what_pytorch_asks_of_operators():
+    x, b, h, _ = numbers((4, 2, 3), 0, "a")
+    for start in (None, h):
+        given = (x.requires_grad_(), b.requires_grad_(), start, "a", 0)
+        torch.library.opcheck(torch.ops.gateflow.scan.default, given)
+
+
+def log_space(log_a, b):
+    """The form that parallel implementations use, for b > 0: a cumulative sum of logarithms and one of exponentials."""
+    sums = log_a.cumsum(0)
+    return torch.exp(sums + torch.logcumsumexp(b.log() - sums, 0))
+
+
+def ratio_space(log_a, b):
+    """The same without logarithms of sums."""
+    sums = log_a.cumsum(0)
+    return torch.exp(sums) * torch.cumsum(b * torch.exp(-sums), 0)
+
+
+@needs_compiler
+@pytest.mark.parametrize(("rate", "lost"), [(1e-6, 1e-6), (1e-3, 1e-5), (0.1, 1e-3), (1.0, 1e-2)])
+def test_a_million_steps_lose_no_digit_where_the_log_space_form_loses_them(rate, lost):
+    """``h_t = (1 - a^t)/(1 - a)`` from 0, with inputs of 1; rate is -log a, as float32 has it.
+
+    ``lost`` is what the log-space form is off by at least, somewhere on the way.
+    """
+    steps, rate = 1_000_000, float(np.float32(rate))
+    log_a, b = torch.full((steps, 1), -rate), torch.ones(steps, 1)
+    exact = torch.from_numpy(np.expm1(-rate * np.arange(1, steps + 1)) / np.expm1(-rate))
+    assert (scan(log_a, b, log=True)[:, 0].double() / exact - 1).abs().max() < 1e-6
+    assert (log_space(log_a, b)[:, 0].double() / exact - 1).abs().max() > lost
+    assert ratio_space(log_a, b).isnan().any() == (rate > 1e-5)
+
+
+@needs_compiler
+def test_a_gate_keeps_the_digits_of_1_minus_a():
+    """At z = 18, 1 - a is 1.5e-8, and a is 1 in float32."""
+    z = torch.full((1_000_000, 1), 18.0)
+    exact = np.exp(1e6 * np.log1p(-1 / (1 + np.exp(18.0))))
+    assert abs(scan(z, torch.zeros_like(z), torch.ones(1), gate="sigmoid")[-1].item() / exact - 1) < 1e-6
+    assert scan(torch.sigmoid(z), torch.zeros_like(z), torch.ones(1))[-1].item() == 1.0
+
+
+def test_a_logarithm_above_0_is_no_decay():
+    found = scan(torch.tensor([-1.0, 1e-3, -torch.inf]), torch.ones(3), log=True)
+    assert found[0] == 1
+    if native.available(torch.float32, []):
+        assert found[1].isnan()
+
+
+def test_shares_of_threads_are_the_whole():
+    x, b, _, _ = numbers((300, 2, 5000), 0, "a")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = scan(x.float(), b.float())
+        torch.set_num_threads(3)
+        assert torch.equal(scan(x.float(), b.float()), one)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_half_precision_is_computed_in_single():
+    x, b, h, _ = numbers((20, 3), 0, "a")
+    for dtype in (torch.bfloat16, torch.float16):
+        given = [t.to(dtype) for t in (x, b, h)]
+        assert torch.equal(scan(*given), scan(*(t.float() for t in given)).to(dtype))
+
+
+def test_a_decay_of_each_channel_is_for_all_steps():
+    b = torch.randn(5, 2, 3)
+    a = torch.tensor([0.5, 0.9, 1.0]).requires_grad_()
+    scan(a, b).sum().backward()
+    of_one, a.grad = a.grad, None
+    scan(a.expand(5, 2, 3).clone(), b).sum().backward()
+    torch.testing.assert_close(of_one, a.grad)
+
+
+@pytest.mark.parametrize("kind", ["log a", "lru"])
+def test_without_a_compiler_a_loop_does_it(kind, monkeypatch):
+    monkeypatch.setenv("GATEFLOW_COMPILER", "none")
+    x, b, h, g = numbers((6, 3), 0, kind)
+    given = [t.requires_grad_() for t in (x, b, h)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = scan(*given, **DECAYS[kind][2])
+        gradients = torch.autograd.grad(found, given, g)
+    expected = naive(DECAYS[kind][1](x), b, h, 0)
+    assert_near(found, expected, 1e-12)
+    for mine, theirs in zip(gradients, torch.autograd.grad(expected, given, g), strict=True):
+        assert_near(mine, theirs, 1e-10)
+
+
+def test_a_sequence_without_steps_has_no_states():
+    assert scan(torch.ones(0, 3), torch.ones(0, 3), torch.ones(3)).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "error", "said"),
+    [
+        ((torch.ones(3), torch.ones(4)), {}, InvalidTensor, "does not broadcast"),
+        ((torch.ones(3), torch.ones(3), torch.ones(2)), {}, InvalidTensor, "start"),
+        ((torch.ones(3), torch.ones(3).double()), {}, InvalidTensor, "one type"),
+        ((torch.ones(3, dtype=torch.int64), torch.ones(3, dtype=torch.int64)), {}, InvalidTensor, "floats"),
+        ((torch.ones(3), torch.ones(3)), {"dim": 1}, InvalidArgument, "dim"),
+        ((torch.ones(3), torch.ones(3)), {"log": True, "gate": "fast"}, InvalidArgument, "not both"),
+        ((torch.ones(3), torch.ones(3)), {"gate": "retnet"}, InvalidArgument, "not learned"),
+    ],
+)
+def test_what_does_not_fit_is_refused(given, options, error, said):
+    with pytest.raises(error, match=said):
+        scan(*given, **options)
+
+
+def test_a_gate_is_declared_with_its_parameters():
+    assert declared("hgrn(low=1/4)") == "3*sigmoid(z)/4 + 1/4"
+    assert declared("fast(alpha=2)") == "sigmoid(sinh(2*z)/2)"
