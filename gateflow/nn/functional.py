@@ -6,16 +6,24 @@ gate's own formulas for phi' and phi'', so that no branch that was not taken can
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
+from torch._functorch.autograd_function import enable_single_level_autograd_function
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.autograd import forward_ad
+from torch.utils._python_dispatch import _disable_current_modes
 
 from gateflow.codegen import Tape
-from gateflow.errors import InvalidArgument, UnknownName, unknown
+from gateflow.errors import GateflowError, InvalidArgument, UnknownName, unknown
+from gateflow.formula import unparse
 from gateflow.gates.gate import Gate, Numbers
 from gateflow.gates.gate import gate as named_gate
 from gateflow.nn.arithmetic import TorchArithmetic
@@ -79,6 +87,8 @@ class GateFunction(torch.nn.Module):
         self.gate = gate
         self._numbers_of: dict[tuple[torch.dtype, torch.device], Numbers] = {}
         self._tapes: dict[tuple[str, bool], Tape] = {}
+        self.text = _declared(gate)
+        _BY_TEXT.setdefault(self.text, self)
 
     def forward(self, z: Tensor) -> Tensor:
         """phi(z)."""
@@ -108,9 +118,7 @@ class GateFunction(torch.nn.Module):
             raise InvalidArgument(f"a gate takes floating-point tensors, not {z.dtype}")
         if self.gate.value_outside is not None and what.startswith("log"):
             raise InvalidArgument(f"{self.gate.name} leaves (0, 1) and has no logarithm")
-        if not (torch.is_grad_enabled() and z.requires_grad):
-            return self.value(z, what)
-        return _Play.apply(z, self, what)  # type: ignore[return-value]
+        return GATE(z, self.text, what)
 
     def evaluate(self, z: Tensor, what: str) -> Tensor:
         """One of the gate's functions, the careful way and without a gradient."""
@@ -229,27 +237,131 @@ def _plain_agrees(gate: Gate, dtype: torch.dtype, device: torch.device) -> bool:
     return all(function._agrees(x, what) for what in ("phi", "phi_c"))
 
 
-class _Play(torch.autograd.Function):
+# --- the operator -----------------------------------------------------------------------------------------------------
+
+LIBRARY = torch.library.Library("gateflow", "FRAGMENT")
+LIBRARY.define("gate(Tensor z, str gate, str what) -> Tensor")
+LIBRARY.define("gate_with_slope(Tensor z, str gate, str what) -> (Tensor, Tensor)")
+GATE, WITH_SLOPE = torch.ops.gateflow.gate.default, torch.ops.gateflow.gate_with_slope.default
+
+_BY_TEXT: WeakValueDictionary[str, GateFunction] = WeakValueDictionary()
+
+
+def _declared(gate: Gate) -> str:
+    """A gate as text that :func:`named` makes it of again: its name, or its formula with what else it was given."""
+    try:
+        if named_gate(gate.name) == gate:
+            return gate.name
+    except GateflowError:
+        pass
+    formulas = {gate.declared: gate.expr, "inverse": gate._inverse}
+    found = {what: unparse(formula) for what, formula in formulas.items() if formula is not None}
+    return json.dumps({**found, "name": gate.name})
+
+
+def named(text: str) -> GateFunction:
+    """The function of a gate that was declared."""
+    found = _BY_TEXT.get(text)
+    return found or _made(text)
+
+
+@lru_cache(maxsize=256)
+def _made(text: str) -> GateFunction:
+    return gate_function(Gate(**json.loads(text)) if text.startswith("{") else text)
+
+
+class LevelFunction(torch.autograd.function._SingleLevelFunction):
+    """An autograd function that an operator's autograd kernel applies.
+
+    PyTorch calls that kernel at each level of ``torch.func`` in turn, so the function sees one level only. That is
+    what PyTorch's own functions are made for; they have to be let in where transforms are active.
+    """
+
+    @classmethod
+    def at_level(cls, *args: Any) -> Any:
+        """Apply it at the level at hand."""
+        if not torch._C._are_functorch_transforms_active():
+            return cls.apply(*args)
+        with enable_single_level_autograd_function():
+            return cls.apply(*args)
+
+    @staticmethod
+    @contextmanager
+    def below() -> Iterator[None]:
+        """Within, operators are those of the levels further out, whose derivatives the function has switched off."""
+        with torch._C._AutoDispatchBelowAutograd():
+            if not torch._C._are_functorch_transforms_active():
+                yield
+                return
+            with torch.enable_grad(), forward_ad._set_fwd_grad_enabled(True):
+                yield
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Within, tensors are numbers, whatever is being traced or transformed: for what is made once and kept."""
+    with temporarily_clear_interpreter_stack(), _disable_current_modes():
+        yield
+
+
+class _Play(LevelFunction):
     """One function of a gate and its derivative, which is computed with it for the backward pass.
 
     A derivative of that derivative is made only if it is asked for.
     """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, function: GateFunction, what: str) -> Tensor:
-        ctx.function, ctx.what = function, what
-        value, slope = function.with_slope(z, what)
+    def forward(ctx: Any, z: Tensor, gate: str, what: str) -> Tensor:
+        ctx.gate, ctx.what = gate, what
+        with LevelFunction.below():
+            # at the levels of torch.func further out a slope that is only kept would have no derivative
+            deeper = torch._C._are_functorch_transforms_active()
+            value, slope = (GATE(z, gate, what), None) if deeper else WITH_SLOPE(z, gate, what)
         ctx.save_for_backward(z, slope)
+        ctx.save_for_forward(z, slope)
         return value
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return grads[0] * _Play._slope(ctx), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:  # type: ignore[override]
+        return tangents[0] * _Play._slope(ctx)
+
+    @staticmethod
+    def _slope(ctx: Any) -> Tensor:
         z, slope = ctx.saved_tensors
         if ctx.what not in DERIVATIVES:
             raise InvalidArgument(f"{ctx.what} of a gate cannot be differentiated once more")
-        if torch.is_grad_enabled():
-            slope = ctx.function._play(z, DERIVATIVES[ctx.what])
-        return grads[0] * slope, None, None
+        return GATE(z, ctx.gate, DERIVATIVES[ctx.what]) if slope is None or torch.is_grad_enabled() else slope
+
+
+def _autograd(z: Tensor, gate: str, what: str) -> Tensor:
+    if (torch.is_grad_enabled() and z.requires_grad) or forward_ad._current_level >= 0:
+        return _Play.at_level(z, gate, what)
+    with torch._C._AutoDispatchBelowAutograd():
+        return GATE(z, gate, what)
+
+
+def _with_slope(z: Tensor, gate: str, what: str) -> tuple[Tensor, Tensor]:
+    value, slope = named(gate).with_slope(z, what)
+    return value, z.new_empty(0) if slope is None else slope.contiguous()
+
+
+def _with_slope_like(z: Tensor, gate: str, what: str) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(z), torch.empty_like(z) if what in DERIVATIVES else z.new_empty(0)
+
+
+LIBRARY.impl("gate", lambda z, gate, what: named(gate).value(z, what), "CompositeExplicitAutograd")
+LIBRARY.impl("gate", _autograd, "Autograd")
+LIBRARY.impl("gate_with_slope", _with_slope, "CompositeExplicitAutograd")
+torch.library.register_fake("gateflow::gate", lambda z, gate, what: torch.empty_like(z), lib=LIBRARY)
+torch.library.register_fake("gateflow::gate_with_slope", _with_slope_like, lib=LIBRARY)
+torch.library.register_vmap("gateflow::gate", lambda info, dims, *args: (GATE(*args), dims[0]), lib=LIBRARY)
+torch.library.register_vmap(
+    "gateflow::gate_with_slope", lambda info, dims, *args: (WITH_SLOPE(*args), (dims[0], dims[0])), lib=LIBRARY
+)
 
 
 def _samples(dtype: torch.dtype) -> Tensor:

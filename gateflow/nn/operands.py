@@ -36,7 +36,7 @@ def check_input(input: Any, features: int) -> None:
     if data.shape[-1] != features:
         raise InvalidTensor(f"input has {data.shape[-1]} features; the layer takes {features}")
     if packed:
-        _check_lengths(input.batch_sizes, len(data))
+        check_lengths(input.batch_sizes, len(data))
 
 
 def state_parts(hx: Any, cell: str, names: Sequence[str]) -> tuple[Tensor, ...]:
@@ -69,6 +69,22 @@ def check_weights(weights: Mapping[str, Any], shapes: Mapping[str, tuple[int, ..
     InvalidTensor
         One is missing or differs.
     """
+    values = [weights.get(name) for name in shapes]
+    first = values[0]
+    if (
+        isinstance(first, Tensor)
+        and first.layout == torch.strided
+        and first.dtype in WORKING
+        and all(
+            isinstance(each, Tensor)
+            and each.shape == shape
+            and each.dtype == first.dtype
+            and each.device == first.device
+            and each.layout == first.layout
+            for each, shape in zip(values, shapes.values(), strict=True)
+        )
+    ):
+        return
     first = None
     for name, shape in shapes.items():
         weight = weights.get(name)
@@ -116,7 +132,13 @@ def _check_kind(name: str, value: Any) -> None:
         raise InvalidLayout(f"{name} must be a dense tensor; it is {kind}")
 
 
-def _check_lengths(sizes: Tensor, rows: int) -> None:
+def check_lengths(sizes: Tensor, rows: int) -> None:
+    """How many rows of a packed sequence there are at each time.
+
+    Raises
+    ------
+    InvalidTensor
+    """
     if sizes.dtype != torch.int64 or sizes.dim() != 1 or sizes.device.type != "cpu":
         raise InvalidTensor("batch sizes of a packed sequence must be a vector of int64 on the CPU")
     found = sizes.tolist()

@@ -7,24 +7,28 @@ A cell says how its weights are laid out and what one step does to each unit; al
 
 from __future__ import annotations
 
+import inspect
+import json
 import math
 import numbers
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from gateflow.errors import InvalidArgument, InvalidTensor, shown, unknown
 from gateflow.formula.vocabulary import Z
 from gateflow.gates.gate import Gate
-from gateflow.nn import operands
+from gateflow.nn import operands, operators
 from gateflow.nn.functional import GateFunction, gate_function
-from gateflow.nn.kernels import native, sequence
+from gateflow.nn.kernels import native
 from gateflow.nn.kernels.layout import Layout, shared
 from gateflow.nn.kernels.triton import launch
 
@@ -35,12 +39,12 @@ Blocks = Mapping[str, Tensor]
 """Pre-activations by the names of their blocks, (..., hidden_size) each."""
 
 BACKENDS = ("auto", "reference", "torch", "native", "triton", "framework")
-"""How a layer is computed; all but ``reference`` can be differentiated once, and give no inner values.
+"""How a layer is computed; only ``reference`` gives inner values, and second derivatives take its loop with each.
 
 reference
     The plain loop over time in PyTorch's operations.
 torch
-    `gateflow.nn.kernels.sequence`, the whole sequence as one autograd function in PyTorch's operations, for cells that
+    `gateflow.nn.kernels.sequence`, the whole sequence and its backward pass in PyTorch's operations, for cells that
     give :meth:`Recurrent.update`; else the loop.
 native
     `gateflow.nn.kernels.native`, compiled C on the CPU; where there is no compiler, ``torch``, with a warning.
@@ -51,16 +55,6 @@ framework
 auto
     The first there is of native, framework, triton, torch, reference; native is for the CPU, triton for GPUs.
 """
-
-PREFERRED = {
-    "auto": ("native", "framework", "triton", "torch"),
-    "native": ("native", "torch"),
-    "triton": ("triton",),
-    "framework": ("framework",),
-    "torch": ("torch",),
-    "reference": (),
-}
-"""What is tried in turn for each, before the plain loop."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +67,19 @@ class Weights:
     bias_hh: Tensor | None
     extra: dict[str, Tensor]
 
+    def values(self) -> list[Tensor]:
+        """All that there are, in order."""
+        return [t for t in (self.ih, self.hh, self.bias_ih, self.bias_hh, *self.extra.values()) if t is not None]
+
 
 @dataclass(frozen=True)
 class OnGPU:
-    """A cell's kernel of `gateflow.nn.kernels.triton` and the gates it is made from."""
+    """That a cell has a kernel in `gateflow.nn.kernels.triton`, and the gates it is made from."""
 
-    run: Callable[[Tensor, Any, Tensor, Any], tuple[Tensor, State]]
     gates: tuple[GateFunction | None, ...]
 
 
-class Recurrent(torch.nn.Module):
+class Recurrent(torch.nn.RNNBase):
     """A stack of recurrent layers; the interface is that of ``torch.nn.LSTM`` and ``torch.nn.GRU``.
 
     Parameters
@@ -119,6 +116,9 @@ class Recurrent(torch.nn.Module):
     pytorch: ClassVar[Callable[..., Any] | None] = None
     """PyTorch's function for this cell with plain sigmoid gates: ``torch.lstm``, ``torch.gru``."""
 
+    random: ClassVar[bool] = False
+    """Whether a step draws random numbers."""
+
     defaults: ClassVar[Mapping[str, Any]] = {}
     """The settings of the trainer that are this cell's own."""
 
@@ -138,7 +138,7 @@ class Recurrent(torch.nn.Module):
         device: Any = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
+        torch.nn.Module.__init__(self)
         _check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if proj_size:
             raise InvalidArgument(f"{type(self).__name__} has no projection of its output: proj_size must be 0")
@@ -151,7 +151,7 @@ class Recurrent(torch.nn.Module):
             raise InvalidArgument(unknown("backend", backend, BACKENDS))
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
-        self.bidirectional, self.backend = bidirectional, backend
+        self.bidirectional, self.proj_size, self.backend = bidirectional, 0, backend
         if not hasattr(self, "layout"):
             self.layout = Layout(shared(*self.blocks))
         functions: dict[Gate, GateFunction] = {}
@@ -163,6 +163,36 @@ class Recurrent(torch.nn.Module):
                 values = torch.empty(shape, device=device, dtype=dtype)
                 self.register_parameter(f"{name}_{suffix}", torch.nn.Parameter(values))
         self.reset_parameters()
+        self._declaration = self.declare()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        operators.KINDS[_kind_name(cls)] = cls
+        operators.declared.cache_clear()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        torch.nn.Module.__setattr__(self, name, value)
+        if "_declaration" in vars(self) and name in _options_of(_kind(type(self))):
+            vars(self)["_declaration"] = self.declare()
+
+    def declare(self) -> str:
+        """The cell as text, which :func:`gateflow.nn.operators.declared` makes a cell of; empty where none can.
+
+        Weights are not part of it. A subclass with the equations of its parent is declared as its parent.
+
+        Examples
+        --------
+        >>> from gateflow.nn import JANET
+        >>> JANET(2, 8, forget_gate="fast").declare()
+        '{"cell": "JANET", "bias": true, "forget_gate": "fast", "beta": 1.0}'
+        """
+        kind = _kind(type(self))
+        found = {name: getattr(self, name, None) for name in _options_of(kind)}
+        values = {name: each.text if isinstance(each, GateFunction) else each for name, each in found.items()}
+        values = {name: each for name, each in values.items() if each is not None or not name.endswith("_gate")}
+        if self.random or not all(isinstance(each, (bool, int, float, str)) for each in values.values()):
+            return ""
+        return json.dumps({"cell": _kind_name(kind), "bias": self.bias, **values})
 
     # --- what a cell says ---
 
@@ -216,7 +246,7 @@ class Recurrent(torch.nn.Module):
 
     def in_framework(self) -> bool:
         """Whether PyTorch has this layer: every gate is the plain sigmoid."""
-        return self.pytorch is not None and all(map(is_sigmoid, self.gates().values()))
+        return self._has_kernels() and self.pytorch is not None and all(map(is_sigmoid, self.gates().values()))
 
     def framework(
         self, data: Tensor, sizes: Tensor | None, state: State, weights: Sequence[Weights]
@@ -239,50 +269,75 @@ class Recurrent(torch.nn.Module):
         return native.CompiledCell(self.layout, tuple(gates))
 
     def on_gpu(self) -> OnGPU | None:
-        """The cell's kernel for a whole sequence on a GPU, with its gates, or None where it has none."""
+        """The gates of the cell's kernel for a whole sequence on a GPU, or None where it has none."""
         return None
 
+    def _chosen(self, data: Tensor) -> str:
+        """What computes a pass: while a program is traced, what was asked for, as its operator chooses when it runs."""
+        if forward_ad._current_level >= 0:
+            return "reference"
+        if torch.compiler.is_compiling() and self.backend not in ("reference", "framework"):
+            return self.backend if self._declaration else "reference"
+        return self.backend_for(data)
+
     def backend_for(self, data: Tensor) -> str:
-        """What computes a pass over this data, of `BACKENDS` but auto.
+        """What computes a pass over this data, padded, of `BACKENDS` but auto.
 
         Raises
         ------
         InvalidArgument
             The backend asked for cannot.
         """
-        casts, preferred = autocasts(data.device), PREFERRED[self.backend]
-        compiling = torch.compiler.is_compiling()
-        plain = not casts and not compiling
-        cell = self.compiled() if data.device.type == "cpu" and not compiling and "native" in preferred else None
-        if casts and self.backend == "auto" and torch.get_autocast_dtype(data.device.type) == torch.bfloat16:
-            preferred = ("framework", *(name for name in preferred if name != "framework"))
-        able = {
-            "native": cell is not None and native.available(self._type(data, casts), cell.gates),
-            "framework": self.in_framework(),
-            "triton": self._on_gpu_for(data, plain),
-            "torch": plain and type(self).step is Recurrent.step and not self.extra_shapes(),
-        }
-        if self.backend == "framework" and not able["framework"]:
-            where = "under this autocast on this processor" if casts else "here"
+        wanted = self.backend
+        if wanted == "framework":
+            if self.in_framework():
+                return "framework"
+            where = "under this autocast on this processor" if autocasts(data.device) else "here"
             raise InvalidArgument(
                 f"PyTorch has no {type(self).__name__} with these gates {where}; backend='auto' takes another"
             )
-        if self.backend == "native" and data.device.type != "cpu":
+        short = autocasts(data.device) and torch.get_autocast_dtype(data.device.type) == torch.bfloat16
+        if wanted == "auto" and short and self.in_framework():
+            return "framework"
+        kernel = self.kernel_for(wanted, data, padded=True)
+        return "framework" if wanted == "auto" and kernel != "native" and self.in_framework() else kernel
+
+    def kernel_for(self, backend: str, data: Tensor, padded: bool) -> str:
+        """What of native, triton, torch and reference computes this data; the first of them that can, for auto.
+
+        Raises
+        ------
+        InvalidArgument
+            The backend asked for cannot.
+        """
+        casts = autocasts(data.device)
+        if backend == "native" and data.device.type != "cpu":
             raise InvalidArgument(
                 f"backend='native' runs on the CPU, not on {data.device.type}; backend='auto' takes another"
             )
-        return next((name for name in preferred if able[name]), "reference")
+        if backend in ("auto", "native") and data.device.type == "cpu" and self._has_kernels():
+            cell = operators.declared(self._declaration).compiled if self._declaration else self.compiled()
+            if cell is not None and native.available(self._type(data, casts), cell):
+                return "native"
+        if backend in ("auto", "triton") and self._on_gpu_for(data, backend, casts) and padded:
+            return "triton"
+        able = padded and not casts and type(self).step is Recurrent.step and not self.extra_shapes()
+        return "torch" if able and backend in ("auto", "native", "torch") else "reference"
+
+    def _has_kernels(self) -> bool:
+        """Whether compiled code is of these equations, not of those of a parent that it has from a parent."""
+        return _has_kernels(type(self))
 
     def _type(self, data: Tensor, casts: bool) -> torch.dtype:
         """What compiled kernels compute in: under autocast the weights' type, rather than the shorter one."""
         return getattr(self, "weight_ih_l0", data).dtype if casts else data.dtype
 
-    def _on_gpu_for(self, data: Tensor, plain: bool) -> bool:
+    def _on_gpu_for(self, data: Tensor, backend: str, casts: bool) -> bool:
         """Whether the cell's kernel for GPUs takes this data; if it was asked for and does not, an error says why."""
-        wanted = self.backend == "triton"
-        found = self.on_gpu() if wanted or (self.backend == "auto" and data.is_cuda and plain) else None
-        if wanted and (found is None or not plain):
-            where = "under autocast or torch.compile" if found else f"for {type(self).__name__}"
+        wanted = backend == "triton"
+        found = self.on_gpu() if self._has_kernels() and (wanted or (data.is_cuda and not casts)) else None
+        if wanted and (found is None or casts):
+            where = "under autocast" if found else f"for {type(self).__name__}"
             raise InvalidArgument(f"there is no kernel for GPUs {where}; backend='auto' takes another")
         if found is not None and wanted:
             launch.check(data.device, data.dtype, found.gates)
@@ -305,7 +360,14 @@ class Recurrent(torch.nn.Module):
         """The parameters of one layer in one direction."""
         get = lambda name: getattr(self, f"{name}_{suffix}", None)  # noqa: E731
         extra = {name: get(name) for name in self.extra_shapes()}
-        return Weights(get("weight_ih"), get("weight_hh"), get("bias_ih"), get("bias_hh"), extra)  # type: ignore[arg-type]
+        biases = (get("bias_ih"), get("bias_hh")) if self.bias else (None, None)
+        return Weights(get("weight_ih"), get("weight_hh"), *biases, extra)  # type: ignore[arg-type]
+
+    def named_weights(self, tensors: Sequence[Tensor]) -> Weights:
+        """The weights of one layer in one direction from what :meth:`Weights.values` gives."""
+        ih, hh, *others = tensors
+        bias_ih, bias_hh, *extra = others if self.bias else (None, None, *others)
+        return Weights(ih, hh, bias_ih, bias_hh, dict(zip(self.extra_shapes(), extra, strict=True)))
 
     def _shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
         rows = len(self.blocks) * self.hidden_size
@@ -341,7 +403,39 @@ class Recurrent(torch.nn.Module):
             weights.bias_hh[self.rows(block)] = 0.0
 
     def flatten_parameters(self) -> None:
-        """Nothing: here for those who call it on ``torch.nn.LSTM``."""
+        """On a GPU, puts the weights where cuDNN wants them, if PyTorch's own layer may compute this one."""
+        if self.in_framework():
+            super().flatten_parameters()
+
+    @property
+    def mode(self) -> str:  # type: ignore[override]
+        """The cell's name, as PyTorch's layers have it: ``LSTM``, ``GRU``."""
+        return _kind_name(_kind(type(self)))
+
+    @property
+    def _all_weights(self) -> list[list[str]]:  # type: ignore[override]
+        """Names of the weights of each layer and direction."""
+        return [[f"{name}_{suffix}" for name in self._shapes(layer)] for layer, suffix in self.layers()]
+
+    @property
+    def _flat_weights_names(self) -> list[str]:  # type: ignore[override]
+        return [name for names in self._all_weights for name in names]
+
+    @property
+    def _flat_weights(self) -> list[Tensor]:  # type: ignore[override]
+        """The weights as they are now; PyTorch's layers keep a list, which they have to keep up to date."""
+        return [getattr(self, name) for name in self._flat_weights_names]
+
+    @_flat_weights.setter
+    def _flat_weights(self, _: Any) -> None: ...
+
+    # what torch.nn.RNNBase adds to these keeps that list up to date
+    _apply = torch.nn.Module._apply
+    _replicate_for_data_parallel = torch.nn.Module._replicate_for_data_parallel
+    __setstate__ = torch.nn.Module.__setstate__
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self).copy()
 
     def extra_repr(self) -> str:
         words = [f"{self.input_size}, {self.hidden_size}"]
@@ -381,7 +475,7 @@ class Recurrent(torch.nn.Module):
         call = _Call(self, input)
         state, weights = call.initial(hx), self._weights_of_all()
         call.check(state, weights[0].ih)
-        backend = "reference" if return_gates else self.backend_for(call.data)
+        backend = "reference" if return_gates else self._chosen(call.data)
         if backend == "framework":
             output, final, traces = *call.framework(state, weights), []
         else:
@@ -410,8 +504,8 @@ class Recurrent(torch.nn.Module):
         self, call: _Call, state: State, weights: Sequence[Weights], keep: bool, backend: str
     ) -> tuple[Tensor, State, list[Values]]:
         data, finals, traces = call.data, [], []
-        cell = self.compiled() if backend == "native" else None
-        if cell is not None and call.casts:
+        in_operator = backend != "reference" and (call.batch_sizes is None or backend in ("native", "auto"))
+        if call.casts and in_operator:
             data, state = data.to(weights[0].ih.dtype), tuple(part.to(weights[0].ih.dtype) for part in state)
         per_layer = self.num_directions
         for layer in range(self.num_layers):
@@ -419,35 +513,33 @@ class Recurrent(torch.nn.Module):
             for direction in range(per_layer):
                 index, trace = layer * per_layer + direction, {}
                 start, own = tuple(part[index] for part in state), weights[index]
-                if cell is not None:
-                    output, final = native.run(cell, native.TimeAxis(call.sizes, bool(direction)), data, start, own)
-                elif backend in ("torch", "triton") and call.sizes[0] == call.sizes[-1]:
-                    output, final = self._whole(data, call.sizes, start, own, bool(direction), backend)
+                if in_operator:
+                    output, final = self._operator(data, call.batch_sizes, start, own, bool(direction), backend)
                 else:
-                    output, final, trace = self._step_by_step(data, call.sizes, start, own, bool(direction), keep)
+                    rows = data.reshape(-1, data.shape[-1])
+                    output, final, trace = self.loop(rows, call.sizes, start, own, bool(direction), keep)
+                    output = output.view(*data.shape[:-1], output.shape[-1])
                 outputs.append(output)
                 finals.append(final)
                 traces.append(trace)
-            data = outputs[0] if per_layer == 1 else torch.cat(outputs, dim=1)
+            data = outputs[0] if per_layer == 1 else torch.cat(outputs, dim=-1)
             if self.dropout and self.training and layer < self.num_layers - 1:
                 data = F.dropout(data, self.dropout)
-        return data, tuple(torch.stack(parts) for parts in zip(*finals, strict=True)), traces
+        joined = (parts[0][None] if len(parts) == 1 else torch.stack(parts) for parts in zip(*finals, strict=True))
+        return data, tuple(joined), traces
 
-    def _whole(
-        self, data: Tensor, sizes: list[int], start: State, weights: Weights, backwards: bool, backend: str
+    def _operator(
+        self, data: Tensor, sizes: Tensor | None, start: State, weights: Weights, backwards: bool, backend: str
     ) -> tuple[Tensor, State]:
-        """One layer in one direction over rows grouped by time, as many at each: output, final state."""
-        x = self.project(data, weights).unflatten(0, (len(sizes), sizes[0]))
-        x = x.flip(0) if backwards else x
-        kernel = self.on_gpu() if backend == "triton" else None
-        if kernel is None:
-            output, final = sequence.run(self.update, self.layout, x, start, weights.hh, weights.bias_hh)
-        else:
-            output, final = kernel.run(x, start, weights.hh, kernel.gates)
-        return (output.flip(0) if backwards else output).flatten(0, 1), final
+        """One layer in one direction, padded or packed, by `gateflow.nn.operators`: output, final state."""
+        given, values = list(start), weights.values()
+        keep = torch.is_grad_enabled() and not torch.compiler.is_exporting()
+        keep = keep and any(t.requires_grad for t in (data, *given, *values))
+        output, final, _ = operators.LAYER(data, given, values, sizes, backwards, self._declaration, backend, keep)
+        return output, tuple(final)
 
-    def _step_by_step(
-        self, data: Tensor, sizes: list[int], start: State, weights: Weights, backwards: bool, keep: bool
+    def loop(
+        self, data: Tensor, sizes: list[int], start: State, weights: Weights, backwards: bool, keep: bool = False
     ) -> tuple[Tensor, State, Values]:
         """One layer in one direction over rows grouped by time: output, final state, named values."""
         steps = self.project(data, weights).split(sizes)
@@ -480,24 +572,31 @@ class _Call:
     def __init__(self, module: Recurrent, input: Tensor | PackedSequence) -> None:
         operands.check_input(input, module.input_size)
         self.module, self.packed = module, input if isinstance(input, PackedSequence) else None
-        if self.packed is not None:
-            self.data, self.sizes = self.packed.data, self.packed.batch_sizes.tolist()
-            self.batched = True
-        else:
-            x = self._padded(input)  # type: ignore[arg-type]
-            self.data, self.sizes = x.reshape(-1, x.shape[2]), [x.shape[1]] * x.shape[0]
-        if not self.sizes:
+        self.batched = self.packed is not None or input.dim() == 3  # type: ignore[union-attr]
+        self.data = input.data if isinstance(input, PackedSequence) else self._padded(input)
+        self.batch_sizes = None if self.packed is None else self.packed.batch_sizes
+        if self.batch_sizes is None and not self.data.shape[0]:
             raise InvalidTensor("input has no time steps")
         self.casts = autocasts(self.data.device)
 
+    @property
+    def sizes(self) -> list[int]:
+        """How many rows there are at each time."""
+        if self.batch_sizes is None:
+            return [self.data.shape[1]] * self.data.shape[0]
+        return self.batch_sizes.tolist()
+
+    @property
+    def batch(self) -> int:
+        return self.data.shape[1] if self.batch_sizes is None else int(self.batch_sizes[0])
+
     def _padded(self, x: Tensor) -> Tensor:
-        self.batched = x.dim() == 3
         if not self.batched:
             return x[:, None]
         return x.transpose(0, 1) if self.module.batch_first else x
 
     def initial(self, hx: Any) -> State:
-        module, batch = self.module, self.sizes[0]
+        module, batch = self.module, self.batch
         count = module.num_layers * module.num_directions
         shapes = [(count, batch, size) for size in module.state_sizes()]
         if hx is None:
@@ -529,18 +628,15 @@ class _Call:
     def framework(self, state: State, weights: Sequence[Weights]) -> tuple[Tensor, State]:
         if self.packed is not None:
             return self.module.framework(self.data, self.packed.batch_sizes, state, weights)
-        output, final = self.module.framework(
-            self.data.view(len(self.sizes), self.sizes[0], self.data.shape[1]), None, state, weights
-        )
-        return output.flatten(0, 1), final
+        return self.module.framework(self.data, None, state, weights)
 
     def wrap(self, rows: Tensor) -> Any:
-        """Rows grouped by time in the form of the input."""
+        """Rows grouped by time, or padded ones, in the form of the input."""
         if self.packed is not None:
             return PackedSequence(
                 rows, self.packed.batch_sizes, self.packed.sorted_indices, self.packed.unsorted_indices
             )
-        x = rows.reshape(len(self.sizes), self.sizes[0], rows.shape[1])
+        x = rows.reshape(*self.data.shape[:2], rows.shape[-1])
         if not self.batched:
             return x[:, 0]
         return x.transpose(0, 1) if self.module.batch_first else x
@@ -565,6 +661,31 @@ def as_function(gate: AnyGate) -> GateFunction:
 def is_sigmoid(gate: Gate) -> bool:
     """Whether a gate is the plain logistic function."""
     return gate.is_profile and gate.formulas.u == Z
+
+
+@cache
+def _has_kernels(cls: type[Recurrent]) -> bool:
+    kind = _kind(cls)
+    return kind.__module__.startswith("gateflow.nn.") or not vars(kind).keys().isdisjoint({"compiled", "on_gpu"})
+
+
+def _kind(cls: type[Recurrent]) -> type[Recurrent]:
+    """The class that a cell has its equations from."""
+    own = ("update", "step", "project", "compiled", "on_gpu", "loop")
+    return next(base for base in cls.__mro__ if any(name in vars(base) for name in own))
+
+
+def _kind_name(kind: type[Recurrent]) -> str:
+    return kind.__name__ if kind.__module__.startswith("gateflow.") else f"{kind.__module__}.{kind.__qualname__}"
+
+
+@cache
+def _options_of(kind: type[Recurrent]) -> tuple[str, ...]:
+    """The names of a cell's own settings, which it keeps under these names."""
+    shared = inspect.signature(Recurrent.__init__).parameters
+    found = inspect.signature(kind.__init__).parameters.values()
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(each.name for each in found if each.kind in named and each.name not in shared)
 
 
 def autocasts(device: torch.device) -> bool:

@@ -16,7 +16,6 @@ import torch
 
 from gateflow.errors import InvalidArgument, shown
 from gateflow.nn.kernels.layout import Layout, shared
-from gateflow.nn.kernels.triton import lstm as triton_lstm
 from gateflow.nn.recurrent import AnyGate, Blocks, GateFunction, OnGPU, Recurrent, State, Values
 
 
@@ -94,7 +93,7 @@ class LSTM(Recurrent):
         return not self.tied and super().in_framework() and _has_products()
 
     def on_gpu(self) -> OnGPU:
-        return OnGPU(triton_lstm.lstm, (None if self.tied else self.input_gate, self.forget_gate, self.output_gate))
+        return OnGPU((None if self.tied else self.input_gate, self.forget_gate, self.output_gate))
 
 
 CELL = LSTM

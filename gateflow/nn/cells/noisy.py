@@ -95,6 +95,7 @@ class NoisyLSTM(Recurrent):
     blocks = ("input", "forget", "candidate", "output")
     states: ClassVar[tuple[str, ...]] = ("hidden", "cell")
     forget_block: ClassVar[str | None] = "forget"
+    random: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -88,6 +88,26 @@ class Layout:
         )
         return torch.cat([parts[place] for _, place in order], dim=-1)
 
+    def gradients(
+        self, dz: Tensor, x: Tensor, h: Tensor, ih: Tensor, biased: bool, of_input: bool
+    ) -> tuple[Tensor | None, list[Tensor]]:
+        """Gradients of the input, (time, batch, inputs), where asked for, and of weights and bias vectors.
+
+        Parameters
+        ----------
+        dz : Tensor of shape (time, batch, blocks * size)
+        x : Tensor of shape (time, batch, inputs)
+        h : Tensor of shape (time, batch, size)
+            Before each step.
+        ih : Tensor
+            The weights of x.
+        biased, of_input : bool
+        """
+        of_x, of_h = (self.rows(which, dz).flatten(0, 1) for which in ("x", "h"))
+        weights = [of_x.t() @ x.flatten(0, 1), of_h.t() @ h.flatten(0, 1)]
+        biases = [of_x.sum(dim=0), of_h.sum(dim=0)] if biased else []
+        return (of_x @ ih).view(x.shape) if of_input else None, [*weights, *biases]
+
     def span(self, which: str) -> tuple[int, int]:
         """First and last of the blocks with weights of x, or of h; they stand together."""
         having = [n for n, block in enumerate(self.blocks) if getattr(block, which) is not None]

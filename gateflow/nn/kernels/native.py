@@ -9,7 +9,7 @@ import ctypes
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Any
@@ -133,14 +133,13 @@ def _declare(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
 _warned: set[str] = set()
 
 
-def available(dtype: torch.dtype, gates: Sequence[GateFunction]) -> bool:
-    """Whether there are kernels for this type and these gates; a reason against it is a warning, once."""
+def available(dtype: torch.dtype, cell: CompiledCell) -> bool:
+    """Whether there are kernels for this type and this cell's gates; a reason against it is a warning, once."""
     if dtype not in DTYPES:
         return False
     try:
         library(dtype)
-        for gate in gates:
-            table_of(gate, dtype)
+        cell.tables(dtype)
     except (NoCompiler, InvalidArgument) as reason:
         if str(reason) not in _warned:
             _warned.add(str(reason))
@@ -181,6 +180,18 @@ class CompiledCell:
     layout: Layout
     gates: tuple[GateFunction, ...]
     shift: float = 0.0
+    _tables: dict[torch.dtype, list[Any]] = field(default_factory=dict, compare=False, repr=False)
+
+    def is_ready(self, x: Tensor) -> bool:
+        """Whether there are tables for such an input."""
+        return x.dtype in self._tables and x.device.type == "cpu"
+
+    def tables(self, dtype: torch.dtype) -> list[Any]:
+        """Each gate's table as recurrent.c takes it; None for the logistic function, which it knows."""
+        if dtype not in self._tables:
+            found = [table_of(gate, dtype) for gate in self.gates]
+            self._tables[dtype] = [None if each is None else _fill(each) for each in found]
+        return self._tables[dtype]
 
 
 @dataclass(frozen=True)
@@ -211,65 +222,64 @@ class TimeAxis:
         return [0, *cuts.clamp(max=batch).tolist(), batch]
 
 
-def run(
-    cell: CompiledCell, time: TimeAxis, x: Tensor, state: Sequence[Tensor], weights: Any
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Output after every step and last state of a layer in one direction.
+@lru_cache(maxsize=64)
+def padded(steps: int, batch: int, reverse: bool) -> TimeAxis:
+    """The time of sequences that are all as long."""
+    return TimeAxis([batch] * steps, reverse)
+
+
+def forward(
+    cell: CompiledCell, time: TimeAxis, given: Sequence[Tensor | None], keep: bool
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Output after every step, last state, and what a backward pass needs, of a layer in one direction.
 
     Parameters
     ----------
     cell : CompiledCell
     time : TimeAxis
-    x : Tensor of shape (rows, inputs)
-        The input's rows grouped by time.
-    state : sequence of Tensors (batch, hidden)
-        Before the first step: h, and c where there is one.
-    weights : gateflow.nn.recurrent.Weights
+    given : sequence
+        The input, (time, batch, inputs), or its rows grouped by time, (rows, inputs); h and c, (batch, hidden), before
+        the first step, None for a part that the cell does not have; both weights and both bias vectors, or None.
+    keep : bool
+        Whether there will be a backward pass; if not, nothing is kept.
     """
-    h, c = state if cell.layout.has_cell else (*state, None)
-    given = (x, h, c, weights.ih, weights.hh, weights.bias_ih, weights.bias_hh)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given):
-        output, *final = Whole.apply(cell, time, *given)  # type: ignore[misc]
-        return output, tuple(final)
-    output, h_end, c_end, _, _ = _Pass(cell, time, list(map(_dense, given))).forward(keep=False)
-    return output, (h_end,) if c_end is None else (h_end, c_end)
+    output, h_end, c_end, kept, marks = _Pass(cell, time, list(map(_dense, given))).forward(keep)
+    return output, [t for t in (h_end, c_end) if t is not None], [t for t in (kept, marks) if t is not None]
 
 
-class Whole(torch.autograd.Function):
-    """Output and last state of a layer in one direction; can be differentiated once.
+def backward(
+    cell: CompiledCell,
+    time: TimeAxis,
+    given: Sequence[Tensor | None],
+    output: Tensor,
+    kept: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
+    of_input: bool,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of all that was given to :func:`forward`, whose output and kept tensors these are."""
+    pass_ = _Pass(cell, time, list(map(_dense, given)))
+    names = ("kept",) if pass_.plan(keep=True) is None else ("marks",) if cell.layout.has_cell else ()
+    pass_.point({"output": _dense(output), "kept": None, "marks": None, **dict(zip(names, kept, strict=True))})
+    return pass_.backward(grads, of_input)
 
-    From the input's rows grouped by time, the first state (c is None in cells without) and the weights.
-    """
 
-    @staticmethod
-    def forward(
-        ctx: Any,
-        cell: CompiledCell,
-        time: TimeAxis,
-        x: Tensor,
-        h: Tensor,
-        c: Tensor | None,
-        ih: Tensor,
-        hh: Tensor,
-        bias_ih: Tensor | None,
-        bias_hh: Tensor | None,
-    ) -> tuple[Tensor, ...]:
-        given = [_dense(t) for t in (x, h, c, ih, hh, bias_ih, bias_hh)]
-        pass_ = _Pass(cell, time, given)
-        output, h_end, c_end, kept, marks = pass_.forward(keep=True)
-        ctx.cell, ctx.time, ctx.segment = cell, time, pass_.run.segment
-        ctx.save_for_backward(output, kept, marks, *given)
-        return (output, h_end) if c_end is None else (output, h_end, c_end)
+def kept_like(cell: CompiledCell, steps: int, rows: int, h: Tensor) -> list[tuple[int, ...]]:
+    """Shapes of what :func:`forward` keeps."""
+    batch, hidden = h.shape
+    units = library(h.dtype).units()
+    row = -(-hidden // units) * units * cell.layout.factors
+    segment = _segment(steps, rows, batch, row * h.dtype.itemsize)
+    if segment is None:
+        return [(rows * row,)]
+    return [(-(-steps // segment), batch, hidden)] if cell.layout.has_cell else []
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        if torch.is_grad_enabled():
-            raise InvalidArgument("a second derivative needs the plain loop over time: backend='reference'")
-        output, kept, marks, *given = ctx.saved_tensors
-        pass_ = _Pass(ctx.cell, ctx.time, given)
-        pass_.run.segment = ctx.segment
-        pass_.point({"output": output, "kept": kept, "marks": marks})
-        return (None, None, *pass_.backward(grads, ctx.needs_input_grad[2]))
+
+def _segment(steps: int, rows: int, batch: int, row: int) -> int | None:
+    """How many steps have their factors computed again together; None where all are kept. A row has so many bytes."""
+    if rows * row <= MOST_KEPT:
+        return None
+    segment = min(max(1, SEGMENT // (min(TILE, batch) * row)), steps)
+    return segment if segment < steps else None
 
 
 def _dense(t: Tensor | None) -> Tensor | None:
@@ -282,7 +292,9 @@ class _Pass:
 
     def __init__(self, cell: CompiledCell, time: TimeAxis, given: Sequence[Any]) -> None:
         self.layout, self.time = cell.layout, time
-        self.x, self.h, self.c, self.ih, self.hh, self.bias_ih, self.bias_hh = given
+        x, self.h, self.c, self.ih, self.hh, self.bias_ih, self.bias_hh = given
+        self.lead = x.shape[:-1]
+        self.x = x.view(self.lead.numel(), x.shape[-1])
         self.dtype, self.size = self.x.dtype, self.h.shape[1]
         self.library, self.alive = library(self.dtype), []
         self.parts = time.shares(torch.get_num_threads())
@@ -295,10 +307,8 @@ class _Pass:
         run.from_output = -1 if layout.from_output is None else layout.from_output
         run.tile, run.segment, run.threads = TILE, run.steps, len(self.parts) - 1
         run.chunk = max(CHUNK, min(TILE, run.batch))
-        for place, gate in enumerate(cell.gates):
-            found = table_of(gate, self.dtype)
-            if found is not None:
-                self.alive.append(filled := _fill(found))
+        for place, filled in enumerate(cell.tables(self.dtype)):
+            if filled is not None:
                 run.gate[place] = ctypes.addressof(filled)
         self.point({"sizes": time.counts, "offsets": time.offsets})
         self.point({"x": self.x, "h_start": self.h, "c_start": self.c})
@@ -309,18 +319,13 @@ class _Pass:
 
     def forward(self, keep: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
         """Output, last state, and what a backward pass needs of this one: all factors, or c now and then."""
-        output, h_end = self._new(self.x.shape[0], self.size), torch.empty_like(self.h)
+        output, h_end = self._new(*self.lead, self.size), torch.empty_like(self.h)
         c_end = None if self.c is None else torch.empty_like(self.c)
         kept = marks = None
-        numbers = self.x.shape[0] * self.library.kept_row(self.reference)
-        if keep and numbers * self.dtype.itemsize > MOST_KEPT:
-            row = numbers * self.dtype.itemsize // self.x.shape[0]
-            few = max(1, SEGMENT // (min(self.run.tile, self.run.batch) * row))
-            self.run.segment = min(few, self.run.steps)
-        if keep and self.run.segment < self.run.steps:
-            if self.c is not None:
-                marks = self._new(-(-self.run.steps // self.run.segment), *self.c.shape)
-        elif keep:
+        segment, numbers = self.plan(keep), self.x.shape[0] * self.library.kept_row(self.reference)
+        if segment is not None and self.c is not None:
+            marks = self._new(-(-self.run.steps // segment), *self.c.shape)
+        elif keep and segment is None:
             kept = self._new(numbers)
             self.run.stream = int(numbers * self.dtype.itemsize > CACHED)
         self._allot("packed", scratch="forward")
@@ -329,11 +334,18 @@ class _Pass:
         self._share("forward")
         return output, h_end, c_end, kept, marks
 
+    def plan(self, keep: bool) -> int | None:
+        """The steps whose factors are computed again together, None where all are kept or none will be needed."""
+        row = self.library.kept_row(self.reference) * self.dtype.itemsize
+        segment = _segment(self.run.steps, self.x.shape[0], self.run.batch, row) if keep else None
+        self.run.segment = segment or self.run.steps
+        return segment
+
     def backward(self, grads: Sequence[Tensor | None], of_input: bool) -> tuple[Tensor | None, ...]:
         """Gradients of the input, the first state and the weights."""
         names = ("grad_output", "grad_h_end", "grad_c_end")
         self.point({name: None if g is None else self._whole(g) for name, g in zip(names, grads, strict=False)})
-        dx = self._new(*self.x.shape) if of_input else None
+        dx = self._new(*self.lead, self.x.shape[1]) if of_input else None
         dh, dc = torch.empty_like(self.h), None if self.c is None else torch.empty_like(self.c)
         d_ih, d_hh = self._new(*self.ih.shape), self._new(*self.hh.shape)
         d_biases = self._new(len(self.layout.blocks), self.size)
@@ -365,10 +377,15 @@ class _Pass:
 
     def _allot(self, *names: str, scratch: str) -> None:
         """Memory for the arrays of these names, and for what each thread needs on its way forward or backward."""
-        sizes = [getattr(self.library, f"{name}_size")(self.reference) for name in (*names, scratch)]
-        for at, name in enumerate((*names, "scratch")):
-            sizes[at] *= self.run.threads if name in ("sums", "scratch") else 1
-        self.point(dict(zip((*names, "scratch"), self._new(sum(sizes)).split(sizes), strict=True)))
+        sizes = {name: getattr(self.library, f"{name}_size")(self.reference) for name in names}
+        sizes["scratch"] = getattr(self.library, f"{scratch}_size")(self.reference)
+        for name in sizes.keys() & {"sums", "scratch"}:
+            sizes[name] *= self.run.threads
+        self.alive.append(room := self._new(sum(sizes.values())))
+        place = room.data_ptr()
+        for name, size in sizes.items():
+            setattr(self.run, name, place)
+            place += size * self.dtype.itemsize
 
     def point(self, places: dict[str, Tensor | None]) -> None:
         """Let the structure point to tensors, which live as long as this."""

@@ -1,4 +1,4 @@
-"""A layer over a whole sequence as one autograd function, in PyTorch's operations, for any cell and any gates.
+"""A layer over a whole sequence and its backward pass, in PyTorch's operations, for any cell and any gates.
 
 A step is one matrix product, ``z = x + U h``, and then a function of each unit alone, ``s <- update(z, s)`` with the
 state s. The forward pass runs the steps without a graph and keeps z and s. The derivatives of ``update`` are diagonal
@@ -10,13 +10,12 @@ for many steps at once, as many as stay in cache, and its loop over time is line
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gateflow.errors import InvalidArgument
 from gateflow.nn.kernels.layout import Layout
 
 Update = Callable[[Mapping[str, Tensor], tuple[Tensor, ...]], tuple[tuple[Tensor, ...], Any]]
@@ -26,10 +25,16 @@ CHUNK = 1 << 15
 """Elements of a state whose derivatives are computed together in the backward pass."""
 
 
-def run(
-    update: Update, layout: Layout, x: Tensor, state: tuple[Tensor, ...], hh: Tensor, bias_hh: Tensor | None
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Output after every step, (time, batch, size), and the last state.
+def forward(
+    update: Update,
+    layout: Layout,
+    x: Tensor,
+    state: Sequence[Tensor],
+    hh: Tensor,
+    bias_hh: Tensor | None,
+    keep: bool = False,
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Output after every step, (time, batch, size), the last state, and what a backward pass needs: z and the states.
 
     Parameters
     ----------
@@ -37,62 +42,55 @@ def run(
     layout : Layout
     x : Tensor of shape (time, batch, rows)
         The projected input.
-    state : tuple of Tensors (batch, size)
+    state : sequence of Tensors (batch, size)
         Before the first step; its first part is h.
     hh : Tensor of shape (rows, size)
     bias_hh : Tensor of shape (rows,), optional
         Where the layout does not add it to x.
+    keep : bool
+        Whether there will be a backward pass; if not, nothing is kept.
     """
-    if not torch.is_grad_enabled():
-        return _without_gradients(update, layout, x, state, hh, bias_hh)
-    states = WholeSequence.apply(update, layout, x, hh, bias_hh, *state)  # type: ignore[misc]
-    return states[0], tuple(part[-1] for part in states)
-
-
-def _without_gradients(
-    update: Update, layout: Layout, x: Tensor, state: tuple[Tensor, ...], hh: Tensor, bias_hh: Tensor | None
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The same, with nothing kept but the output."""
     output = x.new_empty((len(x), *state[0].shape))
+    kept, steps, states, now = [], [], [], tuple(state)
     for t, part in enumerate(x):
-        state, _ = update(layout.split(layout.preactivations(part, state[0], hh, bias_hh)), state)
-        output[t] = state[0]
-    return output, state
+        z = layout.preactivations(part, now[0], hh, bias_hh)
+        now, _ = update(layout.split(z), now)
+        output[t] = now[0]
+        if keep:
+            steps.append(z)
+            states.append(now[1:])
+    if keep:
+        kept = [torch.stack(steps), *(torch.stack(parts) for parts in zip(*states, strict=True))]
+    return output, [part.clone() for part in now], kept
 
 
-class WholeSequence(torch.autograd.Function):
-    """Every part of the state at all times, (time, batch, size); it can be differentiated once."""
+def kept_like(layout: Layout, x: Tensor, state: Sequence[Tensor]) -> list[tuple[int, ...]]:
+    """Shapes of what :func:`forward` keeps of an input (time, batch, inputs)."""
+    time, (batch, size) = x.shape[0], state[0].shape
+    return [(time, batch, len(layout.blocks) * size), *((time, *part.shape) for part in state[1:])]
 
-    @staticmethod
-    def forward(
-        ctx: Any, update: Update, layout: Layout, x: Tensor, hh: Tensor, bias_hh: Tensor | None, *start: Tensor
-    ) -> tuple[Tensor, ...]:
-        state, steps, states = start, [], []
-        for part in x:
-            steps.append(layout.preactivations(part, state[0], hh, bias_hh))
-            state, _ = update(layout.split(steps[-1]), state)
-            states.append(state)
-        outputs = tuple(torch.stack(parts) for parts in zip(*states, strict=True))
-        ctx.update, ctx.layout, ctx.biased = update, layout, bias_hh is not None and not layout.is_shared
-        ctx.save_for_backward(torch.stack(steps), hh, *start, *outputs)
-        return outputs
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        if torch.is_grad_enabled():
-            raise InvalidArgument("a second derivative needs the plain loop over time: backend='reference'")
-        z, hh, *saved = ctx.saved_tensors
-        start, states = saved[: len(grads)], saved[len(grads) :]
-        before = [torch.cat([first[None], part[:-1]]) for first, part in zip(start, states, strict=True)]
-        dz, d_state = torch.empty_like(z), [torch.zeros_like(part) for part in start]
-        together = max(1, CHUNK // max(1, start[0].numel()))
-        for first in reversed(range(0, len(z), together)):
-            part = slice(first, first + together)
-            slopes = _slopes(ctx.update, ctx.layout, z[part], [each[part] for each in before])
-            d_state = _backwards(dz[part], d_state, slopes, [grad[part] for grad in grads], ctx.layout, hh)
-        of_h = ctx.layout.rows("h", dz).flatten(0, 1)
-        d_bias = of_h.sum(dim=0) if ctx.biased else None
-        return None, None, ctx.layout.rows("x", dz), of_h.t() @ before[0].flatten(0, 1), d_bias, *d_state
+def backward(
+    update: Update,
+    layout: Layout,
+    state: Sequence[Tensor],
+    hh: Tensor,
+    output: Tensor,
+    kept: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
+) -> tuple[Tensor, list[Tensor]]:
+    """Gradients of all pre-activations, (time, batch, blocks * size), and of the state before the first step."""
+    z, *others = kept
+    of_output, *of_last = grads
+    before = [torch.cat([first[None], part[:-1]]) for first, part in zip(state, (output, *others), strict=True)]
+    dz = torch.empty_like(z)
+    d_state = [torch.zeros_like(p) if g is None else g for p, g in zip(state, of_last, strict=True)]
+    together = max(1, CHUNK // max(1, state[0].numel()))
+    for first in reversed(range(0, len(z), together)):
+        part = slice(first, first + together)
+        slopes = _slopes(update, layout, z[part], [each[part] for each in before])
+        d_state = _backwards(dz[part], d_state, slopes, None if of_output is None else of_output[part], layout, hh)
+    return dz, d_state
 
 
 def _slopes(update: Update, layout: Layout, z: Tensor, state: list[Tensor]) -> list[tuple[Tensor | None, ...]]:
@@ -110,16 +108,15 @@ def _backwards(
     dz: Tensor,
     d_state: list[Tensor],
     slopes: list[tuple[Tensor | None, ...]],
-    grads: list[Tensor],
+    of_output: Tensor | None,
     layout: Layout,
     hh: Tensor,
 ) -> list[Tensor]:
     """A stretch of steps from the last to the first: fills ``dz``, returns the gradients of the state before it."""
     for t in reversed(range(len(dz))):
-        d_after = [part + grad[t] for part, grad in zip(d_state, grads, strict=True)]
+        d_after = d_state if of_output is None else [d_state[0] + of_output[t], *d_state[1:]]
         of_z, *of_state = (_sum(d_after, column, t) for column in zip(*slopes, strict=True))
-        if of_z is not None:
-            dz[t] = of_z
+        dz[t] = 0.0 if of_z is None else of_z
         through = layout.rows("h", dz[t]) @ hh
         d_state = [torch.zeros_like(d) if part is None else part for d, part in zip(d_after, of_state, strict=True)]
         d_state[0] = d_state[0] + through

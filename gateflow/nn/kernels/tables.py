@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.functional import GateFunction
+from gateflow.nn.functional import GateFunction, untraced
 
 ZONES, BREAKS = 16, 8
 """The zones of a gate, and the most breaks; as in gates.h."""
@@ -163,6 +163,7 @@ class _ByGate:
 
 
 @lru_cache(maxsize=128)
+@untraced()
 def _table(key: _ByGate, dtype: torch.dtype) -> GateTable | str:
     function, form = key.function, FORMATS[dtype]
     name = function.gate.name

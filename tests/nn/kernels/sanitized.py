@@ -23,7 +23,7 @@ FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1")
 
 
 def apart(self: Any, *names: str, scratch: str) -> None:
-    """As `native._Pass._room`, each array apart, in bytes that count as numbers that would show."""
+    """As `native._Pass._allot`, each array apart, in bytes that count as numbers that would show."""
     for name, of in zip((*names, "scratch"), (*names, scratch), strict=True):
         size = getattr(self.library, f"{of}_size")(self.reference)
         size *= self.run.threads if name in ("sums", "scratch") else 1
@@ -38,7 +38,7 @@ def plain(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
 def main(first: int, count: int) -> None:
     os.environ["GATEFLOW_CACHE"] = tempfile.mkdtemp()
     compiled.ALWAYS, compiled.PATIENCE = ("-std=c11", "-O1", "-fPIC", "-shared", *FLAGS), 900.0
-    native._Pass._room, native.workspace.tensor = apart, plain  # type: ignore[method-assign]
+    native._Pass._allot, native.workspace.tensor = apart, plain  # type: ignore[method-assign]
     assert workspace.tensor is plain
     for dtype in native.DTYPES:
         native.library(dtype)

@@ -192,7 +192,7 @@ def test_a_share_has_as_many_rows_of_batch_and_time() -> None:
 
 
 def test_it_is_the_kernel_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Recurrent, "_step_by_step", None)
+    monkeypatch.setattr(Recurrent, "loop", None)
     for name, cell in CELLS.items():
         layer = cell(3, 4)
         assert (layer.backend_for(torch.zeros(1, 3)) == "native") == (layer.compiled() is not None), name
@@ -200,11 +200,16 @@ def test_it_is_the_kernel_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
             layer(torch.randn(9, 4, 3))[0].sum().backward()
 
 
-def test_a_second_derivative_is_refused_not_wrong(setting: Any) -> None:
-    x = torch.randn(4, 2, 3, requires_grad=True)
-    loss = setting[0](3, 5, **setting[1])(x)[0].sum()
-    with pytest.raises(InvalidArgument, match="backend='reference'"):
-        torch.autograd.grad(loss, x, create_graph=True)
+def test_second_derivatives_are_those_of_the_loop(setting: Any) -> None:
+    x, found = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True), []
+    native, plain = (setting[0](3, 5, dtype=x.dtype, backend=b, **setting[1]) for b in ("native", "reference"))
+    native.load_state_dict(plain.state_dict())
+    for layer in (native, plain):
+        leaves = [x, *layer.parameters()]
+        first = torch.autograd.grad(layer(x)[0].sin().sum(), leaves, create_graph=True)
+        found.append(torch.autograd.grad(sum(g.cos().sum() for g in first), leaves))  # type: ignore[arg-type]
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_two_forward_passes_before_a_backward_pass_do_not_mix() -> None:

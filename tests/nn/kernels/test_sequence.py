@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from gateflow.errors import InvalidArgument
 from gateflow.nn import GRU, JANET, LSTM, RefineLSTM
 from gateflow.nn.kernels import sequence
 from gateflow.nn.recurrent import Recurrent
@@ -64,16 +63,9 @@ def test_the_sequence_kernel_is_the_loop(
 
 def test_it_is_the_sequence_kernel_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr(LSTM, "_step_by_step", lambda *_: calls.append(1))
+    monkeypatch.setattr(LSTM, "loop", lambda *_: calls.append(1))
     LSTM(3, 5, forget_gate="fast", backend="torch")(torch.randn(9, 4, 3))
     assert calls == []
-
-
-def test_a_second_derivative_is_refused_not_wrong() -> None:
-    x = torch.randn(4, 2, 3, requires_grad=True)
-    loss = LSTM(3, 5, forget_gate="fast", backend="torch")(x)[0].sum()
-    with pytest.raises(InvalidArgument, match="backend='reference'"):
-        torch.autograd.grad(loss, x, create_graph=True)
 
 
 def test_two_forward_passes_before_a_backward_pass_do_not_mix() -> None:

@@ -26,7 +26,6 @@ from gateflow.errors import InvalidArgument, MissingExtra
 from gateflow.nn import GRU, LSTM, gate_function
 from gateflow.nn.kernels.triton import gates as device_gates
 from gateflow.nn.kernels.triton import launch, lstm
-from gateflow.nn.kernels.triton.lstm import LSTMTriton
 
 UNIT = {torch.float32: 2.0**-23, torch.bfloat16: 2.0**-8}
 
@@ -50,6 +49,25 @@ def rounded(*shape: int, dtype: torch.dtype) -> torch.Tensor:
     return torch.randn(shape).to(dtype).double()
 
 
+class Applied(torch.autograd.Function):
+    """A pass one way or the other: hidden states and last cell state."""
+
+    @staticmethod
+    def forward(ctx: Any, gates: Any, way: str, *tensors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, h, c, hh = tensors
+        hs, (_, last), factors = lstm.forward(x, (h, c), hh, gates, True, way)
+        ctx.gates, ctx.way = gates, way
+        ctx.save_for_backward(h, c, hh, hs, *factors)
+        return hs, last
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        h, c, hh, hs, *factors = ctx.saved_tensors
+        dz, d_state = lstm.backward((h, c), hh, factors, (grads[0], None, grads[1]), ctx.gates, ctx.way)
+        weights = dz.flatten(0, 1).t() @ torch.cat([h[None], hs[:-1]]).flatten(0, 1)
+        return None, None, dz, *d_state, weights
+
+
 def compared(layer: LSTM, time: int, batch: int, dtype: torch.dtype, way: str) -> list[float]:
     """Relative errors: hidden states, last cell state, gradients of x, h, c and the recurrent weights."""
     gates, size = layer.on_gpu().gates, layer.hidden_size
@@ -71,7 +89,7 @@ def compared(layer: LSTM, time: int, batch: int, dtype: torch.dtype, way: str) -
             every.append(h)
         return torch.stack(every), c
 
-    found = results(lambda *leaves: LSTMTriton.apply(*leaves, gates, way), dtype)
+    found = results(lambda *leaves: Applied.apply(gates, way, *leaves), dtype)
     wanted = results(reference, torch.float64)
     assert all(part.dtype == dtype for part in found)
     return [float(((a.double() - b).norm() / b.norm()).detach()) for a, b in zip(found, wanted, strict=True)]
@@ -141,7 +159,7 @@ def test_no_extreme_input_gives_nan(gate: str) -> None:
     extremes = torch.tensor([-3e38, -1e4, -90.0, 0.0, 1e-40, 90.0, 1e4, 3e38])
     x = extremes[torch.randint(len(extremes), (3, 6, 12))].requires_grad_()
     h, c, hh = (t.float().requires_grad_() for t in (torch.randn(6, 3), torch.randn(6, 3), layer.weight_hh_l0.detach()))
-    hs, last = LSTMTriton.apply(x, h, c, hh, layer.on_gpu().gates, "whole")  # type: ignore[misc]
+    hs, last = Applied.apply(layer.on_gpu().gates, "whole", x, h, c, hh)  # type: ignore[misc]
     grads = torch.autograd.grad(hs.sum() + last.sum(), [x, h, c, hh])
     assert all(part.isfinite().all() for part in (hs, last, *grads))
 
@@ -155,7 +173,7 @@ def test_a_forget_gate_near_1_keeps_a_gradient_as_it_keeps_the_cell_in_bfloat16(
     x[:, :, 0], x[:, :, 1] = -30.0, z
     c = torch.ones(1, 1, dtype=torch.bfloat16, requires_grad=True)
     h, hh = torch.zeros(1, 1, dtype=torch.bfloat16), torch.zeros(4, 1, dtype=torch.bfloat16)
-    _, last = LSTMTriton.apply(x.bfloat16(), h, c, hh, layer.on_gpu().gates, "whole")  # type: ignore[misc]
+    _, last = Applied.apply(layer.on_gpu().gates, "whole", x.bfloat16(), h, c, hh)  # type: ignore[misc]
     wanted = torch.sigmoid(torch.tensor(z)).item() ** time
     assert torch.autograd.grad(last, c)[0].item() == pytest.approx(wanted, rel=UNIT[torch.bfloat16])
     assert wanted < 1 - 10 * UNIT[torch.bfloat16]
@@ -181,14 +199,19 @@ def test_layers_directions_and_a_forward_pass_alone() -> None:
 
 
 @needs_triton
-def test_a_second_derivative_is_refused_and_two_backward_passes_agree() -> None:
+def test_a_second_derivative_is_that_of_the_loop_and_two_backward_passes_agree() -> None:
     layer = LSTM(2, 3, forget_gate="fast", backend="triton")
     x = torch.randn(4, 2, 2, requires_grad=True)
     loss = layer(x)[0].sum()
     first = torch.autograd.grad(loss, x, retain_graph=True)[0]
     assert torch.autograd.grad(loss, x, retain_graph=True)[0].equal(first)
-    with pytest.raises(InvalidArgument, match="backend='reference'"):
-        torch.autograd.grad(loss, x, create_graph=True)
+    plain = LSTM(2, 3, forget_gate="fast", backend="reference")
+    plain.load_state_dict(layer.state_dict())
+    second = []
+    for each in (layer, plain):
+        (slope,) = torch.autograd.grad(each(x)[0].sum(), x, create_graph=True)
+        second.append(torch.autograd.grad(slope.cos().sum(), x)[0])
+    torch.testing.assert_close(*second)
 
 
 @needs_triton

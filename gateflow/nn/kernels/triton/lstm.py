@@ -1,4 +1,4 @@
-"""A layer of LSTM over a whole sequence on a GPU, for any gates, as one autograd function.
+"""A layer of LSTM over a whole sequence on a GPU, and its backward pass, for any gates.
 
 The input's part of the pre-activations comes in ready made, by one matrix product for all times, and the gradient of
 the recurrent weights is one more. What is left goes one of two ways (:mod:`gateflow.nn.kernels.triton.lstm_kernels`):
@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gateflow.errors import InvalidArgument
 from gateflow.nn.functional import GateFunction
 from gateflow.nn.kernels.triton.gates import device_gate
 from gateflow.nn.kernels.triton.launch import check, launch, operand, precision, shared_memory
@@ -48,21 +47,22 @@ KEPT = 16
 """Graphs kept for shapes seen before."""
 
 
-def lstm(x: Tensor, state: tuple[Tensor, Tensor], hh: Tensor, gates: Gates) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """All steps at once.
+def forward(
+    x: Tensor, state: Sequence[Tensor], hh: Tensor, gates: Gates, keep: bool, chosen: str | None = None
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Hidden states at all times, the last state, and what a backward pass needs.
 
     Parameters
     ----------
     x : Tensor of shape (time, batch, blocks * size)
         The projected input; the blocks in order: input gate (if any), forget gate, candidate, output gate.
-    state : tuple of two Tensors (batch, size)
+    state : sequence of two Tensors (batch, size)
     hh : Tensor of shape (blocks * size, size)
     gates : tuple
-
-    Returns
-    -------
-    hidden : Tensor of shape (time, batch, size)
-    state : tuple of two Tensors (batch, size)
+    keep : bool
+        Whether there will be a backward pass; if not, nothing is kept.
+    chosen : str, optional
+        One of the two ways; by default what :func:`way` says.
 
     Raises
     ------
@@ -72,12 +72,36 @@ def lstm(x: Tensor, state: tuple[Tensor, Tensor], hh: Tensor, gates: Gates) -> t
         These tensors or gates have no kernel for GPUs.
     """
     check(x.device, x.dtype, gates)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *state, hh)):
-        hs, c = LSTMTriton.apply(x, *state, hh, gates, None)  # type: ignore[misc]
-    else:
-        h, c = map(_dense, state)
-        hs, c, _ = _forward(_dense(x), h, c, _dense(hh), gates, None, store=False)
-    return hs, (hs[-1], c)
+    h, c = map(_dense, state)
+    hs, last, factors = _forward(_dense(x), h, c, _dense(hh), gates, chosen, store=keep)
+    return hs, [hs[-1].clone(), last], list(factors or ())
+
+
+def kept_like(x: Tensor, state: Sequence[Tensor], hh: Tensor) -> list[Tensor]:
+    """Tensors like those that :func:`forward` keeps of an input (time, batch, inputs)."""
+    shape = (x.shape[0], *state[0].shape)
+    return [x.new_empty(*shape[:2], hh.shape[0]), x.new_empty(shape), x.new_empty(shape, dtype=torch.float)]
+
+
+def backward(
+    state: Sequence[Tensor],
+    hh: Tensor,
+    factors: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
+    gates: Gates,
+    chosen: str | None = None,
+) -> tuple[Tensor, list[Tensor]]:
+    """Gradients of the projected input and of the state before the first step."""
+    through, into_c, keep = factors
+    of_hs, of_h, of_c = grads
+    of_hs = torch.zeros_like(into_c) if of_hs is None else _dense(of_hs)
+    if of_h is not None:
+        of_hs = torch.cat([of_hs[:-1], of_hs[-1:] + of_h])
+    of_c = torch.zeros_like(state[1]) if of_c is None else _dense(of_c)
+    way_ = chosen or way(hh.shape[1], hh.shape[0] // hh.shape[1], hh.dtype, hh.device)
+    run = _whole_backward if way_ == "whole" else _steps_backward
+    dz, dh, dc = run(of_hs, of_c, _dense(hh), (through, into_c, keep), gates[0] is None)
+    return dz, [dh, dc]
 
 
 def way(size: int, blocks: int, dtype: torch.dtype, device: torch.device) -> str:
@@ -90,34 +114,6 @@ def way(size: int, blocks: int, dtype: torch.dtype, device: torch.device) -> str
 def padded(size: int) -> int:
     """The least power of two that is not below ``size``, nor below what a matrix unit takes."""
     return max(16, 1 << (size - 1).bit_length())
-
-
-class LSTMTriton(torch.autograd.Function):
-    """Hidden states at all times and the last cell state. It can be differentiated once."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, h: Tensor, c: Tensor, hh: Tensor, gates: Gates, chosen: str | None
-    ) -> tuple[Tensor, Tensor]:
-        x, h, c, hh = map(_dense, (x, h, c, hh))
-        ctx.gates, ctx.way = gates, chosen or _way_for(x, h)
-        hs, c_last, factors = _forward(x, h, c, hh, gates, ctx.way, store=True)
-        assert factors is not None
-        ctx.save_for_backward(h, hh, hs, *factors)
-        return hs, c_last
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        if torch.is_grad_enabled():
-            raise InvalidArgument("a second derivative needs the plain loop over time: LSTM(..., backend='reference')")
-        h, hh, hs, *factors = ctx.saved_tensors
-        tied = ctx.gates[0] is None
-        backward = _whole_backward if ctx.way == "whole" else _steps_backward
-        dz, dh, dc = backward(_dense(grads[0]), _dense(grads[1]), hh, tuple(factors), tied)
-        weights = dz[0].t() @ h
-        if dz.shape[0] > 1:
-            weights = torch.addmm(weights, dz[1:].flatten(0, 1).t(), hs[:-1].flatten(0, 1))
-        return dz, dh, dc, weights, None, None
 
 
 Factors = tuple[Tensor, Tensor, Tensor]
@@ -295,4 +291,4 @@ def _type(tensor: Tensor) -> Any:
     return tl.bfloat16 if tensor.dtype == torch.bfloat16 else tl.float32
 
 
-__all__ = ["LSTMTriton", "lstm", "padded", "way"]
+__all__ = ["backward", "forward", "kept_like", "padded", "way"]
