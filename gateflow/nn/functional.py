@@ -16,8 +16,8 @@ from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
-from torch._functorch.autograd_function import enable_single_level_autograd_function
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -281,9 +281,9 @@ class LevelFunction(torch.autograd.function._SingleLevelFunction):
     def at_level(cls, *args: Any) -> Any:
         """Apply it at the level at hand."""
         if not torch._C._are_functorch_transforms_active():
-            return cls.apply(*args)
+            return cls.apply(*args)  # type: ignore[attr-defined]
         with enable_single_level_autograd_function():
-            return cls.apply(*args)
+            return cls.apply(*args)  # type: ignore[attr-defined]
 
     @staticmethod
     @contextmanager

@@ -66,8 +66,9 @@ def declared(text: str) -> Declared:
     InvalidArgument
         It names no class of cells that was imported.
     """
-    options = {name: named(each) if name.endswith("_gate") else each for name, each in json.loads(text).items()}
+    options = json.loads(text)
     name = options.pop("cell")
+    options |= {word: named(gate) for word, gate in options.items() if word.endswith("_gate")}
     if name not in KINDS:
         raise InvalidArgument(f"there is no cell {name} here; import it before the program that has it is run")
     return Declared(KINDS[name](1, 1, **options))
@@ -77,7 +78,7 @@ def declared(text: str) -> Declared:
 
 
 @dataclass
-class _Pass:
+class Asked:
     """What both operators take: the input, (time, batch, features) or packed rows with how many there are at a time."""
 
     x: Tensor
@@ -190,7 +191,7 @@ class _Pass:
             output, final = self.plain(x, others[:count], others[count:])
             return [(output, *final)[n] for n in given]
 
-        _, back = torch.func.vjp(chosen, self.x, *self.state, *self.tensors)
+        _, back, *_ = torch.func.vjp(chosen, self.x, *self.state, *self.tensors)
         dx, *found = back([grads[n] for n in given])
         return dx if of_input else None, found[:count], found[count:]
 
@@ -206,7 +207,7 @@ def _layer(
     x: Tensor, state: list[Tensor], weights: list[Tensor], sizes: Tensor | None, reverse: bool, cell: str, backend: str,
     keep: bool,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
-    one = _Pass(x, state, weights, sizes, reverse, cell, backend)
+    one = Asked(x, state, weights, sizes, reverse, cell, backend)
     _check(one)
     return one.forward(keep)
 
@@ -215,7 +216,7 @@ def _layer_like(
     x: Tensor, state: list[Tensor], weights: list[Tensor], sizes: Tensor | None, reverse: bool, cell: str, backend: str,
     keep: bool,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
-    one = _Pass(x, state, weights, sizes, reverse, cell, backend)
+    one = Asked(x, state, weights, sizes, reverse, cell, backend)
     _check(one, lengths=False)
     output = x.new_empty((*x.shape[:-1], state[0].shape[1]))
     final = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in state]
@@ -226,7 +227,7 @@ def _backward(
     grads: list[Tensor | None], x: Tensor, state: list[Tensor], weights: list[Tensor], output: Tensor,
     kept: list[Tensor], sizes: Tensor | None, reverse: bool, cell: str, backend: str, of_input: bool,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
-    one = _Pass(x, state, weights, sizes, reverse, cell, backend)
+    one = Asked(x, state, weights, sizes, reverse, cell, backend)
     with torch.no_grad(), _with_autograd():
         dx, *others = one.backward(grads, output, kept, of_input)
     return (x.new_empty(0) if dx is None else dx, *map(list, others))  # type: ignore[return-value]
@@ -246,7 +247,7 @@ def _with_autograd() -> Any:
     return torch._C._ForceDispatchKeyGuard(include, exclude - AUTOGRAD)
 
 
-def _check(one: _Pass, lengths: bool = True) -> None:
+def _check(one: Asked, lengths: bool = True) -> None:
     """All that compiled code takes on trust, for calls that no layer has looked at.
 
     Raises
@@ -315,14 +316,14 @@ class _Backward(LevelFunction):
         there = [n for n, t in enumerate(tensors) if t is not None]
 
         def first(*inputs: Tensor) -> list[Tensor]:
-            all_of_them = [None] * len(tensors)
+            all_of_them: list[Tensor | None] = [None] * len(tensors)
             for n, t in zip(there, inputs, strict=True):
                 all_of_them[n] = t
             of_outputs, x, state, weights = _split(all_of_them, *ctx.counts)
-            dx, *others = _Pass(x, state, weights, sizes, *how).through_the_loop(of_outputs, of_input)
+            dx, *others = Asked(x, state, weights, sizes, *how).through_the_loop(of_outputs, of_input)
             return [*([] if dx is None else [dx]), *others[0], *others[1]]
 
-        _, back = torch.func.vjp(first, *(tensors[n] for n in there))
+        _, back, *_ = torch.func.vjp(first, *(tensors[n] for n in there))
         found = dict(zip(there, back(list(grads if of_input else grads[1:])), strict=True))
         return None, None, *(found.get(n) for n in range(len(tensors)))
 

@@ -430,9 +430,9 @@ class Recurrent(torch.nn.RNNBase):
     def _flat_weights(self, _: Any) -> None: ...
 
     # what torch.nn.RNNBase adds to these keeps that list up to date
-    _apply = torch.nn.Module._apply
-    _replicate_for_data_parallel = torch.nn.Module._replicate_for_data_parallel
-    __setstate__ = torch.nn.Module.__setstate__
+    _apply: Any = torch.nn.Module._apply
+    _replicate_for_data_parallel: Any = torch.nn.Module._replicate_for_data_parallel
+    __setstate__: Any = torch.nn.Module.__setstate__
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self).copy()

@@ -177,9 +177,9 @@ def cell_options(name: str) -> dict[str, Any]:
 
 
 def _words(cell: type) -> dict[str, Any]:
-    """Every keyword that a class and those it derives from take."""
+    """Every keyword that a class of cells and those it derives from take."""
     found: dict[str, Any] = {}
-    for base in reversed(cell.__mro__[:-1]):
-        if "__init__" in vars(base):
+    for base in reversed(cell.__mro__):
+        if issubclass(base, Recurrent) and "__init__" in vars(base):
             found |= option_defaults(base.__init__)
     return found
