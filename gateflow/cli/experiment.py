@@ -102,10 +102,10 @@ def run(
     if estimate or silent:
         from gateflow.study.estimate import estimate as measured
 
-        told = str(measured(plan, reduced=reduced, seeds=seeds, data_dir=data_dir))
+        duration = str(measured(plan, reduced=reduced, seeds=seeds, data_dir=data_dir))
         if estimate:
-            return say(told)
-        print(f"gateflow: {told}", file=sys.stderr, flush=True)
+            return say(duration)
+        print(f"gateflow: {duration}", file=sys.stderr, flush=True)
     keep = keep or (results if silent else None)
     store = None if keep is None else partial(stored.keep, keep, spelled)
     there = stored.runs(plan, keep, spelled) if keep is not None and not reduced else ()
@@ -169,10 +169,10 @@ def _show(name: str, plan: Any, folder: Path, reduced: bool, write: Path | None,
         parts += ["", title("unit by unit"), by_unit(arrivals)]
     written = [] if write is None else _write_files(name, plan, folder, reduced, found, parts, write, force)
     if as_json:
-        told = collected(name, plan, folder, reduced=reduced)
+        runs = collected(name, plan, folder, reduced=reduced)
         return print_json(
             {
-                **told,
+                **runs,
                 "table": found.records(),
                 "arrivals": arrivals,
                 "contrasts": [vars(each) for each in pairs_of_gates],

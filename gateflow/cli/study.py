@@ -86,7 +86,7 @@ def run(
     if rung == "networks":
         more = {} if steps is None else {"steps": steps}
         return _networks(gate, names, seeds, more, out, reduced=not full, as_json=json)
-    told: dict[str, Any] = {"gate": gate.strip()}
+    answer: dict[str, Any] = {"gate": gate.strip()}
     parts: list[Any] = []
     good = True
     if rung in ("all", "exact"):
@@ -94,7 +94,7 @@ def run(
 
         found = exact(chosen, names, horizons=horizons or [10, 100, 1000])
         good = found.holds
-        told["exact"] = {"holds": good, "runs": [{**vars(each), "agrees": each.agrees} for each in found.runs]}
+        answer["exact"] = {"holds": good, "runs": [{**vars(each), "agrees": each.agrees} for each in found.runs]}
         parts += [title("the exact problem as a PyTorch model"), _exact(found)]
     if rung in ("all", "memory"):
         from gateflow.study.memory import memory
@@ -102,10 +102,10 @@ def run(
         last = steps or STEPS
         at = sorted({max(1, last // 20), max(1, last // 4), last})
         runs = [memory(chosen, name, noise=noise, seed=s, at=at) for name in names for s in range(seeds)]
-        told["memory"] = [each.to_json() for each in runs]
+        answer["memory"] = [each.to_json() for each in runs]
         parts += ["" if parts else None, title("a memory with a spectrum of time scales"), _memory(runs)]
     if json:
-        print_json(told)
+        print_json(answer)
     else:
         say(*(part for part in parts if part is not None))
     return 0 if good else NOT_REACHED
@@ -148,10 +148,10 @@ def _slopes(
     if not 2 <= seeds.get("seeds", 2) <= 1000 or not 1 <= (1 if steps is None else steps) <= 10**7:
         raise InvalidArgument("slopes needs 2 to 1000 seeds, and steps from 1 on")
     plan = own(gate, **seeds, **({} if steps is None else {"steps": steps}))
-    told = str(estimate(plan))
+    duration = str(estimate(plan))
     if only_estimate:
-        return say(told)
-    print(f"gateflow: {told}", file=sys.stderr, flush=True)
+        return say(duration)
+    print(f"gateflow: {duration}", file=sys.stderr, flush=True)
     folder = out or Path("runs") / "study-slopes" / folder_of(named(gate), 0).parent
     with asked_to_stop() as stop:
         statuses = carry_out(plan, folder / "runs", stop=stop)

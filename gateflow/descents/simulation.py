@@ -196,8 +196,8 @@ def descent(
         run.settle()
     shape = asked.shape
     results = {name: getattr(run, name).reshape(shape)[()] for name in _Run.RESULTS}
-    told = (problem, asked.optimizer, asked.lr, asked.fmt.name, gradient)
-    return Descent(*told, **results, backend=run.backend, asked=asked)
+    inputs = (problem, asked.optimizer, asked.lr, asked.fmt.name, gradient)
+    return Descent(*inputs, **results, backend=run.backend, asked=asked)
 
 
 def predict(

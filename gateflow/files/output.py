@@ -95,8 +95,8 @@ class Output:
         return False
 
     def _refused(self) -> InvalidArgument:
-        told = f"and is no {self.what}" if self.what else "already"
-        return InvalidArgument(f"{self.path} is there {told}; choose another file, or give --force to replace it")
+        why = f"and is no {self.what}" if self.what else "already"
+        return InvalidArgument(f"{self.path} is there {why}; choose another file, or give --force to replace it")
 
 
 def write_all(files: Iterable[tuple[Output, bytes | str]]) -> list[Path]:

@@ -47,8 +47,8 @@ class Standing:
     def is_still(self, now: os.stat_result | None) -> bool:
         if self.found is None or now is None:
             return self.found is now
-        told = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
-        return all(getattr(self.found, name) == getattr(now, name) for name in told)
+        names = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
+        return all(getattr(self.found, name) == getattr(now, name) for name in names)
 
 
 @dataclass(frozen=True)

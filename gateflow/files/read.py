@@ -46,8 +46,8 @@ def opened(path: Path, most: int | None = None) -> IO[bytes]:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             code = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL
-            told = "Is a directory" if stat.S_ISDIR(found.st_mode) else "it is no regular file"
-            raise OSError(code, told, str(path))
+            why = "Is a directory" if stat.S_ISDIR(found.st_mode) else "it is no regular file"
+            raise OSError(code, why, str(path))
         if most is not None and found.st_size > most:
             raise OSError(errno.EFBIG, f"it has {found.st_size} bytes, and at most {most} are read", str(path))
         return open(handle, "rb")

@@ -166,10 +166,10 @@ def _definition(work: Work, jobs: list[Job]) -> dict[str, Any]:
     """All that decides the results, but for the text of the callable."""
     inner = work.func if isinstance(work, partial) else work
     given = [work.args, work.keywords] if isinstance(work, partial) else []
-    told = [[job.name, dict(job.arguments)] for job in jobs]
+    listed = [[job.name, dict(job.arguments)] for job in jobs]
     return {
         "work": f"{inner.__module__}.{inner.__qualname__}",
-        "jobs": digest(record.to_json_line([given, told]).encode()),
+        "jobs": digest(record.to_json_line([given, listed]).encode()),
         "versions": record.versions(),
     }
 

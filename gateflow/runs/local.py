@@ -52,9 +52,9 @@ def in_processes(work: Work, jobs: list[Job], stop: Stop, count: int) -> Ended:
             done, _ = wait(running, timeout=GLANCE, return_when=FIRST_COMPLETED)
             beat()
             for future in done:
-                job, told = running.pop(future), future.result()
-                if told is not None:  # a process that was asked to stop begins nothing
-                    yield job, told[0]
+                job, answer = running.pop(future), future.result()
+                if answer is not None:  # a process that was asked to stop begins nothing
+                    yield job, answer[0]
             if stop() and not writer.closed:
                 writer.close()
                 running = {future: job for future, job in running.items() if not future.cancel()}

@@ -53,8 +53,8 @@ class Json:
 
     def encode(self, job: Job, value: Any) -> bytes:
         """A sealed object."""
-        told = {"job": job.name, "arguments": dict(job.arguments), "value": value}
-        return record.to_json_line(record.sealed(told)).encode()
+        line = {"job": job.name, "arguments": dict(job.arguments), "value": value}
+        return record.to_json_line(record.sealed(line)).encode()
 
     def decode(self, job: Job, data: bytes) -> Any:
         """The value of the object, if it is sealed and of this job."""
@@ -62,9 +62,9 @@ class Json:
             found = from_json(data)
         except ValueError:
             return ABSENT
-        told = found if is_sealed(found) else {}
-        same = told.get("job") == job.name and told.get("arguments") == from_json(record.to_json_line(job.arguments))
-        return told["value"] if same else ABSENT
+        line = found if is_sealed(found) else {}
+        same = line.get("job") == job.name and line.get("arguments") == from_json(record.to_json_line(job.arguments))
+        return line["value"] if same else ABSENT
 
     def longest(self, job: Job) -> int:
         """As much as gateflow reads of any file."""

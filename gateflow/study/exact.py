@@ -102,9 +102,9 @@ class Exact:
         rows = [
             [run.optimizer, run.side, run.horizon, run.lr, run.steps, run.predicted, run.reason] for run in self.runs
         ]
-        told = [[cards.number(cell, 5) if isinstance(cell, float) else cell for cell in row] for row in rows]
+        cells = [[cards.number(cell, 5) if isinstance(cell, float) else cell for cell in row] for row in rows]
         headings = ("optimizer", "start", "T", "lr", "steps", "predicted", "does not hold")
-        return cards.framed(f"The exact problem as a PyTorch model: {self.gate.name}", cards.listed(headings, told))
+        return cards.framed(f"The exact problem as a PyTorch model: {self.gate.name}", cards.listed(headings, cells))
 
 
 def exact(
@@ -173,9 +173,9 @@ def _planned(gate: Gate, optimizer: str, horizon: float, gap: float, side: str) 
     found = predict(problem, z0, optimizer, lr=ladder)
     good = found.valid & (found.steps <= MOST)
     k = _first(good & (found.steps >= FEW)) if (good & (found.steps >= FEW)).any() else _last(good)
-    told = found.at(k)
-    reason = str(told.reason) or ("" if told.steps <= MOST else "more steps than are made here")
-    return _Planned(side, horizon, z0, problem.z_star, ladder[k], told.steps, told.error, reason)
+    prediction = found.at(k)
+    reason = str(prediction.reason) or ("" if prediction.steps <= MOST else "more steps than are made here")
+    return _Planned(side, horizon, z0, problem.z_star, ladder[k], prediction.steps, prediction.error, reason)
 
 
 def _first(mask: Any) -> int:
@@ -189,8 +189,8 @@ def _last(mask: Any) -> int:
 
 def _run(optimizer: str, plan: _Planned, steps: int | None) -> ExactRun:
     allowed = 1.0 if optimizer in STEP_COUNTING else max(1.0, plan.error)
-    told = (plan.z0, plan.z_star, plan.lr, steps, plan.predicted, allowed, plan.reason)
-    return ExactRun(optimizer, plan.side, plan.horizon, *told)
+    facts = (plan.z0, plan.z_star, plan.lr, steps, plan.predicted, allowed, plan.reason)
+    return ExactRun(optimizer, plan.side, plan.horizon, *facts)
 
 
 def _train(gate: Gate, optimizer: Optimizer, gap: float, planned: list[_Planned]) -> list[int | None]:

@@ -253,12 +253,12 @@ def carry_out(
             job = Job(folder_of(arm, seed).as_posix(), {"settings": settings, **plan.told.get(arm, {})})
             jobs[job.name] = job, arm, seed
 
-    def done(job: Job, told: dict[str, Any]) -> None:
+    def done(job: Job, outcome: dict[str, Any]) -> None:
         if keep is not None:
             _, arm, seed = jobs[job.name]
             keep(arm, seed, out / job.name)
         if tell is not None:
-            tell(f"{job.name}: {told['status']} after {told['steps']} steps, {told['seconds']:.0f} s")
+            tell(f"{job.name}: {outcome['status']} after {outcome['steps']} steps, {outcome['seconds']:.0f} s")
 
     module, _, name = MAKERS[plan.make].partition(":")
     make = getattr(import_module(module), name)

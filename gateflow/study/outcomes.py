@@ -85,7 +85,7 @@ def command(name: str, plan: Experiment, reduced: bool) -> str:
 def _outcome(run: RunRecord, measure: str) -> dict[str, Any]:
     ended = run.outcome or {}
     curve = run.curve(measure)
-    told = {
+    facts = {
         "seed": run.settings.seed,
         **{key: ended[key] for key in ("status", "solved_at")},
         "test": {key: short(value) for key, value in ended["test"].items()},
@@ -95,8 +95,8 @@ def _outcome(run: RunRecord, measure: str) -> dict[str, Any]:
     }
     layers = [line["layers"][0]["timescales"] for line in run.metrics if line["kind"] == "gates"]
     if layers and len(layers) == len(curve):
-        told["timescales"] = {key: [short(each[k]) for each in layers] for key, k in QUANTILES.items()}
-    return told
+        facts["timescales"] = {key: [short(each[k]) for each in layers] for key, k in QUANTILES.items()}
+    return facts
 
 
 def short(value: float) -> float:

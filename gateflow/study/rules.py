@@ -17,12 +17,12 @@ def of_pairs(found: Analysis) -> list[str]:
     """
     by_role = {role: [each for each in found.answers if each.question.role == role] for role in ROLES}
     pairs = by_role["order"]
-    told = [_pair(each, *_gates(each)) for each in (*pairs, *by_role["plain"])]
+    sentences = [_pair(each, *_gates(each)) for each in (*pairs, *by_role["plain"])]
     order = _direction({each.sooner for each in pairs} - {""}, "supported", "contradicted")
     alike = all(each.equivalent for each in (*pairs, *by_role["equivalence"]))
     steep = any(each.differs for each in by_role["slope"])
-    told += [_slope(each) for each in by_role["slope"]]
-    return [*told, *(_verdict(order, alike, steep) if pairs else ())]
+    sentences += [_slope(each) for each in by_role["slope"]]
+    return [*sentences, *(_verdict(order, alike, steep) if pairs else ())]
 
 
 def _gates(answer: Answer) -> tuple[str, str]:
@@ -57,35 +57,35 @@ def _numbers(answer: Answer) -> str:
 
 
 def _verdict(order: str, alike: bool, steep: bool) -> list[str]:
-    told = []
+    sentences = []
     if order in ("supported", "contradicted"):
         how = "in the order of saturation" if order == "supported" else "against the order of saturation"
-        told.append(f"Order matters under equal conditions, {how}{LESS * alike}.")
+        sentences.append(f"Order matters under equal conditions, {how}{LESS * alike}.")
     elif order == "mixed":
-        told.append("Order matters under equal conditions, and the pairs point both ways.")
+        sentences.append("Order matters under equal conditions, and the pairs point both ways.")
     elif alike and steep:
-        told.append(
+        sentences.append(
             "Slope explains it: at equal slope the gates are equivalent within a factor of 1.5, and slope matters."
         )
     elif alike:
-        told.append("The gates are equivalent within a factor of 1.5.")
+        sentences.append("The gates are equivalent within a factor of 1.5.")
     else:
-        told.append("Whether order matters under equal conditions is not decided.")
-    return told
+        sentences.append("Whether order matters under equal conditions is not decided.")
+    return sentences
 
 
 def of_rates(found: Analysis) -> list[str]:
     """Rules for gates that have each a step size of its own: T8 predicts the reverse of the order of saturation."""
-    told = [_pair(each, *_gates(each)) for each in found.answers]
+    sentences = [_pair(each, *_gates(each)) for each in found.answers]
     ends = [arm for arm in found.arrivals if arm.endswith((", x0.111", ", x27"))]
-    told += [f"{arm}: the best of the grid lies at its end." for arm in ends]
+    sentences += [f"{arm}: the best of the grid lies at its end." for arm in ends]
     alike = all(each.equivalent for each in found.answers)
     order = _direction({each.sooner for each in found.answers} - {""}, "the order stands, against T8", REVERSED)
     if order == "undecided":
         verdict = "the gates are equivalent within a factor of 1.5" if alike else "nothing is decided"
     else:
         verdict = ("the pairs point both ways" if order == "mixed" else order) + LESS * alike
-    return [*told, f"At step sizes of their own {verdict}."]
+    return [*sentences, f"At step sizes of their own {verdict}."]
 
 
 REVERSED = "the order is reversed, as T8 says"
@@ -95,38 +95,38 @@ LESS = ", by less than a factor of 1.5"
 def of_start(found: Analysis) -> list[str]:
     """Rules for the paper's start, where the gates differ in slope as they do in the paper."""
     fast, steep, slow = found.answers
-    told = [
+    sentences = [
         _pair(fast, *_gates(fast)),
         _pair(steep, "fast", "the sigmoid of the same slope"),
         _pair(slow, *_gates(slow)),
     ]
     for claim, answer in (("fast is quicker than the sigmoid", fast), ("softsign is slower than the sigmoid", slow)):
         word = {"first": "is seen", "second": "is contradicted", "": "is not decided"}[answer.sooner]
-        told.append(f"That {claim}, as the paper says, {word} here.")
+        sentences.append(f"That {claim}, as the paper says, {word} here.")
     if steep.sooner:
-        told.append("More than the slope matters: fast and a sigmoid of its slope differ.")
+        sentences.append("More than the slope matters: fast and a sigmoid of its slope differ.")
     elif fast.sooner and steep.equivalent:
-        told.append("Slope explains the difference: a sigmoid of the fast gate's slope is equivalent to it.")
+        sentences.append("Slope explains the difference: a sigmoid of the fast gate's slope is equivalent to it.")
     else:
-        told.append("Whether slope explains the difference is not decided.")
+        sentences.append("Whether slope explains the difference is not decided.")
     if found.cut:
-        told.append(f"The experiment was cut short, at {found.seeds} seeds.")
-    return told
+        sentences.append(f"The experiment was cut short, at {found.seeds} seeds.")
+    return sentences
 
 
 def of_bridge(found: Analysis) -> list[str]:
     """Rules for the bridge: where the interval of the slope leaves [.8, 1.25], theory stops."""
-    told = [
+    sentences = [
         f"Rung {rung.number} ({RUNGS[rung.number]}): slope {rung.slope.slope:.2f}, {rung.slope.low:.2f} to "
         f"{rung.slope.high:.2f}, {rung.arrived:.0%} arrived: {'predicted' if rung.holds else 'not predicted'}."
         for rung in found.rungs
     ]
     fails = first_failure(found)
     if fails is None:
-        return [*told, "Theory predicts every rung."]
+        return [*sentences, "Theory predicts every rung."]
     if fails.number == 1:
-        return [*told, "Theory does not predict the exact unit: the code is wrong, and nothing is concluded."]
-    return [*told, f"Theory stops at rung {fails.number}, which gives up {ASSUMPTIONS[fails.number]}."]
+        return [*sentences, "Theory does not predict the exact unit: the code is wrong, and nothing is concluded."]
+    return [*sentences, f"Theory stops at rung {fails.number}, which gives up {ASSUMPTIONS[fails.number]}."]
 
 
 def of_tuning(found: Analysis) -> list[str]:

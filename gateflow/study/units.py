@@ -60,16 +60,16 @@ class Units:
 
     def errors(self) -> dict[str, float]:
         """Median size of the error in log time constant of each law, over the units of which all laws speak."""
-        logs = {law: np.abs(np.log(told / self.measured)) for law, told in self.predicted.items()}
+        logs = {law: np.abs(np.log(constants / self.measured)) for law, constants in self.predicted.items()}
         spoken = np.isfinite(list(logs.values())).all(axis=0)
         return {law: float(np.median(size[spoken])) if spoken.any() else math.nan for law, size in logs.items()}
 
     def rank(self) -> float:
         """Rank correlation of the steps to the time scale, measured and by the flow; who never arrives comes last."""
-        told = ~np.isnan(self.predicted_soon)
-        if told.sum() < 3:
+        known = ~np.isnan(self.predicted_soon)
+        if known.sum() < 3:
             return math.nan
-        return rank_correlation(self.soon[told], self.predicted_soon[told])
+        return rank_correlation(self.soon[known], self.predicted_soon[known])
 
 
 def units(metrics: list[dict[str, Any]], gate: str | Gate, horizon: float, *, layer: int = 0) -> Units:
@@ -115,8 +115,8 @@ def units(metrics: list[dict[str, Any]], gate: str | Gate, horizon: float, *, la
     first = np.where(there.any(axis=0), at[there.argmax(axis=0)], np.inf)
     # The mean of log f over inputs is not log f at the mean z: a law tells by what factor the constant changes.
     offset = constants[early] / _constants(made, z[early])
-    told = {law: offset * _constants(made, end) for law, end in ends.items()}
-    return Units((int(at[early]), int(at[-1])), constants[-1], told, first, soon * (at[early] - at[0]))
+    predicted = {law: offset * _constants(made, end) for law, end in ends.items()}
+    return Units((int(at[early]), int(at[-1])), constants[-1], predicted, first, soon * (at[early] - at[0]))
 
 
 def _constants(gate: Gate, z: np.ndarray) -> np.ndarray:

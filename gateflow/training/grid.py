@@ -131,7 +131,7 @@ def carried_out(
     processes: int = 1,
     scheduler: str | None = None,
     stop: Stop | None = None,
-    done: Callable[[Job, dict[str, Any]], None] = lambda job, told: None,
+    done: Callable[[Job, dict[str, Any]], None] = lambda job, outcome: None,
     silent: bool = False,
     **more: Any,
 ) -> dict[str, str]:
@@ -170,13 +170,13 @@ def carried_out(
     statuses, failures = {job.name: "not begun" for job in every}, {}
     by_name = {job.name: job for job in every}
     with closing(tracked(ended(work, asked, by, stop), len(every), "runs")) as found:
-        for job, told in found:
-            if isinstance(told, Failure):
-                failures[job.name] = told
+        for job, outcome in found:
+            if isinstance(outcome, Failure):
+                failures[job.name] = outcome
                 continue
-            statuses[job.name] = told["status"]
-            if told["status"] not in LEFT:
-                done(by_name[job.name], told)
+            statuses[job.name] = outcome["status"]
+            if outcome["status"] not in LEFT:
+                done(by_name[job.name], outcome)
     refuse_failures(failures, len(every))
     return statuses
 
@@ -198,10 +198,10 @@ def _run_job(
     """Make one run; how it ended."""
     if shared and not out.is_dir():
         raise InvalidArgument(f"a worker does not see the folder {out.name} of the experiment: --out must be shared")
-    told = {key: value for key, value in arguments.items() if key != "settings"}
+    options = {key: value for key, value in arguments.items() if key != "settings"}
     with silence() if silent else nullcontext(), _one_at_a_time:  # a run sets PyTorch's global state
         try:
-            found = make(arguments["settings"], out=out / path, stop=stop, **told, **more)
+            found = make(arguments["settings"], out=out / path, stop=stop, **options, **more)
         except Busy:
             return {"status": "elsewhere"}
     return {"status": found.status, "steps": found.steps, "seconds": found.seconds}

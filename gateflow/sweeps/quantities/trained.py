@@ -40,11 +40,11 @@ def _parted(given: Mapping[str, Any]) -> tuple[dict[str, list[Any]], dict[str, A
 
 def _settings(gate: Gate, row: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of one network; the horizon is an option of its task."""
-    told = {name: int(value) if name in WHOLE and value == int(value) else value for name, value in row.items()}
+    given = {name: int(value) if name in WHOLE and value == int(value) else value for name, value in row.items()}
     task = str(settings["task"])
-    if (horizon := told.pop("horizon", None)) is not None:
+    if (horizon := given.pop("horizon", None)) is not None:
         task = with_options(task, {"horizon": int(horizon) if horizon == int(horizon) else horizon})
-    return {"device": "cpu", **settings, **told, "task": task, "forget_gate": text_of(gate)}
+    return {"device": "cpu", **settings, **given, "task": task, "forget_gate": text_of(gate)}
 
 
 def _score(made: Mapping[str, Any]) -> str:
