@@ -32,7 +32,6 @@ from gateflow.nn.cells.janet import JANET
 from gateflow.nn.cells.lstm import LSTM
 from gateflow.nn.cells.refine import RefineLSTM
 from gateflow.nn.kernels import native
-from gateflow.nn.kernels.layout import Layout
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
 
@@ -171,7 +170,7 @@ def _steps(
     yield BASELINE, _pass(torch.nn.LSTM(inputs, hidden), x)
     yield _products_name(), _products(shape)
     ways: list[tuple[str, Callable[..., torch.nn.Module], dict[str, Any]]] = []
-    if native.available(torch.float32, native.CompiledCell(Layout(()), ())):
+    if native.available(torch.float32):
         yield "its products at the core's peak", peak(multiply_adds(shape), threads)
         ways = [
             *((f"native: LSTM, {gate}", LSTM, {"forget_gate": gate}) for gate in gates),

@@ -26,7 +26,7 @@ DECAYS = {
 
 SHAPES = {(9, 3, 37): 0, (3, 9, 5): 1, (2, 4, 7): -1, (3, 2, 2307): 0, (1, 1): 0}
 
-needs_compiler = pytest.mark.skipif(not native.available(torch.float32, []), reason="there is no C compiler here")
+needs_compiler = pytest.mark.skipif(not native.available(torch.float32), reason="there is no C compiler here")
 
 
 def naive(a, b, h, dim):
@@ -119,7 +119,7 @@ def test_a_gate_keeps_the_digits_of_1_minus_a():
 def test_a_logarithm_above_0_is_no_decay():
     found = scan(torch.tensor([-1.0, 1e-3, -torch.inf]), torch.ones(3), log=True)
     assert found[0] == 1
-    if native.available(torch.float32, []):
+    if native.available(torch.float32):
         assert found[1].isnan()
 
 

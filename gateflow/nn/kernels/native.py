@@ -133,13 +133,14 @@ def _declare(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
 _warned: set[str] = set()
 
 
-def available(dtype: torch.dtype, cell: CompiledCell) -> bool:
-    """Whether there are kernels for this type and this cell's gates; a reason against it is a warning, once."""
+def available(dtype: torch.dtype, cell: CompiledCell | None = None) -> bool:
+    """Whether there are kernels for this type, and for this cell's gates; a reason against it is a warning, once."""
     if dtype not in DTYPES:
         return False
     try:
         library(dtype)
-        cell.tables(dtype)
+        if cell is not None:
+            cell.tables(dtype)
     except (NoCompiler, InvalidArgument) as reason:
         if str(reason) not in _warned:
             _warned.add(str(reason))
