@@ -15,6 +15,7 @@ import re
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
@@ -46,7 +47,16 @@ MENDING = 60
 """Digits of the big floats that step in where double-double finds no number."""
 
 ROUNDING = 1e-12
-"""How far below 0 rounding may take what stands under a logarithm or a root."""
+"""How far below 0 rounding may take what stands under a logarithm or a root, for terms of size 1."""
+
+NEAR = 400
+"""Digits of the big floats by which a formula is followed towards a point where it is infinite or 0/0."""
+
+DEEP = 1300
+"""Digits in which a quotient of powers of the smallest floats is found."""
+
+UNDERFLOW = 1e-90
+"""Numbers z below this have powers that are no floats, and a quotient of two of these is lost."""
 
 _OF_PROBABILITY = ("inverse", "inverse_c", "slope_at")
 
@@ -219,6 +229,7 @@ class Gate:
         """
         z = np.array([0.0, *(sign * size for size in (0.1, 0.5, 1, 1.5, 2, 3, 10, 30) for sign in (-1, 1))])
         parts = [node for node in sp.postorder_traversal(self.expr) if isinstance(node, sp.Expr)]
+        parts += [sp.sqrt(node.args[0]) for node in self.expr.atoms(sp.loggamma)]  # numbers have log|Gamma| below 0
         has_value = np.all([np.isfinite(self._at_points(part, z)) for part in parts], axis=0)
         for demand in language.demands(self._text, parameters=self.parameters):
             missing = [self._not_met(demand, z), *(self._holds(*step, z) for step in demand.path)]
@@ -321,14 +332,90 @@ class Gate:
             with np.errstate(all="ignore"):
                 found = getattr(numbers, what)(numbers.arithmetic.lift(inside))
                 result[lost] = np.broadcast_to(numbers.arithmetic.round(found), inside.shape)
+        if self._singular and what not in _OF_PROBABILITY:
+            self._mend_beside_poles(result, x, what)
         if what in _SLOPES and self._may_lack_a_value:
             with np.errstate(invalid="ignore"):
                 result[np.isnan(self._evaluate(x, "phi"))] = np.nan
         if self._roots and what not in _OF_PROBABILITY:
+            z = np.asarray(x, dtype=np.float64)
             with np.errstate(all="ignore"):
-                signs = Tape(self._roots)(float64, np.asarray(x, dtype=np.float64))
-            for sign in signs:
-                result[np.broadcast_to(sign < -ROUNDING, x.shape)] = np.nan
+                for root in self._roots:
+                    below, *terms = Tape([root, *_what_rounds(root)])(float64, z)
+                    size = sum((np.abs(term) for term in terms), start=np.float64(0.0))
+                    result[np.broadcast_to(below < -ROUNDING * size, x.shape)] = np.nan
+
+    def _mend_beside_poles(self, result: np.ndarray, x: np.ndarray, what: str) -> None:
+        """Limits, in big floats, where a part of the formula is infinite or 0/0; and where its powers underflow.
+
+        So ``sin(z)/z`` has the value 1 at 0, and the slope of ``sigmoid(log(z))`` there is 1.
+        """
+        z = np.asarray(x, dtype=np.float64)
+        with np.errstate(all="ignore"):
+            doubt = np.isnan(result)
+            for node in self.expr.atoms(sp.log):  # where one is 0 the formula has no value, though it may have a limit
+                doubt &= Tape([sp.Abs(stable(node.args[0]))])(float64, z)[0] > 0
+            if what in _SLOPES:
+                slope = self.float64.log_declared_slope(z)
+                doubt |= (np.isnan(slope) | (slope == np.inf)) & ~np.isinf(result)
+            aside = 1e-6 * (1 + np.abs(z))
+            beside = [np.isfinite(self.float64.value(z + side * aside)) for side in (-1, 1)]
+            doubt &= np.isfinite(z) & (beside[0] | beside[1])
+            found = {point: self._limit(point, what) for point in np.unique(z[doubt]).tolist()}
+            tiny = (np.abs(z) < UNDERFLOW) & (z != 0) & self._divides
+            numbers = self.at(DEEP)
+            for point in np.unique(z[tiny]).tolist():
+                value = getattr(numbers, what)(numbers.arithmetic.lift(np.float64(point)))
+                found[point] = float(numbers.arithmetic.round(value))
+        for point, value in found.items():
+            if value is not None:
+                result[z == point] = value
+
+    def _limit(self, z: float, what: str) -> float | None:
+        """The limit at a point, of both sides or of the only one on which phi has values; nan where there are two."""
+        ends = [end for end in (self._limit_from(z, side, what) for side in (-1, 1)) if end is not math.nan]
+        if None in ends or not ends:
+            return None
+        if any(map(math.isinf, ends)):  # type: ignore[arg-type]
+            return ends[0] if ends[0] == ends[-1] else math.nan
+        return ends[-1] if abs(ends[0] - ends[-1]) <= 1e-15 * abs(ends[-1]) else math.nan  # type: ignore[operator]
+
+    def _limit_from(self, z: float, side: int, what: str) -> float | None:
+        """What three numbers ever nearer to a point go to; None where they do not tell, nan where phi has no value."""
+        numbers = self.at(NEAR)
+        a, seen = numbers.arithmetic, []
+        for bits in (60, 120, 240):
+            point = a.lift(np.float64(z)) + a.lift(np.float64(side * 2.0**-bits))
+            if any(float(a.round(root)) < 0 for root in Tape(self._roots)(a, point)):
+                return math.nan
+            seen.append(getattr(numbers, what)(point))
+        first, second, third = (float(a.round(a.abs(value))) for value in seen)
+        if second > 1.4 * first and third > 1.4 * second:
+            return math.copysign(math.inf, float(a.round(seen[2])))
+        if second < 0.7 * first and third < 0.7 * second:
+            return 0.0
+        steps = [float(a.round(a.abs(after - before))) for before, after in pairwise(seen)]
+        settled = steps[1] <= 1e-17 * third and steps[1] <= 1e-9 * steps[0]
+        return float(a.round(seen[2])) if settled else None
+
+    @cached_property
+    def _singular(self) -> bool:
+        """Whether some part of the formula may be infinite, or 0/0, at a finite z."""
+        nodes = self.expr.atoms(sp.log, sp.atanh, sp.tan, sp.loggamma, logit, log1p, sp.Pow)
+        nodes = {node for node in nodes if not (node.is_Pow and (node.exp.is_nonnegative or isinstance(node, sp.exp)))}
+        return any(not node.args[0].is_positive for node in nodes) or self._has_rough_powers
+
+    @cached_property
+    def _divides(self) -> bool:
+        """Whether something is divided by that may be 0."""
+        powers = (node for node in self.expr.atoms(sp.Pow) if not isinstance(node, sp.exp))
+        return any(node.exp.is_integer and node.exp.is_negative and not node.base.is_positive for node in powers)
+
+    @cached_property
+    def _has_rough_powers(self) -> bool:
+        """Whether a power of something that may be 0 has a slope that may be infinite there."""
+        powers = (node for node in self.expr.atoms(sp.Pow) if not isinstance(node, sp.exp))
+        return any(not node.exp.is_integer and not node.base.is_positive for node in powers)
 
     @cached_property
     def _may_lack_a_value(self) -> bool:
@@ -339,7 +426,7 @@ class Gate:
     @cached_property
     def _roots(self) -> tuple[Expr, ...]:
         """What stands under a logarithm or a fractional power and is not known to be positive."""
-        under = {node.args[0] for node in self.expr.atoms(sp.log)}
+        under = {node.args[0] for node in self.expr.atoms(sp.log, sp.loggamma)}
         under |= {node.base for node in self.expr.atoms(sp.Pow) if node.exp.is_Rational and not node.exp.is_Integer}
         return tuple(stable(x) for x in sorted(under, key=str) if not (x.is_nonnegative or x.is_positive))
 
@@ -512,6 +599,13 @@ class Gate:
         from gateflow.gates.card import card
 
         return card(self)
+
+
+def _what_rounds(expr: Expr) -> tuple[Expr, ...]:
+    """The terms of a sum, whose rounding errors are those of the sum; 1 where a sum stands further inside."""
+    if expr.is_Add:
+        return expr.args
+    return (sp.S.One,) if expr.has(sp.Add) else ()
 
 
 def _rebuilt(keywords: dict[str, Any]) -> Gate:

@@ -105,13 +105,18 @@ class Numbers:
     def log_dphi(self, z: Any) -> Any:
         """The logarithm of ``|phi'(z)|``; ``-inf`` where u overflows, since phi' is then smaller than every float."""
         log_phi, log_phi_c = self._logs(z)
+        log_slope = self.log_declared_slope(z)
         if self.gate.is_profile:
-            log_slope = self._play("log_du", lambda f: [f.log_du], z)[0] + (log_phi + log_phi_c)
-        else:
-            log_slope = self._play("log_dphi", lambda f: [f.log_dphi], z)[0]
-            if self.gate.value_outside is not None:
-                return log_slope
+            log_slope = log_slope + (log_phi + log_phi_c)
+        elif self.gate.value_outside is not None:
+            return log_slope
         return self._or_gone(log_slope, log_phi + log_phi_c)
+
+    def log_declared_slope(self, z: Any) -> Any:
+        """The logarithm of ``|u'|``, or of ``|phi'|`` where there is no profile, as its formula says."""
+        if self.gate.is_profile:
+            return self._play("log_du", lambda f: [f.log_du], z)[0]
+        return self._play("log_dphi", lambda f: [f.log_dphi], z)[0]
 
     def _or_gone(self, log_size: Any, both: Any) -> Any:
         """``log_size``, or ``-inf`` where ``log phi + log(1 - phi)`` is past the largest float."""

@@ -231,9 +231,48 @@ def test_undefined_points_are_never_passed_over():
     assert membership(Gate("sigmoid(-1/z)")).clause("differentiable").verdict == "refuted"
     assert membership(Gate("sigmoid(-1/z)")).clause("increasing").verdict == "refuted"
     assert membership(Gate("sigmoid(log(z))")).clause("differentiable").verdict == "refuted"
-    removable = membership(Gate("sigmoid(sinh(z)**2/z)"))
-    assert removable.verdict == "undecided"
-    assert "no value at z = 0" in removable.clause("differentiable").reason
+    logarithm = membership(Gate("sigmoid(3*z + z**3*log(abs(z)))"))
+    assert logarithm.verdict == "undecided"
+    assert "no value at z = 0" in logarithm.clause("differentiable").reason
+
+
+@pytest.mark.parametrize(
+    ("text", "hole"), [("sigmoid(sinh(z)**2/z)", "0"), ("sigmoid(z + z**3 + sin(z - 3)/(z - 3)/4)", "3")]
+)
+def test_a_quotient_that_is_0_over_0_is_read_as_its_limit_and_said_to_be(text, hole):
+    """Its value is the limit in numbers too: sinh(z)^2/z is z to first order; and sin(w)/w is 1 at w = 0."""
+    found = membership(Gate(text))
+    assert found.verdict == "in F", str(found)
+    assert f"no value at z = {hole}; it is read as its limit there" in " ".join(found.warnings)
+    u = 0.0 if hole == "0" else 3 + 27 + 1 / 4
+    assert float(Gate(text).u(float(hole))) == pytest.approx(u, abs=1e-15)
+
+
+ENDLESS = [
+    "sigmoid(tan(z))",
+    "sigmoid(z + tan(z)/10**9)",
+    "sigmoid(z + abs(sin(z))/2)",
+    "where(sin(z) > 0, sigmoid(z), sigmoid(2*z))",
+    "sigmoid(z + 1/(2 + 3*cos(z)))",
+    "sigmoid(z + sign(2*sin(3*z) - 1)*10**-30)",
+    "sigmoid(z + abs(cos(z)**2 - 1/4)/9)",
+    "sqrt(z)/(1 + sqrt(z))",
+    "sigmoid(z + sqrt(z - 1)*sqrt(z - 2)/9)",
+]
+"""Poles and breaks without end, and roots of negative numbers whose product is real."""
+
+
+@pytest.mark.parametrize("text", ENDLESS)
+def test_one_fault_of_many_is_enough(text):
+    clause = membership(Gate(text)).clause("differentiable")
+    assert clause.verdict == "refuted", str(clause)
+    assert re.search("jump|kink|not defined|no value", clause.reason)
+
+
+@pytest.mark.parametrize("text", ["sigmoid(z + 3*abs(sin(z))*sin(z)/10)", "sigmoid(z + tan(z)*cos(z)/2)"])
+def test_points_without_end_that_are_no_faults_refute_nothing(text):
+    """``|sin z| sin z`` has a slope everywhere, and ``tan z cos z`` is sin z, between the points without a value."""
+    assert membership(Gate(text)).clause("differentiable").verdict != "refuted"
 
 
 # --- tools ------------------------------------------------------------------------------------------------------------

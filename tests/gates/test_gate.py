@@ -404,3 +404,31 @@ def test_where_the_formula_has_no_value_nothing_that_is_derived_has_one(text, wh
 def test_slopes_at_zeros_of_powers_are_those_of_the_power_rule(text, z, slope):
     """``g^a`` has the slope ``a g^(a - 1) g'``, which is 0 where g is 0 and a > 1; the rest adds its own."""
     assert Gate(text).dphi(z) == slope
+
+
+S1 = 1 / (1 + math.exp(-1.0))
+"""sigmoid(1)."""
+
+LIMITS = [
+    ("sigmoid(log(z))", "dphi", 0.0, 1.0),  # phi is z/(1 + z)
+    ("sigmoid(log(z))", "d2phi", 0.0, -2.0),
+    ("sigmoid(log(z))", "phi", -1e-300, math.nan),
+    ("sigmoid(loggamma(z))", "dphi", 0.0, -1.0),  # 1/(1 + z/Gamma(1 + z))
+    ("sigmoid(loggamma(z))", "phi", -0.5, math.nan),
+    ("sqrt(z)/(1 + sqrt(z))", "dphi", 0.0, math.inf),
+    ("sigmoid(sign(z)*sqrt(abs(z)))", "dphi", 0.0, math.inf),
+    ("sigmoid(log(abs(z)))", "dphi", 0.0, math.nan),  # -1 and 1
+    ("sigmoid(sin(z)/z)", "phi", 0.0, S1),
+    ("sigmoid(sin(z)/z)", "dphi", 1e-300, -1e-300 / 3 * S1 * (1 - S1)),
+    ("sigmoid(z + sin(z)/z)", "dphi", 0.0, S1 * (1 - S1)),
+    ("sigmoid(z + sin(z)/z)", "dphi", -1e-300, S1 * (1 - S1)),
+    ("sigmoid(z + (1 - cos(z))/z)", "dphi", 0.0, 3 / 8),  # z + z/2
+    ("sigmoid((exp(z - 2) - 1)/(z - 2))", "phi", 2.0, S1),
+    ("sigmoid(z*abs(z)**1e-20)", "dphi", 0.0, 0.0),
+    ("z**(z**2 + 2)**0.5", "dphi", 0.0, 0.0),  # 0 < z^(sqrt(2) - 1) -> 0
+]
+
+
+@pytest.mark.parametrize(("text", "what", "z", "value"), LIMITS)
+def test_where_a_part_of_the_formula_is_infinite_or_0_over_0_there_are_limits_or_nothing(text, what, z, value):
+    assert getattr(Gate(text), what)(z) == pytest.approx(value, rel=4e-16, nan_ok=True)

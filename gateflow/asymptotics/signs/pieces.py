@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cmp_to_key
+from functools import cmp_to_key, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -36,12 +36,15 @@ class SmoothPiece:
         In x; right may be oo.
     expr : sympy.Expr
         In `X`.
+    written : sympy.Expr
+        In z, as it stands: in x SymPy makes of ``sqrt(-x)`` a complex number.
     """
 
     side: int
     left: Expr
     right: Expr
     expr: Expr
+    written: Expr
 
     def z(self, x: Any) -> Any:
         """The pre-activation at x."""
@@ -232,6 +235,47 @@ _PREIMAGES: dict[Any, Callable[[Expr], list[Expr]]] = {
 """By function, all arguments at which it takes a value."""
 
 
+def some_breaks(expr: Expr) -> list[Expr]:
+    """Some of the z at which ``expr`` may change branch, or leave its domain, where there is no end of them.
+
+    Examples
+    --------
+    >>> some_breaks(sp.Abs(sp.sin(Z)))
+    [-pi, 0, pi]
+    """
+    edges = _edges(expr) + [condition.positive for condition in conditions(expr)]
+    return in_order(z for edge in edges if not edge.has(*_BRANCHING) for z in _some_zeros(edge))
+
+
+def _some_zeros(expr: Expr) -> Iterator[Expr]:
+    """Of factors ``c + k f(g)`` with a periodic f: where g is one of the values nearest to 0 at which they vanish."""
+    for part in sp.Mul.make_args(_factor(expr)):
+        base = part.base if part.is_Pow and part.exp.is_positive else part
+        constant, rest = base.as_independent(Z, as_Add=True)
+        factor, kernel = rest.as_independent(Z, as_Add=False)
+        if kernel.func not in _ARCS:
+            continue
+        try:
+            arcs = _ARCS[kernel.func](-constant / factor)
+            yield from (z for arc in arcs for z in _zeros(kernel.args[0] - arc, Z))
+        except Undecided:
+            continue
+
+
+def _arcs_of_sine(level: Expr) -> list[Expr]:
+    if constants.compare(constants.number(sp.Abs(level)), 1) > 0:
+        return []
+    return [arc + turn for turn in (-2 * sp.pi, 0, 2 * sp.pi) for arc in (sp.asin(level), sp.pi - sp.asin(level))]
+
+
+_ARCS: dict[Any, Callable[[Expr], list[Expr]]] = {
+    sp.sin: lambda level: sorted(set(_arcs_of_sine(level)), key=abs)[:3],
+    sp.cos: lambda level: sorted({arc - sp.pi / 2 for arc in _arcs_of_sine(level)}, key=abs)[:4],
+    sp.tan: lambda level: [sp.atan(level) + turn for turn in (-sp.pi, 0, sp.pi)],
+}
+"""By function, the arguments nearest to 0 at which it takes a value."""
+
+
 def pieces(expr: Expr) -> tuple[list[SmoothPiece], list[Expr]]:
     """The smooth pieces of ``expr`` from left to right, and its break points."""
     breaks = break_points(expr)
@@ -241,9 +285,29 @@ def pieces(expr: Expr) -> tuple[list[SmoothPiece], list[Expr]]:
 
 def _piece(expr: Expr, low: Expr, high: Expr) -> SmoothPiece:
     inside = _between(low, high)
-    side = 1 if inside > 0 else -1
+    return _smooth(resolve_at(expr, inside), low, high, 1 if inside > 0 else -1)
+
+
+def _smooth(written: Expr, low: Expr, high: Expr, side: int) -> SmoothPiece:
     left, right = (low, high) if side > 0 else (-high, -low)
-    return SmoothPiece(side, left, right, resolve_at(expr, inside).xreplace({Z: side * X}))
+    return SmoothPiece(side, left, right, written.xreplace({Z: side * X}), written)
+
+
+def beside(expr: Expr, z: Expr, sign_of_germ: Callable[[Expr], int]) -> tuple[SmoothPiece, SmoothPiece]:
+    """The smooth formulas that hold close to z, on the left and on the right; ``sign_of_germ`` is asked in `X`, at oo.
+
+    So a point can be looked at though others, of which there may be no end, are not known. How far a piece reaches is
+    not said: its other end is 0 or infinite.
+    """
+    found = []
+    for way in (-1, 1):
+        written = resolved(
+            expr, lambda e, way=way: sign_of_germ(e.subs(Z, z + way / X)) if e.has(Z) else sign_of_germ(e)
+        )
+        side = _sorts(z, sp.S.Zero) or way
+        low, high = (z, sp.oo if side > 0 else sp.S.Zero) if way > 0 else (sp.S.Zero if side > 0 else -sp.oo, z)
+        found.append(_smooth(written, low, high, side))
+    return found[0], found[1]
 
 
 def _between(low: Expr, high: Expr) -> Expr:
@@ -261,44 +325,59 @@ def _between(low: Expr, high: Expr) -> Expr:
 
 def value_at(expr: Expr, z: Expr) -> Expr | None:
     """The value of the formula at one point, branches and all; None where a part of it has none."""
-    chosen = resolve_at(expr, z)
-    for condition in conditions(chosen):
-        side = constants.sign(constants.number(condition.positive.subs(Z, z)))
-        if side < 0 or (side == 0 and not condition.closed):
-            return None
-    value = chosen.subs(Z, z)
+    if unmet(expr, z):
+        return None
+    value = resolve_at(expr, z).subs(Z, z)
     if value.has(sp.nan, sp.zoo, sp.oo, -sp.oo) or value.is_real is False:
         return None
     return value
 
 
+DIVISION = "a division by zero"
+
+
+def unmet(expr: Expr, z: Expr) -> list[str]:
+    """What keeps the formula from having a value at one point."""
+    found = []
+    for condition in conditions(resolve_at(expr, z)):
+        side = constants.sign(constants.number(condition.positive.subs(Z, z)))
+        if side < 0 or (side == 0 and not condition.closed):
+            found.append(condition.words)
+    return found
+
+
 def resolve_at(expr: Expr, at: Expr) -> Expr:
     """The branches of ``expr`` that hold at the point ``at``, as a formula free of branches."""
+    return resolved(expr, partial(_sign_at, at=at))
+
+
+def resolved(expr: Expr, sign_of: Callable[[Expr], int]) -> Expr:
+    """``expr`` free of branches: those that hold where an expression without branches has the sign that is told."""
     if not expr.args or not expr.has(*_BRANCHING):
         return expr
     if isinstance(expr, sp.Piecewise):
         for value, condition in expr.args:
-            if _holds(condition, at):
-                return resolve_at(value, at)
-        raise Undecided(f"no branch of {expr} holds at z = {at}")
-    args = [resolve_at(a, at) for a in expr.args]
+            if _holds(condition, sign_of):
+                return resolved(value, sign_of)
+        raise Undecided(f"no branch of {expr} holds")
+    args = [resolved(a, sign_of) for a in expr.args]
     if isinstance(expr, sp.Abs):
-        return args[0] * (_sign_at(args[0], at) or 1)
+        return args[0] * (sign_of(args[0]) or 1)
     if isinstance(expr, sp.sign):
-        return sp.Integer(_sign_at(args[0], at))
+        return sp.Integer(sign_of(args[0]))
     if isinstance(expr, softsign):
-        return args[0] / (1 + args[0] * (_sign_at(args[0], at) or 1))
+        return args[0] / (1 + args[0] * (sign_of(args[0]) or 1))
     if isinstance(expr, sp.Max | sp.Min):
         want = 1 if isinstance(expr, sp.Max) else -1
         best = args[0]
         for other in args[1:]:
-            best = other if _sign_at(other - best, at) == want else best
+            best = other if sign_of(other - best) == want else best
         return best
     return expr.func(*args)
 
 
-def _holds(condition: Any, at: Expr) -> bool:
-    return constants.holds(condition, lambda difference: _sign_at(resolve_at(difference, at), at))
+def _holds(condition: Any, sign_of: Callable[[Expr], int]) -> bool:
+    return constants.holds(condition, lambda difference: sign_of(resolved(difference, sign_of)))
 
 
 def _sign_at(expr: Expr, at: Expr) -> int:
@@ -339,7 +418,7 @@ def conditions(expr: Expr) -> Iterator[Condition]:
         if node.is_Pow and not isinstance(node, sp.exp):
             base, n = node.args
             if n.is_Integer and n < 0:
-                yield from (Condition(base**2, "a division by zero"),) if not base.is_nonzero else ()
+                yield from (Condition(base**2, DIVISION),) if not base.is_nonzero else ()
             elif not n.is_Integer and not base.is_positive:
                 yield Condition(base, "a root of a negative number", bool(n.is_positive))
         elif isinstance(node, sp.log) and not g.is_positive:
@@ -402,8 +481,8 @@ _HIGH = 24
 
 
 def _is_easy_to_factor(expr: Expr) -> bool:
-    """Few generators and low degrees, those of exponentials among them: exp(1000 z) is a power of exp(z) to SymPy."""
-    degrees = [abs(p.exp) for p in expr.atoms(sp.Pow) if p.exp.is_Rational]
+    """Few generators and low degrees: to SymPy exp(1000 z) is a power of exp(z), and z one of z**(1/1000)."""
+    degrees = [max(abs(p.exp.p), p.exp.q) for p in expr.atoms(sp.Pow) if p.exp.is_Rational]
     for node in expr.atoms(sp.exp):
         if sp.count_ops(node.args[0]) > 60:
             return False
@@ -490,14 +569,18 @@ def _without_sign(g: Expr) -> Expr:
 
 
 __all__ = [
+    "DIVISION",
     "Condition",
     "Factors",
     "SmoothPiece",
+    "beside",
     "break_points",
     "conditions",
     "factored_forms",
     "in_order",
     "pieces",
     "real_zeros",
+    "some_breaks",
+    "unmet",
     "value_at",
 ]

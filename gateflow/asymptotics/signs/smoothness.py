@@ -19,7 +19,17 @@ from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field
 from gateflow.asymptotics.proofs.statements import text_of
-from gateflow.asymptotics.signs.pieces import SmoothPiece, conditions, pieces, real_zeros, value_at
+from gateflow.asymptotics.signs.pieces import (
+    DIVISION,
+    SmoothPiece,
+    beside,
+    conditions,
+    pieces,
+    real_zeros,
+    some_breaks,
+    unmet,
+    value_at,
+)
 from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, Tools, by_roots, on_compact, on_tail
 from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import Tape
@@ -39,6 +49,8 @@ class Joint:
         The limits of phi from the left and from the right; None where they are not found.
     at : sympy number or None
         phi(z); None where the formula has no value, or it is not found.
+    hole : bool
+        Whether the formula has no value at z, but a limit, which is taken for it.
     clause : Clause
         Whether phi is differentiable there.
     """
@@ -49,6 +61,7 @@ class Joint:
     low: Any
     high: Any
     at: Any
+    hole: bool = False
     clause: Clause = field(default_factory=lambda: Clause("differentiable", "undecided", ""))
 
 
@@ -109,15 +122,36 @@ class PiecewiseGate:
 
     def differentiable(self) -> Clause:
         name = "differentiable"
-        if self._domain is not None:
-            return self._domain
+        try:
+            faults = [
+                clause for clause in (self._domain, *(joint.clause for joint in self.joints)) if clause is not None
+            ]
+        except Undecided as why:
+            faults = [Clause(name, "undecided", why.reason)]
         for verdict in ("refuted", "undecided"):
-            for joint in self.joints:
-                if joint.clause.verdict == verdict:
-                    return joint.clause
+            found = next((clause for clause in faults if clause.verdict == verdict), None)
+            if found is not None:
+                return found if verdict == "refuted" else self._fault_among_many() or found
+        holes = [text_of(joint.z) for joint in self.joints if joint.hole]
+        self.warnings += [f"the formula has no value at z = {z}; it is read as its limit there" for z in holes]
         where = ", ".join(text_of(joint.z) for joint in self.joints)
         agree = "where the value and both slopes agree"
         return Clause(name, "proved", f"smooth but for z = {where}, {agree}" if where else "smooth")
+
+    def _fault_among_many(self) -> Clause | None:
+        """A jump, a kink or a pole at one of many points, of which not all are known."""
+
+        def sign_of_germ(e: Expr) -> int:
+            return 0 if e == 0 else Field(X, self.tools.clock.budget(1.0)).sign(in_words(e))
+
+        for z in sorted(some_breaks(self.expr), key=sp.Abs):
+            try:
+                clause = self._joint(z, *beside(self.expr, z, sign_of_germ)).clause
+            except Undecided:
+                continue
+            if clause.verdict == "refuted":
+                return clause
+        return None
 
     @property
     def settled(self) -> bool:
@@ -142,8 +176,10 @@ class PiecewiseGate:
     def _leaves_domain(self, piece: SmoothPiece) -> Clause | None:
         """The first sub-formula that is not proved to stay inside its domain on the piece."""
         closed = sp.Dummy("x", nonnegative=True) if piece.left == 0 else sp.Dummy("x", positive=True)
-        for raw in conditions(piece.expr.xreplace({X: closed})):
-            condition = raw.positive.xreplace({closed: X})
+        for raw in conditions(piece.written):
+            if raw.positive.xreplace({Z: piece.side * closed}).is_positive:
+                continue
+            condition = raw.positive.xreplace({Z: piece.side * X})
             found = self.on_piece(Signed(condition, self.tools, strict=True), piece, 1)
             if found.verdict == "refuted" and found.where is not None and found.where[0] < found.where[1]:
                 z = piece.z(inside(found.where))
@@ -182,9 +218,8 @@ class PiecewiseGate:
             value = piece.expr.subs(X, 0)
             if value.has(sp.nan, sp.zoo, sp.oo) or not value.is_finite:
                 return False
-            for condition in conditions(piece.expr.xreplace({X: sp.Dummy("x", nonnegative=True)})):
-                x = next(iter(condition.positive.free_symbols - self.expr.free_symbols), X)
-                if not Tape([condition.positive], [x])(self.ball, zero)[0].positive:
+            for condition in conditions(piece.written):
+                if not Tape([condition.positive], [Z])(self.ball, zero)[0].positive:
                     return False
         return True
 
@@ -200,11 +235,22 @@ class PiecewiseGate:
                 if torn is not None:  # whatever the value
                     return replace(joint, clause=torn)
                 raise
+            if at is None and torn is None and sides[0].is_finite:
+                return self._filled(joint, sides[0])
             joint = replace(joint, at=None if at is None else self.phi_of(at))
-            torn = self._jump(joint) or self._jump_by_limits(joint, any(v.is_infinite for v in sides))
+            torn = torn or self._jump_by_limits(joint, any(v.is_infinite for v in sides))
             return replace(joint, clause=torn or self._kink(joint, sides[0]))
         except GateflowError as error:
             return replace(joint, clause=Clause("differentiable", "undecided", f"at z = {text_of(z)}: {error}"))
+
+    def _filled(self, joint: Joint, value: Expr) -> Joint:
+        """A point at which the formula has no value, but a limit; that is taken for it where only a quotient is 0/0."""
+        smooth = self._kink(joint, value)
+        if smooth.verdict == "refuted":
+            return replace(joint, clause=smooth)
+        if set(unmet(self.expr, joint.z)) <= {DIVISION}:
+            return replace(joint, at=self.phi_of(value), hole=True, clause=smooth)
+        return replace(joint, clause=self._jump_by_limits(joint, False) or smooth)
 
     def _jump(self, joint: Joint) -> Clause | None:
         if equal(joint.low, joint.high):
@@ -248,7 +294,7 @@ class PiecewiseGate:
 
     def one_sided(self, piece: SmoothPiece, z: Expr, order: int) -> Expr:
         """The limit, from inside the piece, of its expression or of the derivative by z."""
-        f = piece.side**order * derivative(piece.expr, X, order)
+        f = piece.side**order * derivative(piece.expr, X, order).replace(sp.tan, lambda g: sp.sin(g) / sp.cos(g))
         x = piece.side * z
         try:
             value = f.subs(X, x)
