@@ -340,7 +340,8 @@ def unmet(expr: Expr, z: Expr) -> list[str]:
     """What keeps the formula from having a value at one point."""
     found = []
     for condition in conditions(resolve_at(expr, z)):
-        side = constants.sign(constants.number(condition.positive.subs(Z, z)))
+        value = condition.positive.subs(Z, z)
+        side = -1 if value.has(sp.nan, sp.zoo, sp.oo, -sp.oo) else constants.sign(constants.number(value))
         if side < 0 or (side == 0 and not condition.closed):
             found.append(condition.words)
     return found
