@@ -331,8 +331,9 @@ def main() -> None:
     options = parser.parse_args()
     wanted = list(cases(options.count, options.seed))[options.skip :]
     kept = options.out.with_suffix(".jsonl") if options.out else None
-    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.exists() else []
-    known = {row["text"] for row in rows}
+    lines = kept.read_text().splitlines() if kept and kept.exists() else []
+    known = {row["text"]: row for row in map(json.loads, lines)}
+    rows = list(known.values())
     left, start = [case for case in wanted if case.text not in known], time.monotonic()
     with multiprocessing.Pool(options.jobs) as pool:
         for done, row in enumerate(pool.imap_unordered(partial(asked, seconds=options.seconds), left), 1):

@@ -243,7 +243,7 @@ def some_breaks(expr: Expr) -> list[Expr]:
     >>> some_breaks(sp.Abs(sp.sin(Z)))
     [-pi, 0, pi]
     """
-    edges = _edges(expr) + [condition.positive for condition in conditions(expr)]
+    edges = [*switches(expr), *(condition.positive for condition in conditions(expr))]
     return in_order(z for edge in edges if not edge.has(*_BRANCHING) for z in _some_zeros(edge))
 
 
