@@ -7,6 +7,7 @@ import sys
 def run() -> int:
     """Run the command line; Ctrl-C is heard also while it is being imported."""
     open_streams()
+    os.environ.setdefault("SYMPY_CACHE_SIZE", "4000")  # four times its own: a sixth less time for a proof (measured)
     try:
         from gateflow.runs import signals
 

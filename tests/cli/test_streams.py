@@ -108,7 +108,7 @@ def begun(arguments: str, cwd: Path, until: str) -> subprocess.Popen[str]:
     """A command in a process of its own, once it has made a file."""
     words = [sys.executable, "-m", "gateflow", *arguments.split()]
     process = subprocess.Popen(words, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while not any(cwd.glob(until)) and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)

@@ -43,7 +43,7 @@ def on_a_terminal(arguments, **changes):
     except OSError:  # Linux says so when the other end closes
         pass
     os.close(leader)
-    process.wait(60)
+    process.wait(180)
     return written.decode()
 
 
@@ -90,7 +90,7 @@ def test_a_reader_that_leaves_is_no_error():
     with subprocess.Popen([*COMMAND, "gates", "--json"], env=environment(), **pipes) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")
@@ -98,11 +98,11 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(tmp_path):
     figures = ["figures", "gates", "discrete", "learning", "times", "-o", str(tmp_path)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([*COMMAND, *figures], env=environment(), **pipes) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not any(tmp_path.glob("gates.*")) and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=180)
     assert (process.returncode, err) == (130, b"gateflow: interrupted\n")
     names = [path.name for path in tmp_path.iterdir()]
     assert names

@@ -194,7 +194,7 @@ def test_memory_is_that_of_the_answer():
 def test_parts_are_spread_over_threads(monkeypatch):
     """Each part once; as many threads as asked for, which wait for one another here."""
     monkeypatch.setattr(integral, "cores", lambda: 3)
-    meeting = threading.Barrier(3, timeout=20)
+    meeting = threading.Barrier(3, timeout=120)
     seen, done = set(), []
 
     def work(part: slice) -> None:

@@ -343,7 +343,7 @@ def test_a_transform_with_large_numbers_is_bounded():
     """The inverse Gaussian law of small variance: E exp(-s X) tends to exp(-s), and so does the loss."""
     start = time.process_time()
     found = named("exp((1-sqrt(1+2*v*s))/v); v=1e-9")
-    assert time.process_time() - start < 6
+    assert time.process_time() - start < 20  # without a bound it does not end
     assert float(found.value(Decay(h=2.0), Decay(h=0.0))) == pytest.approx(1 - math.exp(-2), rel=1e-8)
 
 

