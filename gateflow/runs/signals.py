@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -24,10 +26,20 @@ def interrupt() -> None:
 SOON = 0.01
 """Seconds after which a signal is heard again that came at a place where it would be lost."""
 
+ONE = 1.0
+"""Seconds after an interruption in which others are the same one: what it ends is closed and told in peace."""
+
+_last = -math.inf
+"""When a signal last interrupted."""
+
 
 def interrupted(number: int, frame: FrameType | None) -> None:
     """Interrupt, as Ctrl-C does; a little later where Python would swallow it: in what runs as an object is let go."""
+    global _last
+    if time.monotonic() - _last < ONE:
+        return
     if not _swallows(frame):
+        _last = time.monotonic()
         raise KeyboardInterrupt
     later = threading.Timer(SOON, signal.raise_signal, (number,))
     later.daemon = True
@@ -84,13 +96,14 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
 
     What was ignored at the start, as under nohup, stays ignored: it is meant for others.
     """
+    global _last
     asked: list[int] = []
     before: dict[int, Any] = {}
 
     def heard(number: int, _: Any) -> None:
         asked.append(number)
         for each in before:
-            signal.signal(each, signal.default_int_handler)
+            signal.signal(each, interrupted)
 
     try:
         for each in ENDING:
@@ -101,5 +114,7 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: bool(asked)
     finally:
+        if asked:  # and what it came to is told in peace, too
+            _last = time.monotonic()
         for each, handler in before.items():
             signal.signal(each, handler)
