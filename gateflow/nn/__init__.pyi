@@ -9,6 +9,11 @@ from .cells.ur_lstm import URLSTM as URLSTM
 from .functional import GateFunction as GateFunction
 from .functional import gate_function as gate_function
 from .inits import INITS as INITS
+from .linear.lru import LRU as LRU
+from .linear.mingru import MinGRU as MinGRU
+from .linear.minlstm import MinLSTM as MinLSTM
+from .linear.rglru import RGLRU as RGLRU
+from .linear.selective import SelectiveDecay as SelectiveDecay
 from .scans import scan as scan
 
 __all__: list[str]

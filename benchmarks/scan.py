@@ -1,0 +1,94 @@
+"""The scan of a linear recurrence beside its peers, in one run on one thread: ``python benchmarks/scan.py``.
+
+Each line is the least time of one thread's processor, in milliseconds and as a multiple of a copy: reading two arrays
+and writing one. So the numbers mean the same on a busy machine. Peers: a loop of PyTorch over time,
+``torch.associative_scan``, and the form by cumulative sums of logarithms, which takes positive inputs only and loses
+digits over long times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gateflow.nn import scan
+
+SHAPES = ((1000, 32, 128), (10000, 8, 64))
+"""Time, batch and width."""
+
+
+def loop(a: Tensor, b: Tensor) -> Tensor:
+    state, states = torch.zeros_like(b[0]), []
+    for a_t, b_t in zip(a.unbind(0), b.unbind(0), strict=True):
+        states.append(state := a_t * state + b_t)
+    return torch.stack(states)
+
+
+def associative(a: Tensor, b: Tensor) -> Tensor:
+    from torch._higher_order_ops.associative_scan import associative_scan
+
+    def join(one: Any, two: Any) -> Any:
+        return one[0] * two[0], two[0] * one[1] + two[1]
+
+    return associative_scan(join, (a, b), 0, combine_mode="generic")[1]
+
+
+def log_space(a: Tensor, b: Tensor) -> Tensor:
+    sums = a.log().cumsum(0)
+    return torch.exp(sums + torch.logcumsumexp(b.log() - sums, 0))
+
+
+def least(work: Callable[[], Any], repeats: int) -> float:
+    """Milliseconds of this thread's processor."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.thread_time()
+        work()
+        times.append(time.thread_time() - start)
+    return 1e3 * min(times)
+
+
+def ways(a: Tensor, b: Tensor) -> Iterator[tuple[str, Callable[..., Tensor], tuple[Tensor, ...], bool]]:
+    """Name, function, what it takes, and whether it is among the slow."""
+    z = torch.logit(a)
+    yield "gateflow, a", scan, (a, b), False
+    yield "gateflow, log a", lambda x, b: scan(x, b, log=True), (a.log(), b), False
+    yield "gateflow, gate sigmoid", lambda x, b: scan(x, b, gate="sigmoid"), (z, b), False
+    yield "gateflow, gate gompertz", lambda x, b: scan(x, b, gate="gompertz"), (z, b), False
+    yield "associative_scan", associative, (a, b), True
+    yield "log space", log_space, (a, b), True
+    yield "loop", loop, (a, b), True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=15)
+    repeats = parser.parse_args().repeats
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    for shape in SHAPES:
+        a, b = torch.sigmoid(torch.randn(shape) + 3), torch.rand(shape) + 0.1
+        out, grad = torch.empty(shape), torch.randn(shape)
+        copy = least(lambda: torch.add(a, b, out=out), repeats)  # noqa: B023
+        print(f"time, batch, width {shape}: copy {copy:.2f} ms")
+        for name, work, given, slow in ways(a, b):
+            few = max(2, repeats // 5) if slow else repeats
+            with torch.no_grad():
+                forward = least(lambda: work(*given), few)  # noqa: B023
+            given = tuple(t.detach().requires_grad_() for t in given)
+            try:
+                both = least(lambda: torch.autograd.grad(work(*given), given, grad), few)  # noqa: B023
+                back = f"{both - forward:8.2f} ms {(both - forward) / copy:6.2f}"
+            except Exception as lack:
+                back = f"none: {type(lack).__name__}"
+            print(f"  {name:24} forward {forward:8.2f} ms {forward / copy:6.2f}   backward {back}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""RG-LRU of Griffin (De et al., arXiv 2402.19427): a learned decay to a power that the input selects."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gateflow.errors import InvalidArgument
+from gateflow.nn.linear._layer import AnyGate, LinearRecurrence
+
+RING = (0.9, 0.999)
+"""Where decays start, at the first power: their squares are uniform."""
+
+POWER = 8.0
+
+STEEPEST = 1000.0
+"""The slope that is passed back through ``sqrt(1 - a^2)``, at most."""
+
+
+class RGLRU(LinearRecurrence):
+    """``h_t = a h_(t-1) + sqrt(1 - a^2) (i x)`` with ``a = phi(z)^(8 r)``; r and i are sigmoids of blocks of the input.
+
+    The first input of a sequence is not scaled by ``sqrt(1 - a^2)``, as in the authors' code, and no more than a slope
+    of 1000 is passed back through the root.
+
+    Parameters
+    ----------
+    width : int
+        Of the input and of the state.
+    decay_gate : str, Gate or GateFunction
+        phi of the learned z; with the sigmoid, z is the paper's -Lambda.
+    heads : int
+        Blocks of the input that r and i are linear in.
+    batch_first : bool
+    device, dtype
+        Of the parameters.
+
+    Raises
+    ------
+    InvalidArgument
+        The width is no multiple of ``heads``, or the gate does not take the values that decays start from.
+
+    Examples
+    --------
+    >>> layer = RGLRU(6, heads=2)
+    >>> layer(torch.zeros(7, 2, 6))[0].shape
+    torch.Size([7, 2, 6])
+    """
+
+    def __init__(
+        self,
+        width: int,
+        decay_gate: AnyGate = "sigmoid",
+        *,
+        heads: int = 1,
+        batch_first: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(width, width, decay_gate, batch_first)
+        if heads < 1 or width % heads:
+            raise InvalidArgument(f"the width must be a multiple of heads; got {width} and {heads}")
+        options = {"device": device, "dtype": dtype}
+        self.z = torch.nn.Parameter(torch.empty(width, **options))
+        self.weight = torch.nn.Parameter(torch.empty(2, heads, width // heads, width // heads, **options))
+        self.bias = torch.nn.Parameter(torch.zeros(2, width, **options))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Start anew: squares of decays uniform in `RING`, normal weights, no bias."""
+        low, high = (edge**2 for edge in RING)
+        start = torch.rand(self.z.shape, dtype=torch.float64) * (high - low) + low
+        self.z.copy_(torch.as_tensor(self.decay_gate.gate.inverse(start.sqrt().numpy())))
+        self.weight.normal_(std=1 / math.sqrt(self.weight.shape[-1]))
+        self.bias.zero_()
+
+    def drive(self, x: Tensor, first: bool) -> tuple[Tensor, Tensor]:
+        blocks = x.unflatten(-1, (self.weight.shape[1], -1))
+        made = torch.einsum("tbhi,khij->ktbhj", blocks, self.weight).flatten(-2) + self.bias[:, None, None]
+        r, i = torch.sigmoid(made)
+        log_a = POWER * r * self.decay_gate.log(self.z)
+        scale = BoundedRoot.apply(-torch.expm1(2 * log_a))
+        if first and len(x):
+            scale = torch.cat([torch.ones_like(scale[:1]), scale[1:]])  # type: ignore[index]
+        return log_a, scale * (i * x)  # type: ignore[operator]
+
+
+class BoundedRoot(torch.autograd.Function):
+    """A square root whose slope is `STEEPEST` at most."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        root = torch.sqrt(x)
+        ctx.save_for_backward(root)
+        return root
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (root,) = ctx.saved_tensors
+        return grads[0] / torch.clamp(2 * root, min=1 / STEEPEST)
