@@ -65,7 +65,7 @@ def _library(dtype: torch.dtype, *_: str | None) -> ctypes.CDLL | NoCompiler:
     return found
 
 
-class _Pass:
+class ScanPass:
     """One call's structure, filled in, and what it points to."""
 
     def __init__(self, decay: Tensor, given: str, gate: GateFunction | None, dim: int, start: Tensor | None) -> None:
@@ -99,7 +99,7 @@ def forward(
     decay: Tensor, input: Tensor, start: Tensor | None, given: str, gate: GateFunction | None, dim: int
 ) -> Tensor:
     """The states after every step; all tensors contiguous, of one type, ``start`` without the dimension of time."""
-    one, result = _Pass(decay, given, gate, dim, start), workspace.tensor(input.shape, input.dtype)
+    one, result = ScanPass(decay, given, gate, dim, start), workspace.tensor(input.shape, input.dtype)
     one.point(input=input, result=result)
     one.go(back=False)
     return result
@@ -109,7 +109,7 @@ def backward(
     grad: Tensor, decay: Tensor, output: Tensor, start: Tensor | None, given: str, gate: GateFunction | None, dim: int
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Gradients of what the decay is given as, of the input, and of the first state where there is one."""
-    one = _Pass(decay, given, gate, dim, start)
+    one = ScanPass(decay, given, gate, dim, start)
     of_decay, of_input = (workspace.tensor(decay.shape, decay.dtype) for _ in range(2))
     of_start = None if start is None else torch.empty_like(start)
     one.point(grad=grad, output=output, grad_decay=of_decay, grad_input=of_input, grad_start=of_start)
