@@ -117,14 +117,13 @@ class Integrals:
         refuse_if_no_gate(gate)
         self.is_about = is_about
         self.gate, self.float64, self.loss = gate, gate.float64, loss
-        dip = slope_minima(gate)
-        self.dips = dip
+        self.minima = minima = slope_minima(gate)
         self.flat_u, self.pointed_u, self.unsure_u = (
             np.sort(np.asarray(self.float64.u(np.asarray(at, dtype=np.float64))))
-            for at in (dip.flat, dip.pointed, dip.unsure)
+            for at in (minima.flat, minima.pointed, minima.unsure)
         )
         own = np.asarray(
-            self.float64.u(np.asarray([*gate.kinks, *dip.narrow, *dip.flat, *dip.pointed], dtype=np.float64))
+            self.float64.u(np.asarray([*gate.kinks, *minima.narrow, *minima.flat, *minima.pointed], dtype=np.float64))
         )
         self.own_marks = own[np.isfinite(own)]
         self.marks = np.unique(np.concatenate([STRAIGHT, self.own_marks]))
@@ -218,7 +217,7 @@ class Integrals:
 
     def _solved_about(self, way: Way) -> tuple[Any, ...]:
         """The same for one path through a point that only the formula written about it resolves."""
-        at = _between(np.asarray(self.dips.pointed), self.float64, way)
+        at = _between(np.asarray(self.minima.pointed), self.float64, way)
         moved = written_about(self.gate, float(at[0])) if at.size == 1 else None
         if moved is None:
             return np.inf, CODE[Status.UNDECIDED], np.inf, 1
@@ -264,7 +263,7 @@ class Integrals:
 
     def _beyond_doubt(self, way: Way) -> Status:
         """What becomes of one flow past points at which the slope may be 0: the nearest are looked at closely."""
-        at = _between(np.asarray(self.dips.unsure), self.float64, way)
+        at = _between(np.asarray(self.minima.unsure), self.float64, way)
         at = at[np.argsort(np.abs(at - way.batch.z0), kind="stable")]
         for point in at[:LOOKED_AT].tolist():
             kind = zero_near(self.gate, point)[1]

@@ -348,11 +348,6 @@ class LearningProblem:
         """``log |h - h*|``, the distance still to go; finite where ``phi(z)^T`` and ``lambda*`` round to one float."""
         return plain(log_distance(self.total_decay(z), self.target_decay))
 
-    def signed_distance(self, z: Any) -> Any:
-        """``h* - h``: negative below the target, positive above it."""
-        with np.errstate(under="ignore", over="ignore"):
-            return plain(self.side(z) * np.exp(self.log_distance(z)))
-
     def __repr__(self) -> str:
         extra = "" if self.loss.name == "absolute" else f", loss={self.loss.name!r}"
         goal = f"{self.target.way}={_text(self.target.value)}"

@@ -92,7 +92,7 @@ def test_a_target_of_1_has_no_minimiser():
 def test_distances_below_every_float():
     problem = LearningProblem(SIGMOID, horizon=10, log_gap=-1e5)
     assert problem.log_distance(50.0) == pytest.approx(math.log(10) - 50, abs=1e-13)
-    assert problem.signed_distance(50.0) < 0
+    assert problem.side(50.0) < 0
     assert problem.z_star == pytest.approx(1e5 + math.log(10), rel=1e-15)
 
 
