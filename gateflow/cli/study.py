@@ -184,15 +184,33 @@ def _memory(runs: list[Any]) -> Listing:
     from gateflow.study.agreement import interval
 
     groups: dict[tuple[str, int], list[Any]] = {}
+    chances: dict[tuple[str, int], list[Any]] = {}
     for each in runs:
-        for step, fit in zip(each.at, each.agreement(), strict=True):
+        for k, (step, fit) in enumerate(zip(each.at, each.agreement(), strict=True)):
             groups.setdefault((each.optimizer, step), []).append(fit)
+            chances.setdefault((each.optimizer, step), []).append((each.reached[k], each.typical[k], each.share[k]))
     rows = []
     for (optimizer, step), fits in groups.items():
         middle, low, high = interval([fit.median for fit in fits])
         others = (interval([getattr(fit, name) for fit in fits])[0] for name in ("ninth", "rank", "distance"))
         between = "" if len(fits) < 2 else f"{number(low, 3)} to {number(high, 3)}"
         cells = (number(each, digits) for each, digits in zip(others, (3, 4, 3), strict=True))
-        rows.append([optimizer, str(step), str(len(fits)), number(middle, 3), between, *cells])
+        chance = _chance(chances[optimizer, step])
+        rows.append([optimizer, str(step), str(len(fits)), number(middle, 3), between, *cells, *chance])
     columns = ["optimizer", "step", "n", "median error", "95 %", "9th decile", "rank", "distance"]
+    columns += ["with noise", "in 90 %", "p"]
     return Listing(columns, rows, numeric=columns[1:])
+
+
+def _chance(units: list[Any]) -> list[str]:
+    """Median error of what noise theory predicts, the part of units in its middle 90 per cent, and p of its shares."""
+    import numpy as np
+    from scipy import stats
+
+    reached, typical, share = np.array(units).transpose(1, 0, 2)
+    error = number(float(np.median(np.abs(np.log(reached / typical)))), 3)
+    known = share[np.isfinite(share)]
+    if not known.size:
+        return [error, "", ""]
+    inside = np.mean((known > 0.05) & (known < 0.95))
+    return [error, f"{inside:.0%}", number(float(stats.kstest(known, "uniform").pvalue), 2)]

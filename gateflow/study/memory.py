@@ -7,7 +7,8 @@ over a batch is the mean of ``|h - s/e|``, and every step of the optimiser sees 
 Without noise the mean loss is ``E|s| |f^T - 1/e|``: the learning problem with ``c = E|s|``, which is not put in but
 estimated, from 4,096 signals. What is left to chance is the batch. With noise of size sigma the loss is
 ``sqrt(2/pi) sqrt((f^T - 1/e)^2 + sigma^2 (1 - f^2T)/(1 - f^2))``: its kink is rounded and its least value elsewhere,
-and the prediction, which knows of no noise, should fail by as much as that says.
+and the prediction, which knows of no noise, fails by as much as that says; :mod:`gateflow.study.noisy_units` knows of
+noise.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from gateflow.nn.functional import gate_function
 from gateflow.notebook import cards
 from gateflow.study.agreement import Agreement, agreement
 from gateflow.study.exact import in_torch
+from gateflow.study.noisy_units import law
 
 START = 5.0
 """Time constant of every unit at the start, in steps, whatever the gate."""
@@ -37,6 +39,9 @@ RATES = {"sgd": 0.05, "momentum": 0.005, "adam": 0.01, "rmsprop": 0.01}
 
 AT = (100, 300, 1000, 2000)
 """Steps after which the time constants are looked at."""
+
+CHANCE = 1e-9
+"""Time constants that differ by less, relatively, are one."""
 
 SAMPLES = 4096
 """Signals from which c is estimated."""
@@ -58,7 +63,10 @@ class MemoryRun:
     at : tuple of int
         Steps of the optimiser.
     reached, predicted : array, shape (len(at), units)
-        Time constants after so many steps.
+        Time constants after so many steps; predicted by the mean loss without noise in the units.
+    typical, share : array, shape (len(at), units)
+        By the noise of the gradients (:mod:`gateflow.study.noisy_units`): the median time constant, and the probability
+        of one below that reached: spread evenly over (0, 1) where that theory holds, nan where chance has no part.
     """
 
     gate: str
@@ -71,6 +79,8 @@ class MemoryRun:
     at: tuple[int, ...]
     reached: np.ndarray
     predicted: np.ndarray
+    typical: np.ndarray
+    share: np.ndarray
 
     def agreement(self) -> list[Agreement]:
         """Measured against predicted time constants, at each of the steps."""
@@ -160,7 +170,18 @@ def memory(
     z0 = float(made.float64.z_of_u(np.array(-np.log(np.expm1(1 / start)))))
     reached, scale = _train(made, name, lr, noise, seed, wanted, z0, at, batch)
     predicted = _predict(made, name, lr, wanted, scale, z0, at)
-    return MemoryRun(made.name, name, lr, noise, seed, wanted, scale, tuple(at), reached, predicted)
+    using = optimizer_named(name, {})
+    laws = [law(made, using, horizon, noise, lr, batch, z0, at, seed=k) for k, horizon in enumerate(wanted)]
+    typical = np.array([np.median(one, axis=1) for one in laws]).T
+    share = np.array([_share(one, now) for one, now in zip(laws, reached.T, strict=True)]).T
+    told = (made.name, name, lr, noise, seed, wanted, scale, tuple(at))
+    return MemoryRun(*told, reached, predicted, typical, share)
+
+
+def _share(rows: np.ndarray, reached: np.ndarray) -> np.ndarray:
+    """The share of the runs below what was reached, by row; nan where chance has no part, as before a unit moves."""
+    spread = rows[:, -1] - rows[:, 0] > CHANCE * rows[:, 0]
+    return np.where(spread, np.mean(rows < reached[:, None], axis=1), np.nan)
 
 
 def _predict(
