@@ -121,7 +121,7 @@ def _predict(noisy: NoisyDescent, z0: float, to: float | None, paths: int, seed:
     from gateflow.noise import Unresolved
 
     arrival = noisy.arrival(z0, to)
-    steps = noisy.steps_of(arrival, SHARES)
+    steps = noisy.steps(z0, SHARES, to)
     found: dict[str, Any] = {
         "to": float(-1 / noisy.problem.gate.log_phi(arrival.level)),
         "shares": list(SHARES),

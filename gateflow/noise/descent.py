@@ -40,6 +40,12 @@ NEARBY = 1e-6
 LAGS = 0.2
 """The part of a step that the lag of a mean square may change, at most."""
 
+OVERSTEP = 1.0326
+"""``-zeta(1/2)/sqrt(2)``. Times ``sqrt(1/pi)`` it is the deviations of a step by which a random walk oversteps a level
+on average (M. Broadie, P. Glasserman and S. Kou, Mathematical Finance 7, 1997); times ``sqrt(delay)`` that by which a
+walk does whose velocity is kept for so long, if that is long (T. W. Marshall and E. J. Watson, J. Phys. A 18, 1985).
+Between the two the squares are added."""
+
 WIDEST = 1.25
 """Steps that a stationary law is wide, at least: about a kink its deviation is then within 15 per cent."""
 
@@ -311,15 +317,18 @@ class NoisyDescent:
         return far if np.isfinite(far) and far != z0 else z0 + side
 
     def steps(self, z0: float, p: Any, timescale: float | None = None) -> Array:
-        """Quantiles of the step at which a time constant is first reached; see :meth:`arrival`.
+        """Quantiles of the step at the end of which a time constant is first seen reached; see :meth:`arrival`.
 
-        They are the learning times over lr, and what an optimiser loses or gains while its means fill.
+        They are the learning times over lr, and what an optimiser loses or gains while its means fill. The level is
+        where a diffusion is that descent takes for its own: descent is looked at once a step, and coasts
+        (:data:`OVERSTEP`).
         """
-        return self.steps_of(self.arrival(z0, timescale), p)
-
-    def steps_of(self, arrival: Passage, p: Any) -> Array:
-        """The same of an arrival that is known."""
-        return np.maximum(arrival.quantile(p) / self.lr + self._in_noise.start, 1.0)
+        arrival = self.arrival(z0, timescale)
+        noise = float(np.sqrt(self.lr * self.variance(arrival.level)))
+        past = np.sign(arrival.level - z0) * OVERSTEP * np.sqrt(1 / np.pi + self._in_noise.delay) * noise
+        wider = self.diffusion(*np.sort([arrival.diffusion.low, arrival.diffusion.high, arrival.level + past])[[0, -1]])
+        seen = Passage(wider, arrival.start, arrival.level + past)
+        return np.maximum(seen.quantile(p) / self.lr + self._in_noise.start, 1.0)
 
     def paths(self, z0: float, count: int, *, seed: int = 0, backend: str | None = None) -> Paths:
         """Many runs of descent with Gaussian gradients of the same mean and variance, from one start.

@@ -132,8 +132,7 @@ def test_optimisers_arrive_when_predicted(optimizer, lr):
     """Quantiles of the steps by the equation and by 4,000 runs: the median to 1 per cent, the spread to 8."""
     one = noisy("fast", optimizer, lr)
     level = float(one.problem.gate.inverse_c(-np.expm1(-1 / 8)))
-    further = level + 0.5826 * float(np.sqrt(lr * one.variance(level)))
-    low, middle, high = one.steps(1.0, [0.05, 0.5, 0.95], float(-1 / one.problem.gate.log_phi(further)))
+    low, middle, high = one.steps(1.0, [0.05, 0.5, 0.95], 8.0)
     seen = one.paths(1.0, 4000, seed=5).arrivals(level, int(3 * high))
     assert (seen > 0).all()
     assert np.median(seen) == pytest.approx(middle, rel=0.01)
