@@ -317,18 +317,33 @@ class NoisyDescent:
         return far if np.isfinite(far) and far != z0 else z0 + side
 
     def steps(self, z0: float, p: Any, timescale: float | None = None) -> Array:
-        """Quantiles of the step at the end of which a time constant is first seen reached; see :meth:`arrival`.
+        """Quantiles of the step at whose end a time constant is first seen reached; see :meth:`arrival`.
 
         They are the learning times over lr, and what an optimiser loses or gains while its means fill. The level is
         where a diffusion is that descent takes for its own: descent is looked at once a step, and coasts
         (:data:`OVERSTEP`).
         """
+        return np.maximum(self._seen(z0, timescale).quantile(p) / self.lr + self._in_noise.start, 1.0)
+
+    def reached(self, z0: float, steps: Any, timescale: float | None = None) -> Array:
+        """The probability that it has been seen reached by the end of so many steps.
+
+        Examples
+        --------
+        >>> problem = LearningProblem("sigmoid", horizon=10, target=0.5)
+        >>> noisy = NoisyDescent(problem, Samples(scale="normal(1, 3)"), lr=0.05)
+        >>> bool(abs(noisy.reached(1.0, noisy.steps(1.0, 0.3, 8.0), 8.0) - 0.3) < 1e-6)
+        True
+        """
+        steps = number("steps", steps, lambda k: k > -np.inf, "a number of steps")
+        return self._seen(z0, timescale).cdf((steps - self._in_noise.start) * self.lr)
+
+    def _seen(self, z0: float, timescale: float | None) -> Passage:
         arrival = self.arrival(z0, timescale)
         noise = float(np.sqrt(self.lr * self.variance(arrival.level)))
         past = np.sign(arrival.level - z0) * OVERSTEP * np.sqrt(1 / np.pi + self._in_noise.delay) * noise
         wider = self.diffusion(*np.sort([arrival.diffusion.low, arrival.diffusion.high, arrival.level + past])[[0, -1]])
-        seen = Passage(wider, arrival.start, arrival.level + past)
-        return np.maximum(seen.quantile(p) / self.lr + self._in_noise.start, 1.0)
+        return Passage(wider, arrival.start, arrival.level + past)
 
     def paths(self, z0: float, count: int, *, seed: int = 0, backend: str | None = None) -> Paths:
         """Many runs of descent with Gaussian gradients of the same mean and variance, from one start.
