@@ -99,6 +99,7 @@ def run(
         ("optimizer", f"{optimizer.sentence()}, lr {number(lr)}, batches of {batch}"),
         ("arrival", f"at a time constant of {number(found['to'])} steps"),
         ("settles", found["settles"]),
+        *(("formula", f"{what} is {text}") for what, text in found["formulas"].items()),
     ]
     rows = [["steps to arrive", *(number(x, 5) for x in found["steps"])]]
     if paths:
@@ -107,6 +108,21 @@ def run(
         rows.append(["time constant it settles to", *(number(x, 5) for x in found["timescale"])])
     say(pairs(about), "", Listing(["share of runs", *(f"{p:.0%}" for p in SHARES)], rows))
     return _exit_code(found)
+
+
+def _formulas(noisy: NoisyDescent, z0: float, to: float | None) -> dict[str, str]:
+    """What is known in closed form, by what it is."""
+    from gateflow.errors import InvalidArgument
+    from gateflow.noise.formulas import arrives, settles
+
+    known: dict[str, str] = {}
+    for ask in (lambda: settles(noisy), *((lambda: arrives(noisy, z0),) if to is None else ())):
+        try:
+            formula = ask()
+        except InvalidArgument:
+            continue
+        known[formula.what] = str(formula)
+    return known
 
 
 def _exit_code(found: dict[str, Any]) -> int:
@@ -131,6 +147,7 @@ def _predict(noisy: NoisyDescent, z0: float, to: float | None, paths: int, seed:
         within = steps[np.isfinite(steps)].max(initial=1000.0)
         seen = noisy.paths(z0, paths, seed=seed).arrivals(arrival.level, int(2 * within) + 10)
         found["simulated"] = np.quantile(np.where(seen < 0, np.inf, seen), SHARES, method="lower").tolist()
+    found["formulas"] = _formulas(noisy, z0, to)
     try:
         found["timescale"], found["settles"] = noisy.spread(SHARES).tolist(), None
     except (InvalidArgument, Unresolved) as why:

@@ -2,7 +2,8 @@
 
 :class:`Samples` says what varies from sample to sample; :class:`NoisyDescent` makes a diffusion of it
 (:class:`Diffusion`), whose stationary law (:class:`StationaryLaw`) comes by quadrature, whose law of first arrival
-(:class:`Passage`) by the backward Kolmogorov equation, and whose runs (:class:`Paths`) are followed in bulk.
+(:class:`Passage`) by the backward Kolmogorov equation, and whose runs (:class:`Paths`) are followed in bulk. Closed
+forms are in :mod:`gateflow.noise.formulas`.
 """
 
 from gateflow.noise.descent import NoisyDescent

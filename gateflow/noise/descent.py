@@ -37,6 +37,9 @@ TOLERANCE = 1e-9
 NEARBY = 1e-6
 """Over so much of 1 + |z| the drift is differentiated."""
 
+FINER = 12
+"""Times that the grid on which the law about the target is looked for is made finer, at most."""
+
 LAGS = 0.2
 """The part of a step that the lag of a mean square may change, at most."""
 
@@ -223,9 +226,23 @@ class NoisyDescent:
 
     @cached_property
     def _held(self) -> tuple[float, float]:
-        """Where all but exp(-60) of the stationary law is."""
-        z = np.unique(np.concatenate([self.problem.gate.float64.z_of_u(PROFILES), self.kinks]))
-        z = z[np.isfinite(z)]
+        """Where all but exp(-60) of the stationary law is: on a grid of all profiles, then on finer ones."""
+        z = self.problem.gate.float64.z_of_u(PROFILES)
+        low, inside, high = self._held_on(z[np.isfinite(z)])
+        for _ in range(FINER):
+            try:
+                narrower = self._held_on(np.linspace(low, high, 2001))
+            except InvalidArgument:  # by a hair: the coarser grid's sum was just deep enough
+                break
+            done = narrower[2] - narrower[0] > (high - low) / 2
+            low, inside, high = narrower
+            if done:
+                break
+        return self._with_noise(low, high, inside)
+
+    def _held_on(self, z: Array) -> tuple[float, float, float]:
+        """The part of a grid in which ``int 2 b/v`` falls by :data:`DEPTH` to either side of a place."""
+        z = np.unique(np.concatenate([z, [kink for kink in self.kinks if z[0] < kink < z[-1]]]))
         middle = (z[1:] + z[:-1]) / 2
         mean, variance = self._moments(middle)
         if not np.any(variance > 0):
@@ -242,8 +259,7 @@ class NoisyDescent:
         if not above.size or not below.size:
             side = "above" if not above.size else "below"
             raise InvalidArgument(f"z settles to no law: the gradient does not hold it from {side}")
-        low, high = z[center - 1 - below[0]], z[center + 1 + above[0]]
-        return self._with_noise(float(low), float(high), float(z[center]))
+        return float(z[center - 1 - below[0]]), float(z[center]), float(z[center + 1 + above[0]])
 
     def _step(self, z: Array) -> float:
         """The longest of the mean steps, and of what an optimiser coasts on."""

@@ -153,7 +153,7 @@ def test_a_way_that_is_short_beside_the_memory_is_refused():
 @pytest.mark.parametrize("name", ["sigmoid", "softsign", "fast"])
 def test_a_hundred_thousand_runs_are_within_sampling_error_of_the_equation(name):
     """The distance of Kolmogorov and Smirnov at the one per cent level; steps are small, so only sampling is left."""
-    one = noisy(name, lr=1e-3, scale="normal(1, 10)")
+    one = noisy(name, lr=2e-2 if name == "softsign" else 1e-3, scale="normal(1, 10)")
     level = float(one.problem.gate.inverse_c(-np.expm1(-1 / 8)))
     further = level + 0.5826 * float(np.sqrt(one.lr * one.variance(level)))
     arrival = one.arrival(1.0, float(-1 / one.problem.gate.log_phi(further)))

@@ -23,7 +23,7 @@ KEPT = Path(__file__).parents[2] / "figures"
 NAMES = {
     *("gates", "slope", "learning", "times", "timescales", "discrete"),
     *("orders", "barrier", "phase", "optimizers", "precision", "refine"),
-    *("step-sizes", "crossover", "decays"),
+    *("step-sizes", "crossover", "decays", "noise"),
     *("training", "agreement", "timescales-learned"),
 }
 
