@@ -29,10 +29,10 @@ import numpy as np
 import sympy as sp
 
 from gateflow.codegen import Tape
-from gateflow.codegen.expand import factor
+from gateflow.codegen.expand import expand, factor
 from gateflow.errors import InvalidArgument, shown
 from gateflow.flows.balls import BallTape, ComplexBalls
-from gateflow.flows.critical import reach, z_of_u
+from gateflow.flows.critical import cuts, reach, slope_minima, z_of_u
 from gateflow.flows.density import decay_of_profile, profile_of_decay
 from gateflow.flows.integral import MARKS
 from gateflow.flows.problem import WAYS, LearningProblem
@@ -187,6 +187,7 @@ class _Ball:
         self.given = {name: exact(name, value) for name, value in problem.given.items()}
         self.below = bool(problem.side(float(start)) < 0)
         self.cuts = _cuts(self.gate)
+        self.pointed = slope_minima(self.gate).pointed if self.gate.is_profile else ()
         self.slope = _reciprocal_slope(problem.loss, self.below)
         self.bits = math.ceil(digits * math.log2(10)) + 2
         far = abs(float(np.asarray(self.gate.float64.u(np.asarray(float(start)))))) + abs(problem.u_star)
@@ -233,7 +234,7 @@ class _Ball:
         total = arb(0)
         for a, b in itertools.pairwise(edges):
             total += abs(self._panel(a, b, tolerance))
-        for end in (first, last):
+        for end in (end for end in (first, last) if not end.rad().is_zero()):
             for side in (end.lower(), end.upper()):
                 rate = self._rate(self._branch(side))
                 total += arb(0, 1) * (end.rad() * abs(rate(flint.acb(end), False)).upper()).upper()
@@ -241,8 +242,11 @@ class _Ball:
 
     def _panel(self, a: Any, b: Any, tolerance: Any) -> Any:
         arb, acb = flint.arb, flint.acb
-        rate = self._rate(self._branch((a + b) / 2))
         relative = arb(2) ** (-self.bits - SPARE)
+        for point, away in ((a, 1), (b, -1)):
+            if float(point) in self.pointed:
+                return self._beside(float(point), away, b - a, relative, tolerance)
+        rate = self._narrower(a, b)
         if not self._has_power_tail(float(a), float(b)):
             return acb.integral(rate, acb(a), acb(b), rel_tol=relative, abs_tol=tolerance).real
         sign = 1 if a > 0 else -1
@@ -256,6 +260,50 @@ class _Ball:
         for x in ends:
             total += arb(0, 1) * (x.rad() * abs(by_logarithm(acb(x), False)).upper()).upper()
         return total
+
+    def _narrower(self, a: Any, b: Any) -> Callable[[Any, bool], Any]:
+        """The rate on a panel, of its two forms the one that spreads less over the middle of it."""
+        middle = (a + b) / 2
+        around = flint.acb(middle + (b - a) / 16 * flint.arb(0, 1))
+        rates = [self._rate(self._branch(middle, form)) for form in (_as_product, _plainly)]
+        balls = [rate(around, False) for rate in rates]
+        spreads = [float(ball.real.rad()) if ball.is_finite() else math.inf for ball in balls]
+        return rates[spreads[1] < spreads[0]]
+
+    def _beside(self, point: float, away: int, length: Any, relative: Any, tolerance: Any) -> Any:
+        """A panel from a point where ``u' = t^q (C + ...)`` in the distance t, 0 < q < 1: over log t.
+
+        Nearest to the point the integral is that of ``t^-q``, times a ball of all that varies there.
+        """
+        arb, acb = flint.arb, flint.acb
+        sides = tuple(bool(away > 0) if float(cut) == point else point > float(cut) for cut in self.cuts)
+        tape, powers = _about(self.gate, sides, exact("point", point), away)
+        least = min(powers)
+        bits = self.bits + SPARE + math.log2(1 + self.problem.horizon)
+        falls = [
+            (1 + least, Fraction(1)),
+            *((p - least, size / powers[least]) for p, size in powers.items() if p > least),
+        ]
+        logs = [-(bits * math.log(2) + float(self._rational(abs(size)).log())) / float(p) for p, size in falls]
+        bottom = min((length / 2).log().mid(), arb(min(logs)))
+        near, one = bottom.exp(), arb(0).union(arb(1))
+        varies = sum(
+            self._rational(size) * (one * near ** self._rational(power - least) if power > least else 1)
+            for power, size in powers.items()
+        )
+        rate = self._rate(tape)
+        there, *_, at_point = (part.real for part in self._player(tape, False)(acb(near)))
+        weight = self._weight(acb(at_point.union(there)), False).real
+        share = self._rational(1 - least)
+        total = weight / varies * near**share / share
+
+        def by_logarithm(x: Any, analytic: bool) -> Any:
+            size = x.exp()
+            return rate(size, analytic) * size
+
+        top = length.log()
+        total += acb.integral(by_logarithm, acb(bottom), acb(top.mid()), rel_tol=relative, abs_tol=tolerance).real
+        return total + arb(0, 1) * (top.rad() * abs(by_logarithm(acb(top), False)).upper()).upper()
 
     def _has_power_tail(self, a: float, b: float) -> bool:
         """Whether a panel is better measured in log |z|: where the profile grows by little while z doubles."""
@@ -280,12 +328,11 @@ class _Ball:
                 raise InvalidArgument(f"no enclosure was found within {MOST} evaluations")
             arithmetic = plays[analytic].arithmetic
             if profile:
-                u, _, pace = plays[analytic](z)
-                h, pace = horizon * arithmetic.log1p((-u).exp()), pace * (1 + u.exp())
-            else:
-                phi, _, rest, pace = plays[analytic](z)
-                log_phi = arithmetic.log1p(-rest) if abs(rest).upper() < 0.5 else arithmetic.log(phi)
-                h, pace = -horizon * log_phi, pace * phi
+                u, _, pace, *_ = plays[analytic](z)
+                return pace * self._weight(u, analytic)
+            phi, _, rest, pace = plays[analytic](z)
+            log_phi = arithmetic.log1p(-rest) if abs(rest).upper() < 0.5 else arithmetic.log(phi)
+            h, pace = -horizon * log_phi, pace * phi
             return pace * slopes[analytic](h, h_star)[0] / horizon
 
         return rate
@@ -295,9 +342,15 @@ class _Ball:
             self.players[tape, analytic] = BallTape(tape, ComplexBalls(analytic))
         return self.players[tape, analytic]
 
-    def _branch(self, z: Any) -> Tape:
+    def _weight(self, u: Any, analytic: bool) -> Any:
+        """``(1 + exp(u))/(T |dL/dh|)``: what is a function of the profile alone."""
+        player = self._player(self.slope, analytic)
+        h = self.horizon * player.arithmetic.log1p((-u).exp())
+        return (1 + u.exp()) * player(h, flint.acb(self.h_star))[0] / self.horizon
+
+    def _branch(self, z: Any, form: Callable[[Expr], Expr] | None = None) -> Tape:
         """The formulas on the branch that holds at the exact number z, or left of it if it is a cut."""
-        return _tape(self.gate, tuple(bool(z > float(cut)) for cut in self.cuts))
+        return _tape(self.gate, tuple(bool(z > float(cut)) for cut in self.cuts), form or _as_product)
 
     def _edges(self, first: Any, last: Any) -> list[Any]:
         """The ends, and between them panels by the scales of the density, and the kinks, exactly."""
@@ -319,7 +372,9 @@ class _Ball:
             inner = [float(z) for z in z_of_u(self.gate, np.asarray(u)) if np.isfinite(z)]
         ends = sorted((float(first), float(last)))
         exact_ends = (first.mid(), last.mid())
-        inner = [arb(z) for z in sorted({*inner, *map(float, self.cuts)}) if ends[0] < z < ends[1]]
+        inner = [
+            arb(z) for z in sorted({*inner, *map(float, self.cuts), *cuts(self.gate).tolist()}) if ends[0] < z < ends[1]
+        ]
         left, right = exact_ends if exact_ends[0] < exact_ends[1] else exact_ends[::-1]
         return [left, *(z for z in inner if left < z < right), right]
 
@@ -406,10 +461,14 @@ def _formulas(gate: Gate) -> list[Expr]:
     return [f.u, f.du] if gate.is_profile else [f.phi, f.dphi, f.phi_c]
 
 
-def _reciprocal(expr: Expr) -> Expr:
-    """``1/expr`` as a product, with ``1 + exp(-x)`` for 1/sigmoid(x)."""
-    product = expr if expr.has(sp.Piecewise) else factor(expr)
-    return 1 / product.replace(sigmoid, lambda x: 1 / (1 + sp.exp(-x)))
+def _as_product(expr: Expr) -> Expr:
+    """``1/expr`` as a product, with ``1 + exp(-x)`` for 1/sigmoid(x): narrower but where polynomials cancel."""
+    return _plainly(expr if expr.has(sp.Piecewise) else factor(expr))
+
+
+def _plainly(expr: Expr) -> Expr:
+    """``1/expr`` as it stands."""
+    return 1 / expr.replace(sigmoid, lambda x: 1 / (1 + sp.exp(-x)))
 
 
 @lru_cache(maxsize=64)
@@ -428,14 +487,32 @@ def _edges_of(formula: Expr) -> set[Expr]:
 
 
 @lru_cache(maxsize=1024)
-def _tape(gate: Gate, sides: tuple[bool, ...]) -> Tape:
-    """The formulas on the interval between two neighbouring cuts, where they are analytic."""
+def _tape(gate: Gate, sides: tuple[bool, ...], reciprocal: Callable[[Expr], Expr]) -> Tape:
+    """The formulas on the interval between two neighbouring cuts, where they are analytic, and 1 over their slope."""
+    formulas = _on_branch(gate, sides)
+    return Tape([*formulas, reciprocal(formulas[1])], [Z])
+
+
+def _on_branch(gate: Gate, sides: tuple[bool, ...]) -> list[Expr]:
     cuts, count = [sp.Rational(cut.numerator, cut.denominator) for cut in _cuts(gate)], sum(sides)
     left = cuts[count - 1] if count else (cuts[0] - 2 if cuts else sp.S.Zero)
     right = cuts[count] if count < len(cuts) else left + 2
-    middle = (left + right) / 2
-    formulas = [_resolved(formula, middle) for formula in _formulas(gate)]
-    return Tape([*formulas, _reciprocal(formulas[1])], [Z])
+    return [_resolved(formula, (left + right) / 2) for formula in _formulas(gate)]
+
+
+@lru_cache(maxsize=64)
+def _about(gate: Gate, sides: tuple[bool, ...], point: Fraction, away: int) -> tuple[Tape, dict[Fraction, Fraction]]:
+    """The formulas on one side of a point in the distance from it; the factors of the powers that its slope is of."""
+    distance = sp.Symbol("t", positive=True)
+    at = sp.Rational(point.numerator, point.denominator) + away * distance
+    u, du = (expand(formula.subs(Z, at)) for formula in _on_branch(gate, sides))
+    powers: dict[Fraction, Fraction] = {}
+    for term in sp.Add.make_args(du):
+        size, power = term.as_coeff_exponent(distance)
+        if not (size.is_Rational and power.is_Rational):
+            raise InvalidArgument(f"enclosures cross a point of slope 0 by powers of the distance only; got {term}")
+        powers[Fraction(int(power.p), int(power.q))] = Fraction(int(size.p), int(size.q))
+    return Tape([u, du, 1 / du, u.subs(distance, 0)], [distance]), powers
 
 
 def _resolved(formula: Expr, middle: Expr) -> Expr:

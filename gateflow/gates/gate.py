@@ -425,10 +425,8 @@ class Gate:
 
     @cached_property
     def _roots(self) -> tuple[Expr, ...]:
-        """What stands under a logarithm or a fractional power and is not known to be positive."""
-        under = {node.args[0] for node in self.expr.atoms(sp.log, sp.loggamma)}
-        under |= {node.base for node in self.expr.atoms(sp.Pow) if node.exp.is_Rational and not node.exp.is_Integer}
-        return tuple(stable(x) for x in sorted(under, key=str) if not (x.is_nonnegative or x.is_positive))
+        """What stands under a logarithm or a fractional power and is not known to be positive; 1 on other branches."""
+        return tuple(sorted(_under_roots(self.expr), key=str))
 
     def u(self, z: Any) -> Any:
         """The logit profile ``log(phi/(1 - phi))``."""
@@ -729,3 +727,24 @@ def _cached(name: str, parameters: tuple[tuple[str, Any], ...], _: tuple[type, .
     made = make(**dict(parameters))
     unusual = [f"{key}={value}" for key, value in parameters if value != known[key]]
     return made._named(f"{made.name}({', '.join(unusual)})") if unusual and "(" not in made.name else made
+
+
+def _under_roots(expr: Any) -> set[Expr]:
+    """What stands under logarithms and fractional powers of a formula: where its branch is taken, elsewhere 1."""
+    if isinstance(expr, sp.Piecewise):
+        found: set[Expr] = set()
+        for k, (value, condition) in enumerate(expr.args):
+            before = [(sp.S.One, other) for _, other in expr.args[:k]]
+            rest = [] if condition == sp.true else [(sp.S.One, sp.true)]
+            found |= {
+                sp.Piecewise(*before, (x, condition), *rest, evaluate=False) if before or rest else x
+                for x in _under_roots(value)
+            }
+        return found
+    found = set().union(*(_under_roots(part) for part in expr.args)) if expr.args else set()
+    under = None
+    if isinstance(expr, sp.log | sp.loggamma):
+        under = expr.args[0]
+    elif expr.is_Pow and expr.exp.is_Rational and not expr.exp.is_Integer:
+        under = expr.base
+    return found if under is None or under.is_nonnegative or under.is_positive else found | {stable(under)}

@@ -7,12 +7,15 @@ import math
 from decimal import Decimal
 from fractions import Fraction
 
+import ball_cases
+import ball_oracle
+import mpmath
 import numpy as np
 import pytest
 
 from gateflow.codegen.compiler import available
 from gateflow.errors import NotReached
-from gateflow.flows import LearningProblem, Status, flow, hitting_time
+from gateflow.flows import LearningProblem, Status, enclose, flow, hitting_time
 from gateflow.flows.features import features
 from gateflow.gates.gate import Gate, gate
 
@@ -98,6 +101,54 @@ def test_a_profile_that_cancels_at_the_target_is_claimed_to_be_off(backend):
     assert miss <= found.error < 1e-2
 
 
+@pytest.mark.parametrize("text", [*RIGHT, *STEPS])
+def test_balls_cross_what_is_narrow_and_what_is_flat(text):
+    horizon, z0, log_tau = (STEPS[text][0], 0.0, STEPS[text][1]) if text in STEPS else (10, *RIGHT[text])
+    found = enclose(LearningProblem(text, horizon=horizon, gap=0.01), z0, 20)
+    assert abs(found.log_tau - log_tau) < 1e-15 * max(1.0, log_tau)
+    assert found.digits == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "u", "du"),
+    [
+        ("exp-square", lambda z: z * mpmath.exp(z * z), lambda z: (1 + 2 * z * z) * mpmath.exp(z * z)),
+        (
+            "iterated-sinh",
+            lambda z: mpmath.sinh(mpmath.sinh(z)),
+            lambda z: mpmath.cosh(mpmath.sinh(z)) * mpmath.cosh(z),
+        ),
+    ],
+)
+def test_balls_hold_profiles_of_exponentials(name, u, du):
+    problem = LearningProblem(name, **TEN)
+    with mpmath.workdps(30):
+        end = mpmath.findroot(lambda z: u(z) - _end_of(10, -mpmath.log1p(-mpmath.mpf(0.01))), problem.z_star)
+        true = _log_of_integral(lambda z: (1 + mpmath.exp(u(z))) / 10 / du(z), 10, u, [0, end / 4, end / 2, end])
+    found = enclose(problem, 0.0, 20)
+    assert abs(found.log_tau - true) < 1e-14
+    assert found.digits == 20
+
+
+def test_balls_cross_a_flat_point_towards_a_smooth_target():
+    """|dL/dh| = 2 e^-h (e^-h* - e^-h); the same integral in w = |z|^(1/2), by mpmath."""
+    text, within = "sigmoid(where(z<0, -(-z)**1.5, z**1.5))", mpmath.mpf(1) / 1000
+    problem = LearningProblem(text, loss="squared", **TEN)
+    with mpmath.workdps(30):
+        h_star = -mpmath.log1p(-mpmath.mpf(0.01))
+
+        def density(w):
+            u = mpmath.sign(w) * abs(w) ** 3
+            h = 10 * mpmath.log1p(mpmath.exp(-u))
+            return (1 + mpmath.exp(u)) / 10 * 4 / 3 * mpmath.exp(h) / 2 / (mpmath.exp(-h_star) - mpmath.exp(-h))
+
+        end = mpmath.cbrt(_end_of(10, h_star * (1 + within)))
+        true = float(mpmath.log(mpmath.quad(density, [-1, -0.5, 0, 1, 1.5, 1.8, 1.88, end])))
+    assert abs(enclose(problem, -1, 20, tolerance="0.001").log_tau - true) < 1e-13
+    found = hitting_time(problem, -1.0, tolerance=1e-3)
+    assert abs(found.log_tau - true) <= found.error + 1e-15 * true < 1e-11
+
+
 NARROW = [
     "sigmoid(z + tanh((z-1)/{w}))",
     "sigmoid(z + erf((z-0.3)/{w}))",
@@ -175,6 +226,19 @@ def test_a_flat_crossing_of_two_powers(powers, backend):
     assert miss <= 2 * found.error < 1e-12
 
 
+def _end_of(horizon, h):
+    """The profile where the total decay is h."""
+    return -mpmath.log(mpmath.expm1(h / horizon))
+
+
+def _log_of_integral(factor, horizon, u, edges):
+    """log of the integral of ``factor(z) (1 + e^-u)^T``, with 30 digits."""
+    with mpmath.workdps(30):
+        return float(
+            mpmath.log(mpmath.quad(lambda z: factor(z) * mpmath.exp(horizon * mpmath.log1p(mpmath.exp(-u(z)))), edges))
+        )
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_gap_next_to_1_keeps_its_digits(backend):
     """1 - exp(-1e-10) = 9.9999999995e-11 is what is kept: h* = 23.02585093."""
@@ -184,6 +248,10 @@ def test_a_gap_next_to_1_keeps_its_digits(backend):
     kept = LearningProblem("sigmoid", horizon=10, log_gap=-1e-17)
     assert kept.h_star == pytest.approx(17 * math.log(10), rel=1e-15)
     assert hitting_time(kept, 0.3, backend=backend).status is Status.REACHED
+    found = hitting_time(LearningProblem("sigmoid", horizon=10, log_gap=-1e-10), 0.3, backend=backend)
+    edges = [_end_of(10, -mpmath.log(-mpmath.expm1(-mpmath.mpf(1e-10)))), -1, 0, 0.3]
+    true = _log_of_integral(lambda z: (1 + mpmath.exp(z)) / 10, 10, lambda z: z, edges)
+    assert abs(found.log_tau - true) <= found.error < 1e-12
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -218,6 +286,17 @@ def test_a_start_on_the_rounded_target_is_never_infinite(name, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["softsign", "fast", "erf"])
+def test_the_time_from_the_rounded_target_is_right(name, backend):
+    """T = 1, gap 1e-10; what z* was rounded by is known in balls."""
+    problem = LearningProblem(name, horizon=1, gap=1e-10)
+    found = hitting_time(problem, problem.z_star, backend=backend)
+    case = ball_oracle.Case(name, ball_cases.CATALOGUE[name], 1.0, "gap", 1e-10, problem.z_star)
+    true = ball_oracle.log_tau(case, 1e-15)
+    assert abs(found.log_tau - float(true.mid())) <= found.error < 1e-9
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_every_dip_on_the_way_is_looked_at(backend):
     """1 + cos z is 0 at 79 pi = 248.2."""
     found = hitting_time(LearningProblem("sigmoid((z+sin(z))/100)", **TEN), 250.0, backend=backend)
@@ -227,12 +306,16 @@ def test_every_dip_on_the_way_is_looked_at(backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_error_is_never_nan(backend):
     found = hitting_time(LearningProblem("sigmoid(z)**0.25", horizon=1e5, gap=1e-30), 0.0, backend=backend)
-    assert np.isfinite(found.log_tau)
-    assert 0 < found.error < 1e-9
+    # phi = s^(1/4), so tau is the integral of 4/T (1 + e^z)(1 + e^-z)^(T/4); it falls over 1/12500 behind z = 0
+    edges = [0, *(2.0**k for k in range(-15, 7, 2)), _end_of(1e5, -mpmath.log1p(-mpmath.mpf(1e-30)) * 4)]
+    true = _log_of_integral(lambda z: 4 / mpmath.mpf(1e5) * (1 + mpmath.exp(z)), 2.5e4, lambda z: z, edges)
+    assert abs(found.log_tau - true) <= found.error < 1e-9
 
 
-def test_a_cancelled_slope_takes_bounded_work():
-    found = hitting_time(LearningProblem("sigmoid(z - (1-1e-12)*1e-5*tanh((z-1.0037)/1e-5))", **TEN), 0.0)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_cancelled_slope_takes_bounded_work(backend):
+    text = "sigmoid(z - (1-1e-12)*1e-5*tanh((z-1.0037)/1e-5))"
+    found = hitting_time(LearningProblem(text, **TEN), 0.0, backend=backend)
     assert found.evaluations < 200_000
     # by mpmath with 40 digits, over t in x = (z - 1.0037)/1e-5 = 1e-6 sinh t, as u' is 1e-12 + x^2 about x = 0;
     # in 120 parts and in 200, cut at 0: the same

@@ -246,6 +246,24 @@ def test_where_double_double_finds_no_number_big_floats_do() -> None:
     assert Gate("z**3/(1 + abs(z)**3)/2 + 1/2").phi(np.array([1e120, -1e300])).tolist() == [1.0, 0.0]
 
 
+@pytest.mark.parametrize("z", [-3.0, -1.0, -0.25, 0.5, 2.0])
+@pytest.mark.parametrize(
+    ("text", "u"),
+    [
+        ("sigmoid(where(z < 0, -log(1 - z), log(1 + z)))", lambda z: math.copysign(math.log1p(abs(z)), z)),
+        ("sigmoid(where(z < 0, -(-z)**1.5, z**1.5))", lambda z: math.copysign(abs(z) ** 1.5, z)),
+        ("sigmoid(where(z < 0, -sqrt(-z), where(z < 1, z, sqrt(z))))",
+         lambda z: z if 0 <= z < 1 else math.copysign(abs(z) ** 0.5, z)),
+    ],
+)  # fmt: skip
+def test_a_root_on_a_branch_that_is_not_taken_does_no_harm(text, u, z: float) -> None:
+    numbers = gate(text)
+    assert numbers.u(z) == pytest.approx(u(z), rel=1e-15)
+    assert numbers.phi(z) == pytest.approx(1 / (1 + math.exp(-u(z))), rel=1e-15)
+    assert np.isfinite([numbers.dphi(z), numbers.log_dphi(z), numbers.d2phi(z)]).all()
+    assert np.isnan(gate("sigmoid(where(z < -2, sqrt(z), z))").phi([-3.0, -1.0])).tolist() == [True, False]
+
+
 def test_a_logarithm_of_a_negative_number_is_no_number() -> None:
     values = Gate("sigmoid(log(z))").phi(np.array([-2.0, 0.0, 2.0]))
     assert np.isnan(values[0])
