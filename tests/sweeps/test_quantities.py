@@ -29,10 +29,10 @@ def test_a_quantity_names_all_that_it_takes_and_yields_once(name):
 
 
 def test_steps_of_optimisers_are_those_of_single_descents():
-    axes = {"horizon": [10, 20], "gap": 0.1, "z0": [0, 1], "lr": [0.05, 0.1], "optimizer": "sgd, adam"}
-    data = sweep(["fast", "sigmoid"], quantity="descent-steps", **axes, chunk=3)
+    axes = {"horizon": [5, 10], "gap": 0.1, "z0": [0, 1], "lr": [0.05, 0.1], "optimizer": "sgd, adam"}
+    data = sweep(["fast", "sigmoid"], quantity="descent-steps", **axes, chunk=12)
     words = [word.replace("_", " ") for word in data.status.attrs["flag_meanings"].split()]
-    for gate, T, z0, lr, name in [("fast", 10, 0, 0.1, "adam"), ("sigmoid", 20, 1, 0.05, "sgd")]:
+    for gate, T, z0, lr, name in [("fast", 5, 0, 0.1, "adam"), ("sigmoid", 10, 1, 0.05, "sgd")]:
         found = data.sel(gate=gate, horizon=T, z0=z0, lr=lr, optimizer=name).squeeze()
         alone = descent(LearningProblem(gate, horizon=T, gap=0.1), z0, name, lr=lr, backend="numpy")
         assert found.steps.item() == alone.steps
@@ -65,10 +65,19 @@ def test_results_of_training_are_those_of_single_runs(tmp_path):
         assert np.isnan(found.solved_at.item())
 
 
-def test_processes_change_no_byte_of_any_quantity(tmp_path):
+@pytest.mark.parametrize(
+    ("quantity", "given"),
+    [
+        ("order", {"against": ["sigmoid", "erf"], "chunk": 1}),
+        pytest.param(
+            "trained", TRAINED, marks=pytest.mark.slow
+        ),  # runs in processes: tests/training/test_experiments.py
+    ],
+)
+def test_processes_change_no_byte_of_any_quantity(quantity, given, tmp_path):
     pytest.importorskip("h5netcdf")
     for jobs in (1, 2):
-        sweep("fast", quantity="trained", **TRAINED, out=tmp_path / f"{jobs}.nc", jobs=jobs)
+        sweep("fast", quantity=quantity, **given, out=tmp_path / f"{jobs}.nc", jobs=jobs)
     assert (tmp_path / "1.nc").read_bytes() == (tmp_path / "2.nc").read_bytes()
 
 
