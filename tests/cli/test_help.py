@@ -19,6 +19,7 @@ def words(text):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_shown_in_help_run_one_after_the_other(name, gateflow, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")  # no command writes one
     for line in examples(COMMANDS[name]):
         arguments = shlex.split(line, comments=True)[1:]
         code, out, err = gateflow(*arguments)

@@ -1,0 +1,78 @@
+"""The decays in a checkpoint, and whether they start as published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from gateflow.cli._options import NOT_REACHED, Json
+from gateflow.cli._terminal import Listing, number, print_json, say
+from gateflow.errors import InvalidArgument, shown
+
+if TYPE_CHECKING:
+    from gateflow.descents.audit import Audit
+
+Checkpoint = Annotated[Path, Parameter(name="CHECKPOINT", help="A safetensors file, or a state dict of PyTorch.")]
+Lr = Annotated[float, Parameter(name="--lr", help="Step size of an optimizer whose steps are about that long.")]
+Patterns = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--pattern",
+        negative="",
+        help="REGEX=GATE: tensors whose names match hold the pre-activation z of this gate. May be given again.",
+    ),
+]
+
+NUMBERS = ("units", "2 %", "50 %", "98 %", "slope", "unmoved", "beyond")
+
+
+def run(checkpoint: Checkpoint, /, *, lr: Lr = 1e-3, pattern: Patterns = None, json: Json = False) -> int:
+    """Look at the decays in a checkpoint: time constants, what can move, and whether they start as published.
+
+    Layers of Mamba, RWKV, RG-LRU, LRU, xLSTM, GLA, and PyTorch's LSTM and GRU are known by the names of their tensors.
+    Time constants are in steps, at quantiles, without what the input adds. Unmoved is the part of the units that a
+    step does not change in the tensor's format, beyond the part whose time constant the format does not hold. A start
+    that was overwritten, or has moved far since, is flagged; the exit code is then 3.
+
+    Examples
+    --------
+    $ gateflow audit model.safetensors
+    $ gateflow audit model.safetensors --lr 1e-4 --json
+    $ gateflow audit model.safetensors --pattern "my_gate.bias$=fast"
+    """
+    from gateflow.descents.audit import audit
+
+    given = {}
+    for text in pattern or ():
+        regex, sign, gate = text.partition("=")
+        if not sign or not regex or not gate:
+            raise InvalidArgument(f"--pattern takes REGEX=GATE; got {shown(text)}")
+        given[regex] = gate
+    found = audit(checkpoint, lr=lr, patterns=given)
+    if json:
+        print_json(found.to_json())
+    else:
+        _print(found)
+    return NOT_REACHED if found.flagged else 0
+
+
+def _print(found: Audit) -> None:
+    if not found.layers:
+        say("no decays are known by the names of these tensors; --pattern names others")
+        return
+    rows = [
+        [
+            one.name,
+            one.model,
+            str(one.units),
+            *(number(time, 4) for time in one.times),
+            number(one.slope, 3),
+            f"{one.unmoved:.0%}",
+            f"{one.beyond:.0%}",
+            "; ".join(one.flags),
+        ]
+        for one in found.layers
+    ]
+    say(Listing(["layer", "model", *NUMBERS, "flagged"], rows, NUMBERS))

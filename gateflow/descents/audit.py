@@ -1,0 +1,310 @@
+"""The decays in a checkpoint: time constants, what can still move, and whether a start is the published one.
+
+Layers are known by the names of their tensors. What is looked at is the part of a decay that does not depend on the
+input: biases and decay parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gateflow.descents.decays import longest
+from gateflow.descents.precision import FORMATS
+from gateflow.errors import InvalidArgument, MissingExtra, shown
+from gateflow.files.read import opened
+from gateflow.files.safetensors import numbers, stored
+from gateflow.gates.gate import Gate
+from gateflow.gates.gate import gate as as_gate
+from gateflow.gates.published import DECAYS
+
+MOST = 1 << 34
+"""Bytes of a state dict of PyTorch that is read."""
+
+OUTSIDE = 0.5
+"""Part of a layer's units that may lie outside the published start before that is told."""
+
+DRIFT = 0.5
+"""How far Mamba's log A may lie from log n, in the median."""
+
+ALIKE = 0.1
+"""Part of the spread of the published start below which the units of a layer count as alike."""
+
+SLACK = 0.05
+"""By how much z may lie outside the published range and still count as inside."""
+
+
+@dataclass(frozen=True)
+class AuditedLayer:
+    """The decays of one layer.
+
+    Attributes
+    ----------
+    name, model : str
+        The tensor, and the model or gate that its decay is of.
+    units : int
+    times : tuple of float
+        Time constants in steps at the quantiles 2 %, 50 % and 98 %.
+    slope : float
+        phi' at z, in the median.
+    unmoved : float
+        Part of the units whose z a step of the asked size does not change in the tensor's format.
+    beyond : float
+        Part of the units whose time constant is past what the format holds, as the model hands the decay on.
+    flags : tuple of str
+        What differs from the published start.
+    """
+
+    name: str
+    model: str
+    units: int
+    times: tuple[float, ...]
+    slope: float
+    unmoved: float
+    beyond: float
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The decays of a checkpoint, layer by layer; ``lr`` is the size of a step."""
+
+    path: str
+    lr: float
+    layers: tuple[AuditedLayer, ...]
+
+    @property
+    def flagged(self) -> bool:
+        """Whether some layer has a flag."""
+        return any(layer.flags for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {"path": self.path, "lr": self.lr, "flagged": self.flagged, "layers": [vars(one) for one in self.layers]}
+
+
+def audit(path: str | Path, *, lr: float = 1e-3, patterns: Mapping[str, str] | None = None) -> Audit:
+    """Look at the decays of a checkpoint.
+
+    Parameters
+    ----------
+    path : str or Path
+        A safetensors file, or a state dict that ``torch.save`` wrote; of the latter, tensors only are read.
+    lr : float
+        The step size of an optimizer whose steps are about that long, such as Adam.
+    patterns : mapping of str to str, optional
+        Regular expressions for names of tensors, and the gate whose z each of these holds.
+
+    Raises
+    ------
+    InvalidArgument
+        The file cannot be read, or a pattern is none.
+    MissingExtra
+        PyTorch, which reads its state dicts, is not installed.
+    """
+    if not lr > 0 or not np.isfinite(lr):
+        raise InvalidArgument(f"lr must be above 0; got {shown(lr)}")
+    path = Path(path)
+    own = [_pattern(text, gate) for text, gate in (patterns or {}).items()]
+    try:
+        found = _Tensors.of(path)
+        layers = [_audited(part, lr) for part in _parts(found, own)]
+    except OSError as problem:
+        raise InvalidArgument(f"cannot read {str(path)!r}: {problem.strerror or problem}") from None
+    except ValueError as problem:
+        if isinstance(problem, InvalidArgument):
+            raise
+        raise InvalidArgument(f"{path}: {problem}") from None
+    return Audit(str(path), float(lr), tuple(layers))
+
+
+# --- tensors ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Tensors:
+    """Float tensors by name: format and shape, and how to get the numbers."""
+
+    formats: dict[str, tuple[str, tuple[int, ...]]]
+    get: Callable[[str], np.ndarray]
+
+    @classmethod
+    def of(cls, path: Path) -> _Tensors:
+        with opened(path) as file:
+            start = file.read(4)
+        if start[:2] == b"PK" or path.suffix in (".pt", ".pth", ".ckpt", ".bin"):
+            return cls._of_pytorch(path)
+        tensors, about = stored(path)
+        if "gateflow" in about:
+            raise ValueError("it is a checkpoint of gateflow: gateflow timescales tells of its run")
+        found = {name: each for name, each in tensors.items() if each.form in FORMATS}
+        return cls(
+            {name: (each.form, each.shape) for name, each in found.items()}, lambda name: numbers(path, found[name])
+        )
+
+    @classmethod
+    def _of_pytorch(cls, path: Path) -> _Tensors:
+        try:
+            import torch
+        except ImportError:
+            raise MissingExtra("a state dict of PyTorch", "nn") from None
+        if path.stat().st_size > MOST:
+            raise ValueError(f"it has over {MOST} bytes")
+        try:
+            read = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as problem:  # whatever is in the file
+            raise ValueError(f"PyTorch reads no tensors from it: {str(problem).splitlines()[0][:120]}") from None
+        for key in ("state_dict", "model_state_dict", "model"):
+            if isinstance(read, dict) and isinstance(read.get(key), dict):
+                read = read[key]
+        if not isinstance(read, dict):
+            raise ValueError("it holds no state dict")
+        tensors = {
+            str(name): t for name, t in read.items() if isinstance(t, torch.Tensor) and str(t.dtype)[6:] in FORMATS
+        }
+        return cls(
+            {name: (str(t.dtype)[6:], tuple(t.shape)) for name, t in tensors.items()},
+            lambda name: tensors[name].double().numpy(),
+        )
+
+
+# --- layers -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Part:
+    """What is known of a layer before it is measured; ``log_decay`` where it is more than that of the gate at z."""
+
+    name: str
+    model: str
+    gate: Gate
+    z: np.ndarray
+    form: str
+    handed: str = "a"
+    spread: float = 0.0
+    range: tuple[float, float] | None = None
+    log_decay: np.ndarray | None = None
+    flags: list[str] = field(default_factory=list)
+
+
+def _pattern(text: str, gate: str) -> tuple[re.Pattern[str], Gate]:
+    try:
+        return re.compile(text), as_gate(gate)
+    except re.error as problem:
+        raise InvalidArgument(f"the pattern {shown(text)} is no regular expression: {problem}") from None
+
+
+def _parts(found: _Tensors, own: Iterable[tuple[re.Pattern[str], Gate]]) -> Iterator[_Part]:
+    for name in sorted(found.formats):
+        for pattern, gate in own:
+            if pattern.search(name):
+                yield _Part(name, gate.label, gate, found.get(name).ravel(), found.formats[name][0])
+        for ending, rule in _RULES.items():
+            if match := re.search(rf"(?:^|(?<=[./])){ending}$", name):
+                part = rule(found, name, name[: match.start()])
+                if part is not None:
+                    yield part
+
+
+def _published(name: str, model: str, z: np.ndarray, form: str, widest: tuple[float, float] | None = None) -> _Part:
+    """A layer of a published model, whose start spreads."""
+    low, high = map(float, DECAYS[model].start_at(np.array([0.0, 1.0])) if widest is None else widest)
+    spread = float(np.ptp(DECAYS[model].start_at(np.array([0.02, 0.98]))))
+    return _Part(name, model, as_gate(model), z.ravel(), form, DECAYS[model].handed, spread, (low, high))
+
+
+def _mamba(found: _Tensors, name: str, before: str) -> _Part | None:
+    """log A with its dt_bias (Mamba-2) or the bias of dt_proj."""
+    bias = next((before + each for each in ("dt_proj.bias", "dt_bias") if before + each in found.formats), None)
+    if bias is None:
+        return None
+    log_a, z = found.get(name), -found.get(bias).ravel()
+    if log_a.shape[0] != z.size:
+        return None
+    part = _published(bias, "mamba", z, found.formats[bias][0])
+    part.log_decay = as_gate("sigmoid").log_phi(z).reshape(-1, *[1] * (log_a.ndim - 1)) * np.exp(log_a)
+    if log_a.ndim == 2:
+        off = float(np.median(np.abs(log_a - np.log(np.arange(1, log_a.shape[1] + 1)))))
+        if off > DRIFT:
+            part.flags.append(f"A_log is {off:.2g} off log(1), log(2), ... in the median")
+    elif np.mean((log_a < -SLACK) | (log_a > np.log(16) + SLACK)) > OUTSIDE:
+        part.flags.append("A is outside [1, 16] in most heads")
+    return part
+
+
+def _rwkv(found: _Tensors, name: str, before: str) -> _Part:
+    # later versions start from -6; the first from -5 to 3
+    return _published(name, "rwkv", -found.get(name), found.formats[name][0], (-3.0, 6.0))
+
+
+def _rg_lru(found: _Tensors, name: str, before: str) -> _Part:
+    return _published(name, "rg-lru", -found.get(name), found.formats[name][0])
+
+
+def _lru(found: _Tensors, name: str, before: str) -> _Part:
+    return _published(name, "lru", -found.get(name), found.formats[name][0], (-np.inf, np.inf))
+
+
+def _xlstm(found: _Tensors, name: str, before: str) -> _Part:
+    return _published(name, "xlstm", found.get(name), found.formats[name][0])
+
+
+def _gla(found: _Tensors, name: str, before: str) -> _Part:
+    return _Part(name, "gla", as_gate("gla"), found.get(name).ravel(), found.formats[name][0], "log a")
+
+
+def _torch_layer(found: _Tensors, name: str, before: str) -> _Part | None:
+    """The sum of PyTorch's two biases: rows of the LSTM's forget gate, or of the GRU's update gate."""
+    ending = name[len(before) + len("bias_ih") :]
+    other, weight = before + "bias_hh" + ending, before + "weight_hh" + ending
+    if other not in found.formats or len(found.formats.get(weight, ("", ()))[1]) != 2:
+        return None
+    rows, size = found.formats[weight][1]
+    if rows not in (3 * size, 4 * size):
+        return None
+    z = (found.get(name) + found.get(other))[size : 2 * size]
+    return _Part(name, "lstm" if rows == 4 * size else "gru", as_gate("sigmoid"), z, found.formats[name][0])
+
+
+_RULES: dict[str, Callable[[_Tensors, str, str], _Part | None]] = {
+    "A_log": _mamba,
+    "time_decay": _rwkv,
+    "(?:a_param|recurrent_param)": _rg_lru,
+    "nu_log": _lru,
+    r"fgate\.bias": _xlstm,
+    r"gk_proj\.1\.bias": _gla,
+    r"bias_ih_l\d+(?:_reverse)?": _torch_layer,
+}
+"""Endings of names of tensors, and what they are."""
+
+
+def _audited(part: _Part, lr: float) -> AuditedLayer:
+    z, form = part.z, FORMATS[part.form]
+    if not z.size or not np.isfinite(z).all():
+        return AuditedLayer(
+            part.name, part.model, z.size, (np.nan,) * 3, np.nan, np.nan, np.nan, ("not all are numbers",)
+        )
+    with np.errstate(divide="ignore"):
+        times = -1 / (part.gate.log_phi(z) if part.log_decay is None else part.log_decay)
+    flags = list(part.flags)
+    if part.spread and z.size > 1 and np.ptp(np.quantile(z, (0.02, 0.98))) < ALIKE * part.spread:
+        flags.append(f"all {z.size} are nearly alike, where the published start spreads")
+    if part.range is not None:
+        outside = float(np.mean((z < part.range[0] - SLACK) | (z > part.range[1] + SLACK)))
+        if outside > OUTSIDE:
+            flags.append(f"{outside:.0%} lie outside the published start")
+    return AuditedLayer(
+        name=part.name,
+        model=part.model,
+        units=z.size,
+        times=tuple(map(float, np.quantile(times, (0.02, 0.5, 0.98)))),
+        slope=float(np.median(part.gate.dphi(z))),
+        unmoved=float(np.mean(lr < form.spacing(z) / 2)),
+        beyond=float(np.mean(times > longest(part.handed, form))),
+        flags=tuple(flags),
+    )

@@ -1,0 +1,190 @@
+"""Checkpoints with published starts pass the audit; those of public faults are flagged."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from gateflow.cli import main
+from gateflow.descents.audit import audit
+from gateflow.errors import InvalidArgument
+
+RNG = np.random.default_rng(5)
+TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+
+
+def written(path, tensors, form="F32"):
+    """A safetensors file, made by hand."""
+    header, body = {"__metadata__": {"format": "pt"}}, b""
+    for name, values in tensors.items():
+        values = np.asarray(values, dtype=np.float32 if form == "BF16" else TYPES[form])
+        data = (values.view(np.uint32) >> 16).astype("<u2").tobytes() if form == "BF16" else values.tobytes()
+        header[name] = {"dtype": form, "shape": list(values.shape), "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + body)
+    return path
+
+
+def inverse_softplus(dt):
+    return dt + np.log(-np.expm1(-dt))
+
+
+def steps(size):
+    return np.exp(RNG.uniform(math.log(1e-3), math.log(1e-1), size))
+
+
+A_LOG = np.tile(np.log(np.arange(1, 17)), (64, 1))
+
+REFERENCES = {
+    "mamba": {"layers.0.mixer.A_log": A_LOG, "layers.0.mixer.dt_proj.bias": inverse_softplus(steps(64))},
+    "mamba-2": {"mixer.A_log": np.log(RNG.uniform(1, 16, 24)), "mixer.dt_bias": inverse_softplus(steps(24))},
+    "rwkv": {"blocks.3.att.time_decay": -5 + 8 * (np.arange(64) / 63) ** 1.35},
+    "rg-lru": {"rg_lru.recurrent_param": np.log(np.expm1(-np.log(RNG.uniform(0.81, 0.998, 64)) / 2))},
+    "lru": {"nu_log": np.log(-0.5 * np.log(RNG.uniform(0.9**2, 0.999**2, 64)))},
+    "xlstm": {"mlstm_cell.fgate.bias": np.linspace(3, 6, 4)},
+    "gla": {"attn.gk_proj.1.bias": np.zeros(32)},
+    "lstm": {
+        "rnn.bias_ih_l0": RNG.uniform(-0.1, 0.1, 32),
+        "rnn.bias_hh_l0": RNG.uniform(-0.1, 0.1, 32),
+        "rnn.weight_hh_l0": np.zeros((32, 8)),
+    },
+}
+"""As the authors' code starts."""
+
+FAULTS = {
+    "athms/mad-lab 3: all linear layers drawn anew, biases 0": (
+        {"m.A_log": A_LOG, "m.dt_proj.bias": np.zeros(64)},
+        "nearly alike",
+    ),
+    "huggingface/transformers 43717: dt_bias stays at 1 in a layer alone": (
+        {"m.A_log": np.log(np.arange(1, 25)), "m.dt_bias": np.ones(24)},
+        "outside the published start",
+    ),
+    "fla-org/flash-linear-attention 380: nothing but what memory held": (
+        {"m.A_log": np.full((64, 16), -3.0), "m.dt_proj.bias": inverse_softplus(steps(64))},
+        "A_log is",
+    ),
+    "kmheckel/spyx 42: dt in place of its logarithm": (
+        {"m.A_log": A_LOG, "m.dt_proj.bias": inverse_softplus(steps(64) ** 2)},
+        "outside the published start",
+    ),
+    "time_decay drawn as any weight": ({"att.time_decay": RNG.normal(0, 0.02, 64)}, "nearly alike"),
+}
+"""Public faults, rebuilt: the thread, tensors, and what the audit says."""
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_published_starts_pass(name, tmp_path):
+    found = audit(written(tmp_path / "one.safetensors", REFERENCES[name]))
+    (layer,) = found.layers
+    assert layer.flags == ()
+    assert layer.model == name.removesuffix("-2")
+    assert not found.flagged
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_overwritten_starts_are_flagged(fault, tmp_path):
+    tensors, said = FAULTS[fault]
+    found = audit(written(tmp_path / "one.safetensors", tensors))
+    assert found.flagged
+    assert said in "; ".join(found.layers[0].flags)
+
+
+def test_time_constants_and_slopes_are_those_of_the_closed_forms(tmp_path):
+    z = np.linspace(-2, 4, 41)
+    tensors = {"time_decay": -z, "rnn.bias_ih_l0": np.repeat([9, 1, 9, 9], 2), "rnn.bias_hh_l0": np.full(8, 0.5)}
+    path = written(tmp_path / "one.safetensors", tensors | {"rnn.weight_hh_l0": np.zeros((8, 2))}, "F64")
+    lstm, rwkv = audit(path).layers
+    np.testing.assert_allclose(rwkv.times, np.quantile(np.exp(z), (0.02, 0.5, 0.98)), rtol=1e-12)
+    np.testing.assert_allclose(lstm.times, 1 / math.log1p(math.exp(-1.5)), rtol=1e-12)
+    s = 1 / (1 + math.exp(-1.5))
+    assert (lstm.units, lstm.slope) == (2, pytest.approx(s * (1 - s), rel=1e-12))
+    mamba = {"A_log": np.log([[1, 2], [1, 2]]), "dt_proj.bias": inverse_softplus(np.array([0.01, 0.05]))}
+    (layer,) = audit(written(path, mamba, "F64")).layers
+    np.testing.assert_allclose(layer.times, np.quantile([100, 50, 20, 10], (0.02, 0.5, 0.98)), rtol=1e-12)
+
+
+def test_what_a_format_cannot_move_and_cannot_hold(tmp_path):
+    """An ulp of bfloat16 at 6 is 1/32; a time constant past 2**8 rounds to 1 where a is handed on."""
+    z = -np.concatenate([np.full(10, 6.0), np.full(30, 0.01)])
+    tensors = {"a_param": z}
+    (layer,) = audit(written(tmp_path / "one.safetensors", tensors, "BF16"), lr=1e-3).layers
+    assert layer.unmoved == 0.25
+    assert audit(tmp_path / "one.safetensors", lr=1e-6).layers[0].unmoved == 1
+    (layer,) = audit(written(tmp_path / "one.safetensors", {"a_param": np.full(8, -7.0)}, "BF16")).layers
+    assert layer.beyond == 1  # 2**8 steps, and 1096/4
+    (layer,) = audit(written(tmp_path / "one.safetensors", {"a_param": np.full(8, -7.0)}, "F32")).layers
+    assert layer.beyond == 0
+
+
+def test_other_names_are_told_by_patterns(tmp_path, capsys):
+    path = written(tmp_path / "one.safetensors", {"block.my_gate": [0.0, 1.0], "weight": np.ones((2, 2))})
+    assert audit(path).layers == ()
+    assert main(["audit", str(path)]) == 0
+    assert "no decays are known" in capsys.readouterr().out
+    (layer,) = audit(path, patterns={"my_gate$": "fast"}).layers
+    assert layer.slope == pytest.approx(
+        (0.25 + math.cosh(1) * math.exp(-math.sinh(1)) / (1 + math.exp(-math.sinh(1))) ** 2) / 2
+    )
+    assert main(["audit", str(path), "--pattern", "my_gate$=fast", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["layers"][0]["model"] == "fast"
+    for wrong in ("my_gate", "(=fast", "x=nothing-such"):
+        assert main(["audit", str(path), "--pattern", wrong]) == 2
+    assert main(["audit", str(path), "--lr", "0"]) == 2
+
+
+def test_a_flag_is_exit_code_3(tmp_path, capsys):
+    path = written(tmp_path / "one.safetensors", {"A_log": A_LOG, "dt_proj.bias": np.zeros(64)})
+    assert main(["audit", str(path)]) == 3
+    assert "published start" in capsys.readouterr().out
+
+
+def test_a_state_dict_of_pytorch_is_read_and_no_pickle_is_run(tmp_path):
+    torch = pytest.importorskip("torch")
+    rnn = torch.nn.LSTM(3, 8, num_layers=2)
+    torch.save({"state_dict": rnn.state_dict(), "epoch": 3}, tmp_path / "one.pt")
+    assert [layer.name for layer in audit(tmp_path / "one.pt").layers] == ["bias_ih_l0", "bias_ih_l1"]
+    torch.save(rnn, tmp_path / "whole.pt")
+    with pytest.raises(InvalidArgument, match="reads no tensors"):
+        audit(tmp_path / "whole.pt")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0" * 8,
+        (1 << 60).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+        (36).to_bytes(8, "little") + b'{"__metadata__": {"gateflow": "{}"}} ',
+        (24).to_bytes(8, "little") + b'{"__metadata__": "none"}',
+        (9).to_bytes(8, "little") + b'{"a": 1} ',
+        *(
+            len(text).to_bytes(8, "little") + text.encode() + b"\0" * 8
+            for text in (
+                '{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 800]}}',
+                '{"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}}',
+                '{"a": {"dtype": "F32", "shape": [-2, -1], "data_offsets": [0, 8]}}',
+                '{"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}}',
+                '{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0]}}',
+                '{"a": {"dtype": "F32", "shape": "2", "data_offsets": [0, 8]}}',
+            )
+        ),
+    ],
+)
+def test_a_broken_file_is_refused_in_one_line(data, tmp_path, capsys):
+    (tmp_path / "one.safetensors").write_bytes(data)
+    assert main(["audit", str(tmp_path / "one.safetensors")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gateflow: error: ")
+    assert said.count("\n") == 1
+
+
+def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path, capsys):
+    for path in (tmp_path, tmp_path / "none.safetensors"):
+        assert main(["audit", str(path)]) == 2
+    assert "cannot read" in capsys.readouterr().err
