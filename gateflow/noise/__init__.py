@@ -10,7 +10,18 @@ from gateflow.noise.descent import NoisyDescent
 from gateflow.noise.diffusion import Diffusion, StationaryLaw
 from gateflow.noise.elements import Unresolved
 from gateflow.noise.passage import Passage
-from gateflow.noise.paths import Paths
+from gateflow.noise.paths import Course, Paths
 from gateflow.noise.samples import Law, Samples, law
 
-__all__ = ["Diffusion", "Law", "NoisyDescent", "Passage", "Paths", "Samples", "StationaryLaw", "Unresolved", "law"]
+__all__ = [
+    "Course",
+    "Diffusion",
+    "Law",
+    "NoisyDescent",
+    "Passage",
+    "Paths",
+    "Samples",
+    "StationaryLaw",
+    "Unresolved",
+    "law",
+]
