@@ -177,7 +177,8 @@ class _Case(PiecewiseGate):
         if finding.flat:
             reason = f"flat for {_range(low, high)}"
             return Clause("increasing", "refuted", reason, {"kind": "flat", "interval": [low, high]})
-        x = inside(finding.where) if finding.at is None else finding.at
+        exact = finding.at if low == high else None
+        x = inside(finding.where) if exact is None else exact
         near = self._printable_point(
             piece, x, lambda x: (low <= piece.z(x) <= high or low == high) and self._falls_at(piece, x)
         )
@@ -188,7 +189,7 @@ class _Case(PiecewiseGate):
         reason = f"phi' < 0 for {span}: phi'({near[0]}) = {_middle(self.value_at(piece, near[1], 1))}"
         witness: Witness = {"kind": "negative_slope", "interval": [low, high], "z": float(piece.z(x))}
         witness["slope"] = list(slope.ends)
-        if finding.at is not None:
+        if exact is not None:
             witness["point"] = text_of(piece.z(x))
         return Clause("increasing", "refuted", reason, witness)
 

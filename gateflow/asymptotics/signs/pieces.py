@@ -17,6 +17,7 @@ from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.signs.tails import X
 from gateflow.codegen import expand as bounded
+from gateflow.codegen import stable
 from gateflow.formula.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 from gateflow.gates.kinks import switches
 
@@ -433,7 +434,7 @@ def conditions(expr: Expr) -> Iterator[Condition]:
         elif isinstance(node, sp.atanh):
             yield Condition(1 - g**2, "atanh outside (-1, 1)")
         elif node.func.__name__ == "logit":
-            yield Condition(g * (1 - g), "logit outside (0, 1)")
+            yield Condition(stable(g) * stable(1 - g), "logit outside (0, 1)")
         elif isinstance(node, sp.tan):
             yield Condition(sp.cos(g) ** 2, "a pole of tan")
 

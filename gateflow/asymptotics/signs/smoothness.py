@@ -34,7 +34,7 @@ from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, Tools, by_roo
 from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
-from gateflow.formula.vocabulary import Expr, Z, derivative, expression, sigmoid
+from gateflow.formula.vocabulary import Expr, Z, derivative, expression, logit, sigmoid
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class PiecewiseGate:
         self.gate = gate
         self.tools = Tools.new(seconds)
         self.ball = self.tools.ball
-        self._profile = profile_of(gate)
+        profile = profile_of(gate)
+        self._profile = None if isinstance(profile, logit) else profile
         self.is_profile = self._profile is not None
         self.warnings: list[str] = []
 
@@ -83,6 +84,8 @@ class PiecewiseGate:
         """The profile where it is known, else phi; in z."""
         if self._profile is not None:
             return without_hidden_zeros(self._profile)
+        if self.gate.declared != "complement" and isinstance(written := profile_of(self.gate), logit):
+            return without_hidden_zeros(written.args[0])  # where it leaves (0, 1) it is not onto either
         return without_hidden_zeros(1 - self.gate.expr if self.gate.declared == "complement" else self.gate.expr)
 
     @cached_property
@@ -360,7 +363,7 @@ def reach(piece: SmoothPiece, tail: Tail) -> Expr:
 
 
 def without_hidden_zeros(expr: Expr) -> Expr:
-    """The same function with ``sqrt(1 + sinh^2)`` as cosh, and erfc beside erf as ``1 - erf``, so that they cancel.
+    """The same function with ``sqrt(1 + sinh^2)`` as cosh, ``cosh + sinh`` as exp, and erfc beside erf as ``1 - erf``.
 
     Examples
     --------
@@ -374,8 +377,21 @@ def without_hidden_zeros(expr: Expr) -> Expr:
         return bool(node.is_Pow and node.exp.is_Rational and node.exp.q == 2 and _is_square_of_sinh(node.base - 1))
 
     expr = expr.replace(is_cosh, lambda node: sp.cosh((node.base - 1).base.args[0]) ** (2 * node.exp))
+    expr = expr.replace(lambda node: node.is_Add and node.has(sp.sinh, sp.cosh), _with_exponentials)
     both = {node.args[0] for node in expr.atoms(sp.erf)} & {node.args[0] for node in expr.atoms(sp.erfc)}
     return expr.xreplace({sp.erfc(g): 1 - sp.erf(g) for g in both})
+
+
+def _with_exponentials(total: Expr) -> Expr:
+    """``c cosh(g) + c sinh(g)`` in a sum as ``c exp(g)``, and ``c cosh(g) - c sinh(g)`` as ``c exp(-g)``."""
+    for node in total.atoms(sp.cosh):
+        g = node.args[0]
+        c = total.coeff(node)
+        for side in (1, -1):
+            if c != 0 and total.coeff(sp.sinh(g)) == side * c:
+                total = total - c * node - side * c * sp.sinh(g) + c * sp.exp(side * g)
+                break
+    return total
 
 
 def _is_square_of_sinh(expr: Expr) -> bool:

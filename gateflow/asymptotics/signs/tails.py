@@ -333,6 +333,22 @@ def _settling(name: str, far: Callable[[HalfLine, Expr, int], Bound | None]) -> 
     return rule
 
 
+def _odd(name: str, slope: Expr) -> Callable[[HalfLine, Expr], Bound]:
+    """A rule for an odd f with ``f'(0) = slope``: where g tends to 0, g times ``f(g)/g``, monotone in ``|g| < 3/2``."""
+
+    def rule(at: HalfLine, g: Expr) -> Bound:
+        c, d = at.bound(g)
+        if d == 0 or at.limits(d) != -sp.oo:
+            return at.plain(name, g)
+        largest = at.ball.abs(at.values(g))
+        end = at.ball.made(largest.hi, largest.hi)
+        if not (end.positive and (at.ball.constant(sp.Rational(3, 2)) - end).positive):
+            return at.plain(name, g)
+        return Bound(c * at.ball.hull(getattr(at.ball, name)(end) / end, at.ball.constant(slope)), d)
+
+    return rule
+
+
 def _sigmoid_far(at: HalfLine, g: Expr, way: int) -> Bound | None:
     if way > 0:
         return None
@@ -419,13 +435,13 @@ _RULES: dict[Any, Callable[..., Bound]] = {
     expm1: lambda at, g: at.plain("expm1", g) if at.direction(g) <= 0 else at.bound(sp.exp(g) - 1),
     sp.sinh: _hyperbolic(-1),
     sp.cosh: _hyperbolic(1),
-    sp.tanh: lambda at, g: at.plain("tanh", g),
-    sp.atan: lambda at, g: at.plain("atan", g),
-    sp.erf: lambda at, g: at.plain("erf", g),
+    sp.tanh: _odd("tanh", sp.S.One),
+    sp.atan: _odd("atan", sp.S.One),
+    sp.erf: _odd("erf", 2 / sp.sqrt(sp.pi)),
     sp.atanh: lambda at, g: at.plain("atanh", g),
-    sp.sin: lambda at, g: at.plain("sin", g),
+    sp.sin: _odd("sin", sp.S.One),
     sp.cos: lambda at, g: at.plain("cos", g),
-    sp.tan: lambda at, g: at.plain("tan", g),
+    sp.tan: _odd("tan", sp.S.One),
     sp.acosh: lambda at, g: at.plain("acosh", g),
     softsign: lambda at, g: at.plain("softsign", g),
     logit: lambda at, g: at.bound(sp.log(g) - sp.log(1 - g)),

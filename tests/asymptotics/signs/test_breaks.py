@@ -73,6 +73,43 @@ def test_pieces_that_fit_are_no_obstacle(text):
     assert result.verdict == "in F", str(result)
 
 
+MADE_OF_A_GATE = [
+    "sin(pi/2*sigmoid(z))",
+    "1 - cos(pi/2*sigmoid(z))",
+    "sigmoid(logit(1/2 + atan(z)/pi))",
+    "sigmoid(log(sinh(z) + sqrt(1 + sinh(z)**2)))",
+]
+"""An increasing function of a gate, from (0, 1) onto (0, 1); the last two undo what they do."""
+
+
+@pytest.mark.parametrize("text", MADE_OF_A_GATE)
+def test_increasing_functions_of_a_gate_are_gates(text):
+    result = membership(Gate(text))
+    assert result.verdict == "in F", str(result)
+
+
+@pytest.mark.parametrize("text", ["sin(z)", "tan(z)", "tanh(z)", "atan(z)", "erf(z)"])
+def test_odd_functions_of_what_vanishes_hold_their_values(text):
+    """``f(exp(-x))`` on x >= 1, against mpmath."""
+    expr = parse(text).subs(Z, sp.exp(-X))
+    factor, log_size = HalfLine(sp.S.One, Intervals(), LimitCache(Clock(20))).bound(expr)
+    low, high = factor.ends
+    assert log_size == -X
+    assert low > 0
+    for x in (1, 2, 10, 300):
+        ratio = sp.lambdify(X, expr, "mpmath")(mpmath.mpf(x)) * mpmath.exp(x)
+        assert low * (1 - 1e-14) <= ratio <= high * (1 + 1e-14)
+
+
+def test_a_profile_that_falls_close_to_the_end_of_an_interval_has_a_witness():
+    """``u' = (z^2 - 10^-22) ((z - 1)^2 + 1)`` is negative within 10^-11 of 0."""
+    d = "1/10**22"
+    u = f"z**5/5 - z**4/2 + (2 - {d})*z**3/3 + {d}*z**2 - 2*{d}*z"
+    found = membership(Gate(f"sigmoid({u})")).clause("increasing")
+    assert found.verdict == "refuted", str(found)
+    assert 0 < abs(found.witness["z"]) < 1e-11
+
+
 KINKED = [
     "sigmoid(z + sqrt(z**2 - 2*z + 1)/2)",
     "sigmoid(z + acosh(1 + (z - 1)**2)/9)",
