@@ -170,9 +170,11 @@ class GateFunction(torch.nn.Module):
         value, slope = self._plain(x, what, slope_too)
         return value.to(z.dtype), None if slope is None else _slope_in(z.dtype, slope).expand(z.shape)
 
-    def _plain(self, x: Tensor, what: str, slope_too: bool = True) -> tuple[Tensor, Tensor | None]:
+    def _plain(
+        self, x: Tensor, what: str, slope_too: bool = True, arithmetic: TorchArithmetic | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """The formulas as they stand: ``sigma(u)`` and ``u' sigma(u) sigma(-u)``, or phi and phi'."""
-        first, *slopes = self._tape(what, slope_too)(self._numbers(x).arithmetic, x)
+        first, *slopes = self._tape(what, slope_too)(arithmetic or self._numbers(x).arithmetic, x)
         if self.gate.is_profile:
             u = first if what == "phi" else -first
             first = torch.sigmoid(u)

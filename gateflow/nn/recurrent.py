@@ -26,7 +26,7 @@ from torch.nn.utils.rnn import PackedSequence
 from gateflow.errors import InvalidArgument, InvalidTensor, shown, unknown
 from gateflow.formula.vocabulary import Z
 from gateflow.gates.gate import Gate
-from gateflow.nn import operands, operators
+from gateflow.nn import exporting, operands, operators
 from gateflow.nn.functional import GateFunction, gate_function
 from gateflow.nn.kernels import native
 from gateflow.nn.kernels.layout import Layout, shared
@@ -507,13 +507,16 @@ class Recurrent(torch.nn.RNNBase):
         in_operator = backend != "reference" and (call.batch_sizes is None or backend in ("native", "auto"))
         if call.casts and in_operator:
             data, state = data.to(weights[0].ih.dtype), tuple(part.to(weights[0].ih.dtype) for part in state)
+        onnx = not keep and call.batch_sizes is None and torch.onnx.is_in_onnx_export()
         per_layer = self.num_directions
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(per_layer):
                 index, trace = layer * per_layer + direction, {}
                 start, own = tuple(part[index] for part in state), weights[index]
-                if in_operator:
+                if onnx:
+                    output, final = exporting.layer(self, data, start, own, bool(direction))
+                elif in_operator:
                     output, final = self._operator(data, call.batch_sizes, start, own, bool(direction), backend)
                 else:
                     rows = data.reshape(-1, data.shape[-1])
