@@ -68,7 +68,7 @@ def _standard(
     return output[:, 0], tuple(part[0] for part in final)
 
 
-class PlainArithmetic(TorchArithmetic):
+class ExportedArithmetic(TorchArithmetic):
     """PyTorch arithmetic in operators that onnxruntime has for float64, as far as there are any."""
 
     sinh = staticmethod(lambda x: (torch.exp(x) - torch.exp(-x)) / 2)
@@ -94,4 +94,4 @@ class PlainArithmetic(TorchArithmetic):
 def _gate(z: Tensor, gate: str, what: str) -> Tensor:
     """A gate in plain operators."""
     x = z.to(WORKING[z.dtype])
-    return named(gate)._plain(x, what, False, PlainArithmetic(x.dtype))[0].to(z.dtype)
+    return named(gate)._plain(x, what, False, ExportedArithmetic(x.dtype))[0].to(z.dtype)
