@@ -28,15 +28,21 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from gateflow.errors import NoCompiler
 from gateflow.files import Place
 from gateflow.files.place import is_private, temporary
+
+P = ParamSpec("P")
+Built = TypeVar("Built")
+
+ENVIRONMENT = ("GATEFLOW_COMPILER", "CC", "GATEFLOW_CACHE")
+"""What a compiled kernel depends on, besides its source."""
 
 COMPILERS = ("cc", "gcc", "clang")
 """Looked for in this order where the environment names none."""
@@ -84,10 +90,40 @@ def library(source: str, *, flags: Sequence[str] = (), name: str) -> ctypes.CDLL
     ...     print(42)
     42
     """
-    found = _library(source, tuple(flags), name, _wanted(), _cache_wanted())
-    if isinstance(found, NoCompiler):
-        raise NoCompiler(*found.args)
-    return found
+    return _library(source, tuple(flags), name, _wanted(), _cache_wanted())
+
+
+def compiled_once(build: Callable[P, Built]) -> Callable[P, Built]:
+    """A function that compiles, called once for the same arguments and environment; a refusal is raised each time.
+
+    Examples
+    --------
+    >>> @compiled_once
+    ... def kernel(name):
+    ...     print("compiling", name)
+    ...     raise NoCompiler("there is none")
+    >>> for _ in range(2):
+    ...     with suppress(NoCompiler):
+    ...         kernel("f")
+    compiling f
+    """
+
+    @lru_cache(maxsize=256)
+    def outcome(_: tuple[str | None, ...], *arguments: P.args, **options: P.kwargs) -> Built | NoCompiler:
+        try:
+            return build(*arguments, **options)
+        except NoCompiler as reason:
+            return reason
+
+    @wraps(build)
+    def once(*arguments: P.args, **options: P.kwargs) -> Built:
+        found = outcome(tuple(map(os.environ.get, ENVIRONMENT)), *arguments, **options)
+        if isinstance(found, NoCompiler):
+            raise NoCompiler(*found.args)
+        return found
+
+    once.cache_clear = outcome.cache_clear  # pyright: ignore[reportAttributeAccessIssue]
+    return once
 
 
 def available() -> str | None:
@@ -185,14 +221,11 @@ def _cache_wanted() -> str:
         return ""
 
 
-@lru_cache(maxsize=256)
-def _library(source: str, flags: tuple[str, ...], name: str, _: str, cache: str) -> ctypes.CDLL | NoCompiler:
-    """The library, or why there is none; the compiler and the cache that are wanted are part of the question."""
-    try:
-        stem = f"{name}-{_key(source, flags)}"
-        return _loaded(cache, stem) or _built(source, flags, cache, stem)
-    except NoCompiler as reason:
-        return reason
+@compiled_once
+def _library(source: str, flags: tuple[str, ...], name: str, _: str, cache: str) -> ctypes.CDLL:
+    """The library; the compiler and the cache that are wanted are part of the question."""
+    stem = f"{name}-{_key(source, flags)}"
+    return _loaded(cache, stem) or _built(source, flags, cache, stem)
 
 
 def _key(source: str, flags: tuple[str, ...]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow.codegen import Tape, c
-from gateflow.codegen.compiler import library, native
+from gateflow.codegen.compiler import compiled_once, library, native
 from gateflow.codegen.rewrite import log_cosh
 from gateflow.descents.optimizers import Optimizer
 from gateflow.errors import NoCompiler
@@ -72,10 +71,7 @@ class Stepping:
     def __init__(self, batch: ProblemBatch, optimizer: Optimizer, lr: Array) -> None:
         if batch.loss is not ABSOLUTE:
             raise NoCompiler(f"descents of the {batch.loss.name} loss have no compiled kernel")
-        found = _descend(batch.gate, optimizer.UPDATE_C)
-        if isinstance(found, NoCompiler):
-            raise NoCompiler(*found.args)
-        self._call, count = found, batch.z0.size
+        self._call, count = _descend(batch.gate, optimizer.UPDATE_C), batch.z0.size
         zero, far = np.zeros(count), np.full(count, np.inf)
         with np.errstate(all="ignore"):
             inputs = (batch.horizon + 1, np.log(batch.scale * batch.horizon), batch.z_star, batch.direction, lr)
@@ -118,13 +114,10 @@ def tables(optimizer: Optimizer) -> dict[str, Array]:
     return {"filled_m": 1 - betas[0] ** k, "filled_s": np.sqrt(1 - betas[1] ** k), "hyper": hyper}
 
 
-@lru_cache(maxsize=64)
-def _descend(gate: Gate, update: str) -> Callable[..., int] | NoCompiler:
-    """The C function of a gate and an optimiser, compiled on its first use on this machine; or why there is none."""
-    try:
-        function = kernel(gate, update, Path(__file__).with_name("descent.c")).descend
-    except NoCompiler as reason:
-        return reason
+@compiled_once
+def _descend(gate: Gate, update: str) -> Callable[..., int]:
+    """The C function of a gate and an optimiser, compiled on its first use on this machine."""
+    function = kernel(gate, update, Path(__file__).with_name("descent.c")).descend
     function.restype = ctypes.c_long
     return function
 

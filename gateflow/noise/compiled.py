@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from gateflow.codegen.compiler import compiled_once
 from gateflow.descents.compiled import kernel, tables
 from gateflow.descents.optimizers import Optimizer
-from gateflow.errors import NoCompiler
 from gateflow.gates.gate import Gate
 from gateflow.noise.elements import Array
 
@@ -43,10 +42,7 @@ class Walk:
     """
 
     def __init__(self, gate: Gate, optimizer: Optimizer) -> None:
-        found = _walk(gate, optimizer.UPDATE_C)
-        if isinstance(found, NoCompiler):
-            raise NoCompiler(*found.args)
-        self._call, self._tables = found, tables(optimizer)
+        self._call, self._tables = _walk(gate, optimizer.UPDATE_C), tables(optimizer)
 
     def __call__(self, runs: dict[str, Array], cells: Array, before: int, steps: int, **numbers: Any) -> None:
         """Make so many steps of all runs after ``before``; ``runs`` are replaced in place."""
@@ -58,12 +54,9 @@ class Walk:
         )
 
 
-@lru_cache(maxsize=64)
-def _walk(gate: Gate, update: str) -> Callable[..., None] | NoCompiler:
-    """The function, compiled on its first use on this machine; or why there is none."""
-    try:
-        function = kernel(gate, update, Path(__file__).with_name("paths.c")).walk
-    except NoCompiler as reason:
-        return reason
+@compiled_once
+def _walk(gate: Gate, update: str) -> Callable[..., None]:
+    """The function, compiled on its first use on this machine."""
+    function = kernel(gate, update, Path(__file__).with_name("paths.c")).walk
     function.restype = None
     return function

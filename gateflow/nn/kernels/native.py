@@ -6,7 +6,6 @@ Threads take shares of the batch, each through all time, so that they meet once 
 from __future__ import annotations
 
 import ctypes
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -83,6 +82,7 @@ def _run_type(real: Any) -> type[ctypes.Structure]:
     return type("Run", (ctypes.Structure,), {"_fields_": fields})
 
 
+@compiled.compiled_once
 def library(dtype: torch.dtype) -> ctypes.CDLL:
     """The kernels for one type of numbers, compiled if they have not been.
 
@@ -90,20 +90,8 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
     ------
     NoCompiler
     """
-    found = _library(dtype, *map(os.environ.get, ("GATEFLOW_COMPILER", "CC", "GATEFLOW_CACHE")))
-    if isinstance(found, NoCompiler):
-        raise NoCompiler(*found.args)
-    return found
-
-
-@lru_cache(maxsize=16)
-def _library(dtype: torch.dtype, *_: str | None) -> ctypes.CDLL | NoCompiler:
-    """The library, or why there is none; the environment is part of the question, as in `gateflow.codegen.compiler`."""
-    try:
-        flags = ("-ffp-contract=fast", *compiled.native(), *(("-DDOUBLE",) if dtype == torch.float64 else ()))
-        return _declare(compiled.library(_source(), flags=flags, name="recurrent"), dtype)
-    except NoCompiler as reason:
-        return reason
+    flags = ("-ffp-contract=fast", *compiled.native(), *(("-DDOUBLE",) if dtype == torch.float64 else ()))
+    return _declare(compiled.library(_source(), flags=flags, name="recurrent"), dtype)
 
 
 def source(*names: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import os
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +36,7 @@ def _scan_type() -> type[ctypes.Structure]:
     )
 
 
+@compiled.compiled_once
 def library(dtype: torch.dtype) -> ctypes.CDLL:
     """The kernels for one type of numbers, compiled if they have not been.
 
@@ -44,24 +44,13 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
     ------
     NoCompiler
     """
-    found = _library(dtype, *map(os.environ.get, ("GATEFLOW_COMPILER", "CC", "GATEFLOW_CACHE")))
-    if isinstance(found, NoCompiler):
-        raise NoCompiler(*found.args)
-    return found
-
-
-@lru_cache(maxsize=16)
-def _library(dtype: torch.dtype, *_: str | None) -> ctypes.CDLL | NoCompiler:
     flags = ("-ffp-contract=fast", "-fno-trapping-math", *(("-DDOUBLE",) if dtype == torch.float64 else ()))
-    try:
-        found = compiled.library(source("gates.h", "scan.c"), flags=(*flags, *compiled.native()), name="scan")
-        found.scan_size.restype = found.scan_pieces.restype = ctypes.c_int64
-        found.scan.restype = None
-        found.scan.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64]
-        if found.scan_size() != ctypes.sizeof(_scan_type()):
-            raise NoCompiler("the C compiler lays out structures in a way of its own")
-    except NoCompiler as reason:
-        return reason
+    found = compiled.library(source("gates.h", "scan.c"), flags=(*flags, *compiled.native()), name="scan")
+    found.scan_size.restype = found.scan_pieces.restype = ctypes.c_int64
+    found.scan.restype = None
+    found.scan.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64]
+    if found.scan_size() != ctypes.sizeof(_scan_type()):
+        raise NoCompiler("the C compiler lays out structures in a way of its own")
     return found
 
 
