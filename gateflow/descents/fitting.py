@@ -176,13 +176,17 @@ def _range(within: Any) -> tuple[float, float]:
 
 def _family(text: str) -> tuple[Callable[[float], Gate], str]:
     """The gates of a parameter, and its name."""
-    head, given = call(text) or ("", [])
-    if head in GATES and len(given) == 1 and given[0].name is None and given[0].text.isidentifier():
-        name = given[0].text
-        known = inspect.signature(GATES[head]).parameters
-        if name not in known:
-            raise InvalidArgument(f"gate {head!r} has no parameter {name}; it has {', '.join(known) or 'none'}")
-        return (lambda value: as_gate(head, **{name: value})), name
+    head, given = call(text) or (text.strip(), [])
+    if head in GATES:
+        known = list(inspect.signature(GATES[head]).parameters)
+        name = given[0].text if len(given) == 1 and given[0].name is None else ""
+        if name.isidentifier() and name != "z":
+            if name not in known:
+                raise InvalidArgument(f"gate {head!r} has no parameter {name}; it has {', '.join(known) or 'none'}")
+            return (lambda value: as_gate(head, **{name: value})), name
+        if all(each.name in known or _is_number(each.text) for each in given):
+            such = f", such as '{head}({known[0]})'" if known else ""
+            raise InvalidArgument(f"fit takes a gate with one open parameter{such}; {text.strip()} has none")
     names = open_names(text)
     if len(names) != 1:
         if not names:
@@ -190,3 +194,11 @@ def _family(text: str) -> tuple[Callable[[float], Gate], str]:
         said = " and ".join(names) or "none"
         raise InvalidArgument(f"fit takes a gate with one open parameter; {text.strip()} has {said}")
     return (lambda value: Gate(text, parameters={names[0]: value})), names[0]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
