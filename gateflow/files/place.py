@@ -179,9 +179,13 @@ class Place:
             What has the name is not what ``over`` says, or is no regular file.
         """
         spare, handle = self._naming_errors(name, lambda: self._begun(name))
-        made = os.fstat(handle)
         try:
-            with open(handle, "wb") as file:
+            made, opened = os.fstat(handle), open(handle, "wb")  # noqa: SIM115
+        except BaseException:  # Ctrl-C
+            self._given_up(spare, handle)
+            raise
+        try:
+            with opened as file:
                 try:
                     draft = Draft(file)
                     yield draft
@@ -250,10 +254,20 @@ class Place:
                 except BaseException:  # Ctrl-C, which comes when the file is there and nobody has it yet
                     self.swept(spare)
                     raise
-                if lock(handle) is not Lock.TAKEN and same_file(os.fstat(handle), self.stat(spare)):
-                    return spare, handle
+                try:
+                    if lock(handle) is not Lock.TAKEN and same_file(os.fstat(handle), self.stat(spare)):
+                        return spare, handle
+                except BaseException:
+                    self._given_up(spare, handle)
+                    raise
                 os.close(handle)
         raise OSError(errno.EBUSY, "too many processes write it, or have left files .gateflow-*.part")
+
+    def _given_up(self, spare: str, handle: int) -> None:
+        """Remove a file that nobody will write to."""
+        with suppress(OSError):  # it may be closed already
+            os.close(handle)
+        self.swept(spare)
 
     def swept(self, spare: str) -> bool:
         """Whether a file under a spare name was left by a killed process, and is removed now."""

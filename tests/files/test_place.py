@@ -380,3 +380,22 @@ def test_ctrl_c_as_a_file_comes_to_be_leaves_none(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             place.write("numbers.csv", b"1\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["lock", "same_file", "open"])
+def test_ctrl_c_before_a_file_is_written_to_leaves_none(where, tmp_path, monkeypatch):
+    """It is there and locked, and nobody has begun to write."""
+    module, heard = sys.modules[Place.__module__], []
+    genuine = getattr(module, where, open)
+
+    def interrupted(*arguments, **more):
+        if not heard:
+            heard.append(where)
+            raise KeyboardInterrupt
+        return genuine(*arguments, **more)
+
+    monkeypatch.setattr(module, where, interrupted, raising=False)
+    with Place(tmp_path) as place, pytest.raises(KeyboardInterrupt):
+        place.write("numbers.csv", b"1\n")
+    assert heard == [where]
+    assert list(tmp_path.iterdir()) == []
