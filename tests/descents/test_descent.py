@@ -122,17 +122,18 @@ def test_momentum_takes_the_predicted_steps_within_one_inside_its_flag():
     assert valid >= 100
 
 
+@pytest.mark.parametrize("count", [90, pytest.param(840, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-def test_normalised_optimisers_take_the_predicted_steps_to_three_percent(optimizer):
+def test_normalised_optimisers_take_the_predicted_steps_to_three_percent(optimizer, count):
     valid = 0
-    for problem, z0, rng in random_problems(210, seed=3, gaps=(1e-2, 0.5), horizons=(1.0, 1e3)):
+    for problem, z0, rng in random_problems(count, seed=3, gaps=(1e-2, 0.5), horizons=(1.0, 1e3)):
         lr = at_largest_lr(problem, z0, optimizer) * np.exp(rng.uniform(np.log(1e-2), 0.0, z0.size))
         found = descent(problem, z0, optimizer, lr=lr, steps=3_000)
         usable = found.predicted.valid & (found.predicted.steps < 3_000)
         valid += usable.sum()
         assert np.all(found.status[usable] != Status.STEP_LIMIT)
         assert np.all(np.abs(found.steps - found.predicted.steps)[usable] <= found.predicted.error[usable])
-    assert valid >= 100
+    assert valid >= count / 3
 
 
 def test_the_time_scale_under_adam_grows_no_faster_than_its_memory_fades():
