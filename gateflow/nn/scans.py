@@ -94,6 +94,8 @@ def scan(
             f"decay {list(decay.shape)} does not broadcast to the input {list(input.shape)}"
             + ("" if start is None else f", or start {list(start.shape)} to {list(shape)}")
         ) from None
+    if not input.shape[dim]:
+        return input.clone()
     given = "log a" if log else "a" if gate is None else declared(gate)
     if gate is not None and _has_no_table(input, given):
         decay, given = function_of(given).log(decay), "log a"  # type: ignore[union-attr]
@@ -165,7 +167,7 @@ def _forward(decay: Tensor, input: Tensor, start: Tensor | None, given: str, dim
     states = []
     for a, b in zip(decay_of(decay, given).unbind(dim), input.unbind(dim), strict=True):
         states.append(state := a * state + b)
-    return torch.stack(states, dim) if states else torch.empty_like(input)
+    return torch.stack(states, dim)
 
 
 def _backward(
@@ -185,7 +187,7 @@ def _composed(
     """The gradients by a scan from the other end, each operation of which has a derivative."""
     steps = decay.shape[dim]
     a = decay_of(decay, given)
-    later = torch.cat([a.narrow(dim, 1, steps - 1), torch.zeros_like(a.narrow(dim, 0, 1))], dim) if steps else a
+    later = torch.cat([a.narrow(dim, 1, steps - 1), torch.zeros_like(a.narrow(dim, 0, 1))], dim)
     of_input = torch.ops.gateflow.scan(later.flip(dim), grad.flip(dim), None, "a", dim).flip(dim)
     first = torch.zeros_like(output.select(dim, 0)) if start is None else start
     before = torch.cat([first.unsqueeze(dim), output.narrow(dim, 0, steps - 1)], dim)
