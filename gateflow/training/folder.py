@@ -46,18 +46,26 @@ MAKERS = ("gateflow", "numpy", "torch")
 NOT_KNOWN = "not known"
 """The commit of a run, or of a part of it, that was made before commits were kept."""
 
-_NUMBERS = ("valid", "test", "seconds")
 
 _SHAPE = {
     "status": str,
     "steps": int,
     "best_step": int,
     "solved_at": (int, None),
-    "valid": {str: (float, str)},
-    "test": {str: (float, str)},
-    "seconds": (float, str),
+    "valid": {str: float},
+    "test": {str: float},
+    "seconds": float,
     "said": str,
 }
+
+_LAYER = {"mean": float, "quantiles": [float], "timescales": [float], "saturated": float}
+
+_LINES: dict[str, Any] = {
+    **{kind: {"loss": float} for kind in ("train", "valid", "test")},
+    "gates": {"layers": [_LAYER]},
+    "stopped": {"said": str},
+}
+"""What a line of the metrics holds, by its kind; the measures of a task are numbers."""
 
 
 _STATE = {
@@ -299,7 +307,7 @@ def sources(path: Path) -> list[dict[str, Any]]:
 def outcome(path: Path) -> dict[str, Any] | None:
     """How the run in a folder ended, None where it has not."""
     found = _content(path / RESULT, _SHAPE, "the run goes on from its checkpoint")
-    return found and {name: _numbers(found[name]) if name in _NUMBERS else found[name] for name in OUTCOME}
+    return found and {name: found[name] for name in OUTCOME}
 
 
 def _content(file: Path, shape: Any, without: str) -> Any:
@@ -311,7 +319,7 @@ def _content(file: Path, shape: Any, without: str) -> Any:
         It cannot be read, or is not of this shape.
     """
     try:
-        found = read_json(file)
+        found = _numbers(read_json(file))
     except FileNotFoundError:
         return None
     except OSError as problem:
@@ -338,10 +346,22 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
             line = _numbers(from_json(text))
         except ValueError:
             line = None
-        if not fits(line, {"step": int, "kind": str}):
+        if not _is_line(line):
             raise InvalidArgument(f"{file}, line {number}: no line of a run")
         found.append(line)
     return found
+
+
+def _is_line(found: Any) -> bool:
+    """Whether a value is what a run writes in a line of its metrics."""
+    if not fits(found, {"step": int, "kind": str}):
+        return False
+    rest = {name: value for name, value in found.items() if name not in ("step", "kind")}
+    if not fits(rest, _LINES.get(found["kind"], {})):
+        return False
+    if found["kind"] == "gates":
+        return bool(rest["layers"]) and all(layer["timescales"] for layer in rest["layers"])
+    return found["kind"] not in ("train", "valid", "test") or fits(rest, {str: float})
 
 
 def load_network(path: Path, settings: Settings, task: Task) -> Network:

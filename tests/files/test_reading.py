@@ -133,6 +133,8 @@ OUTCOME = {
     [
         *({name: wrong} for name in OUTCOME for wrong in ([], {"a": []}, True)),
         {"test": {"loss": None}},
+        {"test": {"loss": "x"}},
+        {"seconds": "sigmoid(z)"},
         {"steps": 10**30},
         DEEP,
         f'{{"steps": {LONG}}}',
@@ -153,6 +155,31 @@ def test_a_result_of_other_types_is_one_line(changed, tmp_path):
 def test_metrics_that_nest_too_deep_are_one_line(said, run):
     (run / "metrics.jsonl").write_text(f'{{"step": 0, "kind": "valid", "x": {DEEP}}}\n')
     assert "line 1: no line of a run" in said("results", str(run))
+
+
+LAYER = {"mean": 0.5, "quantiles": [0.5], "timescales": [1.0], "saturated": 0.0}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *({"kind": kind, "loss": wrong} for kind in ("train", "valid", "test") for wrong in (None, "x", [], True)),
+        *({"kind": kind} for kind in ("train", "valid", "test", "gates", "stopped")),
+        {"kind": "valid", "loss": 0.1, "accuracy": [0.5]},
+        {"kind": "stopped", "said": 3},
+        *({"kind": "gates", "layers": wrong} for wrong in ([], [False], [[]], {}, "x")),
+        *({"kind": "gates", "layers": [{**LAYER, name: wrong}]} for name in LAYER for wrong in (None, "x", ["x"], {})),
+        {"kind": "gates", "layers": [{**LAYER, "timescales": []}]},
+    ],
+    ids=str,
+)
+def test_a_line_of_metrics_of_other_types_is_told(line, tmp_path):
+    from gateflow.training.folder import read_metrics
+
+    right = {"step": 0, "kind": "valid", "loss": "nan", "perplexity": "inf"}
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in (right, {"step": 2, **line})))
+    with pytest.raises(InvalidArgument, match=r"metrics\.jsonl, line 2: no line of a run"):
+        read_metrics(tmp_path)
 
 
 def sealed_anew(file: Path, change) -> None:

@@ -310,8 +310,8 @@ def test_lost_metrics_are_told(tmp_path):
     ("name", "text", "said"),
     [
         ("metrics.jsonl", "[]\n", "line 1: no line of a run"),
-        ("metrics.jsonl", '{"step": 0, "kind": "valid"}\n{', ""),  # a line that a kill cut short
-        ("metrics.jsonl", '{"step": 0, "kind": "valid"}\n{\n', "line 2: no line of a run"),
+        ("metrics.jsonl", '{"step": 0, "kind": "valid", "loss": 1}\n{', ""),  # a line that a kill cut short
+        ("metrics.jsonl", '{"step": 0, "kind": "valid", "loss": 1}\n{\n', "line 2: no line of a run"),
         ("result.json", "[]", "is damaged; remove it"),
         ("settings.toml", 'task = "adding"\nmethod = "lstm"\n', "is not what a run has written"),
         ("settings.toml", "", "is not what a run has written"),
