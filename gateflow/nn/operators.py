@@ -71,7 +71,8 @@ def declared(text: str) -> Declared:
     options |= {word: named(gate) for word, gate in options.items() if word.endswith("_gate")}
     if name not in KINDS:
         raise InvalidArgument(f"there is no cell {name} here; import it before the program that has it is run")
-    return Declared(KINDS[name](1, 1, **options))
+    with torch.random.fork_rng([]):  # its weights, which nobody asks for, are no draw of the user's
+        return Declared(KINDS[name](1, 1, **options))
 
 
 # --- one pass ---------------------------------------------------------------------------------------------------------

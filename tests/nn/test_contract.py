@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from gateflow.errors import InvalidArgument
 from gateflow.nn import CELLS, GRU, LSTM, NRU, URLSTM, NoisyLSTM
+from gateflow.nn.operators import declared
 from gateflow.nn.recurrent import Recurrent
 
 LENGTHS = [2, 5, 1]
@@ -42,6 +43,15 @@ def test_batch_first_packed_and_single_sequences_agree(cell: type[Recurrent]) ->
         torch.testing.assert_close(padded[row, :length], alone)
         for packed_part, part in zip(parts(state), parts(alone_state), strict=True):
             torch.testing.assert_close(packed_part[:, row], part)
+
+
+def test_the_first_pass_of_a_process_draws_no_random_numbers(cell: type[Recurrent]) -> None:
+    """Else a run is another one where a cell was in use before."""
+    layer = cell(3, 4).eval()
+    declared.cache_clear()
+    before = torch.get_rng_state()
+    layer(torch.ones(2, 1, 3))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_sequence_in_two_halves_is_the_sequence(cell: type[Recurrent]) -> None:
