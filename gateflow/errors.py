@@ -155,7 +155,7 @@ def unknown(what: str, name: Any, known: Iterable[str]) -> str:
     """
     from difflib import get_close_matches
 
-    among, word = list(known), str(name)
+    among, word = list(known), name if isinstance(name, str) else ""
     near = [found for like in (word, word.lower().replace("_", "-")) for found in get_close_matches(like, among, n=1)]
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(among) or 'none'}"
     return f"unknown {what} {shown(name)}; {hint}"
