@@ -6,6 +6,9 @@ from .cells.noisy import NoisyLSTM as NoisyLSTM
 from .cells.nru import NRU as NRU
 from .cells.refine import RefineLSTM as RefineLSTM
 from .cells.ur_lstm import URLSTM as URLSTM
+from .dropin import GRUCell as GRUCell
+from .dropin import LSTMCell as LSTMCell
+from .dropin import replace as replace
 from .functional import GateFunction as GateFunction
 from .functional import gate_function as gate_function
 from .inits import INITS as INITS

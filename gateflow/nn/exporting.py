@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._decomp import register_decomposition
 from torch._higher_order_ops.scan import scan
 
 from gateflow.errors import InvalidArgument
@@ -90,7 +91,7 @@ class ExportedArithmetic(TorchArithmetic):
         return torch.where(x < 0, torch.pi, 0.0) + self.atan(1 / x)
 
 
-@torch._decomp.register_decomposition(GATE)
+@register_decomposition(GATE)
 def _gate(z: Tensor, gate: str, what: str) -> Tensor:
     """A gate in plain operators."""
     x = z.to(WORKING[z.dtype])

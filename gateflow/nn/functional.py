@@ -219,8 +219,8 @@ class GateFunction(torch.nn.Module):
             self._numbers_of[key] = Numbers(self.gate, TorchArithmetic(*key))
         return self._numbers_of[key]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_numbers_of": {}, "_tapes": {}}
+    def __reduce__(self) -> tuple[Any, ...]:
+        return unpickled, (self.text,)
 
 
 @lru_cache(maxsize=256)
@@ -265,6 +265,11 @@ def named(text: str) -> GateFunction:
     """The function of a gate that was declared."""
     found = _BY_TEXT.get(text)
     return found or _made(text)
+
+
+def unpickled(text: str) -> GateFunction:
+    """The function of a gate that was declared, one of its own; the only thing in the pickle of a gate."""
+    return GateFunction(named(text).gate)
 
 
 @lru_cache(maxsize=256)

@@ -27,9 +27,9 @@ from gateflow.errors import InvalidArgument, InvalidTensor, shown, unknown
 from gateflow.formula.vocabulary import Z
 from gateflow.gates.gate import Gate
 from gateflow.nn import exporting, operands, operators
-from gateflow.nn.functional import GateFunction, gate_function
+from gateflow.nn.functional import GateFunction, gate_function, unpickled
 from gateflow.nn.kernels import native
-from gateflow.nn.kernels.layout import Layout, shared
+from gateflow.nn.kernels.layout import Block, Layout, shared
 from gateflow.nn.kernels.triton import launch
 
 AnyGate = str | Gate | GateFunction
@@ -168,6 +168,8 @@ class Recurrent(torch.nn.RNNBase):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         operators.KINDS[_kind_name(cls)] = cls
+        if cls.__module__.startswith("gateflow.nn."):
+            torch.serialization.add_safe_globals([cls])
         operators.declared.cache_clear()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -541,6 +543,13 @@ class Recurrent(torch.nn.RNNBase):
         output, final, _ = operators.LAYER(data, given, values, sizes, backwards, self._declaration, backend, keep)
         return output, tuple(final)
 
+    def one_step(self, data: Tensor, start: State, weights: Weights) -> State:
+        """The state after the one step of (1, batch, features), with these weights."""
+        backend = self._chosen(data)
+        if torch.onnx.is_in_onnx_export() or backend in ("reference", "framework"):
+            return self.loop(data[0], [data.shape[1]], start, weights, False)[1]
+        return self._operator(data, None, start, weights, False, backend)[1]
+
     def loop(
         self, data: Tensor, sizes: list[int], start: State, weights: Weights, backwards: bool, keep: bool = False
     ) -> tuple[Tensor, State, Values]:
@@ -652,6 +661,9 @@ class _Call:
         first, *others = state
         return state if others else first
 
+
+torch.serialization.add_safe_globals([Layout, Block, unpickled])
+"""What the pickle of a layer holds, beside tensors and its own class."""
 
 MOST_LAYERS, MOST_UNITS = 10_000, 2**24
 

@@ -1,0 +1,168 @@
+"""Layers for one step at a time, and a model's own layers changed into ones with any gate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gateflow.errors import InvalidArgument, InvalidTensor
+from gateflow.nn.cells.gru import GRU
+from gateflow.nn.cells.lstm import LSTM
+from gateflow.nn.recurrent import AnyGate, Recurrent, Weights
+
+
+def _step(cell: Any, layer: Recurrent, input: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+    """The state after one step of a cell with the equations of ``layer``, batched or not."""
+    name = type(cell).__name__
+    if input.dim() not in (1, 2):
+        raise InvalidTensor(f"{name}: the input must have 1 or 2 dimensions; it has {input.dim()}")
+    x = input if input.dim() == 2 else input[None]
+    if state is None:
+        start = tuple(x.new_zeros(x.shape[0], cell.hidden_size) for _ in layer.states)
+    else:
+        for part in state:
+            if part.dim() != input.dim():
+                raise InvalidTensor(f"{name}: the state must have {input.dim()} dimensions; it has {part.dim()}")
+        start = tuple(part if part.dim() == 2 else part[None] for part in state)
+    weights = Weights(cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, {})
+    final = layer.one_step(x[None], start, weights)
+    return tuple(part if input.dim() == 2 else part[0] for part in final)
+
+
+class LSTMCell(torch.nn.LSTMCell):
+    """``torch.nn.LSTMCell`` with any gates.
+
+    Parameters
+    ----------
+    input_size, hidden_size, bias, device, dtype
+        As of ``torch.nn.LSTMCell``.
+    forget_gate, input_gate, output_gate : str or Gate
+
+    Examples
+    --------
+    >>> h, c = LSTMCell(2, 8, forget_gate="fast")(torch.randn(3, 2))
+    >>> h.shape, c.shape
+    (torch.Size([3, 8]), torch.Size([3, 8]))
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None, **gates: Any
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+        self.equations = _equations(LSTM, bias, gates)
+
+    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """The next hidden and cell state."""
+        h, c = _step(self, self.equations, input, hx)
+        return h, c
+
+
+class GRUCell(torch.nn.GRUCell):
+    """``torch.nn.GRUCell`` with any gates.
+
+    Parameters
+    ----------
+    input_size, hidden_size, bias, device, dtype
+        As of ``torch.nn.GRUCell``.
+    update_gate, reset_gate : str or Gate
+
+    Examples
+    --------
+    >>> GRUCell(2, 8, update_gate="fast")(torch.randn(3, 2)).shape
+    torch.Size([3, 8])
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None, **gates: Any
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+        self.equations = _equations(GRU, bias, gates)
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """The next hidden state."""
+        (h,) = _step(self, self.equations, input, None if hx is None else (hx,))
+        return h
+
+
+def _equations(kind: type[Recurrent], bias: bool, gates: dict[str, Any]) -> Recurrent:
+    """A layer without weights of its own."""
+    layer = kind(1, 1, bias=bias, device="meta", **gates)
+    layer._parameters.clear()
+    return layer
+
+
+torch.serialization.add_safe_globals([LSTMCell, GRUCell])
+
+REPLACEMENTS: dict[type, type] = {
+    torch.nn.LSTM: LSTM,
+    torch.nn.GRU: GRU,
+    torch.nn.LSTMCell: LSTMCell,
+    torch.nn.GRUCell: GRUCell,
+}
+"""What stands in for PyTorch's layers."""
+
+
+def replace(model: torch.nn.Module, *, forget_gate: AnyGate, **options: Any) -> torch.nn.Module:
+    """The model with its LSTM and GRU layers changed into ones with another forget gate.
+
+    The new layers have the very parameters of the old ones, so that an optimiser goes on with them; and their hooks.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Changed in place, unless it is such a layer itself.
+    forget_gate : str or Gate
+        The gate that holds the state: in a GRU, the update gate.
+    **options
+        More for layers of LSTM, such as ``output_gate``; ``backend``, for all but cells.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    InvalidArgument
+        There is no such layer, or one that cannot be changed: it has a projection, or parametrised weights.
+
+    Examples
+    --------
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LSTM(4, 8))
+    >>> weight = model[1].weight_hh_l0
+    >>> replace(model, forget_gate="fast")[1].weight_hh_l0 is weight
+    True
+    """
+    made: dict[int, torch.nn.Module] = {}
+    if type(model) in REPLACEMENTS:
+        return _replaced(model, forget_gate, options)
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):
+            if type(child) in REPLACEMENTS:
+                if id(child) not in made:
+                    made[id(child)] = _replaced(child, forget_gate, options)
+                setattr(parent, name, made[id(child)])
+            elif isinstance(child, tuple(REPLACEMENTS)) and type(child) not in REPLACEMENTS.values():
+                raise InvalidArgument(f"{name} is a {type(child).__name__}, which cannot be changed")
+    if not made:
+        raise InvalidArgument("the model has no layer of torch.nn.LSTM, GRU, LSTMCell or GRUCell")
+    return model
+
+
+def _replaced(old: Any, forget_gate: AnyGate, options: dict[str, Any]) -> torch.nn.Module:
+    gated = "update_gate" if isinstance(old, (torch.nn.GRU, torch.nn.GRUCell)) else "forget_gate"
+    sizes = ("num_layers", "batch_first", "dropout", "bidirectional", "proj_size")
+    given = {name: getattr(old, name) for name in sizes if hasattr(old, name)}
+    kind = REPLACEMENTS[type(old)]
+    new = kind(
+        old.input_size, old.hidden_size, bias=old.bias, device="meta", **given, **{gated: forget_gate}, **options
+    )
+    if old._parameters.keys() != new._parameters.keys():
+        raise InvalidArgument(f"the weights of a {type(old).__name__} are computed from others; it cannot be changed")
+    new._parameters.update(old._parameters)
+    for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+        vars(new)[name] = vars(old)[name]
+    for name in ("_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs", "_forward_hooks_always_called"):
+        vars(new)[name] = vars(old)[name]
+    return new.train(old.training)
