@@ -52,11 +52,11 @@ typedef struct {
 } __attribute__((aligned(LINE))) Row;
 
 /* exp(x) and 1 - exp(x) for x <= 0; no number for others, which are no decays */
-INLINE void exponential_both(vec x, vec *value, vec *rest) {
-    x = choose(x > 0, all(NAN), choose(x < -EXP_LEAST, all(-EXP_LEAST), x));
+INLINE void exponential_both(vec given, vec *value, vec *rest) {
+    const vec x = larger(all(-EXP_LEAST), given); /* NaN stays */
     const vec n = (x * LOG2E + MAGIC) - MAGIC;
     const vec less_one = exponential_less_one((x - n * LN2_HIGH) - n * LN2_LOW);
-    *value = choose(x == x, scaled_down(less_one, n), x);
+    *value = choose(given <= 0, scaled_down(less_one, n), all(NAN));
     *rest = choose(n == 0, -less_one, 1 - *value);
 }
 
@@ -75,7 +75,8 @@ INLINE void look(const Scan *run, enum Given given, int back, const real *z, Int
             slope = value;
         } else
             gate_both(run->gate, x, &value, &rest, &slope);
-        store(row->value + j, value), store(row->rest + j, rest), store(row->slope + j, slope);
+        store(row->value + j, value), store(row->rest + j, rest);
+        if (back) store(row->slope + j, slope);
     }
 }
 
