@@ -67,6 +67,8 @@ MEMBERS = {
     "sigmoid(z**3)": 1.0695,
     "(1 + erf(z))/2": 0.0,
     "sigmoid(z)**2": 0.6931,
+    "sigmoid(z + abs(z - 1)*(z - 1))": 1.38,
+    "where(z < 2, sigmoid(z), where(z == 2, 1 - sigmoid(-2), sigmoid(z)))": 0.0,
 }
 """Gates in class F, with a number below which phi'' > 0 somewhere near (0: nowhere)."""
 
@@ -112,6 +114,14 @@ NEAR_MEMBERS = [
     "sigmoid(z + loggamma(sqrt(1 + z**2)/10**5))",
     "sigmoid(z + tan(z)/10**9)",
     "sigmoid(sign(z)*abs(z)**(9/10))",
+    "sigmoid(z + 10**-9*abs(z - sqrt(2)))",
+    "sigmoid(where(z < 3, z, z + 10**-30))",
+    "where(z == sqrt(2), 1/2, sigmoid(z))",
+    "where(z**3 == 2, 1/2, sigmoid(z))",
+    "where((z - 1)**2 > 0, sigmoid(z), 1/3)",
+    "where(abs(z) <= 1, where(z == 1, 1/2, sigmoid(z)), sigmoid(z))",
+    "sigmoid(z + abs(abs(z) - 1)/9)",
+    "sigmoid(z + 10**-40*(1 - sign(z - 1/3)**2))",
     "(10**30*acosh(1 + 10**-60) - 1)*0 + sigmoid((1 - 10**30*acosh(1 + 10**-60))*z)",
 ]
 """Not in class F, some by very little."""

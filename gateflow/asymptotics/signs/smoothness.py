@@ -84,8 +84,9 @@ class PiecewiseGate:
         """The profile where it is known, else phi; in z."""
         if self._profile is not None:
             return without_hidden_zeros(self._profile)
-        if self.gate.declared != "complement" and isinstance(written := profile_of(self.gate), logit):
-            return without_hidden_zeros(written.args[0])  # where it leaves (0, 1) it is not onto either
+        written = profile_of(self.gate)
+        if written is not None and isinstance(written, logit):  # where its argument leaves (0, 1) phi is not onto either
+            return without_hidden_zeros(written.args[0])
         return without_hidden_zeros(1 - self.gate.expr if self.gate.declared == "complement" else self.gate.expr)
 
     @cached_property
