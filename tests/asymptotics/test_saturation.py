@@ -485,6 +485,11 @@ WAVES = [
     ("sigmoid(z + sin(z)**3)", 1, lambda x: mpmath.log1p(mpmath.exp(x + mpmath.sin(x) ** 3))),
     ("sigmoid(3*z + sin(z)*sin(sqrt(2)*z))", 3, lambda x: 3 * x + mpmath.sin(x) * mpmath.sin(mpmath.sqrt(2) * x)),
     ("sigmoid(z + log(2 + cos(z)))", 1, lambda x: mpmath.log1p(mpmath.exp(x) * (2 + mpmath.cos(x)))),
+    (
+        "sigmoid(log(tan(pi/2*tanh(z))))",
+        2,
+        lambda x: mpmath.log1p(mpmath.cot(mpmath.pi / (mpmath.exp(2 * x) + 1))),
+    ),
     ("1 - (2 + sin(z))*exp(-z)/4", 1, lambda x: -mpmath.log((2 + mpmath.sin(x)) * mpmath.exp(-x) / 4)),
 ]
 

@@ -269,7 +269,7 @@ RULES: dict[type, Callable[..., Series]] = {
     sp.Min: _extremum(False),
     sp.sin: _analytic(sp.sin, None),
     sp.cos: _analytic(sp.cos, None),
-    sp.tan: _analytic(sp.tan, None),
+    sp.tan: _through(lambda x: sp.sin(x) / sp.cos(x)),
     sp.atan: _analytic(sp.atan, _atan_far),
     sp.erf: _analytic(sp.erf, _erf_far),
     sp.erfc: _analytic(sp.erfc, _erfc_far),

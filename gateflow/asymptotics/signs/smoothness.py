@@ -85,7 +85,7 @@ class PiecewiseGate:
         if self._profile is not None:
             return without_hidden_zeros(self._profile)
         written = profile_of(self.gate)
-        if written is not None and isinstance(written, logit):  # where its argument leaves (0, 1) phi is not onto either
+        if written is not None and isinstance(written, logit):  # phi is its argument, in (0, 1) or not
             return without_hidden_zeros(written.args[0])
         return without_hidden_zeros(1 - self.gate.expr if self.gate.declared == "complement" else self.gate.expr)
 
