@@ -37,6 +37,9 @@ TOLERANCE = 1e-9
 NEARBY = 1e-6
 """Over so much of 1 + |z| the drift is differentiated."""
 
+CHANGES = 1.5
+"""What the logarithm of the noise may change by over a step, at most."""
+
 FINER = 12
 """Times that the grid on which the law about the target is looked for is made finer, at most."""
 
@@ -112,10 +115,10 @@ class NoisyDescent:
         """Mean and variance of the gradient of one sample."""
         z = np.asarray(number("z", z, np.isfinite, "finite"), dtype=float)
         u, log_of = log_share(self.problem.gate, z, self.gradients.fade)
-        mean, variance = self.gradients.moments(u)
+        mean, deviation = self.gradients.moments(u)
         with np.errstate(under="ignore"):
             share = np.exp(log_of)
-            return share * mean, share**2 * variance
+            return share * mean, (share * deviation) ** 2
 
     def _pace(self, z: Array) -> tuple[Array, Array, Array, Array]:
         """Mean and variance of the batch's gradient, its mean square, and the way per step size and gradient."""
@@ -266,6 +269,17 @@ class NoisyDescent:
         mean, _, _, scale = self._pace(z)
         return self.lr * (1 + self._in_noise.delay) * float(np.max(scale * np.abs(mean)))
 
+    def _check_start(self, z0: float, step: float) -> None:
+        """Refuse where the noise is another one a step away."""
+        with np.errstate(divide="ignore"):
+            change = np.abs(np.diff(np.log(self.variance(np.array([z0 - step, z0, z0 + step])))) / 2)
+        far = float(np.max(change, where=np.isfinite(change), initial=0.0))
+        if far > CHANGES:
+            raise Unresolved(
+                f"a step is about {step:.2g} long in z at the start, and within it gradients change "
+                f"{np.exp(far):.2g}-fold: take a smaller lr or larger batches, or follow runs (paths)"
+            )
+
     def _check_lag(self, z: Array) -> None:
         """Refuse where the mean square of the gradient is far behind it."""
         if self._in_noise.lag:
@@ -321,6 +335,7 @@ class NoisyDescent:
                 f"a step is about {step:.2g} long in z, the way {abs(level - z0):.2g}: what one or two steps do is not "
                 "described by a diffusion; take a smaller lr or larger batches"
             )
+        self._check_start(z0, step)
         self._check_lag(np.linspace(z0, level, WAY)[1:-1])
         reach = self._back_from(z0, level)
         return Passage(self.diffusion(min(reach, level), max(reach, level)), z0, level)
@@ -385,7 +400,7 @@ class NoisyDescent:
 
     def _course(self, span: tuple[float, float], kink: float | None) -> Course:
         def moments(u: Array) -> tuple[Array, Array]:
-            mean, variance = self.gradients.moments(u)
-            return mean, variance / self.samples.batch
+            mean, deviation = self.gradients.moments(u)
+            return mean, deviation / np.sqrt(self.samples.batch)
 
         return Course(self.problem.gate, moments, self.gradients.fade, self.lr, self.optimizer, span, kink)

@@ -1,4 +1,4 @@
-"""The gradient of one sample as a random number: its mean and its variance, in a form that is the same for all gates.
+"""The gradient of one sample as a random number: its mean and its deviation, in a form that is the same for all gates.
 
 With ``y = -log phi`` a sample's gradient is ``dl/dz = -(dl/dy) sigma(-u) u'``. Of a gate only u and u' enter (a gate is
 a metric, theory.md section 6); the law of ``dl/dy`` is one function of u, whatever the gate. From it the part
@@ -32,19 +32,25 @@ class Gradients:
 
     @cached_property
     def fade(self) -> float:
-        """The shortest horizon of a sample: each fades at least like ``phi`` to this power."""
+        """The power of phi like which every sample fades on a plateau: the shortest horizon; 0 for losses that do not.
+
+        A loss that fades far below its target is a function of ``exp(-h)``, such as the absolute one.
+        """
+        slopes = self.problem.loss.log_slope(Decay(h=np.array([100.0, 200.0])), Decay(h=np.ones(2)))
+        if not slopes[1] - slopes[0] < -99:
+            return 0.0
         if self.samples.horizon is None:
             return float(self.problem.horizon)
         return float(max(self.samples.horizon.support()[0], 0.0))
 
     def moments(self, u: Array) -> tuple[Array, Array]:
-        """Mean and variance of a sample's gradient, per ``sigma(-u) u' exp(-fade y)``, at profiles of any shape."""
+        """Mean and deviation of a sample's gradient, per ``sigma(-u) u' exp(-fade y)``, at profiles of any shape."""
         flat = u.ravel()
         width = AT_ONCE // max(1, self._nodes) + 1
         parts = [self._of_unit_scale(flat[i : i + width]) for i in range(0, flat.size, width)]
-        mean, variance = (np.concatenate(part).reshape(u.shape) for part in zip(*parts, strict=True))
+        mean, deviation = (np.concatenate(part).reshape(u.shape) for part in zip(*parts, strict=True))
         c, of_c = (float(self.problem.scale), 0.0) if self.samples.scale is None else self._scale
-        return c * mean, (c**2 + of_c) * variance + of_c * mean**2
+        return c * mean, np.hypot(np.sqrt(c**2 + of_c) * deviation, np.sqrt(of_c) * mean)
 
     def _of_unit_scale(self, u: Array) -> tuple[Array, Array]:
         """The same for c = 1, at an axis of profiles."""
@@ -67,7 +73,11 @@ class Gradients:
             size = np.exp(p.loss.log_slope(decay, goal) + self.fade * y + np.log(horizon))
             slope = np.where(decay.h >= h_star, -1.0, 1.0) * size  # at a target as just below it
         mean = np.sum(weights * slope, axis=1)
-        return mean, np.sum(weights * (slope - mean[:, None]) ** 2, axis=1)
+        about = slope - mean[:, None]
+        largest = np.max(np.abs(about), axis=1, keepdims=True)  # squares of it may be past the floats
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spread = np.sqrt(np.sum(weights * np.where(largest > 0, about / largest, 0.0) ** 2, axis=1))
+        return mean, largest[:, 0] * spread
 
     @cached_property
     def _scale(self) -> tuple[float, float]:

@@ -71,7 +71,7 @@ class Course:
     ----------
     gate : Gate
     moments : callable
-        Profiles to mean and variance of the gradient per :func:`gateflow.noise.gradients.log_share`.
+        Profiles to mean and deviation of the gradient per :func:`gateflow.noise.gradients.log_share`.
     fade : float
         Of that share.
     lr : float
@@ -110,8 +110,7 @@ class Course:
             low = self.kink - np.ceil((self.kink - low) / width) * width  # the kink is between two cells
         left = low + width * np.arange(CELLS + 1)
         ends = np.stack([left, left + width]) + 1e-9 * width * np.array([[1.0], [-1.0]])  # their limits from inside
-        mean, variance = self.moments(ends)
-        deviation = np.sqrt(variance)
+        mean, deviation = self.moments(ends)
         table = np.stack([mean[0], mean[1] - mean[0], deviation[0], deviation[1] - deviation[0]], axis=1)
         return np.ascontiguousarray(table), float(low), float(width)
 

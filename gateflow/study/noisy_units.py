@@ -67,7 +67,7 @@ def law(
 
     def of_batch(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean, variance = moments(u, horizon, sigma)
-        return mean, variance / batch
+        return mean, np.sqrt(variance / batch)
 
     u0, target = float(gate.float64.u(np.array(z0))), -np.log(np.expm1(1 / horizon))
     span = min(u0, target) - FARTHEST, max(u0, target) + FARTHEST

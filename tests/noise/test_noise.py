@@ -128,6 +128,35 @@ def test_noise_that_nearly_all_samples_agree_on_keeps_its_digits():
     assert noisy.variance(0.0) == pytest.approx(4 * share * slope**2, rel=1e-6)
 
 
+def loss_slope(name, u, horizon):
+    """dl/du by hand, c = 1, far below the target: of lags from U(0, T) and of log h."""
+    y = np.logaddexp(0, -u)
+    h, dh = horizon * y, -horizon / (1 + np.exp(u))
+    return {"(1-exp(-s))/s": (1 - (1 + h) * np.exp(-h)) / h**2, "log-decay": 1 / h}[name] * dh
+
+
+@pytest.mark.parametrize("loss", ["(1-exp(-s))/s", "log-decay"])
+def test_losses_that_do_not_fade_on_a_plateau_have_gradients_there(loss):
+    """At u = -60 with T = 10 the kept value is exp(-600): the slope is not, and neither are mean and variance nan."""
+    problem = LearningProblem("sigmoid", horizon=10, target=0.5, loss=loss)
+    noisy = NoisyDescent(problem, Samples(scale="normal(2, 3)"), lr=0.1)
+    z = np.array([-60.0, -5.0, 0.0])
+    slope = loss_slope(loss, z, 10)
+    np.testing.assert_allclose(noisy.gradient(z), 2 * slope, rtol=1e-9)
+    np.testing.assert_allclose(noisy.variance(z), 0.1 * 9 * slope**2, rtol=1e-9)
+    low, high = noisy.steps(0.0, [0.05, 0.95], 8.0)
+    seen = noisy.paths(0.0, 500, seed=1).arrivals(float(problem.gate.inverse_c(-np.expm1(-1 / 8))), int(2 * high))
+    assert np.mean((seen >= low - 1) & (seen <= high + 1)) > 0.9 - 4 * np.sqrt(0.09 / 500)
+
+
+def test_a_start_from_which_a_step_leads_to_other_noise_is_refused():
+    """The slope of log-slow is many times larger at 0 than at 3.6, and a step is about 12 long there."""
+    problem, samples = LearningProblem("log-slow", horizon=10, target=0.5), Samples(scale="normal(1, 3)")
+    lr = 3 / abs(float(NoisyDescent(problem, samples, lr=1.0).gradient(3.6)))
+    with pytest.raises(Unresolved, match="within it gradients change"):
+        NoisyDescent(problem, samples, lr).arrival(3.6, 8.0)
+
+
 # --- against runs ---
 
 
