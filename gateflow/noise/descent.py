@@ -271,7 +271,7 @@ class NoisyDescent:
 
     def _check_start(self, z0: float, step: float) -> None:
         """Refuse where the noise is another one a step away."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             change = np.abs(np.diff(np.log(self.variance(np.array([z0 - step, z0, z0 + step])))) / 2)
         far = float(np.max(change, where=np.isfinite(change), initial=0.0))
         if far > CHANGES:
