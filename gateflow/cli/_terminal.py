@@ -132,7 +132,7 @@ class Listing:
                 max_width=width if short else None,
             )
         for row in self.rows:
-            made.add_row(*(Text(cell) for cell in row))
+            made.add_row(*(Text(printable(cell)) for cell in row))
         return made
 
 
@@ -146,7 +146,7 @@ def pairs(rows: Iterable[tuple[str, str | None]]) -> Any:
     made.add_column(overflow="fold")
     for name, value in rows:
         if value:
-            made.add_row(Text(name), Text(value))
+            made.add_row(Text(name), Text(printable(value)))
     return made
 
 
@@ -196,6 +196,19 @@ def rows_of(count: int, most: int = MOST_ROWS) -> Sequence[int]:
     ([0, 1, 2], [0, 25, 50, 75, 100])
     """
     return range(count) if count <= most else [round(i * (count - 1) / (most - 1)) for i in range(most)]
+
+
+def printable(text: str) -> str:
+    """A text that a terminal only prints: names in files of others may hold codes that it would obey.
+
+    Examples
+    --------
+    >>> printable("a\\x1b[2J\\ud800")
+    'a?[2J?'
+    """
+    if text.isprintable():
+        return text
+    return "".join(ch if ch.isprintable() or ch == "\n" else "?" for ch in text)
 
 
 def tidy(text: str) -> str:

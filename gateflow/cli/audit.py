@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from gateflow.cli._options import NOT_REACHED, Json
-from gateflow.cli._terminal import Listing, number, print_json, say
+from gateflow.cli._terminal import Listing, number, print_json, say, tidy
 from gateflow.errors import InvalidArgument, shown
 
 if TYPE_CHECKING:
@@ -64,13 +65,12 @@ def _print(found: Audit) -> None:
         return
     rows = [
         [
-            one.name,
+            tidy(one.name),
             one.model,
             str(one.units),
             *(number(time, 4) for time in one.times),
             number(one.slope, 3),
-            f"{one.unmoved:.0%}",
-            f"{one.beyond:.0%}",
+            *("nan" if math.isnan(part) else f"{part:.0%}" for part in (one.unmoved, one.beyond)),
             "; ".join(one.flags),
         ]
         for one in found.layers

@@ -7,6 +7,7 @@ input: biases and decay parameters.
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.descents.decays import longest
+from gateflow.descents.decays import QUANTILES, longest
 from gateflow.descents.precision import FORMATS
 from gateflow.errors import InvalidArgument, MissingExtra, shown
 from gateflow.files.read import opened
+from gateflow.files.safetensors import MOST as MOST_OF_A_TENSOR
 from gateflow.files.safetensors import numbers, stored
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
@@ -113,7 +115,8 @@ def audit(path: str | Path, *, lr: float = 1e-3, patterns: Mapping[str, str] | N
     own = [_pattern(text, gate) for text, gate in (patterns or {}).items()]
     try:
         found = _Tensors.of(path)
-        layers = [_audited(part, lr) for part in _parts(found, own)]
+        with np.errstate(all="ignore"):  # a decay may round to 0 or 1: time constants are then 0 or infinite
+            layers = [_audited(part, lr) for part in _parts(found, own)]
     except OSError as problem:
         raise InvalidArgument(f"cannot read {str(path)!r}: {problem.strerror or problem}") from None
     except ValueError as problem:
@@ -137,8 +140,9 @@ class _Tensors:
     def of(cls, path: Path) -> _Tensors:
         with opened(path) as file:
             start = file.read(4)
-        if start[:2] == b"PK" or path.suffix in (".pt", ".pth", ".ckpt", ".bin"):
-            return cls._of_pytorch(path)
+        is_archive = start == b"PK\3\4"
+        if is_archive or path.suffix in (".pt", ".pth", ".ckpt", ".bin"):
+            return cls._of_pytorch(path, is_archive)
         tensors, about = stored(path)
         if "gateflow" in about:
             raise ValueError("it is a checkpoint of gateflow: gateflow timescales tells of its run")
@@ -148,7 +152,7 @@ class _Tensors:
         )
 
     @classmethod
-    def _of_pytorch(cls, path: Path) -> _Tensors:
+    def _of_pytorch(cls, path: Path, is_archive: bool) -> _Tensors:
         try:
             import torch
         except ImportError:
@@ -156,21 +160,41 @@ class _Tensors:
         if path.stat().st_size > MOST:
             raise ValueError(f"it has over {MOST} bytes")
         try:
-            read = torch.load(path, map_location="cpu", weights_only=True)
+            if is_archive:
+                _check_archive(path)
+            read = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
         except Exception as problem:  # whatever is in the file
-            raise ValueError(f"PyTorch reads no tensors from it: {str(problem).splitlines()[0][:120]}") from None
+            first = (str(problem).splitlines() or [type(problem).__name__])[0]
+            raise ValueError(f"PyTorch reads no tensors from it: {first[:120]}") from None
         for key in ("state_dict", "model_state_dict", "model"):
             if isinstance(read, dict) and isinstance(read.get(key), dict):
                 read = read[key]
         if not isinstance(read, dict):
             raise ValueError("it holds no state dict")
         tensors = {
-            str(name): t for name, t in read.items() if isinstance(t, torch.Tensor) and str(t.dtype)[6:] in FORMATS
+            name: t
+            for name, t in read.items()
+            if isinstance(name, str) and isinstance(t, torch.Tensor) and str(t.dtype)[6:] in FORMATS
         }
         return cls(
             {name: (str(t.dtype)[6:], tuple(t.shape)) for name, t in tensors.items()},
-            lambda name: tensors[name].double().numpy(),
+            lambda name: _numbers_of(name, tensors[name]),
         )
+
+
+def _check_archive(path: Path) -> None:
+    """Complain of what ``torch.save`` does not write: packed members, which unpack to many times the file's bytes."""
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("it is packed, which torch.save does not do")
+
+
+def _numbers_of(name: str, tensor: Any) -> np.ndarray:
+    if tensor.is_nested or str(tensor.layout) != "torch.strided" or tensor.device.type != "cpu":
+        raise ValueError(f"the tensor {shown(name)} is not dense")
+    if tensor.numel() * tensor.element_size() > MOST_OF_A_TENSOR:
+        raise ValueError(f"the tensor {shown(name)} has over {MOST_OF_A_TENSOR} bytes")
+    return tensor.detach().double().numpy()
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------
@@ -224,7 +248,7 @@ def _mamba(found: _Tensors, name: str, before: str) -> _Part | None:
     if bias is None:
         return None
     log_a, z = found.get(name), -found.get(bias).ravel()
-    if log_a.shape[0] != z.size:
+    if not log_a.size or log_a.shape[:1] != (z.size,):
         return None
     part = _published(bias, "mamba", z, found.formats[bias][0])
     part.log_decay = as_gate("sigmoid").log_phi(z).reshape(-1, *[1] * (log_a.ndim - 1)) * np.exp(log_a)
@@ -265,7 +289,7 @@ def _torch_layer(found: _Tensors, name: str, before: str) -> _Part | None:
     if other not in found.formats or len(found.formats.get(weight, ("", ()))[1]) != 2:
         return None
     rows, size = found.formats[weight][1]
-    if rows not in (3 * size, 4 * size):
+    if rows not in (3 * size, 4 * size) or {found.formats[each][1] for each in (name, other)} != {(rows,)}:
         return None
     z = (found.get(name) + found.get(other))[size : 2 * size]
     return _Part(name, "lstm" if rows == 4 * size else "gru", as_gate("sigmoid"), z, found.formats[name][0])
@@ -285,12 +309,11 @@ _RULES: dict[str, Callable[[_Tensors, str, str], _Part | None]] = {
 
 def _audited(part: _Part, lr: float) -> AuditedLayer:
     z, form = part.z, FORMATS[part.form]
-    if not z.size or not np.isfinite(z).all():
-        return AuditedLayer(
-            part.name, part.model, z.size, (np.nan,) * 3, np.nan, np.nan, np.nan, ("not all are numbers",)
-        )
-    with np.errstate(divide="ignore"):
-        times = -1 / (part.gate.log_phi(z) if part.log_decay is None else part.log_decay)
+    log_decay = part.gate.log_phi(z) if part.log_decay is None else part.log_decay
+    if not z.size or not np.isfinite(z).all() or np.isnan(log_decay).any():
+        why = "not all are numbers" if z.size else "there are none"
+        return AuditedLayer(part.name, part.model, z.size, (np.nan,) * 3, np.nan, np.nan, np.nan, (why,))
+    times = 1 / np.abs(log_decay)  # infinite where the decay is 1, of whatever sign that 0 is
     flags = list(part.flags)
     if part.spread and z.size > 1 and np.ptp(np.quantile(z, (0.02, 0.98))) < ALIKE * part.spread:
         flags.append(f"all {z.size} are nearly alike, where the published start spreads")
@@ -302,9 +325,15 @@ def _audited(part: _Part, lr: float) -> AuditedLayer:
         name=part.name,
         model=part.model,
         units=z.size,
-        times=tuple(map(float, np.quantile(times, (0.02, 0.5, 0.98)))),
+        times=tuple(map(float, _quantiles(times))),
         slope=float(np.median(part.gate.dphi(z))),
         unmoved=float(np.mean(lr < form.spacing(z) / 2)),
         beyond=float(np.mean(times > longest(part.handed, form))),
         flags=tuple(flags),
     )
+
+
+def _quantiles(times: np.ndarray) -> np.ndarray:
+    """Low, median and high; infinite where the next above is."""
+    above = np.quantile(times, QUANTILES, method="higher")
+    return np.where(np.isinf(above), above, np.quantile(times, QUANTILES))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateflow.errors import shown
 from gateflow.files.read import fits, from_json, opened
 
 HEADER = 1 << 24
@@ -68,16 +69,19 @@ def stored(path: Path) -> tuple[dict[str, StoredTensor], dict[str, Any]]:
     found = header
     if not all(fits(part, entry) for part in found.values()):
         raise ValueError("a tensor in its header lacks a type, a shape or its place")
-    return {name: _placed(name, part, 8 + length, size) for name, part in found.items()}, about
+    placed = {name: _placed(name, part, 8 + length, size) for name, part in found.items()}
+    if sum(tensor.end - tensor.start for tensor in placed.values()) > size - 8 - length:
+        raise ValueError("tensors in it share bytes")  # a short file could else ask for long work
+    return placed, about
 
 
 def _placed(name: str, part: Mapping[str, Any], begin: int, size: int) -> StoredTensor:
     offsets, shape = part["data_offsets"], tuple(part["shape"])
     if len(offsets) != 2 or min(shape, default=1) < 0 or not 0 <= offsets[0] <= offsets[1] <= size - begin:
-        raise ValueError(f"the tensor {name!r} is not within the file")
+        raise ValueError(f"the tensor {shown(name)} is not within the file")
     code, form = FORMATS.get(part["dtype"], ("", part["dtype"]))
     if code and offsets[1] - offsets[0] != math.prod(shape) * int(code[2]):
-        raise ValueError(f"the bytes of the tensor {name!r} are not as many as its shape says")
+        raise ValueError(f"the bytes of the tensor {shown(name)} are not as many as its shape says")
     return StoredTensor(form, shape, begin + offsets[0], begin + offsets[1])
 
 

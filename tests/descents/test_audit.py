@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
 
 import numpy as np
 import pytest
@@ -172,6 +173,8 @@ def test_a_state_dict_of_pytorch_is_read_and_no_pickle_is_run(tmp_path):
                 '{"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}}',
                 '{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0]}}',
                 '{"a": {"dtype": "F32", "shape": "2", "data_offsets": [0, 8]}}',
+                '{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, '
+                '"b": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}',
             )
         ),
     ],
@@ -182,6 +185,57 @@ def test_a_broken_file_is_refused_in_one_line(data, tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.startswith("gateflow: error: ")
     assert said.count("\n") == 1
+
+
+def test_decays_of_exactly_1_or_0_and_what_is_no_number_are_told(tmp_path, capsys):
+    path = tmp_path / "one.safetensors"
+    for z in (1e4, 3e38):
+        (layer,) = audit(written(path, {"nu_log": np.full(8, -z)})).layers
+        assert (layer.times, layer.beyond) == ((math.inf,) * 3, 1)
+    (layer,) = audit(written(path, {"nu_log": np.repeat([0.0, -3e38], 50)})).layers
+    assert layer.times == (1, math.inf, math.inf)  # between 1 and infinity lies infinity
+    (layer,) = audit(written(path, {"A_log": np.full((4, 2), 1e5), "dt_bias": np.zeros(4)})).layers
+    assert layer.times == (0, 0, 0)
+    assert main(["audit", str(written(path, {"A_log": np.full((4, 2), np.nan), "dt_bias": np.zeros(4)}))]) == 3
+    assert "not all are numbers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"A_log": 0.0, "dt_bias": [1.0]},
+        {"A_log": np.zeros((4, 0)), "dt_bias": np.zeros(4)},
+        {"bias_ih_l0": 1.0, "bias_hh_l0": 1.0, "weight_hh_l0": np.zeros((8, 2))},
+        {"bias_ih_l0": [1.0], "bias_hh_l0": [1.0], "weight_hh_l0": np.zeros((8, 2))},
+    ],
+)
+def test_tensors_of_a_known_name_and_another_shape_are_no_layer(tensors, tmp_path):
+    assert audit(written(tmp_path / "one.safetensors", tensors)).layers == ()
+
+
+def test_names_hold_no_codes_for_the_terminal(tmp_path, capsys):
+    assert main(["audit", str(written(tmp_path / "one.safetensors", {"a\x1b[2J\n.nu_log": [0.0]}))]) == 0
+    assert "a?[2J .nu_log" in capsys.readouterr().out
+
+
+def test_tensors_of_pytorch_without_plain_numbers(tmp_path):
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "one.pt"
+    torch.save({"nu_log": torch.nn.Parameter(torch.zeros(2))}, path)
+    assert audit(path).layers[0].times == (1, 1, 1)
+    for tensor in (torch.zeros(1).expand(10**12), torch.zeros(4).to_sparse(), torch.zeros(4, device="meta")):
+        torch.save({"nu_log": tensor}, path)
+        with pytest.raises(InvalidArgument, match="nu_log"):
+            audit(path)
+    path.write_bytes(b"")
+    with pytest.raises(InvalidArgument, match="reads no tensors"):
+        audit(path)
+    torch.save({"nu_log": torch.zeros(2)}, path)
+    with zipfile.ZipFile(path) as plain, zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(InvalidArgument, match="it is packed"):
+        audit(tmp_path / "packed.pt")
 
 
 def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path, capsys):
