@@ -259,5 +259,5 @@ def test_what_is_refused() -> None:
 
 
 def test_an_unknown_function_of_a_gate_is_an_error():
-    with pytest.raises(UnknownName, match="unknown function 'phy'"):
+    with pytest.raises(UnknownName, match="unknown function of a gate 'phy'"):
         gate_function("fast").value(torch.zeros(2), "phy")

@@ -1,0 +1,25 @@
+"""The page on PyTorch's features says what is so: each of its rows is tried again."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.nn_compatibility import COLUMNS, ROWS, SLOW, row
+
+PAGE = (Path(__file__).parents[2] / "docs" / "compatibility.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("feature", [pytest.param(f, marks=pytest.mark.slow) if f in SLOW else f for f in ROWS])
+def test_a_row_of_the_page_is_so(feature: str) -> None:
+    if feature in SLOW:
+        pytest.importorskip("onnxscript")
+        pytest.importorskip("onnxruntime")
+    assert row(feature) in PAGE
+
+
+def test_the_page_has_these_rows() -> None:
+    assert re.findall(r"^\| (.*?) \|(?: (?:yes|no) \|)+$", PAGE, re.MULTILINE) == list(ROWS)
+    assert f"| feature | {' | '.join(f'`{name}`' for name in COLUMNS)} |" in PAGE
