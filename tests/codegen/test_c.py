@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from gateflow.arithmetic import FUNCTIONS, float64
-from gateflow.codegen import c, stable
+from gateflow.codegen import Tape, c, stable
 from gateflow.codegen import compiler as compiled
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.formula import parse
-from gateflow.formula.vocabulary import Z
+from gateflow.formula.vocabulary import Z, derivative
 from gateflow.gates.gate import GATES, gate
 from gateflow.gates.numbers import Numbers
 
@@ -44,10 +44,12 @@ def loop(name: str, dtype: str = "double") -> str:
     return f"void all_{name}(long n, {arrays}) {{ for (long i = 0; i < n; i++) y[i] = {name}(x[i]); }}\n"
 
 
-def arrays(source: str, *names: str, dtype: str = "double") -> dict[str, Callable[[Any], Any]]:
+def arrays(
+    source: str, *names: str, dtype: str = "double", flags: tuple[str, ...] = ()
+) -> dict[str, Callable[[Any], Any]]:
     """The C functions of a source as functions of arrays."""
     text = c.header() + source + "".join(loop(name, dtype) for name in names)
-    made = compiled.library(text, flags=(*c.FLAGS, *compiled.native()), name="test")
+    made = compiled.library(text, flags=(*c.FLAGS, *compiled.native(), *flags), name="test")
     kind = np.float64 if dtype == "double" else np.float32
 
     def wrapped(name: str) -> Callable[[Any], Any]:
@@ -143,6 +145,70 @@ def test_powers_and_cases(text: str) -> None:
     x = np.array([-2.5, -0.3, 0.4, 1.7])
     truth = [float(expr.subs(Z, mpmath.mpf(float(v))).evalf(30)) for v in x]
     assert np.allclose(arrays(c.function("f", expr), "f")["f"](x), truth, rtol=4e-15, atol=0)
+
+
+GENERATED = 200
+WITHIN = ("tanh", "sigmoid", "softsign", "erf", "atan", "asinh", "softplus", "abs", "sign", "sin", "cos")
+
+
+def generated(rng: Any) -> tuple[str, list[float]]:
+    """A formula such as users write, with pieces, plateaus, steps and powers, and places where it may change branch."""
+    places = [float(f"{x:.4g}") for x in rng.normal(0, 2, 3)]
+
+    def number(low: float, high: float) -> str:
+        return f"{10 ** rng.uniform(low, high):.3g}"
+
+    def about() -> str:
+        return f"(z - ({rng.choice(places)!s}))"
+
+    def part(depth: int) -> str:
+        kind = rng.choice(["line", "within", "step", "power", "plateau", "piece", "sum", "product", "root"])
+        if depth == 0 or kind == "line":
+            return f"{number(-1, 1)}*z" if rng.random() < 0.5 else about()
+        if kind == "within":
+            return f"{rng.choice(WITHIN)}({part(depth - 1)})"
+        if kind == "step":
+            return f"{number(-3, 0)}*{rng.choice(WITHIN[:6])}({about()}/{number(-9, -1)})"
+        if kind == "power":
+            x = about()
+            return f"sign{x}*abs{x}**{rng.uniform(0.3, 3):.3g}"
+        if kind == "plateau":
+            a, b = sorted(rng.choice(places, 2, replace=False))
+            high = f"(({b!s}) - ({a!s}) + {part(depth - 1)})"
+            return f"where(z < {a!s}, {part(depth - 1)}, where(z <= {b!s}, {number(-200, -3)}*(z - ({a!s})), {high}))"
+        if kind == "piece":
+            test = rng.choice([f"z < {places[0]!s}", f"abs(z) <= {abs(places[1])!s}", f"z**2 > {number(-1, 1)}"])
+            return f"where({test}, {part(depth - 1)}, {part(depth - 1)})"
+        if kind == "root":
+            return f"{rng.choice(['sqrt(1 + {0}**2)', 'log(1 + abs({0}))', 'sqrt(abs({0}))'])}".format(about())
+        return f"({part(depth - 1)} {'+' if kind == 'sum' else '*'} {part(depth - 1)})"
+
+    return part(3), places
+
+
+def test_generated_formulas_and_their_slopes_are_those_of_numpy() -> None:
+    """To rounding: what differs is the last bits of functions, as far as the formula enlarges them."""
+    rng = np.random.default_rng(13)
+    made = [generated(rng) for _ in range(GENERATED)]
+    parsed = [parse(text) for text, _ in made]
+    forms = [form for expr in parsed for form in (expr, derivative(expr))]
+    tapes = [Tape([stable(form)], [Z]) for form in forms]
+    source = [c.written(f"f{k}", lambda a, z, tape=tape: tape(a, z)[0]) for k, tape in enumerate(tapes)]
+    found = arrays("".join(source), *(f"f{k}" for k in range(len(forms))), flags=("-O0",))
+    common = np.concatenate([np.linspace(-8, 8, 65), [0.0, -0.0, 1e-300, 1e6, -1e6, 1e200, np.inf, -np.inf, np.nan]])
+    wrong, numbers = [], 0
+    for k, tape in enumerate(tapes):
+        text, places = made[k // 2]
+        x = np.concatenate([common, *(np.array([np.nextafter(p, -9.0), p, np.nextafter(p, 9.0)]) for p in places)])
+        there = found[f"f{k}"](x)
+        with np.errstate(all="ignore"):
+            here = np.broadcast_to(tape(float64, x)[0], x.shape)
+            numbers += np.isfinite(here).mean()
+            off = np.abs(there - here)
+            same = (off <= 1e-13 * (1 + np.abs(here))) | (there == here) | (np.isnan(there) & np.isnan(here))
+        wrong += [(text, k % 2, a, b, d) for a, b, d in zip(x[~same], here[~same], there[~same], strict=True)]
+    assert wrong == []
+    assert numbers > 0.8 * len(tapes)
 
 
 def test_a_float_function_is_right_to_the_last_bit_but_one() -> None:
