@@ -38,7 +38,7 @@ NEARBY = 1e-6
 """Over so much of 1 + |z| the drift is differentiated."""
 
 CHANGES = 1.5
-"""What the logarithm of the noise may change by over a step, at most."""
+"""What the logarithm of a gradient may change by over a step by the gate alone, at most."""
 
 FINER = 12
 """Times that the grid on which the law about the target is looked for is made finer, at most."""
@@ -270,10 +270,9 @@ class NoisyDescent:
         return self.lr * (1 + self._in_noise.delay) * float(np.max(scale * np.abs(mean)))
 
     def _check_start(self, z0: float, step: float) -> None:
-        """Refuse where the noise is another one a step away."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            change = np.abs(np.diff(np.log(self.variance(np.array([z0 - step, z0, z0 + step])))) / 2)
-        far = float(np.max(change, where=np.isfinite(change), initial=0.0))
+        """Refuse where the gate is another one a step away."""
+        _, share = log_share(self.problem.gate, np.array([z0 - step, z0, z0 + step]), self.gradients.fade)
+        far = float(np.max(np.abs(np.diff(share))))
         if far > CHANGES:
             raise Unresolved(
                 f"a step is about {step:.2g} long in z at the start, and within it gradients change "
