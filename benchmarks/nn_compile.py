@@ -2,7 +2,7 @@
 
     python -m benchmarks.nn_compile
 
-Seconds are of all processors together, the C++ compiler's too, without PyTorch's cache on disk. A model with a pointwise
+Seconds are of all processors together, the C++ compiler's too, without PyTorch's cache on disk. A model with a plain
 map in the layer's place is compiled first: it bears what the first compilation in a process costs.
 """
 
