@@ -15,6 +15,7 @@ from gateflow.cli._terminal import Listing, number, pairs, print_json, say
 EXTRAS = {
     "sweep": ("xarray", "h5netcdf", "h5py", "dask", "distributed"),
     "nn": ("torch", "safetensors", "sklearn", "pooch"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "gpu": ("triton",),
     "notebook": ("jupyterlab", "ipywidgets", "nbclient", "ipykernel"),
     "docs": ("sphinx", "myst_nb", "furo", "numpydoc", "latex2mathml"),
