@@ -6,5 +6,5 @@ GF double speed(double z, double over, double log_ct, double *profile) {
   const double below = gf_maximum(-u, 0.0) + gf_log1p(gf_exp(-gf_abs(u)));
   const double size = gf_exp(rest + (log_ct - u) - over * below);
   *profile = u;
-  return gf_choose(size == 0, 0.0, size * factor);
+  return gf_choose((size == 0) | (gf_abs(u) == INFINITY), 0.0, size * factor); /* at 0 and 1 nothing moves */
 }

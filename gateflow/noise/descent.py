@@ -255,8 +255,8 @@ class NoisyDescent:
             scale = self._in_noise.speed(mean, variance)
             spread = self.lr * self._in_noise.variance(mean, variance)
             slope = np.where(spread > 0, -2 * scale * mean / spread, -np.inf * np.sign(mean))
+            rise = np.clip(slope * np.diff(z), -1e6, 1e6)
         center = int(np.argmax(np.where(np.diff(np.sign(-mean)) < 0, 1, 0))) + 1
-        rise = np.clip(slope * np.diff(z), -1e6, 1e6)
         above = np.flatnonzero(np.cumsum(rise[center:]) < -DEPTH)
         below = np.flatnonzero(np.cumsum(-rise[:center][::-1]) < -DEPTH)
         if not above.size or not below.size:
@@ -328,7 +328,8 @@ class NoisyDescent:
             level = float(gate.inverse_c(-np.expm1(-1 / scale)))
         if not np.isfinite(level):
             raise InvalidArgument("the target is no place of the gate; name a time scale that is")
-        step = self._step(np.array([z0])) + float(np.sqrt(self.lr * self.variance(z0)))
+        with np.errstate(over="ignore"):  # an infinite step is refused in words
+            step = self._step(np.array([z0])) + float(np.sqrt(self.lr * self.variance(z0)))
         if 2 * step > abs(level - z0):
             raise Unresolved(
                 f"a step is about {step:.2g} long in z, the way {abs(level - z0):.2g}: what one or two steps do is not "

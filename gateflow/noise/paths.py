@@ -241,7 +241,8 @@ class Paths(Tabulated, columns=("z",), plots=(None, ["z"])):
         state = tuple(part for part, _ in zip(means, optimizer.start(1), strict=False))
         for k in range(self.step + 1, self.step + steps + 1):
             u, log_of = log_share(course.gate, self.z, course.fade)
-            inside = np.clip((u - self._low) / self._width, 0.0, len(self._cells))
+            with np.errstate(over="ignore"):
+                inside = np.clip((u - self._low) / self._width, 0.0, len(self._cells))
             cell = np.minimum(inside, len(self._cells) - 1).astype(int)
             mean, more, deviation, wider = self._cells[cell].T
             part = inside - cell

@@ -84,6 +84,18 @@ def test_runs_are_the_same_in_any_portions_and_from_a_state_that_was_kept(backen
     assert np.array_equal(whole.z[:7], one.paths(0.5, 7, seed=3, backend=backend).run(60).z)
 
 
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("compiled", marks=needs_compiler)])
+@pytest.mark.parametrize(("name", "lr", "edge"), [("hard-sigmoid", 5.0, 3.0), ("exp-square", 20.0, 27.0)])
+def test_a_run_that_left_the_gate_stays_where_it_is(name, lr, edge, backend):
+    """Beyond the edge the gate is 0 or 1 and its slope 0: no number drawn moves a run of gradient descent there."""
+    runs = noisy(name, lr=lr).paths(0.0, 200, seed=1, backend=backend).run(50)
+    before = runs.z.copy()
+    out = np.abs(before) > edge
+    assert out.sum() > 20
+    assert np.isfinite(before).all()
+    assert np.array_equal(runs.run(50).z[out], before[out])
+
+
 def test_a_gate_without_a_form_in_c_goes_on_in_numpy():
     problem = LearningProblem("sigmoid(loggamma(exp(z) + 2))", horizon=10, target=0.5)
     one = NoisyDescent(problem, Samples(scale="normal(1, 1)"), 0.01)
