@@ -631,7 +631,7 @@ class _Call:
         """Of output and state under autocast, as PyTorch's own layers have it."""
         short = torch.get_autocast_dtype(self.data.device.type)
         padded_lstm = (
-            "cell" in self.module.states and self.packed is None and state[0].dtype in (torch.float32, torch.bfloat16)
+            "cell" in self.module.states and self.packed is None and self.data.dtype in (torch.float32, torch.bfloat16)
         )
         if self.data.is_cuda or (padded_lstm and short == torch.bfloat16):
             return short

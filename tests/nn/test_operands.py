@@ -255,6 +255,16 @@ def test_autocast_gives_pytorchs_types(cell: type[Recurrent], options: dict[str,
 
 
 @pytest.mark.skipif(compiled.available() is None, reason="there is no C compiler")
+@pytest.mark.parametrize("weight", [torch.float16, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("given", [torch.float16, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("state", [torch.float16, torch.float32, torch.bfloat16])
+def test_autocast_mixes_types_as_pytorch_does(weight: torch.dtype, given: torch.dtype, state: torch.dtype) -> None:
+    x, hx = torch.ones(4, 3, 2, dtype=given), (torch.zeros(1, 3, 5, dtype=state),) * 2
+    ours, theirs = LSTM(2, 5, forget_gate="fast", dtype=weight), torch.nn.LSTM(2, 5, dtype=weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ours(x, hx)[0].dtype == theirs(x, hx)[0].dtype
+
+
 def test_autocast_takes_the_fast_way() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert LSTM(3, 5, forget_gate="fast").backend_for(X) == "native"
