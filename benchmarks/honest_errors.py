@@ -34,7 +34,9 @@ from gateflow.flows import LearningProblem, Status, hitting_time  # noqa: E402
 from gateflow.record import source  # noqa: E402
 
 PATIENCE = 40
-"""Seconds of the processor that the problems of one formula, or one true value, may take."""
+"""Seconds of the processor that the problems of one formula may take."""
+OF_TRUTH = 4
+"""Seconds of the processor that a true value may take; nearly all take some hundredths."""
 COMPILED_EVERY = 5
 """One formula in so many is also solved by the compiled kernel: compiling is what takes the time. No family is left
 out, as their number has no factor in common with this."""
@@ -46,14 +48,14 @@ class Late(Exception):
 
 
 @contextmanager
-def patience() -> Any:
+def patience(seconds: float) -> Any:
     """Raises Late within, after a while."""
 
     def late(*_: Any) -> None:
         raise Late
 
     signal.signal(signal.SIGVTALRM, late)
-    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
@@ -70,7 +72,7 @@ def judged(group: int) -> list[dict[str, Any]]:
     ]
     begun = time.process_time()
     try:
-        with patience():
+        with patience(PATIENCE):
             given = {one.way: [case.value for case in cases]}
             problem = LearningProblem(one.text, horizon=[case.horizon for case in cases], loss=one.loss, **given)
             starts = zip(cases, problem.z_star.tolist(), strict=True)
@@ -108,7 +110,7 @@ def _word(case: Any, row: dict[str, Any]) -> dict[str, Any]:
         return {"word": "nothing claimed"}
     begun = time.process_time()
     try:
-        with patience():
+        with patience(OF_TRUTH):
             least = min(error for _, error in answers)
             true = ball_oracle.log_tau(case, max(least / 64, ball_oracle.FINEST))
     except (Late, ball_oracle.NoTruth, SystemError):  # the last where time was up within flint
