@@ -538,8 +538,8 @@ class Recurrent(torch.nn.RNNBase):
     ) -> tuple[Tensor, State]:
         """One layer in one direction, padded or packed, by `gateflow.nn.operators`: output, final state."""
         given, values = list(start), weights.values()
-        keep = torch.is_grad_enabled() and not torch.compiler.is_exporting() and not torch.jit.is_tracing()
-        keep = keep and any(t.requires_grad for t in (data, *given, *values))
+        traced = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[reportPrivateImportUsage]
+        keep = torch.is_grad_enabled() and not traced and any(t.requires_grad for t in (data, *given, *values))
         output, final, _ = operators.LAYER(data, given, values, sizes, backwards, self._declaration, backend, keep)
         return output, tuple(final)
 
