@@ -214,7 +214,15 @@ def _of_cosh(level: Expr) -> list[Expr]:
     return [] if above < 0 else [sp.S.Zero] if not above else [sp.acosh(level), -sp.acosh(level)]
 
 
+def _of_wave(level: Expr) -> list[Expr]:
+    if constants.compare(constants.number(sp.Abs(level)), 1) > 0:
+        return []
+    raise Undecided(f"a sine is {level} at points without end")
+
+
 _PREIMAGES: dict[Any, Callable[[Expr], list[Expr]]] = {
+    sp.sin: _of_wave,
+    sp.cos: _of_wave,
     sp.exp: _within(0, sp.oo, sp.log),
     sp.log: _within(-sp.oo, sp.oo, sp.exp),
     sp.sinh: _within(-sp.oo, sp.oo, sp.asinh),

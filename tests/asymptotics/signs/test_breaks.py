@@ -304,6 +304,7 @@ def test_a_ball_that_is_too_wide_says_nothing():
         ("abs(abs(z - 1) - 2)", [-1, 1, 3]),
         ("where(log(z**2) > 0, z, 2*z)", [-1, 0, 1]),
         ("abs(sqrt(1 + z**2) - 2)", [-(3**0.5), 3**0.5]),
+        ("abs(cos(z) - 2) + sign(3 + 2*sin(z**2))", []),
         ("abs(z**5 - z - 1)", [mpmath.findroot(lambda x: x**5 - x - 1, 1.1)]),
     ],
 )
