@@ -28,7 +28,7 @@ def check_input(input: Any, features: int) -> None:
     """
     packed = isinstance(input, PackedSequence)
     data = input.data if packed else input
-    _check_kind("the input", data)
+    check_kind("the input", data)
     if packed and data.dim() != 2:
         raise InvalidTensor(f"the data of a packed sequence must have 2 dimensions; they have {data.dim()}")
     if data.dim() not in (2, 3):
@@ -49,7 +49,7 @@ def state_parts(hx: Any, cell: str, names: Sequence[str]) -> tuple[Tensor, ...]:
     """
     parts = " and ".join(names)
     if len(names) == 1:
-        _check_kind(f"the state of {cell}, {parts},", hx)
+        check_kind(f"the state of {cell}, {parts},", hx)
         return (hx,)
     if not isinstance(hx, (tuple, list)):
         found = "1 tensor" if isinstance(hx, Tensor) else type(hx).__name__
@@ -57,7 +57,7 @@ def state_parts(hx: Any, cell: str, names: Sequence[str]) -> tuple[Tensor, ...]:
     if len(hx) != len(names):
         raise InvalidTensor(f"the state of {cell} is {parts}; got {len(hx)} tensors")
     for name, part in zip(names, hx, strict=True):
-        _check_kind(f"the initial {name}", part)
+        check_kind(f"the initial {name}", part)
     return tuple(hx)
 
 
@@ -88,7 +88,7 @@ def check_weights(weights: Mapping[str, Any], shapes: Mapping[str, tuple[int, ..
     first = None
     for name, shape in shapes.items():
         weight = weights.get(name)
-        _check_kind(name, weight)
+        check_kind(name, weight)
         assert weight is not None
         if tuple(weight.shape) != shape:
             raise InvalidTensor(f"{name} must have the shape {shape}; it has {tuple(weight.shape)}")
@@ -124,7 +124,13 @@ def check_shape(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
         raise InvalidTensor(f"the initial {name} must have the shape {shape}; it has {tuple(tensor.shape)}")
 
 
-def _check_kind(name: str, value: Any) -> None:
+def check_kind(name: str, value: Any) -> None:
+    """A dense tensor.
+
+    Raises
+    ------
+    InvalidTensor
+    """
     if not isinstance(value, Tensor):
         raise InvalidTensor(f"{name} must be a tensor; got {type(value).__name__}")
     if value.layout != torch.strided or value.is_quantized:
@@ -151,3 +157,8 @@ def check_lengths(sizes: Tensor, rows: int) -> None:
 
 def _word(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def autocasts(device: torch.device) -> bool:
+    """Whether operations on this device choose their types."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)

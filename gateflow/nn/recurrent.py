@@ -294,11 +294,11 @@ class Recurrent(torch.nn.RNNBase):
         if wanted == "framework":
             if self.in_framework():
                 return "framework"
-            where = "under this autocast on this processor" if autocasts(data.device) else "here"
+            where = "under this autocast on this processor" if operands.autocasts(data.device) else "here"
             raise InvalidArgument(
                 f"PyTorch has no {type(self).__name__} with these gates {where}; backend='auto' takes another"
             )
-        short = autocasts(data.device) and torch.get_autocast_dtype(data.device.type) == torch.bfloat16
+        short = operands.autocasts(data.device) and torch.get_autocast_dtype(data.device.type) == torch.bfloat16
         if wanted == "auto" and short and self.in_framework():
             return "framework"
         kernel = self.kernel_for(wanted, data, padded=True)
@@ -312,7 +312,7 @@ class Recurrent(torch.nn.RNNBase):
         InvalidArgument
             The backend asked for cannot.
         """
-        casts = autocasts(data.device)
+        casts = operands.autocasts(data.device)
         if backend == "native" and data.device.type != "cpu":
             raise InvalidArgument(
                 f"backend='native' runs on the CPU, not on {data.device.type}; backend='auto' takes another"
@@ -589,7 +589,7 @@ class _Call:
         self.batch_sizes = None if self.packed is None else self.packed.batch_sizes
         if self.batch_sizes is None and not self.data.shape[0]:
             raise InvalidTensor("input has no time steps")
-        self.casts = autocasts(self.data.device)
+        self.casts = operands.autocasts(self.data.device)
 
     @property
     def sizes(self) -> list[int]:
@@ -701,11 +701,6 @@ def _options_of(kind: type[Recurrent]) -> tuple[str, ...]:
     found = inspect.signature(kind.__init__).parameters.values()
     named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return tuple(each.name for each in found if each.kind in named and each.name not in shared)
-
-
-def autocasts(device: torch.device) -> bool:
-    """Whether operations on this device choose their types."""
-    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
 def flat(weights: Sequence[Weights]) -> list[Tensor]:

@@ -198,7 +198,9 @@ def _composed(
 def decay_of(decay: Tensor, given: str) -> Tensor:
     """a, from what it is given as."""
     function = function_of(given)
-    return function(decay) if function is not None else decay.exp() if given == "log a" else decay
+    if function is not None:
+        return function(decay)
+    return decay.masked_fill(decay > 0, torch.nan).exp() if given == "log a" else decay
 
 
 def slope_of(decay: Tensor, a: Tensor, given: str) -> Tensor:

@@ -148,8 +148,24 @@ def test_what_has_another_shape_is_refused(make):
     for wrong in (torch.zeros(3, 4), torch.zeros(9, 3, 5)):
         with pytest.raises(InvalidTensor, match="input must have"):
             layer(wrong.double())
-    with pytest.raises(InvalidTensor, match="a step takes"):
+    with pytest.raises(InvalidTensor, match="must have 2 dimensions"):
         layer.step(torch.zeros(3, 5, dtype=torch.float64))
+
+
+def test_types_devices_and_states_that_do_not_fit_are_refused(make):
+    layer = built(make)
+    x = torch.zeros(9, 3, 4, dtype=torch.float64)
+    _, state = layer(x)
+    for wrong in (x.float(), x.long(), x.to("meta"), x.to_sparse(), x.tolist()):
+        with pytest.raises(InvalidTensor, match="the input"):
+            layer(wrong)
+    other = state.real.clone() if state.is_complex() else state + 0j
+    short = state.to(torch.complex64 if state.is_complex() else torch.float32)
+    for wrong in (state[:1], state[:2], other, short, state.to("meta"), (state,)):
+        with pytest.raises(InvalidTensor, match="state"):
+            layer(x, wrong)
+        with pytest.raises(InvalidTensor, match="state"):
+            layer.step(x[0], wrong)
 
 
 @pytest.mark.parametrize("gate", ["sigmoid", "fast"])

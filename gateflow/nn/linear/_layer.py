@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gateflow.errors import InvalidTensor, shown
 from gateflow.gates.gate import Gate
+from gateflow.nn import operands
 from gateflow.nn.functional import GateFunction, gate_function
 from gateflow.nn.scans import scan
 
@@ -38,6 +39,13 @@ class LinearRecurrence(torch.nn.Module):
         self.input_size, self.state_size, self.batch_first = input_size, state_size, batch_first
         self.decay_gate: GateFunction = function_of(decay_gate)
 
+    IS_COMPLEX = False
+    """Whether states are complex."""
+
+    def state_shape(self, batch: int) -> tuple[int, ...]:
+        """The shape of a state."""
+        return batch, self.state_size
+
     def drive(self, x: Tensor, first: bool) -> tuple[Tensor, Tensor]:
         """log a and b of inputs (time, batch, features); ``first``: no state comes before them.
 
@@ -61,12 +69,9 @@ class LinearRecurrence(torch.nn.Module):
         Raises
         ------
         InvalidTensor
-            The input has another shape.
+            The input or the state has another shape or type, or is on another device than the weights.
         """
-        if x.dim() != 3 or x.shape[-1] != self.input_size:
-            raise InvalidTensor(
-                f"the input must have three dimensions, the last of {self.input_size}; got {list(x.shape)}"
-            )
+        self._check(x, state, 3, 0 if self.batch_first else 1)
         x = x.transpose(0, 1) if self.batch_first else x
         states = self.states(x, state)
         output = self.read(states, x)
@@ -84,10 +89,25 @@ class LinearRecurrence(torch.nn.Module):
 
     def step(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """One step: the output for inputs (batch, input_size), and the state to go on from."""
-        if x.dim() != 2 or x.shape[-1] != self.input_size:
-            raise InvalidTensor(f"a step takes inputs (batch, {self.input_size}); got {shown(list(x.shape))}")
+        self._check(x, state, 2, 0)
         states = self._stepped(x[None], state)
         return self.read(states, x[None])[0], states[-1]
+
+    def _check(self, x: Tensor, state: Tensor | None, dims: int, batch: int) -> None:
+        operands.check_kind("the input", x)
+        if x.dim() != dims or x.shape[-1] != self.input_size:
+            raise InvalidTensor(
+                f"the input must have {dims} dimensions, the last of {self.input_size}; got {shown(list(x.shape))}"
+            )
+        weight, casts = next(self.parameters()), operands.autocasts(x.device)
+        operands.check_like("the input", x, weight, "the weights", casts=casts)
+        if state is None:
+            return
+        operands.check_kind("the state", state)
+        operands.check_shape("state", state, self.state_shape(x.shape[batch]))
+        if state.is_complex() != self.IS_COMPLEX:
+            raise InvalidTensor(f"the state must be {'complex' if self.IS_COMPLEX else 'real'}")
+        operands.check_like("the state", state.real, weight, "the weights", casts=casts)
 
     def _stepped(self, x: Tensor, state: Tensor | None) -> Tensor:
         log_a, b = self.drive(x, state is None)

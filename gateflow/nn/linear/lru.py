@@ -39,6 +39,8 @@ class LRU(LinearRecurrence):
     (torch.Size([7, 2, 3]), torch.complex64)
     """
 
+    IS_COMPLEX = True
+
     def __init__(
         self,
         input_size: int,

@@ -73,6 +73,9 @@ class SelectiveDecay(LinearRecurrence):
         self.log_a.copy_(torch.log(torch.arange(1, self.of_each + 1)).expand_as(self.log_a))
         self.d.fill_(1)
 
+    def state_shape(self, batch: int) -> tuple[int, ...]:
+        return batch, self.input_size, self.of_each
+
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         z, b, c = self.projection(x).split([self.rank, self.of_each, self.of_each], -1)
         return self.to_z(z), b, c
