@@ -80,7 +80,6 @@ class ExportedArithmetic(TorchArithmetic):
     tan = staticmethod(lambda x: torch.sin(x) / torch.cos(x))
     atan = staticmethod(lambda x: torch.atan(x.float()).double())
     erf = staticmethod(lambda x: torch.erf(x.float()).double())
-    erfcx = staticmethod(lambda x: torch.exp(x * x) * (1 - torch.erf(x.float()).double()))
 
     def lift(self, x: Any) -> Tensor:
         """A number as an operator's result: a tensor made while a program is traced is none of its constants."""
@@ -88,7 +87,15 @@ class ExportedArithmetic(TorchArithmetic):
 
     def acot(self, x: Tensor) -> Tensor:
         """From atan of the inverse, which keeps the digits far out."""
-        return torch.where(x < 0, torch.pi, 0.0) + self.atan(1 / x)
+        return torch.where(x == 0, torch.pi / 2, torch.where(x < 0, torch.pi, 0.0) + self.atan(1 / x))
+
+    def erfcx(self, x: Tensor) -> Tensor:
+        """From erf up to 2, beyond by Laplace's continued fraction (Abramowitz and Stegun 7.1.14), to 1e-5."""
+        near, far = torch.clamp(x, max=2.0), torch.clamp(x, min=2.0)
+        tail = far
+        for k in range(20, 0, -1):
+            tail = far + k / 2 / tail
+        return torch.where(x < 2, torch.exp(near * near) * (1 - self.erf(near)), 1 / (torch.pi**0.5 * tail))
 
 
 @register_decomposition(GATE)
