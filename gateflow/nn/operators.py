@@ -255,9 +255,13 @@ def _check(one: Asked, lengths: bool = True) -> None:
     ------
     InvalidTensor
     """
-    x, hidden, rows = one.x, one.state[0].shape[-1], len(one.cell.blocks) * one.state[0].shape[-1]
+    x = one.x
+    if len(one.state) != len(one.cell.states):
+        raise InvalidTensor(f"a state of {type(one.cell).__name__} has {len(one.cell.states)} parts")
     if x.dim() != (3 if one.sizes is None else 2):
         raise InvalidTensor("the input of gateflow::layer must be (time, batch, features), or packed rows with sizes")
+    hidden = one.state[0].shape[-1]
+    rows = len(one.cell.blocks) * hidden
     if one.sizes is not None and lengths:
         operands.check_lengths(one.sizes, len(x))
     batch = x.shape[1] if one.sizes is None else int(one.sizes[0]) if lengths else one.state[0].shape[0]

@@ -159,7 +159,18 @@ def _dense(t: Tensor | None) -> Tensor | None:
 # --- the two operators ------------------------------------------------------------------------------------------------
 
 
+def _check(dim: int, start: Tensor | None, like: Tensor, *others: Tensor) -> None:
+    """All that compiled code takes on trust, for calls past :func:`scan`."""
+    if not 0 <= dim < like.dim():
+        raise InvalidTensor("gateflow::scan takes a dimension of its input")
+    shape = (*like.shape[:dim], *like.shape[dim + 1 :])
+    wanted = [(t, like.shape) for t in others] + ([] if start is None else [(start, shape)])
+    if any(t.shape != s or t.dtype != like.dtype or t.device != like.device for t, s in wanted):
+        raise InvalidTensor("gateflow::scan takes tensors of one shape, type and device")
+
+
 def _forward(decay: Tensor, input: Tensor, start: Tensor | None, given: str, dim: int) -> Tensor:
+    _check(dim, start, input, decay)
     if _is_compiled(input):
         decay, input, start = map(_dense, (decay, input, start))  # type: ignore[assignment]
         return kernels.forward(decay, input, start, _as_given(given), function_of(given), dim)
@@ -173,6 +184,7 @@ def _forward(decay: Tensor, input: Tensor, start: Tensor | None, given: str, dim
 def _backward(
     grad: Tensor, decay: Tensor, output: Tensor, start: Tensor | None, given: str, dim: int
 ) -> tuple[Tensor, Tensor, Tensor]:
+    _check(dim, start, grad, decay, output)
     if _is_compiled(grad):
         dense = map(_dense, (grad, decay, output, start))
         of_decay, of_input, of_start = kernels.backward(*dense, _as_given(given), function_of(given), dim)  # type: ignore[arg-type]

@@ -335,3 +335,12 @@ def test_without_gradients_nothing_is_kept(backend: str, mode: Callable[[], Any]
         assert found <= wanted + 3000  # a block is of whole large pages
         assert found < trained / 2
     assert found < trained
+
+
+def test_the_operator_of_a_layer_asks_for_every_part_of_a_state():
+    layer = LSTM(3, 4)
+    with pytest.raises(InvalidTensor, match="has 2 parts"):
+        torch.ops.gateflow.layer(
+            torch.zeros(2, 1, 3), [torch.zeros(1, 4)], [*layer.parameters()], None, False, '{"cell":"LSTM"}', "native",
+            False,
+        )  # fmt: skip

@@ -198,3 +198,12 @@ def test_what_does_not_fit_is_refused(given, options, error, said):
 def test_a_gate_is_declared_with_its_parameters():
     assert declared("hgrn(low=1/4)") == "3*sigmoid(z)/4 + 1/4"
     assert declared("fast(alpha=2)") == "sigmoid(sinh(2*z)/2)"
+
+
+def test_the_operator_itself_looks_at_what_compiled_code_takes_on_trust():
+    one, op = torch.ones(4, 2), torch.ops.gateflow.scan
+    for decay, start, dim in ((one[:3], None, 0), (one.double(), None, 0), (one, one, 0), (one, None, 2)):
+        with pytest.raises(InvalidTensor, match="gateflow::scan"):
+            op(decay, one, start, "a", dim)
+    with pytest.raises(InvalidTensor, match="gateflow::scan"):
+        torch.ops.gateflow.scan_backward(one, one[:3], one, None, "a", 0)
