@@ -203,3 +203,16 @@ def test_the_slope_of_the_root_is_bounded():
 def test_a_width_that_heads_do_not_divide_is_refused():
     with pytest.raises(InvalidArgument, match="multiple of heads"):
         RGLRU(5, heads=2)
+
+
+@pytest.mark.parametrize("gate", ["hard-sigmoid", "exp-square"])
+def test_a_quotient_of_gates_that_are_both_zero_is_its_limit(gate):
+    layer = MinLSTM(1, 1, gate, bias=False)
+    with torch.no_grad():
+        layer.projection.weight.copy_(torch.tensor([[-1.0], [-2.0], [0.5]]))  # f is the larger for x > 0
+    x = torch.full((3, 1, 1), 50.0).requires_grad_()
+    state = torch.ones(1, 1)
+    states, _ = layer(x, state)
+    states.sum().backward()
+    assert torch.equal(states, torch.ones_like(states))  # a = 1: nothing is forgotten, nothing comes in
+    assert torch.equal(x.grad, torch.zeros_like(x))

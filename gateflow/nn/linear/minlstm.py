@@ -18,7 +18,8 @@ class MinLSTM(LinearRecurrence):
     ----------
     input_size, hidden_size : int
     decay_gate : str, Gate or GateFunction
-        Of both f and i.
+        Of both f and i. Where both are 0, or below all floats, the one of the larger pre-activation counts alone; of
+        equal ones each counts half.
     bias, positive, batch_first, device, dtype
         As for `MinGRU`.
 
@@ -46,7 +47,13 @@ class MinLSTM(LinearRecurrence):
 
     def drive(self, x: Tensor, first: bool) -> tuple[Tensor, Tensor]:
         f, i, candidate = self.projection(x).chunk(3, -1)
-        log_ratio = self.decay_gate.log(i) - self.decay_gate.log(f)
+        log_i, log_f = self.decay_gate.log(i), self.decay_gate.log(f)
+        log_ratio = torch.where((log_i == log_f) & log_i.isinf(), _of_the_larger(i, f), log_i - log_f)
         if self.positive:
             candidate = torch.where(candidate >= 0, candidate + 0.5, torch.sigmoid(candidate))
         return -F.softplus(log_ratio), torch.sigmoid(log_ratio) * candidate
+
+
+def _of_the_larger(i: Tensor, f: Tensor) -> Tensor:
+    """The limit of ``log(gate(i)/gate(f))`` where both are 0 in floats."""
+    return torch.where(i == f, 0.0, torch.where(i > f, torch.inf, -torch.inf)).to(i.dtype)
