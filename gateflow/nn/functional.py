@@ -304,6 +304,11 @@ class LevelFunction(torch.autograd.function._SingleLevelFunction):
                 yield
 
 
+def differentiable(*tensors: Tensor | None) -> bool:
+    """Whether a derivative is wanted in one of these, at the level at hand."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
 @contextmanager
 def untraced() -> Iterator[None]:
     """Within, tensors are numbers, whatever is being traced or transformed: for what is made once and kept."""

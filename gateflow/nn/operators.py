@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gateflow.errors import InvalidArgument, InvalidTensor
 from gateflow.nn import operands
-from gateflow.nn.functional import LevelFunction, named, untraced
+from gateflow.nn.functional import LevelFunction, differentiable, named, untraced
 from gateflow.nn.kernels import native, sequence
 from gateflow.nn.kernels.triton import lstm as triton
 
@@ -339,14 +339,10 @@ def _split(tensors: Sequence[Any], states: int, weights: int) -> tuple[list[Any]
     return list(grads), x, list(others[:states]), list(others[states : states + weights])
 
 
-def _differentiable(*tensors: Tensor | None) -> bool:
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-
-
 def _layer_autograd(
     x: Tensor, state: list[Tensor], weights: list[Tensor], sizes: Tensor | None, *how: Any
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    if not _differentiable(x, *state, *weights):
+    if not differentiable(x, *state, *weights):
         with torch._C._AutoDispatchBelowAutograd():
             return LAYER(x, state, weights, sizes, *how)
     output, *others = _Layer.at_level(len(state), sizes, how, x, *state, *weights)
@@ -356,7 +352,7 @@ def _layer_autograd(
 def _backward_autograd(
     grads: list[Tensor | None], x: Tensor, state: list[Tensor], weights: list[Tensor], *rest: Any
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    if not _differentiable(*grads, x, *state, *weights):
+    if not differentiable(*grads, x, *state, *weights):
         with torch._C._AutoDispatchBelowAutograd():
             return BACKWARD(grads, x, state, weights, *rest)
     counts = len(state), len(weights)

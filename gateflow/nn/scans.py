@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from gateflow.errors import InvalidArgument, InvalidTensor, NoCompiler, shown
 from gateflow.formula import unparse
 from gateflow.gates.gate import Gate
-from gateflow.nn.functional import GateFunction, gate_function
+from gateflow.nn.functional import GateFunction, LevelFunction, differentiable, gate_function
 from gateflow.nn.kernels import native
 from gateflow.nn.kernels import scan as kernels
 
@@ -201,10 +202,14 @@ def _composed(
     a = decay_of(decay, given)
     later = torch.cat([a.narrow(dim, 1, steps - 1), torch.zeros_like(a.narrow(dim, 0, 1))], dim)
     of_input = torch.ops.gateflow.scan(later.flip(dim), grad.flip(dim), None, "a", dim).flip(dim)
-    first = torch.zeros_like(output.select(dim, 0)) if start is None else start
-    before = torch.cat([first.unsqueeze(dim), output.narrow(dim, 0, steps - 1)], dim)
-    of_decay = of_input * before * slope_of(decay, a, given)
+    of_decay = of_input * _before(output, start, dim) * slope_of(decay, a, given)
     return of_decay, of_input, None if start is None else (a * of_input).select(dim, 0)
+
+
+def _before(output: Tensor, start: Tensor | None, dim: int) -> Tensor:
+    """The state before each step."""
+    first = torch.zeros_like(output.select(dim, 0)) if start is None else start
+    return torch.cat([first.unsqueeze(dim), output.narrow(dim, 0, output.shape[dim] - 1)], dim)
 
 
 def decay_of(decay: Tensor, given: str) -> Tensor:
@@ -221,22 +226,85 @@ def slope_of(decay: Tensor, a: Tensor, given: str) -> Tensor:
     return function.derivative(decay) if function is not None else a if given == "log a" else torch.ones_like(a)
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    decay, _, start, ctx.given, ctx.dim = inputs
-    ctx.save_for_backward(decay, output, start)
+class _Scan(LevelFunction):
+    """The first derivative: one more operator."""
+
+    @staticmethod
+    def forward(ctx: Any, decay: Tensor, input: Tensor, start: Tensor | None, *how: Any) -> Tensor:
+        with LevelFunction.below():
+            output = SCAN(decay, input, start, *how)
+        ctx.how = how
+        ctx.save_for_backward(decay, output, start)
+        ctx.save_for_forward(decay, output, start)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        decay, output, start = ctx.saved_tensors
+        of_decay, of_input, of_start = BACKWARD(*grads, decay, output, start, *ctx.how)
+        return of_decay, of_input, None if start is None else of_start, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:  # type: ignore[override]
+        decay, output, start = ctx.saved_tensors
+        given, dim = ctx.how
+        of_decay, of_input, of_start, *_ = tangents
+        driven = torch.zeros_like(output) if of_input is None else of_input
+        if of_decay is not None:
+            slope = slope_of(decay, decay_of(decay, given), given)
+            driven = driven + of_decay * slope * _before(output, start, dim)
+        return SCAN(decay, driven, of_start, given, dim)
 
 
-def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    decay, output, start = ctx.saved_tensors
-    if torch.is_grad_enabled():  # a derivative of this one is wanted
-        of_decay, of_input, of_start = _composed(grad, decay, output, start, ctx.given, ctx.dim)
-    else:
-        of_decay, of_input, of_start = torch.ops.gateflow.scan_backward(grad, decay, output, start, ctx.given, ctx.dim)
-    return of_decay, of_input, None if start is None else of_start, None, None
+def _followed(*tensors: Tensor | None) -> bool:
+    """Whether a derivative is wanted, backward or forward."""
+    return differentiable(*tensors) or forward_ad._current_level >= 0
 
 
+def _scan_autograd(decay: Tensor, input: Tensor, start: Tensor | None, *how: Any) -> Tensor:
+    if _followed(decay, input, start):
+        return _Scan.at_level(decay, input, start, *how)
+    with torch._C._AutoDispatchBelowAutograd():
+        return SCAN(decay, input, start, *how)
+
+
+def _backward_autograd(
+    grad: Tensor, decay: Tensor, output: Tensor, start: Tensor | None, *how: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    if _followed(grad, decay, output, start):  # a derivative of this one is wanted
+        of_decay, of_input, of_start = _composed(grad, decay, output, start, *how)
+        return of_decay, of_input, grad.new_empty(0) if of_start is None else of_start
+    with torch._C._AutoDispatchBelowAutograd():
+        return BACKWARD(grad, decay, output, start, *how)
+
+
+def _batched(info: Any, dims: Any, tensors: tuple[Tensor | None, ...]) -> list[Tensor | None]:
+    """For vmap: each with the dimension of the batch in front."""
+    pairs = zip(tensors, dims, strict=False)
+    return [
+        t if t is None else t.expand(info.batch_size, *t.shape) if dim is None else t.movedim(dim, 0)
+        for t, dim in pairs
+    ]
+
+
+def _scan_in_bulk(info: Any, dims: Any, *args: Any) -> tuple[Tensor, int]:
+    *tensors, given, dim = args
+    return SCAN(*_batched(info, dims, tuple(tensors)), given, dim + 1), 0
+
+
+def _backward_in_bulk(info: Any, dims: Any, *args: Any) -> tuple[tuple[Tensor, ...], tuple[int | None, ...]]:
+    *tensors, given, dim = args
+    found = BACKWARD(*_batched(info, dims, tuple(tensors)), given, dim + 1)
+    return found, (0, 0, None if tensors[-1] is None else 0)
+
+
+SCAN, BACKWARD = torch.ops.gateflow.scan.default, torch.ops.gateflow.scan_backward.default
 LIBRARY.impl("scan", _forward, "CompositeExplicitAutograd")
 LIBRARY.impl("scan_backward", _backward, "CompositeExplicitAutograd")
+LIBRARY.impl("scan", _scan_autograd, "Autograd")
+LIBRARY.impl("scan_backward", _backward_autograd, "Autograd")
+torch.library.register_vmap("gateflow::scan", _scan_in_bulk, lib=LIBRARY)
+torch.library.register_vmap("gateflow::scan_backward", _backward_in_bulk, lib=LIBRARY)
 torch.library.register_fake("gateflow::scan", lambda decay, input, *_: torch.empty_like(input), lib=LIBRARY)
 torch.library.register_fake(
     "gateflow::scan_backward",
@@ -247,4 +315,3 @@ torch.library.register_fake(
     ),
     lib=LIBRARY,
 )
-torch.library.register_autograd("gateflow::scan", _differentiate, setup_context=_keep, lib=LIBRARY)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
 from gateflow.errors import InvalidArgument, InvalidTensor
@@ -216,3 +217,16 @@ def test_a_quotient_of_gates_that_are_both_zero_is_its_limit(gate):
     states.sum().backward()
     assert torch.equal(states, torch.ones_like(states))  # a = 1: nothing is forgotten, nothing comes in
     assert torch.equal(x.grad, torch.zeros_like(x))
+
+
+def test_gradients_of_each_sample_are_those_of_one_after_the_other(make):
+    layer, x = built(make), torch.randn(2, 4, 1, 4, dtype=torch.float64)
+    names, weights = zip(*layer.named_parameters(), strict=True)
+
+    def loss(values, x):
+        return functional_call(layer, dict(zip(names, values, strict=True)), (x,))[0].sin().sum()
+
+    found = vmap(grad(loss), (None, 0))(tuple(w.detach() for w in weights), x)
+    for n, sample in enumerate(x):
+        wanted = torch.autograd.grad(loss(weights, sample), weights)
+        assert all(torch.allclose(f[n], w, rtol=1e-10, atol=1e-12) for f, w in zip(found, wanted, strict=True))

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from torch.func import grad, hessian, vmap
 
 from gateflow.errors import InvalidArgument, InvalidTensor
 from gateflow.gates.gate import gate
@@ -207,3 +208,30 @@ def test_the_operator_itself_looks_at_what_compiled_code_takes_on_trust():
             op(decay, one, start, "a", dim)
     with pytest.raises(InvalidTensor, match="gateflow::scan"):
         torch.ops.gateflow.scan_backward(one, one[:3], one, None, "a", 0)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # by torch.func.jvp itself
+@pytest.mark.parametrize("kind", ["a", "sigmoid"])
+def test_transforms_of_a_scan_are_those_of_the_loop(kind):
+    """Gradients, tangents and second derivatives in each argument, one by one and in bulk."""
+    make, decay, options = DECAYS[kind]
+    generator = torch.Generator().manual_seed(5)
+    z, b = (torch.randn(5, 3, dtype=torch.float64, generator=generator) for _ in range(2))
+    given, start = make(z), torch.randn(3, dtype=torch.float64, generator=generator)
+
+    def ours(given, b, start):
+        return scan(given, b, start, **options).sin().sum()
+
+    def loop(given, b, start):
+        return naive(decay(given), b, start, 0).sin().sum()
+
+    args = given, b, start
+    for n in range(3):
+        for transform in (grad, hessian):
+            assert torch.allclose(transform(ours, n)(*args), transform(loop, n)(*args), rtol=1e-10, atol=1e-12)
+    several = torch.stack([given, given / 2])
+    each = vmap(grad(ours), (0, None, None))(several, b, start)
+    assert torch.allclose(each, vmap(grad(loop), (0, None, None))(several, b, start), rtol=1e-10, atol=1e-12)
+    along = vmap(lambda given: scan(given, b, start, **options), 1, 2)(several.movedim(0, 1))
+    wanted = torch.stack([scan(given, b, start, **options) for given in several], 2)
+    assert torch.allclose(along, wanted, rtol=1e-12, atol=0)

@@ -92,11 +92,21 @@ class RGLRU(LinearRecurrence):
 class BoundedRoot(torch.autograd.Function):
     """A square root whose slope is `STEEPEST` at most."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        root = torch.sqrt(x)
-        ctx.save_for_backward(root)
-        return root
+    def forward(x: Tensor) -> Tensor:  # type: ignore[override]
+        return torch.sqrt(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # type: ignore[override]
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:  # type: ignore[override]
+        (root,) = ctx.saved_tensors
+        return tangents[0] / torch.clamp(2 * root, min=1 / STEEPEST)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
