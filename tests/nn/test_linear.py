@@ -230,3 +230,16 @@ def test_gradients_of_each_sample_are_those_of_one_after_the_other(make):
     for n, sample in enumerate(x):
         wanted = torch.autograd.grad(loss(weights, sample), weights)
         assert all(torch.allclose(f[n], w, rtol=1e-10, atol=1e-12) for f, w in zip(found, wanted, strict=True))
+
+
+def test_sizes_and_types_that_are_none_are_refused():
+    for wrong in (
+        lambda: MinGRU(0, 3),
+        lambda: MinLSTM(3, -1),
+        lambda: LRU(3, 2.5),
+        lambda: LRU(3, 3, dtype=torch.bfloat16),
+        lambda: SelectiveDecay(4, states=0),
+        lambda: SelectiveDecay(4, rank=0),
+    ):
+        with pytest.raises(InvalidArgument, match=r"^[^\n]*; got "):
+            wrong()

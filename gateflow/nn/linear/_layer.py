@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gateflow.errors import InvalidTensor, shown
 from gateflow.gates.gate import Gate
+from gateflow.guards.arguments import whole
 from gateflow.nn import operands
 from gateflow.nn.functional import GateFunction, gate_function
 from gateflow.nn.scans import scan
@@ -32,11 +33,17 @@ class LinearRecurrence(torch.nn.Module):
         The gate behind the decay.
     batch_first : bool
         Input and output are (batch, time, features), not (time, batch, features).
+
+    Raises
+    ------
+    InvalidArgument
+        A size is no whole number from 1.
     """
 
     def __init__(self, input_size: int, state_size: int, decay_gate: AnyGate, batch_first: bool) -> None:
         super().__init__()
-        self.input_size, self.state_size, self.batch_first = input_size, state_size, batch_first
+        self.input_size, self.state_size = whole("input_size", input_size), whole("hidden_size", state_size)
+        self.batch_first = batch_first
         self.decay_gate: GateFunction = function_of(decay_gate)
 
     IS_COMPLEX = False

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gateflow.errors import InvalidArgument, shown
 from gateflow.nn.linear._layer import AnyGate, LinearRecurrence
 from gateflow.nn.scans import scan
 
@@ -29,7 +30,12 @@ class LRU(LinearRecurrence):
         Phases start uniform up to this.
     batch_first : bool
     device, dtype
-        Of the parameters.
+        Of the parameters; float32 or float64.
+
+    Raises
+    ------
+    InvalidArgument
+        A size is no whole number from 1, or there are no complex numbers of this type.
 
     Examples
     --------
@@ -54,6 +60,8 @@ class LRU(LinearRecurrence):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
+        if dtype not in (None, torch.float32, torch.float64):
+            raise InvalidArgument(f"the states of LRU are complex, of float32 or float64; got {shown(dtype)}")
         super().__init__(input_size, hidden_size, decay_gate, batch_first)
         self.r_min, self.r_max, self.max_phase = r_min, r_max, max_phase
         options = {"device": device, "dtype": dtype}

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gateflow.guards.arguments import whole
 from gateflow.nn.linear._layer import AnyGate, LinearRecurrence, affine
 
 RANGE = (1e-3, 1e-1)
@@ -34,6 +35,11 @@ class SelectiveDecay(LinearRecurrence):
     device, dtype
         Of the parameters.
 
+    Raises
+    ------
+    InvalidArgument
+        A size is no whole number from 1.
+
     Examples
     --------
     >>> layer = SelectiveDecay(6, states=4)
@@ -53,9 +59,10 @@ class SelectiveDecay(LinearRecurrence):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
+        width, states = whole("width", width), whole("states", states)
         super().__init__(width, width * states, decay_gate, batch_first)
         options = {"device": device, "dtype": dtype}
-        self.rank, self.of_each = -(-width // 16) if rank is None else rank, states
+        self.rank, self.of_each = whole("rank", -(-width // 16) if rank is None else rank), states
         self.projection = affine(width, self.rank + 2 * states, False, options)
         self.to_z = affine(self.rank, width, True, options)
         self.log_a = torch.nn.Parameter(torch.log(torch.arange(1, states + 1, **options)).repeat(width, 1))
