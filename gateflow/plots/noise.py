@@ -32,33 +32,29 @@ MIDDLE = 1.6448536
 """Deviations of a normal law from its median to where a twentieth is left."""
 
 MEANING = {
-    "panel": "a: arrival; b: spread",
-    "steps": "steps in which the share of runs gets from a time constant of 3 to one of 8, at the common step size",
-    "share": "of runs",
-    "lr": "step size",
-    "spread": "log of the 95th over the 5th percentile of the time constant that is learned",
-    "by_formula": "the same to first order in the step size, 3.29 k sqrt(lr/4)",
+    "panel": "arrival, spread, or spread to first order: the formula 3.29 k sqrt(lr/4)",
+    "x": "steps from a time constant of 3 to one of 8 at the common step size (arrival); step size (spread)",
+    "y": "share of the runs (arrival); log of the 95th over the 5th percentile of the time constant learned (spread)",
 }
 
 
 def rows(gate: Gate) -> Iterator[dict[str, Any]]:
     """The law of arrival by the backward equation, and the law about the target by quadrature."""
     problem = LearningProblem(gate, horizon=HORIZON, target=0.5)
-    empty = dict.fromkeys(MEANING, np.nan)
     start = float(z_at(gate, np.array([START]))[0])
     try:
         steps = NoisyDescent(problem, Samples(target=TARGETS), COMMON).steps(start, SHARES, REACHED)
-        yield {**empty, "panel": "a", "steps": np.where(np.isfinite(steps), steps, np.nan), "share": SHARES}
+        yield _finite("arrival", steps, SHARES)
     except GateflowError:
         pass
     spread = [_spread(NoisyDescent(problem, Samples(target=TARGETS), float(lr))) for lr in RATES]
-    yield {
-        **empty,
-        "panel": "b",
-        "lr": RATES,
-        "spread": [one for one, _ in spread],
-        "by_formula": [x for _, x in spread],
-    }
+    yield _finite("spread", RATES, [one for one, _ in spread])
+    yield _finite("spread to first order", RATES, [x for _, x in spread])
+
+
+def _finite(panel: str, x: Any, y: Any) -> dict[str, Any]:
+    there = np.isfinite(x) & np.isfinite(y)
+    return {"panel": panel, "x": np.asarray(x)[there], "y": np.asarray(y)[there]}
 
 
 def _spread(noisy: NoisyDescent) -> tuple[float, float]:
@@ -75,8 +71,11 @@ def _spread(noisy: NoisyDescent) -> tuple[float, float]:
 def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
     """Above, the share of runs that have arrived; below, the spread, with the first order as a thin line."""
     upper, lower = axes
-    styles.plot(upper, table.rows(panel="a"), "steps", "share", marks=(5, 4, 15))
-    styles.plot(lower, table.rows(panel="b"), "lr", "spread", marks=(0, 0, 2), law="by_formula")
+    styles.plot(upper, table.rows(panel="arrival"), "x", "y", marks=(5, 4, 15))
+    styles.plot(lower, table.rows(panel="spread"), "x", "y", marks=(0, 0, 2))
+    for name, style in styles.items():
+        first_order = table.rows(gate=name, panel="spread to first order")
+        lower.plot(first_order["x"], first_order["y"], **style.law())
     upper.set(xscale="log", ylim=(0, 1), xlabel="steps", ylabel="share of runs arrived")
     lower.set(xscale="log", yscale="log", xlim=(RATES[0], RATES[-1]))
     lower.set(xlabel=r"step size $\eta$", ylabel="spread of the time constant")
@@ -91,9 +90,9 @@ def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
 
 def describe(part: FigureTable) -> str:
     """The median arrival and a spread, in words."""
-    arrival, about = part.rows(panel="a"), part.rows(panel="b")
-    middle = at(arrival["share"][::-1], 0.5, arrival["steps"][::-1]) if len(arrival) else "not shown"
-    spread = at(about["lr"][::-1], 1e-3, about["spread"][::-1])
+    arrival, about = part.rows(panel="arrival"), part.rows(panel="spread")
+    middle = at(arrival["y"][::-1], 0.5, arrival["x"][::-1]) if len(arrival) else "not shown"
+    spread = at(about["x"][::-1], 1e-3, about["y"][::-1])
     return f"half of the runs arrive by step {middle}; at a step size of 1e-3 the log time constant spreads by {spread}"
 
 

@@ -12,13 +12,14 @@ import pytest
 from PIL import Image
 
 from gateflow.formula.functions import ELEMENTARY, FUNCTIONS, SHORT
-from tests.docs.pages import PAGES, ROOT, Reader, blocks, differences, forget, rewritten, tested
+from tests.docs.pages import PAGES, ROOT, Reader, blocks, differences, forget, rewritten, tests_named
 from tests.training.tiny_files import write_images28, write_ts
 
 NOT_RUN = {
     "README.md": ["installs", "installs", "test", "docs"],  # CI runs the last two
     "docs/cluster.md": ["needs a cluster", "needs Slurm"],
     "docs/data.md": ["fetches"] * 4,
+    "docs/howto/layer.md": ["compiles with a C++ compiler", "needs the extra onnx"],
     "docs/kernels.md": ["wants an idle machine", "needs a GPU"],
     "docs/study.md": ["takes hours", "takes hours"],
     "docs/study/protocol.md": ["takes hours"],
@@ -78,7 +79,7 @@ def test_a_page_does_what_it_says(page, home):
 
 def test_what_pages_add_passes_the_tests_that_they_name(home):
     """All pages at once: to begin takes pytest longer than the tests."""
-    added, asked = tested(PAGES)
+    added, asked = tests_named(PAGES)
     assert len(added) == 5
     for block in added:
         Reader(home).write(block.said, block.code)

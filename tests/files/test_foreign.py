@@ -154,7 +154,7 @@ def test_every_command_that_writes_is_tried_here():
     taken = {name: options(COMMANDS[name]) for name in COMMANDS}
     paths = {(name, word) for name in taken for word, kind in taken[name].items() if Path in (kind, *get_args(kind))}
     tried = {words[0] for words in (*FILES.values(), *FOLDERS.values())}
-    assert {(name, word) for name, word in paths if name not in tried} == {("verify", "file")}
+    assert {(name, word) for name, word in paths if name not in tried} == {("verify", "file"), ("audit", "checkpoint")}
     written = {word for name, word in paths if name in tried} - {"config", "data_dir", "folder"}
     assert written == {"certificate", "figure", "csv", "out", "results", "keep", "write"}
     forced = {name for name in taken if {"force", "restart"} & taken[name].keys()}
