@@ -285,10 +285,8 @@ def judged(case: dict[str, Any], seed: int) -> tuple[str, str]:
     """What is wrong, and what came of it."""
     ours, theirs, x, hx = made(case, seed)
     found = called(ours, case, x, hx)
-    # where a state or weights have another shape and the input is packed, PyTorch's LSTM writes past its memory
-    apart = case["form"] == "packed" and (
-        case["state"] in ("one more", "batch", "size", "flat") or case["edit"] == "more"
-    )
+    # with a state of another shape or an input of another width, PyTorch's LSTM writes past its memory if packed
+    apart = case["form"] == "packed" and (case["features"] or case["state"] in ("one more", "batch", "size", "flat"))
     wanted = InvalidTensor("state") if theirs is None or apart else called(theirs, case, x, hx)
     if theirs is None and case["edit"] == "no bias" and not case["bias"]:
         wanted = found  # there was none to take away
