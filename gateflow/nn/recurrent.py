@@ -630,12 +630,14 @@ class _Call:
     def result_type(self, state: State) -> torch.dtype:
         """Of output and state under autocast, as PyTorch's own layers have it."""
         short = torch.get_autocast_dtype(self.data.device.type)
-        padded_lstm = (
-            "cell" in self.module.states and self.packed is None and self.data.dtype in (torch.float32, torch.bfloat16)
-        )
-        if self.data.is_cuda or (padded_lstm and short == torch.bfloat16):
+        if self.data.is_cuda or (short == torch.bfloat16 and self._is_even_lstm()):
             return short
         return torch.promote_types(state[0].dtype, short)
+
+    def _is_even_lstm(self) -> bool:
+        """Whether PyTorch has a kernel of its own for this under autocast: an LSTM, and sequences of one length."""
+        floats = self.data.dtype in (torch.float32, torch.bfloat16)
+        return "cell" in self.module.states and floats and self.batch > 0 and len(set(self.sizes)) == 1
 
     def framework(self, state: State, weights: Sequence[Weights]) -> tuple[Tensor, State]:
         if self.packed is not None:

@@ -265,6 +265,20 @@ def test_autocast_mixes_types_as_pytorch_does(weight: torch.dtype, given: torch.
         assert ours(x, hx)[0].dtype == theirs(x, hx)[0].dtype
 
 
+@pytest.mark.skipif(compiled.available() is None, reason="there is no C compiler")
+@pytest.mark.parametrize("lengths", [[4, 4, 4], [4, 2, 1], [1, 1, 1]], ids=str)
+@pytest.mark.parametrize("given", [torch.float32, torch.bfloat16])
+def test_types_of_packed_sequences_and_of_none_are_pytorchs(lengths: list[int], given: torch.dtype) -> None:
+    ours, theirs = LSTM(2, 5, forget_gate="fast"), torch.nn.LSTM(2, 5)
+    packed = pack_padded_sequence(torch.ones(4, 3, 2, dtype=given), lengths)
+    with torch.autocast("cpu", torch.bfloat16):
+        for state in (None, torch.float32, torch.bfloat16):
+            for x, batch in ((packed, 3), (torch.ones(4, 0, 2, dtype=given), 0)):
+                hx = None if state is None else (torch.zeros(1, batch, 5, dtype=state),) * 2
+                found, wanted = (layer(x, hx)[0] for layer in (ours, theirs))
+                assert getattr(found, "data", found).dtype == getattr(wanted, "data", wanted).dtype
+
+
 def test_autocast_takes_the_fast_way() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert LSTM(3, 5, forget_gate="fast").backend_for(X) == "native"
