@@ -123,6 +123,7 @@ def fit(text: str, objective: Callable[[Gate], float], *, within: tuple[float, f
     --------
     From below the fewest steps at step sizes of their own are those of the gate that saturates slowest (T8).
 
+    >>> from gateflow.descents import Steps
     >>> found = fit("fast(alpha)", Steps((100.0, 1000.0)), within=(0.25, 4.0))
     >>> found.value, found.at_bound
     (0.25, True)
