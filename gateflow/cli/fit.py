@@ -59,14 +59,13 @@ def run(
     found = fit(gate, objective, within=(ends[0], ends[1]))
     if json:
         inputs = {"gate": gate.strip(), "timescales": timescales, "starts": starts, "within": ends}
-        answer = picked(found, "parameter", "value", "least", "at_bound", "evaluations")
+        answer = picked(found, "parameter", "value", "least", "at_bound", "flat", "evaluations")
         return print_json({**inputs, "tolerance": tolerance, "optimizer": optimizer.inputs(), **answer})
-    where = f"an end of the range {ends[0]:g} to {ends[1]:g}" if found.at_bound else "inside the range"
     return say(
         pairs(
             [
                 ("gate", found.gate.name),
-                (found.parameter, f"{number(found.value)}, {where}"),
+                (found.parameter, f"{number(found.value)}, {found.where} {ends[0]:g} to {ends[1]:g}"),
                 ("steps", f"{number(exp(found.least))}, the geometric mean over the time scales"),
                 ("tried", f"{found.evaluations} gates"),
             ]

@@ -29,6 +29,9 @@ GRID = 25
 CLOSE = 1e-8
 """Relative error of the parameter that is found."""
 
+SAME = 1e-9
+"""Objectives this near, in shares of their size, differ by rounding."""
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -66,7 +69,10 @@ class Steps:
         return float(np.mean(np.log(found.by_integral)))
 
 
-COLUMNS = {"gate": "gate.name", **{name: name for name in ("parameter", "value", "least", "at_bound", "evaluations")}}
+COLUMNS = {
+    "gate": "gate.name",
+    **{name: name for name in ("parameter", "value", "least", "at_bound", "flat", "evaluations")},
+}
 """Columns of a fit as a table."""
 
 
@@ -84,6 +90,8 @@ class Fit(Tabulated, columns=COLUMNS, plots=("value", ["least"])):
         The objective there.
     at_bound : bool
         Whether it lies at an end of the range: beyond it the purpose may be served better still.
+    flat : bool
+        Whether the objective is the same over the whole range, up to rounding: the parameter makes no difference.
     evaluations : int
         Gates that were tried.
     """
@@ -93,11 +101,18 @@ class Fit(Tabulated, columns=COLUMNS, plots=("value", ["least"])):
     value: float
     least: float
     at_bound: bool
+    flat: bool
     evaluations: int
 
+    @property
+    def where(self) -> str:
+        """Where the value lies, in words."""
+        if self.flat:
+            return "as good as any other in the range"
+        return "at an end of the range" if self.at_bound else "inside the range"
+
     def _repr_html_(self) -> str:
-        where = "at an end of the range" if self.at_bound else "inside the range"
-        about = [(self.parameter, f"{cards.number(self.value)}, {where}"), ("objective", cards.number(self.least))]
+        about = [(self.parameter, f"{cards.number(self.value)}, {self.where}"), ("objective", cards.number(self.least))]
         return cards.framed(f"A fit of {self.gate.name}", cards.facts(about))
 
 
@@ -154,11 +169,12 @@ def fit(text: str, objective: Callable[[Gate], float], *, within: tuple[float, f
         raise InvalidArgument(f"the objective is finite nowhere for {parameter} from {low:g} to {high:g}")
     best = int(np.argmin(worths))
     at_bound = best in (0, GRID - 1)
-    if not at_bound:
+    flat = bool(np.isfinite(worths).all() and np.ptp(worths) <= SAME * max(1, abs(worths[best])))
+    if not (at_bound or flat):
         bracket, close = (grid[best - 1], grid[best + 1]), CLOSE * max(1, abs(grid[best]))
         minimize_scalar(lambda x: worth(value_at(x)), bounds=bracket, method="bounded", options={"xatol": close})
     value = min(values, key=lambda tried: values[tried])
-    return Fit(make(value), parameter, value, values[value], at_bound, len(values))
+    return Fit(make(value), parameter, value, values[value], at_bound, flat, len(values))
 
 
 def _constants(name: str, given: Any) -> tuple[float, ...]:

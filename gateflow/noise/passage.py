@@ -188,6 +188,11 @@ class Passage(Tabulated, columns=QUANTILES, plots=("tau", ["probability"])):
         back = middles[:first][self._mirrored.drift(middles[:first]) <= 0]
         if back.size:
             place = float(back[0]) * (1.0 if self.start < self.level else -1.0)
+            if not np.any(self._mirrored.drift(back)):
+                raise NotReached(
+                    f"the mean gradient is 0 in floats from z = {place:.3g} on: that is a plateau which takes longer "
+                    "than any run; start beyond it (gateflow recommend names such a bias)"
+                )
             raise NotReached(
                 f"it does not arrive: the mean gradient turns it back from z = {place:.3g} on, and the noise is too "
                 "small to carry it from there to the level"

@@ -71,7 +71,7 @@ def test_by_the_theorem_the_gate_that_fits_from_below_saturates_slowest(answered
     assert (code, answer["parameter"], answer["value"], answer["at_bound"]) == (0, "alpha", 0.5, True)
     assert answered(*arguments, "--starts", "400", "4000")[1]["value"] == 2
     out = gateflow(*arguments, "--starts", "400", "4000").out
-    assert "alpha  2, an end of the range 0.5 to 2" in out
+    assert "alpha  2, at an end of the range 0.5 to 2" in out
     assert out.startswith("gate   fast(alpha=2.0)\n")
 
 

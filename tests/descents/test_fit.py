@@ -102,3 +102,12 @@ def test_an_objective_that_is_finite_nowhere_is_refused():
 def test_a_purpose_without_time_constants_is_refused_in_one_line(timescales, starts, message):
     with pytest.raises(InvalidArgument, match=message):
         Steps(timescales, starts)
+
+
+@pytest.mark.parametrize("text", ["sigmoid(k*z)", "softsign(sharpness)"])
+def test_a_scale_of_z_makes_no_difference(text):
+    """Steps at a step size of one's own do not know the unit of z."""
+    found = fit(text, Steps((100.0, 1000.0)))
+    assert found.flat
+    assert found.where == "as good as any other in the range"
+    assert not fit("fast(alpha)", Steps((100.0, 1000.0)), within=(0.5, 2.0)).flat
