@@ -2,7 +2,7 @@
 
 - ``console``: each ``$ gateflow ...`` runs; where the block shows answers, they are what is printed.
 - ``sh``: each line runs; programs of Python as processes, at the root of the repository. ``python -m pytest`` of all
-  pages is one process (:func:`tests_named`).
+  pages is one process (:func:`named_tests`).
 - ``python``: with ``>>>`` the answers shown are those given; without, it runs. Names live to the end of the page.
 
 Before a block, on a line of its own, may stand
@@ -163,7 +163,7 @@ class Reader:
         return "".join(lines)
 
 
-def tests_named(pages: list[Path]) -> tuple[list[Block], list[tuple[list[str], str]]]:
+def named_tests(pages: list[Path]) -> tuple[list[Block], list[tuple[list[str], str]]]:
     """The files that pages add to the package, and the tests that they run on them: where, and chosen by which word."""
     found = [block for page in pages for block in blocks(page.read_text(encoding="utf-8"))]
     lines = [line.split() for b in found if b.language == "sh" and b.mark is None for line in b.code.splitlines()]

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gateflow.formula.functions import ELEMENTARY, FUNCTIONS, SHORT
-from tests.docs.pages import PAGES, ROOT, Reader, blocks, differences, forget, rewritten, tests_named
+from tests.docs.pages import PAGES, ROOT, Reader, blocks, differences, forget, named_tests, rewritten
 from tests.training.tiny_files import write_images28, write_ts
 
 NOT_RUN = {
@@ -79,7 +79,7 @@ def test_a_page_does_what_it_says(page, home):
 
 def test_what_pages_add_passes_the_tests_that_they_name(home):
     """All pages at once: to begin takes pytest longer than the tests."""
-    added, asked = tests_named(PAGES)
+    added, asked = named_tests(PAGES)
     assert len(added) == 5
     for block in added:
         Reader(home).write(block.said, block.code)
