@@ -124,5 +124,38 @@ class LinearRecurrence(torch.nn.Module):
         return f"{self.input_size}, {self.state_size}, decay_gate={self.decay_gate.gate.label!r}"
 
 
+class TowardsCandidate(LinearRecurrence):
+    """A layer whose state goes part of the way to a candidate; gates and candidate are linear in the input alone.
+
+    Parameters
+    ----------
+    input_size, hidden_size, decay_gate, bias, positive, batch_first, device, dtype
+        As for :class:`~gateflow.nn.MinGRU`.
+    """
+
+    PARTS = 2
+    """Gates and candidate, which are projected together."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        decay_gate: AnyGate = "sigmoid",
+        *,
+        bias: bool = True,
+        positive: bool = False,
+        batch_first: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(input_size, hidden_size, decay_gate, batch_first)
+        self.positive = positive
+        self.projection = affine(input_size, self.PARTS * hidden_size, bias, options)
+
+    def parts(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Pre-activations of the gates, and the candidate."""
+        *gates, c = self.projection(x).chunk(self.PARTS, -1)
+        return *gates, torch.where(c >= 0, c + 0.5, torch.sigmoid(c)) if self.positive else c
+
+
 def affine(inputs: int, outputs: int, bias: bool, options: dict[str, Any]) -> torch.nn.Linear:
     return torch.nn.Linear(inputs, outputs, bias=bias, **options)

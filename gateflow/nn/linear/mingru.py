@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor
 
-from gateflow.nn.linear._layer import AnyGate, LinearRecurrence, affine
+from gateflow.nn.linear._layer import TowardsCandidate
 
 
-class MinGRU(LinearRecurrence):
+class MinGRU(TowardsCandidate):
     """``h_t = a h_(t-1) + (1 - a) c`` with ``a = phi(z)``; z and the candidate c are linear in the input.
 
     Parameters
@@ -28,29 +25,13 @@ class MinGRU(LinearRecurrence):
 
     Examples
     --------
+    >>> import torch
     >>> layer = MinGRU(3, 5, decay_gate="fast")
     >>> output, state = layer(torch.zeros(7, 2, 3))
     >>> output.shape, state.shape
     (torch.Size([7, 2, 5]), torch.Size([2, 5]))
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        decay_gate: AnyGate = "sigmoid",
-        *,
-        bias: bool = True,
-        positive: bool = False,
-        batch_first: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(input_size, hidden_size, decay_gate, batch_first)
-        self.positive = positive
-        self.projection = affine(input_size, 2 * hidden_size, bias, options)
-
     def drive(self, x: Tensor, first: bool) -> tuple[Tensor, Tensor]:
-        z, candidate = self.projection(x).chunk(2, -1)
-        if self.positive:
-            candidate = torch.where(candidate >= 0, candidate + 0.5, torch.sigmoid(candidate))
+        z, candidate = self.parts(x)
         return self.decay_gate.log(z), self.decay_gate.complement(z) * candidate

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gateflow.nn.linear._layer import AnyGate, LinearRecurrence, affine
+from gateflow.nn.linear._layer import TowardsCandidate
 
 
-class MinLSTM(LinearRecurrence):
+class MinLSTM(TowardsCandidate):
     """``h_t = a h_(t-1) + (1 - a) c`` with ``a = f/(f + i)``, f and i gates of the input.
 
     Parameters
@@ -30,27 +28,12 @@ class MinLSTM(LinearRecurrence):
     torch.Size([7, 2, 5])
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        decay_gate: AnyGate = "sigmoid",
-        *,
-        bias: bool = True,
-        positive: bool = False,
-        batch_first: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(input_size, hidden_size, decay_gate, batch_first)
-        self.positive = positive
-        self.projection = affine(input_size, 3 * hidden_size, bias, options)
+    PARTS = 3
 
     def drive(self, x: Tensor, first: bool) -> tuple[Tensor, Tensor]:
-        f, i, candidate = self.projection(x).chunk(3, -1)
+        f, i, candidate = self.parts(x)
         log_i, log_f = self.decay_gate.log(i), self.decay_gate.log(f)
         log_ratio = torch.where((log_i == log_f) & log_i.isinf(), _of_the_larger(i, f), log_i - log_f)
-        if self.positive:
-            candidate = torch.where(candidate >= 0, candidate + 0.5, torch.sigmoid(candidate))
         return -F.softplus(log_ratio), torch.sigmoid(log_ratio) * candidate
 
 
