@@ -25,16 +25,12 @@ def gates() -> str:
 
 def laws() -> str:
     """How fast every gate learns, derived anew for this table."""
-    from gateflow.asymptotics.limits.constants import Undecided
     from gateflow.asymptotics.rate import rate
     from gateflow.gates.gate import GATES, gate
 
     def law(name: str) -> str:
-        try:
-            found = rate(name, seconds=300).rate
-            return f"`{found}`" if found else "none in closed form"
-        except Undecided as why:
-            return str(why)
+        found = rate(name, seconds=300)
+        return f"`{found.rate}`" if found.rate else "none in closed form" if found.implicit else found.reason
 
     def values(name: str) -> str:
         return "".join(f", {key} = {value}" for key, value in gate(name).parameters.items())

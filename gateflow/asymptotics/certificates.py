@@ -127,6 +127,8 @@ def rate_certificate(
     """
     gate, germ = as_gate(gate), at_end(tail)[0]
     found = rate(gate, tail, seconds) if found is None else found
+    if found.verdict == "undecided":
+        raise _no_certificate(f"the rate is undecided ({found.reason})")
     return _bounded(lambda: _make_rate(gate, germ, found, seconds), seconds)
 
 

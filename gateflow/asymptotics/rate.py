@@ -28,7 +28,7 @@ from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Chain, Field, oscillating
 from gateflow.asymptotics.proofs.outline import find_kappa, prove_law, prove_time, slope
 from gateflow.asymptotics.proofs.statements import GAP, TAU, C, L, Refuted, T, text_of
-from gateflow.errors import InvalidArgument, cut, shown
+from gateflow.errors import Exceeded, InvalidArgument, cut, shown
 from gateflow.formula.vocabulary import Expr, Z
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards import bounded
@@ -222,18 +222,20 @@ class Rate:
 
     Attributes
     ----------
+    verdict : str
+        ``explicit``, ``implicit`` (no formula in powers and logarithms of tau was found) or ``undecided``: nothing but
+        the reason is then known.
     rate : str or None
-        l(tau): its ratio to the true l tends to 1. None where no such formula in powers and logarithms of tau was
-        found.
+        l(tau): its ratio to the true l tends to 1.
     next_order : str or None
         The rate with its next term; where convergence is slow, plot this one or the implicit form.
     implicit : dict of str
         ``s`` and ``l``: the scaled time c T tau and the distance, both as functions of z.
-    distance, slope : str
+    distance, slope : str or None
         Leading terms of 1 - phi and of phi' for large z.
     h : str or None
         Leading behaviour of the slope as a function of the distance l.
-    kappa : sympy.Expr
+    kappa : sympy.Expr or None
         ``lim log k/log F`` of theory.md T6; 1 is the barrier, -oo a power tail or slower.
     logarithms : int
         How many iterated logarithms, each squared, stand in the rate before it leaves the ladder of T3.
@@ -249,15 +251,15 @@ class Rate:
     seconds : float
     """
 
-    rate: str | None
-    next_order: str | None
-    implicit: dict[str, str]
-    distance: str
-    slope: str
-    h: str | None
-    kappa: Expr
-    logarithms: int
-    hitting_time: str | None
+    rate: str | None = None
+    next_order: str | None = None
+    implicit: dict[str, str] = field(default_factory=dict)
+    distance: str | None = None
+    slope: str | None = None
+    h: str | None = None
+    kappa: Expr | None = None
+    logarithms: int = 0
+    hitting_time: str | None = None
     steps: list[dict[str, str]] = field(default_factory=list)
     reason: str = ""
     name: str = "phi"
@@ -266,18 +268,24 @@ class Rate:
     expr: Expr | None = None
     """The rate as a SymPy expression in TAU, C and T."""
 
+    @property
+    def verdict(self) -> str:
+        """What is known."""
+        return "undecided" if self.kappa is None else "implicit" if self.rate is None else "explicit"
+
     def to_json(self) -> dict[str, Any]:
         """The result as plain data."""
         return {
             "gate": self.name,
             "tail": self.tail,
+            "verdict": self.verdict,
             "rate": self.rate,
             "next_order": self.next_order,
             "implicit": dict(self.implicit),
             "distance": self.distance,
             "slope": self.slope,
             "h": self.h,
-            "kappa": text_of(self.kappa),
+            "kappa": None if self.kappa is None else text_of(self.kappa),
             "logarithms": self.logarithms,
             "hitting_time": self.hitting_time,
             "reason": self.reason,
@@ -298,7 +306,7 @@ class Rate:
         Raises
         ------
         Undecided
-            The law is known as a parametric pair only.
+            The law is known as a parametric pair only, or not at all.
 
         Examples
         --------
@@ -314,7 +322,7 @@ class Rate:
 
     def latex(self) -> str:
         """The rate in LaTeX."""
-        return r"l(\tau) \sim " + (sp.latex(self.expr) if self.expr is not None else r"\text{(implicit)}")
+        return r"l(\tau) \sim " + (rf"\text{{({self.verdict})}}" if self.expr is None else sp.latex(self.expr))
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
@@ -322,9 +330,14 @@ class Rate:
     def _repr_html_(self) -> str:
         facts_of = self.to_json()
         rows = [(meaning, facts_of[key]) for key, meaning in _MEANING.items()]
-        rows.insert(1, ("implicit", f"c T tau = {self.implicit['s']}, l = {self.implicit['l']}"))
+        rows.insert(1, ("implicit", self.pair))
         title = f"{self.name}: law of {'learning' if self.tail == 'right' else 'forgetting'}"
         return framed(title, mathematics(self.latex()), facts(rows), folded_steps(self.steps), picture=self._curve())
+
+    @property
+    def pair(self) -> str | None:
+        """The law as a parametric pair, in words; None where it is undecided."""
+        return f"c T tau = {self.implicit['s']}, l = {self.implicit['l']}" if self.implicit else None
 
     def _curve(self) -> Html | None:
         """The law over the learning times that a run may see."""
@@ -340,6 +353,8 @@ class Rate:
         return f"<Rate of {cut(str(self))}>"
 
     def __str__(self) -> str:
+        if not self.implicit:
+            return f"{self.name}: undecided; {self.reason}"
         return f"{self.name}: l ~ {self.rate or 'implicit, s = ' + self.implicit['s'] + ', l = ' + self.implicit['l']}"
 
 
@@ -395,7 +410,6 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
     >>> rate_of_germ(sp.log(2 + Z)).rate
     '(3*c*T*tau)**(-1/3)'
     """
-    start = time.monotonic()
     if oscillating(f):
         raise Undecided("the gate oscillates as z grows: it has no rate in closed form")
     hardy = Field(Z, seconds)
@@ -413,7 +427,7 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
         raise Undecided(f"the time s(z) was not found: {why}") from None
     kappa = find_kappa(f, chain)
     found = _explicit(chain, f, g, S, horizon)
-    result = Rate(
+    return Rate(
         implicit=_implicit(hardy, S, g),
         distance=text_of(_shorter(_apart(hardy), sp.exp(-f), sp.exp(-g))),
         slope=text_of(_shorter(_apart(hardy), slope(f) * sp.exp(-f), slope(g) * sp.exp(-g))),
@@ -424,7 +438,6 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
         tail=tail,
         **found,
     )
-    return replace(result, seconds=time.monotonic() - start)
 
 
 def _implicit(hardy: Field, S: Expr, g: Expr) -> dict[str, str]:
@@ -457,16 +470,15 @@ def _exp(S: Expr) -> Expr:
 
 def _explicit(chain: Chain, f: Expr, g: Expr, S: Expr, horizon: Expr) -> dict[str, Any]:
     """The explicit rate and its proof, or the reason why there is none."""
-    none = {"rate": None, "next_order": None, "logarithms": 0, "expr": None}
     try:
         expansion = _expansion(_apart(chain.field), g, S)
     except _NoExpansion:
         why = "the inverse of s(z) has no finite expansion in powers of log tau and its logarithms"
-        return {**none, "reason": f"{why}; use the implicit form"}
+        return {"reason": f"{why}; use the implicit form"}
     except Undecided as error:
         if error.condition is not None:
             raise
-        return {**none, "reason": f"no explicit rate was found ({error.reason}); use the implicit form"}
+        return {"reason": f"no explicit rate was found ({error.reason}); use the implicit form"}
     try:
         prove_law(f, -expansion.at(S), chain)
     except Refuted as why:
@@ -570,8 +582,6 @@ def rate(gate: Any, tail: str = "right", seconds: float = _SECONDS) -> Rate:
     ------
     InvalidArgument
         There is no such tail.
-    Undecided
-        Not answered in time, or the gate oscillates.
 
     Examples
     --------
@@ -580,13 +590,12 @@ def rate(gate: Any, tail: str = "right", seconds: float = _SECONDS) -> Rate:
     '1/(4*c*T*tau*log(tau))'
     """
     gate, germ, horizon = as_gate(gate), *at_end(tail)
-    found = bounded.call(
-        lambda: rate_of_germ(germ(gate), seconds, horizon),
-        bounded.checked(seconds) + GRACE,
-        error=Undecided,
-        asked=seconds,
-    )
-    return replace(found, name=gate.name)
+    start, seconds = time.monotonic(), bounded.checked(seconds)
+    try:
+        found = bounded.call(lambda: rate_of_germ(germ(gate), seconds, horizon), seconds + GRACE, asked=seconds)
+    except (Undecided, Exceeded) as why:  # it oscillates, or time ran out
+        found = Rate(reason=why.reason, tail=tail)
+    return replace(found, name=gate.name, seconds=time.monotonic() - start)
 
 
 def at_end(tail: str) -> tuple[Callable[[Any], Expr], Expr]:

@@ -29,40 +29,43 @@ class SaturationOrder:
 
     Attributes
     ----------
-    g : sympy.Expr
-        Decreasing; ``g(a z)/(1 - phi(z)) -> 0`` for ``a`` past the threshold.
+    g : sympy.Expr or None
+        Decreasing; ``g(a z)/(1 - phi(z)) -> 0`` for ``a`` past the threshold. None where it is undecided.
     order : Order
-        The gate against a gate with ``1 - psi = g``; ``equal``.
+        The gate against a gate with ``1 - psi = g``: ``equal``, or ``undecided`` with the reason.
     strict : bool
         False for power tails, where ``g(a z)/(1 - phi(z))`` tends to a positive constant for every a, so that only the
         class is named: no power of z is the least admissible g.
     """
 
-    g: Expr
+    g: Expr | None
     order: Order
-    strict: bool
+    strict: bool = False
 
     def __repr__(self) -> str:
         return f"<SaturationOrder {cut(str(self))}>"
 
     def __str__(self) -> str:
-        return f"O({text_of(self.g)})"
+        return f"undecided; {self.order.reason}" if self.g is None else f"O({text_of(self.g)})"
 
     def latex(self) -> str:
         """``O(g(z))``."""
-        return rf"O\left({sp.latex(self.g)}\right)"
+        return r"\text{(undecided)}" if self.g is None else rf"O\left({sp.latex(self.g)}\right)"
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
 
     def _repr_html_(self) -> str:
+        if self.g is None:
+            return framed("Order of saturation", facts([("undecided", self.order.reason)]))
         note = None if self.strict else "a power tail: the class only, no power of z is the least"
         about = facts([("g(z)", text_of(self.g)), ("note", note)])
         return framed("Order of saturation", mathematics(self.latex()), about)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return {"g": text_of(self.g), "strict": self.strict, "order": self.order.to_json()}
+        g = None if self.g is None else text_of(self.g)
+        return {"g": g, "strict": self.strict, "order": self.order.to_json()}
 
 
 def saturation_order(gate: Any, seconds: float = SECONDS) -> SaturationOrder:
@@ -75,22 +78,27 @@ def saturation_order(gate: Any, seconds: float = SECONDS) -> SaturationOrder:
     seconds : float
         Time allowed.
 
-    Raises
-    ------
-    Undecided
-        The gate oscillates, no simpler function of the same order was found, or time ran out.
-
     Examples
     --------
     >>> from gateflow.gates.gate import Gate
     >>> saturation_order(Gate("sigmoid(sinh(z))")).g, saturation_order(Gate("(1 + erf(z))/2")).g
     (exp(-exp(z)), exp(-z**2))
     """
-    return saturation_order_of_germ(germ_of(as_gate(gate)), bounded.checked(seconds))
+    gate, seconds = as_gate(gate), bounded.checked(seconds)
+    try:
+        return saturation_order_of_germ(germ_of(gate), seconds)
+    except Undecided as why:
+        return SaturationOrder(None, Order("undecided", reason=why.reason))
 
 
 def saturation_order_of_germ(f: Expr, seconds: float = SECONDS) -> SaturationOrder:
-    """See `saturation_order`; ``f = -log(1 - phi)``."""
+    """See `saturation_order`; ``f = -log(1 - phi)``.
+
+    Raises
+    ------
+    Undecided
+        f oscillates, no simpler function of the same order was found, or time ran out.
+    """
     if oscillating(f):
         raise Undecided("the gate oscillates as z grows: no simple g names its order")
     hardy = Field(Z, seconds / 2)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from gateflow.cli._options import NOT_REACHED, PROOF, GateText, ProofOptions, Seconds, gate_of, left_of, no_gate
-from gateflow.cli._terminal import Listing, pairs, print_json, title
+from gateflow.cli._terminal import Listing, pairs, title
 
 if TYPE_CHECKING:
     from gateflow.asymptotics.rate import Rate
@@ -50,25 +50,17 @@ def run(
     $ gateflow rate erf --json
     $ gateflow rate softsign --tail left --latex
     """
-    from gateflow.asymptotics.limits.constants import Undecided
     from gateflow.asymptotics.rate import rate
 
     proof.check()
     chosen = gate_of(gate, numeric=False)
-    try:
-        found = rate(chosen, tail, seconds)
-    except Undecided as why:
-        if proof.json:
-            unknown = dict.fromkeys(("rate", "kappa", "implicit", "certificate"))
-            print_json({"gate": gate.strip(), "tail": tail, **unknown, "reason": str(why)})
-            return NOT_REACHED
-        raise
+    found = rate(chosen, tail, seconds)
     certificate = _certificate(chosen, found, seconds, proof)
     beware = no_gate(chosen)
     warning = {} if beware is None else {"beware": beware}
     facts = {**found.to_json(), "gate": gate.strip(), **warning, "certificate": certificate}
     proof.show(found, lambda: facts, lambda: _text(gate.strip(), found, beware))
-    return 0
+    return NOT_REACHED if found.verdict == "undecided" else 0
 
 
 def _certificate(chosen: Gate, found: Rate, seconds: float, proof: ProofOptions) -> dict[str, Any] | None:
@@ -90,9 +82,9 @@ def _certificate(chosen: Gate, found: Rate, seconds: float, proof: ProofOptions)
 
 def _text(name: str, found: Rate, beware: str | None) -> list[Any]:
     facts: dict[str, Any] = found.to_json()
-    implicit = found.implicit
     rows = [(meaning, None if facts[key] is None else str(facts[key])) for key, meaning in MEANING.items()]
-    rows.insert(2, ("implicit", f"c T tau = {implicit['s']}, l = {implicit['l']}" if implicit else None))
+    rows.insert(2, ("implicit", found.pair))
     rows.append(("beware", beware))
     steps = [[step["statement"], step["expr"], step["limit"]] for step in facts["steps"]]
-    return [title(f"{name}, {found.tail} tail"), pairs(rows), "", Listing(("limit", "of", "is"), steps)]
+    heading = f"{name}, {found.tail} tail" + (": undecided" if not found.implicit else "")
+    return [title(heading), pairs(rows), "", Listing(("limit", "of", "is"), steps)]

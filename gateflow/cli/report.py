@@ -66,7 +66,7 @@ def _print(found: Findings, out: Path, size: int) -> None:
         [
             one.name,
             one.membership.verdict,
-            f"~ {one.law.rate}" if not isinstance(one.law, str) and one.law.rate else "not in closed form",
+            f"~ {one.law.rate}" if one.law.rate else "not in closed form",
         ]
         for one in found.gates
     ]

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.order import Order, order
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.descents.crossing import Crossover, crossover
@@ -74,7 +73,7 @@ class Comparison:
         The first is the one that the others are measured by.
     orders : list of Order
         The first gate against each of the others.
-    laws : dict of str to Rate or str
+    laws : dict of str to Rate
         By gate; a reason in words where no law was proved.
     ladder : list of Rung
     horizon, z0 : float
@@ -88,7 +87,7 @@ class Comparison:
 
     names: tuple[str, ...]
     orders: list[Order]
-    laws: dict[str, Rate | str]
+    laws: dict[str, Rate]
     ladder: list[Rung]
     horizon: float
     z0: float
@@ -138,8 +137,6 @@ class Comparison:
     def rate_of(self, name: str) -> str:
         """The law of learning of a gate, or why there is none."""
         law = self.laws[name]
-        if isinstance(law, str):
-            return law
         return f"~ {law.rate}" if law.rate else law.reason
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -155,12 +152,8 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain data."""
-        laws = {
-            name: {"rate": None, "hitting_time": None, "reason": law}
-            if isinstance(law, str)
-            else {"rate": law.rate, "hitting_time": law.hitting_time, "reason": law.reason}
-            for name, law in self.laws.items()
-        }
+        kept = ("verdict", "rate", "hitting_time", "reason")
+        laws = {name: {key: getattr(law, key) for key in kept} for name, law in self.laws.items()}
         return {
             "horizon": self.horizon,
             "z0": self.z0,
@@ -262,7 +255,7 @@ def compare(
     taus = [_log_tau(one, horizon, gaps, z0, scale, kind, tolerance) for one in chosen]
     pairs = zip(called[1:], chosen[1:], strict=True)
     orders = [replace(order(chosen[0], one, seconds), names=(called[0], name)) for name, one in pairs]
-    laws = {name: _law(one, seconds) for name, one in zip(called, chosen, strict=True)}
+    laws = {name: rate(one, seconds=seconds) for name, one in zip(called, chosen, strict=True)}
     by_law = [_log_law(laws[name], horizon, gaps, scale, pull_at_one(kind)) for name in called]
     ladder = _ladder(called, gaps, taus, by_law)
     return Comparison(called, orders, laws, ladder, horizon, z0, tuple(chosen), kind, tolerance, scale)
@@ -278,13 +271,6 @@ def _check(names: Sequence[str], gates: int, gaps: Sequence[float]) -> None:
         raise InvalidArgument(f"two of the gates are called {twice}; write one of them as a formula")
     if not gaps:
         raise InvalidArgument("gaps must be numbers between 0 and 1; got none")
-
-
-def _law(one: Gate, seconds: float) -> Rate | str:
-    try:
-        return rate(one, seconds=seconds)
-    except Undecided as why:
-        return why.reason
 
 
 def pull_at_one(loss: Loss) -> float | None:
@@ -313,11 +299,9 @@ def _log_tau(
     return np.asarray(hitting_time(problem, z0, tolerance=tolerance).log_tau)
 
 
-def _log_law(
-    law: Rate | str, horizon: float, gaps: Sequence[float], scale: float, pull: float | None
-) -> list[float | None]:
+def _log_law(law: Rate, horizon: float, gaps: Sequence[float], scale: float, pull: float | None) -> list[float | None]:
     """The logarithm of the proved law of hitting times at each gap."""
-    if isinstance(law, str) or law.hitting_time is None or pull is None:
+    if law.hitting_time is None or pull is None:
         return [None] * len(gaps)
     at = {"c": sp.Rational(repr(float(scale))) * sp.Rational(repr(pull)), "T": sp.Rational(repr(float(horizon)))}
     written = parse(law.hitting_time, variables=("gap",), parameters={"c": "positive", "T": "positive"})

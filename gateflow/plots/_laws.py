@@ -10,10 +10,9 @@ import numpy as np
 import sympy as sp
 
 from gateflow.arithmetic.bigfloat import BigFloat
-from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.rate import TAU, C, T, rate
 from gateflow.codegen.tape import Tape
-from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.errors import InvalidArgument
 from gateflow.gates.gate import Gate
 
 DIGITS = 30
@@ -40,10 +39,7 @@ def log_law(gate: Gate, log_tau: Any, *, horizon: float = 1.0) -> np.ndarray:
     array([-2.e+00, -1.e+08])
     """
     log_tau = np.asarray(log_tau, dtype=float)
-    try:
-        law = rate(gate).expr
-    except (GateflowError, Undecided):
-        law = None
+    law = rate(gate).expr
     if law is None:
         return np.full(log_tau.shape, np.nan)
     big = BigFloat(DIGITS)

@@ -14,7 +14,6 @@ import numpy as np
 
 from gateflow import record
 from gateflow.asymptotics.clauses import Membership
-from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.membership import membership
 from gateflow.asymptotics.order import Order, order
 from gateflow.asymptotics.ranking import rank
@@ -57,11 +56,10 @@ class GateFindings:
     name : str
         What the report calls it.
     membership : Membership
-    order : SaturationOrder or str
-        The class O(g), or why it has no name.
+    order : SaturationOrder
     against : tuple of Order
         The gate against each gate of the catalogue.
-    law : Rate or str
+    law : Rate
     times : HittingTime or str
         By horizon and gap, from the time constant T.
     """
@@ -69,9 +67,9 @@ class GateFindings:
     gate: Gate
     name: str
     membership: Membership
-    order: SaturationOrder | Unknown
+    order: SaturationOrder
     against: tuple[Order, ...]
-    law: Rate | Unknown
+    law: Rate
     times: HittingTime | Unknown
 
     def to_json(self) -> dict[str, Any]:
@@ -81,9 +79,9 @@ class GateFindings:
             "formula": self.gate.text,
             "parameters": {name: str(value) for name, value in self.gate.parameters.items()},
             "membership": self.membership.to_json(),
-            "order": _as_json(self.order),
+            "order": self.order.to_json(),
             "against": [found.to_json() for found in self.against],
-            "rate": _as_json(self.law),
+            "rate": self.law.to_json(),
             **self._times(),
         }
 
@@ -253,9 +251,9 @@ def _gate_findings(
         gate,
         name,
         replace(membership(gate, seconds), gate=name),
-        _answer(lambda: saturation_order(gate, seconds)),
+        saturation_order(gate, seconds),
         tuple(against),
-        _answer(lambda: replace(rate(gate, seconds=seconds), name=name)),
+        replace(rate(gate, seconds=seconds), name=name),
         _answer(lambda: learning_times(gate, horizons, gaps)),
     )
 
@@ -299,7 +297,7 @@ def catalogue_classes(seconds: float = SECONDS) -> tuple[tuple[str, ...], ...]:
     >>> catalogue_classes()[0], catalogue_classes()[-1]
     (('iterated-sinh',), ('hard-sigmoid',))
     """
-    placed = [name for name in GATES if isinstance(_answer(lambda name=name: saturation_order(name)), SaturationOrder)]
+    placed = [name for name in GATES if saturation_order(name).g is not None]
     classes = tuple(tuple(names) for names in rank(placed, seconds).classes)
     return (*classes, *((name,) for name in GATES if name not in placed))
 
@@ -323,7 +321,5 @@ def _answer(ask: Callable[[], Any]) -> Any:
     """The answer, or in one line why there is none."""
     try:
         return ask()
-    except Undecided as why:
-        return why.reason
     except GateflowError as why:
         return str(why)

@@ -38,7 +38,7 @@ def test_each_gate_is_told_of_with_its_own_verdicts(three):
     assert against["linear-cubic"] == "equal"
     assert against["erf"] == "higher"
     assert fast.law.rate == "1/(c*T*tau*log(tau)**2)"
-    assert "reaches 1 at a finite z" in hard.law
+    assert "reaches 1 at a finite z" in hard.law.reason
     assert [found.verdict for found in three.found.among] == ["higher", "undecided", "undecided"]
 
 
