@@ -245,7 +245,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one shape, one check")
     options = parser.parse_args()
     if not launch.installed():
-        print("there is no Triton: python -m pip install 'gateflow[gpu]'", file=sys.stderr)
+        print("there is no Triton: python -m pip install triton", file=sys.stderr)
         return 2
     on_gpu = torch.cuda.is_available()
     if not on_gpu and not launch.interpreted():

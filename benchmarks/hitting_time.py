@@ -230,7 +230,7 @@ def main() -> int:
     results = [("in bulk", bulk, found), ("in bulk, NumPy", slow, in_bulk(*few, backend="numpy"))]
     other = by_diffrax(rows)
     if other is None:
-        print("diffrax is not installed: python -m pip install 'gateflow[bench]'")
+        print("diffrax is not installed: python -m pip install diffrax jax")
     else:
         results.append(("diffrax", *other))
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -22,7 +22,7 @@ import tables  # noqa: E402
 from gateflow import __version__  # noqa: E402
 
 project = "gateflow"
-author = "the gateflow authors"
+author = "the gateflow developers"
 release = version = __version__
 
 extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]

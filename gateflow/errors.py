@@ -16,6 +16,29 @@ DIGITS = 50
 """Digits from which on a whole number is shown by its size."""
 
 
+EXTRAS = {
+    "sweep": ("xarray", "h5netcdf", "h5py", "dask", "distributed"),
+    "nn": ("torch", "safetensors", "scikit-learn", "pooch"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "gpu": ("triton",),
+    "notebook": ("jupyterlab", "ipywidgets", "nbclient", "ipykernel"),
+    "bench": ("diffrax", "jax"),
+    "docs": ("sphinx", "myst-nb", "furo", "numpydoc", "latex2mathml"),
+}
+"""The packages of each extra; a test holds them to pyproject.toml."""
+
+
+def install_line(extra: str) -> str:
+    """The command that installs the packages of an extra, however gateflow itself was installed.
+
+    Examples
+    --------
+    >>> install_line("gpu")
+    'python -m pip install triton'
+    """
+    return f"python -m pip install {' '.join(EXTRAS[extra])}"
+
+
 class GateflowError(Exception):
     """Base of all errors that are the user's to mend; the command line prints them as one line."""
 
@@ -88,11 +111,11 @@ class MissingExtra(GateflowError, ImportError):
     Examples
     --------
     >>> print(MissingExtra("a sweep", "sweep"))
-    a sweep needs the extra 'sweep': python -m pip install 'gateflow[sweep]'
+    a sweep needs the extra 'sweep': python -m pip install xarray h5netcdf h5py dask distributed
     """
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}': python -m pip install 'gateflow[{extra}]'")
+        super().__init__(f"{what} needs the extra '{extra}': {install_line(extra)}")
         self.what: str = what
         self.extra: str = extra
 

@@ -16,17 +16,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from gateflow import files
+from gateflow import __version__, files
 
-PACKAGES = ("gateflow", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "python-flint", "torch", "xarray", "dask")
+PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "matplotlib", "python-flint", "torch", "xarray", "dask")
 
 PATIENCE = 10
 """Seconds that git is waited for."""
 
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
-    """Versions of the installed ones among ``packages``."""
-    found = {"python": platform.python_version()}
+    """Versions of gateflow, of Python, and of the installed ones among ``packages``."""
+    found = {"gateflow": __version__, "python": platform.python_version()}
     for package in packages:
         try:
             found[package] = version(package)

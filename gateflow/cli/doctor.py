@@ -6,21 +6,13 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
 from gateflow.cli._options import Json
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
-
-EXTRAS = {
-    "sweep": ("xarray", "h5netcdf", "h5py", "dask", "distributed"),
-    "nn": ("torch", "safetensors", "sklearn", "pooch"),
-    "onnx": ("onnx", "onnxruntime", "onnxscript"),
-    "gpu": ("triton",),
-    "notebook": ("jupyterlab", "ipywidgets", "nbclient", "ipykernel"),
-    "docs": ("sphinx", "myst_nb", "furo", "numpydoc", "latex2mathml"),
-}
-"""The modules behind each extra of the package; a test holds them to pyproject.toml."""
+from gateflow.errors import EXTRAS, install_line
 
 FAILED = 1
 
@@ -62,17 +54,22 @@ def run(*, json: Json = False) -> int:
 
 
 def _versions() -> dict[str, str]:
-    from gateflow import __version__
     from gateflow.record import git_commit, versions
 
-    found = {"gateflow": __version__, **versions()}
     commit = git_commit()
-    return {**found, "commit": commit} if commit else found
+    return {**versions(), "commit": commit} if commit else versions()
 
 
 def _extras() -> dict[str, list[str]]:
-    """For each extra, the modules that are missing."""
-    return {extra: [name for name in modules if find_spec(name) is None] for extra, modules in EXTRAS.items()}
+    """For each extra, the packages that are missing."""
+    return {extra: [name for name in packages if not _installed(name)] for extra, packages in EXTRAS.items()}
+
+
+def _installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
 
 
 def _device() -> dict[str, Any]:
@@ -214,4 +211,4 @@ def _print(facts: dict[str, Any], checks: list[SelfCheck]) -> None:
 def _state(extra: str, missing: list[str]) -> str:
     if not missing:
         return "installed"
-    return f"lacks {', '.join(missing)}: python -m pip install 'gateflow[{extra}]'"
+    return f"lacks {', '.join(missing)}: {install_line(extra)}"

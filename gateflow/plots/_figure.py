@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateflow import __version__, record
+from gateflow import record
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.files import Output, digest, fits, from_json, is_sealed, read_bytes, read_json, write_all
 from gateflow.plots._style import COLUMN, STYLE, LineStyles
@@ -163,7 +163,7 @@ def made_by(name: str, caption: str, table: FigureTable, gates: Iterable[str] = 
         parameters=table.parameters,
         columns=table.meaning,
         rows=len(table),
-        versions={"gateflow": __version__, **record.versions(PACKAGES)},
+        versions=record.versions(PACKAGES),
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gateflow import __version__, record
+from gateflow import record
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.flows.compiled import backend_version
 from gateflow.gates.gate import Gate
@@ -241,7 +241,7 @@ def values(plan: Sweep, k: int) -> Values:
 
 def versions(kind: Quantity) -> dict[str, str]:
     """Versions that can change a number; numbers of a compiled kernel differ from NumPy's in the last bits."""
-    return {"gateflow": __version__, **_packages(kind.packages), "backend": backend_version()}
+    return {**_packages(kind.packages), "backend": backend_version()}
 
 
 @cache

@@ -40,7 +40,7 @@ REMEDY = "choose another --out, or give --restart to drop it"
 OUTCOME = ("status", "steps", "best_step", "solved_at", "valid", "test", "seconds", "said")
 """What of a result its file holds, beside the record of what made it."""
 
-MAKERS = ("gateflow", "numpy", "torch")
+MAKERS = ("numpy", "torch")
 """Packages whose versions are kept from the start of a run."""
 
 NOT_KNOWN = "not known"

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from gateflow import cli
+from gateflow.errors import install_line
 
 TIME = ("--horizon", "10", "--gap", "0.1")
 
@@ -134,7 +135,7 @@ def test_a_missing_extra_is_told_with_the_command_that_installs_it(missing, argu
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert done.stderr.endswith(f"needs the extra '{extra}': python -m pip install 'gateflow[{extra}]'\n")
+    assert done.stderr.endswith(f"needs the extra '{extra}': {install_line(extra)}\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,4 +19,7 @@ except gateflow.errors.MissingExtra as error:
 
 def test_the_missing_extra_is_named() -> None:
     found = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "training needs the extra 'nn': python -m pip install 'gateflow[nn]'"
+    assert (
+        found.stdout.strip()
+        == "training needs the extra 'nn': python -m pip install torch safetensors scikit-learn pooch"
+    )

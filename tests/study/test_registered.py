@@ -383,7 +383,7 @@ def test_a_stored_run_is_small_and_says_what_made_it(whole):
     assert line["chance"] == pytest.approx(math.log(8) / 7, rel=1e-4)
     assert line["settings"]["seed"] == 50
     assert line["commit"] == record.source()
-    assert line["versions"] == record.versions(("gateflow", "numpy", "torch"))
+    assert line["versions"] == record.versions(("numpy", "torch"))
 
 
 ONE = Experiment(base={**SMALL.base, "steps": 60}, arms={"fast": SMALL.arms["fast"]}, seeds=1, first=50)
