@@ -20,6 +20,7 @@ import gateflow.nn
 from gateflow import registry as registries
 from gateflow.flows.plane import NoisyProblem, RefineProblem, SharedProblem, flow, portrait
 from gateflow.guards.calls import option_defaults
+from gateflow.nn.linear import LINEAR
 from gateflow.results.byvalue import same
 from gateflow.training.network import LAYOUT, cell_options
 from tests.notebook.test_cards import objects
@@ -199,6 +200,7 @@ REGISTRIES = {
     "tasks": (gateflow.training.TASKS, option_defaults),
     "initialisers": (gateflow.nn.INITS, option_defaults),
     "cells": (gateflow.nn.CELLS, None),
+    "layers with a linear state": (LINEAR, None),
 }
 
 

@@ -270,6 +270,7 @@ def catalogue() -> dict[str, list[dict[str, str]]]:
     from gateflow.gates.gate import GATES, gate
     from gateflow.nn.cells import CELLS
     from gateflow.nn.inits import INITS
+    from gateflow.nn.linear import LINEAR
     from gateflow.registry import plain
     from gateflow.training.methods import METHODS
     from gateflow.training.tasks import TASKS
@@ -277,7 +278,7 @@ def catalogue() -> dict[str, list[dict[str, str]]]:
     layout = plain("gateflow.training.network", "LAYOUT")
     return {
         "tasks": [_row(TASKS, name) for name in TASKS],
-        "cells": [_row(CELLS, name, layout) for name in CELLS],
+        "cells": [_row(kind, name, layout) for kind in (CELLS, LINEAR) for name in kind],
         "initialisers": [_row(INITS, name) for name in INITS],
         "methods": [
             {"name": name, "about": ", ".join(f"{k} {v}" for k, v in method.settings.items()), "source": method.source}

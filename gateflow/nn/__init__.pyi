@@ -15,7 +15,7 @@ from .inits import INITS as INITS
 from .linear.lru import LRU as LRU
 from .linear.mingru import MinGRU as MinGRU
 from .linear.minlstm import MinLSTM as MinLSTM
-from .linear.rglru import RGLRU as RGLRU
+from .linear.rg_lru import RGLRU as RGLRU
 from .linear.selective import SelectiveDecay as SelectiveDecay
 from .scans import scan as scan
 

@@ -75,9 +75,9 @@ def start(
     cell: Recurrent, suffix: str, block: str, *, value: Array | None = None, complement: Array | None = None
 ) -> None:
     """Let the gate of a block start at ``value``, or at ``1 - complement``."""
-    gate = cell.gates()[block]
-    bias = gate.inverse(value) if value is not None else gate.inverse_c(complement)
-    cell.set_bias(block, suffix, torch.from_numpy(np.broadcast_to(bias, cell.hidden_size).copy()))
+    given = {"value": value, "complement": complement}
+    every = {k: np.broadcast_to(v, cell.hidden_size).copy() for k, v in given.items() if v is not None}
+    cell.start(block, suffix, **every)
 
 
 def uniform(count: int, low: float, high: float, generator: Seed) -> Array:

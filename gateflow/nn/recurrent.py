@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -403,6 +404,19 @@ class Recurrent(torch.nn.RNNBase):
         with torch.no_grad():
             weights.bias_ih[self.rows(block)] = values.to(weights.bias_ih)
             weights.bias_hh[self.rows(block)] = 0.0
+
+    def start(
+        self, block: str, suffix: str, *, value: np.ndarray | None = None, complement: np.ndarray | None = None
+    ) -> None:
+        """Let the gate of a block start at ``value``, or at ``1 - complement``, by its bias."""
+        gate = self.gates()[block]
+        bias = gate.inverse(value) if value is not None else gate.inverse_c(complement)
+        self.set_bias(block, suffix, torch.as_tensor(bias))
+
+    def rows_of(self, block: str) -> list[tuple[torch.nn.Parameter, slice]]:
+        """The parameters of all layers that have a row for each unit of a block, with these rows."""
+        stacked = [weight for _, suffix in self.layers() for weight in self.stacked(suffix)]
+        return [(weight, self.rows(block)) for weight in dict.fromkeys(stacked)]
 
     def flatten_parameters(self) -> None:
         """On a GPU, puts the weights where cuDNN wants them, if PyTorch's own layer may compute this one."""

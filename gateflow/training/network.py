@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,11 +14,13 @@ from torch import Tensor, nn
 from gateflow.errors import InvalidArgument
 from gateflow.guards.calls import checked_options, name_and_options, name_of, option_defaults
 from gateflow.nn.initialiser import Initialiser
+from gateflow.nn.linear._layer import LinearRecurrence
+from gateflow.nn.linear._stack import LinearStack
 from gateflow.nn.recurrent import Recurrent
 from gateflow.training.settings import Settings, cell_class, make_init
 from gateflow.training.task import Task
 
-FORGET = ("forget_gate", "update_gate")
+FORGET = ("forget_gate", "update_gate", "decay_gate")
 """The words by which cells take the gate that holds the state."""
 
 
@@ -26,7 +29,7 @@ TOO_LARGE = re.compile("allocate memory|out of memory|overflow")
 
 LAYOUT = (
     "self", "input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional", "proj_size",
-    "gates", "generator", "backend", "device", "dtype",
+    "gates", "generator", "backend", "device", "dtype", "width", "state_size",
 )  # fmt: skip
 """Words of cells that are not options: other settings say them, or nothing may."""
 
@@ -36,7 +39,7 @@ class Network(nn.Module):
 
     Parameters
     ----------
-    cell : Recurrent
+    cell : Recurrent or LinearStack
         With ``batch_first``.
     outputs : int
         Numbers in an answer.
@@ -60,7 +63,7 @@ class Network(nn.Module):
 
     def __init__(
         self,
-        cell: Recurrent,
+        cell: Recurrent | LinearStack,
         outputs: int,
         *,
         tokens: int | None = None,
@@ -110,7 +113,7 @@ def build(settings: Settings, task: Task) -> Network:
     dtype = torch.float64 if settings.precision == "float64" else torch.float32
     gates = _gates(settings)
     try:
-        cell = cell_class(name)(
+        cell = _maker(cell_class(name))(
             width,
             settings.hidden,
             settings.layers,
@@ -136,6 +139,11 @@ def build(settings: Settings, task: Task) -> Network:
     if isinstance(initialise, Initialiser):
         initialise(cell)
     return network.to(dtype)
+
+
+def _maker(kind: Any) -> Callable[..., Any]:
+    """What makes the stack of layers of a class."""
+    return partial(LinearStack, kind) if issubclass(kind, LinearRecurrence) else kind
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
@@ -180,6 +188,6 @@ def _words(cell: type) -> dict[str, Any]:
     """Every keyword that a class of cells and those it derives from take."""
     found: dict[str, Any] = {}
     for base in reversed(cell.__mro__):
-        if issubclass(base, Recurrent) and "__init__" in vars(base):
+        if issubclass(base, (Recurrent, LinearRecurrence)) and "__init__" in vars(base):
             found |= option_defaults(base.__init__)
     return found

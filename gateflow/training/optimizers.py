@@ -12,6 +12,7 @@ from torch.optim import Optimizer, lr_scheduler
 
 from gateflow.errors import InvalidArgument
 from gateflow.guards.calls import as_kind, checked_options, known, name_and_options, option_defaults
+from gateflow.nn.linear._stack import LinearStack
 from gateflow.nn.recurrent import Recurrent
 from gateflow.training.settings import Settings, multipliers
 
@@ -83,16 +84,16 @@ def make_optimizer(settings: Settings, network: torch.nn.Module) -> Optimizer:
 
 def _rows_of(network: torch.nn.Module, factors: Mapping[str, float]) -> list[tuple[Tensor, slice, float]]:
     """The rows of each gate in every weight of the recurrent layers, with their factor."""
-    cells = [module for module in network.modules() if isinstance(module, Recurrent)]
+    cells = [module for module in network.modules() if isinstance(module, (Recurrent, LinearStack))]
     gates = dict.fromkeys(block for cell in cells for block in cell.gates())
     known(factors, list(gates), "gate in lr_of")
     return [
-        (weight, cell.rows(block), factor)
+        (weight, rows, factor)
         for cell in cells
-        for _, suffix in cell.layers()
-        for weight in dict.fromkeys(cell.stacked(suffix))
         for block, factor in factors.items()
-        if block in cell.gates() and weight.requires_grad
+        if block in cell.gates()
+        for weight, rows in cell.rows_of(block)
+        if weight.requires_grad
     ]
 
 

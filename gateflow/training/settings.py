@@ -20,6 +20,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.guards.calls import as_kind, known, name_and_options, name_of, one_of, option_defaults, written
 from gateflow.nn.cells import CELLS
 from gateflow.nn.inits import INITS
+from gateflow.nn.linear import LINEAR
 from gateflow.results.byvalue import by_value
 from gateflow.training.methods import METHODS
 from gateflow.training.tasks import TASKS
@@ -44,9 +45,9 @@ class Settings:
     task
         What to learn, with its options.
     cell
-        The recurrent layer, with its options: lstm, gru, janet, 'nru(memory_size=64)'.
+        The recurrent layer, with its options: lstm, gru, mingru, 'nru(memory_size=64)'.
     forget_gate
-        The gate that holds the state: a name or a formula.
+        The gate that holds the state, or the decay of a linear one: a name or a formula.
     input_gate
         The input gate.
     output_gate
@@ -310,8 +311,12 @@ def make_init(text: str, length: int) -> Any:
 
 
 def cell_class(text: str) -> Any:
-    """The class of the recurrent layer that a text names."""
-    return CELLS[name_of(text)]
+    """The class of the recurrent layer that a text names, or of the layer with a linear state."""
+    name = name_of(text)
+    if name in LINEAR:
+        return LINEAR[name]
+    known([LINEAR.spelled(name)], sorted([*CELLS, *LINEAR]), "cell")
+    return CELLS[name]
 
 
 def _method(name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gateflow.errors import InvalidArgument
 from gateflow.nn.functional import GateFunction
+from gateflow.nn.linear._stack import LinearStack
 from gateflow.nn.recurrent import Recurrent
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
@@ -27,6 +28,8 @@ from gateflow.training.network import Network, build
 from gateflow.training.settings import make_task
 from gateflow.training.task import Batch, Split, Task
 from gateflow.training.tasks._rows import whole
+
+AnyCell = Recurrent | LinearStack
 
 ROWS = 8
 """Sequences that are looked at during training: gates differ little between them, and the plain loop is slow."""
@@ -60,8 +63,10 @@ def timescales(network: Network, batch: Batch) -> list[np.ndarray]:
     return [_constants(log_retention(network.cell, values), batch) for values in traces]
 
 
-def log_retention(cell: Recurrent, values: dict[str, Tensor]) -> Tensor:
+def log_retention(cell: AnyCell, values: dict[str, Tensor]) -> Tensor:
     """log f, in float64, of the gate that multiplies the state, from the named values of one layer."""
+    if "log_decay" in values:
+        return values["log_decay"].double()
     block = str(cell.forget_block)
     z, gate = values[f"{block}_z"].double(), getattr(cell, f"{block}_gate", None)
     if not isinstance(gate, GateFunction):  # a noisy gate: it has no formula but its values
@@ -97,6 +102,7 @@ def statistics(network: Network, task: Task, batch: Batch, *, units: bool = Fals
         return []
     with _in_eval_mode(network), torch.enable_grad(), _observe(cell) as steps:
         answers, _, traces = network(batch.inputs, None, batch.lengths, return_gates=True)
+        steps = steps or traces  # a linear state has no loop: what it returns is what it went on with
         loss = task.loss(answers, batch)
         names = [f"{block}_z" for block in (cell.forget_block, "refine") if f"{block}_z" in traces[0]]
         wanted = [values[name] for name in names for values in steps]
@@ -116,7 +122,7 @@ def _present(slopes: Iterable[Tensor | None]) -> list[Tensor]:
     return [slope for slope in slopes if slope is not None]
 
 
-def _units(cell: Recurrent, values: dict[str, Tensor], batch: Batch, slopes: dict[str, list[Tensor]]) -> dict[str, Any]:
+def _units(cell: AnyCell, values: dict[str, Tensor], batch: Batch, slopes: dict[str, list[Tensor]]) -> dict[str, Any]:
     """Of each unit: mean pre-activation, time constant, and the gradient that its bias gets."""
     log_f = log_retention(cell, {name: value.detach() for name, value in values.items()})
     found: dict[str, Any] = {"timescale": _constants(log_f, batch).tolist()}
@@ -124,11 +130,12 @@ def _units(cell: Recurrent, values: dict[str, Tensor], batch: Batch, slopes: dic
         live = _live(values[name], batch)
         found[f"z{ending}"] = values[name].detach()[live].double().mean(dim=0).tolist()
         total = torch.zeros(cell.hidden_size, dtype=torch.float64, device=live.device)
-        found[f"gradient{ending}"] = sum((slope.double().sum(dim=0) for slope in slopes[name]), total).tolist()
+        of_each = (slope.double().flatten(0, -2).sum(dim=0) for slope in slopes[name])
+        found[f"gradient{ending}"] = sum(of_each, total).tolist()
     return found
 
 
-def _summary(cell: Recurrent, values: dict[str, Tensor], batch: Batch) -> dict[str, Any]:
+def _summary(cell: AnyCell, values: dict[str, Tensor], batch: Batch) -> dict[str, Any]:
     f = values.get("effective", values[str(cell.forget_block)]).detach()
     log_f = log_retention(cell, {name: value.detach() for name, value in values.items()})
     live = f[_live(f, batch)]
@@ -160,7 +167,7 @@ def few(batch: Batch, rows: int = ROWS) -> Batch:
     return replace(batch, **{name: part[:rows] for name, part in vars(batch).items() if part is not None})
 
 
-def _check(cell: Recurrent) -> None:
+def _check(cell: AnyCell) -> None:
     if cell.forget_block is None:
         raise InvalidArgument(f"{type(cell).__name__} has no forget gate, and so no time constants")
 
@@ -177,8 +184,11 @@ def _in_eval_mode(network: Network) -> Iterator[None]:
 
 
 @contextmanager
-def _observe(cell: Recurrent) -> Iterator[list[dict[str, Tensor]]]:
+def _observe(cell: AnyCell) -> Iterator[list[dict[str, Tensor]]]:
     """The named values of every step as the loop makes them: what ``return_gates`` returns are copies of these."""
+    if not isinstance(cell, Recurrent):
+        yield []
+        return
     step, found = cell.step, []
 
     def watched(*arguments: Any) -> Any:

@@ -16,6 +16,7 @@ from gateflow.cli._training import asked_to_stop
 from gateflow.cli.train import Flags, catalogue
 from gateflow.guards.calls import listed
 from gateflow.nn import CELLS, INITS
+from gateflow.nn.linear import LINEAR
 from gateflow.training import TASKS
 from gateflow.training.methods import METHODS
 from gateflow.training.settings import KINDS
@@ -220,7 +221,7 @@ def test_the_list_names_everything_with_its_source(gateflow):
     assert found == catalogue()
     named = {kind: {row["name"] for row in rows} for kind, rows in found.items()}
     assert named["tasks"] == set(TASKS)
-    assert named["cells"] == set(CELLS)
+    assert named["cells"] == set(CELLS) | set(LINEAR)
     assert named["initialisers"] == set(INITS)
     assert named["methods"] == set(METHODS)
     assert {"fast", "sigmoid", "softsign"} <= named["gates"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from gateflow.errors import InvalidTensor, shown
+from gateflow.errors import InvalidArgument, InvalidTensor, shown
 from gateflow.gates.gate import Gate
 from gateflow.guards.arguments import whole
 from gateflow.nn import operands
@@ -40,14 +42,21 @@ class LinearRecurrence(torch.nn.Module):
         A size is no whole number from 1.
     """
 
+    defaults: ClassVar[Mapping[str, Any]] = {"init": "none"}
+    """The settings of the trainer that are this layer's own; by default it starts as it is published."""
+
     def __init__(self, input_size: int, state_size: int, decay_gate: AnyGate, batch_first: bool) -> None:
         super().__init__()
         self.input_size, self.state_size = whole("input_size", input_size), whole("hidden_size", state_size)
         self.batch_first = batch_first
         self.decay_gate: GateFunction = function_of(decay_gate)
+        self._seen: dict[str, Tensor] | None = None
 
     IS_COMPLEX = False
     """Whether states are complex."""
+
+    IS_SQUARE = False
+    """Whether input and output have one size, which is the first argument."""
 
     def state_shape(self, batch: int) -> tuple[int, ...]:
         """The shape of a state."""
@@ -64,7 +73,39 @@ class LinearRecurrence(torch.nn.Module):
         """The output, of the states after each input; by default the states themselves."""
         return states
 
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def weights_of_decay(self) -> list[tuple[torch.nn.Parameter, slice]]:
+        """The rows of parameters that make z of the input; the last is a vector, z where the input gives nothing."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def set_bias(self, values: Tensor) -> None:
+        """Let z be these values, one for each unit, where the input gives nothing.
+
+        Raises
+        ------
+        InvalidArgument
+            The layer has no biases.
+        """
+        weight, rows = self.weights_of_decay()[-1]
+        if weight.dim() > 1:
+            raise InvalidArgument(f"{type(self).__name__} was made without biases (bias=False): there is none to set")
+        weight[rows] = values.to(weight)
+
+    def start_decay(self, value: np.ndarray | None = None, complement: np.ndarray | None = None) -> None:
+        """Let the decays be ``value``, or ``1 - complement``, where the input gives nothing.
+
+        Examples
+        --------
+        >>> from gateflow.nn import RGLRU
+        >>> layer = RGLRU(2)
+        >>> layer.start_decay(np.array([0.9, 0.99]))
+        >>> [round(a, 4) for a in layer.drive(torch.zeros(1, 1, 2), False)[0].exp().flatten().tolist()]
+        [0.9, 0.99]
+        """
+        gate = self.decay_gate.gate
+        self.set_bias(torch.as_tensor(gate.inverse(value) if value is not None else gate.inverse_c(complement)))
+
+    def forward(self, x: Tensor, state: Tensor | None = None, *, return_gates: bool = False) -> tuple[Any, ...]:
         """Output after every step, and the last state, which goes on where it is given as ``state``.
 
         Parameters
@@ -72,6 +113,9 @@ class LinearRecurrence(torch.nn.Module):
         x : Tensor of shape (time, batch, input_size), or (batch, time, input_size) where ``batch_first``
         state : Tensor, optional
             As a call before gave it back; by default there was none.
+        return_gates : bool
+            Return also, in the order of ``x``, for each unit its ``decay``, ``log_decay`` and ``decay_z``, which enters
+            the gate.
 
         Raises
         ------
@@ -79,15 +123,43 @@ class LinearRecurrence(torch.nn.Module):
             The input or the state has another shape or type, or is on another device than the weights.
         """
         self._check(x, state, 3, 0 if self.batch_first else 1)
-        x = x.transpose(0, 1) if self.batch_first else x
-        states = self.states(x, state)
-        output = self.read(states, x)
-        return output.transpose(0, 1) if self.batch_first else output, self.last(states, state, len(x))
+        x = self._turned(x)
+        self._seen = {} if return_gates else None
+        try:
+            states = self.states(x, state)
+            seen = self._seen
+        finally:
+            self._seen = None
+        result = self._turned(self.read(states, x)), self.last(states, state, len(x))
+        return result if seen is None else (*result, seen)
+
+    def _turned(self, x: Tensor) -> Tensor:
+        """From (batch, time) to (time, batch) where ``batch_first``, and back."""
+        return x.transpose(0, 1) if self.batch_first else x
 
     def states(self, x: Tensor, state: Tensor | None) -> Tensor:
         """The states after each input (time, batch, features)."""
         log_a, b = self.drive(x, state is None)
-        return scan(log_a, b, state, log=True)
+        kind = torch.promote_types(log_a.dtype, b.dtype)  # two under autocast
+        return scan(self.decays(log_a.to(kind), x), b.to(kind), None if state is None else state.to(kind), log=True)
+
+    def entering(self, z: Tensor, x: Tensor) -> Tensor:
+        """z as :meth:`drive` goes on with it, kept where gates are asked for: one for each step, sequence and unit."""
+        if self._seen is None:
+            return z
+        self._seen["decay_z"] = kept = self._turned(z.expand(*x.shape[:2], -1))
+        return self._turned(kept)
+
+    def decays(self, log_a: Tensor, x: Tensor) -> Tensor:
+        """log a, kept where gates are asked for."""
+        if self._seen is not None:
+            log_decay = self._turned(self.of_units(log_a).expand(*x.shape[:2], -1))
+            self._seen |= {"log_decay": log_decay, "decay": torch.exp(log_decay)}
+        return log_a
+
+    def of_units(self, log_a: Tensor) -> Tensor:
+        """log a, one for each unit."""
+        return log_a
 
     def last(self, states: Tensor, state: Tensor | None, steps: int) -> Tensor:
         if steps:
@@ -151,10 +223,14 @@ class TowardsCandidate(LinearRecurrence):
         self.positive = positive
         self.projection = affine(input_size, self.PARTS * hidden_size, bias, options)
 
+    def weights_of_decay(self) -> list[tuple[torch.nn.Parameter, slice]]:
+        rows = slice(0, (self.PARTS - 1) * self.state_size)
+        return [(weight, rows) for weight in self.projection.parameters()]
+
     def parts(self, x: Tensor) -> tuple[Tensor, ...]:
         """Pre-activations of the gates, and the candidate."""
-        *gates, c = self.projection(x).chunk(self.PARTS, -1)
-        return *gates, torch.where(c >= 0, c + 0.5, torch.sigmoid(c)) if self.positive else c
+        first, *gates, c = self.projection(x).chunk(self.PARTS, -1)
+        return self.entering(first, x), *gates, torch.where(c >= 0, c + 0.5, torch.sigmoid(c)) if self.positive else c
 
 
 def affine(inputs: int, outputs: int, bias: bool, options: dict[str, Any]) -> torch.nn.Linear:

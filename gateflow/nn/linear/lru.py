@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -88,7 +89,17 @@ class LRU(LinearRecurrence):
 
     def drive(self, x: Tensor, first: bool) -> tuple[Tensor, Tensor]:
         b = torch.complex(*(self.b * torch.exp(self.gamma_log)[:, None]))
-        return self.decay_gate.log(self.z), x.to(b.dtype) @ b.T
+        return self.decay_gate.log(self.entering(self.z, x)), x.to(b.dtype) @ b.T
+
+    def weights_of_decay(self) -> list[tuple[torch.nn.Parameter, slice]]:
+        return [(self.z, slice(None))]
+
+    @torch.no_grad()
+    def start_decay(self, value: np.ndarray | None = None, complement: np.ndarray | None = None) -> None:
+        """Let the moduli be ``value``, or ``1 - complement``, and gamma belong to them."""
+        super().start_decay(value, complement)
+        rest = 1 - value if value is not None else np.asarray(complement)
+        self.gamma_log.copy_(torch.as_tensor(np.log(rest * (2 - rest)) / 2))
 
     def turns(self, steps: int) -> Tensor:
         """By how much the states have turned after each step, (steps, 1, hidden_size)."""
@@ -101,7 +112,7 @@ class LRU(LinearRecurrence):
         turns = self.turns(len(x))
         still = torch.view_as_real(b * turns.conj())
         start = None if state is None else torch.view_as_real(state)
-        return torch.view_as_complex(scan(log_a[:, None], still, start, log=True)) * turns
+        return torch.view_as_complex(scan(self.decays(log_a, x)[..., None], still, start, log=True)) * turns
 
     def _stepped(self, x: Tensor, state: Tensor | None) -> Tensor:
         log_a, b = self.drive(x, state is None)
@@ -109,3 +120,6 @@ class LRU(LinearRecurrence):
 
     def read(self, states: Tensor, x: Tensor) -> Tensor:
         return (states @ torch.complex(*self.c).T).real + self.d * x
+
+
+CELL = LRU

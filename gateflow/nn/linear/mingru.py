@@ -35,3 +35,6 @@ class MinGRU(TowardsCandidate):
     def drive(self, x: Tensor, first: bool) -> tuple[Tensor, Tensor]:
         z, candidate = self.parts(x)
         return self.decay_gate.log(z), self.decay_gate.complement(z) * candidate
+
+
+CELL = MinGRU

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -36,7 +37,25 @@ class MinLSTM(TowardsCandidate):
         log_ratio = torch.where((log_i == log_f) & log_i.isinf(), _of_the_larger(i, f), log_i - log_f)
         return -F.softplus(log_ratio), torch.sigmoid(log_ratio) * candidate
 
+    def set_bias(self, values: Tensor) -> None:
+        """Let the pre-activation of f be these values where the input gives nothing, or those of f and i."""
+        if len(values) == self.state_size:
+            values = torch.cat([values, self.projection.bias[self.state_size : 2 * self.state_size].to(values)])
+        super().set_bias(values)
+
+    def start_decay(self, value: np.ndarray | None = None, complement: np.ndarray | None = None) -> None:
+        """Let f be ``value``, or ``1 - complement``, and i be the rest, where the input gives nothing."""
+        gate = self.decay_gate.gate
+        if value is not None:
+            z = gate.inverse(value), gate.inverse_c(value)
+        else:
+            z = gate.inverse_c(complement), gate.inverse(complement)
+        self.set_bias(torch.as_tensor(np.concatenate(z)))
+
 
 def _of_the_larger(i: Tensor, f: Tensor) -> Tensor:
     """The limit of ``log(gate(i)/gate(f))`` where both are 0 in floats."""
     return torch.where(i == f, 0.0, torch.where(i > f, torch.inf, -torch.inf)).to(i.dtype)
+
+
+CELL = MinLSTM

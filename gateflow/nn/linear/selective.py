@@ -48,6 +48,8 @@ class SelectiveDecay(LinearRecurrence):
     (torch.Size([7, 2, 6]), torch.Size([2, 6, 4]))
     """
 
+    IS_SQUARE = True
+
     def __init__(
         self,
         width: int,
@@ -87,10 +89,20 @@ class SelectiveDecay(LinearRecurrence):
         z, b, c = self.projection(x).split([self.rank, self.of_each, self.of_each], -1)
         return self.to_z(z), b, c
 
+    def weights_of_decay(self) -> list[tuple[torch.nn.Parameter, slice]]:
+        return [(weight, slice(None)) for weight in self.to_z.parameters()]
+
+    def of_units(self, log_a: Tensor) -> Tensor:
+        """log a of the first state of each channel."""
+        return log_a[..., 0]
+
     def drive(self, x: Tensor, first: bool) -> tuple[Tensor, Tensor]:
         z, b, _ = self._split(x)
-        dt = -self.decay_gate.log(z)
+        dt = -self.decay_gate.log(self.entering(z, x))
         return -dt[..., None] * torch.exp(self.log_a), (dt * x)[..., None] * b[..., None, :]
 
     def read(self, states: Tensor, x: Tensor) -> Tensor:
         return (states @ self._split(x)[2][..., None])[..., 0] + self.d * x
+
+
+CELL = SelectiveDecay

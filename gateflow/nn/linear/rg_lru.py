@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,6 +51,8 @@ class RGLRU(LinearRecurrence):
     torch.Size([7, 2, 6])
     """
 
+    IS_SQUARE = True
+
     def __init__(
         self,
         width: int,
@@ -82,11 +85,20 @@ class RGLRU(LinearRecurrence):
         blocks = x.unflatten(-1, (self.weight.shape[1], -1))
         made = torch.einsum("tbhi,khij->ktbhj", blocks, self.weight).flatten(-2) + self.bias[:, None, None]
         r, i = torch.sigmoid(made)
-        log_a = POWER * r * self.decay_gate.log(self.z)
+        log_a = POWER * r * self.decay_gate.log(self.entering(self.z, x))
         scale = BoundedRoot.apply(-torch.expm1(2 * log_a))
         if first and len(x):
             scale = torch.cat([torch.ones_like(scale[:1]), scale[1:]])  # type: ignore[index]
         return log_a, scale * (i * x)  # type: ignore[operator]
+
+    def weights_of_decay(self) -> list[tuple[torch.nn.Parameter, slice]]:
+        return [(self.z, slice(None))]
+
+    def start_decay(self, value: np.ndarray | None = None, complement: np.ndarray | None = None) -> None:
+        """Let the decays be ``value``, or ``1 - complement``, where r is 1/2."""
+        power = POWER / 2
+        log_a = np.log(value) if value is not None else np.log1p(-np.asarray(complement))
+        super().start_decay(complement=-np.expm1(log_a / power))
 
 
 class BoundedRoot(torch.autograd.Function):
@@ -112,3 +124,6 @@ class BoundedRoot(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (root,) = ctx.saved_tensors
         return grads[0] / torch.clamp(2 * root, min=1 / STEEPEST)
+
+
+CELL = RGLRU
