@@ -25,7 +25,7 @@ from gateflow.flows.time import hitting_time
 from gateflow.formula import parse
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
-from gateflow.guards.arguments import items
+from gateflow.guards.arguments import FINITE, items
 from gateflow.guards.arguments import one as one_number
 from gateflow.losses import Decay, Loss
 from gateflow.losses import loss as as_loss
@@ -249,7 +249,7 @@ def compare(
     inside: Any = (lambda v: (v > 0) & (v < 1), "numbers between 0 and 1")
     gaps = [one_number("gaps", gap, *inside) for gap in items("gaps", gaps)]
     given = {"horizon": horizon, "z0": z0, "scale": scale}
-    horizon, z0, scale = (one_number(name, value, np.isfinite, "finite") for name, value in given.items())
+    horizon, z0, scale = (one_number(name, value, *FINITE) for name, value in given.items())
     _check(called, len(chosen), gaps)
     kind = as_loss(loss)
     taus = [_log_tau(one, horizon, gaps, z0, scale, kind, tolerance) for one in chosen]

@@ -25,11 +25,11 @@ from gateflow.errors import InvalidArgument
 from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.density import decay_of_profile
 from gateflow.flows.features import features
-from gateflow.flows.problem import LearningProblem, positions
+from gateflow.flows.problem import LearningProblem, check_problem, positions
 from gateflow.flows.time import hitting_times
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
-from gateflow.guards.arguments import items, one
+from gateflow.guards.arguments import ABOVE_0, IN_UNIT, items, one
 from gateflow.losses import Decay
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
@@ -262,10 +262,9 @@ def crossover(
     >>> found.target.verdict, f"{np.exp(found.log_gap):.2g}"
     ('from', '1.3e-10')
     """
-    if not isinstance(problem, LearningProblem):
-        raise InvalidArgument(f"crossover takes a LearningProblem; got {type(problem).__name__}")
-    seconds = one("seconds", seconds, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
-    tolerance = one("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
+    check_problem("crossover", problem)
+    seconds = one("seconds", seconds, *ABOVE_0)
+    tolerance = one("tolerance", tolerance, *IN_UNIT)
     if known is not None and not isinstance(known, Order):
         raise InvalidArgument(f"known must be an Order, as gateflow.order gives it; got {type(known).__name__}")
     gates = (as_gate(phi), as_gate(psi))

@@ -18,7 +18,7 @@ from gateflow.arithmetic import float64
 from gateflow.codegen import Tape, stable
 from gateflow.errors import InvalidArgument
 from gateflow.flows.batch import Array, ProblemBatch
-from gateflow.flows.problem import LearningProblem, positions
+from gateflow.flows.problem import LearningProblem, check_problem, positions
 from gateflow.flows.sampled_path import sampled_path
 from gateflow.formula.vocabulary import Z, derivative
 from gateflow.gates.gate import Gate
@@ -104,8 +104,7 @@ def sensitivities(problem: LearningProblem, z0: Any) -> Sensitivities:
     >>> round(found.scale, 12), sorted(found.parameters)
     (-0.25, ['alpha'])
     """
-    if not isinstance(problem, LearningProblem):
-        raise InvalidArgument(f"sensitivities takes a LearningProblem; got {type(problem).__name__}")
+    check_problem("sensitivities", problem)
     if problem.loss.name != "absolute":
         raise InvalidArgument("sensitivities are those of the absolute loss")
     z0 = positions(z0, "z0")

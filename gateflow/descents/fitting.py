@@ -18,7 +18,7 @@ from gateflow.flows.problem import LearningProblem
 from gateflow.formula import open_names
 from gateflow.gates.gate import GATES, Gate
 from gateflow.gates.gate import gate as as_gate
-from gateflow.guards.arguments import number, reals, together
+from gateflow.guards.arguments import ABOVE_0, number, reals, together
 from gateflow.guards.calls import call
 from gateflow.notebook import cards
 from gateflow.results.tabulated import Tabulated
@@ -178,7 +178,7 @@ def fit(text: str, objective: Callable[[Gate], float], *, within: tuple[float, f
 
 
 def _constants(name: str, given: Any) -> tuple[float, ...]:
-    found = np.atleast_1d(number(name, given, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+    found = np.atleast_1d(number(name, given, *ABOVE_0))
     if found.ndim != 1 or not found.size:
         raise InvalidArgument(f"{name} must be one time constant or more, in a row")
     return tuple(found.tolist())

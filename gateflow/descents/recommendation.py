@@ -24,7 +24,7 @@ from gateflow.flows.sampled_path import Band, SampledPath, sampled_path
 from gateflow.flows.time import hitting_time
 from gateflow.gates.gate import GATES, Gate
 from gateflow.gates.gate import gate as as_gate
-from gateflow.guards.arguments import items, one
+from gateflow.guards.arguments import ABOVE_0, items, one
 from gateflow.losses import Decay
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
@@ -291,12 +291,12 @@ def recommend(
     timescale = one("timescale", timescale, lambda v: (v >= 2) & (v <= 1e250), "from 2 to 1e250")
     horizon = timescale if horizon is None else horizon
     horizon = one("horizon", horizon, lambda v: (v >= 1) & (v <= 1e250), "from 1 to 1e250")
-    scale = one("scale", scale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+    scale = one("scale", scale, *ABOVE_0)
     start = edge_of_plateau(timescale, horizon) if start is None else start
-    start = one("start", start, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+    start = one("start", start, *ABOVE_0)
     chosen, fmt = optimizer_named(optimizer, hyper), format_named(dtype)
     is_given, lr = lr is not None, chosen.DEFAULT_LR if lr is None else lr
-    lr = one("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+    lr = one("lr", lr, *ABOVE_0)
     problems = [LearningProblem(one, horizon=horizon, timescale=timescale, scale=scale) for one in _gates(gates)]
     advice = _advice(problems, start, chosen, lr, fmt)
     rank = (lambda one: (one.trapped, one.steps)) if is_given else (lambda one: (one.own_steps, one.steps))

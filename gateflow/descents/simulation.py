@@ -21,9 +21,9 @@ from gateflow.descents.precision import Format, format_named
 from gateflow.errors import InvalidArgument, NoCompiler, shown
 from gateflow.flows.batch import Array, ProblemBatch
 from gateflow.flows.compiled import wanted_backend
-from gateflow.flows.problem import LearningProblem, positions
+from gateflow.flows.problem import LearningProblem, check_problem, positions
 from gateflow.flows.sampled_path import sampled_path
-from gateflow.guards.arguments import number, whole
+from gateflow.guards.arguments import ABOVE_0, number, whole
 from gateflow.notebook import cards
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
@@ -253,7 +253,7 @@ class _Request:
     ) -> _Request:
         chosen, fmt = optimizer_named(optimizer, hyper), format_named(dtype)
         z0 = positions(z0, "z0")
-        lr = number("lr", lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+        lr = number("lr", lr, *ABOVE_0)
         shape = problem.shape_with(z0=z0, lr=lr)
         rates = fmt.round(np.array(np.broadcast_to(lr, shape)).reshape(-1))
         return cls(ProblemBatch.towards(problem, fmt.round(z0), shape), chosen, lr, rates, fmt, shape)
@@ -280,8 +280,7 @@ def optimizer_named(optimizer: str | Optimizer, hyper: dict[str, float]) -> Opti
 
 
 def _check_loss(problem: LearningProblem, gradient: str) -> None:
-    if not isinstance(problem, LearningProblem):
-        raise InvalidArgument(f"a descent is of a LearningProblem; got {shown(problem)}")
+    check_problem("descent", problem)
     if not problem.loss.arrives:
         raise InvalidArgument(f"the {problem.loss.name} loss is smooth at its least value: descent never arrives there")
     if gradient == "naive" and problem.loss.name != "absolute":

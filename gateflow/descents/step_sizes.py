@@ -13,12 +13,11 @@ import numpy as np
 from gateflow.descents._settling import steps_to_stay
 from gateflow.descents.optimizers import Optimizer
 from gateflow.descents.simulation import MOST, optimizer_named
-from gateflow.errors import InvalidArgument
 from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.density import decay_of_profile
-from gateflow.flows.problem import LearningProblem, positions
+from gateflow.flows.problem import LearningProblem, check_problem, positions
 from gateflow.flows.sampled_path import Band, sampled_path
-from gateflow.guards.arguments import number, together, whole
+from gateflow.guards.arguments import IN_UNIT, number, together, whole
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.tabulated import Tabulated
@@ -133,10 +132,9 @@ def step_size(
     0.134 88 86.58
     0.00602 156 154.2
     """
-    if not isinstance(problem, LearningProblem):
-        raise InvalidArgument(f"step_size takes a LearningProblem; got {type(problem).__name__}")
+    check_problem("step_size", problem)
     z0 = positions(z0, "z0")
-    tolerance = number("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
+    tolerance = number("tolerance", tolerance, *IN_UNIT)
     most = min(whole("most", most), 10**12)
     chosen = optimizer_named(optimizer, hyper)
     shape = together(

@@ -35,7 +35,7 @@ from gateflow.flows.balls import BallTape, ComplexBalls
 from gateflow.flows.critical import cuts, reach, slope_minima, z_of_u
 from gateflow.flows.density import decay_of_profile, profile_of_decay
 from gateflow.flows.integral import MARKS
-from gateflow.flows.problem import WAYS, LearningProblem
+from gateflow.flows.problem import WAYS, LearningProblem, check_problem
 from gateflow.flows.time import hitting_time
 from gateflow.formula.vocabulary import Expr, Z, sigmoid, softsign
 from gateflow.gates.gate import Gate
@@ -136,8 +136,7 @@ def enclose(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: A
     >>> enclose(LearningProblem("sigmoid", horizon=1, gap="0.01"), 0, digits=20)
     <Enclosure tau = 108.1801386901681697526948 +/- 4.59e-23; the target is reached>
     """
-    if not isinstance(problem, LearningProblem):
-        raise InvalidArgument(f"enclose takes a LearningProblem; got {shown(problem)}")
+    check_problem("enclose", problem)
     start = exact("z0", z0)
     if not abs(start) <= sys.float_info.max:
         raise InvalidArgument("z0 must lie within the floats")

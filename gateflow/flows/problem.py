@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, shown
 from gateflow.flows.critical import is_outside, reach, z_of_u
 from gateflow.flows.density import log_saturation, profile_of_decay
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
-from gateflow.guards.arguments import fraction, number, together
+from gateflow.guards.arguments import ABOVE_0, AT_LEAST_1, BELOW_1, FINITE, fraction, number, together
 from gateflow.losses import Decay, Loss, log_distance
 from gateflow.losses import loss as as_loss
 from gateflow.notebook import cards
@@ -95,7 +95,7 @@ class Target:
 
 _RANGES = {
     "target": (lambda v: (v > 0) & (v <= 1), "in (0, 1]"),
-    "gap": (lambda v: (v >= 0) & (v < 1), "in [0, 1)"),
+    "gap": BELOW_1,
     "log_gap": (lambda v: v < 0, "below 0"),
     "decay": (lambda v: v >= 0, "at least 0"),
     "timescale": (lambda v: v > 0, "above 0"),
@@ -223,7 +223,7 @@ class LearningProblem:
         put(self, "given", {"horizon": horizon, "scale": scale, **given})
         horizon, scale = _decimal(horizon), _decimal(scale)
         target, gap, log_gap, decay, timescale = map(_decimal, ways.values())
-        put(self, "horizon", number("horizon", horizon, lambda v: (v >= 1) & np.isfinite(v), "finite and at least 1"))
+        put(self, "horizon", number("horizon", horizon, *AT_LEAST_1))
         if isinstance(target, Target):
             if any(other is not None for other in (gap, log_gap, decay, timescale)):
                 raise InvalidArgument("give the target once: as a Target, or by one of " + ", ".join(WAYS))
@@ -231,7 +231,7 @@ class LearningProblem:
             self.given[target.way] = target.value
         else:
             put(self, "target", Target(target, gap, log_gap, decay, timescale))
-        put(self, "scale", number("scale", scale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0"))
+        put(self, "scale", number("scale", scale, *ABOVE_0))
         self.shape_with()
         put(self, "loss", as_loss(loss))
 
@@ -378,6 +378,12 @@ class LearningProblem:
         return cards.curve(z, self.loss_at(z), label=f"Loss of {self.gate.name}", across="z", up="loss")
 
 
+def check_problem(what: str, problem: Any) -> None:
+    """Complain of what is no learning problem, where ``what`` takes one."""
+    if not isinstance(problem, LearningProblem):
+        raise InvalidArgument(f"{what} takes a LearningProblem; got {shown(problem)}")
+
+
 def positions(z: Any, name: str = "z") -> Any:
     """Finite pre-activations as float64; else one line that names the value."""
-    return number(name, z, np.isfinite, "finite")
+    return number(name, z, *FINITE)

@@ -12,8 +12,8 @@ from gateflow.errors import InvalidArgument
 from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.integral import Integrals
 from gateflow.flows.near import refined
-from gateflow.flows.problem import LearningProblem, plain, positions
-from gateflow.guards.arguments import number, one
+from gateflow.flows.problem import LearningProblem, check_problem, plain, positions
+from gateflow.guards.arguments import IN_UNIT, number, one
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import BY_CODE, CODE, Status
@@ -126,12 +126,11 @@ def hitting_time(
     >>> hitting_time(LearningProblem("fast", horizon=1e6, gap=1e-12), [-50.0, 0.0, 3.0]).status.tolist()
     [<Status.REACHED: 'reached'>, <Status.REACHED: 'reached'>, <Status.REACHED: 'reached'>]
     """
-    if not isinstance(problem, LearningProblem):
-        raise InvalidArgument(f"hitting_time takes a LearningProblem; got {type(problem).__name__}")
+    check_problem("hitting_time", problem)
     if tau_max is not None:
         tau_max = one("tau_max", tau_max, lambda v: v > 0, "above 0")
     if tolerance is not None:
-        tolerance = number("tolerance", tolerance, lambda v: (v > 0) & (v < 1), "in (0, 1)")
+        tolerance = number("tolerance", tolerance, *IN_UNIT)
     z0 = positions(z0, "z0")
     problem.shape_with(z0=z0, **({} if tolerance is None else {"tolerance": tolerance}))
     found = hitting_times(ProblemBatch.of(problem, z0, tolerance=tolerance), tau_max=tau_max, backend=backend)

@@ -18,7 +18,7 @@ from gateflow.flows.critical import cuts, goes_by_decay, z_of_u
 from gateflow.flows.density import Coordinate, Position, WholePath, decay_of_profile, profile_of_decay
 from gateflow.flows.panels import Panels, along, in_rows
 from gateflow.flows.path import FORGOTTEN, marks
-from gateflow.flows.problem import LearningProblem, plain, positions
+from gateflow.flows.problem import LearningProblem, check_problem, plain, positions
 from gateflow.flows.solvers import METHODS
 from gateflow.flows.solvers.exact import within_panels
 from gateflow.flows.time import hitting_time
@@ -119,8 +119,7 @@ def flow(
     >>> bool(abs(np.exp(z) + 2 * z - np.exp(-z) - 50) < 1e-11)
     True
     """
-    if not isinstance(problem, LearningProblem):
-        raise InvalidArgument(f"flow takes a LearningProblem; got {type(problem).__name__}")
+    check_problem("flow", problem)
     z0 = positions(z0, "z0")
     if not problem.shape_with(z0=z0):
         return follow(problem, z0, tau_max=tau_max, tolerance=tolerance, method=method, rtol=rtol, atol=atol)

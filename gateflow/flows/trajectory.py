@@ -16,7 +16,7 @@ from gateflow.flows.path import Path, followed_further, path_of, resting_path
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.flows.solvers import METHODS
 from gateflow.flows.time import hitting_time, hitting_times
-from gateflow.guards.arguments import number, one
+from gateflow.guards.arguments import ABOVE_0, BELOW_1, IN_UNIT, RTOL, number, one
 from gateflow.losses import log_distance
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
@@ -192,8 +192,6 @@ def follow(
     atol: float = 1e-14,
 ) -> Trajectory:
     """The flow of one problem from one start: see :func:`gateflow.flows.flow`, which takes arrays too."""
-    if not isinstance(problem, LearningProblem):
-        raise InvalidArgument(f"flow takes a LearningProblem; got {type(problem).__name__}")
     z0, tau_max = _checked(problem, z0, tau_max, rtol, atol)
     tolerance = left_off(problem, tolerance)
     solve = METHODS[method]
@@ -230,17 +228,17 @@ def left_off(problem: LearningProblem, tolerance: Any) -> float | None:
             raise InvalidArgument(f"the flow of the {problem.loss.name} loss arrives; it needs no tolerance")
         return None
     wanted = CLOSE if tolerance is None else tolerance
-    return one("tolerance", wanted, lambda v: (v > 0) & (v < 1), "in (0, 1)")
+    return one("tolerance", wanted, *IN_UNIT)
 
 
 def _checked(problem: LearningProblem, z0: Any, tau_max: Any, rtol: Any, atol: Any) -> tuple[float, float | None]:
     z0 = positions(z0, "z0")
     if problem.shape_with(z0=z0):
         raise InvalidArgument("a trajectory is of one problem and one start; flow takes arrays")
-    number("rtol", rtol, lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)")
-    number("atol", atol, lambda v: (v >= 0) & (v < 1), "in [0, 1)")
+    number("rtol", rtol, *RTOL)
+    number("atol", atol, *BELOW_1)
     if tau_max is not None:
-        tau_max = one("tau_max", tau_max, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+        tau_max = one("tau_max", tau_max, *ABOVE_0)
     return float(z0), tau_max
 
 

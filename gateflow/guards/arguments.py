@@ -53,6 +53,17 @@ def reals(name: str, value: Any, said: str = "must be a real number", *, truths:
         raise InvalidArgument(f"{name} {said}; got {text if isinstance(value, (str, bytes)) else repr(text)}") from None
 
 
+Range = tuple[Callable[[Any], Any], str]
+"""A test of numbers, and the range that it is of in words."""
+
+FINITE: Range = (np.isfinite, "finite")
+ABOVE_0: Range = (lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+AT_LEAST_0: Range = (lambda v: (v >= 0) & np.isfinite(v), "finite and at least 0")
+AT_LEAST_1: Range = (lambda v: (v >= 1) & np.isfinite(v), "finite and at least 1")
+IN_UNIT: Range = (lambda v: (v > 0) & (v < 1), "in (0, 1)")
+RTOL: Range = (lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)")
+BELOW_1: Range = (lambda v: (v >= 0) & (v < 1), "in [0, 1)")
+
 MOST_DIGITS = 100_000
 """Digits that an exact number may have when it is written out."""
 
@@ -120,8 +131,8 @@ def one(name: str, value: Any, test: Callable[[Any], Any], said: str) -> float:
     return float(found)
 
 
-def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
-    """One whole number from ``least`` to ``most``; 3.0 is one, True and "3" are none.
+def whole(name: str, value: Any, least: int = 1, most: int | None = None, why: str = "") -> int:
+    """One whole number from ``least`` to ``most``, for the reason ``why``; 3.0 is one, True and "3" are none.
 
     Examples
     --------
@@ -131,7 +142,7 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> int
     Traceback (most recent call last):
     gateflow.errors.InvalidArgument: steps must be a whole number from 1; got 2.5
     """
-    said = f"a whole number from {least}" + ("" if most is None else f" to {most}")
+    said = f"a whole number from {least}" + ("" if most is None else f" to {most}") + (why and f" ({why})")
     if isinstance(value, int) and not isinstance(value, bool):
         if value < least or (most is not None and value > most):
             raise InvalidArgument(f"{name} must be {said}; got {shown(value)}")

@@ -20,7 +20,8 @@ import numpy as np
 from gateflow.descents.optimizers import InNoise
 from gateflow.descents.simulation import optimizer_named
 from gateflow.errors import InvalidArgument
-from gateflow.flows.problem import LearningProblem, number
+from gateflow.flows.problem import LearningProblem, positions
+from gateflow.guards.arguments import ABOVE_0, FINITE, number, one
 from gateflow.noise.diffusion import DEPTH, Diffusion, StationaryLaw
 from gateflow.noise.elements import Array, Unresolved
 from gateflow.noise.gradients import Gradients, log_share
@@ -98,10 +99,7 @@ class NoisyDescent:
             raise InvalidArgument("a noisy descent is of a LearningProblem and of Samples")
         if any(np.ndim(part) for part in (problem.horizon, problem.target.value, problem.scale)):
             raise InvalidArgument("noise is of one problem; give numbers, not arrays")
-        lr = number("lr", self.lr, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
-        if np.ndim(lr):
-            raise InvalidArgument("lr must be one number")
-        object.__setattr__(self, "lr", lr)
+        object.__setattr__(self, "lr", one("lr", self.lr, *ABOVE_0))
         object.__setattr__(self, "optimizer", optimizer_named(self.optimizer, {}))
 
     # --- moments of the gradient ---
@@ -113,7 +111,7 @@ class NoisyDescent:
 
     def _moments(self, z: Any) -> tuple[Array, Array]:
         """Mean and variance of the gradient of one sample."""
-        z = np.asarray(number("z", z, np.isfinite, "finite"), dtype=float)
+        z = np.asarray(positions(z))
         u, log_of = log_share(self.problem.gate, z, self.gradients.fade)
         mean, deviation = self.gradients.moments(u)
         with np.errstate(under="ignore"):
@@ -141,7 +139,7 @@ class NoisyDescent:
 
     def _drift(self, z: Any) -> tuple[Array, Array]:
         """The drift, and the part by which the mean square's lag changes it."""
-        z = np.asarray(number("z", z, np.isfinite, "finite"), dtype=float)
+        z = np.asarray(positions(z))
         way = NEARBY * (1 + np.abs(z))
         kinks = np.asarray(self.kinks)
         apart = z - (kinks[np.argmin(np.abs(z[..., None] - kinks), axis=-1)] if kinks.size else np.inf)
@@ -174,7 +172,7 @@ class NoisyDescent:
 
         Less where an optimiser divides by a mean square, see :class:`gateflow.descents.optimizers.InNoise`.
         """
-        z = np.asarray(number("z", z, np.isfinite, "finite"), dtype=float)
+        z = np.asarray(positions(z))
         mean, variance, *_ = self._pace(z)
         return self.lr * self._in_noise.variance(mean, variance)
 
@@ -319,12 +317,12 @@ class NoisyDescent:
         Unresolved
             One or two steps may cover the way.
         """
-        z0 = float(number("z0", z0, np.isfinite, "finite"))
+        z0 = one("z0", z0, *FINITE)
         gate = self.problem.gate
         if timescale is None:
             level = float(self.problem.z_star)
         else:
-            scale = number("timescale", timescale, lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+            scale = one("timescale", timescale, *ABOVE_0)
             level = float(gate.inverse_c(-np.expm1(-1 / scale)))
         if not np.isfinite(level):
             raise InvalidArgument("the target is no place of the gate; name a time scale that is")
@@ -386,7 +384,7 @@ class NoisyDescent:
         NoCompiler
             The compiled backend is asked for, and cannot be.
         """
-        z0 = float(number("z0", z0, np.isfinite, "finite"))
+        z0 = one("z0", z0, *FINITE)
         u = self.problem.gate.float64.u
         places = [z0, *self.kinks]
         with suppress(InvalidArgument):

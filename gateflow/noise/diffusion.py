@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.errors import InvalidArgument
-from gateflow.flows.problem import number
+from gateflow.guards.arguments import FINITE, number, one
 from gateflow.noise.elements import Array, Elements, Unresolved, bisected, resolved
 from gateflow.results.tabulated import Tabulated
 
@@ -78,7 +78,7 @@ class Diffusion:
         if not callable(self.drift) or not callable(self.variance):
             raise InvalidArgument("drift and variance are functions of an array of positions")
         for name in ("low", "high"):
-            object.__setattr__(self, name, float(one_number(name, getattr(self, name))))
+            object.__setattr__(self, name, one(name, getattr(self, name), *FINITE))
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
             raise InvalidArgument(f"a diffusion needs two finite ends in order; got {self.low:g} and {self.high:g}")
 
@@ -144,14 +144,6 @@ class Diffusion:
         cumulated = parts.integral(density)
         total = cumulated[-1, -1]
         return StationaryLaw(parts, density / total, cumulated / total)
-
-
-def one_number(name: str, value: Any) -> float:
-    """A finite number; else one line that names it."""
-    found = number(name, value, np.isfinite, "finite")
-    if np.ndim(found):
-        raise InvalidArgument(f"{name} must be one number")
-    return found
 
 
 def probabilities(p: Any) -> Array:

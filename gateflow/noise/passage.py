@@ -21,8 +21,8 @@ from scipy import sparse, stats
 from scipy.integrate import solve_ivp
 
 from gateflow.errors import InvalidArgument, NotReached
-from gateflow.flows.problem import number
-from gateflow.noise.diffusion import DEPTH, Diffusion, TooSteep, one_number, probabilities, split
+from gateflow.guards.arguments import FINITE, number, one
+from gateflow.noise.diffusion import DEPTH, Diffusion, TooSteep, probabilities, split
 from gateflow.noise.elements import DEGREE, DERIVATIVE, WEIGHTS, Array, Elements, Unresolved, bisected, resolved
 from gateflow.noise.samples import SHARES
 from gateflow.noise.samples import WEIGHTS as WEIGHTS_OF_SHARES
@@ -119,7 +119,7 @@ class Passage(Tabulated, columns=QUANTILES, plots=("tau", ["probability"])):
         if not isinstance(self.diffusion, Diffusion):
             raise InvalidArgument(f"a passage is of a Diffusion; got {self.diffusion!r:.60}")
         for name in ("start", "level"):
-            object.__setattr__(self, name, float(one_number(name, getattr(self, name))))
+            object.__setattr__(self, name, one(name, getattr(self, name), *FINITE))
         low, high = self.diffusion.low, self.diffusion.high
         if not (low <= self.start <= high and low <= self.level <= high):
             raise InvalidArgument(f"start and level must lie between {low:g} and {high:g}")

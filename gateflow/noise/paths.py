@@ -24,8 +24,8 @@ from gateflow.descents.optimizers import Optimizer
 from gateflow.descents.precision import FORMATS
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.flows.compiled import wanted_backend
-from gateflow.flows.problem import number
 from gateflow.gates.gate import Gate
+from gateflow.guards.arguments import FINITE, one, whole
 from gateflow.noise.compiled import Walk
 from gateflow.noise.elements import Array
 from gateflow.noise.gradients import log_share
@@ -45,13 +45,6 @@ AT_ONCE = 2_000_000
 """Steps of single runs between two looks at the progress bar."""
 
 EXACT = FORMATS["float64"].round
-
-
-def whole(name: str, value: Any, least: int, most: int) -> int:
-    """A whole number in a range; else one line."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= most:
-        raise InvalidArgument(f"{name} must be a whole number from {least} to {most}; got {value!r:.40}")
-    return int(value)
 
 
 def normal(seed: int, step: int, count: int) -> Array:
@@ -150,7 +143,7 @@ class Paths(Tabulated, columns=("z",), plots=(None, ["z"])):
     def __init__(self, course: Course, z0: float, count: int, seed: int = 0, *, backend: str | None = None) -> None:
         count, self.seed, self.step = whole("count", count, 1, MOST), whole("seed", seed, 0, 2**63 - 1), 0
         self.course = course
-        self.z: Array = np.full(count, float(number("z0", z0, np.isfinite, "finite")))
+        self.z: Array = np.full(count, one("z0", z0, *FINITE))
         self._m, self._s = np.zeros(count), np.zeros(count)
         self._cells, self._low, self._width = course.cells()
         self._walk: Walk | None = None
@@ -216,7 +209,7 @@ class Paths(Tabulated, columns=("z",), plots=(None, ["z"])):
     def arrivals(self, level: float, steps: int) -> Array:
         """The step at which each run first is at ``level`` or past it, within so many more; -1 where it is not."""
         steps = whole("steps", steps, 0, FARTHEST)
-        level = float(number("level", level, np.isfinite, "finite"))
+        level = one("level", level, *FINITE)
         return self._advance(steps, level, 1.0 if float(self.z[0]) < level else -1.0).astype(np.int64)
 
     def _advance(self, steps: int, level: float, side: float) -> Array:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from gateflow.errors import InvalidArgument, UnknownName, unknown
+from gateflow.guards.arguments import whole
 from gateflow.guards.calls import call
 from gateflow.noise.elements import Array
 
@@ -240,8 +241,7 @@ class Samples:
     batch: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.batch, bool) or not isinstance(self.batch, (int, np.integer)) or self.batch < 1:
-            raise InvalidArgument(f"batch must be a whole number above 0; got {self.batch!r:.40}")
+        object.__setattr__(self, "batch", whole("batch", self.batch))
         ranges = {"target": (0.0, 1.0), "horizon": (1e-300, np.inf), "scale": (-np.inf, np.inf)}
         given = {name: getattr(self, name) for name in ranges if getattr(self, name) is not None}
         if not given:

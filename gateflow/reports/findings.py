@@ -25,7 +25,7 @@ from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import HittingTime, hitting_time
 from gateflow.gates.gate import GATES, Gate
-from gateflow.guards.arguments import number
+from gateflow.guards.arguments import AT_LEAST_1, IN_UNIT, number
 from gateflow.progress import silence, track
 from gateflow.results.byvalue import by_value
 
@@ -231,8 +231,8 @@ def _check(
             raise InvalidArgument(f"{name} has an open parameter: a report needs a number for it")
     if not len(horizons) or not len(gaps):
         raise InvalidArgument("give at least one horizon and one gap")
-    number("horizon", horizons, lambda v: (v >= 1) & np.isfinite(v), "finite and at least 1")
-    number("gap", gaps, lambda v: (v > 0) & (v < 1), "in (0, 1)")
+    number("horizon", horizons, *AT_LEAST_1)
+    number("gap", gaps, *IN_UNIT)
     number("timescale", timescale, lambda v: (v >= 2) & (v <= 1e250), "from 2 to 1e250")
 
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from gateflow.guards.arguments import whole
 from gateflow.results.byvalue import by_value
 
 Split = Literal["train", "valid", "test"]
@@ -137,6 +138,10 @@ class Task(ABC):
     def solved(self, measures: Mapping[str, float]) -> bool | None:
         """Whether measures of this height count as the task solved; None where no one has said."""
         return None
+
+    def whole(self, name: str, least: int, most: int | None = None, why: str = "") -> None:
+        """Hold an option to be a whole number in a range."""
+        object.__setattr__(self, name, whole(name, getattr(self, name), least, most, why))
 
     def __getstate__(self) -> dict[str, Any]:
         """The options alone: what was read from files is read again in the other process."""

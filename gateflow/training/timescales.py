@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gateflow.errors import InvalidArgument
+from gateflow.guards.arguments import whole
 from gateflow.nn.functional import GateFunction
 from gateflow.nn.linear._stack import LinearStack
 from gateflow.nn.recurrent import Recurrent
@@ -27,7 +28,6 @@ from gateflow.training.folder import SETTINGS, load_network, read_metrics, setti
 from gateflow.training.network import Network, build
 from gateflow.training.settings import make_task
 from gateflow.training.task import Batch, Split, Task
-from gateflow.training.tasks._rows import whole
 
 AnyCell = Recurrent | LinearStack
 

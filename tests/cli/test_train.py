@@ -80,7 +80,7 @@ def test_a_human_is_told_how_it_went(gateflow, here):
         (("adding", "--lr-of", "candidate=2"), "unknown gate in --lr-of 'candidate'; known: input, forget, output"),
         (("adding", "--init", "matched(f=0.95, slope=-1)"), "slope must be a positive number; got -1"),
         (("adding", "--forget-gate", "hard-sigmoid", "--init", "matched(f=1)"), "f must lie in (0, 1)"),
-        (("adding", "--horizon", "1"), "horizon must be a whole number, 2 or more"),
+        (("adding", "--horizon", "1"), "horizon must be a whole number from 2 (one mark in each half)"),
         (("adding", "--forget-gate", "fsat"), "unknown gate 'fsat'; did you mean 'fast'?"),
         (("adding", "--init", "chrno"), "unknown initialiser 'chrno'; did you mean 'chrono'?"),
         (("adding", "--config", "none.toml"), "cannot read none.toml"),

@@ -62,7 +62,7 @@ REFUSED = {
     "a date": (lambda: problem(horizon=np.datetime64("2020-01-01")), "horizon must be a real number; got '2020-01-01'"),
     "a day": (lambda: problem(horizon=datetime.date(2020, 1, 1)), "horizon must be a real number"),
     "a time span": (lambda: problem(horizon=np.timedelta64(3, "D")), "horizon must be a real number; got '3 days'"),
-    "a descent of nothing": (lambda: gateflow.descent(None, 0.0, lr=0.1), "a descent is of a LearningProblem"),
+    "a descent of nothing": (lambda: gateflow.descent(None, 0.0, lr=0.1), "descent takes a LearningProblem; got None"),
     "gates that are none": (lambda: gateflow.rank(3), "gates must be a list; got 3"),
     "a name that is no text": (lambda: gateflow.Gate("z", name=["a"]), "the name of a gate is a text"),
     "layers without end": (lambda: gateflow.nn.LSTM(2, 3, num_layers=10**9), "num_layers must be at most 10000"),

@@ -235,11 +235,6 @@ class Optimizer(ABC):
         """What is predicted for the problems of a path, each with its step size."""
 
 
-def in_unit(value: Any) -> Any:
-    """Whether a decay rate lies in [0, 1)."""
-    return (value >= 0) & (value < 1)
-
-
 def counted(path: SampledPath, steps: Array) -> Array:
     """Whole steps: none from the target itself, else at least one; infinitely many where there is no arriving."""
     whole = np.where(path.length > 0, np.maximum(np.ceil(steps), 1.0), 0.0)

@@ -15,10 +15,11 @@ from typing import ClassVar
 import numpy as np
 
 from gateflow.descents.optimizers._normalised import Averages, Normalised
-from gateflow.descents.optimizers._optimizer import Rounding, State, in_unit
+from gateflow.descents.optimizers._optimizer import Rounding, State
 from gateflow.descents.optimizers.momentum import cycle, excursion
 from gateflow.flows.batch import Array
 from gateflow.flows.sampled_path import Band
+from gateflow.guards.arguments import AT_LEAST_0, BELOW_1
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,7 @@ class Adam(Normalised):
   s = hyper[1] * s + ((1 - hyper[1]) * g) * g;
   const double below = gf_sqrt(s) / one_s + hyper[2];
   taken = gf_choose(m == 0, 0.0, lr / one_m * (m / below));"""
-    RANGES: ClassVar = {
-        "beta1": (in_unit, "in [0, 1)"),
-        "beta2": (in_unit, "in [0, 1)"),
-        "eps": (lambda v: (v >= 0) & np.isfinite(v), "finite and at least 0"),
-    }
+    RANGES: ClassVar = {"beta1": BELOW_1, "beta2": BELOW_1, "eps": AT_LEAST_0}
 
     @property
     def memory(self) -> float:

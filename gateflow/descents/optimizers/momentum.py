@@ -22,10 +22,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from gateflow.descents.optimizers._optimizer import InNoise, Optimizer, Prediction, Rounding, State, expanded, in_unit
+from gateflow.descents.optimizers._optimizer import InNoise, Optimizer, Prediction, Rounding, State, expanded
 from gateflow.descents.precision import Format
 from gateflow.flows.batch import Array
 from gateflow.flows.sampled_path import Band, SampledPath
+from gateflow.guards.arguments import BELOW_1
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class HeavyBall(Optimizer):
 
     beta: float = 0.9
     UPDATE_C: ClassVar = "  m = hyper[0] * m + g;\n  taken = lr * m;"
-    RANGES: ClassVar = {"beta": (in_unit, "in [0, 1)")}
+    RANGES: ClassVar = {"beta": BELOW_1}
 
     @property
     def memory(self) -> float:

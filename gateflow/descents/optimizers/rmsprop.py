@@ -17,8 +17,9 @@ from typing import ClassVar
 import numpy as np
 
 from gateflow.descents.optimizers._normalised import Averages, Normalised
-from gateflow.descents.optimizers._optimizer import Rounding, State, in_unit
+from gateflow.descents.optimizers._optimizer import Rounding, State
 from gateflow.flows.batch import Array
+from gateflow.guards.arguments import AT_LEAST_0, BELOW_1
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,7 @@ class RMSprop(Normalised):
     UPDATE_C: ClassVar = """
   s = hyper[0] * s + ((1 - hyper[0]) * g) * g;
   taken = gf_choose(g == 0, 0.0, lr * (g / (gf_sqrt(s) + hyper[1])));"""
-    RANGES: ClassVar = {
-        "alpha": (in_unit, "in [0, 1)"),
-        "eps": (lambda v: (v >= 0) & np.isfinite(v), "finite and at least 0"),
-    }
+    RANGES: ClassVar = {"alpha": BELOW_1, "eps": AT_LEAST_0}
 
     @property
     def memory(self) -> float:

@@ -13,7 +13,7 @@ from gateflow.flows.plane._contract import Leg, Plane, Tolerances, TurningPoint
 from gateflow.flows.plane._march import solver
 from gateflow.flows.problem import plain
 from gateflow.flows.trajectory import learning_times, refuse_later
-from gateflow.guards.arguments import one, whole
+from gateflow.guards.arguments import ABOVE_0, BELOW_1, RTOL, one, whole
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
@@ -229,9 +229,9 @@ def flow(
         raise InvalidArgument(f"flow takes a planar problem; got {type(problem).__name__}")
     settings = Tolerances(
         solver(method),
-        one("rtol", rtol, lambda v: (v >= 1e-13) & (v < 1), "in [1e-13, 1)"),
-        one("atol", atol, lambda v: (v >= 0) & (v < 1), "in [0, 1)"),
-        _positive("tau_max", tau_max),
+        one("rtol", rtol, *RTOL),
+        one("atol", atol, *BELOW_1),
+        None if tau_max is None else one("tau_max", tau_max, *ABOVE_0),
         tolerance,
     )
     return _followed(problem, pair("start", start), settings)
@@ -328,11 +328,6 @@ def pair(name: str, value: Any) -> tuple[float, float]:
         raise InvalidArgument(f"{name} must be a pair of numbers; got {shown(value)}")
     first, second = (one(name, part, np.isfinite, "a pair of finite numbers") for part in value)
     return first, second
-
-
-def _positive(name: str, value: Any) -> float | None:
-    wanted = (lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
-    return None if value is None else one(name, value, *wanted)
 
 
 def _less(log_tau: Array, log_begin: float) -> Array:

@@ -32,7 +32,7 @@ from gateflow.flows.panels import NODES, X01
 from gateflow.flows.plane._contract import Force, PlanarSolution, Plane, Tolerances, TurningPoint
 from gateflow.flows.plane._march import FAR, Event, least_pull, march, softened
 from gateflow.flows.problem import LearningProblem, plain, positions
-from gateflow.guards.arguments import broadcast, one, whole
+from gateflow.guards.arguments import FINITE, broadcast, one, whole
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
@@ -141,7 +141,7 @@ class NoisyProblem(Plane):
             )
         put = object.__setattr__
         put(self, "task", made)
-        put(self, "alpha", one("alpha", alpha, np.isfinite, "finite"))
+        put(self, "alpha", one("alpha", alpha, *FINITE))
         put(self, "amplitude", one("amplitude", amplitude, lambda v: (v >= 0) & np.isfinite(v), "at least 0"))
         put(self, "noise", noise)
         put(self, "loss", loss)

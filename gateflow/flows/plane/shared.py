@@ -28,7 +28,7 @@ from gateflow.flows.plane._contract import Force, Leg, PlanarSolution, Plane, To
 from gateflow.flows.plane._march import FAR, Event, Marched, least_pull, march, softened
 from gateflow.flows.problem import WAYS, LearningProblem, Target, plain, positions
 from gateflow.gates.gate import Gate
-from gateflow.guards.arguments import broadcast, number, reals
+from gateflow.guards.arguments import FINITE, broadcast, number, reals
 from gateflow.losses import Loss
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
@@ -90,7 +90,7 @@ class SharedProblem(Plane):
         loss: Loss | str = "absolute",
         **task: Any,
     ) -> None:
-        x = np.asarray(number("inputs", inputs, np.isfinite, "finite"))
+        x = np.asarray(number("inputs", inputs, *FINITE))
         if x.ndim != 1 or not x.size:
             raise InvalidArgument(f"inputs must be a list of numbers, one a sample; got shape {x.shape}")
         columns = _columns(task, x.size)

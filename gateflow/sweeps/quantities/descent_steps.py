@@ -11,7 +11,7 @@ from gateflow.descents.optimizers import OPTIMIZERS
 from gateflow.descents.simulation import descent
 from gateflow.flows.problem import LearningProblem
 from gateflow.gates.gate import Gate
-from gateflow.guards.arguments import number
+from gateflow.guards.arguments import ABOVE_0, number
 from gateflow.results.status import BY_CODE, CODE
 from gateflow.sweeps.quantities import PROBLEM, Input, Quantity, Variable, check_problem, flags
 
@@ -34,7 +34,7 @@ def values(gate: Gate, *, z0: Any, lr: Any, optimizer: Any, dtype: str = "float6
 def check(gate: Gate, columns: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """As of a learning problem; a step size is above 0, and the optimisers have names."""
     check_problem(gate, columns, settings)
-    number("lr", columns["lr"], lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+    number("lr", columns["lr"], *ABOVE_0)
     for name in columns["optimizer"].ravel().tolist():
         OPTIMIZERS.module(name)
 

@@ -1,7 +1,9 @@
-"""What is asked of answers: one class out of several, by cross entropy. Numbers are asked by their own tasks."""
+"""What is asked of answers: one class out of several, by cross entropy, or a number, by how far it is off."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -37,3 +39,25 @@ class Choice(Task):
         count = float(len(targets))
         right = float((logits.argmax(-1) == targets).sum())
         return {"loss": (float(cross_entropy(logits, targets, reduction="sum")), count), "accuracy": (right, count)}
+
+
+class Quantity(Task):
+    """A task whose answers are numbers, solved where the mean loss is below :attr:`below`."""
+
+    below: ClassVar[float]
+
+    @staticmethod
+    @abstractmethod
+    def off(answers: Tensor, targets: Tensor, /) -> Tensor:
+        """The mean over a batch of how far answers are off."""
+
+    def loss(self, answers: Tensor, batch: Batch) -> Tensor:
+        answers = wide(answers)
+        return self.off(answers, batch.targets.to(answers.dtype))
+
+    def measures(self, answers: Tensor, batch: Batch) -> dict[str, tuple[float, float]]:
+        count = float(len(batch.targets))
+        return {"loss": (float(self.loss(answers.detach(), batch)) * count, count)}
+
+    def solved(self, measures: Mapping[str, float]) -> bool:
+        return measures["loss"] < self.below

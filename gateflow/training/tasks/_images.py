@@ -17,7 +17,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.training import data
 from gateflow.training.task import Batch, Split
 from gateflow.training.tasks._answers import Choice
-from gateflow.training.tasks._rows import Rows, order, whole
+from gateflow.training.tasks._rows import Rows, order
 
 
 class ImageSet:
@@ -70,12 +70,12 @@ class Images(Rows, Choice):
     side: ClassVar[int]
 
     def __post_init__(self) -> None:
-        whole("valid", self.valid, 1)
-        whole("per_step", self.per_step, 1)
+        self.whole("valid", 1)
+        self.whole("per_step", 1)
         if self.pixels % self.per_step:
             raise InvalidArgument(f"per_step must divide the {self.pixels} pixels of an image; got {self.per_step}")
         if self.permutation is not None:
-            whole("permutation", self.permutation, 0)
+            self.whole("permutation", 0)
 
     @property
     @abstractmethod

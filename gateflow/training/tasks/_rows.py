@@ -9,7 +9,6 @@ Source: J. K. Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 201
 
 from __future__ import annotations
 
-import operator
 from abc import abstractmethod
 from functools import lru_cache
 from typing import Any
@@ -18,29 +17,11 @@ import numpy as np
 from numpy.random import Generator, Philox, SeedSequence
 
 from gateflow.errors import InvalidArgument, shown
+from gateflow.guards.arguments import whole
 from gateflow.training.task import Batch, Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _ROWS, _ORDERS = 0, 1  # what a stream is for; two uses never share a counter
-
-
-def whole(name: str, value: Any, least: int, most: int | None = None, why: str = "") -> int:
-    """``value`` as an int from ``least`` to ``most``.
-
-    Examples
-    --------
-    >>> whole("horizon", 1, 2)
-    Traceback (most recent call last):
-    gateflow.errors.InvalidArgument: horizon must be a whole number, 2 or more; got 1
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < least or (most is not None and number > most):
-        bounds = f"{least} or more" if most is None else f"from {least} to {most}"
-        raise InvalidArgument(f"{name} must be a whole number, {bounds}{why and f' ({why})'}; got {shown(value)}")
-    return number
 
 
 def check_request(split: Any, number: Any, size: Any, seed: Any) -> tuple[Split, int, int, int]:

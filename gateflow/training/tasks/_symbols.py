@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from gateflow.training.tasks._answers import Choice
-from gateflow.training.tasks._rows import Drawn, whole
+from gateflow.training.tasks._rows import Drawn
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Symbols(Drawn, Choice):
     every_step: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        whole("horizon", self.horizon, 1)
-        whole("symbols", self.symbols, 1)
-        whole("alphabet", self.alphabet, 2, 2**16)
-        whole("held_out", self.held_out, 1)
+        self.whole("horizon", 1)
+        self.whole("symbols", 1)
+        self.whole("alphabet", 2, 2**16)
+        self.whole("held_out", 1)
 
     @property
     def blank(self) -> int:

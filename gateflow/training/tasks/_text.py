@@ -19,7 +19,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.training import data
 from gateflow.training.task import Batch, Split
 from gateflow.training.tasks._answers import Choice
-from gateflow.training.tasks._rows import SPLITS, check_request, draws, whole
+from gateflow.training.tasks._rows import SPLITS, check_request, draws
 
 UNKNOWN = "<unk>"
 BLOCK = 1 << 20
@@ -58,7 +58,7 @@ class TextTask(Choice):
     better: ClassVar[Literal["lower", "higher"]] = "lower"
 
     def __post_init__(self) -> None:
-        whole("window", self.window, 1)
+        self.whole("window", 1)
         if self.text is None:
             raise InvalidArgument("a text is needed: --text FILE, any text in UTF-8")
         if (self.valid_text is None) != (self.test_text is None):

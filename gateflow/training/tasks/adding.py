@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from gateflow.training.task import Batch, Split
-from gateflow.training.tasks._answers import wide
-from gateflow.training.tasks._rows import Drawn, draws, whole
+from gateflow.training.tasks._answers import Quantity
+from gateflow.training.tasks._rows import Drawn, draws
 
 
 @dataclass(frozen=True)
-class Adding(Drawn):
+class Adding(Drawn, Quantity):
     """Numbers from U(0, 1), one marked in each half; the answer is the sum of the two marked ones.
 
     Who answers 1, whatever the input, has a mean squared error of 1/6, the variance of the sum of two U(0, 1):
@@ -57,11 +57,12 @@ class Adding(Drawn):
         "steps": 2000,
         "clip": 1.0,
     }
+    off = staticmethod(mse_loss)
     below: ClassVar[float] = 0.002
 
     def __post_init__(self) -> None:
-        whole("horizon", self.horizon, 2, why="one mark in each half")
-        whole("held_out", self.held_out, 1)
+        self.whole("horizon", 2, why="one mark in each half")
+        self.whole("held_out", 1)
 
     @property
     def input_size(self) -> int:
@@ -91,17 +92,6 @@ class Adding(Drawn):
             sequence[[rng.integers(half), rng.integers(half, self.horizon)], 1] = 1
         targets = np.einsum("bt,bt->b", inputs[..., 0], inputs[..., 1])
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets)[:, None])
-
-    def loss(self, answers: Tensor, batch: Batch) -> Tensor:
-        answers = wide(answers)
-        return mse_loss(answers, batch.targets.to(answers.dtype))
-
-    def measures(self, answers: Tensor, batch: Batch) -> dict[str, tuple[float, float]]:
-        count = float(len(batch.targets))
-        return {"loss": (float(self.loss(answers.detach(), batch)) * count, count)}
-
-    def solved(self, measures: Mapping[str, float]) -> bool:
-        return measures["loss"] < self.below
 
 
 TASK = Adding

@@ -10,14 +10,15 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import l1_loss
 
 from gateflow.training.task import Batch, Split
-from gateflow.training.tasks._answers import wide
-from gateflow.training.tasks._rows import Drawn, draws, whole
+from gateflow.training.tasks._answers import Quantity
+from gateflow.training.tasks._rows import Drawn, draws
 
 
 @dataclass(frozen=True)
-class Recall(Drawn):
+class Recall(Drawn, Quantity):
     """A number ``s ~ N(0, 1)`` among zeros, L steps before the last one; the answer after the last one is s.
 
     The lag L is drawn from 1 to ``horizon``; the sequence has ``horizon`` + 1 steps. The loss is ``|answer - s|``: who
@@ -44,11 +45,12 @@ class Recall(Drawn):
 
     source: ClassVar[str] = "docs/theory.md, eq. 14: a unit that holds one number over a lag"
     defaults: ClassVar[Mapping[str, Any]] = {"hidden": 8, "optimizer": "rmsprop", "lr": 3e-3, "batch": 32}
+    off = staticmethod(l1_loss)
     below: ClassVar[float] = 0.15
 
     def __post_init__(self) -> None:
-        whole("horizon", self.horizon, 1)
-        whole("held_out", self.held_out, 1)
+        self.whole("horizon", 1)
+        self.whole("held_out", 1)
 
     @property
     def input_size(self) -> int:
@@ -77,17 +79,6 @@ class Recall(Drawn):
             lag = rng.integers(1, self.horizon + 1)
             target[0] = sequence[self.horizon - lag, 0] = rng.standard_normal(dtype=np.float32)
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets))
-
-    def loss(self, answers: Tensor, batch: Batch) -> Tensor:
-        answers = wide(answers)
-        return (answers - batch.targets.to(answers.dtype)).abs().mean()
-
-    def measures(self, answers: Tensor, batch: Batch) -> dict[str, tuple[float, float]]:
-        count = float(len(batch.targets))
-        return {"loss": (float(self.loss(answers.detach(), batch)) * count, count)}
-
-    def solved(self, measures: Mapping[str, float]) -> bool:
-        return measures["loss"] < self.below
 
 
 TASK = Recall

@@ -16,7 +16,7 @@ from gateflow.training.data.series import SeriesSet, by_name, csv, npz, ts
 from gateflow.training.data.sound import Recordings
 from gateflow.training.task import Batch, Split
 from gateflow.training.tasks._answers import Choice
-from gateflow.training.tasks._rows import SPLITS, Rows, order, whole
+from gateflow.training.tasks._rows import SPLITS, Rows, order
 
 READERS = (".npz", ".csv", ".tsv", ".txt", ".ts")
 
@@ -91,9 +91,9 @@ class LabelledSeries(Rows, Choice):
             raise InvalidArgument(
                 f"series are needed: --data FILE ({', '.join(READERS)}) or a folder of WAV files, a folder a class"
             )
-        whole("pool", self.pool, 1)
+        self.whole("pool", 1)
         if self.longest is not None:
-            whole("longest", self.longest, 1)
+            self.whole("longest", 1)
         if not 0 < self.valid < 0.5:
             raise InvalidArgument(f"valid must be a share between 0 and 0.5; got {self.valid}")
         for path in (self.data, self.test_data):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gateflow.training.tasks._rows import whole
 from gateflow.training.tasks._text import TextTask, read
 
 END = "<eos>"
@@ -54,7 +53,7 @@ class Words(TextTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.vocabulary is not None:
-            whole("vocabulary", self.vocabulary, 1)
+            self.whole("vocabulary", 1)
 
     def blocks(self, path: Path) -> Iterator[list[str]]:
         rest = ""
