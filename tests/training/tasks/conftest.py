@@ -38,6 +38,7 @@ def of_kind(files: Path) -> Callable[[str], Task]:
         "adding": {"horizon": 12, "held_out": 40},
         "copying": {"horizon": 6, "symbols": 4, "held_out": 40},
         "selective-copying": {"horizon": 9, "symbols": 4, "held_out": 40},
+        "associative-recall": {"horizon": 9, "pairs": 3, "alphabet": 5, "held_out": 40},
         "smnist": images,
         "pmnist": images,
         "fashion": images,

@@ -14,6 +14,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.training.tasks import TASKS
 from gateflow.training.tasks._rows import draws
 from gateflow.training.tasks.adding import Adding
+from gateflow.training.tasks.associative_recall import AssociativeRecall
 from gateflow.training.tasks.copying import Copying
 from gateflow.training.tasks.selective_copying import SelectiveCopying
 
@@ -107,6 +108,32 @@ def test_selective_copying_without_memory_costs_log_eight() -> None:
     assert task.chance == math.log(8)
 
 
+def test_every_key_is_asked_for_once_and_answered_by_its_value() -> None:
+    task = AssociativeRecall(horizon=9, pairs=3, alphabet=5)
+    batch = task.batch("train", 0, MANY, seed=1)
+    given = batch.inputs.argmax(-1)
+    assert batch.inputs.sum(-1).eq(1).all()
+    assert given.shape == (MANY, 15)
+    assert batch.mask is not None
+    assert torch.equal(batch.mask[:, 6:], given[:, 6:] != 10)
+    assert not batch.mask[:, :6].any()
+    for sequence, wanted, asked in zip(given[:200], batch.targets[:200], batch.mask[:200], strict=True):
+        pairs = dict(zip(sequence[0:6:2].tolist(), (sequence[1:6:2] - 5).tolist(), strict=True))
+        assert sorted(sequence[asked].tolist()) == sorted(pairs)
+        assert [pairs[key] for key in sequence[asked].tolist()] == wanted[asked].tolist()
+    for counts in (batch.mask[:, 6:].sum(0), given[:, 0].bincount(), batch.targets[batch.mask].bincount()):
+        assert stats.chisquare(counts.numpy()).pvalue > 0.01
+
+
+def test_who_knows_no_pair_has_the_loss_of_guessing() -> None:
+    task = AssociativeRecall(horizon=20)
+    answers = torch.zeros(5, 36, 16, dtype=torch.float64)
+    assert float(task.loss(answers, task.batch("test", 0, 5, seed=0))) == pytest.approx(math.log(16), rel=1e-12)
+    assert task.chance == math.log(16)
+    assert task.solved({"accuracy": 0.991})
+    assert not task.solved({"accuracy": 0.99})
+
+
 def test_streams_of_neighbours_are_independent() -> None:
     streams = np.stack(
         [draws(seed, split, row).random(3000) for seed in (0, 1) for split in ("train", "test") for row in (0, 1)]
@@ -127,6 +154,9 @@ def test_streams_of_neighbours_are_independent() -> None:
         ("copying", {"symbols": 0}),
         ("copying", {"alphabet": 1}),
         ("selective-copying", {"horizon": 5, "symbols": 6}),
+        ("associative-recall", {"horizon": 7}),
+        ("associative-recall", {"alphabet": 7}),
+        ("associative-recall", {"pairs": 0}),
         ("digits", {"per_step": 5}),
         ("digits", {"valid": 5000}),
         ("smnist", {"per_step": 0}),
