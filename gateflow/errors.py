@@ -185,7 +185,7 @@ def unknown(what: str, name: Any, known: Iterable[str]) -> str:
 
 
 def cut(text: str, most: int = 160) -> str:
-    r"""A text in one line, of so many characters at most.
+    r"""A text in one line, of a given number of characters at most.
 
     Examples
     --------

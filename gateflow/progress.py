@@ -185,12 +185,12 @@ class Meter:
             self.row.close()
 
     def update(self, done: int, word: str = "") -> None:
-        """So many are done, and there is this word to say beside how many that is a second."""
+        """A number are done, with a word to show beside their rate per second."""
         seconds = max(time.monotonic() - self.start, 1e-9)
         self.show(done, f"{(done - self.first) / seconds:.3g}/s  {word}")
 
     def show(self, done: int, word: str = "") -> None:
-        """So many are done; the bar appears once two seconds have passed and more are to come."""
+        """A number are done; the bar appears once two seconds have passed and more are to come."""
         if not self.shows:
             beat()
             return

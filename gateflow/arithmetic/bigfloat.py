@@ -90,7 +90,7 @@ def _unary(scalar: Callable[[Any, Any], Any]) -> Any:
 
 
 class BigFloat:
-    """The arithmetic of big floats with so many decimal digits.
+    """The arithmetic of big floats with a given number of decimal digits.
 
     Parameters
     ----------

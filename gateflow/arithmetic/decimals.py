@@ -40,7 +40,7 @@ def inner(low: float, high: float) -> tuple[str, str]:
 
 
 def above(x: float, digits: int = FEW) -> str:
-    """The least decimal of so many digits that is not below ``x``.
+    """The least decimal of a given number of digits that is not below ``x``.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def above(x: float, digits: int = FEW) -> str:
 
 
 def below(x: float, digits: int = FEW) -> str:
-    """The greatest decimal of so many digits that is not above ``x``.
+    """The greatest decimal of a given number of digits that is not above ``x``.
 
     Examples
     --------

@@ -45,7 +45,7 @@ def lift(x: Any) -> np.ndarray:
 
 
 def real_value(c: Any, digits: int) -> sp.Expr:
-    """A real constant as a SymPy float of so many digits, or an infinity.
+    """A real constant as a SymPy float of a given number of digits, or an infinity.
 
     Raises
     ------

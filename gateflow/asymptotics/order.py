@@ -3,7 +3,7 @@
 With ``f = -log(1 - phi)`` and ``g = -log(1 - psi)`` the question is ``R(a) = lim exp(g(a z) - f(z))`` for all a > 0.
 `proofs.outline.decide_order` says which limits answer it; here they are taken.
 
-Convexity of ``psi^-1(phi(z))`` follows from R = 0 for all a where both germs lie in one Hardy field: w = psi^-1 o phi
+Convexity of ``psi^-1(phi(z))`` follows from R = 0 for all a where both tails lie in one Hardy field: w = psi^-1 o phi
 then outgrows every line and w'' has an eventual sign. Formulas with sin or cos of a growing argument are outside;
 they are put between two germs, and convexity is checked on its own.
 """
@@ -263,7 +263,7 @@ def _in_hardy_field(f: Expr, g: Expr, chain: Chain) -> Order:
         return Order("equal", exponent=p, ratio=ratio, reason=_ratio_in_words(ratio, p), steps=steps)
     value = "0" if found.verdict == "higher" else "infinite"
     proof = f"R({a}) is {value} for every {a} > 0 ({found.why})"
-    reason = f"{proof}; both germs lie in one Hardy field, so convexity follows"
+    reason = f"{proof}; both tails lie in one Hardy field, which makes the convexity condition automatic"
     return Order(found.verdict, convex=found.convex, reason=reason, steps=steps)
 
 

@@ -238,7 +238,7 @@ class Rate:
     kappa : sympy.Expr or None
         ``lim log k/log F`` of theory.md T6; 1 is the barrier, -oo a power tail or slower.
     logarithms : int
-        How many iterated logarithms, each squared, stand in the rate before it leaves the ladder of T3.
+        How many iterated logarithms, each squared, stand in the rate before it leaves the scale of T3.
     hitting_time : str or None
         Learning time to a target 1 - gap, as the gap tends to 0 at fixed T.
     steps : list of dict

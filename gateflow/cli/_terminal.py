@@ -188,7 +188,7 @@ MOST_ROWS = 13
 
 
 def rows_of(count: int, most: int = MOST_ROWS) -> Sequence[int]:
-    """The numbers of the points that a table shows: all, or so many of them from the first to the last.
+    """The numbers of the points that a table shows: all, or some, evenly from the first to the last.
 
     Examples
     --------

@@ -117,7 +117,7 @@ def _about(path: Trajectory) -> list[tuple[str, str]]:
 
 
 def _table(points: dict[str, list[float]], *, every: bool) -> Listing:
-    """The path as a table: every point, or so many of them from the first to the last."""
+    """The path as a table: every point, or some, evenly from the first to the last."""
     count = len(points["tau"])
     headings = ["tau", "z", "loss", "log_gap"]
     rows = [

@@ -191,7 +191,7 @@ def _about(path: PlanarTrajectory) -> list[tuple[str, str]]:
 
 
 def _table(points: dict[str, list[Any]]) -> Listing:
-    """So many points of the path from the first to the last."""
+    """A number of points of the path, evenly from the first to the last."""
     headings = [name for name in points if name != "log_tau" and not isinstance(points[name][0], list)]
     rows = [[number(points[name][i]) for name in headings] for i in rows_of(len(points["tau"]))]
     return Listing(headings, rows, numeric=headings)

@@ -160,7 +160,7 @@ def _count(data: Any) -> int:
 
 
 def _statuses(data: Any) -> dict[str, Any]:
-    """How many problems ended how, where the quantity tells."""
+    """How many problems ended how, where the quantity says."""
     from gateflow.sweeps.card import statuses
 
     return {name: statuses(data[name]) for name in data.data_vars if "flag_meanings" in data[name].attrs}

@@ -240,7 +240,7 @@ def _key(source: str, flags: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=64)
 def _macros(command: tuple[str, ...], flags: tuple[str, ...]) -> str | NoCompiler:
-    """Every macro predefined under these flags: version, target, and the instructions at hand."""
+    """Every macro predefined under these flags: version, target, and the available instructions."""
     try:
         answer = _run([*command, *ALWAYS, *flags, "-dM", "-E", "-x", "c", "-"], "")
     except NoCompiler as reason:

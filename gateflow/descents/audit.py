@@ -145,7 +145,7 @@ class _Tensors:
             return cls._of_pytorch(path, is_archive)
         tensors, about = stored(path)
         if "gateflow" in about:
-            raise ValueError("it is a checkpoint of gateflow: gateflow timescales tells of its run")
+            raise ValueError("it is a checkpoint of gateflow: gateflow timescales analyses its run")
         found = {name: each for name, each in tensors.items() if each.form in FORMATS}
         return cls(
             {name: (each.form, each.shape) for name, each in found.items()}, lambda name: numbers(path, found[name])

@@ -4,7 +4,7 @@ At one step size the gate of higher order is the sooner one for small gaps. From
 found by roots of exact learning times. Their difference, as a function of where the way ends, rises or falls with the
 sign of ``w' - 1``: it can only turn where the two gates are equally steep at equal output. Those places are looked for
 between the points of a grid, which holds the places where either formula changes quickly. Two of them between
-neighbouring points are overlooked, so what is not proved is told as far as was searched.
+neighbouring points are overlooked, so what is not proved is reported as far as was searched.
 """
 
 from __future__ import annotations

@@ -214,7 +214,7 @@ class Recommendation:
         return (
             f"{tuned}; {with_one}. The order turns because {common.gate.name}, steeper near its target, moves farther "
             f"at one step size, and needs a smaller one ({common.own_lr:.3g}) to stay within {100 * TOLERANCE:g} % of "
-            "the target. A network has one step size for all its weights: only training tells which column counts"
+            "the target. A network has one step size for all its weights: only training shows which column counts"
         )
 
     @property

@@ -505,5 +505,5 @@ def _run_of(asked: _Request, gradient: str, limits: Array, backend: str | None) 
 
 
 def seconds_in_numpy(limits: Array) -> float:
-    """About how long so many steps take in NumPy, at most."""
+    """About how long the steps take in NumPy, at most."""
     return float(NUMPY_STEP * np.max(limits, initial=0) + NUMPY_RUN * np.sum(limits, dtype=np.float64))

@@ -54,7 +54,7 @@ class StepSize(
         ``lr L'' <= (1 - sqrt(beta))^2``. Of Adam and RMSprop T8 speaks in the limit of small steps only.
     steps : float or array
         Steps until the time scale is within the tolerance and stays there, by simulation with ``lr``; infinite where
-        that never comes, nan where the integral tells of more steps than are simulated.
+        that never comes, nan where the integral predicts more steps than are simulated.
     by_integral : float or array
         The same in the limit of small steps, by the integral of theory.md §6, T8.
     """

@@ -182,7 +182,7 @@ def fits(found: Any, shape: Any) -> bool:
 
 
 def unpacked_most(size: int) -> int:
-    """Bytes that a compressed file of so many may unpack to here.
+    """Bytes that a compressed file of a given size may unpack to here.
 
     Examples
     --------

@@ -40,7 +40,7 @@ class ProblemBatch:
     stop : Decay
         Where the times end: by default the target, else another total decay on the way to it.
     tolerance : array, optional
-        The times end where ``|h - h*|`` is so much of h*.
+        Relative tolerance on the time scale: the times end where ``|h - h*|`` is this share of h*.
     z_star : array, optional
         The positions of the targets, for those who step towards them.
 

@@ -153,7 +153,7 @@ class Integrals:
         return (log_tau, code, error, evaluations), "numpy" if kernel is None else "compiled"
 
     def kernel(self, backend: str | None, count: int) -> Kernel | None:
-        """The compiled kernel, where it is the one to use for so many problems."""
+        """The compiled kernel, where it is the one to use for this many problems."""
         wanted = wanted_backend(backend)
         if wanted == "numpy" or (wanted == "auto" and (self.loss != ABSOLUTE or count < LEAST[self.by_decay])):
             return None
@@ -466,7 +466,7 @@ def _about_zero(edges: Array) -> list[tuple[Coordinate, Array]]:
 
 
 def _with_rest(batch: ProblemBatch, grids: list[tuple[Coordinate, Array]], sums: Sums) -> Sums:
-    """With what lies nearer to 0 than the ladder: there the density is a power of z."""
+    """With what lies nearer to 0 than the grid: there the density is a power of z."""
     everyone = batch.at_nodes(np.arange(batch.horizon.size))
     total, error = sums.log_total, sums.error
     for coordinate, edges in grids:

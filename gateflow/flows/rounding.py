@@ -19,7 +19,7 @@ from gateflow.gates.gate import Gate
 
 EPS = float(np.finfo(np.float64).eps)
 USUAL = 16 * EPS
-"""Errors of the logarithm of the density up to here, or to so much of its size, are those of any formula."""
+"""Errors of the logarithm of the density up to here, or to this share of its size, are those of any formula."""
 FARTHEST = 1e3
 """|u| up to which digits are counted: past it the ends of a path, found by the same formula, are off alike."""
 MOST_CUTS = 500

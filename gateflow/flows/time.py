@@ -51,7 +51,7 @@ class HittingTime(Ended, columns=("tau", "log_tau", "status", "error", "evaluati
 
     @property
     def overflowed(self) -> Any:
-        """Where tau is finite but past the largest float, so that only ``log_tau`` tells it."""
+        """Where tau is finite but past the largest float, so that only ``log_tau`` holds it."""
         return np.isinf(self.tau) & np.isfinite(self.log_tau)
 
     def __repr__(self) -> str:
@@ -99,7 +99,7 @@ def hitting_time(
         Stop where ``|h - h*| <= tolerance h*``, with ``h = -T log phi``: the time scale is then right to that relative
         tolerance. Losses that are smooth at their least value never arrive and need one, in (0, 1).
     tau_max : float, optional
-        Learning time at hand; arrivals past it get the status "time limit".
+        Stop at this learning time; arrivals past it get the status "time limit".
     backend : {"auto", "numpy", "compiled"}, optional
         "compiled" is a kernel in C, made from the gate's formula on its first use on a machine, some five times as fast
         as NumPy where the profile has a closed inverse and a hundred times where it has none. "auto" takes it for many

@@ -80,8 +80,8 @@ def flow(
     z0 : float or array
         Where learning starts; broadcast against the problem.
     tau_max : float, optional
-        Learning time at hand. By default the flow is followed to the target; where it never arrives, until the total
-        decay (or the distance to a flat point) has fallen by 36 factors of e, and below them.
+        Stop at this learning time. By default the flow is followed to the target; where it never arrives, until the
+        total decay (or the distance to a flat point) has fallen by 36 factors of e, and below them.
     tolerance : float, optional
         For losses smooth at their least value, which only approach it: where to leave off, as ``|h - h*|/h*``; by
         default 1e-12.
@@ -255,7 +255,7 @@ class Trajectories(Ended, columns=("z0", "tau", "log_tau", "status"), plots=("z0
 
 
 def _chunks(order: Any, owner: Any) -> Iterator[Any]:
-    """Queries sorted by problem, cut into parts of so many problems and so many queries at most."""
+    """Queries sorted by problem, cut into parts of a bounded number of problems and queries."""
     begin = 0
     while begin < order.size:
         problems = owner[order[begin : begin + QUERIES]]

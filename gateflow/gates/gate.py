@@ -268,7 +268,7 @@ class Gate:
         return Numbers(self, doubledouble)
 
     def at(self, digits: int) -> Numbers:
-        """The gate's numbers in big floats of so many decimal digits."""
+        """The gate's numbers in big floats of a given number of decimal digits."""
         return Numbers(self, bigfloat.BigFloat(digits))
 
     @derived_once

@@ -44,7 +44,7 @@ AGAIN = 0.5
 
 SOON = 0.005
 TRIES = 40
-"""A call that is at a place where an exception would be lost is looked at again so soon, and so many times."""
+"""A call that is at a place where an exception would be lost is tried again after this time, and this often."""
 
 BUSY = 20.0
 """A limit on processor time is also one on wall-clock time, by this factor."""
@@ -111,7 +111,7 @@ def _processor_clock(thread: int) -> int | None:
 
 
 def resident() -> int:
-    """Bytes of memory that the process holds; its peak where the system tells no more, 0 where it tells nothing."""
+    """Bytes of memory that the process holds; its peak where the system knows no more, 0 where it knows nothing."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * _PAGE

@@ -286,7 +286,7 @@ class LevelFunction(torch.autograd.function._SingleLevelFunction):
 
     @classmethod
     def at_level(cls, *args: Any) -> Any:
-        """Apply it at the level at hand."""
+        """Apply it at the current level."""
         if not torch._C._are_functorch_transforms_active():
             return cls.apply(*args)  # type: ignore[attr-defined]
         with enable_single_level_autograd_function():
@@ -305,7 +305,7 @@ class LevelFunction(torch.autograd.function._SingleLevelFunction):
 
 
 def differentiable(*tensors: Tensor | None) -> bool:
-    """Whether a derivative is wanted in one of these, at the level at hand."""
+    """Whether a derivative is wanted in one of these, at the current level."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 

@@ -99,7 +99,7 @@ def time_layers(
     shape : batch, time, inputs, hidden
     threads : int
     repeats : int
-        The least time of so many counts.
+        The least time of this many counts.
     gates : tuple of str
         Forget gates of the compiled LSTM.
     only : str
@@ -223,7 +223,7 @@ def multiply_adds(shape: tuple[int, int, int, int]) -> int:
 
 
 def peak(number: int, threads: int) -> Step:
-    """So many multiply-adds in registers, each thread its share."""
+    """Multiply-adds in registers, each thread its share."""
     made, share, sums = native.library(torch.float32).multiply_adds, -(-number // threads), torch.zeros(threads)
     places = [sums.data_ptr() + 4 * n for n in range(threads)]
     pool = ThreadPoolExecutor(threads)

@@ -45,7 +45,7 @@ class Walk:
         self._call, self._tables = _walk(gate, optimizer.UPDATE_C), tables(optimizer)
 
     def __call__(self, runs: dict[str, Array], cells: Array, before: int, steps: int, **numbers: Any) -> None:
-        """Make so many steps of all runs after ``before``; ``runs`` are replaced in place."""
+        """Make the steps of all runs after ``before``; ``runs`` are replaced in place."""
         arrays = {**runs, "cells": cells, **self._tables}
         pointers = {name: array.ctypes.data_as(Pointer) for name, array in arrays.items()}
         sizes = {"filled": self._tables["filled_m"].size, "count": runs["z"].size, "number": cells.size // 4}

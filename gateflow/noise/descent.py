@@ -36,7 +36,7 @@ TOLERANCE = 1e-9
 """To which drift and variance are followed; quantile functions of SciPy are not known better."""
 
 NEARBY = 1e-6
-"""Over so much of 1 + |z| the drift is differentiated."""
+"""The drift is differentiated over this share of 1 + |z|."""
 
 CHANGES = 1.5
 """What the logarithm of a gradient may change by over a step by the gate alone, at most."""
@@ -355,7 +355,7 @@ class NoisyDescent:
         return np.maximum(self._seen(z0, timescale).quantile(p) / self.lr + self._in_noise.start, 1.0)
 
     def reached(self, z0: float, steps: Any, timescale: float | None = None) -> Array:
-        """The probability that it has been seen reached by the end of so many steps.
+        """The probability that it has been seen reached by the end of a number of steps.
 
         Examples
         --------

@@ -48,7 +48,7 @@ EXACT = FORMATS["float64"].round
 
 
 def normal(seed: int, step: int, count: int) -> Array:
-    """The standard normal numbers of so many runs at a step: Box and Muller's, one of each word."""
+    """The standard normal numbers of all runs at a step: Box and Muller's, one of each word."""
     words = np.random.Philox(key=seed, counter=[0, 0, 0, step]).random_raw(count)
     share = ((words >> np.uint64(32)).astype(np.float64) + 0.5) * 2.0**-32
     angle = ((words & np.uint64(0x7FFFFFFF)).astype(np.float64) + 0.5) * 2.0**-31
@@ -167,7 +167,7 @@ class Paths(Tabulated, columns=("z",), plots=(None, ["z"])):
         Raises
         ------
         InvalidArgument
-            It is no state of so many runs.
+            It is no state of this many runs.
 
         Examples
         --------
@@ -191,7 +191,7 @@ class Paths(Tabulated, columns=("z",), plots=(None, ["z"])):
         return self
 
     def run(self, steps: int) -> Paths:
-        """Make so many more steps; gives itself back.
+        """Make more steps; returns itself.
 
         Examples
         --------
@@ -207,13 +207,13 @@ class Paths(Tabulated, columns=("z",), plots=(None, ["z"])):
         return self
 
     def arrivals(self, level: float, steps: int) -> Array:
-        """The step at which each run first is at ``level`` or past it, within so many more; -1 where it is not."""
+        """The step at which each run first is at ``level`` or past it, within this many more; -1 where it is not."""
         steps = whole("steps", steps, 0, FARTHEST)
         level = one("level", level, *FINITE)
         return self._advance(steps, level, 1.0 if float(self.z[0]) < level else -1.0).astype(np.int64)
 
     def _advance(self, steps: int, level: float, side: float) -> Array:
-        """Make so many steps; the step at which each run is first at the level."""
+        """Make a number of steps; the step at which each run is first at the level."""
         found = np.where(side * (self.z - level) >= 0, float(self.step), -1.0)
         stride = max(1, AT_ONCE // self.z.size)
         for made in track(range(0, steps, stride), "paths"):

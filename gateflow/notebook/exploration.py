@@ -13,7 +13,7 @@ from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.notebook.cards import verbatim
 
 DECADES = 2.0
-"""Ranges of so many decades or more get a logarithmic slider."""
+"""Ranges of this many decades or more get a logarithmic slider."""
 
 STEPS = 100
 """Places of a slider."""

@@ -26,7 +26,7 @@ METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": "gateflow", "Producer": None},
     "png": {"Software": None},
 }
-"""No clock and no version: the record beside the figure holds what there is to say."""
+"""No clock and no version: the record beside the figure holds them."""
 
 PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "matplotlib")
 """Packages whose versions can change a figure; extras cannot, so they stay out of its record."""

@@ -17,10 +17,10 @@ POINTS = 400
 """Learning times drawn besides the nodes, even in the logarithm."""
 
 SET_OUT = 1e-3
-"""The drawing begins where so much of the way is behind."""
+"""The drawing begins after this share of the way."""
 
 SHOWN = float(np.log(100))
-"""At least so much of log tau is drawn."""
+"""At least this much of log tau is drawn."""
 
 LARGEST = 690.0
 """log tau up to which the axis shows tau itself."""

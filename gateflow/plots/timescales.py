@@ -1,4 +1,4 @@
-"""Time constant of a cell against the pre-activation: what z each gate needs to remember for so many steps."""
+"""Time constant of a cell against the pre-activation: what z each gate needs for a given memory in steps."""
 
 from __future__ import annotations
 

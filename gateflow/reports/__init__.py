@@ -60,7 +60,7 @@ class Report:
 def report(
     gates: Iterable[Gate | str] | Gate | str, out: str | Path | None = None, *, force: bool = False, **options: Any
 ) -> Report:
-    """Say all there is to say of some gates, on one page.
+    """A one-page report on one or more gates.
 
     Parameters
     ----------

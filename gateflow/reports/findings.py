@@ -1,4 +1,4 @@
-"""What a report tells: for each gate its class, its order, its law and its times; for all of them together, which to
+"""What a report says: for each gate its class, its order, its law and its times; for all of them together, which to
 choose. Everything is asked of lower layers, and what they cannot answer is kept as their reason.
 """
 

@@ -3,7 +3,7 @@
 1. A job is a name and arguments that JSON can hold. The callable is shipped once to each worker, and its arguments with
    each job; so both can be pickled.
 2. Whoever does a job does the same. Order, number and kind of workers change no result.
-3. A job that fails stops no other. What it failed of is told with its name; asked for again, it is done again.
+3. A job that fails stops no other. Its error is reported with its name; asked for again, it is done again.
 4. A job that is lost with its worker is handed out anew, as long as workers deliver anything at all.
 5. A callable with an argument ``stop`` is given a function that says whether to stop, and the time to leave what it can
    go on from. Any other is ended at once when this process is, and between two jobs when it is asked to stop.
@@ -145,4 +145,4 @@ def refuse_failures(failures: Mapping[str, Failure], total: int) -> None:
 
 
 SHOWN = 3
-"""Kinds of failures that one line tells."""
+"""Kinds of failures that one line explains."""

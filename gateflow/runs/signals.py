@@ -57,7 +57,7 @@ def _swallows(frame: FrameType | None) -> bool:
 
 
 def give_up() -> None:
-    """Let whatever asks a process to end do so at once, without a word: it is ending anyway."""
+    """Let whatever asks a process to end do so at once and silently: it is ending anyway."""
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)

@@ -41,7 +41,7 @@ ENOUGH = 0.8
 """Part of the runs of an arm that must have arrived before it may be called equivalent to another."""
 
 FEWEST = 5
-"""Seeds of an experiment that was cut short, below which nothing is told."""
+"""Seeds of an experiment that was cut short, below which nothing is reported."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Answer:
     spread : float
         Standard deviation over seeds of the log ratio.
     detectable : float
-        The least factor that so many seeds of that spread show with a probability of .9, at the level of the family
+        The least factor that this number of seeds of that spread shows with a probability of .9, at the level of the family
         shared evenly.
     """
 
@@ -201,7 +201,7 @@ def analyse(name: str, plan: Experiment, results: Path, *, cut: bool = False) ->
 def analysis_of(
     name: str, plan: Experiment, runs: dict[str, dict[int, StoredRun]], *, cut: bool = False, fewest: int = FEWEST
 ) -> Analysis:
-    """The same of runs by arm and seed, wherever they were read; told where so many seeds are whole as ``fewest``."""
+    """The same of runs by arm and seed, wherever they were read; reported where ``fewest`` seeds are whole."""
     seeds = _seeds(name, plan, runs, cut, fewest)
     if any(math.isnan(run.chance) for found in runs.values() for run in found.values()):
         raise InvalidArgument(f"{name}: its task does not say what an answer without memory loses, so no run arrives")

@@ -234,7 +234,7 @@ def _arms(said: Any, lists: Mapping[str, Any], shares: Mapping[str, Any]) -> tup
 
 
 def _share(part: Any, steps: Any) -> int:
-    """A multiple or a fraction, as in 4 or "1/50", of so many steps; at least one."""
+    """A multiple or a fraction, as in 4 or "1/50", of a number of steps; at least one."""
     try:
         return max(1, int(fraction(part) * whole("predicted", steps)))
     except (ValueError, TypeError, ZeroDivisionError):

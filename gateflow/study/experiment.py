@@ -84,7 +84,7 @@ class Experiment:
     consecutive : int
         Evaluations in a row that must lie below the level.
     questions : tuple of Question
-        What its analysis compares. With questions, or a conclusion, no outcome is told before all runs have ended.
+        What its analysis compares. With questions, or a conclusion, no outcome is shown before all runs have ended.
     told : mapping of str to mapping
         What ``make`` is told of each arm beside settings.
     predicted : mapping of str to int

@@ -63,7 +63,7 @@ class MemoryRun:
     at : tuple of int
         Steps of the optimiser.
     reached, predicted : array, shape (len(at), units)
-        Time constants after so many steps; predicted by the mean loss without noise in the units.
+        Time constants after a number of steps; predicted by the mean loss without noise in the units.
     typical, share : array, shape (len(at), units)
         By the noise of the gradients (:mod:`gateflow.study.noisy_units`): the median time constant, and the probability
         of one below that reached: spread evenly over (0, 1) where that theory holds, nan where chance has no part.
@@ -187,7 +187,7 @@ def _share(rows: np.ndarray, reached: np.ndarray) -> np.ndarray:
 def _predict(
     gate: Gate, optimizer: str, lr: float, wanted: np.ndarray, scale: np.ndarray, z0: float, at: Sequence[int]
 ) -> np.ndarray:
-    """Time constants of the units by the optimiser on the mean loss, after so many steps."""
+    """Time constants of the units by the optimiser on the mean loss, after a number of steps."""
     problem = LearningProblem(gate, horizon=wanted, timescale=wanted, scale=scale)
     rows = []
     for steps in at:
@@ -207,7 +207,7 @@ def _train(
     at: Sequence[int],
     batch: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Time constants of the units after so many steps, and the c of each."""
+    """Time constants of the units after a number of steps, and the c of each."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What chance makes of a unit of rung 2: the law of its time constant after so many steps, from its gradient's noise.
+"""What chance makes of a unit of rung 2: the law of its time constant after some steps, from its gradient's noise.
 
 A unit holds ``h = f^T s + sigma (xi_0 + f xi_1 + ... )`` over T terms, all normal, and its loss is ``|X|`` with
 ``X = h - s/e``. So X and ``D = dX/d log f`` are jointly normal, and of the gradient ``sign(X) D`` of a sample
@@ -63,7 +63,7 @@ def law(
     *,
     seed: int = 0,
 ) -> np.ndarray:
-    """Time constants of :data:`RUNS` runs of a unit after so many steps, sorted, shape (len(at), RUNS)."""
+    """Time constants of :data:`RUNS` runs of a unit after given steps, sorted, shape (len(at), RUNS)."""
 
     def of_batch(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean, variance = moments(u, horizon, sigma)

@@ -64,7 +64,7 @@ class StoredRun:
     versions: dict[str, str]
 
     def arrival(self, level: float, consecutive: int = 1) -> Arrival:
-        """The first of so many evaluations in a row below ``level`` of chance; who never was is cut off at the end.
+        """The first of several evaluations in a row below ``level`` of chance; who never was is cut off at the end.
 
         A run that stopped because it had solved its task counts as below from there on.
 

@@ -77,7 +77,7 @@ def sweep(
     -------
     xarray.Dataset
         One dimension an axis, the gate first. For hitting times, the variables are ``log_tau``, ``tau``, ``status``
-        (its attributes name the numbers), ``error`` and ``evaluations``. The attribute ``record`` tells, as JSON, how
+        (its attributes name the numbers), ``error`` and ``evaluations``. The attribute ``record`` says, as JSON, how
         it was made.
 
     Raises

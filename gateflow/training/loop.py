@@ -86,7 +86,7 @@ def train(
     ('finished', 20, ['loss'])
     """
     if not save_every >= 0:
-        raise InvalidArgument(f"save_every must be so many seconds, 0 or more; got {save_every}")
+        raise InvalidArgument(f"save_every must be a number of seconds, 0 or more; got {save_every}")
     settings, made = settle(task, chosen, data_dir)
     with global_state(settings), _place(settings, out, restart=restart) as place:
         if (done := place.result()) is not None:

@@ -40,7 +40,7 @@ class Result:
     seconds : float
         Spent in training, over all sessions.
     said : str
-        What there is to say of the way it ended.
+        How it ended, in words.
     """
 
     settings: Settings

@@ -208,7 +208,7 @@ class Settings:
         return dataclasses.replace(self, steps=self.steps_of(epochs, task))
 
     def steps_of(self, epochs: float, task: Any) -> int:
-        """The steps in so many passes over the training data."""
+        """The steps in a number of passes over the training data."""
         batches = task.batches("train", self.batch)
         if batches is None:
             name = name_of(self.task)

@@ -64,7 +64,7 @@ def test_both_columns_are_said_in_words():
     advice = recommend(10_000, gates=("softsign", "sigmoid", "fast", "iterated-sinh"))
     assert advice.in_words.startswith("tuned gate by gate, softsign needs the fewest steps")
     assert "with lr 0.001 for all, iterated-sinh does" in advice.in_words
-    assert "only training tells which column counts" in advice.in_words
+    assert "only training shows which column counts" in advice.in_words
     assert advice.warnings[0].startswith("lr 0.001 is above the largest that keeps the time scale within 5 %, for iter")
     assert recommend(10_000, gates="fast").in_words == ""
 

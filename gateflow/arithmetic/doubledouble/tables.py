@@ -27,7 +27,7 @@ def number(value: Any) -> DD:
 
 
 def cut(value: Any, *bits: int) -> list[float]:
-    """``value`` cut into floats of so many bits each, and a last float with all 53."""
+    """``value`` cut into floats of ``bits`` bits each, and a last float with all 53."""
     out = []
     for b in bits:
         _, exponent = MP.frexp(value)

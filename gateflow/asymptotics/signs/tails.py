@@ -42,7 +42,7 @@ class Clock:
         return max(0.0, self.end - time.monotonic())
 
     def budget(self, most: float) -> SearchBudget:
-        """A budget of so many seconds, or of those that are left."""
+        """A budget of some seconds, or of those that are left."""
         left = self.left
         return SearchBudget(most) if most < left else SearchBudget(left, asked=self.seconds)
 

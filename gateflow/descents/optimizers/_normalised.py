@@ -186,7 +186,7 @@ class _Moment:
         return _Moment(how, self.k + spent, m, s)
 
     def log_way(self, log_spent: Array, log_v: Array, rise: Array) -> Array:
-        """log of the way made, per step size, in so many steps."""
+        """log of the way made, per step size, in a number of steps."""
         spent = np.exp(log_spent)
         mean = np.logaddexp(self.speed, self.after(spent, log_v, rise).speed) - np.log(2.0)
         lag = self.how.lag * np.clip(rise / spent, -1.0, 1.0)

@@ -142,7 +142,7 @@ class PlanarTrajectory(_Named, Ended, columns={"tau": "tau", "log_tau": "log_tau
         return PlanarState(self.problem, plain(tau), points, plain(loss.reshape(tau.shape)), phi)
 
     def along(self, count: int = 200) -> Array:
-        """Points from the start to the end, so many on each leg, evenly spaced in the parameter it was followed in.
+        """Points from start to end, equally many on each leg, evenly spaced in the parameter it was followed in.
 
         They do not depend on the steps that the solver took, and show the way off a plateau, which no time resolves.
         """
@@ -203,7 +203,7 @@ def flow(
     start : pair of float
         The two parameters at tau = 0.
     tau_max : float, optional
-        Learning time at hand; by default the flow is followed to its stop.
+        Stop at this learning time; by default the flow is followed to its stop.
     tolerance : float, optional
         Where a flow that never rests is left off; its meaning is the problem's.
     method : str

@@ -1,4 +1,4 @@
-"""The ladder of iterated hyperbolic sines: each rung's law of learning has one more iterated logarithm."""
+"""Iterated hyperbolic sines: each further one adds an iterated logarithm to the law of learning."""
 
 from gateflow.errors import InvalidArgument
 from gateflow.gates.gate import Gate

@@ -100,7 +100,7 @@ CELL = LSTM
 
 
 def _has_products() -> bool:
-    """Whether PyTorch's own LSTM runs on this processor under the autocast at hand."""
+    """Whether PyTorch's own LSTM runs on this processor under the present autocast."""
     if not torch.is_autocast_enabled("cpu"):
         return True
     short = torch.get_autocast_dtype("cpu") == torch.bfloat16

@@ -264,7 +264,7 @@ def kept_like(cell: CompiledCell, steps: int, rows: int, h: Tensor) -> list[tupl
 
 
 def _segment(steps: int, rows: int, batch: int, row: int) -> int | None:
-    """How many steps have their factors computed again together; None where all are kept. A row has so many bytes."""
+    """How many steps have their factors computed again together; None where all are kept. A row has ``row`` bytes."""
     if rows * row <= MOST_KEPT:
         return None
     segment = min(max(1, SEGMENT // (min(TILE, batch) * row)), steps)

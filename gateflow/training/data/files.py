@@ -36,7 +36,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 class _Bounded(io.RawIOBase):
-    """What a stream yields, up to so many bytes."""
+    """What a stream yields, up to a number of bytes."""
 
     def __init__(self, stream: io.BufferedIOBase, path: Path, most: int) -> None:
         self.stream, self.path, self.most, self.left = stream, path, most, most

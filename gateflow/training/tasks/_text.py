@@ -69,7 +69,7 @@ class TextTask(Choice):
 
     @abstractmethod
     def blocks(self, path: Path) -> Iterator[Sequence[str]]:
-        """The tokens of a file, in order, so many at a time."""
+        """The tokens of a file, in order, in blocks."""
 
     @abstractmethod
     def chosen(self, counts: Counter[str]) -> list[str]:

@@ -43,9 +43,9 @@ class LabelledSeries(Rows, Choice):
         Which share of the training part a fixed shuffle deals out for validation, where none is marked; and as much for
         the test, where there is none.
     longest : int, optional
-        Series are cut after so many steps; sounds after one second by default, others not at all.
+        Series are cut after this many steps; sounds after one second by default, others not at all.
     pool : int
-        So many samples are averaged to one step.
+        This many samples are averaged to one step.
     classes : str, optional
         The classes to keep, with commas between.
     label_last : bool

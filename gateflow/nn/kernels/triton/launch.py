@@ -79,7 +79,7 @@ def _no_form(function: GateFunction | None) -> str | None:
 
 
 def launch(kernel: Any, programs: int, *args: Any, warps: int = 4, **constants: Any) -> None:
-    """Run a kernel in so many programs, on the device of its tensors."""
+    """Run a kernel in a number of programs, on the device of its tensors."""
     device = next(arg.device for arg in args if isinstance(arg, torch.Tensor))
     on_cuda = device.type == "cuda"
     place: Any = torch.cuda.device(device) if on_cuda else contextlib.nullcontext()
