@@ -69,7 +69,7 @@ class Answer:
     spread : float
         Standard deviation over seeds of the log ratio.
     detectable : float
-        The least factor that this number of seeds of that spread shows with a probability of .9, at the level of the family
+        The least factor that these seeds show at that spread with a probability of .9, at the level of the family
         shared evenly.
     """
 
