@@ -280,8 +280,11 @@ class _Layer(LevelFunction):
     @staticmethod
     def forward(ctx: Any, count: int, sizes: Tensor | None, how: tuple[Any, ...], *tensors: Tensor) -> tuple[Any, ...]:
         x, *others = tensors
-        with LevelFunction.below():
-            output, final, kept = LAYER(x, others[:count], others[count:], sizes, *how)
+        if _plain(tensors):
+            output, final, kept = _layer(x, others[:count], others[count:], sizes, *how)
+        else:
+            with LevelFunction.below():
+                output, final, kept = LAYER(x, others[:count], others[count:], sizes, *how)
         ctx.count, ctx.how, ctx.inputs = count, how, len(tensors)
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*kept)
@@ -294,8 +297,11 @@ class _Layer(LevelFunction):
         state, weights = saved[: ctx.count], saved[ctx.count : ctx.inputs - 1]
         output, *kept = saved[ctx.inputs - 1 :]
         grads, of_input = grads[: 1 + ctx.count], ctx.needs_input_grad[3]
-        *how, _ = ctx.how
-        dx, d_state, d_weights = BACKWARD(list(grads), x, state, weights, output, kept, sizes, *how, of_input)
+        reverse, cell, backend, _ = ctx.how
+        run = _backward if not torch.is_grad_enabled() and _plain((x, *grads)) else BACKWARD
+        dx, d_state, d_weights = run(
+            list(grads), x, state, weights, output, kept, sizes, reverse, cell, backend, of_input
+        )
         return None, None, None, dx if of_input else None, *d_state, *d_weights
 
 
@@ -337,6 +343,41 @@ def _split(tensors: Sequence[Any], states: int, weights: int) -> tuple[list[Any]
     """Gradients of output and last state; the input; the state; the weights."""
     grads, (x, *others) = tensors[: 1 + states], tensors[1 + states :]
     return list(grads), x, list(others[:states]), list(others[states : states + weights])
+
+
+def layer(
+    x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor], sizes: Tensor | None, *how: Any
+) -> tuple[Tensor, Sequence[Tensor]]:
+    """Output and last state of the operator: where nothing looks on, without the cost of its dispatch.
+
+    Parameters
+    ----------
+    x : Tensor of shape (time, batch, features) or (rows, features)
+    state, weights : sequences of Tensors
+    sizes : Tensor or None
+        Of packed rows, how many there are at each time.
+    *how
+        Whether time runs backwards, the cell's declaration, the backend, whether to keep what a gradient needs.
+    """
+    if torch.compiler.is_compiling() or not _plain(tensors := (x, *state, *weights)):
+        output, final, _ = LAYER(x, list(state), list(weights), sizes, *how)
+        return output, final
+    if not differentiable(*tensors):
+        output, final, _ = _layer(x, list(state), list(weights), sizes, *how)
+        return output, final
+    output, *others = _Layer.at_level(len(state), sizes, how, *tensors)
+    return output, others[: len(state)]
+
+
+def _plain(tensors: Sequence[Tensor | None]) -> bool:
+    """Whether these are tensors with numbers, of PyTorch's own types, and nothing traces, transforms or casts them."""
+    return (
+        not torch._C._are_functorch_transforms_active()
+        and not torch._C._len_torch_dispatch_stack()
+        and not torch._C._get_tracing_state()
+        and not torch._C._is_any_autocast_enabled()
+        and all(t is None or (type(t) in (Tensor, torch.nn.Parameter) and not t.is_meta) for t in tensors)
+    )
 
 
 def _layer_autograd(

@@ -554,7 +554,7 @@ class Recurrent(torch.nn.RNNBase):
         given, values = list(start), weights.values()
         traced = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[reportPrivateImportUsage]
         keep = torch.is_grad_enabled() and not traced and any(t.requires_grad for t in (data, *given, *values))
-        output, final, _ = operators.LAYER(data, given, values, sizes, backwards, self._declaration, backend, keep)
+        output, final = operators.layer(data, given, values, sizes, backwards, self._declaration, backend, keep)
         return output, tuple(final)
 
     def one_step(self, data: Tensor, start: State, weights: Weights) -> State:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, hessian, jacrev, jvp, vmap
 
-from gateflow.nn import CELLS, GRU, JANET, LSTM, NRU, RefineLSTM
+from gateflow.nn import CELLS, GRU, JANET, LSTM, NRU, RefineLSTM, operators
+from gateflow.nn.kernels import native
 from gateflow.nn.operators import BACKWARD, LAYER, declared
 from gateflow.nn.recurrent import Recurrent
 
@@ -256,3 +257,29 @@ def test_what_a_backward_operator_needs_is_what_the_forward_operator_gives() -> 
     assert len(d_weights) == 4
     empty, *_ = BACKWARD(grads, x, [h, h], weights, output, kept, *how, False)
     assert empty.numel() == 0
+
+
+def test_what_nothing_looks_at_is_not_dispatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dispatch costs a small layer as much as its products; transforms and tensors without numbers see the operator."""
+    layer, x = layers(SETTINGS[0])[0], x_of()
+    expected = layer(x)[0]
+    monkeypatch.setattr(operators, "LAYER", None)
+    monkeypatch.setattr(operators, "BACKWARD", None)
+    torch.testing.assert_close(layer(x)[0], expected)
+    layer(x)[0].sum().backward()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x)[0], expected)
+    bare = layers(SETTINGS[0], "torch")[0].to("meta")
+    for looks_on in (lambda: grad(lambda x: layer(x)[0].sum())(x), lambda: bare(x.to("meta"))):
+        with pytest.raises(TypeError, match="NoneType"):
+            looks_on()
+
+
+def test_passes_of_one_shape_share_what_does_not_change() -> None:
+    layer, x = layers(SETTINGS[0])[0], torch.randn(5, 2, 3, dtype=torch.float64)
+    layer(x)[0].sum().backward()
+    before = native._form.cache_info().misses
+    layer(x)[0].sum().backward()
+    assert native._form.cache_info().misses == before
+    layer(x[:, :1])[0].sum().backward()
+    assert native._form.cache_info().misses == before + 1

@@ -162,14 +162,14 @@ def table_of(gate: GateFunction, dtype: torch.dtype) -> GateTable | None:
 # --- one pass ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CompiledCell:
     """What does not change from pass to pass: the layout, the gates in the order of recurrent.c, JANET's shift."""
 
     layout: Layout
     gates: tuple[GateFunction, ...]
     shift: float = 0.0
-    _tables: dict[torch.dtype, list[Any]] = field(default_factory=dict, compare=False, repr=False)
+    _tables: dict[torch.dtype, list[Any]] = field(default_factory=dict, repr=False)
 
     def is_ready(self, x: Tensor) -> bool:
         """Whether there are tables for such an input."""
@@ -183,7 +183,7 @@ class CompiledCell:
         return self._tables[dtype]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TimeAxis:
     """How many rows live at each time, and whether time runs backwards."""
 
@@ -232,7 +232,7 @@ def forward(
     keep : bool
         Whether there will be a backward pass; if not, nothing is kept.
     """
-    output, h_end, c_end, kept, marks = _Pass(cell, time, list(map(_dense, given))).forward(keep)
+    output, h_end, c_end, kept, marks = _Pass(cell, time, list(map(_dense, given)), keep).forward(keep)
     return output, [t for t in (h_end, c_end) if t is not None], [t for t in (kept, marks) if t is not None]
 
 
@@ -246,21 +246,31 @@ def backward(
     of_input: bool,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of all that was given to :func:`forward`, whose output and kept tensors these are."""
-    pass_ = _Pass(cell, time, list(map(_dense, given)))
-    names = ("kept",) if pass_.plan(keep=True) is None else ("marks",) if cell.layout.has_cell else ()
-    pass_.point({"output": _dense(output), "kept": None, "marks": None, **dict(zip(names, kept, strict=True))})
+    pass_ = _Pass(cell, time, list(map(_dense, given)), keep=True)
+    names = ("marks",) if pass_.again and cell.layout.has_cell else () if pass_.again else ("kept",)
+    pass_.point({"output": _dense(output), **dict(zip(names, kept, strict=True))})
     return pass_.backward(grads, of_input)
 
 
 def kept_like(cell: CompiledCell, steps: int, rows: int, h: Tensor) -> list[tuple[int, ...]]:
     """Shapes of what :func:`forward` keeps."""
     batch, hidden = h.shape
-    units = library(h.dtype).units()
-    row = -(-hidden // units) * units * cell.layout.factors
+    row = _kept_row(cell, h.dtype, hidden)
     segment = _segment(steps, rows, batch, row * h.dtype.itemsize)
     if segment is None:
         return [(rows * row,)]
     return [(-(-steps // segment), batch, hidden)] if cell.layout.has_cell else []
+
+
+def _kept_row(cell: CompiledCell, dtype: torch.dtype, hidden: int) -> int:
+    """Numbers that are kept of one row, with those that fill its blocks up."""
+    units = _units(dtype)
+    return -(-hidden // units) * units * cell.layout.factors
+
+
+@lru_cache(maxsize=4)
+def _units(dtype: torch.dtype) -> int:
+    return library(dtype).units()
 
 
 def _segment(steps: int, rows: int, batch: int, row: int) -> int | None:
@@ -273,34 +283,62 @@ def _segment(steps: int, rows: int, batch: int, row: int) -> int | None:
 
 def _dense(t: Tensor | None) -> Tensor | None:
     """The numbers themselves, in order: a tensor may be a view, or one that is yet to be negated."""
-    return None if t is None else t.detach().resolve_neg().contiguous()
+    if t is None or (t.is_contiguous() and not t.is_neg()):
+        return t
+    return t.detach().resolve_neg().contiguous()
+
+
+class _Form:
+    """What passes of one shape have in common: the structure but for its pointers to tensors, and sizes of arrays."""
+
+    def __init__(
+        self, cell: CompiledCell, time: TimeAxis, dtype: torch.dtype, inputs: int, hidden: int, threads: int,
+        segment: int, tile: int,
+    ) -> None:  # fmt: skip
+        layout, size = cell.layout, hidden * dtype.itemsize
+        self.library, self.structure = library(dtype), _run_type(DTYPES[dtype])
+        self.parts, self.time = time.shares(threads), time
+        self.run = run = self.structure()
+        run.cell, run.blocks, run.factors = CELLS.index(layout.kernel), len(layout.blocks), layout.factors
+        run.hidden, run.inputs, run.steps = hidden, inputs, len(time.sizes)
+        run.batch, run.reverse, run.shift = time.sizes[0], int(time.reverse), cell.shift
+        (run.h_first, run.h_last), (run.x_first, run.x_last) = layout.span("h"), layout.span("x")
+        run.from_output = -1 if layout.from_output is None else layout.from_output
+        run.tile, run.segment, run.threads = tile, segment, len(self.parts) - 1
+        run.chunk = max(CHUNK, min(tile, run.batch))
+        run.sizes, run.offsets = time.counts.data_ptr(), time.offsets.data_ptr()
+        self.tables = cell.tables(dtype)
+        for place, filled in enumerate(self.tables):
+            if filled is not None:
+                run.gate[place] = ctypes.addressof(filled)
+        self.sizes = {}
+        for name in ("packed", "packed_h", "packed_x", "sums", "forward", "backward"):
+            numbers = getattr(self.library, f"{name}_size")(ctypes.byref(run))
+            self.sizes[name] = numbers * (run.threads if name in ("sums", "forward", "backward") else 1)
+        self.blocks = {}
+        for which in ("x", "h"):
+            found = ((n, getattr(block, which)) for n, block in enumerate(layout.blocks))
+            self.blocks[which] = [(n, place * size) for n, place in found if place is not None]
+        self.blocks["all"] = [(n, n * size) for n in range(len(layout.blocks))]
+
+
+_form = lru_cache(maxsize=128)(_Form)
 
 
 class _Pass:
     """One call's structure, filled in, and the tensors it points to."""
 
-    def __init__(self, cell: CompiledCell, time: TimeAxis, given: Sequence[Any]) -> None:
-        self.layout, self.time = cell.layout, time
+    def __init__(self, cell: CompiledCell, time: TimeAxis, given: Sequence[Any], keep: bool) -> None:
         x, self.h, self.c, self.ih, self.hh, self.bias_ih, self.bias_hh = given
-        self.lead = x.shape[:-1]
-        self.x = x.view(self.lead.numel(), x.shape[-1])
-        self.dtype, self.size = self.x.dtype, self.h.shape[1]
-        self.library, self.alive = library(self.dtype), []
-        self.parts = time.shares(torch.get_num_threads())
-        layout, run = cell.layout, _run_type(DTYPES[self.dtype])()
-        self.run, self.reference = run, ctypes.byref(run)
-        run.cell, run.blocks, run.factors = CELLS.index(layout.kernel), len(layout.blocks), layout.factors
-        run.hidden, run.inputs, run.steps = self.size, self.x.shape[1], len(time.sizes)
-        run.batch, run.reverse, run.shift = self.h.shape[0], int(time.reverse), cell.shift
-        (run.h_first, run.h_last), (run.x_first, run.x_last) = layout.span("h"), layout.span("x")
-        run.from_output = -1 if layout.from_output is None else layout.from_output
-        run.tile, run.segment, run.threads = TILE, run.steps, len(self.parts) - 1
-        run.chunk = max(CHUNK, min(TILE, run.batch))
-        for place, filled in enumerate(cell.tables(self.dtype)):
-            if filled is not None:
-                run.gate[place] = ctypes.addressof(filled)
-        self.point({"sizes": time.counts, "offsets": time.offsets})
-        self.point({"x": self.x, "h_start": self.h, "c_start": self.c})
+        self.layout, self.lead, self.inputs = cell.layout, x.shape[:-1], x.shape[-1]
+        self.dtype, self.size, self.rows, steps = x.dtype, self.h.shape[1], self.lead.numel(), len(time.sizes)
+        self.kept_row = _kept_row(cell, self.dtype, self.size)
+        segment = _segment(steps, self.rows, time.sizes[0], self.kept_row * self.dtype.itemsize) if keep else None
+        self.again, sizes = segment is not None, (self.inputs, self.size, torch.get_num_threads())
+        self.form = form = _form(cell, time, self.dtype, *sizes, segment or steps, TILE)
+        self.run = form.structure.from_buffer_copy(form.run)
+        self.reference, self.alive = ctypes.byref(self.run), []
+        self.point({"x": x, "h_start": self.h, "c_start": self.c})
         self._point_blocks("weight_x", "x", self.ih)
         self._point_blocks("weight_h", "h", self.hh)
         self._point_blocks("bias_1", "x", self.bias_ih)
@@ -311,49 +349,41 @@ class _Pass:
         output, h_end = self._new(*self.lead, self.size), torch.empty_like(self.h)
         c_end = None if self.c is None else torch.empty_like(self.c)
         kept = marks = None
-        segment, numbers = self.plan(keep), self.x.shape[0] * self.library.kept_row(self.reference)
-        if segment is not None and self.c is not None:
-            marks = self._new(-(-self.run.steps // segment), *self.c.shape)
-        elif keep and segment is None:
-            kept = self._new(numbers)
+        if self.again and self.c is not None:
+            marks = self._new(-(-self.run.steps // self.run.segment), *self.c.shape)
+        elif keep and not self.again:
+            kept = self._new(numbers := self.rows * self.kept_row)
             self.run.stream = int(numbers * self.dtype.itemsize > CACHED)
         self._allot("packed", scratch="forward")
-        self.library.pack(self.reference)
+        self.form.library.pack(self.reference)
         self.point({"output": output, "h_end": h_end, "c_end": c_end, "kept": kept, "marks": marks})
         self._share("forward")
         return output, h_end, c_end, kept, marks
-
-    def plan(self, keep: bool) -> int | None:
-        """The steps whose factors are computed again together, None where all are kept or none will be needed."""
-        row = self.library.kept_row(self.reference) * self.dtype.itemsize
-        segment = _segment(self.run.steps, self.x.shape[0], self.run.batch, row) if keep else None
-        self.run.segment = segment or self.run.steps
-        return segment
 
     def backward(self, grads: Sequence[Tensor | None], of_input: bool) -> tuple[Tensor | None, ...]:
         """Gradients of the input, the first state and the weights."""
         names = ("grad_output", "grad_h_end", "grad_c_end")
         self.point({name: None if g is None else self._whole(g) for name, g in zip(names, grads, strict=False)})
-        dx = self._new(*self.lead, self.x.shape[1]) if of_input else None
+        dx = self._new(*self.lead, self.inputs) if of_input else None
         dh, dc = torch.empty_like(self.h), None if self.c is None else torch.empty_like(self.c)
         d_ih, d_hh = self._new(*self.ih.shape), self._new(*self.hh.shape)
-        d_biases = self._new(len(self.layout.blocks), self.size)
+        d_biases = self._new(len(self.layout.blocks) * self.size)
         self.point({"grad_x": dx, "grad_h_start": dh, "grad_c_start": dc})
         self._point_blocks("grad_weight_x", "x", d_ih)
         self._point_blocks("grad_weight_h", "h", d_hh)
-        self._point_blocks("grad_bias", None, d_biases)
-        again, of_x = self.run.segment < self.run.steps, ("packed_x",) if of_input else ()
-        self._allot("packed_h", "sums", *of_x, *(("packed",) if again else ()), scratch="backward")
-        if again:
-            self.library.pack(self.reference)
-        self.library.pack_backward(self.reference)
+        self._point_blocks("grad_bias", "all", d_biases)
+        of_x = ("packed_x",) if of_input else ()
+        self._allot("packed_h", "sums", *of_x, *(("packed",) if self.again else ()), scratch="backward")
+        if self.again:
+            self.form.library.pack(self.reference)
+        self.form.library.pack_backward(self.reference)
         self._share("backward")
-        self.library.finish(self.reference)
+        self.form.library.finish(self.reference)
         if self.bias_ih is None:
             return dx, dh, dc, d_ih, d_hh, None, None
         # two tensors: whoever clips gradients scales each of them in place
-        of_biases = (self.layout.rows(which, d_biases.flatten()).clone() for which in ("x", "h"))
-        return dx, dh, dc, d_ih, d_hh, *of_biases
+        of_x, of_h = self.layout.rows("x", d_biases), self.layout.rows("h", d_biases)
+        return dx, dh, dc, d_ih, d_hh, of_x, of_h.clone() if of_h is of_x else of_h
 
     # --- memory and pointers ---
 
@@ -366,40 +396,37 @@ class _Pass:
 
     def _allot(self, *names: str, scratch: str) -> None:
         """Memory for the arrays of these names, and for what each thread needs on its way forward or backward."""
-        sizes = {name: getattr(self.library, f"{name}_size")(self.reference) for name in names}
-        sizes["scratch"] = getattr(self.library, f"{scratch}_size")(self.reference)
-        for name in sizes.keys() & {"sums", "scratch"}:
-            sizes[name] *= self.run.threads
-        self.alive.append(room := self._new(sum(sizes.values())))
+        sizes = self.form.sizes
+        self.alive.append(room := self._new(sum(sizes[name] for name in names) + sizes[scratch]))
         place = room.data_ptr()
-        for name, size in sizes.items():
+        for name in names:
             setattr(self.run, name, place)
-            place += size * self.dtype.itemsize
+            place += sizes[name] * self.dtype.itemsize
+        self.run.scratch = place
 
     def point(self, places: dict[str, Tensor | None]) -> None:
         """Let the structure point to tensors, which live as long as this."""
         for name, value in places.items():
             if value is not None:
                 self.alive.append(value)
-            setattr(self.run, name, None if value is None else value.data_ptr())
+                setattr(self.run, name, value.data_ptr())
 
-    def _point_blocks(self, name: str, which: str | None, value: Tensor | None) -> None:
+    def _point_blocks(self, name: str, which: str, value: Tensor | None) -> None:
         """Each block's rows of a weight, or of a vector."""
         if value is None:
             return
         self.alive.append(value)
-        stride = (1 if which is None else self.size) * value.stride(0) * value.element_size()
-        for n, block in enumerate(self.layout.blocks):
-            place = n if which is None else getattr(block, which)
-            getattr(self.run, name)[n] = None if place is None else value.data_ptr() + place * stride
+        array, start, row = getattr(self.run, name), value.data_ptr(), value.shape[-1] if value.dim() == 2 else 1
+        for n, offset in self.form.blocks[which]:
+            array[n] = start + offset * row
 
     def _share(self, work: str) -> None:
         """All shares of the batch, "forward" or "backward". Their memory lives as long as ``self`` does."""
-        team = threads.team()
+        team, made, parts = threads.team(), self.form.library, self.form.parts
         if team is None:
-            one = getattr(self.library, work)
-            threads.in_pool(lambda *job: one(self.reference, *job), self.parts)
+            one = getattr(made, work)
+            threads.in_pool(lambda *job: one(self.reference, *job), parts)
         else:
-            cuts = (ctypes.c_int64 * len(self.parts))(*self.parts)
+            cuts = (ctypes.c_int64 * len(parts))(*parts)
             back, most = int(work == "backward"), torch.get_num_threads()
-            self.library.share(self.reference, cuts, back, ctypes.byref(team), most)
+            made.share(self.reference, cuts, back, ctypes.byref(team), most)

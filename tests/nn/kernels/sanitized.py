@@ -25,9 +25,7 @@ FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1")
 def apart(self: Any, *names: str, scratch: str) -> None:
     """As `native._Pass._allot`, each array apart, in bytes that count as numbers that would show."""
     for name, of in zip((*names, "scratch"), (*names, scratch), strict=True):
-        size = getattr(self.library, f"{of}_size")(self.reference)
-        size *= self.run.threads if name in ("sums", "scratch") else 1
-        self.point({name: torch.full((size,), math.nan, dtype=self.dtype)})
+        self.point({name: torch.full((self.form.sizes[of],), math.nan, dtype=self.dtype)})
 
 
 def plain(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
