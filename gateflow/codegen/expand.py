@@ -42,20 +42,41 @@ def expand(expr: Expr) -> Expr:
 def factor(expr: Expr) -> Expr:
     """``sympy.factor``, or the expression as it is where that would take too long.
 
-    SymPy takes ``exp(0.3215 z)`` for the power 643 of ``exp(z/2000)``.
+    SymPy takes ``exp(0.3215 z)`` for the power 643 of ``exp(z/2000)``, and ``exp(-z**2)`` for one over ``exp(z**2)``:
+    the numerator of a sum overflows where the sum does not. Here exponentials are powers of symbols.
 
     Examples
     --------
     >>> from gateflow.formula.vocabulary import Z
     >>> factor(Z + Z**2), factor(Z + Z * sp.exp(Z / 10**9) * sp.exp(3 * Z))
     (z*(z + 1), z*exp(3000000001*z/1000000000) + z)
+    >>> factor(1 - 2 * Z * sp.exp(-(Z**2))), sp.factor(1 - 2 * Z * sp.exp(-(Z**2)))
+    (-2*z*exp(-z**2) + 1, -(2*z - exp(z**2))*exp(-z**2))
     """
     if terms(expr) > MOST_TERMS or degree(expr) > MOST_DEGREE or degree(expr) * _bits(expr) > MOST_BITS:
         return expr
+    stand_in, meaning = _exponentials(expr)
     try:
-        return bounded.call(partial(sp.factor, expr), FACTORING, processor=True)
+        return bounded.call(partial(sp.factor, expr.xreplace(stand_in)), FACTORING, processor=True).xreplace(meaning)
     except Exceeded:
         return expr
+
+
+def _exponentials(expr: Expr) -> tuple[dict[Expr, Expr], dict[Expr, Expr]]:
+    """Each exponential as a power of a symbol, and what the symbols stand for."""
+    powers: dict[Expr, dict[Expr, Expr]] = {}
+    for node in sorted(expr.atoms(sp.exp), key=sp.default_sort_key):
+        exponent, generator = node.args[0].as_coeff_Mul()
+        if not exponent.is_Rational:
+            exponent, generator = sp.S.One, node.args[0]
+        powers.setdefault(-generator if exponent < 0 else generator, {})[node] = abs(exponent)
+    stand_in: dict[Expr, Expr] = {}
+    meaning: dict[Expr, Expr] = {}
+    for generator, exponents in powers.items():
+        unit, symbol = sp.gcd_list(list(exponents.values())), sp.Dummy(positive=True)
+        meaning[symbol] = sp.exp(unit * generator)
+        stand_in |= {node: symbol ** (exponent / unit) for node, exponent in exponents.items()}
+    return stand_in, meaning
 
 
 def _bits(expr: Expr) -> int:

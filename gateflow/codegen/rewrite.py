@@ -226,12 +226,17 @@ def _exponential(term: Expr) -> tuple[Expr, Expr] | None:
 def _stable_product(expr: Expr) -> Expr:
     """Products that are one function.
 
-    ``exp(x) sigmoid(-x)`` is ``sigmoid(x)``, ``exp(x) sigmoid(-2 x)`` is ``1/(2 cosh(x))``, ``exp(x)/cosh(x)`` is
-    ``2 sigmoid(2 x)``, ``sinh(x)/cosh(x)`` is ``tanh(x)``, and ``x/(1 + |x|)`` is ``softsign(x)``.
+    ``exp(x) sigmoid(-x)`` is ``sigmoid(x)``, and so for powers of both, ``exp(x) sigmoid(-2 x)`` is ``1/(2 cosh(x))``,
+    ``exp(x)/cosh(x)`` is ``2 sigmoid(2 x)``, ``sinh(x)/cosh(x)`` is ``tanh(x)``, ``x/(1 + |x|)`` is ``softsign(x)``.
     """
     factors = list(sp.Mul.make_args(expr))
     exps = [arg for arg in factors if isinstance(arg, sp.exp)]
     for arg in factors:
+        base, n = arg.as_base_exp() if arg.is_Pow and not isinstance(arg, sp.exp) else (arg, sp.S.One)
+        if isinstance(base, sigmoid) and n.is_Integer and n > 1:
+            for e in exps:
+                if expand(e.args[0] + n * base.args[0]) == 0:
+                    return sp.Mul(sigmoid(-base.args[0]) ** n, *(a for a in factors if a not in (arg, e)))
         if arg.is_Pow and isinstance(arg.base, sp.cosh) and arg.exp == -1:
             x = arg.base.args[0]
             if sp.sinh(x) in factors:

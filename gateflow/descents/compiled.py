@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.codegen import Tape, c
+from gateflow.codegen import c
 from gateflow.codegen.compiler import compiled_once, library, native
 from gateflow.codegen.rewrite import log_cosh
 from gateflow.descents.optimizers import Optimizer
 from gateflow.errors import NoCompiler
 from gateflow.flows.batch import Array, ProblemBatch
-from gateflow.formula.vocabulary import Z, log1p
+from gateflow.formula.vocabulary import log1p
 from gateflow.gates.gate import Gate
+from gateflow.gates.holes import Filled
 from gateflow.losses.absolute import LOSS as ABSOLUTE
 from gateflow.progress import track
 
@@ -146,8 +147,10 @@ def _update(body: str) -> str:
     return "\n".join([f"GF double update({inputs}) {{", *lines, "}"])
 
 
-def _parts(gate: Gate) -> Tape:
+def _parts(gate: Gate) -> Filled:
     """u, and u' as ``factor exp(rest)``: what has a plain factor needs no logarithm and no exponential of its own."""
+    if (whole := Filled([gate.formulas.u, sp.S.One, gate.formulas.log_du])).fillings:  # parts of it have none
+        return whole
     factor, rest = sp.S.One, sp.S.Zero
     for term in sp.Add.make_args(gate.formulas.log_du):
         size, node = term.as_coeff_Mul()
@@ -156,7 +159,7 @@ def _parts(gate: Gate) -> Tape:
             factor *= inner(node.args[0]) ** size
         else:
             rest += term
-    return Tape([gate.formulas.u, factor, rest], [Z])
+    return Filled([gate.formulas.u, factor, rest])
 
 
 _WITHOUT_LOG = {log_cosh: sp.cosh, sp.log: lambda x: x, log1p: lambda x: 1 + x}

@@ -26,6 +26,7 @@ from gateflow.errors import GateflowError
 from gateflow.flows.spans import Span, spans
 from gateflow.formula.vocabulary import Expr, Z, derivative, expm1, log1p, logit, sigmoid, softplus, softsign
 from gateflow.gates.gate import Gate
+from gateflow.gates.holes import Filled
 from gateflow.gates.kinks import roots_of, switches
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -94,9 +95,10 @@ class _Mesh:
         slope, bend = derivative(expr), derivative(expr, order=2)
         self.tape, self.log_slope = Tape([*parts, bend, stable, slope], [Z]), Tape([stable, slope], [Z])
         self.kinks = sorted({*gate.kinks, *_roots(self.relative)})
+        self.filled = Filled([expr, stable]).spans
 
     def features(self) -> Features:
-        grid = np.unique(np.concatenate([-ENDS, ENDS, self.kinks]))
+        grid = np.unique(np.concatenate([-ENDS, ENDS, self.kinks, *self.filled]))
         low, high, known = grid[:-1], grid[1:], np.inf
         done: list[tuple[Array, Array, list[Span]]] = []
         for _ in range(DEEPEST):
@@ -107,6 +109,8 @@ class _Mesh:
                 low, high = low[:MOST], high[:MOST]
             found = self._ranges(low, high)
             fine = self._resolved(low, high, found) & ~self._hides(low, high, found[-1])
+            for first, last in self.filled:  # polynomials of a degree that two panels resolve
+                fine |= (first <= low) & (high <= last)
             fine |= high - low <= FINEST * np.spacing(np.maximum(np.abs(low), np.abs(high)))
             done.append((low[fine], high[fine], [Span(x.low[fine], x.high[fine]) for x in found]))
             low, high = low[~fine], high[~fine]

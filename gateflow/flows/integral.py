@@ -74,6 +74,9 @@ LOOKED_AT = 8
 OFFSETS = np.array([1.5, 4.0, 9.0, 18.0, 38.0])
 """Panel edges, in units of the density's own scale, from either end."""
 
+INSIDE = 1e-10
+"""Part of the way by which a density beside its end is taken."""
+
 BENDS = np.array([-4.0, -1.5, 0.0, 1.5, 4.0])
 """Panel edges in log |h - h*| about log h*, for losses smooth at their least value."""
 
@@ -312,7 +315,7 @@ class Integrals:
             sums = _with_rest(batch, grids, sums)
         at_start, at_end = np.where(upward, at_high, at_low), np.where(upward, at_low, at_high)
         ends = at_start - sums.log_total, at_end - sums.log_total
-        error = sums.error + self._end_errors(way, *ends)
+        error = sums.error + self._end_errors(way, *ends, by_decay=self.by_decay)
         if not self.by_decay:
             moved = self._end_rounding(z_end, u_end)
             error += np.where(moved > 0, np.exp(ends[1]) * moved, 0.0)
@@ -380,7 +383,7 @@ class Integrals:
         pieces, (_, at_start), spent = _first_panels(batch, grids)
         sums = self._integrated(batch, pieces)
         moved = at_start - sums.log_total
-        error = sums.error + self._end_errors(way, moved, moved)
+        error = sums.error + self._end_errors(way, moved, moved, by_decay=True)
         return sums.log_total, error, sums.evaluations + spent
 
     def _integrated(self, batch: ProblemBatch, pieces: list[Panels]) -> Sums:
@@ -434,7 +437,7 @@ class Integrals:
         z = np.clip(z, np.minimum(first, last), np.maximum(first, last))
         return [(PlaceCoordinate(), np.concatenate([first, -np.sort(-z, axis=1), last], axis=1))]
 
-    def _end_errors(self, way: Way, at_start: Array, at_target: Array) -> Array:
+    def _end_errors(self, way: Way, at_start: Array, at_target: Array, *, by_decay: bool) -> Array:
         """What rounding of the start and of the target does to tau; ``at_...`` is log(dtau/dlog h / tau) there.
 
         A path measured in z starts at z0 itself; one measured in the decay starts at the rounded decay of z0.
@@ -443,8 +446,8 @@ class Integrals:
         slope = np.exp(np.minimum(self.float64.log_du(z0), 700.0))
         steep = np.where(start.h > 0, batch.horizon * np.exp(-np.logaddexp(0.0, u0)) / start.h, 1.0)
         moved = EPS * np.minimum(steep, 1.0) * np.abs(z0) * slope
-        if self.by_decay:
-            lost = 0.0 if self.rounding is None else self.rounding.profile_at(u0)
+        if by_decay:
+            lost = 0.0 if self.rounding is None else self.rounding.profile_at(u0 if self.by_decay else z0)
             size = EPS * np.abs(u0) + lost
             moved = moved + np.minimum(steep, 1.0) * size + EPS * (1 + np.abs(batch.log_horizon))
         start_error = np.exp(at_start) * moved
@@ -535,14 +538,22 @@ def _first_panels(
 def _end_densities(
     everyone: ProblemBatch, grids: list[tuple[Coordinate, Array]], values: list[Array]
 ) -> tuple[Array, Array]:
-    """log of dtau/dlog h at the first and the last edge of each path."""
+    """log of dtau/dlog h at the first and the last edge of each path; on a kink, that of the path's side."""
     coordinate, edges = grids[0]
-    first = (values[0][:, :1] - coordinate.log_pace(everyone, edges[:, :1]))[:, 0]
-    last = (values[0][:, -1:] - coordinate.log_pace(everyone, edges[:, -1:]))[:, 0]
+    first = _at_end(everyone, coordinate, edges, values[0][:, 0])
+    last = _at_end(everyone, coordinate, edges[:, ::-1], values[0][:, -1])
     for (coordinate, edges), value in zip(grids[1:], values[1:], strict=True):
-        further = (value[:, -1:] - coordinate.log_pace(everyone, edges[:, -1:]))[:, 0]
+        further = _at_end(everyone, coordinate, edges[:, ::-1], value[:, -1])
         last = np.where(edges[:, -1] > edges[:, 0], further, last)
     return first, last
+
+
+def _at_end(everyone: ProblemBatch, coordinate: Coordinate, edges: Array, value: Array) -> Array:
+    """At the first of the edges or a little inside, where it is more: the value on a kink may be that of beyond."""
+    end, way = edges[:, :1], edges[:, -1:] - edges[:, :1]
+    inside = end + np.sign(way) * np.minimum(np.abs(way), np.maximum(INSIDE * np.abs(way), 8 * np.spacing(np.abs(end))))
+    both = np.concatenate([value[:, None], coordinate.log_density(everyone, inside)], axis=1)
+    return np.fmax.reduce(both, axis=1) - coordinate.log_pace(everyone, end)[:, 0]
 
 
 def _near_target(start: Decay, target: Decay, tolerance: Array) -> Decay:

@@ -12,6 +12,7 @@ from gateflow.arithmetic import float64, named
 from gateflow.codegen import Tape, log_composed, log_of, sign_of
 from gateflow.formula.vocabulary import Expr, U, Z
 from gateflow.gates.derivation import Formulas, factored
+from gateflow.gates.holes import Filled, filled
 from gateflow.gates.inversion import increasing_root
 
 Kind = TypeVar("Kind")
@@ -36,14 +37,14 @@ class Numbers:
     def __init__(self, gate: Any, arithmetic: Any) -> None:
         self.gate: Any = gate
         self.arithmetic: Any = arithmetic
-        self._tapes: dict[str, Tape] = {}
+        self._tapes: dict[str, Tape | Filled] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (self.gate, self.arithmetic.name)
 
     def _play(self, key: str, exprs: Callable[[Formulas], list[Expr]], x: Any, symbol: sp.Symbol = Z) -> list[Any]:
         if key not in self._tapes:
-            self._tapes[key] = self.gate.within_bounds(lambda: Tape(exprs(self.gate.formulas), [symbol]), key)
+            self._tapes[key] = self.gate.within_bounds(lambda: filled(exprs(self.gate.formulas), symbol), key)
         return self._tapes[key](self.arithmetic, x)
 
     def _logs(self, z: Any) -> tuple[Any, Any]:

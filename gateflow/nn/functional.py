@@ -26,6 +26,7 @@ from gateflow.errors import GateflowError, InvalidArgument, UnknownName, unknown
 from gateflow.formula import unparse
 from gateflow.gates.gate import Gate, Numbers
 from gateflow.gates.gate import gate as named_gate
+from gateflow.gates.holes import Filled, filled
 from gateflow.nn.arithmetic import TorchArithmetic
 
 WORKING = {
@@ -86,7 +87,7 @@ class GateFunction(torch.nn.Module):
         super().__init__()
         self.gate = gate
         self._numbers_of: dict[tuple[torch.dtype, torch.device], Numbers] = {}
-        self._tapes: dict[tuple[str, bool], Tape] = {}
+        self._tapes: dict[tuple[str, bool], Tape | Filled] = {}
         self.text = _declared(gate)
         _BY_TEXT.setdefault(self.text, self)
 
@@ -187,13 +188,13 @@ class GateFunction(torch.nn.Module):
         slope = torch.nan_to_num(slopes[0], nan=0.0)
         return first, slope if what == "phi" else -slope
 
-    def _tape(self, what: str, slope_too: bool) -> Tape:
+    def _tape(self, what: str, slope_too: bool) -> Tape | Filled:
         """The formulas of u and u', or of the value and phi'; with or without the latter."""
         if (what, slope_too) not in self._tapes:
             formulas = self.gate.formulas
             value = formulas.phi if what == "phi" else formulas.phi_c
             both = (formulas.u, formulas.du) if self.gate.is_profile else (value, formulas.dphi)
-            self._tapes[what, slope_too] = Tape(both if slope_too else both[:1])
+            self._tapes[what, slope_too] = filled(both if slope_too else both[:1])
         return self._tapes[what, slope_too]
 
     def _is_plain(self, dtype: torch.dtype, device: torch.device) -> bool:

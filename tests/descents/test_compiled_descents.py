@@ -50,6 +50,19 @@ def test_the_kernel_takes_the_steps_that_numpy_takes(name, optimizer):
 
 
 @needs_compiler
+@pytest.mark.parametrize("start", [0.0, -0.5, 1.0])
+def test_a_descent_through_a_hole_takes_the_steps_of_the_same_gate_written_without(start):
+    """sin(z)/z is a product of cosines (Viete): cos(z/2) cos(z/4) ... to 2e-16."""
+    product = "*".join(f"cos(z/{2**k})" for k in range(1, 27))
+    problems = [LearningProblem(f"sigmoid(z + {part})", horizon=4, gap=0.2) for part in ("sin(z)/z", product)]
+    runs = [descent(one, start, "sgd", lr=0.05, steps=2000, backend="compiled") for one in problems[:1]]
+    runs += [descent(one, start, "sgd", lr=0.05, steps=2000, backend="numpy") for one in problems]
+    assert {int(run.steps) for run in runs} == {int(runs[0].steps)}
+    assert runs[0].steps > 5
+    assert [float(run.z) for run in runs[1:]] == pytest.approx([float(runs[0].z)] * 2, rel=1e-12)
+
+
+@needs_compiler
 def test_a_problem_does_not_know_its_neighbours():
     problem, z0, _ = problems("fast", 37, seed=2)
     many = descent(problem, z0, "adam", lr=1e-3, steps=500, backend="compiled")

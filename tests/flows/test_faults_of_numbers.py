@@ -57,6 +57,45 @@ def test_what_is_narrow_is_not_missed(text, backend):
     assert found.error < 1e-12
 
 
+# formula, z0, log tau by the same integral over z, with u' written out by hand; cut at 0, 1/3 and beside
+HOLES = {
+    "sigmoid(2*z+tanh(z)/z)": (-1.0, 9.2048513577229927986),
+    "sigmoid(z+sin(z)/z-1)": (-1.0, 9.8636934222234710446),
+    "sigmoid(2*z+(exp(z-1/3)-1)/(z-1/3))": (-1.0, 10.862799926554346373),
+    "sigmoid(z*exp(-1/z**2)+z)": (-1.0, 10.459037673276442021),
+    "sigmoid(z+z*exp(-25*z**2))": (-6.0, 55.425089230290474932),
+}
+
+
+@pytest.mark.parametrize(("text", "backend"), by_both(HOLES, few=1))
+def test_a_path_crosses_where_a_part_of_the_formula_is_0_over_0(text, backend):
+    """A hole, a flat exponential of a pole, a bump of exponentials."""
+    z0, log_tau = HOLES[text]
+    found = hitting_time(LearningProblem(text, **TEN), z0, backend=backend)
+    assert found.status is Status.REACHED
+    assert abs(found.log_tau - log_tau) <= found.error < 1e-13
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_path_from_a_hole_and_one_that_ends_in_it(backend):
+    """tau = integral of (1 + e^u)(1 + e^-u) over dz/u', u = 2z + tanh(z)/z: from 0 up, and from -1 to u = 1 at 0."""
+    text = "sigmoid(2*z+tanh(z)/z)"
+    gap = float(1 / (1 + mpmath.e))
+    problem = LearningProblem(text, horizon=1, gap=[0.01, gap])
+    found = hitting_time(problem, [0.0, -1.0], backend=backend)
+
+    def density(z):
+        u = 2 * z + (mpmath.tanh(z) / z if z else 1)
+        slope = 2 + ((z * mpmath.sech(z) ** 2 - mpmath.tanh(z)) / z**2 if z else 0)
+        return (1 + mpmath.exp(u)) * (1 + mpmath.exp(-u)) / slope
+
+    with mpmath.workdps(30):
+        end = mpmath.findroot(lambda z: 2 * z + mpmath.tanh(z) / z - mpmath.log(99), 2)
+        true = [mpmath.quad(density, [0, 1, end]), mpmath.quad(density, [-1, 0])]
+    assert np.all(np.abs(found.log_tau - [float(mpmath.log(x)) for x in true]) <= found.error)
+    assert np.all(found.error < 1e-13)
+
+
 # formula, T, log tau from 0 to gap 0.01, by mpmath with 40 digits as in row 2, cut at c +- 10^k, k from -18 to 0; the
 # third again over t, z - 1 = 1e-12 sinh t, in 100 parts: the same.
 STEPS = {

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import ball_cases
+import ball_oracle
 import numpy as np
 import pytest
 
@@ -22,6 +23,17 @@ ROUNDING = 2.0**-53
 def test_the_sample_is_whole():
     assert len(ROWS) >= 200
     assert {row["family"] for row in ROWS} == set(ball_cases.FAMILIES)
+
+
+@pytest.mark.parametrize("number", [1736, 1740])
+def test_a_start_on_a_kink_has_the_density_of_its_own_side(number):
+    """Beyond the kink the density is lower by a factor 96, and so were the errors that were claimed."""
+    case = ball_cases.case(number)
+    problem = LearningProblem(case.text, horizon=case.horizon, loss=case.loss, **{case.way: case.value})
+    case = ball_cases.started(case, problem.z_star)
+    found = hitting_time(problem, case.z0, tolerance=case.tolerance, backend="numpy")
+    true = ball_oracle.log_tau(case, found.error / 64)
+    assert float(abs(true - ball_oracle.ball(found.log_tau)).upper()) <= found.error < 1e-10
 
 
 @pytest.mark.parametrize("family", ball_cases.FAMILIES)

@@ -246,6 +246,36 @@ def test_where_double_double_finds_no_number_big_floats_do() -> None:
     assert Gate("z**3/(1 + abs(z)**3)/2 + 1/2").phi(np.array([1e120, -1e300])).tolist() == [1.0, 0.0]
 
 
+def _bell(z):
+    """exp of minus the square."""
+    return mpmath.exp(-(z**2))
+
+
+def _slope_of_a_wave(z):
+    return 1 + _bell(z) * (mpmath.sech(z) ** 2 - 2 * z * mpmath.tanh(z)) / 4
+
+
+@pytest.mark.parametrize(
+    ("text", "du"),
+    [
+        ("sigmoid(z + exp(-z**2)/2)", lambda z: 1 - z * _bell(z)),
+        (
+            "sigmoid(z + tanh(z)*exp(-z**2)/4)",
+            lambda z: 1 + _bell(z) * (mpmath.sech(z) ** 2 - 2 * z * mpmath.tanh(z)) / 4,
+        ),
+        ("sigmoid(2*z + exp(-5*z)/(1 + exp(-5*z)))", lambda z: 2 - 5 * mpmath.sech(5 * z / 2) ** 2 / 4),
+        ("sigmoid(z + exp(-(z - 3)**2/4)/3)", lambda z: 1 - (z - 3) * mpmath.exp(-((z - 3) ** 2) / 4) / 6),
+        ("sigmoid(z + z*exp(-1/z**2))", lambda z: 1 + mpmath.exp(-1 / z**2) * (1 + 2 / z**2)),
+    ],
+)
+def test_far_from_a_bump_of_exponentials_its_slope_is_gone(text, du):
+    """A common denominator of these is ``exp(z**2)``, which is infinite past 27."""
+    z = np.array([-300.0, -30.0, -3.0, -0.03, -1e-5, 1e-5, 0.03, 3.0, 30.0, 300.0])
+    one, expected = Gate(text), np.array([float(mpmath.log(du(mpmath.mpf(x)))) for x in z])
+    assert one.float64.log_du(z) == pytest.approx(expected, abs=1e-13)
+    assert one.log_dphi(z) - one.log_phi(z) - one.log_phi_c(z) == pytest.approx(expected, abs=1e-13)
+
+
 @pytest.mark.parametrize("z", [-3.0, -1.0, -0.25, 0.5, 2.0])
 @pytest.mark.parametrize(
     ("text", "u"),

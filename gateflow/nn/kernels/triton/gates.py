@@ -20,6 +20,7 @@ from gateflow.codegen import Tape
 from gateflow.codegen.triton import HEADER, device_function
 from gateflow.errors import InvalidArgument
 from gateflow.gates.gate import Gate
+from gateflow.gates.holes import Filled
 from gateflow.nn.functional import GateFunction
 
 _OF_PROFILE = ("du = y1", "y0, y1 = gf.both_sigmoids(y0)", "y2 = du * (y0 * y1)")
@@ -67,6 +68,10 @@ def _source(gate: Gate, working: str) -> str:
         after = _CLIPPED if gate.value_outside is None else ()
     if not (gate.is_profile and formulas.du.is_number):
         after = (*after, *_FINITE_SLOPE)
+    if holes := Filled(exprs).fillings:
+        raise InvalidArgument(
+            f"no GPU kernel for {gate.name}: a part of its formula is 0/0 at z = {float(holes[0].at):g}"
+        )
     return f"{HEADER}\n\n{device_function(Tape(exprs), 'gate', working, after)}"
 
 
