@@ -1,8 +1,11 @@
 """Shared by all tests: one Hypothesis profile, no window ever opened, what is made for many tests made once."""
 
+import atexit
+import gc
 import importlib.util
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
@@ -11,6 +14,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("GATEFLOW_PROGRESS", "0")  # on a loaded machine a test may take long, and its log is read
 os.environ.setdefault("SYMPY_CACHE_SIZE", "4000")  # as the program has it
 os.environ.setdefault("TRITON_INTERPRET", "1")  # which counts only if it is there before Triton is imported
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes that tests start, and the next run, need not compile anew
+sys.dont_write_bytecode = False
 os.fsync = lambda file: None  # thousands of small files are written here; tests/files says what must be flushed
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # under nohup, say: Ctrl-C is tried on processes all the same
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -25,6 +30,18 @@ NEED_TRITON = [
 """Modules that cannot be imported without it, which searching them for examples does."""
 
 collect_ignore = [] if importlib.util.find_spec("triton") else NEED_TRITON
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Modules and tests stay to the end: the garbage collector looks through what comes after them only."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        atexit.register(gc.unfreeze)  # what is left at the end counts as lost for some libraries
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

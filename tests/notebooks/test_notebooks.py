@@ -1,14 +1,11 @@
 """The notebooks run end to end without a warning, are kept without outputs, and caption what they show."""
 
+import importlib.util
 import itertools
 import re
 from pathlib import Path
 
 import pytest
-
-nbformat = pytest.importorskip("nbformat")
-nbclient = pytest.importorskip("nbclient")
-pytest.importorskip("ipykernel")
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
@@ -24,6 +21,15 @@ SHORT = {
 STRICT = "import warnings\nwarnings.simplefilter('error')"
 
 CAPTION = re.compile(r"\*\*(Figure|Table) (\d+)\.\*\* \*")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def jupyter():
+    """Imported by the process that runs these tests, not by each that collects: its grammar of addresses takes long."""
+    global nbformat, nbclient
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    if importlib.util.find_spec("ipykernel") is None:
+        pytest.skip("there is no kernel to run them in")
 
 
 def read(path):
