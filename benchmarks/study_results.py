@@ -35,7 +35,7 @@ def told(text: str, done: int) -> str:
 
 def take(folder: Path) -> int:
     """Copy what is new; how many runs results/study has."""
-    assert set(PLANNED) == {name for name, plan in EXPERIMENTS.items() if plan.registered}
+    assert set(PLANNED) == {name for name, plan in EXPERIMENTS.items() if plan.registered and name.startswith("study-")}
     for name in PLANNED:
         for path in sorted((folder / name).glob("*.jsonl")):
             text, kept = path.read_text(encoding="utf-8"), RESULTS / name / path.name

@@ -131,7 +131,7 @@ def of_bridge(found: Analysis) -> list[str]:
 
 def of_tuning(found: Analysis) -> list[str]:
     """No rule: its runs choose the arms of another experiment."""
-    return ["It chooses the arms of study-rates, and nothing is concluded from it."]
+    return ["It chooses the arms of the experiment after it, and nothing is concluded from it."]
 
 
 RULES: dict[str, Callable[[Analysis], list[str]]] = {

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateflow import record
+from gateflow import order, record
 from gateflow.errors import InvalidArgument
 from gateflow.gates.gate import gate
 from gateflow.guards.calls import name_and_options
@@ -84,6 +84,39 @@ def test_the_planned_numbers_are_those_of_the_protocol():
         assert f"{plan.first} to {plan.first + plan.seeds - 1}" in page
         assert plan.registered
     assert "120 runs" in page
+
+
+def test_decays_of_a_linear_recurrence_are_planned_as_their_protocol_says():
+    page = (Path(__file__).parents[2] / "docs/study/decays.md").read_text(encoding="utf-8")
+    for name, runs in {"decays-slopes": 120, "decays-tuning": 108, "decays-rates": 18 * 40}.items():
+        plan = EXPERIMENTS[name]
+        assert len(list(plan.runs())) == runs
+        assert f"{plan.first} to {plan.first + plan.seeds - 1}" in page
+        assert plan.registered
+        assert plan.base == {**EXPERIMENTS["decays-slopes"].base}
+        for question in plan.questions:
+            one, other = question.name.split(" against ")
+            assert ((one,), (other,), "order") == (question.first, question.second, question.role)
+            assert order(one, other).verdict == "higher"
+    seen = [f"{power(40, spread, math.log(1.5), 0.05 / 3):.2f}"[1:] for spread in (0.5, 0.65, 0.8)]
+    assert f"with probability {seen[0]}, {seen[1]} or {seen[2]}" in " ".join(page.split())
+
+
+@pytest.mark.parametrize(
+    ("factors", "said", "own"),
+    [
+        ({"fast": 0.4, "sigmoid": 1, "softsign": 2}, "in the order of saturation", "the order stands, against T8"),
+        ({"fast": 2, "sigmoid": 1, "softsign": 0.5}, "against the order of sat", "the order is reversed, as T8 says"),
+        ({"": 1}, "The gates are equivalent within a factor of 1.5.", "the gates are equivalent within a factor of 1"),
+    ],
+)
+def test_decays_of_a_linear_recurrence_conclude_what_made_up_runs_show(tmp_path, factors, said, own):
+    slopes, tuning, rates = (EXPERIMENTS[f"decays-{name}"] for name in ("slopes", "tuning", "rates"))
+    write_runs(slopes, tmp_path, "decays-slopes", made_up(factors, 0.5, base=600))
+    assert said in analyse("decays-slopes", slopes, tmp_path).conclusions[-1]
+    write_runs(tuning, tmp_path, "decays-tuning", made_up({"": 1}, base=600))
+    write_runs(rates.chosen(tmp_path), tmp_path, "decays-rates", made_up(factors, 0.5, base=600))
+    assert own in analyse("decays-rates", rates, tmp_path).conclusions[-1]
 
 
 def test_levels_and_power_are_those_of_the_protocol():
