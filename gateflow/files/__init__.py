@@ -11,6 +11,7 @@ Rules, for all commands:
 """
 
 from gateflow.files.folder import Held, alone, held
+from gateflow.files.oneline import one_line
 from gateflow.files.output import Output, folder_for, write_all
 from gateflow.files.place import Place, Standing, encoded, private_or_temporary, write_bytes, write_text
 from gateflow.files.read import (
@@ -44,6 +45,7 @@ __all__ = [
     "held",
     "is_sealed",
     "is_unicode",
+    "one_line",
     "opened",
     "private_or_temporary",
     "read_bytes",

@@ -18,6 +18,7 @@ from typing import Any
 
 from gateflow.errors import Busy, InvalidArgument
 from gateflow.files.lock import Lock, lock, same_file
+from gateflow.files.oneline import one_line
 from gateflow.files.place import Place, spare_name
 from gateflow.files.read import from_json
 from gateflow.files.seal import is_sealed, sealed
@@ -84,7 +85,7 @@ def alone(path: Path) -> Iterator[Place]:
     InvalidArgument
         It cannot be used.
     """
-    try:
+    with one_line("write to", path):
         path.mkdir(parents=True, exist_ok=True)
         with Place(path) as place:
             handle = place.regular(LOCK, os.O_RDWR | os.O_CREAT)
@@ -94,8 +95,6 @@ def alone(path: Path) -> Iterator[Place]:
                 yield place
             finally:
                 os.close(handle)
-    except OSError as problem:
-        raise InvalidArgument(f"cannot write to {path}: {problem.strerror or problem}") from None
 
 
 @contextmanager

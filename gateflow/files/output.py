@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gateflow.errors import InvalidArgument
+from gateflow.files.oneline import one_line
 from gateflow.files.place import Place, Standing, encoded
 from gateflow.files.read import read_bytes
 
@@ -77,11 +78,8 @@ class Output:
         found = self.check(whole)
         if found is not None and self._holds(whole, found):
             return self.path
-        try:
-            with Place(self.path.parent) as place:
-                place.write(self.path.name, whole, Standing(found))
-        except OSError as problem:
-            raise InvalidArgument(f"cannot write {self.path}: {problem.strerror}") from None
+        with one_line("write", self.path), Place(self.path.parent) as place:
+            place.write(self.path.name, whole, Standing(found))
         return self.path
 
     def _is_ours(self) -> bool:
@@ -115,15 +113,13 @@ def write_all(files: Iterable[tuple[Output, bytes | str]]) -> list[Path]:
 
 def _replaceable(path: Path) -> os.stat_result | None:
     """A look at a file that may be replaced, None where there is none; complains of anything else."""
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        found = None
-        if not path.parent.is_dir():
-            raise InvalidArgument(f"cannot write {path}: there is no folder {path.parent}") from None
-    except (OSError, ValueError) as problem:
-        said = getattr(problem, "strerror", None) or problem
-        raise InvalidArgument(f"cannot write {path}: {said}") from None
+    with one_line("write", path, form="path"):
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            found = None
+            if not path.parent.is_dir():
+                raise InvalidArgument(f"cannot write {path}: there is no folder {path.parent}") from None
     if found is None or stat.S_ISREG(found.st_mode):
         return found
     if stat.S_ISDIR(found.st_mode):
@@ -141,9 +137,6 @@ def folder_for(path: str | os.PathLike[str]) -> Path:
     InvalidArgument
         It cannot be made, or is a file.
     """
-    try:
+    with one_line("write to", path, form="path"):
         Path(path).mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as problem:
-        said = getattr(problem, "strerror", None) or problem
-        raise InvalidArgument(f"cannot write to {path}: {said}") from None
     return Path(path)

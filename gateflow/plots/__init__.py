@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateflow.errors import InvalidArgument, unknown
+from gateflow.files import one_line
 from gateflow.guards.arguments import items
 from gateflow.plots._style import GATE_STYLES, SCREEN, STYLE
 from gateflow.progress import track
@@ -88,14 +89,12 @@ def figures(
         chosen = named(gates)
         wanted = _taking_gates(wanted, names is None)
     written: list[Path] = []
-    try:
+    with one_line("write figures to", out):
         if wanted:
             Path(out).mkdir(parents=True, exist_ok=True)
         for name in track(wanted, "figures"):
             about = FIGURES.summary(name)
             written += write(name, about, FIGURES[name], Path(out), forms, folder, chosen, force=force)
-    except OSError as problem:
-        raise InvalidArgument(f"cannot write figures to {str(out)!r}: {problem.strerror or problem}") from None
     return written
 
 

@@ -118,12 +118,8 @@ def check(plan: Experiment) -> None:
 
 def _table(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """What a file says, with what it extends."""
-    try:
+    with files.one_line("read", "it", form="TOML"):
         found = files.read_toml(path, LONGEST)
-    except OSError as problem:
-        raise InvalidArgument(f"cannot be read: {problem.strerror}") from None
-    except ValueError as problem:
-        raise InvalidArgument(f"is no TOML: {problem}") from None
     known(found, list(_SHAPE), "entry")
     for key, value in found.items():
         if not files.fits(value, _SHAPE[key]):

@@ -14,7 +14,7 @@ from typing import Any
 
 from gateflow import record
 from gateflow.errors import InvalidArgument
-from gateflow.files import alone, from_json, read_text
+from gateflow.files import alone, from_json, one_line, read_text
 from gateflow.study.agreement import Arrival
 from gateflow.study.experiment import Experiment, folder_of
 
@@ -107,10 +107,8 @@ def keep(results: Path, name: str, arm: str, seed: int, folder: Path) -> None:
         if seed in there:
             return
         there[seed] = vars(_read(arm, seed, folder))
-        try:
+        with one_line("write", path):
             place.write(path.name, "".join(record.to_json_line(there[key]) for key in sorted(there)).encode())
-        except OSError as problem:
-            raise InvalidArgument(f"cannot write {path}: {problem.strerror}") from None
 
 
 def kept(plan: Experiment, results: Path, name: str) -> dict[str, dict[int, StoredRun]]:
@@ -184,12 +182,11 @@ def _same(found: Any, declared: Any) -> bool:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        texts = read_text(path, LONGEST).splitlines()
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as problem:
-        raise InvalidArgument(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}") from None
+    with one_line("read", path, form="text"):
+        try:
+            texts = read_text(path, LONGEST).splitlines()
+        except FileNotFoundError:
+            return []
     found = []
     for number, text in enumerate(texts, 1):
         try:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
 from gateflow.errors import InvalidArgument
-from gateflow.files import Place
+from gateflow.files import Place, one_line
 
 FOLDER = "tensorboard"
 
@@ -53,14 +52,14 @@ class Board:
             if self.path.is_symlink():
                 raise InvalidArgument(f"{self.path} is a link, and nothing is written through one; remove it")
             more: dict[str, Any] = {"purge_step": step + 1, "filename_suffix": ending(settings)}
-            with self._one_line():
+            with one_line("write to", self.path):
                 self.writer: Any = SummaryWriter(str(self.path), **more)
 
     def note(self, line: dict[str, Any]) -> None:
         """The numbers of one line of metrics.jsonl."""
         if self.writer is None:
             return
-        with self._one_line():
+        with one_line("write to", self.path):
             for name, value in flat({k: v for k, v in line.items() if k not in ("step", "kind")}):
                 self.writer.add_scalar(f"{line['kind']}/{name}", value, line["step"])
             self.writer.flush()
@@ -70,14 +69,6 @@ class Board:
         if self.writer is not None:
             with suppress(Exception):
                 self.writer.close()
-
-    @contextmanager
-    def _one_line(self) -> Iterator[None]:
-        """What TensorBoard objects to, in one line."""
-        try:
-            yield
-        except OSError as problem:
-            raise InvalidArgument(f"cannot write to {self.path}: {problem.strerror or problem}") from None
 
 
 def flat(facts: Any, name: str = "") -> list[tuple[str, float]]:

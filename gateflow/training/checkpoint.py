@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from gateflow.errors import InvalidArgument, MissingExtra
-from gateflow.files import Place, from_json, read_bytes
+from gateflow.files import Place, from_json, one_line, read_bytes
 
 FORMAT = 1
 
@@ -106,10 +106,8 @@ def write(place: Place, name: str, checkpoint: Checkpoint) -> None:
 
 def read(path: Path) -> Checkpoint:
     """The checkpoint in a file."""
-    try:
+    with one_line("read", path, error=Damaged):
         data = read_bytes(path, LARGEST)
-    except OSError as problem:
-        raise Damaged(f"cannot read {path}: {problem.strerror}") from None
     return from_bytes(data, str(path))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gateflow import record
 from gateflow.errors import InvalidArgument
-from gateflow.files import Held, digest, fits, from_json, held, read_bytes, read_json
+from gateflow.files import Held, digest, fits, from_json, held, one_line, read_bytes, read_json
 from gateflow.training import checkpoint as checkpoints
 from gateflow.training.board import Board, drop
 from gateflow.training.checkpoint import Checkpoint
@@ -199,11 +199,9 @@ class RunFolder:
     def note(self, line: dict[str, Any]) -> None:
         """Append a line; it is with the system at once, and a kill does not lose it."""
         data = memoryview(record.to_json_line(line).encode())
-        try:
+        with one_line("write", self.path / METRICS):
             while data:
                 data = data[os.write(self.file, data) :]
-        except OSError as problem:
-            raise InvalidArgument(f"cannot write {self.path / METRICS}: {problem.strerror}") from None
         if self.board is not None:
             self.board.note(line)
 
@@ -214,11 +212,9 @@ class RunFolder:
     def save(self, state: Checkpoint) -> None:
         """Write a checkpoint, and with it how long the metrics are, which are on the disk before it."""
         state.facts["metrics"] = os.fstat(self.file).st_size
-        try:
+        with one_line("write", self.path / CHECKPOINT):
             os.fsync(self.file)
             checkpoints.write(self.place, CHECKPOINT, state)
-        except OSError as problem:
-            raise InvalidArgument(f"cannot write {self.path / CHECKPOINT}: {problem.strerror}") from None
 
     def latest(self) -> tuple[Checkpoint | None, str]:
         """The last whole checkpoint; the metrics are cut to its length."""
@@ -261,11 +257,12 @@ class RunFolder:
         state.add("network", weights)
         found = {name: getattr(result, name) for name in OUTCOME}
         made = record.record(seed=result.settings.seed, device=result.settings.device)
-        try:
-            self.place.write(WEIGHTS, checkpoints.to_bytes(state))
-            self.place.write(RESULT, record.to_json({**found, "record": made}).encode())
-        except OSError as problem:
-            raise InvalidArgument(f"cannot write {problem.filename}: {problem.strerror}") from None
+        for name, data in (
+            (WEIGHTS, checkpoints.to_bytes(state)),
+            (RESULT, record.to_json({**found, "record": made}).encode()),
+        ):
+            with one_line("write", self.path / name):
+                self.place.write(name, data)
 
 
 def settings_of(path: Path) -> Settings:
@@ -318,14 +315,13 @@ def _content(file: Path, shape: Any, without: str) -> Any:
     InvalidArgument
         It cannot be read, or is not of this shape.
     """
-    try:
-        found = _numbers(read_json(file))
-    except FileNotFoundError:
-        return None
-    except OSError as problem:
-        raise InvalidArgument(f"cannot read {file}: {problem.strerror}") from None
-    except ValueError:
-        found = None
+    with one_line("read", file):
+        try:
+            found = _numbers(read_json(file))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            found = None
     if not fits(found, shape):
         raise InvalidArgument(f"{file} is damaged; remove it, and {without}")
     return found
@@ -334,12 +330,11 @@ def _content(file: Path, shape: Any, without: str) -> Any:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a run's metrics."""
     file = path / METRICS
-    try:
-        data = read_bytes(file, LONGEST)
-    except FileNotFoundError:
-        return []
-    except OSError as problem:
-        raise InvalidArgument(f"cannot read {file}: {problem.strerror}") from None
+    with one_line("read", file):
+        try:
+            data = read_bytes(file, LONGEST)
+        except FileNotFoundError:
+            return []
     found = []
     for number, text in enumerate(data.split(b"\n")[:-1], 1):
         try:

@@ -247,12 +247,8 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     InvalidArgument
         It is no TOML, or a key is no setting.
     """
-    try:
+    with files.one_line("read", path, form="TOML"):
         found = files.read_toml(Path(path), LONGEST)
-    except OSError as problem:
-        raise InvalidArgument(f"cannot read {path}: {problem.strerror}") from None
-    except ValueError as problem:
-        raise InvalidArgument(f"{path} is no TOML: {problem}") from None
     known(found, [*KINDS, *MORE], f"setting in {path}")
     return found
 

@@ -103,7 +103,7 @@ MISTAKES = {
     "a report as pdf": (("report", "fast", "-o", "fast.pdf"), "fast.pdf should end in .html"),
     "a report to a folder": (("report", "fast", "-o", "."), "is a folder; give the file to write"),
     "a sweep as csv": (("sweep", "fast", "--horizon", "10", "--gap", "0.1", "-o", "t.csv"), "t.csv should end in .nc"),
-    "no such file": (("verify", "none.json"), "cannot read 'none.json': No such file or directory"),
+    "no such file": (("verify", "none.json"), "cannot read none.json: No such file or directory"),
     "no such run": (("timescales", "none"), "none is not the folder of a run: there is no settings.toml"),
     "misspelt figure": (("figures", "slop"), "unknown figure 'slop'; did you mean 'slope'?"),
     "unknown format": (("figures", "slope", "--format", "gif"), "unknown format 'gif'; known: svg, pdf, png"),

@@ -121,7 +121,7 @@ def test_parts_of_a_prediction_are_numbers(file, predicted, part, said):
 
 
 def test_what_is_not_there_is_one_line(file):
-    with pytest.raises(InvalidArgument, match=r"none\.toml: cannot be read: No such file"):
+    with pytest.raises(InvalidArgument, match=r"none\.toml: cannot read it: No such file"):
         experiment("none.toml")
     with pytest.raises(UnknownName, match="unknown experiment 'study-slops'; did you mean 'study-slopes'"):
         experiment("study-slops")

@@ -75,7 +75,7 @@ from gateflow.asymptotics.proofs.statements import (
 )
 from gateflow.asymptotics.proofs.witnesses import check_membership, prove_membership, prove_refutation
 from gateflow.errors import GateflowError, InvalidArgument, cut, shown
-from gateflow.files import read_json
+from gateflow.files import one_line, read_json
 from gateflow.formula.vocabulary import Expr, Z
 from gateflow.guards import bounded
 from gateflow.notebook.cards import counts, facts, folded, framed, listed
@@ -311,12 +311,8 @@ def _check_mathematics(certificate: Mapping[str, Any], seconds: float) -> Iterat
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
+    with one_line("read", path, form="certificate"):
         return read_json(path)
-    except OSError as problem:
-        raise InvalidArgument(f"cannot read {str(path)!r}: {problem.strerror or problem}") from None
-    except (ValueError, RecursionError):
-        raise InvalidArgument(f"{str(path)!r} is not a certificate: not JSON") from None
 
 
 def _sentence(statement: Any) -> str:

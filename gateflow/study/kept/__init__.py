@@ -12,7 +12,7 @@ from typing import Any
 
 from gateflow import record
 from gateflow.errors import InvalidArgument
-from gateflow.files import fits, folder_for, read_json
+from gateflow.files import fits, folder_for, one_line, read_json
 from gateflow.registry import Registry
 
 KEPT = Registry("kept result", "gateflow.study.kept", "make")
@@ -45,12 +45,8 @@ def read(name: str, folder: str | Path | None = None) -> dict[str, Any]:
     ['at', 'command', 'record', 'runs', 'start', 'wanted']
     """
     path = Path(folder or HERE) / f"{KEPT.spelled(name)}.json"
-    try:
+    with one_line("read", path, form="JSON"):
         found = read_json(path, LONGEST)
-    except OSError as problem:
-        raise InvalidArgument(f"cannot read {path}: {problem.strerror}") from None
-    except ValueError as problem:
-        raise InvalidArgument(f"{path} is no JSON: {problem}") from None
     if not fits(found, {"command": str, "record": {str: Any}, "runs": Any}) or not found["runs"]:
         raise InvalidArgument(f"{path} holds no result that is kept")
     return found

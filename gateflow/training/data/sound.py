@@ -108,10 +108,8 @@ class Recordings:
 
 def _rows_in(path: Path, names: Sequence[str]) -> list[int]:
     """Which of the names are lines of a list."""
-    try:
+    with files.one_line("read", path):
         text = files.read_bytes(path).decode("utf-8", "replace")
-    except OSError as problem:
-        raise InvalidArgument(f"cannot read {path}: {problem.strerror}") from None
     lines = {line.strip() for line in text.splitlines()}
     return [row for row, name in enumerate(names) if name in lines]
 

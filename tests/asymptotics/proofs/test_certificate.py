@@ -360,7 +360,7 @@ def test_what_is_no_certificate_is_refuted_in_one_line(text, tmp_path):
 
 def test_what_is_no_json_is_an_error(tmp_path):
     (tmp_path / "it.json").write_text("{")
-    with pytest.raises(InvalidArgument, match="not JSON"):
+    with pytest.raises(InvalidArgument, match="is no certificate: "):
         verify(tmp_path / "it.json")
     with pytest.raises(InvalidArgument, match="cannot read"):
         verify(tmp_path / "none.json")
