@@ -234,7 +234,7 @@ Solver = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ProblemOptions:
-    """The flags that make a learning problem of a gate; the target in exactly one way.
+    """The flags that make a learning problem of a gate, and its start; the target in exactly one way.
 
     Parameters
     ----------
@@ -254,6 +254,8 @@ class ProblemOptions:
         c, the size of the loss.
     loss
         A name (gateflow losses), or a formula in s: the Laplace transform of a random horizon.
+    z0
+        Where learning starts: the pre-activation z at tau = 0.
     """
 
     horizon: Annotated[float, Parameter(name=HORIZON)]
@@ -264,6 +266,7 @@ class ProblemOptions:
     decay: Small = None
     scale: float = 1.0
     loss: Annotated[str, Parameter(completer=LOSS_NAMES)] = "absolute"
+    z0: float = 0.0
 
     def problem(self, gate: Gate) -> LearningProblem:
         """The learning problem; complains about anything out of range."""
@@ -273,17 +276,22 @@ class ProblemOptions:
         return LearningProblem(gate, horizon=self.horizon, scale=self.scale, loss=self.loss, **ways)
 
     def numbers(self) -> dict[str, float]:
-        """The numbers as they were given."""
-        goal = {way: value for way, value in vars(self).items() if value is not None and way != "loss"}
+        """The numbers of the problem as they were given."""
+        goal = {way: value for way, value in vars(self).items() if value is not None and way not in ("loss", "z0")}
         return {"horizon": self.horizon, **goal, "scale": self.scale}
 
-    def inputs(self) -> dict[str, Any]:
+    def inputs(self, gate: str) -> dict[str, Any]:
         """The inputs as they were given, for JSON; the loss where it is not the absolute one."""
-        return {**self.numbers(), **({} if self.loss == "absolute" else {"loss": self.loss.strip()})}
+        loss = {} if self.loss == "absolute" else {"loss": self.loss.strip()}
+        return {"gate": gate.strip(), **self.numbers(), **loss, "z0": self.z0}
 
-    def sentence(self, z0: float) -> str:
-        """The inputs for a reader."""
-        numbers = {**self.numbers(), "z0": z0}
+    def about(self, gate: str) -> list[tuple[str, str]]:
+        """The inputs as lines for a reader."""
+        return [("gate", gate.strip()), ("problem", self.sentence())]
+
+    def sentence(self) -> str:
+        """The problem and its start for a reader."""
+        numbers = {**self.numbers(), "z0": self.z0}
         loss = "" if self.loss == "absolute" else f", loss {self.loss.strip()}"
         return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in numbers.items()) + loss
 

@@ -15,7 +15,6 @@ from gateflow.cli._options import (
     Json,
     OptimizerOptions,
     ProblemOptions,
-    Start,
     exit_code,
     gate_of,
 )
@@ -36,7 +35,6 @@ def run(
     *,
     given: ProblemOptions,
     lr: Annotated[float, LR],
-    z0: Start = 0.0,
     optimizer: OptimizerOptions = SGD,
     steps: Steps = None,
     dtype: Dtype = "float64",
@@ -60,20 +58,13 @@ def run(
 
     problem = given.problem(gate_of(gate))
     found = descent(
-        problem, z0, optimizer.chosen(), lr=lr, steps=steps, dtype=dtype, gradient=gradient, backend=backend
+        problem, given.z0, optimizer.chosen(), lr=lr, steps=steps, dtype=dtype, gradient=gradient, backend=backend
     )
     if json:
-        inputs = {
-            "gate": gate.strip(),
-            **given.inputs(),
-            "z0": z0,
-            "lr": lr,
-            "dtype": found.dtype,
-            "gradient": gradient,
-        }
+        inputs = {**given.inputs(gate), "lr": lr, "dtype": found.dtype, "gradient": gradient}
         print_json({**inputs, **_answer(optimizer, found)})
     else:
-        _print(optimizer, found, z0)
+        _print(optimizer, found, given.z0)
     return exit_code(found.status)
 
 

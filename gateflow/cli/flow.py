@@ -12,7 +12,6 @@ from gateflow.cli._options import (
     ProblemOptions,
     RelativeTolerance,
     Solver,
-    Start,
     TimeLimit,
     Tolerance,
     exit_code,
@@ -35,7 +34,6 @@ def run(
     /,
     *,
     given: ProblemOptions,
-    z0: Start = 0.0,
     tau_max: TimeLimit = None,
     at: Times = None,
     method: Solver = "exact",
@@ -63,19 +61,20 @@ def run(
     from gateflow.flows.trajectory import follow
 
     picture = picture_file(figure, force)
-    path = follow(given.problem(gate_of(gate)), z0, tau_max=tau_max, tolerance=tolerance, method=method, rtol=rtol)
+    path = follow(
+        given.problem(gate_of(gate)), given.z0, tau_max=tau_max, tolerance=tolerance, method=method, rtol=rtol
+    )
     points = _points(path, at)
     written = {}
     if picture is not None:
         from gateflow.plots._path import path as drawn
 
-        written["figure"] = picture.save(drawn(path, f"{tidy(gate)}\n{given.sentence(z0)}")).as_posix()
+        written["figure"] = picture.save(drawn(path, f"{tidy(gate)}\n{given.sentence()}")).as_posix()
     if json:
         limit = {name: x for name, x in (("tolerance", tolerance), ("tau_max", tau_max)) if x is not None}
-        inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0, **limit}
-        print_json({**inputs, **_facts(path), **written, "points": points})
+        print_json({**given.inputs(gate), **limit, **_facts(path), **written, "points": points})
     else:
-        about = [("gate", gate.strip()), ("problem", given.sentence(z0))]
+        about = given.about(gate)
         about += [("left off", f"where |h - h*| = {tolerance:g} h*")] if _came_within(path, tolerance) else []
         say(pairs([*about, *_about(path), *written.items()]), "", _table(points, every=at is not None))
     return 0 if _came_within(path, tolerance) else exit_code(path.status)

@@ -15,7 +15,6 @@ from gateflow.cli._options import (
     OptimizerOptions,
     ProblemOptions,
     Seed,
-    Start,
     gate_of,
 )
 from gateflow.cli._terminal import Listing, number, pairs, print_json, say
@@ -54,7 +53,6 @@ def run(
     horizon_law: HorizonLaw = None,
     scale_law: ScaleLaw = None,
     batch: Batch = 1,
-    z0: Start = 0.0,
     to: To = None,
     paths: Runs = 0,
     seed: Seed = 0,
@@ -79,23 +77,15 @@ def run(
 
     samples = Samples(target=target_law, horizon=horizon_law, scale=scale_law, batch=batch)
     noisy = NoisyDescent(options.problem(gate_of(gate)), samples, lr, optimizer.chosen())
-    found = _predict(noisy, z0, to, paths, seed)
+    found = _predict(noisy, options.z0, to, paths, seed)
     if json:
         laws = {"target_law": target_law, "horizon_law": horizon_law, "scale_law": scale_law}
         given = {name: text for name, text in laws.items() if text is not None}
-        inputs = {
-            "gate": gate.strip(),
-            **options.inputs(),
-            "z0": z0,
-            "optimizer": optimizer.inputs(),
-            "lr": lr,
-            "batch": batch,
-        }
+        inputs = {**options.inputs(gate), "optimizer": optimizer.inputs(), "lr": lr, "batch": batch}
         print_json({**inputs, **given, **found})
         return _exit_code(found)
     about = [
-        ("gate", gate.strip()),
-        ("problem", options.sentence(z0)),
+        *options.about(gate),
         ("optimizer", f"{optimizer.sentence()}, lr {number(lr)}, batches of {batch}"),
         ("arrival", f"at a time constant of {number(found['to'])} steps"),
         ("settles", found["settles"]),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateflow.cli._options import NOT_REACHED, GateText, Json, ProblemOptions, Start, gate_of
+from gateflow.cli._options import NOT_REACHED, GateText, Json, ProblemOptions, gate_of
 from gateflow.cli._terminal import Listing, number, pairs, picked, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.descents import Sensitivities
 
 
-def run(gate: GateText, /, *, given: ProblemOptions, z0: Start = 0.0, json: Json = False) -> int:
+def run(gate: GateText, /, *, given: ProblemOptions, json: Json = False) -> int:
     """Differentiate the logarithm of the learning time by horizon, target, start, scale and the gate's parameters.
 
     Each derivative holds all else. That by the target is by the number it was given as: gap, target, time scale, log
@@ -26,13 +26,14 @@ def run(gate: GateText, /, *, given: ProblemOptions, z0: Start = 0.0, json: Json
     from gateflow.descents import sensitivities
 
     problem = given.problem(gate_of(gate))
-    found = sensitivities(problem, z0)
+    found = sensitivities(problem, given.z0)
     arrives = found.z0 == found.z0  # nan where it does not
     if json:
-        inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0, "log_tau": found.log_tau}
-        print_json({**inputs, "derivatives": _derivatives(found), "error": found.error})
+        print_json(
+            {**given.inputs(gate), "log_tau": found.log_tau, "derivatives": _derivatives(found), "error": found.error}
+        )
     else:
-        about = [("gate", gate.strip()), ("problem", given.sentence(z0)), ("log tau", number(found.log_tau, 12))]
+        about = [*given.about(gate), ("log tau", number(found.log_tau, 12))]
         say(pairs(about), "", _table(found, problem.target.way) if arrives else "The target is not reached.")
     return 0 if arrives else NOT_REACHED
 

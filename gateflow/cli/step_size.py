@@ -14,7 +14,6 @@ from gateflow.cli._options import (
     Json,
     OptimizerOptions,
     ProblemOptions,
-    Start,
     gate_of,
 )
 from gateflow.cli._terminal import number, pairs, picked, print_json, say
@@ -30,7 +29,6 @@ def run(
     /,
     *,
     given: ProblemOptions,
-    z0: Start = 0.0,
     tolerance: Accuracy = 0.05,
     optimizer: OptimizerOptions = SGD,
     most: Most = 100_000,
@@ -51,13 +49,12 @@ def run(
     from gateflow.descents import step_size
 
     problem = given.problem(gate_of(gate))
-    found = step_size(problem, z0, tolerance, optimizer.chosen(), most=most)
+    found = step_size(problem, given.z0, tolerance, optimizer.chosen(), most=most)
     if json:
-        inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0, "tolerance": tolerance}
         answer = picked(found, "lr", "by_target", "steps", "by_integral")
-        print_json({**inputs, "optimizer": optimizer.inputs(), **answer})
+        print_json({**given.inputs(gate), "tolerance": tolerance, "optimizer": optimizer.inputs(), **answer})
     else:
-        about = [("gate", gate.strip()), ("problem", given.sentence(z0)), ("optimizer", optimizer.sentence())]
+        about = [*given.about(gate), ("optimizer", optimizer.sentence())]
         say(pairs([*about, *_rows(found)]))
     return 0 if float(found.by_integral) < float("inf") else NOT_REACHED
 

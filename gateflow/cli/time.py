@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import GateText, Json, ProblemOptions, Start, TimeLimit, Tolerance, exit_code, gate_of
+from gateflow.cli._options import GateText, Json, ProblemOptions, TimeLimit, Tolerance, exit_code, gate_of
 from gateflow.cli._terminal import duration, number, pairs, picked, print_json, say
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ def run(
     /,
     *,
     given: ProblemOptions,
-    z0: Start = 0.0,
     tolerance: Tolerance = None,
     tau_max: TimeLimit = None,
     digits: Digits = None,
@@ -51,15 +50,14 @@ def run(
     from gateflow.guards import bounded
 
     chosen = gate_of(gate)
-    problem, found = bounded.call(lambda: _solve(chosen, given, z0, tolerance, tau_max), SECONDS, processor=True)
-    ball = None if digits is None else _enclosed(chosen, given, z0, digits, tolerance)
+    problem, found = bounded.call(lambda: _solve(chosen, given, tolerance, tau_max), SECONDS, processor=True)
+    ball = None if digits is None else _enclosed(chosen, given, digits, tolerance)
     if json:
-        inputs = {"gate": gate.strip(), **given.inputs(), "z0": z0}
         answer = picked(found, "tau", "log_tau", "status", "error")
         limit = {name: x for name, x in (("tolerance", tolerance), ("tau_max", tau_max)) if x is not None}
-        print_json({**inputs, **limit, "z_star": problem.z_star, **answer, **_enclosure(ball)})
+        print_json({**given.inputs(gate), **limit, "z_star": problem.z_star, **answer, **_enclosure(ball)})
     else:
-        about = [("gate", gate.strip()), ("problem", given.sentence(z0)), ("z*", number(problem.z_star, 12))]
+        about = [*given.about(gate), ("z*", number(problem.z_star, 12))]
         say(pairs([*about, *_rows(found), *_ball_rows(ball)]))
     return exit_code(found.status)
 
@@ -69,21 +67,21 @@ SECONDS = 4.5
 
 
 def _solve(
-    gate: Gate, given: ProblemOptions, z0: float, tolerance: float | None, tau_max: float | None
+    gate: Gate, given: ProblemOptions, tolerance: float | None, tau_max: float | None
 ) -> tuple[LearningProblem, HittingTime]:
     from gateflow.flows.time import hitting_time
 
     problem = given.problem(gate)
-    return problem, hitting_time(problem, z0, tolerance=tolerance, tau_max=tau_max)
+    return problem, hitting_time(problem, given.z0, tolerance=tolerance, tau_max=tau_max)
 
 
-def _enclosed(gate: Gate, given: ProblemOptions, z0: float, digits: int, tolerance: float | None) -> Enclosure:
+def _enclosed(gate: Gate, given: ProblemOptions, digits: int, tolerance: float | None) -> Enclosure:
     from gateflow.flows.enclosure import enclose
     from gateflow.flows.problem import LearningProblem
 
     exact = {name: repr(float(value)) for name, value in given.numbers().items()}
     within = None if tolerance is None else repr(float(tolerance))
-    return enclose(LearningProblem(gate, loss=given.loss, **exact), repr(float(z0)), digits, tolerance=within)
+    return enclose(LearningProblem(gate, loss=given.loss, **exact), repr(float(given.z0)), digits, tolerance=within)
 
 
 def _enclosure(ball: Enclosure | None) -> dict[str, Any]:

@@ -17,12 +17,12 @@ import numpy as np
 from gateflow.descents.compiled import ARRIVED, STALLED, Stepping
 from gateflow.descents.optimizers import OPTIMIZERS, Optimizer, Prediction
 from gateflow.descents.optimizers._optimizer import State
-from gateflow.descents.precision import Format, format_named
+from gateflow.descents.precision import FORMATS, Format, format_named
 from gateflow.errors import InvalidArgument, NoCompiler, shown
 from gateflow.flows.batch import Array, ProblemBatch
-from gateflow.flows.compiled import wanted_backend
+from gateflow.flows.compiled import by_kernel
 from gateflow.flows.problem import LearningProblem, check_problem, positions
-from gateflow.flows.sampled_path import sampled_path
+from gateflow.flows.sampled_path import Band, sampled_path
 from gateflow.guards.arguments import ABOVE_0, number, whole
 from gateflow.notebook import cards
 from gateflow.progress import track
@@ -191,7 +191,8 @@ def descent(
     asked = _Request.of(problem, z0, optimizer, lr, dtype, hyper)
     with np.errstate(all="ignore"):
         limits = _limits(asked, steps)
-        run = _run_of(asked, gradient, limits, backend)
+        given = (asked.batch, asked.optimizer, asked.rates, asked.fmt, gradient)
+        run = _run_of(*given, limits, backend)
         run.go(limits)
         run.settle()
     shape = asked.shape
@@ -454,6 +455,24 @@ class _Run:
                 far, left, back, sizes = far[keep], left[keep], back[keep], sizes[keep]
                 live = live.keep(keep, self.make)
 
+    def stay(self, at: Array, band: Band, limit: Array, window: int) -> Array:
+        """Of the runs ``at`` the step after which they are in the band for a window of steps; else infinite."""
+        found = np.full(self.z.size, np.inf)
+        ends, outside = band.take(at), np.where(band.holds(self.z), -1, 0)[at]
+        live = self._all(limit).keep(at, self.make)
+        for _ in track(range(int(live.limit.max(initial=0)) // STRIDE + 1), "descent (thousands of steps)"):
+            for _ in range(STRIDE):
+                if live.at.size == 0:
+                    return found
+                self._step(live)
+                outside = np.where(ends.holds(live.z), outside, live.k)
+                settled = live.k - outside > window
+                done = settled | (live.k >= live.limit) | ~np.isfinite(live.z)
+                if done.any():
+                    found[live.at[settled]] = outside[settled] + 1
+                    ends, outside, live = ends.take(~done), outside[~done], live.keep(~done, self.make)
+        return found
+
 
 class _CompiledRun(_Run):
     """The same by the kernel in C."""
@@ -487,21 +506,38 @@ class _CompiledRun(_Run):
         self.status[at[self.stepping.back[at] == 0]] = Status.TRAPPED
         self._note_overshoot()
 
+    def stay(self, at: Array, band: Band, limit: Array, window: int) -> Array:
+        """Of the runs ``at`` the step after which they are in the band for a window of steps; else infinite."""
+        self.stepping.put(low=band.low, high=band.high, far=np.where(band.holds(self.z), -1, 0), limit=limit)
+        self.stepping.run(at, 2, window=window)
+        found, settled = np.full(self.z.size, np.inf), at[self.stepping.code[at] == ARRIVED]
+        found[settled] = self.stepping.far[settled] + 1
+        return found
 
-def _run_of(asked: _Request, gradient: str, limits: Array, backend: str | None) -> _Run:
+
+def _run_of(
+    batch: ProblemBatch, optimizer: Optimizer, lr: Array, fmt: Format, gradient: str, limits: Array, backend: str | None
+) -> _Run:
     """The runs, by the kernel where that is the way to take."""
-    given = (asked.batch, asked.optimizer, asked.rates, asked.fmt, gradient)
-    wanted = wanted_backend(backend)
-    if wanted == "numpy" or (wanted == "auto" and seconds_in_numpy(limits) < PAYS):
-        return _Run(*given)
-    try:
-        if asked.fmt.name != "float64" or gradient != "stable":
+
+    def compiled() -> _Run:
+        if fmt.name != "float64" or gradient != "stable":
             raise NoCompiler("compiled descents are in float64, with the stable gradient; use backend='numpy'")
-        return _CompiledRun(*given)
-    except NoCompiler:
-        if backend == "compiled":
-            raise
-        return _Run(*given)
+        return _CompiledRun(batch, optimizer, lr, fmt, gradient)
+
+    found = by_kernel(compiled, backend, pays=seconds_in_numpy(limits) >= PAYS)
+    return found or _Run(batch, optimizer, lr, fmt, gradient)
+
+
+def steps_to_stay(batch: ProblemBatch, optimizer: Optimizer, lr: Array, band: Band, most: Array) -> Array:
+    """Steps after which z is in the band and does not leave it again; infinite where it is not, in ``most`` steps.
+
+    A run stays where it has not left the band for 64 steps and four memories of its optimiser.
+    """
+    at = np.flatnonzero(np.isfinite(lr) & (lr > 0) & np.isfinite(band.radius))
+    window = int(CYCLE + SETTLING * optimizer.memory)
+    run = _run_of(batch, optimizer, lr, FORMATS["float64"], "stable", most[at] + window, None)
+    return run.stay(at, band, most + window, window)
 
 
 def seconds_in_numpy(limits: Array) -> float:

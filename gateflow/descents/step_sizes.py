@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gateflow.descents._settling import steps_to_stay
 from gateflow.descents.optimizers import Optimizer
-from gateflow.descents.simulation import MOST, optimizer_named
+from gateflow.descents.simulation import MOST, optimizer_named, steps_to_stay
 from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.density import decay_of_profile
 from gateflow.flows.problem import LearningProblem, check_problem, positions

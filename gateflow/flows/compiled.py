@@ -10,15 +10,14 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import sympy as sp
 
 from gateflow.codegen import Tape, c, log_composed
-from gateflow.codegen.compiler import available, defines, library, native
+from gateflow.codegen.compiler import available, compiled_once, defines, library, native
 from gateflow.codegen.rewrite import log_hypot
 from gateflow.errors import InvalidArgument, NoCompiler, shown
 from gateflow.flows.batch import Array, ProblemBatch
@@ -29,6 +28,8 @@ from gateflow.flows.rounding import Rounding, rounding
 from gateflow.formula.vocabulary import U, Z
 from gateflow.gates.gate import Gate
 from gateflow.gates.numbers import Numbers
+
+Made = TypeVar("Made")
 
 BACKENDS = ("auto", "numpy", "compiled")
 
@@ -224,13 +225,10 @@ def _inverse(gate: Gate) -> dict[str, Any]:
     return {"inverse": np.interp(even, u, v), "first": float(u[0])}
 
 
-@lru_cache(maxsize=64)
-def kernel_of(gate: Gate, own: tuple[float, ...], flat: tuple[float, ...]) -> Kernel | NoCompiler:
-    """The kernel of a gate, compiled on its first use on this machine; or why there is none."""
-    try:
-        return Kernel(gate, np.array(own), np.array(flat))
-    except NoCompiler as reason:
-        return reason
+@compiled_once
+def kernel_of(gate: Gate, own: tuple[float, ...], flat: tuple[float, ...]) -> Kernel:
+    """The kernel of a gate, compiled on its first use on this machine."""
+    return Kernel(gate, np.array(own), np.array(flat))
 
 
 # --- the choice -------------------------------------------------------------------------------------------------------
@@ -249,6 +247,25 @@ def wanted_backend(backend: str | None) -> str:
         where = "backend" if backend is not None else "GATEFLOW_BACKEND"
         raise InvalidArgument(f"{where} must be one of {', '.join(BACKENDS)}; got {shown(wanted)}")
     return wanted
+
+
+def by_kernel(make: Callable[[], Made], backend: str | None, *, pays: bool) -> Made | None:
+    """What ``make`` compiles, where that is asked for, or pays and can be; None where NumPy is to do it.
+
+    Raises
+    ------
+    NoCompiler
+        ``backend`` is "compiled", and there is no kernel.
+    """
+    wanted = wanted_backend(backend)
+    if wanted == "numpy" or (wanted == "auto" and not pays):
+        return None
+    try:
+        return make()
+    except NoCompiler:
+        if backend == "compiled":
+            raise
+        return None
 
 
 def backend_version() -> str:

@@ -21,7 +21,7 @@ import sympy as sp
 from gateflow.errors import NoCompiler
 from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.compiled import CHUNK as COMPILED_CHUNK
-from gateflow.flows.compiled import Kernel, kernel_of, wanted_backend
+from gateflow.flows.compiled import Kernel, by_kernel, kernel_of
 from gateflow.flows.critical import (
     cuts,
     goes_by_decay,
@@ -157,16 +157,14 @@ class Integrals:
 
     def kernel(self, backend: str | None, count: int) -> Kernel | None:
         """The compiled kernel, where it is the one to use for this many problems."""
-        wanted = wanted_backend(backend)
-        if wanted == "numpy" or (wanted == "auto" and (self.loss != ABSOLUTE or count < LEAST[self.by_decay])):
-            return None
-        blocks = np.concatenate([self.flat_u, self.pointed_u, self.unsure_u])
-        found = kernel_of(self.gate, tuple(self.own_marks), tuple(blocks))
-        if self.loss != ABSOLUTE:
-            found = NoCompiler(f"the {self.loss.name} loss has no compiled kernel; use backend='numpy'")
-        if isinstance(found, NoCompiler) and backend == "compiled":
-            raise NoCompiler(*found.args)
-        return found if isinstance(found, Kernel) else None
+
+        def made() -> Kernel:
+            if self.loss != ABSOLUTE:
+                raise NoCompiler(f"the {self.loss.name} loss has no compiled kernel; use backend='numpy'")
+            blocks = (*self.flat_u, *self.pointed_u, *self.unsure_u)
+            return kernel_of(self.gate, tuple(self.own_marks), blocks)
+
+        return by_kernel(made, backend, pays=self.loss == ABSOLUTE and count >= LEAST[self.by_decay])
 
     def solve_compiled(self, kernel: Kernel, batch: ProblemBatch) -> Solved:
         """The same as :meth:`solve` by the kernel, and by NumPy what the kernel leaves to it."""

@@ -22,8 +22,8 @@ import numpy as np
 
 from gateflow.descents.optimizers import Optimizer
 from gateflow.descents.precision import FORMATS
-from gateflow.errors import InvalidArgument, NoCompiler
-from gateflow.flows.compiled import wanted_backend
+from gateflow.errors import InvalidArgument
+from gateflow.flows.compiled import by_kernel
 from gateflow.gates.gate import Gate
 from gateflow.guards.arguments import FINITE, one, whole
 from gateflow.noise.compiled import Walk
@@ -146,14 +146,7 @@ class Paths(Tabulated, columns=("z",), plots=(None, ["z"])):
         self.z: Array = np.full(count, one("z0", z0, *FINITE))
         self._m, self._s = np.zeros(count), np.zeros(count)
         self._cells, self._low, self._width = course.cells()
-        self._walk: Walk | None = None
-        wanted = wanted_backend(backend)
-        if wanted != "numpy":
-            try:
-                self._walk = Walk(course.gate, course.optimizer)
-            except NoCompiler:
-                if wanted == "compiled":
-                    raise
+        self._walk = by_kernel(lambda: Walk(course.gate, course.optimizer), backend, pays=True)
         self.backend = "numpy" if self._walk is None else "compiled"
 
     @property
