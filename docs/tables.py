@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
+
+DRAWN = Path(__file__).resolve().parents[1] / "figures"
 
 Rows = Iterable[Iterable[str]]
 
@@ -30,13 +36,14 @@ def laws() -> str:
 
     def law(name: str) -> str:
         found = rate(name, seconds=300)
-        return f"`{found.rate}`" if found.rate else "none in closed form" if found.implicit else found.reason
+        return f"${found.latex()}$" if found.rate else "none in closed form" if found.implicit else found.reason
 
     def values(name: str) -> str:
         return "".join(f", {key} = {value}" for key, value in gate(name).parameters.items())
 
-    rows = ([f"`{name}`", f"${gate(name).latex()}${values(name)}", law(name), gate(name).reference] for name in GATES)
-    return markdown(["name", "formula", "law of learning", "source"], rows)
+    rows = ([f"`{name}`", f"${gate(name).latex()}${values(name)}", law(name)] for name in GATES)
+    sources = "".join(f"- `{name}`: {gate(name).reference}\n" for name in GATES)
+    return f"{markdown(['name', 'formula', 'law of learning'], rows)}\nSources:\n\n{sources}"
 
 
 def losses() -> str:
@@ -69,11 +76,39 @@ def figures() -> str:
     return markdown(["name", "caption"], ([f"`{name}`", FIGURES.summary(name)] for name in FIGURES))
 
 
+def gallery() -> str:
+    """Every figure that is kept, with what it shows, the command that makes it and its numbers."""
+    from gateflow.plots import FIGURES
+
+    def section(name: str) -> str:
+        made = json.loads((DRAWN / f"{name}.json").read_text(encoding="utf-8"))
+        about = f"{made['caption']}\n\n`{made['command']}`, [numbers](../figures/{name}.csv)"
+        return f"## {name}\n\n![{FIGURES.summary(name)}](../figures/{name}.svg)\n\n{about}\n"
+
+    return "\n".join(section(name) for name in FIGURES if (DRAWN / f"{name}.svg").exists())
+
+
+def commands() -> str:
+    """What every command says of itself."""
+    from gateflow.cli import COMMANDS, main
+
+    def said(*words: str) -> str:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            main([*words, "--help"])
+        return f"```text\n{out.getvalue().strip()}\n```\n"
+
+    sections = [f"## gateflow {name}\n\n{said(name)}" for name in COMMANDS]
+    return "\n".join([said(), *sections])
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "gates": gates,
     "laws": laws,
     "losses": losses,
     "figures": figures,
+    "gallery": gallery,
+    "commands": commands,
     **{kind: trained(kind) for kind in ("tasks", "cells", "initialisers", "methods")},
 }
 
