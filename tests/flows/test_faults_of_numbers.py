@@ -336,6 +336,24 @@ def test_the_time_from_the_rounded_target_is_right(name, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("horizon", [1.0, 1000.0])
+def test_the_time_of_student_t_from_the_rounded_target_is_right(horizon, backend):
+    """phi is the distribution of Student's t with 4 degrees of freedom, by the incomplete beta function; gap 1e-10."""
+    problem = LearningProblem("student-t", horizon=horizon, gap=1e-10)
+    found = hitting_time(problem, problem.z_star, backend=backend)
+    with mpmath.workdps(50):
+        t = mpmath.mpf(horizon)
+        goal = -mpmath.expm1(mpmath.log1p(-mpmath.mpf(1e-10)) / t)
+        rest = lambda z: mpmath.betainc(2, 0.5, 0, 4 / (4 + z * z), regularized=True) / 2  # noqa: E731
+        density = lambda z: (1 + z * z / 4) ** mpmath.mpf(-2.5) * 3 / 8  # noqa: E731
+        z0 = mpmath.mpf(problem.z_star)
+        z_star = mpmath.findroot(lambda z: rest(z) / goal - 1, (z0, z0 * (1 + mpmath.mpf(10) ** -12)))
+        middle = (z0 + z_star) / 2  # the way is 1e-16 long: the integrand is what it is in the middle to 1e-30
+        true = mpmath.log(abs(z_star - z0) / (t * (1 - rest(middle)) ** (t - 1) * density(middle)))
+    assert abs(found.log_tau - float(true)) <= found.error < 1e-6
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_every_dip_on_the_way_is_looked_at(backend):
     """1 + cos z is 0 at 79 pi = 248.2."""
     found = hitting_time(LearningProblem("sigmoid((z+sin(z))/100)", **TEN), 250.0, backend=backend)
