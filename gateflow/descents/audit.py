@@ -18,6 +18,7 @@ import numpy as np
 from gateflow.descents.decays import QUANTILES, longest
 from gateflow.descents.precision import FORMATS
 from gateflow.errors import InvalidArgument, MissingExtra, shown
+from gateflow.files.pickles import check_pickles
 from gateflow.files.read import opened
 from gateflow.files.safetensors import MOST as MOST_OF_A_TENSOR
 from gateflow.files.safetensors import numbers, stored
@@ -160,8 +161,7 @@ class _Tensors:
         if path.stat().st_size > MOST:
             raise ValueError(f"it has over {MOST} bytes")
         try:
-            if is_archive:
-                _check_archive(path)
+            _check_archive(path) if is_archive else _check_old(path)
             read = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
         except Exception as problem:  # whatever is in the file
             first = (str(problem).splitlines() or [type(problem).__name__])[0]
@@ -187,6 +187,16 @@ def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
             raise ValueError("it is packed, which torch.save does not do")
+        for name in archive.namelist():
+            if name.endswith("data.pkl"):
+                with archive.open(name) as pickled:
+                    check_pickles(pickled)
+
+
+def _check_old(path: Path) -> None:
+    """The same of the older form: pickles of a number, a version, the system, the values and the names of storages."""
+    with opened(path) as file:
+        check_pickles(file, 5)
 
 
 def _numbers_of(name: str, tensor: Any) -> np.ndarray:

@@ -151,6 +151,24 @@ class Numbers:
         size = a.exp(self._or_gone(log_curvature + both, both))
         return a.where(a.less(a.where(safe, curvature, -turn), a.constant(0)), -size, size)
 
+    def d2_log_phi(self, z: Any) -> Any:
+        """The second derivative of ``log phi``: ``(1 - phi)(u'' - u'**2 phi)``."""
+        return self._d2_log(z, *self._logs(z), turned=False)
+
+    def d2_log_phi_c(self, z: Any) -> Any:
+        """The second derivative of ``log(1 - phi)``: ``-phi (u'' + u'**2 (1 - phi))``."""
+        return self._d2_log(z, *self._logs(z)[::-1], turned=True)
+
+    def _d2_log(self, z: Any, log_one: Any, log_other: Any, turned: bool) -> Any:
+        """That of the logarithm ``log_one`` of a probability; ``log_other`` is that of the other."""
+        a = self.arithmetic
+        if not self.gate.is_profile:
+            d2phi, log_rate = self.d2phi(z), self.log_dphi(z) - log_one
+            return (-d2phi if turned else d2phi) * a.exp(-log_one) - a.exp(log_rate + log_rate)
+        _, log_d2u, log_du = self._play("d2u", lambda f: [f.du, log_of(f.d2u), f.log_du], z)
+        bend = self._signed("sign of d2u", lambda f: [sign_of(factored(f.d2u))], z, log_d2u + log_other)
+        return (-bend if turned else bend) - a.exp(log_du + log_du + log_one + log_other)
+
     # --- inverses ---
 
     def z_of_u(self, u: Any) -> Any:

@@ -7,25 +7,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gateflow.errors import InvalidArgument, InvalidTensor
+from gateflow.errors import InvalidArgument, InvalidTensor, shown
 from gateflow.nn.cells.gru import GRU
 from gateflow.nn.cells.lstm import LSTM
+from gateflow.nn.operands import check_kind, check_shape, state_parts
 from gateflow.nn.recurrent import AnyGate, Recurrent, Weights
 
 
-def _step(cell: Any, layer: Recurrent, input: Tensor, state: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+def _step(cell: Any, layer: Recurrent, input: Tensor, state: Any) -> tuple[Tensor, ...]:
     """The state after one step of a cell with the equations of ``layer``, batched or not."""
     name = type(cell).__name__
+    check_kind(f"the input of {name}", input)
     if input.dim() not in (1, 2):
         raise InvalidTensor(f"{name}: the input must have 1 or 2 dimensions; it has {input.dim()}")
+    if input.shape[-1] != cell.input_size:
+        raise InvalidTensor(f"{name}: the input has {input.shape[-1]} features; the cell takes {cell.input_size}")
     x = input if input.dim() == 2 else input[None]
     if state is None:
         start = tuple(x.new_zeros(x.shape[0], cell.hidden_size) for _ in layer.states)
     else:
-        for part in state:
+        start = state_parts(state, name, layer.states)
+        for part in start:
             if part.dim() != input.dim():
                 raise InvalidTensor(f"{name}: the state must have {input.dim()} dimensions; it has {part.dim()}")
-        start = tuple(part if part.dim() == 2 else part[None] for part in state)
+        start = tuple(part if part.dim() == 2 else part[None] for part in start)
+        for which, part in zip(layer.states, start, strict=True):
+            check_shape(which, part, (x.shape[0], cell.hidden_size))
     weights = Weights(cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, {})
     final = layer.one_step(x[None], start, weights)
     return tuple(part if input.dim() == 2 else part[0] for part in final)
@@ -82,7 +89,7 @@ class GRUCell(torch.nn.GRUCell):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next hidden state."""
-        (h,) = _step(self, self.equations, input, None if hx is None else (hx,))
+        (h,) = _step(self, self.equations, input, hx)
         return h
 
 
@@ -134,6 +141,8 @@ def replace(model: torch.nn.Module, *, forget_gate: AnyGate, **options: Any) -> 
     >>> replace(model, forget_gate="fast")[1].weight_hh_l0 is weight
     True
     """
+    if not isinstance(model, torch.nn.Module):
+        raise InvalidArgument(f"a model is a torch.nn.Module; got {shown(model)}")
     made: dict[int, torch.nn.Module] = {}
     if type(model) in REPLACEMENTS:
         return _replaced(model, forget_gate, options)

@@ -22,7 +22,7 @@ from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _disable_current_modes
 
 from gateflow.codegen import Tape
-from gateflow.errors import GateflowError, InvalidArgument, UnknownName, unknown
+from gateflow.errors import GateflowError, InvalidArgument, UnknownName, cut, unknown
 from gateflow.formula import unparse
 from gateflow.gates.gate import Gate, Numbers
 from gateflow.gates.gate import gate as named_gate
@@ -45,6 +45,8 @@ DERIVATIVES = {
     "dphi_c": "d2phi_c",
     "log_phi": "rate",
     "log_phi_c": "rate_c",
+    "rate": "d2log",
+    "rate_c": "d2log_c",
 }
 """What each function's backward pass multiplies by; the others cannot be differentiated once more."""
 
@@ -100,11 +102,11 @@ class GateFunction(torch.nn.Module):
         return self._play(z, "phi_c")
 
     def log(self, z: Tensor) -> Tensor:
-        """``log(phi(z))``; once differentiable."""
+        """``log(phi(z))``."""
         return self._play(z, "log_phi")
 
     def log_complement(self, z: Tensor) -> Tensor:
-        """``log(1 - phi(z))``, which never underflows; once differentiable."""
+        """``log(1 - phi(z))``, which never underflows."""
         return self._play(z, "log_phi_c")
 
     def derivative(self, z: Tensor) -> Tensor:
@@ -115,8 +117,7 @@ class GateFunction(torch.nn.Module):
         return repr(self.gate)
 
     def _play(self, z: Tensor, what: str) -> Tensor:
-        if z.dtype not in WORKING:
-            raise InvalidArgument(f"a gate takes floating-point tensors, not {z.dtype}")
+        _number(z)
         if self.gate.value_outside is not None and what.startswith("log"):
             raise InvalidArgument(f"{self.gate.name} leaves (0, 1) and has no logarithm")
         return GATE(z, self.text, what)
@@ -275,7 +276,20 @@ def unpickled(text: str) -> GateFunction:
 
 @lru_cache(maxsize=256)
 def _made(text: str) -> GateFunction:
-    return gate_function(Gate(**json.loads(text)) if text.startswith("{") else text)
+    return gate_function(_declared_by(text) if text.startswith("{") else text)
+
+
+def _declared_by(text: str) -> Gate:
+    """The gate that a text of :func:`_declared` declares; others may write such texts into models that are loaded."""
+    try:
+        given = json.loads(text)
+        return Gate(**given)
+    except (ValueError, TypeError, RecursionError) as error:
+        if isinstance(error, GateflowError):
+            raise
+        raise InvalidArgument(
+            f"{cut(text)} declares no gate: it is a JSON object with phi, profile or complement"
+        ) from None
 
 
 class LevelFunction(torch.autograd.function._SingleLevelFunction):
@@ -350,6 +364,13 @@ class _Play(LevelFunction):
         return GATE(z, ctx.gate, DERIVATIVES[ctx.what]) if slope is None or torch.is_grad_enabled() else slope
 
 
+def _number(z: Tensor) -> Tensor:
+    """A tensor that a gate takes."""
+    if z.dtype not in WORKING:
+        raise InvalidArgument(f"a gate takes floating-point tensors, not {z.dtype}")
+    return z
+
+
 def _autograd(z: Tensor, gate: str, what: str) -> Tensor:
     if (torch.is_grad_enabled() and z.requires_grad) or forward_ad._current_level >= 0:
         return _Play.at_level(z, gate, what)
@@ -358,7 +379,7 @@ def _autograd(z: Tensor, gate: str, what: str) -> Tensor:
 
 
 def _with_slope(z: Tensor, gate: str, what: str) -> tuple[Tensor, Tensor]:
-    value, slope = named(gate).with_slope(z, what)
+    value, slope = named(gate).with_slope(_number(z), what)
     return value, z.new_empty(0) if slope is None else slope.contiguous()
 
 
@@ -366,7 +387,7 @@ def _with_slope_like(z: Tensor, gate: str, what: str) -> tuple[Tensor, Tensor]:
     return torch.empty_like(z), torch.empty_like(z) if what in DERIVATIVES else z.new_empty(0)
 
 
-LIBRARY.impl("gate", lambda z, gate, what: named(gate).value(z, what), "CompositeExplicitAutograd")
+LIBRARY.impl("gate", lambda z, gate, what: named(gate).value(_number(z), what), "CompositeExplicitAutograd")
 LIBRARY.impl("gate", _autograd, "Autograd")
 LIBRARY.impl("gate_with_slope", _with_slope, "CompositeExplicitAutograd")
 torch.library.register_fake("gateflow::gate", lambda z, gate, what: torch.empty_like(z), lib=LIBRARY)
@@ -423,6 +444,8 @@ _FUNCTIONS: dict[str, Callable[[Numbers, Tensor], Tensor]] = {
     "d2phi_c": lambda numbers, z: -numbers.d2phi(z),
     "rate": lambda numbers, z: _rate(numbers, z, numbers.log_phi_c(z)),
     "rate_c": lambda numbers, z: -_rate(numbers, z, numbers.log_phi(z)),
+    "d2log": Numbers.d2_log_phi,
+    "d2log_c": Numbers.d2_log_phi_c,
 }
 
 

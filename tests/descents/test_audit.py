@@ -154,6 +154,30 @@ def test_a_state_dict_of_pytorch_is_read_and_no_pickle_is_run(tmp_path):
         audit(tmp_path / "whole.pt")
 
 
+@pytest.mark.parametrize("old", [True, False])
+def test_a_pickle_that_would_take_for_ever_to_hash_is_refused(old, tmp_path):
+    """40 levels of pairs are a few hundred bytes; as a key they are hashed 2^40 times, in one instruction."""
+    torch = pytest.importorskip("torch")
+    tuples = b"".join(b"q" + bytes([k]) + b"0h" + bytes([k]) + b"h" + bytes([k]) + b"\x86" for k in range(40))
+    hostile, path = b"\x80\x02})" + tuples + b"K\x01s.", tmp_path / "one.pt"
+    kind = {"_use_new_zipfile_serialization": not old}
+    torch.save({"a": torch.zeros(2)}, path, **kind)
+    whole = path.read_bytes()
+    if old:
+        start = whole.index(b"\x80\x02}", 20)
+        start = whole.index(b"X\x01\x00\x00\x00aq", start)
+        start = whole.rindex(b"\x80\x02", 0, start)
+        path.write_bytes(whole[:start] + hostile)
+    else:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in members.items():
+                archive.writestr(name, hostile if name.endswith("data.pkl") else data)
+    with pytest.raises(InvalidArgument, match="over 10000 parts"):
+        audit(path)
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, InvalidTensor
 from gateflow.nn import CELLS, GRU, LSTM, GRUCell, LSTMCell, replace
 
 PAIRS = [(LSTMCell, torch.nn.LSTMCell), (GRUCell, torch.nn.GRUCell)]
@@ -61,6 +61,31 @@ def test_what_a_cell_refuses_pytorchs_refuses_with_the_same_kind_of_error(ours: 
                 cell(*case)
             raised.append(caught.type)
         assert issubclass(raised[1], raised[0]), case
+
+
+@pytest.mark.parametrize("cell", [LSTMCell(3, 4), GRUCell(3, 4)])
+def test_what_a_cell_is_given_is_named_in_one_line(cell: Any) -> None:
+    state = torch.zeros(2, 4)
+    x, both = torch.zeros(2, 3), (lambda h: (h, h) if isinstance(cell, LSTMCell) else h)
+    wrong: list[tuple[tuple[Any, ...], str]] = [
+        ((torch.zeros(2, 5),), "the input has 5 features; the cell takes 3"),
+        ((None,), "must be a tensor; got NoneType"),
+        ((x, both(torch.zeros(2, 5))), r"must have the shape \(2, 4\); it has \(2, 5\)"),
+        ((x, both(torch.zeros(3, 4))), r"must have the shape \(2, 4\); it has \(3, 4\)"),
+        ((x, both(torch.zeros(4))), "must have 2 dimensions; it has 1"),
+        ((x, [state] if isinstance(cell, LSTMCell) else (state,)), "the state of"),
+        ((x, both(3.0)), "must be a tensor; got float"),
+    ]
+    for arguments, message in wrong:
+        with pytest.raises(InvalidTensor, match=message) as caught:
+            cell(*arguments)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("model", [None, 3, [torch.nn.LSTM(2, 3)], torch.nn.LSTM])
+def test_what_is_no_model_is_not_replaced(model: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"a model is a torch\.nn\.Module"):
+        replace(model, forget_gate="fast")
 
 
 def test_pytorchs_names_of_the_weights() -> None:

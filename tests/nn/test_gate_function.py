@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from gateflow.errors import InvalidArgument, UnknownName
+from gateflow.errors import GateflowError, InvalidArgument, UnknownName
 from gateflow.gates.gate import GATES, Gate
 from gateflow.gates.gate import gate as named_gate
 from gateflow.nn import GateFunction, gate_function
@@ -49,6 +49,47 @@ def test_values_and_slopes_in_and_beside_a_hole(dtype: torch.dtype) -> None:
     found = function(z)
     torch.testing.assert_close(found.detach().double(), phi, rtol=room, atol=0)
     torch.testing.assert_close(torch.autograd.grad(found.sum(), z)[0].double(), slope, rtol=room, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "u"),
+    [
+        ("sigmoid(z)", lambda z: z),
+        ("fast", torch.sinh),
+        ("sigmoid(z + z**3)", lambda z: z + z**3),
+        ("(1 + tanh(z))/2", lambda z: 2 * z),
+        ("1/(1 + exp(-z - z**3/3))", lambda z: z + z**3 / 3),
+    ],
+)
+def test_logarithms_are_twice_differentiable(text: str, u: Any) -> None:
+    """As PyTorch differentiates its own logsigmoid."""
+    z = torch.linspace(-4, 4, 41, dtype=torch.float64).requires_grad_()
+    function = gate_function(text)
+    for ours, sign in ((function.log, 1), (function.log_complement, -1)):
+        found, wanted = (
+            torch.autograd.grad(torch.autograd.grad(y.sum(), z, create_graph=True)[0].sum(), z)[0]
+            for y in (ours(z), torch.nn.functional.logsigmoid(sign * u(z)))
+        )
+        torch.testing.assert_close(found, wanted, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "{1: 2}",
+        '{"phi": "sigmoid(z)", "x": 1}',
+        '{"phi": ' + "[" * 100_000,
+        "{}",
+        '{"phi": 3}',
+        '{"phi": "z", "name": 5}',
+    ],
+)
+def test_a_declaration_that_is_none_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(GateflowError) as caught:
+        torch.ops.gateflow.gate(torch.zeros(2), text, "phi")
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 300
 
 
 @pytest.fixture(params=[False, True], ids=["short", "careful"])
