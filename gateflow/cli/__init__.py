@@ -163,7 +163,7 @@ HEADINGS = {
         "sweep",
     ),
     "Output": ("figures", "report"),
-    "Networks": ("train", "results", "timescales", "audit", "experiment", "study"),
+    "Networks": ("train", "predict", "export", "results", "timescales", "audit", "experiment", "study"),
     "This machine": ("doctor", "bench", "completion"),
 }
 """The headings of the list of commands; a command without one comes last, under :data:`OTHERS`."""

@@ -69,7 +69,15 @@ def _standard(
     return output[:, 0], tuple(part[0] for part in final)
 
 
-class ExportedArithmetic(TorchArithmetic):
+class TracedArithmetic(TorchArithmetic):
+    """PyTorch arithmetic whose numbers are operators' results: a tensor made while a program is traced is none of its
+    constants."""
+
+    def lift(self, x: Any) -> Tensor:
+        return x.to(self.dtype) if isinstance(x, Tensor) else torch.full((), x, dtype=self.dtype, device=self.device)
+
+
+class ExportedArithmetic(TracedArithmetic):
     """PyTorch arithmetic in operators that onnxruntime has for float64, as far as there are any."""
 
     sinh = staticmethod(lambda x: (torch.exp(x) - torch.exp(-x)) / 2)
@@ -80,10 +88,6 @@ class ExportedArithmetic(TorchArithmetic):
     tan = staticmethod(lambda x: torch.sin(x) / torch.cos(x))
     atan = staticmethod(lambda x: torch.atan(x.float()).double())
     erf = staticmethod(lambda x: torch.erf(x.float()).double())
-
-    def lift(self, x: Any) -> Tensor:
-        """A number as an operator's result: a tensor made while a program is traced is none of its constants."""
-        return x.to(self.dtype) if isinstance(x, Tensor) else torch.full((), x, dtype=self.dtype, device=self.device)
 
     def acot(self, x: Tensor) -> Tensor:
         """From atan of the inverse, which keeps the digits far out."""

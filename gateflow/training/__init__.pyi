@@ -1,3 +1,4 @@
+from .exporting import export as export
 from .grid import Statuses as Statuses
 from .grid import experiment as experiment
 from .loop import train as train
@@ -6,5 +7,8 @@ from .settings import Settings as Settings
 from .task import Batch as Batch
 from .task import Task as Task
 from .tasks import TASKS as TASKS
+from .trained import Prediction as Prediction
+from .trained import Trained as Trained
+from .trained import load as load
 
 __all__: list[str]

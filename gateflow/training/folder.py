@@ -104,7 +104,7 @@ class RunMemory:
     def network(self, settings: Settings, task: Task) -> Network | None:
         return None
 
-    def end(self, result: Result, weights: Mapping[str, Tensor]) -> None:
+    def end(self, result: Result, weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Nothing."""
 
 
@@ -251,9 +251,9 @@ class RunFolder:
         """The network with the weights that were kept."""
         return load_network(self.path, settings, task)
 
-    def end(self, result: Result, weights: Mapping[str, Tensor]) -> None:
-        """Write the weights and, last, the result, with which the run has ended."""
-        state = Checkpoint({"settings": result.settings.as_dict()})
+    def end(self, result: Result, weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Write the weights, with how inputs are prepared, and, last, the result, with which the run has ended."""
+        state = Checkpoint({"settings": result.settings.as_dict(), "served": dict(facts)})
         state.add("network", weights)
         found = {name: getattr(result, name) for name in OUTCOME}
         made = record.record(seed=result.settings.seed, device=result.settings.device)
@@ -359,7 +359,17 @@ def _is_line(found: Any) -> bool:
     return found["kind"] not in ("train", "valid", "test") or fits(rest, {str: float})
 
 
-def load_network(path: Path, settings: Settings, task: Task) -> Network:
+def kept_facts(path: Path) -> dict[str, Any] | None:
+    """What of the task is kept in a run that has ended; None where it has not, or was made before that was kept."""
+    if not (path / WEIGHTS).exists():
+        return None
+    found = checkpoints.read(path / WEIGHTS).facts.get("served")
+    if found is not None and not fits(found, {str: Any}):
+        raise checkpoints.Damaged(f"{path / WEIGHTS} does not hold how data are prepared")
+    return found
+
+
+def load_network(path: Path, settings: Settings, task: Any) -> Network:
     """The network of a run, with the weights that were kept, or the best so far of a run that has not ended."""
     file = path / (WEIGHTS if (path / WEIGHTS).exists() else CHECKPOINT)
     state = checkpoints.read(file) if file.name == WEIGHTS else checkpoints.latest(file)[0]

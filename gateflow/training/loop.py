@@ -34,7 +34,7 @@ from gateflow.training.network import build, set_weights, weights_of
 from gateflow.training.optimizers import make_optimizer, make_schedule
 from gateflow.training.result import Measures, Result
 from gateflow.training.settings import Settings, make_task
-from gateflow.training.task import Batch, Split, Task
+from gateflow.training.task import Batch, Split, Task, served
 from gateflow.training.timescales import few, statistics
 
 SAVE_EVERY = 20.0
@@ -303,7 +303,7 @@ class Trainer:
         test = self.measure("test")
         self.note("test", **test)
         result = self.result(counters.status, test)
-        self.place.end(result, weights_of(self.network))
+        self.place.end(result, weights_of(self.network), served(self.task))
         return result
 
     def give_up(self, loss: float, batch: Batch) -> None:

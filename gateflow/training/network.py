@@ -18,7 +18,6 @@ from gateflow.nn.linear._layer import LinearRecurrence
 from gateflow.nn.linear._stack import LinearStack
 from gateflow.nn.recurrent import Recurrent
 from gateflow.training.settings import Settings, cell_class, make_init
-from gateflow.training.task import Task
 
 FORGET = ("forget_gate", "update_gate", "decay_gate")
 """The words by which cells take the gate that holds the state."""
@@ -99,7 +98,7 @@ class Network(nn.Module):
         return (self.readout(self.dropout(output)), state, *gates)
 
 
-def build(settings: Settings, task: Task) -> Network:
+def build(settings: Settings, task: Any) -> Network:
     """The network of these settings, started with PyTorch's own generator.
 
     Raises

@@ -9,8 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,6 +52,19 @@ class Batch:
         """The batch on another device."""
         moved = {name: part.to(device) for name, part in vars(self).items() if part is not None}
         return replace(self, **moved)
+
+
+class NewData(NamedTuple):
+    """Series that a trained network is asked about."""
+
+    series: list[np.ndarray]
+    """(time, channels) each, as they stand in the file."""
+
+    names: tuple[str, ...]
+    """What they are called, in messages and answers."""
+
+    given: tuple[str, ...] = ()
+    """The class of each, where the file has them."""
 
 
 class Task(ABC):
@@ -123,6 +138,33 @@ class Task(ABC):
         """A digest of the data, for whoever goes on with a run; None where the task is made from its seed alone."""
         return None
 
+    def prepares(self) -> dict[str, Any]:
+        """What of the data answers to new data need, as JSON holds it; kept in a run beside its weights.
+
+        ``mean`` and ``deviation`` of each channel of the inputs, ``target_mean`` and ``target_deviation`` of the
+        answers, where the task scales them; ``classes``, the names of the outputs, where these are logits of classes.
+        """
+        return {}
+
+    @classmethod
+    def read_new(cls, path: Path, facts: Mapping[str, Any], *, labelled: bool) -> NewData | None:
+        """Series from a file, for a network that was trained on this task; None where it has no files of its own kind.
+
+        Parameters
+        ----------
+        path : Path
+        facts : mapping
+            What :func:`served` kept.
+        labelled : bool
+            Whether the series stand there with their classes, as those of the training do.
+
+        Raises
+        ------
+        InvalidArgument
+            It cannot be read.
+        """
+        return None
+
     @abstractmethod
     def loss(self, answers: Tensor, batch: Batch) -> Tensor:
         """The mean loss, which is descended. ``answers`` is (batch, output_size), or (batch, time, output_size)."""
@@ -146,3 +188,24 @@ class Task(ABC):
     def __getstate__(self) -> dict[str, Any]:
         """The options alone: what was read from files is read again in the other process."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
+def served(task: Task) -> dict[str, Any]:
+    """Everything of a task that a trained network needs when it is put to use."""
+    shape = {name: getattr(task, name) for name in ("input_size", "output_size", "length", "tokens", "every_step")}
+    return {**shape, **task.prepares()}
+
+
+def pooled(one: np.ndarray, pool: int) -> np.ndarray:
+    """A series, (time, channels), with so many samples averaged to one step; one shorter than that is one step.
+
+    Examples
+    --------
+    >>> pooled(np.arange(5.0)[:, None], 2)[:, 0].tolist()
+    [0.5, 2.5]
+    """
+    if pool == 1:
+        return one
+    steps = len(one) // pool
+    cut = one[: steps * pool].reshape(steps, pool, -1) if steps else one[None]
+    return cut.mean(1)

@@ -28,6 +28,9 @@ HEAD = 1 << 16
 
 SPLITS = ("train", "valid", "test")
 
+UNKNOWN = "?"
+"""The class of a series of which none is known."""
+
 
 class SeriesSet:
     """Series of perhaps different lengths, held end to end.
@@ -116,8 +119,8 @@ def _is_number(field: str) -> bool:
     return True
 
 
-def csv(path: Path, label_last: bool = False) -> SeriesSet:
-    """A series a line: its class first (as the UCR archive has it) or last, then its values.
+def csv(path: Path, label_last: bool = False, labelled: bool = True) -> SeriesSet:
+    """A series a line: its class first (as the UCR archive has it) or last, then its values; or values alone.
 
     Between them stand commas, tabs, semicolons or spaces, whichever the first line has outside of double quotes, in
     which each of them may stand. A first line without numbers is a heading. Values that are empty or NaN at the end of
@@ -132,7 +135,10 @@ def csv(path: Path, label_last: bool = False) -> SeriesSet:
         fields = _fields(path, number, line, between)
         if not labels and not any(_is_number(field) for field in fields):
             continue
-        label, values = (fields[-1], fields[:-1]) if label_last else (fields[0], fields[1:])
+        if not labelled:
+            label, values = UNKNOWN, fields
+        else:
+            label, values = (fields[-1], fields[:-1]) if label_last else (fields[0], fields[1:])
         while values and values[-1].strip().lower() in ("", "nan"):
             values.pop()
         if not values:
@@ -204,18 +210,19 @@ def _channels(path: Path, line: int, channels: list[str], expected: int) -> np.n
     return np.stack(values, axis=1)
 
 
-def npz(path: Path) -> dict[str, SeriesSet]:
+def npz(path: Path, labelled: bool = True) -> dict[str, SeriesSet]:
     """A NumPy archive: arrays ``x`` and ``y``, or ``x_train``, ``y_train`` and the same for ``valid`` and ``test``.
 
     ``x`` is (n, time) or (n, time, channels), ``y`` is (n,), numbers or strings. The answer is by split, "" where none
-    is named. Nothing in it is unpickled.
+    is named. Nothing in it is unpickled. ``y`` is not asked for where series need no classes.
     """
     try:
         with files.opened(path) as file, zipfile.ZipFile(file) as archive:
             most = files.unpacked_most(os.fstat(file.fileno()).st_size)
             names = {name.lower().removesuffix(".npy"): name for name in archive.namelist()}
             parts = {part: part and f"_{part}" for part in ("", *SPLITS) if (f"x_{part}" if part else "x") in names}
-            wanted = {part: [names[f"{a}{end}"] for a in "xy"] for part, end in parts.items()}
+            arrays = "xy" if labelled else "x"
+            wanted = {part: [names[f"{a}{end}"] for a in arrays] for part, end in parts.items()}
             if (size := sum(archive.getinfo(name).file_size for pair in wanted.values() for name in pair)) > most:
                 raise ValueError(
                     f"it unpacks to {size} bytes, and at most {most} are read; save it without compression"
@@ -227,7 +234,7 @@ def npz(path: Path) -> dict[str, SeriesSet]:
         raise InvalidArgument(f"{path} cannot be read as a NumPy archive: {_line(error)}") from None
     if not read:
         raise InvalidArgument(f"{path} has no arrays x and y; it has {', '.join(map(ascii, names))[:200] or 'none'}")
-    return {part: _array(path, x, y) for part, (x, y) in read.items()}
+    return {part: _array(path, *arrays) for part, arrays in read.items()}
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -251,7 +258,8 @@ def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
-def _array(path: Path, x: np.ndarray, y: np.ndarray) -> SeriesSet:
+def _array(path: Path, x: np.ndarray, y: np.ndarray | None = None) -> SeriesSet:
+    y = np.full(x.shape[:1], UNKNOWN) if y is None else y
     if x.ndim not in (2, 3) or y.shape != x.shape[:1] or 0 in x.shape:
         raise InvalidArgument(
             f"{path}: x must be (n, time) or (n, time, channels) and y (n,); got {x.shape}, {y.shape}"
@@ -264,6 +272,25 @@ def _array(path: Path, x: np.ndarray, y: np.ndarray) -> SeriesSet:
         class_name(label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)) for label in y.tolist()
     ]
     return SeriesSet(values, np.arange(1, count + 1) * time, labels, path)
+
+
+def new(path: Path, *, labelled: bool, label_last: bool = False) -> SeriesSet:
+    """The series of a file, with classes as the training has them, or without: those of ``.ts`` always have them.
+
+    Raises
+    ------
+    InvalidArgument
+        It is of no kind that is read, or cannot be read.
+    """
+    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if kind == ".npz":
+        found = npz(path, labelled)
+        return found.get("", next(iter(found.values())))
+    if kind == ".ts":
+        return ts(path)
+    if kind in (".csv", ".tsv", ".txt"):
+        return csv(path, label_last, labelled)
+    raise InvalidArgument(f"{path} is none of .npz, .csv, .tsv, .txt, .ts")
 
 
 def class_name(label: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -68,6 +68,7 @@ class Images(Rows, Choice):
     valid: int = 5000
 
     side: ClassVar[int]
+    names: ClassVar[tuple[str, ...]] = tuple("0123456789")
 
     def __post_init__(self) -> None:
         self.whole("valid", 1)
@@ -114,6 +115,9 @@ class Images(Rows, Choice):
     def reading(self) -> np.ndarray:
         """The pixels in the order in which they are read."""
         return np.arange(self.pixels) if self.permutation is None else order(self.permutation, 0, self.pixels)
+
+    def prepares(self) -> dict[str, Any]:
+        return {"classes": list(self.names)}
 
     def rows(self, split: Split) -> int:
         return len(self.parts[split])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,19 @@ from numpy.random import Generator, Philox, SeedSequence
 
 from gateflow.errors import InvalidArgument, shown
 from gateflow.guards.arguments import whole
-from gateflow.training.task import Batch, Split, Task
+from gateflow.training.data.series import UNKNOWN, new
+from gateflow.training.task import Batch, NewData, Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _ROWS, _ORDERS = 0, 1  # what a stream is for; two uses never share a counter
+
+
+def new_series(path: Path, *, labelled: bool, label_last: bool = False) -> NewData:
+    """The series of a file; their classes where these are known."""
+    found = new(path, labelled=labelled, label_last=label_last)
+    names = tuple(f"series {n}" for n in range(1, len(found) + 1))
+    given = () if UNKNOWN in found.labels else tuple(found.labels)
+    return NewData([found[row] for row in range(len(found))], names, given)
 
 
 def check_request(split: Any, number: Any, size: Any, seed: Any) -> tuple[Split, int, int, int]:

@@ -24,6 +24,9 @@ class SequentialFashion(Images28):
     """
 
     files: ClassVar[data.DataSet] = data.FASHION
+    names: ClassVar[tuple[str, ...]] = (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    )  # fmt: skip
     source: ClassVar[str] = "Xiao, Rasul and Vollgraf 2017 (arXiv 1708.07747)"
     defaults: ClassVar[Mapping[str, Any]] = SequentialMNIST.defaults
 

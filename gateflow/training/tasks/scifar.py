@@ -49,6 +49,9 @@ class SequentialCIFAR(FileImages):
     side: ClassVar[int] = 32
     testing: ClassVar[int] = 1
     files: ClassVar[data.DataSet] = data.CIFAR10
+    names: ClassVar[tuple[str, ...]] = (
+        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+    )  # fmt: skip
     source: ClassVar[str] = (
         "Gu et al. 2020 (arXiv 1910.09890); Tay et al. 2021 (arXiv 2011.04006); data: Krizhevsky 2009"
     )

@@ -14,9 +14,9 @@ import torch
 from gateflow.errors import InvalidArgument, shown
 from gateflow.training.data.series import SeriesSet, by_name, csv, npz, ts
 from gateflow.training.data.sound import Recordings
-from gateflow.training.task import Batch, Split
+from gateflow.training.task import Batch, NewData, Split, pooled
 from gateflow.training.tasks._answers import Choice
-from gateflow.training.tasks._rows import SPLITS, Rows, order
+from gateflow.training.tasks._rows import SPLITS, Rows, new_series, order
 
 READERS = (".npz", ".csv", ".tsv", ".txt", ".ts")
 
@@ -221,15 +221,28 @@ class LabelledSeries(Rows, Choice):
     def _prepare(self, one: np.ndarray) -> np.ndarray:
         if not len(one):
             raise InvalidArgument(f"{self.data} holds a series without samples")
-        whole_steps = len(one) // self.pool
-        if self.pool > 1:
-            cut = one[: whole_steps * self.pool].reshape(whole_steps, self.pool, -1) if whole_steps else one[None]
-            one = cut.mean(1)
-        one = one[: self.length]
+        one = pooled(one, self.pool)[: self.length]
         if self._scales is None:
             return one
         mean, deviation = self._scales
         return ((one - mean) / deviation).astype(np.float32)
+
+    def prepares(self) -> dict[str, Any]:
+        scales = dict(zip(("mean", "deviation"), (each.tolist() for each in self._scales or ()), strict=False))
+        reading = {"pool": self.pool, "longest": self.length, "label_last": self.label_last}
+        return {"classes": self.class_names, **reading, **scales}
+
+    @classmethod
+    def read_new(cls, path: Path, facts: Mapping[str, Any], *, labelled: bool) -> NewData:
+        new = new_series(path, labelled=labelled, label_last=facts["label_last"])
+        for name, label in zip(new.names, new.given, strict=False):
+            if label not in facts["classes"]:
+                known = shown(", ".join(facts["classes"]))
+                raise InvalidArgument(
+                    f"{path}, {name}: {shown(label)} is no class of the training ({known}); "
+                    "series without classes need --unlabelled"
+                )
+        return new
 
     def fingerprint(self) -> str:
         sources = {id(part.source): part.source for part in self.parts.values()}

@@ -1,0 +1,244 @@
+"""A run that is put to use: its network, how inputs are prepared for it, and what its answers are called.
+
+What of the training data an answer needs, such as means and names of classes, is kept in the run beside its weights. So
+a folder is enough: neither the data nor the task are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gateflow.errors import GateflowError, InvalidArgument
+from gateflow.guards.calls import name_of
+from gateflow.results.byvalue import by_value
+from gateflow.training.folder import SETTINGS, kept_facts, load_network, settings_of
+from gateflow.training.network import Network
+from gateflow.training.settings import Settings, make_task
+from gateflow.training.task import NewData, Task, pooled, served
+from gateflow.training.tasks import TASKS
+from gateflow.training.tasks._rows import new_series
+
+AT_ONCE = 256
+"""Sequences that are answered together."""
+
+
+class Prepared(nn.Module):
+    """A network behind its preparation: from numbers as they stand in files to answers in the units of the data.
+
+    Parameters
+    ----------
+    network : Network
+    facts : mapping
+        What :func:`gateflow.training.task.served` kept of the task.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    target_mean: Tensor
+    target_deviation: Tensor
+
+    def __init__(self, network: Network, facts: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.network = network
+        kind = network.readout.weight.dtype
+        for name, default in (("mean", 0.0), ("deviation", 1.0), ("target_mean", 0.0), ("target_deviation", 1.0)):
+            self.register_buffer(name, torch.tensor(facts.get(name) or [default], dtype=torch.float64))
+        self.takes_tokens, self.scales = network.embedding is not None, facts.get("mean") is not None
+        self.rescales, self.dtype = facts.get("target_mean") is not None, kind
+
+    def forward(self, series: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Answers to series, (batch, time, channels), or to tokens, (batch, time): logits of classes, or values."""
+        if not self.takes_tokens:
+            # as the data were prepared for training, to the same last bit
+            series = ((series.double() - self.mean) / self.deviation).float() if self.scales else series
+            series = series.to(self.dtype)
+        answers = self.network(series, None, lengths)[0]
+        return answers.double() * self.target_deviation + self.target_mean if self.rescales else answers
+
+
+@by_value
+@dataclass(frozen=True)
+class Prediction:
+    """Answers to new data.
+
+    Parameters
+    ----------
+    names : tuple of str
+        What was answered: numbers of series or of rows, from 1.
+    answers : array (n, outputs)
+        Probabilities of the classes; else values, in the units of the data.
+    columns : tuple of str
+        What the outputs are called.
+    classes : tuple of str, or None
+        The likeliest class of each; None where values are answered.
+    given : tuple of str
+        The classes that the data have, where they have any.
+    """
+
+    names: tuple[str, ...]
+    answers: np.ndarray
+    columns: tuple[str, ...]
+    classes: tuple[str, ...] | None = None
+    given: tuple[str, ...] = ()
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of given classes that were found; None where none are given."""
+        if not self.given or self.classes is None:
+            return None
+        return sum(a == b for a, b in zip(self.classes, self.given, strict=True)) / len(self.given)
+
+    def __repr__(self) -> str:
+        what = "values" if self.classes is None else f"{len(self.columns)} classes"
+        return f"<Prediction of {len(self.names)}: {what}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trained:
+    """A trained network as :func:`load` finds it.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the run.
+    network : Network
+        With the weights that were kept, in eval mode.
+    facts : dict
+        How inputs are prepared, and what answers are called.
+    """
+
+    settings: Settings
+    network: Network
+    facts: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<Trained on {self.settings.task}: {self.settings.cell}, {self.settings.hidden} units>"
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes, in the order of the network's outputs; None where it answers with values."""
+        found = self.facts.get("classes")
+        return None if found is None else tuple(found)
+
+    @cached_property
+    def module(self) -> Prepared:
+        """The network behind its preparation, in eval mode: what :func:`gateflow.training.export` writes."""
+        return Prepared(self.network, self.facts).eval()
+
+    def predict(self, data: str | Path | np.ndarray | Sequence[np.ndarray], *, labelled: bool = True) -> Prediction:
+        """Answers to the data of a file, or to series.
+
+        Parameters
+        ----------
+        data : path, array (n, time) or (n, time, channels), or a sequence of arrays (time, channels)
+            A file of a kind that the task reads, or ``.npz`` with an array ``x``.
+        labelled : bool
+            Whether series in a file have classes, as those of the training have; ``?`` stands for one not known.
+
+        Raises
+        ------
+        InvalidArgument
+            The data are not of the kind that the network was trained with.
+        """
+        new = self._read(Path(data).expanduser(), labelled) if isinstance(data, (str, Path)) else as_new(data)
+        channels = self.facts["input_size"]
+        for what, is_so in (("reads tokens", self.facts["tokens"]), ("answers each step", self.facts["every_step"])):
+            if is_so:
+                name = name_of(self.settings.task)
+                raise InvalidArgument(f"{name} {what}: ask the network of gateflow.training.load in Python")
+        for name, one in zip(new.names, new.series, strict=True):
+            if one.ndim != 2 or one.shape[1] != channels or not len(one):
+                raise InvalidArgument(
+                    f"{name}: a series must be (time, {channels}), as those of the training; got {one.shape}"
+                )
+        found = [self._answers(new.series[n : n + AT_ONCE]) for n in range(0, len(new.series), AT_ONCE)]
+        answers = np.concatenate(found) if found else np.zeros((0, self.facts["output_size"]))
+        if self.classes is None:
+            return Prediction(new.names, answers, tuple(self.facts.get("targets") or _numbered(answers.shape[1])))
+        likeliest = tuple(self.classes[n] for n in answers.argmax(1))
+        return Prediction(new.names, answers, self.classes, likeliest, new.given)
+
+    def _answers(self, series: Sequence[np.ndarray]) -> np.ndarray:
+        pool, longest = self.facts.get("pool", 1), self.facts.get("longest")
+        prepared = [pooled(np.asarray(one, dtype=np.float64), pool)[:longest] for one in series]
+        lengths = torch.tensor([len(one) for one in prepared])
+        inputs = torch.zeros(len(prepared), int(lengths.max()), prepared[0].shape[1], dtype=torch.float64)
+        for place, one in zip(inputs, prepared, strict=True):
+            place[: len(one)] = torch.from_numpy(one)
+        with torch.no_grad():
+            answers = self.module(inputs, None if lengths.min() == lengths.max() else lengths).double()
+        return (answers if self.classes is None else answers.softmax(-1)).numpy()
+
+    def _read(self, path: Path, labelled: bool) -> NewData:
+        if not path.is_file():
+            raise InvalidArgument(f"there is no file {path}")
+        name = name_of(self.settings.task)
+        reader = TASKS.get(name, Task)
+        found = reader.read_new(path, self.facts, labelled=labelled)
+        return new_series(path, labelled=False) if found is None else found
+
+
+def load(run: str | Path) -> Trained:
+    """The network of a run, how its inputs are prepared, and what its answers are called.
+
+    Parameters
+    ----------
+    run : path
+        The folder of a run; one that has not ended gives its best weights so far, and needs its data for it.
+
+    Raises
+    ------
+    InvalidArgument
+        There is no run with weights; or it was made before preparations were kept, and its data are not there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from gateflow.training import load, train
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result = train("digits", hidden=8, steps=2, out=f"{folder}/digits")
+    ...     trained = load(f"{folder}/digits")
+    >>> trained.classes[:3], trained.module(torch.zeros(1, 8, 8)).shape
+    (('0', '1', '2'), torch.Size([1, 10]))
+    """
+    path = Path(run)
+    if not (path / SETTINGS).exists():
+        raise InvalidArgument(f"{path} is not the folder of a run: there is no {SETTINGS}")
+    settings, facts = settings_of(path), kept_facts(path)
+    if facts is None:
+        try:
+            facts = served(make_task(settings.task))
+        except GateflowError as problem:
+            raise InvalidArgument(
+                f"{path} does not keep how its data were prepared, and asks them: {problem}"
+            ) from None
+    with torch.random.fork_rng([]):
+        network = load_network(path, settings, Shape(facts)).eval()
+    return Trained(settings, network, facts)
+
+
+class Shape:
+    """Of a task what a network is built from."""
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self.input_size, self.output_size, self.length = facts["input_size"], facts["output_size"], facts["length"]
+        self.tokens, self.every_step = facts["tokens"], facts["every_step"]
+
+
+def as_new(data: np.ndarray | Sequence[np.ndarray]) -> NewData:
+    """Series from arrays, one channel where there is no dimension of channels."""
+    series = [np.asarray(one, dtype=np.float64) for one in data]
+    series = [one[:, None] if one.ndim == 1 else one for one in series]
+    return NewData(series, tuple(f"series {n}" for n in range(1, len(series) + 1)))
+
+
+def _numbered(count: int) -> list[str]:
+    return ["value"] if count == 1 else [f"value {n}" for n in range(1, count + 1)]
