@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -16,6 +16,9 @@ WIDE = 10_000
 
 GAP = 2
 """Blanks between the columns of a table."""
+
+Columns = Mapping[str, Callable[[Any], str]]
+"""Headings, and what stands under each for a thing that is listed."""
 
 FOLDED = 14
 """The narrowest that a column of words is folded to."""
@@ -103,6 +106,12 @@ class Listing:
     numeric: Sequence[str] = ()
     cut: bool = False
 
+    @classmethod
+    def of(cls, found: Iterable[Any], columns: Columns, words: Collection[str] = ()) -> Listing:
+        """A row for each thing found, a column for each heading; all columns but those of ``words`` hold numbers."""
+        rows = [[cell(each) for cell in columns.values()] for each in found]
+        return cls(list(columns), rows, [name for name in columns if name not in words])
+
     def __rich_console__(self, _: Any, options: Any) -> Iterator[Any]:
         widths = [max(len(row[i]) for row in [self.columns, *self.rows]) for i in range(len(self.columns))]
         least = [
@@ -170,6 +179,11 @@ def number(x: Any, digits: int = 6) -> str:
     ('0.5', 'inf', '5.9722e-33', '12')
     """
     return f"{float(x):.{digits}g}"
+
+
+def span(low: Any, high: Any, digits: int = 3) -> str:
+    """An interval as a human reads it."""
+    return f"{number(low, digits)} to {number(high, digits)}"
 
 
 def duration(tau: Any, log_tau: Any, digits: int = 6) -> str:

@@ -6,7 +6,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gateflow.cli._terminal import Listing, number, pairs, tidy, title
+from gateflow.cli._terminal import Columns, Listing, number, pairs, span, tidy, title
 from gateflow.runs.signals import asked_to_stop as asked_to_stop
 
 if TYPE_CHECKING:
@@ -88,40 +88,32 @@ def _step(step: Any) -> str:
 
 def arrived(rows: list[dict[str, Any]]) -> Listing:
     """The least losses, and when the runs began to remember."""
-    cells = [
-        [
-            row["arm"],
-            str(row["runs"]),
-            number(row["chance"], 4),
-            number(row["loss"], 4),
-            "" if row["runs"] < FEWEST else f"{number(row['low'], 4)} to {number(row['high'], 4)}",
-            str(row["arrived"]),
-            number(row["mean_step"], 4),
-        ]
-        for row in rows
-    ]
-    columns = ["arm", "n", "chance", "least loss", "95 %", "arrived", "mean step"]
-    return Listing(columns, cells, columns[1:])
+    columns: Columns = {
+        "arm": lambda row: row["arm"],
+        "n": lambda row: str(row["runs"]),
+        "chance": lambda row: number(row["chance"], 4),
+        "least loss": lambda row: number(row["loss"], 4),
+        "95 %": lambda row: "" if row["runs"] < FEWEST else span(row["low"], row["high"], 4),
+        "arrived": lambda row: str(row["arrived"]),
+        "mean step": lambda row: number(row["mean_step"], 4),
+    }
+    return Listing.of(rows, columns, ["arm"])
 
 
 def compared(found: list[Any]) -> Listing:
     """Gate against gate: :class:`gateflow.study.networks.Contrast`."""
-    cells = [
-        [
-            each.condition,
-            each.first,
-            each.second,
-            "yes" if each.ordered else "",
-            number(each.sooner, 3),
-            number(each.p, 2),
-            number(each.gain, 3),
-            f"{number(each.low, 3)} to {number(each.high, 3)}",
-            {"first": each.first, "second": each.second}.get(each.verdict, each.verdict),
-        ]
-        for each in found
-    ]
-    columns = ["with", "gate", "against", "saturates faster", "sooner", "p", "gain", "95 %", "less loss"]
-    return Listing(columns, cells, columns[4:8])
+    columns: Columns = {
+        "with": lambda each: each.condition,
+        "gate": lambda each: each.first,
+        "against": lambda each: each.second,
+        "saturates faster": lambda each: "yes" if each.ordered else "",
+        "sooner": lambda each: number(each.sooner, 3),
+        "p": lambda each: number(each.p, 2),
+        "gain": lambda each: number(each.gain, 3),
+        "95 %": lambda each: span(each.low, each.high),
+        "less loss": lambda each: {"first": each.first, "second": each.second}.get(each.verdict, each.verdict),
+    }
+    return Listing.of(found, columns, ["with", "gate", "against", "saturates faster", "less loss"])
 
 
 def by_unit(rows: list[dict[str, Any]]) -> Listing:
@@ -167,53 +159,33 @@ def analysed(found: Any) -> list[Any]:
 
 
 def _answers(found: list[Any]) -> Listing:
-    cells = [
-        [
-            each.question.name,
-            str(each.pairs),
-            number(each.ratio, 3),
-            f"{number(each.low, 3)} to {number(each.high, 3)}",
-            number(each.p, 2),
-            number(each.corrected, 2) if each.question.tested else "",
-            f"{number(each.equivalent_low, 3)} to {number(each.equivalent_high, 3)}",
-            number(each.p_equivalent, 2),
-            number(each.p_log_rank, 2),
-            number(each.spread, 2),
-            number(each.detectable, 3),
-        ]
-        for each in found
-    ]
-    columns = [
-        "question",
-        "n",
-        "ratio",
-        "95 %",
-        "p",
-        "Holm",
-        "90 %",
-        "p equivalent",
-        "p log-rank",
-        "spread",
-        "seen with .9",
-    ]
-    return Listing(columns, cells, columns[1:])
+    columns: Columns = {
+        "question": lambda each: each.question.name,
+        "n": lambda each: str(each.pairs),
+        "ratio": lambda each: number(each.ratio, 3),
+        "95 %": lambda each: span(each.low, each.high),
+        "p": lambda each: number(each.p, 2),
+        "Holm": lambda each: number(each.corrected, 2) if each.question.tested else "",
+        "90 %": lambda each: span(each.equivalent_low, each.equivalent_high),
+        "p equivalent": lambda each: number(each.p_equivalent, 2),
+        "p log-rank": lambda each: number(each.p_log_rank, 2),
+        "spread": lambda each: number(each.spread, 2),
+        "seen with .9": lambda each: number(each.detectable, 3),
+    }
+    return Listing.of(found, columns, ["question"])
 
 
 def _rungs(found: list[Any]) -> Listing:
-    cells = [
-        [
-            str(each.number),
-            str(each.slope.cells),
-            f"{each.arrived:.0%}",
-            number(each.slope.slope, 3),
-            f"{number(each.slope.low, 3)} to {number(each.slope.high, 3)}",
-            number(each.slope.offset, 3),
-            "yes" if each.holds else "no",
-        ]
-        for each in found
-    ]
-    columns = ["rung", "cells", "arrived", "slope", "95 %", "mean log ratio", "predicted"]
-    return Listing(columns, cells, columns)
+    columns: Columns = {
+        "rung": lambda each: str(each.number),
+        "cells": lambda each: str(each.slope.cells),
+        "arrived": lambda each: f"{each.arrived:.0%}",
+        "slope": lambda each: number(each.slope.slope, 3),
+        "95 %": lambda each: span(each.slope.low, each.slope.high),
+        "mean log ratio": lambda each: number(each.slope.offset, 3),
+        "predicted": lambda each: "yes" if each.holds else "no",
+    }
+    return Listing.of(found, columns)
 
 
 def _otherwise(found: list[Any]) -> Listing:
@@ -222,7 +194,7 @@ def _otherwise(found: list[Any]) -> Listing:
     for each in found:
         lines = ({} if each.path is None else {"way of the forget gate": each.path}) | each.otherwise
         for name, line in lines.items():
-            interval = f"{number(line.low, 3)} to {number(line.high, 3)}"
-            cells.append([str(each.number), name, number(line.slope, 3), interval, number(line.offset, 3)])
+            reach = span(line.low, line.high)
+            cells.append([str(each.number), name, number(line.slope, 3), reach, number(line.offset, 3)])
     columns = ["rung", "measured or assumed", "slope", "95 %", "mean log ratio"]
     return Listing(columns, cells, ["rung", *columns[2:]])

@@ -93,18 +93,12 @@ def _first(pattern: str, problem: Any) -> str | None:
     return found[1] if found else None
 
 
-_OTHER_NAMES = {"tau_max": "tau_max"}
-"""What a function calls otherwise than the option that it comes from."""
-
-
 def in_flags(message: str, run: Callable[..., Any]) -> str:
     """A message that names arguments of Python, with the options of a command in their place.
 
     Names with an underscore are replaced anywhere, others where they are the subject or stand in a list of options.
     """
-    known = parameters(run)
-    flags = {name: f"--{_OTHER_NAMES.get(name, name).replace('_', '-')}" for name in {*known, *_OTHER_NAMES}}
-    flags = {name: flag for name, flag in flags.items() if _OTHER_NAMES.get(name, name) in known}
+    flags = {name: f"--{name.replace('_', '-')}" for name in parameters(run)}
     message = re.sub(r"^(\w+)(?= (?:must|needs|takes)\b)", lambda found: flags.get(found[1], found[1]), message)
     message = re.sub(
         r"(?<=one of )\w+(?:, \w+)+|(?<=got )\w+(?: and \w+)+", lambda found: _each(found[0], flags), message

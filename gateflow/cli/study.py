@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from gateflow.cli._options import GATE_NAMES, NOT_REACHED, OUT, Estimate, Json, gate_of, several, switch, words
-from gateflow.cli._terminal import Listing, number, print_json, say, title
+from gateflow.cli._terminal import Columns, Listing, number, print_json, say, span, title
 from gateflow.cli._training import analysed, arrived, asked_to_stop, by_unit, compared, ending, tell
 
 Rung = Annotated[
@@ -163,20 +163,16 @@ def _slopes(
 
 
 def _exact(found: Any) -> Listing:
-    rows = [
-        [
-            each.optimizer,
-            each.side,
-            number(each.horizon),
-            number(each.lr, 4),
-            "-" if each.steps is None else str(each.steps),
-            number(each.predicted),
-            each.reason or ("yes" if each.agrees else "no"),
-        ]
-        for each in found.runs
-    ]
-    columns = ["optimizer", "start", "T", "lr", "steps", "predicted", "agrees"]
-    return Listing(columns, rows, numeric=["T", "lr", "steps", "predicted"])
+    columns: Columns = {
+        "optimizer": lambda each: each.optimizer,
+        "start": lambda each: each.side,
+        "T": lambda each: number(each.horizon),
+        "lr": lambda each: number(each.lr, 4),
+        "steps": lambda each: "-" if each.steps is None else str(each.steps),
+        "predicted": lambda each: number(each.predicted),
+        "agrees": lambda each: each.reason or ("yes" if each.agrees else "no"),
+    }
+    return Listing.of(found.runs, columns, ["optimizer", "start", "agrees"])
 
 
 def _memory(runs: list[Any]) -> Listing:
@@ -193,7 +189,7 @@ def _memory(runs: list[Any]) -> Listing:
     for (optimizer, step), fits in groups.items():
         middle, low, high = interval([fit.median for fit in fits])
         others = (interval([getattr(fit, name) for fit in fits])[0] for name in ("ninth", "rank", "distance"))
-        between = "" if len(fits) < 2 else f"{number(low, 3)} to {number(high, 3)}"
+        between = "" if len(fits) < 2 else span(low, high)
         cells = (number(each, digits) for each, digits in zip(others, (3, 4, 3), strict=True))
         chance = _chance(chances[optimizer, step])
         rows.append([optimizer, str(step), str(len(fits)), number(middle, 3), between, *cells, *chance])

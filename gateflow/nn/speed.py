@@ -16,7 +16,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -233,12 +233,15 @@ def peak(number: int, threads: int) -> Step:
 # --- timing -----------------------------------------------------------------------------------------------------------
 
 
-def least_times(steps: dict[str, Step], repeats: int) -> dict[str, tuple[float, float]]:
-    """The least CPU time and the least time on the wall of each; the first pass warms up."""
+def least_times(
+    steps: Mapping[str, Step], repeats: int, ended: Callable[[], None] = lambda: None
+) -> dict[str, tuple[float, float]]:
+    """The least CPU and wall time of each; the first pass warms up; ``ended`` waits for devices."""
     best = dict.fromkeys(steps, (float("inf"), float("inf")))
     for turn, name in track([(turn, name) for turn in range(repeats + 1) for name in steps], "passes"):
         cpu, wall = time.process_time(), time.perf_counter()
         steps[name]()
+        ended()
         took = time.process_time() - cpu, time.perf_counter() - wall
         if turn:
             best[name] = min(best[name][0], took[0]), min(best[name][1], took[1])

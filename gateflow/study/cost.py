@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gateflow.errors import GateflowError
+from gateflow.progress import silence
 from gateflow.runs import signals
 
 STATUS, PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -101,6 +102,7 @@ def measured(settings: Mapping[str, Any], data_dir: str | Path | None = None) ->
     """
     import torch
 
+    from gateflow.nn.speed import least_times
     from gateflow.training.folder import RunMemory
     from gateflow.training.loop import Trainer, global_state, settle
     from gateflow.training.timescales import few
@@ -114,17 +116,10 @@ def measured(settings: Mapping[str, Any], data_dir: str | Path | None = None) ->
         trainer.descend()
         trainer.batch = lambda *_: batch  # type: ignore[method-assign]
         memory = _peak(trainer.descend, torch if cuda else None)
-        steps = [trainer.descend, _plain_step(made, task, batch)]
-        best = [(math.inf, math.inf)] * 2
-        for _ in range(made.steps + 1):
-            for which, step in enumerate(steps):
-                cpu, wall = time.process_time(), time.perf_counter()
-                step()
-                if cuda:
-                    torch.cuda.synchronize()
-                took = time.process_time() - cpu, time.perf_counter() - wall
-                best[which] = min(best[which][0], took[0]), min(best[which][1], took[1])
-    (cpu, wall), (plain_cpu, plain_wall) = best
+        steps = {"own": trainer.descend, "plain": _plain_step(made, task, batch)}
+        with silence():
+            best = least_times(steps, made.steps, torch.cuda.synchronize if cuda else lambda: None)
+    (cpu, wall), (plain_cpu, plain_wall) = best.values()
     return {
         "cpu_ratio": cpu / plain_cpu,
         "wall_ratio": wall / plain_wall,

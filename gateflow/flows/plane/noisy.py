@@ -26,13 +26,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from gateflow.errors import InvalidArgument, shown
+from gateflow.errors import InvalidArgument
 from gateflow.flows.density import Array
 from gateflow.flows.panels import NODES, X01
 from gateflow.flows.plane._contract import Force, PlanarSolution, Plane, Tolerances, TurningPoint
 from gateflow.flows.plane._march import FAR, Event, least_pull, march, softened
 from gateflow.flows.problem import LearningProblem, plain, positions
 from gateflow.guards.arguments import FINITE, broadcast, one, whole
+from gateflow.guards.calls import one_of
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
@@ -133,8 +134,8 @@ class NoisyProblem(Plane):
             raise InvalidArgument("a planar flow is of one problem; give one horizon, one target and one scale")
         if made.horizon != np.floor(made.horizon):
             raise InvalidArgument(f"horizon must be a whole number of steps for a noisy gate; got {made.horizon:g}")
-        _one_of("noise", noise, ("held", "fresh"))
-        _one_of("loss", loss, ("absolute", "squared"))
+        one_of("noise", noise, ("held", "fresh"))
+        one_of("loss", loss, ("absolute", "squared"))
         if (noise, loss) == ("fresh", "absolute"):
             raise InvalidArgument(
                 "fresh noise has a formula for the squared loss only; use loss='squared' or held noise"
@@ -452,11 +453,6 @@ def _product_of_others(g: Array) -> Array:
     before = np.cumprod(np.hstack([ones, g[:, :-1]]), axis=1)
     after = np.cumprod(np.hstack([ones, g[:, :0:-1]]), axis=1)[:, ::-1]
     return before * after
-
-
-def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise InvalidArgument(f"{name} must be {' or '.join(known)}; got {shown(value)}")
 
 
 def _log(x: float) -> float:

@@ -217,8 +217,8 @@ def test_an_edge_that_is_the_target_is_rested_on_and_one_on_the_way_is_crossed()
     ("task", "said"),
     [
         ({"horizon": 2.5, "gap": 0.1}, "horizon must be a whole number of steps"),
-        ({"horizon": 5, "gap": 0.1, "noise": "loud"}, "noise must be held or fresh; got 'loud'"),
-        ({"horizon": 5, "gap": 0.1, "loss": "log-decay"}, "loss must be absolute or squared"),
+        ({"horizon": 5, "gap": 0.1, "noise": "loud"}, "unknown noise 'loud'; known: held, fresh"),
+        ({"horizon": 5, "gap": 0.1, "loss": "log-decay"}, "unknown loss 'log-decay'; known: absolute, squared"),
         ({"horizon": 5, "gap": 0.1, "noise": "fresh"}, "formula for the squared loss only"),
         ({"horizon": 5, "gap": 0.1, "amplitude": -1}, "amplitude must be at least 0"),
         ({"horizon": 5, "gap": 0.1, "alpha": math.nan}, "alpha must be finite"),
