@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import NOT_REACHED, Json
+from gateflow.cli._options import NOT_REACHED, Figure, Force, Json, picture_file
 from gateflow.cli._terminal import Listing, number, print_json, say, tidy
 from gateflow.errors import InvalidArgument, shown
 
@@ -29,19 +29,29 @@ Patterns = Annotated[
 NUMBERS = ("units", "2 %", "50 %", "98 %", "slope", "unmoved", "beyond")
 
 
-def run(checkpoint: Checkpoint, /, *, lr: Lr = 1e-3, pattern: Patterns = None, json: Json = False) -> int:
+def run(
+    checkpoint: Checkpoint,
+    /,
+    *,
+    lr: Lr = 1e-3,
+    pattern: Patterns = None,
+    figure: Figure = None,
+    force: Force = False,
+    json: Json = False,
+) -> int:
     """Look at the decays in a checkpoint: time constants, what can move, and whether they start as published.
 
     Layers of Mamba, RWKV, RG-LRU, LRU, xLSTM, GLA, and PyTorch's LSTM and GRU are known by the names of their tensors.
     Time constants are in steps, at quantiles, without what the input adds. Unmoved is the part of the units that a
     step does not change in the tensor's format, beyond the part whose time constant the format does not hold. A start
-    that was overwritten, or has moved far since, is flagged; the exit code is then 3.
+    that was overwritten, or has moved far since, is flagged; the exit code is then 3. Units and slope of Mamba are
+    those of A = 1, its time constants those of all states. The figure shows the time constants, flagged ones in red.
 
     Examples
     --------
     $ gateflow audit model.safetensors
     $ gateflow audit model.safetensors --lr 1e-4 --json
-    $ gateflow audit model.safetensors --pattern "my_gate.bias$=fast"
+    $ gateflow audit model.safetensors --pattern "my_gate.bias$=fast" --figure decays.svg
     """
     from gateflow.descents.audit import audit
 
@@ -51,11 +61,18 @@ def run(checkpoint: Checkpoint, /, *, lr: Lr = 1e-3, pattern: Patterns = None, j
         if not sign or not regex or not gate:
             raise InvalidArgument(f"--pattern takes REGEX=GATE; got {shown(text)}")
         given[regex] = gate
+    picture = picture_file(figure, force)
     found = audit(checkpoint, lr=lr, patterns=given)
+    written = []
+    if picture is not None:
+        from gateflow.plots._audit import audited
+
+        written = [picture.save(audited(found)).as_posix()]
     if json:
-        print_json(found.to_json())
+        print_json({**found.to_json(), "written": written})
     else:
         _print(found)
+        say(*written)
     return NOT_REACHED if found.flagged else 0
 
 

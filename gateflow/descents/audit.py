@@ -51,10 +51,11 @@ class AuditedLayer:
     name, model : str
         The tensor, and the model or gate that its decay is of.
     units : int
+        Numbers z; of Mamba, channels or heads.
     times : tuple of float
-        Time constants in steps at the quantiles 2 %, 50 % and 98 %.
+        Time constants in steps at the quantiles 2 %, 50 % and 98 %; of Mamba, those of all states of all channels.
     slope : float
-        phi' at z, in the median.
+        phi' at z, in the median; of Mamba, that of a state with A = 1.
     unmoved : float
         Part of the units whose z a step of the asked size does not change in the tensor's format.
     beyond : float
@@ -299,10 +300,33 @@ def _torch_layer(found: _Tensors, name: str, before: str) -> _Part | None:
     if other not in found.formats or len(found.formats.get(weight, ("", ()))[1]) != 2:
         return None
     rows, size = found.formats[weight][1]
+    projection = found.formats.get(before + "weight_hr" + ending, ("", ()))[1]
+    size = projection[1] if len(projection) == 2 and projection[0] == size else size  # the state is smaller than units
     if rows not in (3 * size, 4 * size) or {found.formats[each][1] for each in (name, other)} != {(rows,)}:
         return None
     z = (found.get(name) + found.get(other))[size : 2 * size]
-    return _Part(name, "lstm" if rows == 4 * size else "gru", as_gate("sigmoid"), z, found.formats[name][0])
+    part = _Part(name, "lstm" if rows == 4 * size else "gru", as_gate("sigmoid"), z, found.formats[name][0])
+    if part.model == "lstm":
+        part.flags += _left_out(found, other, before + "bias_hh_l")
+    return part
+
+
+def _left_out(found: _Tensors, name: str, start: str) -> Iterator[str]:
+    """That another layer's forget gate has one bias in all units, as only a start sets it, and this layer's has not."""
+    size = found.formats[name][1][0] // 4
+    if _constant(found, name, size):
+        return
+    for other in sorted(found.formats):
+        alike = other.startswith(start) and found.formats[other][1] == (4 * size,)
+        if alike and (bias := _constant(found, other, size)):
+            yield f"the forget gate of {other} starts at a bias of {bias:g}, this one does not"
+            return
+
+
+def _constant(found: _Tensors, name: str, size: int) -> float:
+    """The bias that all units of a forget gate have, of more than one; else 0."""
+    values = found.get(name)[size : 2 * size]
+    return float(values[0]) if size > 1 and (values == values[0]).all() else 0.0
 
 
 _RULES: dict[str, Callable[[_Tensors, str, str], _Part | None]] = {

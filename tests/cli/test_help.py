@@ -20,7 +20,8 @@ def words(text):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_shown_in_help_run_one_after_the_other(name, gateflow, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")  # no command writes one
+    header = b'{"nu_log": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'  # no command writes a checkpoint
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     waves = [(n % 2, *(f"{math.sin((1 + n % 2) * t / 3 + n):.3f}" for t in range(9))) for n in range(30)]
     (tmp_path / "waves.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in waves))
     for line in examples(COMMANDS[name]):

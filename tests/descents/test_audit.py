@@ -12,6 +12,7 @@ import pytest
 from gateflow.cli import main
 from gateflow.descents.audit import audit
 from gateflow.errors import InvalidArgument
+from gateflow.plots._audit import RED, audited
 
 RNG = np.random.default_rng(5)
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
@@ -19,6 +20,7 @@ TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 def written(path, tensors, form="F32"):
     """A safetensors file, made by hand."""
+    header: dict[str, object]
     header, body = {"__metadata__": {"format": "pt"}}, b""
     for name, values in tensors.items():
         values = np.asarray(values, dtype=np.float32 if form == "BF16" else TYPES[form])
@@ -47,6 +49,12 @@ REFERENCES = {
     "rg-lru": {"rg_lru.recurrent_param": np.log(np.expm1(-np.log(RNG.uniform(0.81, 0.998, 64)) / 2))},
     "lru": {"nu_log": np.log(-0.5 * np.log(RNG.uniform(0.9**2, 0.999**2, 64)))},
     "xlstm": {"mlstm_cell.fgate.bias": np.linspace(3, 6, 4)},
+    "lstm-2": {
+        "rnn.bias_ih_l0": RNG.uniform(-0.1, 0.1, 32),
+        "rnn.bias_hh_l0": np.repeat([0.0, 1.0, 0.0, 0.0], 8),
+        "rnn.weight_hh_l0": np.zeros((32, 3)),
+        "rnn.weight_hr_l0": np.zeros((3, 8)),
+    },
     "gla": {"attn.gk_proj.1.bias": np.zeros(32)},
     "lstm": {
         "rnn.bias_ih_l0": RNG.uniform(-0.1, 0.1, 32),
@@ -73,6 +81,27 @@ FAULTS = {
         {"m.A_log": A_LOG, "m.dt_proj.bias": inverse_softplus(steps(64) ** 2)},
         "outside the published start",
     ),
+    "fla-org/flash-linear-attention 739: A counts the heads": (
+        {"m.A_log": np.log(np.arange(1, 65)), "m.dt_bias": inverse_softplus(steps(64))},
+        "A is outside [1, 16] in most heads",
+    ),
+    "fla-org/flash-linear-attention 739: and dt_bias is 1": (
+        {"m.A_log": np.log(np.arange(1, 65)), "m.dt_bias": np.ones(64)},
+        "all 64 are nearly alike",
+    ),
+    "fla-org/flame 42: both are 0 on several devices": (
+        {"m.A_log": np.zeros(24), "m.dt_bias": np.zeros(24)},
+        "outside the published start",
+    ),
+    "google-research/flood-forecasting 278, 289: the forget bias is set in the first layer only": (
+        {
+            **{f"lstm.weight_hh_l{n}": np.zeros((32, 8)) for n in (0, 1)},
+            **{f"lstm.bias_ih_l{n}": RNG.uniform(-0.3, 0.3, 32) for n in (0, 1)},
+            "lstm.bias_hh_l0": np.where(np.arange(32) // 8 == 1, 3.0, RNG.uniform(-0.3, 0.3, 32)),
+            "lstm.bias_hh_l1": RNG.uniform(-0.3, 0.3, 32),
+        },
+        "lstm.bias_hh_l0 starts at a bias of 3, this one does not",
+    ),
     "time_decay drawn as any weight": ({"att.time_decay": RNG.normal(0, 0.02, 64)}, "nearly alike"),
 }
 """Public faults, rebuilt: the thread, tensors, and what the audit says."""
@@ -92,7 +121,7 @@ def test_overwritten_starts_are_flagged(fault, tmp_path):
     tensors, said = FAULTS[fault]
     found = audit(written(tmp_path / "one.safetensors", tensors))
     assert found.flagged
-    assert said in "; ".join(found.layers[0].flags)
+    assert said in "; ".join(flag for layer in found.layers for flag in layer.flags)
 
 
 def test_time_constants_and_slopes_are_those_of_the_closed_forms(tmp_path):
@@ -120,6 +149,46 @@ def test_what_a_format_cannot_move_and_cannot_hold(tmp_path):
     assert layer.beyond == 1  # 2**8 steps, and 1096/4
     (layer,) = audit(written(tmp_path / "one.safetensors", {"a_param": np.full(8, -7.0)}, "F32")).layers
     assert layer.beyond == 0
+
+
+def test_a_projected_lstm_has_the_units_of_its_cell(tmp_path):
+    torch = pytest.importorskip("torch")
+    rnn = torch.nn.LSTM(3, 8, num_layers=2, proj_size=5)
+    with torch.no_grad():
+        for each in (rnn.bias_ih_l0, rnn.bias_hh_l0):
+            each.copy_(torch.arange(32) / 64)
+    torch.save(rnn.state_dict(), tmp_path / "one.pt")
+    first, second = audit(tmp_path / "one.pt").layers
+    assert (first.units, second.units) == (8, 8)
+    expected = 1 / np.log1p(np.exp(-np.arange(8, 16) / 32))
+    np.testing.assert_allclose(first.times, np.quantile(expected, (0.02, 0.5, 0.98)), rtol=1e-12)
+
+
+def test_a_layer_that_was_trained_or_has_one_unit_is_not_compared_with_others(tmp_path):
+    for one in (np.array([0, 3.0, 0, 0]), np.arange(8.0)):
+        tensors = {f"bias_{side}_l{n}": one * n for side in ("ih", "hh") for n in (1, 2)}
+        tensors |= {f"weight_hh_l{n}": np.zeros((one.size, one.size // 4)) for n in (1, 2)}
+        assert not audit(written(tmp_path / "one.safetensors", tensors)).flagged
+
+
+def test_the_figure_has_a_line_a_layer_and_flagged_ones_in_red(tmp_path, capsys):
+    tensors = {"$a$\x1b" + "long" * 20 + ".A_log": A_LOG, "$a$\x1b" + "long" * 20 + ".dt_proj.bias": np.zeros(64)}
+    path = written(tmp_path / "one.safetensors", tensors | {"nu_log": np.full(3, -1e4), "b.nu_log": [0.0, 1.0]})
+    (axes,) = audited(audit(path)).axes
+    assert [label.get_text()[-8:] for label in axes.get_yticklabels()] == ["nu_log", "b.nu_log", "roj.bias"]
+    lines = {(tuple(line.get_xdata()), line.get_color()) for line in axes.lines}
+    assert {colour for _, colour in lines} == {RED, "black"}
+    assert len(axes.get_yticklabels()) == 3
+    assert len(axes.lines) == 4  # of the layer whose decays are 1, none
+    assert main(["audit", str(path), "--figure", str(tmp_path / "a.svg")]) == 3
+    assert capsys.readouterr().out.strip().endswith("a.svg")
+    assert (tmp_path / "a.svg").stat().st_size > 1000
+    (tmp_path / "mine.svg").write_text("not of gateflow")
+    assert main(["audit", str(path), "--figure", str(tmp_path / "mine.svg")]) == 2
+    assert main(["audit", str(path), "--figure", str(tmp_path / "a.txt")]) == 2
+    none = written(tmp_path / "none.safetensors", {"weight": [1.0]})
+    assert main(["audit", str(none), "--figure", str(tmp_path / "b.svg")]) == 2
+    assert not (tmp_path / "b.svg").exists()
 
 
 def test_other_names_are_told_by_patterns(tmp_path, capsys):

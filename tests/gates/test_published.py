@@ -59,6 +59,21 @@ def test_starts_are_those_of_their_authors_code(name):
     np.testing.assert_allclose(model.log_phi(found), model.log_phi(start["z"]), rtol=2e-6)
 
 
+@pytest.mark.parametrize("name", [name for name in LEARNED if "start of zeros" in THEIRS[name]])
+def test_starts_that_wait_for_the_input_are_those_of_their_authors_code_where_it_is_zero(name):
+    theirs = THEIRS[name]["start of zeros"]
+    found = np.log(theirs["decay"]) if "decay" in theirs else np.array(theirs["log_decay"])
+    floors = [{"low": n / len(found)} for n in range(len(found))] if name == "hgrn" else [{}] * len(found)
+    z = DECAYS[name].start_at(0.5)
+    for theirs_log, floor in zip(found, floors, strict=True):
+        ours = gate("sigmoid" if floor.get("low") == 0 else name, **(floor if floor.get("low") else {}))
+        assert ours.log_phi(z) == pytest.approx(theirs_log, rel=1e-6)
+
+
+def test_every_learned_decay_has_a_start_that_was_compared():
+    assert [name for name in LEARNED if not (THEIRS[name]["start"] or "start of zeros" in THEIRS[name])] == []
+
+
 def test_a_decay_that_is_not_learned_is_no_gate():
     heads = np.arange(8)
     np.testing.assert_allclose(DECAYS["retnet"].start_at(heads / 7), THEIRS["retnet"]["decay"], rtol=1e-15)
