@@ -144,6 +144,7 @@ def family(r: random.Random) -> dict[str, Callable[[], str]]:
         "hidden zero": lambda: f"z+(sqrt(1+sinh(z)**2)-cosh(z))*exp(z**{n})",
         "gamma": lambda: f"loggamma({r.choice(('z**2 + 1', f'{far} + z**2', 'cosh(z)', 'exp(exp(z))'))}) - {number(r)}",
         "large constants": lambda: f"z*{number(r)}/{number(r)} + {number(r)}*tanh(z/{number(r)})**3",
+        "hidden powers": lambda: f"z*log({n})*{number(r)} + {number(r)}*log({r.choice((3, '5/7', 'z**2 + 2'))})",
         "brackets": lambda: "1+(" * (3 * n) + "z" + ")*z" * (3 * n),
         "absolute values": lambda: "abs(" * n + "z" + f"-{number(r)})" * n,
         "polynomial in exp": lambda: " + ".join(f"{number(r)}*exp({i * r.randint(1, 9)}*z)" for i in range(1, n + 6)),

@@ -237,6 +237,8 @@ def _explained(problem: Exception, tokens: Sequence[str]) -> int:
         message, code = "standard output is closed" if lost else f"{where}{problem.strerror}", USAGE
     elif isinstance(problem, MemoryError) or re.search("allocate memory|out of memory", str(problem)):
         message, code = "not enough memory for this", FAULT
+    elif "integer string conversion" in str(problem):  # Python writes out no more than some thousand digits
+        message, code = "a number of the answer has too many digits to be written out", USAGE
     else:
         message = f"{type(problem).__name__}: {problem} (a fault of gateflow; GATEFLOW_DEBUG=1 shows where)"
         code = FAULT

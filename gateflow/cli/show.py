@@ -52,6 +52,7 @@ SECONDS = 4.5
 def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:
     """The facts of a gate, ready for JSON."""
     formulas = {name: _formula_text(getattr(chosen.formulas, name)) for name in FORMULAS}
+    values = {"z": points, **{name: getattr(chosen, name)(list(points)).tolist() for name in VALUES}}
     return {
         "formula": chosen.text,
         "parameters": dict(chosen.parameters),
@@ -63,7 +64,7 @@ def sheet(chosen: Gate, points: tuple[float, ...]) -> dict[str, Any]:
         "source": chosen.reference,
         "latex": chosen.latex(),
         "formulas": formulas,
-        "values": [{"z": z, **{name: float(getattr(chosen, name)(z)) for name in VALUES}} for z in points],
+        "values": [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)],
     }
 
 
@@ -80,13 +81,14 @@ def _formula_text(expr: Any) -> str | None:
     """A formula as text, in the formula language where that has words for it."""
     from gateflow.errors import FormulaError
     from gateflow.formula import unparse
+    from gateflow.formula.powers import text_with_powers
 
     if expr is None:
         return None
     try:
         return unparse(expr)
     except FormulaError:
-        return str(expr)
+        return text_with_powers(expr)
 
 
 def _print(facts: dict[str, Any], picture: str | None) -> None:

@@ -56,10 +56,12 @@ def factor(expr: Expr) -> Expr:
     if terms(expr) > MOST_TERMS or degree(expr) > MOST_DEGREE or degree(expr) * _bits(expr) > MOST_BITS:
         return expr
     stand_in, meaning = _exponentials(expr)
+    plain = expr.xreplace(stand_in)
     try:
-        return bounded.call(partial(sp.factor, expr.xreplace(stand_in)), FACTORING, processor=True).xreplace(meaning)
+        found = _without_common(plain) or bounded.call(partial(sp.factor, plain), FACTORING, processor=True)
     except Exceeded:
         return expr
+    return found.xreplace(meaning)
 
 
 def _exponentials(expr: Expr) -> tuple[dict[Expr, Expr], dict[Expr, Expr]]:
@@ -77,6 +79,29 @@ def _exponentials(expr: Expr) -> tuple[dict[Expr, Expr], dict[Expr, Expr]]:
         meaning[symbol] = sp.exp(unit * generator)
         stand_in |= {node: symbol ** (exponent / unit) for node, exponent in exponents.items()}
     return stand_in, meaning
+
+
+def _without_common(expr: Expr) -> Expr | None:
+    """A sum as what its terms share times the rest, where that plainly has no factors; None where it may have some.
+
+    It has none where a generator stands in one term alone, linearly: in ``g a + b`` a factor without g divides both,
+    and a is one term.
+    """
+    if not expr.is_Add:
+        return None
+    powers: dict[Expr, list[Expr]] = {}
+    for term in expr.args:
+        own = dict(part.as_base_exp() for part in sp.Mul.make_args(term) if not part.is_Rational)
+        if any(base.is_Add or not exponent.is_Rational or exponent <= 0 for base, exponent in own.items()):
+            return None
+        for base, exponent in own.items():
+            powers.setdefault(base, []).append(exponent)
+    if not any(base.free_symbols and len(seen) == 1 and seen[0].p == 1 for base, seen in powers.items()):
+        return None
+    common = [base ** min(seen) for base, seen in powers.items() if len(seen) == len(expr.args)]
+    content, rest = expr.primitive()
+    inner = sp.Add(*(term / sp.Mul(*common) for term in rest.args)) if common else rest
+    return sp.Mul(content, *common, inner, evaluate=bool(common) or content == 1)
 
 
 def _bits(expr: Expr) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import sympy as sp
 
+from gateflow.arithmetic.enclosed import sign_of as sign_of_constant
 from gateflow.codegen.expand import expand, factor, folded
 from gateflow.formula.functions import (
     acot,
@@ -161,9 +162,13 @@ def _stable_sum(expr: Expr) -> Expr:
         return expr
     for i, term in enumerate(terms):
         for limit, together in _complements(term):
-            if sp.simplify(limit - constant) == 0:
+            if _is_zero(limit - constant):
                 return _stable(sp.Add(together, *terms[:i], *terms[i + 1 :]))
     return _stable_mixture(expr, constant, terms)
+
+
+def _is_zero(constant: Expr) -> bool:
+    return constant == 0 or (not constant.is_Rational and not sign_of_constant(constant) and sp.simplify(constant) == 0)
 
 
 def _stable_mixture(expr: Expr, constant: Expr, terms: list[Expr]) -> Expr:
@@ -195,14 +200,25 @@ def _polynomial_in_sigmoid(expr: Expr) -> Expr | None:
     if len(nodes) != 1 or expr.as_coeff_Add()[0] == 0:
         return None
     node, s, t = nodes.pop(), sp.Dummy("s"), sp.Dummy("t")
-    x, poly = node.args[0], expr.subs(node, s)
-    if poly.free_symbols != {s} or not poly.is_polynomial(s) or not 2 <= sp.degree(poly, s) <= HIGHEST:
+    if not _is_polynomial_of(node, expr):
+        return None
+    x, poly = node.args[0], expr.xreplace({node: s})
+    if not 2 <= sp.degree(poly, s) <= HIGHEST:
         return None
     for shifted, variable in ((1 - t, sigmoid(-x)), ((1 + t) / 2, sp.tanh(x / 2))):
         moved = factor(expand(poly.subs(s, shifted)))
         if moved.subs(t, 0) == 0:
             return moved.subs(t, variable)
     return None
+
+
+def _is_polynomial_of(node: Expr, expr: Expr) -> bool:
+    """Whether ``expr`` is made of ``node`` and numbers by sums, products and positive integer powers."""
+    if expr == node or not expr.free_symbols:
+        return True
+    if expr.is_Pow:
+        return expr.exp.is_Integer and expr.exp > 0 and _is_polynomial_of(node, expr.base)
+    return (expr.is_Add or expr.is_Mul) and all(_is_polynomial_of(node, arg) for arg in expr.args)
 
 
 def _stable_reciprocal(expr: Expr) -> Expr:

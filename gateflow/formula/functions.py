@@ -20,6 +20,8 @@ from typing import Any
 import sympy as sp
 from sympy.codegen import cfunctions
 
+from gateflow.formula import powers as powers  # which keeps SymPy from numbers of very many digits
+
 R = (-sp.oo, sp.oo)
 """The real line, as a domain."""
 
@@ -62,9 +64,9 @@ class Elementary:
         >>> ELEMENTARY["acosh"].asks(x), ELEMENTARY["logit"].asks(x), ELEMENTARY["cosh"].asks(x)
         ([(x - 1, 0)], [(x, 1), (1 - x, 1)], [])
         """
-        gaps = ((x - self.domain[0], 0), (self.domain[1] - x, 1))
-        finite = [(gap, end) for gap, end in gaps if not self.even and self.domain[end].is_finite]
-        return [(gap, int(self.ends is None or not self.ends[end].is_finite)) for gap, end in finite]
+        finite = [end for end in (0, 1) if not self.even and self.domain[end].is_finite]
+        gaps = [(self.domain[1] - x if end else x - self.domain[0], end) for end in finite]
+        return [(gap, int(self.ends is None or not self.ends[end].is_finite)) for gap, end in gaps]
 
 
 ELEMENTARY: dict[str, Elementary] = {}

@@ -19,9 +19,9 @@ def losses(truth: Numbers, plain: Numbers) -> tuple[np.ndarray, np.ndarray]:
     size = np.geomspace(0.5, 1e8, 50)
     z = np.sort(np.concatenate([-size, size]))
     lost = np.zeros(z.shape)
-    for what in ("phi", "phi_c"):
-        exact = getattr(truth, what)(truth.arithmetic.lift(z))
-        near = truth.arithmetic.lift(doubledouble.round(getattr(plain, what)(doubledouble.lift(z))))
+    exactly, nearly = truth.probabilities(truth.arithmetic.lift(z)), plain.probabilities(doubledouble.lift(z))
+    for exact, other in zip(exactly, nearly, strict=True):
+        near = truth.arithmetic.lift(doubledouble.round(other))
         right = truth.arithmetic.round(exact)
         error = truth.arithmetic.round(truth.arithmetic.abs(near / exact - truth.arithmetic.lift(1.0)))
         with np.errstate(all="ignore"):

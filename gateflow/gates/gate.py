@@ -227,10 +227,13 @@ class Gate:
         >>> Gate("sigmoid(exp(log(z)))").lost_domain
         'log(z) has no value at z = -0.1; it is read as sigmoid(z), which has a value'
         """
+        if self.expr.free_symbols != {Z}:
+            return None
         z = np.array([0.0, *(sign * size for size in (0.1, 0.5, 1, 1.5, 2, 3, 10, 30) for sign in (-1, 1))])
         parts = [node for node in sp.postorder_traversal(self.expr) if isinstance(node, sp.Expr)]
         parts += [sp.sqrt(node.args[0]) for node in self.expr.atoms(sp.loggamma)]  # numbers have log|Gamma| below 0
-        has_value = np.all([np.isfinite(self._at_points(part, z)) for part in parts], axis=0)
+        finite = [np.broadcast_to(np.isfinite(value), z.shape) for value in Tape(parts, [Z])(float64, z)]
+        has_value = np.all(finite, axis=0)
         for demand in language.demands(self._text, parameters=self.parameters):
             missing = [self._not_met(demand, z), *(self._holds(*step, z) for step in demand.path)]
             at = z[np.all([has_value, *missing], axis=0)]

@@ -83,6 +83,11 @@ class Numbers:
     def complement(self, z: Any) -> Any:
         return self._play("complement", lambda f: [f.phi_c], z)[0]
 
+    def probabilities(self, z: Any) -> tuple[Any, Any]:
+        """phi and 1 - phi."""
+        log_phi, log_phi_c = self._logs(z)
+        return self.arithmetic.exp(log_phi), self.arithmetic.exp(log_phi_c)
+
     def phi(self, z: Any) -> Any:
         return self.arithmetic.exp(self._logs(z)[0])
 

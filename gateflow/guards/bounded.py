@@ -301,8 +301,10 @@ def call(
     except RecursionError:
         watchers.remove(watch)
         why = "the formula is nested too deeply"
-    except OverflowError:
+    except (OverflowError, ValueError) as problem:
         watchers.remove(watch)
+        if isinstance(problem, ValueError) and "integer string conversion" not in str(problem):
+            raise
         why = "a number on the way is too large to be written out"
     except MemoryError:
         watchers.remove(watch)

@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 import sympy as sp
 
+from gateflow.asymptotics.rate import rate
+from gateflow.codegen import stable
 from gateflow.codegen.expand import factor
+from gateflow.errors import Exceeded
 from gateflow.formula import parse
+from gateflow.formula.powers import text_with_powers
+from gateflow.formula.vocabulary import sigmoid
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,6 +63,8 @@ COSTLY = (
     "sigmoid((1+z+sin(z)+exp(z)+cosh(z))**40)",
     "sigmoid(exp(exp(exp(exp(z)))) + sin(exp(exp(exp(z)))))",
     "sigmoid(z*1e990)",
+    "sigmoid(z + 1e12*log(3))",
+    "sigmoid(z*log(3)*1e12)",
 )
 
 EACH = """if True:
@@ -92,6 +99,32 @@ def test_formulas_that_never_ended_do(command):
     assert max(int(memory) for _, memory, *_ in lines) < 1024
 
 
+def test_powers_of_numbers_are_not_multiplied_out():
+    """SymPy takes exp(n log 3) for 3**n, and nothing stops Python's power of whole numbers."""
+    with pytest.raises(Exceeded, match="too large to be written out"):
+        sp.exp(10**12 * sp.log(3))
+    assert rate("sigmoid(z + 1e12*log(3))", seconds=5).reason == "a number on the way is too large to be written out"
+    assert sp.Integer(10**200) ** sp.Rational(1, 100) == 100
+    assert sp.Rational(2, 3) ** -5000 == sp.Rational(3**5000, 2**5000)
+
+
+def test_powers_of_many_digits_are_written_as_powers():
+    """1 - phi = 1/(1 + 3^20000 e^z), of ten thousand digits."""
+    found = rate("sigmoid(z + 20000*log(3))", seconds=10)
+    assert (found.distance, found.slope) == ("exp(-z)/(3**20000)",) * 2
+    with pytest.raises(Exceeded, match="too large to be written out"):
+        text_with_powers(sp.Integer(3**20000 + 1))
+
+
+def test_a_constant_that_cancels_none_is_not_simplified():
+    """SymPy would combine the logarithms: a power of 10**30."""
+    z = sp.Symbol("z", real=True)
+    start = time.process_time()
+    assert stable(2 * sigmoid(z) + 10**30 * sp.log(3)) == 2 * sigmoid(z) + 10**30 * sp.log(3)
+    assert stable(sigmoid(z) - sp.log(8) / sp.log(512) * 3) == -sigmoid(-z)
+    assert time.process_time() - start < 2
+
+
 def test_numbers_of_many_digits_are_not_factored():
     """FLINT factors in C, where nothing stops it: this took over half a minute."""
     z = sp.Symbol("z", real=True)
@@ -101,3 +134,16 @@ def test_numbers_of_many_digits_are_not_factored():
     assert factor(expr) == expr
     assert time.process_time() - start < 1
     assert factor(z**2 - 1) == (z - 1) * (z + 1)
+
+
+def test_a_sum_that_plainly_has_no_factors_is_not_factored():
+    """A derivative of ten sines took SymPy a second to find irreducible; shared factors are taken out as SymPy does."""
+    z = sp.Symbol("z", real=True)
+    waves = sp.Add(*(sp.Rational(1, k) * sp.sin(k * z) * sp.exp(z**2) * sp.cos(z) for k in range(2, 14)))
+    start = time.process_time()
+    found = factor(waves)
+    assert time.process_time() - start < 0.5
+    assert set(sp.Mul.make_args(found)) >= {sp.exp(z**2), sp.cos(z)}
+    assert sp.expand(found - waves) == 0
+    assert factor(6 * z * sp.sin(z) + 4 * z**2) == 2 * z * (3 * sp.sin(z) + 2 * z)
+    assert factor(z**2 + 2 * z * sp.exp(z) + sp.exp(2 * z)) == (z + sp.exp(z)) ** 2

@@ -16,6 +16,7 @@ from gateflow.asymptotics.proofs import enclosures
 from gateflow.errors import FormulaError
 from gateflow.formula import parse, unparse
 from gateflow.formula.functions import written_out
+from gateflow.formula.powers import text_with_powers
 from gateflow.formula.vocabulary import Expr, Z
 
 FORMAT = 1
@@ -114,8 +115,8 @@ def text_of(expr: Expr) -> str:
         return str(expr)
     try:
         return unparse(expr)
-    except FormulaError:  # digamma has no word in the formula language
-        return str(expr)
+    except FormulaError:  # digamma has no word in the formula language, nor has a number of very many digits
+        return text_with_powers(expr)
 
 
 def on_interval(floor: str) -> str:

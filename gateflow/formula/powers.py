@@ -1,0 +1,79 @@
+"""Numbers of very many digits: SymPy is kept from making them, and those that are powers are written as such.
+
+SymPy takes ``exp(n log a)`` for ``a**n`` and multiplies it out, whatever n is. That happens inside of one instruction,
+where no watch on time and memory can stop it, and deep within its simplifications; so it is refused where it happens:
+SymPy's powers of rational numbers raise `TooManyDigits` past `MOST_BITS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import sympy as sp
+from sympy.printing.str import StrPrinter
+
+from gateflow.errors import Exceeded
+from gateflow.formula.limits import MAX_BITS
+
+MOST_BITS = 2**22
+"""Bits of the largest power of a rational number that is multiplied out: it takes a tenth of a second."""
+
+
+class TooManyDigits(Exceeded, OverflowError):
+    """A number of too many digits."""
+
+    def __init__(self) -> None:
+        super().__init__("a number on the way is too large to be written out")
+
+
+def _kept_short(evaluate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    @wraps(evaluate)
+    def power(base: Any, exponent: Any) -> Any:
+        if isinstance(exponent, sp.Rational) and not exponent.is_infinite:
+            bits = max(int(base.p).bit_length(), int(base.q).bit_length()) - 1
+            if bits * abs(int(exponent.p)) > MOST_BITS * int(exponent.q):
+                raise TooManyDigits
+        return evaluate(base, exponent)
+
+    return power
+
+
+for _kind in (sp.Rational, sp.Integer):
+    _kind._eval_power = _kept_short(_kind._eval_power)
+
+
+class _PowersPrinter(StrPrinter):
+    """SymPy's text, with ``3**20000`` for the number of so many digits."""
+
+    def _print_Integer(self, expr: Any) -> str:
+        n = int(expr)
+        if abs(n).bit_length() <= MAX_BITS:
+            return str(n)
+        found = sp.perfect_power(abs(n))
+        if not found or int(found[0]).bit_length() > MAX_BITS:
+            raise TooManyDigits
+        text = f"({found[0]}**{found[1]})"
+        return text if n > 0 else f"(-{text})"
+
+    def _print_Rational(self, expr: Any) -> str:
+        above, below = (self._print_Integer(sp.Integer(part)) for part in (expr.p, expr.q))
+        return above if expr.q == 1 else f"{above}/{below}"
+
+
+def text_with_powers(expr: Any) -> str:
+    """SymPy's text of an expression, with powers for numbers of very many digits.
+
+    Raises
+    ------
+    TooManyDigits
+        A number has too many digits, and is no power.
+
+    Examples
+    --------
+    >>> z = sp.Symbol("z")
+    >>> text_with_powers(sp.exp(-z) / 3**20000 - 1)
+    '-1 + exp(-z)/(3**20000)'
+    """
+    return _PowersPrinter().doprint(expr)
