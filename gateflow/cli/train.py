@@ -55,13 +55,17 @@ _OFFERED = {
 """What a shell offers for a setting."""
 
 
+_NAMED = {"start": "--from"}
+"""Flags of settings that have another name."""
+
+
 def _flags() -> Any:
     """Every setting but the task as an option of the command line, None where it was not given.
 
     The record of the settings declares them: names, types and, in its docstring, what the help says.
     """
     options = [
-        (name, Annotated[reduce(or_, (*kinds, None)), Parameter(completer=_OFFERED.get(name))], None)
+        (name, Annotated[reduce(or_, (*kinds, None)), Parameter(_NAMED.get(name), completer=_OFFERED.get(name))], None)
         for name, kinds in KINDS.items()
         if name != "task"
     ]
@@ -98,7 +102,8 @@ def run(
     """Train a recurrent network with any gates on a task.
 
     A run that was interrupted or killed goes on where it was when the same command is given again, and ends in the same
-    weights, bit by bit. Its folder holds settings.toml, metrics.jsonl, weights.safetensors and result.json.
+    weights, bit by bit; with more --steps, a run that has ended goes on. Its folder holds settings.toml, metrics.jsonl,
+    weights.safetensors and result.json.
 
     With --seeds, --gates or --vary it is an experiment, a folder for each run; gateflow results shows its table.
 
@@ -106,6 +111,9 @@ def run(
     --------
     $ gateflow train --list
     $ gateflow train adding --horizon 10 --forget-gate fast --init chrono --hidden 8 --steps 20
+    $ gateflow train adding --horizon 10 --hidden 8 --steps 20 --out runs/one
+    $ gateflow train adding --horizon 10 --hidden 8 --steps 40 --out runs/one
+    $ gateflow train adding --horizon 12 --hidden 8 --steps 20 --from runs/one --out runs/other
     $ gateflow train adding --horizon 10 --gates fast,sigmoid --seeds 2 --hidden 8 --steps 20 --out runs/adding --json
     """
     if listing:

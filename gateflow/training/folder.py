@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,11 @@ from torch import Tensor
 from gateflow import record
 from gateflow.errors import InvalidArgument
 from gateflow.files import Held, digest, fits, from_json, held, one_line, read_bytes, read_json
+from gateflow.guards.calls import name_of
 from gateflow.training import checkpoint as checkpoints
 from gateflow.training.board import Board, drop
 from gateflow.training.checkpoint import Checkpoint
-from gateflow.training.network import Network, build, set_weights
+from gateflow.training.network import Network, build, set_weights, weights_of
 from gateflow.training.result import Result
 from gateflow.training.settings import MORE, Settings, read_toml
 from gateflow.training.task import Task
@@ -158,7 +160,25 @@ class RunFolder:
             self._drop()
             self._begin(settings)
         else:
-            refuse_other(settings, settings_of(self.path), self.path)
+            found = settings_of(self.path)
+            refuse_other(settings, found, self.path, longer=True)
+            if settings.steps > found.steps:
+                self._lengthen(settings, found.steps)
+
+    def _lengthen(self, settings: Settings, before: int) -> None:
+        """Let a run go on to more steps: what it ended with is removed first, so that a kill leaves the shorter run."""
+        ended = (self.result() or {"status": "finished"})["status"]
+        if ended != "finished":
+            raise InvalidArgument(f"the run in {self.path} has ended early ({ended}); more steps change nothing")
+        if name_of(settings.schedule).lower() not in ENDLESS:
+            raise InvalidArgument(
+                f"the schedule {settings.schedule} ends with the run's {before} steps; a longer run is another one: "
+                "choose another --out, perhaps with --from"
+            )
+        self.held.remove((RESULT, WEIGHTS))
+        text = settings.as_toml().encode()
+        self._mark(text)
+        self.place.write(SETTINGS, text)
 
     def _begin(self, settings: Settings) -> None:
         self.held.remove(FILES)
@@ -234,7 +254,8 @@ class RunFolder:
         def fitting(state: Checkpoint) -> None:
             if not fits(state.facts, _STATE):
                 raise checkpoints.Damaged(f"{self.path / CHECKPOINT} holds no state of training")
-            refuse_other(settings_of(self.path), _settings_in(state, self.path / CHECKPOINT), self.path)
+            found = _settings_in(state, self.path / CHECKPOINT)
+            refuse_other(settings_of(self.path), found, self.path, longer=True)
             if not 0 <= state.facts["metrics"] <= length:
                 raise checkpoints.Damaged(f"{self.path / METRICS} is shorter than its checkpoint says")
 
@@ -375,7 +396,7 @@ def load_network(path: Path, settings: Settings, task: Any) -> Network:
     state = checkpoints.read(file) if file.name == WEIGHTS else checkpoints.latest(file)[0]
     if state is None:
         raise InvalidArgument(f"{path} holds no weights yet")
-    refuse_other(settings, _settings_in(state, file), path)
+    refuse_other(settings, _settings_in(state, file), path, longer=file.name != WEIGHTS)
     network = build(settings, task)
     try:
         set_weights(network, state.under("network" if file.name == WEIGHTS else "best"))
@@ -384,9 +405,75 @@ def load_network(path: Path, settings: Settings, task: Any) -> Network:
     return network
 
 
-def refuse_other(settings: Settings, found: Settings, path: Path) -> None:
-    """Complain of the first setting that is not that of the run in the folder."""
-    for name, mine, theirs in settings.differences(found):
+def started(settings: Settings, task: Any) -> tuple[Network, list[str]]:
+    """The network with the weights it begins with: its own draws, or those of the run that it starts from; and the
+    names of what that run has in another shape, or for other classes.
+
+    Raises
+    ------
+    InvalidArgument
+        The recurrent layers have other shapes.
+    """
+    network = build(settings, task)
+    if settings.start is None:
+        return network, []
+    file = _weights_of_start(settings.start)
+    state, own = checkpoints.read(file), weights_of(network)
+    kept, anew = state.under("network"), []
+    facts = state.facts.get("served")
+    same_classes = (facts.get("classes") if isinstance(facts, dict) else None) == task.prepares().get("classes")
+    for name, value in own.items():
+        fits_in = name in kept and kept[name].shape == value.shape
+        if name.startswith("cell.") and not fits_in:
+            raise InvalidArgument(f"{settings.start} has other recurrent layers: {name} does not fit")
+        if not fits_in or not (name.startswith("cell.") or same_classes):
+            kept[name] = value.detach()
+            anew.append(name)
+    set_weights(network, {name: value.to(own[name].dtype) for name, value in kept.items() if name in own})
+    return network, anew
+
+
+def pinned(start: str) -> str:
+    """Where a run starts from, with a digest of the weights there: ``runs/one@0123456789abcdef``.
+
+    Raises
+    ------
+    InvalidArgument
+        There is no run that has ended, or its weights are others.
+    """
+    if _PIN.fullmatch(start.rpartition("@")[2]):
+        _weights_of_start(start)
+        return start
+    file = Path(start) / WEIGHTS
+    if not file.exists():
+        raise InvalidArgument(f"{start} is not the folder of a run that has ended: there is no {WEIGHTS}")
+    return f"{start}@{_pin(file)}"
+
+
+def _weights_of_start(start: str) -> Path:
+    path, _, digits = start.rpartition("@")
+    file = Path(path) / WEIGHTS
+    if not file.exists():
+        raise InvalidArgument(f"{path} is not the folder of a run that has ended: there is no {WEIGHTS}")
+    if _pin(file) != digits:
+        raise InvalidArgument(f"the weights in {path} are not those that this run starts from; train it anew from them")
+    return file
+
+
+def _pin(file: Path) -> str:
+    return digest(read_bytes(file, checkpoints.LARGEST))[:16]
+
+
+_PIN = re.compile("[0-9a-f]{16}")
+
+ENDLESS = ("constant", "reducelronplateau", "plateau")
+"""Schedules that do not depend on how many steps a run has."""
+
+
+def refuse_other(settings: Settings, found: Settings, path: Path, *, longer: bool = False) -> None:
+    """Complain of the first setting that is not that of the run in the folder; with ``longer``, steps may be more."""
+    besides = ("steps",) if longer and settings.steps >= found.steps else ()
+    for name, mine, theirs in settings.differences(found, besides):
         raise InvalidArgument(f"{path} holds a run with {name} {theirs!r}, not {mine!r}; {REMEDY}")
 
 

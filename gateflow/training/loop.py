@@ -28,9 +28,10 @@ from gateflow.errors import InvalidArgument
 from gateflow.guards.calls import name_of, with_options
 from gateflow.progress import Meter
 from gateflow.training import checkpoint as checkpoints
+from gateflow.training import folder as folders
 from gateflow.training.checkpoint import Checkpoint
 from gateflow.training.folder import RunFolder, RunMemory
-from gateflow.training.network import build, set_weights, weights_of
+from gateflow.training.network import set_weights, weights_of
 from gateflow.training.optimizers import make_optimizer, make_schedule
 from gateflow.training.result import Measures, Result
 from gateflow.training.settings import Settings, make_task
@@ -107,7 +108,8 @@ def settle(
         given |= {name: value for name, value in chosen.items() if value is not None}
         made = task if isinstance(task, Task) else make_task(str(given.get("task", "")), data_dir)
         settings = Settings.of(given, made)
-    return replace(settings, device=_device(settings.device)), made
+    start = None if settings.start is None else folders.pinned(settings.start)
+    return replace(settings, device=_device(settings.device), start=start), made
 
 
 def _device(name: str) -> str:
@@ -179,7 +181,8 @@ class Trainer:
     def __init__(self, settings: Settings, task: Task, place: RunFolder | RunMemory, save_every: float) -> None:
         self.settings, self.task, self.place, self.save_every = settings, task, place, save_every
         self.device = torch.device(settings.device)
-        self.network = build(settings, task).to(self.device)
+        network, self.anew = folders.started(settings, task)
+        self.network = network.to(self.device)
         self.optimizer = make_optimizer(settings, self.network)
         self.schedule = make_schedule(settings, self.optimizer, task.better)
         self.data = task.fingerprint()
@@ -195,6 +198,8 @@ class Trainer:
         counters, settings = self.counters, self.settings
         if note := self.resume():
             tell(note)
+        if self.anew and counters.best_step < 0:
+            tell(f"not taken from {settings.start}, as of another shape or meaning: {', '.join(self.anew)}")
         self.started = self.saved = time.monotonic()
         if counters.best_step < 0:
             self.evaluate()
@@ -409,6 +414,8 @@ class Trainer:
         carried = state.under("carried")
         self.carried = _as_state([carried[str(i)].to(self.device) for i in range(len(carried))])
         vars(self.counters).update(vars(Counters(**facts["counters"])))
+        if self.counters.status == "finished":  # and perhaps it is to go on
+            self.counters.status = ""
         self.said = facts["said"]
         checkpoints.restore_generators(state.under("generator"))
 

@@ -66,6 +66,8 @@ class Settings:
         Size of a token's vector; by default as the layers.
     tie_embedding
         One matrix reads tokens and writes them.
+    start
+        The folder of a run that has ended, whose weights this one begins with.
     optimizer
         One of torch.optim, with its options: adam, 'sgd(momentum=0.9)'.
     lr
@@ -128,6 +130,7 @@ class Settings:
     dropout: float = 0.0
     embedding: int | None = None
     tie_embedding: bool = False
+    start: str | None = None
     optimizer: str = "adam"
     lr: float = 2e-3
     lr_of: str | None = None

@@ -24,8 +24,8 @@ from gateflow.nn.linear._stack import LinearStack
 from gateflow.nn.recurrent import Recurrent
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
-from gateflow.training.folder import SETTINGS, load_network, read_metrics, settings_of
-from gateflow.training.network import Network, build
+from gateflow.training.folder import SETTINGS, load_network, read_metrics, settings_of, started
+from gateflow.training.network import Network
 from gateflow.training.settings import make_task
 from gateflow.training.task import Batch, Split, Task
 
@@ -253,7 +253,7 @@ def of_run(
     batch = task.batch(split, 0, rows, settings.seed)
     with torch.random.fork_rng([]):
         torch.manual_seed(settings.seed)
-        start = build(settings, task)
+        start, _ = started(settings, task)
     kind = next(start.parameters()).dtype
     if batch.inputs.is_floating_point():
         batch = replace(batch, inputs=batch.inputs.to(kind))

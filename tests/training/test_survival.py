@@ -15,8 +15,9 @@ import torch
 
 from gateflow.errors import InvalidArgument
 from gateflow.files.place import spare_name
+from gateflow.training import TASKS, train
 from gateflow.training import checkpoint as checkpoints
-from gateflow.training import train
+from gateflow.training.folder import pinned, started
 from gateflow.training.optimizers import optimizers, schedules
 from gateflow.training.results import table
 from gateflow.training.task import Batch, Task
@@ -199,6 +200,62 @@ def test_other_settings_are_refused_by_name(name, value, was, tmp_path):
     with pytest.raises(InvalidArgument, match=rf"holds a run with {name} {was}, not .*--restart"):
         tiny(tmp_path, **{name: value})
     assert tiny(tmp_path, restart=True, **{name: value}).status == "finished"
+
+
+@pytest.mark.parametrize("chosen", [{}, {"schedule": "reducelronplateau(patience=1)"}])
+def test_a_run_goes_on_to_more_steps_and_ends_in_the_same_bits(chosen, tmp_path):
+    tiny(tmp_path / "longer", steps=10, **chosen)
+    assert tiny(tmp_path / "longer", steps=20, stop=after(3), **chosen).status == "interrupted"
+    assert tiny(tmp_path / "longer", steps=20, **chosen).steps == 20
+    tiny(tmp_path / "whole", steps=20, **chosen)
+    assert left_by(tmp_path / "longer") == left_by(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "steps", "said"),
+    [
+        ({}, 9, "holds a run with steps 10, not 9"),
+        ({"schedule": "cosine"}, 20, "the schedule cosine ends with the run's 10 steps"),
+        ({"patience": 1, "lr": 1e-30, "evaluate_every": 2}, 20, r"has ended early \(no better\)"),
+    ],
+)
+def test_what_cannot_go_on_to_other_steps_is_left_as_it_was(chosen, steps, said, tmp_path):
+    tiny(tmp_path, steps=10, **chosen)
+    before = left_by(tmp_path)
+    with pytest.raises(InvalidArgument, match=said):
+        tiny(tmp_path, steps=steps, **chosen)
+    assert left_by(tmp_path) == before
+
+
+def test_a_run_begins_with_the_weights_of_another(tmp_path):
+    first = tiny(tmp_path / "one", steps=5)
+    other = train(
+        "adding(horizon=9, held_out=16)", out=tmp_path / "two", start=str(tmp_path / "one"), **{**TINY, "steps": 2}
+    )
+    assert other.settings.start.startswith(f"{tmp_path / 'one'}@")
+    start, anew = started(other.settings, TASKS.make("adding(horizon=9, held_out=16)"))
+    assert anew == []
+    for name, weight in first.network.state_dict().items():
+        assert torch.equal(start.state_dict()[name], weight)
+    (tmp_path / "one" / "weights.safetensors").unlink()
+    with pytest.raises(InvalidArgument, match="not the folder of a run that has ended"):
+        train(other.settings, out=tmp_path / "three")
+
+
+def test_weights_that_do_not_fit_are_refused_and_others_told(tmp_path, capsys):
+    tiny(tmp_path / "one", steps=2)
+    with pytest.raises(InvalidArgument, match="has other recurrent layers: cell"):
+        tiny(tmp_path / "two", steps=2, hidden=5, start=str(tmp_path / "one"))
+    told = []
+    options = {**TINY, "steps": 1, "start": str(tmp_path / "one"), "save_every": 1e9}
+    train("digits(per_step=2)", tell=told.append, **options)
+    assert len(told) == 1
+    assert told[0].endswith("as of another shape or meaning: readout.weight, readout.bias")
+    changed = tmp_path / "one" / "weights.safetensors"
+    pin = pinned(str(tmp_path / "one"))
+    changed.write_bytes(changed.read_bytes() + b" ")
+    with pytest.raises(InvalidArgument, match="not those that this run starts from"):
+        pinned(pin)
 
 
 def test_what_a_kill_left_half_written_is_no_hindrance(tmp_path):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, repeat
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -100,6 +100,9 @@ class TextTask(Choice):
             counts.update(block)
         chosen = self.chosen(counts)
         return chosen if UNKNOWN in chosen else [*chosen, UNKNOWN]
+
+    def prepares(self) -> dict[str, Any]:
+        return {"classes": self.lexicon}
 
     @cached_property
     def _parts(self) -> dict[Split, np.ndarray]:
