@@ -51,8 +51,7 @@ def gate_text(gate: Any) -> str:
     loose = sorted(map(str, gate.expr.free_symbols - {Z}))
     if loose:
         raise Undecided(f"no certificate: it would need a number for {', '.join(loose)}")
-    shape = {"phi": "{}", "profile": "sigmoid({})", "complement": "1 - ({})"}[gate.declared]
-    return shape.format(unparse(gate.expr))
+    return gate.as_phi(unparse(gate.expr))
 
 
 def certificate(phi: Any, psi: Any, found: Order | None = None, seconds: float = SECONDS) -> dict[str, Any]:

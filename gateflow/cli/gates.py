@@ -18,10 +18,12 @@ def run(*, json: Json = False) -> None:
     $ gateflow gates
     $ gateflow gates --json
     """
+    from gateflow.gates.gate import gate
+
     rows = catalogue()
     if json:
         return print_json({"gates": rows})
-    cells = [[row["name"], _formula(row), "yes" if row["odd"] else "no", row["source"]] for row in rows]
+    cells = [[row["name"], gate(row["name"]).spelled, "yes" if row["odd"] else "no", row["source"]] for row in rows]
     return say(Listing(["name", "formula", "odd", "source"], cells, cut=True))
 
 
@@ -40,8 +42,3 @@ def _row(name: str, gate: Any) -> dict[str, Any]:
         "odd": bool(gate.odd),
         "source": gate.reference,
     }
-
-
-def _formula(row: dict[str, Any]) -> str:
-    values = ", ".join(f"{name}={value}" for name, value in row["parameters"].items())
-    return f"{row['formula']}; {values}" if values else row["formula"]

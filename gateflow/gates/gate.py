@@ -162,8 +162,17 @@ class Gate:
     @property
     def text(self) -> str:
         """The gate as a formula for phi, readable by :func:`gateflow.formula.parse`."""
-        shape = {"phi": "{}", "profile": "sigmoid({})", "complement": "1 - ({})"}[self.declared]
-        return shape.format(self._text)
+        return self.as_phi(self._text)
+
+    @property
+    def spelled(self) -> str:
+        """The same with its parameters, as :func:`gate` reads it: ``sigmoid(k*z); k=2``."""
+        values = ", ".join(f"{name}={value}" for name, value in self.parameters.items())
+        return f"{self.text}; {values}" if values else self.text
+
+    def as_phi(self, formula: str) -> str:
+        """The text of phi, from that of the formula that the gate is declared by."""
+        return {"phi": "{}", "profile": "sigmoid({})", "complement": "1 - ({})"}[self.declared].format(formula)
 
     # --- symbolic ---
 

@@ -7,7 +7,6 @@ Derivatives of any order are scans again.
 
 from __future__ import annotations
 
-import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +20,7 @@ from gateflow.gates.gate import Gate
 from gateflow.nn.functional import GateFunction, LevelFunction, differentiable, gate_function
 from gateflow.nn.kernels import native
 from gateflow.nn.kernels import scan as kernels
+from gateflow.nn.kernels.workspace import dense as _dense
 
 LIBRARY = torch.library.Library("gateflow", "FRAGMENT")
 LIBRARY.define("scan(Tensor decay, Tensor input, Tensor? start, str given, int dim) -> Tensor")
@@ -109,17 +109,13 @@ def scan(
 def declared(gate: str | Gate | GateFunction) -> str:
     """A gate as a text, its parameters put in, that :func:`function_of` makes a function of again."""
     found = gate.gate if isinstance(gate, GateFunction) else gate_function(gate).gate
-    shape = {"phi": "{}", "profile": "sigmoid({})", "complement": "1 - ({})"}[found.declared]
-    return shape.format(unparse(found.expr))
+    return found.as_phi(unparse(found.expr))
 
 
 @lru_cache(maxsize=256)
 def function_of(text: str) -> GateFunction | None:
     """The gate behind what a decay is given as; None for the decay itself and its logarithm."""
     return None if text in kernels.GIVEN else gate_function(text)
-
-
-_warned: set[str] = set()
 
 
 def _is_compiled(t: Tensor) -> bool:
@@ -129,9 +125,7 @@ def _is_compiled(t: Tensor) -> bool:
     try:
         kernels.library(t.dtype)
     except NoCompiler as reason:
-        if str(reason) not in _warned:
-            _warned.add(str(reason))
-            warnings.warn(f"scans run without compiled kernels: {reason}", RuntimeWarning, stacklevel=2)
+        native.warn_once("scans", reason)
         return False
     return True
 
@@ -151,10 +145,6 @@ def _has_no_table(t: Tensor, given: str) -> bool:
 
 def _as_given(given: str) -> str:
     return given if given in kernels.GIVEN else "z"
-
-
-def _dense(t: Tensor | None) -> Tensor | None:
-    return None if t is None else t.detach().resolve_neg().contiguous()
 
 
 # --- the two operators ------------------------------------------------------------------------------------------------

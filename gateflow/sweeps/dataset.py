@@ -15,7 +15,6 @@ from gateflow import __version__
 from gateflow.errors import InvalidArgument, MissingExtra
 from gateflow.files import Place, Standing, fits, from_json, opened
 from gateflow.sweeps.chunks import Sweep, digest_of
-from gateflow.sweeps.quantities import formula_of
 
 
 def xarray(*, file: bool) -> Any:
@@ -33,7 +32,7 @@ def xarray(*, file: bool) -> Any:
 def dataset(plan: Sweep, values: Mapping[str, np.ndarray]) -> Any:
     """The numbers of a sweep with their coordinates and how they were made."""
     labels = np.array([label for label, _ in plan.gates], dtype=object)
-    formulas = np.array([formula_of(gate) for _, gate in plan.gates], dtype=object)
+    formulas = np.array([gate.spelled for _, gate in plan.gates], dtype=object)
     coordinates = {
         "gate": ("gate", labels, {"long_name": "gate, by name or formula in z"}),
         "formula": ("gate", formulas, {"long_name": "the gate as a formula, with its parameters"}),

@@ -122,8 +122,7 @@ def rescale(gate: str | Gate, *, f: float, slope: float) -> Gate:
     taken = {symbol.name for symbol in made.expr.free_symbols} | {Z.name}
     letter = next(name for name in ("k", "k1", "k2") if name not in taken)
     inner = language.unparse(made.expr.subs(Z, sp.Symbol(letter, positive=True) * Z))
-    shape = {"phi": "{}", "profile": "sigmoid({})", "complement": "1 - ({})"}[made.declared]
-    text = f"{shape.format(inner)}; {letter}={factor!r}"
+    text = f"{made.as_phi(inner)}; {letter}={factor!r}"
     return named_gate(text)._named(text)
 
 

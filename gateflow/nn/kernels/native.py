@@ -121,6 +121,13 @@ def _declare(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
 _warned: set[str] = set()
 
 
+def warn_once(what: str, reason: Exception) -> None:
+    """Say why something runs without compiled kernels; the same words once."""
+    if (said := f"{what} run without compiled kernels: {reason}") not in _warned:
+        _warned.add(said)
+        warnings.warn(said, RuntimeWarning, stacklevel=3)
+
+
 def available(dtype: torch.dtype, cell: CompiledCell | None = None) -> bool:
     """Whether there are kernels for this type, and for this cell's gates; a reason against it is a warning, once."""
     if dtype not in DTYPES:
@@ -130,9 +137,7 @@ def available(dtype: torch.dtype, cell: CompiledCell | None = None) -> bool:
         if cell is not None:
             cell.tables(dtype)
     except (NoCompiler, InvalidArgument) as reason:
-        if str(reason) not in _warned:
-            _warned.add(str(reason))
-            warnings.warn(f"recurrent layers run without compiled kernels: {reason}", RuntimeWarning, stacklevel=2)
+        warn_once("recurrent layers", reason)
         return False
     return True
 
@@ -232,7 +237,7 @@ def forward(
     keep : bool
         Whether there will be a backward pass; if not, nothing is kept.
     """
-    output, h_end, c_end, kept, marks = _Pass(cell, time, list(map(_dense, given)), keep).forward(keep)
+    output, h_end, c_end, kept, marks = _Pass(cell, time, list(map(workspace.dense, given)), keep).forward(keep)
     return output, [t for t in (h_end, c_end) if t is not None], [t for t in (kept, marks) if t is not None]
 
 
@@ -246,9 +251,9 @@ def backward(
     of_input: bool,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of all that was given to :func:`forward`, whose output and kept tensors these are."""
-    pass_ = _Pass(cell, time, list(map(_dense, given)), keep=True)
+    pass_ = _Pass(cell, time, list(map(workspace.dense, given)), keep=True)
     names = ("marks",) if pass_.again and cell.layout.has_cell else () if pass_.again else ("kept",)
-    pass_.point({"output": _dense(output), **dict(zip(names, kept, strict=True))})
+    pass_.point({"output": workspace.dense(output), **dict(zip(names, kept, strict=True))})
     return pass_.backward(grads, of_input)
 
 
@@ -279,13 +284,6 @@ def _segment(steps: int, rows: int, batch: int, row: int) -> int | None:
         return None
     segment = min(max(1, SEGMENT // (min(TILE, batch) * row)), steps)
     return segment if segment < steps else None
-
-
-def _dense(t: Tensor | None) -> Tensor | None:
-    """The numbers themselves, in order: a tensor may be a view, or one that is yet to be negated."""
-    if t is None or (t.is_contiguous() and not t.is_neg()):
-        return t
-    return t.detach().resolve_neg().contiguous()
 
 
 class _Form:

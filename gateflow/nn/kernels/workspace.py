@@ -101,3 +101,10 @@ def _give_back(block: mmap.mmap) -> None:
         while _free and sum(map(len, _free)) + len(block) > KEPT:
             _free.pop(0)
         _free.append(block)
+
+
+def dense(t: Tensor | None) -> Tensor | None:
+    """The numbers themselves, in order: a tensor may be a view, or one that is yet to be negated."""
+    if t is None or (t.is_contiguous() and not t.is_neg()):
+        return t
+    return t.detach().resolve_neg().contiguous()

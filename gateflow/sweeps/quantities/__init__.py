@@ -106,18 +106,6 @@ def flags(words: list[str]) -> dict[str, Any]:
     return {"flag_values": np.arange(len(words), dtype=np.int8), "flag_meanings": meanings}
 
 
-def formula_of(gate: Gate) -> str:
-    """A gate as a formula, with its parameters.
-
-    Examples
-    --------
-    >>> formula_of(Gate("sigmoid(k*z)", parameters={"k": 2}))
-    'sigmoid(k*z); k=2'
-    """
-    values = ", ".join(f"{name}={value}" for name, value in gate.parameters.items())
-    return f"{gate.text}; {values}" if values else gate.text
-
-
 def text_of(gate: Gate) -> str:
     """A gate by its name, where that is one of the catalogue and says it all, else as a formula.
 
@@ -126,8 +114,8 @@ def text_of(gate: Gate) -> str:
     >>> text_of(as_gate("fast")), text_of(as_gate("sigmoid(2*z)"))
     ('fast', 'sigmoid(2*z)')
     """
-    named_so = gate.name in GATES and formula_of(as_gate(gate.name)) == formula_of(gate)
-    return gate.name if named_so else formula_of(gate)
+    named_so = gate.name in GATES and as_gate(gate.name).spelled == gate.spelled
+    return gate.name if named_so else gate.spelled
 
 
 # --- learning problems ------------------------------------------------------------------------------------------------
