@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import sympy as sp
@@ -22,6 +23,9 @@ MOST_BITS = 20_000
 
 MOST_BRANCHES = 64
 """Cases up to which sums and products of cases are folded into one."""
+
+HIGH = 24
+"""Powers up to which a factorisation is quick."""
 
 FACTORING = 1.0
 """Seconds of the processor for one factorisation."""
@@ -102,6 +106,36 @@ def _without_common(expr: Expr) -> Expr | None:
     content, rest = expr.primitive()
     inner = sp.Add(*(term / sp.Mul(*common) for term in rest.args)) if common else rest
     return sp.Mul(content, *common, inner, evaluate=bool(common) or content == 1)
+
+
+def quick_factor(expr: Expr, by: Callable[[Expr], Expr] = factor, most: int = 10) -> Expr:
+    """``by`` where that is quick; else with the functions as letters, or with common terms taken out only.
+
+    Examples
+    --------
+    >>> from gateflow.formula.vocabulary import Z
+    >>> quick_factor(Z * sp.exp(2000 * Z) + Z**2 * sp.exp(2000 * Z))
+    z*(z + 1)*exp(2000*z)
+    """
+    if is_quick_to_factor(expr, most):
+        return by(expr)
+    functions = sorted(expr.atoms(sp.Function), key=sp.default_sort_key)
+    outer = [node for node in functions if not any(other != node and other.has(node) for other in functions)]
+    letters = {node: sp.Dummy("f", positive=node.is_positive) for node in outer}
+    plain = expr.xreplace(letters)
+    found = by(plain) if is_quick_to_factor(plain, most) else sp.factor_terms(plain)
+    return found.xreplace({letter: node for node, letter in letters.items()})
+
+
+def is_quick_to_factor(expr: Expr, most: int = 10) -> bool:
+    """Few generators and low degrees: to SymPy exp(1000 z) is a power of exp(z), and z one of z**(1/1000)."""
+    degrees = [max(abs(p.exp.p), p.exp.q) for p in expr.atoms(sp.Pow) if p.exp.is_Rational]
+    for node in expr.atoms(sp.exp):
+        if sp.count_ops(node.args[0]) > 60:
+            return False
+        rates = [term.as_coeff_Mul()[0] for term in sp.Add.make_args(expand(node.args[0]))]
+        degrees += [max(abs(rate.p), rate.q) for rate in rates if rate.is_Rational]
+    return len(expr.atoms(sp.Function)) <= most and max(degrees, default=0) <= HIGH
 
 
 def _bits(expr: Expr) -> int:

@@ -27,6 +27,7 @@ import sympy as sp
 
 from gateflow.asymptotics.proofs import statements
 from gateflow.asymptotics.proofs.enclosures import Box, Undefined, Unproved, X, enclosure
+from gateflow.codegen.expand import quick_factor
 from gateflow.formula.vocabulary import Expr, Z, derivative, sigmoid, softplus, softsign
 
 _FAR = sp.Integer(2) ** 40
@@ -34,9 +35,6 @@ _FAR = sp.Integer(2) ** 40
 
 _LARGE = 300
 """Formulas of more operations are not factored."""
-
-_HIGH = 24
-"""Nor are those of higher powers: it would take long."""
 
 _NARROW = sp.Rational(1, 2**20)
 _BOXES = 3000
@@ -274,24 +272,7 @@ def slope(phi_of_x: Expr) -> Expr:
 
 def _factor(e: Expr) -> Expr:
     """The formula as a product; with exp, cosh and such as letters where their powers would be high to SymPy."""
-    if sp.count_ops(e) > _LARGE:
-        return e
-    letters: dict[Expr, Expr] = {}
-    if not _low(e):
-        outer = [f for f in e.atoms(sp.Function) if not any(f != g and g.has(f) for g in e.atoms(sp.Function))]
-        letters = {f: sp.Dummy("f", positive=f.is_positive) for f in sorted(outer, key=sp.default_sort_key)}
-        e = e.xreplace(letters)
-    whole = sp.factor(sp.powsimp(sp.together(e))) if _low(e) else sp.factor_terms(e)
-    return whole.xreplace({letter: f for f, letter in letters.items()})
-
-
-def _low(e: Expr) -> bool:
-    """Whether all powers are low, those of exponentials among them: exp(1000 x) is a power of exp(x) to SymPy."""
-    powers = [abs(p.exp) for p in e.atoms(sp.Pow) if p.exp.is_Rational]
-    for node in e.atoms(sp.exp):
-        terms = sp.Add.make_args(sp.expand(node.args[0]) if sp.count_ops(node.args[0]) < 60 else 100 * X)
-        powers += [max(abs(c.p), c.q) for c in (term.as_coeff_Mul()[0] for term in terms) if c.is_Rational]
-    return max(powers, default=0) <= _HIGH and len(e.atoms(sp.Function)) <= 12
+    return e if sp.count_ops(e) > _LARGE else quick_factor(e, lambda part: sp.factor(sp.powsimp(sp.together(part))), 12)
 
 
 def bend(phi_of_x: Expr) -> Expr:
@@ -395,8 +376,4 @@ def _forms(bent: Expr) -> Iterator[Expr]:
     yield e
     yield sp.expand(e / X)
     yield _factor(sp.expand(e / X))
-    whole = Box(sp.S.Zero, sp.oo)
-    factors = {b for term in sp.Add.make_args(e) for b in sp.Mul.make_args(term)}
-    for factor in sorted(factors, key=sp.default_sort_key):
-        if factor.has(X) and isinstance(factor, sp.exp | sp.cosh | sp.Pow) and sign(factor, whole) > 0:
-            yield sp.expand(e / X / factor)
+    yield from (sp.expand(part / X) for part in _over_factors(e))

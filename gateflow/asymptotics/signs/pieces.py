@@ -16,8 +16,8 @@ import sympy as sp
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.signs.tails import X
-from gateflow.codegen import expand as bounded
 from gateflow.codegen import stable
+from gateflow.codegen.expand import is_quick_to_factor, quick_factor
 from gateflow.formula.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 from gateflow.gates.kinks import switches
 
@@ -110,7 +110,7 @@ def _zeros(expr: Expr, z: sp.Symbol) -> list[Expr]:
         return _zeros_by_branch(expr, z)
     zeros: list[Expr] = []
     expr = expression(expr)
-    for part in sp.Mul.make_args(_factor(expr)):
+    for part in sp.Mul.make_args(quick_factor(expr)):
         base, exponent = part.as_base_exp() if part.is_Pow else (part, sp.S.One)
         if base.has(z) and exponent.is_positive and not (base.is_positive or base.is_negative):
             zeros += _zeros_of_factor(base, z)
@@ -258,7 +258,7 @@ def some_breaks(expr: Expr) -> list[Expr]:
 
 def _some_zeros(expr: Expr) -> Iterator[Expr]:
     """Of factors ``c + k f(g)`` with a periodic f: where g is one of the values nearest to 0 at which they vanish."""
-    for part in sp.Mul.make_args(_factor(expr)):
+    for part in sp.Mul.make_args(quick_factor(expr)):
         base = part.base if part.is_Pow and part.exp.is_positive else part
         constant, rest = base.as_independent(Z, as_Add=True)
         factor, kernel = rest.as_independent(Z, as_Add=False)
@@ -479,40 +479,11 @@ def factored_forms(expr: Expr) -> Iterator[Factors]:
     seen = [_factors(expr)]
     yield seen[0]
     if sp.count_ops(expr) < 300:
-        for builder in (_by_factor, _by_complement, _by_logistic) if _is_easy_to_factor(expr) else (_factor,):
+        for builder in (_by_factor, _by_complement, _by_logistic) if is_quick_to_factor(expr) else (quick_factor,):
             found = _factors(builder(expr))
             if found not in seen:
                 seen.append(found)
                 yield found
-
-
-_HIGH = 24
-"""SymPy's factorisation has no deadline: exponents up to this keep it short."""
-
-
-def _is_easy_to_factor(expr: Expr) -> bool:
-    """Few generators and low degrees: to SymPy exp(1000 z) is a power of exp(z), and z one of z**(1/1000)."""
-    degrees = [max(abs(p.exp.p), p.exp.q) for p in expr.atoms(sp.Pow) if p.exp.is_Rational]
-    for node in expr.atoms(sp.exp):
-        if sp.count_ops(node.args[0]) > 60:
-            return False
-        rates = [term.as_coeff_Mul()[0] for term in sp.Add.make_args(bounded.expand(node.args[0]))]
-        degrees += [max(abs(rate.p), rate.q) for rate in rates if rate.is_Rational]
-    return len(expr.atoms(sp.Function)) <= 10 and max(degrees, default=0) <= _HIGH
-
-
-def _factor(expr: Expr) -> Expr:
-    """``sympy.factor`` where that is quick; else with its functions as letters, or only common terms taken out."""
-    if _is_easy_to_factor(expr):
-        return bounded.factor(expr)
-    letters = {node: sp.Dummy("f", positive=node.is_positive) for node in expr.atoms(sp.Function)}
-    outer = expr.xreplace({node: letter for node, letter in letters.items() if not _stands_inside(node, letters)})
-    factored = bounded.factor(outer) if _is_easy_to_factor(outer) else sp.factor_terms(outer)
-    return factored.xreplace({letter: node for node, letter in letters.items()})
-
-
-def _stands_inside(node: Expr, others: Iterable[Expr]) -> bool:
-    return any(other != node and other.has(node) for other in others)
 
 
 def _factors(expr: Expr) -> Factors:
