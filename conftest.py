@@ -41,6 +41,7 @@ def pytest_collection():
     finally:
         gc.freeze()
         atexit.register(gc.unfreeze)  # what is left at the end counts as lost for some libraries
+        gc.set_threshold(5000, 10, 20)  # SymPy makes much that lives long
         gc.enable()
 
 

@@ -43,6 +43,14 @@ def slope_of(g: Gate, z: Any, order: int = 1) -> Any:
         return mpmath.diff(function, mpf(z), order)
 
 
+@pytest.fixture
+def only(monkeypatch):
+    """``only("onto")``: what is asked of a gate is no more than these clauses; others take what time they are given."""
+    return lambda *names: monkeypatch.setattr(
+        "gateflow.asymptotics.membership.CLAUSES", {name: CLAUSES[name] for name in names}
+    )
+
+
 CATALOGUE = [
     *[n for n in GATES if n != "hard-sigmoid"],
     *("fast(alpha=0.1)", "fast(alpha=3)", "sigmoid(sharpness=0.25)", "softsign(sharpness=10)"),
@@ -263,15 +271,17 @@ ENDLESS = [
 
 
 @pytest.mark.parametrize("text", ENDLESS)
-def test_one_fault_of_many_is_enough(text):
+def test_one_fault_of_many_is_enough(text, only):
+    only("differentiable")
     clause = membership(Gate(text)).clause("differentiable")
     assert clause.verdict == "refuted", str(clause)
     assert re.search("jump|kink|not defined|no value", clause.reason)
 
 
 @pytest.mark.parametrize("text", ["sigmoid(z + 3*abs(sin(z))*sin(z)/10)", "sigmoid(z + tan(z)*cos(z)/2)"])
-def test_points_without_end_that_are_no_faults_refute_nothing(text):
+def test_points_without_end_that_are_no_faults_refute_nothing(text, only):
     """``|sin z| sin z`` has a slope everywhere, and ``tan z cos z`` is sin z, between the points without a value."""
+    only("differentiable")
     assert membership(Gate(text)).clause("differentiable").verdict != "refuted"
 
 
@@ -308,11 +318,12 @@ NASTY = [
 ]
 
 
+@pytest.mark.parametrize("seconds", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("text", NASTY)
-def test_nasty_formulas_end_in_time(text):
+def test_nasty_formulas_end_in_time(text, seconds):
     start = time.thread_time()  # a busy machine is no fault of theirs
-    result = membership(Gate(text), seconds=3)
-    assert time.thread_time() - start < 8
+    result = membership(Gate(text), seconds)
+    assert time.thread_time() - start < seconds + 5
     assert all(c.reason for c in result.clauses if c.verdict != "proved")
 
 
@@ -421,8 +432,9 @@ DIPS = [
 
 
 @pytest.mark.parametrize(("text", "u"), DIPS)
-def test_the_number_that_is_printed_is_a_witness_itself(text, u):
+def test_the_number_that_is_printed_is_a_witness_itself(text, u, only):
     """The profile falls at it, and at both ends of the interval, in big floats; the slope of phi is the one printed."""
+    only("differentiable", "increasing")
     reason = membership(Gate(text), 8.0).clause("increasing").reason
     found = re.fullmatch(r"phi' < 0 for z (?:in \[(.*), (.*)\]|= (.*)): phi'\((.*)\) = (.*)", reason)
     assert found, reason
