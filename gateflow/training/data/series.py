@@ -80,7 +80,7 @@ def join_series(series: list[np.ndarray], labels: list[str], path: Path) -> Seri
     return SeriesSet(values, np.cumsum([len(one) for one in series]), labels, path)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines, without those that are empty or comments."""
     with opened(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig") as text:  # type: ignore[type-var]
         try:
@@ -129,10 +129,10 @@ def csv(path: Path, label_last: bool = False, labelled: bool = True) -> SeriesSe
     series: list[np.ndarray] = []
     labels: list[str] = []
     between: str | None = None
-    for number, line in _lines(path):
+    for number, line in lines(path):
         if not labels:
             between = next((mark for mark in ",\t;" if mark in _QUOTED.sub("", line)), None)
-        fields = _fields(path, number, line, between)
+        fields = fields_of(path, number, line, between)
         if not labels and not any(_is_number(field) for field in fields):
             continue
         if not labelled:
@@ -151,7 +151,7 @@ def csv(path: Path, label_last: bool = False, labelled: bool = True) -> SeriesSe
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
-def _fields(path: Path, line: int, text: str, between: str | None) -> list[str]:
+def fields_of(path: Path, line: int, text: str, between: str | None) -> list[str]:
     """The fields of a line of a table, without the quotes around them."""
     if '"' not in text:
         return text.split(between)
@@ -172,7 +172,7 @@ def ts(path: Path) -> SeriesSet:
     series: list[np.ndarray] = []
     labels: list[str] = []
     begun, classes = False, frozenset[str]()
-    for number, line in _lines(path):
+    for number, line in lines(path):
         if begun:
             *channels, label = line.split(":")
             series.append(_channels(path, number, channels, series[0].shape[1] if series else len(channels)))

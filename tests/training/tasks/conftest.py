@@ -27,6 +27,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "text.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_ts(root / "tiny_TRAIN.ts", 40, 4)
     write_ts(root / "tiny_TEST.ts", 20, 5)
+    days = "".join(f"{a:.4f},{b:.4f}\n" for a, b in rng.standard_normal((200, 2)))
+    (root / "tiny_days.csv").write_text(f"load,price\n{days}", encoding="utf-8")
     return root
 
 
@@ -47,6 +49,7 @@ def of_kind(files: Path) -> Callable[[str], Task]:
         "characters": {"text": str(files / "text.txt"), "window": 20},
         "words": {"text": str(files / "text.txt"), "window": 8, "vocabulary": 5},
         "series": {"data": str(files / "tiny_TRAIN.ts")},
+        "forecast": {"data": str(files / "tiny_days.csv"), "window": 4},
     }
     return lambda name: TASKS[name](**options.get(name, {}))
 
