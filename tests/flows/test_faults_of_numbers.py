@@ -265,6 +265,27 @@ def test_a_flat_crossing_of_two_powers(powers, backend):
     assert miss <= 2 * found.error < 1e-12
 
 
+@COMPILED
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sigmoid(where(z<1, -2*(1-z)**1.99, 0.5*(z-1)**1.1))",
+        pytest.param("sigmoid(sign(z)*abs(z)**1.5)", marks=pytest.mark.slow),
+        pytest.param("sigmoid(z**3 + 1e-60*z)", marks=pytest.mark.slow),
+    ],
+)
+def test_a_flat_crossing_is_one_piece_of_code_for_both_backends(text):
+    """The kernel hands every path over such a point to NumPy: the same bits; a path beside it is the kernel's own."""
+    problem = LearningProblem(text, horizon=[[1], [10], [1000]], gap=[0.3, 0.01, 1e-9])
+    one, two = (hitting_time(problem, -1.0, backend=backend) for backend in ("numpy", "compiled"))
+    assert np.array_equal(one.log_tau, two.log_tau)
+    assert np.array_equal(one.error, two.error)
+    assert np.array_equal(one.evaluations, two.evaluations)
+    assert np.all(one.error < 1e-10)
+    beside = [hitting_time(problem, 1.25, backend=backend) for backend in ("numpy", "compiled")]
+    assert np.any(beside[0].evaluations != beside[1].evaluations)
+
+
 def _end_of(horizon, h):
     """The profile where the total decay is h."""
     return -mpmath.log(mpmath.expm1(h / horizon))

@@ -80,6 +80,15 @@ def test_generated_formulas_are_within_four_ulps(seed: int) -> None:
     assert all(error <= 4 for error, _ in errors.values()), (generated(seed), errors)
 
 
+@pytest.mark.parametrize("text", ["0.01 + 0.98*sigmoid(z)", "1/2 + sigmoid(3*z)/2", "0.01 + 0.98*sigmoid(sinh(z))"])
+def test_gates_with_a_floor_or_a_ceiling_are_within_four_ulps(text: str) -> None:
+    """Where the value has come to its floor, its slope still falls by all orders."""
+    gate = named_gate(text)
+    z = np.concatenate([points(gate, 12), np.array([-103, -87, -30, -5, 5, 30, 87, 103], np.float32)])
+    errors = worst(gate, z, BACKENDS[-1:])
+    assert all(error <= 4 for error, _ in errors.values()), errors
+
+
 @pytest.mark.parametrize("name", ["fast", "softsign", "hard-sigmoid"])
 def test_a_table_says_its_error(name: str) -> None:
     table = tables.table(gate_function(name), torch.float32)
