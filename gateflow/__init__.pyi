@@ -27,6 +27,7 @@ from .descents import sensitivities as sensitivities
 from .descents import step_size as step_size
 from .descents.comparison import compare as compare
 from .descents.recommendation import recommend as recommend
+from .explorer.exploration import explore as explore
 from .flows import LearningProblem as LearningProblem
 from .flows import Target as Target
 from .flows import Trajectory as Trajectory
@@ -37,7 +38,6 @@ from .formula import unparse as unparse
 from .gates.gate import GATES as GATES
 from .gates.gate import Gate as Gate
 from .gates.gate import gate as gate
-from .notebook.exploration import explore as explore
 from .plots import figures as figures
 from .reports import report as report
 from .sweeps import sweep as sweep

@@ -21,6 +21,7 @@ EXTRAS = {
     "nn": ("torch", "safetensors", "scikit-learn", "pooch"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "gpu": ("triton",),
+    "explore": ("tornado",),
     "notebook": ("jupyterlab", "ipywidgets", "nbclient", "ipykernel"),
     "bench": ("diffrax", "jax"),
     "docs": ("sphinx", "myst-nb", "furo", "numpydoc", "latex2mathml"),

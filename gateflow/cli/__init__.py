@@ -162,7 +162,7 @@ HEADINGS = {
         "fit",
         "sweep",
     ),
-    "Output": ("figures", "report"),
+    "Output": ("figures", "report", "explore"),
     "Networks": ("train", "predict", "export", "results", "timescales", "audit", "experiment", "study"),
     "This machine": ("doctor", "bench", "completion"),
 }

@@ -21,34 +21,12 @@ STEPS = 100
 Choice = Sequence[Any] | type[str]
 
 
-def explore(show: Callable[..., Any], /, **choices: Choice) -> Any:
-    """Show ``show(...)`` in a notebook, anew whenever one of the values chosen changes.
-
-    The first sight is an ordinary output of the cell: it stays where a notebook is printed, converted or read without
-    a kernel. Where there is no notebook, or no ipywidgets, it is all there is.
-
-    Parameters
-    ----------
-    show : callable
-        Called with a value for each choice; returns what is to be shown: a Matplotlib figure, a card, anything. Its
-        defaults are the first values.
-    **choices
-        For each value its ``(low, high)``, on a logarithmic scale from two decades on; a list of what may be chosen;
-        or ``str`` for a line of text, such as a formula.
-
-    Returns
-    -------
-    object
-        ``show()`` where there are no controls; else None, for it has been shown.
-
-    Raises
-    ------
-    InvalidArgument
-        A choice belongs to no parameter, has no first value, or leaves it out.
+def sliders(show: Callable[..., Any], /, **choices: Choice) -> Any:
+    """Show ``show(...)`` in a notebook with a control for each choice; see :func:`gateflow.explore`.
 
     Examples
     --------
-    >>> explore(lambda steps=100: f"{steps} steps", steps=(1, 1000))
+    >>> sliders(lambda steps=100: f"{steps} steps", steps=(1, 1000))
     '100 steps'
     """
     firsts = {name: _first(show, name, choice) for name, choice in choices.items()}
@@ -120,15 +98,19 @@ def _settled(seen: Any) -> Any:
 
 def _widgets() -> ModuleType | None:
     """ipywidgets where a notebook can show them, else None."""
-    if "IPython" not in sys.modules:
-        return None
-    from IPython.core.getipython import get_ipython
-
-    shell = get_ipython()
-    if shell is None or not hasattr(shell, "kernel"):
+    if not is_notebook():
         return None
     try:
         import ipywidgets
     except ImportError:
         return None
     return ipywidgets
+
+
+def is_notebook() -> bool:
+    """Whether this is the kernel of a notebook."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return hasattr(get_ipython(), "kernel")

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from gateflow.errors import InvalidArgument
-from gateflow.notebook.exploration import _control, explore
+from gateflow.notebook.exploration import _control, sliders
 
 
 def show(z=1.0, steps=10, horizon=10.0, gate="fast"):
@@ -13,7 +13,7 @@ def show(z=1.0, steps=10, horizon=10.0, gate="fast"):
 
 
 def test_the_first_sight_is_at_the_defaults():
-    assert explore(show, z=(0.0, 2.0), gate=["fast", "sigmoid"]) == (1.0, 10, 10.0, "fast")
+    assert sliders(show, z=(0.0, 2.0), gate=["fast", "sigmoid"]) == (1.0, 10, 10.0, "fast")
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_the_first_sight_is_at_the_defaults():
 )
 def test_a_choice_that_cannot_be_shown_first_is_refused(choices, said):
     with pytest.raises(InvalidArgument, match=said):
-        explore(show, **choices)
+        sliders(show, **choices)
 
 
 def test_the_control_suits_the_choice():
@@ -44,7 +44,7 @@ def test_the_control_suits_the_choice():
 def test_a_figure_of_pyplot_is_not_shown_twice():
     pyplot = pytest.importorskip("matplotlib.pyplot")
     before = pyplot.get_fignums()
-    figure = explore(lambda width=3.0: pyplot.figure(figsize=(width, 2)), width=(1.0, 5.0))
+    figure = sliders(lambda width=3.0: pyplot.figure(figsize=(width, 2)), width=(1.0, 5.0))
     assert figure.get_figwidth() == 3.0
     assert pyplot.get_fignums() == before
     assert "matplotlib.pyplot" in sys.modules
