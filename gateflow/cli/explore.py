@@ -23,7 +23,7 @@ Checkpoint = Annotated[Path | None, Parameter(name="--checkpoint", help="A file 
 Port = Annotated[int, Parameter(name="--port", help="The port; 0 for one that is free.")]
 Idle = Annotated[
     float | None,
-    Parameter(name="--idle", help="End when no page has been open for so many seconds; by default at Ctrl-C."),
+    Parameter(name="--idle", help="Seconds without an open page after which it ends; by default it ends at Ctrl-C."),
 ]
 
 

@@ -10,7 +10,7 @@ from gateflow.errors import InvalidArgument, shown
 from gateflow.guards.arguments import one
 
 MOST_GATES = 6
-"""Gates on the page at a time: so many lines are told apart in every chart."""
+"""Gates on the page at a time."""
 
 LONGEST = 20_000
 """Characters of a formula that are looked at; the parser refuses far shorter ones with a reason of its own."""

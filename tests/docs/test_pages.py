@@ -19,6 +19,7 @@ NOT_RUN = {
     "README.md": ["installs", "installs", "test", "docs"],  # CI runs the last two
     "docs/cluster.md": ["needs a cluster", "needs Slurm"],
     "docs/data.md": ["fetches"] * 4,
+    "docs/howto/explore.md": ["serves until Ctrl-C", "opens a browser"],
     "docs/howto/layer.md": ["compiles with a C++ compiler", "needs the extra onnx"],
     "docs/kernels.md": ["wants an idle machine", "needs a GPU"],
     "docs/study.md": ["takes hours", "takes hours"],
