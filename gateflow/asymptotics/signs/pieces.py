@@ -15,10 +15,22 @@ import sympy as sp
 
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.signs.tails import X
+from gateflow.asymptotics.limits.growth import Field
+from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import stable
 from gateflow.codegen.expand import is_quick_to_factor, quick_factor
-from gateflow.formula.vocabulary import Expr, Z, expm1, expression, log1p, logit, sigmoid, softplus, softsign
+from gateflow.formula.vocabulary import (
+    Expr,
+    Z,
+    derivative,
+    expm1,
+    expression,
+    log1p,
+    logit,
+    sigmoid,
+    softplus,
+    softsign,
+)
 from gateflow.gates.kinks import switches
 
 BITS = 10_000
@@ -97,13 +109,13 @@ def real_zeros(expr: Expr, z: sp.Symbol = Z) -> list[Expr]:
 
     Examples
     --------
-    >>> real_zeros(sp.cosh(Z) - 2), real_zeros(sp.exp(2 * Z) - 3 * sp.exp(Z) + 2)
-    ([-acosh(2), acosh(2)], [0, log(2)])
+    >>> real_zeros(sp.cosh(Z) - 2), real_zeros(sp.exp(2 * Z) - 3 * sp.exp(Z) + 2), real_zeros(Z - sp.sinh(Z))
+    ([-acosh(2), acosh(2)], [0, log(2)], [0])
     """
     return in_order(_zeros(expr, z))
 
 
-def _zeros(expr: Expr, z: sp.Symbol) -> list[Expr]:
+def _zeros(expr: Expr, z: sp.Symbol, by_slopes: bool = True) -> list[Expr]:
     if expr.is_positive or expr.is_negative or not expr.has(z):
         return []
     if expr.has(*_BRANCHING):
@@ -113,7 +125,12 @@ def _zeros(expr: Expr, z: sp.Symbol) -> list[Expr]:
     for part in sp.Mul.make_args(quick_factor(expr)):
         base, exponent = part.as_base_exp() if part.is_Pow else (part, sp.S.One)
         if base.has(z) and exponent.is_positive and not (base.is_positive or base.is_negative):
-            zeros += _zeros_of_factor(base, z)
+            try:
+                zeros += _zeros_of_factor(base, z)
+            except Undecided:
+                if not by_slopes:
+                    raise
+                zeros += _zeros_by_slopes(base, z)
         elif base.has(z) and not exponent.is_real:
             raise Undecided(f"where {expr} is zero is not found exactly")
     return zeros
@@ -194,6 +211,63 @@ def _zeros_by_kernel(expr: Expr, z: sp.Symbol) -> list[Expr]:
                     values = [r for r in _zeros_of_factor(poly, w) if constants.sign(constants.number(r)) > 0]
                     return [root for r in values for root in _zeros(unit * rest - sp.log(r), z)]
     raise Undecided(f"where {expr} is zero is not found exactly")
+
+
+_DERIVATIVES, _INVOLVED = 4, 100
+"""Derivatives that are looked at for zeros, and operations of the largest."""
+
+_LOOK = 1.0
+"""Seconds for the sign of a function far out."""
+
+_PLAIN = tuple(map(sp.Rational, (0, 1, -1, 2, -2, "1/2", "-1/2")))
+"""Numbers that are tried where there is one zero."""
+
+
+def _zeros_by_slopes(expr: Expr, z: sp.Symbol) -> list[Expr]:
+    """Of a smooth function: between two neighbouring zeros of its derivative there is at most one."""
+    if z != Z:
+        return _zeros_by_slopes(expr.xreplace({z: Z}), Z)
+    unknown = Undecided(f"where {expr} is zero is not found exactly")
+    chain = [expr]
+    while len(chain) <= _DERIVATIVES:
+        slope = derivative(chain[-1])
+        smooth = not any(True for part in (chain[-1], slope) for _ in conditions(part))
+        if not smooth or not slope.has(Z) or sp.count_ops(slope) > _INVOLVED:
+            break
+        chain.append(slope)
+        try:
+            turns = [] if not _factors(quick_factor(slope)).odd else in_order(_zeros(slope, Z, by_slopes=False))
+        except Undecided:
+            continue
+        for slope, function in pairwise(reversed(chain)):
+            turns = _zeros_between(function, slope, turns)
+        return turns
+    raise unknown
+
+
+def _far_out(function: Expr, side: int) -> int:
+    """The sign of a function for large z, or for large -z."""
+    return Field(X, _LOOK).sign(in_words(function.xreplace({Z: side * X})))
+
+
+def _zeros_between(function: Expr, slope: Expr, turns: list[Expr]) -> list[Expr]:
+    """The zeros of a function, from all those of its derivative."""
+    signs = {turn: _sign_at(function, turn) for turn in turns}
+    found = [turn for turn in turns if signs[turn] == 0]
+    for low, high in pairwise([-sp.oo, *turns, sp.oo]):
+        middle = _between(low, high)
+        way = _sign_at(slope, middle) or _sign_at(slope, _between(middle, high))  # it may touch 0 somewhere
+        if way == 0:
+            raise Undecided(f"the sign of {slope} is not known between {low} and {high}")
+        before, after = signs.get(low, -way), signs.get(high, way)  # at an infinite end as if there were a zero
+        if (before, after) != (-way, way):
+            continue
+        plain = [c for c in _PLAIN if _sorts(low, c) < 0 < _sorts(high, c) and _sign_at(function, c) == 0]
+        far = [side for side, end in ((-1, low), (1, high)) if end.is_infinite]
+        if not plain and all(_far_out(function, side) == side * way for side in far):
+            raise Undecided(f"where {function} is zero is not found exactly")
+        found += plain
+    return in_order(found)
 
 
 def _within(low: Any, high: Any, inverse: Callable[[Expr], Expr]) -> Callable[[Expr], list[Expr]]:

@@ -306,6 +306,10 @@ def test_a_ball_that_is_too_wide_says_nothing():
         ("abs(sqrt(1 + z**2) - 2)", [-(3**0.5), 3**0.5]),
         ("abs(cos(z) - 2) + sign(3 + 2*sin(z**2))", []),
         ("abs(z**5 - z - 1)", [mpmath.findroot(lambda x: x**5 - x - 1, 1.1)]),
+        ("where(z < sinh(z), 1, 2) + sign(tanh(z) - z) + abs(atan(z) - z) + sign(z - sin(z))", [0]),
+        ("abs(exp(z) - 1 - z) + sign(exp(z) - z) + sign(z*exp(-z) - 1)", [0]),
+        ("sign(z*exp(-z) - 1/e) + abs(2*cos(z) - 2 + z**2) + sign(log(1 + exp(z)) - z)", [0, 1]),
+        ("sign(log(1 + z**2) - z) + abs((z - 3)*(cosh(z) - 1 - z**2/2))", [0, 3]),
     ],
 )
 def test_break_points_are_all_found(text, roots):
@@ -313,7 +317,9 @@ def test_break_points_are_all_found(text, roots):
     assert [float(b) for b in found] == pytest.approx([float(b) for b in roots], abs=1e-12)
 
 
-@pytest.mark.parametrize("text", ["sin(z)", "tan(z)", "z - cos(z)", "sin(1/z) - z"])
+@pytest.mark.parametrize(
+    "text", ["sin(z)", "tan(z)", "z - cos(z)", "sin(1/z) - z", "exp(z) - 3*z", "exp(z) + z", "z - sin(z)*sinh(z)"]
+)
 def test_zeros_that_are_not_all_found_are_undecided(text):
     with pytest.raises(Undecided):
         real_zeros(parse(text))
