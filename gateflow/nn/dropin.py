@@ -132,7 +132,7 @@ def replace(model: torch.nn.Module, *, forget_gate: AnyGate, **options: Any) -> 
     Raises
     ------
     InvalidArgument
-        There is no such layer, or one that cannot be changed: it has a projection, or parametrised weights.
+        There is no such layer, or one that cannot be changed: its weights are parametrised.
 
     Examples
     --------

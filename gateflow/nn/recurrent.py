@@ -93,7 +93,7 @@ class Recurrent(torch.nn.RNNBase):
         Share of each layer's output, but the last one's, that is dropped in training.
     bidirectional : bool
     proj_size : int
-        Not supported: only 0.
+        Size of what the output is projected to, below ``hidden_size``, in cells that project it; 0 for no projection.
     backend : str
         One of `BACKENDS`.
     device, dtype
@@ -116,6 +116,9 @@ class Recurrent(torch.nn.RNNBase):
 
     pytorch: ClassVar[Callable[..., Any] | None] = None
     """PyTorch's function for this cell with plain sigmoid gates: ``torch.lstm``, ``torch.gru``."""
+
+    projects: ClassVar[bool] = False
+    """Whether its output may be projected, by ``weight_hr``."""
 
     random: ClassVar[bool] = False
     """Whether a step draws random numbers."""
@@ -141,8 +144,7 @@ class Recurrent(torch.nn.RNNBase):
     ) -> None:
         torch.nn.Module.__init__(self)
         _check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        if proj_size:
-            raise InvalidArgument(f"{type(self).__name__} has no projection of its output: proj_size must be 0")
+        _check_projection(type(self), proj_size, hidden_size)
         if isinstance(dropout, bool) or not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
             raise InvalidArgument(f"dropout must lie in [0, 1]; got {shown(dropout)}")
         if dropout and num_layers == 1:
@@ -152,7 +154,7 @@ class Recurrent(torch.nn.RNNBase):
             raise InvalidArgument(unknown("backend", backend, BACKENDS))
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
-        self.bidirectional, self.proj_size, self.backend = bidirectional, 0, backend
+        self.bidirectional, self.proj_size, self.backend = bidirectional, proj_size, backend
         if not hasattr(self, "layout"):
             self.layout = Layout(shared(*self.blocks))
         functions: dict[Gate, GateFunction] = {}
@@ -193,7 +195,11 @@ class Recurrent(torch.nn.RNNBase):
         found = {name: getattr(self, name, None) for name in _options_of(kind)}
         values = {name: each.text if isinstance(each, GateFunction) else each for name, each in found.items()}
         values = {name: each for name, each in values.items() if each is not None or not name.endswith("_gate")}
-        if self.random or not all(isinstance(each, (bool, int, float, str)) for each in values.values()):
+        if (
+            self.random
+            or self.proj_size
+            or not all(isinstance(each, (bool, int, float, str)) for each in values.values())
+        ):
             return ""
         return json.dumps({"cell": _kind_name(kind), "bias": self.bias, **values})
 
@@ -224,7 +230,8 @@ class Recurrent(torch.nn.RNNBase):
         weights : Weights
         """
         z = self.layout.preactivations(x, state[0], weights.hh, weights.bias_hh)
-        return self.update(self.layout.split(z), state)
+        (h, *rest), values = self.update(self.layout.split(z), state)
+        return (F.linear(h, weights.extra["weight_hr"]) if self.proj_size else h, *rest), values
 
     def project(self, data: Tensor, weights: Weights) -> Tensor:
         """The part of the pre-activations that comes from the input, for all times at once; with the state's bias
@@ -236,11 +243,11 @@ class Recurrent(torch.nn.RNNBase):
 
     def extra_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of further parameters of one layer in one direction."""
-        return {}
+        return {"weight_hr": (self.proj_size, self.hidden_size)} if self.proj_size else {}
 
     def state_sizes(self) -> tuple[int, ...]:
         """The width of each part of the state."""
-        return (self.hidden_size,) * len(self.states)
+        return (self.proj_size or self.hidden_size, *(self.hidden_size,) * (len(self.states) - 1))
 
     def gates(self) -> dict[str, Gate]:
         """The gate of each block that has one."""
@@ -266,7 +273,7 @@ class Recurrent(torch.nn.RNNBase):
 
     def compiled(self) -> native.CompiledCell | None:
         """The cell as `gateflow.nn.kernels.native` knows it, or None where it does not."""
-        if not self.layout.kernel:
+        if not self.layout.kernel or self.proj_size:
             return None
         gates = (getattr(self, f"{block}_gate") for block in self.layout.gates)
         return native.CompiledCell(self.layout, tuple(gates))
@@ -373,9 +380,9 @@ class Recurrent(torch.nn.RNNBase):
         return Weights(ih, hh, bias_ih, bias_hh, dict(zip(self.extra_shapes(), extra, strict=True)))
 
     def _shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
-        rows = len(self.blocks) * self.hidden_size
-        width = self.input_size if layer == 0 else self.hidden_size * self.num_directions
-        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, self.hidden_size)}
+        rows, size = len(self.blocks) * self.hidden_size, self.proj_size or self.hidden_size
+        width = self.input_size if layer == 0 else size * self.num_directions
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, size)}
         if self.bias:
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
         return shapes | self.extra_shapes()
@@ -456,6 +463,7 @@ class Recurrent(torch.nn.RNNBase):
     def extra_repr(self) -> str:
         words = [f"{self.input_size}, {self.hidden_size}"]
         defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+        defaults |= {"proj_size": 0}
         words += [f"{key}={getattr(self, key)}" for key, default in defaults.items() if getattr(self, key) != default]
         return ", ".join(words)
 
@@ -721,8 +729,16 @@ def _options_of(kind: type[Recurrent]) -> tuple[str, ...]:
 
 def flat(weights: Sequence[Weights]) -> list[Tensor]:
     """Weights of all layers as PyTorch's own functions take them."""
-    found = [t for one in weights for t in (one.ih, one.hh, one.bias_ih, one.bias_hh)]
-    return [t for t in found if t is not None]
+    return [t for one in weights for t in one.values()]
+
+
+def _check_projection(cls: type[Recurrent], proj_size: Any, hidden_size: int) -> None:
+    if isinstance(proj_size, bool) or not isinstance(proj_size, int) or proj_size < 0:
+        raise InvalidArgument(f"proj_size must be a whole number, 0 or more; got {shown(proj_size)}")
+    if proj_size and not cls.projects:
+        raise InvalidArgument(f"{cls.__name__} has no projection of its output: proj_size must be 0")
+    if proj_size >= hidden_size:
+        raise InvalidArgument(f"proj_size must be below hidden_size, {hidden_size}; got {proj_size}")
 
 
 def _check_sizes(**sizes: Any) -> None:

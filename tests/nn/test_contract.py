@@ -148,7 +148,8 @@ def test_noise_comes_from_the_generator_and_only_in_training() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: LSTM(2, 4, proj_size=2), "proj_size must be 0"),
+        (lambda: GRU(2, 4, proj_size=2), "proj_size must be 0"),
+        (lambda: LSTM(2, 4, proj_size=4), "proj_size must be below hidden_size, 4; got 4"),
         (lambda: LSTM(0, 4), "input_size must be a whole number"),
         (lambda: LSTM(2, 4, dropout=2), "dropout must lie in"),
         (lambda: LSTM(2, 4, backend="cuda"), "unknown backend 'cuda'"),

@@ -188,11 +188,17 @@ def test_replaced_layers_have_the_gate_and_learn() -> None:
     assert single.gates()["output"].name == "softsign"  # type: ignore[operator]
 
 
+def test_a_projection_is_kept() -> None:
+    theirs, x = torch.nn.LSTM(3, 4, proj_size=2).double(), torch.randn(5, 2, 3).double()
+    expected = theirs(x)[0]
+    ours = replace(theirs, forget_gate="sigmoid")
+    assert ours.weight_hr_l0 is theirs.weight_hr_l0
+    torch.testing.assert_close(ours(x)[0], expected)
+
+
 def test_what_cannot_be_replaced_is_said() -> None:
     with pytest.raises(InvalidArgument, match="no layer"):
         replace(torch.nn.Linear(2, 2), forget_gate="fast")
-    with pytest.raises(InvalidArgument, match="proj_size"):
-        replace(torch.nn.LSTM(3, 4, proj_size=2), forget_gate="fast")
     parametrised = torch.nn.Sequential(torch.nn.utils.parametrizations.weight_norm(torch.nn.LSTM(3, 4), "weight_hh_l0"))
     with pytest.raises(InvalidArgument, match="cannot be changed"):
         replace(parametrised, forget_gate="fast")

@@ -24,8 +24,8 @@ class LSTM(Recurrent):
 
     Parameters
     ----------
-    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, backend, device, dtype
-        See :class:`~gateflow.nn.recurrent.Recurrent`.
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, backend, device, dtype
+        See :class:`~gateflow.nn.recurrent.Recurrent`. A projection is computed by the plain loop over time.
     forget_gate, input_gate, output_gate : str or Gate
         Names, formulas or gates.
     tied : bool
@@ -42,6 +42,7 @@ class LSTM(Recurrent):
     states: ClassVar[tuple[str, ...]] = ("hidden", "cell")
     forget_block: ClassVar[str | None] = "forget"
     pytorch = torch.lstm
+    projects: ClassVar[bool] = True
     defaults: ClassVar[dict[str, Any]] = {"forget_gate": "fast"}
     forget_gate: GateFunction
     input_gate: GateFunction
@@ -92,7 +93,9 @@ class LSTM(Recurrent):
         """Where every gate is the plain sigmoid; under autocast only on a processor that has products of that type."""
         return not self.tied and super().in_framework() and _has_products()
 
-    def on_gpu(self) -> OnGPU:
+    def on_gpu(self) -> OnGPU | None:
+        if self.proj_size:
+            return None
         return OnGPU((None if self.tied else self.input_gate, self.forget_gate, self.output_gate))
 
 
