@@ -21,7 +21,7 @@ import sympy as sp
 from gateflow.asymptotics.germs import folded_steps, germ_of, simplify_germ
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.limits.growth import GRACE, Case, Chain, Field, SearchBudget, cases, oscillating
+from gateflow.asymptotics.limits.growth import GRACE, Chain, Field, SearchBudget, oscillating
 from gateflow.asymptotics.oscillation import bounds, is_convex
 from gateflow.asymptotics.proofs.outline import Decision, decide_order
 from gateflow.asymptotics.proofs.statements import Refuted, text_of
@@ -275,29 +275,6 @@ def _threshold_in_words(threshold: Expr) -> str:
 def _ratio_in_words(ratio: Expr, exponent: Expr) -> str:
     a = _scale(ratio, exponent)
     return f"R({a}) = {text_of(ratio)} * {a}^({text_of(exponent)})"
-
-
-def order_by_cases(f: Expr, g: Expr, parameter: sp.Symbol, seconds: float = SECONDS) -> list[Case]:
-    """`order_of_germs` where it depends on a parameter: the range of the parameter in parts, with the order in each.
-
-    Examples
-    --------
-    >>> k = sp.Symbol("k", positive=True)
-    >>> for case in order_by_cases(Z**k, Z**2, k):
-    ...     print(case.condition, case.answer.verdict)
-    (0 < k) & (k < 2) lower
-    Eq(k, 2) equal
-    (2 < k) & (k < oo) higher
-    """
-
-    def question(value: Expr) -> Order:
-        germs = [x.xreplace({parameter: value}) for x in (f, g)]
-        first = order_of_germs(germs[0], germs[1], seconds)
-        if first.condition is not None:
-            raise Undecided(first.reason, first.condition)
-        return first
-
-    return cases(question, parameter)
 
 
 # --- oscillating profiles ---------------------------------------------------------------------------------------------

@@ -35,9 +35,7 @@ ENTRIES = {
     "source": lambda t: source(t),
     "Field.limit": lambda t: growth.Field(Z).limit(t),
     "Field.sign": lambda t: growth.Field(Z).sign(t),
-    "growth.limit": growth.limit,
-    "growth.expand": growth.expand,
-    "growth.compare": lambda t: growth.compare(t, Z),
+    "Field.compare": lambda t: growth.Field(Z).compare(t, Z),
     "float64.constant": float64.constant,
     "doubledouble.constant": doubledouble.constant,
     "bigfloat.constant": bigfloat.BigFloat(30).constant,
@@ -62,7 +60,7 @@ def test_a_text_is_refused(entry, kind, parsed):
     assert not parsed
 
 
-@pytest.mark.parametrize("entry", ["Tape", "c.function", "Field.limit", "growth.limit", "float64.constant"])
+@pytest.mark.parametrize("entry", ["Tape", "c.function", "Field.limit", "float64.constant"])
 def test_the_refusal_says_what_reads_texts(entry):
     with pytest.raises(InvalidArgument, match=r"is no expression; a text is read by gateflow\.formula\.parse"):
         ENTRIES[entry](TEXT)

@@ -1,25 +1,23 @@
 """Growth at infinity: limits, leading terms, signs and comparisons, each exact or honestly undecided.
 
 The engine is `multiseries` (the algebra of germs) and `expansions` (the functions); this module is its public face.
-Every call is bounded in time and in terms, and ends in an answer or in `Undecided` with the reason.
+A search is bounded in time and in terms, and ends in an answer or in `Undecided` with the reason.
 
 Examples
 --------
 >>> from gateflow.formula.vocabulary import Z
->>> limit(sp.exp(Z + sp.exp(-Z)) - sp.exp(Z) - 1)
+>>> Field().limit(sp.exp(Z + sp.exp(-Z)) - sp.exp(Z) - 1)
 0
->>> leading_term(sp.exp(Z + sp.exp(-Z)) - sp.exp(Z) - 1)
+>>> Field().leading_term(sp.exp(Z + sp.exp(-Z)) - sp.exp(Z) - 1)
 exp(-z)/2
->>> compare(sp.log(sp.cosh(Z)), Z)
+>>> Field().compare(sp.log(sp.cosh(Z)), Z)
 GrowthComparison(relation='~', constant=1)
 """
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import sympy as sp
 
@@ -29,19 +27,14 @@ from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.expansions import Expander
 from gateflow.asymptotics.limits.multiseries import SearchBudget
 from gateflow.asymptotics.proofs.statements import text_of
-from gateflow.errors import Exceeded
 from gateflow.formula import unparse
-from gateflow.formula.vocabulary import Expr, Z, expression
-from gateflow.guards import bounded
+from gateflow.formula.vocabulary import Expr, Z
 from gateflow.guards.bounded import Stopped
 
 T = TypeVar("T")
 
 GRACE = 0.25
 """Seconds past a limit, for a search to end by itself: then it says where it was."""
-
-SOLVING = 3.0
-"""Seconds of the processor for one equation in a parameter."""
 
 _BRANCHING = (sp.Abs, sp.sign, sp.Piecewise, sp.Max, sp.Min)
 
@@ -135,22 +128,6 @@ class Field:
             best = other if (up > 0) == isinstance(node, sp.Max) else best
         return best
 
-    def terms(self, expr: Expr, count: int) -> list[Expr]:
-        """The first terms of the expansion in the fastest element, coefficients exact."""
-
-        def question(x: ms.Series) -> list[Expr]:
-            if x.top is None:
-                return [k.as_expr(x.value)]
-            found: list[Expr] = []
-            i = 0
-            while len(found) < count and (term := x.term(i)) is not None:
-                if not ms.is_zero(term[1]):
-                    found.append(term[1].expr * x.top.expr ** k.as_expr(term[0]))
-                i += 1
-            return found
-
-        return [self.expander.outward(t) for t in self._ask(question, expr)]
-
 
 class Chain(list[dict[str, str]]):
     """The limits that prove a statement, in turn: answers the questions of `proofs.outline` with this engine.
@@ -180,81 +157,6 @@ class Chain(list[dict[str, str]]):
     def sign(self, constant: Expr, /) -> int:
         """The sign of a constant."""
         return self.field.sign(constant)
-
-
-class Germ:
-    """An expression together with its expansion at +infinity.
-
-    Examples
-    --------
-    >>> germ = expand(sp.log(1 + Z))
-    >>> germ.limit, germ.leading_term, germ.terms(3)
-    (oo, log(z), [log(z), 1/z, -1/(2*z**2)])
-    """
-
-    def __init__(self, expr: Expr, field: Field) -> None:
-        self.expr, self.field = expression(expr), field
-
-    @property
-    def limit(self) -> Expr:
-        """See `Field.limit`."""
-        return self.field.limit(self.expr)
-
-    @property
-    def sign(self) -> int:
-        """See `Field.sign`."""
-        return self.field.sign(self.expr)
-
-    @property
-    def leading_term(self) -> Expr:
-        """See `Field.leading_term`."""
-        return self.field.leading_term(self.expr)
-
-    def terms(self, count: int) -> list[Expr]:
-        """See `Field.terms`."""
-        return self.field.terms(self.expr, count)
-
-    def __repr__(self) -> str:
-        return f"Germ({self.expr})"
-
-
-def expand(expr: Expr, z: sp.Symbol = Z, budget: SearchBudget | float = 10.0) -> Germ:
-    """The germ of ``expr`` at +infinity; terms are computed when asked for."""
-    return Germ(expr, Field(z, budget))
-
-
-def limit(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> Expr:
-    """The limit of ``expr`` as z tends to +infinity.
-
-    Bounded oscillation is put between its bounds: the limit of ``sin(z)/z`` is 0.
-
-    Raises
-    ------
-    Undecided
-        No answer within the budget, no limit (oscillation), or one that depends on a parameter.
-    """
-    try:
-        return _by_strategies(lambda field, form: field.limit(form(expr)), z, budget)
-    except Undecided:
-        between = _squeeze(expression(expr), z, budget / 4)
-        if between is None:
-            raise
-        return between
-
-
-def leading_term(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> Expr:
-    """The leading term: ``expr`` divided by it tends to 1."""
-    return _by_strategies(lambda field, form: field.leading_term(form(expr)), z, budget)
-
-
-def sign_at_infinity(expr: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> int:
-    """-1, 0 or 1: the sign for all large z."""
-    return _by_strategies(lambda field, form: field.sign(form(expr)), z, budget)
-
-
-def compare(f: Expr, g: Expr, z: sp.Symbol = Z, budget: float = 10.0) -> GrowthComparison:
-    """``('<', None)``, ``('~', C)`` or ``('>', None)``: the growth of f against g (both nonzero)."""
-    return _by_strategies(lambda field, form: field.compare(form(f), form(g)), z, budget)
 
 
 # --- bounded oscillation ---------------------------------------------------------------------------------------------
@@ -288,148 +190,10 @@ def affine_in(u: Expr, nodes: Sequence[Expr]) -> bool:
     return all(sp.expand(open_form.diff(s, 2)) == 0 for s in stand_in.values())
 
 
-def _squeeze(expr: Expr, z: sp.Symbol, budget: float) -> Expr | None:
-    """The limit of an expression that is affine in bounded sin and cos, where all its bounds share it."""
-    nodes = oscillating(expr, z)
-    if not nodes or len(nodes) > 4 or not affine_in(expr, nodes):
-        return None
-    field = Field(z, budget)
-    corners = itertools.product((-1, 1), repeat=len(nodes))
-    limits = {field.limit(expr.xreplace(dict(zip(nodes, corner, strict=True)))) for corner in corners}
-    return limits.pop() if len(limits) == 1 else None
-
-
-def _forms() -> Iterator[Callable[[Expr], Expr]]:
-    """The expression as given, then rewritten: a hidden zero may hide in one form only."""
-    yield lambda e: expression(e)
-    yield lambda e: sp.expand(expression(e), log=False)
-    yield lambda e: sp.powsimp(sp.together(expression(e)), deep=True)
-
-
-def _by_strategies(question: Callable[[Field, Callable], T], z: sp.Symbol, budget: float) -> T:
-    """Try the forms in turn, each with its share of the time; the first reason is the one reported."""
-    first: Undecided | None = None
-    for i, form in enumerate(_forms()):
-        share = budget * (0.5 if i == 0 else 0.25)
-        try:
-            return bounded.call(
-                lambda f=form, s=share: question(Field(z, SearchBudget(s)), f), share + GRACE, error=Undecided
-            )
-        except Undecided as error:
-            if error.condition is not None:
-                raise
-            first = first or error
-    assert first is not None
-    raise first
-
-
-# --- parameters -----------------------------------------------------------------------------------------------------
-
-
-class Case(NamedTuple):
-    """One part of a parameter's range, with the answer there."""
-
-    condition: sp.Basic
-    answer: object
-
-
-def cases(question: Callable[[Expr], T], parameter: sp.Symbol, depth: int = 6) -> list[Case]:
-    """Split the range of a real parameter at the values where the answer changes.
-
-    Parameters
-    ----------
-    question : callable
-        Takes the parameter (a symbol, or the expression that stands for it) and answers, or raises `Undecided` with the
-        condition on which it depends.
-    parameter : sympy.Symbol
-        Real or positive; its assumptions give the range.
-    depth : int
-        How many times an interval may be split.
-
-    Examples
-    --------
-    >>> a = sp.Symbol("a", positive=True)
-    >>> for case in cases(lambda value: limit(Z**value / Z), a):
-    ...     print(case.condition, case.answer)
-    (0 < a) & (a < 1) 0
-    Eq(a, 1) 1
-    (1 < a) & (a < oo) oo
-    """
-    low = sp.S.Zero if parameter.is_nonnegative else -sp.oo
-    return list(_cases_between(question, parameter, low, sp.oo, depth))
-
-
-def _cases_between(question: Callable, parameter: sp.Symbol, low: Expr, high: Expr, depth: int) -> Iterator[Case]:
-    t = sp.Dummy("t", positive=True)
-    value = _inside(low, high, t)
-    here = sp.And(sp.Lt(low, parameter, evaluate=False), sp.Lt(parameter, high, evaluate=False), evaluate=False)
-    try:
-        answer = question(value)
-    except Undecided as error:
-        if error.condition is None or depth == 0:
-            raise
-        cut = _cut(error.condition, value, t, low, high)
-        if cut is None:
-            raise
-    else:
-        yield Case(here, _in_parameter(answer, t, value, parameter))
-        return
-    yield from _cases_between(question, parameter, low, cut, depth - 1)
-    yield Case(sp.Eq(parameter, cut, evaluate=False), question(cut))
-    yield from _cases_between(question, parameter, cut, high, depth - 1)
-
-
-def _in_parameter(answer: Any, t: sp.Symbol, value: Expr, parameter: sp.Symbol) -> Any:
-    """An answer found with t, in terms of the parameter; answers that hold expressions are dataclasses."""
-    if isinstance(answer, sp.Basic):
-        if not answer.has(t):
-            return answer
-        solve = lambda: sp.simplify(answer.subs(t, sp.solve(value - parameter, t)[0]))  # noqa: E731
-        return bounded.call(solve, SOLVING, processor=True, error=Undecided)
-    if not dataclasses.is_dataclass(answer) or isinstance(answer, type):
-        return answer
-    fields = {f.name: getattr(answer, f.name) for f in dataclasses.fields(answer)}
-    changed = {n: _in_parameter(v, t, value, parameter) for n, v in fields.items() if isinstance(v, sp.Basic)}
-    return dataclasses.replace(answer, **changed)
-
-
-def _inside(low: Expr, high: Expr, t: sp.Symbol) -> Expr:
-    """The interval (low, high) as the image of t > 0, so that SymPy's assumptions know the range."""
-    if low.is_finite and high.is_finite:
-        return (low + high * t) / (1 + t)
-    if low.is_finite:
-        return low + t
-    if high.is_finite:
-        return high - t
-    return sp.log(t)
-
-
-def _cut(condition: Expr, value: Expr, t: sp.Symbol, low: Expr, high: Expr) -> Expr | None:
-    """A value of the parameter inside the interval where the condition is zero."""
-    try:
-        roots = bounded.call(lambda: sp.solve(condition, t), SOLVING, processor=True)
-    except (NotImplementedError, Exceeded):
-        return None
-    for root in roots:
-        if root.is_positive and root.is_finite:
-            found = sp.simplify(value.subs(t, root))
-            if found.is_real and (found - low).is_extended_positive and (high - found).is_extended_positive:
-                return found
-    return None
-
-
 __all__ = [
-    "Case",
     "Chain",
     "Field",
-    "Germ",
     "GrowthComparison",
     "SearchBudget",
     "Undecided",
-    "cases",
-    "compare",
-    "expand",
-    "leading_term",
-    "limit",
-    "sign_at_infinity",
 ]
