@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import make_dataclass
 from functools import reduce
 from operator import or_
@@ -44,6 +44,10 @@ Vary = Annotated[
     Parameter(name="--vary", negative="", help="An experiment: a setting and its values, lr=1e-3,3e-3."),
 ]
 SaveEvery = Annotated[float, Parameter(name="--save-every", help="Seconds between checkpoints.")]
+LogTo = Annotated[
+    str | None, Parameter(name="--log-to", help="Tell a service the numbers as well: wandb or mlflow, if installed.")
+]
+LrRange = Annotated[bool, switch("--lr-range", "No run: raise the learning rate from step to step, suggest one.")]
 Shown = Annotated[bool, switch("--list", "Show tasks, cells, gates, initialisers, methods.")]
 
 
@@ -95,6 +99,8 @@ def run(
     data_dir: DataDir = None,
     save_every: SaveEvery = 20.0,
     restart: Restart = False,
+    log_to: LogTo = None,
+    lr_range: LrRange = False,
     listing: Shown = False,
     json: Json = False,
     **options: More,
@@ -105,12 +111,16 @@ def run(
     weights, bit by bit; with more --steps, a run that has ended goes on. Its folder holds settings.toml, metrics.jsonl,
     weights.safetensors and result.json.
 
+    With --lr-range nothing is kept: for 100 steps, or --steps, the rate grows from 1e-6 to 10, and the one at which the
+    loss falls fastest is told.
+
     With --seeds, --gates or --vary it is an experiment, a folder for each run; gateflow results shows its table.
 
     Examples
     --------
     $ gateflow train --list
     $ gateflow train adding --horizon 10 --forget-gate fast --init chrono --hidden 8 --steps 20
+    $ gateflow train adding --horizon 10 --hidden 8 --steps 20 --lr-range
     $ gateflow train adding --horizon 10 --hidden 8 --steps 20 --out runs/one
     $ gateflow train adding --horizon 10 --hidden 8 --steps 40 --out runs/one
     $ gateflow train adding --horizon 12 --hidden 8 --steps 20 --from runs/one --out runs/other
@@ -123,7 +133,9 @@ def run(
     where = {"out": out, "data_dir": data_dir, "save_every": save_every, "restart": restart}
     if seeds is None and gates is None and not vary:
         _only_one(jobs, scheduler)
-        return _one(chosen, where, as_json=json)
+        return _range(chosen, data_dir, as_json=json) if lr_range else _one(chosen, where, log_to, as_json=json)
+    if lr_range or log_to is not None:
+        raise InvalidArgument(f"{'--lr-range' if lr_range else '--log-to'} is for one run, not for an experiment")
     varied = _vary(gates, vary or [])
     for name in varied:
         if given.get(name) is not None:
@@ -189,14 +201,29 @@ def _vary(gates: list[str] | None, vary: list[str]) -> dict[str, list[Any]]:
 # --- runs -----------------------------------------------------------------------------------------------------------
 
 
-def _one(chosen: dict[str, Any], where: dict[str, Any], *, as_json: bool) -> int:
+def _range(chosen: dict[str, Any], data_dir: Path | None, *, as_json: bool) -> None:
+    from gateflow.training.rates import lr_range
+
+    found = lr_range(chosen, steps=chosen.get("steps", 100), data_dir=data_dir)
+    told = {"suggested": found.suggested, "highest": found.highest}
+    if as_json:
+        return print_json({**told, "rates": found.rates.tolist(), "losses": found.losses.tolist()})
+    shown_rows = range(0, len(found.rates), max(1, len(found.rates) // 12))
+    rows = [[number(found.rates[n], 3), number(found.losses[n], 4)] for n in shown_rows]
+    about = [(name, None if rate is None else number(rate, 3)) for name, rate in told.items()]
+    return say(Listing(["lr", "loss"], rows, numeric=["lr", "loss"]), "", pairs(about))
+
+
+def _one(chosen: dict[str, Any], where: dict[str, Any], log_to: str | None, *, as_json: bool) -> int:
     from gateflow.training.grid import named
     from gateflow.training.loop import settle, train
+    from gateflow.training.trackers import tracked
 
     settings = settle(chosen, {}, where["data_dir"])[0]
     folder = where["out"] or Path("runs") / named(settings)
-    with asked_to_stop() as stop, _told_how_to_go_on():
-        result = train(settings, **{**where, "out": folder}, stop=stop, tell=_tell)
+    service = nullcontext() if log_to is None else tracked(log_to, settings, folder.as_posix())
+    with asked_to_stop() as stop, _told_how_to_go_on(), service as watch:
+        result = train(settings, **{**where, "out": folder}, stop=stop, tell=_tell, watch=watch)
     if as_json:
         print_json({"folder": folder.as_posix(), "settings": settings.as_dict(), **_facts(result)})
     else:

@@ -2,6 +2,8 @@ from .exporting import export as export
 from .grid import Statuses as Statuses
 from .grid import experiment as experiment
 from .loop import train as train
+from .rates import RateTest as RateTest
+from .rates import lr_range as lr_range
 from .result import Result as Result
 from .settings import Settings as Settings
 from .task import Batch as Batch

@@ -52,6 +52,7 @@ def train(
     data_dir: str | Path | None = None,
     stop: Callable[[], bool] | None = None,
     tell: Callable[[str], None] | None = None,
+    watch: Callable[[Mapping[str, Any]], None] | None = None,
     **chosen: Any,
 ) -> Result:
     """Train a network on a task; with ``out``, from wherever an earlier call with the same settings was left.
@@ -72,6 +73,9 @@ def train(
         Asked before every step whether to stop and leave a run that can go on.
     tell : callable, optional
         Told what the user should know on the way.
+    watch : callable, optional
+        Told each line of the metrics as it is recorded: a mapping with its ``step``, its ``kind`` (``train``,
+        ``valid``, ``gates``, ``test``) and its numbers. What it raises ends the run; the same call goes on with it.
     **chosen
         Names of :class:`~gateflow.training.settings.Settings`; ``method``; or ``epochs`` in place of ``steps``.
 
@@ -92,7 +96,7 @@ def train(
     with global_state(settings), _place(settings, out, restart=restart) as place:
         if (done := place.result()) is not None:
             return Result(settings, **done, network=place.network(settings, made), metrics=place.metrics())
-        trainer = Trainer(settings, made, place, save_every)
+        trainer = Trainer(settings, made, place, save_every, watch)
         return trainer.run(stop or (lambda: False), tell or (lambda _: None))
 
 
@@ -178,7 +182,15 @@ class Counters:
 class Trainer:
     """One run: what it is made of, one step, one evaluation, its checkpoint."""
 
-    def __init__(self, settings: Settings, task: Task, place: RunFolder | RunMemory, save_every: float) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        task: Task,
+        place: RunFolder | RunMemory,
+        save_every: float,
+        watch: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        self.watch = watch or (lambda _: None)
         self.settings, self.task, self.place, self.save_every = settings, task, place, save_every
         self.device = torch.device(settings.device)
         network, self.anew = folders.started(settings, task)
@@ -348,7 +360,9 @@ class Trainer:
 
     def note(self, kind: str, **facts: Any) -> None:
         """One line of metrics.jsonl."""
-        self.place.note({"step": self.counters.step, "kind": kind, **facts})
+        line = {"step": self.counters.step, "kind": kind, **facts}
+        self.place.note(line)
+        self.watch(line)
 
     def result(self, status: str, test: Measures | None = None) -> Result:
         """How things stand."""
