@@ -21,6 +21,9 @@ MOST_DEGREE = 200
 MOST_BITS = 20_000
 """Degree times bits of the largest number, up to which an expression is factored: it runs in C, and is not stopped."""
 
+MOST_BITS_OF_SEVERAL = 400
+"""Bits of the largest number where there are several generators: SymPy then looks for a prime that is larger still."""
+
 MOST_BRANCHES = 64
 """Cases up to which sums and products of cases are folded into one."""
 
@@ -59,12 +62,18 @@ def factor(expr: Expr) -> Expr:
     >>> factor(1 - 2 * Z * sp.exp(-(Z**2))), sp.factor(1 - 2 * Z * sp.exp(-(Z**2)))
     (-2*z*exp(-z**2) + 1, -(2*z - exp(z**2))*exp(-z**2))
     """
-    if terms(expr) > MOST_TERMS or degree(expr) > MOST_DEGREE or degree(expr) * _bits(expr) > MOST_BITS:
+    bits = _bits(expr)
+    if terms(expr) > MOST_TERMS or degree(expr) > MOST_DEGREE or degree(expr) * bits > MOST_BITS:
         return expr
     stand_in, meaning = _exponentials(expr)
     plain = expr.xreplace(stand_in)
+    several = len(plain.free_symbols | plain.atoms(sp.Function)) > 1
     try:
-        found = _without_common(plain) or bounded.call(partial(sp.factor, plain), FACTORING, processor=True)
+        found = _without_common(plain)
+        if found is None:
+            if several and bits > MOST_BITS_OF_SEVERAL:
+                return expr
+            found = bounded.call(partial(sp.factor, plain), FACTORING, processor=True)
     except Exceeded:
         return expr
     return found.xreplace(meaning)

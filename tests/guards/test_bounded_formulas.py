@@ -30,13 +30,13 @@ def told(*options):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
-@pytest.mark.parametrize("cases", [100, pytest.param(300, marks=pytest.mark.slow)])
-def test_formulas_that_cost_much_are_bounded(cases):
-    """They are parsed, and each tenth goes through one command, with a tenth of a second for the proof."""
-    printed = told("--cases", str(cases), "--first", "30000", "--one-in", "10", "--seconds", "0.1")
-    assert f"{cases} formulas, seed 0: 0 calls over 6 s or 1 GiB, or without a line" in printed
-    assert re.search(rf"^parse: {cases} calls; answer \d{{2,3}}, refused", printed, re.MULTILINE)
-    assert len(re.findall(rf"^(?:show|check|order|rate|time): {cases // 50} calls", printed, re.MULTILINE)) == 5
+@pytest.mark.parametrize("one_in", [20, pytest.param(1, marks=pytest.mark.slow)])
+def test_formulas_that_cost_much_are_bounded(one_in):
+    """300 are parsed, and one of so many goes through one command by turns, with a tenth of a second for the proof."""
+    printed = told("--cases", "300", "--first", "30000", "--one-in", str(one_in), "--seconds", "0.1")
+    assert "300 formulas, seed 0: 0 calls over 6 s or 1 GiB, or without a line" in printed
+    assert re.search(r"^parse: 300 calls; answer 2\d\d, refused", printed, re.MULTILINE)
+    assert len(re.findall(rf"^(?:show|check|order|rate|time): {60 // one_in} calls", printed, re.MULTILINE)) == 5
 
 
 @pytest.mark.slow
@@ -132,6 +132,8 @@ def test_numbers_of_many_digits_are_not_factored():
     expr = parse(" + ".join(itertools.chain(*terms)))
     start = time.process_time()
     assert factor(expr) == expr
+    several = parse("(z*1e-286/2.86 + 78*z*tanh(z/100)**3 + tanh(z/100)**2)*1e-286")  # a prime of 2000 bits
+    assert sp.expand(factor(several) - several) == 0
     assert time.process_time() - start < 1
     assert factor(z**2 - 1) == (z - 1) * (z + 1)
 
