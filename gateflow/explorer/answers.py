@@ -18,8 +18,9 @@ from gateflow.descents.step_sizes import step_size
 from gateflow.errors import Exceeded, GateflowError, InvalidArgument, NoCompiler
 from gateflow.explorer.asked import Asked
 from gateflow.explorer.lines import lines
+from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.problem import LearningProblem
-from gateflow.flows.time import hitting_time
+from gateflow.flows.time import hitting_time, hitting_times
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards import bounded
@@ -45,6 +46,9 @@ DIGITS = 6
 
 _compiled: set[str] = set()
 """Gates whose kernel in C is there."""
+
+_begun: set[str] = set()
+"""Gates whose kernel in C is there, or is being made."""
 
 
 @lru_cache(maxsize=64)
@@ -146,33 +150,50 @@ def _shape(text: str) -> dict[str, Any]:
 
 def _flow(text: str, gate: Gate, asked: Asked) -> dict[str, Any]:
     """The learning curve: short of the kink the flow does not know its target, so that each point is an arrival."""
-    z0 = float(gate.inverse(asked.start) if asked.start <= 0.5 else gate.inverse_c(1 - asked.start))
-    if not np.isfinite(z0):
-        raise InvalidArgument(f"the gate is nowhere {asked.start:g}: choose another start")
+    z0 = start_of(text, asked.start)
     problem = LearningProblem(gate, horizon=asked.horizon, gap=asked.gap)
     to_go = float(problem.total_decay(z0).h) - float(problem.h_star)
     way = LearningProblem(gate, horizon=asked.horizon, decay=float(problem.h_star) + to_go * WAY)
-    found = hitting_time(way, z0, backend="compiled" if text in _compiled else "numpy")
+    backend = "compiled" if text in _compiled else "numpy"
+    curve = hitting_times(ProblemBatch.of(way, z0), backend=backend)  # good enough to draw
+    found = hitting_time(problem, z0, backend=backend)
     loss = float(np.exp(-problem.h_star)) * np.abs(np.expm1(-to_go * WAY))
-    log_tau, status = np.asarray(found.log_tau), np.asarray(found.status, dtype=object)[-1]
-    arrives = status is Status.REACHED
+    log_tau = np.append(np.asarray(curve.log_tau)[:-1], found.log_tau)
+    arrives = found.status is Status.REACHED
     return {
         "z0": z0,
         "z_star": _finite(problem.z_star),
         "loss_at_start": float(abs(to_go and -np.exp(-problem.h_star) * np.expm1(-to_go))),
         "log_tau": drawn(log_tau / np.log(10)),
         "log_loss": drawn(np.log10(np.maximum(loss, 1e-320))),
-        "tau": _finite(np.asarray(found.tau)[-1]) if arrives else None,
-        "log10_tau": _finite(log_tau[-1] / np.log(10)) if arrives else None,
-        "relative_error": _finite(np.asarray(found.error)[-1]),
-        "status": status.sentence,
+        "tau": _finite(found.tau) if arrives else None,
+        "log10_tau": _finite(found.log_tau / np.log(10)) if arrives else None,
+        "relative_error": _finite(found.error),
+        "status": found.status.sentence,
     }
+
+
+@lru_cache(maxsize=1024)
+def start_of(text: str, value: float) -> float:
+    """Where a gate has a value.
+
+    Raises
+    ------
+    InvalidArgument
+        Nowhere.
+    """
+    gate = made(text)
+    z0 = float(gate.inverse(value) if value <= 0.5 else gate.inverse_c(1 - value))
+    if not np.isfinite(z0):
+        raise InvalidArgument(f"the gate is nowhere {value:g}: choose another start")
+    return z0
 
 
 def warm(text: str) -> None:
     """Have the kernel in C made for a gate, for the questions that come next; nothing where there is no compiler."""
-    if text in _compiled:
+    if text in _begun:
         return
+    _begun.add(text)
     try:
         hitting_time(LearningProblem(made(text), horizon=1.0, gap=0.1), 0.0, backend="compiled")
     except (NoCompiler, GateflowError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.explorer.asked import MOST_GATES, Asked
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
-from gateflow.guards.arguments import whole
+from gateflow.guards.arguments import items, whole
 from gateflow.notebook.exploration import is_notebook, sliders
 from gateflow.notebook.html import Html, card_part
 
@@ -75,7 +75,9 @@ class Exploration:
 
 
 def explore(
-    *shown: Gate | str | Callable[..., Any],
+    show: Iterable[Gate | str] | Gate | str | Callable[..., Any] = Asked.gates,
+    /,
+    *,
     checkpoint: str | Path | None = None,
     port: int = 0,
     browser: bool = True,
@@ -93,9 +95,9 @@ def explore(
 
     Parameters
     ----------
-    *shown : Gate or str, or one callable
-        One to six gates, by default softsign, sigmoid and fast; or a function that returns what is to be shown: a
-        Matplotlib figure, a card, anything. Its defaults are the first values.
+    show : iterable of Gate or str, or callable
+        One to six gates; or a function that returns what is to be shown: a Matplotlib figure, a card, anything. Its
+        defaults are the first values.
     checkpoint : path, optional
         A file of weights, whose audit the page shows; see ``gateflow audit``.
     port : int
@@ -124,18 +126,15 @@ def explore(
     --------
     >>> explore(lambda steps=100: f"{steps} steps", steps=(1, 1000))
     '100 steps'
-    >>> page = explore("fast", "sigmoid(z + z**3)", browser=False)  # doctest: +SKIP
+    >>> page = explore(["fast", "sigmoid(z + z**3)"], browser=False)  # doctest: +SKIP
     >>> page.address  # doctest: +SKIP
     'http://127.0.0.1:40123/DyvCE6hx2ZdvGgWN9Ohf2l6dCQjrCVvd/'
     """
-    first = shown[0] if shown else None
-    if callable(first) and not isinstance(first, Gate):
-        if len(shown) > 1:
-            raise InvalidArgument("explore shows gates, or one function")
-        return sliders(first, **choices)
+    if callable(show) and not isinstance(show, Gate):
+        return sliders(show, **choices)
     if choices:
         raise InvalidArgument(f"{next(iter(choices))} is a choice of a function; gates have their sliders on the page")
-    page = Exploration(first_sight(shown, checkpoint), whole("port", port, 0, 65535))
+    page = Exploration(first_sight(show, checkpoint), whole("port", port, 0, 65535))
     if browser and not is_notebook():
         webbrowser.open(page.address)
     return page
@@ -149,7 +148,8 @@ def first_sight(gates: Any, checkpoint: str | Path | None = None) -> dict[str, A
     >>> first_sight(["fast", " sigmoid(2*z)"])
     {'gates': ['fast', 'sigmoid(2*z)'], 'audit': None}
     """
-    texts = [_text(one) for one in gates] or list(Asked.gates)
+    several = [gates] if isinstance(gates, (str, Gate)) else items("gates", gates)
+    texts = [_text(one) for one in several or Asked.gates]
     if len(texts) > MOST_GATES:
         raise InvalidArgument(f"the page shows one to {MOST_GATES} gates; got {len(texts)}")
     return {"gates": texts, "audit": None if checkpoint is None else _audit(checkpoint)}

@@ -70,7 +70,7 @@ for name, z0 in starts.items():
     print(gateflow.membership(name))
     print(gateflow.hitting_time(problem, z0))
     print(gateflow.step_size(problem, z0, optimizer={asked.optimizer!r}))
-{rank}gateflow.explore(*starts)
+{rank}gateflow.explore(list(starts))
 """
 
 

@@ -16,7 +16,7 @@ from gateflow.asymptotics.order import order
 from gateflow.asymptotics.rate import rate
 from gateflow.descents.crossing import crossover
 from gateflow.errors import GateflowError
-from gateflow.explorer.answers import attempted, made
+from gateflow.explorer.answers import attempted, made, start_of
 from gateflow.explorer.asked import Asked
 from gateflow.flows.problem import LearningProblem
 from gateflow.reports.mathml import formula
@@ -96,10 +96,7 @@ def _steps(steps: list[dict[str, str]]) -> list[dict[str, str]]:
 
 def _crossing(one: str, other: str, asked: Asked) -> dict[str, Any]:
     """From which gap, time scale or start on the gate of higher order is ahead."""
-    starts = tuple(
-        float(gate.inverse(asked.start) if asked.start <= 0.5 else gate.inverse_c(1 - asked.start))
-        for gate in (made(one), made(other))
-    )
+    starts = start_of(one, asked.start), start_of(other, asked.start)
     problem = LearningProblem(made(one), horizon=asked.horizon, gap=asked.gap)
     found = crossover(
         made(one), made(other), problem, starts, names=(one, other), optimizer=asked.optimizer, known=_known(one, other)

@@ -96,9 +96,9 @@ class Browser:
 
 
 class Page:
-    """A file, opened from disk at a width."""
+    """A file, opened from disk at a width; or an address."""
 
-    def __init__(self, browser: Browser, file: Path, width: int, *, dark: bool = False) -> None:
+    def __init__(self, browser: Browser, file: Path | str, width: int, *, dark: bool = False) -> None:
         self._browser = browser
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -108,7 +108,7 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.address = file.resolve().as_uri()
+        self.address = file if isinstance(file, str) else file.resolve().as_uri()
         self.call("Page.navigate", url=self.address)
         browser.wait_for("Page.loadEventFired", self._session)
 

@@ -3,12 +3,12 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const TICKS = 1000; // places of a slider
-const PATIENCE = 250; // ms after which a newer request overtakes the one under way
 const TYPING = 200; // ms of rest before what is typed is asked
 const WIDTH = 560, HEIGHT = 330, LEFT = 58, RIGHT = 14, TOP = 12, BOTTOM = 44;
 
 const $ = (id) => document.getElementById(id);
 const page = {
+  patience: 250, // ms after which a newer request overtakes the one under way
   hello: null, values: {}, gates: [], optimizer: "sgd",
   seq: 0, sentAt: 0, waiting: false, ahead: false, // the number last sent; whether its picture is awaited; whether more was moved
   picture: null, steps: null, noise: null, theory: { about: new Map(), orders: new Map(), crossings: new Map() },
@@ -82,9 +82,9 @@ function ask() {
   if (!socket || socket.readyState !== WebSocket.OPEN || !asked().gates.length) return;
   page.ahead = true;
   $("picture").setAttribute("aria-busy", true);
-  if (page.waiting && performance.now() - page.sentAt < PATIENCE) {
+  if (page.waiting && performance.now() - page.sentAt < page.patience) {
     clearTimeout(page.later);
-    page.later = setTimeout(ask, PATIENCE);
+    page.later = setTimeout(ask, page.patience);
     return;
   }
   send();
@@ -350,7 +350,7 @@ function showTimes() {
     const { flow } = one, steps = page.steps ? page.steps[k] || {} : null;
     const count = !steps ? "…" : steps.error ? steps.error : steps.steps === null ? "past the floats" : `${number(steps.steps)}${steps.holds ? "" : " (not valid)"}`;
     return row("td", [one.gate, time(flow), number(flow.relative_error, 2), number(flow.z0), number(flow.z_star), count,
-      steps && !steps.error ? number(steps.own_lr) : "…", steps && !steps.error ? number(steps.own_steps) : "…"]);
+      steps && !steps.error ? number(steps.own_lr) : "…", !steps || steps.error ? "…" : steps.own_steps === null ? "past the floats" : number(steps.own_steps)]);
   });
   $("times").replaceChildren(element("caption", {}, "Steps are predicted in the limit that each optimiser’s theory allows; “own” is the largest step size that keeps the time scale within 5 %. Fewer steps are sooner."),
     element("thead", {}, row("th", head)), element("tbody", {}, ...body));
@@ -450,7 +450,7 @@ function numbers() {
     crossings: here(crossings).filter((one) => one.seq === page.shown), lines }, null, 2);
 }
 
-Object.assign(page, { figure, table, numbers });
+Object.assign(page, { figure, table, numbers, hear });
 $("save-svg").addEventListener("click", () => page.picture && save("gateflow.svg", "image/svg+xml", figure()));
 $("save-csv").addEventListener("click", () => page.picture && save("gateflow.csv", "text/csv", table()));
 $("save-json").addEventListener("click", () => page.picture && save("gateflow.json", "application/json", numbers()));
