@@ -3,7 +3,7 @@
 Each line is the least time of one thread's processor, in milliseconds and as a multiple of a copy: reading two arrays
 and writing one. So the numbers mean the same on a busy machine. Peers: a loop of PyTorch over time,
 ``torch.associative_scan``, and the form by cumulative sums of logarithms, which takes positive inputs only and loses
-digits over long times.
+digits over long times. ``torch.associative_scan`` is there compiled too, with ``--compiled``, which takes minutes.
 """
 
 from __future__ import annotations
@@ -54,14 +54,18 @@ def least(work: Callable[[], Any], repeats: int) -> float:
     return 1e3 * min(times)
 
 
-def ways(a: Tensor, b: Tensor) -> Iterator[tuple[str, Callable[..., Tensor], tuple[Tensor, ...], bool]]:
+def ways(a: Tensor, b: Tensor, compiled: bool) -> Iterator[tuple[str, Callable[..., Tensor], tuple[Tensor, ...], bool]]:
     """Name, function, what it takes, and whether it is among the slow."""
     z = torch.logit(a)
     yield "gateflow, a", scan, (a, b), False
     yield "gateflow, log a", lambda x, b: scan(x, b, log=True), (a.log(), b), False
     yield "gateflow, gate sigmoid", lambda x, b: scan(x, b, gate="sigmoid"), (z, b), False
     yield "gateflow, gate gompertz", lambda x, b: scan(x, b, gate="gompertz"), (z, b), False
+    short = z.bfloat16(), b.bfloat16()
+    yield "gateflow, sigmoid, bfloat16", lambda x, b: scan(x, b, gate="sigmoid"), short, False
     yield "associative_scan", associative, (a, b), True
+    if compiled:
+        yield "associative_scan, compiled", torch.compile(associative), (a, b), True
     yield "log space", log_space, (a, b), True
     yield "loop", loop, (a, b), True
 
@@ -69,7 +73,9 @@ def ways(a: Tensor, b: Tensor) -> Iterator[tuple[str, Callable[..., Tensor], tup
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--compiled", action="store_true")
+    chosen = parser.parse_args()
+    repeats = chosen.repeats
     torch.set_num_threads(1)
     torch.manual_seed(0)
     for shape in SHAPES:
@@ -77,17 +83,18 @@ def main() -> None:
         out, grad = torch.empty(shape), torch.randn(shape)
         copy = least(lambda: torch.add(a, b, out=out), repeats)  # noqa: B023
         print(f"time, batch, width {shape}: copy {copy:.2f} ms")
-        for name, work, given, slow in ways(a, b):
+        for name, work, given, slow in ways(a, b, chosen.compiled):
             few = max(2, repeats // 5) if slow else repeats
             with torch.no_grad():
                 forward = least(lambda: work(*given), few)  # noqa: B023
             given = tuple(t.detach().requires_grad_() for t in given)
             try:
-                both = least(lambda: torch.autograd.grad(work(*given), given, grad), few)  # noqa: B023
+                to = grad.to(given[1].dtype)
+                both = least(lambda: torch.autograd.grad(work(*given), given, to), few)  # noqa: B023
                 back = f"{both - forward:8.2f} ms {(both - forward) / copy:6.2f}"
             except Exception as lack:
                 back = f"none: {type(lack).__name__}"
-            print(f"  {name:24} forward {forward:8.2f} ms {forward / copy:6.2f}   backward {back}")
+            print(f"  {name:27} forward {forward:8.2f} ms {forward / copy:6.2f}   backward {back}")
 
 
 if __name__ == "__main__":

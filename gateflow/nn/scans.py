@@ -50,7 +50,8 @@ def scan(
         the pre-activation of ``gate``. The latter two keep all digits of 1 - a where a is near 1. A logarithm above 0
         is no decay, and gives NaN.
     input : Tensor
-        b. In float32 the state is kept in double; bfloat16 and float16 are computed in float32.
+        b. In float32 and bfloat16 the state is kept in double; decays of bfloat16, and all of float16, are computed in
+        float32.
     start : Tensor, optional
         The state before the first step, in the shape of ``input`` without ``dim``; by default 0.
     gate : str, Gate or GateFunction, optional
@@ -98,11 +99,12 @@ def scan(
     if not input.shape[dim]:
         return input.clone()
     given = "log a" if log else "a" if gate is None else declared(gate)
-    if gate is not None and _has_no_table(input, given):
-        decay, given = function_of(given).log(decay), "log a"  # type: ignore[union-attr]
-    if input.dtype in (torch.bfloat16, torch.float16):
+    without = gate is not None and _has_no_table(input, given)
+    if input.dtype == torch.float16 or (input.dtype == torch.bfloat16 and (without or not _is_compiled(input))):
         wide = [None if t is None else t.float() for t in (decay, input, start)]
-        return torch.ops.gateflow.scan(*wide, given, dim).to(input.dtype)
+        return scan(*wide, gate=gate, log=log, dim=dim).to(input.dtype)  # type: ignore[arg-type]
+    if without:
+        decay, given = function_of(given).log(decay), "log a"  # type: ignore[union-attr]
     return torch.ops.gateflow.scan(decay, input, start, given, dim)
 
 
@@ -120,7 +122,7 @@ def function_of(text: str) -> GateFunction | None:
 
 def _is_compiled(t: Tensor) -> bool:
     """Whether there is a kernel for this; a reason against it is a warning, once."""
-    if t.device.type != "cpu" or t.dtype not in native.DTYPES:
+    if t.device.type != "cpu" or t.dtype not in kernels.DTYPES:
         return False
     try:
         kernels.library(t.dtype)
@@ -133,11 +135,11 @@ def _is_compiled(t: Tensor) -> bool:
 def _has_no_table(t: Tensor, given: str) -> bool:
     """Whether no table follows this gate: its logarithm then goes through memory."""
     gate = function_of(given)
-    dtype = t.dtype if t.dtype in native.DTYPES else torch.float32
+    dtype = t.dtype if t.dtype in kernels.DTYPES else torch.float32
     if gate is None or not _is_compiled(t.new_empty(0, dtype=dtype)):
         return False
     try:
-        native.table_of(gate, dtype)
+        native.table_of(gate, kernels.tables_for(dtype))
     except InvalidArgument:
         return True
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -136,6 +137,35 @@ def test_shares_of_threads_are_the_whole():
         assert torch.equal(scan(x.float(), b.float()), one)
     finally:
         torch.set_num_threads(before)
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", DECAYS)
+@pytest.mark.parametrize(("shape", "dim"), SHAPES.items(), ids=str)
+def test_bfloat16_in_memory_is_single_that_is_rounded_when_it_is_stored(shape, dim, kind):
+    how = DECAYS[kind][2]
+    given = [t.to(torch.bfloat16) for t in numbers(shape, dim, kind)[:3]]
+    x, b, h = (t.requires_grad_() for t in given)
+    wide = [t.detach().float().requires_grad_() for t in given]
+    states, expected = scan(x, b, h, dim=dim, **how), scan(*wide, dim=dim, **how)
+    assert torch.equal(states, expected.to(torch.bfloat16))
+    grad = torch.randn(expected.shape, generator=torch.Generator().manual_seed(2)).to(torch.bfloat16)
+    found = torch.autograd.grad(states, (x, b, h), grad)
+    wanted = torch.autograd.grad(expected, wide, grad.float())
+    for mine, other in zip(found, wanted, strict=True):
+        assert mine.dtype == torch.bfloat16
+        assert_near(mine.float(), other, 2**-7)  # the states before each step are rounded too
+
+
+@needs_compiler
+def test_bfloat16_keeps_what_is_no_number_and_rounds_to_even():
+    for value in (math.nan, math.inf, -math.inf, 3.4e38):
+        b = torch.full((1, 37), value).to(torch.bfloat16)
+        found = scan(torch.zeros_like(b), b)
+        assert torch.equal(found, b) or bool(b.isnan().all() and found.isnan().all())
+    pairs = torch.tensor([1.0, 2**-8, 1.0078125, 2**-8]).to(torch.bfloat16).reshape(2, 2)
+    sums = scan(torch.ones(2, 2).to(torch.bfloat16), pairs.T.contiguous())[-1]
+    assert sums.tolist() == [1.0, 1.015625]  # 1 + 2^-8 and 1 + 3 2^-8 lie half-way
 
 
 def test_half_precision_is_computed_in_single():

@@ -384,6 +384,24 @@ INLINE void gate_both(const Gate *gate, vec z, vec *value, vec *complement, vec 
         logistic(z, value, complement, slope);
 }
 
+/* phi where z is below `half`, else -(1 - phi): of the two what has all digits, told apart by its sign; and phi' */
+INLINE vec gate_folded(const Gate *gate, real half, vec z, vec *slope) {
+    if (gate) {
+        Spot s;
+        find(gate, z, &s);
+        const ivec high = z >= half;
+        *(ivec *)s.at += high & (bits)(gate->complement - gate->phi);
+        __asm__("" : "+m"(s.at));
+        const vec found = looked_up(gate->phi, &s, slope);
+        *slope = (vec)((ivec)*slope ^ (high & SIGN));
+        return (vec)((ivec)found | (high & SIGN));
+    }
+    const vec x = larger(all(-EXP_LEAST), (vec)((ivec)z | SIGN)), n = (x * LOG2E + MAGIC) - MAGIC;
+    const vec e = scaled_down(exponential_less_one((x - n * LN2_HIGH) - n * LN2_LOW), n), rest = e / (1 + e);
+    *slope = rest - rest * rest;
+    return (vec)((ivec)rest | ((z >= 0) & SIGN));
+}
+
 /* --- threads ----------------------------------------------------------------------------------------------------- */
 
 /* An OpenMP that is in the process already: what opens a parallel region, a thread's number in it, and their number */

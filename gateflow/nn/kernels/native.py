@@ -148,13 +148,14 @@ def _fill(found: GateTable) -> ctypes.Structure:
     kind = _gate_type(DTYPES[found.phi.dtype])
     memory = (ctypes.c_char * (ctypes.sizeof(kind) + LINE))()
     to: Any = kind.from_buffer(memory, -ctypes.addressof(memory) % LINE)
-    to.phi, to.complement = found.phi.data_ptr(), found.complement.data_ptr()
+    both = torch.cat([found.phi.flatten(), found.complement.flatten()])  # rows of both, counted from one place
+    to.phi, to.complement = both.data_ptr(), both.data_ptr() + both.nbytes // 2
     to.negative, to.grain, to.first, to.breaks = found.negative, found.grain, found.first, len(found.breaks)
     for n, zone in enumerate(found.zones):
         to.shift[n], to.base[n], to.narrow[n] = zone.shift, zone.base, zone.narrow
     for n, broken in enumerate(found.breaks):
         to.at[n], to.near[n], to.anchor[n] = broken.at, broken.near, broken.anchor
-    to.table = found
+    to.table = both
     return to
 
 

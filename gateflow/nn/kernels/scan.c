@@ -1,9 +1,16 @@
 /* The scan h_t = a_t h_(t-1) + b_t, forward and backward, each in one pass over its arrays. Compiled behind gates.h.
  *
  * Arrays are [outer][steps][inner] in order; columns of `inner` go through time side by side, COLUMNS at a time, and their
- * state stays in cache, in double: what a float32 cannot add to it would be lost, step by step.
+ * state stays in cache, in double: what a float32 cannot add to it would be lost, step by step. With -DHALF they are bfloat16
+ * in memory, and float32 in all that is computed of them.
  * The decay is given as a, as log a, or as the pre-activation z of a gate; from the latter two it is taken as 1 - (1 - a)
  * where it is above 1/2, with all digits of 1 - a. */
+
+#ifdef HALF
+typedef uint16_t item; /* bfloat16: the upper half of a float */
+#else
+typedef real item;
+#endif
 
 enum Given { DECAY, LOG_DECAY, PRE_ACTIVATION };
 enum { COLUMNS = 4096 };
@@ -11,8 +18,9 @@ enum { COLUMNS = 4096 };
 typedef struct {
     Int outer, steps, inner, given, threads;
     const Gate *gate; /* NULL: logistic */
-    const real *decay, *input, *start, *output, *grad; /* start: NULL for 0; grad: of the output */
-    real *result, *grad_decay, *grad_input, *grad_start; /* result: the output of the forward pass */
+    const item *decay, *input, *start, *output, *grad; /* start: NULL for 0; grad: of the output */
+    item *result, *grad_decay, *grad_input, *grad_start; /* result: the output of the forward pass */
+    double half;                                         /* z from which 1 - phi is looked up, not phi */
 } Scan;
 
 /* --- doubles ----------------------------------------------------------------------------------------------------- */
@@ -21,121 +29,178 @@ typedef struct {
 typedef double wide __attribute__((vector_size(WIDE)));
 typedef int64_t wide_int __attribute__((vector_size(WIDE)));
 typedef real part __attribute__((vector_size(SIDE * sizeof(real))));
-typedef real anypart __attribute__((vector_size(SIDE * sizeof(real)), aligned(sizeof(real)), may_alias));
+typedef item stored __attribute__((vector_size(SIDE * sizeof(item)), aligned(sizeof(item)), may_alias));
 
 INLINE wide widen(part a) { return __builtin_convertvector(a, wide); }
 INLINE part narrow(wide a) { return __builtin_convertvector(a, part); }
 
-/* The first n columns of a vector; the others are 0 */
-INLINE wide some(const real *p, Int n) {
-    if (n >= SIDE) return widen(*(const anypart *)p);
-    part a = {0};
-    for (Int l = 0; l < n; l++) a[l] = p[l];
-    return widen(a);
+#ifdef HALF
+typedef uint32_t halves __attribute__((vector_size(SIDE * sizeof(uint32_t))));
+INLINE real taken(item a) {
+    const uint32_t found = (uint32_t)a << 16;
+    real x;
+    memcpy(&x, &found, sizeof x);
+    return x;
 }
-
-INLINE void put(real *p, wide a, Int n) {
-    const part found = narrow(a);
+INLINE part taken_all(const item *p) { return (part)(__builtin_convertvector(*(const stored *)p, halves) << 16); }
+INLINE void kept(item *p, part a, Int n) { /* rounded to the nearest, ties to even; NaN stays NaN */
+    const halves u = (halves)a, rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16, no = (halves)(a != a);
+    const stored found = __builtin_convertvector((rounded & ~no) | (no & 0x7fc0), stored);
     if (n >= SIDE)
-        *(anypart *)p = found;
+        *(stored *)p = found;
     else
         for (Int l = 0; l < n; l++) p[l] = found[l];
 }
+#else
+INLINE real taken(item a) { return a; }
+INLINE part taken_all(const item *p) { return *(const stored *)p; }
+INLINE void kept(item *p, part a, Int n) {
+    if (n >= SIDE)
+        *(stored *)p = a;
+    else
+        for (Int l = 0; l < n; l++) p[l] = a[l];
+}
+#endif
+
+/* The first n columns of a vector; the others are 0 */
+INLINE wide some(const item *p, Int n) {
+    if (n >= SIDE) return widen(taken_all(p));
+    part a = {0};
+    for (Int l = 0; l < n; l++) a[l] = taken(p[l]);
+    return widen(a);
+}
+
+INLINE void put(item *p, wide a, Int n) { kept(p, narrow(a), n); }
 
 /* --- decays ------------------------------------------------------------------------------------------------------ */
 
-enum { BLOCK = 256 }; /* columns whose decays are looked up together */
+enum { BLOCK = 128, TILE = 4, BACK = 1 }; /* columns, and steps, whose decays are looked up together */
 
 typedef struct {
-    real value[BLOCK], rest[BLOCK], slope[BLOCK];
+    real folded[TILE][BLOCK], slope[TILE][BLOCK];
     wide state[COLUMNS / SIDE];
 } __attribute__((aligned(LINE))) Row;
 
-/* exp(x) and 1 - exp(x) for x <= 0; no number for others, which are no decays */
-INLINE void exponential_both(vec given, vec *value, vec *rest) {
+/* exp(x), or from -ln 2/2 on exp(x) - 1 with the sign of -1, for x <= 0; no number for others, which are no decays */
+INLINE vec exponential_folded(vec given) {
     const vec x = larger(all(-EXP_LEAST), given); /* NaN stays */
     const vec n = (x * LOG2E + MAGIC) - MAGIC;
     const vec less_one = exponential_less_one((x - n * LN2_HIGH) - n * LN2_LOW);
-    *value = choose(given <= 0, scaled_down(less_one, n), all(NAN));
-    *rest = choose(n == 0, -less_one, 1 - *value);
+    const vec found = choose(n == 0, (vec)((ivec)less_one | SIGN), scaled_down(less_one, n));
+    return choose(given <= 0, found, all(NAN));
 }
 
-/* a, 1 - a and the slope of a in what is given, for up to BLOCK columns; in the order in which memory is gone through */
-INLINE void look(const Scan *run, enum Given given, int back, const real *z, Int n, Row *row) {
+/* a or -(1 - a), and the slope of a in z, for up to BLOCK columns; in the order in which memory is gone through */
+INLINE void look(const Scan *run, enum Given given, int back, const item *z, Int n, real *folded, real *slopes) {
     const Int last = (n - 1) / LANES * LANES;
+    const real half = (real)run->half;
     for (Int i = 0; i <= last; i += LANES) {
         const Int j = back ? last - i : i;
-        vec x = {0}, value, rest, slope;
+        vec x = {0}, slope;
+#ifdef HALF
+        typedef uint16_t given_vec __attribute__((vector_size(LANES * sizeof(item)), aligned(sizeof(item)), may_alias));
+        if (j + LANES <= n)
+            x = (vec)(__builtin_convertvector(*(const given_vec *)(z + j), uvec) << 16);
+#else
         if (j + LANES <= n)
             x = *(const anyvec *)(z + j);
+#endif
         else
-            for (Int l = 0; j + l < n; l++) x[l] = z[j + l];
-        if (given == LOG_DECAY) {
-            exponential_both(x, &value, &rest);
-            slope = value;
-        } else
-            gate_both(run->gate, x, &value, &rest, &slope);
-        store(row->value + j, value), store(row->rest + j, rest);
-        if (back) store(row->slope + j, slope);
+            for (Int l = 0; j + l < n; l++) x[l] = taken(z[j + l]);
+        if (given == LOG_DECAY)
+            store(folded + j, exponential_folded(x));
+        else {
+            store(folded + j, gate_folded(run->gate, half, x, &slope));
+            if (back) store(slopes + j, slope);
+        }
     }
 }
 
-/* The decay of the columns from j on, j counted from the start of the block */
-INLINE wide decay_at(enum Given given, const real *a, const Row *row, Int j, Int n) {
+/* The decay of a column and those after it, as it is given or as it was looked up */
+INLINE wide decay_at(enum Given given, const item *a, const real *folded, Int n) {
     if (given == DECAY) return some(a, n);
-    const wide value = widen(*(const part *)(row->value + j)), rest = widen(*(const part *)(row->rest + j));
-    const wide_int high = value > 0.5;
-    return (wide)(((wide_int)(1 - rest) & high) | ((wide_int)value & ~high));
+    const wide found = widen(*(const part *)folded), one = (wide){0} + 1;
+    return found + (wide)(((wide_int)found < 0) & (wide_int)one);
 }
 
 /* --- passes ------------------------------------------------------------------------------------------------------ */
 
-/* Columns j, j + 1, ... of a row, n of them, which begins at `at` */
-INLINE void step(const Scan *run, enum Given given, Int at, Int j, Int n, Row *row) {
-    const wide a = decay_at(given, run->decay + at + j, row, j % BLOCK, n);
-    const wide h = a * row->state[j / SIDE] + some(run->input + at + j, n);
+/* The states of `many` steps from that at `at` on: columns j, j + 1, ..., n of them, j of the block being its k-th */
+INLINE void step(const Scan *run, enum Given given, int many, Int at, Int j, Int k, Int n, Row *row) {
+    wide h = row->state[j / SIDE];
+#pragma GCC unroll 4
+    for (int t = 0; t < many; t++) {
+        const Int here = at + t * run->inner + j;
+        h = decay_at(given, run->decay + here, row->folded[t] + k, n) * h + some(run->input + here, n);
+        put(run->result + here, h, n);
+    }
     row->state[j / SIDE] = h;
-    put(run->result + at + j, h, n);
 }
 
-INLINE void scan_columns(const Scan *run, enum Given given, Int first, const real *start, Int n, Row *row) {
+INLINE void scan_rows(const Scan *run, enum Given given, int many, Int at, Int n, Row *row) {
     const Int whole = n / SIDE * SIDE;
-    for (Int j = 0; j < n; j += SIDE) row->state[j / SIDE] = start ? some(start + j, n - j) : (wide){0};
-    for (Int t = 0; t < run->steps; t++) {
-        const Int at = first + t * run->inner;
-        for (Int block = 0; block < n; block += BLOCK) {
-            if (given != DECAY) look(run, given, 0, run->decay + at + block, least(BLOCK, n - block), row);
-            for (Int j = block; j < least(block + BLOCK, whole); j += SIDE) step(run, given, at, j, SIDE, row);
-        }
-        if (whole < n) step(run, given, at, whole, n - whole, row);
+    for (Int block = 0; block < n; block += BLOCK) {
+        if (given != DECAY)
+            for (int t = 0; t < many; t++)
+                look(run, given, 0, run->decay + at + t * run->inner + block, least(BLOCK, n - block), row->folded[t], 0);
+        for (Int j = block; j < least(block + BLOCK, whole); j += SIDE) step(run, given, many, at, j, j - block, SIDE, row);
+        if (block + BLOCK > whole && whole < n) step(run, given, many, at, whole, whole - block, n - whole, row);
     }
 }
 
+INLINE void scan_columns(const Scan *run, enum Given given, Int first, const item *start, Int n, Row *row) {
+    for (Int j = 0; j < n; j += SIDE) row->state[j / SIDE] = start ? some(start + j, n - j) : (wide){0};
+    Int t = 0;
+    for (; t + TILE <= run->steps; t += TILE) scan_rows(run, given, TILE, first + t * run->inner, n, row);
+    for (; t < run->steps; t++) scan_rows(run, given, 1, first + t * run->inner, n, row);
+}
+
 /* The gradient of h_t is grad_t + a_(t+1) times that of h_(t+1); it is that of b_t, and times h_(t-1) that of a_t. */
-INLINE void step_back(const Scan *run, enum Given given, Int at, const real *before, Int j, Int n, Row *row) {
-    const wide a = decay_at(given, run->decay + at + j, row, j % BLOCK, n);
-    const wide to = row->state[j / SIDE] + some(run->grad + at + j, n);
-    wide of_a = before ? to * some(before + j, n) : (wide){0};
-    if (given != DECAY) of_a *= widen(*(const part *)(row->slope + j % BLOCK));
-    put(run->grad_input + at + j, to, n);
-    put(run->grad_decay + at + j, of_a, n);
-    row->state[j / SIDE] = to * a;
+INLINE void step_back(const Scan *run, enum Given given, int many, Int at, const item *before, Int j, Int k, Int n,
+                      Row *row) {
+    wide carried = row->state[j / SIDE];
+#pragma GCC unroll 4
+    for (int t = many - 1; t >= 0; t--) {
+        const Int here = at + t * run->inner + j;
+        const item *earlier = t ? run->output + here - run->inner : before ? before + j : 0;
+        const wide a = decay_at(given, run->decay + here, row->folded[t] + k, n), to = carried + some(run->grad + here, n);
+        wide of_a = earlier ? to * some(earlier, n) : (wide){0};
+        if (given == LOG_DECAY) of_a *= a;
+        if (given == PRE_ACTIVATION) of_a *= widen(*(const part *)(row->slope[t] + k));
+        put(run->grad_input + here, to, n);
+        put(run->grad_decay + here, of_a, n);
+        carried = to * a;
+    }
+    row->state[j / SIDE] = carried;
 }
 
 /* Columns too from the last to the first: memory that is gone through in one direction is fetched ahead */
-INLINE void scan_columns_back(const Scan *run, enum Given given, Int first, const real *start, real *grad_start, Int n,
-                              Row *row) {
+INLINE void scan_rows_back(const Scan *run, enum Given given, int many, Int at, const item *before, Int n, Row *row) {
     const Int whole = n / SIDE * SIDE;
+    for (Int block = (n - 1) / BLOCK * BLOCK; block >= 0; block -= BLOCK) {
+        if (given != DECAY)
+            for (int t = many - 1; t >= 0; t--)
+                look(run, given, 1, run->decay + at + t * run->inner + block, least(BLOCK, n - block), row->folded[t],
+                     row->slope[t]);
+        if (block + BLOCK > whole && whole < n)
+            step_back(run, given, many, at, before, whole, whole - block, n - whole, row);
+        for (Int j = least(block + BLOCK, whole) - SIDE; j >= block; j -= SIDE)
+            step_back(run, given, many, at, before, j, j - block, SIDE, row);
+    }
+}
+
+INLINE void scan_columns_back(const Scan *run, enum Given given, Int first, const item *start, item *grad_start, Int n,
+                              Row *row) {
     for (Int j = 0; j < n; j += SIDE) row->state[j / SIDE] = (wide){0};
-    for (Int t = run->steps - 1; t >= 0; t--) {
+    for (Int t = run->steps; t > 0;) {
+        const int many = t >= BACK ? BACK : 1;
+        t -= many;
         const Int at = first + t * run->inner;
-        const real *before = t ? run->output + at - run->inner : start;
-        for (Int block = (n - 1) / BLOCK * BLOCK; block >= 0; block -= BLOCK) {
-            if (given != DECAY) look(run, given, 1, run->decay + at + block, least(BLOCK, n - block), row);
-            if (block + BLOCK > whole && whole < n) step_back(run, given, at, before, whole, n - whole, row);
-            for (Int j = least(block + BLOCK, whole) - SIDE; j >= block; j -= SIDE)
-                step_back(run, given, at, before, j, SIDE, row);
-        }
+        const item *before = t ? run->output + at - run->inner : start;
+        if (many == BACK)
+            scan_rows_back(run, given, BACK, at, before, n, row);
+        else
+            scan_rows_back(run, given, 1, at, before, n, row);
     }
     if (grad_start)
         for (Int j = 0; j < n; j += SIDE) put(grad_start + j, row->state[j / SIDE], n - j);
@@ -155,8 +220,8 @@ static void scan_pieces_of(const Scan *run, Int from, Int to, Int back) {
     for (Int piece = from; piece < to; piece++) {
         const Int o = piece / tiles_of(run), column = piece % tiles_of(run) * COLUMNS, n = least(COLUMNS, run->inner - column);
         const Int first = o * run->steps * run->inner + column, state = o * run->inner + column;
-        const real *start = run->start ? run->start + state : 0;
-        real *grad_start = run->grad_start ? run->grad_start + state : 0;
+        const item *start = run->start ? run->start + state : 0;
+        item *grad_start = run->grad_start ? run->grad_start + state : 0;
         switch (2 * run->given + (back != 0)) { /* each compiled for itself */
         case 2 * DECAY: scan_columns(run, DECAY, first, start, n, &row); break;
         case 2 * DECAY + 1: scan_columns_back(run, DECAY, first, start, grad_start, n, &row); break;

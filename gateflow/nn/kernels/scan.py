@@ -10,18 +10,22 @@ import math
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gateflow.codegen import compiler as compiled
 from gateflow.errors import NoCompiler
 from gateflow.nn.functional import GateFunction
-from gateflow.nn.kernels import threads, workspace
+from gateflow.nn.kernels import native, threads, workspace
 from gateflow.nn.kernels.native import _fill as filled
 from gateflow.nn.kernels.native import source, table_of
 
 GIVEN = ("a", "log a", "z")
 """As what a decay may be given; in the order of scan.c."""
+
+DTYPES = (*native.DTYPES, torch.bfloat16)
+"""Numbers in memory; bfloat16 is computed in float32."""
 
 SMALL = 1 << 16
 """Numbers below which one thread does."""
@@ -31,9 +35,8 @@ SMALL = 1 << 16
 def _scan_type() -> type[ctypes.Structure]:
     fields: list[tuple[str, Any]] = [(name, ctypes.c_int64) for name in ["outer", "steps", "inner", "given", "threads"]]
     names = "gate decay input start output grad result grad_decay grad_input grad_start"
-    return type(
-        "Scan", (ctypes.Structure,), {"_fields_": [*fields, *((name, ctypes.c_void_p) for name in names.split())]}
-    )
+    fields += [*((name, ctypes.c_void_p) for name in names.split()), ("half", ctypes.c_double)]
+    return type("Scan", (ctypes.Structure,), {"_fields_": fields})
 
 
 @compiled.compiled_once
@@ -44,7 +47,8 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
     ------
     NoCompiler
     """
-    flags = ("-ffp-contract=fast", "-fno-trapping-math", *(("-DDOUBLE",) if dtype == torch.float64 else ()))
+    kind = {torch.float64: ("-DDOUBLE",), torch.bfloat16: ("-DHALF",)}.get(dtype, ())
+    flags = ("-ffp-contract=fast", "-fno-trapping-math", *kind)
     found = compiled.library(source("gates.h", "scan.c"), flags=(*flags, *compiled.native()), name="scan")
     found.scan_size.restype = found.scan_pieces.restype = ctypes.c_int64
     found.scan.restype = None
@@ -52,6 +56,23 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
     if found.scan_size() != ctypes.sizeof(_scan_type()):
         raise NoCompiler("the C compiler lays out structures in a way of its own")
     return found
+
+
+def tables_for(dtype: torch.dtype) -> torch.dtype:
+    """The type of the tables that gates have for numbers of this type."""
+    return torch.float32 if dtype == torch.bfloat16 else dtype
+
+
+@lru_cache(maxsize=128)
+def half_of(function: GateFunction | None) -> float:
+    """z from which a gate is above about 1/2, so that its complement has more digits than it has itself."""
+    assert function is not None
+    gate = function.gate
+    with np.errstate(all="ignore"):
+        low, high = gate.phi(-1e30), gate.phi(1e30)
+    if not low < 0.5 < high:
+        return -math.inf if low >= 0.5 else math.inf
+    return float(gate.inverse(0.5))
 
 
 class ScanPass:
@@ -62,10 +83,10 @@ class ScanPass:
         shape = decay.shape
         self.run.outer, self.run.steps = math.prod(shape[:dim]), shape[dim]
         self.run.inner, self.run.given = math.prod(shape[dim + 1 :]), GIVEN.index(given)
-        table = None if gate is None else table_of(gate, decay.dtype)
+        table = None if gate is None else table_of(gate, tables_for(decay.dtype))
         if table is not None:
             self.alive.append(structure := filled(table))
-            self.run.gate = ctypes.addressof(structure)
+            self.run.gate, self.run.half = ctypes.addressof(structure), half_of(gate)
         self.point(decay=decay, start=start)
 
     def point(self, **places: Tensor | None) -> None:

@@ -50,7 +50,7 @@ def tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     torch.Size([10, 3])
     """
     size = math.prod(shape) * dtype.itemsize
-    if size < SMALL:
+    if size < SMALL or dtype not in NUMPY:
         return torch.empty(*shape, dtype=dtype)
     size = -(-size // PAGE) * PAGE
     block = _take(size) or _map(size)
