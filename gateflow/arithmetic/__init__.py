@@ -27,8 +27,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gateflow.arithmetic import doubledouble, float64
 from gateflow.arithmetic.bigfloat import BigFloat
 from gateflow.arithmetic.composites import COMPOSITES
@@ -81,24 +79,12 @@ def named(name: str) -> Any:
     return ARITHMETICS[name]
 
 
-def beyond(dtype: Any) -> Any:
-    """The arithmetic of twice the precision of a float type: the one to evaluate in before rounding once.
-
-    Examples
-    --------
-    >>> beyond("float32").name, beyond("float64").name
-    ('float64', 'doubledouble')
-    """
-    return float64 if np.finfo(dtype).bits < 64 else doubledouble
-
-
 __all__ = [
     "ARITHMETICS",
     "FUNCTIONS",
     "OPERATIONS",
     "PRIMITIVES",
     "BigFloat",
-    "beyond",
     "doubledouble",
     "float64",
     "named",

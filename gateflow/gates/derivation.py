@@ -9,7 +9,7 @@ import sympy as sp
 
 from gateflow.codegen import log_of, log_ratio, sign_of, stable
 from gateflow.codegen.expand import expand, factor
-from gateflow.formula.vocabulary import Expr, derivative, log1p, sigmoid, softplus
+from gateflow.formula.vocabulary import Expr, derivative, sigmoid, softplus
 from gateflow.gates.inversion import closed_inverse
 from gateflow.gates.once import derived_once
 
@@ -133,13 +133,6 @@ class Formulas:
         return stable(expand(2 * (self._expr if self._declared == "phi" else 1 - self._expr) - 1))
 
     @derived_once
-    def whole_logs(self) -> tuple[Expr, Expr]:
-        """``log phi`` and ``log(1 - phi)`` with all digits also where these are near 0, as cases: forms to print."""
-        if self.is_profile:
-            return self.log_phi, self.log_phi_c
-        return _whole_log(self.log_phi, self.phi_c), _whole_log(self.log_phi_c, self.phi)
-
-    @derived_once
     def log_hazards(self) -> tuple[Expr, Expr]:
         """Logarithms of ``phi'/phi``, for where phi is small, and of ``phi'/(1 - phi)``, for where 1 - phi is."""
         return log_ratio(self.log_dphi, self.log_phi), log_ratio(self.log_dphi, self.log_phi_c)
@@ -164,14 +157,6 @@ def value_pair(expr: Expr, declared: str) -> tuple[Expr, Expr]:
         return sigmoid(u), sigmoid(-u)
     forms = stable(expr), stable(1 - expr)
     return forms if declared == "phi" else forms[::-1]
-
-
-def _whole_log(log_size: Expr, rest: Expr) -> Expr:
-    """The logarithm of a probability, from the rest to 1 where that is small."""
-    if rest.has(sp.Piecewise):
-        return log_size
-    near_one = sp.StrictLessThan(rest, sp.Rational(1, 4), evaluate=False)
-    return sp.Piecewise((log1p(-rest), near_one), (log_size, True), evaluate=False)
 
 
 def factored(expr: Expr) -> Expr:

@@ -15,7 +15,7 @@ from gateflow.formula import parse
 from gateflow.formula.vocabulary import Z
 from gateflow.gates.gate import GATES, gate
 
-NAMES = ("phi", "phi_c", "log_phi_c", "dphi")
+NAMES = ("phi", "phi_c", "dphi")
 
 
 def compiled(expr: Any, dialect: str) -> Any:
@@ -26,8 +26,7 @@ def compiled(expr: Any, dialect: str) -> Any:
 
 
 def formula(name: str, what: str) -> Any:
-    formulas = gate(name).formulas
-    return formulas.whole_logs[1] if what == "log_phi_c" else getattr(formulas, what)
+    return getattr(gate(name).formulas, what)
 
 
 def points(name: str) -> np.ndarray:

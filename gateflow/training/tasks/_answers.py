@@ -41,7 +41,7 @@ class Choice(Task):
         return {"loss": (float(cross_entropy(logits, targets, reduction="sum")), count), "accuracy": (right, count)}
 
 
-class Quantity(Task):
+class NumberTask(Task):
     """A task whose answers are numbers, solved where the mean loss is below :attr:`below`."""
 
     below: ClassVar[float]

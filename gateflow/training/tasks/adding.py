@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from gateflow.training.task import Batch, Split
-from gateflow.training.tasks._answers import Quantity
+from gateflow.training.tasks._answers import NumberTask
 from gateflow.training.tasks._rows import Drawn, draws
 
 
 @dataclass(frozen=True)
-class Adding(Drawn, Quantity):
+class Adding(Drawn, NumberTask):
     """Numbers from U(0, 1), one marked in each half; the answer is the sum of the two marked ones.
 
     Who answers 1, whatever the input, has a mean squared error of 1/6, the variance of the sum of two U(0, 1):

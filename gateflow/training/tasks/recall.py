@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn.functional import l1_loss
 
 from gateflow.training.task import Batch, Split
-from gateflow.training.tasks._answers import Quantity
+from gateflow.training.tasks._answers import NumberTask
 from gateflow.training.tasks._rows import Drawn, draws
 
 
 @dataclass(frozen=True)
-class Recall(Drawn, Quantity):
+class Recall(Drawn, NumberTask):
     """A number ``s ~ N(0, 1)`` among zeros, L steps before the last one; the answer after the last one is s.
 
     The lag L is drawn from 1 to ``horizon``; the sequence has ``horizon`` + 1 steps. The loss is ``|answer - s|``: who
