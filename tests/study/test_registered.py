@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from gateflow import order, record
+from gateflow.cli import main
 from gateflow.errors import InvalidArgument
 from gateflow.gates.gate import gate
 from gateflow.guards.calls import name_and_options
@@ -691,3 +692,14 @@ def test_stored_runs_of_this_tree_are_as_declared():
     for name in ("study-slopes", "study-tuning", "study-start", "study-bridge"):
         done, planned = count(EXPERIMENTS[name], results, name)
         assert done <= planned
+
+
+def test_the_page_shows_what_the_stored_runs_come_to(tmp_path, capsys):
+    root = Path(__file__).parents[2]
+    asked = ["experiment", "analyse", "study-slopes", "--results", str(root / "results/study")]
+    assert main([*asked, "--write", str(tmp_path)]) == 0
+    kept = (root / "results/study-slopes.txt").read_text(encoding="utf-8").partition("\n")[2]
+    assert (tmp_path / "study-slopes.txt").read_text(encoding="utf-8").partition("\n")[2] == kept
+    page = (root / "docs/study.md").read_text(encoding="utf-8")
+    sentence = capsys.readouterr().out.splitlines()[-1].strip()
+    assert f'"{sentence}"' in page  # the registered one, word by word
