@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ FULL = 40.0
 
 MOST_FILLED = 1_000_000
 """Steps for which the empty part of a mean is tabulated."""
+
+LANES = 32
+"""Problems that a kernel steps together: four of the widest vectors, or more of narrower ones."""
 
 ARRIVED, STALLED, UNFINISHED = 1, 2, 3
 
@@ -104,6 +108,7 @@ class Stepping:
             left = self._call(ctypes.byref(runs), going, ctypes.c_long(left), ctypes.c_long(STRIDE), ctypes.c_int(mode))
 
 
+@lru_cache(maxsize=16)
 def tables(optimizer: Optimizer) -> dict[str, Array]:
     """The hyperparameters; and what the means are divided by, where the optimiser corrects them."""
     hyper = np.array([*vars(optimizer).values(), 0.0])
@@ -135,8 +140,8 @@ def kernel(gate: Gate, update: str, path: Path) -> ctypes.CDLL:
         raise NoCompiler("the optimizer has no update in C")
     parts = c.written("gate_parts", lambda arithmetic, z: tuple(_parts(gate)(arithmetic, z)))
     speed = Path(__file__).with_name("speed.c").read_text(encoding="utf-8")
-    uses = f"#define USES_FILLED {int('one_m' in update)}"
-    source = "\n".join([c.header(), parts, speed, _update(update), uses, path.read_text(encoding="utf-8")])
+    defined = f"#define LANES {LANES}\n#define USES_FILLED {int('one_m' in update)}"
+    source = "\n".join([c.header(), defined, parts, speed, _update(update), path.read_text(encoding="utf-8")])
     return library(source, flags=(*c.FLAGS, *native()), name=path.stem)
 
 

@@ -7,8 +7,6 @@
  * taken out of the order of the others. No number of a problem depends on its neighbours.
  */
 
-#define LANES 16
-
 enum { GOING = 0, ARRIVED = 1, STALLED = 2, UNFINISHED = 3, LEFT = 4 };
 
 typedef struct {
@@ -26,23 +24,34 @@ typedef struct {
 #define TAKE(name) double name[LANES]; for (int i = 0; i < LANES; i++) name[i] = runs->name[at[i]]
 #define PUT(name) for (int i = 0; i < LANES; i++) runs->name[at[i]] = name[i]
 
+GF long place(const Runs *runs, double k) { return (long)k < runs->filled ? (long)k : runs->filled - 1; }
+
 /* The steps of one group of problems, at most so many; mode: 0 to the target, 1 around it, 2 into a band for good. */
 GF void steps_of(const Runs *runs, const int64_t *at, long steps, int mode) {
   TAKE(z); TAKE(m); TAKE(s); TAKE(k); TAKE(idle); TAKE(code);
   TAKE(over); TAKE(log_ct); TAKE(target); TAKE(direction); TAKE(lr); TAKE(limit);
   TAKE(far); TAKE(back); TAKE(left); TAKE(sizes); TAKE(low); TAKE(high);
   const double *hyper = runs->hyper;
+  const double begun = k[0];
+  _Bool abreast = 1; /* all at one step, as those are that began together */
+  for (int i = 0; i < LANES; i++) abreast &= k[i] == begun;
   for (long n = 0; n < steps; n++) {
-    double one_m[LANES], one_s[LANES];
-    for (int i = 0; i < LANES; i++) {
-      const long j = (long)k[i] < runs->filled ? (long)k[i] : runs->filled - 1;
-      one_m[i] = USES_FILLED ? runs->filled_m[j] : 1.0;
-      one_s[i] = USES_FILLED ? runs->filled_s[j] : 1.0;
+    double one_m[LANES], one_s[LANES], u[LANES], size[LANES];
+    if (USES_FILLED && !abreast) {
+      for (int i = 0; i < LANES; i++) {
+        const long j = place(runs, k[i]);
+        one_m[i] = runs->filled_m[j], one_s[i] = runs->filled_s[j];
+      }
+    } else {
+      const long j = place(runs, begun + (double)n);
+      const double both_m = USES_FILLED ? runs->filled_m[j] : 1.0, both_s = USES_FILLED ? runs->filled_s[j] : 1.0;
+      for (int i = 0; i < LANES; i++) one_m[i] = both_m, one_s[i] = both_s;
     }
+    speeds(z, over, log_ct, u, size);
     for (int i = 0; i < LANES; i++) {
       const _Bool going = code[i] == GOING;
-      double next_m = m[i], next_s = s[i], u;
-      const double slope = gf_sign(z[i] - target[i]) * speed(z[i], over[i], log_ct[i], &u);
+      double next_m = m[i], next_s = s[i];
+      const double slope = gf_sign(z[i] - target[i]) * size[i];
       const double next = z[i] - update(hyper, slope, lr[i], one_m[i], one_s[i], &next_m, &next_s);
       const double moved = next - z[i], step = k[i] + 1.0;
       const double still = gf_choose(moved == 0, idle[i] + 1.0, 0.0);

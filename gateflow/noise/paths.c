@@ -7,8 +7,6 @@
  * counter (0, 0, 0, k), k = 1, 2, ...: it depends on seed, run and step alone.
  */
 
-#define LANES 16
-
 typedef struct {
   double *z, *m, *s;
   double *found;       /* the step at which a run was first at the level or past it; -1 before */
@@ -60,10 +58,11 @@ void walk(const Runs *runs, long before, long steps) {
   const double *hyper = runs->hyper, last = (double)(runs->number - 1);
   for (long first = 0; first < runs->count; first += LANES) {
     const long most = runs->count - first < LANES ? runs->count - first : LANES;
-    double z[LANES], m[LANES], s[LANES], found[LANES];
+    double z[LANES], m[LANES], s[LANES], found[LANES], over[LANES], log_ct[LANES];
     for (int i = 0; i < LANES; i++) {
       const long j = first + (i < most ? i : most - 1);
       z[i] = runs->z[j], m[i] = runs->m[j], s[i] = runs->s[j], found[i] = runs->found[j];
+      over[i] = runs->over, log_ct[i] = 0.0;
     }
     for (long n = before; n < before + steps; n++) {
       uint64_t words[LANES];
@@ -74,11 +73,8 @@ void walk(const Runs *runs, long before, long steps) {
       const double one_m = USES_FILLED ? runs->filled_m[place] : 1.0, one_s = USES_FILLED ? runs->filled_s[place] : 1.0;
       const double now = (double)(n + 1);
       double share[LANES], at[LANES], mean[LANES], deviation[LANES];
-      for (int i = 0; i < LANES; i++) {
-        double u;
-        share[i] = speed(z[i], runs->over, 0.0, &u);
-        at[i] = (u - runs->low) * runs->per_width;
-      }
+      speeds(z, over, log_ct, at, share);
+      for (int i = 0; i < LANES; i++) at[i] = (at[i] - runs->low) * runs->per_width;
       for (int i = 0; i < LANES; i++) { /* loads from places of their own: no vector code */
         const double inside = gf_minimum(gf_maximum(at[i], 0.0), last + 1.0);
         const int32_t cell = (int32_t)gf_minimum(inside, last);
