@@ -217,6 +217,25 @@ Small = Annotated[float | None, Parameter(converter=_read_number)]
 
 Start = Annotated[float, Parameter(name="--z0", help="Where learning starts: the pre-activation z at tau = 0.")]
 
+OneZ = Annotated[
+    float | None, Parameter(name="--z0", help="Where every gate starts: one pre-activation z; by default 0.")
+]
+
+StartScale = Annotated[
+    float | None,
+    Parameter(name="--start", help="The time constant that every gate starts from, in place of --z0: one value phi."),
+]
+
+
+def z0_or_start(z0: float | None, start: float | None) -> dict[str, float]:
+    """One z or one time constant to start from, whichever was given."""
+    from gateflow.errors import InvalidArgument
+
+    if z0 is not None and start is not None:
+        raise InvalidArgument("give --z0 or --start, not both")
+    return {"z0": z0 or 0.0} if start is None else {"start": start}
+
+
 TimeLimit = Annotated[float | None, Parameter(name="--tau-max", help="Stop at this learning time.")]
 
 RelativeTolerance = Annotated[float, Parameter(name="--rtol", help="Relative tolerance of the solver.")]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from math import exp
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from gateflow.cli._options import GATE_NAMES, SGD, Accuracy, Json, OptimizerOptions, several
 from gateflow.cli._terminal import number, pairs, picked, print_json, say
 from gateflow.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from gateflow.descents import Fit, Steps
 
 Family = Annotated[
     str,
@@ -22,7 +24,10 @@ Family = Annotated[
 Timescales = Annotated[list[float], several("--timescales", "The time constants wanted, in steps; T is as many.")]
 Starts = Annotated[
     list[float] | None,
-    several("--starts", "The time constant that each starts from; by default the edge of its plateau."),
+    several(
+        "--starts",
+        "The time constant to start from, one for each of these or one for all; by default the edge of its plateau.",
+    ),
 ]
 Range = Annotated[list[float] | None, several("--within", "The range of the parameter: --within 0.1 10, the default.")]
 
@@ -50,6 +55,7 @@ def run(
     $ gateflow fit "fast(alpha)" --timescales 100 100 --starts 20 150 --within 0.05 20 --json
     """
     from gateflow.descents import Steps, fit
+    from gateflow.notebook.cards import exponential
 
     ends = [0.1, 10.0] if within is None else within
     if len(ends) != 2:
@@ -58,16 +64,32 @@ def run(
     objective = Steps(tuple(timescales), begins, tolerance, optimizer.chosen())
     found = fit(gate, objective, within=(ends[0], ends[1]))
     if json:
-        inputs = {"gate": gate.strip(), "timescales": timescales, "starts": starts, "within": ends}
+        inputs = {"gate": gate.strip(), "timescales": timescales, "starts": objective.begins, "within": ends}
         answer = picked(found, "parameter", "value", "least", "at_bound", "flat", "evaluations")
         return print_json({**inputs, "tolerance": tolerance, "optimizer": optimizer.inputs(), **answer})
     return say(
         pairs(
             [
-                ("gate", found.gate.name),
+                ("gate", _gate(found)),
+                ("from", _begun(objective)),
                 (found.parameter, f"{number(found.value)}, {found.where} {ends[0]:g} to {ends[1]:g}"),
-                ("steps", f"{number(exp(found.least))}, the geometric mean over the time scales"),
+                ("steps", f"{exponential(found.least, 6)}, the geometric mean over the time scales"),
                 ("tried", f"{found.evaluations} gates"),
             ]
         )
     )
+
+
+def _gate(found: Fit) -> str:
+    """The gate as commands take it, the parameter found included."""
+    name = found.gate.name
+    return name if f"{found.parameter}=" in name else f"{name}; {found.parameter}={found.value:.12g}"
+
+
+def _begun(objective: Steps) -> str:
+    """What each time scale starts from; one start for all is said to be so."""
+    begins = objective.begins
+    if objective.starts is not None and len(begins) > len(objective.starts):
+        return f"a time constant of {begins[0]:g} for each time scale"
+    each = ", ".join(f"{begin:.4g}" for begin in begins)
+    return f"time constants {each}" + (", the edges of the plateaus" if objective.starts is None else "")

@@ -11,13 +11,15 @@ from gateflow.cli._options import (
     GATE_NAMES,
     NOT_REACHED,
     PROOF,
+    OneZ,
     ProofOptions,
     Seconds,
     Small,
-    Start,
+    StartScale,
     gate_of,
     left_of,
     no_gate,
+    z0_or_start,
 )
 from gateflow.cli._terminal import Listing, pairs, title
 
@@ -42,7 +44,8 @@ def run(
     horizon: Horizon = None,
     gap: Small = None,
     timescale: Timescale = None,
-    z0: Start = 0.0,
+    z0: OneZ = None,
+    start: StartScale = None,
     seconds: Seconds = 10.0,
     proof: ProofOptions = PROOF,
 ) -> int:
@@ -61,15 +64,16 @@ def run(
     $ gateflow order fast erf --certificate order.json
     $ gateflow order "sigmoid(2*z)" sigmoid --latex
     $ gateflow order fast sigmoid --horizon 100 --timescale 100
+    $ gateflow order fast sigmoid --horizon 100 --timescale 100 --start 20
     """
     from gateflow.asymptotics.order import order
 
     proof.check()
     phi, psi = gate_of(gate, numeric=False), gate_of(other, numeric=False)
     found = replace(order(phi, psi, seconds), names=(gate.strip(), other.strip()))
-    crossed = None
+    crossed, begun = None, z0_or_start(z0, start)
     if horizon is not None or gap is not None or timescale is not None:
-        crossed = _crossing(phi, psi, found, horizon, gap, timescale, z0)
+        crossed = _crossing(phi, psi, found, horizon, gap, timescale, begun)
     beware = "; ".join(why for why in map(no_gate, (phi, psi)) if why)
     extra = {"beware": beware, "crossing": crossed.to_json() if crossed else None}
     facts = {name: value for name, value in extra.items() if value}
@@ -79,14 +83,27 @@ def run(
 
 
 def _crossing(
-    phi: Gate, psi: Gate, found: Order, horizon: float | None, gap: float | None, timescale: float | None, z0: float
+    phi: Gate,
+    psi: Gate,
+    found: Order,
+    horizon: float | None,
+    gap: float | None,
+    timescale: float | None,
+    begun: dict[str, float],
 ) -> Crossover:
     from gateflow.descents import crossover
+    from gateflow.descents.recommendation import start_of
     from gateflow.errors import InvalidArgument
     from gateflow.flows.problem import LearningProblem
+    from gateflow.guards.arguments import one
 
     if horizon is None:
         raise InvalidArgument("--gap and --timescale need a --horizon")
+    if "start" in begun:
+        start = one("--start", begun["start"], lambda v: (v > 0) & (v < float("inf")), "finite and above 0")
+        z0 = (start_of(phi, start), start_of(psi, start))
+    else:
+        z0 = begun["z0"]
     problem = LearningProblem(phi, horizon=horizon, gap=gap, timescale=timescale)
     return crossover(phi, psi, problem, z0, names=found.names, known=found)
 

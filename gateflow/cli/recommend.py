@@ -34,11 +34,13 @@ def run(
 ) -> int:
     """Rank gates for a wanted time scale by the steps that learning it is predicted to take.
 
-    bias is where to start, target where the time scale is held. own lr is the largest step size whose chatter keeps the
-    time scale of that gate within 5 %; gates are ranked by the steps at it. With --lr they are ranked by the steps at
-    that one step size for all; without it, the table also has the steps at PyTorch's default. The two orders may be
-    opposite: only training shows which counts for a network. floor is the longest time scale that steps of lr reach in
-    dtype. The exit code is 3 where no gate holds the time scale, or each that does may be trapped in saturation.
+    bias is where to start, target where the time scale is held. Steps are predicted until the target itself is
+    reached; gateflow step-size simulates them, until the time scale is within 5 % for good. own lr is the largest step
+    size whose chatter keeps the time scale of that gate within 5 %; gates are ranked by the steps at it. With --lr they
+    are ranked by the steps at that one step size for all; without it, the table also has the steps at PyTorch's
+    default. The two orders may be opposite: only training shows which counts for a network. floor is the longest time
+    scale that steps of lr reach in dtype. The exit code is 3 where no gate holds the time scale, or each that does may
+    be trapped in saturation.
 
     Examples
     --------

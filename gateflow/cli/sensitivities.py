@@ -15,7 +15,8 @@ def run(gate: GateText, /, *, given: ProblemOptions, json: Json = False) -> int:
     """Differentiate the logarithm of the learning time by horizon, target, start, scale and the gate's parameters.
 
     Each derivative holds all else. That by the target is by the number it was given as: gap, target, time scale, log
-    gap or decay. The loss is the absolute one. The exit code is 3 where the target is not reached.
+    gap or decay. In the last column it is by the logarithm of that number: the power of it that the time grows by. The
+    loss is the absolute one. The exit code is 3 where the target is not reached.
 
     Examples
     --------
@@ -29,9 +30,8 @@ def run(gate: GateText, /, *, given: ProblemOptions, json: Json = False) -> int:
     found = sensitivities(problem, given.z0)
     arrives = found.z0 == found.z0  # nan where it does not
     if json:
-        print_json(
-            {**given.inputs(gate), "log_tau": found.log_tau, "derivatives": _derivatives(found), "error": found.error}
-        )
+        answer = {"derivatives": _derivatives(found), "by_log": found.by_log, "error": found.error}
+        print_json({**given.inputs(gate), "log_tau": found.log_tau, **answer})
     else:
         about = [*given.about(gate), ("log tau", number(found.log_tau, 12))]
         say(pairs(about), "", _table(found, problem.target.way) if arrives else "The target is not reached.")
@@ -45,5 +45,12 @@ def _derivatives(found: Sensitivities) -> dict[str, Any]:
 def _table(found: Sensitivities, way: str) -> Listing:
     derivatives = _derivatives(found)
     by = derivatives | derivatives.pop("parameters")
-    rows = [[way.replace("_", " ") if name == "target" else name, number(value)] for name, value in by.items()]
-    return Listing(["by", "d log tau"], rows, numeric=["d log tau"])
+    rows = []
+    for name, value in by.items():
+        power = number(found.by_log[name]) if name in found.by_log else ""
+        rows.append([way.replace("_", " ") if name == "target" else name, number(value), power])
+    return Listing(["by", *HEADINGS], rows, numeric=HEADINGS)
+
+
+HEADINGS = ("d log tau", "by its logarithm")
+"""Of the numbers of the table."""

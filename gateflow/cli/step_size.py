@@ -16,7 +16,7 @@ from gateflow.cli._options import (
     ProblemOptions,
     gate_of,
 )
-from gateflow.cli._terminal import number, pairs, picked, print_json, say
+from gateflow.cli._terminal import duration, number, pairs, picked, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.descents import StepSize
@@ -37,7 +37,9 @@ def run(
     """Compute the largest step size that the target allows, and the steps that learning takes with it.
 
     The step size is the largest that keeps the time scale within the tolerance once there, and whose steps do not run
-    through the target. Steps are simulated, and predicted by the integral of the flow. The exit code is 3 where the
+    through the target. Steps are simulated until the time scale is within the tolerance and stays there, and predicted
+    by the integral of the flow; counts past 1e308 are told by their logarithm. T8 is a theorem of docs/theory.md, on
+    the order of gates at such step sizes. gateflow recommend names the bias to start from. The exit code is 3 where the
     time scale is never reached.
 
     Examples
@@ -51,21 +53,37 @@ def run(
     problem = given.problem(gate_of(gate))
     found = step_size(problem, given.z0, tolerance, optimizer.chosen(), most=most)
     if json:
-        answer = picked(found, "lr", "by_target", "steps", "by_integral")
+        answer = picked(found, "lr", "set_by", "by_target", "steps", "by_integral", "log_by_integral")
         print_json({**given.inputs(gate), "tolerance": tolerance, "optimizer": optimizer.inputs(), **answer})
     else:
         about = [*given.about(gate), ("optimizer", optimizer.sentence())]
-        say(pairs([*about, *_rows(found)]))
-    return 0 if float(found.by_integral) < float("inf") else NOT_REACHED
+        say(pairs([*about, *_rows(found), ("next", _next(found))]))
+    return 0 if float(found.log_by_integral) < float("inf") else NOT_REACHED
 
 
 def _rows(found: StepSize) -> list[tuple[str, str | None]]:
     if found.lr != found.lr:
         return [("largest lr", "none: the target is at no finite z")]
+    if not 0 < float(found.lr) < float("inf"):
+        return [("largest lr", "past the floats")]
     steps = float(found.steps)
     return [
         ("largest lr", number(found.lr)),
-        ("set by", "the target" if found.by_target else "the way to the target"),
+        ("set by", _set_by(found)),
         ("steps", "not simulated: too many" if steps != steps else number(steps, 12)),
-        ("by the integral", number(found.by_integral)),
+        ("by the integral", duration(found.by_integral, found.log_by_integral)),
     ]
+
+
+def _set_by(found: StepSize) -> str:
+    if found.set_by == "way":
+        return "the way to the target, where T8 says nothing"
+    return "the target" + ("" if found.by_target else ", with steps too large for T8")
+
+
+def _next(found: StepSize) -> str | None:
+    """The command that names a bias to start from, for this time scale."""
+    horizon, decay = found.problem.horizon, float(found.problem.h_star)
+    if not 2 <= (timescale := horizon / decay if decay else 0.0) <= 1e250:
+        return None
+    return f"gateflow recommend --timescale {timescale:.6g} --horizon {horizon:g} (the bias to start from, by gate)"

@@ -19,6 +19,7 @@ import sympy as sp
 from gateflow.asymptotics.order import Order, order
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.descents.crossing import Crossover, crossover
+from gateflow.descents.recommendation import start_of
 from gateflow.errors import InvalidArgument, cut
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time
@@ -48,6 +49,8 @@ class Rung:
     Attributes
     ----------
     gap : float
+    timescale : float or None
+        The time constant of the target, where it was given as one.
     log_tau : dict of str to float
         Logarithm of the learning time; times past 1e308 have one, too.
     log_ratio : dict of str to float
@@ -57,6 +60,7 @@ class Rung:
     """
 
     gap: float
+    timescale: float | None
     log_tau: dict[str, float]
     log_ratio: dict[str, float]
     log_ratio_by_law: dict[str, float | None]
@@ -76,13 +80,17 @@ class Comparison:
     laws : dict of str to Rate
         By gate; a reason in words where no law was proved.
     ladder : list of Rung
-    horizon, z0 : float
+    horizon : float
+    starts : tuple of float
+        z at which each gate starts.
     gates : tuple of Gate
     loss : Loss
     tolerance : float or None
         Where the times of a loss that is smooth at the target end.
     scale : float
         c.
+    start : float or None
+        The time constant that all gates start from, where one was given; else they start from one z.
     """
 
     names: tuple[str, ...]
@@ -90,11 +98,12 @@ class Comparison:
     laws: dict[str, Rate]
     ladder: list[Rung]
     horizon: float
-    z0: float
+    starts: tuple[float, ...]
     gates: tuple[Gate, ...]
     loss: Loss = ABSOLUTE
     tolerance: float | None = None
     scale: float = 1.0
+    start: float | None = None
 
     @cached_property
     def crossings(self) -> tuple[Crossover | str, ...]:
@@ -105,11 +114,14 @@ class Comparison:
         return tuple(self._crossing(k) for k in range(1, len(self.names)))
 
     def _crossing(self, k: int) -> Crossover | str:
-        given = {"horizon": self.horizon, "scale": self.scale, "loss": self.loss}
+        given: Any = {"horizon": self.horizon, "scale": self.scale, "loss": self.loss}
         pair, known = (self.names[0], self.names[k]), self.orders[k - 1]
+        rung = max(self.ladder, key=lambda rung: (rung.gap, -(rung.timescale or 0.0)))
+        given |= {"gap": rung.gap} if rung.timescale is None else {"timescale": rung.timescale}
         try:
-            problem = LearningProblem(self.gates[0], gap=max(rung.gap for rung in self.ladder), **given)
-            return crossover(self.gates[0], self.gates[k], problem, self.z0, names=pair, known=known)
+            problem = LearningProblem(self.gates[0], **given)
+            starts = (self.starts[0], self.starts[k])
+            return crossover(self.gates[0], self.gates[k], problem, starts, names=pair, known=known)
         except InvalidArgument as why:
             return str(why)
 
@@ -121,6 +133,19 @@ class Comparison:
             lines = [("crossing", crossed)] if isinstance(crossed, str) else crossed.lines()
             found += [(f"{about}{heading}", sentence) for heading, sentence in lines]
         return found
+
+    @property
+    def about_the_starts(self) -> str:
+        """What all gates start from: one time constant, or one z; and what that is for each."""
+        if self.start is not None:
+            places = ", ".join(f"{z:.4g} for {name}" for name, z in zip(self.names, self.starts, strict=True))
+            return f"a time constant of {self.start:g} for every gate: z0 {places}"
+        with np.errstate(all="ignore"):
+            constants = [f"{-1 / float(one.log_phi(z)):.4g}" for one, z in zip(self.gates, self.starts, strict=True)]
+        one_z = f"z0 {self.starts[0]:g} for every gate: a time constant of"
+        if len(set(constants)) == 1:
+            return f"{one_z} {constants[0]}"
+        return f"{one_z} {', '.join(f'{x} for {name}' for name, x in zip(self.names, constants, strict=True))}"
 
     @property
     def about_the_loss(self) -> str | None:
@@ -142,13 +167,22 @@ class Comparison:
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Headings and rows: the gap, the first gate's time, and for each other gate the ratio observed and by law."""
         first, *others = self.names
-        headings = ["gap", f"tau of {first}", *(text for name in others for text in (f"{name} / {first}", "by law"))]
+        by_timescale = self.ladder[0].timescale is not None
+        headings = [
+            "time constant" if by_timescale else "gap",
+            f"tau of {first}",
+            *(text for name in others for text in (f"{name} / {first}", "by law")),
+        ]
         return headings, [self._row(rung) for rung in self.ladder]
 
     def _row(self, rung: Rung) -> list[str]:
         first, *others = self.names
         ratios = ((rung.log_ratio[name], rung.log_ratio_by_law[name]) for name in others)
-        return [f"{rung.gap:g}", exponential(rung.log_tau[first]), *(exponential(x) for pair in ratios for x in pair)]
+        return [
+            f"{rung.timescale or rung.gap:g}",
+            exponential(rung.log_tau[first]),
+            *(exponential(x) for pair in ratios for x in pair),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain data."""
@@ -156,7 +190,7 @@ class Comparison:
         laws = {name: {key: getattr(law, key) for key in kept} for name, law in self.laws.items()}
         return {
             "horizon": self.horizon,
-            "z0": self.z0,
+            **({"z0": self.starts[0]} if self.start is None else {"start": self.start, "z0": list(self.starts)}),
             **({} if self.about_the_loss is None else {"loss": self.loss.name, "pull": pull_at_one(self.loss)}),
             **({} if self.tolerance is None else {"tolerance": self.tolerance}),
             "orders": [found.to_json() for found in self.orders],
@@ -182,6 +216,7 @@ class Comparison:
         widths = [max(len(row[i]) for row in (headings, *rows)) for i in range(len(headings))]
         verdicts = [f"{self.names[0]} against {found.names[1]}: {found.verdict}" for found in self.orders]
         laws = [f"l(tau) of {name} {self.rate_of(name)}" for name in self.names]
+        laws += [f"from {self.about_the_starts}"]
         laws += [] if self.about_the_loss is None else [f"loss {self.about_the_loss}"]
         lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in (headings, *rows)]
         return "\n".join([*verdicts, *laws, *lines])
@@ -190,7 +225,7 @@ class Comparison:
         headings, rows = self.table()
         verdicts = ((f"{self.names[0]} against {found.names[1]}", found.verdict) for found in self.orders)
         laws = [*((f"l(tau) of {name}", self.rate_of(name)) for name in self.names), ("loss", self.about_the_loss)]
-        about = f"Learning times from z = {self.z0:g} for T = {self.horizon:g}"
+        about = f"Learning times from {self.about_the_starts}, for T = {self.horizon:g}"
         return framed(about, facts([*verdicts, *laws]), listed(headings, rows))
 
 
@@ -204,6 +239,9 @@ def compare(
     names: Sequence[str] | None = None,
     loss: Loss | str = ABSOLUTE,
     tolerance: float | None = None,
+    *,
+    timescales: Sequence[float] | None = None,
+    start: float | None = None,
 ) -> Comparison:
     """Orders, laws and learning times of gates, side by side.
 
@@ -216,7 +254,7 @@ def compare(
     gaps : sequence of float
         ``1 - lambda*``, each in (0, 1).
     z0 : float
-        Where learning starts.
+        Where learning starts, for all gates.
     scale : float
         c.
     seconds : float
@@ -228,11 +266,15 @@ def compare(
         to a constant as target and gate go to 1: it multiplies c.
     tolerance : float, optional
         Where times end, as in :func:`gateflow.flows.hitting_time`; losses that are smooth at the target need one.
+    timescales : sequence of float, optional
+        The targets as time constants, in place of ``gaps``.
+    start : float, optional
+        The time constant that every gate starts from, in place of ``z0``: one value of all gates.
 
     Raises
     ------
     InvalidArgument
-        Fewer than two gates, two of one name, or a gap outside (0, 1).
+        Fewer than two gates, two of one name, or a number out of range.
 
     Examples
     --------
@@ -247,18 +289,33 @@ def compare(
     chosen = [as_gate(one) for one in items("gates", gates)]
     called = tuple(one.name for one in chosen) if names is None else tuple(map(str, items("names", names)))
     inside: Any = (lambda v: (v > 0) & (v < 1), "numbers between 0 and 1")
-    gaps = [one_number("gaps", gap, *inside) for gap in items("gaps", gaps)]
+    gaps = [one_number("gaps", gap, *inside) for gap in items("gaps", gaps)] if timescales is None else []
+    above: Any = (lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
+    constants = [one_number("timescale", t, *above) for t in items("timescales", timescales or ())]
     given = {"horizon": horizon, "z0": z0, "scale": scale}
     horizon, z0, scale = (one_number(name, value, *FINITE) for name, value in given.items())
-    _check(called, len(chosen), gaps)
+    _check(called, len(chosen), constants or gaps)
     kind = as_loss(loss)
-    taus = [_log_tau(one, horizon, gaps, z0, scale, kind, tolerance) for one in chosen]
+    if start is None:
+        starts = (z0,) * len(chosen)
+    elif z0:
+        raise InvalidArgument("give z0 or start, not both")
+    else:
+        start = one_number("start", start, *above)
+        starts = tuple(start_of(one, start) for one in chosen)
+    target = {"timescale": np.array(constants)} if constants else {"gap": np.array(gaps)}
+    common: Any = {"horizon": horizon, "scale": scale, "loss": kind, **target}
+    taus = [
+        np.asarray(hitting_time(LearningProblem(one, **common), z, tolerance=tolerance).log_tau)
+        for one, z in zip(chosen, starts, strict=True)
+    ]
+    gaps = gaps or [float(-np.expm1(-horizon / t)) for t in constants]
     pairs = zip(called[1:], chosen[1:], strict=True)
     orders = [replace(order(chosen[0], one, seconds), names=(called[0], name)) for name, one in pairs]
     laws = {name: rate(one, seconds=seconds) for name, one in zip(called, chosen, strict=True)}
     by_law = [_log_law(laws[name], horizon, gaps, scale, pull_at_one(kind)) for name in called]
-    ladder = _ladder(called, gaps, taus, by_law)
-    return Comparison(called, orders, laws, ladder, horizon, z0, tuple(chosen), kind, tolerance, scale)
+    ladder = _ladder(called, gaps, constants or [None] * len(gaps), taus, by_law)
+    return Comparison(called, orders, laws, ladder, horizon, starts, tuple(chosen), kind, tolerance, scale, start)
 
 
 def _check(names: Sequence[str], gates: int, gaps: Sequence[float]) -> None:
@@ -292,13 +349,6 @@ def pull_at_one(loss: Loss) -> float | None:
     return float(f"{near:.12g}") if 0 < near < math.inf and abs(near - nearer) < 1e-12 * near else None
 
 
-def _log_tau(
-    one: Gate, horizon: float, gaps: Sequence[float], z0: float, scale: float, loss: Loss, tolerance: float | None
-) -> np.ndarray:
-    problem = LearningProblem(one, horizon=horizon, gap=np.asarray(gaps, dtype=float), scale=scale, loss=loss)
-    return np.asarray(hitting_time(problem, z0, tolerance=tolerance).log_tau)
-
-
 def _log_law(law: Rate, horizon: float, gaps: Sequence[float], scale: float, pull: float | None) -> list[float | None]:
     """The logarithm of the proved law of hitting times at each gap."""
     if law.hitting_time is None or pull is None:
@@ -307,7 +357,7 @@ def _log_law(law: Rate, horizon: float, gaps: Sequence[float], scale: float, pul
     written = parse(law.hitting_time, variables=("gap",), parameters={"c": "positive", "T": "positive"})
     by_name = {symbol.name: symbol for symbol in written.free_symbols}
     fixed = written.subs({by_name[name]: value for name, value in at.items() if name in by_name})
-    return [_log(fixed.subs(by_name["gap"], sp.Rational(repr(float(gap))))) for gap in gaps]
+    return [None if gap == 1 else _log(fixed.subs(by_name["gap"], sp.Rational(repr(float(gap))))) for gap in gaps]
 
 
 def _log(value: Any) -> float | None:
@@ -316,12 +366,17 @@ def _log(value: Any) -> float | None:
 
 
 def _ladder(
-    names: Sequence[str], gaps: Sequence[float], taus: list[np.ndarray], by_law: list[list[float | None]]
+    names: Sequence[str],
+    gaps: Sequence[float],
+    constants: Sequence[float | None],
+    taus: list[np.ndarray],
+    by_law: list[list[float | None]],
 ) -> list[Rung]:
     others = range(1, len(names))
     return [
         Rung(
             gap=float(gap),
+            timescale=constants[i],
             log_tau={name: float(taus[k][i]) for k, name in enumerate(names)},
             log_ratio={names[k]: float(taus[k][i]) - float(taus[0][i]) for k in others},
             log_ratio_by_law={names[k]: _difference(by_law[k][i], by_law[0][i]) for k in others},

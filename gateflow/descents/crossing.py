@@ -35,6 +35,9 @@ from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
 from gateflow.results.tabulated import Tabulated
 
+OWN = ("lr", "set_by", "steps", "by_integral", "log_by_integral")
+"""What is told of a gate at a step size of its own."""
+
 SECONDS = 0.5
 """Time allowed for each proof."""
 
@@ -113,6 +116,8 @@ class Crossover(Tabulated, columns=COLUMNS, plots=("gate", ["log_tau"])):
         its own. By gradient descent: "always", for this target and every other that sets the step sizes, or "here". By
         other optimizers: "limit", in the limit of small steps, to this target. Else, or where the steps simulated say
         otherwise: "not shown".
+    why_not : str
+        What is in the way of T8, where it is not shown.
     """
 
     names: tuple[str, str]
@@ -123,6 +128,7 @@ class Crossover(Tabulated, columns=COLUMNS, plots=("gate", ["log_tau"])):
     start: Turn
     own: tuple[StepSize, StepSize]
     reverses: str
+    why_not: str
 
     @property
     def _target_in_words(self) -> str:
@@ -185,14 +191,16 @@ class Crossover(Tabulated, columns=COLUMNS, plots=("gate", ["log_tau"])):
     def _by_own(self) -> str:
         second = self.names[1]
         counts = (
-            f"{name} takes {_steps(own)} steps at {own.lr:.3g}" for name, own in zip(self.names, self.own, strict=True)
+            f"{name} takes {_steps(own)} steps at {own.lr:.3g} (set by the {own.set_by})"
+            for name, own in zip(self.names, self.own, strict=True)
         )
         words = {
             "always": f"; where the target sets the step sizes, as here, {second} never needs more from below",
             "here": f"; to this target {second} cannot need more",
             "limit": f"; in the limit of small steps {second} cannot need more",
+            "not shown": f"; T8 says nothing here: {self.why_not}",
         }
-        return f"to {self._target_in_words} {', '.join(counts)}{words.get(self.reverses, '')}"
+        return f"to {self._target_in_words} {', '.join(counts)}{words[self.reverses]}"
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain data."""
@@ -202,10 +210,11 @@ class Crossover(Tabulated, columns=COLUMNS, plots=("gate", ["log_tau"])):
             "target": {**_plain(self.target), "log_gap": self.log_gap, "timescale": self.timescale},
             "start": {**_plain(self.start), "timescale": self.start_timescale},
             "own": [
-                {"gate": name, "lr": float(own.lr), "steps": float(own.steps), "by_integral": float(own.by_integral)}
+                {"gate": name, **{key: getattr(own, key) for key in OWN}}
                 for name, own in zip(self.names, self.own, strict=True)
             ],
             "reverses": self.reverses,
+            **({"why_not": self.why_not} if self.why_not else {}),
         }
 
     def __str__(self) -> str:
@@ -276,6 +285,7 @@ def crossover(
     search = _Search.of(gates, problem, starts, seconds)
     first, second = (step_size(one, z, tolerance, optimizer) for one, z in zip(search.problems, starts, strict=True))
     target = search.target(found)
+    reverses, why_not = search.reverses(first, second)
     return Crossover(
         names=called,
         order=found,
@@ -284,7 +294,8 @@ def crossover(
         target=target,
         start=search.start(target),
         own=(first, second),
-        reverses=search.reverses(first, second),
+        reverses=reverses,
+        why_not=why_not.format(*called),
     )
 
 
@@ -432,19 +443,25 @@ class _Search:
         z = float(one.float64.z_of_u(np.array([u]))[0])
         return bool(np.isfinite(z)) and is_steeper(one, other, z, self.seconds)
 
-    def reverses(self, own: StepSize, other: StepSize) -> str:
-        """What T8 says of step sizes of their own, unless the steps say otherwise."""
+    def reverses(self, own: StepSize, other: StepSize) -> tuple[str, str]:
+        """What T8 says of step sizes of their own, unless the steps say otherwise; and why not, with {0} and {1}."""
         first, second = (one.gate for one in self.problems)
         z0, end = self.starts[0], float(self.problems[0].z_star)
-        applies = own.by_target and other.by_target and self._start_at_one_value()
-        if not applies or own.steps < other.steps or own.by_integral < other.by_integral:
-            return "not shown"
+        for place, found in enumerate((own, other)):
+            if found.set_by != "target":
+                return "not shown", f"the way sets the step size of {{{place}}}, not the target"
+            if not found.by_target:
+                return "not shown", f"the step size of {{{place}}} is too large for it"
+        if not self._start_at_one_value():
+            return "not shown", "the gates start from unlike values"
+        if own.steps < other.steps or own.log_by_integral < other.log_by_integral:
+            return "not shown", "the steps are those of no small step size"
         exact = isinstance(own.optimizer, GradientDescent)
         if exact and is_convex(first, second, z0, np.inf, self.seconds):
-            return "always"
+            return "always", ""
         if not is_convex(first, second, z0, end, self.seconds):
-            return "not shown"
-        return "here" if exact else "limit"
+            return "not shown", "it is not proved that {0} is ever steeper beside {1} on the way"
+        return ("here" if exact else "limit"), ""
 
     def _start_at_one_value(self) -> bool:
         logits = [one.gate.float64.u(np.array([z])) for one, z in zip(self.problems, self.starts, strict=True)]
@@ -472,4 +489,4 @@ def _plain(turn: Turn) -> dict[str, Any]:
 
 
 def _steps(own: StepSize) -> str:
-    return f"{own.steps:g}" if np.isfinite(own.steps) else f"about {own.by_integral:.3g}"
+    return f"{own.steps:g}" if np.isfinite(own.steps) else f"about {cards.exponential(own.log_by_integral, 3)}"

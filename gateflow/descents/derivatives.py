@@ -44,6 +44,7 @@ RATES = {
 COLUMNS = {
     **{name: name for name in ("log_tau", "horizon", "target", "z0", "scale")},
     "parameters": "parameters",
+    "by_log": lambda found: {f"log {name}": values for name, values in found.by_log.items()},
     "error": "error",
 }
 """Columns of sensitivities as a table; each parameter of the gate has its own."""
@@ -68,6 +69,8 @@ class Sensitivities(Tabulated, columns=COLUMNS, plots=(None, ["horizon", "target
         By c.
     parameters : dict of str to float or array
         By each parameter of the gate, z0 being held.
+    by_log : dict of str to float or array
+        By the logarithm of each of these numbers that is above 0: the power of it that the time grows by, there.
     error : float or array
         By how much the quadrature here is off for tau itself, relatively.
     """
@@ -78,6 +81,7 @@ class Sensitivities(Tabulated, columns=COLUMNS, plots=(None, ["horizon", "target
     z0: Any
     scale: Any
     parameters: dict[str, Any]
+    by_log: dict[str, Any]
     error: Any
 
 
@@ -119,7 +123,12 @@ def sensitivities(problem: LearningProblem, z0: Any) -> Sensitivities:
     rows = {name: np.concatenate([part[name] for part in parts]).reshape(shape)[()] for name in parts[0]}
     plain = {name: values.item() if np.ndim(values) == 0 else values for name, values in rows.items()}
     own = {name: plain.pop(f"by {name}") for name in slopes}
-    return Sensitivities(**plain, parameters=own)
+    numbers = {"horizon": problem.horizon, "target": problem.target.value, "scale": problem.scale}
+    numbers |= {name: float(problem.gate.parameters[name]) for name in own}
+    given = {name: np.asarray(number, np.float64) for name, number in numbers.items()}
+    by_log = {name: value * {**plain, **own}[name] for name, value in given.items() if np.all(value > 0)}
+    by_log = {name: value.item() if np.ndim(value) == 0 else value for name, value in by_log.items()}
+    return Sensitivities(**plain, parameters=own, by_log=by_log)
 
 
 def _chunk(batch: ProblemBatch, target: Array, way: str, slopes: dict[str, Tape]) -> dict[str, Array]:

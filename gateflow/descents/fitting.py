@@ -18,7 +18,7 @@ from gateflow.flows.problem import LearningProblem
 from gateflow.formula import open_names
 from gateflow.gates.gate import GATES, Gate
 from gateflow.gates.gate import gate as as_gate
-from gateflow.guards.arguments import ABOVE_0, number, reals, together
+from gateflow.guards.arguments import ABOVE_0, number, reals
 from gateflow.guards.calls import call
 from gateflow.notebook import cards
 from gateflow.results.tabulated import Tabulated
@@ -42,7 +42,7 @@ class Steps:
     timescales : tuple of float
         The time constants wanted; T is as many.
     starts : tuple of float, optional
-        The time constants to start from; by default the edges of the plateaus.
+        The time constants to start from: one for each, or one for all. By default the edges of the plateaus.
     tolerance : float
         Relative error of a time scale that counts as arrived.
     optimizer : str or Optimizer
@@ -57,16 +57,26 @@ class Steps:
         object.__setattr__(self, "timescales", _constants("timescales", self.timescales))
         if self.starts is not None:
             object.__setattr__(self, "starts", _constants("starts", self.starts))
-            together(timescales=self.timescales, starts=self.starts)
+            if len(self.starts) not in (1, len(self.timescales)):
+                raise InvalidArgument(
+                    f"starts must be one, or one for each of the {len(self.timescales)} timescales; "
+                    f"got {len(self.starts)}"
+                )
+
+    @property
+    def begins(self) -> tuple[float, ...]:
+        """The time constant that each time scale starts from."""
+        if self.starts is None:
+            return tuple(float(edge_of_plateau(scale, scale)) for scale in self.timescales)
+        return self.starts * len(self.timescales) if len(self.starts) == 1 else self.starts
 
     def __call__(self, gate: Gate) -> float:
         """The mean logarithm of the steps, by the integral of theory.md §6, T8."""
         scales = np.array(self.timescales)
-        starts = self.starts or tuple(edge_of_plateau(scale, scale) for scale in scales)
-        z0 = gate.inverse(np.exp(-1 / np.array(starts)))
+        z0 = gate.inverse(np.exp(-1 / np.array(self.begins)))
         problem = LearningProblem(gate, horizon=scales, timescale=scales)
         found = step_size(problem, z0, self.tolerance, self.optimizer, most=1)
-        return float(np.mean(np.log(found.by_integral)))
+        return float(np.mean(found.log_by_integral))
 
 
 COLUMNS = {

@@ -204,7 +204,7 @@ class Recommendation:
         own = min(able, key=lambda one: one.own_steps)
         common = min(self, key=lambda one: (one.trapped, one.steps))
         tuned = (
-            f"tuned gate by gate, {own.gate.name} needs the fewest steps, {own.own_steps:.4g} at lr {own.own_lr:.3g}"
+            f"Tuned gate by gate, {own.gate.name} needs the fewest steps, {own.own_steps:.4g} at lr {own.own_lr:.3g}"
         )
         if not np.isfinite(common.steps) or common.trapped:
             return f"{tuned}; with lr {self.lr:g} for all, none gets there"
@@ -330,6 +330,19 @@ def edge_of_plateau(timescale: float, horizon: float) -> float:
     return horizon / h
 
 
+def start_of(gate: Gate, timescale: float) -> float:
+    """Where a gate has this time constant, ``-1/log phi = timescale``.
+
+    Examples
+    --------
+    >>> gate = GATES["sigmoid"]()
+    >>> round(float(-1 / gate.log_phi(start_of(gate, 20.0))), 9)
+    20.0
+    """
+    u = profile_of_decay(1.0, 0.0, Decay(h=1 / timescale))
+    return float(gate.float64.z_of_u(np.atleast_1d(u))[0])
+
+
 def _advice(
     problems: list[LearningProblem], start: float, optimizer: Optimizer, lr: float, fmt: Format
 ) -> Iterator[Advice]:
@@ -365,9 +378,7 @@ def _advice(
 
 
 def _batch_from(problem: LearningProblem, start: float) -> ProblemBatch:
-    u = profile_of_decay(problem.horizon, problem.log_horizon, Decay(h=problem.horizon / start))
-    z0 = problem.gate.float64.z_of_u(np.atleast_1d(u))
-    return ProblemBatch.towards(problem, z0, (1,))
+    return ProblemBatch.towards(problem, start_of(problem.gate, start), (1,))
 
 
 def _unless_stalled(prediction: Prediction) -> float:

@@ -25,7 +25,7 @@ TOLERANCE = 0.05
 """Relative error of the time scale that counts as arrived."""
 
 
-COLUMNS = ("z0", "tolerance", "lr", "by_target", "steps", "by_integral")
+COLUMNS = ("z0", "tolerance", "lr", "set_by", "by_target", "steps", "by_integral", "log_by_integral")
 """Columns of step sizes as a table."""
 
 
@@ -33,7 +33,7 @@ COLUMNS = ("z0", "tolerance", "lr", "by_target", "steps", "by_integral")
 @dataclass(frozen=True)
 class StepSize(
     Tabulated,
-    columns=("z0", "tolerance", "lr", "by_target", "steps", "by_integral"),
+    columns=COLUMNS,
     plots=("lr", ["steps", "by_integral"]),
 ):
     """Step sizes and steps of many problems; scalars for one, else arrays of one shape.
@@ -48,14 +48,18 @@ class StepSize(
     optimizer : Optimizer
     lr : float or array
         The largest admissible step size; nan where the target is at no finite z.
+    set_by : str or array
+        "target" where the chatter at the target sets it, "way" where a larger one might run through the target.
     by_target : bool or array
-        Whether the target sets it, and, for steps along the gradient, they are small enough for theory.md §6, T8:
+        Whether theory.md §6, T8 speaks of it: the target sets it, and steps along the gradient are small enough,
         ``lr L'' <= (1 - sqrt(beta))^2``. Of Adam and RMSprop T8 speaks in the limit of small steps only.
     steps : float or array
         Steps until the time scale is within the tolerance and stays there, by simulation with ``lr``; infinite where
         that never comes, nan where the integral predicts more steps than are simulated.
     by_integral : float or array
-        The same in the limit of small steps, by the integral of theory.md §6, T8.
+        The same in the limit of small steps, by the integral of theory.md §6, T8; infinite past the floats.
+    log_by_integral : float or array
+        Its logarithm, which is known there too.
     """
 
     problem: LearningProblem
@@ -63,22 +67,25 @@ class StepSize(
     tolerance: Any
     optimizer: Optimizer
     lr: Any
+    set_by: Any
     by_target: Any
     steps: Any
     by_integral: Any
+    log_by_integral: Any
 
     def __repr__(self) -> str:
         name = type(self.optimizer).__name__
         if np.ndim(self.lr):
             return f"<StepSize of {np.size(self.lr)} problems by {name}>"
-        return f"<StepSize {self.lr:.4g} by {name}: {self.steps:g} steps, {self.by_integral:.4g} by the integral>"
+        by_integral = cards.exponential(self.log_by_integral, 4)
+        return f"<StepSize {self.lr:.4g} by {name}: {self.steps:g} steps, {by_integral} by the integral>"
 
     def _repr_html_(self) -> str:
         about = [
             ("problem", repr(self.problem)),
             ("largest step size", cards.number(self.lr)),
             ("steps, simulated", cards.number(self.steps)),
-            ("steps by the integral", cards.number(self.by_integral)),
+            ("steps by the integral", cards.exponential(self.log_by_integral)),
         ]
         return cards.framed(f"A step size of its own, {type(self.optimizer).__name__}", cards.facts(about))
 
@@ -146,12 +153,17 @@ def step_size(
         path = sampled_path(batch, end)
         lr = np.where(np.isfinite(batch.z_star), chosen.admissible_lr(path, band), np.nan)
         largest = (1 - np.sqrt(getattr(chosen, "beta", 0.0))) ** 2 / path.sharpest
-        by_target = (lr >= chosen.chatter_lr(band)) & (chosen.is_sign_like | (lr <= largest))
-        way = np.where(band.holds(batch.z0), 0.0, chosen.way(np.exp(path.log_tau), np.abs(band.near - batch.z0)))
-        by_integral = way / lr
+        at_target = lr >= chosen.chatter_lr(band)
+        by_target = at_target & (chosen.is_sign_like | (lr <= largest))
+        log_way = chosen.log_way(path.log_tau, np.abs(band.near - batch.z0))
+        log_by_integral = np.where(band.holds(batch.z0), -np.inf, log_way) - np.log(lr)
+        log_by_integral = np.where(np.isinf(lr), np.nan, log_by_integral)
+        by_integral = np.exp(log_by_integral)
         can = by_integral <= most
         bounded = np.where(can, np.minimum(2 * by_integral + 1000, 2 * most), 0).astype(np.int64)
         steps = steps_to_stay(batch, chosen, np.where(can, lr, np.nan), band, bounded)
-        steps = np.where(can, steps, np.where(np.isfinite(by_integral), np.nan, np.inf))
-    results = (array.reshape(shape)[()] for array in (lr, by_target, steps, by_integral))
+        steps = np.where(can, steps, np.where(np.isfinite(log_by_integral), np.nan, np.inf))
+    set_by = np.where(at_target, "target", "way").astype(object)
+    found = (lr, set_by, by_target, steps, by_integral, log_by_integral)
+    results = (array.reshape(shape)[()] for array in found)
     return StepSize(problem, z0, tolerance, chosen, *results)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gateflow.descents.optimizers import InNoise
+from gateflow.descents.optimizers.sgd import GradientDescent
 from gateflow.descents.simulation import optimizer_named
 from gateflow.errors import InvalidArgument
 from gateflow.flows.problem import LearningProblem, positions
@@ -28,9 +29,13 @@ from gateflow.noise.gradients import Gradients, log_share
 from gateflow.noise.passage import Passage
 from gateflow.noise.paths import Course, Paths
 from gateflow.noise.samples import Samples
+from gateflow.noise.steady import settled
 
 PROFILES = np.concatenate([np.linspace(-60.0, 60.0, 2401), np.geomspace(60.1, 650.0, 400)])
 """Logit profiles at which the law about the target is looked for."""
+
+FARTHEST = 600.0
+"""Logit profiles past which a start is in saturation."""
 
 TOLERANCE = 1e-9
 """To which drift and variance are followed; quantile functions of SciPy are not known better."""
@@ -54,7 +59,10 @@ walk does whose velocity is kept for so long, if that is long (T. W. Marshall an
 Between the two the squares are added."""
 
 WIDEST = 1.25
-"""Steps that a stationary law is wide, at least: about a kink its deviation is then within 15 per cent."""
+"""Steps that a stationary law is wide, at least."""
+
+NEAR = 10.0
+"""Steps from which on a stationary law is the diffusion's, to a quarter of a per cent in its deviation."""
 
 WAY = 203
 """Places on the way at which that is looked at."""
@@ -205,6 +213,10 @@ class NoisyDescent:
     def stationary(self) -> StationaryLaw:
         """The law of z about the target, to which descent settles, by quadrature.
 
+        It has the density ``exp(int 2 B/S)/S``, B the mean way and S its mean square per learning time. Of gradient
+        descent it is the law that a step with normal gradients leaves as it is, where that is less than :data:`NEAR`
+        steps wide (:mod:`gateflow.noise.steady`).
+
         Raises
         ------
         InvalidArgument
@@ -213,7 +225,7 @@ class NoisyDescent:
             The law is hardly wider than a step of descent, which then leaps to and fro across the target; or the mean
             square of the gradient lags behind.
         """
-        found = self.diffusion(*self._held).stationary()
+        found = Diffusion(self._mean_way, self._square_way, *self._held, self.kinks, TOLERANCE).stationary()
         near = found.mean + found.deviation * np.array([-2.0, -1.0, 1.0, 2.0])
         self._check_lag(near)
         step = float(np.sqrt(self._step(near) ** 2 + self.lr * np.max(self.variance(near))))
@@ -223,7 +235,26 @@ class NoisyDescent:
                 "leaps to and fro across the target, which a diffusion does not describe; follow runs (paths), or take "
                 "a smaller batch or, where targets vary, a smaller lr"
             )
+        if isinstance(self.optimizer, GradientDescent) and found.deviation < NEAR * step:
+            return settled(found, lambda z: -self.lr * self._pace(z)[0], self._deviation, self.kinks)
         return found
+
+    def _deviation(self, z: Array) -> Array:
+        """Of a step of gradient descent."""
+        return self.lr * np.sqrt(self._pace(z)[1])
+
+    def _mean_way(self, z: Array) -> Array:
+        """Per unit of learning time."""
+        mean, _, _, scale = self._pace(z)
+        return -scale * mean
+
+    def _square_way(self, z: Array) -> Array:
+        """The mean square of a step per unit of learning time; of the mean way as much of it as coasting leaves.
+
+        With it the law about a smooth target is right to first order in lr. :meth:`drift` and :meth:`variance` are for
+        the way, of which a step sees the middle of its noise; the law is that at the ends of steps.
+        """
+        return self.variance(z) + self.lr * self._mean_way(z) ** 2 / (1 + 2 * self._in_noise.delay)
 
     @cached_property
     def _held(self) -> tuple[float, float]:
@@ -326,8 +357,16 @@ class NoisyDescent:
             level = float(gate.inverse_c(-np.expm1(-1 / scale)))
         if not np.isfinite(level):
             raise InvalidArgument("the target is no place of the gate; name a time scale that is")
+        if level == z0:
+            raise InvalidArgument(f"z0 = {z0:g} has the time constant asked for; name another start or time constant")
+        if not abs(float(gate.float64.u(np.array([z0]))[0])) < FARTHEST:
+            raise InvalidArgument(
+                f"the gate is saturated at z0 = {z0:g}: no gradient is left; start nearer to the target"
+            )
         with np.errstate(over="ignore"):  # an infinite step is refused in words
             step = self._step(np.array([z0])) + float(np.sqrt(self.lr * self.variance(z0)))
+        if not np.isfinite(step):
+            raise Unresolved(f"at an lr of {self.lr:g} steps are longer than floats hold; take a smaller lr")
         if 2 * step > abs(level - z0):
             raise Unresolved(
                 f"a step is about {step:.2g} long in z, the way {abs(level - z0):.2g}: what one or two steps do is not "
@@ -342,7 +381,7 @@ class NoisyDescent:
         """A position far behind the start, short of where floats end."""
         gate, side = self.problem.gate, np.sign(z0 - level)
         u = float(gate.float64.u(np.array([z0]))[0])
-        far = float(gate.float64.z_of_u(np.array([np.clip(u + side * 30.0, -600.0, 600.0)]))[0])
+        far = float(gate.float64.z_of_u(np.array([np.clip(u + side * 30.0, -FARTHEST, FARTHEST)]))[0])
         return far if np.isfinite(far) and far != z0 else z0 + side
 
     def steps(self, z0: float, p: Any, timescale: float | None = None) -> Array:

@@ -6,6 +6,7 @@ text too, through a table of names.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -199,7 +200,8 @@ def _read(text: str, name: str) -> Law:
     try:
         made = LAWS[kind](*numbers)
     except TypeError:
-        raise InvalidArgument(f"{text}: {kind} does not take {len(numbers)} numbers") from None
+        named = list(inspect.signature(LAWS[kind]).parameters)
+        raise InvalidArgument(f"{text}: write {kind}({', '.join(named)})") from None
     if isinstance(made, np.ndarray):
         return _of_values(made, name)
     with np.errstate(all="ignore"):

@@ -83,8 +83,8 @@ def number(x: Any, digits: int = 6) -> str:
     return f"{low:.{digits}g}" if low == high else f"{low:.{digits}g} to {high:.{digits}g}"
 
 
-def exponential(log: float | None) -> str:
-    """``exp(log)`` with five digits, past the range of floats too.
+def exponential(log: float | None, digits: int = 5) -> str:
+    """``exp(log)``, past the range of floats too.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def exponential(log: float | None) -> str:
         return ""
     if math.isinf(log):
         return "inf" if log > 0 else "0"
-    return f"{math.exp(log):.5g}" if abs(log) < 700 else f"{Decimal(log).exp():.4e}"
+    return f"{math.exp(log):.{digits}g}" if abs(log) < 700 else f"{Decimal(log).exp():.{digits - 1}e}"
 
 
 def counts(words: Any) -> str:

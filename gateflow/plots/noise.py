@@ -1,4 +1,4 @@
-"""Gradient noise: when runs reach a time scale at one step size, and how the time scale they learn spreads."""
+"""Noise of batches of 1, T = 10, targets U(0, 1): arrival at a time constant of 8 from 3 at lr 0.02; spread learned."""
 
 from __future__ import annotations
 

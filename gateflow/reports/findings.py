@@ -20,7 +20,7 @@ from gateflow.asymptotics.ranking import rank
 from gateflow.asymptotics.rate import Rate, rate
 from gateflow.asymptotics.saturation import SaturationOrder, saturation_order
 from gateflow.descents import Crossover, crossover
-from gateflow.descents.recommendation import Recommendation, edge_of_plateau, recommend
+from gateflow.descents.recommendation import Recommendation, edge_of_plateau, recommend, start_of
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import HittingTime, hitting_time
@@ -105,8 +105,8 @@ class Findings:
         Each of the gates against each that comes after it.
     advice : Recommendation or str
         For ``timescale``; sigmoid is among its gates in any case.
-    crossings : tuple of (str, Crossover or str)
-        Each gate other than sigmoid against it, on the problem of ``timescale``.
+    crossings : tuple of (str, str, Crossover or str)
+        The first of the gates against each other one, and each against sigmoid, on the problem of ``timescale``.
     left_out : dict of str to str
         The gates that no advice can be given of, and why.
     horizons, gaps : tuple of float
@@ -119,7 +119,7 @@ class Findings:
     catalogue: tuple[tuple[str, ...], ...]
     among: tuple[Order, ...]
     advice: Recommendation | Unknown
-    crossings: tuple[tuple[str, Crossover | Unknown], ...]
+    crossings: tuple[tuple[str, str, Crossover | Unknown], ...]
     left_out: dict[str, str]
     horizons: tuple[float, ...]
     gaps: tuple[float, ...]
@@ -135,7 +135,7 @@ class Findings:
             "horizons": self.horizons,
             "gaps": self.gaps,
             "recommendation": self._recommended(),
-            "crossings": [{"gate": name, **_as_json(crossed)} for name, crossed in self.crossings],
+            "crossings": [{"gate": one, "against": other, **_as_json(found)} for one, other, found in self.crossings],
             "record": self.made,
         }
 
@@ -275,18 +275,22 @@ def _advice(named: dict[str, Gate], timescale: float) -> tuple[Recommendation | 
     return (recommend(timescale, gates=fit) if fit else "no gate is left to choose from"), left_out
 
 
-def _crossings(named: dict[str, Gate], timescale: float) -> tuple[tuple[str, Crossover | Unknown], ...]:
-    """Where each gate is ahead of the reference."""
-    others = {name: partial(_crossing, gate, name, timescale) for name, gate in named.items() if gate.name != REFERENCE}
-    return tuple((name, _answer(ask)) for name, ask in others.items())
+def _crossings(named: dict[str, Gate], timescale: float) -> tuple[tuple[str, str, Crossover | Unknown], ...]:
+    """Where the first gate is ahead of the others, and each of the reference."""
+    reference = next((name for name, gate in named.items() if gate.name == REFERENCE), REFERENCE)
+    known = {**named, reference: GATES[REFERENCE]()}
+    first, *others = named
+    pairs = [(first, other) for other in others]
+    pairs += [(name, reference) for name in named if name != reference and {name, reference} != {first, reference}]
+    pairs += [(first, reference)] if reference not in named else []
+    return tuple((one, other, _answer(partial(_crossing, known, (one, other), timescale))) for one, other in pairs)
 
 
-def _crossing(gate: Gate, name: str, timescale: float) -> Crossover:
-    reference = GATES[REFERENCE]()
-    problem = LearningProblem(gate, horizon=timescale, timescale=timescale)
-    value = np.exp(-1 / edge_of_plateau(timescale, timescale))
-    starts = tuple(float(one.inverse(value)) for one in (gate, reference))
-    return crossover(gate, reference, problem, starts, names=(name, REFERENCE))
+def _crossing(known: dict[str, Gate], names: tuple[str, str], timescale: float) -> Crossover:
+    one, other = (known[name] for name in names)
+    problem = LearningProblem(one, horizon=timescale, timescale=timescale)
+    start = edge_of_plateau(timescale, timescale)
+    return crossover(one, other, problem, (start_of(one, start), start_of(other, start)), names=names)
 
 
 def catalogue_classes(seconds: float = SECONDS) -> tuple[tuple[str, ...], ...]:

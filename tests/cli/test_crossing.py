@@ -31,7 +31,7 @@ def test_recommend_shows_the_reversal_in_words(capsys):
     line = "recommend --timescale 10000 --gates softsign sigmoid fast"
     assert main(line.split()) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "tuned gate by gate, softsign needs the fewest steps" in out
+    assert "Tuned gate by gate, softsign needs the fewest steps" in out
     assert "with lr 0.001 for all, fast does" in out
     assert main([*line.split(), "--lr", "1e-2", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 
@@ -60,8 +61,28 @@ def test_sensitivities_are_those_of_the_closed_form(answered, gateflow):
     assert derivatives["z0"] == pytest.approx(-(2 + 2 * math.cosh(0.3)) / span, rel=1e-11)
     assert derivatives["target"] == pytest.approx(-(2 + 2 * math.cosh(z)) / (0.01 * 0.99) / span, rel=1e-11)
     assert list(derivatives["parameters"]) == ["sharpness"]
-    names = [line.split()[0] for line in gateflow(*arguments).out.partition("d log tau\n")[2].splitlines()]
+    assert answer["by_log"]["target"] == 0.01 * derivatives["target"]
+    names = [line.split()[0] for line in gateflow(*arguments).out.partition("by its logarithm\n")[2].splitlines()]
     assert names == ["horizon", "gap", "z0", "scale", "sharpness"]
+
+
+def test_a_count_past_the_floats_is_an_answer(gateflow, answered):
+    arguments = ("step-size", "sigmoid", "--horizon", "7000", "--timescale", "7000")
+    code, out, _ = gateflow(*arguments)
+    assert code == 0
+    assert "by the integral  exp(4837.73)\n" in out
+    assert "next             gateflow recommend --timescale 7000 --horizon 7000" in out
+    assert "inf" not in out
+    assert answered(*arguments)[1]["log_by_integral"] == pytest.approx(4837.73, rel=1e-6)
+    code, out, _ = gateflow("order", "fast", "sigmoid", "--horizon", "7000", "--timescale", "7000")
+    assert code == 0
+    assert re.search(r"fast takes about \d\.\d+e\+210\d steps", out)
+
+
+def test_a_fit_says_what_it_starts_from_and_names_the_gate_to_copy(gateflow):
+    one = gateflow("fit", "sigmoid(k*z + 1)", "--timescales", "100,1000", "--starts", "20", "--within", "1", "2").out
+    assert "from   a time constant of 20 for each time scale\n" in one
+    assert one.startswith("gate   sigmoid(k*z + 1); k=")
 
 
 def test_by_the_theorem_the_gate_that_fits_from_below_saturates_slowest(answered, gateflow):
@@ -91,6 +112,7 @@ def test_a_descent_tells_the_backend_that_was_asked_for(backend, answered):
 
 
 TEN = ("--horizon", "10", "--gap", "0.1")
+NOISE = ("--horizon", "10", "--target", "0.5", "--target-law", "uniform(0, 1)", "--lr", "0.01")
 
 
 @pytest.mark.parametrize(
@@ -121,6 +143,12 @@ def test_a_target_that_is_not_reached_has_exit_code_3(arguments, gateflow):
         (("fit", "fast(alpha)", "--timescales", "100", "--within", "3"), "--within takes two numbers"),
         (("fit", "fast(alpha)", "--timescales", "100,ten"), "--timescales takes a number; got 'ten'"),
         (("fit", "fast(alpha)", "--timescales", "10,20", "--starts", "1,2,3"), "timescales"),
+        (("compare", "fast", "sigmoid", "--z0", "1", "--start", "2"), "give --z0 or --start, not both"),
+        (("compare", "fast", "sigmoid", "--gaps", "0.1", "--timescale", "2"), "give --gaps or --timescale, not both"),
+        (("noise", "fast", *NOISE, "--to", "-5"), "--to must be finite and above 0; got -5"),
+        (("noise", "fast", *NOISE, "--paths", "-1"), "--paths must be a whole number from 0"),
+        (("noise", "hard-sigmoid", *NOISE, "--z0", "4"), "the gate is saturated at z0 = 4"),
+        (("noise", "fast", *NOISE, "--lr", "1e308"), "at an lr of 1e+308 steps are longer than floats hold"),
         (("descent", "fast", *TEN, "--lr", "1", "--backend", "cuda"), "--backend must be one of"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from gateflow.descents.comparison import GAPS, compare
 from gateflow.errors import InvalidArgument
+from gateflow.flows import LearningProblem, hitting_time
 from gateflow.notebook.cards import exponential
 
 
@@ -66,12 +67,32 @@ def test_the_horizon_enters_the_law():
 def test_it_prints_as_text_json_latex_and_html(three):
     text = str(three)
     assert text.startswith("fast against sigmoid: higher\n")
-    assert len(text.splitlines()) == 2 + 3 + 1 + len(GAPS)
+    assert len(text.splitlines()) == 2 + 3 + 1 + 1 + len(GAPS)
+    assert "from z0 0 for every gate: a time constant of 1.443" in text
     data = json.loads(json.dumps(three.to_json()))
     assert set(data) == {"horizon", "z0", "orders", "crossings", "laws", "ladder"}
     assert data["laws"]["fast"]["rate"] == "1/(c*T*tau*log(tau)**2)"
     assert three.latex().count(r"\\") == 2 + 1 + len(GAPS)
     assert three._repr_html_().rpartition("<table")[2].count("<tr>") == 1 + len(GAPS)
+
+
+def test_gates_start_from_one_value_and_targets_are_time_constants():
+    """From a time constant of 20 to one of 100: each z by its own inverse, the times those of the flow."""
+    found = compare(["fast", "sigmoid"], horizon=100, timescales=[100.0, 1000.0], start=20.0)
+    u = -math.log(math.expm1(1 / 20))
+    assert found.starts == pytest.approx((math.asinh(u), u), rel=1e-12)
+    assert [rung.timescale for rung in found.ladder] == [100, 1000]
+    for name, z0 in (("fast", math.asinh(u)), ("sigmoid", u)):
+        problem = LearningProblem(name, horizon=100, timescale=100)
+        assert found.ladder[0].log_tau[name] == pytest.approx(float(hitting_time(problem, z0).log_tau), abs=1e-12)
+    assert found.crossings[0].reverses == "always"
+    assert "from a time constant of 20 for every gate: z0 1.809 for fast, 2.971 for sigmoid" in str(found)
+    assert found.table()[0][0] == "time constant"
+
+
+def test_a_start_is_given_in_one_way():
+    with pytest.raises(InvalidArgument, match=r"^give z0 or start, not both$"):
+        compare(["fast", "sigmoid"], z0=1.0, start=20.0)
 
 
 def test_a_gate_without_a_law_says_why():

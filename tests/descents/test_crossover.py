@@ -104,6 +104,7 @@ def test_from_starts_of_unequal_value_nothing_is_claimed():
     assert fast.by_integral < sigmoid.by_integral
     assert found.reverses == "not shown"
     assert "need" not in str(found)
+    assert str(found).endswith("T8 says nothing here: the gates start from unlike values")
     apart = crossover("fast", "sigmoid", LearningProblem("fast", horizon=100, timescale=100), (1.5, 2.2))
     assert apart.own[0].steps > apart.own[1].steps
     assert apart.reverses == "not shown"
@@ -138,6 +139,7 @@ def test_where_the_way_limits_a_step_size_nothing_is_claimed():
     found = crossover("sigmoid", "softsign", LearningProblem("sigmoid", horizon=10, gap=1e-3))
     assert found.reverses == "not shown"
     assert not found.own[1].by_target
+    assert found.why_not == "the way sets the step size of sigmoid, not the target"
     assert found.own[1].by_integral > 1e5 * found.own[0].by_integral
 
 

@@ -96,7 +96,7 @@ def test_an_objective_that_is_finite_nowhere_is_refused():
         ("ab", None, "^timescales must be a real number; got 'ab'$"),
         ((100.0, -1.0), None, "^timescales must be finite and above 0; got -1$"),
         ((100.0,), (), "^starts must be one time constant or more"),
-        ((100.0, 10.0), (1.0, 2.0, 3.0), "^the shapes do not go together: timescales"),
+        ((100.0, 10.0), (1.0, 2.0, 3.0), "^starts must be one, or one for each of the 2 timescales; got 3$"),
     ],
 )
 def test_a_purpose_without_time_constants_is_refused_in_one_line(timescales, starts, message):

@@ -9,7 +9,7 @@ import pytest
 
 from gateflow import step_size
 from gateflow.errors import InvalidArgument
-from gateflow.flows import LearningProblem
+from gateflow.flows import LearningProblem, hitting_time
 
 PROFILES = {"sigmoid": (float, lambda z: 1.0, float), "fast": (math.sinh, math.cosh, math.asinh)}
 """u, u' and the inverse of u, by hand."""
@@ -82,6 +82,26 @@ def test_a_way_of_too_many_steps_has_its_integral_only():
     own = step_size(LearningProblem("sigmoid", horizon=1000, timescale=1000), 0.0)
     assert np.isnan(own.steps)
     assert own.by_integral > 1e200
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "rmsprop"])
+def test_counts_past_the_floats_are_known_by_their_logarithm(optimizer):
+    """By the time of the flow: tau, (1 - beta) tau or eps tau over the step size."""
+    problem = LearningProblem("sigmoid", horizon=7000, timescale=7000)
+    own = step_size(problem, 0.0, optimizer=optimizer)
+    per_tau = {"sgd": 1.0, "momentum": 0.1}.get(optimizer, 1e-8)
+    log_tau = float(hitting_time(LearningProblem("sigmoid", horizon=7000, timescale=7000 / 1.05), 0.0).log_tau)
+    assert own.log_by_integral == pytest.approx(log_tau + math.log(per_tau / own.lr), rel=1e-4)
+    assert np.isinf(own.by_integral)
+    assert np.isnan(own.steps)
+    assert "e+" in repr(own)
+
+
+def test_a_step_size_says_what_sets_it():
+    assert step_size(LearningProblem("fast", horizon=100, timescale=100), 1.81).set_by == "target"
+    both = step_size(LearningProblem("fast", horizon=[10.0, 100.0], timescale=[1e7, 100.0]), [0.0, 1.81])
+    assert list(both.set_by) == ["way", "target"]
+    assert list(both.by_target) == [False, True]
 
 
 @pytest.mark.parametrize("tolerance", [0, 1, -0.1, math.nan])

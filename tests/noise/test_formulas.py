@@ -24,7 +24,7 @@ def noisy(name="fast", optimizer="sgd", lr=1e-5, loss="absolute", scale=1.0, **v
         ("sgd", {"target": "beta(2, 3)", "batch": 4, "scale": 2.0}),
         (OPTIMIZERS["momentum"](beta=0.7), {"target": "beta(2, 3)"}),
         (OPTIMIZERS["rmsprop"](alpha=0.999), {"target": "beta(2, 3)", "batch": 4, "scale": 2.0, "lr": 1e-7}),
-        ("sgd", {"scale_law": "normal(2, 8)", "batch": 2}),
+        ("sgd", {"scale_law": "normal(2, 40)", "batch": 2}),
         (OPTIMIZERS["momentum"](beta=0.5), {"scale_law": "normal(2, 20)"}),
     ],
     ids=["target", "target-momentum", "target-rmsprop", "scale", "scale-momentum"],

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from gateflow.descents.optimizers import OPTIMIZERS
 from gateflow.errors import InvalidArgument, NotReached, UnknownName
 from gateflow.flows import LearningProblem, hitting_time
 from gateflow.noise import Diffusion, Law, NoisyDescent, Passage, Samples, Unresolved, law
 from gateflow.noise.elements import Elements, resolved
+from gateflow.noise.steady import settled
 
 P = np.array([1e-6, 0.01, 0.3, 0.5, 0.9, 0.999])
 
@@ -208,12 +210,41 @@ def test_a_plateau_takes_the_time_of_the_flow(horizon):
     np.testing.assert_allclose(noisy.arrival(0.0).quantile([0.05, 0.5, 0.95]), flow, rtol=1e-5)
 
 
-def test_runs_settle_to_the_law():
-    problem = LearningProblem("fast", horizon=10, target=0.5)
-    noisy = NoisyDescent(problem, Samples(target="beta(8, 4)"), lr=0.02)
+@pytest.mark.parametrize(
+    ("varies", "lr"),
+    [({"target": "beta(8, 4)"}, 0.02), ({"scale": "normal(1, 2.4)"}, 0.01), ({"scale": "normal(1, 6)"}, 0.01)],
+    ids=["smooth", "kink, at the limit", "kink"],
+)
+def test_runs_settle_to_the_law(varies, lr):
+    """Also where the law is not much wider than a step: the diffusion's own was up to 15 per cent too narrow there."""
+    noisy = NoisyDescent(LearningProblem("fast", horizon=10, target=0.5), Samples(**varies), lr=lr)
     found = noisy.stationary()
-    z = noisy.paths(float(found.mean), 2000, seed=2).run(1000).z
-    assert stats.kstest(z, found.cdf).statistic < 1.63 / np.sqrt(2000) + 0.015  # and the bias of steps
+    z = noisy.paths(float(found.mean), 5000, seed=2).run(1500).z
+    assert stats.kstest(z, found.cdf).statistic < 1.63 / np.sqrt(5000)
+
+
+def test_steps_about_a_kink_settle_as_far_from_it_as_they_must():
+    """x - m sign(x) + q xi keeps its mean square: E|x| = (m^2 + q^2)/(2 m); the diffusion's is q^2/(2 m)."""
+    m, q = 0.3, 0.7
+    wide = Diffusion(lambda z: -m * np.sign(z - 1), constant(q**2), -40.0, 42.0, kinks=[1.0]).stationary()
+    found = settled(wide, lambda z: -m * np.sign(z - 1), constant(q), (1.0,))
+    assert found.expected(lambda z: np.abs(z - 1)) == pytest.approx((m**2 + q**2) / (2 * m), rel=1e-9)
+    assert wide.expected(lambda z: np.abs(z - 1)) == pytest.approx(q**2 / (2 * m), rel=1e-9)
+
+
+def test_momentum_narrows_the_law_as_in_a_valley():
+    """In a valley of curvature k it has the variance V (1 + e k (1 - beta)/(2 (1 + beta)) + ...), e = lr/(1 - beta).
+
+    Here V = e/4 and k = 2 g^2, g the slope of phi^T at the target. What bends the valley adds as much for every beta.
+    """
+    problem, e = LearningProblem("sigmoid", horizon=10, target=0.5), 0.02
+    z = problem.z_star
+    k = 2 * float(10 * 0.5 * problem.gate.dphi(z) / problem.gate.phi(z)) ** 2
+    more = {}
+    for beta in (0.0, 0.8):
+        one = NoisyDescent(problem, Samples(target="uniform(0, 1)"), e * (1 - beta), OPTIMIZERS["momentum"](beta=beta))
+        more[beta] = (one.stationary().deviation ** 2 / (e / 4) - 1) / e
+    assert more[0.0] - more[0.8] == pytest.approx(k / 2 - k / 18, rel=0.01)
 
 
 def test_runs_are_the_same_in_any_portions():
@@ -280,7 +311,7 @@ def test_laws_of_text():
     [
         (lambda: law("cauchy(0, 1)"), "unknown law 'cauchy'"),
         (lambda: law("__import__('os')"), "reads like"),
-        (lambda: law("normal(1)"), "does not take 1"),
+        (lambda: law("normal(1)"), r"write normal\(mean, deviation\)"),
         (lambda: law("normal(1, x)"), "are numbers"),
         (lambda: law("beta(-1, 2)"), "out of range"),
         (lambda: law("normal(1, 1e300)"), "below 1e100"),

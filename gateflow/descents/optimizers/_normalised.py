@@ -133,10 +133,10 @@ class Normalised(Optimizer):
         """The band's radius, or a little less: around a kink s is at least the square of the least slope in it."""
         return band.radius * np.exp(-band.spread)
 
-    def way(self, tau: Array, length: Array) -> Array:
-        """``length + eps tau``: steps of ``eta v/(v + eps)``."""
+    def log_way(self, log_tau: Array, length: Array) -> Array:
+        """log of ``length + eps tau``: steps of ``eta v/(v + eps)``."""
         eps = self.averages.eps
-        return length + (eps * tau if eps else 0.0)
+        return np.logaddexp(np.log(length), log_tau + np.log(eps)) if eps else np.log(length)
 
     @property
     def chatter(self) -> float:

@@ -227,8 +227,8 @@ class Optimizer(ABC):
         return np.minimum(self.chatter_lr(band), self.largest_lr(path))
 
     @abstractmethod
-    def way(self, tau: Array, length: Array) -> Array:
-        """Steps times step size in the limit of small steps, for a way of this length that takes the flow tau."""
+    def log_way(self, log_tau: Array, length: Array) -> Array:
+        """log of steps times step size, in the limit of small steps: of a way so long, for which the flow takes tau."""
 
     @abstractmethod
     def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:

@@ -72,9 +72,9 @@ class HeavyBall(Optimizer):
         """``radius/v`` over :func:`excursion`."""
         return band.radius * np.exp(-band.log_v) / excursion(self.beta)
 
-    def way(self, tau: Array, length: Array) -> Array:
-        """``(1 - beta) tau``."""
-        return (1 - self.beta) * tau
+    def log_way(self, log_tau: Array, length: Array) -> Array:
+        """log of ``(1 - beta) tau``."""
+        return log_tau + np.log(1 - self.beta)
 
     def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:
         """``(1-beta) tau/eta + b (1 - beta^N) + (1/2 + b) log(v*/v0)``."""

@@ -55,9 +55,9 @@ class GradientDescent(Optimizer):
         """``radius/v``."""
         return band.radius * np.exp(-band.log_v)
 
-    def way(self, tau: Array, length: Array) -> Array:
-        """``tau``."""
-        return tau
+    def log_way(self, log_tau: Array, length: Array) -> Array:
+        """``log tau``."""
+        return log_tau
 
     def predict(self, path: SampledPath, lr: Array, fmt: Format) -> Prediction:
         """``tau/eta + (1/2) log(v*/v0)``."""
