@@ -73,12 +73,11 @@ def run(
     $ gateflow noise fast --horizon 10 --target 0.5 --scale-law "normal(1, 3)" --optimizer momentum --lr 1e-4 --to 8
     $ gateflow noise fast --horizon 10 --target 0.5 --target-law "beta(8, 4)" --lr 0.05 --to 10 --paths 200 --json
     """
-    from gateflow.guards.arguments import number as checked
-    from gateflow.guards.arguments import whole
+    from gateflow.guards.arguments import ABOVE_0, one, whole
     from gateflow.noise import NoisyDescent, Samples
     from gateflow.noise.paths import MOST
 
-    to = None if to is None else checked("to", to, lambda v: 0 < v < float("inf"), "finite and above 0")
+    to = None if to is None else one("to", to, *ABOVE_0)
     paths = whole("paths", paths, 0, MOST)
     samples = Samples(target=target_law, horizon=horizon_law, scale=scale_law, batch=batch)
     noisy = NoisyDescent(options.problem(gate_of(gate)), samples, lr, optimizer.chosen())

@@ -95,12 +95,12 @@ def _crossing(
     from gateflow.descents.recommendation import start_of
     from gateflow.errors import InvalidArgument
     from gateflow.flows.problem import LearningProblem
-    from gateflow.guards.arguments import one
+    from gateflow.guards.arguments import ABOVE_0, one
 
     if horizon is None:
         raise InvalidArgument("--gap and --timescale need a --horizon")
     if "start" in begun:
-        start = one("--start", begun["start"], lambda v: (v > 0) & (v < float("inf")), "finite and above 0")
+        start = one("--start", begun["start"], *ABOVE_0)
         z0 = (start_of(phi, start), start_of(psi, start))
     else:
         z0 = begun["z0"]

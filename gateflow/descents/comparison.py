@@ -26,7 +26,7 @@ from gateflow.flows.time import hitting_time
 from gateflow.formula import parse
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
-from gateflow.guards.arguments import FINITE, items
+from gateflow.guards.arguments import ABOVE_0, FINITE, items
 from gateflow.guards.arguments import one as one_number
 from gateflow.losses import Decay, Loss
 from gateflow.losses import loss as as_loss
@@ -290,8 +290,7 @@ def compare(
     called = tuple(one.name for one in chosen) if names is None else tuple(map(str, items("names", names)))
     inside: Any = (lambda v: (v > 0) & (v < 1), "numbers between 0 and 1")
     gaps = [one_number("gaps", gap, *inside) for gap in items("gaps", gaps)] if timescales is None else []
-    above: Any = (lambda v: (v > 0) & np.isfinite(v), "finite and above 0")
-    constants = [one_number("timescale", t, *above) for t in items("timescales", timescales or ())]
+    constants = [one_number("timescale", t, *ABOVE_0) for t in items("timescales", timescales or ())]
     given = {"horizon": horizon, "z0": z0, "scale": scale}
     horizon, z0, scale = (one_number(name, value, *FINITE) for name, value in given.items())
     _check(called, len(chosen), constants or gaps)
@@ -301,7 +300,7 @@ def compare(
     elif z0:
         raise InvalidArgument("give z0 or start, not both")
     else:
-        start = one_number("start", start, *above)
+        start = one_number("start", start, *ABOVE_0)
         starts = tuple(start_of(one, start) for one in chosen)
     target = {"timescale": np.array(constants)} if constants else {"gap": np.array(gaps)}
     common: Any = {"horizon": horizon, "scale": scale, "loss": kind, **target}
