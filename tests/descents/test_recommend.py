@@ -62,7 +62,7 @@ def test_at_step_sizes_of_their_own_the_order_is_the_reverse_and_loops_confirm_i
 
 def test_both_columns_are_said_in_words():
     advice = recommend(10_000, gates=("softsign", "sigmoid", "fast", "iterated-sinh"))
-    assert advice.in_words.startswith("tuned gate by gate, softsign needs the fewest steps")
+    assert advice.in_words.startswith("Tuned gate by gate, softsign needs the fewest steps")
     assert "with lr 0.001 for all, iterated-sinh does" in advice.in_words
     assert "only training shows which column counts" in advice.in_words
     assert advice.warnings[0].startswith("lr 0.001 is above the largest that keeps the time scale within 5 %, for iter")
