@@ -1,14 +1,15 @@
 """The scan of a linear recurrence beside its peers, in one run on one thread: ``python benchmarks/scan.py``.
 
-Each line is the least time of one thread's processor, in milliseconds and as a multiple of a copy: reading two arrays
-and writing one. So the numbers mean the same on a busy machine. Peers: a loop of PyTorch over time,
-``torch.associative_scan``, and the form by cumulative sums of logarithms, which takes positive inputs only and loses
-digits over long times. ``torch.associative_scan`` is there compiled too, with ``--compiled``, which takes minutes.
+Each line is the least processor time of a process with one thread, in milliseconds and as a multiple of a copy: reading
+two arrays and writing one. So the numbers mean the same on a busy machine. Peers: a loop of PyTorch over time,
+``torch.associative_scan``, with ``--compiled`` also compiled, which takes minutes, and the form by cumulative sums of
+logarithms, which takes positive inputs only and loses digits over long times; and JAX's scans where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -44,13 +45,13 @@ def log_space(a: Tensor, b: Tensor) -> Tensor:
 
 
 def least(work: Callable[[], Any], repeats: int) -> float:
-    """Milliseconds of this thread's processor."""
+    """Milliseconds of processor time of this process, which has one thread."""
     work()
     times = []
     for _ in range(repeats):
-        start = time.thread_time()
+        start = time.process_time()
         work()
-        times.append(time.thread_time() - start)
+        times.append(time.process_time() - start)
     return 1e3 * min(times)
 
 
@@ -68,6 +69,34 @@ def ways(a: Tensor, b: Tensor, compiled: bool) -> Iterator[tuple[str, Callable[.
         yield "associative_scan, compiled", torch.compile(associative), (a, b), True
     yield "log space", log_space, (a, b), True
     yield "loop", loop, (a, b), True
+
+
+def with_jax(a: Tensor, b: Tensor, grad: Tensor, repeats: int) -> Iterator[tuple[str, float, float]]:
+    """Name, time forward and time of both passes, of JAX's scans."""
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+    try:
+        import jax  # type: ignore[import-not-found]
+    except ImportError:
+        return
+    given = [jax.numpy.asarray(t.numpy()) for t in (a, b, grad)]
+
+    def one_by_one(a: Any, b: Any) -> Any:
+        def step(h: Any, now: Any) -> Any:
+            h = now[0] * h + now[1]
+            return h, h
+
+        return jax.lax.scan(step, jax.numpy.zeros_like(b[0]), (a, b))[1]
+
+    def joined(a: Any, b: Any) -> Any:
+        return jax.lax.associative_scan(lambda x, y: (x[0] * y[0], y[0] * x[1] + y[1]), (a, b))[1]
+
+    for name, work in (("JAX associative_scan", joined), ("JAX scan", one_by_one)):
+        forward, both = jax.jit(work), jax.jit(lambda a, b, g: jax.vjp(work, a, b)[1](g))  # noqa: B023
+        times = [
+            least(lambda: jax.block_until_ready(forward(*given[:2])), repeats),  # noqa: B023
+            least(lambda: jax.block_until_ready(both(*given)), repeats),  # noqa: B023
+        ]
+        yield name, *times
 
 
 def main() -> None:
@@ -95,6 +124,9 @@ def main() -> None:
             except Exception as lack:
                 back = f"none: {type(lack).__name__}"
             print(f"  {name:27} forward {forward:8.2f} ms {forward / copy:6.2f}   backward {back}")
+        for name, forward, both in with_jax(a, b, grad, max(2, repeats // 5)):
+            numbers = f"forward {forward:8.2f} ms {forward / copy:6.2f}   backward {both - forward:8.2f} ms"
+            print(f"  {name:27} {numbers} {(both - forward) / copy:6.2f}")
 
 
 if __name__ == "__main__":

@@ -51,8 +51,8 @@ def kernel(tmp_path_factory):
         yield opened
 
 
-def test_there_are_five():
-    assert [path.name[0] for path in PATHS] == list("12345")
+def test_there_are_six():
+    assert [path.name[0] for path in PATHS] == list("123456")
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
