@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,23 +25,26 @@ from gateflow.flows import LearningProblem
 BETA1, BETA2, EPS, LR = 0.9, 0.999, 1e-8, 1e-6
 
 
-def gradient(xp: object, z: object, horizon: object, z_star: object) -> object:
+def gradient(xp: Any, z: Any, horizon: Any, z_star: Any) -> Any:
     """dL/dz of the absolute loss with the fast gate, in the functions of a library."""
-    u = xp.sinh(z)  # type: ignore[attr-defined]
-    below = xp.log1p(xp.exp(-abs(u))) + xp.maximum(-u, 0 * u)  # type: ignore[attr-defined]
-    size = horizon * xp.exp(-(horizon + 1) * below - u) * xp.cosh(z)  # type: ignore[attr-defined]
-    return xp.sign(z - z_star) * size  # type: ignore[attr-defined]
+    u = xp.sinh(z)
+    below = xp.log1p(xp.exp(-abs(u))) + xp.maximum(-u, 0 * u)
+    return xp.sign(z - z_star) * horizon * xp.exp(-(horizon + 1) * below - u) * xp.cosh(z)
 
 
-def loop(xp: object, z: object, horizon: object, z_star: object, steps: int) -> object:
+def adam_step(xp: Any, state: tuple[Any, Any, Any], g: Any, k: Any, lr: float) -> tuple[Any, Any, Any]:
+    """Step k of Adam: z and the two averages."""
+    z, m, s = state
+    m, s = BETA1 * m + (1 - BETA1) * g, BETA2 * s + (1 - BETA2) * g * g
+    return z - lr / (1 - BETA1**k) * m / (xp.sqrt(s / (1 - BETA2**k)) + EPS), m, s
+
+
+def loop(xp: Any, z: Any, horizon: Any, z_star: Any, steps: int) -> Any:
     """A plain loop, with NumPy or PyTorch."""
-    m = s = 0 * z  # type: ignore[operator]
+    state = (z, 0 * z, 0 * z)
     for k in range(1, steps + 1):
-        g = gradient(xp, z, horizon, z_star)
-        m = BETA1 * m + (1 - BETA1) * g  # type: ignore[operator]
-        s = BETA2 * s + (1 - BETA2) * g * g  # type: ignore[operator]
-        z = z - LR / (1 - BETA1**k) * m / (xp.sqrt(s / (1 - BETA2**k)) + EPS)  # type: ignore[attr-defined]
-    return z
+        state = adam_step(xp, state, gradient(xp, state[0], horizon, z_star), k, LR)
+    return state[0]
 
 
 def by_torch(problem: LearningProblem, z0: np.ndarray, steps: int) -> Callable[[], np.ndarray]:
@@ -48,7 +52,7 @@ def by_torch(problem: LearningProblem, z0: np.ndarray, steps: int) -> Callable[[
     import torch
 
     z, horizon, z_star = (torch.tensor(part, dtype=torch.float64) for part in (z0, problem.horizon, problem.z_star))
-    return lambda: loop(torch, z, horizon, z_star, steps).numpy()  # type: ignore[attr-defined]
+    return lambda: loop(torch, z, horizon, z_star, steps).numpy()
 
 
 def by_jax(problem: LearningProblem, z0: np.ndarray, steps: int) -> Callable[[], np.ndarray]:
@@ -60,11 +64,7 @@ def by_jax(problem: LearningProblem, z0: np.ndarray, steps: int) -> Callable[[],
     horizon, z_star = jnp.asarray(problem.horizon), jnp.asarray(problem.z_star)
 
     def step(state: tuple, k: object) -> tuple:
-        z, m, s = state
-        g = gradient(jnp, z, horizon, z_star)
-        m, s = BETA1 * m + (1 - BETA1) * g, BETA2 * s + (1 - BETA2) * g * g
-        z = z - LR / (1 - BETA1**k) * m / (jnp.sqrt(s / (1 - BETA2**k)) + EPS)
-        return (z, m, s), None
+        return adam_step(jnp, state, gradient(jnp, state[0], horizon, z_star), k, LR), None
 
     @jax.jit
     def run(z: object) -> object:
@@ -94,16 +94,26 @@ def compare(count: int, steps: int, rounds: int) -> None:
     ways: dict[str, Callable[[], np.ndarray]] = {
         "gateflow, compiled": lambda: descent(problem, z0, "adam", backend="compiled", **hyper).z,
         "gateflow, NumPy": lambda: descent(problem, z0, "adam", backend="numpy", **hyper).z,
-        "NumPy loop": lambda: loop(np, z0, problem.horizon, problem.z_star, steps),  # type: ignore[dict-item]
+        "NumPy loop": lambda: loop(np, z0, problem.horizon, problem.z_star, steps),
     }
-    for name, make in (("PyTorch loop", by_torch), ("JAX scan", by_jax)):
-        try:
-            ways[name] = make(problem, z0, steps)
-        except ImportError:
-            print(f"{name}: not installed")
+    add_peers(ways, {"PyTorch loop": by_torch, "JAX scan": by_jax}, problem, z0, steps)
     ends = {name: way() for name, way in ways.items()}
     worst = max(np.max(np.abs(end - ends["NumPy loop"])) for end in ends.values())
     print(f"{count} problems, {steps} steps each; all end within {worst:.0e} of each other in z")
+    print_costs(ways, rounds, count * steps, "problem")
+
+
+def add_peers(ways: dict[str, Callable[[], np.ndarray]], makers: dict[str, Callable[..., Any]], *given: Any) -> None:
+    """Add each that is installed."""
+    for name, make in makers.items():
+        try:
+            ways[name] = make(*given)
+        except ImportError:
+            print(f"{name}: not installed")
+
+
+def print_costs(ways: dict[str, Callable[[], np.ndarray]], rounds: int, steps: int, of: str) -> None:
+    """The least CPU time of each in several rounds that take turns, by the steps in it, and the ratio to the kernel."""
     least = dict.fromkeys(ways, np.inf)
     for _ in range(rounds):
         for name, way in ways.items():
@@ -111,8 +121,8 @@ def compare(count: int, steps: int, rounds: int) -> None:
             way()
             least[name] = min(least[name], time.process_time() - begun)
     for name, seconds in least.items():
-        cost = 1e9 * seconds / (count * steps)
-        print(f"  {name:<20} {cost:8.1f} ns a step and problem {seconds / least['gateflow, compiled']:8.1f} times")
+        cost, ratio = 1e9 * seconds / steps, seconds / least["gateflow, compiled"]
+        print(f"  {name:<20} {cost:8.1f} ns a step and {of} {ratio:8.1f} times")
 
 
 if __name__ == "__main__":

@@ -16,12 +16,11 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from descent_speed import BETA1, BETA2, EPS
+from descent_speed import adam_step, add_peers, gradient, print_costs
 
 from gateflow.flows import LearningProblem
 from gateflow.noise import NoisyDescent, Samples
@@ -33,22 +32,15 @@ NORMAL = 100_000
 
 def loop(xp: Any, draw: Callable[[], Any], z: Any, z_star: float, steps: int, adam: bool) -> Any:
     """A plain loop, with NumPy or PyTorch."""
-    m = s = 0 * z
+    state = (z, 0 * z, 0 * z)
     for k in range(1, steps + 1):
-        g = slope(xp, z, z_star) * (1 + DEVIATION * draw())
-        if adam:
-            m, s = BETA1 * m + (1 - BETA1) * g, BETA2 * s + (1 - BETA2) * g * g
-            z = z - LR / (1 - BETA1**k) * m / (xp.sqrt(s / (1 - BETA2**k)) + EPS)
-        else:
-            z = z - LR * g
-    return z
+        state = step(xp, state, gradient(xp, state[0], HORIZON, z_star) * (1 + DEVIATION * draw()), k, adam)
+    return state[0]
 
 
-def slope(xp: Any, z: Any, z_star: float) -> Any:
-    """dL/dz of the absolute loss with the fast gate."""
-    u = xp.sinh(z)
-    below = xp.log1p(xp.exp(-abs(u))) + xp.maximum(-u, 0 * u)
-    return xp.sign(z - z_star) * HORIZON * xp.exp(-(HORIZON + 1) * below - u) * xp.cosh(z)
+def step(xp: Any, state: tuple[Any, Any, Any], g: Any, k: Any, adam: bool) -> tuple[Any, Any, Any]:
+    """Step k of Adam or of gradient descent."""
+    return adam_step(xp, state, g, k, LR) if adam else (state[0] - LR * g, *state[1:])
 
 
 def by_torch(z0: np.ndarray, z_star: float, steps: int, adam: bool) -> Callable[[], np.ndarray]:
@@ -69,21 +61,17 @@ def by_jax(z0: np.ndarray, z_star: float, steps: int, adam: bool) -> Callable[[]
 
     jax.config.update("jax_enable_x64", True)
 
-    def step(state: tuple[Any, ...], k: Any) -> tuple[Any, None]:
-        z, m, s, key = state
+    def scanned(state: tuple[Any, ...], k: Any) -> tuple[Any, None]:
+        *before, key = state
         key, now = jax.random.split(key)
-        g = slope(jnp, z, z_star) * (1 + DEVIATION * jax.random.normal(now, z.shape, z.dtype))
-        if adam:
-            m, s = BETA1 * m + (1 - BETA1) * g, BETA2 * s + (1 - BETA2) * g * g
-            z = z - LR / (1 - BETA1**k) * m / (jnp.sqrt(s / (1 - BETA2**k)) + EPS)
-        else:
-            z = z - LR * g
-        return (z, m, s, key), None
+        g = gradient(jnp, before[0], HORIZON, z_star)
+        g = g * (1 + DEVIATION * jax.random.normal(now, g.shape, g.dtype))
+        return (*step(jnp, tuple(before), g, k, adam), key), None
 
     @jax.jit
     def run(z: Any) -> Any:
         start = (z, 0 * z, 0 * z, jax.random.PRNGKey(1))
-        return jax.lax.scan(step, start, jnp.arange(1.0, steps + 1))[0][0]
+        return jax.lax.scan(scanned, start, jnp.arange(1.0, steps + 1))[0][0]
 
     start = jnp.asarray(z0)
     return lambda: np.asarray(run(start))
@@ -105,25 +93,13 @@ def compare(count: int, steps: int, rounds: int, adam: bool) -> None:
         "gateflow, NumPy": gateflow("numpy"),
         "NumPy loop": lambda: loop(np, lambda: generator.standard_normal(count), z0, z_star, steps, adam),
     }
-    for name, make in (("PyTorch loop", by_torch), ("JAX scan", by_jax)):
-        try:
-            ways[name] = make(z0, z_star, steps, adam)
-        except ImportError:
-            print(f"{name}: not installed")
+    add_peers(ways, {"PyTorch loop": by_torch, "JAX scan": by_jax}, z0, z_star, steps, adam)
     ends = {name: way() for name, way in ways.items()}
     error = ends["NumPy loop"].std() * np.sqrt(2 / count)
     apart = max(abs(end.mean() - ends["NumPy loop"].mean()) / error for end in ends.values())
     kind = "Adam" if adam else "gradient descent"
     print(f"{kind}, {count} runs, {steps} steps each; means of the ends within {apart:.1f} standard errors")
-    least = dict.fromkeys(ways, np.inf)
-    for _ in range(rounds):
-        for name, way in ways.items():
-            begun = time.process_time()
-            way()
-            least[name] = min(least[name], time.process_time() - begun)
-    for name, seconds in least.items():
-        cost = 1e9 * seconds / (count * steps)
-        print(f"  {name:<20} {cost:8.1f} ns a step and run {seconds / least['gateflow, compiled']:8.1f} times")
+    print_costs(ways, rounds, count * steps, "run")
 
 
 def against_runs(name: str, count: int) -> None:
