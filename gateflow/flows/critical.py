@@ -19,7 +19,7 @@ from gateflow.codegen import Tape
 from gateflow.codegen.expand import expand
 from gateflow.flows.density import Array
 from gateflow.flows.features import SLANT, STEEP, features
-from gateflow.formula.vocabulary import U, Z, derivative
+from gateflow.formula.vocabulary import U, Z, derivative, softsign
 from gateflow.gates.gate import Gate
 from gateflow.gates.inversion import closed_inverse
 
@@ -41,6 +41,10 @@ NARROW = 0.1
 """Part of the profile within which a formula may change unseen."""
 MOST = 2048
 """SlopeMinima kept, at most: those nearest to 0."""
+
+
+_BY_CASES = (sp.Piecewise, sp.Abs, sp.sign, sp.Max, sp.Min, softsign)
+"""What makes a formula another one beyond a point; one without is analytic, and constant nowhere if not everywhere."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,11 @@ def _log_slope(gate: Gate, z: Array) -> Array:
 
 
 def _level_stretches(gate: Gate, z: Array, slope: Array) -> list[float]:
-    """Grid points at the ends of stretches over which the gate is constant inside (0, 1)."""
+    """Grid points at the ends of stretches over which the gate is constant inside (0, 1): only one by cases can be."""
+    if not gate.expr.has(*_BY_CASES):
+        return []
     level = np.isneginf(slope) & np.isfinite(np.broadcast_to(gate.float64.u(z), z.shape))
+    level &= ~np.isnan(np.broadcast_to(gate.float64.log_du(z), z.shape))
     level = level[1:-1] & (np.isneginf(slope[:-2]) | np.isneginf(slope[2:])) & (~level[:-2] | ~level[2:])
     return [float(point) for point in z[1:-1][level]]
 

@@ -92,7 +92,10 @@ class _Mesh:
         self.turns = switches(expr)
         parts = [*self.steep, *self.slant, *self.relative, *self.turns]
         stable = gate.formulas.log_du if gate.is_profile else gate.formulas.log_dphi
-        slope, bend = derivative(expr), derivative(expr, order=2)
+        if gate.is_profile:  # of u as it was written: the stable form of a logarithm of a sum has no derivative
+            slope, bend = gate.formulas.du, gate.formulas.d2u
+        else:
+            slope, bend = derivative(expr), derivative(expr, order=2)
         self.tape, self.log_slope = Tape([*parts, bend, stable, slope], [Z]), Tape([stable, slope], [Z])
         self.kinks = sorted({*gate.kinks, *_roots(self.relative)})
         self.filled = Filled([expr, stable]).spans

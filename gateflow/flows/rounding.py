@@ -20,6 +20,8 @@ from gateflow.gates.gate import Gate
 EPS = float(np.finfo(np.float64).eps)
 USUAL = 16 * EPS
 """Errors of the logarithm of the density up to here, or to this share of its size, are those of any formula."""
+ALL = 1e6
+"""The error of what is no number: more than all digits."""
 FARTHEST = 1e3
 """|u| up to which digits are counted: past it the ends of a path, found by the same formula, are off alike."""
 MOST_CUTS = 500
@@ -143,5 +145,6 @@ def _lost_of_u(gate: Gate, z: Array) -> Array:
 
 
 def _beyond_usual(plain: Array, exact: Array) -> Array:
-    error = np.abs(plain - exact)
-    return np.nan_to_num(np.where(error > USUAL * (1 + np.abs(exact)), error, 0.0), nan=0.0, posinf=0.0)
+    """Where only double-double has a number all digits are lost; a density that is 0 for that would not be seen."""
+    error = np.where(np.isfinite(exact), np.nan_to_num(np.abs(plain - exact), nan=ALL, posinf=ALL), 0.0)
+    return np.where(error > USUAL * (1 + np.abs(exact)), error, 0.0)

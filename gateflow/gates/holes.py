@@ -156,7 +156,8 @@ def _lost(exprs: Sequence[Expr], tape: Tape, at: Any) -> list[int]:
     """The outputs that have no value at a point; or one that those beside it do not come to, if not by cases: signs."""
     big = BigFloat(DIGITS)
     point = big.constant(at)
-    here, low, high = (_numbers(tape(big, point + big.lift(step))) for step in (0.0, *BESIDE))
+    # not point + 0, which would round the point to less digits than a constant of the tape has
+    here, low, high = (_numbers(tape(big, at)) for at in (point, *(point + big.lift(step) for step in BESIDE)))
 
     def jumps(k: int) -> bool:
         away = abs(here[k] - low[k]), abs(here[k] - high[k])

@@ -125,9 +125,9 @@ class Numbers:
         return self._play("log_dphi", lambda f: [f.log_dphi], z)[0]
 
     def _or_gone(self, log_size: Any, both: Any) -> Any:
-        """``log_size``, or ``-inf`` where ``log phi + log(1 - phi)`` is past the largest float."""
+        """``log_size``, or ``-inf`` where ``log phi + log(1 - phi)`` is past the largest float, and a number."""
         a = self.arithmetic
-        return a.where(a.isfinite(both), log_size, a.lift(np.float64(-np.inf)))
+        return a.where(a.isfinite(both) | ~a.less_equal(both, both), log_size, a.lift(np.float64(-np.inf)))
 
     def dphi(self, z: Any) -> Any:
         return self._signed("sign", lambda f: [f.slope_sign], z, self.log_dphi(z))

@@ -64,16 +64,29 @@ HOLES = {
     "sigmoid(2*z+(exp(z-1/3)-1)/(z-1/3))": (-1.0, 10.862799926554346373),
     "sigmoid(z*exp(-1/z**2)+z)": (-1.0, 10.459037673276442021),
     "sigmoid(z+z*exp(-25*z**2))": (-6.0, 55.425089230290474932),
+    "sigmoid(2*z+log(cosh(z)+2*cosh(2*z)))": (0.0, 2.0558640180965694),
 }
 
 
 @pytest.mark.parametrize(("text", "backend"), by_both(HOLES, few=1))
 def test_a_path_crosses_where_a_part_of_the_formula_is_0_over_0(text, backend):
-    """A hole, a flat exponential of a pole, a bump of exponentials."""
+    """A hole, a flat exponential of a pole, a bump of exponentials, the logarithm of a sum of them."""
     z0, log_tau = HOLES[text]
     found = hitting_time(LearningProblem(text, **TEN), z0, backend=backend)
     assert found.status is Status.REACHED
     assert abs(found.log_tau - log_tau) <= found.error < 1e-13
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("text", "z0"), [("sigmoid(z+sinh(z)/(3+cosh(z)))", 0.0), ("sigmoid(2*z+log(cosh(z)+2*cosh(2*z)))", -60.0)]
+)
+def test_where_floats_find_no_slope_nothing_is_said_to_be_flat(text, z0, backend):
+    """u' is above 0 everywhere: inf/inf past 710 in the first, lost to cancellation below -36 in the second."""
+    problem = LearningProblem(text, horizon=10, log_gap=-800)
+    found = hitting_time(problem, z0, backend=backend)
+    assert found.status in (Status.OVERFLOW, Status.UNDECIDED, Status.UNRESOLVED)
+    assert found.error == math.inf
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

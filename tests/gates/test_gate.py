@@ -276,6 +276,13 @@ def test_far_from_a_bump_of_exponentials_its_slope_is_gone(text, du):
     assert one.log_dphi(z) - one.log_phi(z) - one.log_phi_c(z) == pytest.approx(expected, abs=1e-13)
 
 
+def test_a_slope_is_not_gone_where_the_profile_is_no_number_in_floats():
+    """cosh(20 z)/cosh(21 z) is exp(-|z|) far out, by inf/inf."""
+    gate = Gate("sigmoid(z + cosh(20*z)/cosh(21*z)/30)")
+    assert gate.log_dphi(np.array([-60.0, 60.0, 300.0])) == pytest.approx([-60.0, -60.0, -300.0], rel=1e-15)
+    assert gate.d2phi(60.0) == pytest.approx(-math.exp(-60), rel=1e-14)
+
+
 @pytest.mark.parametrize("z", [-3.0, -1.0, -0.25, 0.5, 2.0])
 @pytest.mark.parametrize(
     ("text", "u"),
