@@ -91,6 +91,8 @@ def _complements(term: Expr) -> Iterator[tuple[Expr, Expr]]:
     if isinstance(node, sigmoid):
         yield -k, -k * sigmoid(-x)
         yield -k / 2, k / 2 * sp.tanh(x / 2)
+    elif node.is_Pow and isinstance(node.base, sigmoid):
+        yield -k, k * expm1(-node.exp * softplus(-node.base.args[0]))
     elif isinstance(node, sp.exp):
         yield -k, k * expm1(x)
     elif isinstance(node, erfc):

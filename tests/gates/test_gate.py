@@ -487,3 +487,12 @@ LIMITS = [
 @pytest.mark.parametrize(("text", "what", "z", "value"), LIMITS)
 def test_where_a_part_of_the_formula_is_infinite_or_0_over_0_there_are_limits_or_nothing(text, what, z, value):
     assert getattr(Gate(text), what)(z) == pytest.approx(value, rel=4e-16, nan_ok=True)
+
+
+@pytest.mark.parametrize(("p", "q"), [(1, 16), (5, 2), (1, 3)])
+def test_powers_of_the_sigmoid_keep_the_digits_of_the_rest(p, q):
+    """In plain floats, as layers compute: 1 - (1 + exp(-z))**-p is about p exp(-z)."""
+    found = Gate(f"sigmoid(z)**({p}/{q})").float64.phi_c(np.array([-3.0, 3.0, 40.0, 300.0]))
+    with mpmath.workdps(200):
+        exact = [1 - (1 + mpmath.exp(-z)) ** (-mpmath.mpf(p) / q) for z in (-3, 3, 40, 300)]
+    assert found == pytest.approx([float(x) for x in exact], rel=1e-13)
