@@ -11,7 +11,7 @@ from gateflow.cli._options import Csv, Force, Json, switch
 from gateflow.cli._terminal import Listing, number, print_json, say
 
 if TYPE_CHECKING:
-    from gateflow.training import Prediction
+    from gateflow.training import Predicted
 
 Folder = Annotated[Path, Parameter(name="RUN", help="The folder of a run.")]
 Data = Annotated[Path, Parameter(name="--data", help="A file as those that the run was trained with.")]
@@ -69,12 +69,12 @@ def run(
     return say(*parts, *(path.as_posix() for path in written))
 
 
-def _row(found: Prediction, n: int) -> list[str]:
+def _row(found: Predicted, n: int) -> list[str]:
     values = [number(x) for x in found.answers[n]]
     return [found.names[n], *([] if found.classes is None else [found.classes[n]]), *values]
 
 
-def _facts(found: Prediction, n: int) -> dict[str, Any]:
+def _facts(found: Predicted, n: int) -> dict[str, Any]:
     answers = dict(zip(found.columns, map(float, found.answers[n]), strict=True))
     if found.classes is None:
         return {"what": found.names[n], "values": answers}
@@ -82,7 +82,7 @@ def _facts(found: Prediction, n: int) -> dict[str, Any]:
     return {"what": found.names[n], "class": found.classes[n], "probabilities": answers, **given}
 
 
-def _sheet(found: Prediction) -> str:
+def _sheet(found: Predicted) -> str:
     import csv
     import io
 

@@ -20,7 +20,7 @@ _FILLING = ("LIST", "DICT", "APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEM
 
 
 def check_pickles(file: IO[bytes], count: int = 1) -> None:
-    """Look through so many pickles, one after another, without making anything of them.
+    """Look through a number of pickles, one after another, without making anything of them.
 
     Raises
     ------

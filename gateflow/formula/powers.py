@@ -45,7 +45,7 @@ for _kind in (sp.Rational, sp.Integer):
 
 
 class _PowersPrinter(StrPrinter):
-    """SymPy's text, with ``3**20000`` for the number of so many digits."""
+    """SymPy's text, with ``3**20000`` for a number with too many digits to write."""
 
     def _print_Integer(self, expr: Any) -> str:
         n = int(expr)

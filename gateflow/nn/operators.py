@@ -79,7 +79,7 @@ def declared(text: str) -> Declared:
 
 
 @dataclass
-class Asked:
+class Given:
     """What both operators take: the input, (time, batch, features) or packed rows with how many there are at a time."""
 
     x: Tensor
@@ -208,7 +208,7 @@ def _layer(
     x: Tensor, state: list[Tensor], weights: list[Tensor], sizes: Tensor | None, reverse: bool, cell: str, backend: str,
     keep: bool,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
-    one = Asked(x, state, weights, sizes, reverse, cell, backend)
+    one = Given(x, state, weights, sizes, reverse, cell, backend)
     _check(one)
     return one.forward(keep)
 
@@ -217,7 +217,7 @@ def _layer_like(
     x: Tensor, state: list[Tensor], weights: list[Tensor], sizes: Tensor | None, reverse: bool, cell: str, backend: str,
     keep: bool,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
-    one = Asked(x, state, weights, sizes, reverse, cell, backend)
+    one = Given(x, state, weights, sizes, reverse, cell, backend)
     _check(one, lengths=False)
     output = x.new_empty((*x.shape[:-1], state[0].shape[1]))
     final = [torch.empty_like(part, memory_format=torch.contiguous_format) for part in state]
@@ -228,7 +228,7 @@ def _backward(
     grads: list[Tensor | None], x: Tensor, state: list[Tensor], weights: list[Tensor], output: Tensor,
     kept: list[Tensor], sizes: Tensor | None, reverse: bool, cell: str, backend: str, of_input: bool,
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:  # fmt: skip
-    one = Asked(x, state, weights, sizes, reverse, cell, backend)
+    one = Given(x, state, weights, sizes, reverse, cell, backend)
     with torch.no_grad(), _with_autograd():
         dx, *others = one.backward(grads, output, kept, of_input)
     return (x.new_empty(0) if dx is None else dx, *map(list, others))  # type: ignore[return-value]
@@ -248,7 +248,7 @@ def _with_autograd() -> Any:
     return torch._C._ForceDispatchKeyGuard(include, exclude - AUTOGRAD)
 
 
-def _check(one: Asked, lengths: bool = True) -> None:
+def _check(one: Given, lengths: bool = True) -> None:
     """All that compiled code takes on trust, for calls that no layer has looked at.
 
     Raises
@@ -331,7 +331,7 @@ class _Backward(LevelFunction):
             for n, t in zip(there, inputs, strict=True):
                 all_of_them[n] = t
             of_outputs, x, state, weights = _split(all_of_them, *ctx.counts)
-            dx, *others = Asked(x, state, weights, sizes, *how).through_the_loop(of_outputs, of_input)
+            dx, *others = Given(x, state, weights, sizes, *how).through_the_loop(of_outputs, of_input)
             return [*([] if dx is None else [dx]), *others[0], *others[1]]
 
         _, back, *_ = torch.func.vjp(first, *(tensors[n] for n in there))

@@ -9,7 +9,7 @@ from .settings import Settings as Settings
 from .task import Batch as Batch
 from .task import Task as Task
 from .tasks import TASKS as TASKS
-from .trained import Prediction as Prediction
+from .trained import Predicted as Predicted
 from .trained import Trained as Trained
 from .trained import load as load
 

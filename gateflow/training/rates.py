@@ -27,7 +27,7 @@ REMEMBERED = 0.9
 """Share of the smoothed loss that each step keeps."""
 
 TOO_HIGH = 4.0
-"""The run stops where the smoothed loss is so many times the least so far."""
+"""The run stops where the smoothed loss is this many times the least so far."""
 
 
 @by_value

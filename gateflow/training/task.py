@@ -197,7 +197,7 @@ def served(task: Task) -> dict[str, Any]:
 
 
 def pooled(one: np.ndarray, pool: int) -> np.ndarray:
-    """A series, (time, channels), with so many samples averaged to one step; one shorter than that is one step.
+    """A series, (time, channels), with a number of samples averaged to one step; one shorter than that is one step.
 
     Examples
     --------

@@ -66,7 +66,7 @@ class Prepared(nn.Module):
 
 @by_value
 @dataclass(frozen=True)
-class Prediction:
+class Predicted:
     """Answers to new data.
 
     Parameters
@@ -98,7 +98,7 @@ class Prediction:
 
     def __repr__(self) -> str:
         what = "values" if self.classes is None else f"{len(self.columns)} classes"
-        return f"<Prediction of {len(self.names)}: {what}>"
+        return f"<Predicted of {len(self.names)}: {what}>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,7 +133,7 @@ class Trained:
         """The network behind its preparation, in eval mode: what :func:`gateflow.training.export` writes."""
         return Prepared(self.network, self.facts).eval()
 
-    def predict(self, data: str | Path | np.ndarray | Sequence[np.ndarray], *, labelled: bool = True) -> Prediction:
+    def predict(self, data: str | Path | np.ndarray | Sequence[np.ndarray], *, labelled: bool = True) -> Predicted:
         """Answers to the data of a file, or to series.
 
         Parameters
@@ -162,9 +162,9 @@ class Trained:
         found = [self._answers(new.series[n : n + AT_ONCE]) for n in range(0, len(new.series), AT_ONCE)]
         answers = np.concatenate(found) if found else np.zeros((0, self.facts["output_size"]))
         if self.classes is None:
-            return Prediction(new.names, answers, tuple(self.facts.get("targets") or _numbered(answers.shape[1])))
+            return Predicted(new.names, answers, tuple(self.facts.get("targets") or _numbered(answers.shape[1])))
         likeliest = tuple(self.classes[n] for n in answers.argmax(1))
-        return Prediction(new.names, answers, self.classes, likeliest, new.given)
+        return Predicted(new.names, answers, self.classes, likeliest, new.given)
 
     def _answers(self, series: Sequence[np.ndarray]) -> np.ndarray:
         pool, longest = self.facts.get("pool", 1), self.facts.get("longest")

@@ -16,7 +16,7 @@ from gateflow.nn.functional import GateFunction
 from gateflow.nn.linear._layer import LinearRecurrence
 
 
-class Block(torch.nn.Module):
+class Residual(torch.nn.Module):
     """``x + glu(W gelu(y))``, where y is what a layer with a linear state makes of the normalised x.
 
     Parameters
@@ -97,7 +97,7 @@ class LinearStack(torch.nn.Module):
         place = {"device": device, "dtype": dtype}
         made = [self._layer(kind, {**options, **place, "batch_first": batch_first}) for _ in range(num_layers)]
         self.encoder = torch.nn.Linear(input_size, hidden_size, **place)
-        self.parts = torch.nn.ModuleList(Block(layer, dropout, **place) for layer in made)
+        self.parts = torch.nn.ModuleList(Residual(layer, dropout, **place) for layer in made)
 
     def _layer(self, kind: Any, options: dict[str, Any]) -> LinearRecurrence:
         sizes = (self.hidden_size,) * (1 if kind.IS_SQUARE else 2)
@@ -106,7 +106,7 @@ class LinearStack(torch.nn.Module):
     @property
     def recurrences(self) -> list[LinearRecurrence]:
         """The layers with a linear state, the first nearest to the input."""
-        return [part.layer for part in self.parts if isinstance(part, Block)]
+        return [part.layer for part in self.parts if isinstance(part, Residual)]
 
     @property
     def decay_gate(self) -> GateFunction:

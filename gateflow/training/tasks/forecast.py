@@ -182,7 +182,7 @@ class Forecast(Rows):
 
     @classmethod
     def read_new(cls, path: Path, facts: Mapping[str, Any], *, labelled: bool) -> NewData:
-        """Every window of a table; the answer is for the row so many steps after its last one."""
+        """Every window of a table; the answer is for a row some steps after its last one."""
         found, window, ahead = table(path, facts["time"]), facts["window"], facts["ahead"]
         values = found.columns(path, tuple(facts["inputs"]))
         if len(values) < window:
