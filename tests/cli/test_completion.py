@@ -1,13 +1,16 @@
 """What a shell offers when Tab is pressed: verbs, options, and the names behind arguments, in the shells themselves."""
 
+import contextlib
+import io
 import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
-from gateflow.cli import COMMANDS
+from gateflow.cli import COMMANDS, main
 from gateflow.descents.optimizers import OPTIMIZERS
 from gateflow.flows.solvers import METHODS
 from gateflow.gates.gate import GATES
@@ -59,12 +62,21 @@ def environment(tmp_path):
     return os.environ | {"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path)}
 
 
-def script(shell, tmp_path, gateflow):
+@cache
+def text_of(shell):
+    """The script for a shell, made once: to go through all commands takes a while."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(["completion", shell]) == 0
+    return out.getvalue()
+
+
+def script(shell, tmp_path):
     """The script for a shell, in a file; the test is skipped where there is no such shell."""
     if shutil.which(shell) is None:
         pytest.skip(f"there is no {shell} here")
     written = tmp_path / f"completion.{shell}"
-    written.write_text(gateflow("completion", shell).out)
+    written.write_text(text_of(shell))
     return written
 
 
@@ -76,16 +88,16 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def test_bash_completes(tmp_path, gateflow, environment):
-    written = script("bash", tmp_path, gateflow)
+def test_bash_completes(tmp_path, environment):
+    written = script("bash", tmp_path)
     for typed, meant in TYPED.items():
         command = ["bash", "--norc", "-c", BASH, "bash", str(written), *typed.split()]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
         assert done.stdout.split() == [meant], typed
 
 
-def test_fish_completes(tmp_path, gateflow, environment):
-    written = script("fish", tmp_path, gateflow)
+def test_fish_completes(tmp_path, environment):
+    written = script("fish", tmp_path)
     for typed, meant in TYPED.items():
         command = ["fish", "--no-config", "-c", f"source {written}; complete -C {typed!r}"]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
@@ -93,9 +105,9 @@ def test_fish_completes(tmp_path, gateflow, environment):
 
 
 @pytest.mark.parametrize("way", ["eval", "fpath"])
-def test_zsh_knows_the_command_both_ways(way, tmp_path, gateflow, environment):
+def test_zsh_knows_the_command_both_ways(way, tmp_path, environment):
     """Read by eval, and found as a file on fpath, whose first call must complete already."""
-    written = script("zsh", tmp_path, gateflow)
+    written = script("zsh", tmp_path)
     folder = tmp_path / "functions"
     folder.mkdir()
     shutil.copy(written, folder / "_gateflow")
@@ -109,7 +121,6 @@ def test_zsh_knows_the_command_both_ways(way, tmp_path, gateflow, environment):
     assert done.stdout.split() == ["_gateflow", "gateflow"]
 
 
-def test_every_verb_is_in_every_script(gateflow):
+def test_every_verb_is_in_every_script():
     for shell in ("bash", "zsh", "fish"):
-        text = gateflow("completion", shell).out
-        assert all(name in text for name in COMMANDS)
+        assert all(name in text_of(shell) for name in COMMANDS)
