@@ -63,11 +63,11 @@ def by_jax(problem: LearningProblem, z0: np.ndarray, steps: int) -> Callable[[],
     jax.config.update("jax_enable_x64", True)
     horizon, z_star = jnp.asarray(problem.horizon), jnp.asarray(problem.z_star)
 
-    def step(state: tuple, k: object) -> tuple:
+    def step(state: tuple[Any, ...], k: Any) -> tuple[Any, None]:
         return adam_step(jnp, state, gradient(jnp, state[0], horizon, z_star), k, LR), None
 
     @jax.jit
-    def run(z: object) -> object:
+    def run(z: Any) -> Any:
         return jax.lax.scan(step, (z, 0 * z, 0 * z), jnp.arange(1.0, steps + 1))[0][0]
 
     start = jnp.asarray(z0)
