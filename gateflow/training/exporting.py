@@ -53,6 +53,13 @@ def export(run: str | Path | Trained, to: str | Path, *, force: bool = False) ->
     ------
     InvalidArgument
         The ending is none of these; or the cell has no such form, as one that draws random numbers.
+
+    Examples
+    --------
+    >>> export("runs/adding", "adding.txt")
+    Traceback (most recent call last):
+        ...
+    gateflow.errors.InvalidArgument: adding.txt must end in .pt2, .onnx, .py
     """
     path = Path(to)
     if path.suffix not in ENDINGS:
