@@ -74,10 +74,10 @@ INLINE void put(item *p, wide a, Int n) { kept(p, narrow(a), n); }
 
 /* --- decays ------------------------------------------------------------------------------------------------------ */
 
-enum { BLOCK = 128, TILE = 4, BACK = 1 }; /* columns, and steps, whose decays are looked up together */
+enum { BLOCK = 256 }; /* columns whose decays are looked up together */
 
 typedef struct {
-    real folded[TILE][BLOCK], slope[TILE][BLOCK];
+    real folded[BLOCK], slope[BLOCK];
     wide state[COLUMNS / SIDE];
 } __attribute__((aligned(LINE))) Row;
 
@@ -91,7 +91,7 @@ INLINE vec exponential_folded(vec given) {
 }
 
 /* a or -(1 - a), and the slope of a in z, for up to BLOCK columns; in the order in which memory is gone through */
-INLINE void look(const Scan *run, enum Given given, int back, const item *z, Int n, real *folded, real *slopes) {
+INLINE void look(const Scan *run, enum Given given, int back, const item *z, Int n, Row *row) {
     const Int last = (n - 1) / LANES * LANES;
     const real half = (real)run->half;
     for (Int i = 0; i <= last; i += LANES) {
@@ -108,10 +108,10 @@ INLINE void look(const Scan *run, enum Given given, int back, const item *z, Int
         else
             for (Int l = 0; j + l < n; l++) x[l] = taken(z[j + l]);
         if (given == LOG_DECAY)
-            store(folded + j, exponential_folded(x));
+            store(row->folded + j, exponential_folded(x));
         else {
-            store(folded + j, gate_folded(run->gate, half, x, &slope));
-            if (back) store(slopes + j, slope);
+            store(row->folded + j, gate_folded(run->gate, half, x, &slope));
+            if (back) store(row->slope + j, slope);
         }
     }
 }
@@ -125,82 +125,53 @@ INLINE wide decay_at(enum Given given, const item *a, const real *folded, Int n)
 
 /* --- passes ------------------------------------------------------------------------------------------------------ */
 
-/* The states of `many` steps from that at `at` on: columns j, j + 1, ..., n of them, j of the block being its k-th */
-INLINE void step(const Scan *run, enum Given given, int many, Int at, Int j, Int k, Int n, Row *row) {
-    wide h = row->state[j / SIDE];
-#pragma GCC unroll 4
-    for (int t = 0; t < many; t++) {
-        const Int here = at + t * run->inner + j;
-        h = decay_at(given, run->decay + here, row->folded[t] + k, n) * h + some(run->input + here, n);
-        put(run->result + here, h, n);
-    }
+/* Columns j, j + 1, ... of a row, n of them, which begins at `at` */
+INLINE void step(const Scan *run, enum Given given, Int at, Int j, Int n, Row *row) {
+    const wide a = decay_at(given, run->decay + at + j, row->folded + j % BLOCK, n);
+    const wide h = a * row->state[j / SIDE] + some(run->input + at + j, n);
     row->state[j / SIDE] = h;
-}
-
-INLINE void scan_rows(const Scan *run, enum Given given, int many, Int at, Int n, Row *row) {
-    const Int whole = n / SIDE * SIDE;
-    for (Int block = 0; block < n; block += BLOCK) {
-        if (given != DECAY)
-            for (int t = 0; t < many; t++)
-                look(run, given, 0, run->decay + at + t * run->inner + block, least(BLOCK, n - block), row->folded[t], 0);
-        for (Int j = block; j < least(block + BLOCK, whole); j += SIDE) step(run, given, many, at, j, j - block, SIDE, row);
-        if (block + BLOCK > whole && whole < n) step(run, given, many, at, whole, whole - block, n - whole, row);
-    }
+    put(run->result + at + j, h, n);
 }
 
 INLINE void scan_columns(const Scan *run, enum Given given, Int first, const item *start, Int n, Row *row) {
+    const Int whole = n / SIDE * SIDE;
     for (Int j = 0; j < n; j += SIDE) row->state[j / SIDE] = start ? some(start + j, n - j) : (wide){0};
-    Int t = 0;
-    for (; t + TILE <= run->steps; t += TILE) scan_rows(run, given, TILE, first + t * run->inner, n, row);
-    for (; t < run->steps; t++) scan_rows(run, given, 1, first + t * run->inner, n, row);
+    for (Int t = 0; t < run->steps; t++) {
+        const Int at = first + t * run->inner;
+        for (Int block = 0; block < n; block += BLOCK) {
+            if (given != DECAY) look(run, given, 0, run->decay + at + block, least(BLOCK, n - block), row);
+            for (Int j = block; j < least(block + BLOCK, whole); j += SIDE) step(run, given, at, j, SIDE, row);
+        }
+        if (whole < n) step(run, given, at, whole, n - whole, row);
+    }
 }
 
 /* The gradient of h_t is grad_t + a_(t+1) times that of h_(t+1); it is that of b_t, and times h_(t-1) that of a_t. */
-INLINE void step_back(const Scan *run, enum Given given, int many, Int at, const item *before, Int j, Int k, Int n,
-                      Row *row) {
-    wide carried = row->state[j / SIDE];
-#pragma GCC unroll 4
-    for (int t = many - 1; t >= 0; t--) {
-        const Int here = at + t * run->inner + j;
-        const item *earlier = t ? run->output + here - run->inner : before ? before + j : 0;
-        const wide a = decay_at(given, run->decay + here, row->folded[t] + k, n), to = carried + some(run->grad + here, n);
-        wide of_a = earlier ? to * some(earlier, n) : (wide){0};
-        if (given == LOG_DECAY) of_a *= a;
-        if (given == PRE_ACTIVATION) of_a *= widen(*(const part *)(row->slope[t] + k));
-        put(run->grad_input + here, to, n);
-        put(run->grad_decay + here, of_a, n);
-        carried = to * a;
-    }
-    row->state[j / SIDE] = carried;
+INLINE void step_back(const Scan *run, enum Given given, Int at, const item *before, Int j, Int n, Row *row) {
+    const wide a = decay_at(given, run->decay + at + j, row->folded + j % BLOCK, n);
+    const wide to = row->state[j / SIDE] + some(run->grad + at + j, n);
+    wide of_a = before ? to * some(before + j, n) : (wide){0};
+    if (given == LOG_DECAY) of_a *= a;
+    if (given == PRE_ACTIVATION) of_a *= widen(*(const part *)(row->slope + j % BLOCK));
+    put(run->grad_input + at + j, to, n);
+    put(run->grad_decay + at + j, of_a, n);
+    row->state[j / SIDE] = to * a;
 }
 
 /* Columns too from the last to the first: memory that is gone through in one direction is fetched ahead */
-INLINE void scan_rows_back(const Scan *run, enum Given given, int many, Int at, const item *before, Int n, Row *row) {
-    const Int whole = n / SIDE * SIDE;
-    for (Int block = (n - 1) / BLOCK * BLOCK; block >= 0; block -= BLOCK) {
-        if (given != DECAY)
-            for (int t = many - 1; t >= 0; t--)
-                look(run, given, 1, run->decay + at + t * run->inner + block, least(BLOCK, n - block), row->folded[t],
-                     row->slope[t]);
-        if (block + BLOCK > whole && whole < n)
-            step_back(run, given, many, at, before, whole, whole - block, n - whole, row);
-        for (Int j = least(block + BLOCK, whole) - SIDE; j >= block; j -= SIDE)
-            step_back(run, given, many, at, before, j, j - block, SIDE, row);
-    }
-}
-
 INLINE void scan_columns_back(const Scan *run, enum Given given, Int first, const item *start, item *grad_start, Int n,
                               Row *row) {
+    const Int whole = n / SIDE * SIDE;
     for (Int j = 0; j < n; j += SIDE) row->state[j / SIDE] = (wide){0};
-    for (Int t = run->steps; t > 0;) {
-        const int many = t >= BACK ? BACK : 1;
-        t -= many;
+    for (Int t = run->steps - 1; t >= 0; t--) {
         const Int at = first + t * run->inner;
         const item *before = t ? run->output + at - run->inner : start;
-        if (many == BACK)
-            scan_rows_back(run, given, BACK, at, before, n, row);
-        else
-            scan_rows_back(run, given, 1, at, before, n, row);
+        for (Int block = (n - 1) / BLOCK * BLOCK; block >= 0; block -= BLOCK) {
+            if (given != DECAY) look(run, given, 1, run->decay + at + block, least(BLOCK, n - block), row);
+            if (block + BLOCK > whole && whole < n) step_back(run, given, at, before, whole, n - whole, row);
+            for (Int j = least(block + BLOCK, whole) - SIDE; j >= block; j -= SIDE)
+                step_back(run, given, at, before, j, SIDE, row);
+        }
     }
     if (grad_start)
         for (Int j = 0; j < n; j += SIDE) put(grad_start + j, row->state[j / SIDE], n - j);
