@@ -94,7 +94,7 @@ def answers(asked: Asked) -> Iterator[dict[str, Any] | None]:
     --------
     >>> parts = [part for part in answers(Asked(gates=("fast",))) if part]
     >>> [part["part"] for part in parts]
-    ['picture', 'steps', 'done']
+    ['picture', 'steps', 'own', 'done']
     >>> round(parts[0]["gates"][0]["flow"]["tau"], 1)
     4478.4
     """
@@ -106,6 +106,7 @@ def answers(asked: Asked) -> Iterator[dict[str, Any] | None]:
         one["stroke"] = stroke
     yield {"part": "picture", "asked": vars(asked), "gates": shown, "lines": lines(asked, shown)}
     yield from _each("steps", _steps, shown, asked)
+    yield from _each("own", _own, shown, asked)
     if asked.noise:
         yield from _each("noise", _noise, shown, asked)
     yield {"part": "done"}
@@ -205,16 +206,17 @@ def warm(text: str) -> None:
 
 
 def _steps(text: str, z0: float, asked: Asked) -> dict[str, Any]:
-    """Steps of the optimiser at the common step size, as predicted, and at the largest of the gate's own."""
+    """Steps of the optimiser at the common step size, as predicted."""
     problem = LearningProblem(made(text), horizon=asked.horizon, gap=asked.gap)
-    common = predict(problem, z0, asked.optimizer, lr=asked.lr)
-    own = step_size(problem, z0, optimizer=asked.optimizer, most=1)
-    return {
-        "steps": _finite(common.steps),
-        "holds": bool(common.valid),
-        "own_lr": _finite(own.lr),
-        "own_steps": _finite(own.by_integral),
-    }
+    found = predict(problem, z0, asked.optimizer, lr=asked.lr)
+    return {"steps": _finite(found.steps), "holds": bool(found.valid)}
+
+
+def _own(text: str, z0: float, asked: Asked) -> dict[str, Any]:
+    """The largest step size of the gate's own, and the steps with it by the integral."""
+    problem = LearningProblem(made(text), horizon=asked.horizon, gap=asked.gap)
+    found = step_size(problem, z0, optimizer=asked.optimizer, most=1)
+    return {"lr": _finite(found.lr), "steps": _finite(found.by_integral)}
 
 
 def _noise(text: str, z0: float, asked: Asked) -> dict[str, Any]:

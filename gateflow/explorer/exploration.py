@@ -28,10 +28,13 @@ class Exploration:
     ----------
     address : str
         Where it is: on this machine only, with a token that nobody else knows.
+    processes : dict of str to int
+        The processes that compute for it, by what they do, as it was opened.
     """
 
     def __init__(self, first: dict[str, Any], port: int) -> None:
         self.address: str = ""
+        self.processes: dict[str, int] = {}
         self._loop: Any = None
         self._ended: Any = None
         self._there = threading.Event()
@@ -58,6 +61,7 @@ class Exploration:
 
     def _opened(self, server: Any) -> None:
         self.address = server.address
+        self.processes = {kind: worker.process.pid for kind, worker in server.workers.items()}
         self._there.set()
 
     def close(self) -> None:

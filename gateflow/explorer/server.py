@@ -123,6 +123,8 @@ class Worker:
 
     def ask(self, request: dict[str, Any]) -> None:
         """Send a request; one without ``asked`` has an older one left off."""
+        if self.closed:
+            return
         if not self.waits:
             self.spoke = time.monotonic()
         self.waits[request["page"]] = request["seq"]
@@ -369,7 +371,8 @@ class Socket(_Guarded, WebSocketHandler):
     def tell(self, part: dict[str, Any]) -> None:
         """Send a part to the page."""
         with suppress(WebSocketClosedError):
-            self.write_message(json.dumps(part, separators=(",", ":")))
+            sent = self.write_message(json.dumps(part, separators=(",", ":")))
+            asyncio.ensure_future(sent).add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def on_close(self) -> None:
         """The page is closed: nobody waits for its answers."""

@@ -17,6 +17,9 @@ from typing import IO, Any
 from gateflow.errors import GateflowError
 from gateflow.explorer.asked import Asked
 
+REST = 0.1
+"""Seconds that a slider rests before more than its picture is computed."""
+
 Parts = Callable[[Asked], Iterator[dict[str, Any] | None]]
 
 
@@ -38,6 +41,11 @@ class Inbox:
         with self._there:
             self._there.wait_for(lambda: bool(self._newest))
             return self._newest.pop(next(iter(self._newest)))
+
+    def rest(self, seconds: float) -> None:
+        """Wait, unless somebody asks meanwhile."""
+        with self._there:
+            self._there.wait_for(lambda: bool(self._newest), seconds)
 
     def has_newer(self, page: str) -> bool:
         """Whether the page has asked again."""
@@ -62,6 +70,8 @@ def answer(request: dict[str, Any], inbox: Inbox, parts: Parts, tell: Callable[[
                 return False
             if part is not None:
                 tell({**address, **part})
+                if part["part"] == "picture":
+                    inbox.rest(REST)
     except GateflowError as problem:
         tell({**address, "part": "refused", "error": str(problem)})
     except Exception as problem:

@@ -66,13 +66,13 @@ def test_from_above_the_target_too():
 
 def test_steps_and_noise_come_in_parts_of_their_own():
     found = parts(Asked(gates=("sigmoid", "nonsense(z)"), horizon=10.0, gap=0.5, lr=0.05, noise=3.0))
-    assert [part["part"] for part in found] == ["picture", "steps", "noise", "done"]
+    assert [part["part"] for part in found] == ["picture", "steps", "own", "noise", "done"]
     steps = found[1]["gates"]
     assert steps[1] is None
     run = descent(LearningProblem("sigmoid", horizon=10.0, gap=0.5), 0.0, lr=0.05)  # step by step
     assert abs(steps[0]["steps"] - run.steps) <= 1
-    assert steps[0]["own_steps"] > 0
-    assert len(found[2]["gates"][0]["timescale"]) == 3
+    assert found[2]["gates"][0]["steps"] > 0
+    assert len(found[3]["gates"][0]["timescale"]) == 3
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
@@ -146,13 +146,13 @@ def test_the_lines_give_the_numbers_of_the_page(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("gateflow.explore", lambda *_: None)
     asked = Asked(gates=("fast", "sigmoid(2*z)"), horizon=5.0, gap=0.1, start=0.4, noise=2.0, lr=0.05)
-    picture, steps, *_ = parts(asked)
+    picture, _, own_steps, *_ = parts(asked)
     tau = [one["flow"]["tau"] for one in picture["gates"]]
     exec(picture["lines"]["python"], {})
     said = capsys.readouterr().out
-    for value, own in zip(tau, steps["gates"], strict=True):
+    for value, own in zip(tau, own_steps["gates"], strict=True):
         assert f"tau = {value:.12g}"[:14] in said
-        assert f"{own['own_lr']:.4g}" in said
+        assert f"{own['lr']:.4g}" in said
     shell = picture["lines"]["shell"].splitlines()
     assert [line.split()[1] for line in shell] == ["check"] * 2 + ["rank"] + ["flow", "step-size", "noise"] * 2 + [
         "explore"

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from gateflow.explorer.exploration import Exploration, first_sight
+import gateflow
 from gateflow.plots._style import STROKES
 from tests.reports.chromium import Browser, Page, program
 
@@ -22,9 +22,11 @@ HOSTILE = ["9**9**9*z", "__import__('os')", "(" * 5000 + "z", "<img src=x onerro
 def address():
     if program() is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
-    opened = Exploration(first_sight(["fast", "sigmoid", "softsign"]), 0)
+    opened = gateflow.explore(["fast", "sigmoid", "softsign"], browser=False)
+    assert f'<iframe src="{opened.address}" title=' in opened._repr_html_()
     yield opened.address
     opened.close()
+    assert "closed" in repr(opened)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def browser(address, tmp_path_factory):
 def page(request, browser, address):
     width, dark = request.param
     opened = Page(browser, address, width, dark=dark)
-    until(opened, "gateflow.steps !== null && document.querySelectorAll('#crossings li').length === 2")
+    until(opened, "gateflow.own !== null && document.querySelectorAll('#crossings li').length === 2")
     return opened
 
 

@@ -11,7 +11,7 @@ const page = {
   patience: 250, // ms after which a newer request overtakes the one under way
   hello: null, values: {}, gates: [], optimizer: "sgd",
   seq: 0, sentAt: 0, waiting: false, ahead: false, // the number last sent; whether its picture is awaited; whether more was moved
-  picture: null, steps: null, noise: null, theory: { about: new Map(), orders: new Map(), crossings: new Map() },
+  picture: null, steps: null, own: null, noise: null, theory: { about: new Map(), orders: new Map(), crossings: new Map() },
 };
 window.gateflow = page; // for a look from the console, and for tests
 
@@ -102,12 +102,12 @@ function hear(part) {
   if (part.seq !== page.seq) return; // an answer to what was asked before
   if (part.part === "picture") {
     page.waiting = false;
-    Object.assign(page, { picture: part, steps: null, noise: null, shown: part.seq });
+    Object.assign(page, { picture: part, steps: null, own: null, noise: null, shown: part.seq });
     showPicture();
-    page.latency = performance.now() - page.sentAt;
+    page.first ??= performance.now(); // ms since the page was opened
     if (page.ahead) return send();
     say("", false);
-  } else if (part.part === "steps" || part.part === "noise") {
+  } else if (["steps", "own", "noise"].includes(part.part)) {
     page[part.part] = part.gates;
     showTimes();
   } else if (part.part === "refused") {
@@ -347,10 +347,12 @@ function showTimes() {
   const body = gates.map((one, k) => {
     if (one.error) return row("td", [one.gate, "refused", "", "", "", "", "", ""]);
     if (!("z0" in one.flow)) return row("td", [one.gate, one.flow.error, "", "", "", "", "", ""]);
-    const { flow } = one, steps = page.steps ? page.steps[k] || {} : null;
-    const count = !steps ? "…" : steps.error ? steps.error : steps.steps === null ? "past the floats" : `${number(steps.steps)}${steps.holds ? "" : " (not valid)"}`;
-    return row("td", [one.gate, time(flow), number(flow.relative_error, 2), number(flow.z0), number(flow.z_star), count,
-      steps && !steps.error ? number(steps.own_lr) : "…", !steps || steps.error ? "…" : steps.own_steps === null ? "past the floats" : number(steps.own_steps)]);
+    const { flow } = one;
+    const cell = (part, show) => (!page[part] ? "…" : page[part][k].error ? page[part][k].error : show(page[part][k]));
+    const count = (x) => (x === null ? "past the floats" : number(x));
+    return row("td", [one.gate, time(flow), number(flow.relative_error, 2), number(flow.z0), number(flow.z_star),
+      cell("steps", (found) => count(found.steps) + (found.steps === null || found.holds ? "" : " (not valid)")),
+      cell("own", (found) => number(found.lr)), cell("own", (found) => count(found.steps))]);
   });
   $("times").replaceChildren(element("caption", {}, "Steps are predicted in the limit that each optimiser’s theory allows; “own” is the largest step size that keeps the time scale within 5 %. Fewer steps are sooner."),
     element("thead", {}, row("th", head)), element("tbody", {}, ...body));
@@ -446,7 +448,7 @@ function numbers() {
   const { about, orders, crossings } = page.theory;
   const names = gates.map((one) => one.gate);
   const here = (map) => [...map.values()].filter((one) => (one.gates || [one.gate]).every((name) => names.includes(name)));
-  return JSON.stringify({ asked, grid: page.hello.grid, gates, steps: page.steps, noise: page.noise, about: here(about), orders: here(orders),
+  return JSON.stringify({ asked, grid: page.hello.grid, gates, steps: page.steps, own: page.own, noise: page.noise, about: here(about), orders: here(orders),
     crossings: here(crossings).filter((one) => one.seq === page.shown), lines }, null, 2);
 }
 
