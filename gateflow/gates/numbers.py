@@ -150,8 +150,9 @@ class Numbers:
         du, log_d2u, log_du = self._play("d2u", lambda f: [f.du, log_of(f.d2u), f.log_du], z)
         d2u = self._signed("sign of d2u", lambda f: [sign_of(factored(f.d2u))], z, log_d2u)
         turn = a.tanh(self.u(z) / a.constant(2))
-        curvature = d2u - du * du * turn
-        safe = a.isfinite(curvature)
+        bend = du * du * turn
+        curvature = d2u - bend
+        safe = a.isfinite(curvature) | a.isfinite(bend)  # where u'' is infinite, phi'' is too
         log_curvature = a.where(safe, a.log(a.abs(curvature)), log_du + log_du + a.log(a.abs(turn)))
         size = a.exp(self._or_gone(log_curvature + both, both))
         return a.where(a.less(a.where(safe, curvature, -turn), a.constant(0)), -size, size)

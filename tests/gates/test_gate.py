@@ -496,3 +496,12 @@ def test_powers_of_the_sigmoid_keep_the_digits_of_the_rest(p, q):
     with mpmath.workdps(200):
         exact = [1 - (1 + mpmath.exp(-z)) ** (-mpmath.mpf(p) / q) for z in (-3, 3, 40, 300)]
     assert found == pytest.approx([float(x) for x in exact], rel=1e-13)
+
+
+def test_the_second_derivative_is_infinite_where_its_limit_is():
+    """Of z + |z|^(3/2) it goes to infinity at 0 like 3/(16 sqrt|z|); of z sqrt|z| to both infinities."""
+    rough = Gate("sigmoid(z + abs(z)**(3/2))")
+    assert rough.d2phi(0.0) == math.inf
+    assert rough.d2phi(1e-12) == pytest.approx(3 / 16 * 1e6, rel=1e-9)
+    assert math.isnan(Gate("sigmoid(z*sqrt(abs(z)))").d2phi(0.0))
+    assert Gate("sigmoid(z**3 + z)").d2phi(0.0) == 0
