@@ -220,7 +220,9 @@ def test_what_has_no_kernel_is_refused_where_it_was_asked_for() -> None:
     with pytest.raises(InvalidArgument, match="float64"):
         LSTM(2, 3, backend="triton", dtype=torch.float64)(x.double())
     with pytest.raises(InvalidArgument, match="loses its digits"):
-        LSTM(2, 3, forget_gate="1/2 + tanh(z)*erf(z)**2/2", backend="triton")(x)
+        LSTM(2, 3, forget_gate="sigmoid(2*z + sin(z)/z)", backend="triton")(x)  # no number at infinity
+    with pytest.raises(InvalidArgument, match="is 0/0 at z = 0"):
+        LSTM(2, 3, forget_gate="sigmoid(2*z + tanh(z)/z)", backend="triton")(x)
     with pytest.raises(InvalidArgument, match="for GRU"):
         GRU(2, 3, backend="triton")(x)
 
