@@ -67,7 +67,7 @@ def factor(expr: Expr) -> Expr:
         return expr
     stand_in, meaning = _exponentials(expr)
     plain = expr.xreplace(stand_in)
-    several = len(plain.free_symbols | plain.atoms(sp.Function)) > 1
+    several = len({*plain.free_symbols, *plain.atoms(sp.Function)}) > 1
     try:
         found = _without_common(plain)
         if found is None:
