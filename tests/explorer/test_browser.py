@@ -137,6 +137,20 @@ def test_hostile_formulas_are_one_line_each_and_the_others_stay(page):
     assert page.value("gateflow.gates.map(gate => gate.fault.textContent).join('')") in ("", None)
 
 
+def test_noise_is_told_of(page):
+    before = page.value("gateflow.gates.map(gate => gate.text)")
+    page.value("""for (const [name, value] of [['noise', 6], ['gap', 0.5], ['horizon', 10]]) {
+        document.getElementById(name).value = value;
+        document.getElementById(name).dispatchEvent(new Event('input'));
+    }""")
+    until(page, f"{SETTLED} && gateflow.noise !== null && gateflow.picture.asked.gap === 0.5")
+    rows = page.value("[...document.querySelectorAll('#noisy tbody tr')].map(row => row.textContent)")
+    assert len(rows) == len(before)
+    assert len(rows[0].split("/")) == 5  # three quantiles of two numbers
+    ids = page.value("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+
+
 def test_what_is_taken_away_is_whole(page):
     svg = ET.fromstring(page.value("gateflow.figure()"))
     assert len(svg.findall(".//{http://www.w3.org/2000/svg}path")) == 18

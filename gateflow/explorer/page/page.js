@@ -358,7 +358,7 @@ function showTimes() {
     element("thead", {}, row("th", head)), element("tbody", {}, ...body));
   const noisy = (page.noise || []).map((found, k) => found && [gates[k].gate, found]).filter(Boolean);
   const share = (values) => values.map((x) => number(x, 4)).join(" / ");
-  $("noise").replaceChildren(...(noisy.length ? [element("div", { class: "box" }, element("table", {},
+  $("noisy").replaceChildren(...(noisy.length ? [element("div", { class: "box", tabindex: 0, role: "region", "aria-label": "With gradient noise" }, element("table", {},
     element("caption", {}, "With gradient noise: at 10 % / 50 % / 90 % of the runs"),
     element("thead", {}, row("th", ["gate", "steps to arrive", "time constant it settles to"])),
     element("tbody", {}, ...noisy.map(([name, found]) => row("td", found.error ? [name, found.error, ""] :
