@@ -53,9 +53,11 @@ def refined(problem: LearningProblem, z0: Any, found: Any) -> Any:
                 continue
             speed, spread = _log_pace(problem, *(float(part[k]) for part in (horizon, log_h, z0, z_end)))
         spread += lost_at(gate, z0[k])
+        if problem.target.is_rounded:  # the logarithm of an exact number: what it was rounded by is part of the way
+            spread += EPS * abs(value[k]) * np.exp(min(-log_apart, 700.0))
         tau, off = (
             log_apart - speed - np.log(scale[k]),
-            np.expm1(spread) + EPS * (16 + 4 * abs(log_apart) + 4 * abs(speed) + 2 * abs(u_end[k])),
+            np.expm1(min(spread, 700.0)) + EPS * (16 + 4 * abs(log_apart) + 4 * abs(speed) + 2 * abs(u_end[k])),
         )
         if np.isfinite(tau) and off < error[k]:
             log_tau[k], error[k] = tau, off

@@ -63,6 +63,7 @@ class Target:
     decay: Any = None
     timescale: Any = None
     way: str = field(init=False, repr=False)
+    is_rounded: bool = field(init=False, repr=False, default=False)
 
     def __post_init__(self) -> None:
         given = [way for way in WAYS if getattr(self, way) is not None]
@@ -75,6 +76,7 @@ class Target:
         if way in ("gap", "decay") and (logs := _logs_below_floats(getattr(self, way), found)) is not None:
             object.__setattr__(self, way, None)
             way, found = "log_gap", logs  # so small a decay is the gap
+            object.__setattr__(self, "is_rounded", True)
         object.__setattr__(self, way, found)
         object.__setattr__(self, "way", way)
 

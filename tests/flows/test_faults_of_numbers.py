@@ -338,6 +338,22 @@ def test_exact_gaps_below_the_floats(gap, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["sigmoid(z)**2", "sigmoid"])
+def test_a_start_beside_the_target_of_an_exact_gap_is_off_by_what_its_logarithm_was_rounded_by(name, backend):
+    """1e-9 above it: the way over the speed of phi = s^n, in big floats."""
+    problem = LearningProblem(name, horizon=1000, gap="1e-400")
+    z0 = problem.z_star + 1e-9
+    found = hitting_time(problem, z0, backend=backend)
+    n = 2 if "2" in name else 1
+    with mpmath.workdps(450):
+        goal = mpmath.log1p(-(mpmath.mpf(10) ** -400)) / (1000 * n)  # log s at the target
+        z_star = -mpmath.log(mpmath.expm1(-goal))
+        rest = 1 / (1 + mpmath.exp(mpmath.mpf(z0)))  # dz/dtau = T n (1 - s) s^(T n); s is 1 to 400 digits
+        true = mpmath.log((mpmath.mpf(z0) - z_star) / (1000 * n * rest))
+    assert abs(found.log_tau - float(true)) <= found.error < 1e-2
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_start_at_ulps_from_the_target(backend):
     """erf, T = 3, gap 1e-100, five ulps below: 2.7e84 in big floats."""
     problem = LearningProblem("erf", horizon=3, gap=1e-100)
