@@ -1,4 +1,4 @@
-"""Flows of two parameters: a refined gate, samples that share a weight and a bias, noisy gates."""
+"""Flows of two parameters: a refined gate, samples that share a weight and a bias, noisy gates, decays to a power."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from gateflow.cli._terminal import Listing, duration, number, pairs, picked, pri
 if TYPE_CHECKING:
     from gateflow.flows.plane import PlanarTrajectory, Plane
 
-KINDS = ("refine", "shared", "noisy")
+KINDS = ("refine", "shared", "noisy", "decay")
 BAND = 1.959963984540054
 """Standard errors either side of a mean that make a band of 95 %."""
 
-Kind = Annotated[str, Parameter(name="KIND", completer=words(*KINDS), help="refine, shared or noisy.")]
+Kind = Annotated[str, Parameter(name="KIND", completer=words(*KINDS), help="refine, shared, noisy or decay.")]
 Start = Annotated[str, Parameter(name="--start", help="Where the two parameters start, with a comma between: 0,0.")]
 Horizon = Annotated[str, Parameter(name=HORIZON, help="T, at least 1; shared: or one a sample: 10,100.")]
 Gap = Annotated[str | None, Parameter(name="--gap", help="The target as 1 - lambda*; shared: one, or one a sample.")]
@@ -38,7 +38,8 @@ Timescale = Annotated[
 ]
 Scale = Annotated[float, Parameter(name="--scale", help="c, the size of the loss.")]
 GateName = Annotated[
-    str, Parameter(name="--gate", completer=GATE_NAMES, help="refine, shared: the gate, a name or a formula in z.")
+    str,
+    Parameter(name="--gate", completer=GATE_NAMES, help="refine, shared, decay: the gate, a name or a formula in z."),
 ]
 RefineName = Annotated[
     str, Parameter(name="--refine-gate", completer=GATE_NAMES, help="refine: the gate that refines it.")
@@ -90,14 +91,16 @@ def run(
     """Follow a gradient flow of two parameters to where it stops, and print its path.
 
     refine: pre-activations z of a gate and w of the gate that refines it. shared: samples share z = w x + b. noisy: z
-    and the noise scale p of a noisy hard gate, by its expected loss, with Monte Carlo beside it. The exit code is 3
-    where the target is not reached.
+    and the noise scale p of a noisy hard gate, by its expected loss, with Monte Carlo beside it. decay: z of a gate and
+    w of the power exp(-w) that it is taken to, as -dt_bias and -A_log of Mamba. The exit code is 3 where the target is
+    not reached.
 
     Examples
     --------
     $ gateflow plane refine --horizon 10 --gap 1e-3 --start 0,0
     $ gateflow plane refine --horizon 100 --timescale 1000 --gate fast --start -2,1 --json
     $ gateflow plane shared --inputs 0,1 --horizon 10,100 --gap 0.1 --start 0,0
+    $ gateflow plane decay --horizon 10 --timescale 1000 --start 4.6,0
     $ gateflow plane noisy --horizon 5 --gap 0.1 --start 6,1 --samples 1000 --seed 1 --json  # exit code 3
     """
     from gateflow.flows.plane import flow, pair
@@ -108,6 +111,7 @@ def run(
     own = {
         "refine": {"gate": gate, "refine_gate": refine_gate},
         "shared": {"gate": gate, "inputs": None if inputs is None else _listed("inputs", inputs)},
+        "decay": {"gate": gate},
         "noisy": {"alpha": alpha, "amplitude": amplitude, "noise": noise},
     }.get(kind, {})
     problem = _problem(kind, task, own)
@@ -124,10 +128,12 @@ def run(
 
 def _problem(kind: str, task: dict[str, Any], own: dict[str, Any]) -> Plane:
     from gateflow.errors import InvalidArgument, UnknownName, unknown
-    from gateflow.flows.plane import NoisyProblem, RefineProblem, SharedProblem
+    from gateflow.flows.plane import DecayProblem, NoisyProblem, RefineProblem, SharedProblem
 
     if kind == "refine":
         return RefineProblem(gate_of(own["gate"]), gate_of(own["refine_gate"]), **task)
+    if kind == "decay":
+        return DecayProblem(gate_of(own["gate"]), **task)
     if kind == "noisy":
         return NoisyProblem(**task, **own)
     if kind == "shared":

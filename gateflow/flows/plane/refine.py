@@ -60,42 +60,15 @@ class Slopes(NamedTuple):
         return -np.logaddexp(2 * self.log_z, 2 * self.log_w)
 
 
-@by_value
-@dataclass(frozen=True)
-class RefineProblem(Plane):
-    """Learn a time scale by a gate and its refine gate: bring ``g(z, w)^T`` to ``lambda*``.
+class EffectivePlane(Plane):
+    """A plane whose loss is that of one effective gate, which rises with both parameters.
 
-    Parameters
-    ----------
-    gate, refine : Gate or str
-        phi and psi, two gates onto (0, 1).
-    horizon, target, gap, log_gap, decay, timescale, scale, loss
-        See :class:`~gateflow.flows.problem.LearningProblem`; one problem, without arrays.
-
-    Raises
-    ------
-    InvalidArgument
-        A number is out of range, or a gate is not onto (0, 1).
-
-    Examples
-    --------
-    >>> problem = RefineProblem(horizon=10, gap=1e-3)
-    >>> print(problem.phi_c(300.0, 400.0))
-    2.65...e-261
+    A problem gives :meth:`_slopes`, the gate's logit profile and its slopes; the curve and the time along it follow.
     """
 
     names: ClassVar[tuple[str, str]] = ("z", "w")
-    gate: Gate
-    refine: Gate
     effective: LearningProblem
-
-    def __init__(self, gate: Gate | str = "sigmoid", refine: Gate | str = "sigmoid", **task: Any) -> None:
-        put = object.__setattr__
-        put(self, "gate", _onto(as_gate(gate)))
-        put(self, "refine", _onto(as_gate(refine)))
-        put(self, "effective", LearningProblem("sigmoid", **task))
-        if any(np.ndim(part) for part in (self.horizon, self.effective.target.value, self.effective.scale)):
-            raise InvalidArgument("a planar flow is of one problem; give one horizon, one target and one scale")
+    """The problem in the profile U: that of the sigmoid."""
 
     @property
     def horizon(self) -> float:
@@ -107,39 +80,12 @@ class RefineProblem(Plane):
         """The loss, per unit scale."""
         return self.effective.loss
 
-    # --- the effective gate ---
+    def _slopes(self, z: Array, w: Array) -> Slopes:
+        """U and its slopes, in logarithms."""
+        raise NotImplementedError
 
-    def phi(self, z: Any, w: Any) -> Any:
-        """The effective gate ``g``, to a few units in the last place wherever it is a float."""
-        return self._product(self.gate.phi, self.gate.phi_c, self.refine.phi, z, w)
-
-    def phi_c(self, z: Any, w: Any) -> Any:
-        """``1 - g``, to a few units in the last place wherever it is a float."""
-        return self._product(self.gate.phi_c, self.gate.phi, self.refine.phi_c, z, w)
-
-    def log_phi(self, z: Any, w: Any) -> Any:
-        """``log g``, finite also where g underflows."""
-        return self._log_product(self.gate.log_phi, self.gate.log_phi_c, self.refine.log_phi, self.phi_c, z, w)
-
-    def log_phi_c(self, z: Any, w: Any) -> Any:
-        """``log(1 - g)``, finite also where ``1 - g`` underflows."""
-        return self._log_product(self.gate.log_phi_c, self.gate.log_phi, self.refine.log_phi_c, self.phi, z, w)
-
-    @staticmethod
-    def _product(near: Any, far: Any, refine: Any, z: Any, w: Any) -> Any:
-        z, w = positions(z, "z"), positions(w, "w")
-        value = np.asarray(near(z))
-        with np.errstate(under="ignore"):
-            return plain(value * (value + 2 * (refine(w) * far(z))))
-
-    @staticmethod
-    def _log_product(near: Any, far: Any, refine: Any, rest: Any, z: Any, w: Any) -> Any:
-        """The logarithm of the product of a value and its sum; near 1, from the complement, where the sum cancels."""
-        complement = np.asarray(rest(z, w))
-        value = np.asarray(near(positions(z, "z")))
-        with np.errstate(divide="ignore", under="ignore"):
-            far_out = value + np.logaddexp(value, np.log(2.0) + refine(positions(w, "w")) + far(z))
-            return plain(np.where(complement < 0.5, np.log1p(-complement), far_out))
+    def _slopes_at(self, z: Any, w: Any) -> Slopes:
+        return self._slopes(*broadcast(z=positions(z, "z"), w=positions(w, "w")))
 
     def profile(self, z: Any, w: Any) -> Any:
         """The logit profile ``U = log g - log(1 - g)``."""
@@ -148,38 +94,6 @@ class RefineProblem(Plane):
     def weight(self, z: Any, w: Any) -> Any:
         """``W = 1/|grad U|^2``: how much longer learning takes here than for a sigmoid gate with pre-activation U."""
         return plain(np.exp(self._slopes_at(z, w).log_weight))
-
-    def level(self, z: Any, profile: float | None = None) -> Any:
-        """w on the curve where the profile is so much (by default, that of the target); NaN where it has no point.
-
-        The effective gate is linear in r: ``r = (g - f^2)/(2 f f_c)`` and ``1 - r = ((1 - g) - f_c^2)/(2 f f_c)``.
-        """
-        z = np.asarray(positions(z, "z"))
-        u = self.effective.u_star if profile is None else profile
-        f, f_c = self.gate.phi(z), self.gate.phi_c(z)
-        sigmoid = self.effective.gate
-        with np.errstate(all="ignore"):
-            r = _difference_of_squares(sigmoid.phi(u), f) / (2 * f * f_c)
-            r_c = _difference_of_squares(sigmoid.phi_c(u), f_c) / (2 * f * f_c)
-        inside = (r > 0) & (r_c > 0)
-        near = inside & (r < 0.5)
-        low, high = np.where(near, r, 0.5), np.where(inside & ~near, r_c, 0.5)
-        found = np.where(near, self.refine.inverse(low), self.refine.inverse_c(high))
-        return plain(np.where(inside, found, np.nan))
-
-    def _slopes_at(self, z: Any, w: Any) -> Slopes:
-        return self._slopes(*broadcast(z=positions(z, "z"), w=positions(w, "w")))
-
-    def _slopes(self, z: Array, w: Array) -> Slopes:
-        """U and its slopes, from the two profiles, in logarithms."""
-        with np.errstate(all="ignore"):
-            u, v = self.gate.float64.u(z), self.refine.float64.u(w)
-            f, f_c, r, r_c = (-np.logaddexp(0.0, x) for x in (-u, u, -v, v))
-            a, b = np.logaddexp(f, r + f_c + np.log(2.0)), np.logaddexp(f_c, r_c + f + np.log(2.0))
-            common = np.log(2.0) - a - b
-            log_z = common + np.logaddexp(f + r_c, r + f_c) + self.gate.float64.log_du(z)
-            log_w = common + r + r_c + self.refine.float64.log_du(w)
-            return Slopes(u + (a - b), log_z, log_w)
 
     # --- the plane ---
 
@@ -219,6 +133,104 @@ class RefineProblem(Plane):
         check = _Curve(self, path).check(leg)
         return PlanarSolution((leg,), stop, (), spent, check)
 
+
+@by_value
+@dataclass(frozen=True)
+class RefineProblem(EffectivePlane):
+    """Learn a time scale by a gate and its refine gate: bring ``g(z, w)^T`` to ``lambda*``.
+
+    Parameters
+    ----------
+    gate, refine : Gate or str
+        phi and psi, two gates onto (0, 1).
+    horizon, target, gap, log_gap, decay, timescale, scale, loss
+        See :class:`~gateflow.flows.problem.LearningProblem`; one problem, without arrays.
+
+    Raises
+    ------
+    InvalidArgument
+        A number is out of range, or a gate is not onto (0, 1).
+
+    Examples
+    --------
+    >>> problem = RefineProblem(horizon=10, gap=1e-3)
+    >>> print(problem.phi_c(300.0, 400.0))
+    2.65...e-261
+    """
+
+    gate: Gate
+    refine: Gate
+    effective: LearningProblem
+
+    def __init__(self, gate: Gate | str = "sigmoid", refine: Gate | str = "sigmoid", **task: Any) -> None:
+        put = object.__setattr__
+        put(self, "gate", onto(as_gate(gate)))
+        put(self, "refine", onto(as_gate(refine)))
+        put(self, "effective", effective_problem(**task))
+
+    # --- the effective gate ---
+
+    def phi(self, z: Any, w: Any) -> Any:
+        """The effective gate ``g``, to a few units in the last place wherever it is a float."""
+        return self._product(self.gate.phi, self.gate.phi_c, self.refine.phi, z, w)
+
+    def phi_c(self, z: Any, w: Any) -> Any:
+        """``1 - g``, to a few units in the last place wherever it is a float."""
+        return self._product(self.gate.phi_c, self.gate.phi, self.refine.phi_c, z, w)
+
+    def log_phi(self, z: Any, w: Any) -> Any:
+        """``log g``, finite also where g underflows."""
+        return self._log_product(self.gate.log_phi, self.gate.log_phi_c, self.refine.log_phi, self.phi_c, z, w)
+
+    def log_phi_c(self, z: Any, w: Any) -> Any:
+        """``log(1 - g)``, finite also where ``1 - g`` underflows."""
+        return self._log_product(self.gate.log_phi_c, self.gate.log_phi, self.refine.log_phi_c, self.phi, z, w)
+
+    @staticmethod
+    def _product(near: Any, far: Any, refine: Any, z: Any, w: Any) -> Any:
+        z, w = positions(z, "z"), positions(w, "w")
+        value = np.asarray(near(z))
+        with np.errstate(under="ignore"):
+            return plain(value * (value + 2 * (refine(w) * far(z))))
+
+    @staticmethod
+    def _log_product(near: Any, far: Any, refine: Any, rest: Any, z: Any, w: Any) -> Any:
+        """The logarithm of the product of a value and its sum; near 1, from the complement, where the sum cancels."""
+        complement = np.asarray(rest(z, w))
+        value = np.asarray(near(positions(z, "z")))
+        with np.errstate(divide="ignore", under="ignore"):
+            far_out = value + np.logaddexp(value, np.log(2.0) + refine(positions(w, "w")) + far(z))
+            return plain(np.where(complement < 0.5, np.log1p(-complement), far_out))
+
+    def level(self, z: Any, profile: float | None = None) -> Any:
+        """w on the curve where the profile is so much (by default, that of the target); NaN where it has no point.
+
+        The effective gate is linear in r: ``r = (g - f^2)/(2 f f_c)`` and ``1 - r = ((1 - g) - f_c^2)/(2 f f_c)``.
+        """
+        z = np.asarray(positions(z, "z"))
+        u = self.effective.u_star if profile is None else profile
+        f, f_c = self.gate.phi(z), self.gate.phi_c(z)
+        sigmoid = self.effective.gate
+        with np.errstate(all="ignore"):
+            r = _difference_of_squares(sigmoid.phi(u), f) / (2 * f * f_c)
+            r_c = _difference_of_squares(sigmoid.phi_c(u), f_c) / (2 * f * f_c)
+        inside = (r > 0) & (r_c > 0)
+        near = inside & (r < 0.5)
+        low, high = np.where(near, r, 0.5), np.where(inside & ~near, r_c, 0.5)
+        found = np.where(near, self.refine.inverse(low), self.refine.inverse_c(high))
+        return plain(np.where(inside, found, np.nan))
+
+    def _slopes(self, z: Array, w: Array) -> Slopes:
+        """U and its slopes, from the two profiles, in logarithms."""
+        with np.errstate(all="ignore"):
+            u, v = self.gate.float64.u(z), self.refine.float64.u(w)
+            f, f_c, r, r_c = (-np.logaddexp(0.0, x) for x in (-u, u, -v, v))
+            a, b = np.logaddexp(f, r + f_c + np.log(2.0)), np.logaddexp(f_c, r_c + f + np.log(2.0))
+            common = np.log(2.0) - a - b
+            log_z = common + np.logaddexp(f + r_c, r + f_c) + self.gate.float64.log_du(z)
+            log_w = common + r + r_c + self.refine.float64.log_du(w)
+            return Slopes(u + (a - b), log_z, log_w)
+
     def __repr__(self) -> str:
         inner = repr(self.effective).partition(", ")[2]
         return f"RefineProblem({self.gate.name!r}, {self.refine.name!r}, {inner}"
@@ -228,7 +240,7 @@ class RefineProblem(Plane):
 class _Curve:
     """The curve from a start along the path that U takes; q is the length of that path in its own coordinate."""
 
-    problem: RefineProblem
+    problem: EffectivePlane
     path: Path
 
     @cached_property
@@ -312,11 +324,19 @@ class _Weighted(Followed):
         return super().log_density(batch, v) + weight  # the sigmoid's own weight is 1
 
 
-def _onto(gate: Gate) -> Gate:
+def effective_problem(**task: Any) -> LearningProblem:
+    """The problem of an effective gate in its profile, which is that of a sigmoid; one, without arrays."""
+    made = LearningProblem("sigmoid", **task)
+    if any(np.ndim(part) for part in (made.horizon, made.target.value, made.scale)):
+        raise InvalidArgument("a planar flow is of one problem; give one horizon, one target and one scale")
+    return made
+
+
+def onto(gate: Gate) -> Gate:
     """A gate onto (0, 1), or one line that says it is not."""
     refuse_if_no_gate(gate)
     if not np.all(np.isinf([*limits(gate), *reach(gate)])):
-        raise InvalidArgument(f"{gate.name} is not onto (0, 1); the refine plane needs two gates that are")
+        raise InvalidArgument(f"{gate.name} is not onto (0, 1); this plane needs gates that are")
     if flat := slope_minima(gate).flat:
         raise InvalidArgument(f"{gate.name} has slope 0 at {flat[0]:g}, which no planar flow crosses")
     return gate
