@@ -8,7 +8,7 @@
    sqrt(100,000), which is above 1.63 for one sample in a hundred if the law is right.
 3. Stochastic gradient descent in PyTorch on one unit with random targets, 1,000 runs: quantiles of the steps to a time
    constant, predicted and seen; and the part of the runs within the predicted middle 90 per cent, widened to whole
-   steps: seen, of 100,000 runs with normal gradients, predicted, and the difference of the first and the last in
+   steps: seen, of 20,000 runs with normal gradients, predicted, and the difference of the first and the last in
    standard errors. What runs with normal gradients differ from the prediction by is due to finite steps; what PyTorch's
    differ from those by, to the law of the gradients, which have two values here.
 """
@@ -27,7 +27,7 @@ from gateflow.noise import NoisyDescent, Samples
 
 HORIZON, DEVIATION, LR = 10.0, 3.0, 1e-4
 SHARES = [0.05, 0.5, 0.95]
-NORMAL = 100_000
+NORMAL = 20_000
 
 
 def loop(xp: Any, draw: Callable[[], Any], z: Any, z_star: float, steps: int, adam: bool) -> Any:
@@ -164,7 +164,7 @@ def main() -> None:
     for name in ("softsign", "sigmoid", "fast"):
         against_runs(name, 100_000)
     print("\nstochastic gradient descent in PyTorch, 1,000 runs: steps predicted, seen (5, 50, 95 %), within,")
-    print("within of 100,000 runs with normal gradients, predicted, and by how many errors the first and last differ")
+    print("within of 20,000 runs with normal gradients, predicted, and by how many errors the first and last differ")
     for name in ("softsign", "sigmoid", "fast"):
         for lr in (0.05, 0.02, 0.01):
             against_torch(name, lr, 1000)
