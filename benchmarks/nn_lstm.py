@@ -3,12 +3,14 @@
 python -m benchmarks.nn_lstm > results/bench_lstm.txt
 python -m benchmarks.nn_lstm --scaling > results/bench_threads.txt
 python -m benchmarks.nn_lstm --wait > results/bench_wait.txt
+python -m benchmarks.nn_lstm --small > results/bench_small.txt
 
 The first is ``gateflow bench lstm`` and the cost of factors that are computed again instead of kept. The second is how
 many times as fast two threads are as one, on the wall, beside ``torch.nn.LSTM``, multiply-adds in registers, which
 share nothing, and copies of as many numbers as a pass keeps, which share the memory.
 The third has a loss of the last output only: its gradient fades on the way back, to numbers below the smallest normal
 one, with which processors are slow.
+The fourth is what a step of a small layer costs, where calls weigh more than products.
 """
 
 from __future__ import annotations
@@ -73,17 +75,58 @@ def wait(length: int, repeats: int) -> tuple[float, float]:
     return slower(LSTM(2, 64, forget_gate="fast")), slower(torch.nn.LSTM(2, 64))
 
 
+SMALL = ((4, 10, 3, 8),)
+"""Batch, time, inputs, hidden units."""
+
+
+def small(shape: tuple[int, int, int, int], repeats: int, count: int = 50) -> dict[str, float]:
+    """CPU time over that of ``torch.nn.LSTM``, the least of blocks of passes that take turns: with the fast gate."""
+    batch, length, inputs, hidden = shape
+    x, found = torch.randn(length, batch, inputs), {}
+    for name in ("forward", "forward and backward", "a step of Adam"):
+        best = [float("inf")] * 2
+        runs = []
+        for layer in (LSTM(inputs, hidden, forget_gate="fast"), torch.nn.LSTM(inputs, hidden)):
+            readout = torch.nn.Linear(hidden, 1)
+            optimizer = torch.optim.Adam([*layer.parameters(), *readout.parameters()])
+
+            def step(layer: Any = layer, readout: Any = readout, optimizer: Any = optimizer, what: str = name) -> None:
+                output = layer(x)[0][-1]
+                if what != "forward":
+                    readout(output).square().mean().backward()
+                if what == "a step of Adam":
+                    optimizer.step()
+                    optimizer.zero_grad()
+
+            runs.append(step)
+        for _ in range(repeats):
+            for n, run in enumerate(runs):
+                start = time.process_time()
+                for _ in range(count):
+                    run()
+                best[n] = min(best[n], time.process_time() - start)
+        found[name] = best[0] / best[1]
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="")
     parser.add_argument("--scaling", action="store_true")
     parser.add_argument("--wait", action="store_true")
+    parser.add_argument("--small", action="store_true")
     options = parser.parse_args()
     if options.scaling:
         for shape in speed.SHAPES:
             told = ", ".join(f"{name} {times:.2f}" for name, times in scaling(shape, options.repeats).items())
             print(f"{shape}: two threads are as fast as one, times: {told}", flush=True)
+        return
+    if options.small:
+        torch.set_num_threads(1)
+        for shape in SMALL:
+            told = ", ".join(f"{name} {ratio:.2f}" for name, ratio in small(shape, options.repeats).items())
+            print(f"{shape}: CPU time of the fast gate over {speed.BASELINE}, the least of {options.repeats}: {told}")
         return
     if options.wait:
         torch.set_num_threads(1)
