@@ -83,14 +83,17 @@ def number(x: Any, digits: int = 6) -> str:
     return f"{low:.{digits}g}" if low == high else f"{low:.{digits}g} to {high:.{digits}g}"
 
 
-def exponential(log: float | None, digits: int = 5) -> str:
-    """``exp(log)``, past the range of floats too.
+def exponential(log: Any, digits: int = 5) -> str:
+    """``exp(log)``, past the range of floats too; of an array the range.
 
     Examples
     --------
-    >>> exponential(0.0), exponential(1000.0), exponential(None)
-    ('1', '1.9701e+434', '')
+    >>> exponential(0.0), exponential(1000.0), exponential(None), exponential(np.array([0.0, 1000.0]))
+    ('1', '1.9701e+434', '', '1 to 1.9701e+434')
     """
+    if log is not None and np.ndim(log):
+        known = np.asarray(log, dtype=float)[~np.isnan(log)]
+        return " to ".join(exponential(float(end), digits) for end in (known.min(), known.max())) if known.size else ""
     if log is None or math.isnan(log):
         return ""
     if math.isinf(log):
