@@ -35,6 +35,7 @@ from gateflow.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from gateflow.gates.gate import Gate
+    from gateflow.nn.recurrent import Recurrent
     from gateflow.training.loop import Trainer
     from gateflow.training.network import Network
     from gateflow.training.settings import Settings
@@ -169,7 +170,7 @@ def _wire(trainer: Trainer, rung: int) -> None:
 
     if rung == 6:
         return
-    network, cell = trainer.network, trainer.network.cell
+    network, cell = trainer.network, _recurrent(trainer.network)
     weights = cell.weights("l0")
     with torch.no_grad():
         bias = weights.bias_ih[cell.rows("forget")].clone()  # type: ignore[index]
@@ -183,12 +184,21 @@ def _wire(trainer: Trainer, rung: int) -> None:
         parameter.register_hook(lambda gradient, learns=learns: gradient * learns)
 
 
+def _recurrent(network: Network) -> Recurrent:
+    """The LSTM of a rung."""
+    from gateflow.nn.recurrent import Recurrent
+
+    assert isinstance(network.cell, Recurrent)
+    return network.cell
+
+
 def _learning(network: Network, rung: int) -> dict[str, Any]:
     """For each parameter, 1 where it learns and 0 where it does not."""
     import torch
 
     masks = {name: torch.zeros_like(each) for name, each in network.named_parameters()}
-    forget, enter = network.cell.rows("forget"), network.cell.rows("input")
+    cell = _recurrent(network)
+    forget, enter = cell.rows("forget"), cell.rows("input")
     masks["cell.bias_ih_l0"][forget] = 1
     if rung >= 4:
         masks["cell.weight_ih_l0"][forget] = masks["cell.weight_hh_l0"][forget] = 1
@@ -241,5 +251,5 @@ def _unit(settings: Settings, rung: int, place: Any, stop: Callable[[], bool]) -
                 status = "solved"
                 break
     result = Result(settings, status, step, step, None, {}, {"loss": last * shown}, time.monotonic() - began)
-    place.end(result, {})
+    place.end(result, {}, {})
     return result

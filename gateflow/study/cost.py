@@ -54,7 +54,7 @@ def cost(
         if found is None:
             return Result(made, "interrupted", 0, 0, None, {}, {}, 0.0)
         result = Result(made, "finished", made.steps, 0, None, {}, found, time.monotonic() - start)
-        place.end(result, {})
+        place.end(result, {}, {})
     return result
 
 
