@@ -89,9 +89,9 @@ def explore(
 ) -> Any:
     """Play with gates on a page of their own, or with a function of yours through a control for each of its values.
 
-    Gates: the page shows them with class, order, crossing, learning curves and times, which follow its sliders; see
-    :doc:`/howto/explore`. In a notebook it stands in the cell, else a browser opens it. It is served on this machine
-    only, and needs the extra ``explore``.
+    Gates: the page shows them with class, order, crossing, learning curves and times, which follow its sliders (docs:
+    Play with gates). In a notebook it stands in the cell, else a browser opens it. It is served on this machine only,
+    and needs the extra ``explore``.
 
     A function: it is called with a value for each choice, and what it returns is shown, anew whenever one of the values
     changes. The first sight is an ordinary output of the cell: it stays where a notebook is printed, converted or read
