@@ -92,7 +92,7 @@ def test_a_human_is_told_how_it_went(gateflow, here):
         (("adding", "--gates", ""), "--gates needs a value"),
         (("adding", "--seeds", "0"), "seeds must be a whole number of at least 1"),
         (("adding", "--jobs", "2"), "--jobs is for an experiment"),
-        (("adding", "--save-every", "nan"), "--save-every must be so many seconds, 0 or more"),
+        (("adding", "--save-every", "nan"), "--save-every must be a number of seconds, 0 or more"),
         (("adding", "--horizon", "--hidden", "4"), "--horizon needs a value"),
         (("--config", "three.toml"), "expected a name, perhaps with options"),
         (("adding", "--hidden", "2.5"), "--hidden takes a whole number; got '2.5'"),
