@@ -33,7 +33,7 @@ OFFERED = {
     "train": Registry("task", "gateflow.training.tasks", "TASK"),
     "train adding --cell": Registry("cell", "gateflow.nn.cells", "CELL"),
     "train adding --forget-gate": GATES,
-    "plane": ["refine", "shared", "noisy"],
+    "plane": ["refine", "shared", "noisy", "decay"],
 }
 
 TYPED = {

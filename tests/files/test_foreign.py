@@ -8,10 +8,14 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("h5netcdf")
+
+import torch
+from safetensors.torch import save_file
 
 from gateflow.cli import COMMANDS, main
 from gateflow.files.place import Place
@@ -34,6 +38,9 @@ FILES = {
     "timescales figure": ("timescales", "run", "--figure", "out.svg"),
     "timescales csv": ("timescales", "run", "--csv", "out.csv"),
     "sweep": ("sweep", "fast", *PROBLEM, "-o", "out.nc"),
+    "predict": ("predict", "run", "--data", "../new.npz", "--csv", "out.csv"),
+    "export": ("export", "run", "--to", "out.py"),
+    "audit": ("audit", "../lstm.safetensors", "--figure", "out.svg"),
     "experiment show": ("experiment", "show", "../tiny.toml", "-o", "../ran", "--write", "."),
     "experiment analyse": ("experiment", "analyse", "../tiny.toml", "-o", "../ran", "--write", "."),
 }
@@ -117,6 +124,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     assert main(["train", *TINY, "-o", str(folder / "run")]) == 0
     (folder / "tiny.toml").write_text(EXPERIMENT)
+    np.savez(folder / "new.npz", x=np.zeros((2, 5, 2)))
+    save_file(torch.nn.LSTM(2, 4).state_dict(), folder / "lstm.safetensors")
     assert main(["experiment", "run", str(folder / "tiny.toml"), "-o", str(folder / "ran")]) == 0
     return folder / "run"
 
@@ -126,7 +135,7 @@ def home(tmp_path, monkeypatch, trained):
     """A folder of others, in which commands run."""
     look_alikes(tmp_path / "home")
     monkeypatch.chdir(tmp_path / "home")
-    for name in ("run", "tiny.toml", "ran"):
+    for name in ("run", "tiny.toml", "ran", "new.npz", "lstm.safetensors"):
         os.symlink(trained.parent / name, tmp_path / "home" / name if name == "run" else tmp_path / name)
     return tmp_path
 
@@ -154,9 +163,12 @@ def test_every_command_that_writes_is_tried_here():
     taken = {name: options(COMMANDS[name]) for name in COMMANDS}
     paths = {(name, word) for name in taken for word, kind in taken[name].items() if Path in (kind, *get_args(kind))}
     tried = {words[0] for words in (*FILES.values(), *FOLDERS.values())}
-    assert {(name, word) for name, word in paths if name not in tried} == {("verify", "file"), ("audit", "checkpoint")}
-    written = {word for name, word in paths if name in tried} - {"config", "data_dir", "folder"}
-    assert written == {"certificate", "figure", "csv", "out", "results", "keep", "write"}
+    assert {(name, word) for name, word in paths if name not in tried} == {
+        ("verify", "file"),
+        ("explore", "checkpoint"),
+    }
+    written = {word for name, word in paths if name in tried} - {"config", "data_dir", "folder", "data", "checkpoint"}
+    assert written == {"certificate", "figure", "csv", "out", "results", "keep", "write", "to"}
     forced = {name for name in taken if {"force", "restart"} & taken[name].keys()}
     assert forced <= tried
 
@@ -215,6 +227,7 @@ def test_links_folders_and_pipes_are_never_replaced(command, home, capsys):
         (FILES["experiment show"], "tiny.svg"),
         (FILES["experiment analyse"], "tiny-arrivals.svg"),
         (FILES["figures"], "slope.csv"),
+        (FILES["export"], "out.safetensors"),
     ],
 )
 def test_of_several_files_none_is_written_where_one_may_not_be(command, second, home, capsys):

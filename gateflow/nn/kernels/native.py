@@ -19,7 +19,7 @@ from torch import Tensor
 from gateflow.codegen import compiler as compiled
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.formula.vocabulary import Z
-from gateflow.nn.functional import GateFunction
+from gateflow.nn.functional import GateFunction, untraced
 from gateflow.nn.kernels import threads, workspace
 from gateflow.nn.kernels.layout import Layout
 from gateflow.nn.kernels.tables import BREAKS, ZONES, GateTable, table
@@ -185,7 +185,8 @@ class CompiledCell:
         """Each gate's table as recurrent.c takes it; None for the logistic function, which it knows."""
         if dtype not in self._tables:
             found = [table_of(gate, dtype) for gate in self.gates]
-            self._tables[dtype] = [None if each is None else _fill(each) for each in found]
+            with untraced():
+                self._tables[dtype] = [None if each is None else _fill(each) for each in found]
         return self._tables[dtype]
 
 

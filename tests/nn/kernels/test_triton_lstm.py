@@ -234,7 +234,7 @@ def test_auto_never_interprets() -> None:
 
 def test_without_triton_asking_for_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "installed", lambda: False)
-    with pytest.raises(MissingExtra, match=r"gateflow\[gpu\]"):
+    with pytest.raises(MissingExtra, match="pip install triton"):
         LSTM(2, 3, backend="triton")(torch.randn(4, 2, 2))
     LSTM(2, 3, forget_gate="fast")(torch.randn(4, 2, 2))
 
