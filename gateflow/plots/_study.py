@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gateflow.plots._figure import add_legend, empty_picture
-from gateflow.plots._style import COLUMN
+from gateflow.plots._style import COLUMN, GATE_STYLES
 from gateflow.plots._training import kind_style
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def arrivals(found: Analysis) -> Any:
         for axes, condition in zip(every.flat, conditions, strict=False):
             for arm, (kind, _, own) in names.items():
                 if condition in ("", own):
-                    _draw_arrivals(
-                        axes, found.survivals[arm], last, arm if not condition else kind, kind_style(kind, kinds)
-                    )
+                    marks = GATE_STYLES[kind].line(every=0.12) if kind in GATE_STYLES else {}
+                    style = {**kind_style(kind, kinds), **marks}
+                    _draw_arrivals(axes, found.survivals[arm], last, arm if not condition else kind, style)
             axes.set_title(condition, pad=3)
             axes.set_xlim(0, last)
             axes.set_ylim(0, 1)
