@@ -238,6 +238,8 @@ def test_sizes_and_types_that_are_none_are_refused():
         lambda: MinLSTM(3, -1),
         lambda: LRU(3, 2.5),
         lambda: LRU(3, 3, dtype=torch.bfloat16),
+        lambda: RGLRU(6, heads="2"),
+        lambda: RGLRU(6, heads=1.5),
         lambda: SelectiveDecay(4, states=0),
         lambda: SelectiveDecay(4, rank=0),
     ):

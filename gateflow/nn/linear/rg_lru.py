@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gateflow.errors import InvalidArgument
+from gateflow.guards.arguments import whole
 from gateflow.nn.linear._layer import AnyGate, LinearRecurrence
 
 RING = (0.9, 0.999)
@@ -64,7 +65,8 @@ class RGLRU(LinearRecurrence):
         dtype: Any = None,
     ) -> None:
         super().__init__(width, width, decay_gate, batch_first)
-        if heads < 1 or width % heads:
+        heads = whole("heads", heads)
+        if width % heads:
             raise InvalidArgument(f"the width must be a multiple of heads; got {width} and {heads}")
         options = {"device": device, "dtype": dtype}
         self.z = torch.nn.Parameter(torch.empty(width, **options))
