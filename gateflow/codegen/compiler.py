@@ -59,6 +59,9 @@ LOUDEST = 1 << 24
 LARGEST = 1 << 28
 """Bytes of a library."""
 
+SMALL = 1 << 16
+"""Bytes of another file that is kept with them."""
+
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
 
@@ -195,6 +198,40 @@ def cache_note() -> str:
             return str(place.path)
     except OSError:
         return f"a temporary folder: {_cache_wanted() or 'the cache'} cannot be used, or others may write to it"
+
+
+def recalled(name: str) -> bytes | None:
+    """What :func:`keep` put under a name into the cache, if nobody else can have written it.
+
+    Examples
+    --------
+    >>> recalled("nothing of this name") is None
+    True
+    """
+    try:
+        with _place(_cache_wanted()) as place, open(place.regular(name, os.O_RDONLY), "rb") as file:
+            found = os.fstat(file.fileno())
+            return file.read(SMALL) if is_private(found) and found.st_size <= SMALL else None
+    except (OSError, ValueError):  # ValueError: a path with a NUL in it
+        return None
+
+
+def keep(name: str, data: bytes) -> None:
+    """Put a small file into the cache; nothing where there is no cache that is ours alone."""
+    with suppress(OSError, ValueError), _place(_cache_wanted()) as place, place.draft(name, lasting=False) as draft:
+        if hasattr(os, "fchmod"):
+            os.fchmod(draft.file.fileno(), 0o600)  # whatever the umask: what others may write is not recalled
+        draft.file.write(data)
+
+
+def fingerprint(source: str, flags: Sequence[str] = ()) -> str:
+    """All that decides the bytes of a library, in 32 characters: source, flags, compiler and instructions.
+
+    Raises
+    ------
+    NoCompiler
+    """
+    return _key(source, tuple(flags))
 
 
 # --- finding and making -----------------------------------------------------------------------------------------------

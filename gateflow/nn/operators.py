@@ -95,8 +95,9 @@ class Given:
         self.cell = self.declared.cell
         self.weights = self.cell.named_weights(self.tensors)
         compiled = self.declared.compiled if self.backend == "native" else None
-        looked_at = compiled is not None and compiled.is_ready(self.x)  # by the layer, a moment ago
-        self.kernel = "native" if looked_at else self.cell.kernel_for(self.backend, self.x, self.sizes is None)
+        ready = compiled is not None and compiled.is_ready(self.x.dtype, self.x.device)
+        how = self.backend, self.x, self.sizes is None, self.state[0].shape[-1]
+        self.kernel = "native" if ready else self.cell.kernel_for(*how)
 
     @property
     def steps(self) -> int:

@@ -25,9 +25,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from gateflow.errors import InvalidArgument, InvalidTensor, shown, unknown
-from gateflow.formula.vocabulary import Z
 from gateflow.gates.gate import Gate
-from gateflow.nn import exporting, operands, operators
+from gateflow.nn import exporting, operands, operators, trials
 from gateflow.nn.functional import GateFunction, gate_function, unpickled
 from gateflow.nn.kernels import native
 from gateflow.nn.kernels.layout import Block, Layout, shared
@@ -256,7 +255,7 @@ class Recurrent(torch.nn.RNNBase):
 
     def in_framework(self) -> bool:
         """Whether PyTorch has this layer: every gate is the plain sigmoid."""
-        return self._has_kernels() and self.pytorch is not None and all(map(is_sigmoid, self.gates().values()))
+        return self._has_kernels() and self.pytorch is not None and all(map(native.is_sigmoid, self.gates().values()))
 
     def framework(
         self, data: Tensor, sizes: Tensor | None, state: State, weights: Sequence[Weights]
@@ -312,8 +311,11 @@ class Recurrent(torch.nn.RNNBase):
         kernel = self.kernel_for(wanted, data, padded=True)
         return "framework" if wanted == "auto" and kernel != "native" and self.in_framework() else kernel
 
-    def kernel_for(self, backend: str, data: Tensor, padded: bool) -> str:
+    def kernel_for(self, backend: str, data: Tensor, padded: bool, hidden: int | None = None) -> str:
         """What of native, triton, torch and reference computes this data; the first of them that can, for auto.
+
+        With other weights than those of this module, ``hidden`` is their size. What was found wrong on this machine
+        (`gateflow.nn.trials`) cannot: one line says so, once.
 
         Raises
         ------
@@ -325,14 +327,35 @@ class Recurrent(torch.nn.RNNBase):
             raise InvalidArgument(
                 f"backend='native' runs on the CPU, not on {data.device.type}; backend='auto' takes another"
             )
-        if backend in ("auto", "native") and data.device.type == "cpu" and self._has_kernels():
-            cell = operators.declared(self._declaration).compiled if self._declaration else self.compiled()
-            if cell is not None and native.available(self._type(data, casts), cell):
-                return "native"
-        if backend in ("auto", "triton") and self._on_gpu_for(data, backend, casts) and padded:
+        here = backend in ("auto", "native") and data.device.type == "cpu" and self._has_kernels()
+        if here and self._in_c(self._type(data, casts)):
+            return "native"
+        there = backend in ("auto", "triton") and self._on_gpu_for(data, backend, casts) and padded
+        if there and self._agrees_on_gpu(data, hidden or self.hidden_size, backend == "triton"):
             return "triton"
         able = padded and not casts and type(self).step is Recurrent.step and not self.extra_shapes()
         return "torch" if able and backend in ("auto", "native", "torch") else "reference"
+
+    def _in_c(self, dtype: torch.dtype) -> bool:
+        """Whether there is compiled code for this cell, and it computes on this machine what the loop does."""
+        cell = operators.declared(self._declaration).compiled if self._declaration else None
+        if cell is None or not native.available(dtype, cell):
+            return False
+        if dtype not in cell.trusted:
+            reason = trials.reason_against_c(self._declaration, dtype)
+            cell.trusted[dtype] = reason is None
+            if reason is not None:
+                native.warn_once("recurrent layers", reason)
+        return cell.trusted[dtype]
+
+    def _agrees_on_gpu(self, data: Tensor, hidden: int, wanted: bool) -> bool:
+        """Whether the cell's kernel computes on this GPU what the loop does; if it was asked for, an error says why."""
+        reason = trials.reason_against_triton(self._declaration, data.device, data.dtype, hidden)
+        if reason is not None and wanted:
+            raise InvalidArgument(f"{reason}; backend='auto' takes another")
+        if reason is not None:
+            native.warn_once("recurrent layers", reason)
+        return reason is None
 
     def _has_kernels(self) -> bool:
         """Whether compiled code is of these equations, not of those of a parent that it has from a parent."""
@@ -695,11 +718,6 @@ MOST_LAYERS, MOST_UNITS = 10_000, 2**24
 def as_function(gate: AnyGate) -> GateFunction:
     """A gate, its name or its formula, as a function of tensors."""
     return gate if isinstance(gate, GateFunction) else gate_function(gate)
-
-
-def is_sigmoid(gate: Gate) -> bool:
-    """Whether a gate is the plain logistic function."""
-    return gate.is_profile and gate.formulas.u == Z
 
 
 @cache

@@ -19,6 +19,7 @@ from torch import Tensor
 from gateflow.codegen import compiler as compiled
 from gateflow.errors import InvalidArgument, NoCompiler
 from gateflow.formula.vocabulary import Z
+from gateflow.gates.gate import Gate
 from gateflow.nn.functional import GateFunction, untraced
 from gateflow.nn.kernels import threads, workspace
 from gateflow.nn.kernels.layout import Layout
@@ -90,8 +91,21 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
     ------
     NoCompiler
     """
-    flags = ("-ffp-contract=fast", *compiled.native(), *(("-DDOUBLE",) if dtype == torch.float64 else ()))
-    return _declare(compiled.library(_source(), flags=flags, name="recurrent"), dtype)
+    return _declare(compiled.library(_source(), flags=_flags(dtype), name="recurrent"), dtype)
+
+
+def _flags(dtype: torch.dtype) -> tuple[str, ...]:
+    return ("-ffp-contract=fast", *compiled.native(), *(("-DDOUBLE",) if dtype == torch.float64 else ()))
+
+
+def fingerprint(dtype: torch.dtype) -> str:
+    """All that decides the bytes of :func:`library`.
+
+    Raises
+    ------
+    NoCompiler
+    """
+    return compiled.fingerprint(_source(), _flags(dtype))
 
 
 def source(*names: str) -> str:
@@ -121,7 +135,7 @@ def _declare(found: ctypes.CDLL, dtype: torch.dtype) -> ctypes.CDLL:
 _warned: set[str] = set()
 
 
-def warn_once(what: str, reason: Exception) -> None:
+def warn_once(what: str, reason: object) -> None:
     """Say why something runs without compiled kernels; the same words once."""
     if (said := f"{what} run without compiled kernels: {reason}") not in _warned:
         _warned.add(said)
@@ -161,8 +175,12 @@ def _fill(found: GateTable) -> ctypes.Structure:
 
 def table_of(gate: GateFunction, dtype: torch.dtype) -> GateTable | None:
     """The gate's table; None for the logistic function, which the kernels know."""
-    logistic = gate.gate.is_profile and gate.gate.formulas.u == Z
-    return None if logistic else table(gate, dtype)
+    return None if is_sigmoid(gate.gate) else table(gate, dtype)
+
+
+def is_sigmoid(gate: Gate) -> bool:
+    """Whether a gate is the plain logistic function."""
+    return gate.is_profile and gate.formulas.u == Z
 
 
 # --- one pass ---------------------------------------------------------------------------------------------------------
@@ -175,11 +193,13 @@ class CompiledCell:
     layout: Layout
     gates: tuple[GateFunction, ...]
     shift: float = 0.0
+    trusted: dict[torch.dtype, bool] = field(default_factory=dict, repr=False)
+    """The types in which it was tried on this machine (`gateflow.nn.trials`), and whether it passed."""
     _tables: dict[torch.dtype, list[Any]] = field(default_factory=dict, repr=False)
 
-    def is_ready(self, x: Tensor) -> bool:
-        """Whether there are tables for such an input."""
-        return x.dtype in self._tables and x.device.type == "cpu"
+    def is_ready(self, dtype: torch.dtype, device: torch.device) -> bool:
+        """Whether there are tables for such an input, and the code was tried and passed."""
+        return self.trusted.get(dtype, False) and dtype in self._tables and device.type == "cpu"
 
     def tables(self, dtype: torch.dtype) -> list[Any]:
         """Each gate's table as recurrent.c takes it; None for the logistic function, which it knows."""
