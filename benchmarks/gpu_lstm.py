@@ -1,4 +1,6 @@
-"""LSTM layers on a GPU: checked against float64, then timed against cuDNN's sigmoid LSTM in the same run.
+"""LSTM layers on a GPU, in every way and size of program: checked against float64, then timed beside cuDNN.
+
+`gateflow bench lstm --device cuda` has the table of what a layer costs; this is for whoever works on the kernels.
 
 python -m benchmarks.gpu_lstm [--json FILE] [--repeats 9] [--quick]
 
@@ -14,33 +16,24 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
 
-from gateflow.nn import LSTM
+from gateflow.nn import LSTM, trials
+from gateflow.nn.gpu_speed import NUMBERS, SHAPES, everything, products, timed
+from gateflow.nn.kernels import trust
 from gateflow.nn.kernels.triton import launch, lstm
-
-SHAPES = [(64, 1000, 64, 128), (64, 1000, 64, 256), (64, 1000, 64, 512), (32, 5000, 10, 128)]
-"""Batch, time, input size, hidden size."""
 
 CHECKED = [(5, 1000, 3, 33), (64, 300, 64, 128), (17, 70, 10, 256)]
 TINY = [(3, 5, 2, 9)]
 
-NUMBERS = {
-    "bf16": (torch.bfloat16, "highest"),
-    "tf32": (torch.float32, "high"),
-    "fp32": (torch.float32, "highest"),
-}
-"""Type of the layer, and how products of float32 are made."""
-
-ROOM = {"bf16": 0.03, "tf32": 0.01, "fp32": 1e-5}
+ROOM = {"bfloat16": 0.03, "TF32": 0.01, "float32": 1e-5}
 """Errors above these fail the run: some units of 2**-8, 2**-11 and 2**-23."""
 
 GATES = ["fast", "softsign", "erf", "sigmoid(z + z**3/3)"]
@@ -49,39 +42,15 @@ Case = tuple[str, tuple[int, int, int, int], str, float]
 
 
 @contextlib.contextmanager
-def products(numbers: str) -> Iterator[None]:
-    """Matrix products of float32 in Triton, cuBLAS and cuDNN with TF32, or without."""
-    precision = NUMBERS[numbers][1]
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision(precision)
-    torch.backends.cudnn.allow_tf32 = precision == "high"
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
-
-
-@contextlib.contextmanager
 def forced(way: str | None, **sizes: int) -> Iterator[None]:
-    """The layer made to go one way, with these sizes of program."""
+    """The layer made to go one way, with these sizes of program, whether or not it passes the trial of first use."""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(trials, "reason_against_triton", return_value=None))
         if way is not None:
             stack.enter_context(mock.patch.object(lstm, "way", return_value=way))
         for name, value in sizes.items():
             stack.enter_context(mock.patch.object(lstm, name, value))
         yield
-
-
-def everything(layer: torch.nn.Module, x: torch.Tensor, weights: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-    """Outputs, and the gradients of a weighted sum of them for the input, the first states and all parameters."""
-    kind = next(layer.parameters()).dtype
-    x, h, c, *weights = (part.to(kind) for part in (x, *weights))  # type: ignore[assignment]
-    leaves = [part.detach().clone().requires_grad_() for part in (x, h, c)]
-    output, (h_last, c_last) = layer(leaves[0], tuple(leaves[1:]))
-    results = [output, h_last, c_last]
-    loss = sum((a * b).sum() for a, b in zip(results, weights, strict=True))
-    return [*results, *torch.autograd.grad(loss, [*leaves, *layer.parameters()])]  # type: ignore[arg-type]
 
 
 def error(shape: tuple[int, int, int, int], gate: str, numbers: str, device: str, way: str) -> float:
@@ -95,20 +64,11 @@ def error(shape: tuple[int, int, int, int], gate: str, numbers: str, device: str
     ours = LSTM(inputs, size, forget_gate=gate, backend="triton", dtype=dtype, device=device)
     ours.load_state_dict(exact.state_dict())
     make = lambda *shape: torch.randn(shape, device=device).to(dtype).double()  # noqa: E731
-    given = (
-        make(1, batch, size),
-        make(1, batch, size),
-        make(steps, batch, size),
-        make(1, batch, size),
-        make(1, batch, size),
-    )
-    x = make(steps, batch, inputs)
+    start, ends = [make(1, batch, size) for _ in "hc"], [make(1, batch, size) for _ in "hc"]
+    x, weights = make(steps, batch, inputs), (make(steps, batch, size), *ends)
     with products(numbers), forced(way):
-        found = everything(ours, x, given)
-    wanted = everything(exact, x, given)
-    off = [(a.double() - b).norm() / b.norm() for a, b in zip(found, wanted, strict=True)]
-    worst = torch.stack(off).max().item()
-    return worst if worst == worst else float("inf")
+        found = everything(ours, (x, *start), weights)
+    return trust.error(found, everything(exact, (x, *start), weights))
 
 
 def checks(shapes: list[tuple[int, int, int, int]], device: str) -> list[Case]:
@@ -122,43 +82,14 @@ def checks(shapes: list[tuple[int, int, int, int]], device: str) -> list[Case]:
                     worst = error(shape, gate, numbers, device, way)
                     cases.append((f"{numbers} {way}", shape, gate, worst))
                     verdict = "" if worst <= ROOM[numbers] else "   TOO LARGE"
-                    print(f"  {shape!s:24} {numbers:5} {way:6} {gate:20} {worst:.1e}{verdict}", flush=True)
+                    print(f"  {shape!s:24} {numbers:8} {way:6} {gate:20} {worst:.1e}{verdict}", flush=True)
     return cases
 
 
-def median_ms(run: Callable[[], Any], repeats: int) -> float:
-    """The median of some runs by CUDA events, after warm-up; of fewer where they take long."""
-    for _ in range(3):
-        run()
-    torch.cuda.synchronize()
-    took, began = [], time.perf_counter()
-    while len(took) < 3 or (len(took) < repeats and time.perf_counter() - began < 3.0):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        run()
-        end.record()
-        torch.cuda.synchronize()
-        took.append(start.elapsed_time(end))
-    return statistics.median(took)
-
-
-def timed(
-    layer: torch.nn.Module, shape: tuple[int, int, int, int], dtype: torch.dtype, repeats: int
-) -> dict[str, float]:
+def times(layer: torch.nn.Module, shape: tuple[int, int, int, int], repeats: int) -> dict[str, float]:
     """Milliseconds of forward and backward, and of forward alone."""
-    batch, steps, inputs, size = shape
-    x = torch.randn(steps, batch, inputs, device="cuda", dtype=dtype, requires_grad=True)
-    gradient = torch.randn(steps, batch, size, device="cuda", dtype=dtype)
-    leaves = [x, *layer.parameters()]
-
-    def both() -> None:
-        torch.autograd.grad(layer(x)[0], leaves, gradient)
-
-    def forward() -> None:
-        with torch.no_grad():
-            layer(x)
-
-    return {"ms": median_ms(both, repeats), "forward_ms": median_ms(forward, repeats)}
+    both, alone = timed(layer, shape, repeats)
+    return {"ms": both, "forward_ms": alone}
 
 
 def ways(size: int, dtype: torch.dtype) -> list[tuple[str, str | None, dict[str, int]]]:
@@ -173,14 +104,14 @@ def ways(size: int, dtype: torch.dtype) -> list[tuple[str, str | None, dict[str,
     return found
 
 
-def timings(shapes: list[tuple[int, int, int, int]], repeats: int) -> list[dict[str, Any]]:
+def timings(shapes: Sequence[tuple[int, int, int, int]], repeats: int) -> list[dict[str, Any]]:
     """A table row each: layer, shape, numbers, milliseconds, and ratio to cuDNN."""
     rows: list[dict[str, Any]] = []
     for shape in shapes:
         for numbers, (dtype, _) in NUMBERS.items():
             with products(numbers):
                 peer = torch.nn.LSTM(shape[2], shape[3], device="cuda", dtype=dtype)
-                base = timed(peer, shape, dtype, repeats)
+                base = times(peer, shape, repeats)
                 add_row(rows, shape, numbers, "cuDNN, sigmoid", base, base)
                 for name, way, sizes in ways(shape[3], dtype):
                     for gate in ("fast", "sigmoid") if way is None else ("fast",):
@@ -190,7 +121,7 @@ def timings(shapes: list[tuple[int, int, int, int]], repeats: int) -> list[dict[
                             shape,
                             numbers,
                             f"{gate} {name}",
-                            measured(layer, shape, dtype, repeats, way, sizes),
+                            measured(layer, shape, repeats, way, sizes),
                             base,
                         )
     return rows
@@ -199,7 +130,6 @@ def timings(shapes: list[tuple[int, int, int, int]], repeats: int) -> list[dict[
 def measured(
     layer: LSTM,
     shape: tuple[int, int, int, int],
-    dtype: torch.dtype,
     repeats: int,
     way: str | None,
     sizes: dict[str, int],
@@ -208,7 +138,7 @@ def measured(
     try:
         lstm._KEPT.clear()
         with forced(way, **sizes):
-            return timed(layer, shape, dtype, repeats)
+            return times(layer, shape, repeats)
     except Exception as problem:  # such as a program too large for this processor
         return {"problem": f"{type(problem).__name__}: {problem}".splitlines()[0][:200]}
 
@@ -219,7 +149,7 @@ def add_row(
     ratio = {"ratio": took["ms"] / base["ms"]} if "ms" in took else {}
     rows.append({"shape": shape, "numbers": numbers, "layer": name, **took, **ratio})
     told = took.get("problem") or f"{took['ms']:8.2f} ms  {ratio['ratio']:5.2f}   forward {took['forward_ms']:8.2f} ms"
-    print(f"  {shape!s:24} {numbers:5} {name:26} {told}", flush=True)
+    print(f"  {shape!s:24} {numbers:8} {name:26} {told}", flush=True)
 
 
 def machine() -> dict[str, Any]:

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,7 +30,7 @@ from gateflow.nn.cells.gru import GRU
 from gateflow.nn.cells.janet import JANET
 from gateflow.nn.cells.lstm import LSTM
 from gateflow.nn.cells.refine import RefineLSTM
-from gateflow.nn.kernels import native
+from gateflow.nn.kernels import native, trust
 from gateflow.progress import track
 from gateflow.results.byvalue import by_value
 
@@ -134,21 +133,12 @@ def report(rows: dict[str, tuple[float, float]], baseline: str, **facts: Any) ->
     """Rows with their ratios to the baseline, and what they were measured on."""
     cpu, wall = rows[baseline]
     return SpeedReport(
-        processor=processor(),
+        processor=trust.processor(),
         compiler=compiled.available(),
         torch=torch.__version__,
         rows=tuple(Row(name, _backend(name), c, w, c / cpu, w / wall) for name, (c, w) in rows.items()),
         **facts,
     )
-
-
-def processor() -> str:
-    """The model of the processor, as the system calls it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _backend(name: str) -> str:

@@ -41,6 +41,7 @@ FILES = {
     "predict": ("predict", "run", "--data", "../new.npz", "--csv", "out.csv"),
     "export": ("export", "run", "--to", "out.py"),
     "audit": ("audit", "../lstm.safetensors", "--figure", "out.svg"),
+    "bench": ("bench", "lstm", "--shape", "2,3,1,2", "--repeats", "1", "--only", "none", "--report", "out.json"),
     "experiment show": ("experiment", "show", "../tiny.toml", "-o", "../ran", "--write", "."),
     "experiment analyse": ("experiment", "analyse", "../tiny.toml", "-o", "../ran", "--write", "."),
 }
@@ -168,7 +169,7 @@ def test_every_command_that_writes_is_tried_here():
         ("explore", "checkpoint"),
     }
     written = {word for name, word in paths if name in tried} - {"config", "data_dir", "folder", "data", "checkpoint"}
-    assert written == {"certificate", "figure", "csv", "out", "results", "keep", "write", "to"}
+    assert written == {"certificate", "figure", "csv", "out", "results", "keep", "write", "to", "report"}
     forced = {name for name in taken if {"force", "restart"} & taken[name].keys()}
     assert forced <= tried
 
