@@ -1,8 +1,8 @@
 """The scan of a linear recurrence, ``h_t = a_t h_(t-1) + b_t``, with any gate as its decay.
 
 Two operators that PyTorch knows, ``gateflow::scan`` and ``gateflow::scan_backward``: on a CPU each is one pass over
-memory in C, for float32 with a state in double. Elsewhere, and where there is no compiler, it is a loop over time.
-Derivatives of any order are scans again.
+memory in C, for float32 with a state that keeps what its rounding loses. Elsewhere, and where there is no compiler, it
+is a loop over time. Derivatives of any order are scans again.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def scan(
         the pre-activation of ``gate``. The latter two keep all digits of 1 - a where a is near 1. A logarithm above 0
         is no decay, and gives NaN.
     input : Tensor
-        b. In float32 and bfloat16 the state is kept in double; decays of bfloat16, and all of float16, are computed in
-        float32.
+        b. In float32 and bfloat16 the state keeps what its rounding loses; decays of bfloat16, and all of float16, are
+        computed in float32.
     start : Tensor, optional
         The state before the first step, in the shape of ``input`` without ``dim``; by default 0.
     gate : str, Gate or GateFunction, optional
@@ -136,7 +136,7 @@ def _has_no_table(t: Tensor, given: str) -> bool:
     """Whether no table follows this gate: its logarithm then goes through memory."""
     gate = function_of(given)
     dtype = t.dtype if t.dtype in kernels.DTYPES else torch.float32
-    if gate is None or not _is_compiled(t.new_empty(0, dtype=dtype)):
+    if gate is None or not _is_compiled(t.new_empty(0, dtype=dtype)) or kernels.form_of(gate, dtype)[0] != "table":
         return False
     try:
         native.table_of(gate, kernels.tables_for(dtype))

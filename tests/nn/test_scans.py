@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 
+import mpmath as mp
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,9 @@ from torch.func import grad, hessian, vmap
 from gateflow.errors import InvalidArgument, InvalidTensor
 from gateflow.gates.gate import gate
 from gateflow.nn import scan
+from gateflow.nn.functional import gate_function
 from gateflow.nn.kernels import native
+from gateflow.nn.kernels import scan as kernels
 from gateflow.nn.scans import declared
 
 DECAYS = {
@@ -21,8 +24,11 @@ DECAYS = {
     "log a": (lambda z: -torch.exp(z), torch.exp, {"log": True}),
     "sigmoid": (lambda z: 3 * z, torch.sigmoid, {"gate": "sigmoid"}),
     "lru": (lambda z: 3 * z, lambda z: torch.exp(-torch.exp(-z)), {"gate": "lru"}),
-    "without a table": (lambda z: 3 * z, lambda z: torch.sigmoid(z).sqrt(), {"gate": "sigmoid(z)**(1/2)"}),
+    "root": (lambda z: 3 * z, lambda z: torch.sigmoid(z).sqrt(), {"gate": "sigmoid(z)**(1/2)"}),
+    "cloglog": (lambda z: 2 * z, lambda z: -torch.expm1(-torch.exp(z)), {"gate": "cloglog"}),
+    "without a table": (lambda z: z, lambda z: 0.5 + torch.sin(z) / 4, {"gate": "1/2 + sin(z)/4"}),
     "hgrn": (lambda z: 3 * z, lambda z: 0.25 + 0.75 * torch.sigmoid(z), {"gate": gate("hgrn(low=1/4)")}),
+    "high": (lambda z: 3 * z, lambda z: 0.75 + 0.25 * torch.sigmoid(z), {"gate": gate("hgrn(low=3/4)")}),
 }
 """How z becomes what is given, and that the decay; both by PyTorch alone."""
 
@@ -109,13 +115,56 @@ def test_a_million_steps_lose_no_digit_where_the_log_space_form_loses_them(rate,
     assert ratio_space(log_a, b).isnan().any() == (rate > 1e-5)
 
 
+NEAR_1 = {
+    "sigmoid": lambda z: -mp.log1p(mp.exp(-z)),
+    "hgrn": lambda z: mp.log1p(-mp.exp(-z) / (1 + mp.exp(-z)) / 2),
+    "hgrn(low=1/4)": lambda z: mp.log1p(-mp.exp(-z) / (1 + mp.exp(-z)) * 3 / 4),
+    "lru": lambda z: -mp.exp(-z),
+    "gla": lambda z: -mp.log1p(mp.exp(-z)) / 16,
+    "rg-lru": lambda z: -4 * mp.log1p(mp.exp(-z)),
+    "cloglog": lambda z: mp.log1p(-mp.exp(-mp.exp(z))),
+}
+"""log a in big floats: gates that are computed, and one that is a table."""
+
+
 @needs_compiler
-def test_a_gate_keeps_the_digits_of_1_minus_a():
+@pytest.mark.parametrize("name", NEAR_1)
+def test_a_gate_keeps_the_digits_of_1_minus_a(name):
+    """Where 1 - a is 1.5e-8, a is 1 in float32; and everywhere else, a and 1 - a are right."""
+    z = torch.cat([torch.linspace(-4, 6, 37), torch.tensor([18.0, 0.0, -0.0])])
+    log_a = [NEAR_1[name](mp.mpf(x)) for x in z.tolist()]
+    z = z.expand(1000, -1).contiguous()
+    one = scan(z[:1], torch.zeros_like(z[:1]), torch.ones(40), gate=name)[0]
+    many = scan(z, torch.zeros_like(z), torch.ones(40), gate=name)[-1]
+    for log, once, often in zip(log_a, one.tolist(), many.tolist(), strict=True):
+        assert abs(once / mp.exp(log) - 1) < 4e-7 * (1 + abs(log)) or abs(log) > 87
+        assert abs(often / mp.exp(1000 * log) - 1) < 3e-7 * (1 + 1000 * abs(log)) or abs(1000 * log) > 87
+
+
+@needs_compiler
+def test_a_million_steps_near_1():
     """At z = 18, 1 - a is 1.5e-8, and a is 1 in float32."""
     z = torch.full((1_000_000, 1), 18.0)
     exact = np.exp(1e6 * np.log1p(-1 / (1 + np.exp(18.0))))
     assert abs(scan(z, torch.zeros_like(z), torch.ones(1), gate="sigmoid")[-1].item() / exact - 1) < 1e-6
     assert scan(torch.sigmoid(z), torch.zeros_like(z), torch.ones(1))[-1].item() == 1.0
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["sigmoid", "hgrn", "lru", "gla", "fast"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gate_at_the_ends_of_floats(name, dtype):
+    """Decays and slopes of what is as large as floats are: those of the gate's own function."""
+    top = torch.finfo(dtype).max
+    z = torch.tensor([[-torch.inf, -top, -800.0, -90.0, -30.0, 0.0, 30.0, 90.0, 800.0, top, torch.inf, torch.nan]])
+    z = z.to(dtype).requires_grad_()
+    found = scan(z, torch.zeros_like(z), torch.ones(12, dtype=dtype), gate=name)
+    function = gate_function(name)
+    tiny = 4 * torch.finfo(dtype).tiny
+    assert torch.allclose(found, function(z)[0], rtol=4e-5 if name == "gla" else 1e-6, atol=tiny, equal_nan=True)
+    slope = torch.autograd.grad(found.sum(), z)[0]
+    wanted = function.derivative(z)
+    assert torch.allclose(slope[:, :-1], wanted[:, :-1], rtol=4e-5 if name == "gla" else 1e-6, atol=tiny)
 
 
 @pytest.mark.parametrize("compiler", [True, False])
@@ -265,3 +314,24 @@ def test_transforms_of_a_scan_are_those_of_the_loop(kind):
     along = vmap(lambda given: scan(given, b, start, **options), 1, 2)(several.movedim(0, 1))
     wanted = torch.stack([scan(given, b, start, **options) for given in several], 2)
     assert torch.allclose(along, wanted, rtol=1e-12, atol=0)
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["a", "log a", "sigmoid", "lru", "cloglog", "high"])
+@pytest.mark.parametrize("outer", [1, 3, 80])
+def test_long_sequences_are_cut_into_stretches_and_joined(kind, outer, monkeypatch):
+    monkeypatch.setattr(kernels, "SMALL", 1)
+    monkeypatch.setattr(kernels, "STRETCHED", 40)
+    x, b, h, g = numbers((outer, 1237), 1, kind)
+    _, decay_of, how = DECAYS[kind]
+    given = [t.requires_grad_() for t in (x, b, h)]
+    expected = naive(decay_of(x), b, h, 1)
+    wanted = torch.autograd.grad(expected, given, g)
+    may = {torch.float64: (1e-10, 1e-12), torch.float32: (1e-6, 1e-6), torch.bfloat16: (0.05, 0.02)}
+    for dtype, (near, nearer) in may.items():
+        ours = [t.detach().to(dtype).requires_grad_() for t in given]
+        found = scan(*ours, dim=1, **how)
+        assert_near(found, expected, nearer)
+        for mine, theirs in zip(torch.autograd.grad(found, ours, g.to(dtype)), wanted, strict=True):
+            assert_near(mine, theirs, near)
+        assert_near(scan(*ours[:2], dim=1, **how), naive(decay_of(x), b, torch.zeros_like(h), 1), nearer)

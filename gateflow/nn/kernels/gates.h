@@ -20,6 +20,8 @@ typedef uint64_t ubits;
 #define BIAS 1023
 #define DEGREE 7
 #define EXP_LEAST 746.0
+#define EXP_ZERO 709.1 /* with -DDOUBLE or without, past it an exponential is below the smallest normal number */
+#define EXP_ENOUGH 7.0 /* exp(-exp(x)) is 0 past it */
 #define EXPONENT_STEP 1000
 #define LN2_HIGH 6.93147180369123816490e-01
 #define LN2_LOW 1.90821492927058770002e-10
@@ -34,6 +36,8 @@ typedef uint32_t ubits;
 #define BIAS 127
 #define DEGREE 3
 #define EXP_LEAST 105.0f
+#define EXP_ZERO 88.0f
+#define EXP_ENOUGH 5.0f
 #define EXPONENT_STEP 100
 #define LN2_HIGH 0.693359375f
 #define LN2_LOW -2.12194440e-4f

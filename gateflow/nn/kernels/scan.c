@@ -1,10 +1,10 @@
 /* The scan h_t = a_t h_(t-1) + b_t, forward and backward, each in one pass over its arrays. Compiled behind gates.h.
  *
- * Arrays are [outer][steps][inner] in order; columns of `inner` go through time side by side, COLUMNS at a time, and their
- * state stays in cache, in double: what a float32 cannot add to it would be lost, step by step. With -DHALF they are bfloat16
- * in memory, and float32 in all that is computed of them.
- * The decay is given as a, as log a, or as the pre-activation z of a gate; from the latter two it is taken as 1 - (1 - a)
- * where it is above 1/2, with all digits of 1 - a. */
+ * Arrays are [outer][steps][inner] in order; columns of `inner` go through time side by side, a tile of them at a time, and
+ * their state stays in cache, in double: what a float32 cannot add to it would be lost, step by step. With -DHALF arrays are
+ * bfloat16 in memory, and float32 in all that is computed of them.
+ * The decay is given as a, as log a, or as the pre-activation z of a gate. From the latter two it comes as numbers whose
+ * sum, made in double, has all digits of 1 - a. Gates of three forms are computed, all others are tables. */
 
 #ifdef HALF
 typedef uint16_t item; /* bfloat16: the upper half of a float */
@@ -12,196 +12,478 @@ typedef uint16_t item; /* bfloat16: the upper half of a float */
 typedef real item;
 #endif
 
-enum Given { DECAY, LOG_DECAY, PRE_ACTIVATION };
+enum Given { DECAY, LOG_DECAY, LOGISTIC, RAISED, EXPONENTIAL, POWER, TABLE };
 enum { COLUMNS = 4096 };
 
 typedef struct {
-    Int outer, steps, inner, given, threads;
-    const Gate *gate; /* NULL: logistic */
-    const item *decay, *input, *start, *output, *grad; /* start: NULL for 0; grad: of the output */
+    Int outer, steps, inner, given, tile, threads, past; /* past: whether results go past the caches */
+    const Gate *gate;                                    /* of TABLE */
+    const item *decay, *input, *start, *output, *grad;   /* start: NULL for 0; grad: of the output */
     item *result, *grad_decay, *grad_input, *grad_start; /* result: the output of the forward pass */
-    double half;                                         /* z from which 1 - phi is looked up, not phi */
+    double *sums;                                        /* for each column: the product of all decays, and the end from 0 */
+    double half;                                         /* of TABLE: z from which 1 - phi is looked up, not phi */
+    double low, power;                                   /* low + (1 - low) sigmoid(z); exp(-power softplus(-z)) */
 } Scan;
 
 /* --- doubles ----------------------------------------------------------------------------------------------------- */
 
 #define SIDE ((int)(WIDE / sizeof(double))) /* columns in a vector of doubles */
+enum { PARTS = sizeof(double) / sizeof(real) };
 typedef double wide __attribute__((vector_size(WIDE)));
 typedef int64_t wide_int __attribute__((vector_size(WIDE)));
 typedef real part __attribute__((vector_size(SIDE * sizeof(real))));
-typedef item stored __attribute__((vector_size(SIDE * sizeof(item)), aligned(sizeof(item)), may_alias));
+typedef item items __attribute__((vector_size(LANES * sizeof(item)), aligned(sizeof(item)), may_alias));
 
-INLINE wide widen(part a) { return __builtin_convertvector(a, wide); }
-INLINE part narrow(wide a) { return __builtin_convertvector(a, part); }
+typedef struct {
+    wide of[PARTS];
+} Wides; /* as many doubles as there are numbers in a vector */
 
-#ifdef HALF
-typedef uint32_t halves __attribute__((vector_size(SIDE * sizeof(uint32_t))));
-INLINE real taken(item a) {
-    const uint32_t found = (uint32_t)a << 16;
-    real x;
-    memcpy(&x, &found, sizeof x);
-    return x;
-}
-INLINE part taken_all(const item *p) { return (part)(__builtin_convertvector(*(const stored *)p, halves) << 16); }
-INLINE void kept(item *p, part a, Int n) { /* rounded to the nearest, ties to even; NaN stays NaN */
-    const halves u = (halves)a, rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16, no = (halves)(a != a);
-    const stored found = __builtin_convertvector((rounded & ~no) | (no & 0x7fc0), stored);
-    if (n >= SIDE)
-        *(stored *)p = found;
-    else
-        for (Int l = 0; l < n; l++) p[l] = found[l];
-}
+#define EACH for (int p = 0; p < PARTS; p++)
+
+/* By the processor's own names where it has one, as compilers make much of a conversion between vectors */
+INLINE Wides widened(vec a) {
+    Wides found;
+#if defined(DOUBLE)
+    found.of[0] = a;
+#elif defined(__AVX512F__)
+    found.of[0] = (wide)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)a));
+    found.of[1] = (wide)_mm512_cvtps_pd((__m256)_mm512_extractf64x4_pd((__m512d)a, 1));
+#elif defined(__AVX__)
+    found.of[0] = (wide)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)a));
+    found.of[1] = (wide)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)a, 1));
 #else
-INLINE real taken(item a) { return a; }
-INLINE part taken_all(const item *p) { return *(const stored *)p; }
-INLINE void kept(item *p, part a, Int n) {
-    if (n >= SIDE)
-        *(stored *)p = a;
-    else
-        for (Int l = 0; l < n; l++) p[l] = a[l];
-}
+    union {
+        vec all;
+        part of[PARTS];
+    } both = {a};
+    EACH found.of[p] = __builtin_convertvector(both.of[p], wide);
 #endif
+    return found;
+}
+
+INLINE vec narrowed(Wides a) {
+#if defined(DOUBLE)
+    return a.of[0];
+#elif defined(__AVX512F__)
+    const __m512d low = (__m512d)_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)a.of[0]));
+    return (vec)_mm512_insertf64x4(low, (__m256d)_mm512_cvtpd_ps((__m512d)a.of[1]), 1);
+#elif defined(__AVX__)
+    return (vec)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)a.of[1]), _mm256_cvtpd_ps((__m256d)a.of[0]));
+#else
+    union {
+        vec all;
+        part of[PARTS];
+    } both;
+    EACH both.of[p] = __builtin_convertvector(a.of[p], part);
+    return both.all;
+#endif
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------------ */
+
+INLINE vec taken_all(items found) {
+#if defined(HALF) && defined(__AVX512F__)
+    return (vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)found), 16);
+#elif defined(HALF) && defined(__AVX2__)
+    return (vec)_mm256_slli_epi32(_mm256_cvtepu16_epi32((__m128i)found), 16);
+#elif defined(HALF)
+    return (vec)(__builtin_convertvector(found, uvec) << 16);
+#else
+    return (vec)found;
+#endif
+}
+
+INLINE items kept(vec a) {
+#ifdef HALF /* rounded to the nearest, ties to even; NaN stays NaN */
+    const uvec u = (uvec)a, rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16, no = (uvec)(a != a);
+    const uvec found = (rounded & ~no) | (no & 0x7fc0);
+#if defined(__AVX512F__)
+    return (items)_mm512_cvtepi32_epi16((__m512i)found);
+#elif defined(__AVX2__)
+    return (items)_mm_packus_epi32(_mm256_castsi256_si128((__m256i)found), _mm256_extracti128_si256((__m256i)found, 1));
+#else
+    return __builtin_convertvector(found, items);
+#endif
+#else
+    return (items)a;
+#endif
+}
 
 /* The first n columns of a vector; the others are 0 */
-INLINE wide some(const item *p, Int n) {
-    if (n >= SIDE) return widen(taken_all(p));
-    part a = {0};
-    for (Int l = 0; l < n; l++) a[l] = taken(p[l]);
-    return widen(a);
+INLINE vec some(const item *p, Int n) {
+    if (n >= LANES) return taken_all(*(const items *)p);
+    items found = {0};
+    for (Int l = 0; l < n; l++) {
+        found[l] = p[l];
+        __asm__ volatile(""); /* no call of a function that copies as many as it is told */
+    }
+    return taken_all(found);
 }
 
-INLINE void put(item *p, wide a, Int n) { kept(p, narrow(a), n); }
+INLINE void put(item *p, vec a, Int n, int past) {
+    const items found = kept(a);
+    if (n < LANES) {
+        for (Int l = 0; l < n; l++) {
+            p[l] = found[l];
+            __asm__ volatile("");
+        }
+        return;
+    }
+#ifdef HALF
+    (void)past;
+#else
+    if (past)
+        stream(p, a);
+    else
+#endif
+        *(items *)p = found;
+}
 
 /* --- decays ------------------------------------------------------------------------------------------------------ */
 
-enum { BLOCK = 256 }; /* columns whose decays are looked up together */
-
+/* Vectors that are computed side by side: a processor has more to do at once than one exponential lets it */
+enum { SPAN = 2, STRIDE = SPAN * LANES };
+#define BOTH for (int k = 0; k < SPAN; k++)
 typedef struct {
-    real folded[BLOCK], slope[BLOCK];
-    wide state[COLUMNS / SIDE];
-} __attribute__((aligned(LINE))) Row;
+    vec of[SPAN];
+} Vecs;
 
-/* exp(x), or from -ln 2/2 on exp(x) - 1 with the sign of -1, for x <= 0; no number for others, which are no decays */
-INLINE vec exponential_folded(vec given) {
-    const vec x = larger(all(-EXP_LEAST), given); /* NaN stays */
-    const vec n = (x * LOG2E + MAGIC) - MAGIC;
-    const vec less_one = exponential_less_one((x - n * LN2_HIGH) - n * LN2_LOW);
-    const vec found = choose(n == 0, (vec)((ivec)less_one | SIGN), scaled_down(less_one, n));
-    return choose(given <= 0, found, all(NAN));
-}
+/* The decay a of STRIDE columns as a sum of which no digit of 1 - a is lost: of SCALED ones it is scale + scale rest, the
+ * scale a power of two or 0; of others rest, and 1 more where `scale` is a mask of ones. And what the gradient of a, of SCALED
+ * ones that times a, is to be multiplied by, to be that of what the decay is given as. */
+typedef struct {
+    Vecs scale, rest, factor;
+} Decay;
 
-/* a or -(1 - a), and the slope of a in z, for up to BLOCK columns; in the order in which memory is gone through */
-INLINE void look(const Scan *run, enum Given given, int back, const item *z, Int n, Row *row) {
-    const Int last = (n - 1) / LANES * LANES;
-    const real half = (real)run->half;
-    for (Int i = 0; i <= last; i += LANES) {
-        const Int j = back ? last - i : i;
-        vec x = {0}, slope;
-#ifdef HALF
-        typedef uint16_t given_vec __attribute__((vector_size(LANES * sizeof(item)), aligned(sizeof(item)), may_alias));
-        if (j + LANES <= n)
-            x = (vec)(__builtin_convertvector(*(const given_vec *)(z + j), uvec) << 16);
-#else
-        if (j + LANES <= n)
-            x = *(const anyvec *)(z + j);
+#define SCALED(given) ((given) == LOG_DECAY || (given) == EXPONENTIAL || (given) == POWER)
+
+/* exp(x) = scale + scale rest for x from -EXP_ZERO on; there and below the smallest normal number it is 0 */
+INLINE void exponential_parts(Vecs x, Vecs *scale, Vecs *rest) {
+    Vecs shifted, n;
+    BOTH shifted.of[k] = x.of[k] * LOG2E + (MAGIC + BIAS);
+    BOTH n.of[k] = shifted.of[k] - (MAGIC + BIAS);
+    BOTH scale->of[k] = (vec)((uvec)shifted.of[k] << MANTISSA);
+    BOTH x.of[k] -= n.of[k] * LN2_HIGH;
+    BOTH x.of[k] -= n.of[k] * LN2_LOW;
+#ifdef DOUBLE
+    BOTH rest->of[k] = exponential_less_one(x.of[k]);
+#else /* the same, side by side */
+    Vecs a, b;
+    BOTH a.of[k] = 0.0083691484908563465865f + x.of[k] * 0.0013933641031986701150f;
+    BOTH n.of[k] = x.of[k] * x.of[k];
+    BOTH b.of[k] = 0.16666505260408123490f + x.of[k] * 0.041666465006040048761f;
+    BOTH a.of[k] = b.of[k] + n.of[k] * a.of[k];
+    BOTH a.of[k] = 0.50000000134577271530f + x.of[k] * a.of[k];
+    BOTH rest->of[k] = x.of[k] + n.of[k] * a.of[k];
 #endif
-        else
-            for (Int l = 0; j + l < n; l++) x[l] = taken(z[j + l]);
-        if (given == LOG_DECAY)
-            store(row->folded + j, exponential_folded(x));
-        else {
-            store(row->folded + j, gate_folded(run->gate, half, x, &slope));
-            if (back) store(row->slope + j, slope);
-        }
-    }
 }
 
-/* The decay of a column and those after it, as it is given or as it was looked up */
-INLINE wide decay_at(enum Given given, const item *a, const real *folded, Int n) {
-    if (given == DECAY) return some(a, n);
-    const wide found = widen(*(const part *)folded), one = (wide){0} + 1;
-    return found + (wide)(((wide_int)found < 0) & (wide_int)one);
+/* exp(-|z|) */
+INLINE Vecs exponential_of_size(Vecs z) {
+    Vecs scale, rest;
+    BOTH z.of[k] = larger(all(-EXP_ZERO), (vec)((ivec)z.of[k] | SIGN));
+    exponential_parts(z, &scale, &rest);
+    BOTH rest.of[k] = scale.of[k] + scale.of[k] * rest.of[k];
+    return rest;
+}
+
+/* log(1 + e) for e from 0 to 1, by q = e/(2 + e); through Chebyshev's points, with a relative error of 1.6e-8 */
+INLINE Vecs log_one_more(Vecs e) {
+    Vecs q, w, a, b;
+    BOTH q.of[k] = e.of[k] / (e.of[k] + 2);
+    BOTH w.of[k] = q.of[k] * q.of[k];
+    BOTH a.of[k] = 0.66666640336699239788f + w.of[k] * 0.40007560644911205765f;
+    BOTH b.of[k] = 0.28236619805310481437f + w.of[k] * 0.26851498022837151807f;
+    BOTH e.of[k] = w.of[k] * w.of[k];
+    BOTH a.of[k] += e.of[k] * b.of[k];
+    BOTH a.of[k] = 2 + w.of[k] * a.of[k];
+    BOTH q.of[k] *= a.of[k];
+    return q;
+}
+
+INLINE Decay decay_of(const Scan *run, enum Given given, int back, Vecs x) {
+    Decay a;
+    if (given == TABLE) { /* of a and 1 - a what has all digits, told apart by its sign */
+        BOTH a.rest.of[k] = gate_folded(run->gate, (real)run->half, x.of[k], &a.factor.of[k]);
+        BOTH a.scale.of[k] = (vec)((ivec)a.rest.of[k] < 0);
+        return a;
+    }
+    if (given == LOGISTIC) {
+        Vecs e = exponential_of_size(x);
+        BOTH e.of[k] = e.of[k] / (1 + e.of[k]);
+        BOTH a.factor.of[k] = e.of[k] - e.of[k] * e.of[k];
+        BOTH a.scale.of[k] = (vec)~((ivec)x.of[k] >> (8 * (int)sizeof(bits) - 1));
+        BOTH a.rest.of[k] = (vec)((ivec)e.of[k] | (~(ivec)x.of[k] & SIGN));
+        return a;
+    }
+    if (given == RAISED) { /* by less than 1/2: for z < 0, a has all digits that matter */
+        const real low = (real)run->low, share = (real)(1 - run->low);
+        const Vecs e = exponential_of_size(x);
+        BOTH {
+            const vec end = e.of[k] / (1 + e.of[k]), size = share * end;
+            const ivec right = (ivec)x.of[k] >= 0, high = right | every(low >= (real)0.5 ? -1 : 0);
+            a.factor.of[k] = size - size * end;
+            a.scale.of[k] = (vec)high;
+            a.rest.of[k] = choose(high, choose(right, -size, size - share), low + size);
+        }
+        return a;
+    }
+    Vecs log = x;
+    if (given == EXPONENTIAL) { /* exp(-exp(-z)) */
+        BOTH x.of[k] = larger(all(-EXP_ZERO), smaller(all(EXP_ENOUGH), -x.of[k]));
+        exponential_parts(x, &a.scale, &a.rest);
+        BOTH a.factor.of[k] = a.scale.of[k] + a.scale.of[k] * a.rest.of[k];
+        BOTH log.of[k] = -a.factor.of[k];
+    }
+    if (given == POWER) { /* exp(-power softplus(-z)) */
+        const real power = (real)run->power;
+        const Vecs e = exponential_of_size(x), more = log_one_more(e);
+        BOTH log.of[k] = (smaller(all(0), x.of[k]) - more.of[k]) * power;
+        if (back) BOTH a.factor.of[k] = choose(x.of[k] >= 0, e.of[k], all(1)) / (1 + e.of[k]) * power;
+    }
+    BOTH log.of[k] = larger(all(-EXP_ZERO), log.of[k]);
+    exponential_parts(log, &a.scale, &a.rest);
+    if (given == LOG_DECAY) BOTH a.rest.of[k] = (vec)((ivec)a.rest.of[k] | (x.of[k] > 0)); /* no decay, and no number */
+    return a;
 }
 
 /* --- passes ------------------------------------------------------------------------------------------------------ */
 
-/* Columns j, j + 1, ... of a row, n of them, which begins at `at` */
-INLINE void step(const Scan *run, enum Given given, Int at, Int j, Int n, Row *row) {
-    const wide a = decay_at(given, run->decay + at + j, row->folded + j % BLOCK, n);
-    const wide h = a * row->state[j / SIDE] + some(run->input + at + j, n);
-    row->state[j / SIDE] = h;
-    put(run->result + at + j, h, n);
+/* The state of columns: in double where the decay is given as it is; else with what its rounding has lost beside it, so that
+ * it is off as if b and 1 - a had been rounded once more. In double nothing is kept beside it. */
+typedef union {
+    Wides wide;
+    struct {
+        vec high, low;
+    } of;
+} State;
+
+typedef struct {
+    State state[COLUMNS / LANES + SPAN], product[COLUMNS / LANES + SPAN];
+} __attribute__((aligned(LINE))) Row;
+
+INLINE void begin(enum Given given, vec h, State *state) {
+    if (given == DECAY)
+        state->wide = widened(h);
+    else
+        state->of.high = h, state->of.low = all(0);
 }
 
-INLINE void scan_columns(const Scan *run, enum Given given, Int first, const item *start, Int n, Row *row) {
-    const Int whole = n / SIDE * SIDE;
-    for (Int j = 0; j < n; j += SIDE) row->state[j / SIDE] = start ? some(start + j, n - j) : (wide){0};
+/* high + low = a + b, for b that is smaller than a; else as if b had been rounded once more */
+INLINE void add(vec a, vec b, State *to) {
+    const vec sum = a + b;
+#ifndef DOUBLE
+    to->of.low = b - (sum - a);
+#endif
+    to->of.high = sum;
+}
+
+/* a h, as the part of it that is exact, and the rest */
+INLINE void times(enum Given given, const Decay *a, int k, const State *h, vec *exact, vec *rest) {
+    const vec scale = a->scale.of[k], by = a->rest.of[k];
+    vec low = all(0);
+    if (SCALED(given)) {
+        *exact = h->of.high * scale;
+#ifndef DOUBLE
+        low = h->of.low * scale;
+#endif
+        *rest = by * *exact + low;
+    } else {
+        *exact = (vec)((ivec)h->of.high & (ivec)scale);
+#ifndef DOUBLE
+        low = (vec)((ivec)h->of.low & (ivec)scale);
+#endif
+        *rest = by * h->of.high + low;
+    }
+}
+
+INLINE Vecs columns(const item *p, Int n) {
+    Vecs found;
+    BOTH found.of[k] = some(p + k * LANES, n - k * LANES);
+    return found;
+}
+
+/* Columns j, j + 1, ... of a row, n of them, which begins at `at` */
+INLINE void step(const Scan *run, enum Given given, int past, Int at, Int j, Int n, Row *row) {
+    const Vecs x = columns(run->decay + at + j, n), b = columns(run->input + at + j, n);
+    item *const to = run->result + at + j;
+    State *state = row->state + j / LANES;
+    if (given == DECAY) {
+        BOTH {
+            const Wides a = widened(x.of[k]), in = widened(b.of[k]);
+            EACH state[k].wide.of[p] = a.of[p] * state[k].wide.of[p] + in.of[p];
+            put(to + k * LANES, narrowed(state[k].wide), n - k * LANES, past);
+        }
+        return;
+    }
+    const Decay a = decay_of(run, given, 0, x);
+    BOTH {
+        vec exact, rest;
+        times(given, &a, k, state + k, &exact, &rest);
+        add(exact, rest + b.of[k], state + k);
+        put(to + k * LANES, state[k].of.high, n - k * LANES, past);
+    }
+}
+
+INLINE void scan_columns(const Scan *run, enum Given given, int past, Int first, const item *start, Int n, Row *row) {
+    const Int whole = n / STRIDE * STRIDE;
+    for (Int j = 0; j < n + STRIDE; j += LANES) begin(given, start ? some(start + j, n - j) : all(0), row->state + j / LANES);
     for (Int t = 0; t < run->steps; t++) {
         const Int at = first + t * run->inner;
-        for (Int block = 0; block < n; block += BLOCK) {
-            if (given != DECAY) look(run, given, 0, run->decay + at + block, least(BLOCK, n - block), row);
-            for (Int j = block; j < least(block + BLOCK, whole); j += SIDE) step(run, given, at, j, SIDE, row);
-        }
-        if (whole < n) step(run, given, at, whole, n - whole, row);
+        for (Int j = 0; j < whole; j += STRIDE) step(run, given, past, at, j, STRIDE, row);
+        if (whole < n) step(run, given, 0, at, whole, n - whole, row);
     }
 }
 
 /* The gradient of h_t is grad_t + a_(t+1) times that of h_(t+1); it is that of b_t, and times h_(t-1) that of a_t. */
-INLINE void step_back(const Scan *run, enum Given given, Int at, const item *before, Int j, Int n, Row *row) {
-    const wide a = decay_at(given, run->decay + at + j, row->folded + j % BLOCK, n);
-    const wide to = row->state[j / SIDE] + some(run->grad + at + j, n);
-    wide of_a = before ? to * some(before + j, n) : (wide){0};
-    if (given == LOG_DECAY) of_a *= a;
-    if (given == PRE_ACTIVATION) of_a *= widen(*(const part *)(row->slope + j % BLOCK));
-    put(run->grad_input + at + j, to, n);
-    put(run->grad_decay + at + j, of_a, n);
-    row->state[j / SIDE] = to * a;
+INLINE void step_back(const Scan *run, enum Given given, int past, Int at, const item *before, Int j, Int n, Row *row) {
+    const Vecs x = columns(run->decay + at + j, n), grad = columns(run->grad + at + j, n);
+    Vecs h = {{all(0), all(0)}};
+    if (before) h = columns(before + j, n);
+    State *state = row->state + j / LANES;
+    Decay a;
+    if (given != DECAY) a = decay_of(run, given, 1, x);
+    for (int k = SPAN - 1; k >= 0; k--) {
+        vec to, of_a;
+        if (given == DECAY) {
+            const Wides by = widened(x.of[k]), was = widened(h.of[k]);
+            Wides sum = widened(grad.of[k]);
+            EACH sum.of[p] += state[k].wide.of[p];
+            EACH state[k].wide.of[p] = sum.of[p] * by.of[p];
+            to = narrowed(sum);
+            EACH sum.of[p] *= was.of[p];
+            of_a = narrowed(sum);
+        } else {
+            vec exact, rest;
+            add(state[k].of.high, grad.of[k] + state[k].of.low, state + k);
+            to = state[k].of.high;
+            times(given, &a, k, state + k, &exact, &rest);
+            add(exact, rest, state + k);
+            of_a = SCALED(given) ? state[k].of.high : to;
+            if (given != LOG_DECAY) of_a *= a.factor.of[k];
+            of_a *= h.of[k];
+        }
+        put(run->grad_input + at + j + k * LANES, to, n - k * LANES, past);
+        put(run->grad_decay + at + j + k * LANES, of_a, n - k * LANES, past);
+    }
 }
 
 /* Columns too from the last to the first: memory that is gone through in one direction is fetched ahead */
-INLINE void scan_columns_back(const Scan *run, enum Given given, Int first, const item *start, item *grad_start, Int n,
-                              Row *row) {
-    const Int whole = n / SIDE * SIDE;
-    for (Int j = 0; j < n; j += SIDE) row->state[j / SIDE] = (wide){0};
+INLINE void scan_columns_back(const Scan *run, enum Given given, int past, Int first, const item *start, item *grad_start,
+                              Int n, Row *row) {
+    const Int whole = n / STRIDE * STRIDE;
+    for (Int j = 0; j < n + STRIDE; j += LANES) begin(given, all(0), row->state + j / LANES);
     for (Int t = run->steps - 1; t >= 0; t--) {
         const Int at = first + t * run->inner;
         const item *before = t ? run->output + at - run->inner : start;
-        for (Int block = (n - 1) / BLOCK * BLOCK; block >= 0; block -= BLOCK) {
-            if (given != DECAY) look(run, given, 1, run->decay + at + block, least(BLOCK, n - block), row);
-            if (block + BLOCK > whole && whole < n) step_back(run, given, at, before, whole, n - whole, row);
-            for (Int j = least(block + BLOCK, whole) - SIDE; j >= block; j -= SIDE)
-                step_back(run, given, at, before, j, SIDE, row);
-        }
+        if (whole < n) step_back(run, given, 0, at, before, whole, n - whole, row);
+        for (Int j = whole - STRIDE; j >= 0; j -= STRIDE) step_back(run, given, past, at, before, j, STRIDE, row);
     }
     if (grad_start)
-        for (Int j = 0; j < n; j += SIDE) put(grad_start + j, row->state[j / SIDE], n - j);
+        for (Int j = 0; j < n; j += LANES) {
+            const State *found = row->state + j / LANES;
+            put(grad_start + j, given == DECAY ? narrowed(found->wide) : found->of.high, n - j, 0);
+        }
 }
 
-INLINE Int tiles_of(const Scan *run) { return (run->inner + COLUMNS - 1) / COLUMNS; }
+/* What stretches of time are joined by: without a result, the end of the state from 0, or on the way back of the gradient of
+ * the state before the first step, and the product of all decays. */
+INLINE void sum_columns(const Scan *run, enum Given given, int back, Int first, double *sums, Int n, Row *row) {
+    for (Int j = 0; j < n + STRIDE; j += LANES) {
+        begin(given, all(0), row->state + j / LANES);
+        begin(given, all(1), row->product + j / LANES);
+    }
+    for (Int t = 0; t < run->steps; t++) {
+        const Int at = first + (back ? run->steps - 1 - t : t) * run->inner;
+        for (Int j = 0; j < n; j += STRIDE) {
+            const Vecs x = columns(run->decay + at + j, n - j), b = columns((back ? run->grad : run->input) + at + j, n - j);
+            State *state = row->state + j / LANES, *product = row->product + j / LANES;
+            Decay a;
+            if (given != DECAY) a = decay_of(run, given, 0, x);
+            BOTH {
+                vec exact, rest;
+                if (given == DECAY) {
+                    const Wides by = widened(x.of[k]), in = widened(b.of[k]);
+                    EACH product[k].wide.of[p] *= by.of[p];
+                    EACH state[k].wide.of[p] = by.of[p] * (state[k].wide.of[p] + in.of[p] * back) + in.of[p] * !back;
+                    continue;
+                }
+                times(given, &a, k, product + k, &exact, &rest);
+                add(exact, rest, product + k);
+                if (back) add(state[k].of.high, b.of[k] + state[k].of.low, state + k);
+                times(given, &a, k, state + k, &exact, &rest);
+                add(exact, back ? rest : rest + b.of[k], state + k);
+            }
+        }
+    }
+    for (Int j = 0; j < n; j++) {
+        const State *both[] = {row->product + j / LANES, row->state + j / LANES};
+        for (int m = 0; m < 2; m++) {
+            const int l = (int)(j % LANES);
+            const double whole = given == DECAY ? ((const double *)&both[m]->wide)[l] : (double)both[m]->of.high[l];
+            sums[2 * j + m] = given == DECAY || PARTS == 1 ? whole : whole + (double)both[m]->of.low[l];
+        }
+    }
+}
+
+INLINE Int tiles_of(const Scan *run) { return (run->inner + run->tile - 1) / run->tile; }
 
 Int scan_size(void) { return sizeof(Scan); }
 
 /* Pieces of columns that there are: what threads share */
 Int scan_pieces(const Scan *run) { return run->outer * tiles_of(run); }
 
+typedef struct {
+    Int first, n;
+    const item *start;
+    item *grad_start;
+    double *sums;
+} Piece;
+
+/* Each compiled for itself */
+#define PASSES(NAME, GIVEN)                                                                                           \
+    static void NAME(const Scan *run, const Piece *of, Row *row, Int back) {                                          \
+        if (of->sums && back)                                                                                         \
+            sum_columns(run, GIVEN, 1, of->first, of->sums, of->n, row);                                              \
+        else if (of->sums)                                                                                            \
+            sum_columns(run, GIVEN, 0, of->first, of->sums, of->n, row);                                              \
+        else if (back)                                                                                                \
+            scan_columns_back(run, GIVEN, run->past, of->first, of->start, of->grad_start, of->n, row);               \
+        else                                                                                                          \
+            scan_columns(run, GIVEN, run->past, of->first, of->start, of->n, row);                                    \
+    }
+PASSES(of_decay, DECAY)
+PASSES(of_log, LOG_DECAY)
+PASSES(of_logistic, LOGISTIC)
+PASSES(of_raised, RAISED)
+PASSES(of_exponential, EXPONENTIAL)
+PASSES(of_table, TABLE)
+#ifdef DOUBLE
+#define of_power of_table
+#else
+PASSES(of_power, POWER)
+#endif
+
 static void scan_pieces_of(const Scan *run, Int from, Int to, Int back) {
+    static void (*const passes[])(const Scan *, const Piece *, Row *, Int) = {
+        of_decay, of_log, of_logistic, of_raised, of_exponential, of_power, of_table,
+    };
     Row row;
     const Tiny was = tiny();
     set_tiny(was | TINY_IS_ZERO);
-    for (Int piece = from; piece < to; piece++) {
-        const Int o = piece / tiles_of(run), column = piece % tiles_of(run) * COLUMNS, n = least(COLUMNS, run->inner - column);
-        const Int first = o * run->steps * run->inner + column, state = o * run->inner + column;
-        const item *start = run->start ? run->start + state : 0;
-        item *grad_start = run->grad_start ? run->grad_start + state : 0;
-        switch (2 * run->given + (back != 0)) { /* each compiled for itself */
-        case 2 * DECAY: scan_columns(run, DECAY, first, start, n, &row); break;
-        case 2 * DECAY + 1: scan_columns_back(run, DECAY, first, start, grad_start, n, &row); break;
-        case 2 * LOG_DECAY: scan_columns(run, LOG_DECAY, first, start, n, &row); break;
-        case 2 * LOG_DECAY + 1: scan_columns_back(run, LOG_DECAY, first, start, grad_start, n, &row); break;
-        case 2 * PRE_ACTIVATION: scan_columns(run, PRE_ACTIVATION, first, start, n, &row); break;
-        default: scan_columns_back(run, PRE_ACTIVATION, first, start, grad_start, n, &row);
-        }
+    for (Int number = from; number < to; number++) {
+        const Int o = number / tiles_of(run), column = number % tiles_of(run) * run->tile;
+        const Int state = o * run->inner + column;
+        const Piece piece = {
+            .first = o * run->steps * run->inner + column,
+            .n = least(run->tile, run->inner - column),
+            .start = run->start ? run->start + state : 0,
+            .grad_start = run->grad_start ? run->grad_start + state : 0,
+            .sums = run->sums ? run->sums + 2 * state : 0,
+        };
+        passes[run->given](run, &piece, &row, back);
     }
+    if (run->past) settle();
     set_tiny(was);
 }
 

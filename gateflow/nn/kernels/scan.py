@@ -1,28 +1,35 @@
 """The scan ``h_t = a_t h_(t-1) + b_t`` in C: scan.c behind gates.h, compiled on this machine.
 
-Pieces of columns are shared among threads; time is gone through in order, so one column is one thread's.
+Pieces of columns are shared among threads. Sequences one behind the other are turned to be columns. A few long ones are
+cut into stretches, each a column: all are first summed up from 0, then scanned from where the one before ends.
 """
 
 from __future__ import annotations
 
 import ctypes
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from sympy import exp
 from torch import Tensor
 
 from gateflow.codegen import compiler as compiled
 from gateflow.errors import NoCompiler
+from gateflow.formula.vocabulary import Z, sigmoid, softplus
 from gateflow.nn.functional import GateFunction
 from gateflow.nn.kernels import native, threads, workspace
 from gateflow.nn.kernels.native import _fill as filled
 from gateflow.nn.kernels.native import source, table_of
 
 GIVEN = ("a", "log a", "z")
-"""As what a decay may be given; in the order of scan.c."""
+"""As what a decay may be given."""
+
+KINDS = ("a", "log a", "logistic", "raised", "exponential", "power", "table")
+"""How it is computed of that; in the order of scan.c."""
 
 DTYPES = (*native.DTYPES, torch.bfloat16)
 """Numbers in memory; bfloat16 is computed in float32."""
@@ -30,12 +37,32 @@ DTYPES = (*native.DTYPES, torch.bfloat16)
 SMALL = 1 << 16
 """Numbers below which one thread does."""
 
+COLUMNS = 4096
+"""The most that go through time together; as in scan.c."""
+
+SIDE = 32
+"""The fewest columns of each thread, as vectors would not be full."""
+
+STRETCHED = 128
+"""Columns of each thread where sequences are cut into stretches, and the fewest steps of each."""
+
+CACHED = 1 << 22
+"""Bytes of results that may stay in the caches; more go past them."""
+
+LINE = 64
+"""Bytes of a line of cache, which vectors and shares of threads keep to."""
+
 
 @lru_cache(maxsize=1)
 def _scan_type() -> type[ctypes.Structure]:
-    fields: list[tuple[str, Any]] = [(name, ctypes.c_int64) for name in ["outer", "steps", "inner", "given", "threads"]]
-    names = "gate decay input start output grad result grad_decay grad_input grad_start"
-    fields += [*((name, ctypes.c_void_p) for name in names.split()), ("half", ctypes.c_double)]
+    fields: list[tuple[str, Any]] = [
+        (name, ctypes.c_int64) for name in ["outer", "steps", "inner", "given", "tile", "threads", "past"]
+    ]
+    names = "gate decay input start output grad result grad_decay grad_input grad_start sums"
+    fields += [
+        *((name, ctypes.c_void_p) for name in names.split()),
+        *((name, ctypes.c_double) for name in ("half", "low", "power")),
+    ]
     return type("Scan", (ctypes.Structure,), {"_fields_": fields})
 
 
@@ -75,6 +102,35 @@ def half_of(function: GateFunction | None) -> float:
     return float(gate.inverse(0.5))
 
 
+@lru_cache(maxsize=256)
+def form_of(function: GateFunction, dtype: torch.dtype) -> tuple[str, float, float]:
+    """Which of `KINDS` a gate is for numbers of this type, and of those that have them its least value and its power.
+
+    Examples
+    --------
+    >>> from gateflow.nn.functional import gate_function
+    >>> [form_of(gate_function(name), torch.float32) for name in ("hgrn", "lru", "gla")]
+    [('raised', 0.5, 1.0), ('exponential', 0.0, 1.0), ('power', 0.0, 0.0625)]
+    """
+    gate = function.gate
+    if gate.is_profile and gate.formulas.u == Z:
+        return "logistic", 0.0, 1.0
+    phi = gate.expr if gate.declared == "phi" else Z
+    share = phi.coeff(sigmoid(Z))
+    low = phi - share * sigmoid(Z)
+    if share.is_positive and low.is_nonnegative and low + share == 1:
+        return ("raised", float(low), 1.0) if low else ("logistic", 0.0, 1.0)
+    if phi == exp(-exp(-Z)):
+        return "exponential", 0.0, 1.0
+    base, power = phi.as_base_exp() if not isinstance(phi, exp) else (Z, Z)
+    if isinstance(phi, exp):
+        power = -phi.args[0].coeff(softplus(-Z))
+        base = sigmoid(Z) if phi.args[0] + power * softplus(-Z) == 0 else Z
+    if base == sigmoid(Z) and power.is_positive and power.is_number and dtype != torch.float64:
+        return "power", 0.0, float(power)
+    return "table", 0.0, 1.0
+
+
 class ScanPass:
     """One call's structure, filled in, and what it points to."""
 
@@ -82,11 +138,14 @@ class ScanPass:
         self.library, self.run, self.alive = library(decay.dtype), _scan_type()(), []
         shape = decay.shape
         self.run.outer, self.run.steps = math.prod(shape[:dim]), shape[dim]
-        self.run.inner, self.run.given = math.prod(shape[dim + 1 :]), GIVEN.index(given)
-        table = None if gate is None else table_of(gate, tables_for(decay.dtype))
-        if table is not None:
-            self.alive.append(structure := filled(table))
+        self.run.inner, self.results = math.prod(shape[dim + 1 :]), ()
+        kind = given
+        if gate is not None:
+            kind, self.run.low, self.run.power = form_of(gate, decay.dtype)
+        if kind == "table":
+            self.alive.append(structure := filled(table_of(gate, tables_for(decay.dtype))))
             self.run.gate, self.run.half = ctypes.addressof(structure), half_of(gate)
+        self.run.given = KINDS.index(kind)
         self.point(decay=decay, start=start)
 
     def point(self, **places: Tensor | None) -> None:
@@ -94,23 +153,118 @@ class ScanPass:
             self.alive.append(value)
             setattr(self.run, name, None if value is None else value.data_ptr())
 
+    def _goes_past(self) -> bool:
+        """Whether results are large, and in rows of whole lines of cache."""
+        results = [t for t in self.results if t.nbytes > CACHED]
+        row = self.run.inner * self.results[0].itemsize
+        return len(results) == len(self.results) and not any(
+            at % LINE for at in (row, *(t.data_ptr() for t in results))
+        )
+
     def go(self, back: bool) -> None:
         most, team = torch.get_num_threads(), threads.team()
         numbers = self.run.outer * self.run.steps * self.run.inner
         if numbers == 0:
             return
-        pieces = self.library.scan_pieces(ctypes.byref(self.run))
-        self.run.threads = min(most, pieces) if team is not None and numbers >= SMALL else 1
+        many = most if team is not None and numbers >= SMALL else 1
+        columns = -(-self.run.inner // -(-many // self.run.outer))  # of each thread where there are few sequences
+        self.run.tile = min(COLUMNS, -(-columns // SIDE) * SIDE)
+        self.run.threads = min(many, self.library.scan_pieces(ctypes.byref(self.run)))
+        self.run.past = bool(self.results) and self._goes_past()
         to = None if team is None else ctypes.byref(team)
         self.library.scan(ctypes.byref(self.run), int(back), to, most)
+
+
+# --- layouts ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Turned:
+    """Sequences one behind the other as columns, and long ones cut into stretches that are columns of their own.
+
+    Tensors (outer, steps, 1) become (length, outer, stretches), with zeros after the last step.
+    """
+
+    outer: int
+    steps: int
+    stretches: int
+
+    @classmethod
+    def of(cls, shape: torch.Size, dim: int) -> Turned | None:
+        """How to turn tensors of this shape; None where it does not pay."""
+        outer, steps, inner = math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
+        if inner != 1 or outer * steps < SMALL:
+            return None
+        wanted = 1 if outer >= SIDE * torch.get_num_threads() else STRETCHED * torch.get_num_threads() // outer
+        stretches = max(1, min(wanted, steps // STRETCHED))
+        return cls(outer, steps, stretches) if outer * stretches >= SIDE else None
+
+    @property
+    def length(self) -> int:
+        return -(-self.steps // self.stretches)
+
+    def turn(self, given: Tensor) -> Tensor:
+        given = given.reshape(self.outer, self.steps).to(tables_for(given.dtype))
+        if missing := self.length * self.stretches - self.steps:
+            given = torch.nn.functional.pad(given, (0, missing))
+        return given.reshape(-1, self.length).t().contiguous().reshape(self.length, self.outer, self.stretches)
+
+    def turn_back(self, found: Tensor, like: Tensor) -> Tensor:
+        found = found.reshape(self.length, -1).t().reshape(self.outer, -1)[:, : self.steps]
+        return found.to(like.dtype).reshape(like.shape).contiguous()
+
+    def starts(self, start: Tensor | None, ends: Tensor) -> Tensor:
+        """The state before each stretch, from that after each (outer, stretches)."""
+        first = torch.zeros_like(ends[:, :1]) if start is None else start.to(ends.dtype).reshape(self.outer, 1)
+        return torch.cat([first, ends[:, :-1]], 1)
+
+
+def _sums(decay: Tensor, back: bool, given: str, gate: GateFunction | None, **places: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each column of (length, ...) the product of all decays, and the end from 0; in float64."""
+    one, sums = ScanPass(decay, given, gate, 0, None), decay.new_empty(*decay.shape[1:], 2, dtype=torch.float64)
+    one.point(sums=sums, **places)
+    one.go(back)
+    return sums[..., 0].contiguous(), sums[..., 1].contiguous()
+
+
+def _forward_turned(
+    to: Turned, decay: Tensor, input: Tensor, start: Tensor | None, given: str, gate: GateFunction | None
+) -> Tensor:
+    x, b = to.turn(decay), to.turn(input)
+    first = None if start is None else start.to(b.dtype).reshape(to.outer, 1)
+    if to.stretches > 1:
+        product, end = _sums(x, False, given, gate, input=b)
+        of_first = None if start is None else start.double().reshape(to.outer)
+        first = to.starts(start, forward(product, end, of_first, "a", None, 1)).to(b.dtype)
+    return to.turn_back(forward(x, b, first, given, gate, 0), input)
+
+
+def _backward_turned(
+    to: Turned, grad: Tensor, decay: Tensor, output: Tensor, start: Tensor | None, given: str, gate: GateFunction | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    g, x, h = to.turn(grad), to.turn(decay), to.turn(output)
+    first = to.starts(start, h[-1])
+    if to.stretches > 1:
+        product, end = _sums(x, True, given, gate, grad=g)
+        after = forward(product.flip(1), end.flip(1), None, "a", None, 1).flip(1)[:, 1:]
+        g[-1, :, :-1] += after.to(g.dtype)
+    of_decay, of_input, of_start = backward(g, x, h, first, given, gate, 0)
+    whole = None if start is None or of_start is None else of_start[:, 0].to(start.dtype).reshape(start.shape)
+    return to.turn_back(of_decay, decay), to.turn_back(of_input, decay), whole
+
+
+# --- passes -----------------------------------------------------------------------------------------------------------
 
 
 def forward(
     decay: Tensor, input: Tensor, start: Tensor | None, given: str, gate: GateFunction | None, dim: int
 ) -> Tensor:
     """The states after every step; all tensors contiguous, of one type, ``start`` without the dimension of time."""
+    if (turned := Turned.of(input.shape, dim)) is not None:
+        return _forward_turned(turned, decay, input, start, given, gate)
     one, result = ScanPass(decay, given, gate, dim, start), workspace.tensor(input.shape, input.dtype)
     one.point(input=input, result=result)
+    one.results = (result,)
     one.go(back=False)
     return result
 
@@ -119,9 +273,12 @@ def backward(
     grad: Tensor, decay: Tensor, output: Tensor, start: Tensor | None, given: str, gate: GateFunction | None, dim: int
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Gradients of what the decay is given as, of the input, and of the first state where there is one."""
+    if (turned := Turned.of(grad.shape, dim)) is not None:
+        return _backward_turned(turned, grad, decay, output, start, given, gate)
     one = ScanPass(decay, given, gate, dim, start)
     of_decay, of_input = (workspace.tensor(decay.shape, decay.dtype) for _ in range(2))
     of_start = None if start is None else torch.empty_like(start)
     one.point(grad=grad, output=output, grad_decay=of_decay, grad_input=of_input, grad_start=of_start)
+    one.results = (of_decay, of_input)
     one.go(back=True)
     return of_decay, of_input, of_start

@@ -26,7 +26,8 @@ PAGE = 1 << 21
 SMALL = 1 << 20
 """Bytes below which PyTorch's own memory will do, as a block is a page at least."""
 
-NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
+NUMPY = {torch.float32: np.float32, torch.float64: np.float64, torch.bfloat16: np.int16}
+"""Types of NumPy of the same size."""
 
 _free: list[mmap.mmap] = []
 _lock = threading.RLock()  # a tensor's end may come at any time, in the midst of an allocation too
@@ -57,7 +58,7 @@ def tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     array = np.frombuffer(block, dtype=NUMPY[dtype], count=math.prod(shape))
     # the tensor holds the array, and the array's end gives the block back
     weakref.finalize(array, _give_back, block).atexit = False
-    return torch.from_numpy(array.reshape(shape))
+    return torch.from_numpy(array.reshape(shape)).view(dtype)
 
 
 def clear() -> None:
