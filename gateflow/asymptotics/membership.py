@@ -14,6 +14,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property, partial
 from itertools import combinations, pairwise
@@ -345,7 +346,11 @@ class _Case(PiecewiseGate):
     # --- clause 4 ---
 
     def _monotone_slope(self) -> Clause:
-        sides = {p.side: self._tail_of_slope(p) for p in (self.pieces[0], self.pieces[-1])}
+        left, piece = self.pieces[0], self.pieces[-1]
+        tail, turned = self._tail(piece), -piece.expr if self.is_profile else 1 - piece.expr
+        odd = left.left == piece.left and left.expr == turned
+        tails = {1: (piece, tail), -1: (left, _mirrored(tail) if odd else self._tail(left))}
+        sides = {side: self._tail_of_slope(*found) for side, found in tails.items()}
         right = sides[1]
         if right.witness is not None and right.verdict == "proved" and sides[-1].witness is not None:
             right.witness["z0_left"] = sides[-1].witness.get("z0") if sides[-1].verdict == "proved" else None
@@ -355,24 +360,34 @@ class _Case(PiecewiseGate):
             self.warnings.append(f"on the left {sides[-1].reason} (Definition 4.1 asks for z >= z0 only)")
         return right
 
-    def _tail_of_slope(self, piece: SmoothPiece) -> Clause:
-        name = "monotone_slope"
+    def _tail(self, piece: SmoothPiece) -> Tail | Undecided | None:
+        """The sign of phi'' far out, from a z0 on that is near to its last change; None where phi is straight there."""
         f = self.bend(piece)
         if f.zero:
-            z0 = _float_above(piece.left)
-            return Clause(name, "proved", f"phi' is constant for |z| >= {decimals.above(z0)}", {"kind": "z0", "z0": z0})
+            return None
         try:
             tail = on_tail(f, piece.left)
         except Undecided as error:
-            return Clause(name, "undecided", error.reason)
+            return error
+        if not tail.sign:
+            return tail
+        try:
+            return replace(tail, start=self._tighten(f, piece, tail))
+        except Undecided:  # out of time: the start of the tail will do
+            return tail
+
+    def _tail_of_slope(self, piece: SmoothPiece, tail: Tail | Undecided | None) -> Clause:
+        name = "monotone_slope"
+        if tail is None:
+            z0 = _float_above(piece.left)
+            return Clause(name, "proved", f"phi' is constant for |z| >= {decimals.above(z0)}", {"kind": "z0", "z0": z0})
+        if isinstance(tail, Undecided):
+            return Clause(name, "undecided", tail.reason)
         if tail.phases:
-            return self._never_monotone(piece, f, tail)
+            return self._never_monotone(piece, self.bend(piece), tail)
         if not tail.sign:
             return self._eventually_by_germ(piece, tail)
-        try:
-            z0 = self._tighten(f, piece, tail)
-        except Undecided:  # out of time: the start of the tail will do
-            z0 = float(tail.start or 0)
+        z0 = float(tail.start or 0)
         fall = "decreases" if tail.sign < 0 else "increases"
         span = f"z >= {decimals.above(z0)}" if piece.side > 0 else f"z <= {decimals.below(0.0 - z0)}"
         return Clause(name, "proved", f"phi' {fall} for {span}", {"kind": "z0", "z0": z0})
@@ -404,13 +419,13 @@ class _Case(PiecewiseGate):
         witness["phases"]["negative"] = phases[-1]
         return Clause("monotone_slope", "refuted", reason, witness)
 
-    def _tighten(self, f: Signed, piece: SmoothPiece, tail: Tail) -> float:
+    def _tighten(self, f: Signed, piece: SmoothPiece, tail: Tail) -> Expr:
         """A z0 nearer to the last change of sign than the start of the tail."""
         assert tail.start is not None
         if any(not form.odd for form in f.forms):
-            return _float_above(piece.left)
+            return sp.Rational(_float_above(piece.left))
         if on_compact(f, piece.left, tail.start, tail.sign, explain=False).verdict == "proved":
-            return _float_above(piece.left)
+            return sp.Rational(_float_above(piece.left))
         low, high = sp.Rational(piece.left) if piece.left.is_Rational else sp.Integer(0), tail.start
         for _ in range(8):
             middle = (low + high) / 2
@@ -418,7 +433,7 @@ class _Case(PiecewiseGate):
                 high = middle
             else:
                 low = middle
-        return float(high)
+        return high
 
     # --- warnings ---
 
@@ -438,6 +453,13 @@ class _Case(PiecewiseGate):
                     yield from (piece.z(r) for r in real_zeros(base, X) if piece.left < r < piece.right)
         except GateflowError:
             return
+
+
+def _mirrored(tail: Tail | Undecided | None) -> Tail | Undecided | None:
+    """The tail of ``-f``, which is that of phi'' on the left where ``phi(-z) = 1 - phi(z)``."""
+    if not isinstance(tail, Tail):
+        return tail
+    return replace(tail, sign=-tail.sign, phases=tuple((phase, -sign) for phase, sign in tail.phases))
 
 
 def _through(way: list[Expr]) -> str:
