@@ -18,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,17 +138,35 @@ REWRITTEN = [
 """The sigmoid, in pieces whose formal derivatives are wrong at one point."""
 
 
+@cache
+def order_of(phi: str, psi: str) -> Certificate:
+    """The true order; made once, and never changed."""
+    return certificate(gate(phi), gate(psi))
+
+
+@cache
+def rate_of(name: str, tail: str) -> Certificate:
+    """The true rate, likewise."""
+    return rate_certificate(gate(name), tail)
+
+
+@cache
+def ranking_of(*names: str) -> Certificate:
+    """The true ranking, likewise."""
+    return ranking_certificate([gate(name) for name in names])
+
+
 def true_certificates() -> Iterator[tuple[str, Certificate]]:
     """One of each kind and statement."""
     for phi, psi in ORDERS:
-        yield "order", certificate(gate(phi), gate(psi))
+        yield "order", order_of(phi, psi)
     for name, tail in RATES:
-        yield "rate", rate_certificate(gate(name), tail)
+        yield "rate", rate_of(name, tail)
     for name in MEMBERS:
         yield "membership", membership_certificate(gate(name))
     for name in OUTSIDE:
         yield "refutation", membership_certificate(gate(name))
-    yield "ranking", ranking_certificate([gate(name) for name in RANKED])
+    yield "ranking", ranking_of(*RANKED)
 
 
 # --- one field altered ------------------------------------------------------------------------------------------------
@@ -209,7 +228,10 @@ class Obliging:
     def ask(self, name: str, sentence: str, expr: Any) -> Any:
         limit = self.answers(name)
         self.chain.append({"name": name, "statement": sentence, "expr": unparse(expr), "limit": limit})
-        return statements.constant(limit)
+        return constant(limit)
+
+
+constant = lru_cache(maxsize=64)(statements.constant)
 
 
 def member(text: str, z0: str | None) -> Certificate:
@@ -286,6 +308,16 @@ def false_order(statement: dict[str, Any], true: Certificate, known: dict[str, s
 
 def false_orders() -> Iterator[Maker]:
     """Every verdict that some answers to the questions lead to."""
+    for phi, psi in ORDERS:
+        true = order_of(phi, psi)
+        for facts, known in decisions():
+            said = {"kind": "order", "phi": phi, "psi": psi, **facts}
+            yield lambda said=said, true=true, known=known: false_order(said, true, known)
+
+
+@cache
+def decisions() -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """What any answers lead to, each once, with the first answers that do; of no gates in particular."""
     choices = {
         "p": ("oo", "0", "1", "2"),
         "gap": ("oo", "-oo", "0", "1"),
@@ -293,27 +325,24 @@ def false_orders() -> Iterator[Maker]:
         "kappa": ("0", "oo", "1", "2", "1/2"),
         "shift": ("0", "1", "oo", "-oo"),
     }
-    for phi, psi in ORDERS:
-        true = certificate(gate(phi), gate(psi))
-        told = set()
-        for swap, *values in itertools.product((False, True), *choices.values()):
-            known = dict(zip(choices, values, strict=True))
-            found = outline.decide_order(Z, Z, Obliging(known.__getitem__))
-            found = found.swapped() if swap else found
-            statement = {"kind": "order", "phi": phi, "psi": psi, "verdict": found.verdict, "swapped": swap}
-            for key in ("threshold", "exponent", "ratio"):
-                claimed = getattr(found, key)
-                statement[key] = None if claimed is None else unparse(claimed)
-            statement["convex"] = found.convex
-            if str(statement) not in told:
-                told.add(str(statement))
-                yield lambda said=statement, true=true, known=known: false_order(said, true, known)
+    told = {}
+    for swap, *values in itertools.product((False, True), *choices.values()):
+        known = dict(zip(choices, values, strict=True))
+        found = outline.decide_order(Z, Z, Obliging(known.__getitem__))
+        found = found.swapped() if swap else found
+        facts: dict[str, Any] = {"verdict": found.verdict, "swapped": swap}
+        for key in ("threshold", "exponent", "ratio"):
+            claimed = getattr(found, key)
+            facts[key] = None if claimed is None else unparse(claimed)
+        facts["convex"] = found.convex
+        told.setdefault(str(facts), (facts, known))
+    return list(told.values())
 
 
 def false_rates() -> Iterator[Maker]:
     """Each fact of a rate, off by a little or by much."""
     for name, tail in RATES:
-        true = rate_certificate(gate(name), tail)
+        true = rate_of(name, tail)
         for key in ("rate", "distance", "slope", "h", "hitting_time", "kappa", "next_order"):
             for change in ("({})*(1 + 10**-6)", "2*({})", "({})**2"):
                 if true["statement"][key] is not None:
@@ -332,7 +361,7 @@ def false_rate(true: Certificate, key: str, change: str) -> Forgery:
 
 def false_rankings() -> Iterator[Maker]:
     """Classes in another order, with the orders of a true ranking; and false orders as rankings of two."""
-    true = ranking_certificate([gate(name) for name in RANKED])
+    true = ranking_of(*RANKED)
     classes, parts = true["statement"]["classes"], true["chain"]
     for order in itertools.permutations(range(len(classes))):
         said = {"kind": "ranking", "classes": [classes[i] for i in order]}
