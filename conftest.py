@@ -6,6 +6,7 @@ import importlib.util
 import os
 import signal
 import sys
+from collections import Counter
 
 import pytest
 from hypothesis import settings
@@ -47,8 +48,17 @@ def pytest_collection():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests that look at one thing made for many (a fixture of a module or of the session) run in one process."""
+    """Of many cases of one test a sample runs; tests that look at one thing made for many run in one process.
+
+    Such a thing is a fixture of a module or of the session.
+    """
+    places = Counter()
     for item in items:
+        if (marker := item.get_closest_marker("sampled")) is not None:
+            test = item.nodeid.partition("[")[0]
+            if places[test] % marker.args[0]:
+                item.add_marker(pytest.mark.slow)
+            places[test] += 1
         if item.get_closest_marker("xdist_group") is None and (made := sorted(shared(item))):
             item.add_marker(pytest.mark.xdist_group("+".join(made)))
 

@@ -101,6 +101,7 @@ def test_the_rows_of_the_theory_read_as_written(rates):
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0].name)
+@pytest.mark.sampled(2)
 def test_steps_prove_the_rate_again(rates, row):
     found = rates[id(row[0])]
     statements = [step["statement"] for step in found.steps]
@@ -190,6 +191,7 @@ def errors(flow, points):
 
 
 @pytest.mark.parametrize("key", FLOWS)
+@pytest.mark.sampled(2)
 def test_rate_agrees_with_the_flow_by_quadrature(key):
     rows = errors(FLOWS[key], FLOWS[key].points)
     first = [row[0] for row in rows]

@@ -114,6 +114,7 @@ KEYS = ("u", "log_du", "log_weight", "z_of_u")
 
 
 @pytest.mark.parametrize("name", list(GATES))
+@pytest.mark.sampled(3)
 def test_the_numbers_of_a_gate_are_those_of_numpy(name: str) -> None:
     """The same operations in the same order: what differs is the last bits, as far as the formula enlarges them."""
     chosen = gate(name)
@@ -147,7 +148,6 @@ def test_powers_and_cases(text: str) -> None:
     assert np.allclose(arrays(c.function("f", expr), "f")["f"](x), truth, rtol=4e-15, atol=0)
 
 
-GENERATED = 200
 WITHIN = ("tanh", "sigmoid", "softsign", "erf", "atan", "asinh", "softplus", "abs", "sign", "sin", "cos")
 
 
@@ -186,10 +186,11 @@ def generated(rng: Any) -> tuple[str, list[float]]:
     return part(3), places
 
 
-def test_generated_formulas_and_their_slopes_are_those_of_numpy() -> None:
+@pytest.mark.parametrize("count", [60, pytest.param(200, marks=pytest.mark.slow)])
+def test_generated_formulas_and_their_slopes_are_those_of_numpy(count: int) -> None:
     """To rounding: what differs is the last bits of functions, as far as the formula enlarges them."""
     rng = np.random.default_rng(13)
-    made = [generated(rng) for _ in range(GENERATED)]
+    made = [generated(rng) for _ in range(count)]
     parsed = [parse(text) for text, _ in made]
     forms = [form for expr in parsed for form in (expr, derivative(expr))]
     tapes = [Tape([stable(form)], [Z]) for form in forms]

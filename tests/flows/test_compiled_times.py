@@ -52,6 +52,7 @@ def agree(name: str, count: int) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("name", SOME)
+@pytest.mark.sampled(2)
 def test_the_kernel_agrees_with_numpy(name):
     agree(name, 120)
 

@@ -63,6 +63,7 @@ def test_which_gates_go_by_decay():
         *("z*sigmoid(log(abs(z)))", "z-sin(z)+z**3", "z*abs(z)", "z-tanh(z)"),
     ],
 )
+@pytest.mark.sampled(2)
 def test_a_slope_of_zero_stops_the_flow_whatever_float64_makes_of_it(profile):
     problem = LearningProblem(f"sigmoid({profile})", horizon=10, gap=0.1)
     assert hitting_time(problem, [-1.0, 0.0, 0.3]).status.tolist() == ["stuck", "stuck", "reached"]

@@ -49,6 +49,7 @@ RIGHT = {
 
 
 @pytest.mark.parametrize(("text", "backend"), by_both(RIGHT, few=3))
+@pytest.mark.sampled(2)
 def test_what_is_narrow_is_not_missed(text, backend):
     z0, log_tau = RIGHT[text]
     found = hitting_time(LearningProblem(text, **TEN), z0, backend=backend)
@@ -69,6 +70,7 @@ HOLES = {
 
 
 @pytest.mark.parametrize(("text", "backend"), by_both(HOLES, few=1))
+@pytest.mark.sampled(2)
 def test_a_path_crosses_where_a_part_of_the_formula_is_0_over_0(text, backend):
     """A hole, a flat exponential of a pole, a bump of exponentials, the logarithm of a sum of them."""
     z0, log_tau = HOLES[text]
@@ -81,6 +83,7 @@ def test_a_path_crosses_where_a_part_of_the_formula_is_0_over_0(text, backend):
 @pytest.mark.parametrize(
     ("text", "z0"), [("sigmoid(z+sinh(z)/(3+cosh(z)))", 0.0), ("sigmoid(2*z+log(cosh(z)+2*cosh(2*z)))", -60.0)]
 )
+@pytest.mark.sampled(3)
 def test_where_floats_find_no_slope_nothing_is_said_to_be_flat(text, z0, backend):
     """u' is above 0 everywhere: inf/inf past 710 in the first, lost to cancellation below -36 in the second."""
     problem = LearningProblem(text, horizon=10, log_gap=-800)
@@ -120,6 +123,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize(("text", "backend"), by_both(STEPS, few=1))
+@pytest.mark.sampled(2)
 def test_a_dip_of_the_density_beside_a_cut_is_not_missed(text, backend):
     """Far from a steep step the slope falls like a power: the density dips over 3e-7, between a cut and the nodes."""
     horizon, log_tau = STEPS[text]
@@ -154,6 +158,7 @@ def test_a_profile_that_cancels_at_the_target_is_claimed_to_be_off(backend):
 
 
 @pytest.mark.parametrize("text", [*RIGHT, *STEPS])
+@pytest.mark.sampled(2)
 def test_balls_cross_what_is_narrow_and_what_is_flat(text):
     horizon, z0, log_tau = (STEPS[text][0], 0.0, STEPS[text][1]) if text in STEPS else (10, *RIGHT[text])
     found = enclose(LearningProblem(text, horizon=horizon, gap=0.01), z0, 20)
@@ -218,6 +223,7 @@ NARROW = [
 @pytest.mark.parametrize(
     "text", [pytest.param(text, marks=[pytest.mark.slow] * (k % 2)) for k, text in enumerate(NARROW)]
 )
+@pytest.mark.sampled(2)
 def test_both_backends_claim_the_same(text):
     """Starts below, on, within and above a feature 1e-12 wide: the errors are within a factor 4, the times agree."""
     problem = LearningProblem(text.format(w="1e-12"), horizon=[[1], [10]], gap=0.01)
@@ -252,6 +258,7 @@ def test_a_plateau_on_the_way_to_a_smooth_target(slope):
 @pytest.mark.parametrize(
     ("powers", "backend"), by_both([("1.99", "1.1", "1"), ("1.5", "1.5", "0"), ("1.2", "1.9", "(3/10)")], few=1)
 )
+@pytest.mark.sampled(3)
 def test_a_flat_crossing_of_two_powers(powers, backend):
     """In w = t^(2-p) the integrand is smooth: dt/t^(p-1) = dw/(2-p)."""
     import mpmath
@@ -365,6 +372,7 @@ def test_a_start_at_ulps_from_the_target(backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["softsign", "student-t", "fast", "erf"])
+@pytest.mark.sampled(3)
 def test_a_start_on_the_rounded_target_is_never_infinite(name, backend):
     rng = np.random.default_rng(5)
     problem = LearningProblem(name, horizon=10 ** rng.uniform(0, 6, 60), gap=10 ** rng.uniform(-16, -1, 60))

@@ -51,6 +51,7 @@ def test_the_grid_is_whole():
 
 
 @pytest.mark.parametrize("name", sorted({case["gate"] for case in CASES}))
+@pytest.mark.sampled(2)
 def test_hitting_times_agree_with_mpmath_to_1e_12(name):
     for case in (case for case in CASES if case["gate"] == name):
         problem = _problem(case)
@@ -73,6 +74,7 @@ def test_hitting_times_agree_with_mpmath_to_1e_12(name):
 
 
 @pytest.mark.parametrize("case", CASES[7::53], ids=lambda case: f"{case['gate']}-{case['horizon']:g}-{case['gap']:g}")
+@pytest.mark.sampled(2)
 def test_the_oracle_file_is_what_mpmath_computes(case):
     again = make_oracle.log_tau(case["gate"], case["horizon"], case["gap"], case["z0"])
     with mpmath.workdps(40):
@@ -118,6 +120,7 @@ def _algebraic_form(phi, horizon):
 
 @pytest.mark.parametrize(("name", "form"), [("softsign", _softsign_form), ("algebraic", _algebraic_form)])
 @pytest.mark.parametrize("horizon", [1.0, 2.5, 40.0, 3000.0])
+@pytest.mark.sampled(2)
 def test_closed_integrands_of_numerics_md(name, form, horizon):
     problem = LearningProblem(name, horizon=horizon, gap=0.02)
     z0 = 0.5 * problem.z_star

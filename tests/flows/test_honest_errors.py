@@ -36,14 +36,15 @@ def test_a_start_on_a_kink_has_the_density_of_its_own_side(number):
     assert float(abs(true - ball_oracle.ball(found.log_tau)).upper()) <= found.error < 1e-10
 
 
+@pytest.mark.parametrize("one_in", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("family", ball_cases.FAMILIES)
-def test_the_true_error_is_at_most_the_claimed_one(family):
+def test_the_true_error_is_at_most_the_claimed_one(family, one_in):
     """The problems of one formula in one call."""
     wrong, claimed = [], 0
     rows = [row for row in ROWS if row["family"] == family]
-    for text, same in itertools.groupby(rows, lambda row: row["text"]):
-        of = list(same)
-        one = of[0]
+    formulas = [list(same) for _, same in itertools.groupby(rows, lambda row: row["text"])][::one_in]
+    for of in formulas:
+        one, text = of[0], of[0]["text"]
         given = {one["way"]: [row["value"] for row in of]}
         problem = LearningProblem(text, horizon=[row["horizon"] for row in of], loss=one["loss"], **given)
         tolerance = None if one["tolerance"] is None else [row["tolerance"] for row in of]
@@ -54,4 +55,4 @@ def test_the_true_error_is_at_most_the_claimed_one(family):
             if not miss <= error + ROUNDING * abs(float(row["log_tau"])):
                 wrong.append((row["number"], miss, error))
     assert wrong == []
-    assert claimed == len(rows)  # an infinite error would not be wrong, but idle
+    assert claimed == sum(map(len, formulas))  # an infinite error would not be wrong, but idle

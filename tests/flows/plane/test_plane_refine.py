@@ -224,6 +224,7 @@ def test_smooth_losses_are_left_off_at_their_tolerance():
 @pytest.mark.parametrize(
     ("w0", "alone"), [(60.0, {"complement": "sigmoid(-z)**2"}), (-60.0, {"phi": "sigmoid(z)**2"})], ids=["r=1", "r=0"]
 )
+@pytest.mark.sampled(3)
 def test_with_its_refine_gate_saturated_it_is_a_gate_of_one_parameter(horizon, gap, z0, w0, alone):
     """w stays put; across plateaus up to a learning time of ``exp(1.4e6)``."""
     from gateflow.gates.gate import Gate
