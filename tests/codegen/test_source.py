@@ -40,6 +40,7 @@ def points(name: str) -> np.ndarray:
 
 @pytest.mark.parametrize("what", NAMES)
 @pytest.mark.parametrize("name", list(GATES))
+@pytest.mark.sampled(2)
 def test_numpy_source_agrees_with_the_gate(name: str, what: str) -> None:
     z = points(name)
     found = np.broadcast_to(compiled(formula(name, what), "numpy")(z), z.shape)

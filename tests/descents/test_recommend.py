@@ -18,6 +18,7 @@ THREE = ("softsign", "sigmoid", "fast")
 
 
 @pytest.mark.parametrize(("optimizer", "lr"), [("sgd", 1e-2), ("momentum", 1e-3), ("adam", 1e-3), ("rmsprop", 1e-3)])
+@pytest.mark.sampled(2)
 def test_the_ranking_is_that_of_simulated_runs(optimizer, lr):
     advice = recommend(300, optimizer, lr, "float64", gates=("sigmoid", "fast", "erf"), horizon=100)
     taken = []

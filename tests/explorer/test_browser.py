@@ -107,6 +107,7 @@ PUSH = """(() => {
 })()"""
 
 
+@pytest.mark.sampled(2)
 def test_no_stale_answer_is_shown(page):
     """A slider is pushed as fast as it can be; what is drawn is an answer to the newest request that was sent."""
     page.value(PUSH)
@@ -138,6 +139,7 @@ def test_hostile_formulas_are_one_line_each_and_the_others_stay(page):
     assert page.value("gateflow.gates.map(gate => gate.fault.textContent).join('')") in ("", None)
 
 
+@pytest.mark.sampled(2)
 def test_noise_is_told_of(page):
     before = page.value("gateflow.gates.map(gate => gate.text)")
     page.value("""for (const [name, value] of [['noise', 6], ['gap', 0.5], ['horizon', 10]]) {
@@ -152,6 +154,7 @@ def test_noise_is_told_of(page):
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.sampled(2)
 def test_what_is_taken_away_is_whole(page):
     typed(page, SIX)
     svg = ET.fromstring(page.value("gateflow.figure()"))
@@ -201,6 +204,7 @@ def test_it_can_be_used_by_all(page):
     assert lines > 3
 
 
+@pytest.mark.sampled(2)
 def test_the_keyboard_moves_a_slider(page):
     page.value("document.getElementById('gap-slider').focus()")
     before = page.value("gateflow.values.gap")

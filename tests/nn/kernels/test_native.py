@@ -78,6 +78,7 @@ def setting(request: pytest.FixtureRequest) -> tuple[type[Recurrent], dict[str, 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda v: ",".join(map(str, v.values())))
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["64", "32"])
+@pytest.mark.sampled(5)
 def test_padded_sequences(setting: Any, layout: dict[str, Any], dtype: torch.dtype, tolerance: float) -> None:
     fast, plain = twins(setting[0], **setting[1], **layout, dtype=dtype)
     count = plain.num_layers * plain.num_directions
@@ -87,6 +88,7 @@ def test_padded_sequences(setting: Any, layout: dict[str, Any], dtype: torch.dty
     assert off(everything(fast, x, [x, *state], hx), everything(plain, x, [x, *state], hx)) < tolerance
 
 
+@pytest.mark.sampled(3)
 def test_sequences_of_unequal_length(setting: Any) -> None:
     layout = {"input_size": 2, "hidden_size": 18, "num_layers": 2, "bidirectional": True, "dtype": torch.float64}
     fast, plain = twins(setting[0], **setting[1], **layout)
@@ -98,6 +100,7 @@ def test_sequences_of_unequal_length(setting: Any) -> None:
 
 
 @pytest.mark.parametrize(("segment", "tile"), [(1, 64), (10_000, 2), (3000, 64), (10**6, 64)])
+@pytest.mark.sampled(3)
 def test_factors_computed_again_are_those_that_were_kept(
     setting: Any, segment: int, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +117,7 @@ def test_factors_computed_again_are_those_that_were_kept(
 
 @pytest.mark.parametrize("gate", list(GATES))
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["64", "32"])
+@pytest.mark.sampled(3)
 def test_every_gate_far_into_its_tails(gate: str, dtype: torch.dtype, tolerance: float) -> None:
     fast, plain = twins(LSTM, input_size=2, hidden_size=4, forget_gate=gate, dtype=torch.float64)
     fast.to(dtype)
@@ -127,6 +131,7 @@ def test_every_gate_far_into_its_tails(gate: str, dtype: torch.dtype, tolerance:
 @pytest.mark.parametrize("threads", [2, 5])
 @pytest.mark.parametrize("batch", [1, 3, 70])
 @pytest.mark.parametrize("whose", ["PyTorch's", "ours"])
+@pytest.mark.sampled(2)
 def test_threads_share_the_batch(whose: str, threads: int, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if whose == "ours":
         monkeypatch.setattr(native.threads, "team", lambda: None)
