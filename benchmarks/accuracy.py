@@ -33,6 +33,9 @@ two one-sided values is left out. The best possible is 0.5. Errors above 1 are
 next to a zero of `u` or `phi''`, where most digits of twice the working precision cancel, or at a subnormal `u`.
 """
 
+VALUES = ["`u`", "`phi`", "`phi_c`", "`log_phi`", "`log_phi_c`", "`inverse`", "`inverse_c`"]
+"""The columns of the first table; the others are derivatives."""
+
 
 def rows(names: list[str], points: int) -> Iterator[tuple[str, list[dict[str, Worst]]]]:
     """Each gate with its worst errors in float64 and float32."""
@@ -46,6 +49,13 @@ def cell(pair: list[Worst]) -> str:
     return " / ".join(f"{worst.ulps:.2f}" if worst.points else "-" for worst in pair)
 
 
+def table(columns: list[str], lines: list[dict[str, str]]) -> list[str]:
+    """Some columns, each gate a line, in Markdown."""
+    head = ["gate", *columns]
+    rows = [head, ["---"] * len(head), *([line[column] for column in head] for line in lines)]
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=200, help="about how many arguments a gate and type")
@@ -56,19 +66,21 @@ def main() -> None:
     for name, both in rows(options.gates, options.points):
         compared += sum(found.points for one in both for found in one.values())
         worst = max([worst, *(found.ulps for one in both for found in one.values())])
-        lines.append(f"| {name} | " + " | ".join(cell([one[what] for one in both]) for what in FUNCTIONS) + " |")
-        print(lines[-1], flush=True)
+        lines.append({"gate": name, **{f"`{what}`": cell([one[what] for one in both]) for what in FUNCTIONS}})
+        print(" | ".join(lines[-1].values()), flush=True)
     print(f"worst {worst:.2f} ulps in {compared} comparisons, {time.perf_counter() - start:.0f} s")
     if options.write:
-        table = [
-            "| gate | " + " | ".join(f"`{what}`" for what in FUNCTIONS) + " |",
-            "| --- " * (len(FUNCTIONS) + 1) + "|",
-        ]
-        PAGE.parent.mkdir(exist_ok=True)
         text = HEAD.format(points=options.points, compared=compared)
-        PAGE.write_text(
-            "\n".join([text, *table, *lines, "", f"Worst of all: {worst:.2f} ulps."]) + "\n", encoding="utf-8"
-        )
+        derivatives = [f"`{what}`" for what in FUNCTIONS if f"`{what}`" not in VALUES]
+        parts = [
+            text,
+            "## Values and inverses\n",
+            *table(VALUES, lines),
+            "",
+            "## Derivatives\n",
+            *table(derivatives, lines),
+        ]
+        PAGE.write_text("\n".join([*parts, "", f"Worst of all: {worst:.2f} ulps."]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -322,7 +322,7 @@ def decisions() -> list[tuple[dict[str, Any], dict[str, str]]]:
         "p": ("oo", "0", "1", "2"),
         "gap": ("oo", "-oo", "0", "1"),
         "rho": ("0", "1", "3"),
-        "kappa": ("0", "oo", "1", "2", "1/2"),
+        "gamma": ("0", "oo", "1", "2", "1/2"),
         "shift": ("0", "1", "oo", "-oo"),
     }
     told = {}

@@ -33,12 +33,15 @@ html_theme = "furo"
 html_title = f"gateflow {version}"
 html_static_path = ["_static"]
 html_css_files = ["gateflow.css"]
+html_js_files = ["gateflow.js"]
 html_math_renderer = "mathml"
 html_copy_source = False
 html_show_copyright = False
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+linkcheck_ignore = [r"https://example\.org/.*", r"http://(localhost|127\.0\.0\.1).*"]
+linkcheck_anchors = False  # code hosts make theirs in the browser
 nb_execution_mode = "off"  # the tests run the notebooks; -D nb_execution_mode=cache does so here, for their figures
 nb_execution_timeout = 300
 nb_ipywidgets_js = {}
@@ -72,16 +75,35 @@ def with_tables(app: Any, page: str, source: list[str]) -> None:
 
 def with_notebooks(app: Any) -> None:
     """Copy the notebooks to where Sphinx looks for pages, under a page that lists them."""
-    shutil.rmtree(HERE / "notebooks", ignore_errors=True)
-    (HERE / "notebooks").mkdir()
+    folder = Path(app.srcdir) / "notebooks"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     found = sorted((HERE.parent / "notebooks").glob("*.ipynb"))
     for notebook in found:
-        shutil.copy(notebook, HERE / "notebooks")
+        shutil.copy(notebook, folder)
     listed = "\n".join(notebook.stem for notebook in found)
-    (HERE / "notebooks" / "index.md").write_text(f"# Notebooks\n\n```{{toctree}}\n{listed}\n```\n", encoding="utf-8")
+    (folder / "index.md").write_text(f"# Notebooks\n\n```{{toctree}}\n{listed}\n```\n", encoding="utf-8")
+
+
+NAMED = (
+    ('<p class="caption" role="heading">', '<p class="caption">'),  # a heading needs a level, and these are none
+    ('<aside class="sidebar-drawer">', '<aside class="sidebar-drawer" aria-label="All pages">'),
+    ('<aside class="toc-drawer', '<aside aria-label="On this page" class="toc-drawer'),
+)
+"""What screen readers miss in what the theme writes, and what is put there."""
+
+
+def with_names(app: Any, problem: Exception | None) -> None:
+    """Name the parts of each page for those who hear it."""
+    for page in Path(app.outdir).rglob("*.html") if problem is None and app.builder.format == "html" else ():
+        text = page.read_text(encoding="utf-8")
+        for unnamed, named in NAMED:
+            text = text.replace(unnamed, named)
+        page.write_text(text, encoding="utf-8")
 
 
 def setup(app: Any) -> None:
     app.add_html_math_renderer("mathml", mathml(block=False), mathml(block=True))
     app.connect("builder-inited", with_notebooks)
     app.connect("source-read", with_tables)
+    app.connect("build-finished", with_names)

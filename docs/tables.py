@@ -21,6 +21,22 @@ def markdown(head: Iterable[str], rows: Rows) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+SYMBOLS = {
+    r"tau \(log tau\)\^2": r"\\tau (\\log \\tau)^2",
+    r"lambda\*": r"\\lambda^*",
+    r"\bphi\b": r"\\varphi",
+    r"\bT = ([\d, ]*\d)": r"T = \1",
+}
+"""Symbols as captions and messages have them, which are read in terminals too, and as pages do."""
+
+
+def typeset(text: str) -> str:
+    """A sentence with its symbols as formulas."""
+    for plain, formula in SYMBOLS.items():
+        text = re.sub(plain, f"${formula}$", text)
+    return text
+
+
 def gates() -> str:
     """Name, formula and source of every gate."""
     from gateflow.gates.gate import GATES, gate
@@ -36,13 +52,18 @@ def laws() -> str:
 
     def law(name: str) -> str:
         found = rate(name, seconds=300)
-        return f"${found.latex()}$" if found.rate else "none in closed form" if found.implicit else found.reason
+        return (
+            f"${found.latex()}$" if found.rate else "none in closed form" if found.implicit else typeset(found.reason)
+        )
 
     def values(name: str) -> str:
         return "".join(f", {key} = {value}" for key, value in gate(name).parameters.items())
 
-    rows = ([f"`{name}`", f"${gate(name).latex()}${values(name)}", law(name)] for name in GATES)
-    sources = "".join(f"- `{name}`: {gate(name).reference}\n" for name in GATES)
+    rows = (
+        [f"`{name}`", f"${gate(name).latex()}${values(name)}".replace(r"\phi", r"\varphi"), law(name)] for name in GATES
+    )
+    references = {name: gate(name).reference.replace("docs/theory.md", "[theory](theory.md)") for name in GATES}
+    sources = "".join(f"- `{name}`: {reference}\n" for name, reference in references.items())
     return f"{markdown(['name', 'formula', 'law of learning'], rows)}\nSources:\n\n{sources}"
 
 
@@ -82,7 +103,7 @@ def gallery() -> str:
 
     def section(name: str) -> str:
         made = json.loads((DRAWN / f"{name}.json").read_text(encoding="utf-8"))
-        about = f"{made['caption']}\n\n`{made['command']}`, [numbers](../figures/{name}.csv)"
+        about = f"{typeset(made['caption'])}\n\n`{made['command']}`, [numbers](../figures/{name}.csv)"
         return f"## {name}\n\n![{FIGURES.summary(name)}](../figures/{name}.svg)\n\n{about}\n"
 
     return "\n".join(section(name) for name in FIGURES if (DRAWN / f"{name}.svg").exists())

@@ -236,7 +236,7 @@ class Rate:
     h : str or None
         Leading behaviour of the slope as a function of the distance l.
     kappa : sympy.Expr or None
-        ``lim log k/log F`` of theory.md T6; 1 is the barrier, -oo a power tail or slower.
+        ``lim log k/log f`` of theory.md T6; 1 is the barrier, -oo a power tail or slower.
     logarithms : int
         How many iterated logarithms, each squared, stand in the rate before it leaves the scale of T3.
     hitting_time : str or None

@@ -27,7 +27,7 @@ MEANING = {
     "rung": "which class of equal order, from the lowest",
     "order": "g of the order of saturation O(g(z)) of the class",
     "rate": "law of learning of the gate for lambda* = 1 and c = T = 1, as a formula in tau",
-    "kappa": "lim log k/log F; 1 is the barrier",
+    "kappa": "lim log k/log f; 1 is the barrier",
     "relation": "threshold a*, or R(a), against the first gate of its class",
 }
 

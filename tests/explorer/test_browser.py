@@ -10,6 +10,7 @@ import pytest
 
 import gateflow
 from gateflow.plots._style import STROKES
+from tests.docs.axe import violations
 from tests.reports.chromium import Browser, Page, program
 
 pytest.importorskip("tornado")
@@ -195,6 +196,7 @@ CONTRAST = f"""(() => {{
 
 def test_it_can_be_used_by_all(page):
     """What is typed, slid or pressed has a name and takes the keyboard; nothing is too wide; texts stand out."""
+    assert violations(page) == []
     assert page.value(NAMELESS) == 0
     keys = "[...document.querySelectorAll('input, select, button, pre#lines, .box')].every(e => e.tabIndex === 0)"
     assert page.value(keys)

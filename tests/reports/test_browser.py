@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from tests.docs.axe import violations
+
 from .chromium import Page
 
 pytestmark = pytest.mark.xdist_group("report")  # the pages they look at are made once a process
@@ -49,6 +51,10 @@ def test_nothing_scrolls_sideways_but_boxes_of_their_own(page):
         .map(e => e.tagName + ' ' + e.className)
     """
     assert page.value(beyond) == []
+
+
+def test_axe_core_finds_nothing(page):
+    assert violations(page) == []
 
 
 def test_no_proof_is_cut(page):

@@ -343,7 +343,7 @@ _GERMS: dict[str, set[str]] = {
 def _read_claims(certificate: Mapping[str, Any]) -> tuple[list[Expr], list[tuple[str, Expr, Expr]]]:
     """The germs, and each limit that is claimed, once the chain is found to be the one that the statement needs."""
     if certificate["format"] != FORMAT or certificate["format"] is True:
-        raise Refuted(f"the format must be {FORMAT}")
+        raise Refuted(f"only format {FORMAT} is read: have the certificate written anew")
     statement, germs = certificate["statement"], certificate["germs"]
     require_fields(germs, _GERMS[statement["kind"]], "the germs")
     read = [formula(germs[letter]) for letter in sorted(germs)]

@@ -103,14 +103,14 @@ def decide_order(f: Expr, g: Expr, prover: Prover) -> Decision:
     No limit with a symbolic a is taken. Put ``p = lim z g'(z)``.
 
     - p finite: ``g(a z) - g(z) -> p log a``, so ``R(a) = R(1) a^p`` and ``R(1) = exp lim (g - f)`` is one limit.
-    - p infinite: R is 0 or infinite except at one threshold a*. Start from F = f, G = g and look at
-      ``rho = lim log G/log z``:
+    - p infinite: R is 0 or infinite except at one threshold a*. Start from X = f, Y = g and look at
+      ``rho = lim log Y/log z``:
 
-      - rho infinite: compare log F with log G instead (``log F - log G(a z)`` then tends to +-oo off the threshold, so
+      - rho infinite: compare log X with log Y instead (``log X - log Y(a z)`` then tends to +-oo off the threshold, so
         the verdict carries back).
-      - 0 < rho < oo: ``G(a z)/G(z) -> a^rho``, so with ``kappa = lim F/G`` the threshold is ``kappa^(1/rho)``.
-      - rho = 0: ``G(a z)/G(z) -> 1``, so ``kappa != 1`` decides; for kappa = 1, ``G(a z) - G(z) ~ z G'(z) log a``,
-        hence ``a* = exp lim (F - G)/(z G')``.
+      - 0 < rho < oo: ``Y(a z)/Y(z) -> a^rho``, so with ``gamma = lim X/Y`` the threshold is ``gamma^(1/rho)``.
+      - rho = 0: ``Y(a z)/Y(z) -> 1``, so ``gamma != 1`` decides; for gamma = 1, ``Y(a z) - Y(z) ~ z Y'(z) log a``,
+        hence ``a* = exp lim (X - Y)/(z Y')``.
 
     Source: docs/theory.md, "Order of saturation".
     """
@@ -123,28 +123,28 @@ def decide_order(f: Expr, g: Expr, prover: Prover) -> Decision:
         if gap.is_finite:
             return Decision("equal", exponent=p, ratio=sp.exp(gap))
         return _strict(gap == -sp.oo, f"g - f tends to {gap}")
-    F, G = f, g
+    X, Y = f, g
     for _ in range(LOGARITHMS):
-        rho = prover.ask("rho", "rho = lim log G/log z", sp.log(G) / sp.log(Z))
+        rho = prover.ask("rho", "rho = lim log Y/log z", sp.log(Y) / sp.log(Z))
         if rho.is_finite:
-            return _decide_at_level(F, G, rho, prover)
-        F, G = sp.log(F), sp.log(G)
+            return _decide_at_level(X, Y, rho, prover)
+        X, Y = sp.log(X), sp.log(Y)
     raise Refuted(f"more than {LOGARITHMS} nested exponentials")
 
 
-def _decide_at_level(F: Expr, G: Expr, rho: Expr, prover: Prover) -> Decision:
-    kappa = prover.ask("kappa", "kappa = lim F/G", F / G)
-    if kappa in (0, sp.oo):
-        return _strict(kappa == sp.oo, f"F/G tends to {kappa}")
+def _decide_at_level(X: Expr, Y: Expr, rho: Expr, prover: Prover) -> Decision:
+    gamma = prover.ask("gamma", "gamma = lim X/Y", X / Y)
+    if gamma in (0, sp.oo):
+        return _strict(gamma == sp.oo, f"X/Y tends to {gamma}")
     if rho != 0:
-        return Decision("equal", threshold=kappa ** (1 / rho))
-    side = prover.sign(kappa - 1)
+        return Decision("equal", threshold=gamma ** (1 / rho))
+    side = prover.sign(gamma - 1)
     if side:
-        return _strict(side > 0, f"G is slowly varying and F/G tends to {text_of(kappa)}")
-    shift = prover.ask("shift", "log a* = lim (F - G)/(z G')", (F - G) / (Z * slope(G)))
+        return _strict(side > 0, f"Y is slowly varying and X/Y tends to {text_of(gamma)}")
+    shift = prover.ask("shift", "log a* = lim (X - Y)/(z Y')", (X - Y) / (Z * slope(Y)))
     if shift.is_finite:
         return Decision("equal", threshold=sp.exp(shift))
-    return _strict(shift == sp.oo, f"(F - G)/(z G') tends to {shift}")
+    return _strict(shift == sp.oo, f"(X - Y)/(z Y') tends to {shift}")
 
 
 def _strict(higher: bool, why: str) -> Decision:

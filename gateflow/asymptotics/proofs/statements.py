@@ -19,7 +19,7 @@ from gateflow.formula.functions import written_out
 from gateflow.formula.powers import text_with_powers
 from gateflow.formula.vocabulary import Expr, Z
 
-FORMAT = 1
+FORMAT = 2
 C, T = sp.symbols("c T", positive=True)
 TAU, GAP, L, A = sp.symbols("tau gap l a", positive=True)
 _PARAMETERS = {str(s): "positive" for s in (C, T, TAU, GAP, L)}

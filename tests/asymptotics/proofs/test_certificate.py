@@ -336,7 +336,7 @@ def test_a_consistent_forgery_is_refuted_by_the_limits_themselves(written):
     """All that hangs together is changed, digest too: only the mathematics is left to object."""
     forged = copy.deepcopy(written["scaled-tanh against sigmoid"])
     forged["statement"]["threshold"] = "3"
-    step = next(step for step in forged["chain"] if step["name"] == "kappa")
+    step = next(step for step in forged["chain"] if step["name"] == "gamma")
     step["limit"] = "3"
     found = verify(resealed(forged))
     assert found.status == "refuted"
@@ -355,7 +355,7 @@ def test_a_rate_with_a_wrong_constant_is_refuted_by_proof_and_by_numbers(written
     assert (found.status, failed) == ("refuted", {"proved", "numeric"})
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", "3", "null", '{"statement": {"kind": "order"}}', '{"format": 1}'])
+@pytest.mark.parametrize("text", ["[]", "{}", "3", "null", '{"statement": {"kind": "order"}}', '{"format": 2}'])
 def test_what_is_no_certificate_is_refuted_in_one_line(text, tmp_path):
     (tmp_path / "it.json").write_text(text)
     found = verify(tmp_path / "it.json")

@@ -20,12 +20,12 @@ BRANCHES = {
     "a power tail with a ratio": (3 * log_z + sp.log(1 + 1 / z), 3 * log_z + sp.log(5), FAR),
     "a power tail of another exponent": (3 * log_z, 2 * log_z, FAR),
     "a power tail below a faster one": (2 * log_z, 3 * log_z, FAR),
-    "a threshold from F/G": (2 * z, z, FAR),
-    "a threshold from a root of F/G": (9 * z**2 + z, z**2, FAR),
-    "F/G is infinite": (z**2, z, FAR),
-    "F/G is 0": (z, z**2, FAR),
-    "slow variation, F/G above 1": (2 * log_z**2, log_z**2, FAR),
-    "slow variation, F/G below 1": (log_z**2, 2 * log_z**2, FAR),
+    "a threshold from X/Y": (2 * z, z, FAR),
+    "a threshold from a root of X/Y": (9 * z**2 + z, z**2, FAR),
+    "X/Y is infinite": (z**2, z, FAR),
+    "X/Y is 0": (z, z**2, FAR),
+    "slow variation, X/Y above 1": (2 * log_z**2, log_z**2, FAR),
+    "slow variation, X/Y below 1": (log_z**2, 2 * log_z**2, FAR),
     "slow variation, a threshold from the shift": (log_z**2 + 2 * sp.log(3) * log_z, log_z**2, FAR),
     "slow variation, the shift is infinite": (log_z**2 + log_z ** sp.Rational(3, 2), log_z**2, FAR),
     "slow variation, the shift is -oo": (log_z**2 - log_z ** sp.Rational(3, 2), log_z**2, FAR),
@@ -78,5 +78,5 @@ def test_the_branches_are_all():
     """Each question of the outline is asked, and each verdict given."""
     chains = [Chain(Field(z)) for _ in BRANCHES]
     found = [decide_order(f, g, chain) for (f, g, _), chain in zip(BRANCHES.values(), chains, strict=True)]
-    assert {step["name"] for chain in chains for step in chain} == {"p", "gap", "rho", "kappa", "shift"}
+    assert {step["name"] for chain in chains for step in chain} == {"p", "gap", "rho", "gamma", "shift"}
     assert {decision.verdict for decision in found} == {"higher", "lower", "equal"}
