@@ -42,8 +42,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 linkcheck_ignore = [r"https://example\.org/.*", r"http://(localhost|127\.0\.0\.1).*"]
 linkcheck_anchors = False  # code hosts make theirs in the browser
-nb_execution_mode = "off"  # the tests run the notebooks; -D nb_execution_mode=cache does so here, for their figures
-nb_execution_timeout = 300
+nb_execution_mode = "off"  # they are kept with their outputs, which the tests compare with a fresh run
 nb_ipywidgets_js = {}
 
 default_role = "py:obj"

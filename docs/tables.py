@@ -59,9 +59,10 @@ def laws() -> str:
     def values(name: str) -> str:
         return "".join(f", {key} = {value}" for key, value in gate(name).parameters.items())
 
-    rows = (
-        [f"`{name}`", f"${gate(name).latex()}${values(name)}".replace(r"\phi", r"\varphi"), law(name)] for name in GATES
-    )
+    def formula(name: str) -> str:
+        return f"${gate(name).latex()}$".replace(r"\phi", r"\varphi")
+
+    rows = ([f"`{name}`", formula(name) + values(name), law(name)] for name in GATES)
     references = {name: gate(name).reference.replace("docs/theory.md", "[theory](theory.md)") for name in GATES}
     sources = "".join(f"- `{name}`: {reference}\n" for name, reference in references.items())
     return f"{markdown(['name', 'formula', 'law of learning'], rows)}\nSources:\n\n{sources}"
@@ -103,7 +104,8 @@ def gallery() -> str:
 
     def section(name: str) -> str:
         made = json.loads((DRAWN / f"{name}.json").read_text(encoding="utf-8"))
-        about = f"{typeset(made['caption'])}\n\n`{made['command']}`, [numbers](../figures/{name}.csv)"
+        files = f"[numbers](../figures/{name}.csv), [record](../figures/{name}.json)"
+        about = f"{typeset(made['caption'])}\n\n`{made['command']}`, {files}"
         return f"## {name}\n\n![{FIGURES.summary(name)}](../figures/{name}.svg)\n\n{about}\n"
 
     return "\n".join(section(name) for name in FIGURES if (DRAWN / f"{name}.svg").exists())

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 
 import lazy_loader
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __getattr__, _, _names = lazy_loader.attach_stub(__name__, __file__)
 _NEED_TORCH = {"nn", "training"}

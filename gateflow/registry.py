@@ -91,6 +91,14 @@ class Registry(Mapping[str, Any]):
             opening = re.match(r'[rR]?"""\s*(.*?)\s*(?:"""|$)', source_of(home) or "", re.MULTILINE)
         return opening[1] if opening else ""
 
+    def about(self, name: str) -> str:
+        """All of the module's docstring as one paragraph, read without importing it; for a file its summary."""
+        home = self.home(name)
+        if isinstance(home, Path):
+            return self.summary(name)
+        opening = re.match(r'[rR]?"""(.*?)"""', source_of(home) or "", re.DOTALL)
+        return " ".join(opening[1].split()) if opening else ""
+
     def home(self, name: str) -> Any:
         """The name of the module behind a name, which is not imported, or the path of its TOML file."""
         where = self._where(name)

@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ ON_CONDA = {"matplotlib-base": "matplotlib", "lazy-loader": "lazy_loader"}
 
 def loaded(name: str):
     return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_the_release_is_dated_and_what_is_deprecated_stops_a_test():
+    """A public name that is to change warns for one minor version; nothing of ours may use it then."""
+    released = str(loaded("CITATION.cff")["date-released"])
+    assert f"## [{__version__}] - {released}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    with pytest.raises(DeprecationWarning):
+        warnings.warn("gateflow.old is gateflow.new", DeprecationWarning, stacklevel=1)
 
 
 def test_there_is_one_version():

@@ -48,7 +48,7 @@ class Clause:
 
     @property
     def floor(self) -> str:
-        """For the clause ``onto``, the a of the interval (a, 1) that it speaks of, exactly; else ``0``."""
+        """For the clause ``onto``, the a of the interval (a, 1) that it is about, exactly; else ``0``."""
         return self.witness["floor"] if self.witness is not None and self.witness["kind"] == "floor" else "0"
 
     @property
@@ -101,7 +101,7 @@ class Membership:
 
     @property
     def floor(self) -> str:
-        """The a of the interval (a, 1) that the verdict speaks of, exactly: ``0`` but for gates with a floor."""
+        """The a of the interval (a, 1) that the verdict is about, exactly: ``0`` except for gates with a floor."""
         return self.clause("onto").floor
 
     def clause(self, name: str) -> Clause:

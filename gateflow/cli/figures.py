@@ -41,7 +41,7 @@ def run(
     force: Force = False,
     json: Json = False,
 ) -> int | None:
-    """Draw the figures, each with its numbers as csv and a json record of how it was made.
+    """Draw the figures, each with its numbers (csv), its caption (txt) and a record of how it was made (json).
 
     With --gates, the figures that can show any gates show these. Files are replaced where the record beside them says
     that gateflow wrote them; others with --force only.

@@ -35,7 +35,7 @@ def run(
 
     The data are prepared as those of the training were, which the run keeps; a file of any kind that the task reads, or
     .npz with an array x, (n, time) or (n, time, channels). A class of ? is one that is not known. Where the classes
-    are given, the share that was found is told.
+    are given, the share that was found is printed.
 
     Examples
     --------

@@ -38,7 +38,7 @@ def run(
 
     The step size is the largest that keeps the time scale within the tolerance once there, and whose steps do not run
     through the target. Steps are simulated until the time scale is within the tolerance and stays there, and predicted
-    by the integral of the flow; counts past 1e308 are told by their logarithm. T8 is a theorem of docs/theory.md, on
+    by the integral of the flow; counts past 1e308 are given by their logarithm. T8 is a theorem of docs/theory.md, on
     the order of gates at such step sizes. gateflow recommend names the bias to start from. The exit code is 3 where the
     time scale is never reached.
 

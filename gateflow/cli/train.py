@@ -45,7 +45,7 @@ Vary = Annotated[
 ]
 SaveEvery = Annotated[float, Parameter(name="--save-every", help="Seconds between checkpoints.")]
 LogTo = Annotated[
-    str | None, Parameter(name="--log-to", help="Tell a service the numbers as well: wandb or mlflow, if installed.")
+    str | None, Parameter(name="--log-to", help="Send the numbers to a service as well: wandb or mlflow, if installed.")
 ]
 LrRange = Annotated[bool, switch("--lr-range", "No run: raise the learning rate from step to step, suggest one.")]
 Shown = Annotated[bool, switch("--list", "Show tasks, cells, gates, initialisers, methods.")]
@@ -112,7 +112,7 @@ def run(
     weights.safetensors and result.json.
 
     With --lr-range nothing is kept: for 100 steps, or --steps, the rate grows from 1e-6 to 10, and the one at which the
-    loss falls fastest is told.
+    loss falls fastest is suggested.
 
     With --seeds, --gates or --vary it is an experiment, a folder for each run; gateflow results shows its table.
 

@@ -31,7 +31,7 @@ FLAGS = (
     *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"),
     *("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic"),
 )
-"""What a compiler must be told to make vectors of :func:`header`, with the same bits at any vector width; as fast code
+"""The pragmas by which a compiler makes vectors of :func:`header`, with the same bits at any vector width; as fast code
 as -O3, in half the compiler's time (measured)."""
 
 FUNCTIONS = (

@@ -4,7 +4,7 @@ A kernel is an extra, never a need: where there is no compiler, or a broken one,
 raised, and the caller goes on in NumPy or PyTorch.
 
 A library is kept in the user's cache under a name made of all that decides its bytes: the source, the flags, and every
-macro the compiler predefines under these flags. Those tell its version and, under ``-march=native``, the instructions
+macro the compiler predefines under these flags. Those give its version and, under ``-march=native``, the instructions
 of this processor, so that no library meets a processor it was not made for. The name also holds a digest of the bytes
 themselves: a file cut short is not loaded but made anew. A library is loaded only from a file and a folder that are
 ours and that nobody else may write to, neither of them a link, through the open file that was looked at; where the
@@ -283,7 +283,7 @@ def _macros(command: tuple[str, ...], flags: tuple[str, ...]) -> str | NoCompile
     except NoCompiler as reason:
         return reason
     if "#define __STDC__" not in answer.stdout:
-        return NoCompiler(f"the C compiler {command[0]!r} does not tell its macros")
+        return NoCompiler(f"the C compiler {command[0]!r} does not print its macros")
     return "\n".join(sorted(answer.stdout.splitlines()))
 
 

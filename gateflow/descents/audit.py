@@ -30,7 +30,7 @@ MOST = 1 << 34
 """Bytes of a state dict of PyTorch that is read."""
 
 OUTSIDE = 0.5
-"""Part of a layer's units that may lie outside the published start before that is told."""
+"""Part of a layer's units that may lie outside the published start before that is flagged."""
 
 DRIFT = 0.5
 """How far Mamba's log A may lie from log n, in the median."""

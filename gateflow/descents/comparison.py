@@ -154,7 +154,7 @@ class Comparison:
             return None
         pull = pull_at_one(self.loss)
         if pull is None:
-            return f"{self.loss.name}; the laws are those of the absolute loss, and do not tell its times"
+            return f"{self.loss.name}; the laws are those of the absolute loss, and say nothing of its times"
         return f"{self.loss.name}; the laws are those of the absolute loss" + (
             "" if pull == 1 else f", c times {pull:g}"
         )

@@ -36,7 +36,7 @@ from gateflow.results.byvalue import by_value
 from gateflow.results.tabulated import Tabulated
 
 OWN = ("lr", "set_by", "steps", "by_integral", "log_by_integral")
-"""What is told of a gate at a step size of its own."""
+"""What is given of a gate at a step size of its own."""
 
 SECONDS = 0.5
 """Time allowed for each proof."""

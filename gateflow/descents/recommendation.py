@@ -259,7 +259,7 @@ def recommend(
         As in :func:`gateflow.descents.simulation.descent`, with ``hyper``.
     lr : float, optional
         A step size for all gates: they are ranked by the steps at it. By default they are ranked by the steps at each
-        gate's own step size, and the steps at PyTorch's default are told beside those.
+        gate's own step size, and the steps at PyTorch's default stand beside those.
     dtype : str
         The float format of z.
     gates : iterable of Gate or str, optional

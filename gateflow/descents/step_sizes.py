@@ -51,7 +51,7 @@ class StepSize(
     set_by : str or array
         "target" where the chatter at the target sets it, "way" where a larger one might run through the target.
     by_target : bool or array
-        Whether theory.md §6, T8 speaks of it: the target sets it, and steps along the gradient are small enough,
+        Whether theory.md §6, T8 applies: the target sets it, and steps along the gradient are small enough,
         ``lr L'' <= (1 - sqrt(beta))^2``. Of Adam and RMSprop T8 speaks in the limit of small steps only.
     steps : float or array
         Steps until the time scale is within the tolerance and stays there, by simulation with ``lr``; infinite where

@@ -39,7 +39,7 @@ WAY = np.concatenate([1 - np.geomspace(1e-9, 0.1, 30), np.geomspace(0.88, 1e-9, 
 """Parts of the way in total decay that are still to go, at the points of a learning curve."""
 
 SHARES = (0.1, 0.5, 0.9)
-"""Shares of noisy runs whose steps are told."""
+"""Shares of noisy runs whose steps are shown."""
 
 DIGITS = 6
 """Significant digits of numbers that are only drawn."""

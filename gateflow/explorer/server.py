@@ -242,7 +242,7 @@ class Server:
         return request.host in hosts and hmac.compare_digest(token.encode(), self.token.encode())
 
     async def until_idle(self, idle: float | None) -> None:
-        """Until no page has been open for so long; for ever, where nothing is said. Looks after the workers."""
+        """Until no page has been open for so long; for ever, where no limit is given. Looks after the workers."""
         while True:
             await asyncio.sleep(0.05 if idle is not None and idle < 1 else 0.25)
             for worker in self.workers.values():

@@ -53,7 +53,7 @@ def theory(asked: Asked) -> Iterator[dict[str, Any] | None]:
 def _is_gate(text: str) -> bool:
     try:
         made(text)
-    except Exception:  # which `answers` tells of
+    except Exception:  # which `answers` reports
         return False
     return True
 

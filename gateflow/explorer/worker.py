@@ -58,7 +58,7 @@ class Inbox:
 
 
 def answer(request: dict[str, Any], inbox: Inbox, parts: Parts, tell: Callable[[dict[str, Any]], None]) -> bool:
-    """Tell the parts of an answer, as long as its page asks nothing newer; whether it was told to its end."""
+    """Send the parts of an answer, as long as its page asks nothing newer; whether it was sent to its end."""
     address = {"page": request["page"], "seq": request["seq"]}
     if request.get("asked") is None:
         tell({**address, "part": "left off"})

@@ -39,7 +39,7 @@ _OWN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Standing:
-    """What stands under a name before something is written there: a look that tells whether it has changed since."""
+    """What stands under a name before something is written there: by which a later look sees whether it has changed."""
 
     def __init__(self, found: os.stat_result | None) -> None:
         self.found = found

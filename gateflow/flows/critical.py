@@ -61,7 +61,7 @@ class SlopeMinima:
         Where it is 0 and flows pass, as at the zero of ``abs(z)**1.5``; or where it is too narrow for the floats there.
         Only the formula written about the point resolves these.
     unsure : tuple of float
-        Where it may be 0: not looked at in big floats, or not told even by these.
+        Where it may be 0: not looked at in big floats, or not decided even by these.
     """
 
     flat: tuple[float, ...]

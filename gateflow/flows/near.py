@@ -1,4 +1,4 @@
-"""Starts so near the target that float64 does not tell the way between: their times from big floats.
+"""Starts so near the target that float64 loses the way between: their times from big floats.
 
 Over so short a way the flow has one speed, ``tau = |u0 - u*| / (c q |dL/dh| u'^2)``: the difference is taken in big
 floats, from the numbers that were given, and the speed in float64.
@@ -21,7 +21,7 @@ from gateflow.losses import Decay
 NEAR = 1e-6
 """Relative distance of profiles up to which a start is near."""
 DIGITS = (60, 300)
-"""Of the big floats; the more of them where the fewer tell no difference."""
+"""Of the big floats; the more of them where the fewer show no difference."""
 MOST = 1024
 """Starts looked at in one call, at most; the errors of others stay infinite."""
 SPREAD = 4

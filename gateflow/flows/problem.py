@@ -113,7 +113,7 @@ _DECAYS = {
 
 
 def _decay_of_log_gap(log_gap: Any, gap: Any, near_one: Any = None) -> Decay:
-    """The decay of a gap; ``near_one`` is ``1 - gap``, where it is known better than the gap tells it."""
+    """The decay of a gap; ``near_one`` is ``1 - gap``, where it is known better than from the gap."""
     with np.errstate(divide="ignore", invalid="ignore"):
         h = -np.log1p(-gap) if near_one is None else np.where(gap > 0.5, -np.log(near_one), -np.log1p(-gap))[()]
     safe = np.where(gap > 0, gap, 1.0)

@@ -129,7 +129,7 @@ class Builder:
 
     def reciprocal(self, part: sp.Expr, node: ast.expr) -> sp.Expr:
         if self.bounds.of(part).value == 0:
-            self.refuse("division by zero, or by a constant that cannot be told from zero", node)
+            self.refuse("division by zero, or by a constant that cannot be distinguished from zero", node)
         self.demand_of_power(part, sp.S.NegativeOne, node)
         return self.settled(self.power(part, sp.S.NegativeOne))
 

@@ -393,7 +393,7 @@ class Gate:
         return ends[-1] if abs(ends[0] - ends[-1]) <= 1e-15 * abs(ends[-1]) else math.nan  # type: ignore[operator]
 
     def _limit_from(self, z: float, side: int, what: str) -> float | None:
-        """What three numbers ever nearer to a point go to; None where they do not tell, nan where phi has no value."""
+        """What three numbers ever nearer to a point go to; None where that is not seen, nan where phi has no value."""
         numbers = self.at(NEAR)
         a, seen = numbers.arithmetic, []
         for bits in (60, 120, 240):

@@ -28,7 +28,7 @@ TINY = float(np.finfo(np.float64).tiny)
 class Decay:
     """Total decays held as ``h``, as ``log h``, or as both: each is computed from the other only when asked for.
 
-    ``apart`` is ``log |h - h*|``, where it is known better than the difference of the two would tell it.
+    ``apart`` is ``log |h - h*|``, where it is known better than from the difference of the two.
 
     Examples
     --------

@@ -63,7 +63,7 @@ class Law:
             raise InvalidArgument("a Law has values with weights, or a distribution")
 
     def nodes(self, split: Any = 0.0) -> tuple[Array, Array]:
-        """Values and weights for means of functions that are smooth but for one place, ``split``.
+        """Values and weights for means of functions that are smooth except at one place, ``split``.
 
         Parameters
         ----------

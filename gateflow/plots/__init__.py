@@ -2,7 +2,7 @@
 
 A module here declares ``FIGURE``; the first line of its docstring is the caption. :func:`figures` writes files;
 ``FIGURES["slope"]`` shows itself in a notebook; its ``picture()`` is a Matplotlib figure, ``compute()`` its numbers.
-Figures of one's own look the same by ``plt.style.use(STYLE)``, or ``SCREEN`` in a notebook; ``GATE_STYLES`` holds the
+Your own figures look the same by ``plt.style.use(STYLE)``, or ``SCREEN`` in a notebook; ``GATE_STYLES`` holds the
 line styles of the gates.
 Matplotlib is imported when something is drawn, not before.
 """
@@ -36,7 +36,8 @@ def figures(
     results: str | Path | None = None,
     force: bool = False,
 ) -> list[Path]:
-    """Make figures and write them to a folder, each with its numbers (csv) and a record of how it was made (json).
+    """Make figures and write them to a folder, each with its numbers (csv), its caption (txt) and a record of how it
+    was made (json).
 
     A second run in the same environment writes the same bytes. Nothing is trained: figures of training are drawn from
     results that are kept, see :func:`retrain`.
@@ -55,7 +56,7 @@ def figures(
     results : path, optional
         The folder with the results of training; by default those that come with gateflow.
     force : bool
-        Whether to replace other files than those that the record of a figure tells of.
+        Whether to replace files that no record of a figure names.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def figures(
         if wanted:
             Path(out).mkdir(parents=True, exist_ok=True)
         for name in track(wanted, "figures"):
-            about = FIGURES.summary(name)
+            about = FIGURES.about(name)
             written += write(name, about, FIGURES[name], Path(out), forms, folder, chosen, force=force)
     return written
 

@@ -178,18 +178,18 @@ def write(
     *,
     force: bool = False,
 ) -> list[Path]:
-    """Write a figure, its numbers and its record; the paths, in that order.
+    """Write a figure, its numbers, its caption and its record; the paths, in that order.
 
     The record holds the digests of all, by which they are known again and replaced.
     """
     before = _written_before(out, name)
-    names = [f"{name}.{ending}" for ending in (*formats, "csv", "json")]
+    names = [f"{name}.{ending}" for ending in (*formats, "csv", "txt", "json")]
     outputs = [Output(out / each, force=force, ours=_known(each, before)) for each in names]
     if gates is not None:
         table = figure.compute(gates)
     else:
         table = _of_results(name, figure, results) if figure.kept else figure.compute()
-    contents = [*(figure.rendered(table, form) for form in formats), table.csv().encode()]
+    contents = [*(figure.rendered(table, form) for form in formats), table.csv().encode(), f"{caption}\n".encode()]
     files = {**before, **{each: digest(data) for each, data in zip(names, contents, strict=False)}}
     made = record.sealed({**made_by(name, caption, table, gates or ()), "files": dict(sorted(files.items()))})
     contents.append(record.to_json(made).encode())
@@ -225,7 +225,7 @@ def _digest_of(out: Path, name: str) -> str | None:
 
 
 def _known(name: str, before: Mapping[str, str]) -> Callable[[bytes], bool]:
-    """Whether bytes are those of a file of this name that a record tells of, or the sealed record itself."""
+    """Whether bytes are those of a file of this name that a record names, or the sealed record itself."""
     if not name.endswith(".json"):
         return lambda data: before.get(name) == digest(data)
     return lambda data: is_sealed(found := from_json(data)) and f"{found.get('figure')}.json" == name

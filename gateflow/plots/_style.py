@@ -83,7 +83,7 @@ class LineStyle(NamedTuple):
 
 
 PAPER = "#fdfcfb"
-"""The inside of open markers: white, but for a trace by which a page knows it from other white."""
+"""The inside of open markers: white, except for a trace by which a page knows it from other white."""
 
 GATE_STYLES = {
     "softsign": LineStyle("#56B4E9", "^", "softsign"),
@@ -119,6 +119,9 @@ STROKES = (
     ("#767a80", "h", (0, (1, 2))),
 )
 """Colour, marker and dashes where a legend names the lines: black and white describe them apart twice over."""
+
+EDGES = {marker: dashes for _, marker, dashes in STROKES}
+"""Dashes of the edge of a band, by the marker of the line within."""
 
 FIXED = {"fast": 0, "sigmoid": 1, "softsign": 2}
 """The strokes of the three gates, the same in every figure."""
@@ -196,8 +199,10 @@ def name_line(axes: Any, gate: str, x: float, y: float, more: str = "", **keywor
 
 
 def draw_band(axes: Any, rows: Any, middle: str, style: LineStyle, every: Any) -> None:
-    """A line over steps, in a band from the least to the greatest over the seeds."""
-    axes.fill_between(rows["step"], rows["low"], rows["high"], color=style.colour, alpha=0.15, linewidth=0)
+    """A line over steps, in a band from the least to the greatest over the seeds, with edges in dashes."""
+    axes.fill_between(rows["step"], rows["low"], rows["high"], color=style.colour, alpha=0.12, linewidth=0)
+    for edge in ("low", "high"):
+        axes.plot(rows["step"], rows[edge], color=style.colour, linewidth=0.5, linestyle=EDGES[style.marker])
     axes.plot(rows["step"], rows[middle], label=style.label, **style.line(every=every))
 
 

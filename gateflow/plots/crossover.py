@@ -1,4 +1,8 @@
-"""The gate that learns soonest at one small step size, by start and time constant wanted, for T = 100."""
+"""The gate that learns soonest at one small step size, by start and time constant wanted, for T = 100.
+
+A shade names the gate that is ahead; below the thin line the time constant wanted is shorter than the one at the
+start. At one step size the gate that saturates faster is ahead for long enough time constants only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Time constants at the published start of linear recurrences: from 2 % to 98 % of the channels, and the median."""
+"""Time constants at the published start of linear recurrences: from 2 % to 98 % of the channels, and the median.
+
+A dot is the median, and a dot alone means that all channels start alike. To the right of the vertical line a bfloat16
+number cannot hold the decay: part of the channels of some models starts there.
+"""
 
 from __future__ import annotations
 

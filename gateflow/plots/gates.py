@@ -1,4 +1,8 @@
-"""Values and derivatives of gates over the pre-activation: different ways to saturate."""
+"""Values and derivatives of gates over the pre-activation: different ways to saturate.
+
+Above the values, below the slopes. From the same value and slope at 0 the fast gate saturates soonest, softsign
+latest.
+"""
 
 from __future__ import annotations
 

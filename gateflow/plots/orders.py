@@ -1,4 +1,8 @@
-"""The gates of the catalogue by order of saturation, lowest at the foot, with the law of learning of each class."""
+"""The gates of the catalogue by order of saturation, lowest at the foot, with the law of learning of each class.
+
+A gate is above another if its distance from 1 is the smaller one for large z, at every scale of z. The higher, the
+faster the loss falls, and no gate passes the law of the barrier.
+"""
 
 from __future__ import annotations
 

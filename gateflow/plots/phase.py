@@ -1,4 +1,8 @@
-"""How much sooner fast arrives than sigmoid at one step size, by T and gap: from phi = 1/2, from time constant T."""
+"""How much sooner fast arrives than sigmoid at one step size, by T and gap: from phi = 1/2, from time constant T.
+
+Numbers at contours are learning times of the sigmoid over those of fast. Dashed: above, the end of the plateau, below
+which fast gains nothing; below, the law log^2(T/gap) of the three highest contours.
+"""
 
 from __future__ import annotations
 
@@ -71,6 +75,7 @@ def draw(axes: Any, table: FigureTable) -> None:
     _map(upper, horizon, "half", table)
     upper.plot(horizon, 2 * np.log10(horizon) - (horizon + 2) * np.log10(2), **LAW)
     upper.text(77, -6.5, "plateau:\nno faster", ha="right", va="center")
+    upper.set_title("learning time with sigmoid over that with fast", pad=3)
     upper.set_xlabel(r"horizon $T$ (steps), from $\phi = 1/2$")
     decades = np.log10(HORIZONS["constant"])
     _map(lower, decades, "constant", table)

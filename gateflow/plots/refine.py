@@ -1,4 +1,8 @@
-"""Plane of the refine gate: field lines, flows to the target with their times; its losses beside sigmoid and fast."""
+"""Plane of the refine gate: field lines, flows to the target with their times; its losses beside sigmoid and fast.
+
+Above, every flow ends on the dashed line of targets, at the time beside its start. Below, dashed lines have the
+refine gate: it helps the sigmoid a little and the fast gate hardly.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +113,8 @@ def draw(axes: Any, table: FigureTable) -> None:
     for name in ("sigmoid", "fast"):
         for refined, style in (("", "-"), (" refined", (0, (4, 2)))):
             part = table.rows(part="curve", name=name + refined)
-            curves.plot(part["tau"], part["loss"], color=GATE_STYLES[name].colour, linestyle=style)
+            marked = GATE_STYLES[name].line(every=(0.3, 0.25))
+            curves.plot(part["tau"], part["loss"], **{**marked, "linestyle": style})
     curves.set(xscale="log", yscale="log", xlim=(10, 1e11), ylim=(1e-11, 3))
     curves.set(xlabel=r"learning time $\tau$", ylabel="loss")
     name_line(curves, "sigmoid", 4e8, 6e-9, ha="left", va="bottom")

@@ -1,4 +1,7 @@
-"""Slope of gates against their own output: near enough to 1, a gate that saturates faster is steeper."""
+"""Slope of gates against their own output: near enough to 1, a gate that saturates faster is steeper.
+
+The fast gate has the steepest approach to 1, softsign the flattest; the labels are the leading orders.
+"""
 
 from __future__ import annotations
 

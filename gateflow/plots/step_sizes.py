@@ -1,4 +1,8 @@
-"""Steps to a time scale from the edge of its plateau: each gate at a step size of its own, and all at one."""
+"""Steps to a time scale from the edge of its plateau: each gate at a step size of its own, and all at one.
+
+Above, with the largest step size that keeps the time scale within 5 %, softsign needs the fewest steps and fast the
+most; below, at one small step size, the order is the opposite one.
+"""
 
 from __future__ import annotations
 

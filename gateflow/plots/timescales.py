@@ -1,4 +1,7 @@
-"""Time constant of a cell against the pre-activation: what z each gate needs for a given memory in steps."""
+"""Time constant of a cell against the pre-activation: what z each gate needs for a given memory in steps.
+
+The fast gate reaches a memory of 100,000 steps at z near 3, the sigmoid near 12, softsign only near 100,000.
+"""
 
 from __future__ import annotations
 
@@ -53,10 +56,11 @@ def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
 
 
 def _name_point(axes: Any, z: float, steps: float, offset: tuple[float, float]) -> None:
-    """Write z beside its mark, ``offset`` points away."""
+    """Write z with three digits beside its mark, ``offset`` points away."""
     right, up = offset
     align = {"ha": "left" if right > 0 else "right", "va": "bottom" if up > 0 else "top"}
-    text = f"{z:.2f}" if z < 10 else f"{z:.1f}" if z < 1000 else f"{z:.0f}"
+    digits, power = f"{z:.2e}".split("e")
+    text = f"{z:#.3g}".rstrip(".") if z < 1000 else rf"${digits} \cdot 10^{{{int(power)}}}$"
     axes.annotate(text, (z, steps), xytext=offset, textcoords="offset points", fontsize=6, **align)
 
 

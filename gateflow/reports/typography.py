@@ -6,7 +6,17 @@ import re
 
 from markupsafe import Markup
 
-LETTERS = {"phi": "φ", "psi": "ψ", "gamma": "γ", "kappa": "κ", "rho": "ρ", "tau": "τ", "lambda": "λ", "l_hat": "l̂", "oo": "∞"}
+LETTERS = {
+    "phi": "φ",
+    "psi": "ψ",
+    "gamma": "γ",
+    "kappa": "κ",
+    "rho": "ρ",
+    "tau": "τ",
+    "lambda": "λ",
+    "l_hat": "l̂",
+    "oo": "∞",
+}
 
 _SIGNS = (
     (r"\b(" + "|".join(LETTERS) + r")(?![\w])", lambda found: LETTERS[found[1]]),

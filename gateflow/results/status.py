@@ -37,7 +37,7 @@ class Status(StrEnum):
     )
     UNDECIDED = (
         "undecided",
-        "it is not known whether the target is reached: the slope on the way cannot be told from 0",
+        "it is not known whether the target is reached: the slope on the way cannot be distinguished from 0",
     )
 
     sentence: str

@@ -84,7 +84,7 @@ def run(
     ----------
     work : callable
         A function of a module, or a ``functools.partial`` of one; called with the arguments of each job, and returns
-        what JSON can hold. One that takes ``stop`` is told when to stop (:mod:`gateflow.runs.jobs`).
+        what JSON can hold. One that takes ``stop`` is asked to stop by it (:mod:`gateflow.runs.jobs`).
     jobs : iterable of Job
         No two of one name; :func:`product` makes them from axes.
     out : path, optional
@@ -104,7 +104,7 @@ def run(
     Notes
     -----
     Neither who does the jobs nor any interruption changes a bit of the file. It is written when every job is done; what
-    failed is told, and tried again by the next call.
+    failed is reported, and tried again by the next call.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def _plain(value: Any) -> Any:
 
 
 def _definition(work: Work, jobs: list[Job]) -> dict[str, Any]:
-    """All that decides the results, but for the text of the callable."""
+    """All that decides the results, except the text of the callable."""
     inner = work.func if isinstance(work, partial) else work
     given = [work.args, work.keywords] if isinstance(work, partial) else []
     listed = [[job.name, dict(job.arguments)] for job in jobs]

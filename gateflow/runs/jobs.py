@@ -1,4 +1,4 @@
-"""Jobs: one callable with many arguments, done wherever there are workers, told one by one as they end.
+"""Jobs: one callable with many arguments, done wherever there are workers, reported one by one as they end.
 
 1. A job is a name and arguments that JSON can hold. The callable is shipped once to each worker, and its arguments with
    each job; so both can be pickled.

@@ -89,7 +89,7 @@ class Parts:
 
     def write(self, job: Job, value: Any) -> None:
         """Keep a result."""
-        self.held.place.write(self.names[job.name], self.codec.encode(job, value), lasting=False)  # damage is told
+        self.held.place.write(self.names[job.name], self.codec.encode(job, value), lasting=False)  # damage is reported
 
     def found(self) -> Iterator[tuple[Job, Any]]:
         """The results that are there."""
@@ -171,7 +171,7 @@ def opened(
 
 
 def _there(found: Held, codec: Codec) -> list[str]:
-    """The names of results in the folder, of the jobs that its marker tells of."""
+    """The names of results in the folder, of the jobs that its marker names."""
     count = (found.facts or {}).get("chunks")
     names = {name_of(k, codec) for k in range(count)} if isinstance(count, int) and 0 <= count <= MOST else set()
     return [name for name in found.place.names() if name in names]

@@ -27,7 +27,7 @@ SOON = 0.01
 """Seconds after which a signal is heard again that came at a place where it would be lost."""
 
 ONE = 1.0
-"""Seconds after an interruption in which others are the same one: what it ends is closed and told in peace."""
+"""Seconds after an interruption in which others are the same one: what it ends is closed and reported in peace."""
 
 _last = -math.inf
 """When a signal last interrupted."""
@@ -114,7 +114,7 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: bool(asked)
     finally:
-        if asked:  # and what it came to is told in peace, too
+        if asked:  # and what it came to is reported in peace, too
             _last = time.monotonic()
         for each, handler in before.items():
             signal.signal(each, handler)

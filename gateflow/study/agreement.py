@@ -149,7 +149,7 @@ def restricted_mean(runs: Sequence[Arrival], until: int) -> float:
 
 
 def sooner(first: Sequence[Arrival], second: Sequence[Arrival]) -> float:
-    """The probability that a run of the first kind arrives before one of the second; who cannot be told counts half.
+    """The probability that a run of the first kind arrives before one of the second; undecided pairs count half.
 
     A run that has not arrived is later than all that arrived before it was left; two that have not are a tie.
 
@@ -166,7 +166,7 @@ def sooner(first: Sequence[Arrival], second: Sequence[Arrival]) -> float:
 
 
 def _earlier(a: Arrival, b: Arrival) -> int:
-    """1 where a arrives first, -1 where b does, 0 where nobody can tell."""
+    """1 where a arrives first, -1 where b does, 0 where that is not known."""
     if a.arrived and (a.step < b.step or (a.step == b.step and not b.arrived)):
         return 1
     if b.arrived and (b.step < a.step or (a.step == b.step and not a.arrived)):

@@ -1,6 +1,6 @@
 """The analysis of a registered experiment from its stored runs: docs/study/protocol.md says why each number is made.
 
-Before all planned runs are stored no outcome is computed, let alone told.
+Before all planned runs are stored no outcome is computed, let alone shown.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Answer:
 
     @property
     def sooner(self) -> str:
-        """Which is sooner: "first", "second", or "" where the test does not tell."""
+        """Which is sooner: "first", "second", or "" where the test does not decide."""
         return "" if not self.differs else "first" if self.ratio < 1 else "second"
 
 
@@ -233,11 +233,11 @@ def _seeds(
         return planned
     done, of = sum(map(len, runs.values())), len(planned) * len(runs)
     if not cut:
-        raise InvalidArgument(f"{name} is planned with {of} runs, and {done} are done: outcomes are told when all are")
+        raise InvalidArgument(f"{name} is planned with {of} runs, and {done} are done: outcomes are shown when all are")
     if not plan.may_be_cut:
         raise InvalidArgument(f"{name} may not be cut short: {done} of {of} runs are done")
     if len(whole) < fewest:
-        raise InvalidArgument(f"{name}: {len(whole)} seeds are whole, and {fewest} are the fewest that are told")
+        raise InvalidArgument(f"{name}: {len(whole)} seeds are whole, and {fewest} are the fewest that are analysed")
     return whole
 
 

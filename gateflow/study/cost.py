@@ -30,7 +30,7 @@ def cost(
     data_dir: str | Path | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Any:
-    """Measure one method, or tell what was measured before; a :class:`gateflow.training.result.Result`.
+    """Measure one method, or return what was measured before; a :class:`gateflow.training.result.Result`.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def _elsewhere(
     except EOFError:
         raise GateflowError("the process that measured was lost, perhaps for want of memory") from None
     finally:
-        process.terminate()  # it has told all, or it is told to stop
+        process.terminate()  # it has answered, or it is to stop
         process.join()
         reader.close()
 
@@ -131,7 +131,7 @@ def measured(settings: Mapping[str, Any], data_dir: str | Path | None = None) ->
 
 
 def _peak(step: Callable[[], Any], torch: Any) -> float:
-    """Bytes by which memory grows in a step at its highest; nan where the system does not tell."""
+    """Bytes by which memory grows in a step at its highest; nan where the system does not say."""
     if torch is not None:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()

@@ -204,7 +204,7 @@ Arms = dict[str, dict[str, Any]]
 
 
 def _arms(said: Any, lists: Mapping[str, Any], shares: Mapping[str, Any]) -> tuple[Arms, dict[str, Any]]:
-    """The arms with their settings, and what else is told of each."""
+    """The arms with their settings, and what else is declared of each."""
     if isinstance(said, dict):
         return said, {}
     arms: Arms = {}

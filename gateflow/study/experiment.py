@@ -86,7 +86,7 @@ class Experiment:
     questions : tuple of Question
         What its analysis compares. With questions, or a conclusion, no outcome is shown before all runs have ended.
     told : mapping of str to mapping
-        What ``make`` is told of each arm beside settings.
+        What ``make`` is given of each arm beside settings.
     predicted : mapping of str to int
         The steps that theory predicts of each arm of a bridge.
     otherwise : mapping of str to mapping
@@ -145,7 +145,7 @@ class Experiment:
 
     @property
     def registered(self) -> bool:
-        """Whether its outcomes are told only when all runs have ended."""
+        """Whether its outcomes are shown only when all runs have ended."""
         return bool(self.questions) or self.conclude is not None
 
     def small(self) -> Experiment:
@@ -166,7 +166,7 @@ class Experiment:
     def chosen(self, results: Path) -> Experiment:
         """The experiment with the arms that the results of an experiment before it have chosen, if it asks for that.
 
-        Its questions speak of these arms by what stands before the comma.
+        Its questions name these arms by what stands before the comma.
 
         Raises
         ------
@@ -230,7 +230,7 @@ def carry_out(
 ) -> dict[str, str]:
     """Make every run of an experiment from wherever an earlier call was left; the status of each, by its folder.
 
-    ``keep`` is told of each run that has ended, its arm, seed and folder, to store what is small of it; a run in
+    ``keep`` is called with each run that has ended, its arm, seed and folder, to store what is small of it; a run in
     ``stored`` (arm, seed) was kept by an earlier call and is passed over. With ``only`` it is the runs of the arms
     whose name contains that. A run that another process is at work on is passed over: the same command, given twice,
     shares the work. ``more`` are settings over all others; ``how`` is what

@@ -138,7 +138,7 @@ def _contrast(condition: str, first: str, second: str, arms: dict[str, dict[str,
 
 
 def trial(gate: str, optimizers: Sequence[str], against: str = "sigmoid") -> Experiment:
-    """The experiment study-copying for a gate of one's own beside another, with some of its optimisers.
+    """The experiment study-copying for a gate of your own beside another, with some of its optimisers.
 
     ``gate`` is its text, parameters and all.
 

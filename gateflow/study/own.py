@@ -1,4 +1,4 @@
-"""A gate of one's own in the design of part A: is it sooner than the sigmoid and fast, at equal value and slope?"""
+"""A gate of your own in the design of part A: is it sooner than the sigmoid and fast, at equal value and slope?"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from gateflow.study.experiment import ROLES
 def of_pairs(found: Analysis) -> list[str]:
     """Rules for gates compared at equal conditions, by the role of each question (`Question.role`).
 
-    Pairs of which neither gate has the higher order are told with no word on order. Further questions must show
+    Pairs of which neither gate has the higher order are reported with no word on order. Further questions must show
     equivalence before the gates are called equivalent.
     """
     by_role = {role: [each for each in found.answers if each.question.role == role] for role in ROLES}

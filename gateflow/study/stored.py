@@ -49,7 +49,7 @@ class StoredRun:
         The loss on "valid", and the mean of the forget gate over units and steps; the second is empty where there is
         no layer.
     versions : dict
-        Taken and told as the commit is.
+        Taken and shown as the commit is.
     """
 
     arm: str
@@ -150,7 +150,7 @@ def ended(plan: Experiment, folder: Path) -> dict[str, dict[int, StoredRun]]:
 
 
 def count(plan: Experiment, results: Path, name: str) -> tuple[int, int]:
-    """How many runs are stored, and how many are planned: all that may be told before the end."""
+    """How many runs are stored, and how many are planned: all that may be shown before the end."""
     found = kept(plan, results, name)
     return sum(map(len, found.values())), sum(1 for _ in plan.runs())
 

@@ -113,7 +113,7 @@ def units(metrics: list[dict[str, Any]], gate: str | Gate, horizon: float, *, la
     ends = {"flow": flowed, "constant speed": z[0] + (z[early] - z[0]) * share, "still": z[early]}
     there = constants >= aim
     first = np.where(there.any(axis=0), at[there.argmax(axis=0)], np.inf)
-    # The mean of log f over inputs is not log f at the mean z: a law tells by what factor the constant changes.
+    # The mean of log f over inputs is not log f at the mean z: a law says by what factor the constant changes.
     offset = constants[early] / _constants(made, z[early])
     predicted = {law: offset * _constants(made, end) for law, end in ends.items()}
     return Units((int(at[early]), int(at[-1])), constants[-1], predicted, first, soon * (at[early] - at[0]))

@@ -211,13 +211,13 @@ def _flag(name: str, text: str, otherwise: str) -> list[str]:
 
 
 def _setting(name: str, value: Any) -> Any:
-    """A setting, which a command can tell: a text, a number or a truth value."""
+    """A setting, which a command can hold: a text, a number or a truth value."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, (bool, int, float)):
         return value
     what = "loss by name or as a formula" if name == "loss" else f"{name} as a text or a number"
-    raise InvalidArgument(f"a sweep takes its {what}, so that its command can be told")
+    raise InvalidArgument(f"a sweep takes its {what}, so that its command can be written down")
 
 
 def _bytes(values: np.ndarray) -> bytes:

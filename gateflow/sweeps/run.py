@@ -103,7 +103,7 @@ def sweep(
     >>> steps.steps.sel(optimizer="sgd", lr=0.05).item()
     995.0
     """
-    dataset.xarray(file=out is not None)  # told now rather than when all is computed
+    dataset.xarray(file=out is not None)  # refused now rather than when all is computed
     by = workers(jobs, scheduler)
     goal = {"target": target, "gap": gap, "log_gap": log_gap, "decay": decay, "timescale": timescale}
     given = {"horizon": horizon, **goal, "z0": z0, "scale": scale, "loss": loss, "tolerance": tolerance}

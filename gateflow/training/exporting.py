@@ -112,7 +112,7 @@ def _onnx(trained: Trained) -> list[bytes]:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Within, a logger tells of errors alone."""
+    """Within, a logger reports errors alone."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.ERROR)

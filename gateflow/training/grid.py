@@ -149,7 +149,7 @@ def carried_out(
     stop : callable, optional
         Asked whether to stop and leave runs that can go on.
     done : callable
-        Told of each run that has ended, with its ``status``, ``steps`` and ``seconds``.
+        Called with each run that has ended, with its ``status``, ``steps`` and ``seconds``.
     silent : bool
         Show no progress but the number of runs, so that nobody sees a loss.
     **more
@@ -227,7 +227,7 @@ def planned(
     for values in itertools.product(*vary.values()):
         settings, task = settle({**base, **dict(zip(vary, values, strict=True))}, {}, data_dir)
         with torch.random.fork_rng([]):
-            build(settings, task)  # what does not fit is told now, rather than when its turn comes
+            build(settings, task)  # what does not fit is refused now, rather than when its turn comes
         words = [_word(name, value) for name, value in zip(vary, values, strict=True)]
         for seed in range(settings.seed, settings.seed + seeds):
             path = Path(",".join(words) or ".") / f"seed-{seed}"

@@ -72,9 +72,9 @@ def train(
     stop : callable, optional
         Asked before every step whether to stop and leave a run that can go on.
     tell : callable, optional
-        Told what the user should know on the way.
+        Called with what the user should know on the way.
     watch : callable, optional
-        Told each line of the metrics as it is recorded: a mapping with its ``step``, its ``kind`` (``train``,
+        Called with each line of the metrics as it is recorded: a mapping with its ``step``, its ``kind`` (``train``,
         ``valid``, ``gates``, ``test``) and its numbers. What it raises ends the run; the same call goes on with it.
     **chosen
         Names of :class:`~gateflow.training.settings.Settings`; ``method``; or ``epochs`` in place of ``steps``.

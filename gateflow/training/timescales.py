@@ -86,7 +86,7 @@ def statistics(network: Network, task: Task, batch: Batch, *, units: bool = Fals
     Parameters
     ----------
     units : bool
-        Tell it of every unit as well.
+        Add the lines of every unit.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Services that keep the numbers of runs: each, by its name, tells it the lines of a run's metrics."""
+"""Services that keep the numbers of runs: each, by its name, sends it the lines of a run's metrics."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gateflow.training.board import flat
 from gateflow.training.settings import Settings
 
 Watch = Callable[[Mapping[str, Any]], None]
-"""Told each line of metrics.jsonl as it is recorded: ``step``, ``kind``, and numbers."""
+"""Called with each line of metrics.jsonl as it is recorded: ``step``, ``kind``, and numbers."""
 
 TRACKERS = ("wandb", "mlflow")
 
 
 @contextmanager
 def tracked(name: str, settings: Settings, called: str) -> Iterator[Watch]:
-    """Within, a run of a service that takes what it is told.
+    """Within, a run of a service that takes what it is sent.
 
     Parameters
     ----------

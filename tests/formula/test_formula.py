@@ -207,7 +207,7 @@ REFUSED = [
     # not finite, not real
     ("z + 1/0", 6, 7, "division by zero"),
     ("1/(z - z)", 3, 8, "division by zero"),
-    ("1/(log(4) - 2*log(2))", 3, 20, "cannot be told from zero"),
+    ("1/(log(4) - 2*log(2))", 3, 20, "cannot be distinguished from zero"),
     ("0**-1", 0, 5, "negative power of zero"),
     ("log(0)", 0, 6, "not a finite number"),
     ("logit(1)", 0, 8, "not a finite number"),

@@ -1,13 +1,14 @@
-"""The notebooks run end to end without a warning, are kept without outputs, and caption what they show."""
+"""The notebooks run end to end without a warning, show what they are kept with, and caption what they show."""
 
 import importlib.util
 import itertools
+import os
 import re
-from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+from tests.notebooks.kept import FOLDER, differences, kept
+
 PATHS = sorted(FOLDER.glob("*.ipynb"))
 
 SECONDS = 600
@@ -18,7 +19,11 @@ SHORT = {
 }
 """What is less in the notebooks as they run by default; as they stand they run if slow."""
 
-BEGIN = "%reset -f\nimport os, warnings\nos.chdir({folder!r})\nwarnings.simplefilter('error')"
+BEGIN = """%reset -f
+import os, warnings
+os.chdir({folder!r})
+warnings.simplefilter('error')
+warnings.filterwarnings('ignore', 'InlineBackend')  # what shows figures warns of itself"""
 
 CAPTION = re.compile(r"\*\*(Figure|Table) (\d+)\.\*\* \*")
 
@@ -47,7 +52,7 @@ def client(book, folder):
 def kernel(tmp_path_factory):
     """One kernel for all notebooks, which is emptied of names before each: most of its time goes into imports."""
     opened = client(nbformat.v4.new_notebook(), tmp_path_factory.mktemp("kernel"))
-    with opened.setup_kernel():
+    with opened.setup_kernel(env={**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}):
         yield opened
 
 
@@ -63,7 +68,15 @@ def test_it_is_kept_as_written(path):
     for cell in book.cells:
         assert re.fullmatch(rf"{path.name[0]}-\d\d", cell.id), "ids stay, so that a change shows as what it is"
         assert not cell.metadata
-        assert cell.cell_type == "markdown" or (cell.outputs == [] and cell.execution_count is None)
+        if cell.cell_type == "code":
+            assert cell.execution_count is None
+            assert cell.outputs == kept(cell.outputs)
+            assert not any(output.get("metadata") or output.get("name") == "stderr" for output in cell.outputs)
+    assert any(cell.get("outputs") for cell in book.cells), "python -m tests.notebooks.kept"
+
+
+def test_together_they_are_small():
+    assert sum(path.stat().st_size for path in PATHS) < 2_000_000
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -115,6 +128,9 @@ def test_it_runs(path, opened, kernel, tmp_path):
     for cell in cells:
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr", output.text
+    if opened is read or path.name[0] not in SHORT:
+        del cells[0]
+        assert differences(read(path), book) == [], "python -m tests.notebooks.kept keeps what is shown now"
     for cell, following in itertools.pairwise(cells):
         shown = [output.data for output in cell.get("outputs", []) if "data" in output]
         if any("image/svg+xml" in data or "<svg" in data.get("text/html", "") for data in shown):

@@ -53,10 +53,13 @@ def test_the_figures_are_found_by_file():
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_captions_are_one_sentence(name):
-    caption = FIGURES.summary(name)
+def test_captions_say_what_is_seen_and_what_follows(name):
+    """What is seen; then, in whole sentences, what follows from it."""
+    caption, whole = FIGURES.summary(name), FIGURES.about(name)
     assert caption.endswith(".")
     assert 30 < len(caption) <= 120
+    assert whole.startswith(f"{caption} ")
+    assert whole.endswith(".")
 
 
 def test_a_second_run_writes_the_same_bytes_whatever_the_environment(tmp_path):
@@ -68,7 +71,7 @@ def test_a_second_run_writes_the_same_bytes_whatever_the_environment(tmp_path):
         assert dict(matplotlib.rcParams) == before
     in_another_process(tmp_path / "there")
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
-    assert {path.name for path in written} == {f"slope.{form}" for form in ("svg", "pdf", "png", "csv", "json")}
+    assert {path.name for path in written} == {f"slope.{form}" for form in ("svg", "pdf", "png", "csv", "txt", "json")}
 
 
 def test_the_order_and_company_of_figures_change_nothing(tmp_path):
@@ -121,7 +124,8 @@ def test_the_repository_holds_the_figures_of_this_code(name):
         else:
             np.testing.assert_allclose(np.array(cells, dtype=float), column, rtol=1e-9, atol=1e-8 * column.std())
     made = json.loads((KEPT / f"{name}.json").read_text())
-    assert made["caption"] == FIGURES.summary(name)
+    assert made["caption"] == FIGURES.about(name)
+    assert (KEPT / f"{name}.txt").read_text() == made["caption"] + "\n"
     assert all((KEPT / f"{name}.{form}").stat().st_size > 5000 for form in ("svg", "pdf", "png"))
 
 

@@ -61,3 +61,26 @@ def test_a_gate_of_higher_order_of_saturation_is_darker():
     assert grey[0] - grey[1] > 0.15
     assert grey[1] - grey[2] > 0.15
     assert len({style.marker for style in GATE_STYLES.values()}) == 3
+
+
+def in_grey(line):
+    """What is left of a line where colours are printed in grey: its mark and its dashes, if it is no thin guide."""
+    mark = line.get_marker() if line.get_markersize() else None
+    return (
+        None if mark in ("None", "", None) else mark,
+        line.get_linestyle(),
+        tuple(line._unscaled_dash_pattern[1] or ()),
+    )
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_lines_of_a_panel_differ_in_grey_by_mark_or_dash(name):
+    """Thin lines go with the line of their gate, which they end in, or only guide the eye."""
+    picture = FIGURES[name].picture(table(name))
+    for panel in picture.axes:
+        seen = {}
+        for line in panel.get_lines():
+            if line.get_linewidth() > 0.5 or line.get_marker() not in ("None", ""):
+                colours = seen.setdefault(in_grey(line), set())
+                colours.add(to_rgb(line.get_color()))
+        assert all(len(colours) == 1 for colours in seen.values()), seen

@@ -85,7 +85,7 @@ def test_headings_go_down_one_step_at_a_time(outline):
 def test_the_page_says_its_language_and_its_tables_what_they_are(three, outline):
     assert ("html", {"lang": "en"}) in outline.elements
     tables = re.findall(r"<table.*?</table>", three.html, re.DOTALL)
-    regions = re.findall(r'<div class="box" role="region" aria-label="([^"]+)" tabindex="0"><table', three.html)
+    regions = re.findall(r'<div class="box" role="group" aria-label="([^"]+)" tabindex="0"><table', three.html)
     assert len(tables) == len(regions) > 8
     assert all('scope="col"' in table for table in tables)
 

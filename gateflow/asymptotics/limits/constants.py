@@ -109,7 +109,7 @@ def logarithm(x: Number) -> Number:
 
 
 def holds(condition: Any, sign_of: Callable[[Expr], int]) -> bool:
-    """Whether a condition is true, where ``sign_of`` tells the sign of the difference of two sides."""
+    """Whether a condition is true, where ``sign_of`` gives the sign of the difference of two sides."""
     if condition in (sp.true, sp.false):
         return condition == sp.true
     if isinstance(condition, sp.Not):
@@ -172,7 +172,7 @@ def _sign(x: Expr) -> int:
         return found
     if _proved_zero(x):
         return 0
-    raise OpenConstant(f"cannot tell whether the constant {x} is zero")
+    raise OpenConstant(f"it is not decided whether the constant {x} is zero")
 
 
 def _logistic_pair(x: Expr) -> tuple[Number, Number] | None:

@@ -185,7 +185,7 @@ def _surely_zero(x: Series) -> bool:
 
 
 def _vanishes(x: Series, effort: int = 6) -> bool | None:
-    """Whether x is zero; None where a few terms do not tell, so that no endless cancellation holds up the others."""
+    """Whether x is zero; None where a few terms do not decide, so that no endless cancellation holds up the others."""
     if x.top is None:
         try:
             return k.is_zero(x.value)

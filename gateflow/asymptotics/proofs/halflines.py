@@ -47,7 +47,7 @@ _ODD = (sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf)
 
 
 def sign(e: Expr, box: Box, depth: int = 0) -> int:
-    """1 or -1 where the formula has that sign on the box but for isolated zeros; 0 where that is not seen."""
+    """1 or -1 where the formula has that sign on the box except at isolated zeros; 0 where that is not seen."""
     if not e.has(X):
         return 1 if e.is_positive else -1 if e.is_negative else 0
     if e == X or isinstance(e, _POSITIVE):

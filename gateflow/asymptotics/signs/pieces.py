@@ -380,7 +380,7 @@ def beside(expr: Expr, z: Expr, sign_of_germ: Callable[[Expr], int]) -> tuple[Sm
     """The smooth formulas that hold close to z, on the left and on the right; ``sign_of_germ`` is asked in `X`, at oo.
 
     So a point can be looked at though others, of which there may be no end, are not known. How far a piece reaches is
-    not said: its other end is 0 or infinite.
+    not given: its other end is 0 or infinite.
     """
     found = []
     for way in (-1, 1):
@@ -436,7 +436,7 @@ def resolve_at(expr: Expr, at: Expr) -> Expr:
 
 
 def resolved(expr: Expr, sign_of: Callable[[Expr], int]) -> Expr:
-    """``expr`` free of branches: those that hold where an expression without branches has the sign that is told."""
+    """``expr`` free of branches: those that hold where an expression without branches has the sign that is given."""
     if not expr.args or not expr.has(*_BRANCHING):
         return expr
     if isinstance(expr, sp.Piecewise):

@@ -38,7 +38,7 @@ BOXES = 6000
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known about "``expr`` has the wanted sign on the whole piece, but for isolated points".
+    """What is known about "``expr`` has the wanted sign on the whole piece, except at isolated points".
 
     Attributes
     ----------
@@ -198,7 +198,7 @@ def _exact_middle(box: Interval) -> Interval:
 
 
 def on_compact(f: Signed, low: Expr, high: Expr, want: int, explain: bool = True) -> Finding:
-    """Whether ``f`` has the sign ``want`` on [low, high], both finite, but for isolated points.
+    """Whether ``f`` has the sign ``want`` on [low, high], both finite, except at isolated points.
 
     A refutation names an interval only if it is to ``explain``.
     """

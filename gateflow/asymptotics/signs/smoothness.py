@@ -140,7 +140,7 @@ class PiecewiseGate:
         self.warnings += [f"the formula has no value at z = {z}; it is read as its limit there" for z in holes]
         where = ", ".join(text_of(joint.z) for joint in self.joints)
         agree = "where the value and both slopes agree"
-        return Clause(name, "proved", f"smooth but for z = {where}, {agree}" if where else "smooth")
+        return Clause(name, "proved", f"smooth except at z = {where}, {agree}" if where else "smooth")
 
     def _fault_among_many(self) -> Clause | None:
         """A jump, a kink or a pole at one of many points, of which not all are known."""
@@ -159,7 +159,7 @@ class PiecewiseGate:
 
     @property
     def settled(self) -> bool:
-        """Whether phi is proved to have a value everywhere, which is continuous but for joints that are known."""
+        """Whether phi is proved to have a value everywhere, which is continuous except at joints that are known."""
         return self._domain is None and all(j.clause.verdict != "undecided" and j.at is not None for j in self.joints)
 
     @property
@@ -312,7 +312,7 @@ class PiecewiseGate:
     # --- signs on a piece ---
 
     def on_piece(self, f: Signed, piece: SmoothPiece, want: int) -> Finding:
-        """Whether ``f`` has the sign ``want`` on the piece, but for isolated points."""
+        """Whether ``f`` has the sign ``want`` on the piece, except at isolated points."""
         if f.zero:
             return Finding("refuted", where=(float(piece.left), float(piece.right)), flat=True)
         if f.everywhere(want):

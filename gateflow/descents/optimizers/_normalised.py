@@ -62,7 +62,7 @@ class Averages:
         return 0.5 + self.beta1 / (1 - self.beta1) + 1 / _log(self.beta1)
 
     def speed(self, log_m: Array, log_s: Array, k: Array) -> Array:
-        """log of ``m^/(sqrt(s^) + eps)``, with both means corrected: the step per step size, but for :meth:`boost`."""
+        """log of ``m^/(sqrt(s^) + eps)``, with both means corrected: the step per step size, without :meth:`boost`."""
         log_m = log_m - np.log(-np.expm1(k * _log(self.beta1)))
         log_s = log_s - np.log(-np.expm1(k * _log(self.beta2)))
         log_eps = np.log(max(self.eps, 1e-320))
@@ -175,7 +175,7 @@ class _Moment:
 
     @property
     def speed(self) -> Array:
-        """log of the step per step size, but for the boost."""
+        """log of the step per step size, without the boost."""
         return self.how.speed(self.log_m, self.log_s, self.k)
 
     def after(self, spent: Array, log_v: Array, rise: Array) -> _Moment:

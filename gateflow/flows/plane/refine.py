@@ -277,7 +277,7 @@ class _Curve:
             return path.coordinate.log_pace(path.batch, v) + decay.log - horizon.log_horizon - log_rest
 
     def loss(self, q: Array, _: Array) -> Array:
-        """The loss, from the decay, which is known better than z and w could tell it."""
+        """The loss, from the decay, which is known better than from z and w."""
         effective = self.problem.effective
         return effective.scale * effective.loss.value(self.path.decay(self.coordinate(q)), effective.target_decay)
 

@@ -309,7 +309,7 @@ def _segment(steps: int, rows: int, batch: int, row: int) -> int | None:
 
 
 class _Form:
-    """What passes of one shape have in common: the structure but for its pointers to tensors, and sizes of arrays."""
+    """What passes of one shape have in common: the structure without its pointers to tensors, and sizes of arrays."""
 
     def __init__(
         self, cell: CompiledCell, time: TimeAxis, dtype: torch.dtype, inputs: int, hidden: int, threads: int,

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def make(runs: Path, stop: Callable[[], bool]) -> dict[str, Any] | None:
-    """What :func:`gateflow.study.outcomes.collected` tells of the whole experiment, which takes hours."""
+    """What :func:`gateflow.study.outcomes.collected` gives of the whole experiment, which takes hours."""
     from gateflow.study.experiment import carry_out
     from gateflow.study.experiments import EXPERIMENTS
     from gateflow.study.outcomes import collected

@@ -78,7 +78,7 @@ class Quantity:
     chunk : int
         Problems computed together, by default: what a kill can cost.
     tried : bool
-        Whether one problem of each gate is computed before the rest, so that slips are told at once.
+        Whether one problem of each gate is computed before the rest, so that mistakes are reported at once.
     packages : tuple of str
         Whose versions can change a number, besides gateflow's and Python's.
     """

@@ -38,7 +38,7 @@ class LabelledSeries(Rows, Choice):
         A file (``.npz``, ``.csv``, ``.tsv``, ``.txt``, ``.ts``; the text formats also ``.gz``), or a folder with a
         folder of WAV files for each class. For ``NAME_TRAIN.ts``, ``NAME_TEST.ts`` beside it is the test part.
     test_data : str, optional
-        The file of the test part, where its name does not tell.
+        The file of the test part, where its name does not say which it is.
     valid : float
         Which share of the training part a fixed shuffle deals out for validation, where none is marked; and as much for
         the test, where there is none.
@@ -254,7 +254,7 @@ FRACTIONS = 10
 
 
 def _refuse_no_classes(path: Path, labels: list[str]) -> None:
-    """Complain of labels that tell nothing apart, or every series, or that are measurements."""
+    """Complain of labels that distinguish nothing, or every series, or that are measurements."""
     found = sorted(set(labels))
     hint = "the class is the first of each line, or the last with --label-last"
     if len(found) < 2:
