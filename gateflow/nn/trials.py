@@ -1,4 +1,4 @@
-"""Each way to compute a layer is tried on the machine at hand before it is chosen: :mod:`gateflow.nn.kernels.trust`.
+"""Each way to compute a layer is tried on this machine before it is chosen: :mod:`gateflow.nn.kernels.trust`.
 
 What is tried is a layer in one direction, forward with and without what a backward pass needs, and backward, against
 the plain loop over time in float64. The C code is tried once for each cell, type and kind of gate: a gate's table is
