@@ -38,6 +38,11 @@ DRIFT = 0.5
 ALIKE = 0.1
 """Part of the spread of the published start below which the units of a layer count as alike."""
 
+END = 0.05
+"""Part of the published start, at either end, in which the median of a layer's units is told; of `MANY` units."""
+
+MANY = 8
+
 SLACK = 0.05
 """By how much z may lie outside the published range and still count as inside."""
 
@@ -223,6 +228,7 @@ class _Part:
     handed: str = "a"
     spread: float = 0.0
     range: tuple[float, float] | None = None
+    middle: tuple[float, float] | None = None
     log_decay: np.ndarray | None = None
     flags: list[str] = field(default_factory=list)
 
@@ -250,7 +256,11 @@ def _published(name: str, model: str, z: np.ndarray, form: str, widest: tuple[fl
     """A layer of a published model, whose start spreads."""
     low, high = map(float, DECAYS[model].start_at(np.array([0.0, 1.0])) if widest is None else widest)
     spread = float(np.ptp(DECAYS[model].start_at(np.array([0.02, 0.98]))))
-    return _Part(name, model, as_gate(model), z.ravel(), form, DECAYS[model].handed, spread, (low, high))
+    part = _Part(name, model, as_gate(model), z.ravel(), form, DECAYS[model].handed, spread, (low, high))
+    if widest is None:
+        first, last = map(float, DECAYS[model].start_at(np.array([END, 1 - END])))
+        part.middle = first, last
+    return part
 
 
 def _mamba(found: _Tensors, name: str, before: str) -> _Part | None:
@@ -332,7 +342,7 @@ def _constant(found: _Tensors, name: str, size: int) -> float:
 _RULES: dict[str, Callable[[_Tensors, str, str], _Part | None]] = {
     "A_log": _mamba,
     "time_decay": _rwkv,
-    "(?:a_param|recurrent_param)": _rg_lru,
+    "(?:a_param|recurrent_param|forget_base)": _rg_lru,
     "nu_log": _lru,
     r"fgate\.bias": _xlstm,
     r"gk_proj\.1\.bias": _gla,
@@ -355,6 +365,11 @@ def _audited(part: _Part, lr: float) -> AuditedLayer:
         outside = float(np.mean((z < part.range[0] - SLACK) | (z > part.range[1] + SLACK)))
         if outside > OUTSIDE:
             flags.append(f"{outside:.0%} lie outside the published start")
+        elif part.middle is not None and z.size >= MANY:
+            half = float(np.median(z))
+            if not part.middle[0] - SLACK < half < part.middle[1] + SLACK:
+                side = "below" if half < part.middle[0] else "above"
+                flags.append(f"half of them lie {side} {1 - END:.0%} of the published start")
     return AuditedLayer(
         name=part.name,
         model=part.model,

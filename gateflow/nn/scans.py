@@ -2,7 +2,8 @@
 
 Two operators that PyTorch knows, ``gateflow::scan`` and ``gateflow::scan_backward``: on a CPU each is one pass over
 memory in C, for float32 with a state that keeps what its rounding loses. Elsewhere, and where there is no compiler, it
-is a loop over time. Derivatives of any order are scans again.
+is a loop over time, but for Triton kernels on a GPU that passed their trial there. Derivatives of any order are scans
+again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gateflow.gates.gate import Gate
 from gateflow.nn.functional import GateFunction, LevelFunction, differentiable, gate_function
 from gateflow.nn.kernels import native
 from gateflow.nn.kernels import scan as kernels
+from gateflow.nn.kernels.triton import scan as on_gpu
 from gateflow.nn.kernels.workspace import dense as _dense
 
 LIBRARY = torch.library.Library("gateflow", "FRAGMENT")
@@ -100,7 +102,9 @@ def scan(
         return input.clone()
     given = "log a" if log else "a" if gate is None else declared(gate)
     without = gate is not None and _has_no_table(input, given)
-    if input.dtype == torch.float16 or (input.dtype == torch.bfloat16 and (without or not _is_compiled(input))):
+    if input.dtype == torch.float16 or (
+        input.dtype == torch.bfloat16 and (without or _kernel_for(input, given) is None)
+    ):
         wide = [None if t is None else t.float() for t in (decay, input, start)]
         return scan(*wide, gate=gate, log=log, dim=dim).to(input.dtype)  # type: ignore[arg-type]
     if without:
@@ -130,6 +134,18 @@ def _is_compiled(t: Tensor) -> bool:
         native.warn_once("scans", reason)
         return False
     return True
+
+
+def _kernel_for(t: Tensor, given: str) -> Any:
+    """The module that computes scans of such tensors; None for the loop. What a GPU's has against it is a warning."""
+    if t.device.type != "cuda":
+        return kernels if _is_compiled(t) else None
+    if t.dtype not in on_gpu.ROOM or not t.numel():
+        return None
+    reason = on_gpu.reason_against(t.device, t.dtype, _as_given(given), function_of(given))
+    if reason is not None:
+        native.warn_once("scans", InvalidArgument(reason))
+    return on_gpu if reason is None else None
 
 
 def _has_no_table(t: Tensor, given: str) -> bool:
@@ -164,9 +180,9 @@ def _check(dim: int, start: Tensor | None, like: Tensor, *others: Tensor) -> Non
 
 def _forward(decay: Tensor, input: Tensor, start: Tensor | None, given: str, dim: int) -> Tensor:
     _check(dim, start, input, decay)
-    if _is_compiled(input):
+    if (kernel := _kernel_for(input, given)) is not None:
         decay, input, start = map(_dense, (decay, input, start))  # type: ignore[assignment]
-        return kernels.forward(decay, input, start, _as_given(given), function_of(given), dim)
+        return kernel.forward(decay, input, start, _as_given(given), function_of(given), dim)
     state = torch.zeros_like(input.select(dim, 0)) if start is None else start
     states = []
     for a, b in zip(decay_of(decay, given).unbind(dim), input.unbind(dim), strict=True):
@@ -178,9 +194,9 @@ def _backward(
     grad: Tensor, decay: Tensor, output: Tensor, start: Tensor | None, given: str, dim: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     _check(dim, start, grad, decay, output)
-    if _is_compiled(grad):
+    if (kernel := _kernel_for(grad, given)) is not None:
         dense = map(_dense, (grad, decay, output, start))
-        of_decay, of_input, of_start = kernels.backward(*dense, _as_given(given), function_of(given), dim)  # type: ignore[arg-type]
+        of_decay, of_input, of_start = kernel.backward(*dense, _as_given(given), function_of(given), dim)
     else:
         of_decay, of_input, of_start = _composed(grad, decay, output, start, given, dim)
     return of_decay, of_input, grad.new_empty(0) if of_start is None else of_start

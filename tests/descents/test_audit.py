@@ -89,6 +89,10 @@ FAULTS = {
         {"m.A_log": np.log(np.arange(1, 65)), "m.dt_bias": np.ones(64)},
         "all 64 are nearly alike",
     ),
+    "proger/hippogriff 5: Lambda evenly spaced, where the decay is to be uniform": (
+        {"hawk.forget_base": np.linspace(-4.323, -9, 96)},
+        "half of them lie above 95% of the published start",
+    ),
     "fla-org/flame 42: both are 0 on several devices": (
         {"m.A_log": np.zeros(24), "m.dt_bias": np.zeros(24)},
         "outside the published start",
