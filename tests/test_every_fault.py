@@ -92,6 +92,20 @@ ROWS: dict[str, list[str]] = {
         f"{BREAKS}::test_edges_that_have_poles_are_cut_there",
         f"{MEMBERSHIP}::test_a_quotient_that_is_0_over_0_is_read_as_its_limit_and_said_to_be",
     ],
+    "zeros that hide": [
+        f"{BREAKS}::test_pieces_that_fit_are_no_obstacle",
+        f"{SATURATION}::test_a_zero_that_hides_in_a_germ_is_seen",
+    ],
+    "joins of values that add to 1": [f"{BREAKS}::test_pieces_that_fit_are_no_obstacle"],
+    "an order through the tangent of a bounded profile": [
+        f"{SATURATION}::test_bounded_waves_do_not_move_the_threshold"
+    ],
+    "all the time for clauses of what is not in F": [
+        f"{MEMBERSHIP}::test_once_a_clause_is_refuted_the_others_take_little_time"
+    ],
+    "a search that is made again": [
+        "asymptotics/limits/test_growth.py::test_what_was_not_found_is_not_searched_again_but_for_more_time"
+    ],
     "a discriminant": [f"{BREAKS}::test_a_discriminant_decides_however_near_it_is_to_zero"],
     # --- times, flows, losses ---
     "a kink on a plateau": [
@@ -324,6 +338,10 @@ ROWS: dict[str, list[str]] = {
         "formula/test_formula.py::test_latex_is_called_by_its_name",
         "formula/test_formula.py::test_what_a_hint_says_to_write_is_read_and_has_the_right_values",
     ],
+    "lists that import everything": [f"{SURFACE}::test_lists_import_little"],
+    "data that is a list": ["cli/test_experiment.py::test_it_is_listed_with_its_sizes_and_its_source"],
+    "a target named as in Python": [f"{ERRORS}::test_a_mistake_is_one_line_that_says_what_to_do"],
+    "a report on what is no gate": [f"{ERRORS}::test_a_mistake_is_one_line_that_says_what_to_do"],
     "kinks 0": ["cli/test_flags.py::test_a_kink_is_a_place_and_no_count"],
     "losses that look alike": ["cli/test_flags.py::test_no_two_losses_are_listed_with_one_formula"],
     "time without z*": ["cli/test_flags.py::test_the_target_stands_beside_the_time"],

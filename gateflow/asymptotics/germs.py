@@ -10,6 +10,7 @@ import sympy as sp
 
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Chain, Field
+from gateflow.asymptotics.signs.smoothness import without_hidden_zeros
 from gateflow.formula.vocabulary import FUNCTIONS, Expr, Z, softplus
 from gateflow.notebook.cards import code, folded, listed
 from gateflow.notebook.html import Html
@@ -54,21 +55,23 @@ def germ_of(gate: Any) -> Expr:
     >>> germ_of(Gate("sigmoid(z**3)")), germ_of(Gate(complement="erfc(z)/2"))
     (softplus(z**3), -log(erfc(z)) + log(2))
     """
-    declared = -sp.log(gate.expr if gate.declared == "complement" else 1 - gate.expr)
+    expr = without_hidden_zeros(gate.expr)
+    declared = -sp.log(expr if gate.declared == "complement" else 1 - expr)
     return _tail_germ(gate, "log_phi_c", 1, declared)
 
 
 def left_germ_of(gate: Any) -> Expr:
     """``-log phi(-z)``: the gate's other tail, where it forgets, turned to +infinity."""
-    declared = -sp.log(1 - gate.expr if gate.declared == "complement" else gate.expr)
+    expr = without_hidden_zeros(gate.expr)
+    declared = -sp.log(1 - expr if gate.declared == "complement" else expr)
     return _tail_germ(gate, "log_phi", -1, declared.xreplace({Z: -Z}))
 
 
 def _tail_germ(gate: Any, formula: str, side: int, declared: Expr) -> Expr:
     """The gate's stable formula where all its nodes have words in the formula language, else its declaration."""
     if gate.declared == "profile":
-        return softplus(side * gate.expr.xreplace({Z: side * Z}))
-    found = _in_words(-getattr(gate.formulas, formula).xreplace({Z: side * Z}))
+        return softplus(side * without_hidden_zeros(gate.expr).xreplace({Z: side * Z}))
+    found = _in_words(without_hidden_zeros(-getattr(gate.formulas, formula)).xreplace({Z: side * Z}))
     return declared if found is None else found
 
 

@@ -55,6 +55,12 @@ T = TypeVar("T")
 SECONDS = 20.0
 """Time allowed for one gate."""
 
+NEARER = 100
+"""Boxes looked at for a z0 nearer to the last change of sign, each time."""
+
+REST = 1 / 6
+"""The part of it that the other clauses may take of the processor, once one is refuted: the gate is not in F anyway."""
+
 
 def membership(gate: Any, seconds: float = SECONDS) -> Membership:
     """Decide each clause of Definition 4.1 for a gate.
@@ -86,6 +92,9 @@ def membership(gate: Any, seconds: float = SECONDS) -> Membership:
     return case.decide(start)
 
 
+_NOT_PURSUED = "not pursued: another clause is refuted"
+
+
 def _overall(clauses: list[Clause]) -> str:
     verdicts = {c.verdict for c in clauses}
     if "refuted" in verdicts:
@@ -101,11 +110,16 @@ class _Case(PiecewiseGate):
 
     def decide(self, start: float) -> Membership:
         clauses: list[Clause] = []
+        clock, known = self.tools.clock, False
         for name in CLAUSES:
             try:
                 clauses.append(self._within_bounds(partial(self._clause, name)))
             except GateflowError as error:
-                clauses.append(Clause(name, "undecided", self._explain(str(error))))
+                why = _NOT_PURSUED if known and str(error).startswith("no answer") else self._explain(str(error))
+                clauses.append(Clause(name, "undecided", why))
+            if clauses[-1].verdict == "refuted" and not known:
+                known = True
+                clock.allow(REST * clock.seconds)
         if self.gate.lost_domain is not None:
             self.warnings.insert(0, self.gate.lost_domain)
         last = clauses[-1].witness or {}
@@ -124,6 +138,8 @@ class _Case(PiecewiseGate):
     def _within_bounds(self, work: Callable[[], T]) -> T:
         """What the work returns, if it does so in the time left or shortly after."""
         clock = self.tools.clock
+        if (allowed := clock.allowed) is not None:
+            work = partial(bounded.call, work, allowed + GRACE, processor=True, error=Undecided, asked=clock.seconds)
         return bounded.call(work, clock.left + GRACE, error=Undecided, asked=clock.seconds)
 
     def _explain(self, reason: str) -> str:
@@ -135,13 +151,14 @@ class _Case(PiecewiseGate):
 
     def _increasing(self) -> Clause:
         name = "increasing"
-        findings = [(p, self.on_piece(s, p, 1)) for p, s in zip(self.pieces, self.slopes, strict=True)]
-        refuted = [(p, f) for p, f in findings if f.verdict == "refuted"]
-        if refuted:
-            return self._not_increasing(*refuted[-1])
-        for _, finding in findings:
-            if finding.verdict == "undecided":
-                return Clause(name, "undecided", f"the sign of phi': {finding.reason}")
+        open_: Finding | None = None
+        for piece in reversed(self.pieces):
+            finding = self.on_piece(self.slope(piece), piece, 1)
+            if finding.verdict == "refuted":
+                return self._not_increasing(piece, finding)
+            open_ = finding if finding.verdict == "undecided" else open_
+        if open_ is not None:
+            return Clause(name, "undecided", f"the sign of phi': {open_.reason}")
         fallen = next((fall for joint in self.joints if (fall := self._falls(joint)) is not None), None)
         if fallen is not None:
             return fallen
@@ -152,7 +169,7 @@ class _Case(PiecewiseGate):
 
     def _may_touch_zero(self) -> bool:
         """Whether phi' may vanish somewhere inside a piece, or at 0."""
-        if any(form.even for slope in self.slopes for form in slope.forms):
+        if any(form.even for piece in self.pieces for form in self.slope(piece).forms):
             return True
         try:
             return not all(self.value_at(p, 0, 1).positive for p in self.pieces if p.left == 0)
@@ -180,11 +197,13 @@ class _Case(PiecewiseGate):
             return Clause("increasing", "refuted", reason, {"kind": "flat", "interval": [low, high]})
         exact = finding.at if low == high else None
         x = inside(finding.where) if exact is None else exact
+        slope = self.value_at(piece, x, 1)
+        if not slope.negative:
+            raise Undecided(f"phi may have no value for {_range(low, high)}")
         near = self._printable_point(
             piece, x, lambda x: (low <= piece.z(x) <= high or low == high) and self._falls_at(piece, x)
         )
-        slope = self.value_at(piece, x, 1)
-        if near is None or not slope.negative:
+        if near is None:
             raise Undecided(f"phi may have no value for {_range(low, high)}")
         span = _range(low, high) if low < high else f"z = {near[0]}"
         reason = f"phi' < 0 for {span}: phi'({near[0]}) = {_middle(self.value_at(piece, near[1], 1))}"
@@ -424,22 +443,28 @@ class _Case(PiecewiseGate):
         assert tail.start is not None
         if any(not form.odd for form in f.forms):
             return sp.Rational(_float_above(piece.left))
-        if on_compact(f, piece.left, tail.start, tail.sign, explain=False).verdict == "proved":
+        if self._reaches(f, piece.left, tail.start, tail.sign):
             return sp.Rational(_float_above(piece.left))
         low, high = sp.Rational(piece.left) if piece.left.is_Rational else sp.Integer(0), tail.start
-        for _ in range(8):
+        for step in range(8):
             middle = (low + high) / 2
-            if middle > piece.left and on_compact(f, middle, high, tail.sign, explain=False).verdict == "proved":
+            if middle > piece.left and self._reaches(f, middle, high, tail.sign):
                 high = middle
+            elif step == 2 and high == tail.start:  # no nearer, or by little
+                break
             else:
                 low = middle
         return high
 
+    @staticmethod
+    def _reaches(f: Signed, low: Expr, high: Expr, sign: int) -> bool:
+        return on_compact(f, low, high, sign, explain=False, boxes=NEARER).verdict == "proved"
+
     # --- warnings ---
 
     def _warn_of_critical_points(self) -> None:
-        for piece, slope in zip(self.pieces, self.slopes, strict=True):
-            for z in self._critical_points(piece, slope):
+        for piece in self.pieces:
+            for z in self._critical_points(piece, self.slope(piece)):
                 line = f"phi' vanishes at z = {text_of(z)}: a flow started below {text_of(z)} never crosses it"
                 if line not in self.warnings:
                     self.warnings.append(line)

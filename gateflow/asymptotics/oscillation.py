@@ -40,6 +40,9 @@ def bounds(f: Expr) -> tuple[Expr, Expr, bool]:
     if not (affine_in(u, nodes) or _monotone(u, nodes)):
         low, high = _beside_what_waves(u, nodes)
         return back(low), back(high), False
+    if len(nodes) > MOST_CORNERS:
+        low, high = _ends_of_linear(u, nodes)
+        return back(low), back(high), False
     ends = [u.xreplace(dict(zip(nodes, c, strict=True))) for c in itertools.product((-1, 1), repeat=len(nodes))]
     hardy = Field(Z, 2.0)
     low = high = ends[0]
@@ -47,6 +50,20 @@ def bounds(f: Expr) -> tuple[Expr, Expr, bool]:
         low = end if hardy.sign(end - low) < 0 else low
         high = end if hardy.sign(end - high) > 0 else high
     return back(low), back(high), len(nodes) == 1 and _runs_off(nodes[0].args[0])
+
+
+def _ends_of_linear(u: Expr, nodes: Sequence[Expr]) -> tuple[Expr, Expr]:
+    """Germs below and above a sum in which no two of the many nodes are multiplied, each at one of its ends."""
+    letters = {node: sp.Dummy("s", real=True) for node in nodes}
+    open_form = u.xreplace(letters)
+    slopes = {letter: open_form.diff(letter) for letter in letters.values()}
+    if any(c.has(*slopes) for c in slopes.values()):
+        raise Undecided(f"more than {MOST_CORNERS} sines that are multiplied by each other")
+    hardy = Field(Z, 2.0)
+    up = {letter: hardy.sign(c) for letter, c in slopes.items()}
+    return open_form.xreplace({letter: sp.Integer(-s) for letter, s in up.items()}), open_form.xreplace(
+        {letter: sp.Integer(s) for letter, s in up.items()}
+    )
 
 
 def _waves_apart(u: Expr) -> Expr:
@@ -60,6 +77,9 @@ def _waves_apart(u: Expr) -> Expr:
     apart = sp.expand_mul(u.replace(sp.log, _log_of_product))
     return TR8(apart) if sp.count_ops(apart) <= _LARGEST_WAVES else apart
 
+
+MOST_CORNERS = 6
+"""Oscillating nodes up to which every corner of their cube is looked at."""
 
 _LARGEST_WAVES = 200
 """Operations of the largest formula whose products of sines are written as sums."""

@@ -429,11 +429,11 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
     found = _explicit(chain, f, g, S, horizon)
     return Rate(
         implicit=_implicit(hardy, S, g),
-        distance=text_of(_shorter(_apart(hardy), sp.exp(-f), sp.exp(-g))),
-        slope=text_of(_shorter(_apart(hardy), slope(f) * sp.exp(-f), slope(g) * sp.exp(-g))),
-        h=_slope_of_output(_apart(hardy), f),
+        distance=text_of(_shorter(hardy, sp.exp(-f), sp.exp(-g))),
+        slope=text_of(_shorter(hardy, slope(f) * sp.exp(-f), slope(g) * sp.exp(-g))),
+        h=_if_found(hardy, lambda field: _slope_of_output(field, f)),
         kappa=kappa,
-        hitting_time=_hitting_time(_apart(hardy), f, S) if horizon == 1 else None,
+        hitting_time=_if_found(hardy, lambda field: _hitting_time(field, f, S)) if horizon == 1 else None,
         steps=list(chain),
         tail=tail,
         **found,
@@ -452,15 +452,34 @@ def _implicit(hardy: Field, S: Expr, g: Expr) -> dict[str, str]:
 
 def _shorter(hardy: Field, exact: Expr, equivalent: Expr) -> Expr:
     """The leading term, or a shorter expression that is equivalent too."""
+    leading = _if_found(hardy, lambda field: field.leading_term(exact))
+    return equivalent if leading is None else min(leading, equivalent, key=sp.count_ops)
+
+
+def _apart(hardy: Field, work: Callable[[Field], Any]) -> Any:
+    """What the answer can do without, by a field of its own; it must not use up the time for the rest.
+
+    Raises
+    ------
+    Undecided
+        It is not found in the part of the time that it may have.
+    """
+    seconds = min(hardy.budget.seconds / APART, hardy.budget.seconds_left / 2)
+    if not seconds:
+        raise hardy.budget.out_of_time()
+    return bounded.call(lambda: work(Field(Z, seconds)), seconds, error=Undecided)
+
+
+def _if_found(hardy: Field, work: Callable[[Field], Any]) -> Any:
+    """As `_apart`; None where it is not found."""
     try:
-        return min(hardy.leading_term(exact), equivalent, key=sp.count_ops)
+        return _apart(hardy, work)
     except Undecided:
-        return equivalent
+        return None
 
 
-def _apart(hardy: Field) -> Field:
-    """A field of its own for what the answer can do without: it must not use up the time for the rest."""
-    return Field(Z, hardy.budget.seconds / 5)
+APART = 8
+"""What the answer can do without may take one in so many seconds, each."""
 
 
 def _exp(S: Expr) -> Expr:
@@ -471,7 +490,7 @@ def _exp(S: Expr) -> Expr:
 def _explicit(chain: Chain, f: Expr, g: Expr, S: Expr, horizon: Expr) -> dict[str, Any]:
     """The explicit rate and its proof, or the reason why there is none."""
     try:
-        expansion = _expansion(_apart(chain.field), g, S)
+        expansion = _apart(chain.field, lambda field: _expansion(field, g, S))
     except _NoExpansion:
         why = "the inverse of s(z) has no finite expansion in powers of log tau and its logarithms"
         return {"reason": f"{why}; use the implicit form"}
@@ -484,7 +503,7 @@ def _explicit(chain: Chain, f: Expr, g: Expr, S: Expr, horizon: Expr) -> dict[st
     except Refuted as why:
         raise Undecided(f"the rate that was found is not proved: {why}") from None
     l_hat = _Factored.exponential_of(expansion, -1)
-    after = _next_term(_apart(chain.field), f, g, S, expansion, horizon)
+    after = _if_found(chain.field, lambda field: _next_term(field, f, g, S, expansion, horizon))
     return {
         "rate": l_hat.text("c*T*tau", sp.log(TAU)),
         "next_order": None if after is None else _with_next_term(l_hat, after),

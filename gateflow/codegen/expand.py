@@ -21,7 +21,7 @@ MOST_DEGREE = 200
 MOST_BITS = 20_000
 """Degree times bits of the largest number, up to which an expression is factored: it runs in C, and is not stopped."""
 
-MOST_BITS_OF_SEVERAL = 400
+MOST_BITS_OF_SEVERAL = 200
 """Bits of the largest number where there are several generators: SymPy then looks for a prime that is larger still."""
 
 MOST_BRANCHES = 64
@@ -77,6 +77,11 @@ def factor(expr: Expr) -> Expr:
     except Exceeded:
         return expr
     return found.xreplace(meaning)
+
+
+def too_long_to_factor(expr: Expr) -> bool:
+    """Whether there are several generators and a number of many bits: SymPy then looks for a prime that is larger."""
+    return len({*expr.free_symbols, *expr.atoms(sp.Function)}) > 1 and _bits(expr) > MOST_BITS_OF_SEVERAL
 
 
 def _exponentials(expr: Expr) -> tuple[dict[Expr, Expr], dict[Expr, Expr]]:

@@ -2,13 +2,16 @@
 
 SymPy takes ``exp(n log a)`` for ``a**n`` and multiplies it out, whatever n is. That happens inside of one instruction,
 where no watch on time and memory can stop it, and deep within its simplifications; so it is refused where it happens:
-SymPy's powers of rational numbers raise `TooManyDigits` past `MOST_BITS`.
+within the calls of gateflow SymPy's powers of rational numbers raise `TooManyDigits` past `MOST_BITS`. For all other
+callers they are what they were.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
+from types import FrameType
 from typing import Any
 
 import sympy as sp
@@ -28,12 +31,25 @@ class TooManyDigits(Exceeded, OverflowError):
         super().__init__("a number on the way is too large to be written out")
 
 
+def _is_ours(frame: FrameType | None) -> bool:
+    """Whether a function of gateflow is among the callers."""
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name != __name__ and name.partition(".")[0] == _PACKAGE:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_PACKAGE = __name__.partition(".")[0]
+
+
 def _kept_short(evaluate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     @wraps(evaluate)
     def power(base: Any, exponent: Any) -> Any:
         if isinstance(exponent, sp.Rational) and not exponent.is_infinite:
             bits = max(int(base.p).bit_length(), int(base.q).bit_length()) - 1
-            if bits * abs(int(exponent.p)) > MOST_BITS * int(exponent.q):
+            if bits * abs(int(exponent.p)) > MOST_BITS * int(exponent.q) and _is_ours(sys._getframe(1)):
                 raise TooManyDigits
         return evaluate(base, exponent)
 

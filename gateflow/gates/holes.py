@@ -97,8 +97,10 @@ class Filled:
         self.tape = Tape(exprs, [symbol])
         self.fillings: list[Filling] = []
         self.spans: list[tuple[float, float]] = []
-        for at in _suspects(exprs):
-            found = [_filling(self.tape, k, at) for k in _lost(exprs, self.tape, at)]
+        suspects = _suspects(exprs)
+        big = BigFloat(DIGITS)  # one for all, as it keeps the constants of the tape
+        for at in suspects:
+            found = [_filling(self.tape, k, at, big) for k in _lost(exprs, self.tape, at, big)]
             fillings = [filling for filling in found if filling is not None]
             self.fillings += fillings
             if found and len(fillings) == len(found):
@@ -130,7 +132,7 @@ def filled(exprs: Iterable[Expr], symbol: sp.Symbol = Z) -> Tape | Filled:
 def _suspects(exprs: Iterable[Expr]) -> list[Any]:
     """Where something is divided by that is 0, or the logarithm of 0 is taken; the nearest to 0."""
     parts = {part for expr in exprs if expr.free_symbols == {Z} for part in _divisors(expr)}
-    found = {root for part in sorted(parts, key=sp.default_sort_key) for root in _roots(part)}
+    found = {root for part in sorted(parts, key=sp.default_sort_key) for root in _exact_roots(part)}
     return sorted(found, key=lambda root: (abs(float(root)), float(root)))[:MOST]
 
 
@@ -148,13 +150,30 @@ def _roots(expr: Expr) -> tuple[Any, ...]:
     return tuple(sp.Float(root) if isinstance(root, float) else root for root in found)
 
 
+@lru_cache(maxsize=1024)
+def _exact_roots(expr: Expr) -> tuple[Any, ...]:
+    """The roots at which the expression vanishes: a float beside one is no hole, and its value there is a number."""
+    big, found = BigFloat(ROUGH), _roots(expr)
+    tape = Tape([expr], [Z]) if any(isinstance(root, sp.Float) for root in found) else None
+
+    def vanishes(root: Any) -> bool:
+        if tape is None or not isinstance(root, sp.Float):
+            return True
+        value = _numbers(tape(big, big.constant(root)))[0]
+        return not abs(value) > BESIDE_A_ROOT
+
+    return tuple(root for root in found if vanishes(root))
+
+
+ROUGH, BESIDE_A_ROOT = 40, 1e-30
+"""Digits for a look at whether a divisor vanishes at a float, and the size of what may be 0 in so many."""
+
 BESIDE = -(2.0**-100), 2.0**-80
 """Steps to either side of a point, over which a function with a value there does not change: a logarithm does."""
 
 
-def _lost(exprs: Sequence[Expr], tape: Tape, at: Any) -> list[int]:
+def _lost(exprs: Sequence[Expr], tape: Tape, at: Any, big: BigFloat) -> list[int]:
     """The outputs that have no value at a point; or one that those beside it do not come to, if not by cases: signs."""
-    big = BigFloat(DIGITS)
     point = big.constant(at)
     # not point + 0, which would round the point to less digits than a constant of the tape has
     here, low, high = (_numbers(tape(big, at)) for at in (point, *(point + big.lift(step) for step in BESIDE)))
@@ -170,9 +189,8 @@ def _numbers(values: list[Any]) -> list[Any]:
     return [np.ravel(value.values)[0] for value in values]
 
 
-def _filling(tape: Tape, k: int, at: Any) -> Filling | None:
+def _filling(tape: Tape, k: int, at: Any, big: BigFloat) -> Filling | None:
     """Polynomials for one output; None where it comes to no value, or not like one."""
-    big = BigFloat(DIGITS)
     point = big.constant(at)
     low, high = (_numbers(tape(big, point + big.lift(step)))[k] for step in BESIDE)
     if not abs(low - high) <= 1e-15 * max(1, abs(low)):

@@ -473,3 +473,30 @@ def test_the_z0_that_is_printed_is_no_smaller_than_the_one_found(text, capsys):
     ]
     assert len(set(said)) == 1
     assert z0 <= mpf(said[0]) < z0 * (1 + 2e-5)
+
+
+def test_poles_of_a_tangent_that_its_product_has_not_are_read_as_limits_and_said_to_be():
+    """tan(z) cos(z) is sin(z) where it has a value."""
+    found = membership(Gate("sigmoid(3*z + tan(z)*cos(z)*exp(-z**2))"))
+    assert found.verdict == "in F", str(found)
+    assert [w for w in found.warnings if "has no value where a tangent in it has none" in w]
+    assert membership(Gate("sigmoid(3*z + tan(z)*exp(-z**2))")).verdict != "in F"
+
+
+def test_once_a_clause_is_refuted_the_others_take_little_time(monkeypatch):
+    def for_ever(case):
+        while True:
+            case.tools.clock.check()
+
+    monkeypatch.setattr("gateflow.asymptotics.membership._Case._monotone_slope", for_ever)
+    found = membership(Gate("sigmoid(z**3 - z)"), seconds=3.0)
+    assert found.verdict == "not in F"
+    assert str(found.clause("monotone_slope")).endswith("undecided (not pursued: another clause is refuted)")
+    assert found.clause("onto").verdict == "proved"
+
+
+def test_a_point_at_which_a_formula_has_roots_of_polynomials_is_settled_by_their_arithmetic():
+    """The two sides meet at the root r of z^5 - z - 1, with slopes 1 and 1 + (5 r^4 - 1)/9."""
+    smooth, kinked = (f"sigmoid(where(z**5 - z - 1 < 0, z, z + (z**5 - z - 1){power}/9))" for power in ("**2", ""))
+    assert membership(Gate(smooth)).clause("differentiable").verdict == "proved"
+    assert membership(Gate(kinked)).clause("differentiable").verdict == "refuted"

@@ -344,3 +344,14 @@ def test_json_is_plain():
     data = json.loads(json.dumps(rate(fast.make()).to_json()))
     assert data["rate"] == "1/(c*T*tau*log(tau)**2)"
     assert {"kappa", "implicit", "steps", "next_order"} <= set(data)
+
+
+def test_a_law_that_is_proved_is_not_lost_with_what_comes_after_it(monkeypatch):
+    def for_ever(*_):
+        while True:
+            pass
+
+    for part in ("_next_term", "_slope_of_output", "_hitting_time"):
+        monkeypatch.setattr(f"gateflow.asymptotics.rate.{part}", for_ever)
+    found = rate(Gate("sigmoid(sinh(z))"), seconds=4.0)
+    assert (found.rate, found.next_order, found.h, found.hitting_time) == ("1/(c*T*tau*log(tau)**2)", None, None, None)

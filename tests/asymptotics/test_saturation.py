@@ -500,3 +500,17 @@ def test_bounded_waves_do_not_move_the_threshold(text, threshold, germ):
     assert (found.verdict, found.threshold) == ("equal", threshold), found
     with mpmath.workdps(40):
         assert max(abs(germ(mpmath.mpf(x) / 7) - threshold * mpmath.mpf(x) / 7) for x in range(300, 700)) < 2
+
+
+@pytest.mark.parametrize("zero", ["sqrt(1 + sinh(z)**2) - cosh(z)", "erf(z) + erfc(z) - 1"])
+def test_a_zero_that_hides_in_a_germ_is_seen(zero):
+    text = f"sigmoid(2*z + ({zero})*exp(z**4))"
+    assert order(Gate(text), Gate("sigmoid(z)")).threshold == 2
+    assert rate(Gate(text)).rate == rate(Gate("sigmoid(2*z)")).rate
+
+
+def test_many_waves_beside_z_leave_the_threshold():
+    """The waves stay within 1 + 1/2 + ... + 1/20 < 4 of z."""
+    waves = " + ".join(f"cos(sqrt({k})*z)/{k}" for k in range(2, 21))
+    found = order(Gate(f"sigmoid(z + {waves})"), Gate("sigmoid(z)"))
+    assert (found.verdict, found.threshold) == ("equal", 1), found

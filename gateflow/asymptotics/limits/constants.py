@@ -152,14 +152,44 @@ def is_zero(x: Number) -> bool:
     """Whether the constant is zero; may raise `Undecided`."""
     if not isinstance(x, sp.Expr):
         return x == 0
-    if x.is_zero is False:
+    if _plain_sign(x):
         return False
-    return _sign(x) == 0
+    return _reduces_to_zero(x) or (x.is_zero is not False and _sign(x) == 0)
+
+
+@lru_cache(maxsize=8192)
+def _plain_sign(x: Expr) -> int:
+    """The sign where one look by ball arithmetic proves it, which is quicker than SymPy's assumptions; else 0."""
+    ball = None if x.free_symbols else enclosed(x, 80)
+    return 0 if ball is None or not ball.is_finite() else (ball > 0) - (ball < 0)
+
+
+def is_real(x: Expr) -> bool:
+    """Whether a constant is seen to be a real number: by ball arithmetic, else by what SymPy knows.
+
+    Examples
+    --------
+    >>> is_real(sp.sqrt(2) - 1), is_real(sp.sqrt(1 - sp.sqrt(2)))
+    (True, False)
+    """
+    return is_enclosed(x) or bool(x.is_finite and x.is_real)
+
+
+@lru_cache(maxsize=1024)
+def is_enclosed(x: Expr) -> bool:
+    """Whether ball arithmetic gives the constant a finite ball, so that it is a real number."""
+    ball = None if x.free_symbols else enclosed(x, 80)
+    return ball is not None and ball.is_finite()
+
+
+def is_infinite(x: Expr) -> bool:
+    """Whether a limit is oo or -oo."""
+    return not is_enclosed(x) and bool(x.is_infinite)
 
 
 @lru_cache(maxsize=8192)
 def _sign(x: Expr) -> int:
-    known = _known_sign(x)
+    known = _plain_sign(x) or (0 if _reduces_to_zero(x) else _known_sign(x))
     if known is not None:
         return known
     pair = _logistic_pair(x)
@@ -292,6 +322,12 @@ def _with_roots_reduced(x: Expr) -> Expr:
         modulus = sp.Poly(root.poly.as_expr().xreplace({root.poly.gen: t}), t)
         x = _modulo(x.xreplace({root: t}), t, modulus).xreplace({t: root})
     return x
+
+
+@lru_cache(maxsize=1024)
+def _reduces_to_zero(x: Expr) -> bool:
+    """Whether a constant with roots of polynomials is seen to be 0 by their arithmetic."""
+    return x.has(sp.CRootOf) and sp.count_ops(x) <= _LARGEST and sp.expand(_with_roots_reduced(x)) == 0
 
 
 def _modulo(e: Expr, t: sp.Symbol, modulus: Any) -> Expr:

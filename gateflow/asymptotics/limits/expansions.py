@@ -14,7 +14,7 @@ import sympy as sp
 from gateflow.asymptotics.limits import constants as k
 from gateflow.asymptotics.limits import multiseries as ms
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.limits.multiseries import Basis, Series, Taylor
+from gateflow.asymptotics.limits.multiseries import Basis, Series, Taylor, exp_of
 from gateflow.formula.functions import Node, written_out
 from gateflow.formula.vocabulary import Expr, expm1, expression, log1p, logit, sigmoid, softplus, softsign
 
@@ -118,20 +118,20 @@ def _sign(at: Expander, x: Expr) -> Series:
 
 def _softplus(at: Expander, x: Expr) -> Series:
     if ms.limit(at.series(x)) == sp.oo:
-        return at.series(x + sp.log(1 + sp.exp(-x)))
-    return at.series(sp.log(1 + sp.exp(x)))
+        return at.series(x + sp.log(1 + exp_of(-x)))
+    return at.series(sp.log(1 + exp_of(x)))
 
 
 def _sigmoid(at: Expander, x: Expr) -> Series:
     if ms.limit(at.series(x)) == -sp.oo:
-        return at.series(sp.exp(x) / (1 + sp.exp(x)))
-    return at.series(1 / (1 + sp.exp(-x)))
+        return at.series(exp_of(x) / (1 + exp_of(x)))
+    return at.series(1 / (1 + exp_of(-x)))
 
 
 def _tanh(at: Expander, x: Expr) -> Series:
     if ms.sign(at.series(x)) < 0:
-        return at.series((sp.exp(2 * x) - 1) / (1 + sp.exp(2 * x)))
-    return at.series((1 - sp.exp(-2 * x)) / (1 + sp.exp(-2 * x)))
+        return at.series((exp_of(2 * x) - 1) / (1 + exp_of(2 * x)))
+    return at.series((1 - exp_of(-2 * x)) / (1 + exp_of(-2 * x)))
 
 
 def _asinh(at: Expander, x: Expr) -> Series:
@@ -248,12 +248,12 @@ def _polygamma(at: Expander, order: Expr, x: Expr) -> Series:
 RULES: dict[type, Callable[..., Series]] = {
     sp.exp: lambda at, x: ms.exponential(at.series(x)),
     sp.log: lambda at, x: ms.logarithm(at.series(x)),
-    expm1: _through(lambda x: sp.exp(x) - 1),
+    expm1: _through(lambda x: exp_of(x) - 1),
     log1p: _through(lambda x: sp.log(1 + x)),
-    sp.sinh: _through(lambda x: (sp.exp(x) - sp.exp(-x)) / 2),
-    sp.cosh: _through(lambda x: (sp.exp(x) + sp.exp(-x)) / 2),
-    sp.sech: _through(lambda x: 2 / (sp.exp(x) + sp.exp(-x))),
-    sp.csch: _through(lambda x: 2 / (sp.exp(x) - sp.exp(-x))),
+    sp.sinh: _through(lambda x: (exp_of(x) - exp_of(-x)) / 2),
+    sp.cosh: _through(lambda x: (exp_of(x) + exp_of(-x)) / 2),
+    sp.sech: _through(lambda x: 2 / (exp_of(x) + exp_of(-x))),
+    sp.csch: _through(lambda x: 2 / (exp_of(x) - exp_of(-x))),
     sp.tanh: _tanh,
     sp.coth: _through(lambda x: 1 / sp.tanh(x)),
     sp.asinh: _asinh,

@@ -16,8 +16,10 @@ GrowthComparison(relation='~', constant=1)
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sympy as sp
 
@@ -37,6 +39,35 @@ GRACE = 0.25
 """Seconds past a limit, for a search to end by itself: then it says where it was."""
 
 _BRANCHING = (sp.Abs, sp.sign, sp.Piecewise, sp.Max, sp.Min)
+
+
+class _NotFound(NamedTuple):
+    """A question that was not answered: why, and within how many seconds and terms; infinite where more do not help."""
+
+    why: Undecided
+    seconds: float
+    terms: float
+
+    def raise_unless_more_than(self, budget: SearchBudget) -> None:
+        """Raise again what was raised, where no more time and terms are left than there were."""
+        if self.seconds == math.inf:
+            raise type(self.why)(self.why.reason, self.why.condition)
+        if budget.seconds_left <= self.seconds and budget.left <= self.terms:
+            raise budget.out_of_time() if budget.deadline else Undecided(self.why.reason)
+
+
+KEPT = 2048
+"""Answers that are kept."""
+
+_answers: dict[Any, Any] = {}
+"""By question, variable and expression: the answer, in a tuple, or `_NotFound`. The answer is that of the mathematics,
+whatever was asked before; it is the same for every search."""
+
+
+def _keep(key: Any, found: Any) -> None:
+    if len(_answers) >= KEPT:
+        _answers.clear()
+    _answers[key] = found
 
 
 class GrowthComparison(NamedTuple):
@@ -66,6 +97,7 @@ class Field:
     def __init__(self, z: sp.Symbol = Z, budget: SearchBudget | float = 10.0) -> None:
         self.z = z
         self.budget = budget if isinstance(budget, SearchBudget) else SearchBudget(budget)
+        self._ends = self.budget.deadline
         self.expander = Expander(z, self.budget)
 
     def _ask(self, question: Callable[[ms.Series], T], expr: Expr) -> T:
@@ -77,21 +109,46 @@ class Field:
             self.budget.end()
             raise
 
+    def _ask_once(self, question: Callable[[ms.Series], T], expr: Expr) -> T:
+        """As `_ask`; answers are kept, and so is what was not found within some time: it takes more to try again."""
+        key = (question, self.z, expr)
+        known = _answers.get(key)
+        if isinstance(known, _NotFound):
+            known.raise_unless_more_than(self.budget)
+        elif known is not None:
+            return known[0]
+        allowed, left = self.budget.seconds_left, self.budget.left
+        try:
+            found: Any = (self._ask(question, expr),)
+        except Undecided as why:
+            if not self.budget.exhausted:
+                found = _NotFound(why, math.inf, math.inf)
+            else:
+                found = _NotFound(why, allowed, left)
+            _keep(key, found)
+            raise
+        except Stopped:
+            if time.monotonic() >= self._ends:  # for its time, not for memory
+                _keep(key, _NotFound(self.budget.out_of_time(), allowed, left))
+            raise
+        _keep(key, found)
+        return found[0]
+
     def limit(self, expr: Expr) -> Expr:
         """The limit at +infinity: an exact constant, oo or -oo."""
-        return self._ask(ms.limit, expr)
+        return self._ask_once(ms.limit, expr)
 
     def sign(self, expr: Expr) -> int:
         """The sign for all large z; 0 only for a germ that vanishes."""
-        return self._ask(ms.sign, expr)
+        return self._ask_once(ms.sign, expr)
 
     def is_zero(self, expr: Expr) -> bool:
         """Whether the germ vanishes for all large z."""
-        return self._ask(ms.is_zero, expr)
+        return self._ask_once(ms.is_zero, expr)
 
     def leading_term(self, expr: Expr) -> Expr:
         """An expression equivalent to ``expr``: their ratio tends to 1."""
-        return self.expander.outward(self._ask(ms.leading_expr, expr))
+        return self.expander.outward(self._ask_once(ms.leading_expr, expr))
 
     def compare(self, f: Expr, g: Expr) -> GrowthComparison:
         """How f grows against g."""
@@ -185,6 +242,8 @@ def affine_in(u: Expr, nodes: Sequence[Expr]) -> bool:
     """Whether u is affine in each of the nodes, and oscillates through nothing else."""
     stand_in = {node: sp.Dummy() for node in nodes}
     open_form = u.xreplace(stand_in)
+    if any(part.has(*stand_in.values()) for part in open_form.atoms(sp.Function)):
+        return False
     if open_form.has(sp.sin, sp.cos) and any(oscillating(a) for a in open_form.atoms(sp.sin, sp.cos)):
         return False
     return all(sp.expand(open_form.diff(s, 2)) == 0 for s in stand_in.values())

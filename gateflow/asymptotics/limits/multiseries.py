@@ -48,10 +48,16 @@ class SearchBudget:
     def __init__(self, seconds: float = 10.0, steps: int = 400_000, asked: float | None = None) -> None:
         self.seconds, self.steps, self.asked = seconds, steps, seconds if asked is None else asked
         self.deadline, self.left = time.monotonic() + seconds, steps
+        self.exhausted = False
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the deadline."""
+        return max(0.0, self.deadline - time.monotonic())
 
     def end(self) -> None:
         """Use it up: what was stopped in the midst is not asked again."""
-        self.left, self.deadline = 0, 0.0
+        self.left, self.deadline, self.exhausted = 0, 0.0, True
 
     def tick(self) -> None:
         """Count one step.
@@ -63,9 +69,15 @@ class SearchBudget:
         """
         self.left -= 1
         if self.left < 0 and self.deadline:
+            self.exhausted = True
             raise Undecided(f"no answer within {self.steps} terms (a hidden zero, or a very deep expansion)")
         if (self.left & 31 == 0 or self.left < 0) and time.monotonic() > self.deadline:
-            raise Undecided(f"no answer within {self.asked:g} s")
+            self.exhausted = True
+            raise self.out_of_time()
+
+    def out_of_time(self) -> Undecided:
+        """What is raised past the deadline."""
+        return Undecided(f"no answer within {self.asked:g} s")
 
 
 class Element:
@@ -153,6 +165,18 @@ class Series:
         if not isinstance(self._expr, sp.Basic):
             self._expr = self._expr()
         return self._expr
+
+
+def exp_of(x: Expr) -> Expr:
+    """``exp(x)``: as SymPy has it, but without its search for logarithms in an exponent that has none.
+
+    Examples
+    --------
+    >>> z = sp.Symbol("z", positive=True)
+    >>> exp_of(sp.sinh(z) - 2) == sp.exp(sp.sinh(z) - 2), exp_of(2 * sp.log(z))
+    (True, z**2)
+    """
+    return sp.exp(x) if x.is_number or x.has(sp.log) else sp.exp(x, evaluate=False)
 
 
 # --- building blocks ------------------------------------------------------------------------------------------------
@@ -636,7 +660,7 @@ def _exp_of_large(h: Series) -> Series:
         position -= 1
     up = sign(h)
     exponent = h if up > 0 else scale(h, -1)
-    return monomial(basis, basis.insert(Element(sp.exp(exponent.expr), exponent), position + 1), up)
+    return monomial(basis, basis.insert(Element(exp_of(exponent.expr), exponent), position + 1), up)
 
 
 def compose(coefficient: Callable[[int], Series | None], r: Series, expr: Thunk) -> Series:
@@ -737,6 +761,7 @@ __all__ = [
     "add",
     "compare_growth",
     "constant",
+    "exp_of",
     "exponential",
     "is_zero",
     "leading",

@@ -18,7 +18,8 @@ from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field
 from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import stable
-from gateflow.codegen.expand import is_quick_to_factor, quick_factor
+from gateflow.codegen.expand import is_quick_to_factor, quick_factor, too_long_to_factor
+from gateflow.errors import Exceeded
 from gateflow.formula.vocabulary import (
     Expr,
     Z,
@@ -32,6 +33,7 @@ from gateflow.formula.vocabulary import (
     softsign,
 )
 from gateflow.gates.kinks import switches
+from gateflow.guards import bounded
 
 BITS = 10_000
 """Of the numbers by which two breaks that nearly agree are distinguished, at most."""
@@ -411,7 +413,7 @@ def value_at(expr: Expr, z: Expr) -> Expr | None:
     if unmet(expr, z):
         return None
     value = resolve_at(expr, z).subs(Z, z)
-    if value.has(sp.nan, sp.zoo, sp.oo, -sp.oo) or value.is_real is False:
+    if value.has(sp.nan, sp.zoo, sp.oo, -sp.oo) or not (constants.is_enclosed(value) or value.is_real is not False):
         return None
     return value
 
@@ -610,13 +612,27 @@ def _by_factor(expr: Expr, side: int = 1) -> Expr:
     stand_in = {g: sp.Dummy("s", positive=True) for g in arguments}
     for g, s in stand_in.items():
         expr = expr.xreplace({sigmoid(g): s, sigmoid(-g): 1 - s})
-    expr = sp.factor(expr)
+    expr = _factored(expr)
     for g, s in stand_in.items():
         # 1 - s is positive and 2 s - 1 = tanh(g/2): said so, both keep their sign where s rounds to 1 or g is near 0.
         special = {s - 1: -sigmoid(-g), 1 - s: sigmoid(-g), 2 * s - 1: sp.tanh(g / 2), 1 - 2 * s: -sp.tanh(g / 2)}
         parts = [a.as_base_exp() for a in sp.Mul.make_args(expr)]
         expr = sp.Mul(*[special.get(base, base) ** n for base, n in parts]).xreplace({s: sigmoid(g)})
     return expr
+
+
+def _factored(expr: Expr) -> Expr:
+    """``sympy.factor``, or the expression as it is where that takes long: it is one way among several."""
+    if too_long_to_factor(expr):
+        return expr
+    try:
+        return bounded.call(partial(sp.factor, expr), FACTORING, processor=True)
+    except Exceeded:
+        return expr
+
+
+FACTORING = 0.3
+"""Seconds of the processor that a factorisation may take; those of the gates of the catalogue take a twentieth."""
 
 
 def _without_sign(g: Expr) -> Expr:

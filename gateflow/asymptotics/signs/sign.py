@@ -197,14 +197,14 @@ def _exact_middle(box: Interval) -> Interval:
 # --- compact part -----------------------------------------------------------------------------------------------------
 
 
-def on_compact(f: Signed, low: Expr, high: Expr, want: int, explain: bool = True) -> Finding:
+def on_compact(f: Signed, low: Expr, high: Expr, want: int, explain: bool = True, boxes: int = BOXES) -> Finding:
     """Whether ``f`` has the sign ``want`` on [low, high], both finite, except at isolated points.
 
-    A refutation names an interval only if it is to ``explain``.
+    A refutation names an interval only if it is to ``explain``. After so many ``boxes`` it is given up.
     """
     ball, edges = f.tools.ball, (low, high)
     stack = [ball.interval(low, high)]
-    for _ in range(BOXES):
+    for _ in range(boxes):
         if not stack:
             return PROVED
         f.tools.clock.check()
@@ -225,7 +225,7 @@ def on_compact(f: Signed, low: Expr, high: Expr, want: int, explain: bool = True
                 return closer
             continue
         stack += [ball.hull(centre, ball.made(box.hi, box.hi)), ball.hull(ball.made(box.lo, box.lo), centre)]
-    return Finding("undecided", f"not settled with {BOXES} boxes, near x = {stack[-1].ends[0]:.6g}")
+    return Finding("undecided", f"not settled with {boxes} boxes, near x = {stack[-1].ends[0]:.6g}")
 
 
 FINE_BITS = 640

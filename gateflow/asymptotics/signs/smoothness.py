@@ -76,12 +76,25 @@ class PiecewiseGate:
         self._profile = None if isinstance(profile, logit) else profile
         self.is_profile = self._profile is not None
         self.warnings: list[str] = []
+        self._slopes: dict[SmoothPiece, Signed] = {}
+        self._bends: dict[SmoothPiece, Signed] = {}
+        self._tapes: dict[tuple[SmoothPiece, int], Tape] = {}
 
     # --- pieces ---
 
     @cached_property
     def expr(self) -> Expr:
-        """The profile where it is known, else phi; in z."""
+        """The profile where it is known, else phi; in z, with its limits where a tangent has poles that it has not."""
+        found = self._expr
+        plain = without_removable_poles(found)
+        if plain != found:
+            self.warnings.append(
+                "the formula has no value where a tangent in it has none; it is read as its limit there"
+            )
+        return plain
+
+    @property
+    def _expr(self) -> Expr:
         if self._profile is not None:
             return without_hidden_zeros(self._profile)
         written = profile_of(self.gate)
@@ -97,16 +110,20 @@ class PiecewiseGate:
     def pieces(self) -> list[SmoothPiece]:
         return self._cut[0]
 
-    @cached_property
-    def slopes(self) -> list[Signed]:
-        """For each piece an expression with the sign of phi'."""
-        return [Signed(p.side * derivative(p.expr, X), self.tools) for p in self.pieces]
+    def slope(self, piece: SmoothPiece) -> Signed:
+        """An expression with the sign of phi' on a piece."""
+        if piece not in self._slopes:
+            self._slopes[piece] = Signed(piece.side * derivative(piece.expr, X), self.tools)
+        return self._slopes[piece]
 
     def bend(self, piece: SmoothPiece) -> Signed:
         """An expression with the sign of phi''."""
-        slope = derivative(piece.expr, X)
-        curve = derivative(slope, X)
-        return Signed(curve - slope**2 * sp.tanh(piece.expr / 2) if self.is_profile else curve, self.tools)
+        if piece not in self._bends:
+            slope = derivative(piece.expr, X)
+            curve = derivative(slope, X)
+            bent = curve - slope**2 * sp.tanh(piece.expr / 2) if self.is_profile else curve
+            self._bends[piece] = Signed(bent, self.tools)
+        return self._bends[piece]
 
     def phi_of(self, value: Expr) -> Expr:
         """phi from the value of the expression."""
@@ -114,8 +131,10 @@ class PiecewiseGate:
 
     def value_at(self, piece: SmoothPiece, x: Any, order: int = 0) -> Interval:
         """An enclosure of phi (or its derivative by z) at a point of a piece."""
-        phi = self.phi_of(piece.expr)
-        tape = Tape([piece.side**order * derivative(phi, X, order)], [X])
+        if (piece, order) not in self._tapes:
+            phi = self.phi_of(piece.expr)
+            self._tapes[piece, order] = Tape([piece.side**order * derivative(phi, X, order)], [X])
+        tape = self._tapes[piece, order]
         for ball in (self.ball, Intervals(4 * self.ball.prec), Intervals(16 * self.ball.prec)):
             value = tape(ball, ball.lift(x))[0]
             if value.sign or not value.valid:
@@ -218,10 +237,7 @@ class PiecewiseGate:
     def _smooth_at_zero(self, left: SmoothPiece, right: SmoothPiece) -> bool:
         """Whether the formula on both sides of 0 is one, and analytic there."""
         zero = self.ball.lift(0)
-        for piece in (left, right):
-            value = piece.expr.subs(X, 0)
-            if value.has(sp.nan, sp.zoo, sp.oo) or not value.is_finite:
-                return False
+        for piece in (left, right):  # it has a value at 0 where what its parts ask for holds there
             for condition in conditions(piece.written):
                 if not Tape([condition.positive], [Z])(self.ball, zero)[0].positive:
                     return False
@@ -239,10 +255,10 @@ class PiecewiseGate:
                 if torn is not None:  # whatever the value
                     return replace(joint, clause=torn)
                 raise
-            if at is None and torn is None and sides[0].is_finite:
+            if at is None and torn is None and (constants.is_enclosed(sides[0]) or sides[0].is_finite):
                 return self._filled(joint, sides[0])
             joint = replace(joint, at=None if at is None else self.phi_of(at))
-            torn = torn or self._jump_by_limits(joint, any(v.is_infinite for v in sides))
+            torn = torn or self._jump_by_limits(joint, any(map(constants.is_infinite, sides)))
             return replace(joint, clause=torn or self._kink(joint, sides[0]))
         except GateflowError as error:
             return replace(joint, clause=Clause("differentiable", "undecided", f"at z = {text_of(z)}: {error}"))
@@ -280,7 +296,7 @@ class PiecewiseGate:
         """Whether the slopes of two neighbours agree."""
         name, at, z = "differentiable", text_of(joint.z), joint.z
         slopes = [self.one_sided(p, z, 1) for p in (joint.left, joint.right)]
-        if any(s.is_infinite for s in slopes):
+        if any(map(constants.is_infinite, slopes)):
             witness = {"kind": "vertical", "z": float(z), "point": at}
             return Clause(name, "refuted", f"vertical tangent at z = {at}", witness)
         if not equal(*slopes):
@@ -302,7 +318,7 @@ class PiecewiseGate:
         x = piece.side * z
         try:
             value = f.subs(X, x)
-            if value.is_finite and value.is_real and not value.has(sp.nan, sp.zoo, sp.oo, sp.AccumBounds):
+            if not value.has(sp.nan, sp.zoo, sp.oo, sp.AccumBounds) and constants.is_real(value):
                 return value
         except (ValueError, TypeError, ZeroDivisionError):
             pass
@@ -381,6 +397,21 @@ def without_hidden_zeros(expr: Expr) -> Expr:
     expr = expr.replace(lambda node: node.is_Add and node.has(sp.sinh, sp.cosh), _with_exponentials)
     both = {node.args[0] for node in expr.atoms(sp.erf)} & {node.args[0] for node in expr.atoms(sp.erfc)}
     return expr.xreplace({sp.erfc(g): 1 - sp.erf(g) for g in both})
+
+
+def without_removable_poles(expr: Expr) -> Expr:
+    """The formula with tangents as quotients, where none of their divisors is left; else as it is.
+
+    Examples
+    --------
+    >>> without_removable_poles(Z + sp.tan(Z) * sp.cos(Z)), without_removable_poles(Z + sp.tan(Z))
+    (z + sin(z), z + tan(z))
+    """
+    nodes = expr.atoms(sp.tan)
+    divisors = {sp.cos(node.args[0]) for node in nodes}
+    written = expr.xreplace({node: sp.sin(node.args[0]) / sp.cos(node.args[0]) for node in nodes})
+    left = (power.base for power in written.atoms(sp.Pow) if not power.exp.is_nonnegative)
+    return expr if any(base.has(*divisors) for base in left) else written
 
 
 def _with_exponentials(total: Expr) -> Expr:

@@ -35,11 +35,21 @@ class Clock:
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.end = seconds, time.monotonic() + seconds
+        self._most: float | None = None
 
     @property
     def left(self) -> float:
         """Seconds left."""
         return max(0.0, self.end - time.monotonic())
+
+    def allow(self, seconds: float) -> None:
+        """From now on there are at most so many seconds of the processor, for this thread."""
+        self._most = time.thread_time() + seconds
+
+    @property
+    def allowed(self) -> float | None:
+        """How many of them are left; None where there is no such limit."""
+        return None if self._most is None else max(0.0, self._most - time.thread_time())
 
     def budget(self, most: float) -> SearchBudget:
         """A budget of some seconds, or of those that are left."""
@@ -48,7 +58,7 @@ class Clock:
 
     def check(self) -> None:
         """Raise `Undecided` once time is up."""
-        if time.monotonic() > self.end:
+        if time.monotonic() > self.end or self.allowed == 0.0:
             raise Undecided(f"no answer within {self.seconds:g} s")
 
 

@@ -10,6 +10,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateflow.asymptotics.limits import growth
 from gateflow.asymptotics.limits.constants import sign
 from gateflow.asymptotics.limits.growth import Field, SearchBudget, Undecided
 from gateflow.formula.vocabulary import Z as z
@@ -317,6 +318,7 @@ def test_a_field_that_was_stopped_in_the_midst_answers_nothing_more(monkeypatch)
     germ = exp(z + exp(-z)) - exp(z) - 1
     series = field.expander.germ(germ)
     plain, calls = type(series).term, []
+    monkeypatch.setattr(growth, "_answers", {})
 
     def stopped(self, i):
         calls.append(i)
@@ -331,3 +333,57 @@ def test_a_field_that_was_stopped_in_the_midst_answers_nothing_more(monkeypatch)
     with pytest.raises(Undecided):
         field.limit(germ)
     assert Field(z).limit(germ) == 0
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """The expressions that are searched for an answer, from a state in which none is known."""
+    seen: list[sp.Expr] = []
+    plain = Field._ask
+    monkeypatch.setattr(growth, "_answers", {})
+    monkeypatch.setattr(Field, "_ask", lambda self, how, expr: (seen.append(expr), plain(self, how, expr))[1])
+    return seen
+
+
+HIDDEN = exp(z) * (log(z + sqrt(z**2 + 1)) - sp.asinh(z) + exp(-2 * z) * sp.loggamma(z) / sp.loggamma(z + exp(-z)))
+
+
+def test_what_was_not_found_is_not_searched_again_but_for_more_time(searches):
+    """The limit is 0: the first two terms are one function, and what is left falls like exp(-z)."""
+    for seconds, searched in ((1e-9, 1), (1e-9, 1), (30.0, 2), (1e-9, 2), (30.0, 2)):
+        with contextlib.suppress(Undecided):
+            assert limit(HIDDEN, seconds) == 0
+            assert searched == 2
+        assert len(searches) == searched
+
+
+def test_what_cannot_be_found_is_told_again_with_its_reason(searches):
+    depends = sp.Symbol("k", real=True) * z
+    told = []
+    for _ in range(2):
+        with pytest.raises(Undecided) as found:
+            limit(depends)
+        told.append((type(found.value), found.value.reason, found.value.condition))
+    assert told[0] == told[1]
+    assert len(searches) == 1
+
+
+def test_answers_belong_to_one_question_of_one_expression(searches):
+    field = Field(z)
+    assert (field.limit(-z), field.sign(-z), field.is_zero(-z), field.leading_term(-z)) == (-oo, -1, False, -z)
+    assert Field(sp.Symbol("z", positive=True)).limit(z) == z  # another variable, of which this is a constant
+    assert len(searches) == 5
+
+
+def test_answers_that_are_kept_are_bounded(monkeypatch):
+    monkeypatch.setattr(growth, "_answers", {})
+    monkeypatch.setattr(growth, "KEPT", 5)
+    for n in range(1, 20):
+        assert limit(z ** (-n) + n) == n
+        assert len(growth._answers) <= 5
+
+
+def test_an_exponential_that_is_not_searched_for_logarithms_is_the_same():
+    for x in (z, -z, sp.sinh(z) - 2, 2 * log(z), 3 + log(z) / 2, z * log(z), sp.Integer(2), -sp.exp(-z) / 3):
+        x = x.xreplace({z: sp.Symbol("z", positive=True)})
+        assert growth.ms.exp_of(x) == exp(x)
