@@ -198,23 +198,26 @@ class _Case(PiecewiseGate):
         exact = finding.at if low == high else None
         x = inside(finding.where) if exact is None else exact
         slope = self.value_at(piece, x, 1)
-        if not slope.negative:
-            raise Undecided(f"phi may have no value for {_range(low, high)}")
-        near = self._printable_point(
-            piece, x, lambda x: (low <= piece.z(x) <= high or low == high) and self._falls_at(piece, x)
-        )
+        profile = self.is_profile and not slope.negative  # far out phi' is below all numbers, and u' is not
+        falls = partial(self._falls_at, piece, profile=profile)
+        near = None
+        if falls(x):
+            near = self._printable_point(piece, x, lambda x: (low <= piece.z(x) <= high or low == high) and falls(x))
         if near is None:
             raise Undecided(f"phi may have no value for {_range(low, high)}")
         span = _range(low, high) if low < high else f"z = {near[0]}"
-        reason = f"phi' < 0 for {span}: phi'({near[0]}) = {_middle(self.value_at(piece, near[1], 1))}"
+        value = _middle(self.value_at(piece, near[1], 1, profile=profile))
+        reason = (
+            f"phi' < 0 for {span}: " + ("phi = sigmoid(u), and u'" if profile else "phi'") + f"({near[0]}) = {value}"
+        )
         witness: Witness = {"kind": "negative_slope", "interval": [low, high], "z": float(piece.z(x))}
         witness["slope"] = list(slope.ends)
         if exact is not None:
             witness["point"] = text_of(piece.z(x))
         return Clause("increasing", "refuted", reason, witness)
 
-    def _falls_at(self, piece: SmoothPiece, x: Expr) -> bool:
-        return self.value_at(piece, x, 1).negative
+    def _falls_at(self, piece: SmoothPiece, x: Expr, *, profile: bool) -> bool:
+        return self.value_at(piece, x, 1, profile=profile).negative
 
     def _has_sign(self, f: Signed, sign: int, x: Expr) -> bool:
         return f.on(self.ball.lift(x)) == sign

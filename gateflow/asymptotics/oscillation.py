@@ -15,6 +15,7 @@ from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field, affine_in, oscillating
 from gateflow.asymptotics.proofs.outline import slope
 from gateflow.codegen import Tape
+from gateflow.codegen.expand import factor
 from gateflow.formula import unparse
 from gateflow.formula.vocabulary import Expr, U, Z, softplus
 
@@ -190,7 +191,7 @@ def circle_sign(expr: Expr) -> int | None:
         return 1 if base == 1 or (base == -1 and expr.exp.is_even) else base if expr.exp.is_odd else None
     if isinstance(expr, sp.exp):
         return 1
-    factored = sp.factor(sp.together(expr)) if not expr.is_Mul else expr
+    factored = factor(sp.together(expr)) if not expr.is_Mul else expr
     if factored.is_Mul:
         signs = [circle_sign(factor) for factor in factored.args]
         return None if None in signs or signs.count(0) > 1 else int(sp.prod(signs))

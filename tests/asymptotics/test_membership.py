@@ -500,3 +500,12 @@ def test_a_point_at_which_a_formula_has_roots_of_polynomials_is_settled_by_their
     smooth, kinked = (f"sigmoid(where(z**5 - z - 1 < 0, z, z + (z**5 - z - 1){power}/9))" for power in ("**2", ""))
     assert membership(Gate(smooth)).clause("differentiable").verdict == "proved"
     assert membership(Gate(kinked)).clause("differentiable").verdict == "refuted"
+
+
+def test_a_profile_that_falls_where_phi_is_beyond_all_numbers_is_a_witness():
+    """u' = 1 - 2e-20 z past 0, and phi' = sigmoid'(u) u' has its sign: at 5e19 it is of the size of exp(-2.5e19)."""
+    found = membership(Gate("sigmoid(z - 10**-20*z**2*sign(z))")).clause("increasing")
+    assert found.verdict == "refuted", str(found)
+    assert int(found.witness["point"]) > 5 * 10**19
+    with mp.workdps(60):
+        assert mpf(re.search(r"u'\((\S+)\)", found.reason)[1]) > mpf(5) * 10**19

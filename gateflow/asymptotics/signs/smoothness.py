@@ -78,7 +78,7 @@ class PiecewiseGate:
         self.warnings: list[str] = []
         self._slopes: dict[SmoothPiece, Signed] = {}
         self._bends: dict[SmoothPiece, Signed] = {}
-        self._tapes: dict[tuple[SmoothPiece, int], Tape] = {}
+        self._tapes: dict[tuple[SmoothPiece, int, bool], Tape] = {}
 
     # --- pieces ---
 
@@ -129,12 +129,13 @@ class PiecewiseGate:
         """phi from the value of the expression."""
         return sigmoid(value) if self.is_profile else value
 
-    def value_at(self, piece: SmoothPiece, x: Any, order: int = 0) -> Interval:
-        """An enclosure of phi (or its derivative by z) at a point of a piece."""
-        if (piece, order) not in self._tapes:
-            phi = self.phi_of(piece.expr)
-            self._tapes[piece, order] = Tape([piece.side**order * derivative(phi, X, order)], [X])
-        tape = self._tapes[piece, order]
+    def value_at(self, piece: SmoothPiece, x: Any, order: int = 0, *, profile: bool = False) -> Interval:
+        """An enclosure of phi (or its derivative by z, or of the profile) at a point of a piece."""
+        key = (piece, order, profile)
+        if key not in self._tapes:
+            value = piece.expr if profile else self.phi_of(piece.expr)
+            self._tapes[key] = Tape([piece.side**order * derivative(value, X, order)], [X])
+        tape = self._tapes[key]
         for ball in (self.ball, Intervals(4 * self.ball.prec), Intervals(16 * self.ball.prec)):
             value = tape(ball, ball.lift(x))[0]
             if value.sign or not value.valid:
