@@ -92,6 +92,17 @@ ROWS: dict[str, list[str]] = {
         f"{BREAKS}::test_edges_that_have_poles_are_cut_there",
         f"{MEMBERSHIP}::test_a_quotient_that_is_0_over_0_is_read_as_its_limit_and_said_to_be",
     ],
+    "poles that a product takes away": [
+        f"{MEMBERSHIP}::test_poles_of_a_tangent_that_its_product_has_not_are_read_as_limits_and_said_to_be"
+    ],
+    "a slope below all numbers": [
+        f"{MEMBERSHIP}::test_a_profile_that_falls_where_phi_is_beyond_all_numbers_is_a_witness"
+    ],
+    "a law lost with what comes after it": [
+        "asymptotics/test_rate.py::test_a_law_that_is_proved_is_not_lost_with_what_comes_after_it"
+    ],
+    "corners of many waves": [f"{SATURATION}::test_many_waves_beside_z_leave_the_threshold"],
+    "SymPy of other callers": [f"{BOUNDED}::test_powers_of_other_callers_of_sympy_are_what_they_were"],
     "zeros that hide": [
         f"{BREAKS}::test_pieces_that_fit_are_no_obstacle",
         f"{SATURATION}::test_a_zero_that_hides_in_a_germ_is_seen",
@@ -296,6 +307,8 @@ ROWS: dict[str, list[str]] = {
         f"{READING}::test_metrics_that_nest_too_deep_are_one_line",
         f"{READING}::test_json_out_of_bounds_is_told_as_no_value",
     ],
+    "a name twice in JSON": [f"{READING}::test_a_name_that_stands_twice_in_an_object_of_json_is_refused"],
+    "tensors that share bytes": ["descents/test_audit.py::test_a_broken_file_is_refused_in_one_line"],
     "long integers and seeds": [f"{READING}::test_arguments_that_are_out_of_bounds_are_one_line"],
     "results and checkpoints of other types": [
         f"{READING}::test_a_result_of_other_types_is_one_line",

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import NoneType
 from typing import IO, Any
 
+from gateflow.errors import shown
 from gateflow.files.place import NONBLOCK
 
 TEXT = 1 << 24
@@ -115,7 +116,8 @@ def from_json(data: str | bytes) -> Any:
     Raises
     ------
     ValueError
-        It is no JSON, nests too deep, or holds a whole number of over 18 digits.
+        It is no JSON, nests too deep, holds a whole number of over 18 digits, or a name twice in one object: readers
+        do not agree on which of the two counts.
 
     Examples
     --------
@@ -126,10 +128,19 @@ def from_json(data: str | bytes) -> Any:
     ValueError: it nests too deep
     """
     try:
-        found = json.loads(data)
+        found = json.loads(data, object_pairs_hook=_once)
     except RecursionError:
         raise ValueError("it nests too deep") from None
     return _bounded(found)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise ValueError(f"the name {shown(twice)} stands twice in one object")
+    return found
 
 
 def _bounded(found: Any) -> Any:

@@ -272,6 +272,11 @@ def test_a_pickle_that_would_take_for_ever_to_hash_is_refused(old, tmp_path):
                 '{"a": {"dtype": "F32", "shape": "2", "data_offsets": [0, 8]}}',
                 '{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, '
                 '"b": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}',
+                '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [2, 6]}, '
+                '"b": {"dtype": "F16", "shape": [1], "data_offsets": [3, 5]}}',
+                '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, '
+                '"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}',
+                '{"a": {"dtype": "F32", "shape": [2], "shape": [1], "data_offsets": [0, 4]}}',
             )
         ),
     ],

@@ -347,6 +347,13 @@ def test_json_out_of_bounds_is_told_as_no_value(text):
         from_json(text)
 
 
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '[{"b": {"a": 1, "c": 2, "\\u0061": 1}}]'])
+def test_a_name_that_stands_twice_in_an_object_of_json_is_refused(text):
+    """RFC 8259, section 4: readers differ in which of the two they take, so a certificate could say two things."""
+    with pytest.raises(ValueError, match="'a' stands twice in one object"):
+        from_json(text)
+
+
 @pytest.mark.parametrize("text", ["a = " + DEEP, f"a = {LONG}", "a = 0x" + "f" * 100, "a.b.c = [[[[1]]]"])
 def test_toml_out_of_bounds_is_told_as_no_value(text):
     with pytest.raises(ValueError, match=r"deep|digits|Exceeds|Unclosed|at line"):
