@@ -280,10 +280,10 @@ def test_one_fault_of_many_is_enough(text, only):
     assert re.search("jump|kink|not defined|no value", clause.reason)
 
 
-@pytest.mark.parametrize("text", ["sigmoid(z + 3*abs(sin(z))*sin(z)/10)", "sigmoid(z + tan(z)*cos(z)/2)"])
-def test_points_without_end_that_are_no_faults_refute_nothing(text, only):
-    """``|sin z| sin z`` has a slope everywhere, and ``tan z cos z`` is sin z, between the points without a value."""
+def test_points_without_end_that_are_no_faults_refute_nothing(only):
+    """``|sin z| sin z`` has a slope everywhere."""
     only("differentiable")
+    text = "sigmoid(z + 3*abs(sin(z))*sin(z)/10)"
     assert membership(Gate(text)).clause("differentiable").verdict != "refuted"
 
 
@@ -480,7 +480,7 @@ def test_poles_of_a_tangent_that_its_product_has_not_are_read_as_limits_and_said
     found = membership(Gate("sigmoid(3*z + tan(z)*cos(z)*exp(-z**2))"))
     assert found.verdict == "in F", str(found)
     assert [w for w in found.warnings if "has no value where a tangent in it has none" in w]
-    assert membership(Gate("sigmoid(3*z + tan(z)*exp(-z**2))")).verdict != "in F"
+    assert membership(Gate("sigmoid(3*z + tan(z)*exp(-z**2))"), seconds=3.0).verdict != "in F"
 
 
 def test_once_a_clause_is_refuted_the_others_take_little_time(monkeypatch):
