@@ -19,6 +19,8 @@ from gateflow.plots import FIGURES
 from gateflow.registry import Registry
 from gateflow.study.experiments import EXPERIMENTS
 
+pytestmark = pytest.mark.xdist_group("completion")  # the scripts are made once, in one process
+
 OFFERED = {
     "order": GATES,
     "order fast": GATES,

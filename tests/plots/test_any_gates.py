@@ -157,7 +157,7 @@ def test_every_line_has_colour_marker_and_dashes_of_its_own():
 @pytest.mark.parametrize("name", TAKING)
 def test_lines_of_every_figure_have_marks_so_that_grey_tells_them_apart(name):
     """By its marker each line is known where there is no colour: none is without, and none has another's."""
-    picture = FIGURES[name].picture()
+    picture = FIGURES[name].picture(table(name))
     thick = [line for line in picture.axes[0].lines if line.get_linewidth() > 1]
     markers = [line.get_marker() for line in thick]
     assert len(set(markers)) == len(markers) >= 3

@@ -110,6 +110,7 @@ def test_learning_of_sigmoid_at_one_step_is_its_closed_form():
 
 @pytest.mark.parametrize("gate", GATES)
 @pytest.mark.parametrize("horizon", [1, 10, 30])
+@pytest.mark.sampled(2)
 def test_learning_agrees_with_quadrature(gate, horizon):
     part = table("learning").rows(gate=gate, horizon=float(horizon))
     escaped = np.flatnonzero(part["loss"] < 0.9)  # on the plateau the time is not a function of the loss in floats

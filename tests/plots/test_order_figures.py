@@ -84,6 +84,7 @@ def test_barrier_curves_are_the_flow_by_quadrature(gate):
 
 
 @pytest.mark.parametrize("gate", ["sigmoid", "linear-cubic", "fast", "iterated-sinh", "iterated-sinh(3)"])
+@pytest.mark.sampled(2)
 def test_barrier_curves_tend_to_their_laws(gate):
     part = table("barrier").rows(gate=gate)
     late = part["log_tau"] > 1e6  # before, two corrections of opposite sign may cross

@@ -11,15 +11,15 @@ from scipy.integrate import quad
 
 from gateflow.plots import FIGURES
 from gateflow.plots.crossover import HORIZON, SCALES, STARTS, leads
-from tests.plots.tables import IN_ONE_PROCESS
+from tests.plots.tables import IN_ONE_PROCESS, table
 
 pytestmark = IN_ONE_PROCESS
 
 
 def test_the_order_at_own_step_sizes_is_the_reverse_of_that_at_one():
-    table = FIGURES["step-sizes"].compute()
-    own = [table.rows(gate=name)["own_steps"] for name in ("softsign", "sigmoid", "fast")]
-    common = [table.rows(gate=name)["steps"] for name in ("softsign", "sigmoid", "fast")]
+    found = table("step-sizes")
+    own = [found.rows(gate=name)["own_steps"] for name in ("softsign", "sigmoid", "fast")]
+    common = [found.rows(gate=name)["steps"] for name in ("softsign", "sigmoid", "fast")]
     assert np.all(np.diff(own, axis=0) > 0)
     assert np.all(np.diff(common, axis=0) < 0)
 

@@ -17,6 +17,8 @@ from gateflow.noise import Diffusion, NoisyDescent, Passage, Samples
 from gateflow.results.status import Status
 from gateflow.results.tabulated import Ended, Tabulated
 
+pytestmark = pytest.mark.xdist_group("tabulated")  # each result is made once, in one process
+
 PROBLEM = gateflow.LearningProblem("fast", horizon=10.0, gap=0.1)
 GRID = gateflow.LearningProblem("fast", horizon=[[5.0], [10.0]], gap=[0.3, 0.2, 0.1])
 
