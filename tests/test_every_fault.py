@@ -195,6 +195,9 @@ ROWS: dict[str, list[str]] = {
     "a 0-byte output of a full disk": [
         "sweeps/test_resume.py::test_an_empty_file_that_a_full_disk_left_is_no_hindrance_to_a_restart"
     ],
+    "a comparison with a gate that takes none of the values": [
+        "descents/test_compare.py::test_a_gate_that_takes_none_of_the_values_on_the_way_is_compared_in_words"
+    ],
     "== and hash of arrays": [
         f"{SURFACE}::test_what_differs_in_one_number_is_not_equal",
         f"{SURFACE}::test_a_set_and_a_mapping_hold_results",

@@ -141,7 +141,8 @@ class Comparison:
             places = ", ".join(f"{z:.4g} for {name}" for name, z in zip(self.names, self.starts, strict=True))
             return f"a time constant of {self.start:g} for every gate: z0 {places}"
         with np.errstate(all="ignore"):
-            constants = [f"{-1 / float(one.log_phi(z)):.4g}" for one, z in zip(self.gates, self.starts, strict=True)]
+            kept = [np.abs(one.log_phi(z)) for one, z in zip(self.gates, self.starts, strict=True)]
+            constants = [f"{np.divide(1.0, logarithm):.4g}" for logarithm in kept]
         one_z = f"z0 {self.starts[0]:g} for every gate: a time constant of"
         if len(set(constants)) == 1:
             return f"{one_z} {constants[0]}"

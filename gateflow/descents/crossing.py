@@ -192,6 +192,8 @@ class Crossover(Tabulated, columns=COLUMNS, plots=("gate", ["log_tau"])):
         second = self.names[1]
         counts = (
             f"{name} takes {_steps(own)} steps at {own.lr:.3g} (set by the {own.set_by})"
+            if np.isfinite(own.lr)
+            else f"{name} has none that is known to arrive"
             for name, own in zip(self.names, self.own, strict=True)
         )
         words = {
@@ -403,6 +405,8 @@ class _Search:
         """
         with np.errstate(all="ignore"):
             steeper = self.steeper(grid)
+            if not np.isfinite(steeper).any():  # one of the gates takes none of these values
+                return Turn("undecided", None, False, (float(grid[0]), float(grid[0])))
             grid = grid[np.isfinite(steeper)]
             looks = grid[np.unique(np.linspace(0, grid.size - 1, LOOKS).astype(int))]
             fine = self._with_features(grid)

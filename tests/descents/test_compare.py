@@ -129,7 +129,7 @@ def test_a_loss_whose_pull_fades_or_grows_at_the_target_has_no_law():
         found = compare(["sigmoid", "fast"], gaps=(1e-9,), loss=loss, tolerance=tolerance)
         assert found.ladder[0].log_ratio["fast"] < 0
         assert found.ladder[0].log_ratio_by_law["fast"] is None
-        assert "do not tell its times" in str(found)
+        assert "say nothing of its times" in str(found)
         assert loss in found._repr_html_()
     with pytest.raises(InvalidArgument, match="give a tolerance"):
         compare(["sigmoid", "fast"], loss="squared")
@@ -172,3 +172,15 @@ def test_the_gap_from_which_the_order_holds_stands_beside_the_ladder():
     assert sum(heading.endswith("at their own step sizes") for heading in headings) == 2
     smooth = compare(["fast", "sigmoid"], gaps=[1e-2], loss="squared", tolerance=1e-3)
     assert "smooth at its least value" in smooth.crossings[0]
+
+
+@pytest.mark.parametrize("flat", ["0.5 + 1e-20*tanh(z)", "where(z < 0, 0, 1)"])
+def test_a_gate_that_takes_none_of_the_values_on_the_way_is_compared_in_words(flat):
+    """It never leaves 1/2 in floats, or is 1 at the start: the sigmoid alone has times, and nothing crosses."""
+    found = compare([flat, "sigmoid"], horizon=10, gaps=[1e-3])
+    (rung,) = found.ladder
+    assert rung.log_ratio["sigmoid"] == -math.inf
+    said = dict(found.crossing_lines())
+    assert "below lambda* = 1" in said["crossing"] if "crossing" in said else "undecided" in said["from other starts"]
+    assert not [line for line in said.values() if "nan" in line]
+    assert found.about_the_starts.startswith("z0 0 for every gate: a time constant of ")
