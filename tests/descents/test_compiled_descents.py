@@ -51,6 +51,7 @@ def test_the_kernel_takes_the_steps_that_numpy_takes(name, optimizer):
 
 @needs_compiler
 @pytest.mark.parametrize("start", [0.0, -0.5, 1.0])
+@pytest.mark.sampled(2)
 def test_a_descent_through_a_hole_takes_the_steps_of_the_same_gate_written_without(start):
     """sin(z)/z is a product of cosines (Viete): cos(z/2) cos(z/4) ... to 2e-16."""
     product = "*".join(f"cos(z/{2**k})" for k in range(1, 27))

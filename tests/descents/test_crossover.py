@@ -144,6 +144,7 @@ def test_where_the_way_limits_a_step_size_nothing_is_claimed():
 
 
 @pytest.mark.parametrize("place", [0.5634, 0.9])
+@pytest.mark.sampled(2)
 def test_a_step_in_a_formula_does_not_hide_starts_from_which_the_other_gate_is_ahead(place):
     """By quadrature: ahead from just before the step, where it spares the second gate a part of the way."""
     other = f"sigmoid(0.97*z + 0.04*tanh(2000*(z - {place})))"

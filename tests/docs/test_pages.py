@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 from PIL import Image
 
 from gateflow.formula.functions import ELEMENTARY, FUNCTIONS, SHORT
+from gateflow.plots import FIGURES
 from tests.docs.pages import PAGES, ROOT, Reader, blocks, differences, forget, named_tests, rewritten
+from tests.plots.tables import IN_ONE_PROCESS, table
 from tests.training.tiny_files import write_images28, write_ts
 
 NOT_RUN = {
@@ -78,10 +81,24 @@ def home(tmp_path, monkeypatch):
     forget()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=called)
-def test_a_page_does_what_it_says(page, home):
+FIGURE = re.compile(r"(?<=^\$ gateflow figures )[a-z -]+(?= -o figures$)", re.MULTILINE)
+
+
+def drawn_on(page: Path) -> list[str]:
+    """The figures that a page makes as they are by default."""
+    return " ".join(FIGURE.findall(page.read_text(encoding="utf-8"))).split()
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=IN_ONE_PROCESS) if drawn_on(page) else page for page in PAGES], ids=called
+)
+def test_a_page_does_what_it_says(page, home, monkeypatch):
     if page.name in ("data.md", "training.md"):
         data_sets(home)
+    for name in drawn_on(page):  # their numbers are those that the tests of figures have looked at
+        numbers = table(name)
+        shown = replace(FIGURES[name], compute=lambda numbers=numbers: numbers)
+        monkeypatch.setattr(FIGURES.module(name), "FIGURE", shown)
     text = page.read_text(encoding="utf-8")
     assert differences(text, rewritten(text, Reader(home))) == []
 

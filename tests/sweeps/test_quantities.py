@@ -28,7 +28,8 @@ def test_a_quantity_names_all_that_it_takes_and_yields_once(name):
         assert {"units", "flag_meanings"} & set(each.attributes) or getattr(each, "text", False)
 
 
-def test_steps_of_optimisers_are_those_of_single_descents():
+def test_steps_of_optimisers_are_those_of_single_descents(monkeypatch):
+    monkeypatch.setenv("GATEFLOW_BACKEND", "numpy")
     axes = {"horizon": [5, 10], "gap": 0.1, "z0": [0, 1], "lr": [0.05, 0.1], "optimizer": "sgd, adam"}
     data = sweep(["fast", "sigmoid"], quantity="descent-steps", **axes, chunk=12)
     words = [word.replace("_", " ") for word in data.status.attrs["flag_meanings"].split()]
