@@ -52,6 +52,8 @@ TRIES = 4
 """Precisions tried, each half as much again as the one before."""
 MOST = 150_000
 """Evaluations after which the work is given up."""
+NEVER = (Status.ASYMPTOTIC, Status.STUCK, Status.OUTSIDE)
+"""What says that the time is infinite; other ends without a time say that none was found."""
 SPARE = 8
 """Bits of tolerance beyond those asked for."""
 FAR = 8.0
@@ -146,8 +148,10 @@ def enclose(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: A
         raise InvalidArgument("an enclosure is of one problem and one start; hitting_time takes arrays")
     within = Fraction(0) if tolerance is None else exact("tolerance", tolerance)
     rough = hitting_time(problem, float(start), tolerance=None if tolerance is None else float(within))
-    if rough.status is not Status.REACHED:
+    if rough.status in NEVER:
         return Enclosure("inf", "0", math.inf, digits, 0, rough.status)
+    if not np.isfinite(rough.log_tau) and rough.status is not Status.REACHED:
+        raise InvalidArgument(f"there is no estimate of the time to start from: {Status(rough.status).sentence}")
     if rough.log_tau == -math.inf or abs(float(start) - float(problem.z_star)) <= 2.0**-50 * abs(float(start)):
         raise InvalidArgument(
             "z0 and the target agree in all 16 digits: there is no estimate of the time to start from"

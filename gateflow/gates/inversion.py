@@ -104,8 +104,21 @@ def increasing_root(
     -------
     ndarray
         ``target``'s shape; NaN where no bracket was found within the float range.
+
+    Examples
+    --------
+    A function that is defined on one side of 0 only is taken for infinitely small or large on the other.
+
+    >>> increasing_root(lambda z: z**1.5, lambda z: np.log(1.5) + np.log(z) / 2, np.array([8.0])).round(9)
+    array([4.])
     """
-    target = np.asarray(target, dtype=np.float64)
+    target, plain = np.asarray(target, dtype=np.float64), f
+
+    def f(z: Array) -> Array:
+        with np.errstate(all="ignore"):
+            value = plain(z)
+        return np.where(np.isnan(value), np.copysign(np.inf, z), value)
+
     low, high = _brackets(f, target)
     z = np.where(np.isfinite(low + high), 0.5 * (low + high), low)
     moved, still = np.full(target.shape, np.inf), np.isfinite(target)
@@ -123,6 +136,7 @@ def increasing_root(
             z = np.where(still, following, z)
             if not still.any():
                 break
+        z = np.where(np.isnan(plain(z)), np.nan, z)
     return np.where(np.isfinite(target), z, target)
 
 

@@ -9,6 +9,7 @@ import sys
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import mpmath
 import pytest
@@ -193,6 +194,32 @@ def test_kinks_on_the_way(text, z0):
         else:
             true = form(mpf(1)) - form(mpf(0)) + (form(end) - form(mpf(1))) / 4
         assert mpmath.nstr(true, 36) in ball
+
+
+@pytest.mark.parametrize("z0", [0.5, 1.0])
+def test_a_gate_that_is_undefined_below_0_has_the_times_of_its_odd_extension(z0):
+    """From a start above 0 both are one function; the time by mpmath's quadrature of ``dz/(c T phi^(T-1) phi')``."""
+    problem = LearningProblem("sigmoid(z**1.5)", horizon=10, gap=0.01)
+    with mpmath.workdps(30):
+        kept = mpmath.mpf("0.99") ** (mpmath.mpf(1) / 10)
+        end = mpmath.log(kept / (1 - kept)) ** (mpmath.mpf(2) / 3)
+
+        def rate(z):
+            phi = 1 / (1 + mpmath.exp(-(z**1.5)))
+            return 1 / (10 * phi**9 * phi * (1 - phi) * mpmath.mpf(3) / 2 * mpmath.sqrt(z))
+
+        true = mpmath.quad(rate, mpmath.linspace(z0, end, 9))
+    found = hitting_time(problem, z0)
+    assert abs(found.tau - true) <= 2 * found.error * true
+    assert abs(mpmath.mpf(enclose(problem, z0, 12).mid) - true) < 1e-11 * true
+
+
+def test_where_no_time_was_found_no_ball_is_claimed(monkeypatch):
+    """A ball of infinity says that the time is infinite, and that is not known."""
+    lost = SimpleNamespace(status=Status.OVERFLOW, log_tau=math.inf)
+    monkeypatch.setattr("gateflow.flows.enclosure.hitting_time", lambda *_, **__: lost)
+    with pytest.raises(InvalidArgument, match="no estimate of the time to start from"):
+        enclose(LearningProblem("sigmoid", horizon=10, gap=0.01), 0.0)
 
 
 def test_flows_that_do_not_arrive_say_so():
