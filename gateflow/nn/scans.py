@@ -31,6 +31,9 @@ LIBRARY.define(
     " -> (Tensor, Tensor, Tensor)"
 )
 
+PARTS = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+"""Types of complex numbers, and those of their parts."""
+
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -50,10 +53,10 @@ def scan(
     decay : Tensor
         a, in the shape of ``input``, or one that broadcasts to it: the decay itself, its logarithm where ``log``, or
         the pre-activation of ``gate``. The latter two keep all digits of 1 - a where a is near 1. A logarithm above 0
-        is no decay, and gives NaN.
+        is no decay, and gives NaN. It may be complex, but not with ``gate``.
     input : Tensor
         b. In float32 and bfloat16 the state keeps what its rounding loses; decays of bfloat16, and all of float16, are
-        computed in float32.
+        computed in float32; complex decays, also of complex64, in complex128.
     start : Tensor, optional
         The state before the first step, in the shape of ``input`` without ``dim``; by default 0.
     gate : str, Gate or GateFunction, optional
@@ -68,7 +71,7 @@ def scan(
     InvalidArgument
         ``gate`` and ``log`` are both given, or there is no such dimension.
     InvalidTensor
-        Shapes or types do not fit together, or a tensor is complex or of whole numbers.
+        Shapes or types do not fit together, or a tensor is of whole numbers.
 
     Examples
     --------
@@ -81,13 +84,19 @@ def scan(
     """
     if gate is not None and log:
         raise InvalidArgument("scan takes a gate or log, not both: a gate's decay is computed from its pre-activation")
+    tensors = [decay, input] if start is None else [decay, input, start]
+    for t in tensors:
+        if not isinstance(t, Tensor) or t.layout != torch.strided or t.is_nested:
+            what = type(t).__name__ if not isinstance(t, Tensor) else "nested" if t.is_nested else str(t.layout)[6:]
+            raise InvalidTensor(f"scan takes dense tensors; got {what}")
     if not isinstance(dim, int) or not -input.dim() <= dim < input.dim():
         raise InvalidArgument(f"dim must be a dimension of the input, of {input.dim()}; got {shown(dim)}")
     dim %= input.dim()
     shape = (*input.shape[:dim], *input.shape[dim + 1 :])
-    tensors = [decay, input] if start is None else [decay, input, start]
-    if len({t.dtype for t in tensors}) > 1 or input.dtype not in DTYPES:
+    if len(types := {PARTS.get(t.dtype, t.dtype) for t in tensors}) > 1 or not types <= set(DTYPES):
         raise InvalidTensor(f"scan takes floats of one type; got {', '.join(str(t.dtype)[6:] for t in tensors)}")
+    if decay.is_complex() and gate is not None:
+        raise InvalidTensor("scan takes a complex decay as it is or by its logarithm: a gate is of real numbers")
     if len({t.device for t in tensors}) > 1:
         raise InvalidTensor("scan takes tensors of one device")
     try:
@@ -98,12 +107,16 @@ def scan(
             f"decay {list(decay.shape)} does not broadcast to the input {list(input.shape)}"
             + ("" if start is None else f", or start {list(start.shape)} to {list(shape)}")
         ) from None
+    if any(t.is_complex() for t in tensors):
+        return _of_complex(decay, input, start, gate, log, dim)
     if not input.shape[dim]:
         return input.clone()
-    given = "log a" if log else "a" if gate is None else declared(gate)
-    without = gate is not None and _has_no_table(input, given)
+    given = "log a" if log else "a"
+    if gate is not None:
+        given = _declared(gate) if isinstance(gate, str) else declared(gate)
+    without = gate is not None and _has_no_table(input.dtype, input.device.type, given)
     if input.dtype == torch.float16 or (
-        input.dtype == torch.bfloat16 and (without or _kernel_for(input, given) is None)
+        input.dtype == torch.bfloat16 and (without or _has_no_kernel(input.dtype, input.device, given))
     ):
         wide = [None if t is None else t.float() for t in (decay, input, start)]
         return scan(*wide, gate=gate, log=log, dim=dim).to(input.dtype)  # type: ignore[arg-type]
@@ -112,10 +125,67 @@ def scan(
     return torch.ops.gateflow.scan(decay, input, start, given, dim)
 
 
+# --- complex numbers --------------------------------------------------------------------------------------------------
+
+
+def _of_complex(decay: Tensor, input: Tensor, start: Tensor | None, gate: Any, log: bool, dim: int) -> Tensor:
+    """The states where some are complex: with a real decay real and imaginary parts are columns of their own."""
+    to = torch.complex64 if input.dtype in (torch.float32, torch.complex64) else torch.complex128
+    input, start = input.to(to), None if start is None else start.to(to)
+    if not input.shape[dim]:
+        return input.clone()
+    if decay.is_complex():
+        return _ComplexScan.apply(decay, input, start, log, dim)  # type: ignore[no-any-return]
+    parts = [None if t is None else torch.view_as_real(t.resolve_conj()) for t in (input, start)]
+    return torch.view_as_complex(scan(decay[..., None], *parts, gate=gate, log=log, dim=dim))  # type: ignore[arg-type]
+
+
+class _ComplexScan(torch.autograd.Function):
+    """The scan in a frame that turns with the states, in which the decay is its modulus.
+
+    Without tangents (forward derivatives): ``torch.compile`` takes no function that has them.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(decay: Tensor, input: Tensor, start: Tensor | None, log: bool, dim: int) -> Tensor:
+        wide = decay.to(torch.complex128)
+        size, angle = (wide.real, wide.imag) if log else (wide.abs(), wide.angle())
+        turn = torch.polar(torch.ones_like(size), angle.cumsum(dim))
+        still = torch.view_as_real((input * turn.conj()).resolve_conj())
+        begin = None if start is None else torch.view_as_real(start.to(torch.complex128).resolve_conj())
+        sizes = size[..., None].expand(still.shape)
+        found = torch.ops.gateflow.scan(sizes, still, begin, "log a" if log else "a", dim)
+        return (torch.view_as_complex(found) * turn).to(input.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        decay, _, start, *ctx.how = inputs
+        ctx.save_for_backward(decay, output, start)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        decay, output, start = ctx.saved_tensors
+        log, dim = ctx.how
+        later = torch.cat([decay.narrow(dim, 1, decay.shape[dim] - 1), torch.zeros_like(decay.narrow(dim, 0, 1))], dim)
+        of_input = _ComplexScan.apply(later.conj().flip(dim), grads[0].flip(dim), None, log, dim).flip(dim)
+        a = decay.exp() if log else decay
+        of_decay = of_input * _before(output, start, dim).conj()
+        of_start = None if start is None else (a.conj() * of_input).select(dim, 0)
+        return of_decay * a.conj() if log else of_decay, of_input, of_start, None, None
+
+
 def declared(gate: str | Gate | GateFunction) -> str:
     """A gate as a text, its parameters put in, that :func:`function_of` makes a function of again."""
     found = gate.gate if isinstance(gate, GateFunction) else gate_function(gate).gate
     return found.as_phi(unparse(found.expr))
+
+
+@torch.compiler.assume_constant_result
+def _declared(gate: str) -> str:
+    """The same, which ``torch.compile`` does not look into."""
+    return declared(gate)
 
 
 @lru_cache(maxsize=256)
@@ -148,11 +218,19 @@ def _kernel_for(t: Tensor, given: str) -> Any:
     return on_gpu if reason is None else None
 
 
-def _has_no_table(t: Tensor, given: str) -> bool:
+@torch.compiler.assume_constant_result
+def _has_no_kernel(dtype: torch.dtype, device: torch.device, given: str) -> bool:
+    return _kernel_for(torch.empty(1, dtype=dtype, device=device), given) is None
+
+
+@torch.compiler.assume_constant_result
+def _has_no_table(dtype: torch.dtype, device: str, given: str) -> bool:
     """Whether no table follows this gate: its logarithm then goes through memory."""
     gate = function_of(given)
-    dtype = t.dtype if t.dtype in kernels.DTYPES else torch.float32
-    if gate is None or not _is_compiled(t.new_empty(0, dtype=dtype)) or kernels.form_of(gate, dtype)[0] != "table":
+    dtype = dtype if dtype in kernels.DTYPES else torch.float32
+    if gate is None or device != "cpu" or not _is_compiled(torch.empty(0, dtype=dtype)):
+        return False
+    if kernels.form_of(gate, dtype)[0] != "table":
         return False
     try:
         native.table_of(gate, kernels.tables_for(dtype))

@@ -19,6 +19,14 @@ from gateflow.nn.kernels import native
 from gateflow.nn.kernels import scan as kernels
 from gateflow.nn.scans import declared
 
+BENDS = "abs(z) - abs(z - 1) + abs(z - 2) - abs(z - 3) + abs(z - 4) - abs(z - 5)"
+"""More kinks than a table takes."""
+
+
+def bends(z):
+    return sum((z - k).abs() * (-1) ** k for k in range(6))
+
+
 DECAYS = {
     "a": (torch.sigmoid, lambda x: x, {}),
     "log a": (lambda z: -torch.exp(z), torch.exp, {"log": True}),
@@ -26,7 +34,7 @@ DECAYS = {
     "lru": (lambda z: 3 * z, lambda z: torch.exp(-torch.exp(-z)), {"gate": "lru"}),
     "root": (lambda z: 3 * z, lambda z: torch.sigmoid(z).sqrt(), {"gate": "sigmoid(z)**(1/2)"}),
     "cloglog": (lambda z: 2 * z, lambda z: -torch.expm1(-torch.exp(z)), {"gate": "cloglog"}),
-    "without a table": (lambda z: z, lambda z: 0.5 + torch.sin(z) / 4, {"gate": "1/2 + sin(z)/4"}),
+    "without a table": (lambda z: 3 * z, lambda z: 0.5 + bends(z) / 20, {"gate": f"1/2 + ({BENDS})/20"}),
     "hgrn": (lambda z: 3 * z, lambda z: 0.25 + 0.75 * torch.sigmoid(z), {"gate": gate("hgrn(low=1/4)")}),
     "high": (lambda z: 3 * z, lambda z: 0.75 + 0.25 * torch.sigmoid(z), {"gate": gate("hgrn(low=3/4)")}),
 }
@@ -265,6 +273,12 @@ def test_a_sequence_without_steps_has_no_states_and_one_without_columns_no_numbe
         ((torch.ones(3), torch.ones(3), torch.ones(2)), {}, InvalidTensor, "start"),
         ((torch.ones(3), torch.ones(3).double()), {}, InvalidTensor, "one type"),
         ((torch.ones(3, dtype=torch.int64), torch.ones(3, dtype=torch.int64)), {}, InvalidTensor, "floats"),
+        (("a", torch.ones(3)), {}, InvalidTensor, "dense tensors; got str"),
+        ((torch.ones(3), torch.ones(3), 1.0), {}, InvalidTensor, "dense tensors; got float"),
+        ((torch.ones(3).to_sparse(), torch.ones(3)), {}, InvalidTensor, "dense tensors; got sparse_coo"),
+        ((torch.ones(3), torch.ones(3, device="meta")), {}, InvalidTensor, "of one device"),
+        ((torch.ones(3) + 0j, torch.ones(3)), {"gate": "fast"}, InvalidTensor, "a gate is of real numbers"),
+        ((torch.ones(3) + 0j, torch.ones(3).double()), {}, InvalidTensor, "one type"),
         ((torch.ones(3), torch.ones(3)), {"dim": 1}, InvalidArgument, "dim"),
         ((torch.ones(3), torch.ones(3)), {"log": True, "gate": "fast"}, InvalidArgument, "not both"),
         ((torch.ones(3), torch.ones(3)), {"gate": "retnet"}, InvalidArgument, "not learned"),
@@ -314,6 +328,75 @@ def test_transforms_of_a_scan_are_those_of_the_loop(kind):
     along = vmap(lambda given: scan(given, b, start, **options), 1, 2)(several.movedim(0, 1))
     wanted = torch.stack([scan(given, b, start, **options) for given in several], 2)
     assert torch.allclose(along, wanted, rtol=1e-12, atol=0)
+
+
+def spirals(dtype, log):
+    """A complex decay, as it is given and itself, input, first state and gradient."""
+    made = torch.Generator().manual_seed(3)
+    log_a, b, h, g = (
+        torch.randn(shape, dtype=torch.complex128, generator=made) for shape in [(7, 2, 3)] * 2 + [(2, 3)] * 2
+    )
+    log_a = torch.complex(-log_a.real.abs(), 3 * log_a.imag).to(dtype)
+    return log_a if log else log_a.exp(), b.to(dtype), h.to(dtype), g.expand(7, 2, 3).to(dtype)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+def test_complex_states_and_gradients_are_those_of_a_naive_loop(dtype, log):
+    *given, g = spirals(dtype, log)
+    wide = [t.to(torch.complex128).requires_grad_() for t in given]
+    ours = [t.requires_grad_() for t in given]
+    expected, found = naive(wide[0].exp() if log else wide[0], *wide[1:], 0), scan(*ours, log=log)
+    assert found.dtype == dtype
+    near = 1e-12 if dtype == torch.complex128 else 1e-6
+    assert (found - expected).abs().max() < near * expected.abs().max()
+    wanted = torch.autograd.grad(expected, wide, g.to(torch.complex128))
+    for mine, theirs in zip(torch.autograd.grad(found, ours, g), wanted, strict=True):
+        assert (mine - theirs).abs().max() < near * theirs.abs().max()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # by PyTorch itself
+def test_complex_derivatives_of_first_and_second_order_and_in_bulk():
+    *given, _ = spirals(torch.complex128, log=False)
+    given = [t[:3, :1] if t.dim() == 3 else t[:1] for t in given]
+    given[0] = torch.cat([given[0][:1] * 0, given[0][1:]])  # of a decay of 0 too
+    given = [t.requires_grad_() for t in given]
+    assert torch.autograd.gradcheck(scan, given, fast_mode=True)
+    assert torch.autograd.gradgradcheck(scan, given, fast_mode=True)
+    a, b, h = (t.detach() for t in given)
+    assert torch.allclose(vmap(scan, (None, 0, None))(a, torch.stack([b, 2 * b]), h)[1], scan(a, 2 * b, h))
+
+
+def test_complex_numbers_with_real_decays():
+    x, b, h, _ = numbers((6, 4), 0, "lru")
+    drive, start = torch.complex(b, 2 * b), torch.complex(h, -h)
+    found = scan(x, drive, start, gate="lru")
+    assert torch.allclose(found, torch.complex(scan(x, b, h, gate="lru"), scan(x, 2 * b, -h, gate="lru")), rtol=1e-12)
+    assert torch.equal(scan(x, drive, gate="lru"), scan(x, drive, torch.zeros_like(h), gate="lru"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # by PyTorch itself
+@pytest.mark.parametrize("kind", ["log a", "lru", "complex"])
+def test_a_compiled_scan_is_one_graph(kind):
+    if kind == "complex":
+        (x, b, h, g), how = spirals(torch.complex128, log=True), {"log": True}
+    else:
+        (x, b, h, g), how = numbers((7, 5), 0, kind), DECAYS[kind][2]
+    given = [t.requires_grad_() for t in (x, b, h)]
+    compiled = torch.compile(lambda *t: scan(*t, **how), fullgraph=True, backend="aot_eager")
+    found, expected = compiled(*given), scan(*given, **how)
+    assert torch.allclose(found, expected, rtol=1e-12)
+    for mine, theirs in zip(torch.autograd.grad(found, given, g), torch.autograd.grad(expected, given, g), strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-12)
+
+
+@needs_compiler
+def test_a_million_complex_steps_keep_their_digits():
+    steps, log_a = 1_000_000, torch.tensor(-1e-5 + 0.3j, dtype=torch.complex64)
+    found = scan(log_a.expand(steps, 1), torch.ones(steps, 1), log=True)[:, 0].to(torch.complex128).numpy()
+    exact = log_a.to(torch.complex128).item()
+    states = np.expm1(exact * np.arange(1, steps + 1)) / np.expm1(exact) * 1.0
+    assert np.abs(found / states - 1).max() < 1e-6
 
 
 @needs_compiler
