@@ -479,7 +479,7 @@ def _if_found(hardy: Field, work: Callable[[Field], Any]) -> Any:
 
 
 APART = 8
-"""What the answer can do without may take one in so many seconds, each."""
+"""What the answer can do without may take one second in this number, each."""
 
 
 def _exp(S: Expr) -> Expr:

@@ -39,7 +39,7 @@ ALIKE = 0.1
 """Part of the spread of the published start below which the units of a layer count as alike."""
 
 END = 0.05
-"""Part of the published start, at either end, in which the median of a layer's units is told; of `MANY` units."""
+"""Part of the published start, at either end, in which the median of a layer's units is named; of `MANY` units."""
 
 MANY = 8
 

@@ -2,8 +2,8 @@
 
 Two operators that PyTorch knows, ``gateflow::scan`` and ``gateflow::scan_backward``: on a CPU each is one pass over
 memory in C, for float32 with a state that keeps what its rounding loses. Elsewhere, and where there is no compiler, it
-is a loop over time, but for Triton kernels on a GPU that passed their trial there. Derivatives of any order are scans
-again.
+is a loop over time, except for Triton kernels on a GPU that passed their trial there. Derivatives of any order are
+scans again.
 """
 
 from __future__ import annotations

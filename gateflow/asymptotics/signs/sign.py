@@ -200,7 +200,7 @@ def _exact_middle(box: Interval) -> Interval:
 def on_compact(f: Signed, low: Expr, high: Expr, want: int, explain: bool = True, boxes: int = BOXES) -> Finding:
     """Whether ``f`` has the sign ``want`` on [low, high], both finite, except at isolated points.
 
-    A refutation names an interval only if it is to ``explain``. After so many ``boxes`` it is given up.
+    A refutation names an interval only if it is to ``explain``. It is given up after ``boxes`` of them.
     """
     ball, edges = f.tools.ball, (low, high)
     stack = [ball.interval(low, high)]

@@ -43,7 +43,7 @@ class Clock:
         return max(0.0, self.end - time.monotonic())
 
     def allow(self, seconds: float) -> None:
-        """From now on there are at most so many seconds of the processor, for this thread."""
+        """From now on no more seconds of the processor are left than these, for this thread."""
         self._most = time.thread_time() + seconds
 
     @property
