@@ -33,8 +33,12 @@ two one-sided values is left out. The best possible is 0.5. Errors above 1 are
 next to a zero of `u` or `phi''`, where most digits of twice the working precision cancel, or at a subnormal `u`.
 """
 
-VALUES = ["`u`", "`phi`", "`phi_c`", "`log_phi`", "`log_phi_c`", "`inverse`", "`inverse_c`"]
-"""The columns of the first table; the others are derivatives."""
+TABLES = {
+    "Values": ["u", "phi", "phi_c", "log_phi", "log_phi_c"],
+    "Derivatives": ["du", "dphi", "log_dphi", "d2phi"],
+    "Inverses": ["inverse", "inverse_c", "slope_at"],
+}
+"""The functions by table; all in one would be wider than a page."""
 
 
 def rows(names: list[str], points: int) -> Iterator[tuple[str, list[dict[str, Worst]]]]:
@@ -71,16 +75,11 @@ def main() -> None:
     print(f"worst {worst:.2f} ulps in {compared} comparisons, {time.perf_counter() - start:.0f} s")
     if options.write:
         text = HEAD.format(points=options.points, compared=compared)
-        derivatives = [f"`{what}`" for what in FUNCTIONS if f"`{what}`" not in VALUES]
-        parts = [
-            text,
-            "## Values and inverses\n",
-            *table(VALUES, lines),
-            "",
-            "## Derivatives\n",
-            *table(derivatives, lines),
-        ]
-        PAGE.write_text("\n".join([*parts, "", f"Worst of all: {worst:.2f} ulps."]) + "\n", encoding="utf-8")
+        parts = [text]
+        for title, columns in TABLES.items():
+            parts += [f"## {title}\n", *table([f"`{what}`" for what in columns], lines), ""]
+        parts.append(f"Worst of all: {worst:.2f} ulps.")
+        PAGE.write_text("\n".join(parts) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ The built pages ask the network for nothing: formulas are MathML, which browsers
 
 from __future__ import annotations
 
+import html
 import importlib.util
+import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -72,6 +75,16 @@ def with_tables(app: Any, page: str, source: list[str]) -> None:
     source[0] = tables.filled(source[0])
 
 
+def typeset(notebook: Path) -> str:
+    """A notebook whose cards have their formulas as MathML; in Jupyter a script sets them."""
+    book = json.loads(notebook.read_text(encoding="utf-8"))
+    for output in (output for cell in book["cells"] for output in cell.get("outputs", [])):
+        if card := "".join(output.get("data", {}).get("text/html", "")):
+            formula = re.sub(r"\$([^$<>]+)\$", lambda found: convert(html.unescape(found[1])), card)
+            output["data"]["text/html"] = formula
+    return json.dumps(book)
+
+
 def with_notebooks(app: Any) -> None:
     """Copy the notebooks to where Sphinx looks for pages, under a page that lists them."""
     folder = Path(app.srcdir) / "notebooks"
@@ -79,7 +92,7 @@ def with_notebooks(app: Any) -> None:
     folder.mkdir()
     found = sorted((HERE.parent / "notebooks").glob("*.ipynb"))
     for notebook in found:
-        shutil.copy(notebook, folder)
+        (folder / notebook.name).write_text(typeset(notebook), encoding="utf-8")
     listed = "\n".join(notebook.stem for notebook in found)
     (folder / "index.md").write_text(f"# Notebooks\n\n```{{toctree}}\n{listed}\n```\n", encoding="utf-8")
 

@@ -28,7 +28,7 @@ FEW = ("index", "theory", "gallery", "accuracy", "howto/explore", "api/gateflow.
 BEYOND = """
     [...document.querySelectorAll('article *')]
     .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
-    .filter(e => !e.closest('.highlight, .table-wrapper, math, svg'))
+    .filter(e => !e.closest('.highlight, .table-wrapper, .cell_output, math, svg'))
     .map(e => e.tagName + ' ' + e.className + ' ' + e.textContent.slice(0, 40))
 """
 """What is wider than the window and in no box that scrolls."""
