@@ -324,10 +324,11 @@ function showPicture() {
     gate.input.setAttribute("aria-invalid", Boolean(found.error));
     gate.swatch.replaceChildren(drawn("line", stroke(found, { x1: 1, x2: 39, y1: 7, y2: 7 })));
     if (gate.markup !== found.markup) gate.formula.replaceChildren(...(found.markup ? [set(found.markup)] : []));
+    gate.formula.tabIndex = gate.formula.scrollWidth > gate.formula.clientWidth ? 0 : -1;  // what scrolls takes the keyboard
     gate.markup = found.markup;
     const said = fault ? `${fault.error}\n${fault.pointed}` : "";
     if (gate.said !== said) {
-      gate.fault.replaceChildren(...(fault ? [document.createTextNode(fault.error), ...(fault.pointed ? [element("pre", {}, fault.pointed)] : [])] : []));
+      gate.fault.replaceChildren(...(fault ? [document.createTextNode(fault.error), ...(fault.pointed ? [element("pre", { tabindex: "0" }, fault.pointed)] : [])] : []));
     }
     gate.said = said;
   });
@@ -368,7 +369,7 @@ function showTimes() {
 function proof(steps) {
   if (!steps || !steps.length) return null;
   return element("details", {}, element("summary", {}, "Proof: the limits"),
-    element("ul", {}, ...steps.map((step) => element("li", {}, `${step.statement}: `, set(step.markup), ` → ${step.limit}`))));
+    element("ul", {}, ...steps.map((step) => element("li", { tabindex: "0" }, `${step.statement}: `, set(step.markup), ` → ${step.limit}`))));
 }
 
 function showTheory(part) {
