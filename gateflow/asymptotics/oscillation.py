@@ -15,7 +15,7 @@ from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field, affine_in, oscillating
 from gateflow.asymptotics.proofs.outline import slope
 from gateflow.codegen import Tape
-from gateflow.codegen.expand import factor
+from gateflow.codegen.expand import MOST_TERMS, factor, terms
 from gateflow.formula import unparse
 from gateflow.formula.vocabulary import Expr, U, Z, softplus
 
@@ -209,12 +209,15 @@ def _sum_circle_sign(expr: Expr) -> int | None:
     if {-1, 1} <= {hardy.sign(expr.xreplace(values)) for values in met}:
         return 0
     s, c = sp.Dummy("s"), sp.Dummy("c")
-    open_form = sp.expand(expr.xreplace({sp.sin(argument): s, sp.cos(argument): c}))
+    open_form = expr.xreplace({sp.sin(argument): s, sp.cos(argument): c})
+    if terms(open_form) > MOST_TERMS:
+        return None
+    open_form = sp.expand(open_form)
     if not open_form.is_polynomial(s, c):
         return None
-    terms = sp.Poly(open_form, s, c).terms()
-    size = max((coefficient for _, coefficient in terms), key=_Growth(hardy))
-    form = sp.Add(*[hardy.limit(coefficient / size) * s**i * c**j for (i, j), coefficient in terms])
+    parts = sp.Poly(open_form, s, c).terms()
+    size = max((coefficient for _, coefficient in parts), key=_Growth(hardy))
+    form = sp.Add(*[hardy.limit(coefficient / size) * s**i * c**j for (i, j), coefficient in parts])
     return _sign_on_circle(form, s, c, hardy.sign(size))
 
 

@@ -52,12 +52,15 @@ class _NotFound(NamedTuple):
         """Raise again what was raised, where no more time and terms are left than there were."""
         if self.seconds == math.inf:
             raise type(self.why)(self.why.reason, self.why.condition)
-        if budget.seconds_left <= self.seconds and budget.left <= self.terms:
+        if budget.seconds_left <= MORE * self.seconds and budget.left <= MORE * self.terms:
             raise budget.out_of_time() if budget.deadline else Undecided(self.why.reason)
 
 
 KEPT = 2048
 """Answers that are kept."""
+
+MORE = 1.2
+"""How many times the seconds, or the terms, in which nothing was found there must be for another search."""
 
 _answers: dict[Any, Any] = {}
 """By question, variable and expression: the answer, in a tuple, or `_NotFound`. The answer is that of the mathematics,
