@@ -28,14 +28,16 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from gateflow.errors import NoCompiler
 from gateflow.files import Place
+from gateflow.files.lock import Lock, lock, same_file
 from gateflow.files.place import is_private, temporary
 
 P = ParamSpec("P")
@@ -262,7 +264,33 @@ def _cache_wanted() -> str:
 def _library(source: str, flags: tuple[str, ...], name: str, _: str, cache: str) -> ctypes.CDLL:
     """The library; the compiler and the cache that are wanted are part of the question."""
     stem = f"{name}-{_key(source, flags)}"
-    return _loaded(cache, stem) or _built(source, flags, cache, stem)
+    found = _loaded(cache, stem)
+    if found is None:
+        with _alone(cache, f".{stem}.lock"):
+            found = _loaded(cache, stem) or _built(source, flags, cache, stem)
+    return found
+
+
+@contextmanager
+def _alone(cache: str, name: str) -> Iterator[None]:
+    """Another process that makes the same library is waited for; where there are no locks, both make it."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            place = stack.enter_context(_place(cache))
+            handle = place.regular(name, os.O_RDWR | os.O_CREAT)
+            stack.callback(_let_go, place, name, handle)
+            end = time.monotonic() + PATIENCE
+            while lock(handle) is Lock.TAKEN and time.monotonic() < end:
+                time.sleep(0.02)
+        yield
+
+
+def _let_go(place: Place, name: str, handle: int) -> None:
+    ours = same_file(os.fstat(handle), place.stat(name))
+    os.close(handle)
+    if ours:
+        with suppress(OSError):
+            place.remove(name)
 
 
 def _key(source: str, flags: tuple[str, ...]) -> str:

@@ -93,20 +93,24 @@ FIRST_USE = """
 import sys, time
 from gateflow.codegen import compiler as compiled
 while time.time() < float(sys.argv[1]):
-    pass
+    time.sleep(0.001)
 print(compiled.library("int answer(void) { return 42; }", name="race").answer())
 """
 
 
-def test_eight_processes_at_once_share_one_library(real, cache):
+def test_eight_processes_at_once_share_one_library_that_one_of_them_makes(real, cache, tmp_path, monkeypatch):
     import time
 
+    made = tmp_path / "made"
+    slow = f'case " $* " in *" -o "*) echo one >> "{made}"; sleep 0.3;; esac\nexec {real} "$@"'
+    monkeypatch.setenv("GATEFLOW_COMPILER", script(tmp_path / "slow", slow))
     start = str(time.time() + 1.0)
     command = [sys.executable, "-c", FIRST_USE, start]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(8)]
     assert [process.communicate(timeout=240) for process in running] == [("42\n", "")] * 8
     kept = list(cache.iterdir())
-    assert [path.suffix for path in kept] == [compiled.SUFFIX]  # and no building site is left
+    assert [path.suffix for path in kept] == [compiled.SUFFIX]  # and no building site is left, nor a lock
+    assert made.read_text().split() == ["one"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])
