@@ -7,12 +7,15 @@ prints the table of docs/compatibility.md.
 
 from __future__ import annotations
 
+import copy
 import io
+import pickle
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.utils.prune
 from torch import Tensor, nn
 from torch.func import functional_call, grad, hessian, jacrev, jvp, vmap
 
@@ -139,6 +142,41 @@ def _scripted(layer: nn.Module) -> None:
     same(torch.jit.script(layer)(_x()), plain(layer)(_x().double()))  # type: ignore[operator]
 
 
+def _pruned(layer: nn.Module) -> None:
+    nn.utils.prune.l1_unstructured(layer, "weight_hh_l0", amount=0.5)
+    wanted = LSTM(3, 4, backend="reference", dtype=torch.float64)
+    wanted.load_state_dict({name: getattr(layer, name).detach() for name in wanted.state_dict()})
+    assert not layer.weight_hh_l0.all()  # type: ignore[operator]
+    same(layer(_x())[0], wanted(_x().double())[0])
+
+
+def _copied(layer: nn.Module) -> None:
+    for made in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert made.weight_hh_l0 is not layer.weight_hh_l0
+        same(made(_x()), plain(layer)(_x().double()))
+
+
+def _in_bfloat16(layer: nn.Module) -> None:
+    layer = layer.bfloat16()
+    output, _ = layer(_x().bfloat16())
+    assert output.dtype == torch.bfloat16
+    same(output, plain(layer)(_x().bfloat16().double())[0], digits=3e-2)
+
+
+def _from_meta(layer: nn.Module) -> None:
+    made = copy.deepcopy(layer).to("meta").to_empty(device="cpu")
+    made.load_state_dict(layer.state_dict())
+    same(made(_x()), plain(layer)(_x().double()))
+
+
+def _compiled_packed(layer: nn.Module) -> None:
+    def run(x: Tensor) -> Tensor:
+        rows = nn.utils.rnn.pack_padded_sequence(x, [5, 3])
+        return nn.utils.rnn.pad_packed_sequence(layer(rows)[0])[0]
+
+    same(torch.compile(run, fullgraph=True, backend="aot_eager")(_x()), run(_x()))
+
+
 def _is_lstm(layer: nn.Module) -> None:
     assert isinstance(layer, nn.LSTM)
 
@@ -170,8 +208,13 @@ ROWS: dict[str, Callable[[nn.Module], None]] = {
     "ONNX export, any batch and length": _onnx,
     "activation checkpointing": _checkpointed,
     "autocast to bfloat16": _autocast,
+    "weights in bfloat16": _in_bfloat16,
     "packed sequences": _packed,
+    "packed sequences in `torch.compile(fullgraph=True)`": _compiled_packed,
     "parametrised weights": _weight_norm,
+    "pruned weights (`torch.nn.utils.prune`)": _pruned,
+    "`copy.deepcopy` and `pickle`": _copied,
+    "made on `meta`, then loaded": _from_meta,
     "`torch.load(weights_only=True)` of the layer": _loaded,
     "`isinstance(layer, torch.nn.RNNBase)`": _is_rnn,
     "`isinstance(layer, torch.nn.LSTM)`": _is_lstm,

@@ -4,6 +4,8 @@ python -m benchmarks.nn_lstm > results/bench_lstm.txt
 python -m benchmarks.nn_lstm --scaling > results/bench_threads.txt
 python -m benchmarks.nn_lstm --wait > results/bench_wait.txt
 python -m benchmarks.nn_lstm --small > results/bench_small.txt
+python -m benchmarks.nn_lstm --inference > results/bench_inference.txt
+python -m benchmarks.nn_lstm --phases > results/bench_phases.txt
 
 The first is ``gateflow bench lstm`` and the cost of factors that are computed again instead of kept. The second is how
 many times as fast two threads are as one, on the wall, beside ``torch.nn.LSTM``, multiply-adds in registers, which
@@ -11,6 +13,9 @@ share nothing, and copies of as many numbers as a pass keeps, which share the me
 The third has a loss of the last output only: its gradient fades on the way back, to numbers below the smallest normal
 one, with which processors are slow.
 The fourth is what a step of a small layer costs, where calls weigh more than products.
+The fifth is inference of one sequence, beside ``torch.nn.LSTM`` and onnxruntime (extra ``onnx``), each with one thread.
+The sixth says in which part of a pass the time beyond the products is: forward without and with what the backward pass
+needs, and backward, each over as many multiply-adds in registers as its products have.
 """
 
 from __future__ import annotations
@@ -109,6 +114,84 @@ def small(shape: tuple[int, int, int, int], repeats: int, count: int = 50) -> di
     return found
 
 
+INFERENCE = ((1, 1, 10, 128), (1, 100, 10, 128), (1, 100, 200, 512))
+"""Batch, time, inputs, hidden units: a step of a stream, and whole sequences."""
+
+
+def in_onnxruntime(layer: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
+    """The layer's output of x by onnxruntime."""
+    import onnxruntime
+
+    program = torch.onnx.export(layer.eval(), (x,), dynamo=True, verbose=False)
+    assert program is not None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), options)
+    given = {session.get_inputs()[0].name: x.numpy()}
+    found = torch.as_tensor(session.run(None, given)[0])
+    with torch.no_grad():
+        torch.testing.assert_close(found, layer(x)[0], rtol=1e-4, atol=1e-5)
+    return lambda: session.run(None, given)
+
+
+def inference(shape: tuple[int, int, int, int], repeats: int) -> dict[str, float]:
+    """CPU seconds of one call without gradients, the least of blocks of calls that take turns."""
+    batch, length, inputs, hidden = shape
+    x = torch.randn(length, batch, inputs)
+    layers = {
+        speed.BASELINE: torch.nn.LSTM(inputs, hidden),
+        "native, sigmoid": LSTM(inputs, hidden),
+        "native, fast": LSTM(inputs, hidden, forget_gate="fast"),
+    }
+    runs: dict[str, Callable[[], Any]] = {name: lambda layer=layer: layer(x) for name, layer in layers.items()}
+    runs["onnxruntime, torch.nn.LSTM"] = in_onnxruntime(layers[speed.BASELINE], x)
+    runs["onnxruntime, fast"] = in_onnxruntime(layers["native, fast"], x)
+    count = max(1, 2000 // length // (1 + hidden // 256))
+    best: dict[str, float] = {}
+    with torch.inference_mode():
+        for _ in range(repeats):
+            for name, run in runs.items():
+                run()
+                start = time.process_time()
+                for _ in range(count):
+                    run()
+                took = (time.process_time() - start) / count
+                best[name] = min(took, best.get(name, took))
+    return best
+
+
+def phases(shape: tuple[int, int, int, int], repeats: int) -> dict[str, float]:
+    """CPU time of each part of a pass over that of its products' multiply-adds in registers; parts take turns."""
+    batch, length, inputs, hidden = shape
+    layer, x = LSTM(inputs, hidden, forget_gate="fast"), torch.randn(length, batch, inputs)
+    forward = batch * length * 4 * hidden * (hidden + inputs)
+    of_state = batch * length * 4 * hidden * hidden
+    peaks = {"forward": speed.peak(forward, 1), "backward": speed.peak(forward + of_state, 1)}
+    best: dict[str, float] = {}
+
+    def took(name: str, run: Callable[[], Any]) -> Any:
+        start = time.process_time()
+        found = run()
+        best[name] = min(time.process_time() - start, best.get(name, float("inf")))
+        return found
+
+    for _ in range(repeats + 1):
+        for name, run in peaks.items():
+            took(f"peak of {name}", run)
+        with torch.no_grad():
+            took("forward alone", lambda: layer(x))
+        output = took("forward", lambda: layer(x))[0]
+        gradient = torch.ones_like(output)
+        took("backward", lambda output=output, gradient=gradient: output.backward(gradient))
+    whole = best["peak of forward"] + best["peak of backward"]
+    return {
+        "forward alone": best["forward alone"] / best["peak of forward"],
+        "forward": best["forward"] / best["peak of forward"],
+        "backward": best["backward"] / best["peak of backward"],
+        "both": (best["forward"] + best["backward"]) / whole,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
@@ -116,6 +199,8 @@ def main() -> None:
     parser.add_argument("--scaling", action="store_true")
     parser.add_argument("--wait", action="store_true")
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--inference", action="store_true")
+    parser.add_argument("--phases", action="store_true")
     options = parser.parse_args()
     if options.scaling:
         for shape in speed.SHAPES:
@@ -127,6 +212,20 @@ def main() -> None:
         for shape in SMALL:
             told = ", ".join(f"{name} {ratio:.2f}" for name, ratio in small(shape, options.repeats).items())
             print(f"{shape}: CPU time of the fast gate over {speed.BASELINE}, the least of {options.repeats}: {told}")
+        return
+    if options.inference:
+        torch.set_num_threads(1)
+        for shape in INFERENCE:
+            found = inference(shape, options.repeats)
+            print(f"{shape}: CPU time of a call, the least of {options.repeats}, and over {speed.BASELINE}")
+            for name, took in found.items():
+                print(f"  {name:27} {1e6 * took:9.1f} us {took / found[speed.BASELINE]:6.2f}", flush=True)
+        return
+    if options.phases:
+        torch.set_num_threads(1)
+        for shape in speed.SHAPES:
+            told = ", ".join(f"{name} {times:.2f}" for name, times in phases(shape, options.repeats).items())
+            print(f"{shape}: CPU time over that of the products at the core's peak: {told}", flush=True)
         return
     if options.wait:
         torch.set_num_threads(1)

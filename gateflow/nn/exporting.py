@@ -36,9 +36,9 @@ def layer(
     weights : gateflow.nn.recurrent.Weights
     backwards : bool
     """
-    if cell.extra_shapes():  # PyTorch's Scan takes no shapes from around the step
+    if cell.extra_shapes() and not cell.proj_size:  # PyTorch's Scan takes no shapes from around the step
         raise InvalidArgument(f"{type(cell).__name__} has no form in ONNX yet")
-    if cell.in_framework() and cell.mode in ORDERS:
+    if cell.in_framework() and cell.mode in ORDERS and not cell.proj_size:
         return _standard(cell.mode, x, state, weights, backwards)
 
     def step(before: tuple[Tensor, ...], part: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:

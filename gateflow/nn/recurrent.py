@@ -523,7 +523,7 @@ class Recurrent(torch.nn.RNNBase):
         state, weights = call.initial(hx), self._weights_of_all()
         call.check(state, weights[0].ih)
         backend = "reference" if return_gates else self._chosen(call.data)
-        if backend == "framework":
+        if backend == "framework" and not torch.onnx.is_in_onnx_export():
             output, final, traces = *call.framework(state, weights), []
         else:
             output, final, traces = self._all_layers(call, state, weights, return_gates, backend)

@@ -206,10 +206,18 @@ def _is_compiled(t: Tensor) -> bool:
     return True
 
 
+def _agrees(dtype: torch.dtype, given: str) -> bool:
+    """Whether compiled code, tried on this machine, computes what a loop does; if not, a warning says so, once."""
+    reason = kernels.reason_against(dtype, _as_given(given), function_of(given))
+    if reason is not None:
+        native.warn_once("scans", reason)
+    return reason is None
+
+
 def _kernel_for(t: Tensor, given: str) -> Any:
     """The module that computes scans of such tensors; None for the loop. What a GPU's has against it is a warning."""
     if t.device.type != "cuda":
-        return kernels if _is_compiled(t) else None
+        return kernels if _is_compiled(t) and _agrees(t.dtype, given) else None
     if t.dtype not in on_gpu.ROOM or not t.numel():
         return None
     reason = on_gpu.reason_against(t.device, t.dtype, _as_given(given), function_of(given))

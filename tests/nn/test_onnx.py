@@ -17,6 +17,7 @@ runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not insta
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # PyTorch's exporter and onnxscript, of one another
     pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning"),
 ]
 
 SETTINGS: dict[str, tuple[type[Recurrent], dict[str, Any], str]] = {
@@ -26,6 +27,8 @@ SETTINGS: dict[str, tuple[type[Recurrent], dict[str, Any], str]] = {
     "a formula": (LSTM, {"forget_gate": "sigmoid(z + z**3)", "input_gate": "erf", "output_gate": "asinh"}, "Scan"),
     "a GRU": (GRU, {"update_gate": "arctan", "reset_gate": "softsign"}, "Scan"),
     "tied": (LSTM, {"tied": True}, "Scan"),
+    "a projection": (LSTM, {"proj_size": 2, "forget_gate": "fast", "num_layers": 2, "bidirectional": True}, "Scan"),
+    "a projection of sigmoids": (LSTM, {"proj_size": 2}, "Scan"),
     "JANET": (JANET, {"forget_gate": "cloglog"}, "Scan"),
     "refine": (RefineLSTM, {}, "Scan"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import mpmath as mp
 import numpy as np
@@ -15,7 +16,7 @@ from gateflow.errors import InvalidArgument, InvalidTensor
 from gateflow.gates.gate import gate
 from gateflow.nn import scan
 from gateflow.nn.functional import gate_function
-from gateflow.nn.kernels import native
+from gateflow.nn.kernels import native, trust
 from gateflow.nn.kernels import scan as kernels
 from gateflow.nn.scans import declared
 
@@ -418,3 +419,28 @@ def test_long_sequences_are_cut_into_stretches_and_joined(kind, outer, monkeypat
         for mine, theirs in zip(torch.autograd.grad(found, ours, g.to(dtype)), wanted, strict=True):
             assert_near(mine, theirs, near)
         assert_near(scan(*ours[:2], dim=1, **how), naive(decay_of(x), b, torch.zeros_like(h), 1), nearer)
+
+
+@needs_compiler
+@pytest.mark.parametrize("fault", ["forward", "backward", "raises"])
+def test_compiled_scans_with_a_fault_are_left_for_the_loop(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*args: Any, **options: Any) -> Any:
+        if fault == "raises":
+            raise RuntimeError("illegal instruction")
+        found = run(*args, **options)
+        return found * 1.001 if fault == "forward" else (found[0], found[1] * 1.001, found[2])
+
+    name = "backward" if fault == "backward" else "forward"
+    run, x, b = getattr(kernels, name), torch.randn(5, 3), torch.randn(5, 3)
+    wanted = scan(x, b, gate="fast")
+    monkeypatch.setattr(kernels, "_tried", {})
+    monkeypatch.setattr(trust, "_known", {})
+    monkeypatch.setattr(trust.compiler, "recalled", lambda _: None)
+    monkeypatch.setattr(trust.compiler, "keep", lambda *_: None)
+    monkeypatch.setattr(native, "_warned", set())
+    monkeypatch.setattr(kernels, name, faulty)
+    with pytest.warns(
+        RuntimeWarning, match=r"the compiled scan of sigmoid\(sinh\(z\)\) in float32 (is off|does not run on this)"
+    ):
+        found = scan(x, b, gate="fast")
+    torch.testing.assert_close(found, wanted)

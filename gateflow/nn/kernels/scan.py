@@ -20,10 +20,11 @@ from torch import Tensor
 from gateflow.codegen import compiler as compiled
 from gateflow.errors import NoCompiler
 from gateflow.formula.vocabulary import Z, sigmoid, softplus
-from gateflow.nn.functional import GateFunction
-from gateflow.nn.kernels import native, threads, workspace
+from gateflow.nn.functional import GateFunction, gate_function
+from gateflow.nn.kernels import native, threads, trust, workspace
 from gateflow.nn.kernels.native import _fill as filled
 from gateflow.nn.kernels.native import source, table_of
+from gateflow.nn.kernels.triton import scan as triton
 
 GIVEN = ("a", "log a", "z")
 """As what a decay may be given."""
@@ -74,15 +75,18 @@ def library(dtype: torch.dtype) -> ctypes.CDLL:
     ------
     NoCompiler
     """
-    kind = {torch.float64: ("-DDOUBLE",), torch.bfloat16: ("-DHALF",)}.get(dtype, ())
-    flags = ("-ffp-contract=fast", "-fno-trapping-math", *kind)
-    found = compiled.library(source("gates.h", "scan.c"), flags=(*flags, *compiled.native()), name="scan")
+    found = compiled.library(source("gates.h", "scan.c"), flags=_flags(dtype), name="scan")
     found.scan_size.restype = found.scan_pieces.restype = ctypes.c_int64
     found.scan.restype = None
     found.scan.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64]
     if found.scan_size() != ctypes.sizeof(_scan_type()):
         raise NoCompiler("the C compiler lays out structures in a way of its own")
     return found
+
+
+def _flags(dtype: torch.dtype) -> tuple[str, ...]:
+    kind = {torch.float64: ("-DDOUBLE",), torch.bfloat16: ("-DHALF",)}.get(dtype, ())
+    return ("-ffp-contract=fast", "-fno-trapping-math", *kind, *compiled.native())
 
 
 def tables_for(dtype: torch.dtype) -> torch.dtype:
@@ -282,3 +286,49 @@ def backward(
     one.results = (of_decay, of_input)
     one.go(back=True)
     return of_decay, of_input, of_start
+
+
+# --- on the machine at hand -------------------------------------------------------------------------------------------
+
+LIKE = {"logistic": "sigmoid", "raised": "hgrn", "exponential": "lru", "power": "gla"}
+"""The gate with which a way to compute gates is tried; one with a table is tried itself."""
+
+ROOM = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 0.03}
+"""The largest error of a trial, relative to the norm of a result."""
+
+_tried: dict[tuple[torch.dtype, str], str | None] = {}
+
+
+def reason_against(dtype: torch.dtype, given: str, gate: GateFunction | None) -> str | None:
+    """Why compiled scans are not to be trusted on this machine, in one clause; None where they were tried and agree."""
+    kind = given if gate is None else form_of(gate, dtype)[0]
+    like = gate_function(LIKE[kind]) if kind in LIKE else gate
+    asked = dtype, kind if kind in LIKE or gate is None else gate.text
+    if asked not in _tried:
+        name = kind if kind in LIKE or gate is None else gate.gate.name
+        made_of = (*asked[1:], compiled.fingerprint(source("gates.h", "scan.c"), _flags(dtype)))
+        _tried[asked] = trust.reason_against(
+            f"the compiled scan of {name} in {str(dtype).removeprefix('torch.')}",
+            (*made_of, *trust.machine(torch.device("cpu"))),
+            ROOM[dtype],
+            lambda: _error(dtype, given, like),
+        )
+    return _tried[asked]
+
+
+def _error(dtype: torch.dtype, given: str, gate: GateFunction | None) -> float:
+    """The largest error of a pass forward and backward, with columns side by side and with sequences in rows."""
+    (x, b, h, g), wanted = triton.problem(torch.device("cpu"), dtype, given, gate)
+    found: list[Tensor] = []
+    with torch.no_grad():
+        output = forward(x, b, h, given, gate, 1)
+        found += [output, *_there(backward(g, x, output, h, given, gate, 1))]
+        x, b, g = (t.transpose(1, 2).contiguous() for t in (x, b, g))
+        output = forward(x, b, h, given, gate, 2)
+        of_decay, of_input, of_start = _there(backward(g, x, output, h, given, gate, 2))
+    found += [*(t.transpose(1, 2) for t in (output, of_decay, of_input)), of_start]
+    return trust.error(found, 2 * wanted)
+
+
+def _there(tensors: tuple[Tensor | None, ...]) -> list[Tensor]:
+    return [t for t in tensors if t is not None]

@@ -179,6 +179,24 @@ def _reason_of_trial(device: torch.device, dtype: torch.dtype, given: str, gate:
 
 def error(device: torch.device, dtype: torch.dtype, given: str, gate: GateFunction | None) -> float:
     """The largest error of a pass forward and backward, in one stretch and in several, against a loop in float64."""
+    (x, b, h, g), wanted = problem(device, dtype, given, gate)
+    found: list[Tensor] = []
+    for stretches in (1, 3):
+        output = forward(x, b, h, given, gate, 1, stretches)
+        of_decay, of_input, of_start = backward(g, x, output, h, given, gate, 1, stretches)
+        assert of_start is not None
+        found += [output, of_decay, of_input, of_start]
+    return trust.error(found, 2 * wanted)
+
+
+def problem(
+    device: torch.device, dtype: torch.dtype, given: str, gate: GateFunction | None
+) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], list[Tensor]]:
+    """A small scan over dimension 1, and what is right, by a loop in float64.
+
+    Given are the decay, the input, the start and the gradient of the result; right are the result, and the gradients of
+    the first three.
+    """
     chance, shape = trust.generator(), (2, 5, 67)
 
     def numbers(*shape: int) -> Tensor:
@@ -202,10 +220,4 @@ def error(device: torch.device, dtype: torch.dtype, given: str, gate: GateFuncti
         of_x[:, t] = of_b[:, t] * states[t] * slope[:, t]
         carried = of_b[:, t] * a[:, t]
     wanted += [of_x, of_b, carried]
-    found: list[Tensor] = []
-    for stretches in (1, 3):
-        output = forward(x, b, h, given, gate, 1, stretches)
-        of_decay, of_input, of_start = backward(g, x, output, h, given, gate, 1, stretches)
-        assert of_start is not None
-        found += [output, of_decay, of_input, of_start]
-    return trust.error(found, 2 * wanted)
+    return (x, b, h, g), wanted
