@@ -34,7 +34,7 @@ from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, Tools, by_roo
 from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
-from gateflow.formula.vocabulary import Expr, Z, derivative, expression, logit, sigmoid
+from gateflow.formula.vocabulary import FUNCTIONS, Expr, Z, derivative, expm1, expression, log1p, logit, sigmoid
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,11 @@ class PiecewiseGate:
     def _smooth_at_zero(self, left: SmoothPiece, right: SmoothPiece) -> bool:
         """Whether the formula on both sides of 0 is one, and analytic there."""
         zero = self.ball.lift(0)
-        for piece in (left, right):  # it has a value at 0 where what its parts ask for holds there
+        for piece in (left, right):
+            if not all(isinstance(node, _WORDS) for node in piece.expr.atoms(sp.Function)):
+                value = piece.expr.subs(X, 0)
+                if value.has(sp.nan, sp.zoo, sp.oo) or not value.is_finite:
+                    return False
             for condition in conditions(piece.written):
                 if not Tape([condition.positive], [Z])(self.ball, zero)[0].positive:
                     return False
@@ -378,6 +382,10 @@ def reach(piece: SmoothPiece, tail: Tail) -> Expr:
     if tail.start is None:
         return far
     return sp.Max(far, tail.start) if tail.phases else tail.start
+
+
+_WORDS = (*(word for word in FUNCTIONS.values() if isinstance(word, type)), expm1, log1p)
+"""Functions that have a value wherever what `conditions` says of them holds."""
 
 
 def without_hidden_zeros(expr: Expr) -> Expr:
