@@ -5,6 +5,9 @@ two arrays and writing one. So the numbers mean the same on a busy machine. Peer
 ``torch.associative_scan``, with ``--compiled`` also compiled, for the shorter sequences only, as it takes minutes; the
 form by cumulative sums of logarithms, which takes positive inputs only and loses digits over long times; and JAX's
 scans where it is installed.
+
+``--threads 2`` prints instead how many times as fast two threads are as one, by the clock, beside the same of a copy
+and of multiplications that share no memory; it wants an idle machine. ``--ours`` leaves the peers out.
 """
 
 from __future__ import annotations
@@ -62,7 +65,10 @@ def ways(a: Tensor, b: Tensor, compiled: bool) -> Iterator[tuple[str, Callable[.
     yield "gateflow, a", scan, (a, b), False
     yield "gateflow, log a", lambda x, b: scan(x, b, log=True), (a.log(), b), False
     yield "gateflow, gate sigmoid", lambda x, b: scan(x, b, gate="sigmoid"), (z, b), False
+    yield "gateflow, gate hgrn", lambda x, b: scan(x, b, gate="hgrn"), (z, b), False
     yield "gateflow, gate gompertz", lambda x, b: scan(x, b, gate="gompertz"), (z, b), False
+    yield "gateflow, gate gla", lambda x, b: scan(x, b, gate="gla"), (z, b), False
+    yield "gateflow, gate fast, a table", lambda x, b: scan(x, b, gate="fast"), (z, b), False
     short = z.bfloat16(), b.bfloat16()
     yield "gateflow, sigmoid, bfloat16", lambda x, b: scan(x, b, gate="sigmoid"), short, False
     yield "associative_scan", associative, (a, b), True
@@ -100,12 +106,52 @@ def with_jax(a: Tensor, b: Tensor, grad: Tensor, repeats: int) -> Iterator[tuple
         yield name, *times
 
 
+def scaling(threads: int, repeats: int) -> None:
+    """How many times as fast several threads are as one; both by turns, the least of each."""
+
+    def ratio(work: Callable[[], Any]) -> float:
+        times: dict[int, float] = {}
+        for number in (1, threads):
+            torch.set_num_threads(number)
+            work()
+        for _ in range(repeats):
+            for number in (1, threads):
+                torch.set_num_threads(number)
+                start = time.perf_counter()
+                work()
+                times[number] = min(times.get(number, float("inf")), time.perf_counter() - start)
+        return times[1] / times[threads]
+
+    small = torch.rand(2, 256, 256)
+    print(
+        f"products of matrices in cache: {threads} threads are {ratio(lambda: small @ small):.2f} times as fast as one"
+    )
+    for shape in (*SHAPES, (1_000_000,)):
+        a, b, grad = torch.sigmoid(torch.randn(shape) + 3), torch.rand(shape) + 0.1, torch.randn(shape)
+        out = torch.empty(shape)
+        print(f"time, batch, width {shape}: copy {ratio(lambda: torch.add(a, b, out=out)):.2f}")  # noqa: B023
+        for name, work, given, slow in ways(a, b, False):
+            if slow:
+                continue
+            with torch.no_grad():
+                forward = ratio(lambda: work(*given))  # noqa: B023
+            given, to = tuple(t.detach().requires_grad_() for t in given), grad.to(given[1].dtype)
+            both = ratio(lambda: torch.autograd.grad(work(*given), given, to))  # noqa: B023
+            print(f"  {name:28} forward {forward:5.2f}   both passes {both:5.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--ours", action="store_true")
     chosen = parser.parse_args()
     repeats = chosen.repeats
+    print(f"load average {os.getloadavg()[0]:.1f} at the start, of {os.cpu_count()} processors")
+    if chosen.threads:
+        scaling(chosen.threads, repeats)
+        return
     torch.set_num_threads(1)
     torch.manual_seed(0)
     for shape in SHAPES:
@@ -114,6 +160,8 @@ def main() -> None:
         copy = least(lambda: torch.add(a, b, out=out), repeats)  # noqa: B023
         print(f"time, batch, width {shape}: copy {copy:.2f} ms")
         for name, work, given, slow in ways(a, b, chosen.compiled and shape is SHAPES[0]):
+            if slow and chosen.ours:
+                continue
             few = max(2, repeats // 5) if slow else repeats
             with torch.no_grad():
                 forward = least(lambda: work(*given), few)  # noqa: B023
@@ -124,10 +172,10 @@ def main() -> None:
                 back = f"{both - forward:8.2f} ms {(both - forward) / copy:6.2f}"
             except Exception as lack:
                 back = f"none: {type(lack).__name__}"
-            print(f"  {name:27} forward {forward:8.2f} ms {forward / copy:6.2f}   backward {back}")
-        for name, forward, both in with_jax(a, b, grad, max(2, repeats // 5)):
+            print(f"  {name:28} forward {forward:8.2f} ms {forward / copy:6.2f}   backward {back}")
+        for name, forward, both in () if chosen.ours else with_jax(a, b, grad, max(2, repeats // 5)):
             numbers = f"forward {forward:8.2f} ms {forward / copy:6.2f}   backward {both - forward:8.2f} ms"
-            print(f"  {name:27} {numbers} {(both - forward) / copy:6.2f}")
+            print(f"  {name:28} {numbers} {(both - forward) / copy:6.2f}")
 
 
 if __name__ == "__main__":
