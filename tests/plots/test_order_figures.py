@@ -65,6 +65,7 @@ def profile(gate):
 
 
 @pytest.mark.parametrize("gate", ["sigmoid", "fast", "iterated-sinh"])
+@pytest.mark.sampled(2)
 def test_barrier_curves_are_the_flow_by_quadrature(gate):
     """log tau, as the integral of dz/phi' for T = 1 in big floats."""
     part = table("barrier").rows(gate=gate)
