@@ -142,11 +142,12 @@ class ScanPass:
         self.library, self.run, self.alive = library(decay.dtype), _scan_type()(), []
         shape = decay.shape
         self.run.outer, self.run.steps = math.prod(shape[:dim]), shape[dim]
-        self.run.inner, self.results = math.prod(shape[dim + 1 :]), ()
+        self.run.inner = math.prod(shape[dim + 1 :])
+        self.results: tuple[Tensor, ...] = ()
         kind = given
         if gate is not None:
             kind, self.run.low, self.run.power = form_of(gate, decay.dtype)
-        if kind == "table":
+        if gate is not None and kind == "table":
             self.alive.append(structure := filled(table_of(gate, tables_for(decay.dtype))))
             self.run.gate, self.run.half = ctypes.addressof(structure), half_of(gate)
         self.run.given = KINDS.index(kind)

@@ -57,8 +57,8 @@ def forward(
     """
     launch.check(input.device, input.dtype, [gate])
     if _turns(input.shape, dim):
-        turned = (t.movedim(dim, 0).contiguous() for t in (decay, input))
-        return forward(*turned, start, given, gate, 0, stretches).movedim(0, dim).contiguous()
+        a, b = (t.movedim(dim, 0).contiguous() for t in (decay, input))
+        return forward(a, b, start, given, gate, 0, stretches).movedim(0, dim).contiguous()
     one = _Pass(input, given, gate, dim, stretches)
     result, starts = torch.empty_like(input), one.rows(start)
     if one.stretches > 1:
@@ -82,8 +82,8 @@ def backward(
     """Gradients of what the decay is given as, of the input, and of the first state where there is one."""
     launch.check(grad.device, grad.dtype, [gate])
     if _turns(grad.shape, dim):
-        turned = (t.movedim(dim, 0).contiguous() for t in (grad, decay, output))
-        *found, of_start = backward(*turned, start, given, gate, 0, stretches)
+        g, a, h = (t.movedim(dim, 0).contiguous() for t in (grad, decay, output))
+        *found, of_start = backward(g, a, h, start, given, gate, 0, stretches)
         of_decay, of_input = (t.movedim(0, dim).contiguous() for t in found)
         return of_decay, of_input, of_start
     one = _Pass(grad, given, gate, dim, stretches)
