@@ -289,7 +289,7 @@ def backward(
     return of_decay, of_input, of_start
 
 
-# --- on the machine at hand -------------------------------------------------------------------------------------------
+# --- on this machine --------------------------------------------------------------------------------------------------
 
 LIKE = {"logistic": "sigmoid", "raised": "hgrn", "exponential": "lru", "power": "gla"}
 """The gate with which a way to compute gates is tried; one with a table is tried itself."""

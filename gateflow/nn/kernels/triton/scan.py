@@ -1,7 +1,7 @@
 """The scan of a linear recurrence on a GPU, and its backward pass, for any gate with a GPU form.
 
-Kernels (:mod:`gateflow.nn.kernels.triton.scan_kernels`) are made from the gate's formula, and tried on the device at
-hand before their first use: :func:`reason_against`.
+Kernels (:mod:`gateflow.nn.kernels.triton.scan_kernels`) are made from the gate's formula, and tried on this device
+before their first use: :func:`reason_against`.
 """
 
 from __future__ import annotations
