@@ -74,5 +74,5 @@ def test_the_repository_holds_this_map():
     assert [row[0] for row in cells] == table()["start"].tolist()
     for i, name in enumerate(["horizon", "gap", "speed_up"], 1):
         np.testing.assert_allclose([float(row[i]) for row in cells], table()[name], rtol=1e-9)
-    assert json.loads((KEPT / "phase.json").read_text())["caption"] == FIGURES.summary("phase")
+    assert json.loads((KEPT / "phase.json").read_text())["caption"] == FIGURES.about("phase")
     assert all((KEPT / f"phase.{form}").stat().st_size > 5000 for form in ("svg", "pdf", "png"))
