@@ -47,14 +47,14 @@ def pytest_collection():
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Of many cases of one test a sample runs; tests that look at one thing made for many run in one process.
 
-    Such a thing is a fixture of a module or of the session.
+    Such a thing is a fixture of a module or of the session. Who asks for cases by name (-k) gets each of them.
     """
     places = Counter()
     for item in items:
-        if (marker := item.get_closest_marker("sampled")) is not None:
+        if not config.option.keyword and (marker := item.get_closest_marker("sampled")) is not None:
             test = item.nodeid.partition("[")[0]
             if places[test] % marker.args[0]:
                 item.add_marker(pytest.mark.slow)

@@ -2,7 +2,8 @@
 
     python benchmarks/study_results.py FOLDER
 
-FOLDER is what --keep named. Only counts are looked at. A file that lacks a line which results/study has is refused.
+FOLDER is what --keep named; runs of the registered decays are taken and counted too. Only counts are looked at. A file
+that lacks a line which results/study has is refused.
 """
 
 from __future__ import annotations
@@ -17,26 +18,34 @@ from gateflow.study.experiments import EXPERIMENTS
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "study"
 PLANNED = {"study-slopes": 240, "study-tuning": 180, "study-rates": 120, "study-bridge": 1080, "study-start": 40}
-COUNT = re.compile(r"(?P<before><!-- study: counts -->\s*(?:Not yet: )?)[\d,]+ of [\d,]+ runs are done")
+DECAYS = {"decays-slopes": 120, "decays-tuning": 108, "decays-rates": 120}
+COUNT = re.compile(r"(?P<before><!-- (?P<which>study|decays): counts -->\s*)[\d,]+ of [\d,]+ runs are done")
 
 
 def stored(folder: Path = RESULTS) -> dict[str, int]:
     """How many runs each experiment has stored."""
     return {
         name: sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (folder / name).glob("*.jsonl"))
-        for name in PLANNED
+        for name in [*PLANNED, *DECAYS]
     }
 
 
-def told(text: str, done: int) -> str:
-    """A page with the number of runs that are done."""
-    return COUNT.sub(rf"\g<before>{done:,} of {sum(PLANNED.values()):,} runs are done", text)
+def counted(which: str, folder: Path = RESULTS) -> str:
+    """How many runs of the study, or of the decays, are done."""
+    planned = {"study": PLANNED, "decays": DECAYS}[which]
+    done = stored(folder)
+    return f"{sum(done[name] for name in planned):,} of {sum(planned.values()):,} runs are done"
+
+
+def told(text: str) -> str:
+    """A page with the numbers of runs that are done."""
+    return COUNT.sub(lambda found: found["before"] + counted(found["which"]), text)
 
 
 def take(folder: Path) -> int:
     """Copy what is new; how many runs results/study has."""
     assert set(PLANNED) == {name for name, plan in EXPERIMENTS.items() if plan.registered and name.startswith("study-")}
-    for name in PLANNED:
+    for name in [*PLANNED, *DECAYS]:
         for path in sorted((folder / name).glob("*.jsonl")):
             text, kept = path.read_text(encoding="utf-8"), RESULTS / name / path.name
             lost = set(kept.read_text(encoding="utf-8").splitlines() if kept.exists() else ()) - set(text.splitlines())
@@ -44,10 +53,9 @@ def take(folder: Path) -> int:
                 raise SystemExit(f"{path} lacks {len(lost)} runs that {kept} has")
             kept.parent.mkdir(parents=True, exist_ok=True)
             write_text(kept, text)
-    done = sum(stored().values())
     for page in (ROOT / "README.md", ROOT / "docs" / "study.md"):
-        page.write_text(told(page.read_text(encoding="utf-8"), done), encoding="utf-8")
-    return done
+        page.write_text(told(page.read_text(encoding="utf-8")), encoding="utf-8")
+    return sum(stored().values())
 
 
 if __name__ == "__main__":

@@ -673,17 +673,21 @@ def test_a_rung_is_made_and_made_again_is_the_same(tmp_path, rung):
 
 def test_pages_tell_how_many_runs_are_stored():
     root = Path(__file__).parents[2]
-    done = sum(len(path.read_text().splitlines()) for path in (root / "results/study").rglob("*.jsonl"))
-    for page in ("README.md", "docs/study.md"):
-        text = " ".join((root / page).read_text(encoding="utf-8").split())
-        assert f"{done:,} of 1,660 runs are done" in text, page
+    pages = {
+        page: " ".join((root / page).read_text(encoding="utf-8").split()) for page in ("README.md", "docs/study.md")
+    }
+    for which, planned, where in (("study", "1,660", list(pages)), ("decays", "348", ["docs/study.md"])):
+        stored = (root / "results/study").glob(f"{which}-*/*.jsonl")
+        done = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in stored)
+        for page in where:
+            assert f"{done:,} of {planned} runs are done" in pages[page], page
 
 
 def test_all_commits_that_stored_runs_name_are_told_of():
     root = Path(__file__).parents[2]
     lines = [line for path in (root / "results/study").rglob("*.jsonl") for line in path.read_text().splitlines()]
     commits = {commit for line in lines for commit in json.loads(line)["commit"].split("; ")}
-    page = (root / "docs/study.md").read_text(encoding="utf-8")
+    page = "".join((root / name).read_text(encoding="utf-8") for name in ("docs/study.md", "docs/study/decays.md"))
     assert [commit for commit in commits if commit[:7] not in page] == []
 
 
