@@ -80,8 +80,9 @@ def _training_step(_: Path) -> None:
     gateflow.training.train("adding(horizon=5, held_out=16)", forget_gate="sigmoid(z+z**3)", **settings)
 
 
-def _verdict(_: Path) -> None:
-    gateflow.certificate("sigmoid(z+3*z**3)", "sigmoid")
+def _verdict(folder: Path) -> None:
+    number = {"first": 3, "second": 5}[folder.name]  # answers about limits are kept: the second asks for others
+    gateflow.certificate(f"sigmoid(z+{number}*z**3)", "sigmoid")
 
 
 WALKS: dict[str, Callable[[Path], None]] = {

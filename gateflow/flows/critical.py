@@ -31,6 +31,8 @@ DIGITS, MANY_DIGITS = 120, 700
 """Of the big floats in which a dip is followed down, and in which u' about it is read."""
 STEPS = 140
 """Halvings by which it is narrowed down: from a thousandth to 1e-45."""
+ONE_WAY = 24
+"""Of these, all to one side: there is no minimum."""
 EXACT = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 230.0])
 ROUGH = np.array([6.0, 12.0, 24.0, 36.0])
 """Decimal orders of the distances at which u' is read, about a point known exactly, and about one narrowed down."""
@@ -278,13 +280,22 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
     numbers = gate.at(DIGITS)
     lift = numbers.arithmetic.lift
     middle, half = lift(point), lift(max(abs(point), 1.0) * 2.0**-10)  # 1 - cos(z) rounds to 0 over 1e-8
-    lowest = float(_floats(numbers.log_du(middle))[0])
-    for _ in range(STEPS):
+    lowest, below_floats = float(_floats(numbers.log_du(middle))[0]), np.spacing(abs(point)) * 2.0**-20
+    ways: set[int] = set()
+    for step in range(STEPS):
         half = half / 2.0
         grid = lift(np.array([-1.0, 1.0])) * half + middle
         values = np.nan_to_num(_floats(numbers.log_du(grid)), nan=np.inf, posinf=np.inf, neginf=-np.inf)
+        if float(half.values) < below_floats and np.all(np.abs(values - lowest) < 1e-12):
+            break  # level on either side: no zero, and no dip of a width that floats know
         if np.isnan(lowest) or values.min() < lowest:
-            middle, lowest = grid[int(np.argmin(values))], float(values.min())
+            way = int(np.argmin(values))
+            middle, lowest = grid[way], float(values.min())
+            ways.add(way)
+        else:
+            ways.add(-1)
+        if step == ONE_WAY and ways < {0, 1}:
+            break  # it only falls: what floats saw was their rounding
     reached, numbers = lowest, gate.at(MANY_DIGITS)
     lift = numbers.arithmetic.lift
     kinds: dict[str, float] = {}

@@ -101,7 +101,7 @@ def draw(axes: Any, table: FigureTable) -> None:
     upper, lower = axes
     for name, style in GATE_STYLES.items():
         coarse, fine = (table.rows(gate=name, stiffness=stiffness) for stiffness in STIFFNESSES[::-1])
-        upper.plot(fine["flow_time"], fine["kept"], color=style.colour)
+        upper.plot(fine["flow_time"], fine["kept"], color=style.colour, linewidth=0.5)
         upper.plot(coarse["step"] * coarse["step_size"], coarse["kept"], **style.line(every=7), linestyle="none")
         lower.plot(fine["kept"], fine["predicted_lag"], **{**LAW, "zorder": 1})
         lower.plot(coarse["kept"], coarse["lag"], **style.line(every=8), linestyle="none")

@@ -97,6 +97,7 @@ def test_the_command_prints_the_table_and_writes_it(
     report = gpu_speed.DeviceReport((2, 3, 1, 2), "A GPU, compute capability 9.0", {"torch": "2"}, 9, (row, failed))
     monkeypatch.setattr(gpu_speed, "check_device", lambda: CPU)
     monkeypatch.setattr(gpu_speed, "time_on_gpu", lambda *_, **__: report)
+    monkeypatch.setenv("COLUMNS", "120")
     file = tmp_path / "gpu.json"
     words = ["bench", "lstm", "--device", "cuda", "--shape", "2,3,1,2", "--report", str(file)]
     assert cli.main(words) == 0

@@ -59,7 +59,7 @@ def forward(
     if _turns(input.shape, dim):
         a, b = (t.movedim(dim, 0).contiguous() for t in (decay, input))
         return forward(a, b, start, given, gate, 0, stretches).movedim(0, dim).contiguous()
-    one = _Pass(input, given, gate, dim, stretches)
+    one = _Launches(input, given, gate, dim, stretches)
     result, starts = torch.empty_like(input), one.rows(start)
     if one.stretches > 1:
         products, ends = one.sums(decay, input, back=False)
@@ -86,7 +86,7 @@ def backward(
         *found, of_start = backward(g, a, h, start, given, gate, 0, stretches)
         of_decay, of_input = (t.movedim(0, dim).contiguous() for t in found)
         return of_decay, of_input, of_start
-    one = _Pass(grad, given, gate, dim, stretches)
+    one = _Launches(grad, given, gate, dim, stretches)
     of_decay, of_input, after = torch.empty_like(decay), torch.empty_like(grad), one.rows(None)
     first = grad.new_zeros(one.columns) if start is None else start
     of_start = torch.empty_like(first)
@@ -103,7 +103,7 @@ def _turns(shape: torch.Size, dim: int) -> bool:
     return dim > 0 and math.prod(shape[dim + 1 :]) < 32
 
 
-class _Pass:
+class _Launches:
     """Where columns and stretches are."""
 
     def __init__(self, like: Tensor, given: str, gate: GateFunction | None, dim: int, stretches: int | None) -> None:
