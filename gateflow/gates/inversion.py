@@ -112,19 +112,19 @@ def increasing_root(
     >>> increasing_root(lambda z: z**1.5, lambda z: np.log(1.5) + np.log(z) / 2, np.array([8.0])).round(9)
     array([4.])
     """
-    target, plain = np.asarray(target, dtype=np.float64), f
+    target = np.asarray(target, dtype=np.float64)
 
-    def f(z: Array) -> Array:
+    def extended(z: Array) -> Array:
         with np.errstate(all="ignore"):
-            value = plain(z)
+            value = f(z)
         return np.where(np.isnan(value), np.copysign(np.inf, z), value)
 
-    low, high = _brackets(f, target)
+    low, high = _brackets(extended, target)
     z = np.where(np.isfinite(low + high), 0.5 * (low + high), low)
     moved, still = np.full(target.shape, np.inf), np.isfinite(target)
     with np.errstate(all="ignore"):
         for step in range(1, steps + 1):
-            residual = f(z) - target
+            residual = extended(z) - target
             low, high = np.where(residual <= 0, z, low), np.where(residual >= 0, z, high)
             newton = z - residual * np.exp(-log_slope(z))
             inside = (newton >= low) & (newton <= high)  # an end may be the root
@@ -136,7 +136,7 @@ def increasing_root(
             z = np.where(still, following, z)
             if not still.any():
                 break
-        z = np.where(np.isnan(plain(z)), np.nan, z)
+        z = np.where(np.isnan(f(z)), np.nan, z)
     return np.where(np.isfinite(target), z, target)
 
 
