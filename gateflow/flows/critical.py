@@ -33,6 +33,8 @@ STEPS = 140
 """Halvings by which it is narrowed down: from a thousandth to 1e-45."""
 ONE_WAY = 24
 """Of these, all to one side: there is no minimum."""
+LEAP = 6
+"""After each so many of these, Newton's method is tried, which finds a true zero in four or five steps."""
 EXACT = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 230.0])
 ROUGH = np.array([6.0, 12.0, 24.0, 36.0])
 """Decimal orders of the distances at which u' is read, about a point known exactly, and about one narrowed down."""
@@ -282,8 +284,9 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
     middle, half = lift(point), lift(max(abs(point), 1.0) * 2.0**-10)  # 1 - cos(z) rounds to 0 over 1e-8
     lowest, below_floats = float(_floats(numbers.log_du(middle))[0]), np.spacing(abs(point)) * 2.0**-20
     ways: set[int] = set()
-    for step in range(STEPS):
-        half = half / 2.0
+    step, end = 0, float(half.values) * 2.0**-STEPS
+    while lowest > -np.inf and float(half.values) > end:
+        step, half = step + 1, half / 2.0
         grid = lift(np.array([-1.0, 1.0])) * half + middle
         values = np.nan_to_num(_floats(numbers.log_du(grid)), nan=np.inf, posinf=np.inf, neginf=-np.inf)
         if float(half.values) < below_floats and np.all(np.abs(values - lowest) < 1e-12):
@@ -294,8 +297,10 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
             ways.add(way)
         else:
             ways.add(-1)
-        if step == ONE_WAY and ways < {0, 1}:
+        if step > ONE_WAY and ways < {0, 1}:
             break  # it only falls: what floats saw was their rounding
+        while step % LEAP == 0 and (leap := _leap(numbers, middle, lowest, half)) is not None:
+            middle, lowest, half = leap
     reached, numbers = lowest, gate.at(MANY_DIGITS)
     lift = numbers.arithmetic.lift
     kinds: dict[str, float] = {}
@@ -307,6 +312,27 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
         return float(middle.values), _kind(gate, numbers, lift(middle), ROUGH, exact=False)
     kind = next(kind for kind in ("flat", "narrow", "pointed", "unsure") if kind in kinds)
     return kinds[kind], kind
+
+
+def _leap(numbers: Any, middle: Any, lowest: float, half: Any) -> tuple[Any, float, Any] | None:
+    """From a point to the zero of u' within ``half`` of it, with log u' there and a distance within which the zero is.
+
+    For log u' = p log \\|z - c\\| + ..., f'/f'' is c - z and -f'^2/f'' is p; by as much as log u' falls is the new point
+    nearer. None where no step leads down.
+    """
+    if not np.isfinite(lowest):
+        return None
+    lift, apart = numbers.arithmetic.lift, half * 2.0**-60
+    left, here, right = numbers.log_du(lift(np.array([-1.0, 0.0, 1.0])) * apart + middle)
+    slope, bend = (right - left) / 2.0, right + left - here - here
+    if not float(bend.values) < 0:
+        return None
+    move, power = slope / bend * apart, float(-(slope * slope / bend).values)
+    level = float(_floats(numbers.log_du(middle + move))[0])
+    length = abs(float(move.values))
+    if not (length < float(half.values) and level < lowest - 1):
+        return None
+    return middle + move, level, lift(4 * length * np.exp((level - lowest) / power))
 
 
 @lru_cache(maxsize=256)
