@@ -317,8 +317,8 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
 def _leap(numbers: Any, middle: Any, lowest: float, half: Any) -> tuple[Any, float, Any] | None:
     """From a point to the zero of u' within ``half`` of it, with log u' there and a distance within which the zero is.
 
-    For log u' = p log \\|z - c\\| + ..., f'/f'' is c - z and -f'^2/f'' is p; by as much as log u' falls is the new point
-    nearer. None where no step leads down.
+    For f = log u' = p log abs(z - c) + ..., f'/f'' is c - z and -f'^2/f'' is p; the new point is nearer by as much as f
+    falls. None where no step leads down.
     """
     if not np.isfinite(lowest):
         return None
