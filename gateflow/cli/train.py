@@ -327,7 +327,9 @@ def _row(registry: Any, name: str, besides: Sequence[str] = ()) -> dict[str, str
     """An entry by the first sentence of its module, which may end in its source in brackets; nothing is imported."""
     from gateflow.registry import attribute, options
 
-    about, _, source = registry.summary(name).rstrip(".").partition(" (")
+    about, _, rest = registry.summary(name).rstrip(".").partition(" (")
+    source, _, more = rest.partition("): ")
+    about = f"{about}: {more}" if more else about
     made = registry.home(name), registry.attribute
     source = attribute(*made, "source") or source.removesuffix(")").removesuffix("):")
     given = options(*made)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gateflow.errors import InvalidArgument, InvalidTensor, shown
+from gateflow.gates.gate import Gate
 from gateflow.nn.cells.gru import GRU
 from gateflow.nn.cells.lstm import LSTM
 from gateflow.nn.operands import check_kind, check_shape, state_parts
@@ -38,6 +41,38 @@ def _step(cell: Any, layer: Recurrent, input: Tensor, state: Any) -> tuple[Tenso
     return tuple(part if input.dim() == 2 else part[0] for part in final)
 
 
+class OneCell:
+    """A cell for one step at a time, as initialisers know a layer."""
+
+    num_layers = 1
+
+    def __init__(self, cell: Any) -> None:
+        self.cell, self.hidden_size = cell, cell.hidden_size
+        self.forget_block, self.blocks = cell.equations.forget_block, cell.equations.blocks
+
+    def layers(self) -> Iterator[tuple[int, str]]:
+        yield 0, ""
+
+    def gates(self) -> dict[str, Gate]:
+        found: dict[str, Gate] = self.cell.equations.gates()
+        return found
+
+    def vectors(self, suffix: str) -> list[Tensor]:
+        return [self.cell.bias_ih, self.cell.bias_hh]
+
+    def set_bias(self, block: str, suffix: str, values: Tensor) -> None:
+        if self.cell.bias_ih is None:
+            raise InvalidArgument(f"{type(self.cell).__name__} was made without biases (bias=False): none to set")
+        rows = slice(self.blocks.index(block) * self.hidden_size, (self.blocks.index(block) + 1) * self.hidden_size)
+        with torch.no_grad():
+            self.cell.bias_ih[rows], self.cell.bias_hh[rows] = values.to(self.cell.bias_ih), 0.0
+
+    def start(self, block: str, suffix: str, **values: np.ndarray) -> None:
+        gate = self.gates()[block]
+        bias = gate.inverse(values["value"]) if "value" in values else gate.inverse_c(values["complement"])
+        self.set_bias(block, suffix, torch.as_tensor(bias))
+
+
 class LSTMCell(torch.nn.LSTMCell):
     """``torch.nn.LSTMCell`` with any gates.
 
@@ -59,6 +94,10 @@ class LSTMCell(torch.nn.LSTMCell):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, device, dtype)
         self.equations = _equations(LSTM, bias, gates)
+
+    def as_cell(self) -> OneCell:
+        """What initialisers start."""
+        return OneCell(self)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """The next hidden and cell state."""
@@ -86,6 +125,10 @@ class GRUCell(torch.nn.GRUCell):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, device, dtype)
         self.equations = _equations(GRU, bias, gates)
+
+    def as_cell(self) -> OneCell:
+        """What initialisers start."""
+        return OneCell(self)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next hidden state."""

@@ -426,6 +426,15 @@ class Recurrent(torch.nn.RNNBase):
         found = (getattr(self, f"{name}_{suffix}", None) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
         return [each for each in found if isinstance(each, torch.nn.Parameter)]
 
+    def as_cell(self) -> Recurrent:
+        """What initialisers start."""
+        return self
+
+    def vectors(self, suffix: str) -> list[Tensor]:
+        """The bias vectors of one layer in one direction."""
+        weights = self.weights(suffix)
+        return [vector for vector in (weights.bias_ih, weights.bias_hh) if vector is not None]
+
     def set_bias(self, block: str, suffix: str, values: Tensor) -> None:
         """Let a block's bias be ``values``: in the vector of the input, and zeros in that of the state."""
         weights = self.weights(suffix)

@@ -229,6 +229,7 @@ def test_the_list_names_everything_with_its_source(gateflow):
         for row in rows:
             assert row["about"], row
             assert row["source"], row
+            assert row["source"].count("(") == row["source"].count(")"), row
     (adding,) = (row for row in found["tasks"] if row["name"] == "adding")
     assert adding["options"] == "horizon=100, held_out=1000"
     plain = gateflow("train", "--list").out

@@ -13,8 +13,25 @@ from scipy import stats
 
 from gateflow.errors import InvalidArgument
 from gateflow.gates.gate import Gate, gate
-from gateflow.nn import GRU, INITS, JANET, LSTM, NRU, URLSTM, NoisyLSTM, RefineLSTM
+from gateflow.nn import (
+    GRU,
+    INITS,
+    JANET,
+    LRU,
+    LSTM,
+    NRU,
+    RGLRU,
+    URLSTM,
+    GRUCell,
+    LSTMCell,
+    MinGRU,
+    MinLSTM,
+    NoisyLSTM,
+    RefineLSTM,
+    SelectiveDecay,
+)
 from gateflow.nn.inits.matched import rescale
+from gateflow.nn.linear._stack import LinearStack
 from gateflow.nn.recurrent import Recurrent
 
 UNITS = 400
@@ -274,3 +291,71 @@ def test_a_start_that_the_weights_cannot_hold_is_refused(slope: float) -> None:
 def test_a_slope_is_positive(slope: float) -> None:
     with pytest.raises(InvalidArgument, match="slope must be a positive number"):
         INITS["matched"](f=0.95, slope=slope)
+
+
+# --- whole models -----------------------------------------------------------------------------------------------------
+
+
+class Mixed(torch.nn.Module):
+    """A model with every kind of layer, one of them in two places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = LSTM(2, 6, num_layers=2, bidirectional=True, forget_gate="fast")
+        self.again = self.lstm
+        self.others = torch.nn.ModuleList([MinGRU(3, 6, decay_gate="erf"), LSTMCell(2, 6, forget_gate="fast")])
+        self.gru, self.readout = GRUCell(2, 6, update_gate="softsign"), torch.nn.Linear(6, 1)
+
+
+def test_a_model_starts_in_every_layer() -> None:
+    model = Mixed().double()
+    kept = {name: p.clone() for name, p in model.named_parameters() if "weight" in name or "readout" in name}
+    INITS["for-timescales"](low=200, high=200)(model)
+    found = [bias(model.lstm, "forget", suffix) for _, suffix in model.lstm.layers()]
+    mingru, cell = model.others
+    pairs = [("fast", z) for z in found] + [("erf", mingru.projection.bias[:6])]  # type: ignore[index]
+    pairs += [
+        ("fast", (cell.bias_ih + cell.bias_hh)[6:12]),
+        ("softsign", (model.gru.bias_ih + model.gru.bias_hh)[6:12]),
+    ]
+    for name, z in pairs:
+        log_phi = gate(name).log_phi(np.asarray(torch.as_tensor(z).detach()))
+        np.testing.assert_allclose(-1 / log_phi, 200.0, rtol=1e-12)
+    assert all(p.equal(kept[name]) for name, p in model.named_parameters() if name in kept)
+
+
+def test_a_seed_is_one_stream_for_all_layers() -> None:
+    model, alone = Mixed(), LSTM(2, 6)
+    INITS["chrono"](horizon=500)(model, generator=4)
+    INITS["chrono"](horizon=500)(alone, generator=torch.Generator().manual_seed(4))
+    first, second = (gate("fast").phi_c(bias(model.lstm, "forget", suffix)) for suffix in ("l0", "l1"))
+    assert not np.allclose(first, second)
+    np.testing.assert_allclose(first, gate("sigmoid").phi_c(bias(alone, "forget")), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [MinGRU, MinLSTM, RGLRU, LRU, SelectiveDecay])
+@pytest.mark.parametrize("name", list(INITS))
+def test_a_linear_state_starts_alone_as_in_a_stack(name: str, kind: Any) -> None:
+    torch.manual_seed(0)
+    stack = LinearStack(kind, 6, 6, decay_gate="fast")
+    alone = kind(6, decay_gate="fast") if kind.IS_SQUARE else kind(6, 6, decay_gate="fast")
+    alone.load_state_dict(stack.recurrences[0].state_dict())
+    for module in (stack, alone):
+        INITS[name](**SETTINGS.get(name, {}))(module, generator=0)
+    for mine, theirs in zip(alone.parameters(), stack.recurrences[0].parameters(), strict=True):
+        assert mine.equal(theirs)
+        assert mine.requires_grad == theirs.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (torch.nn.LSTM(2, 3), r"LSTM has no layer of gateflow to initialise; gateflow\.nn\.replace"),
+        (MinLSTM(2, 3, bias=False), "without biases"),
+        (LSTMCell(2, 3, bias=False), "without biases"),
+        (torch.nn.Sequential(NRU(2, 4)), "NRU has no forget gate"),
+    ],
+)
+def test_a_model_without_such_biases_is_refused(model: Any, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        INITS["constant"]()(model)

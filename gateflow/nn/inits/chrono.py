@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
+
+import torch
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.initialiser import Initialiser, Seed, sites, start_forget, start_input, uniform
-
-if TYPE_CHECKING:
-    from gateflow.nn.recurrent import Recurrent
+from gateflow.nn.initialiser import Initialiser, sites, start_forget, start_input, uniform
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Chrono(Initialiser):
         if not 2 < self.horizon < float("inf"):
             raise InvalidArgument(f"chrono needs a horizon of more than 2 steps; got {self.horizon}")
 
-    def __call__(self, cell: Recurrent, generator: Seed = None) -> None:
+    def start(self, cell: Any, generator: torch.Generator | None) -> None:
         for _, suffix in sites(cell):
             f_c = 1 / (1 + uniform(cell.hidden_size, 1.0, self.horizon - 1, generator))
             start_forget(cell, suffix, f_c=f_c)

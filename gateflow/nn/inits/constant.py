@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.initialiser import Initialiser, Seed, sites
-
-if TYPE_CHECKING:
-    from gateflow.nn.recurrent import Recurrent
+from gateflow.nn.initialiser import Initialiser, sites
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Constant(Initialiser):
         if not math.isfinite(self.bias):
             raise InvalidArgument(f"bias must be finite; got {self.bias}")
 
-    def __call__(self, cell: Recurrent, generator: Seed = None) -> None:
+    def start(self, cell: Any, generator: torch.Generator | None) -> None:
         for _, suffix in sites(cell):
             cell.set_bias(str(cell.forget_block), suffix, torch.full((cell.hidden_size,), float(self.bias)))
 

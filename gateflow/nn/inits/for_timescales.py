@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import torch
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.initialiser import Initialiser, Seed, positive, sites, start_forget, start_input, uniform
-
-if TYPE_CHECKING:
-    from gateflow.nn.recurrent import Recurrent
+from gateflow.nn.initialiser import Initialiser, positive, sites, start_forget, start_input, uniform
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class ForTimescales(Initialiser):
         if self.low > self.high:
             raise InvalidArgument(f"low must not exceed high; got {self.low} and {self.high}")
 
-    def __call__(self, cell: Recurrent, generator: Seed = None) -> None:
+    def start(self, cell: Any, generator: torch.Generator | None) -> None:
         low, high = np.log(self.low), np.log(self.high)
         for _, suffix in sites(cell):
             units = cell.hidden_size

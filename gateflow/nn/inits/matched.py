@@ -8,7 +8,7 @@ like any other, with a formula of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -20,10 +20,7 @@ from gateflow.formula.vocabulary import Z
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as named_gate
 from gateflow.nn.functional import gate_function
-from gateflow.nn.initialiser import Initialiser, Seed, positive, sites, start_forget
-
-if TYPE_CHECKING:
-    from gateflow.nn.recurrent import Recurrent
+from gateflow.nn.initialiser import Initialiser, positive, sites, start_forget
 
 DIGITS = 60
 """Decimal digits in which the slope is computed, before the factor is rounded once."""
@@ -71,7 +68,7 @@ class Matched(Initialiser):
         """The gate that a layer with this one has after the call."""
         return rescale(gate, f=self.f, slope=self.slope) if self.slope else named_gate(gate)
 
-    def __call__(self, cell: Recurrent, generator: Seed = None) -> None:
+    def start(self, cell: Any, generator: torch.Generator | None) -> None:
         places = list(sites(cell))
         if self.slope:
             name = f"{cell.forget_block}_gate"

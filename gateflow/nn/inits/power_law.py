@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import torch
 from scipy import stats
 
-from gateflow.nn.initialiser import Initialiser, Seed, positive, sites, start_forget, start_input
-
-if TYPE_CHECKING:
-    from gateflow.nn.recurrent import Recurrent
+from gateflow.nn.initialiser import Initialiser, positive, sites, start_forget, start_input
 
 SHORT = (3.0, 4.0)
 """Time scales of the two halves of the first layer, in steps."""
@@ -56,7 +54,7 @@ class PowerLaw(Initialiser):
             return None
         return stats.invgamma.isf((np.arange(units) + 0.5) / units, self.shape, scale=self.scale)
 
-    def __call__(self, cell: Recurrent, generator: Seed = None) -> None:
+    def start(self, cell: Any, generator: torch.Generator | None) -> None:
         for layer, suffix in sites(cell):
             tau = self.timescales(layer, cell.num_layers, cell.hidden_size)
             if tau is None:
@@ -64,8 +62,8 @@ class PowerLaw(Initialiser):
             f_c = -np.expm1(-1 / tau)
             start_forget(cell, suffix, f_c=f_c)
             start_input(cell, suffix, f_c)
-            for vector in (cell.weights(suffix).bias_ih, cell.weights(suffix).bias_hh):
-                if vector is not None and self.fixed:
+            if self.fixed:
+                for vector in cell.vectors(suffix):
                     vector.requires_grad_(False)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
+
+import torch
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn.initialiser import Initialiser, Seed, sites, start, start_forget, start_input, uniform
-
-if TYPE_CHECKING:
-    from gateflow.nn.recurrent import Recurrent
+from gateflow.nn.initialiser import Initialiser, sites, start, start_forget, start_input, uniform
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Uniform(Initialiser):
 
     refine: bool = True
 
-    def __call__(self, cell: Recurrent, generator: Seed = None) -> None:
+    def start(self, cell: Any, generator: torch.Generator | None) -> None:
         d = cell.hidden_size
         if d < 2:
             raise InvalidArgument("the uniform gate initialisation needs at least 2 units")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,6 +58,11 @@ class LinearRecurrence(torch.nn.Module):
     IS_SQUARE = False
     """Whether input and output have one size, which is the first argument."""
 
+    @property
+    def units(self) -> int:
+        """How many z there are at a step."""
+        return self.state_size
+
     def state_shape(self, batch: int) -> tuple[int, ...]:
         """The shape of a state."""
         return batch, self.state_size
@@ -104,6 +109,10 @@ class LinearRecurrence(torch.nn.Module):
         """
         gate = self.decay_gate.gate
         self.set_bias(torch.as_tensor(gate.inverse(value) if value is not None else gate.inverse_c(complement)))
+
+    def as_cell(self) -> OneDecay:
+        """What initialisers start."""
+        return OneDecay(self)
 
     def forward(self, x: Tensor, state: Tensor | None = None, *, return_gates: bool = False) -> tuple[Any, ...]:
         """Output after every step, and the last state, which goes on where it is given as ``state``.
@@ -194,6 +203,45 @@ class LinearRecurrence(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.state_size}, decay_gate={self.decay_gate.gate.label!r}"
+
+
+class OneDecay:
+    """A layer's decay, as initialisers know the forget gate of a cell.
+
+    Parameters
+    ----------
+    layer : LinearRecurrence
+    """
+
+    blocks = ("decay",)
+    forget_block = "decay"
+    num_layers = 1
+
+    def __init__(self, layer: LinearRecurrence) -> None:
+        self.layer, self.hidden_size, self.parameters = layer, layer.units, layer.parameters
+
+    @property
+    def decay_gate(self) -> GateFunction:
+        return self.layer.decay_gate
+
+    @decay_gate.setter
+    def decay_gate(self, gate: GateFunction) -> None:
+        self.layer.decay_gate = gate
+
+    def layers(self) -> Iterator[tuple[int, str]]:
+        yield 0, "l0"
+
+    def gates(self) -> dict[str, Gate]:
+        return {"decay": self.layer.decay_gate.gate}
+
+    def vectors(self, suffix: str) -> list[Tensor]:
+        return [self.layer.weights_of_decay()[-1][0]]
+
+    def set_bias(self, block: str, suffix: str, values: Tensor) -> None:
+        self.layer.set_bias(values)
+
+    def start(self, block: str, suffix: str, **values: Any) -> None:
+        self.layer.start_decay(**values)
 
 
 class TowardsCandidate(LinearRecurrence):

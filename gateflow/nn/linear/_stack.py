@@ -151,6 +151,14 @@ class LinearStack(torch.nn.Module):
     def gates(self) -> dict[str, Gate]:
         return {"decay": self.decay_gate.gate}
 
+    def as_cell(self) -> LinearStack:
+        """What initialisers start."""
+        return self
+
+    def vectors(self, suffix: str) -> list[Tensor]:
+        """What holds z of one layer where the input gives nothing."""
+        return self.recurrences[int(suffix[1:])].as_cell().vectors(suffix)
+
     def set_bias(self, block: str, suffix: str, values: Tensor) -> None:
         """Let the decays' z be ``values`` in one layer where the input gives nothing."""
         self.recurrences[int(suffix[1:])].set_bias(values)

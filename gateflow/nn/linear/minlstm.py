@@ -39,7 +39,7 @@ class MinLSTM(TowardsCandidate):
 
     def set_bias(self, values: Tensor) -> None:
         """Let the pre-activation of f be these values where the input gives nothing, or those of f and i."""
-        if len(values) == self.state_size:
+        if len(values) == self.state_size and self.projection.bias is not None:
             values = torch.cat([values, self.projection.bias[self.state_size : 2 * self.state_size].to(values)])
         super().set_bias(values)
 

@@ -1,4 +1,4 @@
-"""The diagonal recurrence of Mamba (Gu and Dao, arXiv 2312.00752), with any gate as its step size."""
+"""The diagonal recurrence of Mamba, with any gate as its step size (Gu and Dao, arXiv 2312.00752)."""
 
 from __future__ import annotations
 
@@ -81,6 +81,10 @@ class SelectiveDecay(LinearRecurrence):
         self.projection.reset_parameters()
         self.log_a.copy_(torch.log(torch.arange(1, self.of_each + 1)).expand_as(self.log_a))
         self.d.fill_(1)
+
+    @property
+    def units(self) -> int:
+        return self.input_size
 
     def state_shape(self, batch: int) -> tuple[int, ...]:
         return batch, self.input_size, self.of_each
