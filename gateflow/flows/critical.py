@@ -35,6 +35,9 @@ ONE_WAY = 24
 """Of these, all to one side: there is no minimum."""
 LEAP = 6
 """After each so many of these, Newton's method is tried, which finds a true zero in four or five steps."""
+SMOOTH = 1e-3
+"""At a distance from a zero ``|z - c|^p`` that is less than a unit, log u' has a slope above p per unit, and a bend above
+p. Where both are less than this there is none: what floats saw was their rounding, or a dip that they resolve."""
 EXACT = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 230.0])
 ROUGH = np.array([6.0, 12.0, 24.0, 36.0])
 """Decimal orders of the distances at which u' is read, about a point known exactly, and about one narrowed down."""
@@ -299,7 +302,13 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
             ways.add(-1)
         if step > ONE_WAY and ways < {0, 1}:
             break  # it only falls: what floats saw was their rounding
-        while step % LEAP == 0 and (leap := _leap(numbers, middle, lowest, half)) is not None:
+        while step % LEAP == 0 and np.isfinite(lowest):
+            slope, bend = _slopes(numbers, middle, half)
+            smooth = max(abs(float(slope.values)), abs(float(bend.values))) < SMOOTH
+            if smooth and float(half.values) > 64 * np.spacing(abs(point)):
+                return float(middle.values), "narrow"
+            if (leap := _leap(numbers, middle, lowest, half, slope, bend)) is None:
+                break
             middle, lowest, half = leap
     reached, numbers = lowest, gate.at(MANY_DIGITS)
     lift = numbers.arithmetic.lift
@@ -314,25 +323,27 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
     return kinds[kind], kind
 
 
-def _leap(numbers: Any, middle: Any, lowest: float, half: Any) -> tuple[Any, float, Any] | None:
+def _slopes(numbers: Any, z: Any, unit: Any) -> tuple[Any, Any]:
+    """The first and second derivative of log u' by the distance in these units."""
+    apart = 2.0**-60
+    left, here, right = numbers.log_du(numbers.arithmetic.lift(np.array([-apart, 0.0, apart])) * unit + z)
+    return (right - left) * (0.5 / apart), (right + left - here - here) * apart**-2
+
+
+def _leap(numbers: Any, z: Any, lowest: float, half: Any, slope: Any, bend: Any) -> tuple[Any, float, Any] | None:
     """From a point to the zero of u' within ``half`` of it, with log u' there and a distance within which the zero is.
 
     For f = log u' = p log abs(z - c) + ..., f'/f'' is c - z and -f'^2/f'' is p; the new point is nearer by as much as f
     falls. None where no step leads down.
     """
-    if not np.isfinite(lowest):
-        return None
-    lift, apart = numbers.arithmetic.lift, half * 2.0**-60
-    left, here, right = numbers.log_du(lift(np.array([-1.0, 0.0, 1.0])) * apart + middle)
-    slope, bend = (right - left) / 2.0, right + left - here - here
     if not float(bend.values) < 0:
         return None
-    move, power = slope / bend * apart, float(-(slope * slope / bend).values)
-    level = float(_floats(numbers.log_du(middle + move))[0])
-    length = abs(float(move.values))
-    if not (length < float(half.values) and level < lowest - 1):
+    move, power = slope / bend, float(-(slope * slope / bend).values)
+    there, length = half * move + z, abs(float(move.values))
+    level = float(_floats(numbers.log_du(there))[0])
+    if not (length < 1 and level < lowest - 1):
         return None
-    return middle + move, level, lift(4 * length * np.exp((level - lowest) / power))
+    return there, level, half * (4 * length * np.exp((level - lowest) / power))
 
 
 @lru_cache(maxsize=256)
