@@ -36,8 +36,8 @@ ONE_WAY = 24
 LEAP = 6
 """After each so many of these, Newton's method is tried, which finds a true zero in four or five steps."""
 SMOOTH = 1e-3
-"""At less than a unit from a zero ``|z - c|^p``, log u' has a slope above p per unit, and a bend above p. Where both are
-less than this there is none: what floats saw was their rounding, or a dip that they resolve."""
+"""Less than a unit from a zero ``|z - c|^p``, log u' has a slope and a bend above p per unit. Where both are less than
+this there is none: what floats saw was their rounding, or a dip that they resolve."""
 EXACT = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 230.0])
 ROUGH = np.array([6.0, 12.0, 24.0, 36.0])
 """Decimal orders of the distances at which u' is read, about a point known exactly, and about one narrowed down."""
