@@ -63,6 +63,16 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.xdist_group("+".join(made)))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session):
+    """Groups stay in one process, also where pytest (9.2) keeps ids elsewhere than pytest-xdist (3.8) marks them."""
+    if getattr(session.config.option, "loadgroup", False):
+        for item in session.items:
+            group = item.get_closest_marker("xdist_group")
+            if group is not None and "@" not in item.nodeid.rpartition("]")[2]:
+                item._id = type(item._id).parse(f"{item.nodeid}@{group.args[0]}")
+
+
 def shared(item):
     """The fixtures of our own that an item shares with others, with the number of the parameter they are made for."""
     for name, definitions in item._fixtureinfo.name2fixturedefs.items() if hasattr(item, "_fixtureinfo") else ():
