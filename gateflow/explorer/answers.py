@@ -31,6 +31,8 @@ from gateflow.results.status import Status
 
 SECONDS = 3.0
 """Seconds of the processor that one gate may take for one part."""
+NOISY = 8.0
+"""The same for noise, which comes last: a partial differential equation, two seconds on a processor of 2 GHz."""
 
 GRID = np.linspace(-6.0, 6.0, 161)
 """Pre-activations at which a gate and its derivative are drawn."""
@@ -108,19 +110,24 @@ def answers(asked: Asked) -> Iterator[dict[str, Any] | None]:
     yield from _each("steps", _steps, shown, asked)
     yield from _each("own", _own, shown, asked)
     if asked.noise:
-        yield from _each("noise", _noise, shown, asked)
+        yield from _each("noise", _noise, shown, asked, NOISY)
     yield {"part": "done"}
 
 
 def _each(
-    part: str, ask: Callable[[str, float, Asked], dict[str, Any]], shown: list[dict[str, Any]], asked: Asked
+    part: str,
+    ask: Callable[[str, float, Asked], dict[str, Any]],
+    shown: list[dict[str, Any]],
+    asked: Asked,
+    seconds: float = SECONDS,
 ) -> Iterator[dict[str, Any] | None]:
     """One part for all gates that have a flow."""
     found = []
     for one in shown:
         flow = one.get("flow", {})
         able = "z0" in flow
-        found.append(attempted(lambda one=one, flow=flow: ask(one["gate"], flow["z0"], asked)) if able else None)
+        work = partial(ask, one["gate"], flow.get("z0", 0.0), asked)
+        found.append(attempted(work, seconds) if able else None)
         yield None
     yield {"part": part, "gates": found}
 
