@@ -15,7 +15,7 @@ from gateflow.asymptotics.proofs.statements import C, T, formula
 from gateflow.formula import unparse
 from gateflow.formula.vocabulary import Expr, Z, logit, sigmoid, softplus, softsign
 
-_LEVELS = (10, 30, 100, 300, 1000, 10**4, 10**8, 10**16, 10**32, 10**64)
+_LEVELS = (10, 30, 100, 300, 1000, 10**4, *(10**digits for digits in (8, 16, 32, 64, 128, 256)))
 _DIGITS = 700
 """No evaluation takes more digits than this; points that would are left out."""
 
@@ -63,6 +63,30 @@ _NUMERIC: dict[Any, Callable[..., Any]] = {
     logit: lambda p: mpmath.log(p / (1 - p)),
 }
 
+_RESTS: dict[Any, tuple[Expr, Callable[[Expr], Expr]]] = {
+    sigmoid: (sp.S.One, lambda u: sigmoid(-u)),
+    sp.erf: (sp.S.One, sp.erfc),
+    sp.tanh: (sp.S.One, lambda u: 2 * sigmoid(-2 * u)),
+    sp.atan: (sp.pi / 2, lambda u: sp.atan(1 / u)),
+}
+"""The limit of a function, and what is left to it (where u > 0): without it 1 - phi takes as many digits as it has zeros."""
+
+
+def _rest(e: Expr, z: Any) -> Any:
+    """A limit less its function, such as ``1 - sigmoid(u)``, without the difference; None where the sum is no such."""
+    constant, rest = e.as_independent(Z, as_Add=True)
+    factor, function = rest.as_independent(Z, as_Add=False)
+    if function.is_Pow and constant + factor == 0:
+        below = number(1 - function.base, z)
+        return factor * mpmath.expm1(number(function.exp, z) * mpmath.log1p(-below)) if 0 < below < 1 else None
+    if function.func not in _RESTS:
+        return None
+    limit, left = _RESTS[function.func]
+    u = function.args[0]
+    if constant + factor * limit != 0 or number(u, z) <= 0:
+        return None
+    return -number(factor * left(u), z)
+
 
 def number(e: Expr, z: Any) -> Any:
     """The expression at z in mpmath's working precision."""
@@ -78,6 +102,8 @@ def number(e: Expr, z: Any) -> Any:
         return next(number(v, z) for v, condition in e.args if _holds(condition, z))
     if isinstance(e, sp.log):
         return _logarithm(e.args[0], z)
+    if e.is_Add and (rest := _rest(e, z)) is not None:
+        return rest
     values = [number(a, z) for a in e.args]
     if e.is_Add:
         return _sum(values)
@@ -124,17 +150,19 @@ def _holds(condition: Any, z: Any) -> bool:
 
 
 class FarPoint(NamedTuple):
-    """A large z; the digits that the germs take there; and those that 1 - phi takes where it is formed as written."""
+    """A large z; the digits that the germs take there; those that 1 - phi takes where it is formed as written; and the
+    digits before the point of the largest germ."""
 
     z: Any
     digits: int
     saturated: int
+    size: int = 0
 
 
 def stable_number(e: Expr, point: FarPoint) -> Any:
     """The expression to some ten digits, or None: two evaluations, one in twice the digits, must agree."""
     for digits in sorted({40, point.digits, point.saturated}):
-        if digits <= _DIGITS:
+        if digits <= _DIGITS and 2 * digits > point.size + 10:  # with fewer, two evaluations may lose the same terms
             values = [_value(e, point.z, d) for d in (digits, 2 * digits)]
             if all(v is not None and v != 0 for v in values):  # a zero may be lost digits
                 small = mpmath.mpf(10) ** (-digits // 3)
@@ -153,7 +181,7 @@ def _value(e: Expr, z: Any, digits: int) -> Any:
 
 
 def far_points(*germs: Expr) -> list[list[FarPoint]]:
-    """For each germ, numbers z at which it is about 10, 100, 1e4, ..., found by bisection in log z."""
+    """For each germ, numbers z at which it is about 10, 100, ... 1e256, found by bisection in log z."""
     found = [[_at_level_of(f, level) for level in _LEVELS] for f in germs]
     return [[_far_point(z, germs) for z in zs if z is not None] for zs in found]
 
@@ -165,14 +193,15 @@ def _at_level_of(f: Expr, level: int) -> Any:
     while b / a > 1 + mpmath.mpf(10) ** -6:
         middle = mpmath.sqrt(a * b)
         a, b = (a, middle) if _beyond(f, middle, level) else (middle, b)
-    with mpmath.workdps(60):
-        return mpmath.exp(+b) if b < high else None
+    with mpmath.workdps(300):  # no integer: mpmath's exponential of one is a power, digit by digit
+        return mpmath.exp(b) if b < high else None
 
 
 def _far_point(z: Any, germs: tuple[Expr, ...]) -> FarPoint:
     sizes = [_value(f, z, 40) for f in germs]
     top = max((abs(f) for f in sizes if f is not None), default=mpmath.mpf(1))
-    return FarPoint(z, 40 + 2 * int(mpmath.log10(top + 1)), 40 + int(min(top / 2, _DIGITS)))
+    size = int(mpmath.log10(top + 1))
+    return FarPoint(z, 40 + 2 * size, 40 + int(min(top / 2, _DIGITS)), size)
 
 
 def _beyond(f: Expr, log_z: Any, level: int) -> bool:
@@ -188,8 +217,9 @@ def _beyond(f: Expr, log_z: Any, level: int) -> bool:
 def trend(values: list[Any], limit: Expr) -> bool | None:
     """Whether three values go to the limit; None for too few of them.
 
-    The distance to a finite limit must fall; and where the values settle (the last step at most half of the one
-    before, the distance not yet a quarter), what Aitken extrapolates them to must be nearer to the limit than they are.
+    The last two are within a hundredth of a finite limit, or the distance falls; and where the values settle (the last
+    step at most half of the one before, the distance not yet a quarter), what Aitken extrapolates them to must be nearer
+    to the limit than they are.
     """
     if len(values) < 3:
         return None
@@ -199,6 +229,8 @@ def trend(values: list[Any], limit: Expr) -> bool | None:
     goal = mpmath.mpf(sp.N(limit.xreplace({C: sp.Integer(2), T: sp.Integer(3)}), 30))
     errors = [value - goal for value in values]
     if abs(errors[2]) <= mpmath.mpf(10) ** -9 * (1 + abs(goal)):
+        return True
+    if max(abs(errors[1]), abs(errors[2])) <= 0.01 * (1 + abs(goal)):  # iterated logarithms may turn once more
         return True
     if not (abs(errors[0]) > abs(errors[1]) > abs(errors[2]) and abs(errors[2]) < 0.97 * abs(errors[0])):
         return False

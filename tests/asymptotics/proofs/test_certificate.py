@@ -28,7 +28,7 @@ from gateflow.asymptotics.proofs.statements import digest_of
 from gateflow.errors import InvalidArgument
 from gateflow.formula import parse
 from gateflow.formula.vocabulary import Z as z
-from gateflow.formula.vocabulary import derivative, softplus
+from gateflow.formula.vocabulary import derivative, sigmoid, softplus
 from gateflow.gates.gate import GATES, Gate, gate
 
 IN_F = [name for name in GATES if name != "hard-sigmoid"]
@@ -469,10 +469,46 @@ def test_lost_digits_are_noticed():
         ((3.0, 2.0, 1.0), sp.oo, False),
         ((1.0, 1.0, 1.0), 1, True),
         ((1.0, 1.0), 1, None),
+        ((0.002, 0.0025, 0.0019), 0, True),
+        ((1.19, 1.21, 1.217), 1, False),
+        ((0.002, 0.0025, 0.019), 0, False),
     ],
 )
 def test_trend(values, limit, outcome):
     assert numbers.trend([mpmath.mpf(v) for v in values], sp.sympify(limit)) is outcome
+
+
+@pytest.mark.parametrize(
+    "e",
+    [
+        1 - sigmoid(z),
+        2 - 2 * sigmoid(z) ** 3,
+        (1 - sp.erf(z / 30)) / 2,
+        1 - 2 * sp.atan(sp.exp(z / 3)) / sp.pi,
+        sp.Rational(1, 2) - sp.tanh(z) / 2,
+        1 - sigmoid(-z),
+        1 - z**2,
+        1 - (1 - sp.exp(-z)) ** 3,
+    ],
+    ids=str,
+)
+def test_what_is_left_to_a_limit_needs_no_digits_of_the_limit(e):
+    """At z = 300, in 30 digits, against the formula as it is written in 300."""
+    written = sp.lambdify(z, e.replace(sigmoid, lambda u: 1 / (1 + sp.exp(-u))), "mpmath")
+    with mpmath.workdps(300):
+        exact = written(mpmath.mpf(300))
+    with mpmath.workdps(30):
+        assert abs(numbers.number(e, mpmath.mpf(300)) / exact - 1) < mpmath.mpf(10) ** -25
+
+
+def test_a_law_whose_next_term_turns_late_is_verified():
+    """(f + log l_next)/(f + log l_hat) changes its sign near f = 1e40, and turns to 0 only after that."""
+    assert verify(rate_certificate("sigmoid(z*asinh(z))")).status == "verified"
+
+
+def test_numbers_alone_never_refute_what_is_proved(written, monkeypatch):
+    monkeypatch.setattr(checker, "_evaluate", lambda sentence, *_: checker.Check(sentence, "numeric", False, "1, 2, 3"))
+    assert verify(written["fast against sigmoid"]).status == "open"
 
 
 # --- values at breaks, formal derivatives, points that are no proof ---------------------------------------------------
