@@ -19,8 +19,8 @@ MARKS = {True: "holds", False: "FAILS", None: "open"}
 def run(file: File, /, *, seconds: Seconds = 60.0, json: Json = False) -> int:
     """Check a certificate independently: its digest, each step of its chain, each limit, with other code than made it.
 
-    The outcome is verified, refuted, or open where a limit could not be proved again, or was and its numbers do not show
-    it. The exit code is 3 unless it is verified.
+    The outcome is verified, refuted, or open where a limit could not be proved again or its numbers do not show it. The
+    exit code is 3 unless it is verified.
 
     Examples
     --------

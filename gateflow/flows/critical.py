@@ -34,7 +34,7 @@ STEPS = 140
 ONE_WAY = 24
 """Of these, all to one side: there is no minimum."""
 LEAP = 6
-"""After each so many of these, Newton's method is tried, which finds a true zero in four or five steps."""
+"""Each time this number of them is made, Newton's method is tried, which finds a true zero in four or five steps."""
 SMOOTH = 1e-3
 """Less than a unit from a zero ``|z - c|^p``, log u' has a slope and a bend above p per unit. Where both are less than
 this there is none: what floats saw was their rounding, or a dip that they resolve."""

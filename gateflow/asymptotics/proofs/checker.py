@@ -13,9 +13,9 @@ the chain of limits that proves the statement, and a digest. `verify` goes throu
    is reported as *open*, neither verified nor refuted.
 4. *Numeric.* Each expression is evaluated in big floats at several z so large that f is 10, 100, ... 1e256 (digits are
    raised until two evaluations agree). Convergence may be as slow as 1/log z, so the test is of the trend: the error
-   must fall along the last points or be within a hundredth, or an infinite limit grow on the right side. This proves nothing; it is there to
-   catch a wrong step in 2 and 3 that went the same way in both. Where nothing can be evaluated, or where the numbers do
-   not go to a limit that is proved, the certificate is open: some turn to their limit past all points only.
+   must fall along the last points or be within a hundredth, or an infinite limit grow on the right side. This proves
+   nothing; it is there to catch a wrong step in 2 and 3 that went the same way in both. Where nothing can be evaluated,
+   or the numbers do not go to a limit that is proved, the certificate is open: some turn to it past all points only.
 
 A certificate that a gate is *not* in class F holds a witness instead of a chain: a point where phi is smooth and its
 slope negative, two points with one value, a value outside (0, 1), limits other than 0 and 1, a point at which phi is

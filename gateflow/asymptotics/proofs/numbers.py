@@ -69,7 +69,7 @@ _RESTS: dict[Any, tuple[Expr, Callable[[Expr], Expr]]] = {
     sp.tanh: (sp.S.One, lambda u: 2 * sigmoid(-2 * u)),
     sp.atan: (sp.pi / 2, lambda u: sp.atan(1 / u)),
 }
-"""The limit of a function, and what is left to it (where u > 0): without it 1 - phi takes as many digits as it has zeros."""
+"""The limit of a function, and what is left to it (where u > 0): without it 1 - phi takes a digit for each zero."""
 
 
 def _rest(e: Expr, z: Any) -> Any:
@@ -218,8 +218,8 @@ def trend(values: list[Any], limit: Expr) -> bool | None:
     """Whether three values go to the limit; None for too few of them.
 
     The last two are within a hundredth of a finite limit, or the distance falls; and where the values settle (the last
-    step at most half of the one before, the distance not yet a quarter), what Aitken extrapolates them to must be nearer
-    to the limit than they are.
+    step at most half of the one before, the distance not yet a quarter), what Aitken extrapolates them to must be
+    nearer to the limit than they are.
     """
     if len(values) < 3:
         return None
