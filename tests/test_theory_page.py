@@ -65,15 +65,19 @@ def test_one_more_sinh_is_sooner_by_more_and_more():
     assert ratios[-1] * 80**2 == pytest.approx(1, rel=0.1)
 
 
-def test_a_loss_that_dips_below_any_bound_has_an_infinite_path():
-    """The construction of T5 with b = tau^-5, far below the barrier: each stage has a path of length at least 1."""
-    loss, time = mpmath.mpf(1) / 2, mpmath.mpf(0)
+def test_a_gate_of_class_f_dips_below_any_bound():
+    """The construction of T5 with b = tau^-5, far below the barrier, T = c = 1: speeds fall, paths add up."""
+    time, speeds, times = mpmath.mpf(0), [mpmath.mpf(1) / 8], [mpmath.mpf(0)]
     for _ in range(6):
-        wait = max(mpmath.mpf(1), 2 / loss)
-        assert mpmath.sqrt(loss / 2 / wait) * wait > 1 - mpmath.mpf(10) ** -12
-        time += wait + 1
-        loss = min(loss / 4, time**-5)
-        assert loss <= time**-5
+        time += 1 / speeds[-1] + 1
+        times.append(time)
+        speeds.append(min(speeds[-1] / 2, time**-5 / 4))
+    falls = [r + (r * r + r * s + s * s) / 3 for r, s in pairwise(speeds)]  # the integral of v^2, stage by stage
+    losses = [mpmath.fsum(falls[n:]) + 4 * speeds[-1] for n in range(len(falls))]  # what is left is at most 4 r_n
+    assert losses[0] < 1
+    assert all(s < r for r, s in pairwise(speeds))
+    assert all(loss <= 4 * r for loss, r in zip(losses, speeds, strict=False))
+    assert all(loss <= t**-5 for loss, t in list(zip(losses, times, strict=False))[1:])
 
 
 def heavy_ball(speed, z, target, eta, beta):
