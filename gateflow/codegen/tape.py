@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from gateflow.arithmetic import float64
 from gateflow.errors import GateflowError, InvalidArgument
 from gateflow.formula.functions import NAMES
 from gateflow.formula.vocabulary import Expr, Z, expression
@@ -62,9 +64,31 @@ class Tape:
         values: list[Any] = []
         feed = iter(inputs)
         with np.errstate(all="ignore"):
-            for op in self.operations:
-                values.append(_play(arithmetic, op, [values[i] for i in op.args], feed))
+            if arithmetic is float64:
+                values += [next(feed) for _ in self.symbols]
+                for function, args in self._steps:
+                    values.append(function(*[values[i] for i in args]) if args else function)
+            else:
+                for op in self.operations:
+                    values.append(_play(arithmetic, op, [values[i] for i in op.args], feed))
         return [values[i] for i in self.outputs]
+
+    @functools.cached_property
+    def _steps(self) -> list[tuple[Any, tuple[int, ...]]]:
+        """What follows the inputs in float64: the function and its arguments, or a constant; looked up once."""
+        steps: list[tuple[Any, tuple[int, ...]]] = []
+        for op in self.operations[len(self.symbols) :]:
+            if op.name == "constant":
+                steps.append((_constant(float64, op.value), ()))
+            else:
+                function = _function(float64.INSIDE, op)
+                steps.append(
+                    (function if op.value is None else functools.partial(_swapped, function, op.value), op.args)
+                )
+        return steps
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: kept for name, kept in vars(self).items() if name != "_steps"}
 
     def __str__(self) -> str:
         return "\n".join(
@@ -187,13 +211,26 @@ def _play(arithmetic: Any, op: Operation, args: list[Any], feed: Iterator[Any]) 
     if op.name == "input":
         return next(feed)
     if op.name == "constant":
-        return arithmetic.constant(op.value) if op.value.is_finite else arithmetic.lift(float(op.value))
+        return _constant(arithmetic, op.value)
+    function = _function(arithmetic, op)
+    return function(*args) if op.value is None else function(*args, op.value)
+
+
+def _constant(arithmetic: Any, value: Any) -> Any:
+    return arithmetic.constant(value) if value.is_finite else arithmetic.lift(float(value))
+
+
+def _function(arithmetic: Any, op: Operation) -> Callable[..., Any]:
     if op.name in _OPERATORS:
-        return _OPERATORS[op.name](*args)
+        return _OPERATORS[op.name]
     function = getattr(arithmetic, op.name, None)
     if function is None:
         raise GateflowError(f"no numerical form of {op.name!r} is known in {arithmetic.name}")
-    return function(*args) if op.value is None else function(*args, op.value)
+    return function
+
+
+def _swapped(function: Callable[..., Any], value: Any, *args: Any) -> Any:
+    return function(*args, value)
 
 
 _OPERATORS: dict[str, Callable[..., Any]] = {

@@ -37,6 +37,7 @@ class Numbers:
     def __init__(self, gate: Any, arithmetic: Any) -> None:
         self.gate: Any = gate
         self.arithmetic: Any = arithmetic
+        self._inside: Any = float64.INSIDE if arithmetic is float64 else arithmetic
         self._tapes: dict[str, Tape | Filled] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -49,7 +50,7 @@ class Numbers:
 
     def _logs(self, z: Any) -> tuple[Any, Any]:
         """``log phi`` and ``log(1 - phi)``; the larger of the two probabilities is found from the smaller."""
-        a = self.arithmetic
+        a = self._inside
         if self.gate.is_profile:
             u = self.u(z)
             return -a.softplus(-u), -a.softplus(u)
@@ -61,7 +62,7 @@ class Numbers:
 
     def u(self, z: Any) -> Any:
         """``log phi - log(1 - phi)``; where that is small, from ``2 phi - 1 = tanh(u/2)``."""
-        a = self.arithmetic
+        a = self._inside
         if self.gate.is_profile:
             return self._play("u", lambda f: [f.u], z)[0]
         log_phi, log_phi_c = self._logs(z)
@@ -86,19 +87,19 @@ class Numbers:
     def probabilities(self, z: Any) -> tuple[Any, Any]:
         """phi and 1 - phi."""
         log_phi, log_phi_c = self._logs(z)
-        return self.arithmetic.exp(log_phi), self.arithmetic.exp(log_phi_c)
+        return self._inside.exp(log_phi), self._inside.exp(log_phi_c)
 
     def phi(self, z: Any) -> Any:
-        return self.arithmetic.exp(self._logs(z)[0])
+        return self._inside.exp(self._logs(z)[0])
 
     def phi_c(self, z: Any) -> Any:
-        return self.arithmetic.exp(self._logs(z)[1])
+        return self._inside.exp(self._logs(z)[1])
 
     def log_du(self, z: Any) -> Any:
         """The logarithm of ``|u'(z)|``; ``-inf`` at a critical point."""
         if self.gate.is_profile:
             return self._play("log_du", lambda f: [f.log_du], z)[0]
-        a = self.arithmetic
+        a = self._inside
         log_phi, log_phi_c = self._logs(z)
         left, right, log_dphi = self._play("hazards", lambda f: [*f.log_hazards, f.log_dphi], z)
         result = a.where(a.less(log_phi, log_phi_c), left - log_phi_c, right - log_phi)
@@ -126,7 +127,7 @@ class Numbers:
 
     def _or_gone(self, log_size: Any, both: Any) -> Any:
         """``log_size``, or ``-inf`` where ``log phi + log(1 - phi)`` is past the largest float, and a number."""
-        a = self.arithmetic
+        a = self._inside
         return a.where(a.isfinite(both) | ~a.less_equal(both, both), log_size, a.lift(np.float64(-np.inf)))
 
     def dphi(self, z: Any) -> Any:
@@ -134,13 +135,13 @@ class Numbers:
 
     def _signed(self, key: str, exprs: Callable[[Formulas], list[Expr]], z: Any, log_size: Any) -> Any:
         """``exp(log_size)`` with the sign of a formula."""
-        a = self.arithmetic
+        a = self._inside
         negative = a.less(self._play(key, exprs, z)[0], a.constant(0))
         size = a.exp(log_size)
         return a.where(negative, -size, size)
 
     def d2phi(self, z: Any) -> Any:
-        a = self.arithmetic
+        a = self._inside
         log_phi, log_phi_c = self._logs(z)
         both = log_phi + log_phi_c
         if not self.gate.is_profile:
@@ -167,7 +168,7 @@ class Numbers:
 
     def _d2_log(self, z: Any, log_one: Any, log_other: Any, turned: bool) -> Any:
         """That of the logarithm ``log_one`` of a probability; ``log_other`` is that of the other."""
-        a = self.arithmetic
+        a = self._inside
         if not self.gate.is_profile:
             d2phi, log_rate = self.d2phi(z), self.log_dphi(z) - log_one
             return (-d2phi if turned else d2phi) * a.exp(-log_one) - a.exp(log_rate + log_rate)
@@ -181,26 +182,26 @@ class Numbers:
         """z with ``u(z) = u``."""
         if self.gate.formulas.inverse is not None:
             return self._play("inverse", lambda f: [f.inverse], u, U)[0]  # type: ignore[list-item]
-        a = self.arithmetic
+        a = self._inside
         plain = self.gate.float64
         start = increasing_root(plain.u, plain.log_du, np.asarray(a.round(u), dtype=np.float64))
-        if a is float64:
+        if self.arithmetic is float64:
             return start
         return self._polished(a.lift(start), u)
 
     def _polished(self, z: Any, u: Any) -> Any:
         """Newton steps from a root right to float64, in this arithmetic."""
-        a = self.arithmetic
+        a = self._inside
         for _ in range(2):
             step = (self.u(z) - u) * a.exp(-self.log_du(z))
             z = a.where(a.isfinite(step), z - step, z)
         return z
 
     def inverse(self, p: Any) -> Any:
-        return self.z_of_u(self.arithmetic.logit(p))
+        return self.z_of_u(self._inside.logit(p))
 
     def inverse_c(self, q: Any) -> Any:
-        return self.z_of_u(-self.arithmetic.logit(q))
+        return self.z_of_u(-self._inside.logit(q))
 
     def log_weight(self, u: Any) -> Any:
         """``log W(u)`` with ``W = (dz/du)**2``, the weight of the flow in the profile (numerics.md)."""
@@ -211,7 +212,7 @@ class Numbers:
         return -(slope + slope)
 
     def slope_at(self, loss: Any) -> Any:
-        a = self.arithmetic
+        a = self._inside
         u = -a.logit(loss)
         if not self.gate.is_profile:
             return a.exp(self.log_dphi(self.z_of_u(u)))
