@@ -1,4 +1,4 @@
-"""A layer as ONNX has it: the standard LSTM or GRU where every gate is the sigmoid, else a Scan of plain operators.
+"""A layer as ONNX has it: the standard LSTM or GRU where its gates are sigmoids, else a Scan of plain operators.
 
 `torch.onnx.export` runs a layer's ``forward``, which comes here; batch and length may be dynamic. A gate becomes the
 operators of its formula, in float64 inside a float32 model. onnxruntime has no erf, atan and lgamma of float64: these
@@ -49,6 +49,27 @@ def layer(
         warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor", category=UserWarning)
         final, output = scan(step, state, cell.project(x, weights), reverse=backwards)
     return output, tuple(final)
+
+
+def states(decay: Tensor, input: Tensor, start: Tensor | None, dim: int) -> Tensor:
+    """The states ``h_t = a_t h_(t-1) + b_t`` by a Scan, in the numbers' own precision: what rounding loses is lost.
+
+    Parameters
+    ----------
+    decay, input : Tensor
+        a and b, of one shape.
+    start : Tensor, optional
+    dim : int
+        The dimension of time.
+    """
+
+    def step(state: Tensor, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        after = part[0] * state + part[1]
+        return after, after.clone()
+
+    parts = decay.movedim(dim, 0), input.movedim(dim, 0)
+    first = torch.zeros_like(parts[1][0]) if start is None else start
+    return scan(step, first, parts)[1].movedim(0, dim)  # type: ignore[no-any-return]
 
 
 def _standard(
@@ -106,4 +127,4 @@ class ExportedArithmetic(TracedArithmetic):
 def _gate(z: Tensor, gate: str, what: str) -> Tensor:
     """A gate in plain operators."""
     x = z.to(WORKING[z.dtype])
-    return named(gate)._plain(x, what, False, ExportedArithmetic(x.dtype))[0].to(z.dtype)
+    return named(gate).in_operators(x, what, ExportedArithmetic(x.dtype)).to(z.dtype)

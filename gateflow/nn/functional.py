@@ -90,7 +90,7 @@ class GateFunction(torch.nn.Module):
         self.gate = gate
         self._numbers_of: dict[tuple[torch.dtype, torch.device], Numbers] = {}
         self._tapes: dict[tuple[str, bool], Tape | Filled] = {}
-        self.text = _declared(gate)
+        self.text, self.formula = _declared(gate), gate.as_phi(unparse(gate.expr))
         _BY_TEXT.setdefault(self.text, self)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -171,6 +171,12 @@ class GateFunction(torch.nn.Module):
             return self.evaluate(z, what), slope
         value, slope = self._plain(x, what, slope_too)
         return value.to(z.dtype), None if slope is None else _slope_in(z.dtype, slope).expand(z.shape)
+
+    def in_operators(self, x: Tensor, what: str, arithmetic: TorchArithmetic) -> Tensor:
+        """One of the gate's functions in plain operators of an arithmetic, for a program that is traced."""
+        if what in ("phi", "phi_c"):
+            return self._plain(x, what, False, arithmetic)[0]
+        return _FUNCTIONS[what](Numbers(self.gate, arithmetic), x)
 
     def _plain(
         self, x: Tensor, what: str, slope_too: bool = True, arithmetic: TorchArithmetic | None = None

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from gateflow.errors import InvalidArgument, InvalidTensor, NoCompiler, shown
-from gateflow.formula import unparse
 from gateflow.gates.gate import Gate
+from gateflow.nn import exporting
 from gateflow.nn.functional import GateFunction, LevelFunction, differentiable, gate_function
 from gateflow.nn.kernels import native
 from gateflow.nn.kernels import scan as kernels
@@ -114,6 +114,8 @@ def scan(
     given = "log a" if log else "a"
     if gate is not None:
         given = _declared(gate) if isinstance(gate, str) else declared(gate)
+    if torch.onnx.is_in_onnx_export():
+        return exporting.states(decay_of(decay, given), input, start, dim)
     without = gate is not None and _has_no_table(input.dtype, input.device.type, given)
     if input.dtype == torch.float16 or (
         input.dtype == torch.bfloat16 and (without or _has_no_kernel(input.dtype, input.device, given))
@@ -178,8 +180,7 @@ class _ComplexScan(torch.autograd.Function):
 
 def declared(gate: str | Gate | GateFunction) -> str:
     """A gate as a text, its parameters put in, that :func:`function_of` makes a function of again."""
-    found = gate.gate if isinstance(gate, GateFunction) else gate_function(gate).gate
-    return found.as_phi(unparse(found.expr))
+    return gate.formula if isinstance(gate, GateFunction) else gate_function(gate).formula
 
 
 @torch.compiler.assume_constant_result

@@ -186,7 +186,7 @@ def _traced(function: Callable[..., Any], *inputs: Tensor) -> str:
 def _gate(z: Tensor, gate: str, what: str) -> Tensor:
     """A gate in PyTorch's own operators."""
     x = z.to(WORKING[z.dtype])
-    return named(gate)._plain(x, what, False, TracedArithmetic(x.dtype))[0].to(z.dtype)
+    return named(gate).in_operators(x, what, TracedArithmetic(x.dtype)).to(z.dtype)
 
 
 _TEMPLATE = '''\

@@ -27,3 +27,12 @@ def test_acot_is_from_0_to_pi_and_a_right_angle_at_0():
     x = torch.tensor([-1e30, -1.0, -0.0, 0.0, 1.0, 1e30], dtype=torch.float64)
     expected = [np.pi, 3 * np.pi / 4, np.pi / 2, np.pi / 2, np.pi / 4, 1e-30]
     np.testing.assert_allclose(ExportedArithmetic(x.dtype).acot(x), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", GATES)
+@pytest.mark.parametrize("what", ["log_phi", "log_phi_c"])
+def test_logarithms_in_plain_operators_are_those_of_the_gate(name, what):
+    """Against double-double; up to where float64 has no more of a probability, whose logarithm some formulas are of."""
+    z = torch.tensor([-5.0, -1.0, -0.5, 0.0, 0.5, 1.0, 5.0], dtype=torch.float64)
+    if gate(name).value_outside is None:
+        np.testing.assert_allclose(_gate(z, name, what), getattr(gate(name), what)(z.numpy()), rtol=2e-5, atol=1e-6)

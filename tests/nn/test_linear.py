@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -245,3 +246,66 @@ def test_sizes_and_types_that_are_none_are_refused():
     ):
         with pytest.raises(InvalidArgument, match=r"^[^\n]*; got "):
             wrong()
+
+
+# --- compiled and exported --------------------------------------------------------------------------------------------
+
+GATE = "1 - exp(-softplus(z)**2)"
+"""A formula for which no name stands."""
+
+ANY = {"x": {0: torch.export.Dim("time"), 1: torch.export.Dim("batch")}}
+
+
+def of_a_formula(name: str) -> LinearRecurrence:
+    torch.manual_seed(3)
+    return MAKERS[name](decay_gate=GATE)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # by PyTorch itself
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_a_compiled_layer_is_one_graph_of_any_length(name: str) -> None:
+    layer = of_a_formula(name)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager", dynamic=True)
+    weights = list(layer.parameters())
+    for steps in (6, 9):
+        x = torch.randn(steps, 3, 4)
+        (mine, _), (theirs, _) = compiled(x), layer(x)
+        torch.testing.assert_close(mine, theirs)
+        pairs = (torch.autograd.grad(each.square().sum(), weights) for each in (mine, theirs))
+        for one, other in zip(*pairs, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_an_exported_layer_has_any_batch_and_length(make):
+    layer = make(decay_gate=GATE).eval()
+    program = torch.export.export(layer, (torch.randn(6, 3, 4),), dynamic_shapes=ANY).module()
+    for x in (torch.randn(6, 3, 4), torch.randn(9, 2, 4)):
+        for one, other in zip(program(x), layer(x), strict=True):
+            torch.testing.assert_close(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("name", [name for name in MAKERS if name != "LRU"])
+def test_onnxruntime_gives_the_layers_numbers(name: str) -> None:
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    layer, file = of_a_formula(name).eval(), io.BytesIO()
+    program = torch.onnx.export(layer, (torch.randn(6, 3, 4),), dynamo=True, dynamic_shapes=ANY, verbose=False)
+    assert program is not None
+    program.save(file)
+    session = runtime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    for shape in ((6, 3, 4), (9, 2, 4), (1, 1, 4)):
+        x = torch.randn(shape)
+        found = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        for one, other in zip(found, layer(x), strict=True):
+            torch.testing.assert_close(torch.from_numpy(one), other, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_complex_states_have_no_form_in_onnx() -> None:
+    pytest.importorskip("onnxscript")
+    with pytest.raises(torch.onnx.errors.OnnxExporterError, match="LRU has no form in ONNX"):
+        torch.onnx.export(LRU(4, 5).eval(), (torch.randn(6, 3, 4),), dynamo=True, verbose=False)

@@ -139,7 +139,7 @@ class LinearRecurrence(torch.nn.Module):
             seen = self._seen
         finally:
             self._seen = None
-        result = self._turned(self.read(states, x)), self.last(states, state, len(x))
+        result = self._turned(self.read(states, x)), self.last(states, state, x.shape[0])
         return result if seen is None else (*result, seen)
 
     def _turned(self, x: Tensor) -> Tensor:

@@ -108,8 +108,10 @@ class LRU(LinearRecurrence):
         return torch.polar(torch.ones_like(angle), angle).to(torch.complex(self.z[:1], self.z[:1]).dtype)
 
     def states(self, x: Tensor, state: Tensor | None) -> Tensor:
+        if torch.onnx.is_in_onnx_export():
+            raise InvalidArgument("LRU has no form in ONNX: its states are complex")
         log_a, b = self.drive(x, state is None)
-        turns = self.turns(len(x))
+        turns = self.turns(x.shape[0])
         still = torch.view_as_real(b * turns.conj())
         start = None if state is None else torch.view_as_real(state)
         return torch.view_as_complex(scan(self.decays(log_a, x)[..., None], still, start, log=True)) * turns

@@ -88,9 +88,10 @@ class RGLRU(LinearRecurrence):
         made = torch.einsum("tbhi,khij->ktbhj", blocks, self.weight).flatten(-2) + self.bias[:, None, None]
         r, i = torch.sigmoid(made)
         log_a = POWER * r * self.decay_gate.log(self.entering(self.z, x))
-        scale = BoundedRoot.apply(-torch.expm1(2 * log_a))
-        if first and len(x):
-            scale = torch.cat([torch.ones_like(scale[:1]), scale[1:]])  # type: ignore[index]
+        root = TracedRoot if torch.compiler.is_compiling() else BoundedRoot
+        scale = root.apply(-torch.expm1(2 * log_a))
+        if first:
+            scale = torch.where((torch.arange(x.shape[0], device=x.device) == 0)[:, None, None], 1.0, scale)
         return log_a, scale * (i * x)  # type: ignore[operator]
 
     def weights_of_decay(self) -> list[tuple[torch.nn.Parameter, slice]]:
@@ -103,8 +104,8 @@ class RGLRU(LinearRecurrence):
         super().start_decay(complement=-np.expm1(log_a / power))
 
 
-class BoundedRoot(torch.autograd.Function):
-    """A square root whose slope is `STEEPEST` at most."""
+class TracedRoot(torch.autograd.Function):
+    """A square root whose slope is `STEEPEST` at most; without tangents, of which ``torch.compile`` takes none."""
 
     generate_vmap_rule = True
 
@@ -118,14 +119,18 @@ class BoundedRoot(torch.autograd.Function):
         ctx.save_for_forward(output)
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:  # type: ignore[override]
-        (root,) = ctx.saved_tensors
-        return tangents[0] / torch.clamp(2 * root, min=1 / STEEPEST)
-
-    @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (root,) = ctx.saved_tensors
         return grads[0] / torch.clamp(2 * root, min=1 / STEEPEST)
+
+
+class BoundedRoot(TracedRoot):
+    """The same, with tangents."""
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:  # type: ignore[override]
+        (root,) = ctx.saved_tensors
+        return tangents[0] / torch.clamp(2 * root, min=1 / STEEPEST)
 
 
 CELL = RGLRU
