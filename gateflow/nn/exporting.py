@@ -45,10 +45,15 @@ def layer(
         after, _ = cell.step(part, before, weights)
         return after, after[0].clone()
 
-    with warnings.catch_warnings():  # of PyTorch's own look at what the step takes from around it
-        warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor", category=UserWarning)
-        final, output = scan(step, state, cell.project(x, weights), reverse=backwards)
+    final, output = _scanned(step, state, cell.project(x, weights), reverse=backwards)
     return output, tuple(final)
+
+
+def _scanned(*arguments: Any, **options: Any) -> Any:
+    """PyTorch's scan, without a warning of its own look at what the step takes from around it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor", category=UserWarning)
+        return scan(*arguments, **options)
 
 
 def states(decay: Tensor, input: Tensor, start: Tensor | None, dim: int) -> Tensor:
@@ -69,7 +74,8 @@ def states(decay: Tensor, input: Tensor, start: Tensor | None, dim: int) -> Tens
 
     parts = decay.movedim(dim, 0), input.movedim(dim, 0)
     first = torch.zeros_like(parts[1][0]) if start is None else start
-    return scan(step, first, parts)[1].movedim(0, dim)  # type: ignore[no-any-return]
+    output: Tensor = _scanned(step, first, parts)[1]
+    return output.movedim(0, dim)
 
 
 def _standard(
