@@ -22,7 +22,8 @@ Patterns = Annotated[
     Parameter(
         name="--pattern",
         negative="",
-        help="REGEX=GATE: tensors whose names match hold the pre-activation z of this gate. May be given again.",
+        help="REGEX=GATE: tensors whose names match hold the pre-activation z of this gate; where that is a bias_ih of "
+        "an LSTM or GRU, it is its forget gate. May be given again.",
     ),
 ]
 
@@ -52,6 +53,7 @@ def run(
     $ gateflow audit model.safetensors
     $ gateflow audit model.safetensors --lr 1e-4 --json
     $ gateflow audit model.safetensors --pattern "my_gate.bias$=fast" --figure decays.svg
+    $ gateflow audit model.safetensors --pattern "bias_ih=sigmoid(z + z**3)"
     """
     from gateflow.descents.audit import audit
 

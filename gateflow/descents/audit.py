@@ -107,7 +107,8 @@ def audit(path: str | Path, *, lr: float = 1e-3, patterns: Mapping[str, str] | N
     lr : float
         The step size of an optimizer whose steps are about that long, such as Adam.
     patterns : mapping of str to str, optional
-        Regular expressions for names of tensors, and the gate whose z each of these holds.
+        Regular expressions for names of tensors, and the gate whose z each of these holds; where that is a
+        ``bias_ih`` of an LSTM or GRU, its forget gate: by default the sigmoid, or what a layer of gateflow noted.
 
     Raises
     ------
@@ -142,6 +143,8 @@ class _Tensors:
 
     formats: dict[str, tuple[str, tuple[int, ...]]]
     get: Callable[[str], np.ndarray]
+    gates: Mapping[str, str] = field(default_factory=dict)
+    """Formulas of gates by their modules, which layers of gateflow leave in a state dict of PyTorch."""
 
     @classmethod
     def of(cls, path: Path) -> _Tensors:
@@ -182,9 +185,12 @@ class _Tensors:
             for name, t in read.items()
             if isinstance(name, str) and isinstance(t, torch.Tensor) and str(t.dtype)[6:] in FORMATS
         }
+        about = getattr(read, "_metadata", None)
+        modules = about.items() if isinstance(about, dict) else ()
         return cls(
             {name: (str(t.dtype)[6:], tuple(t.shape)) for name, t in tensors.items()},
             lambda name: _numbers_of(name, tensors[name]),
+            {name: str(said["gate"]) for name, said in modules if isinstance(said, dict) and "gate" in said},
         )
 
 
@@ -242,14 +248,18 @@ def _pattern(text: str, gate: str) -> tuple[re.Pattern[str], Gate]:
 
 def _parts(found: _Tensors, own: Iterable[tuple[re.Pattern[str], Gate]]) -> Iterator[_Part]:
     for name in sorted(found.formats):
-        for pattern, gate in own:
-            if pattern.search(name):
-                yield _Part(name, gate.label, gate, found.get(name).ravel(), found.formats[name][0])
+        gates = [gate for pattern, gate in own if pattern.search(name)]
+        known = []
         for ending, rule in _RULES.items():
             if match := re.search(rf"(?:^|(?<=[./])){ending}$", name):
                 part = rule(found, name, name[: match.start()])
                 if part is not None:
-                    yield part
+                    known.append(part)
+        if gates and known and known[0].model in ("lstm", "gru"):
+            known[0].gate, gates = gates[0], gates[1:]
+        for gate in gates:
+            yield _Part(name, gate.label, gate, found.get(name).ravel(), found.formats[name][0])
+        yield from known
 
 
 def _published(name: str, model: str, z: np.ndarray, form: str, widest: tuple[float, float] | None = None) -> _Part:
@@ -315,7 +325,9 @@ def _torch_layer(found: _Tensors, name: str, before: str) -> _Part | None:
     if rows not in (3 * size, 4 * size) or {found.formats[each][1] for each in (name, other)} != {(rows,)}:
         return None
     z = (found.get(name) + found.get(other))[size : 2 * size]
-    part = _Part(name, "lstm" if rows == 4 * size else "gru", as_gate("sigmoid"), z, found.formats[name][0])
+    block = "forget" if rows == 4 * size else "update"
+    gate = as_gate(found.gates.get(f"{before}{block}_gate", "sigmoid"))
+    part = _Part(name, "lstm" if rows == 4 * size else "gru", gate, z, found.formats[name][0])
     if part.model == "lstm":
         part.flags += _left_out(found, other, before + "bias_hh_l")
     return part

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -115,6 +116,20 @@ class GateFunction(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return repr(self.gate)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        """The gate goes into what a state dict says of its modules, beside their versions."""
+        if (about := getattr(destination, "_metadata", None)) is not None:
+            about.setdefault(prefix[:-1], {})["gate"] = self.formula
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *others: Any) -> None:
+        saved = cut(str(local_metadata.get("gate", self.formula)))
+        if saved != cut(self.formula):
+            name = prefix[:-1] or "the gate"
+            warnings.warn(
+                f"{name} was {saved} where these weights were saved, and is {self.formula} here", stacklevel=2
+            )
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
 
     def _play(self, z: Tensor, what: str) -> Tensor:
         _number(z)

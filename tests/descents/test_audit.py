@@ -11,7 +11,7 @@ import pytest
 
 from gateflow.cli import main
 from gateflow.descents.audit import audit
-from gateflow.errors import InvalidArgument
+from gateflow.errors import FormulaError, InvalidArgument
 from gateflow.plots._audit import RED, audited
 
 RNG = np.random.default_rng(5)
@@ -344,3 +344,34 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path, capsys):
     for path in (tmp_path, tmp_path / "none.safetensors"):
         assert main(["audit", str(path)]) == 2
     assert "cannot read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["pt", "safetensors"])
+def test_the_gate_of_a_layer_is_known_from_its_state_dict_or_named(form, tmp_path):
+    torch = pytest.importorskip("torch")
+    from gateflow.nn import GRU, INITS, LSTM
+
+    formula = "1 - exp(-softplus(z)**2)"
+    model = torch.nn.ModuleDict(
+        {"rnn": LSTM(2, 6, bidirectional=True, forget_gate=formula), "other": GRU(2, 6, update_gate=formula)}
+    )
+    INITS["for-timescales"](low=200, high=200)(model)
+    if form == "pt":
+        path, patterns = tmp_path / "model.pt", None
+        torch.save(model.state_dict(), path)
+    else:
+        path = written(tmp_path / "model.safetensors", {k: v.numpy() for k, v in model.state_dict().items()})
+        assert audit(path).layers[0].times[1] < 20  # as of a sigmoid
+        patterns = {"bias_ih": formula}
+    found = audit(path, patterns=patterns).layers
+    assert [one.name for one in found] == ["other.bias_ih_l0", "rnn.bias_ih_l0", "rnn.bias_ih_l0_reverse"]
+    np.testing.assert_allclose([one.times for one in found], 200.0, rtol=1e-5)
+
+
+def test_a_state_dict_whose_note_is_no_gate_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    state = torch.nn.ModuleDict({"rnn": torch.nn.LSTM(2, 3)}).state_dict()
+    state._metadata["rnn.forget_gate"] = {"gate": "__import__('os')"}
+    torch.save(state, tmp_path / "model.pt")
+    with pytest.raises(FormulaError):
+        audit(tmp_path / "model.pt")

@@ -13,7 +13,7 @@ import torch
 from gateflow.errors import GateflowError, InvalidArgument, UnknownName
 from gateflow.gates.gate import GATES, Gate
 from gateflow.gates.gate import gate as named_gate
-from gateflow.nn import GateFunction, gate_function
+from gateflow.nn import LSTM, GateFunction, gate_function
 
 SETTINGS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in GATES),
@@ -322,3 +322,16 @@ def test_what_is_refused() -> None:
 def test_an_unknown_function_of_a_gate_is_an_error():
     with pytest.raises(UnknownName, match="unknown function of a gate 'phy'"):
         gate_function("fast").value(torch.zeros(2), "phy")
+
+
+def test_weights_that_were_saved_with_another_gate_are_loaded_with_a_warning(tmp_path, recwarn):
+    formula = "1 - exp(-softplus(z)**2)"
+    model = torch.nn.Sequential(LSTM(2, 3, forget_gate=formula))
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    read = torch.load(tmp_path / "weights.pt", weights_only=True)
+    torch.nn.Sequential(LSTM(2, 3, forget_gate=Gate(formula, name="mine"))).load_state_dict(read)
+    torch.nn.Sequential(torch.nn.LSTM(2, 3)).load_state_dict(read)
+    LSTM(2, 3, forget_gate="fast").load_state_dict(torch.nn.LSTM(2, 3).state_dict())
+    assert not recwarn
+    with pytest.warns(UserWarning, match=r"^0\.forget_gate was 1 - exp\(-softplus\(z\)\*\*2\) where the weights"):
+        torch.nn.Sequential(LSTM(2, 3, forget_gate="fast")).load_state_dict(read)
