@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -27,6 +28,7 @@ MEANING = {
     "kappa": "kappa",
     "logarithms": "logarithms",
     "hitting_time": "time to a gap ~",
+    "over_law": "l over its law",
     "reason": "reason",
 }
 
@@ -41,8 +43,8 @@ def run(
 ) -> int:
     """Give the law of learning for lambda* = 1: how l = 1 - phi falls with learning time, with its constant.
 
-    T is the horizon, c the scale of the loss, tau learning time; kappa is 1 at the barrier that no gate passes. The
-    exit code is 3 where no law was proved.
+    T is the horizon, c the scale of the loss, tau learning time; kappa is 1 at the barrier that no gate passes. Beside
+    the law stands how near it is: l by computed times over it, for T = 1. The exit code is 3 where no law was proved.
 
     Examples
     --------
@@ -58,8 +60,9 @@ def run(
     certificate = _certificate(chosen, found, seconds, proof)
     beware = no_gate(chosen)
     warning = {} if beware is None else {"beware": beware}
-    facts = {**found.to_json(), "gate": gate.strip(), **warning, "certificate": certificate}
-    proof.show(found, lambda: facts, lambda: _text(gate.strip(), found, beware))
+    over_law = _over_law(chosen, found)
+    facts = {**found.to_json(), "gate": gate.strip(), "over_law": over_law, **warning, "certificate": certificate}
+    proof.show(found, lambda: facts, lambda: _text(gate.strip(), found, over_law, beware))
     return NOT_REACHED if found.verdict == "undecided" else 0
 
 
@@ -80,8 +83,32 @@ def _certificate(chosen: Gate, found: Rate, seconds: float, proof: ProofOptions)
     return made
 
 
-def _text(name: str, found: Rate, beware: str | None) -> list[Any]:
-    facts: dict[str, Any] = found.to_json()
+def _over_law(chosen: Gate, found: Rate) -> list[dict[str, float]] | None:
+    """l over its law at the times when l is 1e-16, 1e-64 and 1e-256, for T = c = 1 and from l = 0.01."""
+    from gateflow.errors import GateflowError
+    from gateflow.flows.problem import LearningProblem
+    from gateflow.flows.time import hitting_time
+
+    if found.rate is None or found.tail == "left":
+        return None
+    ratios = []
+    try:
+        start = float(LearningProblem(chosen, horizon=1, gap=0.01).z_star)
+        for digits in (16, 64, 256):
+            log_l = -digits * math.log(10)
+            time = hitting_time(LearningProblem(chosen, horizon=1, log_gap=log_l), z0=start)
+            ratio = math.exp(log_l - float(found.log_distance(float(time.log_tau))))
+            if not math.isfinite(ratio):
+                return None
+            ratios.append({"l": float(f"1e-{digits}"), "ratio": ratio})
+    except (GateflowError, OverflowError):
+        return None
+    return ratios
+
+
+def _text(name: str, found: Rate, over_law: list[dict[str, float]] | None, beware: str | None) -> list[Any]:
+    far = over_law and ", ".join(f"{one['ratio']:.4g} at l = {one['l']:g}" for one in over_law)
+    facts: dict[str, Any] = {**found.to_json(), "over_law": far}
     rows = [(meaning, None if facts[key] is None else str(facts[key])) for key, meaning in MEANING.items()]
     rows.insert(2, ("implicit", found.pair))
     rows.append(("beware", beware))

@@ -85,6 +85,28 @@ def test_no_law_no_answer(gateflow):
     assert (code, err, found["verdict"], found["rate"], found["certificate"]) == (3, "", "undecided", None, None)
 
 
+def test_a_rate_says_how_near_its_law_is(answered, gateflow):
+    """In the logit u of the fast gate tau is the integral of (2 + exp u + exp -u)/(1 + u^2), in closed form."""
+
+    def time(u):
+        grown, shrunk = (mpmath.im(mpmath.exp(1j) * mpmath.ei(side - 1j)) for side in (u, -u))
+        return 2 * mpmath.atan(u) + grown - shrunk
+
+    _, answer = answered("rate", "fast")
+    assert [one["l"] for one in answer["over_law"]] == [1e-16, 1e-64, 1e-256]
+    for one, digits in zip(answer["over_law"], (16, 64, 256), strict=True):
+        with mpmath.workdps(30):
+            far = digits * mpmath.log(10)
+            tau = time(far + mpmath.log1p(-mpmath.exp(-far))) - time(mpmath.log(99))
+            assert one["ratio"] == pytest.approx(float(tau * mpmath.exp(-far) * mpmath.log(tau) ** 2), rel=1e-9)
+    assert "0.9605 at l = 1e-256" in gateflow("rate", "fast").out
+
+
+@pytest.mark.parametrize("arguments", [("hard-sigmoid",), ("sigmoid", "--tail", "left")])
+def test_where_no_law_is_beside_the_times_nothing_is_said_of_it(arguments, answered):
+    assert answered("rate", *arguments)[1]["over_law"] is None
+
+
 def test_rate_carries_its_certificate(answered):
     _, answer = answered("rate", "sigmoid")
     assert answer["certificate"]["statement"]["rate"] == answer["rate"]
