@@ -3,9 +3,9 @@
 A certificate is plain JSON: the statement with the gates as formulas, germs (what -log(1 - phi) comes to for large z),
 the chain of limits that proves the statement, and a digest. `verify` goes through it as a reader would:
 
-1. *Digest.* SHA-256 over everything else, as canonical JSON: any altered field shows. This alone protects what carries
-   no mathematics (``made``: versions, seconds, the gates' display names). A digest can be computed anew, so the rest
-   does not lean on it.
+1. *Digest.* SHA-256 over everything else, as JSON with sorted keys and no blanks: any altered field shows. This alone
+   protects what carries no mathematics (``made``: versions, seconds, the gates' display names). A digest can be
+   computed anew, so the rest does not lean on it.
 2. *Re-derived.* From the statement alone, `outline` and `witnesses` say which limit must come next, and what expression
    it is of; the certificate's step must say the same, no step may be missing or left over, and the verdict, threshold,
    exponent and ratio that follow from the limits must be those claimed.
