@@ -54,9 +54,9 @@ def test_tests_mirror_the_packages() -> None:
 def test_no_class_has_the_name_of_another() -> None:
     homes: defaultdict[str, list[str]] = defaultdict(list)
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef):
-                homes[node.name].append(path.relative_to(PACKAGE).as_posix())
+        for name in re.findall(r"^ *class (\w+)[(:]", path.read_text(encoding="utf-8"), re.MULTILINE):
+            homes[name].append(path.relative_to(PACKAGE).as_posix())
+    assert len(homes) > 300
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
 
 
@@ -72,7 +72,7 @@ def _hitting_time(_: Path) -> None:
 
 
 def _figure(folder: Path) -> None:
-    gateflow.figures("slope", gates=["fast"], out=folder)
+    gateflow.figures("slope", gates=["fast"], out=folder, formats="svg")
 
 
 def _training_step(_: Path) -> None:
@@ -121,11 +121,12 @@ def ways_to(end: tuple[str, str], run: Callable[[], Any]) -> set[tuple[tuple[str
             at = at.f_back
         found.add(tuple(reversed(steps)))
 
-    sys.setprofile(watch)
+    before = sys.gettrace()
+    sys.settrace(watch)  # which gives no tracer of lines: calls of Python's functions alone are seen
     try:
         run()
     finally:
-        sys.setprofile(None)
+        sys.settrace(before)
     return found
 
 

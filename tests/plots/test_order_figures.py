@@ -9,7 +9,7 @@ from tests.plots.tables import IN_ONE_PROCESS, table
 pytestmark = IN_ONE_PROCESS
 
 MP = mpmath.MPContext()
-MP.dps = 40
+MP.dps = 25
 
 
 BY_HAND = [
