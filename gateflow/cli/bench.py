@@ -34,6 +34,9 @@ def run(
     only: Annotated[
         str, Parameter(name="--only", help="lstm: besides the baselines, rows with this in their name.")
     ] = "",
+    gate: Annotated[
+        str | None, Parameter(name="--gate", help="lstm, on a CPU: the forget gate of a row in place of the arctan's.")
+    ] = None,
     threads: Annotated[int, Parameter(name="--threads", help="Threads of every backend.")] = 1,
     repeats: Annotated[
         int | None, Parameter(name="--repeats", help="Passes; by default 3, of which the fastest counts; on a GPU 9.")
@@ -60,6 +63,7 @@ def run(
     Examples
     --------
     $ gateflow bench lstm --shape 8,20,2,16 --repeats 1
+    $ gateflow bench lstm --shape 8,20,2,16 --repeats 1 --only "LSTM, " --gate "sigmoid(z + z**3/10)"
     $ gateflow bench lstm --shape 4,10,1,8 --threads 2 --only native --repeats 1 --json
     $ gateflow bench lstm --shape 4,10,1,8 --repeats 1 --only none --report lstm.json
     $ gateflow bench step --task "adding(horizon=20)" --repeats 1
@@ -67,16 +71,20 @@ def run(
     from gateflow.errors import InvalidArgument
     from gateflow.files import Output, from_json, is_sealed
 
-    given = {"--task": task} if what == "lstm" else {"--shape": shape, "--device": None if device == "cpu" else device}
+    if what == "step":
+        given = {"--shape": shape, "--gate": gate, "--device": None if device == "cpu" else device}
+    else:
+        given = {"--task": task} | ({} if device == "cpu" else {"--gate": gate})
     for name, value in given.items():
         if value is not None:
-            raise InvalidArgument(f"bench {what} takes no {name}")
+            where = " --device cuda" if name == "--gate" and what == "lstm" else ""
+            raise InvalidArgument(f"bench {what}{where} takes no {name}")
     to = None
     if report is not None:
         to = Output(report, force=force, ours=lambda data: is_sealed(from_json(data)), what="report", early=True)
     reports, shown = [], []
     passes = PASSES[device] if repeats is None else repeats
-    for found in _reports(what, shape, task, only, threads, passes, device):
+    for found in _reports(what, shape, task, only, gate, threads, passes, device):
         parts = [*([] if reports else [_facts(found)]), *_table(found)]
         reports.append(found.to_json())
         shown += parts
@@ -92,7 +100,14 @@ def run(
 
 
 def _reports(
-    what: str, shape: str | None, task: str | None, only: str, threads: int, repeats: int, device: str
+    what: str,
+    shape: str | None,
+    task: str | None,
+    only: str,
+    gate: str | None,
+    threads: int,
+    repeats: int,
+    device: str,
 ) -> Iterator[SpeedReport | DeviceReport]:
     from gateflow.nn import gpu_speed, speed
     from gateflow.training.speed import STEP, time_step
@@ -106,7 +121,8 @@ def _reports(
         if device == "cuda":
             yield gpu_speed.time_on_gpu(sizes, repeats=repeats, only=only)
         else:
-            yield speed.time_layers(sizes, threads=threads, repeats=repeats, only=only)
+            gates = (*speed.CATALOGUED, gate or speed.USER_FORMULA)
+            yield speed.time_layers(sizes, threads=threads, repeats=repeats, gates=gates, only=only)
 
 
 def _sizes(text: str) -> tuple[int, int, int, int]:

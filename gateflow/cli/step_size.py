@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -86,4 +87,8 @@ def _next(found: StepSize) -> str | None:
     horizon, decay = found.problem.horizon, float(found.problem.h_star)
     if not 2 <= (timescale := horizon / decay if decay else 0.0) <= 1e250:
         return None
-    return f"gateflow recommend --timescale {timescale:.6g} --horizon {horizon:g} (the bias to start from, by gate)"
+    gate = found.problem.gate
+    named = shlex.quote(gate.name if gate.label == gate.name else gate.spelled)
+    return (
+        f"gateflow recommend --timescale {timescale:.6g} --horizon {horizon:g} --gates {named} (the bias to start from)"
+    )

@@ -1,6 +1,7 @@
 """Recurrent layers with any gate, in PyTorch: the gate as a function, layers, initialisers.
 
-This package and `gateflow.training`, and no other, import PyTorch.
+This package and `gateflow.training`, and no other, import PyTorch. `INITS` has the initialisers of the catalogue by
+name; each is called with a layer, or with a model that has some.
 
 Examples
 --------

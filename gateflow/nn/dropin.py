@@ -14,7 +14,7 @@ from gateflow.gates.gate import Gate
 from gateflow.nn.cells.gru import GRU
 from gateflow.nn.cells.lstm import LSTM
 from gateflow.nn.operands import check_kind, check_shape, state_parts
-from gateflow.nn.recurrent import AnyGate, Recurrent, Weights
+from gateflow.nn.recurrent import AnyGate, Recurrent, Weights, as_function
 
 
 def _step(cell: Any, layer: Recurrent, input: Tensor, state: Any) -> tuple[Tensor, ...]:
@@ -158,6 +158,7 @@ def replace(model: torch.nn.Module, *, forget_gate: AnyGate, **options: Any) -> 
     """The model with its LSTM and GRU layers changed into ones with another forget gate.
 
     The new layers have the very parameters of the old ones, so that an optimiser goes on with them; and their hooks.
+    Layers of gateflow stay, and take the gate.
 
     Parameters
     ----------
@@ -189,17 +190,35 @@ def replace(model: torch.nn.Module, *, forget_gate: AnyGate, **options: Any) -> 
     made: dict[int, torch.nn.Module] = {}
     if type(model) in REPLACEMENTS:
         return _replaced(model, forget_gate, options)
+    if isinstance(model, Recurrent):
+        return _with_gates(model, forget_gate, options)
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):
             if type(child) in REPLACEMENTS:
                 if id(child) not in made:
                     made[id(child)] = _replaced(child, forget_gate, options)
                 setattr(parent, name, made[id(child)])
+            elif isinstance(child, Recurrent):
+                made[id(child)] = _with_gates(child, forget_gate, options)
             elif isinstance(child, tuple(REPLACEMENTS)) and type(child) not in REPLACEMENTS.values():
-                raise InvalidArgument(f"{name} is a {type(child).__name__}, which cannot be changed")
+                raise InvalidArgument(
+                    f"{name} is a {type(child).__name__}, a class of its own made of PyTorch's: it cannot be changed"
+                )
     if not made:
-        raise InvalidArgument("the model has no layer of torch.nn.LSTM, GRU, LSTMCell or GRUCell")
+        raise InvalidArgument("the model has no layer of torch.nn.LSTM, GRU, LSTMCell or GRUCell, nor one of gateflow")
     return model
+
+
+def _with_gates(layer: Recurrent, forget_gate: AnyGate, options: dict[str, Any]) -> Recurrent:
+    """A layer that has gates already, with these."""
+    if layer.forget_block is None or not hasattr(layer, f"{layer.forget_block}_gate"):
+        raise InvalidArgument(f"{type(layer).__name__} has no forget gate to change")
+    for name in options:
+        if not hasattr(layer, name):
+            raise InvalidArgument(f"{type(layer).__name__} has no {name}")
+    for name, value in {f"{layer.forget_block}_gate": forget_gate, **options}.items():
+        setattr(layer, name, as_function(value) if name.endswith("_gate") else value)
+    return layer
 
 
 def _replaced(old: Any, forget_gate: AnyGate, options: dict[str, Any]) -> torch.nn.Module:

@@ -115,7 +115,7 @@ class GateFunction(torch.nn.Module):
         return self._play(z, "dphi")
 
     def extra_repr(self) -> str:
-        return repr(self.gate)
+        return self.gate.label
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         """The gate goes into what a state dict says of its modules, beside their versions."""

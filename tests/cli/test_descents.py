@@ -71,7 +71,7 @@ def test_a_count_past_the_floats_is_an_answer(gateflow, answered):
     code, out, _ = gateflow(*arguments)
     assert code == 0
     assert "by the integral  exp(4837.73)\n" in out
-    assert "next             gateflow recommend --timescale 7000 --horizon 7000" in out
+    assert "next             gateflow recommend --timescale 7000 --horizon 7000 --gates sigmoid (" in out
     assert "inf" not in out
     assert answered(*arguments)[1]["log_by_integral"] == pytest.approx(4837.73, rel=1e-6)
     code, out, _ = gateflow("order", "fast", "sigmoid", "--horizon", "7000", "--timescale", "7000")

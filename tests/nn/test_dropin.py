@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gateflow.errors import InvalidArgument, InvalidTensor
-from gateflow.nn import CELLS, GRU, LSTM, GRUCell, LSTMCell, replace
+from gateflow.nn import CELLS, GRU, LSTM, NRU, GRUCell, LSTMCell, replace
 
 PAIRS = [(LSTMCell, torch.nn.LSTMCell), (GRUCell, torch.nn.GRUCell)]
 
@@ -194,6 +194,25 @@ def test_a_projection_is_kept() -> None:
     ours = replace(theirs, forget_gate="sigmoid")
     assert ours.weight_hr_l0 is theirs.weight_hr_l0
     torch.testing.assert_close(ours(x)[0], expected)
+
+
+def test_a_gate_is_changed_again_where_there_is_one_already() -> None:
+    old = torch.nn.ModuleList([torch.nn.LSTM(3, 4, 2, bidirectional=True), torch.nn.GRU(3, 4), torch.nn.LSTMCell(3, 4)])
+    once = replace(copy.deepcopy(old), forget_gate="sigmoid(z + z**3)")
+    twice = replace(replace(copy.deepcopy(old), forget_gate="fast"), forget_gate="sigmoid(z + z**3)")
+    x = torch.randn(5, 2, 3)
+    for one, other in zip(once, twice, strict=True):
+        given = x if isinstance(one, torch.nn.RNNBase) else x[0]
+        torch.testing.assert_close(one(given)[0], other(given)[0])
+    layer = LSTM(3, 4, forget_gate="fast", output_gate="erf")
+    assert replace(layer, forget_gate="softsign") is layer
+    assert {block: gate.name for block, gate in layer.gates().items()} == {
+        "input": "sigmoid", "forget": "softsign", "output": "erf",
+    }  # fmt: skip
+    with pytest.raises(InvalidArgument, match="LSTM has no reset_gate"):
+        replace(layer, forget_gate="fast", reset_gate="fast")
+    with pytest.raises(InvalidArgument, match="NRU has no forget gate to change"):
+        replace(torch.nn.Sequential(NRU(2, 4)), forget_gate="fast")
 
 
 def test_what_cannot_be_replaced_is_said() -> None:

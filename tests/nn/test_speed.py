@@ -50,7 +50,9 @@ def test_as_many_multiply_adds_as_its_matrices_have() -> None:
     assert speed.multiply_adds((batch, time, inputs, hidden)) == time * 4 * hidden * (state + back + weights)
 
 
-@pytest.mark.parametrize("words", [["lstm", "--task", "adding"], ["step", "--shape", "1,2,3,4"]])
+@pytest.mark.parametrize(
+    "words", [["lstm", "--task", "adding"], ["step", "--shape", "1,2,3,4"], ["step", "--gate", "fast"]]
+)
 def test_an_option_of_the_other_kind_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bench", *words]) == 2
     assert f"bench {words[0]} takes no {words[1]}" in capsys.readouterr().err
@@ -73,9 +75,11 @@ def test_sizes_below_one_are_refused() -> None:
 
 
 def test_the_command_prints_a_table_or_json(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["bench", "lstm", "--shape", "2,3,1,2", "--repeats", "1"]
+    words = ["bench", "lstm", "--shape", "2,3,1,2", "--repeats", "1", "--gate", "sigmoid(z + z**3/10)"]
     assert cli.main(words) == 0
-    assert "batch 2, time 3, inputs 1, hidden 2" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "batch 2, time 3, inputs 1, hidden 2" in printed
+    assert "LSTM, sigmoid(z + z**3/10)" in printed or "native" not in printed
     assert cli.main([*words, "--json"]) == 0
     (report,) = json.loads(capsys.readouterr().out)["reports"]
     assert report["shape"] == [2, 3, 1, 2]

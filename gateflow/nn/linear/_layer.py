@@ -265,10 +265,12 @@ class TowardsCandidate(LinearRecurrence):
         bias: bool = True,
         positive: bool = False,
         batch_first: bool = False,
-        **options: Any,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__(input_size, hidden_size, decay_gate, batch_first)
         self.positive = positive
+        options = {"device": device, "dtype": dtype}
         self.projection = affine(input_size, self.PARTS * hidden_size, bias, options)
 
     def weights_of_decay(self) -> list[tuple[torch.nn.Parameter, slice]]:
