@@ -26,13 +26,17 @@ PATIENCE = 10
 
 def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """Versions of gateflow, of Python, and of the installed ones among ``packages``."""
-    found = {"gateflow": __version__, "python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {package: installed for package in packages if (installed := _installed(package)) is not None}
+    return {"gateflow": __version__, "python": platform.python_version(), **found}
+
+
+@lru_cache(maxsize=64)
+def _installed(package: str) -> str | None:
+    """Its version, read once a process: that takes milliseconds each time."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def git_commit() -> str | None:

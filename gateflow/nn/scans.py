@@ -37,6 +37,12 @@ PARTS = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
+def _constant(function: Any) -> Any:
+    """What `torch.compiler.assume_constant_result` marks a function with: that imports the whole compiler, a second."""
+    function._dynamo_marked_constant = True
+    return function
+
+
 def scan(
     decay: Tensor,
     input: Tensor,
@@ -183,7 +189,7 @@ def declared(gate: str | Gate | GateFunction) -> str:
     return gate.formula if isinstance(gate, GateFunction) else gate_function(gate).formula
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def _declared(gate: str) -> str:
     """The same, which ``torch.compile`` does not look into."""
     return declared(gate)
@@ -227,12 +233,12 @@ def _kernel_for(t: Tensor, given: str) -> Any:
     return on_gpu if reason is None else None
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def _has_no_kernel(dtype: torch.dtype, device: torch.device, given: str) -> bool:
     return _kernel_for(torch.empty(1, dtype=dtype, device=device), given) is None
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def _has_no_table(dtype: torch.dtype, device: str, given: str) -> bool:
     """Whether no table follows this gate: its logarithm then goes through memory."""
     gate = function_of(given)

@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -131,14 +132,19 @@ def detectable(count: int, spread: float, alpha: float, wanted: float = 0.9) -> 
     >>> round(factor, 2), round(power(40, 0.65, math.log(factor), 0.05 / 3), 6)
     (1.48, 0.9)
     """
+    if not spread > 0:
+        return 1.0 if spread == 0 else math.nan
+    return math.exp(min(spread * _effect(count, alpha, wanted), 700.0))
+
+
+@lru_cache(maxsize=256)
+def _effect(count: int, alpha: float, wanted: float) -> float:
+    """The least difference that is seen, in parts of the spread: the same for all questions of as many seeds."""
     from scipy.optimize import brentq
     from scipy.stats import t
 
-    if not spread > 0:
-        return 1.0 if spread == 0 else math.nan
-    most = spread * (2 * t.isf(alpha / 2, count - 1) + 8) / math.sqrt(count)
-    effect = brentq(lambda x: power(count, spread, x, alpha) - wanted, 0.0, most, xtol=1e-12)
-    return math.exp(min(float(effect), 700.0))
+    most = (2 * t.isf(alpha / 2, count - 1) + 8) / math.sqrt(count)
+    return float(brentq(lambda x: power(count, 1.0, x, alpha) - wanted, 0.0, most, xtol=1e-12))
 
 
 def power_of_equivalence(count: int, spread: float, margin: float, alpha: float = 0.05) -> float:

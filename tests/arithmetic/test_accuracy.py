@@ -32,9 +32,13 @@ def with_low_parts(x, rng):
     return DD(np.concatenate([x, x]), np.concatenate([np.zeros_like(x), lo]))
 
 
+COUNTS = [15, pytest.param(60, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", HARD)
-def test_double_double_is_right_to_98_bits(name, rng):
-    x = with_low_parts(arguments(name, rng, 60), rng)
+def test_double_double_is_right_to_98_bits(name, count, rng):
+    x = with_low_parts(arguments(name, rng, count), rng)
     y = getattr(doubledouble, name)(x)
     bound = 2.0 ** -BITS.get(name, 101)
     for hi, lo, found_hi, found_lo in zip(x.hi, x.lo, y.hi, y.lo, strict=True):
@@ -48,9 +52,10 @@ def test_double_double_parts_do_not_overlap(name, rng):
     np.testing.assert_array_equal(y.hi + y.lo, y.hi)
 
 
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", HARD)
-def test_float64_is_right_to_a_few_ulps(name, rng):
-    x = arguments(name, rng, 60)
+def test_float64_is_right_to_a_few_ulps(name, count, rng):
+    x = arguments(name, rng, count)
     for hi, found in zip(x, getattr(float64, name)(x), strict=True):
         wanted = reference(name, hi)
         assert abs(MP.mpf(float(found)) - wanted) <= ULPS.get(name, 4.0) * np.spacing(float(size(name, wanted))), hi
@@ -100,9 +105,10 @@ def test_log_erfc_far_out(x):
     assert abs(MP.mpf(float(y.hi)) + MP.mpf(float(y.lo)) - wanted) <= 2.0**-98 * abs(wanted)
 
 
-def test_log_odds_of_the_probit_gate_keep_all_digits(rng):
+@pytest.mark.parametrize("count", [10, pytest.param(40, marks=pytest.mark.slow)])
+def test_log_odds_of_the_probit_gate_keep_all_digits(count, rng):
     """u = log phi - log phi_c with phi = (1 + erf z)/2: the reason for erfc in double-double."""
-    z = rng.uniform(-30, 30, 40)
+    z = rng.uniform(-30, 30, count)
     a = doubledouble
     u = a.log_erfc(-a.lift(z)) - a.log_erfc(a.lift(z))
     for point, hi, lo in zip(z, u.hi, u.lo, strict=True):

@@ -216,6 +216,7 @@ REFUTED = [
 
 
 @pytest.mark.parametrize(("text", "clauses"), REFUTED)
+@pytest.mark.sampled(3)
 def test_what_is_not_in_F_is_refuted_by_the_right_clause_with_a_true_witness(text, clauses):
     g = gate(text)
     result = membership(g)
@@ -255,6 +256,7 @@ def test_undefined_points_are_never_passed_over():
 @pytest.mark.parametrize(
     ("text", "hole"), [("sigmoid(sinh(z)**2/z)", "0"), ("sigmoid(z + z**3 + sin(z - 3)/(z - 3)/4)", "3")]
 )
+@pytest.mark.sampled(2)
 def test_a_quotient_that_is_0_over_0_is_read_as_its_limit_and_said_to_be(text, hole):
     """Its value is the limit in numbers too: sinh(z)^2/z is z to first order; and sin(w)/w is 1 at w = 0."""
     found = membership(Gate(text))
@@ -279,6 +281,7 @@ ENDLESS = [
 
 
 @pytest.mark.parametrize("text", ENDLESS)
+@pytest.mark.sampled(3)
 def test_one_fault_of_many_is_enough(text, only):
     only("differentiable")
     clause = membership(Gate(text)).clause("differentiable")
@@ -328,6 +331,7 @@ NASTY = [
 
 @pytest.mark.parametrize("seconds", [0.2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3))])
 @pytest.mark.parametrize("text", NASTY)
+@pytest.mark.sampled(4)
 def test_nasty_formulas_end_in_time(text, seconds):
     start = time.thread_time()  # a busy machine is no fault of theirs
     result = membership(Gate(text), seconds)
@@ -466,6 +470,7 @@ def test_a_value_outside_is_printed_at_a_point_where_it_is_taken():
 
 
 @pytest.mark.parametrize("text", ["sigmoid(z+tanh(10*(z-20))/20)", "sigmoid(z+abs(z-sqrt(2))**3)", "fast"])
+@pytest.mark.sampled(2)
 def test_the_z0_that_is_printed_is_no_smaller_than_the_one_found(text, capsys):
     main(["check", text, "--json"])
     z0 = json.loads(capsys.readouterr().out)["z0"]

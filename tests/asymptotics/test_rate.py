@@ -191,7 +191,7 @@ def errors(flow, points):
 
 
 @pytest.mark.parametrize("key", FLOWS)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_rate_agrees_with_the_flow_by_quadrature(key):
     rows = errors(FLOWS[key], FLOWS[key].points)
     first = [row[0] for row in rows]
@@ -237,6 +237,7 @@ def test_hitting_time_agrees_with_the_closed_form():
 
 
 @pytest.mark.parametrize("horizon", [1, 3, 10])
+@pytest.mark.sampled(2)
 def test_hitting_time_at_a_finite_horizon(horizon):
     """Softsign, z >= 0: tau = (1/cT) integral of phi^(1-T) (1-phi)^-4 d phi (numerics.md), to phi* = (1-gap)^(1/T)."""
     shown = read(rate(softsign.make()).hitting_time, "gap", "c", "T")

@@ -263,6 +263,7 @@ def test_a_parameter_left_open_gives_a_formula():
         ("sigmoid(2*z**3 + sin(z))", "sigmoid(z)", "higher"),
     ],
 )
+@pytest.mark.sampled(2)
 def test_oscillating_profile(phi, psi, verdict):
     found = order(Gate(phi), Gate(psi))
     assert found.verdict == verdict, str(found)

@@ -89,6 +89,7 @@ def off(name: str, x: float, found: float) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.sampled(3)
 def test_functions_are_right_to_the_last_places(name: str, functions: Any) -> None:
     rng = np.random.default_rng(len(name))
     x = references.arguments(name, rng, 120)
@@ -186,7 +187,7 @@ def generated(rng: Any) -> tuple[str, list[float]]:
     return part(3), places
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_generated_formulas_and_their_slopes_are_those_of_numpy(count: int) -> None:
     """To rounding: what differs is the last bits of functions, as far as the formula enlarges them."""
     rng = np.random.default_rng(13)

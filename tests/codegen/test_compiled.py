@@ -223,6 +223,7 @@ def test_what_is_planted_would_be_loaded_were_it_ours_alone(planted):
 
 
 @pytest.mark.parametrize("who", ["folder 777", "folder 775", "file 666", "file 620", "link", "pipe", "folder link"])
+@pytest.mark.sampled(3)
 def test_a_library_that_others_may_have_planted_is_not_loaded(who, planted, cache, tmp_path, monkeypatch):
     data = planted.read_bytes()
     kind, _, mode = who.partition(" ")

@@ -29,6 +29,7 @@ def problems(name, count, seed):
 @needs_compiler
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "rmsprop"])
 @pytest.mark.parametrize("name", [GATES[1], *(pytest.param(one, marks=pytest.mark.slow) for one in GATES)])
+@pytest.mark.sampled(2)
 def test_the_kernel_takes_the_steps_that_numpy_takes(name, optimizer):
     problem, z0, rng = problems(name, 150, seed=1)
     slope = np.exp(problem.log_abs_grad(problem.z_star))
@@ -51,7 +52,7 @@ def test_the_kernel_takes_the_steps_that_numpy_takes(name, optimizer):
 
 @needs_compiler
 @pytest.mark.parametrize("start", [0.0, -0.5, 1.0])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_a_descent_through_a_hole_takes_the_steps_of_the_same_gate_written_without(start):
     """sin(z)/z is a product of cosines (Viete): cos(z/2) cos(z/4) ... to 2e-16."""
     product = "*".join(f"cos(z/{2**k})" for k in range(1, 27))

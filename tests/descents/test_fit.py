@@ -105,6 +105,7 @@ def test_a_purpose_without_time_constants_is_refused_in_one_line(timescales, sta
 
 
 @pytest.mark.parametrize("text", ["sigmoid(k*z)", "softsign(sharpness)"])
+@pytest.mark.sampled(2)
 def test_a_scale_of_z_makes_no_difference(text):
     """Steps at a step size of one's own do not know the unit of z."""
     found = fit(text, Steps((100.0, 1000.0)))

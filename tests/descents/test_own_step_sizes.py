@@ -15,7 +15,7 @@ OPTIMIZERS = ("sgd", "momentum", "adam")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize(("side", "order"), [("below", 1), ("above", -1)])
 @pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.slow)])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_pairs_of_certified_convexity_obey_the_theorem(count, side, order, optimizer):
     pairs, ways = Pairs.drawn(count, seed=1), Ways.drawn(count, 2, side)
     of_phi, of_psi = steps(pairs, ways, 0.005 if count == 40 else 0.002, optimizer)
@@ -27,7 +27,7 @@ def test_pairs_of_certified_convexity_obey_the_theorem(count, side, order, optim
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize(("side", "order"), [("below", 1), ("above", -1)])
 @pytest.mark.parametrize("count", [1, pytest.param(20, marks=pytest.mark.slow)])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_step_sizes_of_their_own_obey_it_too(count, side, order, optimizer):
     """By gateflow's own step sizes and simulations of the same pairs, given as formulas.
 

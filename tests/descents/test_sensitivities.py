@@ -45,6 +45,7 @@ def log_time(horizon, gap, z0, alpha):
 
 
 @pytest.mark.parametrize("z0", [1.2, 3.0], ids=["below", "above"])
+@pytest.mark.sampled(2)
 def test_derivatives_of_times_in_big_floats(z0):
     at = [mpmath.mpf(20), mpmath.mpf("0.05"), mpmath.mpf(z0), mpmath.mpf("1.25")]
     problem = LearningProblem(gate("fast", alpha=1.25), horizon=20, gap=0.05)
@@ -58,6 +59,7 @@ def test_derivatives_of_times_in_big_floats(z0):
 
 
 @pytest.mark.parametrize("way", ["gap", "log_gap", "target", "decay", "timescale"])
+@pytest.mark.sampled(2)
 def test_each_way_to_give_a_target_has_its_derivatives(way):
     """By differences of hitting times."""
     value = {"gap": 0.05, "log_gap": -3.0, "target": 0.95, "decay": 0.05, "timescale": 400.0}[way]

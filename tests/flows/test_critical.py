@@ -27,6 +27,7 @@ FLAT = {
 
 
 @pytest.mark.parametrize("text", FLAT)
+@pytest.mark.sampled(2)
 def test_flat_points_of_known_gates(text):
     found = slope_minima(Gate(text)).flat
     assert len(found) == len(FLAT[text])
@@ -63,7 +64,7 @@ def test_which_gates_go_by_decay():
         *("z*sigmoid(log(abs(z)))", "z-sin(z)+z**3", "z*abs(z)", "z-tanh(z)"),
     ],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_a_slope_of_zero_stops_the_flow_whatever_float64_makes_of_it(profile):
     problem = LearningProblem(f"sigmoid({profile})", horizon=10, gap=0.1)
     assert hitting_time(problem, [-1.0, 0.0, 0.3]).status.tolist() == ["stuck", "stuck", "reached"]

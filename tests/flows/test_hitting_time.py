@@ -234,6 +234,7 @@ def test_flat_points_are_told_from_small_slopes():
 
 @pytest.mark.parametrize("z0", [-2.9, -1.0, 0.0, 2.0])
 @pytest.mark.parametrize("gap", [0.0, 1e-12, 0.1])
+@pytest.mark.sampled(4)
 def test_the_hard_sigmoid_arrives_even_at_1(z0, gap):
     """phi = z/6 + 1/2 and phi' = 1/6: c tau = 36/(T (T - 2)) [phi^(2 - T)]; outside its slope it stays."""
     horizon = 10

@@ -107,6 +107,7 @@ CASES = [
         for n, case in enumerate(CASES)
     ],
 )
+@pytest.mark.sampled(4)
 def test_times_of_every_loss_agree_with_mpmath(name, case):
     gate, horizon, gap, z0 = case
     loss = _loss(name)
@@ -121,7 +122,7 @@ def test_times_of_every_loss_agree_with_mpmath(name, case):
 
 @pytest.mark.parametrize("method", ["exact", pytest.param("radau", marks=pytest.mark.slow), "bdf", "lsoda", "dop853"])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "(1-exp(-s))/s"])  # in big floats, one at a time
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 def test_every_method_follows_every_loss(name, method):
     """The flow to the end takes the time of the integral; slopes of the dense output are the gradient."""
     problem = LearningProblem("fast", horizon=5, gap=0.05, loss=_loss(name))
@@ -137,6 +138,7 @@ def test_every_method_follows_every_loss(name, method):
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if not LOSSES[name].arrives])
 @pytest.mark.parametrize("z0", [-0.5, 4.0])
+@pytest.mark.sampled(2)
 def test_a_smooth_loss_is_approached_exponentially(name, z0):
     """Near its least value L = (a/2)(h - h*)^2, so the decay falls to h* like exp(-a c (dh/dz)^2 tau)."""
     problem = LearningProblem("fast", horizon=20, gap=0.05, loss=name)
@@ -196,6 +198,7 @@ def test_the_tolerance_of_an_arriving_loss_only_stops_early():
 
 
 @pytest.mark.parametrize("name", ["squared", "kullback-leibler"])
+@pytest.mark.sampled(2)
 def test_smooth_losses_of_gates_without_closed_inverse(name):
     problem = LearningProblem("linear-cubic", horizon=9, gap=0.1, loss=name)
     expected = _log_tau("linear-cubic", name, 9.0, 0.1, 0.0, TOLERANCE)
@@ -204,6 +207,7 @@ def test_smooth_losses_of_gates_without_closed_inverse(name):
 
 @pytest.mark.parametrize("method", ["exact", "bdf", "lsoda", "dop853"])
 @pytest.mark.parametrize("z0", [-0.5, 4.0])
+@pytest.mark.sampled(3)
 def test_every_method_nears_the_target_of_a_smooth_loss_without_closed_inverse(z0, method):
     """Far below the spacing of z about the target; the distance h - h* held against big floats at the position."""
     problem = LearningProblem("sigmoid(z + z**3)", horizon=9, gap=0.1, loss="squared")

@@ -28,6 +28,7 @@ def _mp_loss(horizon, gap, scale):
 @pytest.mark.parametrize("horizon", [1, 100, 1e6])
 @pytest.mark.parametrize("gap", [0.5, 1e-6, 1e-16])
 @pytest.mark.parametrize("z", [-1.0, 0.5, 2.5, 3.4, 3.9])
+@pytest.mark.sampled(4)
 def test_loss_gradient_and_curvature_of_the_fast_gate(horizon, gap, z):
     problem = LearningProblem("fast", horizon=horizon, gap=gap, scale=2.5)
     with mpmath.workdps(120):

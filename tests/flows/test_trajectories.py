@@ -29,6 +29,7 @@ def _one(problem: LearningProblem, k: int) -> LearningProblem:
 
 
 @pytest.mark.parametrize("gate", ["fast", "softsign", "arctan", "linear-cubic", "exp-square"])
+@pytest.mark.sampled(2)
 def test_each_is_the_trajectory_of_its_own_problem(gate):
     problem, z0 = _random(gate)
     many = flow(problem, z0)
@@ -149,6 +150,7 @@ def test_solvers_follow_one_problem_and_many_have_one_time_limit():
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("loss", ["absolute", "squared", "(1 + s)**(-2)"])
+@pytest.mark.sampled(4)
 def test_trajectories_are_pickled(method, loss):
     path = flow(LearningProblem("fast", horizon=10, gap=0.1, loss=loss), 0.0, method=method)
     again = pickle.loads(pickle.dumps(path))

@@ -43,6 +43,7 @@ def test_the_methods_are_the_files():
 
 
 @pytest.mark.parametrize("name", sorted({case["gate"] for case in CASES} - {"log-slow"}))
+@pytest.mark.sampled(2)
 def test_the_exact_method_agrees_with_mpmath_to_1e_12(name):
     for case in _grid(name):
         path = _follow(case, "exact")
@@ -55,6 +56,7 @@ SAMPLE = [case for case in CASES if case["gate"] not in ("log-slow", "erf")][5::
 
 @pytest.mark.parametrize("method", SCIPY)
 @pytest.mark.parametrize("case", SAMPLE, ids=_id)
+@pytest.mark.sampled(5)
 def test_scipy_solvers_agree_with_mpmath_to_1e_9(case, method):
     path = _follow(case, method)
     assert path.status is Status.REACHED
@@ -100,6 +102,7 @@ def test_sigmoid_with_horizon_1_follows_its_closed_form(method, z0):
 
 @pytest.mark.parametrize("name", ["fast", "softsign", "erf", "linear-cubic", "arctan"])
 @pytest.mark.parametrize("z0", [0.2, 30.0])
+@pytest.mark.sampled(3)
 def test_the_flow_from_a_state_takes_the_rest_of_the_time(name, z0):
     """tau(z0 to z*) = tau(z0 to z) + tau(z to z*): dense output against the integral from where it says it is."""
     if name in ("fast", "linear-cubic", "erf"):
@@ -162,6 +165,7 @@ def test_the_learning_time_at_hand_ends_a_flow(method):
 
 @pytest.mark.parametrize("method", QUICK)
 @pytest.mark.parametrize("name", ["sigmoid", "linear-cubic"])
+@pytest.mark.sampled(4)
 def test_a_target_of_1_is_approached_for_ever(name, method):
     path = flow(LearningProblem(name, horizon=10, gap=0), 0.0, method=method)
     assert path.status is Status.ASYMPTOTIC

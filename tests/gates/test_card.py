@@ -29,6 +29,7 @@ def levels(chosen):
 
 
 @pytest.mark.parametrize("name", GATES)
+@pytest.mark.sampled(4)
 def test_every_gate_of_the_catalogue_has_a_card(name):
     tree = parsed(gate(name))
     picture = tree.find(".//svg")
@@ -114,6 +115,7 @@ def test_a_gate_with_a_symbol_for_a_parameter_has_a_card_without_numbers():
 
 
 @pytest.mark.parametrize("name", GATES)
+@pytest.mark.sampled(4)
 def test_the_sketch_has_a_dot_in_every_column_at_the_height_of_phi(name):
     width, height = 24, 5
     *lines, _ = [line[2:] for line in sketch(gate(name), width, height).splitlines()]

@@ -56,6 +56,7 @@ def f_gate(request: pytest.FixtureRequest) -> Gate:
     return gate(name, **setting)
 
 
+@pytest.mark.sampled(3)
 def test_phi_never_falls(any_gate: Gate) -> None:
     z = np.sort(np.concatenate([arguments(any_gate, np.float64, 300), EVERYWHERE]))
     assert (np.diff(any_gate.phi(z)) >= 0).all()
@@ -63,6 +64,7 @@ def test_phi_never_falls(any_gate: Gate) -> None:
     assert (np.diff(any_gate.u(z)[np.isfinite(any_gate.u(z))]) >= 0).all()
 
 
+@pytest.mark.sampled(3)
 def test_the_slope_of_a_gate_in_f_is_positive(f_gate: Gate) -> None:
     z = f_gate.inverse(np.linspace(0.2, 0.8, 200))
     assert (f_gate.dphi(z) > 0).all()
@@ -85,11 +87,13 @@ def test_a_gate_outside_f_is_flat_somewhere_or_falls() -> None:
         assert (gate(name).dphi(z) <= 0).any(), name
 
 
+@pytest.mark.sampled(3)
 def test_phi_and_its_complement_add_up_to_one(any_gate: Gate) -> None:
     z = np.concatenate([arguments(any_gate, np.float64, 300), EVERYWHERE])
     assert np.abs(any_gate.phi(z) + any_gate.phi_c(z) - 1).max() <= np.finfo(float).eps
 
 
+@pytest.mark.sampled(3)
 def test_logarithms_are_logarithms(any_gate: Gate) -> None:
     z = arguments(any_gate, np.float64, 300)
     for value, log_value in ((any_gate.phi, any_gate.log_phi), (any_gate.phi_c, any_gate.log_phi_c)):
@@ -100,6 +104,7 @@ def test_logarithms_are_logarithms(any_gate: Gate) -> None:
     assert np.allclose(any_gate.log_dphi(z)[here], np.log(slope[here]), rtol=1e-13, atol=1e-15)
 
 
+@pytest.mark.sampled(3)
 def test_symmetry_where_claimed_and_only_there(f_gate: Gate) -> None:
     z = arguments(f_gate, np.float64, 200)
     for what, mirror in (("phi", "phi_c"), ("log_phi", "log_phi_c"), ("dphi", "dphi")):
@@ -107,6 +112,7 @@ def test_symmetry_where_claimed_and_only_there(f_gate: Gate) -> None:
         assert mirrored == f_gate.odd or (f_gate.odd is False and what == "dphi"), what
 
 
+@pytest.mark.sampled(3)
 def test_the_inverse_of_the_value(f_gate: Gate) -> None:
     z = arguments(f_gate, np.float64, 200)
     size = f_gate.phi_c(z)
@@ -116,6 +122,7 @@ def test_the_inverse_of_the_value(f_gate: Gate) -> None:
     assert (np.abs(f_gate.inverse_c(size[here]) - z[here]) <= slack).all()
 
 
+@pytest.mark.sampled(3)
 def test_the_value_of_the_inverse(f_gate: Gate) -> None:
     p = np.concatenate([np.exp(np.linspace(-700, -1, 50)), np.linspace(0.01, 0.99, 50)])
     for inverse, value, log_slope in (
@@ -129,6 +136,7 @@ def test_the_value_of_the_inverse(f_gate: Gate) -> None:
         assert (np.abs(value(z) / p - 1)[here] <= slack[here]).all()
 
 
+@pytest.mark.sampled(3)
 def test_ends_of_the_inverse(f_gate: Gate) -> None:
     assert f_gate.inverse(0.0) == -np.inf == f_gate.inverse_c(1.0)
     assert f_gate.inverse(1.0) == np.inf == f_gate.inverse_c(0.0)
@@ -138,6 +146,7 @@ def test_ends_of_the_inverse(f_gate: Gate) -> None:
             f_gate.inverse(wrong)
 
 
+@pytest.mark.sampled(3)
 def test_slope_at_is_the_slope_at_the_inverse(f_gate: Gate) -> None:
     loss = np.exp(np.linspace(-600, -0.1, 60))
     z = f_gate.inverse_c(loss)
@@ -151,6 +160,7 @@ def test_slope_at_is_the_slope_at_the_inverse(f_gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.sampled(5)
 def test_no_nan_and_no_warning_at_any_float(any_gate: Gate, dtype: type) -> None:
     with np.errstate(over="ignore"):
         z = np.unique(np.concatenate([EVERYWHERE, arguments(any_gate, dtype, 100)]).astype(dtype))
@@ -164,6 +174,7 @@ def test_no_nan_and_no_warning_at_any_float(any_gate: Gate, dtype: type) -> None
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.sampled(5)
 def test_no_nan_from_the_inverse(f_gate: Gate, dtype: type) -> None:
     p = np.array([0, 5e-324, 1e-45, 1e-310, 1e-38, 1e-10, 0.3, 0.5, 0.7, 1 - 2**-24, 1 - 2**-53, 1]).astype(dtype)
     for what in INVERSES:
@@ -172,6 +183,7 @@ def test_no_nan_from_the_inverse(f_gate: Gate, dtype: type) -> None:
 
 
 @pytest.mark.parametrize("what", [*Z_FUNCTIONS, *INVERSES])
+@pytest.mark.sampled(7)
 def test_shapes_and_types(f_gate: Gate, what: str) -> None:
     f = getattr(f_gate, what)
     whole = f(np.array([0.125, 0.25, 0.625]))
@@ -213,6 +225,7 @@ def test_every_gate_names_its_source(any_gate: Gate) -> None:
     assert any_gate.reference
 
 
+@pytest.mark.sampled(3)
 def test_no_catalogue_gate_loses_digits(f_gate: Gate) -> None:
     assert f_gate.digits_lost == 0.0
     assert f_gate.digits_lost_from is None
@@ -221,12 +234,12 @@ def test_no_catalogue_gate_loses_digits(f_gate: Gate) -> None:
 @pytest.mark.parametrize(
     ("dtype", "count"),
     [
-        (np.float32, 8),
-        (np.float64, 16),
+        (np.float32, 6),
+        (np.float64, 6),
         *(pytest.param(t, 80, marks=pytest.mark.slow) for t in (np.float32, np.float64)),
     ],
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_a_few_ulps_of_the_truth(any_gate: Gate, dtype: type, count: int) -> None:
     inverses = in_class_f(any_gate.name.partition("(")[0])
     worst = measure(any_gate, dtype, count, inverses=inverses)

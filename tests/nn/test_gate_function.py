@@ -117,7 +117,7 @@ def compare(found: torch.Tensor, truth: np.ndarray, relative: Any, tiny: float) 
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_float64_values_and_derivatives(function: GateFunction) -> None:
     gate = function.gate
     z = away_from_kinks(gate, Z)
@@ -133,7 +133,7 @@ def test_float64_values_and_derivatives(function: GateFunction) -> None:
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_double_backward_is_the_second_derivative(function: GateFunction) -> None:
     gate = function.gate
     z = away_from_kinks(gate, np.linspace(-4, 4, 161) + 1e-3)
@@ -173,7 +173,7 @@ def test_low_precision_is_float32_rounded(function: GateFunction, dtype: torch.d
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 def test_every_16_bit_number_gives_a_number(function: GateFunction, dtype: torch.dtype) -> None:
     z = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
     check_no_nan(function, z)
@@ -184,7 +184,7 @@ def test_every_16_bit_number_gives_a_number(function: GateFunction, dtype: torch
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_any_bit_pattern_gives_a_number(function: GateFunction, dtype: torch.dtype) -> None:
     integer = torch.iinfo(INTEGERS[dtype])
     bits = torch.randint(integer.min, integer.max, (4000,), dtype=INTEGERS[dtype])
@@ -209,7 +209,7 @@ def check_no_nan(function: GateFunction, z: torch.Tensor) -> None:
         assert torch.autograd.grad(value, z, torch.ones_like(value))[0][number].isfinite().all()
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_logarithms_and_their_slopes(function: GateFunction) -> None:
     gate = function.gate
     z = away_from_kinks(gate, np.linspace(-5, 5, 101) + 1e-3)

@@ -49,12 +49,13 @@ def case(request: pytest.FixtureRequest) -> tuple[Callable[..., Any], list[torch
     return function, point
 
 
+@pytest.mark.sampled(3)
 def test_gradients(case: tuple[Callable[..., Any], list[torch.Tensor]]) -> None:
     function, point = case
     assert torch.autograd.gradcheck(function, point, fast_mode=True)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_second_gradients(case: tuple[Callable[..., Any], list[torch.Tensor]]) -> None:
     function, point = case
     assert torch.autograd.gradgradcheck(function, point, fast_mode=True)

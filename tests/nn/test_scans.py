@@ -69,6 +69,7 @@ def assert_near(found, expected, tolerance):
 @pytest.mark.parametrize("kind", DECAYS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize(("shape", "dim"), SHAPES.items(), ids=str)
+@pytest.mark.sampled(5)
 def test_states_and_gradients_are_those_of_a_naive_loop(shape, dim, dtype, kind):
     _, decay_of, how = DECAYS[kind]
     x, b, h, g = numbers(shape, dim, kind)
@@ -403,6 +404,7 @@ def test_a_million_complex_steps_keep_their_digits():
 @needs_compiler
 @pytest.mark.parametrize("kind", ["a", "log a", "sigmoid", "lru", "cloglog", "high"])
 @pytest.mark.parametrize("outer", [1, 3, 80])
+@pytest.mark.sampled(5)
 def test_long_sequences_are_cut_into_stretches_and_joined(kind, outer, monkeypatch):
     monkeypatch.setattr(kernels, "SMALL", 1)
     monkeypatch.setattr(kernels, "STRETCHED", 40)

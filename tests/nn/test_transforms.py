@@ -75,6 +75,7 @@ TRANSFORMS: dict[str, Callable[[Recurrent, dict[str, Tensor], Tensor], Any]] = {
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.sampled(4)
 def test_a_transformed_layer_is_the_transformed_loop(
     setting: tuple[type[Recurrent], dict[str, Any]], transform: str
 ) -> None:
@@ -86,6 +87,7 @@ def test_a_transformed_layer_is_the_transformed_loop(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.sampled(3)
 def test_first_and_second_derivatives_are_those_of_finite_differences(
     setting: tuple[type[Recurrent], dict[str, Any]], backend: str
 ) -> None:
@@ -105,6 +107,7 @@ def test_first_and_second_derivatives_are_those_of_finite_differences(
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=name_of)
+@pytest.mark.sampled(3)
 def test_a_compiled_layer_is_one_graph_with_one_node_a_layer(setting: tuple[type[Recurrent], dict[str, Any]]) -> None:
     layer, plain = layers(setting, "auto")
     nodes = []
@@ -121,6 +124,7 @@ def test_a_compiled_layer_is_one_graph_with_one_node_a_layer(setting: tuple[type
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=name_of)
+@pytest.mark.sampled(4)
 def test_gradients_through_aot_autograd(setting: tuple[type[Recurrent], dict[str, Any]]) -> None:
     layer, plain = layers(setting, "auto")
     compiled, x = torch.compile(layer, fullgraph=True, backend="aot_eager"), x_of()
@@ -129,6 +133,7 @@ def test_gradients_through_aot_autograd(setting: tuple[type[Recurrent], dict[str
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=name_of)
+@pytest.mark.sampled(4)
 def test_an_exported_layer_takes_any_batch_and_length(setting: tuple[type[Recurrent], dict[str, Any]]) -> None:
     layer, plain = layers(setting, "auto")
     dynamic = {"input": {0: torch.export.Dim("time", min=1), 1: torch.export.Dim("batch", min=1)}}
@@ -154,6 +159,7 @@ def test_an_exported_layer_is_complete_in_itself() -> None:
 @pytest.mark.parametrize("setting", SETTINGS, ids=name_of)
 @pytest.mark.parametrize("sizes", [None, (3, 2, 2, 1)], ids=["padded", "packed"])
 @pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.sampled(5)
 def test_the_operator_passes_pytorchs_own_check(
     setting: tuple[type[Recurrent], dict[str, Any]], sizes: tuple[int, ...] | None, keep: bool
 ) -> None:

@@ -43,6 +43,7 @@ def test_in_a_quadratic_valley_it_is_normal():
 
 
 @pytest.mark.parametrize("variance", [1.0, 0.01])
+@pytest.mark.sampled(2)
 def test_first_passage_at_constant_speed_is_inverse_gaussian(variance):
     law_ = Passage(Diffusion(constant(1.0), constant(variance), -40.0, 2.0), 0.0, 1.0)
     exact = stats.invgauss(variance, scale=1 / variance)
@@ -61,6 +62,7 @@ def test_where_noise_is_small_the_first_part_of_the_way_has_the_cumulants_of_its
 
 
 @pytest.mark.parametrize("side", [-1.0, 1.0])
+@pytest.mark.sampled(2)
 def test_first_passage_of_an_ornstein_uhlenbeck_process_to_its_mean(side):
     """P = erfc(|z0|/sqrt(exp(2 tau) - 1)) for unit rate and noise, from either side."""
     law_ = Passage(Diffusion(lambda z: -z, constant(1.0), -12.0, 12.0), side, 0.0)
@@ -146,6 +148,13 @@ def test_losses_that_do_not_fade_on_a_plateau_have_gradients_there(loss):
     slope = loss_slope(loss, z, 10)
     np.testing.assert_allclose(noisy.gradient(z), 2 * slope, rtol=1e-9)
     np.testing.assert_allclose(noisy.variance(z), 0.1 * 9 * slope**2, rtol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["log-decay", pytest.param("(1-exp(-s))/s", marks=pytest.mark.slow)])
+def test_runs_on_a_plateau_of_losses_that_do_not_fade_arrive_when_predicted(loss):
+    """The slope of the second is found in big floats, point by point: that takes a quarter of a minute."""
+    problem = LearningProblem("sigmoid", horizon=10, target=0.5, loss=loss)
+    noisy = NoisyDescent(problem, Samples(scale="normal(2, 3)"), lr=0.1)
     low, high = noisy.steps(0.0, [0.05, 0.95], 8.0)
     seen = noisy.paths(0.0, 500, seed=1).arrivals(float(problem.gate.inverse_c(-np.expm1(-1 / 8))), int(2 * high))
     assert np.mean((seen >= low - 1) & (seen <= high + 1)) > 0.9 - 4 * np.sqrt(0.09 / 500)
@@ -163,6 +172,7 @@ def test_a_start_from_which_a_step_leads_to_other_noise_is_refused():
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "softsign", "fast"])
+@pytest.mark.sampled(2)
 def test_runs_arrive_when_predicted(name):
     """The whole law, by the distance of Kolmogorov and Smirnov at the one per cent level.
 
@@ -185,6 +195,7 @@ def test_runs_arrive_when_predicted(name):
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "softsign", "fast"])
+@pytest.mark.sampled(2)
 def test_little_noise_leaves_the_steps_of_descent(name):
     """The steps of a loop, the last one in part; the flow without the drift's second order is off by one to three."""
     problem = LearningProblem(name, horizon=10, timescale=8.0)
@@ -202,6 +213,7 @@ def test_little_noise_leaves_the_steps_of_descent(name):
 
 
 @pytest.mark.parametrize("horizon", [55, 60, 100, 300])
+@pytest.mark.sampled(3)
 def test_a_plateau_takes_the_time_of_the_flow(horizon):
     """From phi = 1/2 the way is 2^T long, and noise of a step's size is nothing beside it."""
     problem = LearningProblem("sigmoid", horizon=horizon, target=0.5)
@@ -215,6 +227,7 @@ def test_a_plateau_takes_the_time_of_the_flow(horizon):
     [({"target": "beta(8, 4)"}, 0.02), ({"scale": "normal(1, 2.4)"}, 0.01), ({"scale": "normal(1, 6)"}, 0.01)],
     ids=["smooth", "kink, at the limit", "kink"],
 )
+@pytest.mark.sampled(2)
 def test_runs_settle_to_the_law(varies, lr):
     """Also where the law is not much wider than a step: the diffusion's own was up to 15 per cent too narrow there."""
     noisy = NoisyDescent(LearningProblem("fast", horizon=10, target=0.5), Samples(**varies), lr=lr)
@@ -260,7 +273,7 @@ THREE = [(name, lr) for name in ("sigmoid", "softsign", "fast") for lr in (0.05,
 
 @pytest.mark.parametrize(
     ("name", "lr", "count"),
-    [("fast", 0.02, 300), ("sigmoid", 0.05, 300), *(pytest.param(*one, 1000, marks=pytest.mark.slow) for one in THREE)],
+    [("fast", 0.02, 300), *(pytest.param(*one, 1000, marks=pytest.mark.slow) for one in THREE)],
 )
 def test_stochastic_gradient_descent_of_pytorch_is_within_the_band(name, lr, count):
     """One unit asked for random targets: real samples, autograd, torch.optim; as many are in the band as predicted."""
@@ -353,6 +366,7 @@ def test_a_law_narrower_than_a_step_is_not_told_as_if_it_were_one():
 
 
 @pytest.mark.parametrize("text", ["gamma(1e-3, 1)", "gamma(1e-12, 1)", "lognormal(1, 4)", "normal(1, 1e3)"])
+@pytest.mark.sampled(3)
 def test_noise_of_any_size_is_answered_or_refused_within_bounds(text):
     """Scales that are nearly always 0 and seldom huge made a grid that filled all memory."""
     problem, refused = LearningProblem("sigmoid", horizon=10, target=0.5), ""

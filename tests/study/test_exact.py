@@ -14,7 +14,7 @@ EVERY = ["sigmoid(k*z); k=2", *sorted(set(GATES) - UNREACHED), "sigmoid(z+z**3)"
 
 
 @pytest.mark.parametrize(
-    "gate", [pytest.param(gate, marks=[pytest.mark.slow] * (k % 6 > 0)) for k, gate in enumerate(EVERY)]
+    "gate", [pytest.param(gate, marks=[pytest.mark.slow] * (k % 12 > 0)) for k, gate in enumerate(EVERY)]
 )
 def test_gradient_descent_is_right_to_a_step_and_adam_to_its_error_for_every_gate(gate):
     from gateflow.cli._options import gate_of
@@ -29,7 +29,7 @@ def test_gradient_descent_is_right_to_a_step_and_adam_to_its_error_for_every_gat
 
 
 def test_momentum_and_rmsprop_are_right_as_well():
-    found = exact("fast", ["momentum", "rmsprop"], horizons=[100])
+    found = exact("fast", ["momentum", "rmsprop"], horizons=[10])
     assert len(found.valid) == 4
     assert found.holds
 

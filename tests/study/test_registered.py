@@ -433,6 +433,14 @@ def told_of(tmp_path) -> dict:
     return json.loads(line)
 
 
+@pytest.fixture(scope="module")
+def one_run(tmp_path_factory):
+    """The folder of a run of it, for tests that change nothing there."""
+    folder = tmp_path_factory.mktemp("one")
+    carry_out(ONE, folder)
+    return folder
+
+
 def store(tmp_path) -> None:
     keep(tmp_path / "results", "one", "fast", 50, tmp_path / "fast/seed-50")
 
@@ -480,8 +488,8 @@ def test_of_a_run_of_older_versions_the_code_is_not_known(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "null", '[{"commit": 3, "versions": {}}]', '[{"commit": "a"}]'])
-def test_damaged_sources_are_one_line(tmp_path, text):
-    carry_out(ONE, tmp_path)
+def test_damaged_sources_are_one_line(tmp_path, one_run, text):
+    shutil.copytree(one_run, tmp_path, dirs_exist_ok=True)
     (tmp_path / "fast/seed-50/sources.json").write_text(text)
     with pytest.raises(InvalidArgument, match=r"^[^\n]*sources\.json is damaged; remove it[^\n]*$"):
         store(tmp_path)
@@ -641,6 +649,7 @@ def steps_by_hand(name: str, horizon: int, lr: float) -> int:
     ("name", "horizon", "lr"),
     [("sigmoid", 10, 0.01), ("sigmoid", 100, 0.003), ("fast", 10, 0.01), ("fast", 100, 0.003), ("softsign", 10, 0.01)],
 )
+@pytest.mark.sampled(2)
 def test_the_exact_unit_arrives_as_a_loop_by_hand_does_within_one_evaluation(tmp_path, name, horizon, lr):
     plan = EXPERIMENTS["study-bridge"]
     arm = f"rung 1, {name}, T={horizon}, lr={lr}"
@@ -654,7 +663,7 @@ def test_the_exact_unit_arrives_as_a_loop_by_hand_does_within_one_evaluation(tmp
     assert by_hand <= run.step < by_hand + settings["evaluate_every"]
 
 
-@pytest.mark.parametrize("rung", [1, 2, 3])
+@pytest.mark.parametrize("rung", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_rung_is_made_and_made_again_is_the_same(tmp_path, rung):
     plan = EXPERIMENTS["study-bridge"]
     arm = f"rung {rung}, fast, T=10, lr=0.01"

@@ -13,8 +13,8 @@ pytest.importorskip("h5netcdf")
 
 
 def test_a_killed_worker_costs_nothing(tmp_path):
-    inputs = {"gates": ["fast", "softsign"], "horizon": "1:1e4:20:log", "gap": "1e-12:0.1:20:log", "z0": "-2:2:10"}
-    inputs["chunk"] = 100
+    inputs = {"gates": ["fast", "softsign"], "horizon": "1:1e4:20:log", "gap": "1e-12:0.1:20:log", "z0": "-2:2:3"}
+    inputs["chunk"] = 50
     sweep(**inputs, out=tmp_path / "here.nc")
     killing.swept_with_a_worker_killed(tmp_path / "there.nc", inputs, workers=2, wanted=15)
     assert (tmp_path / "there.nc").read_bytes() == (tmp_path / "here.nc").read_bytes()

@@ -31,7 +31,7 @@ def test_a_quantity_names_all_that_it_takes_and_yields_once(name):
 def test_steps_of_optimisers_are_those_of_single_descents(monkeypatch):
     monkeypatch.setenv("GATEFLOW_BACKEND", "numpy")
     axes = {"horizon": [5, 10], "gap": 0.1, "z0": [0, 1], "lr": [0.05, 0.1], "optimizer": "sgd, adam"}
-    data = sweep(["fast", "sigmoid"], quantity="descent-steps", **axes, chunk=12)
+    data = sweep(["fast", "sigmoid"], quantity="descent-steps", **axes, chunk=16)
     words = [word.replace("_", " ") for word in data.status.attrs["flag_meanings"].split()]
     for gate, T, z0, lr, name in [("fast", 5, 0, 0.1, "adam"), ("sigmoid", 10, 1, 0.05, "sgd")]:
         found = data.sel(gate=gate, horizon=T, z0=z0, lr=lr, optimizer=name).squeeze()

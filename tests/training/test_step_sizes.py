@@ -31,6 +31,7 @@ def stepped(optimizer: str, lr: float, **more: object) -> tuple[Settings, dict[s
 
 @pytest.mark.parametrize("optimizer", ["sgd", "sgd(momentum=0.9)", "rmsprop", "rmsprop(momentum=0.5)", "adam"])
 @pytest.mark.parametrize("factor", [3.0, 0.25])
+@pytest.mark.sampled(3)
 def test_the_rows_of_a_gate_move_as_with_a_learning_rate_of_their_own(optimizer, factor):
     _, plain = stepped(optimizer, 1e-2)
     _, other = stepped(optimizer, factor * 1e-2)
@@ -43,6 +44,7 @@ def test_the_rows_of_a_gate_move_as_with_a_learning_rate_of_their_own(optimizer,
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "janet", "refine", "ur-lstm", "noisy"])
+@pytest.mark.sampled(2)
 def test_every_cell_with_gates_takes_them(cell):
     gate = "update" if cell == "gru" else "forget"
     assert train({**SMALL, "cell": cell, "forget_gate": None, "lr_of": f"{gate}=2"}).status == "finished"

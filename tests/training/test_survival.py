@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import random
+import shutil
 import signal
 import time
 from contextlib import nullcontext
@@ -22,7 +23,8 @@ from gateflow.training.optimizers import optimizers, schedules
 from gateflow.training.results import table
 from gateflow.training.task import Batch, Task
 
-KILLS = 12
+KILLS = [3, pytest.param(12, marks=pytest.mark.slow)]
+"""How often a run is killed; it takes as long as so many runs and more."""
 
 ADDING = {
     "task": "adding(horizon=8, held_out=64)",
@@ -115,8 +117,11 @@ def step_of(folder):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("kills", KILLS)
 @pytest.mark.parametrize(("task", "settings"), [(None, ADDING), (Echo(), CARRYING)], ids=["adding", "carrying"])
-def test_killed_at_random_moments_it_ends_as_one_that_was_not(task, settings, tmp_path):
+def test_killed_at_random_moments_it_ends_as_one_that_was_not(task, settings, kills, tmp_path):
+    settings = {**settings, "steps": settings["steps"] // (3 if kills == 3 else 1)}
+
     def run(folder):
         train(
             task or settings["task"], out=folder, save_every=0.0, **{k: v for k, v in settings.items() if k != "task"}
@@ -127,16 +132,16 @@ def test_killed_at_random_moments_it_ends_as_one_that_was_not(task, settings, tm
     run(tmp_path / "whole")
     seconds = time.monotonic() - start
 
-    moment, span, kills, midway, rounds = random.Random(5), seconds / KILLS, 0, 0, 0
-    while kills < KILLS or midway < KILLS // 2:
+    moment, span, killings, midway, rounds = random.Random(5), seconds / kills, 0, 0, 0
+    while killings < kills or midway < kills // 2:
         killed, rounds = tmp_path / f"killed-{rounds}", rounds + 1
         while not (killed / "result.json").exists():
             before = step_of(killed)
             child = forked(lambda folder=killed: run(folder))
-            if kills < KILLS or midway < KILLS // 2:
+            if killings < kills or midway < kills // 2:
                 time.sleep(moment.uniform(0, span))
                 os.kill(child, signal.SIGKILL)
-            kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+            killings += os.WIFSIGNALED(os.waitpid(child, 0)[1])
             midway += 0 < step_of(killed) < settings["steps"]
             span *= 1.5 if step_of(killed) == before else 0.9  # however busy the machine is, there is some progress
         assert left_by(killed) == left_by(tmp_path / "whole")
@@ -159,15 +164,27 @@ def after(count):
     return lambda: next(asked, count) == count
 
 
-def test_a_run_that_is_stopped_goes_on(tmp_path):
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The folder of a tiny run that nothing happened to, for tests that change nothing in it."""
+    folder = tmp_path_factory.mktemp("tiny") / "whole"
+    tiny(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def what_is_left(uninterrupted):
+    return left_by(uninterrupted)
+
+
+def test_a_run_that_is_stopped_goes_on(tmp_path, what_is_left):
     for steps in (0, 1, 10):
         result = tiny(tmp_path / "stopped", stop=after(steps), save_every=1e9)
         assert result.status == "interrupted"
         assert not (tmp_path / "stopped" / "result.json").exists()
     assert result.steps == 11
     tiny(tmp_path / "stopped")
-    tiny(tmp_path / "whole")
-    assert left_by(tmp_path / "stopped") == left_by(tmp_path / "whole")
+    assert left_by(tmp_path / "stopped") == what_is_left
 
 
 @pytest.mark.parametrize(
@@ -176,9 +193,10 @@ def test_a_run_that_is_stopped_goes_on(tmp_path):
     + [{"schedule": name, "optimizer": "sgd(momentum=0.9)"} for name in schedules()],
     ids=lambda chosen: chosen.get("schedule", chosen["optimizer"]),
 )
+@pytest.mark.sampled(2)
 def test_every_optimiser_and_schedule_goes_on(chosen, tmp_path):
-    chosen = {**chosen, "precision": "float64", "hidden": 2, "steps": 8, "evaluate_every": 2}
-    assert tiny(tmp_path / "stopped", stop=after(3), **chosen).status == "interrupted"
+    chosen = {**chosen, "precision": "float64", "hidden": 2, "steps": 6, "evaluate_every": 3, "save_every": 1e9}
+    assert tiny(tmp_path / "stopped", stop=after(2), **chosen).status == "interrupted"
     tiny(tmp_path / "stopped", **chosen)
     tiny(tmp_path / "whole", **chosen)
     assert left_by(tmp_path / "stopped") == left_by(tmp_path / "whole")
@@ -298,7 +316,7 @@ def other(data):
 
 
 @pytest.mark.parametrize("damage", [cut_short, altered, emptied, other])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, tmp_path):
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, tmp_path, what_is_left):
     folder, told = tmp_path / "damaged", []
     tiny(folder, stop=after(17))
     file = folder / "checkpoint.safetensors"
@@ -309,8 +327,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, tmp_path):
     checkpoints.read(folder / "checkpoint.previous.safetensors")  # it is not the damaged one
     tiny(folder, tell=told.append)
     assert len(told) == 1
-    tiny(tmp_path / "whole")
-    assert left_by(folder) == left_by(tmp_path / "whole")
+    assert left_by(folder) == what_is_left
 
 
 def test_damage_to_both_is_one_clear_line(tmp_path):
@@ -330,7 +347,7 @@ def test_a_restart_does_not_drop_its_own_run(tmp_path):
     assert tiny(tmp_path, restart=True, stop=lambda: pytest.fail("it trains again")) == whole
 
 
-def test_metrics_shorter_than_the_last_checkpoint_lead_back_to_the_one_before(tmp_path):
+def test_metrics_shorter_than_the_last_checkpoint_lead_back_to_the_one_before(tmp_path, what_is_left):
     folder, told = tmp_path / "cut", []
     for steps in (7, 8):
         tiny(folder, stop=after(steps), save_every=1e9)
@@ -340,11 +357,10 @@ def test_metrics_shorter_than_the_last_checkpoint_lead_back_to_the_one_before(tm
     tiny(folder, tell=told.append)
     assert len(told) == 1
     assert "is shorter than its checkpoint says; going on from the one before" in told[0]
-    tiny(tmp_path / "whole")
-    assert left_by(folder) == left_by(tmp_path / "whole")
+    assert left_by(folder) == what_is_left
 
 
-def test_a_run_of_a_version_without_markers_goes_on(tmp_path):
+def test_a_run_of_a_version_without_markers_goes_on(tmp_path, what_is_left):
     folder = tmp_path / "old"
     tiny(folder, stop=after(3))
     for name in (".gateflow", ".gateflow-lock"):
@@ -352,8 +368,7 @@ def test_a_run_of_a_version_without_markers_goes_on(tmp_path):
     with pytest.raises(InvalidArgument, match="is not the folder of a run"):
         tiny(folder, seed=1, restart=True)
     assert tiny(folder).status == "finished"
-    tiny(tmp_path / "whole")
-    assert left_by(folder) == left_by(tmp_path / "whole")
+    assert left_by(folder) == what_is_left
 
 
 def test_lost_metrics_are_told(tmp_path):
@@ -374,8 +389,8 @@ def test_lost_metrics_are_told(tmp_path):
         ("settings.toml", "", "is not what a run has written"),
     ],
 )
-def test_what_no_run_has_written_is_told(name, text, said, tmp_path):
-    tiny(tmp_path)
+def test_what_no_run_has_written_is_told(name, text, said, tmp_path, uninterrupted):
+    shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
     (tmp_path / name).write_text(text)
     with nullcontext() if not said else pytest.raises(InvalidArgument, match=said):
         table(tmp_path)

@@ -88,6 +88,7 @@ def test_the_cosine_is_a_cosine():
 
 
 @pytest.mark.parametrize("schedule", ["step", "exponential", "one-cycle", "linear", "plateau", "step(step_size=2)"])
+@pytest.mark.sampled(2)
 def test_schedules_by_name(schedule):
     rates = curve(train(ADDING, schedule=schedule, **TINY), "lr")
     assert len(rates) == 12
@@ -95,6 +96,7 @@ def test_schedules_by_name(schedule):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop", "sgd(momentum=0.9, nesterov=true)", "adagrad", "nadam"])
+@pytest.mark.sampled(2)
 def test_optimisers_by_name(optimizer):
     losses = curve(train(ADDING, optimizer=optimizer, lr=1e-2, **TINY), kind="valid")
     assert losses[-1] < losses[0]
@@ -139,6 +141,7 @@ def test_what_is_wrong_is_said_before_the_first_step(chosen, said):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.sampled(2)
 def test_every_method_descends(method):
     small = {"hidden": 8, "batch": 16, "lr": 0.02, "steps": 20, "evaluate_every": 5}
     if method == "nru":

@@ -71,6 +71,7 @@ NOT_IN_F = {
 
 
 @pytest.mark.parametrize("text", NOT_IN_F)
+@pytest.mark.sampled(3)
 def test_what_is_not_in_class_f_has_a_witness_that_is_checked_again(text):
     certificate = membership_certificate(gate(text))
     assert certificate["statement"]["clause"] == NOT_IN_F[text]
@@ -90,7 +91,7 @@ def test_a_gate_in_class_f_is_not_certified_to_be_outside(text):
 
 
 @pytest.mark.parametrize("name", IN_F)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_every_gate_of_class_f_is_certified_to_be_in_it_with_nothing_left_to_numbers(name):
     certificate = membership_certificate(gate(name))
     found = verify(certificate)
@@ -101,7 +102,7 @@ def test_every_gate_of_class_f_is_certified_to_be_in_it_with_nothing_left_to_num
 
 
 @pytest.mark.parametrize("name", ["fast", "log-slow", "cubic", "0.3 + 0.7*sigmoid(z)", "exp(-5*sigmoid(-z))"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_any_altered_field_of_a_membership_is_refuted_under_a_new_digest(name):
     certificate = membership_certificate(gate(name))
     for path in leaves(certificate):
@@ -137,6 +138,7 @@ NO_MEMBERS = [
 
 
 @pytest.mark.parametrize("text", NO_MEMBERS)
+@pytest.mark.sampled(3)
 def test_a_forged_membership_is_never_verified(text):
     assert verify(claimed_member(text)).status != "verified"
 
@@ -144,7 +146,7 @@ def test_a_forged_membership_is_never_verified(text):
 @pytest.mark.parametrize(
     "floor", ["1/4", "0", "-3/10", "1", "2", "3/10 + l", "6/20 + 1e-40", "oo", "3/10, 1) or (0", "3/10 +", ""]
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_a_forged_floor_is_never_verified(floor):
     true = membership_certificate(gate("0.3 + 0.7*sigmoid(z)"))
     assert true["statement"]["verdict"] == "in F on (3/10, 1)"
@@ -226,6 +228,7 @@ BOXES = [(sp.Integer(0), sp.Rational(1, 8)), (sp.Rational(1, 2), sp.Rational(3, 
         "(x - 3)**-3 * (1 - x)**4",
     ],
 )
+@pytest.mark.sampled(3)
 def test_enclosures_hold_the_values_on_a_box(text, box):
     e = parse(text, variables=("x",)).subs(sp.Symbol("x", real=True), halflines.X)
     try:
@@ -299,7 +302,7 @@ def informational(path):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_what_was_written_is_verified_after_a_trip_through_a_file(case, written, tmp_path):
     write(written[case], tmp_path / "it.json")
     found = verify(tmp_path / "it.json")
@@ -320,7 +323,7 @@ def test_any_altered_field_breaks_the_digest(case, written):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_any_altered_statement_formula_or_limit_is_refuted_under_a_new_digest(case, written):
     for path in leaves(written[case]):
         if informational(path):
@@ -396,7 +399,7 @@ def test_nothing_undecided_is_certified():
 
 
 @pytest.mark.parametrize("name", IN_F)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 def test_every_rate_of_the_catalogue_is_certified(name):
     assert verify(rate_certificate(gate(name))).ok
 
@@ -548,7 +551,7 @@ TORN = [
 
 
 @pytest.mark.parametrize("text", JOINED)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_a_gate_of_class_f_with_breaks_anywhere_is_certified(text):
     certificate = membership_certificate(gate(text))
     assert certificate["statement"]["verdict"] == "in F"

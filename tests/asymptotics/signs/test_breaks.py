@@ -81,6 +81,7 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("text", WHOLE)
+@pytest.mark.sampled(2)
 def test_pieces_that_fit_are_no_obstacle(text):
     result = membership(Gate(text))
     assert result.verdict == "in F", str(result)
@@ -133,6 +134,7 @@ KINKED = [
 
 
 @pytest.mark.parametrize("text", KINKED)
+@pytest.mark.sampled(2)
 def test_kinks_are_found_wherever_they_hide(text):
     clause = clause_of(text, "differentiable")
     assert clause.verdict == "refuted", str(clause)
@@ -182,6 +184,7 @@ def test_isolated_zeros_of_the_slope_are_named_only_where_there_can_be_any():
 
 
 @pytest.mark.parametrize(("d", "at"), [("10**-40", "1"), ("10**-28", "1/3")])
+@pytest.mark.sampled(2)
 def test_a_discriminant_decides_however_near_it_is_to_zero(d, at):
     """The slope of the profile ``(z - c)^3 + d z`` is ``3 (z - c)^2 + d``."""
     falls = clause_of(f"sigmoid((z - ({at}))**3 - {d}*z)", "increasing")
@@ -223,6 +226,7 @@ def test_joins_at_roots_that_have_no_formula_are_settled_exactly(text):
         ("sigmoid(z**3 + z + loggamma(z**2 + 3)/100)", True),
     ],
 )
+@pytest.mark.sampled(2)
 def test_clause_four_knows_the_polygammas(text, member):
     """``2 z digamma(z^2 + 3)/100`` is about ``z log(z^2)/50``, which outgrows any constant, but not ``3 z^2 + 1``."""
     assert clause_of(text, "monotone_slope").verdict == "proved"

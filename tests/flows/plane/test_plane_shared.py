@@ -24,6 +24,7 @@ def words(path):
     ("gate", "horizon", "gap", "start"),
     [("sigmoid", 10, 1e-3, (0.0, 0.0)), ("fast", 1000, 1e-9, (0.3, 0.1)), ("sigmoid", 5, 0.2, (1.0, 9.0))],
 )
+@pytest.mark.sampled(4)
 def test_one_sample_is_one_parameter_with_c_times_x_squared_plus_1(gate, horizon, gap, start, x):
     path = flow(SharedProblem(gate, inputs=[x], horizon=horizon, gap=gap, scale=3), start)
     w, b = start

@@ -26,6 +26,7 @@ from gateflow.errors import InvalidArgument, MissingExtra
 from gateflow.nn import GRU, LSTM, gate_function
 from gateflow.nn.kernels.triton import gates as device_gates
 from gateflow.nn.kernels.triton import launch, lstm
+from tests.nn.kernels.through import with_libraries_only
 
 UNIT = {torch.float32: 2.0**-23, torch.bfloat16: 2.0**-8}
 
@@ -35,7 +36,7 @@ needs_triton = pytest.mark.skipif(not launch.installed(), reason="no Triton on t
 @pytest.fixture(autouse=True, scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
+        folder = with_libraries_only(tmp_path_factory.mktemp("cache"))
         patch.setenv("GATEFLOW_CACHE", str(folder))
         yield folder
 
@@ -110,7 +111,7 @@ SHAPES = [(1, 2, 5), (20, 3, 17), (2, 9, 33)]
 @pytest.mark.parametrize("way", ["whole", "steps"])
 @pytest.mark.parametrize("dtype", UNIT, ids=str)
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: ",".join(map(str, s.values())) or "sigmoid")
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 def test_outputs_and_gradients_of_any_gates(settings: dict[str, Any], dtype: torch.dtype, way: str) -> None:
     layer = LSTM(1, 17, **settings, dtype=torch.float64)
     for k, error in enumerate(compared(layer, 4, 5, dtype, way)):
@@ -121,7 +122,7 @@ def test_outputs_and_gradients_of_any_gates(settings: dict[str, Any], dtype: tor
 @pytest.mark.parametrize("way", ["whole", "steps"])
 @pytest.mark.parametrize("dtype", UNIT, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_outputs_and_gradients_at_any_size(shape: tuple[int, int, int], dtype: torch.dtype, way: str) -> None:
     time, batch, size = shape
     layer = LSTM(1, size, forget_gate="fast", dtype=torch.float64)

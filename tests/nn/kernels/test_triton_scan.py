@@ -11,6 +11,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.nn import gate_function
 from gateflow.nn import scans as operators
 from gateflow.nn.kernels.triton import launch, scan
+from tests.nn.kernels.through import with_libraries_only
 
 needs_triton = pytest.mark.skipif(not launch.installed(), reason="no Triton on this machine: its kernels were not run")
 
@@ -20,12 +21,13 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True, scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GATEFLOW_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GATEFLOW_CACHE", str(with_libraries_only(tmp_path_factory.mktemp("cache"))))
         yield
 
 
 @needs_triton
 @pytest.mark.parametrize("given", ["a", "log a", "fast", "lru"])
+@pytest.mark.sampled(3)
 def test_states_and_gradients_are_those_of_a_loop(given: str) -> None:
     gate = None if given in scan.GIVEN else gate_function(given)
     assert scan.error(CPU, torch.float32, given if gate is None else "z", gate) < 1e-6

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import torch
 
+from gateflow.codegen import compiler
 from gateflow.gates.gate import Gate
 from gateflow.nn import LSTM
 
@@ -22,6 +26,15 @@ def numbers(gate: str | Gate, z: np.ndarray, backend: str) -> dict[str, np.ndarr
     _, (_, complement) = tied(rows, (one, torch.zeros_like(one)))
     found = {"phi": phi, "phi_c": complement, "dphi": slope}
     return {what: value.detach().flatten().numpy() for what, value in found.items()}
+
+
+def with_libraries_only(folder: Path) -> Path:
+    """A folder as the user's cache is, without outcomes of trials: compiled anew, libraries take seconds each."""
+    if compiler.cache_folder().is_dir():
+        for library in compiler.cache_folder().glob(f"*{compiler.SUFFIX}"):
+            if library.name.startswith(("recurrent-", "scan-")):
+                shutil.copy2(library, folder)
+    return folder
 
 
 def _layer(gate: str | Gate, tied: bool, backend: str, dtype: torch.dtype) -> LSTM:
