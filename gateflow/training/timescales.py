@@ -20,6 +20,7 @@ from torch import Tensor
 from gateflow.errors import InvalidArgument
 from gateflow.guards.arguments import whole
 from gateflow.nn.functional import GateFunction
+from gateflow.nn.linear._layer import LinearRecurrence
 from gateflow.nn.linear._stack import LinearStack
 from gateflow.nn.recurrent import Recurrent
 from gateflow.notebook import cards
@@ -38,13 +39,20 @@ SHARES = tuple(k / 10 for k in range(11))
 """The quantiles that are recorded."""
 
 
-def timescales(network: Network, batch: Batch) -> list[np.ndarray]:
+def timescales(network: torch.nn.Module, batch: Batch | Tensor) -> list[np.ndarray]:
     """The time constant of each unit over a batch, in steps; one array a layer (and direction).
+
+    Parameters
+    ----------
+    network : Network or torch.nn.Module
+        A network of the trainer, or any model or layer with layers of gateflow.
+    batch : Batch or Tensor
+        What the network takes; of another model, the tensor that it is called with.
 
     Raises
     ------
     InvalidArgument
-        The cell has no forget gate.
+        The cell has no forget gate, or the model uses no layer that has one.
 
     Examples
     --------
@@ -56,14 +64,43 @@ def timescales(network: Network, batch: Batch) -> list[np.ndarray]:
     >>> found = timescales(Network(cell, 1), Batch(torch.ones(4, 5, 2), torch.zeros(4, 1)))
     >>> [round(float(tau), 1) for tau in found[0]]
     [10.0, 100.0, 1000.0]
+    >>> found = timescales(torch.nn.Sequential(torch.nn.Identity(), cell), torch.ones(4, 5, 2))
+    >>> [round(float(tau), 1) for tau in found[0]]
+    [10.0, 100.0, 1000.0]
     """
+    if not (isinstance(network, Network) and isinstance(batch, Batch)):
+        return _of_model(network, batch)
     _check(network.cell)
     with torch.no_grad(), _in_eval_mode(network):
         *_, traces = network(batch.inputs, None, batch.lengths, return_gates=True)
-    return [_constants(log_retention(network.cell, values), batch) for values in traces]
+    return [_constants(log_retention(network.cell, values), batch.lengths) for values in traces]
 
 
-def log_retention(cell: AnyCell, values: dict[str, Tensor]) -> Tensor:
+def _of_model(model: torch.nn.Module, x: Any) -> list[np.ndarray]:
+    """The same of layers in whatever a model does with them, in the order in which it calls them."""
+    if not isinstance(model, torch.nn.Module) or not isinstance(x, Tensor):
+        raise InvalidArgument("timescales takes a network of the trainer and a batch, or a model and a tensor")
+    calls: list[tuple[Any, Any, Any]] = []
+    layers = [each for each in model.modules() if isinstance(each, (Recurrent, LinearRecurrence))]
+    hooks = [each.register_forward_pre_hook(lambda *call: calls.append(call), with_kwargs=True) for each in layers]
+    with torch.no_grad(), _in_eval_mode(model):
+        try:
+            model(x)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        found: list[np.ndarray] = []
+        for layer, given, named in calls:
+            if isinstance(layer, LinearRecurrence) or layer.forget_block is not None:
+                traces = layer(*given, **{**named, "return_gates": True})[-1]
+                every = [traces] if isinstance(traces, dict) else traces
+                found += [_constants(log_retention(layer, values)) for values in every]
+    if not found:
+        raise InvalidArgument(f"{type(model).__name__} calls no layer of gateflow with a forget gate")
+    return found
+
+
+def log_retention(cell: AnyCell | LinearRecurrence, values: dict[str, Tensor]) -> Tensor:
     """log f, in float64, of the gate that multiplies the state, from the named values of one layer."""
     if "log_decay" in values:
         return values["log_decay"].double()
@@ -125,9 +162,9 @@ def _present(slopes: Iterable[Tensor | None]) -> list[Tensor]:
 def _units(cell: AnyCell, values: dict[str, Tensor], batch: Batch, slopes: dict[str, list[Tensor]]) -> dict[str, Any]:
     """Of each unit: mean pre-activation, time constant, and the gradient that its bias gets."""
     log_f = log_retention(cell, {name: value.detach() for name, value in values.items()})
-    found: dict[str, Any] = {"timescale": _constants(log_f, batch).tolist()}
+    found: dict[str, Any] = {"timescale": _constants(log_f, batch.lengths).tolist()}
     for name, ending in zip(slopes, ("", "_refine"), strict=False):
-        live = _live(values[name], batch)
+        live = _live(values[name], batch.lengths)
         found[f"z{ending}"] = values[name].detach()[live].double().mean(dim=0).tolist()
         total = torch.zeros(cell.hidden_size, dtype=torch.float64, device=live.device)
         of_each = (slope.double().flatten(0, -2).sum(dim=0) for slope in slopes[name])
@@ -138,28 +175,28 @@ def _units(cell: AnyCell, values: dict[str, Tensor], batch: Batch, slopes: dict[
 def _summary(cell: AnyCell, values: dict[str, Tensor], batch: Batch) -> dict[str, Any]:
     f = values.get("effective", values[str(cell.forget_block)]).detach()
     log_f = log_retention(cell, {name: value.detach() for name, value in values.items()})
-    live = f[_live(f, batch)]
+    live = f[_live(f, batch.lengths)]
     return {
         "mean": float(live.double().mean()),
         "quantiles": np.quantile(live.double().cpu().numpy(), SHARES).tolist(),
-        "timescales": np.quantile(_constants(log_f, batch), SHARES, method="nearest").tolist(),
+        "timescales": np.quantile(_constants(log_f, batch.lengths), SHARES, method="nearest").tolist(),
         "saturated": float(((live <= 0) | (live >= 1)).double().mean()),
     }
 
 
-def _constants(log_f: Tensor, batch: Batch) -> np.ndarray:
+def _constants(log_f: Tensor, lengths: Tensor | None = None) -> np.ndarray:
     """``-1/mean(log f)`` of each unit, over the steps that are real."""
-    live = _live(log_f, batch)[..., None]
+    live = _live(log_f, lengths)[..., None]
     mean = torch.where(live, log_f, 0.0).sum(dim=(0, 1)) / live.sum()
     return (-1.0 / mean).cpu().numpy()
 
 
-def _live(values: Tensor, batch: Batch) -> Tensor:
+def _live(values: Tensor, lengths: Tensor | None) -> Tensor:
     """(batch, time): which steps are real."""
     steps = torch.arange(values.shape[1], device=values.device)
-    if batch.lengths is None:
+    if lengths is None:
         return torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
-    return steps[None, :] < batch.lengths[:, None]
+    return steps[None, :] < lengths[:, None]
 
 
 def few(batch: Batch, rows: int = ROWS) -> Batch:
@@ -173,14 +210,15 @@ def _check(cell: AnyCell) -> None:
 
 
 @contextmanager
-def _in_eval_mode(network: Network) -> Iterator[None]:
+def _in_eval_mode(network: torch.nn.Module) -> Iterator[None]:
     """The network in eval mode, and as it was afterwards."""
-    training = network.training
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
         yield
     finally:
-        network.train(training)
+        for module, training in modes.items():
+            module.training = training
 
 
 @contextmanager

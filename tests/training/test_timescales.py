@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gateflow.errors import InvalidArgument
-from gateflow.nn import LSTM, NRU, NoisyLSTM, RefineLSTM
+from gateflow.nn import LSTM, NRU, MinGRU, NoisyLSTM, RefineLSTM
 from gateflow.training import train
 from gateflow.training.network import Network
 from gateflow.training.settings import make_task
@@ -56,6 +56,39 @@ def test_time_constants_are_those_of_the_plain_loop():
     log_f = -torch.nn.functional.softplus(-torch.sinh(z))
     (found,) = timescales(network, data)
     assert found == pytest.approx((-1 / log_f.mean(dim=(0, 1))).numpy(), rel=1e-5)
+
+
+class Foreign(torch.nn.Module):
+    """A model of somebody else's, which calls its layers in its own way."""
+
+    def __init__(self):
+        super().__init__()
+        self.mingru, self.unused = MinGRU(6, 4, decay_gate="erf", batch_first=True), LSTM(3, 3)
+        self.lstm = LSTM(2, 3, bidirectional=True, forget_gate="fast", batch_first=True)
+        self.frozen = torch.nn.Dropout(0.5).eval()
+
+    def forward(self, x):
+        return self.mingru(self.frozen(self.lstm(input=2 * x)[0]))[0]
+
+
+def test_time_constants_of_any_model_are_those_of_its_layers():
+    model, x = Foreign(), torch.randn(4, 6, 2)
+    forwards, backwards, last = timescales(model, x)
+    assert (model.training, model.lstm.training, model.frozen.training) == (True, True, False)
+    hidden, _, gates = model.lstm(2 * x, return_gates=True)
+    for found, each in zip((forwards, backwards), gates, strict=True):
+        log_f = -torch.nn.functional.softplus(-torch.sinh(each["forget_z"].double()))
+        assert found == pytest.approx((-1 / log_f.mean(dim=(0, 1))).detach().numpy(), rel=1e-6)
+    z = model.mingru.projection(hidden)[..., :4].double()
+    log_a = torch.special.log_ndtr(z * 2**0.5)
+    assert last == pytest.approx((-1 / log_a.mean(dim=(0, 1))).detach().numpy(), rel=1e-5)
+
+
+def test_a_model_without_such_layers_has_no_time_constants():
+    with pytest.raises(InvalidArgument, match="Linear calls no layer of gateflow with a forget gate"):
+        timescales(torch.nn.Linear(2, 2), torch.zeros(3, 2))
+    with pytest.raises(InvalidArgument, match="a model and a tensor"):
+        timescales(torch.nn.Linear(2, 2), batch())
 
 
 def test_a_gate_that_has_reached_one_has_its_time_constant():
