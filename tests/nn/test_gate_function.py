@@ -333,5 +333,5 @@ def test_weights_that_were_saved_with_another_gate_are_loaded_with_a_warning(tmp
     torch.nn.Sequential(torch.nn.LSTM(2, 3)).load_state_dict(read)
     LSTM(2, 3, forget_gate="fast").load_state_dict(torch.nn.LSTM(2, 3).state_dict())
     assert not recwarn
-    with pytest.warns(UserWarning, match=r"^0\.forget_gate was 1 - exp\(-softplus\(z\)\*\*2\) where the weights"):
+    with pytest.warns(UserWarning, match=r"^0\.forget_gate was 1 - exp\(-softplus\(z\)\*\*2\) where these weights"):
         torch.nn.Sequential(LSTM(2, 3, forget_gate="fast")).load_state_dict(read)
