@@ -22,7 +22,7 @@ def plain_germ(germ: Expr, field: Field) -> Expr:
     return plain.args[0] if isinstance(plain, softplus) else plain
 
 
-def simplify_germ(letter: str, gate: str, germ: Expr, chain: Chain) -> Expr:
+def simplify_germ(letter: str, gate: str, germ: Expr, chain: Chain, tail: str = "right") -> Expr:
     """`plain_germ`, proved to tend to infinity and to differ from ``germ`` by what tends to 0.
 
     Raises
@@ -30,11 +30,12 @@ def simplify_germ(letter: str, gate: str, germ: Expr, chain: Chain) -> Expr:
     Undecided
         It does not tend to +infinity.
     """
+    bound, rest, side = ("1", f"1 - {gate}", "below") if tail == "right" else ("0", f"{gate}(-z)", "above")
     plain = plain_germ(germ, chain.field)
     if plain.is_infinite or plain is sp.nan:
-        raise Undecided(f"{gate} reaches 1 at a finite z: there is no saturation to compare")
-    if chain.ask(f"{letter} is infinite", f"{letter} = -log(1 - {gate}) tends to infinity", plain) != sp.oo:
-        raise Undecided(f"{gate} does not tend to 1 from below")
+        raise Undecided(f"{gate} reaches {bound} at a finite z: there is no saturation to compare")
+    if chain.ask(f"{letter} is infinite", f"{letter} = -log({rest}) tends to infinity", plain) != sp.oo:
+        raise Undecided(f"{gate} does not tend to {bound} from {side}")
     if plain != germ:
         chain.ask(f"{letter} is the gate's", f"{letter} in a simpler form: the difference tends to 0", germ - plain)
     return plain

@@ -376,9 +376,9 @@ def _time_germ(f: Expr, p: Expr, horizon: Expr) -> Expr:
     return f - 2 * sp.log(df) - sp.log(horizon)
 
 
-def _short_germ(chain: Chain, f: Expr) -> Expr:
+def _short_germ(chain: Chain, f: Expr, tail: str) -> Expr:
     """A germ g with ``f - g -> 0``, short enough to differentiate: f itself, its profile, or its leading behaviour."""
-    g = simplify_germ("f", "phi", f, chain)
+    g = simplify_germ("f", "phi", f, chain, tail)
     if sp.count_ops(g) > _LONG:
         leading = sp.expand_log(-sp.log(chain.field.leading_term(sp.exp(-g)).xreplace({Z: _POSITIVE})))
         leading = leading.xreplace({_POSITIVE: Z})
@@ -415,7 +415,7 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
     hardy = Field(Z, seconds)
     chain = Chain(hardy)
     tail = "right" if horizon == 1 else "left"
-    g = _short_germ(chain, f)
+    g = _short_germ(chain, f, tail)
     f = hardy.resolve(f)
     p = chain.ask("p", "p = lim z f'", Z * slope(g))
     S = _time_germ(g, p, horizon)

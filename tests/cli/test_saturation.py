@@ -107,6 +107,11 @@ def test_where_no_law_is_beside_the_times_nothing_is_said_of_it(arguments, answe
     assert answered("rate", *arguments)[1]["over_law"] is None
 
 
+def test_the_left_tail_is_told_in_its_own_words(answered):
+    assert "log(phi(-z))" in answered("rate", "softsign", "--tail", "left")[1]["steps"][0]["statement"]
+    assert answered("rate", "sigmoid(z**2)", "--tail", "left")[1]["reason"] == "phi does not tend to 0 from above"
+
+
 def test_rate_carries_its_certificate(answered):
     _, answer = answered("rate", "sigmoid")
     assert answer["certificate"]["statement"]["rate"] == answer["rate"]
