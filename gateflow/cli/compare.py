@@ -62,8 +62,8 @@ def run(
     where GATE is of higher order (Theorem 4.4). The answer names the gap and the start from which GATE is ahead at this
     horizon, and the steps to the largest of the gaps at step sizes of their own, where the order may reverse: T8 of
     docs/theory.md says when. --z0 starts all gates at one z, --start at one value. Beside
-    each ratio of times stands the one that the laws predict, for the losses whose slope at the target is that of the
-    absolute one, up to a factor. The exit code is 3 where an order is left undecided.
+    each ratio of times to a gap of 0.1 or less stands the one that the laws predict, for the losses whose slope at the
+    target is that of the absolute one, up to a factor. The exit code is 3 where an order is left undecided.
 
     Examples
     --------

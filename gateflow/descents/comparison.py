@@ -37,6 +37,9 @@ from gateflow.results.byvalue import by_value
 GAPS = (1e-1, 1e-2, 1e-4, 1e-8, 1e-16, 1e-32, 1e-64, 1e-128, 1e-200, 1e-300)
 """The ladder of gaps ``1 - lambda*``."""
 
+SMALL = 0.1
+"""The largest gap to which a law is held: laws are of small gaps, and say nothing of others, not even who is sooner."""
+
 SECONDS = 10.0
 """Time allowed for each proof."""
 
@@ -56,7 +59,8 @@ class Rung:
     log_ratio : dict of str to float
         Of the other gates: ``log tau - log tau`` of the first.
     log_ratio_by_law : dict of str to float or None
-        The same from the proved laws of hitting times; None where there is no law, or not for this loss.
+        The same from the proved laws of hitting times; None where there is no law, or not for this loss, and at gaps
+        above 0.1, of which laws say nothing.
     """
 
     gap: float
@@ -357,7 +361,7 @@ def _log_law(law: Rate, horizon: float, gaps: Sequence[float], scale: float, pul
     written = parse(law.hitting_time, variables=("gap",), parameters={"c": "positive", "T": "positive"})
     by_name = {symbol.name: symbol for symbol in written.free_symbols}
     fixed = written.subs({by_name[name]: value for name, value in at.items() if name in by_name})
-    return [None if gap == 1 else _log(fixed.subs(by_name["gap"], sp.Rational(repr(float(gap))))) for gap in gaps]
+    return [None if gap > SMALL else _log(fixed.subs(by_name["gap"], sp.Rational(repr(float(gap))))) for gap in gaps]
 
 
 def _log(value: Any) -> float | None:

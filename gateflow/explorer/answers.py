@@ -150,7 +150,8 @@ def _shape(text: str) -> dict[str, Any]:
 
     def ask() -> dict[str, Any]:
         gate = made(text)
-        markup = str(formula(gate.text, left="φ(z) ="))
+        valued = gate.as_phi(str(gate.expr)) if gate.parameters else gate.text
+        markup = str(formula(valued, left="φ(z) ="))
         return {"formula": gate.text, "markup": markup, "phi": drawn(gate.phi(GRID)), "dphi": drawn(gate.dphi(GRID))}
 
     return attempted(ask)

@@ -1,7 +1,8 @@
 """The gate that learns soonest at one small step size, by start and time constant wanted, for T = 100.
 
-A shade names the gate that is ahead; below the thin line the time constant wanted is shorter than the one at the
-start. At one step size the gate that saturates faster is ahead for long enough time constants only.
+A shade is where the gate written on it is ahead, by default of sigmoid, fast and sigma(z + z^3); one that is nowhere
+ahead has none. Below the thin line the time constant wanted is shorter than the one at the start. At one step size the
+gate that saturates faster is ahead for long enough time constants only.
 """
 
 from __future__ import annotations
@@ -25,9 +26,6 @@ SCALES = np.geomspace(20, 2e15, 57)
 
 GATES = ("sigmoid", "fast", "linear-cubic")
 """Neither of the last two is ahead of the other from everywhere; the sigmoid is first nowhere."""
-
-PLACES = {"fast": (100, 1e13), "linear-cubic": (20, 1e5)}
-"""Where they are named."""
 
 MEANING = {
     "start": "time constant to start from, in steps",
@@ -54,18 +52,28 @@ def leads(table: FigureTable, names: list[str]) -> np.ndarray:
     return np.where(np.isinf(lead), np.sign(lead) * 1e3, lead).reshape(-1, STARTS.size, SCALES.size)
 
 
+def heart(ahead: np.ndarray) -> tuple[int, int]:
+    """Indices of the start and the time constant farthest from the border of a region: there its name has room."""
+    from scipy.ndimage import distance_transform_edt
+
+    depth = np.asarray(distance_transform_edt(np.pad(ahead, 1)))[1:-1, 1:-1]
+    deepest = np.argwhere(depth == depth.max())
+    return tuple(deepest[len(deepest) // 2])
+
+
 def draw(axes: Any, table: FigureTable, styles: LineStyles) -> None:
     """A shade a gate, where it is the first."""
     from matplotlib.colors import to_rgb
 
-    for (name, style), lead in zip(styles.items(), leads(table, list(styles)), strict=True):
-        axes.plot([], [], label=style.label, **style.line(every=1))
+    for style, lead in zip(styles.values(), leads(table, list(styles)), strict=True):
+        pale = tuple(1 - 0.4 * (1 - np.array(to_rgb(style.colour))))
+        axes.fill_between([], [], label=style.label, color=pale)
         if np.nanmax(lead, initial=-1) > 0:
-            pale = tuple(1 - 0.4 * (1 - np.array(to_rgb(style.colour))))
             axes.contourf(STARTS, SCALES, lead.T, [0, np.inf], colors=[pale])
             axes.contour(STARTS, SCALES, lead.T, [0], colors="black", linewidths=0.6)
-        if not styles.legend and name in PLACES:
-            axes.text(*PLACES[name], style.label, fontsize=7)
+            start, scale = heart(lead > 0)
+            if not styles.legend or np.sum(lead[:, scale] > 0) > 0.8 * len(style.label):  # else the legend names it
+                axes.text(STARTS[start], SCALES[scale], style.label, fontsize=7, ha="center", va="center")
     axes.set(xscale="log", yscale="log", xlim=STARTS[[0, -1]], ylim=SCALES[[0, -1]])
     axes.set_yticks([10.0**k for k in range(3, 16, 3)])
     axes.plot(STARTS, STARTS, **{**AUXILIARY, "zorder": 3})

@@ -184,3 +184,12 @@ def test_a_gate_that_takes_none_of_the_values_on_the_way_is_compared_in_words(fl
     assert "below lambda* = 1" in said["crossing"] if "crossing" in said else "undecided" in said["from other starts"]
     assert not [line for line in said.values() if "nan" in line]
     assert found.about_the_starts.startswith("z0 0 for every gate: a time constant of ")
+
+
+def test_laws_are_asked_about_small_gaps_only():
+    """To a time constant of T the gap is 1 - 1/e, where the laws would have the sigmoid ahead of fast."""
+    first, second = compare(["fast", "sigmoid"], horizon=100, timescales=[100, 1000], start=20).ladder
+    assert first.log_ratio["sigmoid"] > 0
+    assert first.log_ratio_by_law["sigmoid"] is None
+    assert second.gap < 0.1
+    assert second.log_ratio_by_law["sigmoid"] > 0

@@ -161,3 +161,8 @@ def test_the_lines_give_the_numbers_of_the_page(capsys, tmp_path, monkeypatch):
         if " noise " not in line:
             assert main(shlex.split(line)[1:]) == 0, line
     assert "reached" in capsys.readouterr().out
+
+
+def test_the_formula_of_a_gate_shows_the_values_of_its_parameters():
+    named, formula = (parts(Asked(gates=(one,)))[0]["gates"][0]["markup"] for one in ("fast", "sigmoid(sinh(z))"))
+    assert named == formula

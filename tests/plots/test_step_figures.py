@@ -10,7 +10,8 @@ import pytest
 from scipy.integrate import quad
 
 from gateflow.plots import FIGURES
-from gateflow.plots.crossover import HORIZON, SCALES, STARTS, leads
+from gateflow.plots._table import FigureTable
+from gateflow.plots.crossover import HORIZON, MEANING, SCALES, STARTS, leads
 from tests.plots.tables import IN_ONE_PROCESS, table
 
 pytestmark = IN_ONE_PROCESS
@@ -52,6 +53,20 @@ def test_the_first_gate_is_that_of_the_shorter_integral(start, scale, first):
     other = names[1 - names.index(first)]
     assert lead > 0
     assert lead == pytest.approx(log_time(other) - log_time(first), rel=1e-5)
+
+
+def test_a_region_of_any_gate_bears_its_name_and_the_legend_has_its_shade():
+    figure = FIGURES["crossover"]
+    start, scale = (x.ravel() for x in np.meshgrid(STARTS, SCALES, indexing="ij"))
+    ahead = np.where(scale > 1e9, 1.0, -1.0)  # the softsign above, erf below; the sigmoid nowhere
+    log_tau = {"softsign": -ahead, "sigmoid": np.full_like(ahead, 2.0), "erf": ahead}
+    blocks = [{"gate": name, "start": start, "timescale": scale, "log_tau": tau} for name, tau in log_tau.items()]
+    axes = figure.picture(FigureTable.of(blocks, {"gate": "gate", **MEANING}), legend=True).axes[0]
+    places = {text.get_text(): text.get_position() for text in axes.texts}
+    assert set(places) == {"softsign", "erf"}
+    assert places["softsign"][1] > 1e9 > places["erf"][1]
+    shades = [tuple(map(float, patch.get_facecolor()[0])) for patch in axes.get_legend_handles_labels()[0]]
+    assert len(set(shades)) == 3
 
 
 def _cubic_root(u):

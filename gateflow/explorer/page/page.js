@@ -232,7 +232,7 @@ function ticks(low, high, most, whole) {
 
 function power(exponent) { // 10^k with a raised exponent, as spans of a text
   const text = drawn("tspan", {}, "10");
-  return [text, drawn("tspan", { "baseline-shift": "super", "font-size": 9.5, dy: -5 }, String(exponent).replace("-", "−"))];
+  return [text, drawn("tspan", { "font-size": 9.5, dy: -5 }, String(exponent).replace("-", "−"))];
 }
 
 // A chart: axes {label, low, high, log}, lines {xs, ys, one}, points {x, y, one}.
