@@ -23,6 +23,10 @@ Word: TypeAlias = tuple[float, float, str, str]
 """A place in pixels, what is written there, and which part of it is there: start, middle or end."""
 
 
+SENTENCE = 60
+"""Characters of a cell from which on it is read as a sentence."""
+
+
 def framed(title: Any, *parts: Any, picture: Any = None) -> Html:
     """A card: its title, what it says, and at its side a picture; a part that is None is left out.
 
@@ -55,8 +59,10 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Html:
 
 
 def listed(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Html:
-    """A table with headings."""
-    return card_part("listed", headings, rows)
+    """A table with headings; a column of sentences keeps the width to read them."""
+    kept = [tuple(cells) for cells in rows]
+    sentences = [any(isinstance(x, str) and len(x) > SENTENCE for x in column) for column in zip(*kept, strict=True)]
+    return card_part("listed", headings, kept, sentences)
 
 
 def folded(summary: str, *parts: Any) -> Html:
