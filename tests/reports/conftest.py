@@ -9,15 +9,18 @@ from .chromium import Browser, program
 GATES = ["fast", "sigmoid(z + z**3)", "hard-sigmoid"]
 
 
+SMALL = {"horizons": [10], "gaps": [1e-6], "command": "gateflow report fast"}
+
+
 @pytest.fixture(scope="session")
 def three():
     """A report on a gate of the catalogue, a formula, and a gate outside of the class."""
-    return report(GATES, command="gateflow report")
+    return report(GATES, horizons=[1, 1e6], gaps=[0.1, 1e-8, 1e-32], command="gateflow report")
 
 
 @pytest.fixture(scope="session")
 def fast():
-    return report("fast", command="gateflow report fast")
+    return report("fast", **SMALL)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ import pytest
 from gateflow.errors import InvalidArgument
 from gateflow.reports import report
 
+from .conftest import SMALL
+
 pytestmark = pytest.mark.xdist_group("report")  # the pages they look at are made once a process
 
 HOSTILE = '<script>alert("1")</script>'
@@ -131,14 +133,14 @@ def test_names_cannot_become_markup():
 
 
 def test_two_runs_write_the_same_bytes(fast):
-    assert report("fast", command="gateflow report fast").html == fast.html
+    assert report("fast", **SMALL).html == fast.html
 
 
 def test_a_file_that_is_no_report_is_left_alone(fast, tmp_path):
     file = tmp_path / "notes.html"
     file.write_text("mine")
     with pytest.raises(InvalidArgument, match=r"is there and is no report; .* --force"):
-        report("fast", file)
+        report("fast", file, **SMALL)
     assert file.read_text() == "mine"
     with pytest.raises(InvalidArgument, match="is a folder"):
         fast.write(tmp_path)
