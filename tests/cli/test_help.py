@@ -17,14 +17,45 @@ def words(text):
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_examples_shown_in_help_run_one_after_the_other(name, gateflow, tmp_path, monkeypatch):
+LONG = (
+    "-o two.html",
+    "cost --reduced",
+    "figures learning",
+    "figures gates",
+    "noise sigmoid",
+    "--optimizer momentum --lr 1e-4",
+    "--lr-range",
+    "--horizon 10 --gates fast,sigmoid --seeds 2",
+    "plane shared",
+    "plane noisy",
+    "study memory",
+    "study networks",
+    "--timescales 100 1000",
+)
+"""Parts of the examples that run if slow; each verb has others."""
+
+
+def is_long(line):
+    return any(part in line for part in LONG)
+
+
+HAVE_LONG = [name for name in COMMANDS if any(map(is_long, examples(COMMANDS[name])))]
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        *(pytest.param(name, lambda line: not is_long(line), id=name) for name in COMMANDS),
+        *(pytest.param(name, str, id=f"{name}, all", marks=pytest.mark.slow) for name in HAVE_LONG),
+    ],
+)
+def test_the_examples_shown_in_help_run_one_after_the_other(name, chosen, gateflow, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     header = b'{"nu_log": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'  # no command writes a checkpoint
     (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     waves = [(n % 2, *(f"{math.sin((1 + n % 2) * t / 3 + n):.3f}" for t in range(9))) for n in range(30)]
     (tmp_path / "waves.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in waves))
-    for line in examples(COMMANDS[name]):
+    for line in filter(chosen, examples(COMMANDS[name])):
         arguments = shlex.split(line, comments=True)[1:]
         code, out, err = gateflow(*arguments)
         assert (code, err) == (3 if line.endswith("# exit code 3") else 0, ""), line

@@ -42,7 +42,8 @@ def page(request, browser, address):
     width, dark = request.param
     opened = Page(browser, address, width, dark=dark)
     until(opened, "gateflow.own !== null && document.querySelectorAll('#crossings li').length === 2")
-    return opened
+    yield opened
+    opened.close()  # and what it asked for last is given up
 
 
 def until(page, holds, patience=100.0):
@@ -136,7 +137,8 @@ def test_hostile_formulas_are_one_line_each_and_the_others_stay(page):
     assert page.value("document.querySelectorAll('main img').length") == 0
     assert page.value(f"{LINES}.length") == 1
     assert page.value("document.documentElement.scrollWidth <= window.innerWidth")
-    typed(page, SIX)
+    page.value("[...document.querySelectorAll('.gate button')].slice(2).forEach(button => button.click())")
+    typed(page, SIX[:2])
     assert page.value("gateflow.gates.map(gate => gate.fault.textContent).join('')") in ("", None)
 
 
@@ -194,9 +196,13 @@ CONTRAST = f"""(() => {{
 """By the formula of WCAG 2.1, of texts and of lines."""
 
 
+@pytest.mark.sampled(2)
+def test_axe_core_finds_nothing(page):
+    assert violations(page) == []
+
+
 def test_it_can_be_used_by_all(page):
     """What is typed, slid or pressed has a name and takes the keyboard; nothing is too wide; texts stand out."""
-    assert violations(page) == []
     assert page.value(NAMELESS) == 0
     keys = "[...document.querySelectorAll('input, select, button, pre#lines, .box')].every(e => e.tabIndex === 0)"
     assert page.value(keys)

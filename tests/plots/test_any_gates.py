@@ -35,7 +35,7 @@ def test_those_that_take_gates():
 
 
 @pytest.mark.parametrize("name", TAKING)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_they_show_the_gates_asked_for_with_names_that_fit(name):
     numbers = FIGURES[name].compute(MINE)
     assert list(dict.fromkeys(numbers["gate"])) == list(MINE)

@@ -36,7 +36,7 @@ MAKERS = {
     "descent": lambda: gateflow.descent(PROBLEM, 0.0, lr=0.05),
     "descents": lambda: gateflow.descent(PROBLEM, 0.0, lr=[0.05, 0.1]),
     "step size": lambda: gateflow.step_size(PROBLEM, 0.0),
-    "crossover": lambda: gateflow.crossover("fast", "erf", PROBLEM),
+    "crossover": lambda: gateflow.crossover("fast", "sigmoid", PROBLEM),
     "sensitivities": lambda: gateflow.sensitivities(GRID, 0.0),
     "fit": lambda: gateflow.fit("fast(alpha)", Steps((100.0,)), within=(0.5, 2.0)),
     "planar trajectory": lambda: planar_flow(PLANE, (0.0, 0.0)),
