@@ -65,7 +65,7 @@ CATALOGUE = [
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_every_catalogue_gate_is_in_F_from_a_z0_that_holds(name):
     result = membership(gate(name))
     assert result.verdict == "in F", str(result)
@@ -103,6 +103,7 @@ FLOORS = {
 
 
 @pytest.mark.parametrize("text", FLOORS)
+@pytest.mark.sampled(2)
 def test_a_gate_with_a_floor_is_in_F_from_there_on(text):
     floor, value = FLOORS[text]
     result = membership(gate(text))

@@ -66,7 +66,13 @@ def name(x):
 
 @pytest.fixture(scope="module")
 def rates():
-    return {id(row[0]): rate(row[0]) for row in TABLE}
+    """Of each row by the id of its gate, found when it is first asked for."""
+
+    class Rates(dict):
+        def __missing__(self, key):
+            return self.setdefault(key, rate(next(row[0] for row in TABLE if id(row[0]) == key)))
+
+    return Rates()
 
 
 def read(text, *variables):
@@ -80,6 +86,7 @@ def equal(found, wanted):
 
 
 @pytest.mark.parametrize(("gate", "wanted", "h", "kappa", "logarithms"), TABLE, ids=name)
+@pytest.mark.sampled(3)
 def test_rate_has_the_known_constant(rates, gate, wanted, h, kappa, logarithms):
     found = rates[id(gate)]
     assert equal(read(found.rate, "tau", "c", "T"), wanted), found.rate
@@ -101,7 +108,7 @@ def test_the_rows_of_the_theory_read_as_written(rates):
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0].name)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_steps_prove_the_rate_again(rates, row):
     found = rates[id(row[0])]
     statements = [step["statement"] for step in found.steps]
@@ -259,6 +266,7 @@ def test_hitting_time_at_a_finite_horizon(horizon):
     ],
     ids=name,
 )
+@pytest.mark.sampled(2)
 def test_forgetting_rate(gate, wanted):
     found = rate(gate, "left")
     assert found.tail == "left"
@@ -287,6 +295,7 @@ def test_symmetric_gates_forget_as_they_learn_at_horizon_one():
     ],
     ids=str,
 )
+@pytest.mark.sampled(2)
 def test_rates_of_other_germs(f, wanted):
     found = rate_of_germ(f)
     assert found.rate is not None
@@ -308,9 +317,10 @@ def test_an_inverse_that_is_no_exp_log_function_is_left_implicit():
         assert "implicit" in found.reason
 
 
-def test_the_barrier_holds(rates):
+@pytest.mark.parametrize("each", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_the_barrier_holds(rates, each):
     """theory.md T2, T6: kappa is at most 1, and no rate is O(tau^-1 (log tau)^-2.1)."""
-    for found in rates.values():
+    for found in [rates[id(row[0])] for row in TABLE[::each]]:
         assert found.kappa <= 1
         sharper = TAU * log(TAU) ** R(21, 10)  # no gate has l = O(1/sharper)
         assert Field().limit((found.expr.subs({C: 1, T: 1}) * sharper).xreplace({TAU: z})) == sp.oo

@@ -108,7 +108,7 @@ def printed(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", EXACT)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_functions_are_right_to_units_of_the_last_place(name: str, device: Any) -> None:
     """The room is those units, and as many as the rounding of an argument of exp or log on the way may cost."""
     exact, points, units = EXACT[name]

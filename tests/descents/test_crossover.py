@@ -184,7 +184,7 @@ def test_without_a_proof_of_steepness_later_starts_are_told_as_far_as_was_search
 
 
 def test_without_an_order_and_without_a_proof_it_is_undecided():
-    problem = LearningProblem("sigmoid", horizon=10, gap=1e-3)
+    problem = LearningProblem("sigmoid", horizon=10, gap=0.3)
     found = crossover("sigmoid(z + sin(z)/2)", "sigmoid", problem, seconds=0.05)
     assert found.target.verdict == "undecided"
     assert "undecided for gaps down to" in str(found)

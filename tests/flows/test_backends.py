@@ -34,6 +34,7 @@ def formula(place: int) -> tuple[int, str]:
 @pytest.mark.parametrize(
     "place", [pytest.param(k, marks=[] if k < DEFAULT else pytest.mark.slow) for k in range(FORMULAS)]
 )
+@pytest.mark.sampled(2)
 def test_the_backends_agree_within_what_they_claim(place):
     number, text = formula(place)
     rng = np.random.default_rng(number)

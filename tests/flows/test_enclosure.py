@@ -40,7 +40,7 @@ REACHED = [case for case in CASES if case["gate"] not in ("erf", "log-slow")]
 
 
 @pytest.mark.parametrize("case", REACHED[::3], ids=lambda c: f"{c['gate']}-{c['horizon']:g}-{c['gap']:g}-{c['side']}")
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_seventeen_digits_of_the_grid(case):
     problem = LearningProblem(case["gate"], horizon=case["horizon"], gap=case["gap"])
     ball = enclose(problem, case["z0"], 17)

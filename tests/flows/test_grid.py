@@ -35,7 +35,7 @@ def test_the_grid_is_that_of_numerics_md():
 
 
 @pytest.mark.parametrize("number", range(len(grid.NAMES)), ids=lambda k: grid.NAMES[k])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 def test_two_cases_a_gate(number):
     cases = _of(grid.NAMES[number])
     chosen = [cases[(31 * number + k) % len(cases)] for k in (0, 37)]
@@ -70,6 +70,7 @@ def test_the_verdict_can_be_wrong(monkeypatch):
         ("sigmoid(z + 9*sin(z)/10)", lambda z: z + 9 * mpmath.sin(z) / 10, lambda z: 1 + 9 * mpmath.cos(z) / 10),
     ],
 )
+@pytest.mark.sampled(2)
 def test_the_grid_s_own_truth_is_mpmath_s(name, u, du):
     """tau = int (1 + e^u)/u' e^h dz/T by tanh-sinh, the formula written by hand."""
     case = grid.Case(name, 10.0, 1e-4, "above")

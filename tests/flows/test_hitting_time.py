@@ -74,7 +74,7 @@ def test_hitting_times_agree_with_mpmath_to_1e_12(name):
 
 
 @pytest.mark.parametrize("case", CASES[7::53], ids=lambda case: f"{case['gate']}-{case['horizon']:g}-{case['gap']:g}")
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_the_oracle_file_is_what_mpmath_computes(case):
     again = make_oracle.log_tau(case["gate"], case["horizon"], case["gap"], case["z0"])
     with mpmath.workdps(40):
@@ -120,7 +120,7 @@ def _algebraic_form(phi, horizon):
 
 @pytest.mark.parametrize(("name", "form"), [("softsign", _softsign_form), ("algebraic", _algebraic_form)])
 @pytest.mark.parametrize("horizon", [1.0, 2.5, 40.0, 3000.0])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_closed_integrands_of_numerics_md(name, form, horizon):
     problem = LearningProblem(name, horizon=horizon, gap=0.02)
     z0 = 0.5 * problem.z_star

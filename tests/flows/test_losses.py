@@ -225,6 +225,7 @@ def test_every_method_nears_the_target_of_a_smooth_loss_without_closed_inverse(z
 
 
 @pytest.mark.parametrize("tolerance", [0.9, 1e-3, 1e-300])
+@pytest.mark.sampled(2)
 def test_any_tolerance_ends_a_path_where_it_says(tolerance):
     problem = LearningProblem("erf", horizon=9, gap=0.1, loss="squared")
     for z0 in (-0.5, 3.0):

@@ -43,7 +43,7 @@ def test_the_methods_are_the_files():
 
 
 @pytest.mark.parametrize("name", sorted({case["gate"] for case in CASES} - {"log-slow"}))
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_the_exact_method_agrees_with_mpmath_to_1e_12(name):
     for case in _grid(name):
         path = _follow(case, "exact")
@@ -82,6 +82,7 @@ def _closed_form(z):
 
 @pytest.mark.parametrize("method", QUICK)
 @pytest.mark.parametrize("z0", [-4.0, 7.0])
+@pytest.mark.sampled(3)
 def test_sigmoid_with_horizon_1_follows_its_closed_form(method, z0):
     """e^z + 2z - e^-z = c tau + const all along, from either side."""
     problem = LearningProblem("sigmoid", horizon=1, gap=0.01, scale=3.0)
@@ -152,6 +153,7 @@ def test_past_the_arrival_the_flow_rests_on_the_target(method):
 
 
 @pytest.mark.parametrize("method", ["exact", *SCIPY])
+@pytest.mark.sampled(2)
 def test_the_learning_time_at_hand_ends_a_flow(method):
     problem = LearningProblem("sigmoid", horizon=1, gap=0.01)
     path = flow(problem, 0.0, tau_max=50.0, method=method)
@@ -188,6 +190,7 @@ def test_a_target_of_1_with_the_time_at_hand():
 
 
 @pytest.mark.parametrize("method", QUICK)
+@pytest.mark.sampled(2)
 def test_a_flat_point_is_approached_and_not_crossed(method):
     """sigma(z^3), T = 1, near z = 0: dz/dtau = c (3/4) z^2, so z = -4/(3 c tau) for large tau."""
     path = flow(LearningProblem("cubic", horizon=1, gap=0.1, scale=2.0), -1.0, tau_max=1e30, method=method)

@@ -441,7 +441,7 @@ OUTSIDE = {
 
 
 @pytest.mark.parametrize("text", OUTSIDE)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_where_the_formula_has_no_value_nothing_that_is_derived_has_one(text):
     found = gate(text)
     for what in ("u", "phi", "phi_c", "log_phi", "log_phi_c", "du", "dphi", "log_dphi", "d2phi"):

@@ -239,7 +239,7 @@ def test_no_catalogue_gate_loses_digits(f_gate: Gate) -> None:
         *(pytest.param(t, 80, marks=pytest.mark.slow) for t in (np.float32, np.float64)),
     ],
 )
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_a_few_ulps_of_the_truth(any_gate: Gate, dtype: type, count: int) -> None:
     inverses = in_class_f(any_gate.name.partition("(")[0])
     worst = measure(any_gate, dtype, count, inverses=inverses)

@@ -114,6 +114,7 @@ def test_outputs_and_gradients_are_those_of_the_papers_equations(make):
 
 
 @pytest.mark.parametrize("gate", ["fast", "hgrn(low=1/8)"])
+@pytest.mark.sampled(2)
 def test_step_by_step_and_in_two_halves_is_the_whole_sequence(make, gate):
     layer, x = built(make, decay_gate=gate), torch.randn(9, 3, 4, dtype=torch.float64)
     whole, final = layer(x)

@@ -163,6 +163,7 @@ def test_a_million_steps_near_1():
 @needs_compiler
 @pytest.mark.parametrize("name", ["sigmoid", "hgrn", "lru", "gla", "fast"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.sampled(3)
 def test_a_gate_at_the_ends_of_floats(name, dtype):
     """Decays and slopes of what is as large as floats are: those of the gate's own function."""
     top = torch.finfo(dtype).max

@@ -213,7 +213,7 @@ def test_little_noise_leaves_the_steps_of_descent(name):
 
 
 @pytest.mark.parametrize("horizon", [55, 60, 100, 300])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_a_plateau_takes_the_time_of_the_flow(horizon):
     """From phi = 1/2 the way is 2^T long, and noise of a step's size is nothing beside it."""
     problem = LearningProblem("sigmoid", horizon=horizon, target=0.5)

@@ -86,6 +86,7 @@ def test_runs_are_the_same_in_any_portions_and_from_a_state_that_was_kept(backen
 
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("compiled", marks=needs_compiler)])
 @pytest.mark.parametrize(("name", "lr", "edge"), [("hard-sigmoid", 5.0, 3.0), ("exp-square", 20.0, 27.0)])
+@pytest.mark.sampled(3)
 def test_a_run_that_left_the_gate_stays_where_it_is(name, lr, edge, backend):
     """Beyond the edge the gate is 0 or 1 and its slope 0: no number drawn moves a run of gradient descent there."""
     runs = noisy(name, lr=lr).paths(0.0, 200, seed=1, backend=backend).run(50)

@@ -41,7 +41,7 @@ def test_units_that_learn_from_samples_reach_what_was_predicted(gate, optimizer)
 
 
 def test_noise_takes_the_units_from_the_prediction():
-    clean, noisy = (memory("sigmoid", "adam", wanted=[10, 20, 40], noise=sigma, at=[400]) for sigma in (0.0, 0.3))
+    clean, noisy = (memory("sigmoid", "adam", wanted=[10, 20, 40], noise=sigma, at=[100]) for sigma in (0.0, 0.3))
     assert noisy.agreement()[0].median > 3 * clean.agreement()[0].median
 
 

@@ -35,7 +35,7 @@ def started(cell: str, **more: object) -> Any:
     return made
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_a_run_that_was_stopped_ends_in_the_same_bits(cell, tmp_path):
     def stop_at(count):
         asked = iter(range(100))
@@ -54,6 +54,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_bits(cell, tmp_path):
     assert len(of_run(tmp_path).trained) == 2
 
 
+@pytest.mark.sampled(2)
 def test_a_stack_in_two_halves_is_the_stack(cell):
     stack, x = started(cell), torch.randn(3, 7, 2, dtype=torch.float64)
     whole, final = stack(x)
@@ -126,7 +127,7 @@ def test_what_the_gates_do_is_that_of_the_plain_loop():
     np.testing.assert_allclose(timescales(network, batch)[0], -1 / a.log().mean((0, 1)), rtol=1e-12)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_every_layer_has_its_statistics(cell):
     result = train({**SMALL, "cell": cell, "record_units": True, "task": "recall(horizon=5, held_out=8)"})
     for line in (line for line in result.metrics if line["kind"] == "gates"):
@@ -138,7 +139,7 @@ def test_every_layer_has_its_statistics(cell):
 
 
 @pytest.mark.parametrize("factor", [3.0, 0.25])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_the_weights_of_the_decay_have_a_step_size_of_their_own(cell, factor):
     def moved(**more: object) -> Any:
         result = train(
@@ -157,7 +158,7 @@ def test_the_weights_of_the_decay_have_a_step_size_of_their_own(cell, factor):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_mixed_precision_and_dropout_train(cell, precision):
     result = train({**SMALL, "cell": cell, "precision": precision, "dropout": 0.5})
     assert result.status == "finished"

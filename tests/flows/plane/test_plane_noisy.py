@@ -46,6 +46,7 @@ POINTS = [(6.0, 1.0), (-6.0, 2.0), (3.0, -4.0), (2.5, 9.0)]
 
 @pytest.mark.parametrize(("z", "p"), POINTS)
 @pytest.mark.parametrize(("loss", "power"), [("absolute", 1), ("squared", 2)])
+@pytest.mark.sampled(3)
 def test_the_expected_loss_of_held_noise_is_its_integral(z, p, loss, power):
     for horizon, half_normal in ((1, True), (5, True), (40, False)):
         problem = NoisyProblem(horizon=horizon, gap=0.1, loss=loss, half_normal=half_normal)
@@ -147,6 +148,7 @@ def test_a_plateau_of_the_hard_gate_is_crossed():
 
 
 @pytest.mark.parametrize("options", [{}, {"loss": "squared", "noise": "fresh"}])
+@pytest.mark.sampled(2)
 def test_the_state_in_time_agrees_with_a_plain_integration(options):
     """In time, by another solver, with the gradient from a rule of 80 nodes on plain formulas."""
     x, weights = np.polynomial.legendre.leggauss(80)

@@ -188,6 +188,7 @@ def test_a_hitting_time_agrees_with_taylor_series_in_time():
         ("log-decay", lambda k, lam: abs(np.log(np.log(k) / np.log(lam)))),
     ],
 )
+@pytest.mark.sampled(2)
 def test_other_losses_agree_with_a_plain_integration_in_time(loss, formula):
     """The gradient by complex steps on the formula, in time, by another solver."""
     from scipy.integrate import solve_ivp
@@ -225,7 +226,7 @@ def test_smooth_losses_are_left_off_at_their_tolerance():
 @pytest.mark.parametrize(
     ("w0", "alone"), [(60.0, {"complement": "sigmoid(-z)**2"}), (-60.0, {"phi": "sigmoid(z)**2"})], ids=["r=1", "r=0"]
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_with_its_refine_gate_saturated_it_is_a_gate_of_one_parameter(horizon, gap, z0, w0, alone):
     """w stays put; across plateaus up to a learning time of ``exp(1.4e6)``."""
     from gateflow.gates.gate import Gate

@@ -94,6 +94,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.sampled(2)
 def test_small_steps_of_subgradient_descent_tend_to_the_flow(name):
     task, start = CASES[name]
     path = flow(SharedProblem(**task), start)

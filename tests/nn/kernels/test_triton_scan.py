@@ -42,6 +42,7 @@ def test_bfloat16_is_rounded_when_it_is_stored() -> None:
 @pytest.mark.parametrize(
     ("shape", "dim", "stretches"), [((1, 1), 0, 1), ((7, 130), 0, 3), ((2, 3, 5), 2, 5), ((5,), 0, 2)]
 )
+@pytest.mark.sampled(2)
 def test_shapes_and_stretches(shape: tuple[int, ...], dim: int, stretches: int) -> None:
     a, b, g = (torch.rand(shape) for _ in range(3))
     wide = [t.double().requires_grad_() for t in (a, b)]
