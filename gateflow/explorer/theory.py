@@ -27,6 +27,9 @@ PROOF = 15.0
 CROSSING = 20.0
 """Seconds of the processor for the search of where an order turns."""
 
+FEW = 3
+"""The most gates of which every pair has its crossing; of more, those with the first: all would take too long."""
+
 
 def theory(asked: Asked) -> Iterator[dict[str, Any] | None]:
     """The parts of what is proved; None where it may be left off.
@@ -37,15 +40,15 @@ def theory(asked: Asked) -> Iterator[dict[str, Any] | None]:
     ['about', 'about', 'order', 'crossing', 'proved']
     """
     gates = [text for text in dict.fromkeys(asked.gates) if _is_gate(text)]
+    pairs = list(combinations(gates, 2))
     for text in gates:
         yield None
         yield {"part": "about", "gate": text, **_about(text)}
-    for pair in combinations(gates, 2):
+    for pair in pairs:
         yield None
         yield {"part": "order", "gates": pair, **_order(*pair)}
-    for other in gates[1:]:
+    for pair in pairs if len(gates) <= FEW else pairs[: len(gates) - 1]:
         yield None
-        pair = (gates[0], other)
         yield {"part": "crossing", "gates": pair, **attempted(lambda pair=pair: _crossing(*pair, asked), CROSSING)}
     yield {"part": "proved"}
 

@@ -142,6 +142,15 @@ def test_class_order_and_crossing_are_proved():
     assert found[3]["lines"][0][0] == "at one small step size"
 
 
+@pytest.mark.parametrize(("gates", "pairs"), [("abc", ["ab", "ac", "bc"]), ("abcd", ["ab", "ac", "ad"])])
+def test_few_gates_cross_in_pairs_and_more_with_the_first(monkeypatch, gates, pairs):
+    monkeypatch.setattr("gateflow.explorer.theory._is_gate", lambda _: True)
+    for part in ("_about", "_order", "_crossing"):
+        monkeypatch.setattr(f"gateflow.explorer.theory.{part}", lambda *_: {})
+    found = parts(Asked(gates=tuple(gates)), theory)
+    assert ["".join(part["gates"]) for part in found if part["part"] == "crossing"] == pairs
+
+
 def test_the_lines_give_the_numbers_of_the_page(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("gateflow.explore", lambda *_: None)

@@ -41,7 +41,7 @@ def browser(address, tmp_path_factory):
 def page(request, browser, address):
     width, dark = request.param
     opened = Page(browser, address, width, dark=dark)
-    until(opened, "gateflow.own !== null && document.querySelectorAll('#crossings li').length === 2")
+    until(opened, "gateflow.own !== null && document.querySelectorAll('#crossings li').length === 3")
     yield opened
     opened.close()  # and what it asked for last is given up
 
