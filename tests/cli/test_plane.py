@@ -40,7 +40,7 @@ def test_shared_with_one_sample_is_one_parameter(followed):
 
 
 def test_noisy_shows_the_drawn_loss_in_its_band_and_the_seed(followed):
-    arguments = ("noisy", "--horizon", "5", "--gap", "0.1", "--start", "6,1", "--tau-max", "20", "--samples", "400")
+    arguments = ("noisy", "--horizon", "5", "--gap", "0.1", "--start", "6,1", "--tau-max", "4", "--samples", "400")
     code, answer = followed(*arguments, "--seed", "7")
     assert (code, answer["status"], answer["seed"]) == (3, "time limit", 7)
     points = {name: np.array(column) for name, column in answer["points"].items()}
