@@ -36,14 +36,12 @@ def test_a_start_on_a_kink_has_the_density_of_its_own_side(number):
     assert float(abs(true - ball_oracle.ball(found.log_tau)).upper()) <= found.error < 1e-10
 
 
-@pytest.mark.parametrize("one_in", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("family", ball_cases.FAMILIES)
-@pytest.mark.sampled(4)
-def test_the_true_error_is_at_most_the_claimed_one(family, one_in):
+def test_the_true_error_is_at_most_the_claimed_one(family):
     """The problems of one formula in one call."""
     wrong, claimed = [], 0
     rows = [row for row in ROWS if row["family"] == family]
-    formulas = [list(same) for _, same in itertools.groupby(rows, lambda row: row["text"])][::one_in]
+    formulas = [list(same) for _, same in itertools.groupby(rows, lambda row: row["text"])]
     for of in formulas:
         one, text = of[0], of[0]["text"]
         given = {one["way"]: [row["value"] for row in of]}
