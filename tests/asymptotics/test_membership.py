@@ -118,6 +118,7 @@ def test_a_gate_with_a_floor_is_in_F_from_there_on(text):
 
 
 @pytest.mark.parametrize("text", ["0.3 + 0.7*sigmoid(z - 2*tanh(z))", "0.3 + 0.7*sigmoid(-z)", "-0.1 + 1.1*sigmoid(z)"])
+@pytest.mark.sampled(2)
 def test_a_floor_does_not_make_up_for_the_rest(text):
     """The first falls on the way, the second everywhere, the third has its floor below 0."""
     assert membership(gate(text)).verdict == "not in F"
@@ -217,7 +218,7 @@ REFUTED = [
 
 
 @pytest.mark.parametrize(("text", "clauses"), REFUTED)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_what_is_not_in_F_is_refuted_by_the_right_clause_with_a_true_witness(text, clauses):
     g = gate(text)
     result = membership(g)
@@ -445,6 +446,7 @@ DIPS = [
 
 
 @pytest.mark.parametrize(("text", "u"), DIPS)
+@pytest.mark.sampled(2)
 def test_the_number_that_is_printed_is_a_witness_itself(text, u, only):
     """The profile falls at it, and at both ends of the interval, in big floats; the slope of phi is the one printed."""
     only("differentiable", "increasing")

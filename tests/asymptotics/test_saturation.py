@@ -154,6 +154,7 @@ def test_transitive(verdicts):
 
 
 @pytest.mark.parametrize("k", [R(1, 3), sp.S(7), sp.sqrt(2)])
+@pytest.mark.sampled(2)
 def test_rescaling_changes_no_verdict_and_scales_the_threshold(k):
     chosen = [TABLE[i] for i in (0, 1, 5, 9, 14, 16, 18, 20)]
     for x, y in itertools.product(chosen, repeat=2):

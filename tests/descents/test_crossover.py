@@ -123,7 +123,7 @@ FEW = Adam(beta1=0.5, beta2=0.9, eps=0.0)
         ("momentum", 0.01, "limit", True),
     ],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_of_other_optimizers_the_limit_is_claimed_and_only_where_the_steps_agree(optimizer, tolerance, claim, more):
     problem = LearningProblem("fast", horizon=100, timescale=100)
     start = -math.log(math.expm1(1 / 20))

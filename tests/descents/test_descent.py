@@ -125,6 +125,7 @@ def test_momentum_takes_the_predicted_steps_within_one_inside_its_flag():
 
 @pytest.mark.parametrize("count", [15, pytest.param(840, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+@pytest.mark.sampled(4)
 def test_normalised_optimisers_take_the_predicted_steps_to_three_percent(optimizer, count):
     valid = 0
     for problem, z0, rng in random_problems(count, seed=3, gaps=(1e-2, 0.5), horizons=(1.0, 1e3)):

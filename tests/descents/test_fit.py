@@ -29,6 +29,7 @@ def test_a_known_optimum_is_recovered():
 
 
 @pytest.mark.parametrize(("starts", "value"), [((20.0, 200.0), 0.5), ((400.0, 4000.0), 2.0)], ids=["below", "above"])
+@pytest.mark.sampled(2)
 def test_by_the_theorem_the_best_gate_is_at_an_end_of_the_range(starts, value):
     found = fit("fast(alpha)", Steps((100.0, 1000.0), starts), within=(0.5, 2.0))
     assert found.value == value

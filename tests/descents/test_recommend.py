@@ -148,14 +148,15 @@ def test_the_resolution_is_how_far_the_time_scale_moves_in_half_an_ulp():
     assert math.log(moved[1] / moved[0]) / 2 == pytest.approx(one.resolution, rel=0.01)
 
 
-SIX = ("fast", "sigmoid", "softsign", "hard-sigmoid", "log-slow", "iterated-sinh")
+FIVE = ("fast", "sigmoid", "softsign", "hard-sigmoid", "iterated-sinh")
 
 
-@pytest.mark.parametrize("gates", [{"gates": SIX}, pytest.param({}, marks=pytest.mark.slow)], ids=["six", "all"])
+@pytest.mark.parametrize("gates", [{"gates": FIVE}, pytest.param({}, marks=pytest.mark.slow)], ids=["five", "all"])
 def test_the_whole_catalogue_gets_advice(gates):
     advice = recommend(1000, "adam", 1e-3, **gates)
     names = [one.gate.name for one in advice]
-    assert set(SIX) <= set(names)
+    assert set(FIVE) <= set(names)
+    assert gates or "log-slow" in names  # which takes longest
     assert names.index("iterated-sinh") < names.index("fast") < names.index("sigmoid") < names.index("softsign")
     assert all(one.reason for one in advice)
 

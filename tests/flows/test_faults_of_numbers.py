@@ -397,6 +397,7 @@ def test_the_time_from_the_rounded_target_is_right(name, backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("horizon", [1.0, 1000.0])
+@pytest.mark.sampled(3)
 def test_the_time_of_student_t_from_the_rounded_target_is_right(horizon, backend):
     """phi is the distribution of Student's t with 4 degrees of freedom, by the incomplete beta function; gap 1e-10."""
     problem = LearningProblem("student-t", horizon=horizon, gap=1e-10)

@@ -107,7 +107,7 @@ CASES = [
         for n, case in enumerate(CASES)
     ],
 )
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(5)
 def test_times_of_every_loss_agree_with_mpmath(name, case):
     gate, horizon, gap, z0 = case
     loss = _loss(name)

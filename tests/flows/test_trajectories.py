@@ -150,7 +150,7 @@ def test_solvers_follow_one_problem_and_many_have_one_time_limit():
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("loss", ["absolute", "squared", "(1 + s)**(-2)"])
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(7)
 def test_trajectories_are_pickled(method, loss):
     path = flow(LearningProblem("fast", horizon=10, gap=0.1, loss=loss), 0.0, method=method)
     again = pickle.loads(pickle.dumps(path))

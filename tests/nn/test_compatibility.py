@@ -12,8 +12,11 @@ from benchmarks.nn_compatibility import COLUMNS, ROWS, SLOW, row
 
 PAGE = (Path(__file__).parents[2] / "docs" / "compatibility.md").read_text(encoding="utf-8")
 
+HEAVY = {*SLOW, *(feature for feature in ROWS if feature.startswith("`torch.compile(fullgraph"))}
+"""Compiling takes seconds; tests/nn/test_transforms.py holds graphs to more by default."""
 
-@pytest.mark.parametrize("feature", [pytest.param(f, marks=pytest.mark.slow) if f in SLOW else f for f in ROWS])
+
+@pytest.mark.parametrize("feature", [pytest.param(f, marks=pytest.mark.slow) if f in HEAVY else f for f in ROWS])
 def test_a_row_of_the_page_is_so(feature: str) -> None:
     if feature in SLOW:
         pytest.importorskip("onnxscript")

@@ -175,6 +175,7 @@ VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.sampled(3)
 def test_views_hold_the_numbers_they_show(view: Callable[[torch.Tensor], torch.Tensor], backend: str) -> None:
     layer = LSTM(3, 5, forget_gate="fast", backend=backend)
     state = (torch.randn(1, 4, 5), torch.randn(1, 4, 5))

@@ -84,6 +84,7 @@ def test_states_and_gradients_are_those_of_a_naive_loop(shape, dim, dtype, kind)
 
 
 @pytest.mark.parametrize("kind", ["a", "log a", "lru"])
+@pytest.mark.sampled(2)
 def test_derivatives_of_first_and_second_order_are_those_of_differences(kind):
     x, b, h, _ = numbers((4, 3), 0, kind)
     given = [t.requires_grad_() for t in (x, b, h)]

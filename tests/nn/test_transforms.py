@@ -75,7 +75,7 @@ TRANSFORMS: dict[str, Callable[[Recurrent, dict[str, Tensor], Tensor], Any]] = {
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(7)
 def test_a_transformed_layer_is_the_transformed_loop(
     setting: tuple[type[Recurrent], dict[str, Any]], transform: str
 ) -> None:
@@ -159,7 +159,7 @@ def test_an_exported_layer_is_complete_in_itself() -> None:
 @pytest.mark.parametrize("setting", SETTINGS, ids=name_of)
 @pytest.mark.parametrize("sizes", [None, (3, 2, 2, 1)], ids=["padded", "packed"])
 @pytest.mark.parametrize("keep", [True, False])
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_the_operator_passes_pytorchs_own_check(
     setting: tuple[type[Recurrent], dict[str, Any]], sizes: tuple[int, ...] | None, keep: bool
 ) -> None:

@@ -366,7 +366,7 @@ def test_a_law_narrower_than_a_step_is_not_told_as_if_it_were_one():
 
 
 @pytest.mark.parametrize("text", ["gamma(1e-3, 1)", "gamma(1e-12, 1)", "lognormal(1, 4)", "normal(1, 1e3)"])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_noise_of_any_size_is_answered_or_refused_within_bounds(text):
     """Scales that are nearly always 0 and seldom huge made a grid that filled all memory."""
     problem, refused = LearningProblem("sigmoid", horizon=10, target=0.5), ""

@@ -490,6 +490,7 @@ def test_of_a_run_of_older_versions_the_code_is_not_known(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "null", '[{"commit": 3, "versions": {}}]', '[{"commit": "a"}]'])
+@pytest.mark.sampled(2)
 def test_damaged_sources_are_one_line(tmp_path, one_run, text):
     shutil.copytree(one_run, tmp_path, dirs_exist_ok=True)
     (tmp_path / "fast/seed-50/sources.json").write_text(text)

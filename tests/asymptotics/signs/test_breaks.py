@@ -97,6 +97,7 @@ MADE_OF_A_GATE = [
 
 
 @pytest.mark.parametrize("text", MADE_OF_A_GATE)
+@pytest.mark.sampled(2)
 def test_increasing_functions_of_a_gate_are_gates(text):
     result = membership(Gate(text))
     assert result.verdict == "in F", str(result)
@@ -201,6 +202,7 @@ def slow(value):
 
 @pytest.mark.parametrize("w", ["1/1000", slow("1"), slow("100")])
 @pytest.mark.parametrize("c", ["3", "10**6", slow("0"), slow("1000")])
+@pytest.mark.sampled(2)
 def test_narrow_dips_are_found_and_shallow_ones_are_not(c, w):
     """``z - A exp(-((z - c)/w)^2)`` falls exactly where ``A sqrt(2/e) > w``, and sqrt(e/2) is 1.1658."""
     for height, verdict in ((12, "refuted"), (11, "proved")):
@@ -413,6 +415,7 @@ def test_breaks_that_nearly_cancel_are_told_apart():
         ("sigmoid(z - tanh(1e40*(z - pi))*(1e-40 - 1e-75))", "proved"),
     ],
 )
+@pytest.mark.sampled(2)
 def test_dips_narrower_than_floats_are_decided(text, verdict):
     """``z - A exp(-((z - c)/w)^2)`` falls where ``A sqrt(2/e) > w``; ``z - A tanh((z - c)/w)`` where ``A > w``."""
     clause = clause_of(text, "increasing")
