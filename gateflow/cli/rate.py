@@ -9,6 +9,8 @@ from cyclopts import Parameter
 
 from gateflow.cli._options import NOT_REACHED, PROOF, GateText, ProofOptions, Seconds, gate_of, left_of, no_gate
 from gateflow.cli._terminal import Listing, pairs, title
+from gateflow.errors import GateflowError
+from gateflow.guards import bounded
 
 if TYPE_CHECKING:
     from gateflow.asymptotics.rate import Rate
@@ -18,6 +20,9 @@ Tail = Annotated[
     Literal["right", "left"],
     Parameter(name="--tail", help="right: learning, phi to 1; left: forgetting, phi to 0."),
 ]
+
+RATIOS = 2.0
+"""Seconds of the processor that comparing the computed loss with its law may take."""
 
 MEANING = {
     "rate": "l(tau) ~",
@@ -60,7 +65,7 @@ def run(
     certificate = _certificate(chosen, found, seconds, proof)
     beware = no_gate(chosen)
     warning = {} if beware is None else {"beware": beware}
-    over_law = _over_law(chosen, found)
+    over_law = _over_law(chosen, found, seconds)
     facts = {**found.to_json(), "gate": gate.strip(), "over_law": over_law, **warning, "certificate": certificate}
     proof.show(found, lambda: facts, lambda: _text(gate.strip(), found, over_law, beware))
     return NOT_REACHED if found.verdict == "undecided" else 0
@@ -83,26 +88,34 @@ def _certificate(chosen: Gate, found: Rate, seconds: float, proof: ProofOptions)
     return made
 
 
-def _over_law(chosen: Gate, found: Rate) -> list[dict[str, float]] | None:
-    """l over its law at the times when l is 1e-16, 1e-64 and 1e-256, for T = c = 1 and from l = 0.01."""
-    from gateflow.errors import GateflowError
+def _over_law(chosen: Gate, found: Rate, seconds: float) -> list[dict[str, float]] | None:
+    """l over its law at the times when l is 1e-16, 1e-64 and 1e-256, for T = c = 1 and from l = 0.01.
+
+    None where there is no law, or no time is left.
+    """
+    if found.rate is None or found.tail == "left":
+        return None
+    try:
+        return bounded.call(
+            lambda: _ratios(chosen, found), min(left_of(seconds, found.seconds), RATIOS), processor=True
+        )
+    except (GateflowError, OverflowError):
+        return None
+
+
+def _ratios(chosen: Gate, found: Rate) -> list[dict[str, float]] | None:
     from gateflow.flows.problem import LearningProblem
     from gateflow.flows.time import hitting_time
 
-    if found.rate is None or found.tail == "left":
-        return None
     ratios = []
-    try:
-        start = float(LearningProblem(chosen, horizon=1, gap=0.01).z_star)
-        for digits in (16, 64, 256):
-            log_l = -digits * math.log(10)
-            time = hitting_time(LearningProblem(chosen, horizon=1, log_gap=log_l), z0=start)
-            ratio = math.exp(log_l - float(found.log_distance(float(time.log_tau))))
-            if not math.isfinite(ratio):
-                return None
-            ratios.append({"l": float(f"1e-{digits}"), "ratio": ratio})
-    except (GateflowError, OverflowError):
-        return None
+    start = float(LearningProblem(chosen, horizon=1, gap=0.01).z_star)
+    for digits in (16, 64, 256):
+        log_l = -digits * math.log(10)
+        time = hitting_time(LearningProblem(chosen, horizon=1, log_gap=log_l), z0=start)
+        ratio = math.exp(log_l - float(found.log_distance(float(time.log_tau))))
+        if not math.isfinite(ratio):
+            return None
+        ratios.append({"l": float(f"1e-{digits}"), "ratio": ratio})
     return ratios
 
 

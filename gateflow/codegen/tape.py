@@ -88,7 +88,7 @@ class Tape:
         return steps
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: kept for name, kept in vars(self).items() if name != "_steps"}
+        return {name: kept for name, kept in vars(self).copy().items() if name != "_steps"}
 
     def __str__(self) -> str:
         return "\n".join(

@@ -21,6 +21,7 @@ from gateflow.explorer.lines import lines
 from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.problem import LearningProblem
 from gateflow.flows.time import hitting_time, hitting_times
+from gateflow.formula import unparse
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards import bounded
@@ -150,7 +151,7 @@ def _shape(text: str) -> dict[str, Any]:
 
     def ask() -> dict[str, Any]:
         gate = made(text)
-        valued = gate.as_phi(str(gate.expr)) if gate.parameters else gate.text
+        valued = gate.as_phi(unparse(gate.expr)) if gate.parameters else gate.text
         markup = str(formula(valued, left="φ(z) ="))
         return {"formula": gate.text, "markup": markup, "phi": drawn(gate.phi(GRID)), "dphi": drawn(gate.dphi(GRID))}
 

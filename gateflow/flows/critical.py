@@ -35,6 +35,8 @@ ONE_WAY = 24
 """Of these, all to one side: there is no minimum."""
 LEAP = 6
 """Each time this number of them is made, Newton's method is tried, which finds a true zero in four or five steps."""
+WORTH = 2.0**-8
+"""A step of it counts only if the zero is within so small a part of the distance from then on."""
 SMOOTH = 1e-3
 """Less than a unit from a zero ``|z - c|^p``, log u' has a slope and a bend above p per unit. Where both are less than
 this there is none: what floats saw was their rounding, or a dip that they resolve."""
@@ -288,7 +290,7 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
     lowest, below_floats = float(_floats(numbers.log_du(middle))[0]), np.spacing(abs(point)) * 2.0**-20
     ways: set[int] = set()
     step, end = 0, float(half.values) * 2.0**-STEPS
-    while lowest > -np.inf and float(half.values) > end:
+    while lowest != -np.inf and float(half.values) > end:
         step, half = step + 1, half / 2.0
         grid = lift(np.array([-1.0, 1.0])) * half + middle
         values = np.nan_to_num(_floats(numbers.log_du(grid)), nan=np.inf, posinf=np.inf, neginf=-np.inf)
@@ -334,7 +336,8 @@ def _leap(numbers: Any, z: Any, lowest: float, half: Any, slope: Any, bend: Any)
     """From a point to the zero of u' within ``half`` of it, with log u' there and a distance within which the zero is.
 
     For f = log u' = p log abs(z - c) + ..., f'/f'' is c - z and -f'^2/f'' is p; the new point is nearer by as much as f
-    falls. None where no step leads down.
+    falls. Where p is another on the new point's side, or grows, as at a flat ``exp(-1/(z - c)^2)``, the zero is farther
+    off than that; the next such step knows. None where no step leads down, or halving is as good.
     """
     if not float(bend.values) < 0:
         return None
@@ -343,7 +346,11 @@ def _leap(numbers: Any, z: Any, lowest: float, half: Any, slope: Any, bend: Any)
     level = float(_floats(numbers.log_du(there))[0])
     if not (length < 1 and level < lowest - 1):
         return None
-    return there, level, half * (4 * length * np.exp((level - lowest) / power))
+    within = 4 * length * np.exp((level - lowest) / power)
+    slope, bend = _slopes(numbers, there, half * length)
+    if np.isfinite(level) and float(bend.values) < 0:
+        within = max(within, 8 * length * abs(float((slope / bend).values)))
+    return (there, level, half * within) if within < WORTH else None
 
 
 @lru_cache(maxsize=256)

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gateflow.errors import InvalidArgument, InvalidTensor, shown
+from gateflow.errors import InvalidArgument, InvalidTensor, shown, unknown
 from gateflow.gates.gate import Gate
 from gateflow.nn.cells.gru import GRU
 from gateflow.nn.cells.lstm import LSTM
 from gateflow.nn.operands import check_kind, check_shape, state_parts
-from gateflow.nn.recurrent import AnyGate, Recurrent, Weights, as_function
+from gateflow.nn.recurrent import BACKENDS, AnyGate, Recurrent, Weights, as_function
 
 
 def _step(cell: Any, layer: Recurrent, input: Tensor, state: Any) -> tuple[Tensor, ...]:
@@ -47,8 +47,11 @@ class OneCell:
     num_layers = 1
 
     def __init__(self, cell: Any) -> None:
-        self.cell, self.hidden_size = cell, cell.hidden_size
+        self.cell, self.hidden_size, self.gate_owner = cell, cell.hidden_size, cell.equations
         self.forget_block, self.blocks = cell.equations.forget_block, cell.equations.blocks
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        yield from self.cell.parameters()
 
     def layers(self) -> Iterator[tuple[int, str]]:
         yield 0, ""
@@ -96,7 +99,7 @@ class LSTMCell(torch.nn.LSTMCell):
         self.equations = _equations(LSTM, bias, gates)
 
     def as_cell(self) -> OneCell:
-        """What initialisers start."""
+        """The cell as an initialiser asks for it."""
         return OneCell(self)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
@@ -127,7 +130,7 @@ class GRUCell(torch.nn.GRUCell):
         self.equations = _equations(GRU, bias, gates)
 
     def as_cell(self) -> OneCell:
-        """What initialisers start."""
+        """The cell as an initialiser asks for it."""
         return OneCell(self)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
@@ -158,7 +161,8 @@ def replace(model: torch.nn.Module, *, forget_gate: AnyGate, **options: Any) -> 
     """The model with its LSTM and GRU layers changed into ones with another forget gate.
 
     The new layers have the very parameters of the old ones, so that an optimiser goes on with them; and their hooks.
-    Layers of gateflow stay, and take the gate.
+    Recurrent layers of gateflow stay, and take the gate; those without a forget gate, or with a linear state, stay as
+    they are.
 
     Parameters
     ----------
@@ -191,7 +195,7 @@ def replace(model: torch.nn.Module, *, forget_gate: AnyGate, **options: Any) -> 
     if type(model) in REPLACEMENTS:
         return _replaced(model, forget_gate, options)
     if isinstance(model, Recurrent):
-        return _with_gates(model, forget_gate, options)
+        return _with_gates(model, _changes(model, forget_gate, options))
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):
             if type(child) in REPLACEMENTS:
@@ -199,25 +203,37 @@ def replace(model: torch.nn.Module, *, forget_gate: AnyGate, **options: Any) -> 
                     made[id(child)] = _replaced(child, forget_gate, options)
                 setattr(parent, name, made[id(child)])
             elif isinstance(child, Recurrent):
-                made[id(child)] = _with_gates(child, forget_gate, options)
+                if child.forget_block is not None:
+                    made[id(child)] = _with_gates(child, _changes(child, forget_gate, options))
             elif isinstance(child, tuple(REPLACEMENTS)) and type(child) not in REPLACEMENTS.values():
                 raise InvalidArgument(
                     f"{name} is a {type(child).__name__}, a class of its own made of PyTorch's: it cannot be changed"
                 )
     if not made:
-        raise InvalidArgument("the model has no layer of torch.nn.LSTM, GRU, LSTMCell or GRUCell, nor one of gateflow")
+        raise InvalidArgument(
+            "the model has no layer of torch.nn.LSTM, GRU, LSTMCell or GRUCell, nor one of gateflow's like them"
+        )
     return model
 
 
-def _with_gates(layer: Recurrent, forget_gate: AnyGate, options: dict[str, Any]) -> Recurrent:
-    """A layer that has gates already, with these."""
-    if layer.forget_block is None or not hasattr(layer, f"{layer.forget_block}_gate"):
+def _changes(layer: Recurrent, forget_gate: AnyGate, options: dict[str, Any]) -> dict[str, Any]:
+    """What is to be set on a layer that has gates already."""
+    own = {f"{block}_gate" for block in layer.gates()}
+    forget = f"{layer.forget_block}_gate"
+    if forget not in own:
         raise InvalidArgument(f"{type(layer).__name__} has no forget gate to change")
     for name in options:
-        if not hasattr(layer, name):
-            raise InvalidArgument(f"{type(layer).__name__} has no {name}")
-    for name, value in {f"{layer.forget_block}_gate": forget_gate, **options}.items():
-        setattr(layer, name, as_function(value) if name.endswith("_gate") else value)
+        if name not in own and name != "backend":
+            raise InvalidArgument(f"{name} of a {type(layer).__name__} that is there cannot be changed")
+    if (backend := options.get("backend", "auto")) not in BACKENDS:
+        raise InvalidArgument(unknown("backend", backend, BACKENDS))
+    given = {forget: forget_gate, **options}
+    return {name: as_function(value) if name in own else value for name, value in given.items()}
+
+
+def _with_gates(layer: Recurrent, changes: dict[str, Any]) -> Recurrent:
+    for name, value in changes.items():
+        setattr(layer, name, value)
     return layer
 
 

@@ -119,15 +119,16 @@ class GateFunction(torch.nn.Module):
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         """The gate goes into what a state dict says of its modules, beside their versions."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
         if (about := getattr(destination, "_metadata", None)) is not None:
             about.setdefault(prefix[:-1], {})["gate"] = self.formula
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *others: Any) -> None:
-        saved = cut(str(local_metadata.get("gate", self.formula)))
-        if saved != cut(self.formula):
+        saved = str(local_metadata.get("gate", self.formula))
+        if saved != self.formula:
             name = prefix[:-1] or "the gate"
             warnings.warn(
-                f"{name} was {saved} where these weights were saved, and is {self.formula} here", stacklevel=2
+                f"{name} was {cut(saved)} where these weights were saved, and is {cut(self.formula)} here", stacklevel=2
             )
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
 

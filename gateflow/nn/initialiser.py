@@ -109,8 +109,10 @@ def start(cell: Any, suffix: str, block: str, *, value: Array | None = None, com
     cell.start(block, suffix, **every)
 
 
-def uniform(count: int, low: float, high: float, generator: torch.Generator | None) -> Array:
+def uniform(count: int, low: float, high: float, generator: Seed) -> Array:
     """Draws from U(low, high) in float64."""
+    if isinstance(generator, int):
+        generator = torch.Generator().manual_seed(generator)
     draws = torch.rand(count, generator=generator, dtype=torch.float64).numpy()
     return low + (high - low) * draws
 

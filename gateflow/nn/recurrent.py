@@ -427,7 +427,7 @@ class Recurrent(torch.nn.RNNBase):
         return [each for each in found if isinstance(each, torch.nn.Parameter)]
 
     def as_cell(self) -> Recurrent:
-        """What initialisers start."""
+        """The layer as an initialiser asks for it."""
         return self
 
     def vectors(self, suffix: str) -> list[Tensor]:

@@ -45,14 +45,15 @@ def timescales(network: torch.nn.Module, batch: Batch | Tensor) -> list[np.ndarr
     Parameters
     ----------
     network : Network or torch.nn.Module
-        A network of the trainer, or any model or layer with layers of gateflow.
+        A network of the trainer, or another model that calls layers of gateflow on batches of sequences of one length.
     batch : Batch or Tensor
         What the network takes; of another model, the tensor that it is called with.
 
     Raises
     ------
     InvalidArgument
-        The cell has no forget gate, or the model uses no layer that has one.
+        The cell has no forget gate; or the model calls no layer that has one, or one on packed sequences or without a
+        batch.
 
     Examples
     --------
@@ -91,13 +92,23 @@ def _of_model(model: torch.nn.Module, x: Any) -> list[np.ndarray]:
                 hook.remove()
         found: list[np.ndarray] = []
         for layer, given, named in calls:
+            _of_a_batch(layer, given[0] if given else next(iter(named.values())))
             if isinstance(layer, LinearRecurrence) or layer.forget_block is not None:
                 traces = layer(*given, **{**named, "return_gates": True})[-1]
                 every = [traces] if isinstance(traces, dict) else traces
                 found += [_constants(log_retention(layer, values)) for values in every]
     if not found:
-        raise InvalidArgument(f"{type(model).__name__} calls no layer of gateflow with a forget gate")
+        raise InvalidArgument(f"{type(model).__name__} calls no layer of gateflow with a forget gate (cells are none)")
     return found
+
+
+def _of_a_batch(layer: torch.nn.Module, x: Any) -> None:
+    """Refuse what has no steps to take the mean over, for each sequence alike."""
+    kind = type(layer).__name__
+    if not isinstance(x, Tensor):
+        raise InvalidArgument(f"the model packs the sequences of its {kind}; give it sequences of one length, unpacked")
+    if x.dim() != 3:
+        raise InvalidArgument(f"the model calls its {kind} on one sequence; give it a batch")
 
 
 def log_retention(cell: AnyCell | LinearRecurrence, values: dict[str, Tensor]) -> Tensor:

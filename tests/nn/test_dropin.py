@@ -209,10 +209,17 @@ def test_a_gate_is_changed_again_where_there_is_one_already() -> None:
     assert {block: gate.name for block, gate in layer.gates().items()} == {
         "input": "sigmoid", "forget": "softsign", "output": "erf",
     }  # fmt: skip
-    with pytest.raises(InvalidArgument, match="LSTM has no reset_gate"):
-        replace(layer, forget_gate="fast", reset_gate="fast")
+    for name, value in {"reset_gate": "fast", "hidden_size": 16}.items():
+        with pytest.raises(InvalidArgument, match=f"{name} of a LSTM that is there cannot be changed"):
+            replace(layer, forget_gate="fast", **{name: value})
+    with pytest.raises(InvalidArgument, match="unknown backend 'bogus'"):
+        replace(layer, forget_gate="fast", backend="bogus")
+    assert layer.gates()["forget"].name == "softsign"
+    assert replace(layer, forget_gate="fast", backend="reference").backend == "reference"
     with pytest.raises(InvalidArgument, match="NRU has no forget gate to change"):
-        replace(torch.nn.Sequential(NRU(2, 4)), forget_gate="fast")
+        replace(NRU(2, 4), forget_gate="fast")
+    mixed = replace(torch.nn.Sequential(torch.nn.LSTM(3, 4), NRU(4, 4)), forget_gate="fast")
+    assert mixed[0].gates()["forget"].name == "fast"
 
 
 def test_what_cannot_be_replaced_is_said() -> None:

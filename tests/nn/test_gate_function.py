@@ -324,6 +324,17 @@ def test_an_unknown_function_of_a_gate_is_an_error():
         gate_function("fast").value(torch.zeros(2), "phy")
 
 
+def test_parameters_of_a_gate_of_ones_own_are_saved():
+    class Learned(GateFunction):
+        def __init__(self):
+            super().__init__(named_gate("fast"))
+            self.k = torch.nn.Parameter(torch.ones(()))
+
+    state = Learned().state_dict()
+    assert list(state) == ["k"]
+    assert state._metadata[""]["gate"] == "sigmoid(sinh(z))"
+
+
 def test_weights_that_were_saved_with_another_gate_are_loaded_with_a_warning(tmp_path, recwarn):
     formula = "1 - exp(-softplus(z)**2)"
     model = torch.nn.Sequential(LSTM(2, 3, forget_gate=formula))

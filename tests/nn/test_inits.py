@@ -275,6 +275,15 @@ def test_matched_with_a_slope_rescales_the_gate_of_a_cell(kind: type[Recurrent])
     assert cell(torch.randn(4, 1, 2, dtype=torch.float64))[0].isfinite().all()
 
 
+@pytest.mark.parametrize(("kind", "block"), [(LSTMCell, "forget"), (GRUCell, "update")])
+def test_matched_with_a_slope_rescales_the_gate_of_a_single_cell(kind: Any, block: str) -> None:
+    cell = kind(2, 3, **{f"{block}_gate": "fast"})
+    INITS["matched"](f=0.95, slope=2)(torch.nn.Sequential(cell))
+    found = cell.equations.gates()[block]
+    z = float(found.inverse(0.95))
+    assert float(found.dphi(z)) == pytest.approx(2 * 0.95 * 0.05, rel=1e-12)  # phi' = u' phi (1 - phi)
+
+
 def test_matched_with_a_slope_is_refused_where_gates_are_fixed() -> None:
     with pytest.raises(InvalidArgument, match="cannot be rescaled"):
         INITS["matched"](f=0.95, slope=2)(NoisyLSTM(2, 3))

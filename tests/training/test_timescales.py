@@ -84,9 +84,19 @@ def test_time_constants_of_any_model_are_those_of_its_layers():
     assert last == pytest.approx((-1 / log_a.mean(dim=(0, 1))).detach().numpy(), rel=1e-5)
 
 
+class Packs(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([5, 3, 2, 1]), batch_first=True)
+
+
 def test_a_model_without_such_layers_has_no_time_constants():
     with pytest.raises(InvalidArgument, match="Linear calls no layer of gateflow with a forget gate"):
         timescales(torch.nn.Linear(2, 2), torch.zeros(3, 2))
+    with pytest.raises(InvalidArgument, match="on one sequence; give it a batch"):
+        timescales(LSTM(2, 3), torch.zeros(5, 2))
+    packs = torch.nn.Sequential(Packs(), LSTM(2, 3, batch_first=True))
+    with pytest.raises(InvalidArgument, match="packs the sequences of its LSTM"):
+        timescales(packs, torch.zeros(4, 5, 2))
     with pytest.raises(InvalidArgument, match="a model and a tensor"):
         timescales(torch.nn.Linear(2, 2), batch())
 

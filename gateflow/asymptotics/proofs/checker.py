@@ -385,4 +385,5 @@ def check_order(statement: Mapping[str, Any], f: Expr, g: Expr, prover: Prover) 
         if (claimed is None) != (limit is None) or (claimed is not None and not same(claimed, limit)):
             raise Refuted(f"the limits give {name} {limit}, not {statement[name]}")
     if statement["convex"] is not found.convex:
-        raise Refuted(f"convex must be {found.convex}: true where the order is strict, and null where it is equal")
+        right = {True: "true", False: "false", None: "null"}[found.convex]
+        raise Refuted(f"convex must be {right}: true where the order is strict, and null where it is equal")

@@ -217,7 +217,7 @@ def _beyond(f: Expr, log_z: Any, level: int) -> bool:
 def trend(values: list[Any], limit: Expr) -> bool | None:
     """Whether three values go to the limit; None for too few of them.
 
-    The last two are within a hundredth of a finite limit, or the distance falls; and where the values settle (the last
+    The last two move within a hundredth of a finite limit, or the distance falls; and where the values settle (the last
     step at most half of the one before, the distance not yet a quarter), what Aitken extrapolates them to must be
     nearer to the limit than they are.
     """
@@ -230,7 +230,10 @@ def trend(values: list[Any], limit: Expr) -> bool | None:
     errors = [value - goal for value in values]
     if abs(errors[2]) <= mpmath.mpf(10) ** -9 * (1 + abs(goal)):
         return True
-    if max(abs(errors[1]), abs(errors[2])) <= 0.01 * (1 + abs(goal)):  # iterated logarithms may turn once more
+    moves = abs(errors[2] - errors[1]) > 0.1 * abs(errors[2])  # what stands still beside the limit does not go to it
+    if moves and max(abs(errors[1]), abs(errors[2])) <= 0.01 * (
+        1 + abs(goal)
+    ):  # iterated logarithms may turn once more
         return True
     if not (abs(errors[0]) > abs(errors[1]) > abs(errors[2]) and abs(errors[2]) < 0.97 * abs(errors[0])):
         return False

@@ -72,11 +72,12 @@ class Matched(Initialiser):
         places = list(sites(cell))
         if self.slope:
             name = f"{cell.forget_block}_gate"
-            if not hasattr(cell, name):
-                raise InvalidArgument(f"the gates of {type(cell).__name__} cannot be rescaled: leave out the slope")
+            owner = getattr(cell, "gate_owner", cell)
+            if not hasattr(owner, name):
+                raise InvalidArgument(f"the gates of {type(owner).__name__} cannot be rescaled: leave out the slope")
             made = self.gate(cell.gates()[str(cell.forget_block)])
             _fits(made, self.f, next(cell.parameters()).dtype)
-            setattr(cell, name, gate_function(made))
+            setattr(owner, name, gate_function(made))
         for _, suffix in places:
             start_forget(cell, suffix, f=np.array(self.f))
 

@@ -111,7 +111,7 @@ class LinearRecurrence(torch.nn.Module):
         self.set_bias(torch.as_tensor(gate.inverse(value) if value is not None else gate.inverse_c(complement)))
 
     def as_cell(self) -> OneDecay:
-        """What initialisers start."""
+        """The decay as an initialiser asks for a forget gate."""
         return OneDecay(self)
 
     def forward(self, x: Tensor, state: Tensor | None = None, *, return_gates: bool = False) -> tuple[Any, ...]:

@@ -152,7 +152,7 @@ class LinearStack(torch.nn.Module):
         return {"decay": self.decay_gate.gate}
 
     def as_cell(self) -> LinearStack:
-        """What initialisers start."""
+        """The stack as an initialiser asks for it."""
         return self
 
     def vectors(self, suffix: str) -> list[Tensor]:

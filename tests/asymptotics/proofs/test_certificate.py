@@ -477,6 +477,8 @@ def test_lost_digits_are_noticed():
         ((0.002, 0.0025, 0.0019), 0, True),
         ((1.19, 1.21, 1.217), 1, False),
         ((0.002, 0.0025, 0.019), 0, False),
+        ((1.015, 1.015, 1.015), 1, False),
+        ((0.0099, 0.0099, 0.0099), 0, False),
     ],
 )
 def test_trend(values, limit, outcome):
