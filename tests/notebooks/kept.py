@@ -59,8 +59,8 @@ def alike(one: str, other: str, near: float) -> bool:
     texts = [NAMES.sub("", text) for text in (one, other)]
     if re.sub(NUMBER, "#", texts[0]) != re.sub(NUMBER, "#", texts[1]):
         return False
-    pairs = zip(*(map(float, re.findall(NUMBER, text)) for text in texts), strict=True)
-    return all(abs(a - b) <= max(near, 1e-7 * abs(a)) for a, b in pairs)
+    pairs = zip(*(re.findall(NUMBER, text) for text in texts), strict=True)
+    return all(a == b or abs(float(a) - float(b)) <= max(near, 1e-7 * abs(float(a))) for a, b in pairs)  # 1e400, say
 
 
 def differences(book: Any, fresh: Any) -> list[str]:

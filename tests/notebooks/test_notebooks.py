@@ -19,9 +19,6 @@ SHORT = {
 }
 """What is less in the notebooks as they run by default; as they stand they run if slow."""
 
-LONG = "24"
-"""Numbers of the notebooks that run if slow; all of them are read and held to what they are kept as."""
-
 BEGIN = """%reset -f
 import os, warnings
 os.chdir({folder!r})
@@ -115,10 +112,7 @@ def shortened(path):
 @pytest.mark.parametrize(
     ("path", "opened"),
     [
-        *(
-            pytest.param(path, shortened, id=path.stem, marks=pytest.mark.slow if path.name[0] in LONG else ())
-            for path in PATHS
-        ),
+        *(pytest.param(path, shortened, id=path.stem) for path in PATHS),
         *(pytest.param(p, read, id=f"{p.stem}, whole", marks=pytest.mark.slow) for p in PATHS if p.name[0] in SHORT),
     ],
 )
