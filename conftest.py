@@ -33,6 +33,11 @@ NEED_TRITON = [
 collect_ignore = [] if importlib.util.find_spec("triton") else NEED_TRITON
 
 
+def pytest_addoption(parser):
+    help = "which cases of each test marked sampled run: K of n, counted round, so that n runs see all of them"
+    parser.addoption("--turn", type=int, default=0, metavar="K", help=help)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
     """Modules and tests stay to the end: the garbage collector looks through what comes after them only."""
@@ -56,7 +61,7 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if not config.option.keyword and (marker := item.get_closest_marker("sampled")) is not None:
             test = item.nodeid.partition("[")[0]
-            if places[test] % marker.args[0]:
+            if (places[test] - config.option.turn) % marker.args[0]:
                 item.add_marker(pytest.mark.slow)
             places[test] += 1
         if item.get_closest_marker("xdist_group") is None and (made := sorted(shared(item))):
