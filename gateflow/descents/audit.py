@@ -326,10 +326,12 @@ def _torch_layer(found: _Tensors, name: str, before: str) -> _Part | None:
         return None
     z = (found.get(name) + found.get(other))[size : 2 * size]
     block = "forget" if rows == 4 * size else "update"
-    gate = as_gate(found.gates.get(f"{before}{block}_gate", "sigmoid"))
+    owners = (before, f"{before}equations.")  # a layer, or a cell for one step at a time
+    noted = (found.gates.get(f"{owner}{block}_gate") for owner in owners)
+    gate = as_gate(next(filter(None, noted), "sigmoid"))
     part = _Part(name, "lstm" if rows == 4 * size else "gru", gate, z, found.formats[name][0])
     if part.model == "lstm":
-        part.flags += _left_out(found, other, before + "bias_hh_l")
+        part.flags += _left_out(found, other, before + "bias_hh")
     return part
 
 
@@ -358,7 +360,7 @@ _RULES: dict[str, Callable[[_Tensors, str, str], _Part | None]] = {
     "nu_log": _lru,
     r"fgate\.bias": _xlstm,
     r"gk_proj\.1\.bias": _gla,
-    r"bias_ih_l\d+(?:_reverse)?": _torch_layer,
+    r"bias_ih(?:_l\d+(?:_reverse)?)?": _torch_layer,
 }
 """Endings of names of tensors, and what they are."""
 

@@ -368,6 +368,25 @@ def test_the_gate_of_a_layer_is_known_from_its_state_dict_or_named(form, tmp_pat
     np.testing.assert_allclose([one.times for one in found], 200.0, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("kind", "block"), [("LSTM", "forget"), ("GRU", "update")])
+def test_a_cell_for_one_step_at_a_time_is_known_as_well(kind, block, tmp_path):
+    torch = pytest.importorskip("torch")
+    from gateflow import nn
+
+    formula = "sigmoid(sinh(z))"
+    ours = getattr(nn, f"{kind}Cell")(2, 6, **{f"{block}_gate": formula})
+    torch.save(
+        torch.nn.ModuleDict({"theirs": getattr(torch.nn, f"{kind}Cell")(2, 6), "ours": ours}).state_dict(),
+        path := tmp_path / "m.pt",
+    )
+    found = {one.name: one for one in audit(path).layers}
+    assert set(found) == {"ours.bias_ih", "theirs.bias_ih"}
+    z = (ours.bias_ih + ours.bias_hh)[6:12].detach().double().numpy()
+    middle = np.median(-1 / np.log(1 / (1 + np.exp(-np.sinh(z)))))
+    assert found["ours.bias_ih"].times[1] == pytest.approx(middle, rel=1e-9)
+    assert found["theirs.bias_ih"].units == 6
+
+
 def test_a_state_dict_whose_note_is_no_gate_is_refused(tmp_path):
     torch = pytest.importorskip("torch")
     state = torch.nn.ModuleDict({"rnn": torch.nn.LSTM(2, 3)}).state_dict()
