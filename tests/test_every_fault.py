@@ -129,6 +129,14 @@ ROWS: dict[str, list[str]] = {
         f"{FAULTS}::test_a_dip_of_the_density_beside_a_cut_is_not_missed",
         f"{FAULTS}::test_both_backends_claim_the_same",
     ],
+    "what lies between two floats": [
+        f"{FAULTS}::test_what_lies_between_two_floats_is_in_the_error",
+        f"{FAULTS}::test_a_kink_that_is_a_float_or_of_no_weight_costs_no_digit",
+    ],
+    "kinks at roots without radicals": [
+        f"{GATE}::test_changes_of_branch_are_found_where_they_are",
+        "flows/test_enclosure.py::test_bad_questions_are_one_line",
+    ],
     "a gap next to 1": [f"{FAULTS}::test_a_gap_next_to_1_keeps_its_digits"],
     "an exact gap below the floats": [f"{FAULTS}::test_exact_gaps_below_the_floats"],
     "a start at ulps from the target": [f"{FAULTS}::test_a_start_at_ulps_from_the_target"],

@@ -39,7 +39,7 @@ from gateflow.flows.problem import WAYS, LearningProblem, check_problem
 from gateflow.flows.time import hitting_time
 from gateflow.formula.vocabulary import Expr, Z, sigmoid, softsign
 from gateflow.gates.gate import Gate
-from gateflow.gates.kinks import switches
+from gateflow.gates.kinks import real_roots_of, switches
 from gateflow.guards.arguments import fraction
 from gateflow.losses import H_STAR, Decay, H, Loss
 from gateflow.notebook.cards import facts, framed, number
@@ -449,9 +449,12 @@ def _cuts(gate: Gate) -> tuple[Fraction, ...]:
     found: set[Fraction] = set()
     for formula in _formulas(gate):
         for edge in _edges_of(formula):
-            for root in sp.roots(sp.Poly(edge, Z), Z):
-                if not root.is_real:
-                    continue
+            roots = real_roots_of(sp.Poly(edge, Z))
+            if roots is None:
+                raise InvalidArgument(f"{gate.name} changes branch where {edge} is 0: not all of these z are known")
+            for root in roots:
+                if isinstance(root, float):
+                    raise InvalidArgument(f"{gate.name} changes branch beside z = {root}, no float to split at")
                 if not root.is_Rational or Fraction(float(root)) != Fraction(int(root.p), int(root.q)):
                     raise InvalidArgument(f"{gate.name} changes branch at z = {root}, which is no float to split at")
                 found.add(Fraction(int(root.p), int(root.q)))

@@ -51,6 +51,7 @@ from gateflow.flows.features import features
 from gateflow.flows.near import NEAR
 from gateflow.flows.panels import EPS, NEGLIGIBLE, Panels, Sums, integrate
 from gateflow.flows.rounding import rounding
+from gateflow.flows.unseen import unseen
 from gateflow.gates.gate import Gate
 from gateflow.losses import Decay, Loss, log_distance
 from gateflow.losses.absolute import LOSS as ABSOLUTE
@@ -161,7 +162,8 @@ class Integrals:
         def made() -> Kernel:
             if self.loss != ABSOLUTE:
                 raise NoCompiler(f"the {self.loss.name} loss has no compiled kernel; use backend='numpy'")
-            blocks = (*self.flat_u, *self.pointed_u, *self.unsure_u)
+            between_floats = () if self.by_decay else self.float64.u(unseen(self.gate).before)
+            blocks = (*self.flat_u, *self.pointed_u, *self.unsure_u, *between_floats)
             return kernel_of(self.gate, tuple(self.own_marks), blocks)
 
         return by_kernel(made, backend, pays=self.loss == ABSOLUTE and count >= LEAST[self.by_decay])
@@ -317,7 +319,19 @@ class Integrals:
         if not self.by_decay:
             moved = self._end_rounding(z_end, u_end)
             error += np.where(moved > 0, np.exp(ends[1]) * moved, 0.0)
+            error += self._missed(batch, np.minimum(batch.z0, z_end), np.maximum(batch.z0, z_end), sums.log_total)
         return sums.log_total, error, sums.evaluations + spent
+
+    def _missed(self, batch: ProblemBatch, low: Array, high: Array, log_total: Array) -> Any:
+        """What lies between two floats on the way (:mod:`gateflow.flows.unseen`), as an error of log tau."""
+        places = unseen(self.gate)
+        if not places.missed.size:
+            return 0.0
+        before = np.broadcast_to(places.before, (batch.z0.size, places.before.size))
+        density = PlaceCoordinate().log_density(batch.at_nodes(np.arange(batch.z0.size)), before)
+        share = np.exp(density + self.float64.log_du(before) - log_total[:, None]) * places.missed
+        there = (low[:, None] < places.after) & (high[:, None] > before) & ~np.isnan(share)
+        return -np.log1p(-np.minimum(np.sum(share, axis=1, where=there), 1.0))
 
     def _end_rounding(self, z_end: Array, u_end: Array) -> Array:
         """What rounding of the end to a float does to it, as a relative error of the decay there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import flint
 import numpy as np
 import sympy as sp
 
@@ -15,6 +16,10 @@ from gateflow.formula.vocabulary import Expr, Z, softsign
 
 MOST_KINKS = 32
 """Changes of branch that are kept where a formula has no end of them."""
+HIGHEST_DEGREE = 300
+"""Of a polynomial whose roots are enclosed: a second's work."""
+ROOT_DIGITS, SAME_ROOT = 40, 1e-30
+"""Decimal digits of an enclosed root, and up to which relative distance from a closed form it is that."""
 
 
 def switches(expr: Expr) -> list[Expr]:
@@ -43,12 +48,37 @@ def is_mirrored(value: Expr, complement: Expr, kinks: tuple[float, ...]) -> bool
 
 
 def roots_of(expr: Expr) -> list[Any]:
-    """The real z at which an expression is 0, if a polynomial, or changes sign; none where it has other symbols."""
+    """The real z at which an expression is 0, if a polynomial, or changes sign; none where it has other symbols.
+
+    Roots that have no form in radicals, or one of which SymPy does not see that it is real, are floats.
+    """
     if expr.free_symbols != {Z}:
         return []
-    if not expr.is_polynomial(Z):
-        return _changes_of_sign(expr)
-    return [root for root in sp.roots(sp.Poly(expr, Z), Z) if root.is_real]
+    found = real_roots_of(sp.Poly(expr, Z)) if expr.is_polynomial(Z) else None
+    return _changes_of_sign(expr) if found is None else found
+
+
+def real_roots_of(polynomial: sp.Poly) -> list[Any] | None:
+    """All real roots of a polynomial, those without a closed form as floats; None where some may be missing.
+
+    Examples
+    --------
+    >>> real_roots_of(sp.Poly((Z**2 - 2) * (Z**5 - Z - 1), Z))
+    [-sqrt(2), sqrt(2), 1.16730397826141...]
+    """
+    closed = sp.roots(polynomial, Z)
+    real = [root for root in closed if root.is_real]
+    if sum(closed.values()) == polynomial.degree() and all(root.is_real is not None for root in closed):
+        return real
+    if not (polynomial.domain.is_ZZ or polynomial.domain.is_QQ) or polynomial.degree() > HIGHEST_DEGREE:
+        return None
+    whole = [int(c) for c in polynomial.clear_denoms(convert=True)[1].all_coeffs()]
+    with flint.ctx.workdps(ROOT_DIGITS):
+        roots: Any = flint.fmpz_poly(whole[::-1]).complex_roots()
+        balls = [root.real for root, _ in roots if root.imag == 0]
+    known = [sp.N(root, ROOT_DIGITS) for root in real]
+    numbers = [sp.Float(ball.str(ROOT_DIGITS, radius=False), ROOT_DIGITS) for ball in balls]
+    return real + [float(x) for x in numbers if not any(abs(x - y) <= SAME_ROOT * abs(x) for y in known)]
 
 
 def _changes_of_sign(expr: Expr) -> list[float]:

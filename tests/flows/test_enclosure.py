@@ -245,6 +245,20 @@ def test_flows_that_do_not_arrive_say_so():
             lambda p: enclose(LearningProblem("sigmoid(z+abs(z-sqrt(2))/9)", horizon=1, gap=0.1), 0),
             "no float to split at",
         ),
+        (  # a root without radicals: the ball of a path past it was that of the sigmoid
+            lambda p: enclose(
+                LearningProblem("sigmoid(where(z**5-z-1<0, z, z+(z**5-z-1)))", horizon=10, gap="0.01"), 0
+            ),
+            "beside z = 1.16730397826141",
+        ),
+        (
+            lambda p: enclose(LearningProblem("sigmoid(z+z**3+abs(z**3-3*z+1)/9)", horizon=10, gap="0.01"), 0.1),
+            "beside z = ",
+        ),
+        (
+            lambda p: enclose(LearningProblem("sigmoid(z+2*z**5+abs(z**5-pi*z-1)/9)", horizon=10, gap="0.01"), 0.1),
+            "not all of these z are known",
+        ),
     ],
 )
 def test_bad_questions_are_one_line(make, said):

@@ -94,6 +94,37 @@ def test_where_floats_find_no_slope_nothing_is_said_to_be_flat(text, z0, backend
     assert found.error == math.inf
 
 
+# formula, log tau as in row 2 above with 60 digits, cut at each kink r or step and at r +- 10^k, k from -40 to 2
+BETWEEN_FLOATS = {
+    "sigmoid(where(z<1/3, z, where(z<1/3+1e-17, 1/3+1e-30*(z-1/3), z-1e-17+1e-47)))": 33.9077157708456774,
+    "sigmoid(where(z<1, z, where(z<1+2**-53, 1+1e-30*(z-1), z-2**-53+1e-30*2**-53)))": 34.4840456898508448,
+    "sigmoid(where(z<1/3, z, where(z<1/3+1e-12, 1/3+1e-9*(z-1/3), z-1e-12+1e-21)))": 5.08268401030445699,
+    "sigmoid(where(z<sqrt(2), z, sqrt(2)+1e-9*(z-sqrt(2))"
+    "+where(z<sqrt(2)+1e-12, 0, z-sqrt(2)-1e-12)))": 5.08238188763729614,
+    "sigmoid(z-(1-1e-20)*1e-17*tanh(1e17*(z-1/3)))": 5.08235403044938283,
+}
+
+
+@pytest.mark.parametrize(("text", "backend"), by_both(BETWEEN_FLOATS, few=1))
+def test_what_lies_between_two_floats_is_in_the_error(text, backend):
+    """A kink that is no float, a plateau and a dip narrower than the spacing of floats."""
+    found = hitting_time(LearningProblem(text, **TEN), 0.0, backend=backend)
+    assert abs(found.log_tau - BETWEEN_FLOATS[text]) <= found.error
+    assert found.status is (Status.REACHED if found.error < 1 else Status.UNRESOLVED)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_kink_that_is_a_float_or_of_no_weight_costs_no_digit(backend):
+    """For T = 1 tau is the integral of ``(2 + 2 cosh(u))/u'^2`` over u: slope 1 up to the kink, 3 past it."""
+    for kink in (Fraction(1), Fraction(1, 3)):
+        text = f"sigmoid(where(z<{kink}, z, 3*z-2*{kink}))"
+        found = hitting_time(LearningProblem(text, horizon=1, gap=0.01), 0.0, backend=backend)
+        first, last = (
+            2 * (u + mpmath.sinh(u)) for u in (mpmath.mpf(kink.numerator) / kink.denominator, mpmath.log(99))
+        )
+        assert abs(found.log_tau - float(mpmath.log(first + (last - first) / 9))) <= found.error < 2e-14
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_path_from_a_hole_and_one_that_ends_in_it(backend):
     """tau = integral of (1 + e^u)(1 + e^-u) over dz/u', u = 2z + tanh(z)/z: from 0 up, and from -1 to u = 1 at 0."""

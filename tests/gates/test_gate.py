@@ -333,6 +333,12 @@ def test_gates_in_pieces_know_whether_they_are_odd(text, odd):
         ("(1 + softsign(sinh(z) - 1))/2", [math.asinh(1)]),
         ("sigmoid(2*z + abs(sin(z)))", [k * math.pi for k in range(-9, 10)]),
         ("sigmoid(z + abs(z**3 - z)/9)", [-1.0, 0.0, 1.0]),
+        ("sigmoid(z + abs(z**5 - z - 1)/9)", [1.1673039782614187]),  # no form in radicals
+        (
+            "sigmoid(z + abs(z**3 - 3*z + 1)/9)",
+            [-1.8793852415718168, 0.34729635533386070, 1.5320888862379561],
+        ),  # complex radicals
+        ("sigmoid(z + abs((z**4 - z - 1)*(z - 40)**3)/9)", [-0.7244919590005156, 1.2207440846057596, 40.0]),
     ],
 )
 def test_changes_of_branch_are_found_where_they_are(text, kinks):
