@@ -1,10 +1,10 @@
 """The scan of a linear recurrence beside its peers, in one run on one thread: ``python benchmarks/scan.py``.
 
-Each line is the least processor time of a process with one thread, in milliseconds and as a multiple of a copy: reading and
-writing as many arrays as the pass does, two and one forward, three and two backward. So the numbers mean the same on a busy machine. Peers: a loop of PyTorch over time,
-``torch.associative_scan``, with ``--compiled`` also compiled, for the shorter sequences only, as it takes minutes; the
-form by cumulative sums of logarithms, which takes positive inputs only and loses digits over long times; and JAX's
-scans where it is installed.
+Each line is the least processor time of a process with one thread, in milliseconds and as a multiple of a copy that
+reads and writes as many arrays as the pass: two and one forward, three and two backward. So the numbers mean the same
+on a busy machine. Peers: a loop of PyTorch over time, ``torch.associative_scan``, with ``--compiled`` also compiled,
+for the shorter sequences only, as it takes minutes; the form by cumulative sums of logarithms, which takes positive
+inputs only and loses digits over long times; and JAX's scans where it is installed.
 
 ``--threads 2`` prints instead how many times as fast two threads are as one, by the clock, beside the same of a copy
 and of multiplications that share no memory; it wants an idle machine. ``--ours`` leaves the peers out.
