@@ -20,11 +20,12 @@ from gateflow.explorer.asked import Asked
 from gateflow.explorer.lines import lines
 from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.problem import LearningProblem
-from gateflow.flows.time import hitting_time, hitting_times
+from gateflow.flows.time import finished, hitting_time, hitting_times
 from gateflow.formula import unparse
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards import bounded
+from gateflow.losses import Decay
 from gateflow.noise import NoisyDescent, Samples
 from gateflow.plots._style import STROKES, LineStyles
 from gateflow.reports.mathml import formula
@@ -160,15 +161,16 @@ def _shape(text: str) -> dict[str, Any]:
 
 def _flow(text: str, gate: Gate, asked: Asked) -> dict[str, Any]:
     """The learning curve: short of the kink the flow does not know its target, so that each point is an arrival."""
-    z0 = start_of(text, asked.start)
-    problem = LearningProblem(gate, horizon=asked.horizon, gap=asked.gap)
-    to_go = float(problem.total_decay(z0).h) - float(problem.h_star)
-    way = LearningProblem(gate, horizon=asked.horizon, decay=float(problem.h_star) + to_go * WAY)
-    backend = "compiled" if text in _compiled else "numpy"
-    curve = hitting_times(ProblemBatch.of(way, z0), backend=backend)  # good enough to draw
-    found = hitting_time(problem, z0, backend=backend)
+    z0, problem = start_of(text, asked.start), problem_of(text, asked.horizon, asked.gap)
+    aim = problem.target_decay
+    to_go = -asked.horizon * _log_phi_at(text, z0) - float(aim.h)
+    way = aim.h + to_go * WAY[:-1]
+    ends = Decay(np.append(way, aim.h), np.append(np.log(way), aim.log))
+    batch = ProblemBatch.broadcast(gate, problem.loss, problem.horizon, ends, problem.scale, z0)
+    times = hitting_times(batch, backend="compiled" if text in _compiled else "numpy")
+    found = finished(problem, z0, times.at(-1))
     loss = float(np.exp(-problem.h_star)) * np.abs(np.expm1(-to_go * WAY))
-    log_tau = np.append(np.asarray(curve.log_tau)[:-1], found.log_tau)
+    log_tau = np.append(times.log_tau[:-1], found.log_tau)
     arrives = found.status is Status.REACHED
     return {
         "z0": z0,
@@ -199,6 +201,17 @@ def start_of(text: str, value: float) -> float:
     return z0
 
 
+@lru_cache(maxsize=64)
+def problem_of(text: str, horizon: float, gap: float) -> LearningProblem:
+    """The problem of a gate: one for all parts of an answer, as it keeps what it has found of its target."""
+    return LearningProblem(made(text), horizon=horizon, gap=gap)
+
+
+@lru_cache(maxsize=1024)
+def _log_phi_at(text: str, z0: float) -> float:
+    return float(made(text).log_phi(z0))
+
+
 def warm(text: str) -> None:
     """Have the kernel in C made for a gate, for the questions that come next; nothing where there is no compiler."""
     if text in _begun:
@@ -216,21 +229,21 @@ def warm(text: str) -> None:
 
 def _steps(text: str, z0: float, asked: Asked) -> dict[str, Any]:
     """Steps of the optimiser at the common step size, as predicted."""
-    problem = LearningProblem(made(text), horizon=asked.horizon, gap=asked.gap)
+    problem = problem_of(text, asked.horizon, asked.gap)
     found = predict(problem, z0, asked.optimizer, lr=asked.lr)
     return {"steps": _finite(found.steps), "holds": bool(found.valid)}
 
 
 def _own(text: str, z0: float, asked: Asked) -> dict[str, Any]:
     """The largest step size of the gate's own, and the steps with it by the integral."""
-    problem = LearningProblem(made(text), horizon=asked.horizon, gap=asked.gap)
+    problem = problem_of(text, asked.horizon, asked.gap)
     found = step_size(problem, z0, optimizer=asked.optimizer, most=1)
     return {"lr": _finite(found.lr), "steps": _finite(found.by_integral)}
 
 
 def _noise(text: str, z0: float, asked: Asked) -> dict[str, Any]:
     """Steps to arrive for shares of noisy runs, and the time constants to which they settle."""
-    problem = LearningProblem(made(text), horizon=asked.horizon, gap=asked.gap)
+    problem = problem_of(text, asked.horizon, asked.gap)
     samples = Samples(scale=f"normal(1, {asked.noise!r})")
     noisy = NoisyDescent(problem, samples, asked.lr, asked.optimizer)
     found: dict[str, Any] = {"shares": list(SHARES)}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -466,6 +466,18 @@ class Integrals:
         size = np.abs(batch.target.log)
         target_error = np.exp(at_target) * EPS * (2 + np.where(np.isfinite(size), size, 0.0))
         return np.nan_to_num(start_error + target_error, nan=0.0, posinf=np.inf)
+
+
+@lru_cache(maxsize=256)
+def integrals_of(gate: Gate, loss: Loss) -> Integrals:
+    """The panel method for one gate and one loss, made once.
+
+    Raises
+    ------
+    Exceeded
+        What has to be known of the gate takes too long to find out.
+    """
+    return gate.within_bounds(partial(Integrals, gate, loss), "learning times")
 
 
 def _about_zero(edges: Array) -> list[tuple[Coordinate, Array]]:

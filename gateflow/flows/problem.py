@@ -289,10 +289,16 @@ class LearningProblem:
         log_rest = log_saturation(y, self.log_h_star - self.log_horizon)
         rest, value = np.exp(log_rest), np.exp(-y)
         in_floats = (np.minimum(rest, value) > 1e-300) & ~is_outside(self.gate, np.asarray(self.u_star))
-        from_logs = z_of_u(self.gate, np.asarray(self.u_star))
-        below = self.gate.inverse(np.where(in_floats & (rest > 0.5), value, np.nan))  # 1/2 may be below a floor
-        above = self.gate.inverse_c(np.where(in_floats & (rest <= 0.5), rest, np.nan))
-        return plain(np.where(in_floats, np.clip(np.where(rest > 0.5, below, above), *reach(self.gate)), from_logs))
+        low = in_floats & (rest > 0.5)
+        z = np.full(low.shape, np.nan)
+        if not low.all():
+            z = self.gate.inverse_c(np.where(in_floats & ~low, rest, np.nan))
+        if low.any():  # of others the value may be below a floor of the gate
+            z = np.where(low, self.gate.inverse(np.where(low, value, np.nan)), z)
+        z = np.clip(z, *reach(self.gate))
+        if not in_floats.all():
+            z = np.where(in_floats, z, z_of_u(self.gate, np.asarray(self.u_star)))
+        return plain(z)
 
     def total_decay(self, z: Any) -> Decay:
         """The total decay ``h = -T log phi(z)`` and its logarithm, without underflow."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gateflow.errors import InvalidArgument
 from gateflow.flows.batch import ProblemBatch
-from gateflow.flows.integral import Integrals
+from gateflow.flows.integral import integrals_of
 from gateflow.flows.near import refined
 from gateflow.flows.problem import LearningProblem, check_problem, plain, positions
 from gateflow.guards.arguments import IN_UNIT, number, one
@@ -53,6 +52,11 @@ class HittingTime(Ended, columns=("tau", "log_tau", "status", "error", "evaluati
     def overflowed(self) -> Any:
         """Where tau is finite but past the largest float, so that only ``log_tau`` holds it."""
         return np.isinf(self.tau) & np.isfinite(self.log_tau)
+
+    def at(self, index: int) -> HittingTime:
+        """That of one problem."""
+        parts = (self.tau, self.log_tau, self.status, self.error, self.evaluations)
+        return HittingTime(*(plain(part[index]) for part in parts), self.backend)
 
     def __repr__(self) -> str:
         if np.ndim(self.tau):
@@ -134,7 +138,16 @@ def hitting_time(
     z0 = positions(z0, "z0")
     problem.shape_with(z0=z0, **({} if tolerance is None else {"tolerance": tolerance}))
     found = hitting_times(ProblemBatch.of(problem, z0, tolerance=tolerance), tau_max=tau_max, backend=backend)
-    return _with_unresolved(refined(problem, z0, found) if tolerance is None else found)
+    return finished(problem, z0, found) if tolerance is None else _with_unresolved(found)
+
+
+def finished(problem: LearningProblem, z0: Any, found: HittingTime) -> HittingTime:
+    """What :func:`hitting_times` has found of a problem, as :func:`hitting_time` gives it.
+
+    Starts so near the target that float64 loses the way between are put right, and times of which nothing is known are
+    called so.
+    """
+    return _with_unresolved(refined(problem, z0, found))
 
 
 def _with_unresolved(found: HittingTime) -> HittingTime:
@@ -165,8 +178,7 @@ def hitting_times(batch: ProblemBatch, *, tau_max: float | None = None, backend:
         raise InvalidArgument(
             f"the {loss.name} loss is smooth at its least value, so its flow never arrives there: give a tolerance"
         )
-    integrals = gate.within_bounds(partial(Integrals, gate, loss), "learning times")
-    (log_tau, code, error, evaluations), name = integrals.times(batch, backend)
+    (log_tau, code, error, evaluations), name = integrals_of(gate, loss).times(batch, backend)
     with np.errstate(all="ignore"):
         tau = np.exp(log_tau)
     if tau_max is not None:

@@ -103,7 +103,8 @@ def increasing_root(
     Returns
     -------
     ndarray
-        ``target``'s shape; NaN where no bracket was found within the float range.
+        ``target``'s shape; NaN where no bracket was found within the float range. Where two floats with the root
+        between them lead to each other, it is the one on which that many ``steps`` would end.
 
     Examples
     --------
@@ -122,18 +123,22 @@ def increasing_root(
     low, high = _brackets(extended, target)
     z = np.where(np.isfinite(low + high), 0.5 * (low + high), low)
     moved, still = np.full(target.shape, np.inf), np.isfinite(target)
+    before = np.full(target.shape, np.nan)
     with np.errstate(all="ignore"):
         for step in range(1, steps + 1):
             residual = extended(z) - target
+            held = low, high
             low, high = np.where(residual <= 0, z, low), np.where(residual >= 0, z, high)
             newton = z - residual * np.exp(-log_slope(z))
             inside = (newton >= low) & (newton <= high)  # an end may be the root
             if step % 8 == 0:  # from far above the root of an exponential, Newton goes back by one unit a step
                 inside &= np.abs(newton - z) <= np.maximum(moved / 2, 1e-12 * np.abs(z))
             following = np.where(inside, newton, _middle(low, high))
-            still &= (np.abs(following - z) > 2e-16 * np.abs(z)) & (low < high)
+            turns = still & (following == before) & (low == held[0]) & (high == held[1])
+            still &= (np.abs(following - z) > 2e-16 * np.abs(z)) & (low < high) & ~turns
             moved = np.abs(following - z)
-            z = np.where(still, following, z)
+            last = np.where(turns & ((steps - step) % 2 == 0), before, z)
+            before, z = z, np.where(still, following, last)
             if not still.any():
                 break
         z = np.where(np.isnan(f(z)), np.nan, z)

@@ -62,10 +62,13 @@ class Numbers:
 
     def u(self, z: Any) -> Any:
         """``log phi - log(1 - phi)``; where that is small, from ``2 phi - 1 = tanh(u/2)``."""
-        a = self._inside
         if self.gate.is_profile:
             return self._play("u", lambda f: [f.u], z)[0]
-        log_phi, log_phi_c = self._logs(z)
+        return self._u_from(z, *self._logs(z))
+
+    def _u_from(self, z: Any, log_phi: Any, log_phi_c: Any) -> Any:
+        """The same of a gate that declares no profile."""
+        a = self._inside
         balance = self._play("balance", lambda f: [f.balance], z)[0]
         small = a.less(a.abs(balance), a.constant(sp.Rational(1, 4)))
         near = a.atanh(a.where(small, balance, a.constant(0)))
@@ -99,12 +102,22 @@ class Numbers:
         """The logarithm of ``|u'(z)|``; ``-inf`` at a critical point."""
         if self.gate.is_profile:
             return self._play("log_du", lambda f: [f.log_du], z)[0]
+        return self._log_du_from(z, *self._logs(z))
+
+    def _log_du_from(self, z: Any, log_phi: Any, log_phi_c: Any) -> Any:
+        """The same of a gate that declares no profile."""
         a = self._inside
-        log_phi, log_phi_c = self._logs(z)
         left, right, log_dphi = self._play("hazards", lambda f: [*f.log_hazards, f.log_dphi], z)
         result = a.where(a.less(log_phi, log_phi_c), left - log_phi_c, right - log_phi)
         gone = a.lift(np.float64(-np.inf))
         return a.where(a.less_equal(log_dphi, gone) & ~a.less_equal(result, result), gone, result)
+
+    def _u_and_log_du(self, z: Any) -> tuple[Any, Any]:
+        """Both, from the same logarithms."""
+        if self.gate.is_profile:
+            return self.u(z), self.log_du(z)
+        logs = self._logs(z)
+        return self._u_from(z, *logs), self._log_du_from(z, *logs)
 
     def du(self, z: Any) -> Any:
         return self._signed("sign", lambda f: [f.slope_sign], z, self.log_du(z))
@@ -193,7 +206,8 @@ class Numbers:
         """Newton steps from a root right to float64, in this arithmetic."""
         a = self._inside
         for _ in range(2):
-            step = (self.u(z) - u) * a.exp(-self.log_du(z))
+            here, log_du = self._u_and_log_du(z)
+            step = (here - u) * a.exp(-log_du)
             z = a.where(a.isfinite(step), z - step, z)
         return z
 

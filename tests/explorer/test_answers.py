@@ -11,10 +11,12 @@ import pytest
 from gateflow.cli import main
 from gateflow.descents.simulation import descent
 from gateflow.errors import InvalidArgument
-from gateflow.explorer.answers import GRID, WAY, answers
+from gateflow.explorer.answers import GRID, WAY, answers, problem_of, start_of
 from gateflow.explorer.asked import CONTROLS, MOST_GATES, Asked
 from gateflow.explorer.theory import theory
 from gateflow.flows.problem import LearningProblem
+from gateflow.flows.time import hitting_time
+from gateflow.gates.gate import Gate
 
 HOSTILE = [
     "9**9**9*z",
@@ -55,6 +57,33 @@ def test_learning_times_are_those_of_the_closed_form():
     assert 10.0 ** np.array(flow["log_loss"][:-1]) == pytest.approx(0.99 * -np.expm1(-to_go[:-1]), rel=1e-4)
     assert gate["phi"] == pytest.approx(1 / (1 + np.exp(-GRID)), rel=1e-5)
     assert gate["dphi"] == pytest.approx(np.exp(-GRID) / (1 + np.exp(-GRID)) ** 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(("gate", "start"), [("erf", 0.5), ("erf", 0.01), ("sigmoid(z + z**3)", 0.99), ("lru", 0.6)])
+def test_a_target_is_sought_once_for_all_parts(monkeypatch, gate, start):
+    """In double-double it costs more than all of the curve, for a gate without a closed inverse."""
+    sought = []
+    inverted = Gate._inverted
+    monkeypatch.setattr(Gate, "_inverted", lambda self, x, what: sought.append(what) or inverted(self, x, what))
+    start_of(gate, start)  # where it starts is kept while the horizon is slid
+    problem_of.cache_clear()
+    for horizon in (12.25, 37.5):
+        sought.clear()
+        asked = Asked(gates=(gate,), horizon=horizon, gap=0.01, start=start)
+        assert [part["part"] for part in parts(asked)] == ["picture", "steps", "own", "done"]
+        assert sought == ["inverse_c"]
+
+
+@pytest.mark.parametrize("gate", ["fast", "erf", "softsign", "cubic"])
+@pytest.mark.parametrize("start", [0.3, 0.9, 0.98999999, float(np.nextafter(0.99, 1))])
+def test_the_time_is_that_of_the_command(gate, start):
+    """Also where the target is so near that the way to it is a difference of big floats."""
+    flow = parts(Asked(gates=(gate,), horizon=1.0, gap=0.01, start=start))[0]["gates"][0]["flow"]
+    alone = hitting_time(LearningProblem(gate, horizon=1.0, gap=0.01), flow["z0"], backend="numpy")
+    assert flow["status"] == alone.status.sentence
+    if alone.success:
+        assert flow["tau"] == pytest.approx(alone.tau, rel=1e-14)
+        assert flow["relative_error"] == pytest.approx(alone.error, rel=0.1)
 
 
 def test_from_above_the_target_too():

@@ -69,3 +69,30 @@ def test_flat_points_do_not_stop_the_search() -> None:
     with np.errstate(all="ignore"):
         root = increasing_root(lambda z: z**3, lambda z: np.log(3 * z * z), np.array([-8.0, 1e-30, 27.0]))
     assert np.allclose(root, [-2.0, 1e-10, 3.0], rtol=1e-14)
+
+
+def test_a_root_between_two_floats_ends_the_search() -> None:
+    """Each of the two leads to the other for ever: 200 steps would be taken where six find the root."""
+    target = np.linspace(0.1, 12.5, 318)
+    asked = []
+
+    def cubic(z: np.ndarray) -> np.ndarray:
+        asked.append(z.size)
+        return z + z**3
+
+    root = increasing_root(cubic, lambda z: np.log1p(3 * z * z), target)
+    assert len(asked) < 40
+    for z, u in zip(root, target, strict=True):
+        with mpmath.workdps(40):
+            exact = mpmath.findroot(lambda x, u=u: x + x**3 - u, mpmath.mpf(z))
+            assert abs(z - exact) <= 4 * np.spacing(z)
+
+
+@pytest.mark.parametrize("steps", range(30, 42))
+def test_it_is_where_that_many_steps_end(steps: int) -> None:
+    """Of two floats that lead to each other it is the one that the last step finds, found without the steps."""
+    target = np.linspace(0.1, 12.5, 318)
+    with np.errstate(all="ignore"):
+        found = increasing_root(lambda z: z + z**3, lambda z: np.log1p(3 * z * z), target, steps)
+        longer = increasing_root(lambda z: z + z**3, lambda z: np.log1p(3 * z * z), target, steps + 2)
+    assert np.array_equal(found, longer)
