@@ -9,6 +9,8 @@ from .settings import Settings as Settings
 from .task import Batch as Batch
 from .task import Task as Task
 from .tasks import TASKS as TASKS
+from .texts import PredictedText as PredictedText
+from .texts import Vocabulary as Vocabulary
 from .trained import Predicted as Predicted
 from .trained import Trained as Trained
 from .trained import load as load

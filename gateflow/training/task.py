@@ -64,7 +64,10 @@ class NewData(NamedTuple):
     """What they are called, in messages and answers."""
 
     given: tuple[str, ...] = ()
-    """The class of each, where the file has them."""
+    """The class of each answer, where the file has them."""
+
+    asked: tuple[list[int], ...] | None = None
+    """The steps of each at which an answer counts, where the network answers each step; all by default."""
 
 
 class Task(ABC):

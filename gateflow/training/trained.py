@@ -6,6 +6,7 @@ a folder is enough: neither the data nor the task are asked for.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,17 +18,27 @@ import torch
 from torch import Tensor, nn
 
 from gateflow.errors import GateflowError, InvalidArgument
-from gateflow.guards.calls import name_of
+from gateflow.guards.calls import name_and_options, name_of
+from gateflow.progress import Meter
 from gateflow.results.byvalue import by_value
 from gateflow.training.folder import SETTINGS, kept_facts, load_network, settings_of
 from gateflow.training.network import Network
 from gateflow.training.settings import Settings, make_task
 from gateflow.training.task import NewData, Task, pooled, served
 from gateflow.training.tasks import TASKS
+from gateflow.training.tasks._answers import Choice
 from gateflow.training.tasks._rows import new_series
+from gateflow.training.tasks._text import TextTask
+from gateflow.training.texts import PredictedText, Vocabulary
 
 AT_ONCE = 256
 """Sequences that are answered together."""
+
+STEPS = 1024
+"""Tokens of a text that are answered together."""
+
+BEST = 5
+"""The likeliest tokens that are kept."""
 
 
 class Prepared(nn.Module):
@@ -72,7 +83,7 @@ class Predicted:
     Parameters
     ----------
     names : tuple of str
-        What was answered: numbers of series or of rows, from 1.
+        What was answered: numbers of series or of rows, from 1; with the step, where each step is answered.
     answers : array (n, outputs)
         Probabilities of the classes; else values, in the units of the data.
     columns : tuple of str
@@ -124,13 +135,34 @@ class Trained:
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Names of the classes, in the order of the network's outputs; None where it answers with values."""
+        """Names of the classes, in the order of the network's outputs; None where it answers with values.
+
+        Classes that have no names are called by their numbers, from 0; those of a language model are its tokens.
+        """
         found = self.facts.get("classes")
+        if found is None and issubclass(self._task, Choice):
+            found = map(str, range(self.facts["output_size"]))
         return None if found is None else tuple(found)
+
+    @property
+    def _task(self) -> type[Task]:
+        return TASKS.get(name_of(self.settings.task), Task)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary | None:
+        """The tokens of a language model, with ``encode`` and ``decode`` for texts; None for other networks."""
+        if not issubclass(self._task, TextTask):
+            return None
+        options = {**name_and_options(self.settings.task)[1], **self.facts}
+        kept = {name: options[name] for name in ("punctuation",) if name in options}
+        return Vocabulary(self._task, tuple(self.facts["classes"]), kept)
 
     @cached_property
     def module(self) -> Prepared:
-        """The network behind its preparation, in eval mode: what :func:`gateflow.training.export` writes."""
+        """The network behind its preparation, in eval mode: what :func:`gateflow.training.export` writes.
+
+        That of a language model takes tokens, (batch, time), to the logits of the token after each.
+        """
         return Prepared(self.network, self.facts).eval()
 
     def predict(self, data: str | Path | np.ndarray | Sequence[np.ndarray], *, labelled: bool = True) -> Predicted:
@@ -148,12 +180,12 @@ class Trained:
         InvalidArgument
             The data are not of the kind that the network was trained with.
         """
+        if self.facts["tokens"]:
+            name = name_of(self.settings.task)
+            way = "predict_text answers texts" if self.vocabulary else "ask trained.module in Python"
+            raise InvalidArgument(f"{name} reads tokens: {way}")
         new = self._read(Path(data).expanduser(), labelled) if isinstance(data, (str, Path)) else as_new(data)
         channels = self.facts["input_size"]
-        for what, is_so in (("reads tokens", self.facts["tokens"]), ("answers each step", self.facts["every_step"])):
-            if is_so:
-                name = name_of(self.settings.task)
-                raise InvalidArgument(f"{name} {what}: ask the network of gateflow.training.load in Python")
         for name, one in zip(new.names, new.series, strict=True):
             if one.ndim != 2 or one.shape[1] != channels or not len(one):
                 raise InvalidArgument(
@@ -161,12 +193,76 @@ class Trained:
                 )
         found = [self._answers(new.series[n : n + AT_ONCE]) for n in range(0, len(new.series), AT_ONCE)]
         answers = np.concatenate(found) if found else np.zeros((0, self.facts["output_size"]))
+        names = new.names
+        if self.facts["every_step"]:
+            steps = new.asked or [list(range(len(one))) for one in new.series]
+            starts = np.cumsum([0, *map(len, new.series)])
+            places = [start + t for start, asked in zip(starts, steps, strict=False) for t in asked]
+            names = tuple(f"{name}, step {t + 1}" for name, asked in zip(names, steps, strict=True) for t in asked)
+            answers = answers[places]
         if self.classes is None:
-            return Predicted(new.names, answers, tuple(self.facts.get("targets") or _numbered(answers.shape[1])))
+            return Predicted(names, answers, tuple(self.facts.get("targets") or _numbered(answers.shape[1])))
         likeliest = tuple(self.classes[n] for n in answers.argmax(1))
-        return Predicted(new.names, answers, self.classes, likeliest, new.given)
+        return Predicted(names, answers, self.classes, likeliest, new.given)
+
+    def predict_text(self, data: str | Path | Tensor | np.ndarray | Sequence[int]) -> PredictedText:
+        """How likely a language model finds a text, token by token, and what it expects next.
+
+        The text is read from its beginning to its end with one state, which begins at zero; each token after the first
+        is answered once, after all before it.
+
+        Parameters
+        ----------
+        data : path, or tokens (n,) of int
+            A text file, UTF-8, plain or .gz; or what ``vocabulary.encode`` gave.
+
+        Raises
+        ------
+        InvalidArgument
+            The network is no language model, there is no text, or it has fewer than two tokens.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from gateflow.training import load, train
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     text = Path(folder, "text.txt")
+        ...     _ = text.write_text("open and shut, " * 20)
+        ...     _ = train(f"characters(text='{text}', window=5)", hidden=4, batch=4, steps=2, out=f"{folder}/run")
+        ...     trained = load(f"{folder}/run")
+        >>> tokens = trained.vocabulary.encode("open and ")
+        >>> found = trained.predict_text(tokens)
+        >>> sorted(found.measures), found.losses.shape, len(found.expected(-1))
+        (['accuracy', 'bits_per_character', 'loss'], (8,), 5)
+        """
+        vocabulary = self.vocabulary
+        if vocabulary is None:
+            raise InvalidArgument(f"{name_of(self.settings.task)} is no task of texts: ask predict")
+        if isinstance(data, (str, Path)):
+            numbers, unknown = vocabulary.read(Path(data).expanduser())
+        else:
+            numbers, unknown = vocabulary.checked(data), {}
+        if len(numbers) < 2:
+            what = data if isinstance(data, (str, Path)) else "the text"
+            raise InvalidArgument(f"{what} has too few {vocabulary.unit}s: {len(numbers)}, 2 at least")
+        losses, guesses, chances = [], [], []
+        state: Any = None
+        with torch.no_grad(), Meter(f"{vocabulary.unit}s", len(numbers)) as meter:
+            for start in range(0, len(numbers), STEPS):
+                answers, state = self.network(numbers[None, start : start + STEPS], state)
+                logs = answers[0].double().log_softmax(-1)
+                after = numbers[start + 1 : start + 1 + STEPS]
+                losses.append(-logs[: len(after)].gather(1, after[:, None])[:, 0])
+                best = logs.topk(min(BEST, len(vocabulary)))
+                guesses.append(best.indices)
+                chances.append(best.values.exp())
+                meter.update(min(start + STEPS, len(numbers)))
+        lost, likeliest, chance = (torch.cat(parts).numpy() for parts in (losses, guesses, chances))
+        counts = dict(Counter(unknown).most_common())
+        return PredictedText(vocabulary, numbers.numpy(), lost, likeliest, chance, counts)
 
     def _answers(self, series: Sequence[np.ndarray]) -> np.ndarray:
+        """Answers to series, one after another; of each its steps one after another, where each is answered."""
         pool, longest = self.facts.get("pool", 1), self.facts.get("longest")
         prepared = [pooled(np.asarray(one, dtype=np.float64), pool)[:longest] for one in series]
         lengths = torch.tensor([len(one) for one in prepared])
@@ -175,14 +271,14 @@ class Trained:
             place[: len(one)] = torch.from_numpy(one)
         with torch.no_grad():
             answers = self.module(inputs, None if lengths.min() == lengths.max() else lengths).double()
+        if self.facts["every_step"]:
+            answers = torch.cat([one[:length] for one, length in zip(answers, lengths.tolist(), strict=True)])
         return (answers if self.classes is None else answers.softmax(-1)).numpy()
 
     def _read(self, path: Path, labelled: bool) -> NewData:
         if not path.is_file():
             raise InvalidArgument(f"there is no file {path}")
-        name = name_of(self.settings.task)
-        reader = TASKS.get(name, Task)
-        found = reader.read_new(path, self.facts, labelled=labelled)
+        found = self._task.read_new(path, self.facts, labelled=labelled)
         return new_series(path, labelled=False) if found is None else found
 
 

@@ -55,6 +55,7 @@ def test_the_examples_shown_in_help_run_one_after_the_other(name, chosen, gatefl
     (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     waves = [(n % 2, *(f"{math.sin((1 + n % 2) * t / 3 + n):.3f}" for t in range(9))) for n in range(30)]
     (tmp_path / "waves.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in waves))
+    (tmp_path / "book.txt").write_text("The gate opens, and the gate shuts.\n" * 30)
     for line in filter(chosen, examples(COMMANDS[name])):
         arguments = shlex.split(line, comments=True)[1:]
         code, out, err = gateflow(*arguments)

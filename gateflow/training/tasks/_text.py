@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, repeat
@@ -52,6 +52,9 @@ class TextTask(Choice):
     window: int = 100
     data_dir: str | None = None
 
+    unit: ClassVar[str]
+    """What a token is called."""
+
     tokens: ClassVar[bool] = True
     every_step: ClassVar[bool] = True
     carries: ClassVar[bool] = True
@@ -67,13 +70,31 @@ class TextTask(Choice):
             if not path.is_file():
                 raise InvalidArgument(f"there is no text file {path}")
 
+    @staticmethod
     @abstractmethod
-    def blocks(self, path: Path) -> Iterator[Sequence[str]]:
-        """The tokens of a file, in order, in blocks."""
+    def cut(texts: Iterable[str], options: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+        """The tokens of a text that comes in pieces, in order, in blocks; ``options`` are those of the task."""
+
+    @staticmethod
+    @abstractmethod
+    def joined(tokens: Iterable[str]) -> str:
+        """The text that tokens make."""
+
+    @staticmethod
+    @abstractmethod
+    def scored(loss: float) -> float:
+        """The score, from the mean loss in nats."""
 
     @abstractmethod
     def chosen(self, counts: Counter[str]) -> list[str]:
         """The vocabulary, from how often each token is in the training part."""
+
+    def blocks(self, path: Path) -> Iterator[Sequence[str]]:
+        """The tokens of a file, in order, in blocks."""
+        return self.cut(read(path), vars(self))
+
+    def summarise(self, means: Mapping[str, float]) -> dict[str, float]:
+        return dict(means) | {self.score: self.scored(means["loss"])}
 
     @property
     def _paths(self) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,12 +13,12 @@ from torch.nn.functional import one_hot
 
 from gateflow.errors import InvalidArgument
 from gateflow.training.task import Batch, Split
-from gateflow.training.tasks._answers import Choice
-from gateflow.training.tasks._rows import Drawn, draws, whole
+from gateflow.training.tasks._rows import draws, whole
+from gateflow.training.tasks._symbols import SymbolRows
 
 
 @dataclass(frozen=True)
-class AssociativeRecall(Drawn, Choice):
+class AssociativeRecall(SymbolRows):
     """``pairs`` keys, each followed by its value; then ``horizon`` steps, at which every key is asked for once.
 
     The keys of a sequence differ, their values are drawn on their own, and queries stand at random steps in random
@@ -105,6 +105,20 @@ class AssociativeRecall(Drawn, Choice):
         asked = torch.from_numpy(tokens < self.alphabet)
         asked[:, :told] = False
         return Batch(one_hot(torch.from_numpy(tokens), self.input_size).float(), torch.from_numpy(targets), asked)
+
+    @staticmethod
+    def asked(row: Sequence[int], kinds: int) -> tuple[list[int], list[int]]:
+        alphabet = kinds // 2
+        steps: list[int] = []
+        answers: list[int] = []
+        known: dict[int, int] = {}
+        for t, (token, after) in enumerate(zip(row, [*row[1:], kinds - 1], strict=True)):
+            if token < alphabet <= after < kinds - 1:  # a key and its value
+                known[token] = after - alphabet
+            elif token < alphabet:
+                steps.append(t)
+                answers += [known[token]] if token in known else []
+        return steps, answers
 
     def solved(self, measures: Mapping[str, float]) -> bool:
         return measures["accuracy"] > 0.99

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
-from gateflow.training.tasks._text import TextTask, read
+from gateflow.training.tasks._text import UNKNOWN, TextTask
+
+STRANGE = "\N{REPLACEMENT CHARACTER}"
+"""What a character that has no number is written as."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,22 @@ class Characters(TextTask):
         "clip": 1.0,
     }
     score: ClassVar[str] = "bits_per_character"
+    unit: ClassVar[str] = "character"
 
-    def blocks(self, path: Path) -> Iterator[str]:
-        return read(path)
+    @staticmethod
+    def cut(texts: Iterable[str], options: Mapping[str, Any]) -> Iterator[str]:
+        return iter(texts)
+
+    @staticmethod
+    def joined(tokens: Iterable[str]) -> str:
+        return "".join(STRANGE if token == UNKNOWN else token for token in tokens)
+
+    @staticmethod
+    def scored(loss: float) -> float:
+        return loss / math.log(2)
 
     def chosen(self, counts: Counter[str]) -> list[str]:
         return sorted(counts)
-
-    def summarise(self, means: Mapping[str, float]) -> dict[str, float]:
-        return dict(means) | {"bits_per_character": means["loss"] / math.log(2)}
 
 
 TASK = Characters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -80,6 +80,12 @@ class Copying(Symbols):
         tokens[:, : self.symbols] = targets[:, -self.symbols :] = symbols
         tokens[:, -self.symbols - 1] = self.signal
         return Batch(self.shown(tokens), torch.from_numpy(targets))
+
+    @staticmethod
+    def asked(row: Sequence[int], kinds: int) -> tuple[list[int], list[int]]:
+        blank, signal = kinds - 2, kinds - 1
+        end = row.index(signal) if signal in row else len(row)
+        return list(range(end + 1, len(row))), [token for token in row[:end] if token < blank]
 
     def measures(self, answers: Tensor, batch: Batch) -> dict[str, tuple[float, float]]:
         said = wide(answers.detach())[:, -self.symbols :].argmax(-1)

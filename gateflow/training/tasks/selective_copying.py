@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -83,6 +83,11 @@ class SelectiveCopying(Symbols):
         mask = torch.zeros(tokens.shape, dtype=torch.bool)
         mask[:, self.horizon :] = True
         return Batch(self.shown(tokens), torch.from_numpy(targets), mask)
+
+    @staticmethod
+    def asked(row: Sequence[int], kinds: int) -> tuple[list[int], list[int]]:
+        blank, signal = kinds - 2, kinds - 1
+        return [t for t, token in enumerate(row) if token == signal], [token for token in row if token < blank]
 
     def solved(self, measures: Mapping[str, float]) -> bool:
         return measures["accuracy"] > 0.99

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
-from gateflow.training.tasks._text import TextTask, read
+from gateflow.training.tasks._text import TextTask
 
 END = "<eos>"
 _PIECES = re.compile(r"<\w+>|\w+(?:['’-]\w+)*|[^\w\s]")
@@ -49,31 +48,47 @@ class Words(TextTask):
         "clip": 0.25,
     }
     score: ClassVar[str] = "perplexity"
+    unit: ClassVar[str] = "word"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.vocabulary is not None:
             self.whole("vocabulary", 1)
 
-    def blocks(self, path: Path) -> Iterator[list[str]]:
-        rest = ""
-        for block in read(path):
+    @staticmethod
+    def cut(texts: Iterable[str], options: Mapping[str, Any]) -> Iterator[list[str]]:
+        punctuation, rest = options.get("punctuation", False), ""
+        for block in texts:
             # What follows the last space may go on in the next block.
             text, space, rest = _cut(rest + block)
-            yield self._split(text + space)
-        yield self._split(rest)
+            yield _split(text + space, punctuation)
+        yield _split(rest, punctuation)
 
-    def _split(self, text: str) -> list[str]:
-        text = text.replace("\n", f" {END} ")
-        return _PIECES.findall(text) if self.punctuation else text.split()
+    @staticmethod
+    def joined(tokens: Iterable[str]) -> str:
+        lines: list[list[str]] = [[]]
+        for token in tokens:
+            if token == END:
+                lines.append([])
+            else:
+                lines[-1].append(token)
+        return "\n".join(map(" ".join, lines))
+
+    @staticmethod
+    def scored(loss: float) -> float:
+        return math.exp(loss) if loss < 700 else math.inf
+
+    def prepares(self) -> dict[str, Any]:
+        return {**super().prepares(), "punctuation": self.punctuation}
 
     def chosen(self, counts: Counter[str]) -> list[str]:
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         return ranked[: self.vocabulary]
 
-    def summarise(self, means: Mapping[str, float]) -> dict[str, float]:
-        loss = means["loss"]
-        return dict(means) | {"perplexity": math.exp(loss) if loss < 700 else math.inf}
+
+def _split(text: str, punctuation: bool) -> list[str]:
+    text = text.replace("\n", f" {END} ")
+    return _PIECES.findall(text) if punctuation else text.split()
 
 
 def _cut(text: str) -> tuple[str, str, str]:
