@@ -279,6 +279,22 @@ def test_a_compiled_layer_is_one_graph_of_any_length(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_one_graph_serves_any_batch_and_length() -> None:
+    torch._dynamo.reset()
+    layer, graphs = built(MAKERS["MinGRU"]), []
+
+    def backend(graph: torch.fx.GraphModule, _: Any) -> Any:
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(layer, fullgraph=True, backend=backend, dynamic=True)
+    for steps, batch in ((6, 3), (9, 2)):
+        x = torch.randn(steps, batch, 4, dtype=torch.float64)
+        torch.testing.assert_close(compiled(x)[0], min_gru(layer, x), rtol=1e-12, atol=1e-12)
+    assert len(graphs) == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_an_exported_layer_has_any_batch_and_length(make):
     layer = make(decay_gate=GATE).eval()
     program = torch.export.export(layer, (torch.randn(6, 3, 4),), dynamic_shapes=ANY).module()
