@@ -56,7 +56,7 @@ class HittingTime(Ended, columns=("tau", "log_tau", "status", "error", "evaluati
     def at(self, index: int) -> HittingTime:
         """That of one problem."""
         parts = (self.tau, self.log_tau, self.status, self.error, self.evaluations)
-        return HittingTime(*(plain(part[index]) for part in parts), self.backend)
+        return HittingTime(*(plain(part[index]) for part in parts), backend=self.backend)
 
     def __repr__(self) -> str:
         if np.ndim(self.tau):
