@@ -36,6 +36,7 @@ from gateflow.training.optimizers import make_optimizer, make_schedule
 from gateflow.training.result import Measures, Result
 from gateflow.training.settings import Settings, make_task
 from gateflow.training.task import Batch, Split, Task, served
+from gateflow.training.tasks import TASKS
 from gateflow.training.timescales import few, statistics
 
 SAVE_EVERY = 20.0
@@ -130,11 +131,12 @@ def _device(name: str) -> str:
 
 
 def _text(task: str | Task) -> str:
-    """A task as it is written: one of the user's own by its class and options."""
+    """A task as it is written: by its name, one of the user's own by its class; and options."""
     if isinstance(task, str):
         return task
+    name = next((name for name, kind in TASKS.items() if kind is type(task)), type(task).__name__.lower())
     options = {each.name: getattr(task, each.name) for each in fields(task)}  # type: ignore[arg-type]
-    return with_options(type(task).__name__.lower(), {k: v for k, v in options.items() if v is not None})
+    return with_options(name, {k: v for k, v in options.items() if v is not None})
 
 
 def _place(

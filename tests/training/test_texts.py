@@ -15,6 +15,7 @@ import torch
 
 from gateflow import cli
 from gateflow.errors import InvalidArgument
+from gateflow.guards.calls import name_of
 from gateflow.training import TASKS, Vocabulary, load, train, trained
 
 TEXT = "The gate opens, and the gate shuts.\nDon't hold it - it holds you!\n" * 20
@@ -195,9 +196,9 @@ SMALL: dict[str, dict[str, int]] = {
 @pytest.mark.parametrize("name", SMALL)
 def test_rows_of_symbols_are_answered_where_they_ask(name: str, tmp_path: Path) -> None:
     task = TASKS[name](**SMALL[name])
-    options = ", ".join(f"{key}={value}" for key, value in SMALL[name].items())
-    result = train(f"{name}({options})", steps=2, hidden=4, threads=1, out=tmp_path / "run")
+    result = train(task, steps=2, hidden=4, threads=1, out=tmp_path / "run")
     model, batch = load(tmp_path / "run"), task.batch("test", 0, 5, 1)
+    assert name_of(model.settings.task) == name  # though an object was given
     rows = batch.inputs.argmax(-1).tolist()
     (tmp_path / "rows.csv").write_text("# as drawn\n" + "\n".join(",".join(map(str, row)) for row in rows))
     found = model.predict(tmp_path / "rows.csv")
