@@ -445,8 +445,8 @@ LOOK = 0.5
 def _is_no_gate(gate: Gate) -> str | None:
     if gate.value_outside is not None:
         return f"{gate.name} is no gate: {gate.value_outside} lies outside (0, 1); only its tail is looked at here"
-    if gate.decreasing_at is not None:
-        return f"{gate.name} is no gate: phi falls at z = {gate.decreasing_at}; only its tail is looked at here"
+    if gate.fall is not None:
+        return f"{gate.name} is no gate: {gate.fall}; only its tail is looked at here"
     return None
 
 

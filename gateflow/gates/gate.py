@@ -303,6 +303,13 @@ class Gate:
         """Some z at which phi decreases, if such was found among samples of every magnitude."""
         return self._sample(self.float64.dphi, lambda slope: slope < 0)
 
+    @derived_once
+    def fall(self) -> str | None:
+        """Where phi decreases, in words; or where it has no value, and a formula that continues it decreases."""
+        if (z := self.decreasing_at) is None:
+            return None
+        return f"phi {'has no value' if np.isnan(self.phi(float(z))) else 'falls'} at z = {z}"
+
     def _sample(self, of: Callable[..., Any], holds: Callable[[Any], Any]) -> str | None:
         """The first sample at which the values are such, or a number near it with fewer digits; None without one."""
         with np.errstate(all="ignore"):
@@ -496,8 +503,8 @@ class Gate:
 
     def _inverted(self, x: np.ndarray, what: str) -> Any:
         """Numbers that need the inverse, which not every formula has."""
-        if self.value_outside is None and self.decreasing_at is not None:
-            raise InvalidArgument(f"{self.name} has no inverse: phi falls at z = {self.decreasing_at}")
+        if self.value_outside is None and self.fall is not None:
+            raise InvalidArgument(f"{self.name} has no inverse: {self.fall}")
         result = self._evaluate(x, what)
         lost = np.isnan(result) & ~np.isnan(x)
         if lost.any():

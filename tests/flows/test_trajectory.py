@@ -313,3 +313,10 @@ def test_words_and_a_sketch():
     html = path._repr_html_()
     assert html.startswith("<div")
     assert "<polyline" in html
+
+
+@pytest.mark.parametrize("method", ["bdf", "radau"])
+def test_a_solver_that_gives_up_says_so_in_one_line(method):
+    """At gap 0 the hard sigmoid's path ends on its kink, up to which the steps go on halving."""
+    with pytest.raises(NotReached, match=r"gave up: .*[^.]; use method='exact'"):
+        flow(LearningProblem("hard-sigmoid", horizon=10, gap=0), 0.0, method=method)

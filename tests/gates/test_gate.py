@@ -434,6 +434,14 @@ def test_a_fall_is_said_at_a_number_where_phi_falls():
     assert 5 * math.cos(50 * z) > 1
 
 
+@pytest.mark.parametrize("text", ["sigmoid(log(z))", "sigmoid(z + log(z))", "sigmoid(z + loggamma(z) + log(z))"])
+def test_where_a_gate_has_no_value_it_is_not_said_to_fall(text):
+    """Below 0 the logarithm has no value; that of abs(z), which is computed with, falls."""
+    with pytest.raises(InvalidArgument, match="phi has no value at z = -") as told:
+        Gate(text).inverse(0.5)
+    assert np.isnan(Gate(text).phi(float(str(told.value).rpartition(" ")[2])))
+
+
 OUTSIDE = {
     "sigmoid(z**(z**2+2)**0.5)": -1.0,
     "sigmoid(z**sqrt(2))": -0.5,

@@ -114,11 +114,13 @@ class Swapped:
         if self.is_implicit:
             options["jac"] = right.jacobian
         try:
-            solved = solve_ivp(right, (0.0, abs(path.end - path.start)), [0.0], method=self.method, **options)
+            with np.errstate(all="ignore"):
+                solved = solve_ivp(right, (0.0, abs(path.end - path.start)), [0.0], method=self.method, **options)
         except TooLong as limit:
             raise NotReached(f"{self.method} {limit} on this path; use method='exact'") from None
         if not solved.success:
-            raise NotReached(f"{self.method} gave up: {' '.join(solved.message.split())}; use method='exact'")
+            said = " ".join(solved.message.split()).rstrip(".")
+            raise NotReached(f"{self.method} gave up: {said}; use method='exact'")
         w = np.maximum.accumulate(solved.y[0])
         v = right.v(solved.t)
         v[-1] = path.end
