@@ -85,17 +85,17 @@ def _print(optimizer: OptimizerOptions, found: Descent, z0: float) -> None:
     rows = [
         ["steps", str(found.steps), number(said.steps, 12)],
         ["chatter in z", _size(found.chatter), _size(said.chatter)],
-        ["overshoot in u", number(found.overshoot_u), f"at most about {number(said.longest_step)}"],
+        ["overshoot in u", number(found.overshoot_u), f"at most about {_size(said.longest_step)}"],
     ]
     holds = "yes" if said.valid else f"no: {said.reason}"
     more = [
         ("prediction holds", f"{holds}; to {number(said.error, 2)} steps"),
-        ("largest useful lr", number(said.largest_lr)),
-        ("longest step in u", number(said.longest_step)),
+        ("largest useful lr", _size(said.largest_lr)),
+        ("longest step in u", _size(said.longest_step)),
     ]
     say(pairs(about), "", Listing(["", "simulated", "predicted"], rows), "", pairs(more))
 
 
 def _size(size: float) -> str:
-    """A size, or a dash where the run did not settle around the target, so that there is none."""
+    """A size, or a dash where there is none: the run did not settle around the target, or no way leads there."""
     return "-" if size != size else number(size)

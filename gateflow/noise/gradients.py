@@ -50,7 +50,7 @@ class Gradients:
         parts = [self._of_unit_scale(flat[i : i + width]) for i in range(0, flat.size, width)]
         mean, deviation = (np.concatenate(part).reshape(u.shape) for part in zip(*parts, strict=True))
         c, of_c = (float(self.problem.scale), 0.0) if self.samples.scale is None else self._scale
-        return c * mean, np.hypot(np.sqrt(c**2 + of_c) * deviation, np.sqrt(of_c) * mean)
+        return c * mean, np.hypot(np.hypot(c, np.sqrt(of_c)) * deviation, np.sqrt(of_c) * mean)
 
     def _of_unit_scale(self, u: Array) -> tuple[Array, Array]:
         """The same for c = 1, at an axis of profiles."""

@@ -25,6 +25,8 @@ SHARES, WEIGHTS = _X**2 * (3 - 2 * _X), _W * 6 * _X * (1 - _X)
 """Gauss-Legendre nodes in (0, 1), drawn to both ends, where quantile functions may be steep."""
 
 MOST_ATOMS = 20_000
+LARGEST = 1e100
+"""Numbers of a law are below it in size: their squares are to be floats."""
 
 LAWS: dict[str, Callable[..., Any]] = {
     "uniform": lambda low, high: stats.uniform(low, high - low),
@@ -154,6 +156,8 @@ def law(given: Any, name: str = "law") -> Law:
 def _of_values(values: Array, name: str) -> Law:
     if values.ndim != 1 or not 1 <= values.size <= MOST_ATOMS or not np.isfinite(values).all():
         raise InvalidArgument(f"the law of {name} takes 1 to {MOST_ATOMS} finite numbers")
+    if not np.all(np.abs(values) < LARGEST):
+        raise InvalidArgument(f"the law of {name}: its numbers are below 1e100 in size")
     different, counts = np.unique(values, return_counts=True)
     return Law(different, counts / values.size)
 
@@ -172,8 +176,9 @@ def _frozen(given: Any, name: str) -> Law:
         weights = given.pmf(values)
         kept = weights > 0
         return Law(values[kept], weights[kept] / weights[kept].sum())
-    if not np.isfinite([*given.stats("mv")]).all():
-        raise InvalidArgument(f"the law of {name} has no finite variance")
+    mean, variance = given.stats("mv")
+    if not (np.abs(mean) < LARGEST and variance < LARGEST**2):
+        raise InvalidArgument(f"the law of {name} has no finite variance, or numbers from 1e100 on")
     return Law(distribution=given)
 
 
@@ -195,7 +200,7 @@ def _read(text: str, name: str) -> Law:
     whole = all(x.is_integer() for x in numbers)
     if kind == "steps" and not (len(numbers) == 2 and whole and 0 <= numbers[1] - numbers[0] < MOST_ATOMS):
         raise InvalidArgument(f"{text}: steps takes two whole numbers, at most {MOST_ATOMS} apart")
-    if not np.all(np.abs(numbers) < 1e100):
+    if not np.all(np.abs(numbers) < LARGEST):
         raise InvalidArgument(f"{text}: the numbers of a law are below 1e100 in size")
     try:
         made = LAWS[kind](*numbers)

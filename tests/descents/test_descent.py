@@ -373,3 +373,11 @@ def test_unknown_names_are_refused():
         descent(problem, 0.0, "adan", lr=0.1)
     with pytest.raises(UnknownName, match="unknown dtype 'float8'"):
         descent(problem, 0.0, lr=0.1, dtype="float8")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "rmsprop"])
+@pytest.mark.parametrize(("text", "z0"), [("cubic", 0.0), ("cubic", -1.0), ("sigmoid(z)/2", 0.0)])
+def test_where_the_flow_never_arrives_no_number_of_steps_bounds_the_error(text, z0, optimizer):
+    """From a flat point, towards one, and to a target outside the range: infinitely many steps, off by any number."""
+    found = descent(LearningProblem(text, horizon=10, gap=0.1), z0, optimizer, lr=0.05, steps=10)
+    assert found.predicted.steps == found.predicted.error == np.inf

@@ -123,7 +123,7 @@ class Prediction:
     steps : array of float
         Steps until z is at the target or past it; infinite where it never is.
     error : array
-        Estimate of how many steps that may be off by.
+        Estimate of how many steps that may be off by; infinite where the flow never arrives.
     reason : array of Reason
         Why ``steps`` does not hold; empty where it does.
     chatter : array
@@ -345,4 +345,5 @@ def judged(
     reason = np.full(longest_step.shape, Reason.VALID, dtype=object)
     for word, holds in reversed(cases.items()):
         reason[holds] = word
+    error = np.where(path.arrives & ~np.isnan(error), error, np.inf)
     return Prediction(counted(path, steps), error, reason, chatter, longest_step, largest_lr, stall)
