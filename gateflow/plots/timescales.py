@@ -20,7 +20,7 @@ DECADES = 6
 
 PER_DECADE = 24
 
-OFFSETS = {"softsign": (3.0, -1.5), "sigmoid": (5.0, 1.0), "fast": (-3.0, -1.5)}
+OFFSETS = {"softsign": (3.0, -1.5), "sigmoid": (5.0, 1.0), "fast": (-4.0, 1.0)}
 """Where the z of a mark is written, in points from it, clear of all lines."""
 
 MEANING = {

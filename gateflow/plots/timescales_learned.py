@@ -1,8 +1,9 @@
 """Time constants over training: linear units beside what is predicted of them, and the units of an LSTM that copies.
 
-Above, with gradient descent, linear units follow the dashed prediction, those of fast from some distance. Below, in
-an LSTM, the fast gate soon has long time constants and then loses some, while the sigmoid gains some; bands go from
-the least to the greatest over the seeds.
+Lines are the ninth decile of the units, the median over the seeds; bands go from the least to the greatest seed. Above,
+with gradient descent, linear units follow the dashed prediction, those of fast from some distance; step 1 stands for
+the start. Below, in an LSTM, the fast gate soon has long time constants and then loses some, while the sigmoid gains
+some.
 """
 
 from __future__ import annotations
