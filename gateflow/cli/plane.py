@@ -198,9 +198,12 @@ def _about(path: PlanarTrajectory) -> list[tuple[str, str]]:
 
 def _table(points: dict[str, list[Any]]) -> Listing:
     """A number of points of the path, evenly from the first to the last."""
-    headings = [name for name in points if name != "log_tau" and not isinstance(points[name][0], list)]
-    rows = [[number(points[name][i]) for name in headings] for i in rows_of(len(points["tau"]))]
-    return Listing(headings, rows, numeric=headings)
+    others = [name for name in points if name not in ("tau", "log_tau") and not isinstance(points[name][0], list)]
+    rows = [
+        [duration(points["tau"][i], points["log_tau"][i]), *(number(points[name][i]) for name in others)]
+        for i in rows_of(len(points["tau"]))
+    ]
+    return Listing(["tau", *others], rows, numeric=["tau", *others])
 
 
 def _turns(path: PlanarTrajectory) -> list[Any]:

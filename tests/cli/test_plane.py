@@ -1,6 +1,7 @@
 """``gateflow plane``: its numbers against one parameter's, its keys, its exit codes, and what it refuses."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -60,6 +61,15 @@ def test_text_shows_the_stop_the_path_and_the_turns(gateflow):
     assert "sample 1 reaches its target and stays on it" in out
     code, out, _ = gateflow("plane", "refine", "--horizon", "1000", "--gap", "1e-3", "--start", "-3,0")
     assert (code, "tau      exp(" in out) == (0, True)
+
+
+def test_times_past_the_floats_are_shown_by_their_logarithm(gateflow):
+    """Far above the target ``1 - phi`` is ``2 sigma(-w) exp(-z)``, and z falls by a d << 1 in ``d exp(z)/T``."""
+    out = gateflow("plane", "refine", "--horizon", "10", "--gap", "1e-3", "--start", "800,0").out
+    tau, z, *_ = out.splitlines()[8].split()
+    assert float(tau.removeprefix("exp(").removesuffix(")")) == pytest.approx(
+        800 + math.log((800 - float(z)) / 10), abs=0.1
+    )
 
 
 @pytest.mark.parametrize(
