@@ -88,6 +88,10 @@ _INVERSES: dict[Any, Callable[[Expr], Expr]] = {
 }
 
 
+BESIDE = 1e-12
+"""Relative size of a Newton step that is never too long: two floats as near as that lead to each other for ever."""
+
+
 def increasing_root(
     f: Callable[[Array], Array], log_slope: Callable[[Array], Array], target: Array, steps: int = 200
 ) -> Array:
@@ -132,11 +136,12 @@ def increasing_root(
             newton = z - residual * np.exp(-log_slope(z))
             inside = (newton >= low) & (newton <= high)  # an end may be the root
             if step % 8 == 0:  # from far above the root of an exponential, Newton goes back by one unit a step
-                inside &= np.abs(newton - z) <= np.maximum(moved / 2, 1e-12 * np.abs(z))
+                inside &= np.abs(newton - z) <= np.maximum(moved / 2, BESIDE * np.abs(z))
             following = np.where(inside, newton, _middle(low, high))
-            turns = still & (following == before) & (low == held[0]) & (high == held[1])
-            still &= (np.abs(following - z) > 2e-16 * np.abs(z)) & (low < high) & ~turns
             moved = np.abs(following - z)
+            beside = moved <= BESIDE * np.minimum(np.abs(z), np.abs(following))  # two that are apart are halved above
+            turns = still & beside & (following == before) & (low == held[0]) & (high == held[1])
+            still &= (moved > 2e-16 * np.abs(z)) & (low < high) & ~turns
             last = np.where(turns & ((steps - step) % 2 == 0), before, z)
             before, z = z, np.where(still, following, last)
             if not still.any():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import mpmath
 import numpy as np
 import pytest
 import sympy as sp
 
 from gateflow.formula.vocabulary import U, Z, log1p, logit, sigmoid, softplus, softsign
+from gateflow.gates.gate import Gate
 from gateflow.gates.inversion import closed_inverse, increasing_root
 
 CLOSED = [
@@ -96,3 +99,10 @@ def test_it_is_where_that_many_steps_end(steps: int) -> None:
         found = increasing_root(lambda z: z + z**3, lambda z: np.log1p(3 * z * z), target, steps)
         longer = increasing_root(lambda z: z + z**3, lambda z: np.log1p(3 * z * z), target, steps + 2)
     assert np.array_equal(found, longer)
+
+
+@pytest.mark.parametrize("kink", [0.3, 0.7, 1.9, 2.5, 5.1, -3.3, -7.0])
+def test_two_places_apart_that_lead_to_each_other_do_not_end_the_search(kink: float) -> None:
+    """Beside the root of ``sign(x) sqrt(abs(x))`` Newton goes from x to -x, at any distance, and back."""
+    root = Gate(f"sigmoid(sign(z - ({kink}))*sqrt(abs(z - ({kink}))))").inverse(np.array([0.5, 0.9]))
+    assert root == pytest.approx([kink, kink + math.log(9) ** 2], rel=1e-15)
