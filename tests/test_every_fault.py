@@ -63,6 +63,9 @@ ROWS: dict[str, list[str]] = {
         f"{BOUNDED}::test_formulas_that_cost_much_are_bounded_in_every_command",
         f"{SATURATION}::test_a_ranking_ends_within_its_time",
     ],
+    "millions of digits of pi": [
+        "asymptotics/proofs/test_numbers.py::test_no_phase_is_taken_of_a_number_whose_digits_end_before_the_point"
+    ],
     "a reason that rounds itself away": [f"{BREAKS}::test_reasons_say_a_difference_that_rounding_would_hide"],
     "a witness of -0, or in [1, 1]": [
         f"{BREAKS}::test_witnesses_keep_what_floats_lose",

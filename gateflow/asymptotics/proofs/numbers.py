@@ -41,9 +41,9 @@ def _exp(x: Any) -> Any:
 _NUMERIC: dict[Any, Callable[..., Any]] = {
     sp.exp: _exp,
     sp.log: mpmath.log,
-    sp.sin: mpmath.sin,
-    sp.cos: mpmath.cos,
-    sp.tan: mpmath.tan,
+    sp.sin: _refuse_huge(mpmath.sin),
+    sp.cos: _refuse_huge(mpmath.cos),
+    sp.tan: _refuse_huge(mpmath.tan),
     sp.sinh: _refuse_huge(mpmath.sinh),
     sp.cosh: _refuse_huge(mpmath.cosh),
     sp.tanh: lambda x: mpmath.sign(x) if abs(x) > _HUGE else mpmath.tanh(x),
