@@ -135,6 +135,7 @@ class Integrals:
         self.by_decay = goes_by_decay(gate)
         self.cuts = np.empty(0) if self.by_decay else cuts(gate)
         self.rounding = rounding(gate)
+        self.unseen = None if self.by_decay else unseen(gate)
 
     def times(self, batch: ProblemBatch, backend: str | None) -> tuple[Solved, str]:
         """The answers of a whole batch, in the order of its rows, and what computed them."""
@@ -162,7 +163,7 @@ class Integrals:
         def made() -> Kernel:
             if self.loss != ABSOLUTE:
                 raise NoCompiler(f"the {self.loss.name} loss has no compiled kernel; use backend='numpy'")
-            between_floats = () if self.by_decay else self.float64.u(unseen(self.gate).before)
+            between_floats = () if self.unseen is None else self.float64.u(self.unseen.before)
             blocks = (*self.flat_u, *self.pointed_u, *self.unsure_u, *between_floats)
             return kernel_of(self.gate, tuple(self.own_marks), blocks)
 
@@ -324,8 +325,8 @@ class Integrals:
 
     def _missed(self, batch: ProblemBatch, low: Array, high: Array, log_total: Array) -> Any:
         """What lies between two floats on the way (:mod:`gateflow.flows.unseen`), as an error of log tau."""
-        places = unseen(self.gate)
-        if not places.missed.size:
+        places = self.unseen
+        if places is None or not places.missed.size:
             return 0.0
         before = np.broadcast_to(places.before, (batch.z0.size, places.before.size))
         density = PlaceCoordinate().log_density(batch.at_nodes(np.arange(batch.z0.size)), before)
