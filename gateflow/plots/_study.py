@@ -41,7 +41,8 @@ def arrivals(found: Analysis) -> Any:
         conditions = [""]
     across = min(3, len(conditions))
     down = -(-len(conditions) // across)
-    last = max(run.step for runs in found.arrivals.values() for run in runs)
+    every_run = [run for runs in found.arrivals.values() for run in runs]
+    last = max(run.step for run in every_run) * (1.05 if all(run.arrived for run in every_run) else 1)
     with _panels(down, across) as (canvas, every):
         for axes, condition in zip(every.flat, conditions, strict=False):
             for arm, (kind, _, own) in names.items():

@@ -710,11 +710,12 @@ def test_stored_runs_of_this_tree_are_as_declared():
         assert done <= planned
 
 
-def test_the_page_shows_what_the_stored_runs_come_to(tmp_path):
+@pytest.mark.parametrize("name", ["study-slopes", "decays-slopes"])
+def test_the_page_shows_what_the_stored_runs_come_to(name, tmp_path):
     root = Path(__file__).parents[2]
-    asked = ["experiment", "analyse", "study-slopes", "--results", str(root / "results/study")]
+    asked = ["experiment", "analyse", name, "--results", str(root / "results/study")]
     assert main([*asked, "--write", str(tmp_path)]) == 0
-    kept = (root / "results/study-slopes.txt").read_text(encoding="utf-8").partition("\n")[2]
-    assert (tmp_path / "study-slopes.txt").read_text(encoding="utf-8").partition("\n")[2] == kept
+    kept = (root / f"results/{name}.txt").read_text(encoding="utf-8").partition("\n")[2]
+    assert (tmp_path / f"{name}.txt").read_text(encoding="utf-8").partition("\n")[2] == kept
     page = (root / "docs/study.md").read_text(encoding="utf-8")
     assert f'"{kept.splitlines()[-1]}"' in page  # the registered sentence, word by word
