@@ -328,10 +328,16 @@ class Integrals:
         places = self.unseen
         if places is None or not places.missed.size:
             return 0.0
-        before = np.broadcast_to(places.before, (batch.z0.size, places.before.size))
-        density = PlaceCoordinate().log_density(batch.at_nodes(np.arange(batch.z0.size)), before)
-        share = np.exp(density + self.float64.log_du(before) - log_total[:, None]) * places.missed
-        there = (low[:, None] < places.after) & (high[:, None] > before) & ~np.isnan(share)
+        rows = batch.at_nodes(np.arange(batch.z0.size))
+
+        def weight(z: Array) -> Array:
+            every = np.broadcast_to(z, (batch.z0.size, z.size))
+            return PlaceCoordinate().log_density(rows, every) + self.float64.log_du(every) - log_total[:, None]
+
+        beside = weight(places.before)
+        share = np.exp(np.where(np.isnan(beside), weight(places.after), beside)) * places.missed
+        there = (low[:, None] < places.after) & (high[:, None] > places.before) & np.isfinite(log_total)[:, None]
+        share = np.where(np.isnan(share), np.inf, share)  # nothing is known of it
         return -np.log1p(-np.minimum(np.sum(share, axis=1, where=there), 1.0))
 
     def _end_rounding(self, z_end: Array, u_end: Array) -> Array:

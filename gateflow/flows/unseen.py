@@ -15,6 +15,7 @@ import numpy as np
 
 from gateflow.arithmetic import float64
 from gateflow.arithmetic.bigfloat import Big, BigFloat
+from gateflow.arithmetic.intervals import Intervals
 from gateflow.codegen import Tape, stable
 from gateflow.flows.critical import DIGITS
 from gateflow.flows.features import SLANT, STEEP
@@ -39,13 +40,18 @@ GAUSS = np.polynomial.legendre.leggauss(4)
 """Nodes of each panel in (-1, 1), and their weights."""
 OFF = 1e-4
 """Relative error of these integrals, at most."""
-MOST = 32
-"""Places looked at, at most: those nearest to 0."""
+MOST_STEEP, MOST_GROUPS = 8, 256
+"""Groups of places that are integrated, at most, steep ones and all, nearest to 0; of others nothing is known."""
+DIP = 2.0
+"""How many times smaller than on either side a slope has to be for bounds to say too little."""
+BITS = 200
+"""Of these bounds."""
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """Places, ascending, as the float before each, and the ``integral of abs(dz/u')`` that floats miss there."""
+    """Places, ascending, as the float before each and the one after, and the ``integral of abs(dz/u')`` that floats
+    miss there: infinite where nothing is known of it."""
 
     before: Array
     after: Array
@@ -63,9 +69,16 @@ def unseen(gate: Gate) -> Unseen:
     >>> unseen(Gate("sigmoid(where(z < 1/3, z, 3*z - 2/3))")).missed  # 2/3 of the distance from 1/3 to its float
     array([1.2...e-17])
     """
-    found = [_missed(gate, group) for group in _groups(_places(gate))]
-    rows = np.array([row for row in found if row is not None]).reshape(-1, 3)
-    return Unseen(*rows.T)
+    rows, steep = [], 0
+    for number, group in enumerate(sorted(_groups(_places(gate)), key=lambda group: abs(group[0].near))):
+        row = _by_bounds(gate, group)
+        if row is None:
+            steep += not _mere_kinks(group)
+            known = number < MOST_GROUPS and steep <= MOST_STEEP
+            row = _by_integrals(gate, group) if known else (*_around(group), np.inf)
+        if row[2] > 0:
+            rows.append(row)
+    return Unseen(*np.array(sorted(rows)).reshape(-1, 3).T)
 
 
 @dataclass(frozen=True)
@@ -82,8 +95,7 @@ def _places(gate: Gate) -> list[_Place]:
     steep = {node.args[0] for node in expr.atoms(*STEEP, *SLANT) if node.args[0].has(Z)}
     found = [place for edge in switches(expr) for place in _zeros(gate, edge, kink=True)]
     found += [place for edge in steep - {Z} for place in _zeros(gate, edge, kink=False)]
-    found.sort(key=lambda place: abs(place.near))
-    return sorted(found[:MOST], key=lambda place: place.near)
+    return sorted(found, key=lambda place: place.near)
 
 
 def _zeros(gate: Gate, edge: Expr, *, kink: bool) -> list[_Place]:
@@ -123,26 +135,49 @@ def _groups(places: list[_Place]) -> list[list[_Place]]:
     return groups
 
 
-def _missed(gate: Gate, group: list[_Place]) -> tuple[float, float, float] | None:
-    """The float before a group, the one after it, and what floats miss between; None where that is nothing."""
+def _mere_kinks(group: list[_Place]) -> bool:
+    return all(place.kink for place in group)
+
+
+def _around(group: list[_Place]) -> tuple[float, float]:
+    """The float before a group and the one after it, between which it is looked at."""
+    floats = [place.near for place in group]
+    gap = BESIDE * float(np.spacing(max(abs(x) for x in floats)))
+    return min(floats) - gap, max(floats) + gap
+
+
+def _by_bounds(gate: Gate, group: list[_Place]) -> tuple[float, float, float] | None:
+    """A row of `Unseen` for steep places about which no slope dips; None where bounds do not show that."""
+    if _mere_kinks(group):
+        return None
+    first, last = _around(group)
+    arithmetic = Intervals(BITS)
+    low, high = Numbers(gate, arithmetic).log_du(arithmetic.interval(first, last)).ends
+    if not low >= np.min(gate.float64.log_du(np.array([first, last]))) - np.log(DIP):
+        return None
+    return first, last, float((last - first) * np.exp(-low) * -np.expm1(low - high))
+
+
+def _by_integrals(gate: Gate, group: list[_Place]) -> tuple[float, float, float]:
+    """A row of `Unseen`, 0 for what is not worth counting."""
     numbers = gate.at(DIGITS)
     big = numbers.arithmetic
-    floats = [place.near for place in group]
-    gap = float(np.spacing(max(abs(x) for x in floats)))
-    first, last = min(floats) - BESIDE * gap, max(floats) + BESIDE * gap
+    first, last = _around(group)
+    floats = {place.near for place in group}
     points = sorted({np.ravel(big.lift(place.exact).values)[0] for place in group})
-    if len(points) == len(set(floats)) and all(
-        place.kink and big.round(place.exact - place.near) == 0 for place in group
-    ):
-        return None
-    steep = not all(place.kink for place in group)
-    true = sum(
-        _true_stretch(numbers, Big(big, a), Big(big, b), steep)
-        for a, b in itertools.pairwise([big.context.mpf(first), *points, big.context.mpf(last)])
-    )
-    seen = sum(_seen_stretch(gate, a, b) for a, b in itertools.pairwise(sorted({first, *floats, last})))
-    missed = abs(true - seen) + (OFF * true if steep else 0.0)
-    return (first, last, missed) if missed > COUNTED * seen / (2 * BESIDE) else None
+    kinks = _mere_kinks(group)
+    if kinks and len(points) == len(floats) and all(big.round(place.exact - place.near) == 0 for place in group):
+        return first, last, 0.0
+    with np.errstate(all="ignore"):
+        true = sum(
+            _true_stretch(numbers, Big(big, a), Big(big, b), not kinks)
+            for a, b in itertools.pairwise([big.context.mpf(first), *points, big.context.mpf(last)])
+        )
+        seen = sum(_seen_stretch(gate, a, b) for a, b in itertools.pairwise(sorted({first, *floats, last})))
+        missed = abs(true - seen) + (0.0 if kinks else OFF * true)
+    if not np.isfinite(missed):  # past the floats
+        return first, last, np.inf
+    return first, last, missed if missed > COUNTED * seen / (2 * BESIDE) else 0.0
 
 
 def _true_stretch(numbers: Numbers, low: Big, high: Big, steep: bool) -> float:
@@ -155,7 +190,8 @@ def _true_stretch(numbers: Numbers, low: Big, high: Big, steep: bool) -> float:
         for node, weight in zip(*GAUSS, strict=True):
             z = end + half * (inner + (outer - inner) * (0.5 + node / 2)) * way
             slope = big.exp(numbers.log_du(z))
-            total += weight / 2 * float(np.sum(np.nan_to_num(big.round(half * (outer - inner) / slope), nan=0.0)))
+            parts_of_it = big.round(half * (outer - inner) / slope)
+            total += weight / 2 * float(np.sum(np.where(np.isnan(parts_of_it), 0.0, parts_of_it)))
     return total
 
 
@@ -164,4 +200,5 @@ def _seen_stretch(gate: Gate, low: float, high: float) -> float:
     z = low + (high - low) * (np.arange(1.0, 2 * BESIDE) / (2 * BESIDE))
     z = z[(z > low) & (z < high)] if np.nextafter(low, high) < high else np.array([low])
     with np.errstate(all="ignore"):
-        return float(np.mean(np.nan_to_num(np.exp(-gate.float64.log_du(z)), nan=0.0)) * (high - low))
+        inverse = np.exp(-gate.float64.log_du(z))
+        return float(np.mean(np.where(np.isnan(inverse), 0.0, inverse)) * (high - low))

@@ -16,8 +16,8 @@ from gateflow.formula.vocabulary import Expr, Z, softsign
 
 MOST_KINKS = 32
 """Changes of branch that are kept where a formula has no end of them."""
-HIGHEST_DEGREE = 300
-"""Of a polynomial whose roots are enclosed: a second's work."""
+HIGHEST_DEGREE = 150
+"""Of a polynomial whose roots are enclosed: a second's work where it has all powers."""
 ROOT_DIGITS, SAME_ROOT = 40, 1e-30
 """Decimal digits of an enclosed root, and up to which relative distance from a closed form it is that."""
 

@@ -91,14 +91,14 @@ class Vocabulary:
             They are no whole numbers from 0 to below the number of tokens, in one dimension.
         """
         try:
-            found = torch.as_tensor(numbers)
+            found = np.asarray(numbers.cpu() if isinstance(numbers, Tensor) else numbers)
         except (TypeError, ValueError, RuntimeError):
-            found = torch.empty(0, 0)
+            found = np.empty((0, 0))
         empty = found.ndim == 1 and not len(found)
-        whole = not (found.is_floating_point() or found.is_complex() or found.dtype is torch.bool)
-        if not empty and not (found.ndim == 1 and whole and found.min() >= 0 and found.max() < len(self)):
+        whole = found.ndim == 1 and found.dtype.kind in "iu"
+        if not empty and not (whole and found.min() >= 0 and found.max() < len(self)):
             raise InvalidArgument(f"tokens must be whole numbers from 0 to {len(self) - 1}, one after another")
-        return found.long().cpu()
+        return torch.from_numpy(found.astype(np.int64))
 
     def _encoded(self, texts: Iterable[str]) -> tuple[Tensor, Counter[str]]:
         numbers, strange = self._numbers, Counter[str]()

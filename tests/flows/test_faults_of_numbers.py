@@ -113,6 +113,40 @@ def test_what_lies_between_two_floats_is_in_the_error(text, backend):
     assert found.status is (Status.REACHED if found.error < 1 else Status.UNRESOLVED)
 
 
+def plateau(u, log_width, log_slope):
+    """log tau of a way that is nearly all spent where the profile is u: ``dz/dtau = T phi^T (1 - phi) u'``, T = 10."""
+    return log_width - log_slope - math.log(10) + 10 * math.log1p(math.exp(-u)) + math.log1p(math.exp(u))
+
+
+FAR_BETWEEN = {
+    "sigmoid(where(z<1/3, z, where(z<1/3+1e-15, 1/3+exp(-705)*(z-1/3), z-1e-15)))": plateau(
+        1 / 3, math.log(1e-15), -705
+    ),
+    "sigmoid(where(z<1/3, z, where(z<1/3+1e-15, 1/3+exp(-720)*(z-1/3), z-1e-15)))": plateau(
+        1 / 3, math.log(1e-15), -720
+    ),
+    "sigmoid(z + where(z<7/3, 0, where(z<7/3+1e-17, (1e-30-1)*(z-7/3), (1e-30-1)*1e-17))"
+    " + abs(sin(27*where(z<2, z, 2)))/1000)": plateau(7 / 3 + abs(math.sin(54)) / 1000, 13 * math.log(10), 0),
+}
+
+
+@pytest.mark.parametrize(("text", "backend"), by_both(FAR_BETWEEN, few=1))
+def test_slopes_past_the_floats_and_a_plateau_behind_many_kinks_are_in_the_error(text, backend):
+    found = hitting_time(LearningProblem(text, **TEN), 0.0, backend=backend)
+    assert abs(found.log_tau - FAR_BETWEEN[text]) <= found.error
+    assert found.status is (Status.REACHED if found.error < 1 else Status.UNRESOLVED)
+
+
+def test_steep_places_at_which_no_slope_dips_cost_no_digit_and_little_work():
+    """Bounds of the slope show it, where integrals in big floats would take most of a minute."""
+    smooth = "2*z + sin(z)/9 + loggamma(z**2 + 1)*erf(z)/1000"
+    found = hitting_time(LearningProblem(f"sigmoid({smooth} + 1e-13*tanh(1e12*sin(z)))", **TEN), 0.0)
+    expected = hitting_time(LearningProblem(f"sigmoid({smooth})", **TEN), 0.0)
+    assert found.log_tau == pytest.approx(expected.log_tau, abs=1e-13)
+    assert found.error < 1e-13
+    assert found.status is Status.REACHED
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_kink_that_is_a_float_or_of_no_weight_costs_no_digit(backend):
     """For T = 1 tau is the integral of ``(2 + 2 cosh(u))/u'^2`` over u: slope 1 up to the kink, 3 past it."""

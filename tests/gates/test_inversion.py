@@ -99,6 +99,12 @@ def test_it_is_where_that_many_steps_end(steps: int) -> None:
         found = increasing_root(lambda z: z + z**3, lambda z: np.log1p(3 * z * z), target, steps)
         longer = increasing_root(lambda z: z + z**3, lambda z: np.log1p(3 * z * z), target, steps + 2)
     assert np.array_equal(found, longer)
+    with mpmath.workdps(40):
+        exact = [
+            float(mpmath.findroot(lambda z, t=t: z + z**3 - mpmath.mpf(float(t)), float(x)))
+            for t, x in zip(target, found, strict=True)
+        ]
+    assert np.all(np.abs(found - exact) <= 2 * np.spacing(np.abs(exact)))  # z + z**3 is rounded itself
 
 
 @pytest.mark.parametrize("kink", [0.3, 0.7, 1.9, 2.5, 5.1, -3.3, -7.0])

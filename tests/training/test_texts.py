@@ -125,7 +125,8 @@ def test_texts_are_encoded_and_decoded(runs: Path) -> None:
         assert vocabulary.encode("").tolist() == []
     logits = load(runs / "words").module(numbers[None])
     assert logits.shape == (1, len(numbers), len(words))
-    for bad in ([len(words)], [-1], [0.5], ["the"], [[0, 1]], [True, False]):
+    assert words.decode(np.array([1, 2], dtype=np.uint16)) == words.decode([1, 2])
+    for bad in ([len(words)], [-1], [0.5], ["the"], [[0, 1]], [True, False], [[0], [0, 1]], [2**64]):
         with pytest.raises(InvalidArgument, match="tokens must be whole numbers from 0 to 9"):
             words.decode(bad)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="a text must be a str"):
