@@ -4,8 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 
-import conftest
-
 
 class Case:
     """A case of a test as conftest sees it."""
@@ -23,10 +21,11 @@ class Case:
 @pytest.mark.parametrize(
     ("keyword", "turn", "run"), [("", 0, "036"), ("", 1, "14"), ("", 5, "25"), ("each", 0, "0123456")]
 )
-def test_a_sample_is_each_third_case_from_its_turn_on_and_all_that_are_named(keyword, turn, run):
+def test_a_sample_is_each_third_case_from_its_turn_on_and_all_that_are_named(keyword, turn, run, pytestconfig):
+    ours = pytestconfig.pluginmanager.get_plugin(str(pytestconfig.rootpath / "conftest.py"))
     cases = [Case(f"test_it.py::test_each[{k}]", 3) for k in range(7)]
     options = SimpleNamespace(keyword=keyword, turn=turn)
-    conftest.pytest_collection_modifyitems(SimpleNamespace(option=options), cases)
+    ours.pytest_collection_modifyitems(SimpleNamespace(option=options), cases)
     assert "".join(str(k) for k, case in enumerate(cases) if "slow" not in case.marks) == run
 
 

@@ -381,7 +381,7 @@ def test_a_cell_for_one_step_at_a_time_is_known_as_well(kind, block, tmp_path):
     )
     found = {one.name: one for one in audit(path).layers}
     assert set(found) == {"ours.bias_ih", "theirs.bias_ih"}
-    z = (ours.bias_ih + ours.bias_hh)[6:12].detach().double().numpy()
+    z = (ours.bias_ih.double() + ours.bias_hh.double())[6:12].detach().numpy()
     middle = np.median(-1 / np.log(1 / (1 + np.exp(-np.sinh(z)))))
     assert found["ours.bias_ih"].times[1] == pytest.approx(middle, rel=1e-9)
     assert found["theirs.bias_ih"].units == 6

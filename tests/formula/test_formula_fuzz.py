@@ -310,7 +310,8 @@ class Watch:
         if not self.on or event in ALLOWED or (event == "object.__getattr__" and args[1] == "f_code"):
             return
         self.on = False  # looking at the frame is an event too
-        if not sys._getframe(1).f_code.co_filename.endswith(SYMPY_OWN):
+        of_abc = event == "sys._getframe" and args[0].f_code.co_filename == "<frozen abc>"  # typing's protocols ask it
+        if not of_abc and not sys._getframe(1).f_code.co_filename.endswith(SYMPY_OWN):
             self.events.append(event if event == "compile" else f"{event} {args[:1]!r}")
         self.on = True
 

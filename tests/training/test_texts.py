@@ -138,7 +138,10 @@ def test_words_that_hold_a_lines_end_stay_one() -> None:
     assert vocabulary.decode(vocabulary.encode("a<eos>b\na<eos>b")) == "a<eos>b\na<eos>b"
 
 
-def test_the_command_reads_texts(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reads_texts(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     words = ["predict", str(runs / "characters"), "--data", str(runs / "new.txt")]
     found = load(runs / "characters").predict_text(runs / "new.txt")
     assert cli.main(words) == 0
