@@ -127,10 +127,10 @@ _HEADS = ("what", "given", "loss", "class", "probability")
 _END = "after the end"
 
 
-def _fields(found: PredictedText) -> Iterator[tuple[str, ...]]:
-    """A row for each token after the first, and one for after the end."""
+def _fields(found: PredictedText, first: int = 0) -> Iterator[tuple[str, ...]]:
+    """A row for each token after the first of all, from one on, and one for after the end."""
     names, unit = found.vocabulary.tokens, found.vocabulary.unit
-    for n in range(len(found.tokens)):
+    for n in range(first, len(found.tokens)):
         best, chance = names[found.guesses[n, 0]], repr(float(found.probabilities[n, 0]))
         if n < len(found.losses):
             yield f"{unit} {n + 2}", names[found.tokens[n + 1]], repr(float(found.losses[n])), best, chance
@@ -153,11 +153,9 @@ def _text_facts(found: PredictedText) -> dict[str, Any]:
 
 
 def _say_text(found: PredictedText, written: list[str]) -> None:
-    from collections import deque
-
     unit, count = found.vocabulary.unit, len(found.losses)
     show = _quoted if unit == "character" else str
-    last = [*deque(_fields(found), LAST + 1)][:-1]
+    last = [*_fields(found, max(0, count - LAST))][:-1]
     rows = [[what, show(token), number(loss), show(best), number(p)] for what, token, loss, best, p in last]
     rows += [[_END, "", "", show(best), number(p)] for best, p in found.expected(-1).items()]
     parts: list[Any] = [Listing(_HEADS, rows, numeric=("loss", "probability"))]
