@@ -282,6 +282,7 @@ def test_the_first_picture_comes_within_two_seconds(anew):
     assert min(firsts) < FIRST, firsts
 
 
+@pytest.mark.slow
 def test_a_slider_is_answered_within_150_ms_and_by_nothing_stale(anew):
     """From the input event until the curves are drawn and a frame was shown, at places that were not asked before.
 
