@@ -19,12 +19,13 @@ import torch.nn.utils.prune
 from torch import Tensor, nn
 from torch.func import functional_call, grad, hessian, jacrev, jvp, vmap
 
-from gateflow.nn import LSTM
+from gateflow.nn import LSTM, Int8, TorchLSTM
 
 COLUMNS: dict[str, Callable[[], nn.Module]] = {
     "native": lambda: LSTM(3, 4, backend="native"),
     "torch": lambda: LSTM(3, 4, backend="torch"),
     "reference": lambda: LSTM(3, 4, backend="reference"),
+    "TorchLSTM": lambda: TorchLSTM(3, 4),
     "torch.nn.LSTM": lambda: nn.LSTM(3, 4),
 }
 """Layers in float32 with sigmoid gates, so that all compute the same."""
@@ -130,16 +131,36 @@ def _loaded(layer: nn.Module) -> None:
 
 
 def _quantised(layer: nn.Module) -> None:
-    model = torch.ao.quantization.quantize_dynamic(nn.Sequential(layer), {nn.LSTM}, dtype=torch.qint8)
-    assert "quantized" in type(model[0]).__module__
+    kind, options = type(layer), {} if type(layer) is nn.LSTM else {"mapping": {type(layer): Int8}}
+    model = torch.ao.quantization.quantize_dynamic(nn.Sequential(layer), {kind}, dtype=torch.qint8, **options)
+    assert kind is nn.LSTM or sum(each.dtype == torch.int8 for each in model.state_dict().values()) == 2
+    same(model(_x()), plain(layer)(_x().double()), digits=1e-2)
 
 
 def _traced(layer: nn.Module) -> None:
     same(torch.jit.trace(layer, (_x(),))(_x()), plain(layer)(_x().double()))  # type: ignore[operator]
 
 
+class Model(nn.Module):
+    """A model that somebody scripts, with a layer in it."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        output, state = self.layer(x)
+        output, state = self.layer(output[:, :, :3], state)
+        return output
+
+
 def _scripted(layer: nn.Module) -> None:
-    same(torch.jit.script(layer)(_x()), plain(layer)(_x().double()))  # type: ignore[operator]
+    made, wanted, file = torch.jit.script(Model(layer)), Model(plain(layer)), io.BytesIO()
+    torch.jit.save(made, file)
+    file.seek(0)
+    same(torch.jit.load(file)(_x()), wanted(_x().double()))
+    found = torch.autograd.grad(made(_x()).sin().sum(), list(made.parameters()))
+    same(found, torch.autograd.grad(wanted(_x().double()).sin().sum(), list(wanted.parameters())))
 
 
 def _pruned(layer: nn.Module) -> None:
@@ -219,8 +240,8 @@ ROWS: dict[str, Callable[[nn.Module], None]] = {
     "`isinstance(layer, torch.nn.RNNBase)`": _is_rnn,
     "`isinstance(layer, torch.nn.LSTM)`": _is_lstm,
     "`torch.jit.trace`": _traced,
-    "`torch.jit.script`": _scripted,
-    "dynamic quantisation": _quantised,
+    "`torch.jit.script` of a model with the layer": _scripted,
+    "dynamic quantisation (`torch.ao.quantization.quantize_dynamic`)": _quantised,
 }
 """What is tried: each raises where it does not work, or gives other numbers."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from gateflow.errors import InvalidArgument, InvalidTensor, shown, unknown
 from gateflow.gates.gate import Gate
+from gateflow.nn import scripting
 from gateflow.nn.cells.gru import GRU
 from gateflow.nn.cells.lstm import LSTM
 from gateflow.nn.operands import check_kind, check_shape, state_parts
@@ -107,6 +110,9 @@ class LSTMCell(torch.nn.LSTMCell):
         h, c = _step(self, self.equations, input, hx)
         return h, c
 
+    def __prepare_scriptable__(self) -> torch.nn.Module:
+        return scripting.StepOfTwoParts(self)
+
 
 class GRUCell(torch.nn.GRUCell):
     """``torch.nn.GRUCell`` with any gates.
@@ -138,6 +144,50 @@ class GRUCell(torch.nn.GRUCell):
         (h,) = _step(self, self.equations, input, hx)
         return h
 
+    def __prepare_scriptable__(self) -> torch.nn.Module:
+        return scripting.StepOfOnePart(self)
+
+
+class _Uncompiled(Recurrent):
+    """A layer of a type that ``torch.compile`` does not enter, and shall not enter by parts either."""
+
+    def forward(self, input: Any, hx: Any = None, *, return_gates: bool = False) -> tuple[Any, ...]:
+        run = super().forward.__func__
+        exporting = torch.compiler.is_exporting()  # type: ignore[reportPrivateImportUsage]
+        if "torch._dynamo" in sys.modules and not exporting:
+            run = _disabled(run)
+        found: tuple[Any, ...] = run(self, input, hx, return_gates=return_gates)
+        return found
+
+
+@cache
+def _disabled(run: Callable[..., Any]) -> Callable[..., Any]:
+    return torch.compiler.disable(run)
+
+
+class TorchLSTM(_Uncompiled, LSTM, torch.nn.LSTM):
+    """`LSTM`, and an instance of ``torch.nn.LSTM`` too, for code that asks for one.
+
+    ``torch.compile`` breaks its graph at it, as at every instance of ``torch.nn.LSTM``.
+
+    Examples
+    --------
+    >>> isinstance(TorchLSTM(2, 8, forget_gate="fast"), torch.nn.LSTM)
+    True
+    """
+
+
+class TorchGRU(_Uncompiled, GRU, torch.nn.GRU):
+    """`GRU`, and an instance of ``torch.nn.GRU`` too, for code that asks for one.
+
+    ``torch.compile`` breaks its graph at it, as at every instance of ``torch.nn.GRU``.
+
+    Examples
+    --------
+    >>> isinstance(TorchGRU(2, 8, update_gate="fast"), torch.nn.GRU)
+    True
+    """
+
 
 def _equations(kind: type[Recurrent], bias: bool, gates: dict[str, Any]) -> Recurrent:
     """A layer without weights of its own."""
@@ -148,6 +198,9 @@ def _equations(kind: type[Recurrent], bias: bool, gates: dict[str, Any]) -> Recu
 
 torch.serialization.add_safe_globals([LSTMCell, GRUCell])
 
+IN_NAME: dict[type, type] = {LSTM: TorchLSTM, GRU: TorchGRU}
+"""The layers that are instances of PyTorch's, of those that are not."""
+
 REPLACEMENTS: dict[type, type] = {
     torch.nn.LSTM: LSTM,
     torch.nn.GRU: GRU,
@@ -157,7 +210,9 @@ REPLACEMENTS: dict[type, type] = {
 """What stands in for PyTorch's layers."""
 
 
-def replace(model: torch.nn.Module, *, forget_gate: AnyGate, **options: Any) -> torch.nn.Module:
+def replace(
+    model: torch.nn.Module, *, forget_gate: AnyGate, keep_types: bool = False, **options: Any
+) -> torch.nn.Module:
     """The model with its LSTM and GRU layers changed into ones with another forget gate.
 
     The new layers have the very parameters of the old ones, so that an optimiser goes on with them; and their hooks.
@@ -170,6 +225,8 @@ def replace(model: torch.nn.Module, *, forget_gate: AnyGate, **options: Any) -> 
         Changed in place, unless it is such a layer itself.
     forget_gate : str or Gate
         The gate that holds the state: in a GRU, the update gate.
+    keep_types : bool
+        The new layers are instances of ``torch.nn.LSTM`` and ``torch.nn.GRU`` still: `TorchLSTM`, `TorchGRU`.
     **options
         More for layers of LSTM, such as ``output_gate``; ``backend``, for all but cells.
 
@@ -191,16 +248,18 @@ def replace(model: torch.nn.Module, *, forget_gate: AnyGate, **options: Any) -> 
     """
     if not isinstance(model, torch.nn.Module):
         raise InvalidArgument(f"a model is a torch.nn.Module; got {shown(model)}")
+    if not isinstance(keep_types, bool):
+        raise InvalidArgument(f"keep_types must be True or False; got {shown(keep_types)}")
     made: dict[int, torch.nn.Module] = {}
     if type(model) in REPLACEMENTS:
-        return _replaced(model, forget_gate, options)
+        return _replaced(model, forget_gate, keep_types, options)
     if isinstance(model, Recurrent):
         return _with_gates(model, _changes(model, forget_gate, options))
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):
             if type(child) in REPLACEMENTS:
                 if id(child) not in made:
-                    made[id(child)] = _replaced(child, forget_gate, options)
+                    made[id(child)] = _replaced(child, forget_gate, keep_types, options)
                 setattr(parent, name, made[id(child)])
             elif isinstance(child, Recurrent):
                 if child.forget_block is not None:
@@ -237,11 +296,12 @@ def _with_gates(layer: Recurrent, changes: dict[str, Any]) -> Recurrent:
     return layer
 
 
-def _replaced(old: Any, forget_gate: AnyGate, options: dict[str, Any]) -> torch.nn.Module:
+def _replaced(old: Any, forget_gate: AnyGate, keep_types: bool, options: dict[str, Any]) -> torch.nn.Module:
     gated = "update_gate" if isinstance(old, (torch.nn.GRU, torch.nn.GRUCell)) else "forget_gate"
     sizes = ("num_layers", "batch_first", "dropout", "bidirectional", "proj_size")
     given = {name: getattr(old, name) for name in sizes if hasattr(old, name)}
     kind = REPLACEMENTS[type(old)]
+    kind = IN_NAME.get(kind, kind) if keep_types else kind
     new = kind(
         old.input_size, old.hidden_size, bias=old.bias, device="meta", **given, **{gated: forget_gate}, **options
     )

@@ -26,7 +26,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gateflow.errors import InvalidArgument, InvalidTensor, shown, unknown
 from gateflow.gates.gate import Gate
-from gateflow.nn import exporting, operands, operators, trials
+from gateflow.nn import exporting, operands, operators, scripting, trials
 from gateflow.nn.functional import GateFunction, gate_function, unpickled
 from gateflow.nn.kernels import native
 from gateflow.nn.kernels.layout import Block, Layout, shared
@@ -491,6 +491,10 @@ class Recurrent(torch.nn.RNNBase):
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self).copy()
+
+    def __prepare_scriptable__(self) -> torch.nn.Module:
+        """What ``torch.jit.script`` compiles instead of this layer."""
+        return scripting.scriptable(self)
 
     def extra_repr(self) -> str:
         words = [f"{self.input_size}, {self.hidden_size}"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gateflow.errors import InvalidArgument, InvalidTensor
-from gateflow.nn import CELLS, GRU, LSTM, NRU, GRUCell, LSTMCell, replace
+from gateflow.nn import CELLS, GRU, LSTM, NRU, GRUCell, LSTMCell, TorchGRU, TorchLSTM, replace
 
 PAIRS = [(LSTMCell, torch.nn.LSTMCell), (GRUCell, torch.nn.GRUCell)]
 
@@ -228,3 +228,50 @@ def test_what_cannot_be_replaced_is_said() -> None:
     parametrised = torch.nn.Sequential(torch.nn.utils.parametrizations.weight_norm(torch.nn.LSTM(3, 4), "weight_hh_l0"))
     with pytest.raises(InvalidArgument, match="cannot be changed"):
         replace(parametrised, forget_gate="fast")
+
+
+def test_layers_that_keep_their_types_are_found_by_code_that_asks_for_pytorchs() -> None:
+    model = torch.nn.Sequential(torch.nn.LSTM(3, 4), torch.nn.ModuleList([torch.nn.GRU(4, 5), torch.nn.LSTMCell(2, 2)]))
+    weights = list(model.parameters())
+    replace(model, forget_gate="fast", keep_types=True)
+    assert [type(model[0]), type(model[1][0]), type(model[1][1])] == [TorchLSTM, TorchGRU, LSTMCell]
+    assert all(new is old for new, old in zip(model.parameters(), weights, strict=True))
+    for layer in model.modules():  # as initialisers of other people's models do
+        if isinstance(layer, (torch.nn.LSTM, torch.nn.GRU)):
+            for name, parameter in layer.named_parameters():
+                if "bias" in name:
+                    torch.nn.init.constant_(parameter, 0.5)
+    assert all(bool((bias == 0.5).all()) for bias in (model[0].bias_ih_l0, model[1][0].bias_hh_l0))
+    assert replace(model, forget_gate="softsign")[0].gates()["forget"].name == "softsign"
+    assert type(replace(torch.nn.LSTM(3, 4), forget_gate="fast")) is LSTM
+    with pytest.raises(InvalidArgument, match="keep_types must be True or False"):
+        replace(model, forget_gate="fast", keep_types=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("kind", "plain"), [(TorchLSTM, LSTM), (TorchGRU, GRU)])
+def test_a_layer_of_pytorchs_type_computes_what_the_layer_does(kind: Any, plain: Any) -> None:
+    gate = {"update_gate" if plain is GRU else "forget_gate": "fast"}
+    layer, same = (
+        kind(3, 4, num_layers=2, bidirectional=True, **gate),
+        plain(3, 4, num_layers=2, bidirectional=True, **gate),
+    )
+    same.load_state_dict(layer.state_dict())
+    x = torch.randn(5, 2, 3)
+    torch.testing.assert_close(layer(x), same(x), rtol=0, atol=0)
+    file = io.BytesIO()
+    torch.save(layer, file)
+    file.seek(0)
+    loaded = torch.load(file, weights_only=True)
+    assert type(loaded) is kind
+    torch.testing.assert_close(loaded(x), same(x), rtol=0, atol=0)
+
+
+def test_the_compiler_breaks_its_graph_at_pytorchs_type_and_goes_on() -> None:
+    layer = TorchLSTM(3, 4, num_layers=2, forget_gate="sigmoid(z + z**7)")  # a cell that is not at hand
+    model, x = torch.nn.Sequential(torch.nn.Linear(3, 3), layer), torch.randn(5, 2, 3)
+    found = torch.compile(model, backend="eager")(x)
+    weights = list(model.parameters())
+    torch.testing.assert_close(found, model(x))
+    torch.testing.assert_close(
+        torch.autograd.grad(found[0].sin().sum(), weights), torch.autograd.grad(model(x)[0].sin().sum(), weights)
+    )
