@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,10 +60,10 @@ def run(
 
     given = {}
     for text in pattern or ():
-        regex, sign, gate = text.partition("=")
-        if not sign or not regex or not gate:
+        parts = re.fullmatch(r"((?:\(\?<?=|[^=])+)=(.+)", text, re.DOTALL)  # "(?=" and "(?<=" belong to the regex
+        if not parts:
             raise InvalidArgument(f"--pattern takes REGEX=GATE; got {shown(text)}")
-        given[regex] = gate
+        given[parts[1]] = parts[2]
     picture = picture_file(figure, force)
     found = audit(checkpoint, lr=lr, patterns=given)
     written = []
@@ -74,7 +75,7 @@ def run(
         print_json({**found.to_json(), "written": written})
     else:
         _print(found)
-        say(*written)
+        say(*(f"the pattern {shown(text)} is in no name of a tensor of floats" for text in found.unfit), *written)
     return NOT_REACHED if found.flagged else 0
 
 

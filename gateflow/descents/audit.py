@@ -6,9 +6,15 @@ input: biases and decay parameters.
 
 from __future__ import annotations
 
+import json
+import math
 import re
+import subprocess
+import sys
+import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +34,26 @@ from gateflow.gates.published import DECAYS
 
 MOST = 1 << 34
 """Bytes of a state dict of PyTorch that is read."""
+
+MOST_LAYERS = 2000
+
+MOST_UNITS = 1 << 21
+"""Units of all layers together."""
+
+MOST_NUMBERS = 1 << 26
+"""Numbers that are read, together: a tensor may stand under many names."""
+
+LONGEST_NAME = 1000
+"""Characters of a tensor's name."""
+
+LONGEST_ENDING = 80
+"""Characters of a name in which an ending that is known is looked for."""
+
+DEEPEST = 16
+"""Dicts within dicts of a state dict."""
+
+PATIENCE = 20.0
+"""Seconds for all patterns: some regular expressions take for ever on a name."""
 
 OUTSIDE = 0.5
 """Part of a layer's units that may lie outside the published start before that is flagged."""
@@ -81,11 +107,12 @@ class AuditedLayer:
 
 @dataclass(frozen=True)
 class Audit:
-    """The decays of a checkpoint, layer by layer; ``lr`` is the size of a step."""
+    """The decays of a checkpoint, layer by layer, with steps of ``lr``; ``unfit`` are patterns found in no name."""
 
     path: str
     lr: float
     layers: tuple[AuditedLayer, ...]
+    unfit: tuple[str, ...] = ()
 
     @property
     def flagged(self) -> bool:
@@ -94,7 +121,8 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data."""
-        return {"path": self.path, "lr": self.lr, "flagged": self.flagged, "layers": [vars(one) for one in self.layers]}
+        about = {"path": self.path, "lr": self.lr, "flagged": self.flagged}
+        return {**about, "layers": [vars(one) for one in self.layers], "unfit": self.unfit}
 
 
 def audit(path: str | Path, *, lr: float = 1e-3, patterns: Mapping[str, str] | None = None) -> Audit:
@@ -120,31 +148,56 @@ def audit(path: str | Path, *, lr: float = 1e-3, patterns: Mapping[str, str] | N
     if not lr > 0 or not np.isfinite(lr):
         raise InvalidArgument(f"lr must be above 0; got {shown(lr)}")
     path = Path(path)
-    own = [_pattern(text, gate) for text, gate in (patterns or {}).items()]
+    gates = {text: as_gate(gate) for text, gate in (patterns or {}).items()}
     try:
         found = _Tensors.of(path)
+        fitting = _fitting(list(gates), [name for name, (form, _) in found.formats.items() if form in FORMATS])
+        own: dict[str, list[Gate]] = {}
+        for gate, names in zip(gates.values(), fitting, strict=True):
+            for name in names:
+                own.setdefault(name, []).append(gate)
         with np.errstate(all="ignore"):  # a decay may round to 0 or 1: time constants are then 0 or infinite
-            layers = [_audited(part, lr) for part in _parts(found, own)]
+            layers = _all_audited(_parts(found, own), lr)
     except OSError as problem:
         raise InvalidArgument(f"cannot read {str(path)!r}: {problem.strerror or problem}") from None
     except ValueError as problem:
         if isinstance(problem, InvalidArgument):
             raise
         raise InvalidArgument(f"{path}: {problem}") from None
-    return Audit(str(path), float(lr), tuple(layers))
+    unfit = tuple(text for text, names in zip(gates, fitting, strict=True) if not names)
+    return Audit(str(path), float(lr), tuple(layers), unfit)
 
 
 # --- tensors ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Tensors:
-    """Float tensors by name: format and shape, and how to get the numbers."""
+    """Tensors by name: format and shape, and how to read the numbers."""
 
     formats: dict[str, tuple[str, tuple[int, ...]]]
-    get: Callable[[str], np.ndarray]
+    read: Callable[[str], np.ndarray]
     gates: Mapping[str, str] = field(default_factory=dict)
     """Formulas of gates by their modules, which layers of gateflow leave in a state dict of PyTorch."""
+    numbers: int = 0
+    """Read so far."""
+    constants: dict[str, float] = field(default_factory=dict)
+    """What :func:`_constant` has found."""
+
+    def __post_init__(self) -> None:
+        if too_long := next((name for name in self.formats if len(name) > LONGEST_NAME), None):
+            raise ValueError(f"the name {shown(too_long)} of a tensor has over {LONGEST_NAME} characters")
+        self.names = sorted(self.formats)
+
+    def get(self, name: str) -> np.ndarray:
+        """The numbers of a tensor as float64."""
+        form, shape = self.formats[name]
+        if form not in FORMATS:
+            raise ValueError(f"the tensor {shown(name)} holds {form}; decays are read as {', '.join(FORMATS)}")
+        self.numbers += math.prod(shape)
+        if self.numbers > MOST_NUMBERS:
+            raise ValueError(f"with {shown(name)}, its decays have over {MOST_NUMBERS} numbers")
+        return self.read(name)
 
     @classmethod
     def of(cls, path: Path) -> _Tensors:
@@ -156,9 +209,8 @@ class _Tensors:
         tensors, about = stored(path)
         if "gateflow" in about:
             raise ValueError("it is a checkpoint of gateflow: gateflow timescales analyses its run")
-        found = {name: each for name, each in tensors.items() if each.form in FORMATS}
         return cls(
-            {name: (each.form, each.shape) for name, each in found.items()}, lambda name: numbers(path, found[name])
+            {name: (each.form, each.shape) for name, each in tensors.items()}, lambda name: numbers(path, tensors[name])
         )
 
     @classmethod
@@ -171,27 +223,57 @@ class _Tensors:
             raise ValueError(f"it has over {MOST} bytes")
         try:
             _check_archive(path) if is_archive else _check_old(path)
-            read = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                read = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
         except Exception as problem:  # whatever is in the file
-            first = (str(problem).splitlines() or [type(problem).__name__])[0]
-            raise ValueError(f"PyTorch reads no tensors from it: {first[:120]}") from None
-        for key in ("state_dict", "model_state_dict", "model"):
-            if isinstance(read, dict) and isinstance(read.get(key), dict):
-                read = read[key]
+            raise ValueError(f"PyTorch reads no tensors from it: {_why(problem)}") from None
+        for _ in range(DEEPEST):
+            wrapped = (read[key] for key in _WRAPPED if isinstance(read, dict) and isinstance(read.get(key), dict))
+            read = next(wrapped, read)
         if not isinstance(read, dict):
             raise ValueError("it holds no state dict")
-        tensors = {
-            name: t
-            for name, t in read.items()
-            if isinstance(name, str) and isinstance(t, torch.Tensor) and str(t.dtype)[6:] in FORMATS
-        }
-        about = getattr(read, "_metadata", None)
-        modules = about.items() if isinstance(about, dict) else ()
+        tensors: dict[str, Any] = {}
+        gates: dict[str, str] = {}
+        for before, each in _dicts(read, "", 0, set()):
+            tensors |= {
+                before + name: t for name, t in each.items() if isinstance(name, str) and isinstance(t, torch.Tensor)
+            }
+            about = getattr(each, "_metadata", None)
+            modules = about.items() if isinstance(about, dict) else ()
+            gates |= {
+                f"{before}{name}": str(said["gate"])
+                for name, said in modules
+                if isinstance(said, dict) and "gate" in said
+            }
         return cls(
-            {name: (str(t.dtype)[6:], tuple(t.shape)) for name, t in tensors.items()},
+            {
+                name: (str(t.dtype).removeprefix("torch."), () if t.is_nested else tuple(t.shape))
+                for name, t in tensors.items()
+            },
             lambda name: _numbers_of(name, tensors[name]),
-            {name: str(said["gate"]) for name, said in modules if isinstance(said, dict) and "gate" in said},
+            gates,
         )
+
+
+_WRAPPED = ("state_dict", "model_state_dict", "model")
+"""Under what a checkpoint holds a state dict beside other things."""
+
+
+def _dicts(read: dict[Any, Any], before: str, deep: int, seen: set[int]) -> Iterator[tuple[str, dict[Any, Any]]]:
+    """A dict and those within it, each once, with what stands before its names."""
+    seen.add(id(read))
+    yield before, read
+    for name, each in read.items():
+        if isinstance(name, str) and isinstance(each, dict) and id(each) not in seen and deep < DEEPEST:
+            yield from _dicts(each, f"{before}{name}.", deep + 1, seen)
+
+
+def _why(problem: Exception) -> str:
+    """What PyTorch has against a file, in part of a line: of its advice on unsafe pickles, what these hold."""
+    if name := re.search(r"GLOBAL (\S+)", str(problem)):
+        return f"its pickle holds {name[1]}, and tensors only are read"
+    return (str(problem).splitlines() or [type(problem).__name__])[0][:120]
 
 
 def _check_archive(path: Path) -> None:
@@ -224,7 +306,7 @@ def _numbers_of(name: str, tensor: Any) -> np.ndarray:
 
 @dataclass
 class _Part:
-    """What is known of a layer before it is measured; ``log_decay`` where it is more than that of the gate at z."""
+    """What is known of a layer before it is measured."""
 
     name: str
     model: str
@@ -235,24 +317,57 @@ class _Part:
     spread: float = 0.0
     range: tuple[float, float] | None = None
     middle: tuple[float, float] | None = None
-    log_decay: np.ndarray | None = None
+    log_a: np.ndarray | None = None
+    """Logarithm of the power, for each z, that the gate is taken to."""
+    held: list[tuple[np.ndarray, str]] | None = None
+    """Tensors that z is the sum of, with their formats, where it is not stored itself."""
     flags: list[str] = field(default_factory=list)
 
 
-def _pattern(text: str, gate: str) -> tuple[re.Pattern[str], Gate]:
+_FIT = """
+import json, re, sys
+patterns, names = json.load(sys.stdin)
+found = []
+for pattern in patterns:
     try:
-        return re.compile(text), as_gate(gate)
-    except re.error as problem:
-        raise InvalidArgument(f"the pattern {shown(text)} is no regular expression: {problem}") from None
+        found.append([i for i, name in enumerate(names) if re.search(pattern, name)])
+    except (re.error, OverflowError, RecursionError, MemoryError) as problem:
+        found.append(str(problem) or type(problem).__name__)
+json.dump(found, sys.stdout)
+"""
 
 
-def _parts(found: _Tensors, own: Iterable[tuple[re.Pattern[str], Gate]]) -> Iterator[_Part]:
-    for name in sorted(found.formats):
-        gates = [gate for pattern, gate in own if pattern.search(name)]
+def _fitting(patterns: list[str], names: list[str]) -> list[list[str]]:
+    """The names that each pattern is found in. A process of its own looks: nothing else can stop Python's search."""
+    if not patterns:
+        return []
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _FIT],
+            input=json.dumps([patterns, names]).encode(),
+            capture_output=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+    except subprocess.TimeoutExpired:
+        raise InvalidArgument(f"to look for the patterns in the names takes over {PATIENCE:.0f} seconds") from None
+    except (OSError, subprocess.CalledProcessError):
+        raise InvalidArgument("the patterns could not be looked for in the names") from None
+    found = json.loads(answer.stdout)
+    for pattern, each in zip(patterns, found, strict=True):
+        if isinstance(each, str):
+            raise InvalidArgument(f"the pattern {shown(pattern)} is no regular expression: {each}")
+    return [[names[i] for i in each] for each in found]
+
+
+def _parts(found: _Tensors, own: Mapping[str, Sequence[Gate]]) -> Iterator[_Part]:
+    for name in found.names:
+        gates = list(own.get(name, ()))
         known = []
         for ending, rule in _RULES.items():
-            if match := re.search(rf"(?:^|(?<=[./])){ending}$", name):
-                part = rule(found, name, name[: match.start()])
+            match = re.search(rf"(?:^|(?<=[./])){ending}$", name[-LONGEST_ENDING:])
+            if match and (match.start() or len(name) <= LONGEST_ENDING):
+                part = rule(found, name, name[: len(name) - len(match[0])])
                 if part is not None:
                     known.append(part)
         if gates and known and known[0].model in ("lstm", "gru"):
@@ -282,7 +397,7 @@ def _mamba(found: _Tensors, name: str, before: str) -> _Part | None:
     if not log_a.size or log_a.shape[:1] != (z.size,):
         return None
     part = _published(bias, "mamba", z, found.formats[bias][0])
-    part.log_decay = as_gate("sigmoid").log_phi(z).reshape(-1, *[1] * (log_a.ndim - 1)) * np.exp(log_a)
+    part.log_a = log_a
     if log_a.ndim == 2:
         off = float(np.median(np.abs(log_a - np.log(np.arange(1, log_a.shape[1] + 1)))))
         if off > DRIFT:
@@ -324,33 +439,40 @@ def _torch_layer(found: _Tensors, name: str, before: str) -> _Part | None:
     size = projection[1] if len(projection) == 2 and projection[0] == size else size  # the state is smaller than units
     if rows not in (3 * size, 4 * size) or {found.formats[each][1] for each in (name, other)} != {(rows,)}:
         return None
-    z = (found.get(name) + found.get(other))[size : 2 * size]
+    sides = [found.get(each)[size : 2 * size] for each in (name, other)]
     block = "forget" if rows == 4 * size else "update"
     owners = (before, f"{before}equations.")  # a layer, or a cell for one step at a time
     noted = (found.gates.get(f"{owner}{block}_gate") for owner in owners)
     gate = as_gate(next(filter(None, noted), "sigmoid"))
-    part = _Part(name, "lstm" if rows == 4 * size else "gru", gate, z, found.formats[name][0])
+    part = _Part(name, "lstm" if rows == 4 * size else "gru", gate, sides[0] + sides[1], found.formats[name][0])
+    part.held = [(side, found.formats[each][0]) for side, each in zip(sides, (name, other), strict=True)]
     if part.model == "lstm":
-        part.flags += _left_out(found, other, before + "bias_hh")
+        part.flags += _left_out(found, (name, other), before)
     return part
 
 
-def _left_out(found: _Tensors, name: str, start: str) -> Iterator[str]:
+def _left_out(found: _Tensors, names: Sequence[str], before: str) -> Iterator[str]:
     """That another layer's forget gate has one bias in all units, as only a start sets it, and this layer's has not."""
-    size = found.formats[name][1][0] // 4
-    if _constant(found, name, size):
+    shape = found.formats[names[0]][1]
+    if any(_constant(found, name) for name in names):
         return
-    for other in sorted(found.formats):
-        alike = other.startswith(start) and found.formats[other][1] == (4 * size,)
-        if alike and (bias := _constant(found, other, size)):
+    start = f"{before}bias_"
+    for other in found.names[bisect_left(found.names, start) :]:
+        if not other.startswith(start):
+            return
+        alike = found.formats[other][1] == shape and found.formats[other][0] in FORMATS
+        if alike and (bias := _constant(found, other)):
             yield f"the forget gate of {other} starts at a bias of {bias:g}, this one does not"
             return
 
 
-def _constant(found: _Tensors, name: str, size: int) -> float:
+def _constant(found: _Tensors, name: str) -> float:
     """The bias that all units of a forget gate have, of more than one; else 0."""
-    values = found.get(name)[size : 2 * size]
-    return float(values[0]) if size > 1 and (values == values[0]).all() else 0.0
+    if name not in found.constants:
+        size = found.formats[name][1][0] // 4
+        values = found.get(name)[size : 2 * size]
+        found.constants[name] = float(values[0]) if size > 1 and (values == values[0]).all() else 0.0
+    return found.constants[name]
 
 
 _RULES: dict[str, Callable[[_Tensors, str, str], _Part | None]] = {
@@ -365,9 +487,23 @@ _RULES: dict[str, Callable[[_Tensors, str, str], _Part | None]] = {
 """Endings of names of tensors, and what they are."""
 
 
+def _all_audited(parts: Iterator[_Part], lr: float) -> list[AuditedLayer]:
+    layers: list[AuditedLayer] = []
+    units = 0
+    for part in parts:
+        units += part.z.size
+        if len(layers) == MOST_LAYERS or units > MOST_UNITS:
+            raise ValueError(f"it has over {MOST_LAYERS} layers with decays, or {MOST_UNITS} units in them")
+        layers.append(_audited(part, lr))
+    return layers
+
+
 def _audited(part: _Part, lr: float) -> AuditedLayer:
     z, form = part.z, FORMATS[part.form]
-    log_decay = part.gate.log_phi(z) if part.log_decay is None else part.log_decay
+    log_decay = part.gate.log_phi(z)
+    if (log_a := part.log_a) is not None:
+        power = np.where(np.isfinite(log_a), np.exp(log_a), np.nan)
+        log_decay = log_decay.reshape(-1, *[1] * (log_a.ndim - 1)) * power
     if not z.size or not np.isfinite(z).all() or np.isnan(log_decay).any():
         why = "not all are numbers" if z.size else "there are none"
         return AuditedLayer(part.name, part.model, z.size, (np.nan,) * 3, np.nan, np.nan, np.nan, (why,))
@@ -390,10 +526,18 @@ def _audited(part: _Part, lr: float) -> AuditedLayer:
         units=z.size,
         times=tuple(map(float, _quantiles(times))),
         slope=float(np.median(part.gate.dphi(z))),
-        unmoved=float(np.mean(lr < form.spacing(z) / 2)),
+        unmoved=float(np.mean(np.all([_unmoved(*each, lr) for each in part.held or [(z, part.form)]], axis=0))),
         beyond=float(np.mean(times > longest(part.handed, form))),
         flags=tuple(flags),
     )
+
+
+def _unmoved(x: np.ndarray, form: str, lr: float) -> np.ndarray:
+    """Where x + lr and x - lr round to x: ties go to even, and below a power of two floats are closer by half."""
+    spacing = FORMATS[form].spacing(x)
+    power = (np.abs(np.frexp(x)[0]) == 0.5) & (np.abs(x) > 2.0 ** FORMATS[form].lowest)
+    half = np.where(power, spacing / 4, spacing / 2)
+    return (lr < half) | ((lr == half) & (np.fmod(x / spacing, 2) == 0))
 
 
 def _quantiles(times: np.ndarray) -> np.ndarray:

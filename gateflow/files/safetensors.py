@@ -22,6 +22,9 @@ HEADER = 1 << 24
 MOST = 1 << 26
 """Bytes of a tensor whose numbers are read, at most."""
 
+DIMENSIONS = 64
+"""Of a tensor, at most: as many as NumPy takes."""
+
 FORMATS = {"F64": ("<f8", "float64"), "F32": ("<f4", "float32"), "F16": ("<f2", "float16"), "BF16": ("<u2", "bfloat16")}
 """How the numbers of floating-point tensors are stored, and the format's name in PyTorch."""
 
@@ -82,6 +85,8 @@ def _placed(name: str, part: Mapping[str, Any], begin: int, size: int) -> Stored
     if len(offsets) != 2 or min(shape, default=1) < 0 or not 0 <= offsets[0] <= offsets[1] <= size - begin:
         raise ValueError(f"the tensor {shown(name)} is not within the file")
     code, form = FORMATS.get(part["dtype"], ("", part["dtype"]))
+    if len(shape) > DIMENSIONS or (not code and any(form == each for _, each in FORMATS.values())):
+        raise ValueError(f"the tensor {shown(name)} has a shape or a type that safetensors does not write")
     if code and offsets[1] - offsets[0] != math.prod(shape) * int(code[2]):
         raise ValueError(f"the bytes of the tensor {shown(name)} are not as many as its shape says")
     return StoredTensor(form, shape, begin + offsets[0], begin + offsets[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shlex
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -253,7 +254,8 @@ class PictureFile:
     def drawn(self, canvas: Any) -> tuple[Output, bytes]:
         """The file, and the picture as it is to be written."""
         data = io.BytesIO()
-        with own_style():
+        with own_style(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # names from files of others may have letters that no font here has
             canvas.savefig(data, format=self.form, metadata=METADATA[self.form])
         return self.file, data.getvalue()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import collections
 import json
 import math
 import zipfile
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from gateflow.cli import main
+from gateflow.descents import audit as module
 from gateflow.descents.audit import audit
 from gateflow.errors import FormulaError, InvalidArgument
 from gateflow.plots._audit import RED, audited
@@ -106,6 +109,15 @@ FAULTS = {
         },
         "lstm.bias_hh_l0 starts at a bias of 3, this one does not",
     ),
+    "the same in the other of the two biases": (
+        {
+            **{f"lstm.weight_hh_l{n}": np.zeros((32, 8)) for n in (0, 1)},
+            **{f"lstm.bias_hh_l{n}": RNG.uniform(-0.3, 0.3, 32) for n in (0, 1)},
+            "lstm.bias_ih_l0": np.where(np.arange(32) // 8 == 1, 1.0, RNG.uniform(-0.3, 0.3, 32)),
+            "lstm.bias_ih_l1": RNG.uniform(-0.3, 0.3, 32),
+        },
+        "lstm.bias_ih_l0 starts at a bias of 1, this one does not",
+    ),
     "time_decay drawn as any weight": ({"att.time_decay": RNG.normal(0, 0.02, 64)}, "nearly alike"),
 }
 """Public faults, rebuilt: the thread, tensors, and what the audit says."""
@@ -155,6 +167,26 @@ def test_what_a_format_cannot_move_and_cannot_hold(tmp_path):
     assert layer.beyond == 0
 
 
+@pytest.mark.parametrize("lr", [2.0**-12, 2.0**-9, 2.0**-8, 3 * 2.0**-10, 0.25])
+@pytest.mark.parametrize("form", ["float16", "bfloat16", "float32"])
+def test_what_a_step_does_not_move_is_what_pytorch_does_not_move(form, lr, tmp_path):
+    """Ties go to even, below a power of two floats are closer, and the two biases of an LSTM are moved one by one."""
+    torch = pytest.importorskip("torch")
+    x = (
+        torch.tensor([[0.0, 1.0, -1.0, 2.0, 4.0, 1.0078125, 3.3, -60.0, 1e-6, 512.0]])
+        .repeat(10, 1)
+        .to(getattr(torch, form))
+    )
+    stuck = (x + lr == x) & (x - lr == x)
+    first, second = x.flatten(), x.T.flatten()
+    zeros = torch.zeros(100, dtype=x.dtype)
+    state = {f"bias_{side}": torch.cat([zeros, each, zeros, zeros]) for side, each in (("ih", first), ("hh", second))}
+    torch.save({"nu_log": x, **state, "weight_hh": torch.zeros(400, 100)}, tmp_path / "one.pt")
+    lstm, lru = audit(tmp_path / "one.pt", lr=lr).layers
+    assert lru.unmoved == stuck.double().mean()
+    assert lstm.unmoved == (stuck & stuck.T).double().mean()
+
+
 def test_a_projected_lstm_has_the_units_of_its_cell(tmp_path):
     torch = pytest.importorskip("torch")
     rnn = torch.nn.LSTM(3, 8, num_layers=2, proj_size=5)
@@ -177,9 +209,9 @@ def test_a_layer_that_was_trained_or_has_one_unit_is_not_compared_with_others(tm
 
 def test_the_figure_has_a_line_a_layer_and_flagged_ones_in_red(tmp_path, capsys):
     tensors = {"$a$\x1b" + "long" * 20 + ".A_log": A_LOG, "$a$\x1b" + "long" * 20 + ".dt_proj.bias": np.zeros(64)}
-    path = written(tmp_path / "one.safetensors", tensors | {"nu_log": np.full(3, -1e4), "b.nu_log": [0.0, 1.0]})
+    path = written(tmp_path / "one.safetensors", tensors | {"nu_log": np.full(3, -1e4), "\u4e2d.nu_log": [0.0, 1.0]})
     (axes,) = audited(audit(path)).axes
-    assert [label.get_text()[-8:] for label in axes.get_yticklabels()] == ["nu_log", "b.nu_log", "roj.bias"]
+    assert [label.get_text()[-8:] for label in axes.get_yticklabels()] == ["\u4e2d.nu_log", "nu_log", "roj.bias"]
     lines = {(tuple(line.get_xdata()), line.get_color()) for line in axes.lines}
     assert {colour for _, colour in lines} == {RED, "black"}
     assert len(axes.get_yticklabels()) == 3
@@ -206,9 +238,57 @@ def test_other_names_are_told_by_patterns(tmp_path, capsys):
     )
     assert main(["audit", str(path), "--pattern", "my_gate$=fast", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["layers"][0]["model"] == "fast"
-    for wrong in ("my_gate", "(=fast", "x=nothing-such"):
+    assert (
+        main(["audit", str(path), "--pattern", "(?=my)my_(?<=my_)gate$=sigmoid(k*z); k=2", "--pattern", "nowhere=fast"])
+        == 0
+    )
+    said = capsys.readouterr().out
+    assert "sigmoid(k*z)" in said
+    assert "the pattern 'nowhere' is in no name" in said
+    for wrong in ("my_gate", "=fast", "my_gate=", "(=fast", "x=nothing-such"):
         assert main(["audit", str(path), "--pattern", wrong]) == 2
     assert main(["audit", str(path), "--lr", "0"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        (r"(a+)+$", "takes over 1 seconds"),
+        (".*" * 20 + "x", "takes over 1 seconds"),
+        ("a{99999999999}", "no regular expression"),
+        ("(" * 3000 + ")" * 3000, "no regular expression"),
+        ("[a--b]", "no regular expression"),
+    ],
+)
+def test_patterns_are_searched_within_bounds(pattern, said, tmp_path, monkeypatch):
+    if "over" in said:
+        monkeypatch.setattr(module, "PATIENCE", 1.0)
+    path = written(tmp_path / "one.safetensors", {"a" * 60 + ".nu_log": [0.0, 1.0]})
+    with pytest.raises(InvalidArgument, match=said):
+        audit(path, patterns={pattern: "fast"})
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("MOST_LAYERS", 2), ("MOST_UNITS", 8), ("MOST_NUMBERS", 8), ("LONGEST_NAME", 7)]
+)
+def test_layers_units_and_names_are_bounded(name, most, tmp_path, monkeypatch):
+    """A tensor of one number may stand for millions, under thousands of names."""
+    torch = pytest.importorskip("torch")
+    torch.save({f"{i}.nu_log": torch.zeros(1).expand(3) for i in range(3)}, tmp_path / "one.pt")
+    assert len(audit(tmp_path / "one.pt").layers) == 3
+    monkeypatch.setattr(module, name, most)
+    with pytest.raises(InvalidArgument, match=f"over {most}|or {most}"):
+        audit(tmp_path / "one.pt")
+
+
+def test_layers_of_an_lstm_are_each_read_once_to_compare_their_forget_biases(tmp_path, monkeypatch):
+    read: list[object] = []
+    tensors = {f"bias_{side}_l{n}": RNG.uniform(-1, 1, 8) for side in ("ih", "hh") for n in range(30)}
+    path = written(tmp_path / "one.safetensors", tensors | {f"weight_hh_l{n}": np.zeros((8, 2)) for n in range(30)})
+    original = module.numbers
+    monkeypatch.setattr(module, "numbers", lambda *args: read.append(args) or original(*args))
+    assert len(audit(path).layers) == 30
+    assert len(read) == 120
 
 
 def test_a_flag_is_exit_code_3(tmp_path, capsys):
@@ -222,9 +302,87 @@ def test_a_state_dict_of_pytorch_is_read_and_no_pickle_is_run(tmp_path):
     rnn = torch.nn.LSTM(3, 8, num_layers=2)
     torch.save({"state_dict": rnn.state_dict(), "epoch": 3}, tmp_path / "one.pt")
     assert [layer.name for layer in audit(tmp_path / "one.pt").layers] == ["bias_ih_l0", "bias_ih_l1"]
+    torch.save({"model": {"state_dict": {"encoder": {"rnn": rnn.state_dict()}}}}, tmp_path / "one.pt")
+    assert [layer.name for layer in audit(tmp_path / "one.pt").layers] == [f"encoder.rnn.bias_ih_l{n}" for n in (0, 1)]
     torch.save(rnn, tmp_path / "whole.pt")
-    with pytest.raises(InvalidArgument, match="reads no tensors"):
+    with pytest.raises(InvalidArgument, match=r"its pickle holds torch\.nn\.modules\.rnn\.LSTM"):
         audit(tmp_path / "whole.pt")
+
+
+class Made:
+    """What a pickle has a function make."""
+
+    def __init__(self, function, *given):
+        self.made = function, given
+
+    def __reduce__(self):
+        return self.made
+
+
+def twice(times):
+    found: list[object] = [0, 0]
+    for _ in range(times):
+        found = [found, found]
+    return found
+
+
+def filled_later(times):
+    """The same list, whose innermost part is filled last."""
+    first: list[object] = []
+    inner = first
+    for _ in range(times):
+        inner += [deeper := [], deeper]
+        inner = deeper
+    return first
+
+
+def hostile():
+    torch = pytest.importorskip("torch")
+    encoded = Made(codecs.encode, "a" * 64, "latin1")
+    for _ in range(40):
+        encoded = Made(codecs.encode, encoded, "hex")
+    sparse, many = torch._utils._rebuild_sparse_tensor, torch.zeros(1).expand(2**40)
+    moved = torch._utils._rebuild_device_tensor_from_cpu_tensor
+    return {
+        "bytes by their number": (Made(bytearray, 10**13), "calls .*bytearray"),
+        "the same as an argument": (
+            Made(torch._tensor._rebuild_from_type_v2, bytearray, torch.Tensor, (10**13,), {}),
+            "calls",
+        ),
+        "texts encoded time and again": (encoded, "encodes texts"),
+        "a tensor of lists of lists": (Made(torch.Tensor, twice(40)), "calls in its pickle get over"),
+        "lists that are filled later": (Made(sparse, torch.sparse_coo, (filled_later(40), 1, (3,), True)), "get over"),
+        "a call of itself": (Made(list, twice(40)), "get over"),
+        "one number copied": (Made(moved, many, torch.float64, "cpu", False), "calls torch._utils._rebuild_device"),
+    }
+
+
+@pytest.mark.parametrize("kind", range(7))
+def test_a_pickle_that_makes_much_of_little_is_refused(kind, tmp_path):
+    """Each would take terabytes, or years, within one instruction."""
+    torch = pytest.importorskip("torch")
+    value, said = list(hostile().values())[kind]
+    torch.save({"nu_log": value}, tmp_path / "one.pt")
+    with pytest.raises(InvalidArgument, match=said):
+        audit(tmp_path / "one.pt")
+
+
+def test_what_stands_beside_tensors_in_a_checkpoint_is_no_fault(tmp_path):
+    torch = pytest.importorskip("torch")
+    shared = [1, 2]
+    other = {
+        "bytes": b"abc",
+        "again": b"de",
+        "set": {1, 2},
+        "lists": ([shared, shared], "a"),
+        "count": collections.Counter("aab"),
+    }
+    torch.save(
+        {"nu_log": torch.tensor([0.0, 3.0]), "other": other, "attribute": torch.nn.Parameter(torch.ones(2))},
+        tmp_path / "one.pt",
+    )
+    (layer,) = audit(tmp_path / "one.pt").layers
+    assert layer.units == 2
 
 
 @pytest.mark.parametrize("old", [True, False])
@@ -277,6 +435,7 @@ def test_a_pickle_that_would_take_for_ever_to_hash_is_refused(old, tmp_path):
                 '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, '
                 '"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}',
                 '{"a": {"dtype": "F32", "shape": [2], "shape": [1], "data_offsets": [0, 4]}}',
+                '{"a": {"dtype": "float64", "shape": [1], "data_offsets": [0, 8]}}',
             )
         ),
     ],
@@ -287,6 +446,16 @@ def test_a_broken_file_is_refused_in_one_line(data, tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.startswith("gateflow: error: ")
     assert said.count("\n") == 1
+
+
+def test_a_shape_of_many_numbers_is_not_multiplied_out(tmp_path):
+    """800,000 numbers of 19 digits took minutes."""
+    path = tmp_path / "one.safetensors"
+    shape = [9_000_000_000_000_000_000] * 100
+    text = json.dumps({"nu_log": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]}}).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
+    with pytest.raises(InvalidArgument, match="a shape or a type that safetensors does not write"):
+        audit(path)
 
 
 def test_decays_of_exactly_1_or_0_and_what_is_no_number_are_told(tmp_path, capsys):
@@ -300,6 +469,9 @@ def test_decays_of_exactly_1_or_0_and_what_is_no_number_are_told(tmp_path, capsy
     assert layer.times == (0, 0, 0)
     assert main(["audit", str(written(path, {"A_log": np.full((4, 2), np.nan), "dt_bias": np.zeros(4)}))]) == 3
     assert "not all are numbers" in " ".join(capsys.readouterr().out.split())
+    for one in (math.inf, -math.inf):
+        tensors = {"A_log": np.r_[one, np.log(RNG.uniform(1, 16, 23))], "dt_bias": inverse_softplus(steps(24))}
+        assert audit(written(path, tensors)).layers[0].flags[-1] == "not all are numbers"
 
 
 @pytest.mark.parametrize(
@@ -328,6 +500,10 @@ def test_tensors_of_pytorch_without_plain_numbers(tmp_path):
     for tensor in (torch.zeros(1).expand(10**12), torch.zeros(4).to_sparse(), torch.zeros(4, device="meta")):
         torch.save({"nu_log": tensor}, path)
         with pytest.raises(InvalidArgument, match="nu_log"):
+            audit(path)
+    for kind in (torch.int8, torch.float8_e4m3fn, torch.complex64, torch.bool):
+        torch.save({"nu_log": torch.zeros(4).to(kind)}, path)
+        with pytest.raises(InvalidArgument, match=f"'nu_log' holds {str(kind)[6:]}"):
             audit(path)
     path.write_bytes(b"")
     with pytest.raises(InvalidArgument, match="reads no tensors"):
