@@ -17,11 +17,13 @@ import sympy as sp
 from gateflow.arithmetic import float64
 from gateflow.codegen import Tape
 from gateflow.codegen.expand import expand
+from gateflow.errors import FormulaError
 from gateflow.flows.density import Array
 from gateflow.flows.features import SLANT, STEEP, features
-from gateflow.formula.vocabulary import U, Z, derivative, softsign
+from gateflow.formula.vocabulary import Expr, U, Z, derivative, softsign
 from gateflow.gates.gate import Gate
 from gateflow.gates.inversion import closed_inverse
+from gateflow.gates.kinks import roots_of, switches
 
 REACH = 40.0
 """z up to which dips are looked for at a fine spacing; beyond it, at a constant ratio, up to 1e4."""
@@ -43,6 +45,8 @@ this there is none: what floats saw was their rounding, or a dip that they resol
 EXACT = np.array([8.0, 16.0, 32.0, 64.0, 128.0, 230.0])
 ROUGH = np.array([6.0, 12.0, 24.0, 36.0])
 """Decimal orders of the distances at which u' is read, about a point known exactly, and about one narrowed down."""
+NEAR, DENOMINATOR = 1e-6, 10**6
+"""How far a number is at most from the point that it may stand for, and the denominator of the plain ones."""
 BETWEEN = np.array([0.15, 0.3, 0.5, 0.7, 0.85])
 MOST_TESTED = 16
 """SlopeMinima looked at in big floats, at most; others on the way of a flow are looked at when it comes."""
@@ -81,7 +85,7 @@ class SlopeMinima:
 
 def refuse_if_no_gate(gate: Gate) -> None:
     """Complain about a formula that leaves (0, 1) or falls."""
-    if gate.value_outside is not None or gate.decreasing_at is not None:
+    if gate.value_outside is not None or gate.fall is not None:
         gate.inverse(0.5)
 
 
@@ -315,9 +319,9 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
     reached, numbers = lowest, gate.at(MANY_DIGITS)
     lift = numbers.arithmetic.lift
     kinds: dict[str, float] = {}
-    for exact in _plain_numbers(float(middle.values)):
-        near = lift(float(exact.numerator)) / lift(float(exact.denominator))
-        if abs(float(exact) - point) <= 1e-6 and not _log_at(numbers, lift(np.zeros(1)) + near)[0] > reached:
+    for exact in _exact_numbers(gate, float(middle.values)):
+        near = numbers.arithmetic.constant(exact)
+        if abs(float(exact) - point) <= NEAR and not _log_at(numbers, lift(np.zeros(1)) + near)[0] > reached:
             kinds.setdefault(_kind(gate, numbers, near, EXACT, exact=True), float(exact))
     if not kinds:
         return float(middle.values), _kind(gate, numbers, lift(middle), ROUGH, exact=False)
@@ -354,13 +358,13 @@ def _leap(numbers: Any, z: Any, lowest: float, half: Any, slope: Any, bend: Any)
 
 
 @lru_cache(maxsize=256)
-def written_about(gate: Gate, point: float) -> tuple[Gate, Fraction] | None:
+def written_about(gate: Gate, point: float) -> tuple[Gate, Expr] | None:
     """The gate as a function of the distance from a point at which u' is 0 or least, and that point exactly."""
     numbers = gate.at(MANY_DIGITS)
     lift = numbers.arithmetic.lift
     apart = np.array([1e-17, 1e-25, 1e-40, 1e-80, 1e-200])
-    for exact in _plain_numbers(point):
-        near = lift(float(exact.numerator)) / lift(float(exact.denominator))
+    for exact in _exact_numbers(gate, point):
+        near = numbers.arithmetic.constant(exact)
         levels = _log_at(numbers, lift(np.zeros(10)) + near + lift(np.concatenate([-apart, apart]))).reshape(2, -1)
         falls = -np.diff(levels, axis=1)
         if np.all(falls >= 0) and np.any(falls > 1):  # on the way to the point, from either side
@@ -369,13 +373,21 @@ def written_about(gate: Gate, point: float) -> tuple[Gate, Fraction] | None:
         return None
     if exact == 0:
         return gate, exact
-    moved = expand(gate.expr.subs(Z, Z + sp.Rational(exact.numerator, exact.denominator)))
-    return Gate(**{gate.declared: moved}, name=gate.name), exact
+    try:
+        about = Gate(**{gate.declared: expand(gate.expr.subs(Z, Z + exact))}, name=gate.name)
+    except FormulaError:  # too long, with a root of many radicals
+        return None
+    seen = np.broadcast_to(_log_slope(about, np.concatenate([-apart, apart])), (10,)).reshape(2, -1)
+    return (about, exact) if np.allclose(seen, levels, rtol=1e-9, atol=1e-6) else None
 
 
-def _plain_numbers(point: float) -> tuple[Fraction, ...]:
-    """Numbers that a point seen in floats may stand for."""
-    return Fraction(0), Fraction(f"{point:.12g}"), Fraction(point)
+def _exact_numbers(gate: Gate, point: float) -> tuple[Expr, ...]:
+    """Numbers that a point seen in floats may stand for: plain ones, and places at which the formula changes branch."""
+    expr = gate.formulas.u if gate.is_profile else gate.expr
+    roots = [root for edge in switches(expr) for root in roots_of(edge) if not isinstance(root, float)]
+    plain = Fraction(0), Fraction(f"{point:.12g}"), Fraction(point).limit_denominator(DENOMINATOR), Fraction(point)
+    near = [sp.Rational(x.numerator, x.denominator) for x in plain] + [r for r in roots if abs(float(r) - point) < NEAR]
+    return tuple(dict.fromkeys(near))
 
 
 def _kind(gate: Gate, numbers: Any, middle: Any, distances: Array, *, exact: bool) -> str:

@@ -173,7 +173,8 @@ class _Mesh:
         with np.errstate(invalid="ignore"):
             jumps = np.any(np.isfinite(seen[:, 1:] + seen[:, :-1]) & (np.abs(np.diff(seen, axis=1)) > STEEPEST), axis=1)
         inside = np.all(np.abs(np.nan_to_num(seen)) < LIMIT, axis=1)
-        return (
+        void = np.all(np.isnan(seen), axis=1) & (slope.low > slope.high)  # the formula has no value there
+        return ~void & (
             (jumps & inside)
             | (np.clip(slope.low, -LIMIT, LIMIT) < least - margin)
             | (np.clip(slope.high, -LIMIT, LIMIT) > most + margin)

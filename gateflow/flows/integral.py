@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import lru_cache, partial
 from typing import Any
 
@@ -226,7 +225,7 @@ class Integrals:
         if moved is None:
             return np.inf, CODE[Status.UNDECIDED], np.inf, 1
         gate, point = moved
-        t0 = np.array([float(Fraction(float(way.batch.z0[0])) - point)])
+        t0 = np.array([float(sp.N(sp.Rational(float(way.batch.z0[0])) - point, 30))])
         about = replace(way.batch, gate=gate, z0=t0)
         return tuple(part[0] for part in Integrals(gate, self.loss, is_about=True).solve(about))
 
@@ -278,9 +277,10 @@ class Integrals:
     def _is_outside(self, z: float) -> bool:
         """Whether the gate is exactly 0 or 1 at z, rather than too close to it for floats.
 
-        Only a formula with branches can be: an analytic one is constant nowhere.
+        Only a formula with branches can be, or with a root, where its domain ends: an analytic one is constant nowhere.
         """
-        if self.gate.is_profile or not self.gate.expr.has(sp.Piecewise, sp.Abs, sp.sign):
+        ends = any(not n.is_Integer for _, n in (node.as_base_exp() for node in self.gate.expr.atoms(sp.Pow)))
+        if self.gate.is_profile or not (ends or self.gate.expr.has(sp.Piecewise, sp.Abs, sp.sign)):
             return False
         numbers = self.gate.at(30)
         big = numbers.arithmetic

@@ -395,3 +395,12 @@ def check_problem(what: str, problem: Any) -> None:
 def positions(z: Any, name: str = "z") -> Any:
     """Finite pre-activations as float64; else one line that names the value."""
     return number(name, z, *FINITE)
+
+
+def starts(gate: Gate, z0: Any) -> Any:
+    """The same for the start of a flow, where the gate must have a value."""
+    z0 = positions(z0, "z0")
+    void = np.isnan(np.broadcast_to(gate.float64.u(np.asarray(z0)), np.shape(z0)))
+    if void.any() and np.any(void := np.isnan(gate.phi(z0))):
+        raise InvalidArgument(f"{gate.name} has no value at z0 = {np.asarray(z0)[void].flat[0]:g}")
+    return z0

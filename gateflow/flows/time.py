@@ -11,7 +11,7 @@ from gateflow.errors import InvalidArgument
 from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.integral import integrals_of
 from gateflow.flows.near import refined
-from gateflow.flows.problem import LearningProblem, check_problem, plain, positions
+from gateflow.flows.problem import LearningProblem, check_problem, plain, starts
 from gateflow.guards.arguments import IN_UNIT, number, one
 from gateflow.notebook import cards
 from gateflow.results.byvalue import by_value
@@ -135,7 +135,7 @@ def hitting_time(
         tau_max = one("tau_max", tau_max, lambda v: v > 0, "above 0")
     if tolerance is not None:
         tolerance = number("tolerance", tolerance, *IN_UNIT)
-    z0 = positions(z0, "z0")
+    z0 = starts(problem.gate, z0)
     problem.shape_with(z0=z0, **({} if tolerance is None else {"tolerance": tolerance}))
     found = hitting_times(ProblemBatch.of(problem, z0, tolerance=tolerance), tau_max=tau_max, backend=backend)
     return finished(problem, z0, found) if tolerance is None else _with_unresolved(found)

@@ -13,7 +13,7 @@ from gateflow.flows.batch import ProblemBatch
 from gateflow.flows.density import Array, Position, WholePath
 from gateflow.flows.panels import EPS
 from gateflow.flows.path import Path, followed_further, path_of, resting_path
-from gateflow.flows.problem import LearningProblem, plain, positions
+from gateflow.flows.problem import LearningProblem, plain, starts
 from gateflow.flows.solvers import METHODS
 from gateflow.flows.time import hitting_time, hitting_times
 from gateflow.guards.arguments import ABOVE_0, BELOW_1, IN_UNIT, RTOL, number, one
@@ -232,7 +232,7 @@ def left_off(problem: LearningProblem, tolerance: Any) -> float | None:
 
 
 def _checked(problem: LearningProblem, z0: Any, tau_max: Any, rtol: Any, atol: Any) -> tuple[float, float | None]:
-    z0 = positions(z0, "z0")
+    z0 = starts(problem.gate, z0)
     if problem.shape_with(z0=z0):
         raise InvalidArgument("a trajectory is of one problem and one start; flow takes arrays")
     number("rtol", rtol, *RTOL)

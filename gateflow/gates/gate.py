@@ -43,6 +43,9 @@ T = TypeVar("T")
 SAMPLES = np.concatenate([np.linspace(-30.0, 30.0, 1201), np.geomspace(31, 1e9, 40), -np.geomspace(31, 1e9, 40)])
 """Where a formula is looked at to see whether it stays in (0, 1) and increases."""
 
+DROP = 1e-6
+"""What phi, or its profile, has to fall by between two samples, beside its size; the rest may be rounding."""
+
 MENDING = 60
 """Digits of the big floats that step in where double-double finds no number."""
 
@@ -307,8 +310,18 @@ class Gate:
     def fall(self) -> str | None:
         """Where phi decreases, in words; or where it has no value, and a formula that continues it decreases."""
         if (z := self.decreasing_at) is None:
-            return None
+            return self._drop
         return f"phi {'has no value' if np.isnan(self.phi(float(z))) else 'falls'} at z = {z}"
+
+    @property
+    def _drop(self) -> str | None:
+        """Two neighbouring samples between which phi falls though it rises at both, as over a jump or a pole."""
+        z = np.sort(SAMPLES)
+        with np.errstate(all="ignore"):
+            value = np.broadcast_to(self.float64.u(z) if self.is_profile else self.float64.value(z), z.shape)
+        z, value = z[np.isfinite(value)], value[np.isfinite(value)]
+        at = np.flatnonzero(np.diff(value) < -DROP * (1 + np.abs(value[1:])))
+        return None if not at.size else f"phi falls between z = {z[at[0]]:.6g} and z = {z[at[0] + 1]:.6g}"
 
     def _sample(self, of: Callable[..., Any], holds: Callable[[Any], Any]) -> str | None:
         """The first sample at which the values are such, or a number near it with fewer digits; None without one."""

@@ -12,9 +12,10 @@ import ball_oracle
 import mpmath
 import numpy as np
 import pytest
+import sympy
 
 from gateflow.codegen.compiler import available
-from gateflow.errors import NotReached
+from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flows import LearningProblem, Status, enclose, flow, hitting_time
 from gateflow.flows.features import features
 from gateflow.gates.gate import Gate, gate
@@ -48,6 +49,47 @@ RIGHT = {
     "sigmoid(z**3 + 1e-60*z)": (-1.0, 74.995010424502068),
     "sigmoid((z-3)**3 + 1e-60*(z-3))": (-1.0, 627.65451657781313),
 }
+
+
+# T = 1, gap 0.01, from 0, over w: z - p = sign(w) |w|^(1/(2 - q)), dz/u' = dw/(q (2 - q)), cut at 0; 40 digits
+THROUGH = {
+    "sigmoid(sign(z-1/3)*abs(z-1/3)**1.5)": ("1/3", "1.5"),
+    "sigmoid((z-sqrt(2))*abs(z-sqrt(2))**0.9)": ("sqrt(2)", "1.9"),
+    "sigmoid(where(z<2/7, -(2/7-z)**1.25, (z-2/7)**1.25))": ("2/7", "1.25"),
+}
+
+
+@pytest.mark.parametrize("text", THROUGH)
+def test_a_flow_passes_where_the_slope_is_0_at_a_point_that_is_no_float(text):
+    """At a zero of the slope like that of abs(z - p)**q with 1 < q < 2 the time is finite."""
+    p, q = (mpmath.mpf(sympy.N(sympy.sympify(number, rational=True), 40)) for number in THROUGH[text])
+    with mpmath.workdps(40):
+        power, u_star = q / (2 - q), mpmath.log(mpmath.mpf(0.01) ** -1 - 1)
+        ends = [-(p ** (2 - q)), 0, *(u_star ** ((2 - q) / q) * mpmath.mpf(k) / 8 for k in range(1, 9))]
+        tau = mpmath.quad(lambda w: (2 + 2 * mpmath.cosh(abs(w) ** power)) / (q * (2 - q)), ends)
+    found = hitting_time(LearningProblem(text, horizon=1, gap=0.01), 0.0)
+    assert found.status is Status.REACHED
+    assert abs(found.tau / tau - 1) <= found.error < 1e-13
+
+
+# T = 10, gap 0.01, from 1, over phi: phi' = (1 - phi)^3/(2 phi), and dz/phi' = dphi/phi'^2
+def test_a_gate_with_values_on_a_half_line_is_solved_there_and_refused_elsewhere():
+    problem = LearningProblem("sqrt(z)/(1+sqrt(z))", **TEN)
+    with mpmath.workdps(40):
+        end = (1 - mpmath.mpf(0.01)) ** mpmath.mpf("0.1")
+        tau = mpmath.quad(lambda p: 4 * p**-7 / (1 - p) ** 6 / 10, [0.5, 0.9, 0.99, end])
+    found = hitting_time(problem, 1.0)
+    assert abs(found.tau / tau - 1) <= found.error < 1e-12
+    assert hitting_time(problem, 0.0).status is Status.STUCK  # the factor phi^9 of the speed is 0
+    for solve in (hitting_time, flow):
+        with pytest.raises(InvalidArgument, match=r"has no value at z0 = -1"):
+            solve(problem, -1.0)
+
+
+@pytest.mark.parametrize("text", ["sigmoid(z - 1/z)", "sigmoid(z + where(z < 1, 0, -1))"])
+def test_a_formula_that_falls_over_a_pole_or_a_jump_is_no_gate(text):
+    with pytest.raises(InvalidArgument, match="phi falls between z = "):
+        hitting_time(LearningProblem(text, **TEN), -1.0)
 
 
 @pytest.mark.parametrize(("text", "backend"), by_both(RIGHT, few=3))
