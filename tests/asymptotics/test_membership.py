@@ -268,6 +268,32 @@ def test_a_quotient_that_is_0_over_0_is_read_as_its_limit_and_said_to_be(text, h
     assert float(Gate(text).u(float(hole))) == pytest.approx(u, abs=1e-15)
 
 
+NEAR_A_LIMIT = {
+    "sigmoid(z + log(cosh(z)))": "in F on (1/3, 1)",
+    "sigmoid(pi*z/2 + z*atan(z) - log(1 + z**2)/2)": "in F",
+    "sigmoid(z + z*erf(z) + exp(-z**2)/sqrt(pi))": "in F on (1/2, 1)",
+}
+
+
+@pytest.mark.parametrize("text", NEAR_A_LIMIT)
+@pytest.mark.sampled(2)
+def test_a_slope_that_is_what_is_left_of_a_function_to_its_limit_has_a_sign(text):
+    """u' is 1 + tanh z, pi/2 + atan z, and 1 + erf z."""
+    found = membership(Gate(text))
+    assert found.verdict == NEAR_A_LIMIT[text], str(found)
+    for step in (1e-3, 0.1, 1.0, 30.0):
+        assert slope_of(Gate(text), mpf(found.z0) + step, 2) < 0
+
+
+@pytest.mark.parametrize("size", ["1.21", "1.23"])
+def test_a_sign_is_found_beside_a_point_where_an_exponential_of_a_pole_is_flat(size, only):
+    """u' = 1 - 2 c exp(-1/x^2)/x^3 at z = -x is least at x^2 = 2/3, and positive if c < e^(3/2) (2/3)^(3/2)/2."""
+    only("differentiable", "increasing", "onto")
+    largest = mpmath.exp(1.5) * mpf(2) ** 1.5 / mpf(3) ** 1.5 / 2
+    found = membership(Gate(f"sigmoid(z + {size}*exp(-1/z**2))")).clause("increasing")
+    assert found.verdict == ("proved" if mpf(size) < largest else "refuted"), str(found)
+
+
 ENDLESS = [
     "sigmoid(tan(z))",
     "sigmoid(z + tan(z)/10**9)",

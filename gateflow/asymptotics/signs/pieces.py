@@ -11,15 +11,17 @@ from functools import cmp_to_key, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
 import sympy as sp
 
+from gateflow.arithmetic import float64
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field
 from gateflow.asymptotics.signs.tails import X, in_words
-from gateflow.codegen import stable
-from gateflow.codegen.expand import is_quick_to_factor, quick_factor, too_long_to_factor
-from gateflow.errors import Exceeded
+from gateflow.codegen import Tape, rewrite, stable
+from gateflow.codegen.expand import expand, is_quick_to_factor, quick_factor, too_long_to_factor
+from gateflow.errors import Exceeded, GateflowError
 from gateflow.formula.vocabulary import (
     Expr,
     Z,
@@ -562,6 +564,70 @@ def factored_forms(expr: Expr) -> Iterator[Factors]:
                 yield found
 
 
+def in_tanh(expr: Expr) -> Expr:
+    """The same function with ``sinh(g)^m/cosh(g)^n`` in powers of tanh, of which bounds know that it stays below 1.
+
+    Examples
+    --------
+    >>> in_tanh(1 - sp.sinh(X) ** 2 / sp.cosh(X) ** 2)
+    1 - tanh(x)**2
+    """
+
+    def merged(product: Expr) -> Expr:
+        powers = product.as_powers_dict()
+        for node in [node for node in powers if isinstance(node, sp.sinh)]:
+            below = sp.cosh(node.args[0])
+            m, n = powers[node], -powers.get(below, sp.S.Zero)
+            if m.is_Integer and n.is_Integer and m > 0 and n > 0:
+                shared = min(m, n)
+                product = product * (sp.tanh(node.args[0]) * below / node) ** shared
+        return product
+
+    if not (expr.has(sp.sinh) and expr.has(sp.cosh)):
+        return expr
+    return expr.replace(lambda node: node.is_Mul and node.has(sp.sinh), merged)
+
+
+def by_complements(expr: Expr) -> Expr:
+    """The same function, multiplied out, in what is left of tanh, erf and atan to their limits where x is large.
+
+    Examples
+    --------
+    >>> by_complements(X - X**2 * (1 - sp.tanh(X) ** 2))
+    4*x**2*sigmoid(-2*x)**2 - 4*x**2*sigmoid(-2*x) + x
+    """
+    stand_in: dict[Expr, sp.Symbol] = {}
+
+    def written_out(e: Expr) -> Expr:
+        return e.xreplace({s: small for small, s in stand_in.items()})
+
+    def rest(node: Expr) -> Expr:
+        g = written_out(node.args[0])
+        side = -1 if _far_side(g) < 0 else 1
+        whole, small = _REST[node.func](side * g)
+        return side * (whole - stand_in.setdefault(small, sp.Dummy("s", positive=True)))
+
+    return written_out(expand(expr.replace(lambda node: node.func in _REST, rest)))
+
+
+_REST: dict[Any, Callable[[Expr], tuple[Expr, Expr]]] = {
+    sp.tanh: lambda g: (sp.S.One, 2 * sigmoid(-2 * g)),
+    sp.erf: lambda g: (sp.S.One, sp.erfc(g)),
+    sp.atan: lambda g: (sp.pi / 2, rewrite.acot(g)),
+}
+"""By function, its limit at oo, and what is left to that."""
+
+_FAR = 2.0**40
+"""An x at which the side is looked at to which an argument goes: a wrong one makes no false statement."""
+
+
+def _far_side(g: Expr) -> float:
+    try:
+        return float(np.sign(np.broadcast_to(Tape([g], [X])(float64, np.array([_FAR]))[0], (1,))[0]))
+    except GateflowError:
+        return 1.0
+
+
 def _factors(expr: Expr) -> Factors:
     sign, odd, even = 1, [], []
     for factor in sp.Mul.make_args(sp.Mul(*[_touching(a) for a in sp.Mul.make_args(expr)])):
@@ -646,9 +712,11 @@ __all__ = [
     "SmoothPiece",
     "beside",
     "break_points",
+    "by_complements",
     "conditions",
     "factored_forms",
     "in_order",
+    "in_tanh",
     "pieces",
     "real_zeros",
     "some_breaks",

@@ -19,7 +19,7 @@ from mpmath import libmp
 from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.signs.pieces import Factors, factored_forms
+from gateflow.asymptotics.signs.pieces import Factors, by_complements, factored_forms, in_tanh
 from gateflow.asymptotics.signs.tails import Clock, HalfLine, LimitCache, X
 from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
@@ -31,6 +31,9 @@ STARTS = tuple(sp.Rational(s) for s in ("1/2", 1, 2, 4, 8, 16, 64, 256, 4096, 2*
 
 EDGE_SECONDS = 0.5
 """Seconds of the processor for the question whether a factor vanishes at an edge; most take a thousandth of one."""
+
+LARGE = 300
+"""Operations of the largest expression that is written in another form, where the plain ones do not settle its sign."""
 
 BOXES = 6000
 """Boxes looked at before an interval is given up."""
@@ -71,6 +74,7 @@ class Signed:
     """
 
     def __init__(self, expr: Expr, tools: Tools, strict: bool = False) -> None:
+        expr = in_tanh(expr)
         self.expr, self.tools, self.strict = expr, tools, strict
         self.forms = list(factored_forms(expr))
         self.zero = expr == 0 or any(0 in f.odd for f in self.forms) or self._vanishes()
@@ -105,6 +109,19 @@ class Signed:
     def on_half_line(self, half: HalfLine) -> int:
         """The sign on a half-line."""
         return _form_sign(self.forms, half, self.strict)
+
+    @cached_property
+    def by_complements(self) -> Signed | None:
+        """The same in what is left of tanh, erf and atan to their limits, where it has any of them."""
+        if not self.expr.has(sp.tanh, sp.erf, sp.atan) or sp.count_ops(self.expr) > LARGE:
+            return None
+        found = Signed(by_complements(self.expr), self.tools, self.strict)
+        found.by_complements = None
+        return found
+
+    def beyond(self, point: Expr, way: int) -> Signed:
+        """The expression beside a point, as one on a half-line of ``1/|x - point|``."""
+        return Signed(self.expr.subs(X, point + way / X), self.tools, self.strict)
 
 
 @dataclass(frozen=True)
@@ -218,7 +235,7 @@ def on_compact(f: Signed, low: Expr, high: Expr, want: int, explain: bool = True
         a, b = box.ends
         m = centre.ends[0]
         if not a < m < b or b - a < 1e-13 * max(1.0, abs(m)):
-            closer = _on_narrow(f, box, edges, want) if explain else None
+            closer = (_beside_edge(f, box, edges, want) or _on_narrow(f, box, edges, want)) if explain else None
             if closer is None:
                 return Finding("undecided", f"a zero near x = {m:.9g} that is not resolved")
             if closer.verdict == "refuted":
@@ -254,6 +271,26 @@ def _on_narrow(f: Signed, box: Interval, edges: Sequence[Expr], want: int) -> Fi
         if b - a < narrowest:
             return None
         stack += [(m, b), (a, m)]
+    return None
+
+
+def _beside_edge(f: Signed, box: Interval, edges: Sequence[Expr], want: int) -> Finding | None:
+    """The same where the narrow box ends at an edge: by bounds on the half-line of the reciprocal distance from it."""
+    for edge, way, end in ((edges[0], 1, box.lo), (edges[1], -1, box.hi)):
+        at = f.tools.ball.constant(edge)
+        if end != (at.lo if way > 0 else at.hi) or not edge.is_Rational:
+            continue
+        width = abs(_fraction(box.hi if way > 0 else box.lo) - Fraction(int(edge.p), int(edge.q)))
+        if width == 0:
+            continue
+        beside, start = f.beyond(edge, way), sp.Rational(1, 1) / sp.Rational(width.numerator, width.denominator)
+        for half in (HalfLine(start, f.tools.ball, f.tools.limits), HalfLine(start**4, f.tools.ball, f.tools.limits)):
+            sign = beside.on_half_line(half)
+            if sign == want and half.start == start:
+                return PROVED
+            if sign == -want:
+                z = edge + way / (2 * half.start)
+                return Finding("refuted", where=(float(z), float(z)), at=z)
     return None
 
 
@@ -391,6 +428,8 @@ def on_tail(f: Signed, left: Expr = sp.S.Zero, want: int = 0) -> Tail:
         sign = f.on_half_line(half)
         if sign:
             return Tail(sign, start)
+    if f.by_complements is not None:
+        return on_tail(f.by_complements, left, want)
     return Tail(0, reason="no half-line was found on which bounds settle the sign")
 
 
