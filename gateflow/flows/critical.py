@@ -395,14 +395,16 @@ def _kind(gate: Gate, numbers: Any, middle: Any, distances: Array, *, exact: boo
     lift = numbers.arithmetic.lift
     size = np.log(10.0) * distances
     kinds = []
-    below = distances >= -np.log10(np.spacing(max(abs(float(middle.values)), 1e-300)))
+    spacing = float(np.spacing(max(abs(float(middle.values)), 1e-300)))
+    below = distances >= -np.log10(spacing)
     level = True  # on either side within one spacing of floats
     for side in (-1.0, 1.0):
         at = lift(np.zeros(1)) + middle + lift(np.array([side])) * _tens(numbers, distances)
         levels = _log_at(numbers, at)
         if np.isneginf(levels[-1]):
             return "flat"
-        level &= bool(below.any() and np.ptp(levels[below]) < 1e-6)
+        beside = _log_at(numbers, lift(np.array([side * spacing])) + middle)
+        level &= bool(below.any() and np.ptp([*levels[below], *beside]) < 1e-6)
         powers = (levels[:-1] - levels[1:]) / np.diff(size)
         last, before = float(powers[-1]), float(powers[-2])
         if not np.isfinite(last + before):
