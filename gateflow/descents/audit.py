@@ -16,6 +16,7 @@ import zipfile
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from gateflow.gates.published import DECAYS
 MOST = 1 << 34
 """Bytes of a state dict of PyTorch that is read."""
 
-MOST_LAYERS = 2000
+MOST_LAYERS = 1000
 
 MOST_UNITS = 1 << 21
 """Units of all layers together."""
@@ -361,30 +362,45 @@ def _fitting(patterns: list[str], names: list[str]) -> list[list[str]]:
 
 
 def _parts(found: _Tensors, own: Mapping[str, Sequence[Gate]]) -> Iterator[_Part]:
+    endings = {name: list(_endings(name)) for name in found.names}
+    if sum(map(len, endings.values())) + sum(map(len, own.values())) > MOST_LAYERS:
+        raise ValueError(f"it has over {MOST_LAYERS} layers with decays")
     for name in found.names:
         gates = list(own.get(name, ()))
-        known = []
-        for ending, rule in _RULES.items():
-            match = re.search(rf"(?:^|(?<=[./])){ending}$", name[-LONGEST_ENDING:])
-            if match and (match.start() or len(name) <= LONGEST_ENDING):
-                part = rule(found, name, name[: len(name) - len(match[0])])
-                if part is not None:
-                    known.append(part)
+        known = [part for rule, before in endings[name] if (part := rule(found, name, before)) is not None]
         if gates and known and known[0].model in ("lstm", "gru"):
-            known[0].gate, gates = gates[0], gates[1:]
+            known[0].gate, *gates = gates
         for gate in gates:
             yield _Part(name, gate.label, gate, found.get(name).ravel(), found.formats[name][0])
         yield from known
 
 
+def _endings(name: str) -> Iterator[tuple[Callable[[_Tensors, str, str], _Part | None], str]]:
+    """The rules for a name, and what stands before its ending."""
+    for ending, rule in _ENDINGS:
+        match = ending.search(name[-LONGEST_ENDING:])
+        if match and (match.start() or len(name) <= LONGEST_ENDING):
+            yield rule, name[: len(name) - len(match[0])]
+
+
+@lru_cache(64)
+def _gate(text: str) -> Gate:
+    """The gate of a text, made once: layers have few of them."""
+    return as_gate(text)
+
+
+@lru_cache(64)
+def _start(model: str) -> tuple[float, ...]:
+    """z of a model's published start at quantiles: 0 and 1, `END` from either, and those that are the spread."""
+    return tuple(map(float, DECAYS[model].start_at(np.array([0.0, 1.0, END, 1 - END, 0.02, 0.98]))))
+
+
 def _published(name: str, model: str, z: np.ndarray, form: str, widest: tuple[float, float] | None = None) -> _Part:
     """A layer of a published model, whose start spreads."""
-    low, high = map(float, DECAYS[model].start_at(np.array([0.0, 1.0])) if widest is None else widest)
-    spread = float(np.ptp(DECAYS[model].start_at(np.array([0.02, 0.98]))))
-    part = _Part(name, model, as_gate(model), z.ravel(), form, DECAYS[model].handed, spread, (low, high))
-    if widest is None:
-        first, last = map(float, DECAYS[model].start_at(np.array([END, 1 - END])))
-        part.middle = first, last
+    low, high, first, last, *spread = _start(model)
+    part = _Part(name, model, _gate(model), z.ravel(), form, DECAYS[model].handed, abs(spread[1] - spread[0]))
+    part.range = (low, high) if widest is None else widest
+    part.middle = (first, last) if widest is None else None
     return part
 
 
@@ -425,7 +441,7 @@ def _xlstm(found: _Tensors, name: str, before: str) -> _Part:
 
 
 def _gla(found: _Tensors, name: str, before: str) -> _Part:
-    return _Part(name, "gla", as_gate("gla"), found.get(name).ravel(), found.formats[name][0], "log a")
+    return _Part(name, "gla", _gate("gla"), found.get(name).ravel(), found.formats[name][0], "log a")
 
 
 def _torch_layer(found: _Tensors, name: str, before: str) -> _Part | None:
@@ -443,7 +459,7 @@ def _torch_layer(found: _Tensors, name: str, before: str) -> _Part | None:
     block = "forget" if rows == 4 * size else "update"
     owners = (before, f"{before}equations.")  # a layer, or a cell for one step at a time
     noted = (found.gates.get(f"{owner}{block}_gate") for owner in owners)
-    gate = as_gate(next(filter(None, noted), "sigmoid"))
+    gate = _gate(next(filter(None, noted), "sigmoid"))
     part = _Part(name, "lstm" if rows == 4 * size else "gru", gate, sides[0] + sides[1], found.formats[name][0])
     part.held = [(side, found.formats[each][0]) for side, each in zip(sides, (name, other), strict=True)]
     if part.model == "lstm":
@@ -486,14 +502,16 @@ _RULES: dict[str, Callable[[_Tensors, str, str], _Part | None]] = {
 }
 """Endings of names of tensors, and what they are."""
 
+_ENDINGS = [(re.compile(rf"(?:^|(?<=[./])){ending}$"), rule) for ending, rule in _RULES.items()]
+
 
 def _all_audited(parts: Iterator[_Part], lr: float) -> list[AuditedLayer]:
     layers: list[AuditedLayer] = []
     units = 0
     for part in parts:
         units += part.z.size
-        if len(layers) == MOST_LAYERS or units > MOST_UNITS:
-            raise ValueError(f"it has over {MOST_LAYERS} layers with decays, or {MOST_UNITS} units in them")
+        if units > MOST_UNITS:
+            raise ValueError(f"its layers have over {MOST_UNITS} units")
         layers.append(_audited(part, lr))
     return layers
 
@@ -541,6 +559,6 @@ def _unmoved(x: np.ndarray, form: str, lr: float) -> np.ndarray:
 
 
 def _quantiles(times: np.ndarray) -> np.ndarray:
-    """Low, median and high; infinite where the next above is."""
-    above = np.quantile(times, QUANTILES, method="higher")
-    return np.where(np.isinf(above), above, np.quantile(times, QUANTILES))
+    """Low, median and high; where the next above is infinite, so is what lies between."""
+    below, above = (np.quantile(times, QUANTILES, method=side) for side in ("lower", "higher"))
+    return np.where((below == above) | np.isinf(above), above, np.quantile(times, QUANTILES))
