@@ -47,6 +47,8 @@ ROUGH = np.array([6.0, 12.0, 24.0, 36.0])
 """Decimal orders of the distances at which u' is read, about a point known exactly, and about one narrowed down."""
 NEAR, DENOMINATOR = 1e-6, 10**6
 """How far a number is at most from the point that it may stand for, and the denominator of the plain ones."""
+FALL = 1.0
+"""What log u' falls by within one spacing of floats beside a point, if these do not resolve it."""
 BETWEEN = np.array([0.15, 0.3, 0.5, 0.7, 0.85])
 MOST_TESTED = 16
 """SlopeMinima looked at in big floats, at most; others on the way of a flow are looked at when it comes."""
@@ -362,12 +364,12 @@ def written_about(gate: Gate, point: float) -> tuple[Gate, Expr] | None:
     """The gate as a function of the distance from a point at which u' is 0 or least, and that point exactly."""
     numbers = gate.at(MANY_DIGITS)
     lift = numbers.arithmetic.lift
-    apart = np.array([1e-17, 1e-25, 1e-40, 1e-80, 1e-200])
+    apart = np.array([1.0, 1e-8, 1e-23, 1e-63, 1e-183]) * max(float(np.spacing(abs(point))), 1e-17)
     for exact in _exact_numbers(gate, point):
         near = numbers.arithmetic.constant(exact)
         levels = _log_at(numbers, lift(np.zeros(10)) + near + lift(np.concatenate([-apart, apart]))).reshape(2, -1)
         falls = -np.diff(levels, axis=1)
-        if np.all(falls >= 0) and np.any(falls > 1):  # on the way to the point, from either side
+        if np.all(falls >= 0) and np.any(falls > FALL):  # on the way to the point, from either side
             break
     else:
         return None
@@ -382,9 +384,10 @@ def written_about(gate: Gate, point: float) -> tuple[Gate, Expr] | None:
 
 
 def _exact_numbers(gate: Gate, point: float) -> tuple[Expr, ...]:
-    """Numbers that a point seen in floats may stand for: plain ones, and places at which the formula changes branch."""
+    """Numbers that a point seen in floats may stand for: plain ones, zeros of branch edges and of bases of powers."""
     expr = gate.formulas.u if gate.is_profile else gate.expr
-    roots = [root for edge in switches(expr) for root in roots_of(edge) if not isinstance(root, float)]
+    bases = [node.base for node in expr.atoms(sp.Pow) if node.base.has(Z) and node.base.is_polynomial(Z)]
+    roots = [r for edge in (*switches(expr), *bases) for r in roots_of(edge) if not isinstance(r, float)]
     plain = Fraction(0), Fraction(f"{point:.12g}"), Fraction(point).limit_denominator(DENOMINATOR), Fraction(point)
     near = [sp.Rational(x.numerator, x.denominator) for x in plain] + [r for r in roots if abs(float(r) - point) < NEAR]
     return tuple(dict.fromkeys(near))
@@ -404,7 +407,7 @@ def _kind(gate: Gate, numbers: Any, middle: Any, distances: Array, *, exact: boo
         if np.isneginf(levels[-1]):
             return "flat"
         beside = _log_at(numbers, lift(np.array([side * spacing])) + middle)
-        level &= bool(below.any() and np.ptp([*levels[below], *beside]) < 1e-6)
+        level &= bool(below.any() and np.ptp(levels[below]) < 1e-6 and beside[0] - levels[-1] < FALL)
         powers = (levels[:-1] - levels[1:]) / np.diff(size)
         last, before = float(powers[-1]), float(powers[-2])
         if not np.isfinite(last + before):
@@ -426,7 +429,8 @@ def _seen_by_floats(gate: Gate, z: float) -> bool:
     """Whether a dip is wider than the spacing of floats at its place."""
     step = 64 * float(np.spacing(abs(z)))
     levels = np.broadcast_to(_log_slope(gate, np.array([z - step, z, z + step])), (3,))
-    return bool(min(levels[0], levels[2]) - levels[1] < 0.5)
+    with np.errstate(invalid="ignore"):
+        return bool(min(levels[0], levels[2]) - levels[1] < 0.5)
 
 
 def _tens(numbers: Any, distances: Array) -> Any:

@@ -41,7 +41,7 @@ TEN = {"horizon": 10, "gap": 0.01}
 # row 2 over z, cut at 0.4, 0.77 +- 0.02, at every 3e-4 within 6e-3 of 0.77, at 2 and 4;
 # rows 3 and 4 (one formula in two spellings) over w, z = sign(w) w^2, where dz/u' = 4/3 dw, cut at 0;
 # rows 5 and 6 over t, z - c = b sinh t with b = sqrt(1e-60/3), where dz/u' = 1e60 b dt/cosh t, in 120 parts;
-# row 7, whose dip is narrower than the spacing of floats about 1/3, over z, cut at 1/3 and at 1/3 +- 10^-k, k to 25.
+# rows 7 and 8, dips narrower than the spacing of floats, over z, cut at p = 1/3 or sqrt(2) and p +- 10^-k, k to 25.
 RIGHT = {
     "sigmoid(where(z<1, z, where(z<101, 1+1e-8*(z-1), z-100+1e-6)))": (0.0, math.log(85274680825.503717)),
     "sigmoid(z+tanh(1e4*(z-0.77)))": (0.0, math.log(10329.79236195077)),
@@ -50,6 +50,7 @@ RIGHT = {
     "sigmoid(z**3 + 1e-60*z)": (-1.0, 74.995010424502068),
     "sigmoid((z-3)**3 + 1e-60*(z-3))": (-1.0, 627.65451657781313),
     "sigmoid((z-1/3)**3+1e-40*z)": (0.0, 51.96915949456161),
+    "sigmoid((z-sqrt(2))**3+1e-40*z)": (0.0, 51.969159494561642),
 }
 
 
