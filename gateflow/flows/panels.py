@@ -224,12 +224,15 @@ def along(batch: ProblemBatch, panels: Panels) -> tuple[Panels, Array, int]:
     """
     logs, errors = panels.log_sums(batch)
     evaluations = NODES * panels.owner.size
+    count = batch.horizon.size
+    most = MOST + 2 * np.bincount(panels.owner, minlength=count)
     for _ in range(DEEPEST):
         place = places(panels.owner)
-        up_to = np.logaddexp.accumulate(in_rows(panels.owner, logs, np.full(batch.horizon.size, -np.inf)), axis=1)
+        up_to = np.logaddexp.accumulate(in_rows(panels.owner, logs, np.full(count, -np.inf)), axis=1)
         middle = panels.middles()
         rough = errors > up_to[panels.owner, place] + np.log(TOLERANCE)
         rough &= (middle != panels.a) & (middle != panels.b)
+        rough &= (np.bincount(panels.owner, minlength=count) < most)[panels.owner]
         if not rough.any():
             break
         where = np.repeat(np.arange(logs.size), 1 + rough)

@@ -37,6 +37,8 @@ QUERIES = 4096
 """Times inverted together."""
 OFFSETS = np.concatenate([10.0 ** np.arange(-8, 0), [0.4, 1.5], 4.0 * 2.1 ** np.arange(28)])
 """Distances of edges from either end of a path, in units of the density's scale."""
+LOST = float(np.log(2.0))
+"""What a path's log tau is off by where no digit of its times is known."""
 
 
 @overload
@@ -166,7 +168,7 @@ class Trajectories(Ended, columns=("z0", "tau", "log_tau", "status"), plots=("z0
 
         Times in an array of the problems' shape are one for each; with further axes in front, many for each. After its
         arrival a flow rests on the target. Flows that end past the floats, or outside the gate's range, have the
-        status to say so and are nan here.
+        status to say so and are nan here; so are flows whose times lie between two floats, as at a narrow dip of u'.
 
         Parameters
         ----------
@@ -204,8 +206,9 @@ class Trajectories(Ended, columns=("z0", "tau", "log_tau", "status"), plots=("z0
             with np.errstate(all="ignore"):
                 bundle = _Bundle(batch.take(numbers), arrival[numbers], _furthest(local, wanted[chunk]))
                 parts = bundle.states(local, wanted[chunk])
+                lost = bundle.lost[local]
             for array, part in zip(out, parts, strict=True):
-                array[chunk] = part
+                array[chunk] = np.where(lost, np.nan, part)
         return out[0], out[1], out[2]
 
     @property
@@ -279,6 +282,12 @@ class _Bundle:
         self.coordinate: Coordinate = WholePath() if goes_by_decay(self.gate) else Position()
         self.arrives = np.isfinite(batch.target.log)
         self._lay(last)
+
+    @property
+    def lost(self) -> Any:
+        """Where floats along the path do not tell one digit of the learning time."""
+        with np.errstate(invalid="ignore"):
+            return self.arrives & np.isfinite(self.arrival) & ~(np.abs(self.cumulative[:, -1] - self.arrival) < LOST)
 
     def _lay(self, last: Array) -> None:
         """Lay out the panels; flows without an end are followed until their last time."""

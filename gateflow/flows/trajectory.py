@@ -215,6 +215,10 @@ def follow(
     with np.errstate(over="ignore", under="ignore"):
         state = _state(path, np.exp(log_tau), v)
     check = _check(path, last, found)
+    if name == "exact" and (check >= 1 or np.isnan(last)):
+        raise NotReached(
+            f"the flow from z0 = {z0:g} cannot be followed: floats along it do not tell one digit of its time"
+        )
     return Trajectory(
         problem, z0, name, state.tau, log_tau, state.z, state.loss, state.log_gap, status, spent, check, rtol, atol,
         path, solved.invert, last,
