@@ -710,7 +710,7 @@ def test_stored_runs_of_this_tree_are_as_declared():
         assert done <= planned
 
 
-@pytest.mark.parametrize("name", ["study-slopes", "decays-slopes"])
+@pytest.mark.parametrize("name", ["study-slopes", "decays-slopes", "decays-rates"])
 def test_the_page_shows_what_the_stored_runs_come_to(name, tmp_path):
     root = Path(__file__).parents[2]
     asked = ["experiment", "analyse", name, "--results", str(root / "results/study")]
