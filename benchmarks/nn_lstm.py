@@ -6,6 +6,7 @@ python -m benchmarks.nn_lstm --wait > results/bench_wait.txt
 python -m benchmarks.nn_lstm --small > results/bench_small.txt
 python -m benchmarks.nn_lstm --inference > results/bench_inference.txt
 python -m benchmarks.nn_lstm --phases > results/bench_phases.txt
+python -m benchmarks.nn_lstm --bfloat16 > results/bench_bfloat16.txt
 
 The first is ``gateflow bench lstm`` and the cost of factors that are computed again instead of kept. The second is how
 many times as fast two threads are as one, on the wall, beside ``torch.nn.LSTM``, multiply-adds in registers, which
@@ -16,11 +17,15 @@ The fourth is what a step of a small layer costs, where calls weigh more than pr
 The fifth is inference of one sequence, beside ``torch.nn.LSTM`` and onnxruntime (extra ``onnx``), each with one thread.
 The sixth says in which part of a pass the time beyond the products is: forward without and with what the backward pass
 needs, and backward, each over as many multiply-adds in registers as its products have.
+The seventh allows products of bfloat16 by PyTorch's switch: the time over that without, and errors against float64 of
+the output and of the gradients of the recurrent weights, relative to their norms; for one layer and the sum of squares
+of its outputs as loss, with the fast gate and of ``torch.nn.LSTM``. It needs a processor that multiplies bfloat16.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import time
 from collections.abc import Callable
 from typing import Any
@@ -192,6 +197,37 @@ def phases(shape: tuple[int, int, int, int], repeats: int) -> dict[str, float]:
     }
 
 
+def products_of_bfloat16(shape: tuple[int, int, int, int], repeats: int) -> dict[str, tuple[float, ...]]:
+    """CPU time over that of products of float32, passes taking turns; and errors of both, of output and gradient."""
+    batch, length, inputs, hidden = shape
+    x = torch.randn(length, batch, inputs)
+    found = {}
+    for layer in (LSTM(inputs, hidden, forget_gate="fast"), torch.nn.LSTM(inputs, hidden)):
+
+        def run(layer: Any = layer, x: torch.Tensor = x) -> tuple[torch.Tensor, torch.Tensor]:
+            output = layer(x)[0]
+            return output.detach(), torch.autograd.grad(output.square().sum(), layer.weight_hh_l0)[0]
+
+        ways, best = (
+            {"float32": run, "bfloat16": speed.shortened(run)},
+            {"float32": float("inf"), "bfloat16": float("inf")},
+        )
+        results: dict[str, Any] = {}
+        for _ in range(repeats + 1):
+            for name, way in ways.items():
+                start = time.process_time()
+                results[name] = way()
+                best[name] = min(best[name], time.process_time() - start)
+        exact = run(copy.deepcopy(layer).double(), x.double())
+        errors = [
+            float((one - right).norm() / right.norm())
+            for name in ways
+            for one, right in zip(results[name], exact, strict=True)
+        ]
+        found[type(layer).__module__.split(".")[0]] = (best["bfloat16"] / best["float32"], *errors)
+    return {"native, fast": found["gateflow"], speed.BASELINE: found["torch"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
@@ -201,6 +237,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--inference", action="store_true")
     parser.add_argument("--phases", action="store_true")
+    parser.add_argument("--bfloat16", action="store_true")
     options = parser.parse_args()
     if options.scaling:
         for shape in speed.SHAPES:
@@ -226,6 +263,21 @@ def main() -> None:
         for shape in speed.SHAPES:
             told = ", ".join(f"{name} {times:.2f}" for name, times in phases(shape, options.repeats).items())
             print(f"{shape}: CPU time over that of the products at the core's peak: {told}", flush=True)
+        return
+    if options.bfloat16:
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        if not native.has_short():
+            raise SystemExit("this processor has no instructions that multiply bfloat16")
+        for shape in speed.SHAPES:
+            print(f"{shape}: where products of bfloat16 are allowed, the least of {options.repeats}")
+            for name, (ratio, *errors) in products_of_bfloat16(shape, options.repeats).items():
+                output, weight, of_output, of_weight = errors
+                print(
+                    f"  {name:14} {ratio:.2f} of the CPU time; error of the output {of_output:.1e} ({output:.1e} in "
+                    f"float32), of the gradient {of_weight:.1e} ({weight:.1e})",
+                    flush=True,
+                )
         return
     if options.wait:
         torch.set_num_threads(1)

@@ -341,12 +341,12 @@ class Recurrent(torch.nn.RNNBase):
         cell = operators.declared(self._declaration).compiled if self._declaration else None
         if cell is None or not native.available(dtype, cell):
             return False
-        if dtype not in cell.trusted:
-            reason = trials.reason_against_c(self._declaration, dtype)
-            cell.trusted[dtype] = reason is None
+        while (precision := cell.precision(dtype)) not in cell.trusted:  # what it computes in where that is wrong
+            reason = trials.reason_against_c(self._declaration, precision)
+            cell.trusted[precision] = reason is None
             if reason is not None:
                 native.warn_once("recurrent layers", reason)
-        return cell.trusted[dtype]
+        return cell.trusted[precision]
 
     def _agrees_on_gpu(self, data: Tensor, hidden: int, wanted: bool) -> bool:
         """Whether the cell's kernel computes on this GPU what the loop does; if it was asked for, an error says why."""

@@ -39,6 +39,9 @@ BASELINE = "torch.nn.LSTM"
 CATALOGUED = ("sigmoid", "fast", "softsign")
 """Forget gates that are timed in any case."""
 
+SHORT = "bfloat16 products"
+"""Of ways under ``torch.set_float32_matmul_precision("medium")``, where the processor multiplies bfloat16."""
+
 USER_FORMULA = "1/2 + atan(z + z**3)/pi"
 """A gate of no catalogue, with a heavy tail."""
 
@@ -162,6 +165,10 @@ def _steps(
     x = torch.randn(length, batch, inputs, generator=torch.Generator().manual_seed(0))
     yield BASELINE, _pass(torch.nn.LSTM(inputs, hidden), x)
     yield _products_name(), _products(shape)
+    if native.has_short():
+        yield f"{BASELINE}, {SHORT}", shortened(_pass(torch.nn.LSTM(inputs, hidden), x))
+        fast = LSTM(inputs, hidden, forget_gate="fast", backend="native")
+        yield f"native: LSTM, fast, {SHORT}", shortened(_pass(fast, x))
     ways: list[tuple[str, Callable[..., torch.nn.Module], dict[str, Any]]] = []
     if native.available(torch.float32):
         yield "its products at the core's peak", peak(multiply_adds(shape), threads)
@@ -183,6 +190,20 @@ def _steps(
 
 def _pass(layer: torch.nn.Module, x: torch.Tensor) -> Step:
     return lambda: layer(x)[0].sum().backward()
+
+
+def shortened(run: Step) -> Step:
+    """The same where PyTorch's switch allows products of bfloat16."""
+
+    def allowed() -> Any:
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("medium")
+        try:
+            return run()
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    return allowed
 
 
 def _products(shape: tuple[int, int, int, int]) -> Step:

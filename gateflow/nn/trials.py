@@ -32,28 +32,30 @@ ROWS, STEPS = 11, 5
 """Sequences and steps when a kernel for GPUs is tried: more than one program; and less than a whole one."""
 
 
-def reason_against_c(cell: str, dtype: torch.dtype) -> str | None:
+def reason_against_c(cell: str, precision: native.Precision) -> str | None:
     """Why compiled code is not to be trusted on this machine, in one clause; None where it was tried and agrees.
 
     Parameters
     ----------
     cell : str
         A declaration (:meth:`gateflow.nn.recurrent.Recurrent.declare`).
-    dtype : torch.dtype
+    precision : Precision
         What it computes in.
     """
+    dtype = precision.dtype
     tried = _with_known_gates(cell)
     found = declared(tried).compiled
     assert found is not None
-    name, numbers = found.layout.kernel, str(dtype).removeprefix("torch.")
     units = native.library(dtype).units()
-    made_of = (tried, native.fingerprint(dtype), *trust.machine(torch.device("cpu")))
+    made_of = (tried, native.fingerprint(precision), *trust.machine(torch.device("cpu")))
 
     def measure() -> float:
         found.tables(dtype)
-        return _error("native", tried, dtype, torch.device("cpu"), 2 * units + 3, torch.tensor(SIZES))
+        sizes = torch.tensor(SIZES)
+        return _error("native", tried, dtype, torch.device("cpu"), 2 * units + 3, sizes, precision=precision)
 
-    return trust.reason_against(f"compiled code for {name} in {numbers}", made_of, ROOM[dtype], measure)
+    room = ROOM[torch.bfloat16 if precision.short else dtype]
+    return trust.reason_against(f"compiled code for {found.layout.kernel} in {precision}", made_of, room, measure)
 
 
 def _with_known_gates(cell: str) -> str:
@@ -96,7 +98,14 @@ def _tried_on_gpu(cell: str, device: torch.device, dtype: torch.dtype, hidden: i
 
 
 def _error(
-    kernel: str, cell: str, dtype: torch.dtype, device: torch.device, hidden: int, sizes: Tensor | None, steps: int = 0
+    kernel: str,
+    cell: str,
+    dtype: torch.dtype,
+    device: torch.device,
+    hidden: int,
+    sizes: Tensor | None,
+    steps: int = 0,
+    precision: native.Precision | None = None,
 ) -> float:
     """The largest error of a pass forward and backward of a small layer, against the loop in float64."""
     chance, one = trust.generator(), declared(cell).cell
@@ -113,7 +122,7 @@ def _error(
     grads = [numbers(*x.shape[:-1], hidden), *(numbers(batch, hidden) for _ in state)]
 
     tried = Given(x, state, tensors, sizes, False, cell, "reference")
-    tried.kernel = kernel
+    tried.kernel, tried.precision = kernel, precision
     with torch.no_grad():
         alone, ended, _ = tried.forward(keep=False)
         output, final, kept = tried.forward(keep=True)

@@ -178,6 +178,19 @@ INLINE ivec within(ivec n, bits last) {
     return pick(n > last, every(last), n);
 }
 #endif
+#ifndef DOUBLE
+/* The bits of a float as a bfloat16, in the lower half: rounded to the nearest, ties to even; NaN stays NaN. Processors that do
+ * it themselves take subnormal numbers for 0. */
+INLINE uvec bfloat16_of(vec a) {
+#if defined(SHORT) && defined(__AVX512BF16__)
+    return (uvec)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)a));
+#else
+    const uvec u = (uvec)a, rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16, no = (uvec)(a != a);
+    return (rounded & ~no) | (no & 0x7fc0);
+#endif
+}
+#endif
+
 INLINE vec clamp(vec x, real most) { return larger(all(-most), smaller(all(most), x)); } /* NaN stays */
 
 /* exp(x) = scale (1 + rest), for |x| <= TANH_MOST. The polynomial interpolates (2^t - 1)/t at Chebyshev's points of

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -83,29 +83,64 @@ def _run_type(real: Any) -> type[ctypes.Structure]:
     return type("Run", (ctypes.Structure,), {"_fields_": fields})
 
 
+class Precision(NamedTuple):
+    """The type of a layer's numbers, and whether its products are of bfloat16, summed in float32."""
+
+    dtype: torch.dtype
+    short: bool = False
+
+    def __str__(self) -> str:
+        numbers = str(self.dtype).removeprefix("torch.")
+        return f"{numbers} with products of bfloat16" if self.short else numbers
+
+
+def shortens(dtype: torch.dtype) -> bool:
+    """Whether products are to be of bfloat16: PyTorch's switch allows it, and this processor has instructions for them.
+
+    The switch is ``torch.set_float32_matmul_precision("medium")``, or "bf16" as ``fp32_precision`` of
+    ``torch.backends.mkldnn.matmul``, of ``torch.backends.mkldnn.rnn``, or of ``torch.backends.mkldnn``.
+
+    Examples
+    --------
+    >>> shortens(torch.float32)
+    False
+    """
+    if dtype != torch.float32:
+        return False
+    switches = torch.backends.mkldnn.matmul, torch.backends.mkldnn.rnn
+    return any(switch.fp32_precision == "bf16" for switch in switches) and has_short()
+
+
 @compiled.compiled_once
-def library(dtype: torch.dtype) -> ctypes.CDLL:
-    """The kernels for one type of numbers, compiled if they have not been.
+def has_short() -> bool:
+    """Whether this processor multiplies bfloat16: AVX512-BF16."""
+    return compiled.defines("__AVX512BF16__", compiled.native())
+
+
+@compiled.compiled_once
+def library(dtype: torch.dtype, short: bool = False) -> ctypes.CDLL:
+    """The kernels for one type of numbers, or of products (see `Precision`), compiled if they have not been.
 
     Raises
     ------
     NoCompiler
     """
-    return _declare(compiled.library(_source(), flags=_flags(dtype), name="recurrent"), dtype)
+    return _declare(compiled.library(_source(), flags=_flags(dtype, short), name="recurrent"), dtype)
 
 
-def _flags(dtype: torch.dtype) -> tuple[str, ...]:
-    return ("-ffp-contract=fast", *compiled.native(), *(("-DDOUBLE",) if dtype == torch.float64 else ()))
+def _flags(dtype: torch.dtype, short: bool) -> tuple[str, ...]:
+    kind = ("-DDOUBLE",) if dtype == torch.float64 else ("-DSHORT",) if short else ()
+    return ("-ffp-contract=fast", *compiled.native(), *kind)
 
 
-def fingerprint(dtype: torch.dtype) -> str:
+def fingerprint(precision: Precision) -> str:
     """All that decides the bytes of :func:`library`.
 
     Raises
     ------
     NoCompiler
     """
-    return compiled.fingerprint(_source(), _flags(dtype))
+    return compiled.fingerprint(_source(), _flags(*precision))
 
 
 def source(*names: str) -> str:
@@ -193,13 +228,18 @@ class CompiledCell:
     layout: Layout
     gates: tuple[GateFunction, ...]
     shift: float = 0.0
-    trusted: dict[torch.dtype, bool] = field(default_factory=dict, repr=False)
-    """The types in which it was tried on this machine (`gateflow.nn.trials`), and whether it passed."""
+    trusted: dict[Precision, bool] = field(default_factory=dict, repr=False)
+    """What it was tried in on this machine (`gateflow.nn.trials`), and whether it passed."""
     _tables: dict[torch.dtype, list[Any]] = field(default_factory=dict, repr=False)
 
     def is_ready(self, dtype: torch.dtype, device: torch.device) -> bool:
         """Whether there are tables for such an input, and the code was tried and passed."""
-        return self.trusted.get(dtype, False) and dtype in self._tables and device.type == "cpu"
+        return self.trusted.get(self.precision(dtype), False) and dtype in self._tables and device.type == "cpu"
+
+    def precision(self, dtype: torch.dtype) -> Precision:
+        """What it computes in: with products of bfloat16 where they are allowed and were not found wrong here."""
+        short = Precision(dtype, True)
+        return short if shortens(dtype) and self.trusted.get(short, True) else Precision(dtype)
 
     def tables(self, dtype: torch.dtype) -> list[Any]:
         """Each gate's table as recurrent.c takes it; None for the logistic function, which it knows."""
@@ -245,13 +285,15 @@ def padded(steps: int, batch: int, reverse: bool) -> TimeAxis:
 
 
 def forward(
-    cell: CompiledCell, time: TimeAxis, given: Sequence[Tensor | None], keep: bool
+    cell: CompiledCell, precision: Precision, time: TimeAxis, given: Sequence[Tensor | None], keep: bool
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Output after every step, last state, and what a backward pass needs, of a layer in one direction.
 
     Parameters
     ----------
     cell : CompiledCell
+    precision : Precision
+        Its type is that of all that is given.
     time : TimeAxis
     given : sequence
         The input, (time, batch, inputs), or its rows grouped by time, (rows, inputs); h and c, (batch, hidden), before
@@ -259,12 +301,14 @@ def forward(
     keep : bool
         Whether there will be a backward pass; if not, nothing is kept.
     """
-    output, h_end, c_end, kept, marks = _Pass(cell, time, list(map(workspace.dense, given)), keep).forward(keep)
+    given = list(map(workspace.dense, given))
+    output, h_end, c_end, kept, marks = _Pass(cell, precision, time, given, keep).forward(keep)
     return output, [t for t in (h_end, c_end) if t is not None], [t for t in (kept, marks) if t is not None]
 
 
 def backward(
     cell: CompiledCell,
+    precision: Precision,
     time: TimeAxis,
     given: Sequence[Tensor | None],
     output: Tensor,
@@ -273,7 +317,7 @@ def backward(
     of_input: bool,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of all that was given to :func:`forward`, whose output and kept tensors these are."""
-    pass_ = _Pass(cell, time, list(map(workspace.dense, given)), keep=True)
+    pass_ = _Pass(cell, precision, time, list(map(workspace.dense, given)), keep=True)
     names = ("marks",) if pass_.again and cell.layout.has_cell else () if pass_.again else ("kept",)
     pass_.point({"output": workspace.dense(output), **dict(zip(names, kept, strict=True))})
     return pass_.backward(grads, of_input)
@@ -312,11 +356,12 @@ class _Form:
     """What passes of one shape have in common: the structure without its pointers to tensors, and sizes of arrays."""
 
     def __init__(
-        self, cell: CompiledCell, time: TimeAxis, dtype: torch.dtype, inputs: int, hidden: int, threads: int,
+        self, cell: CompiledCell, precision: Precision, time: TimeAxis, inputs: int, hidden: int, threads: int,
         segment: int, tile: int,
     ) -> None:  # fmt: skip
+        dtype = precision.dtype
         layout, size = cell.layout, hidden * dtype.itemsize
-        self.library, self.structure = library(dtype), _run_type(DTYPES[dtype])
+        self.library, self.structure = library(*precision), _run_type(DTYPES[dtype])
         self.parts, self.time = time.shares(threads), time
         self.run = run = self.structure()
         run.cell, run.blocks, run.factors = CELLS.index(layout.kernel), len(layout.blocks), layout.factors
@@ -348,14 +393,16 @@ _form = lru_cache(maxsize=128)(_Form)
 class _Pass:
     """One call's structure, filled in, and the tensors it points to."""
 
-    def __init__(self, cell: CompiledCell, time: TimeAxis, given: Sequence[Any], keep: bool) -> None:
+    def __init__(
+        self, cell: CompiledCell, precision: Precision, time: TimeAxis, given: Sequence[Any], keep: bool
+    ) -> None:
         x, self.h, self.c, self.ih, self.hh, self.bias_ih, self.bias_hh = given
         self.layout, self.lead, self.inputs = cell.layout, x.shape[:-1], x.shape[-1]
         self.dtype, self.size, self.rows, steps = x.dtype, self.h.shape[1], self.lead.numel(), len(time.sizes)
         self.kept_row = _kept_row(cell, self.dtype, self.size)
         segment = _segment(steps, self.rows, time.sizes[0], self.kept_row * self.dtype.itemsize) if keep else None
         self.again, sizes = segment is not None, (self.inputs, self.size, torch.get_num_threads())
-        self.form = form = _form(cell, time, self.dtype, *sizes, segment or steps, TILE)
+        self.form = form = _form(cell, precision, time, *sizes, segment or steps, TILE)
         self.run = form.structure.from_buffer_copy(form.run)
         self.reference, self.alive = ctypes.byref(self.run), []
         self.point({"x": x, "h_start": self.h, "c_start": self.c})

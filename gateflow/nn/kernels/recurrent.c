@@ -10,6 +10,9 @@
  *   - gradients of weights are gathered from CHUNK rows at a time, those of h, x and the bias in one product.
  *
  * Layout of a blocked array of n rows: [block][row][UNITS]. It stands behind gates.h.
+ *
+ * With -DSHORT products of matrices are of bfloat16, and their sums, with all else, of float32. Where a product reads a real it
+ * then reads a pair: two neighbours along what it sums over, side by side in 32 bits.
  */
 
 #define NV 2 /* vectors side by side in a product */
@@ -17,6 +20,12 @@
 #define UNITS (NV * LANES)
 #define STRIP 8 /* rows of a gradient of weights that are summed together */
 #define ROUND_UP(n, m) (((n) + (m) - 1) / (m) * (m))
+#ifdef SHORT
+enum { PACK = 2 }; /* numbers in a real of products' factors */
+#else
+enum { PACK = 1 };
+#endif
+#define WIDTH (UNITS / PACK) /* reals of a row in a block of a product's first factor */
 
 enum { MOST_BLOCKS = 5, MOST_FACTORS = 8 };
 
@@ -150,6 +159,59 @@ INLINE void fetch(const char *line) {
 #endif
 }
 
+/* How many reals n numbers along the sum take */
+INLINE Int deep(Int n) { return (n + PACK - 1) / PACK; }
+
+INLINE vec multiply_add(vec sum, real a, vec b) {
+#if defined(SHORT) && defined(__AVX512BF16__)
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_ps(a), (__m512bh)b);
+#elif defined(SHORT) /* the same for any processor: right, and slow */
+    const uvec upper = (uvec){0} + 0xffff0000;
+    union {
+        real number;
+        ubits pair;
+    } both = {a};
+    const uvec pair = (uvec){0} + both.pair;
+    sum += (vec)(pair << 16) * (vec)((uvec)b << 16);
+    return sum + (vec)(pair & upper) * (vec)((uvec)b & upper);
+#else
+    return sum + a * b;
+#endif
+}
+
+/* Pairs of what stands side by side in each of the rows: as a product's first factor has them. It may be done in place. */
+static void pair_columns(real *to, const real *from, Int rows) {
+#ifdef SHORT
+    for (; rows > 0; rows--, from += UNITS, to += WIDTH) {
+#ifdef __AVX512BF16__
+        store(to, (vec)_mm512_cvtne2ps_pbh((__m512)load(from + LANES), (__m512)load(from)));
+#else
+        for (int u = 0; u < UNITS; u += LANES) {
+            const uvec found = bfloat16_of(load(from + u));
+            ubits pair[LANES / 2];
+            for (int l = 0; l < LANES / 2; l++) pair[l] = found[2 * l] | found[2 * l + 1] << 16;
+            memcpy(to + u / 2, pair, sizeof pair);
+        }
+#endif
+    }
+#else
+    (void)to, (void)from, (void)rows;
+#endif
+}
+
+/* Pairs of each row with the next: as the second factor has them; the last row of an odd number goes with zeros. In place too. */
+static void pair_rows(real *to, const real *from, Int rows) {
+#ifdef SHORT
+    for (Int row = 0; row < rows; row += 2, from += 2 * UNITS)
+        for (int v = 0; v < UNITS; v += LANES, to += LANES) {
+            const vec next = row + 1 < rows ? load(from + UNITS + v) : all(0);
+            store(to, (vec)(bfloat16_of(load(from + v)) | bfloat16_of(next) << 16));
+        }
+#else
+    (void)to, (void)from, (void)rows;
+#endif
+}
+
 /* C = start + A1 B1 + A2 B2 for M rows and NV vectors of columns. A is blocked, with `stride` reals from block to
  * block; B is packed: k rows of UNITS, those of B2 after those of B1. A few rows have their sums split in several, as
  * each would have to wait for the one before. */
@@ -169,9 +231,9 @@ INLINE void product(const int M, const int SPLIT, real *c, const real *start, In
             for (int v = 0; v < NV; v++) sum[s][m][v] = s ? all(0) : load(start + m * start_stride + v * LANES);
     for (int part = 0; part < 2; part++) {
         const real *block = pair[part].a;
-        for (Int left = pair[part].depth; left > 0; left -= UNITS, block += pair[part].stride) {
+        for (Int left = pair[part].depth; left > 0; left -= WIDTH, block += pair[part].stride) {
             const real *a = block;
-            Int k = left < UNITS ? left : UNITS;
+            Int k = left < WIDTH ? left : WIDTH;
             for (; k >= 4; k -= 4, a += 4, b += 4 * UNITS) {
 #pragma GCC unroll 2
                 for (int line = 0; line < AHEAD; line++, ahead += LINE) fetch(ahead);
@@ -181,13 +243,15 @@ INLINE void product(const int M, const int SPLIT, real *c, const real *start, In
                     for (int m = 0; m < M; m++)
 #pragma GCC unroll 2
                         for (int v = 0; v < NV; v++)
-                            sum[j % SPLIT][m][v] += a[m * UNITS + j] * load(b + j * UNITS + v * LANES);
+                            sum[j % SPLIT][m][v] =
+                                multiply_add(sum[j % SPLIT][m][v], a[m * WIDTH + j], load(b + j * UNITS + v * LANES));
             }
             for (; k > 0; k--, a++, b += UNITS)
 #pragma GCC unroll 8
                 for (int m = 0; m < M; m++)
 #pragma GCC unroll 2
-                    for (int v = 0; v < NV; v++) sum[0][m][v] += a[m * UNITS] * load(b + v * LANES);
+                    for (int v = 0; v < NV; v++)
+                        sum[0][m][v] = multiply_add(sum[0][m][v], a[m * WIDTH], load(b + v * LANES));
         }
     }
 #pragma GCC unroll 8
@@ -217,7 +281,7 @@ PRODUCT(8, 1)
 typedef void (*Product)(real *, const real *, Int, const Factor *, const real *, const char *);
 static const Product PRODUCTS[] = {0, product_1, product_2, product_3, product_4, product_5, product_6, product_7, product_8};
 
-/* The same for any number of rows; the strides of A are those of its blocks, its rows are UNITS apart. `next` is the B of
+/* The same for any number of rows; the strides of A are those of its blocks, its rows are WIDTH apart. `next` is the B of
  * the product to come: large layers' weights lie far from the core, and are fetched while these are worked on. */
 static void products(Int rows, real *c, const real *start, Int start_stride, const Factor *pair, const real *b,
                      const real *next) {
@@ -229,7 +293,7 @@ static void products(Int rows, real *c, const real *start, Int start_stride, con
         PRODUCTS[m](c + row * UNITS, start + row * start_stride, start_stride, moved, b,
                     at < size ? (const char *)next + at : (const char *)b);
         row += m;
-        for (int part = 0; part < 2; part++) moved[part].a = pair[part].a + row * UNITS;
+        for (int part = 0; part < 2; part++) moved[part].a = pair[part].a + row * WIDTH;
     }
 }
 
@@ -255,7 +319,8 @@ static void outer(Int rows, real *restrict sum, const real *restrict a, const re
             for (int m = 0; m < HEIGHT; m++)
 #pragma GCC unroll 2
                 for (int v = 0; v < NV; v++)
-                    total[m][v] += a[row * STRIP + first + m] * load(b + row * UNITS + v * LANES);
+                    total[m][v] =
+                        multiply_add(total[m][v], a[row * STRIP + first + m], load(b + row * UNITS + v * LANES));
 #pragma GCC unroll 8
         for (int m = 0; m < HEIGHT; m++)
 #pragma GCC unroll 2
@@ -288,6 +353,7 @@ Int lanes(void) { return LANES; }
 Int run_size(void) { return (Int)sizeof(Run); }
 
 /* Reals in each array that the caller provides */
+INLINE Int depth_of(const Run *run) { return 1 + deep(run->hidden) + deep(run->inputs); } /* bias, weights of h and of x */
 Int packed_size(const Run *run) {
     return blocks_of(run->hidden) * run->blocks * (run->hidden + run->inputs + 1) * UNITS;
 }
@@ -320,14 +386,17 @@ void pack(const Run *run) {
     const Int H = run->hidden, I = run->inputs;
     real *to = run->packed;
     for (Int first = 0; first < H; first += UNITS)
-        for (Int g = 0; g < run->blocks; g++, to += (H + I + 1) * UNITS) {
+        for (Int g = 0; g < run->blocks; g++, to += depth_of(run) * UNITS) {
             for (Int u = 0; u < UNITS; u++) {
                 to[u] = 0;
                 if (first + u < H && run->bias_1[g]) to[u] += run->bias_1[g][first + u];
                 if (first + u < H && run->bias_2[g]) to[u] += run->bias_2[g][first + u];
             }
-            turn(to + UNITS, run->weight_h[g], first, H, H);
-            turn(to + (H + 1) * UNITS, run->weight_x[g], first, H, I);
+            real *of_h = to + UNITS, *of_x = of_h + deep(H) * UNITS; /* short ones too have room at first for all */
+            turn(of_h, run->weight_h[g], first, H, H);
+            pair_rows(of_h, of_h, H);
+            turn(of_x, run->weight_x[g], first, H, I);
+            pair_rows(of_x, of_x, I);
         }
 }
 
@@ -335,12 +404,15 @@ void pack(const Run *run) {
 static void pack_rows(const Run *run, real *to, const real *const *of, Int from, Int until, Int columns) {
     const Int padded = blocks_of(run->hidden) * UNITS;
     for (Int first = 0; first < columns; first += UNITS)
-        for (Int g = from; g < until; g++)
-            for (Int unit = 0; unit < padded; unit++, to += UNITS) {
+        for (Int g = from; g < until; g++, to += deep(padded) * UNITS) {
+            for (Int unit = 0; unit < padded; unit++) {
                 const Int count = unit < run->hidden ? least(columns - first, UNITS) : 0;
-                if (count) memcpy(to, of[g] + unit * columns + first, (size_t)count * sizeof(real));
-                if (count < UNITS) memset(to + count, 0, (size_t)(UNITS - count) * sizeof(real));
+                real *row = to + unit * UNITS;
+                if (count) memcpy(row, of[g] + unit * columns + first, (size_t)count * sizeof(real));
+                if (count < UNITS) memset(row + count, 0, (size_t)(UNITS - count) * sizeof(real));
             }
+            pair_rows(to, to, padded);
+        }
 }
 
 void pack_backward(const Run *run) {
@@ -436,22 +508,28 @@ static void forward_any(const Run *run, Int rows, Int tile, const real *z, const
 #undef CASE
 }
 
+/* Reals of an array of pairs beside one of so many numbers */
+INLINE Int short_size(Int numbers) { return PACK > 1 ? numbers / PACK : 0; }
+
 /* The state and the memory of some rows of the batch on their way through time */
 typedef struct {
     Int first, rows;
     real *h, *h_next, *c, *x, *z;
+    real *factor; /* h as products have it */
 } Tile;
 
 static Int tile_size(const Run *run, Int rows) {
-    return (3 * blocks_of(run->hidden) + blocks_of(run->inputs) + run->blocks) * rows * UNITS;
+    return (3 * blocks_of(run->hidden) + blocks_of(run->inputs) + run->blocks) * rows * UNITS +
+           ROUND_UP(short_size(blocks_of(run->hidden) * rows * UNITS), UNITS);
 }
 
 static Tile tile_in(const Run *run, Int first, Int rows, real **scratch) {
     const Int state = blocks_of(run->hidden) * rows * UNITS;
-    Tile tile = {first, rows, 0, 0, 0, 0, 0};
+    Tile tile = {.first = first, .rows = rows};
     tile.h = reserve(scratch, state), tile.h_next = reserve(scratch, state), tile.c = reserve(scratch, state);
     tile.x = reserve(scratch, blocks_of(run->inputs) * rows * UNITS);
     tile.z = reserve(scratch, run->blocks * rows * UNITS);
+    tile.factor = reserve(scratch, short_size(state));
     return tile;
 }
 
@@ -470,9 +548,9 @@ static void set_state(const Run *run, Tile *tile, Int step) {
 
 /* From a step until another. Where the factors of a step are kept: see kept_at. */
 static void advance(const Run *run, Tile *tile, Int step, Int until, real *kept, int again) {
-    const Int H = run->hidden, I = run->inputs, rows = tile->rows, depth = H + I + 1, block = rows * UNITS;
-    const Int start = step;
-    const real *end = run->packed + packed_size(run);
+    const Int H = run->hidden, I = run->inputs, rows = tile->rows, depth = depth_of(run), block = rows * UNITS;
+    const Int start = step, stride = block / PACK;
+    const real *end = run->packed + blocks_of(H) * run->blocks * depth * UNITS;
     for (; step < until; step++) {
         const Int live = living(run, step, tile->first, rows), at = run->offsets[time_of(run, step)] + tile->first;
         /* before there are rows too: they may come to life in the midst of the segment */
@@ -480,12 +558,15 @@ static void advance(const Run *run, Tile *tile, Int step, Int until, real *kept,
             from_blocks(run->marks + (step / run->segment * run->batch + tile->first) * H, tile->c, rows, rows, H);
         if (!live) continue;
         to_blocks(tile->x, run->x + at * I, live, rows, I);
+        pair_columns(tile->x, tile->x, blocks_of(I) * rows);
+        pair_columns(tile->factor, tile->h, blocks_of(H) * rows);
+        const real *h = PACK > 1 ? tile->factor : tile->h;
         real *to = kept ? kept_at(run, kept, step - start, at, rows, again) : NULL;
         for (Int b = 0; b < blocks_of(H); b++) {
             for (Int g = 0; g < run->blocks; g++) {
                 const real *w = run->packed + (b * run->blocks + g) * depth * UNITS;
-                const Factor pair[2] = {{tile->h, block, uses_h(run, g) ? H : 0}, {tile->x, block, uses_x(run, g) ? I : 0}};
-                products(live, tile->z + g * block, w, 0, pair, w + UNITS + (uses_h(run, g) ? 0 : H * UNITS),
+                const Factor pair[2] = {{h, stride, uses_h(run, g) ? deep(H) : 0}, {tile->x, stride, uses_x(run, g) ? deep(I) : 0}};
+                products(live, tile->z + g * block, w, 0, pair, w + UNITS + (uses_h(run, g) ? 0 : deep(H) * UNITS),
                          w + depth * UNITS < end ? w + depth * UNITS : run->packed);
             }
             forward_any(run, live, rows, tile->z, tile->h + b * block, tile->h_next + b * block, tile->c + b * block,
@@ -593,17 +674,35 @@ static void fill_strips(const Run *run, Int step, Int first, Int live, real *str
     }
 }
 
-/* Gradients of the weights from the rows gathered */
-static void flush(const Run *run, Int rows, const real *dz, const real *strip, real *sums) {
+/* Pairs of each of a strip's rows with the next, in place. What is past the last column is no number of anything. */
+static void pair_strip(real *strip, Int rows) {
+#ifdef SHORT
+    for (Int row = 0; row < rows; row += 2) {
+        ubits both[2 * STRIP] __attribute__((aligned(LINE)));
+        for (int m = 0; m < 2 * STRIP; m += LANES) *(uvec *)(both + m) = bfloat16_of(load(strip + row * STRIP + m));
+        if (row + 1 == rows) memset(both + STRIP, 0, STRIP * sizeof(ubits));
+        for (int m = 0; m < STRIP; m++) both[m] |= both[m + STRIP] << 16;
+        memcpy(strip + row / 2 * STRIP, both, STRIP * sizeof(ubits));
+    }
+#else
+    (void)strip, (void)rows;
+#endif
+}
+
+/* Gradients of the weights from the rows gathered, which are used up */
+static void flush(const Run *run, Int rows, real *dz, real *strip, real *sums) {
     const Int blocks = blocks_of(run->hidden), of_h = strips_h(run), count = strips(run);
     const Int of_one = of_h + run->inputs / STRIP;
+    for (Int s = 0; PACK > 1 && s < count; s++)
+        pair_strip(strip + s * run->chunk * STRIP, rows);
     for (Int g = 0; g < run->blocks; g++)
         for (Int b = 0; b < blocks; b++) {
             const Int panel = g * blocks + b;
+            real *of_panel = dz + panel * run->chunk * UNITS;
+            pair_rows(of_panel, of_panel, rows);
             for (Int s = 0; s < count; s++) {
                 if (s < of_h ? !uses_h(run, g) : !uses_x(run, g) && s != of_one) continue;
-                outer(rows, sums + (panel * count + s) * STRIP * UNITS, strip + s * run->chunk * STRIP,
-                      dz + panel * run->chunk * UNITS);
+                outer(deep(rows), sums + (panel * count + s) * STRIP * UNITS, strip + s * run->chunk * STRIP, of_panel);
             }
         }
 }
@@ -611,7 +710,7 @@ static void flush(const Run *run, Int rows, const real *dz, const real *strip, r
 /* What a backward pass carries from step to step, and the rows gathered */
 typedef struct {
     Tile tile; /* for steps that are computed again */
-    real *dh, *dc, *zero, *dx, *strip, *dz, *kept, *sums;
+    real *dh, *dc, *zero, *dx, *strip, *dz, *factor, *kept, *sums; /* factor: a step's dz as products have it */
     Int used;
 } Back;
 
@@ -623,7 +722,7 @@ static Int back_size(const Run *run, Int rows) {
     const Int blocks = blocks_of(run->hidden);
     return tile_size(run, rows) + (2 * blocks + 1) * rows * UNITS + UNITS +
            ROUND_UP(strips(run) * run->chunk * STRIP, UNITS) + run->blocks * blocks * run->chunk * UNITS +
-           segment_size(run, rows);
+           ROUND_UP(short_size(run->blocks * blocks * rows * UNITS), UNITS) + segment_size(run, rows);
 }
 
 static Back back_in(const Run *run, Int first, Int rows, real *sums, real *scratch) {
@@ -633,6 +732,7 @@ static Back back_in(const Run *run, Int first, Int rows, real *sums, real *scrat
     back.dh = reserve(&scratch, state), back.dc = reserve(&scratch, state);
     back.zero = reserve(&scratch, UNITS), back.dx = reserve(&scratch, rows * UNITS);
     back.strip = reserve(&scratch, gathered), back.dz = reserve(&scratch, run->blocks * blocks_of(H) * run->chunk * UNITS);
+    back.factor = reserve(&scratch, short_size(run->blocks * blocks_of(H) * rows * UNITS));
     back.kept = reserve(&scratch, segment_size(run, rows));
     memset(back.dh, 0, (size_t)state * sizeof(real));
     memset(back.dc, 0, (size_t)state * sizeof(real));
@@ -644,9 +744,9 @@ static Back back_in(const Run *run, Int first, Int rows, real *sums, real *scrat
 }
 
 /* Gradients of the input at one step */
-static void of_input(const Run *run, Back *back, const real *dz, Int at, Int live) {
-    const Int I = run->inputs, blocks = blocks_of(run->hidden), stride = run->chunk * UNITS;
-    const Int depth = (run->x_last - run->x_first) * blocks * UNITS;
+static void of_input(const Run *run, Back *back, const real *dz, Int stride, Int at, Int live) {
+    const Int I = run->inputs, blocks = blocks_of(run->hidden);
+    const Int depth = (run->x_last - run->x_first) * blocks * WIDTH;
     const Factor pair[2] = {{dz + run->x_first * blocks * stride, stride, depth}, {NULL, 0, 0}};
     for (Int b = 0; b < blocks_of(I); b++) {
         const real *w = run->packed_x + b * depth * UNITS;
@@ -667,14 +767,17 @@ static void back_step(const Run *run, Back *back, Int step, const real *kept) {
     for (Int b = 0; b < blocks; b++)
         backward_any(run, live, kept + b * live * run->factors * UNITS, back->dh + b * rows * UNITS,
                      back->dc + b * rows * UNITS, dz + b * stride, blocks * stride);
-    const Int depth = (run->h_last - run->h_first) * blocks * UNITS;
-    const Factor pair[2] = {{dz + run->h_first * blocks * stride, stride, depth}, {NULL, 0, 0}};
+    for (Int panel = 0; PACK > 1 && panel < run->blocks * blocks; panel++)
+        pair_columns(back->factor + panel * rows * WIDTH, dz + panel * stride, live);
+    const real *of = PACK > 1 ? back->factor : dz;
+    const Int apart = PACK > 1 ? rows * WIDTH : stride, depth = (run->h_last - run->h_first) * blocks * WIDTH;
+    const Factor pair[2] = {{of + run->h_first * blocks * apart, apart, depth}, {NULL, 0, 0}};
     for (Int b = 0; b < blocks; b++) {
         real *to = back->dh + b * rows * UNITS;
         const real *w = run->packed_h + b * depth * UNITS;
         products(live, to, to, UNITS, pair, w, b + 1 < blocks ? w + depth * UNITS : run->packed_h);
     }
-    if (run->grad_x) of_input(run, back, dz, at, live);
+    if (run->grad_x) of_input(run, back, of, apart, at, live);
     fill_strips(run, step, first, live, back->strip + back->used * STRIP, run->chunk * STRIP);
     back->used += live;
 }

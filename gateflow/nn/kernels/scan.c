@@ -94,9 +94,8 @@ INLINE vec taken_all(items found) {
 }
 
 INLINE items kept(vec a) {
-#ifdef HALF /* rounded to the nearest, ties to even; NaN stays NaN */
-    const uvec u = (uvec)a, rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16, no = (uvec)(a != a);
-    const uvec found = (rounded & ~no) | (no & 0x7fc0);
+#ifdef HALF
+    const uvec found = bfloat16_of(a);
 #if defined(__AVX512F__)
     return (items)_mm512_cvtepi32_epi16((__m512i)found);
 #elif defined(__AVX2__)

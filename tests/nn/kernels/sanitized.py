@@ -40,6 +40,7 @@ def main(first: int, count: int) -> None:
     assert workspace.tensor is plain
     for dtype in native.DTYPES:
         native.library(dtype)
+    native.library(torch.float32, short=True)
     for n in range(first, first + count):
         said = nn_calls.said_of(n, 2) if n % 2 else nn_fuzz.said_of(n, 2)
         if said["wrong"]:
