@@ -18,8 +18,8 @@ The fifth is inference of one sequence, beside ``torch.nn.LSTM`` and onnxruntime
 The sixth says in which part of a pass the time beyond the products is: forward without and with what the backward pass
 needs, and backward, each over as many multiply-adds in registers as its products have.
 The seventh allows products of bfloat16 by PyTorch's switch: the time over that without, and errors against float64 of
-the output and of the gradients of the recurrent weights, relative to their norms; for one layer and the sum of squares
-of its outputs as loss, with the fast gate and of ``torch.nn.LSTM``. It needs a processor that multiplies bfloat16.
+the output and of the gradients of the recurrent weights, relative to their norms, where the loss is the sum of the
+squares of all outputs; with the fast gate and of ``torch.nn.LSTM``. It needs a processor that multiplies bfloat16.
 """
 
 from __future__ import annotations
@@ -208,23 +208,15 @@ def products_of_bfloat16(shape: tuple[int, int, int, int], repeats: int) -> dict
             output = layer(x)[0]
             return output.detach(), torch.autograd.grad(output.square().sum(), layer.weight_hh_l0)[0]
 
-        ways, best = (
-            {"float32": run, "bfloat16": speed.shortened(run)},
-            {"float32": float("inf"), "bfloat16": float("inf")},
-        )
-        results: dict[str, Any] = {}
-        for _ in range(repeats + 1):
-            for name, way in ways.items():
-                start = time.process_time()
-                results[name] = way()
-                best[name] = min(best[name], time.process_time() - start)
         exact = run(copy.deepcopy(layer).double(), x.double())
         errors = [
             float((one - right).norm() / right.norm())
-            for name in ways
-            for one, right in zip(results[name], exact, strict=True)
+            for way in (run, speed.shortened(run))
+            for one, right in zip(way(), exact, strict=True)
         ]
-        found[type(layer).__module__.split(".")[0]] = (best["bfloat16"] / best["float32"], *errors)
+        step = passes(layer, x)
+        best = speed.least_times({"float32": step, "bfloat16": speed.shortened(step)}, repeats)
+        found[type(layer).__module__.split(".")[0]] = (best["bfloat16"][0] / best["float32"][0], *errors)
     return {"native, fast": found["gateflow"], speed.BASELINE: found["torch"]}
 
 

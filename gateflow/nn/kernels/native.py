@@ -107,8 +107,8 @@ def shortens(dtype: torch.dtype) -> bool:
     """
     if dtype != torch.float32:
         return False
-    switches = torch.backends.mkldnn.matmul, torch.backends.mkldnn.rnn
-    return any(switch.fp32_precision == "bf16" for switch in switches) and has_short()
+    mkldnn: Any = torch.backends.mkldnn
+    return "bf16" in (mkldnn.matmul.fp32_precision, mkldnn.rnn.fp32_precision) and has_short()
 
 
 @compiled.compiled_once

@@ -193,3 +193,17 @@ def test_where_it_is_found_wrong_products_are_of_float32_and_a_line_says_so(
     assert layer.backend_for(x) == "native"
     assert largest(found, loop(layer, "lstm")(x.double())[0].detach()) < 1e-6
     trials.trust._known.clear()
+
+
+def test_what_is_kept_from_step_to_step_is_not_rounded(allowed: None) -> None:
+    layer = LSTM(2, 40)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+        layer.get_parameter("bias_ih_l0")[40:80] = torch.linspace(8, 14, 40)  # of the forget gate: time constants of 3e3 to 1e6
+    x, state = torch.zeros(500, 3, 2), (torch.zeros(1, 3, 40), torch.rand(1, 3, 40))
+    found = layer(x, state)[1][1]
+    torch.set_float32_matmul_precision("highest")
+    assert found.equal(layer(x, state)[1][1])
+    kept = torch.sigmoid(torch.linspace(8, 14, 40, dtype=torch.float64)) ** 500
+    torch.testing.assert_close(found[0].double(), kept * state[1][0].double(), rtol=5e-5, atol=0.0)
