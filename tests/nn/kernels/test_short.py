@@ -200,7 +200,7 @@ def test_what_is_kept_from_step_to_step_is_not_rounded(allowed: None) -> None:
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.zero_()
-        layer.get_parameter("bias_ih_l0")[40:80] = torch.linspace(8, 14, 40)  # of the forget gate: time constants of 3e3 to 1e6
+        layer.get_parameter("bias_ih_l0")[40:80] = torch.linspace(8, 14, 40)  # time constants of 3e3 to 1e6
     x, state = torch.zeros(500, 3, 2), (torch.zeros(1, 3, 40), torch.rand(1, 3, 40))
     found = layer(x, state)[1][1]
     torch.set_float32_matmul_precision("highest")
