@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import sympy as sp
@@ -84,6 +84,18 @@ def too_long_to_factor(expr: Expr) -> bool:
     return len({*expr.free_symbols, *expr.atoms(sp.Function)}) > 1 and _bits(expr) > MOST_BITS_OF_SEVERAL
 
 
+def common_unit(rates: Iterable[Expr]) -> Expr:
+    """The largest rational of which rationals are whole multiples.
+
+    Examples
+    --------
+    >>> common_unit([sp.Integer(2), sp.Rational(-3, 2), sp.Rational(1, 3)])
+    1/6
+    """
+    numbers = list(rates)
+    return sp.Rational(math.gcd(*(int(q.p) for q in numbers)), math.lcm(*(int(q.q) for q in numbers)))
+
+
 def _exponentials(expr: Expr) -> tuple[dict[Expr, Expr], dict[Expr, Expr]]:
     """Each exponential as a power of a symbol, and what the symbols stand for."""
     powers: dict[Expr, dict[Expr, Expr]] = {}
@@ -95,7 +107,7 @@ def _exponentials(expr: Expr) -> tuple[dict[Expr, Expr], dict[Expr, Expr]]:
     stand_in: dict[Expr, Expr] = {}
     meaning: dict[Expr, Expr] = {}
     for generator, exponents in powers.items():
-        unit, symbol = sp.gcd_list(list(exponents.values())), sp.Dummy(positive=True)
+        unit, symbol = common_unit(exponents.values()), sp.Dummy(positive=True)
         meaning[symbol] = sp.exp(unit * generator)
         stand_in |= {node: symbol ** (exponent / unit) for node, exponent in exponents.items()}
     return stand_in, meaning

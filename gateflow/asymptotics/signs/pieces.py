@@ -20,7 +20,7 @@ from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field
 from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import Tape, rewrite, stable
-from gateflow.codegen.expand import expand, is_quick_to_factor, quick_factor, too_long_to_factor
+from gateflow.codegen.expand import common_unit, expand, is_quick_to_factor, quick_factor, too_long_to_factor
 from gateflow.errors import Exceeded, GateflowError
 from gateflow.formula.vocabulary import (
     Expr,
@@ -205,7 +205,7 @@ def _zeros_by_kernel(expr: Expr, z: sp.Symbol) -> list[Expr]:
     if nodes:
         exponents = [node.args[0].as_coeff_Mul() for node in nodes]
         if len({rest for _, rest in exponents}) == 1:
-            unit = sp.gcd_list([c for c, _ in exponents]) if all(c.is_Rational for c, _ in exponents) else None
+            unit = common_unit([c for c, _ in exponents]) if all(c.is_Rational for c, _ in exponents) else None
             if unit:
                 rest = exponents[0][1]
                 poly = sp.numer(

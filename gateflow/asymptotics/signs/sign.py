@@ -19,6 +19,7 @@ from mpmath import libmp
 from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.signs.exponentials import in_exponential, until_last_change
 from gateflow.asymptotics.signs.pieces import Factors, by_complements, factored_forms, in_tanh
 from gateflow.asymptotics.signs.tails import Clock, HalfLine, LimitCache, X
 from gateflow.codegen import Tape
@@ -118,6 +119,11 @@ class Signed:
         found = Signed(by_complements(self.expr), self.tools, self.strict)
         found.by_complements = None
         return found
+
+    @cached_property
+    def in_exponential(self) -> tuple[Any, Expr] | None:
+        """The polynomial of one exponential with this sign, where it is one."""
+        return None if self.zero else in_exponential(self.expr)
 
     def beyond(self, point: Expr, way: int) -> Signed:
         """The expression beside a point, as one on a half-line of ``1/|x - point|``."""
@@ -352,6 +358,30 @@ def _by_isolated_roots(f: Signed, poly: Any, low: Expr, high: Expr, want: int) -
     return PROVED
 
 
+def by_exponentials(f: Signed, low: Expr, high: Expr, want: int) -> Finding | None:
+    """The same where that is the sign of a polynomial of one exponential."""
+    if f.strict or f.in_exponential is None:
+        return None
+    polynomial, rate = f.in_exponential
+    ball = f.tools.ball
+    ends = [ball.constant(sp.exp(-rate * x)) for x in (high, low)]
+    first, last = (sp.Rational(*_fraction(raw).as_integer_ratio()) for raw in (ends[0].lo, ends[1].hi))
+    constant, factors = polynomial.sqf_list()
+    odd = math.prod((q for q, k in factors if k % 2), start=sp.Poly(1, *polynomial.gens))
+    width = sp.Rational(1, 2**40)
+    roots = sorted(pair for pair, _ in odd.intervals(eps=width, inf=first, sup=last)) if odd.degree() > 0 else []
+    gaps = zip([first, *(b for _, b in roots)], [*(a for a, _ in roots), last], strict=True)
+    for a, b in gaps:
+        if a == b:
+            continue
+        w = (a + b) / 2
+        if sp.sign(constant * odd.eval(w)) == -want:
+            x = sp.Rational(-(math.log(w.p) - math.log(w.q)) / float(rate)).limit_denominator(10**6)
+            inside = low < x < high and f.on(ball.constant(x)) == -want
+            return Finding("refuted", where=(float(x), float(x)), at=x) if inside else None
+    return PROVED
+
+
 def _around(f: Signed, a: Expr, b: Expr, at: Expr, sign: int) -> tuple[float, float]:
     """An interval in floats on which the sign is proved; the point, where floats are too far apart."""
     low, high = float(a), float(b) if b != sp.oo else math.inf
@@ -428,9 +458,11 @@ def on_tail(f: Signed, left: Expr = sp.S.Zero, want: int = 0) -> Tail:
         sign = f.on_half_line(half)
         if sign:
             return Tail(sign, start)
-    if f.by_complements is not None:
-        return on_tail(f.by_complements, left, want)
-    return Tail(0, reason="no half-line was found on which bounds settle the sign")
+    found = on_tail(f.by_complements, left, want) if f.by_complements is not None else Tail(0)
+    if not found.sign and f.in_exponential is not None:
+        sign, start = until_last_change(*f.in_exponential)
+        return Tail(sign, start if start > left else starts[0])
+    return found if found.sign else Tail(0, reason="no half-line was found on which bounds settle the sign")
 
 
 def _form_sign(forms: Sequence[Factors], half: HalfLine, strict: bool) -> int:
@@ -536,4 +568,4 @@ def _every_phase(sign_at: Any, start: Expr, phases: _Phases, tools: Tools, want:
     return False
 
 
-__all__ = ["Finding", "Signed", "Tail", "Tools", "by_roots", "on_compact", "on_tail", "oscillating"]
+__all__ = ["Finding", "Signed", "Tail", "Tools", "by_exponentials", "by_roots", "on_compact", "on_tail", "oscillating"]

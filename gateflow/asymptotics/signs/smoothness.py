@@ -30,7 +30,7 @@ from gateflow.asymptotics.signs.pieces import (
     unmet,
     value_at,
 )
-from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, Tools, by_roots, on_compact, on_tail
+from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, Tools, by_exponentials, by_roots, on_compact, on_tail
 from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
@@ -341,6 +341,12 @@ class PiecewiseGate:
         exact = by_roots(f, piece.left, piece.right, want)
         if exact is not None:
             return exact
+        found = self._by_bounds(f, piece, want)
+        if found.verdict == "undecided":
+            return by_exponentials(f, piece.left, piece.right, want) or found
+        return found
+
+    def _by_bounds(self, f: Signed, piece: SmoothPiece, want: int) -> Finding:
         if piece.right.is_finite:
             return on_compact(f, piece.left, piece.right, want)
         tail = on_tail(f, piece.left, want)
