@@ -367,7 +367,7 @@ def by_exponentials(f: Signed, low: Expr, high: Expr, want: int) -> Finding | No
     ends = [ball.constant(sp.exp(-rate * x)) for x in (high, low)]
     first, last = (sp.Rational(*_fraction(raw).as_integer_ratio()) for raw in (ends[0].lo, ends[1].hi))
     constant, factors = polynomial.sqf_list()
-    odd = math.prod((q for q, k in factors if k % 2), start=sp.Poly(1, *polynomial.gens))
+    odd: Any = math.prod((q for q, k in factors if k % 2), start=sp.Poly(1, *polynomial.gens))
     width = sp.Rational(1, 2**40)
     roots = sorted(pair for pair, _ in odd.intervals(eps=width, inf=first, sup=last)) if odd.degree() > 0 else []
     gaps = zip([first, *(b for _, b in roots)], [*(a for a, _ in roots), last], strict=True)
