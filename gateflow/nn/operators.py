@@ -98,7 +98,6 @@ class Given:
         ready = compiled is not None and compiled.is_ready(self.x.dtype, self.x.device)
         how = self.backend, self.x, self.sizes is None, self.state[0].shape[-1]
         self.kernel = "native" if ready else self.cell.kernel_for(*how)
-        self.precision: native.Precision | None = None
 
     @property
     def steps(self) -> int:
@@ -115,9 +114,10 @@ class Given:
         assert self.declared.compiled is not None
         return self.declared.compiled
 
-    def _precision(self) -> native.Precision:
-        """As the user's switch says now, unless it was set, for a trial."""
-        return self.precision or self.compiled.precision(self.x.dtype)
+    @cached_property
+    def precision(self) -> native.Precision:
+        """As the user's switch says when it is first asked for, unless it was set, for a trial."""
+        return self.compiled.precision(self.x.dtype)
 
     @property
     def given(self) -> tuple[Tensor | None, ...]:
@@ -127,7 +127,7 @@ class Given:
     def forward(self, keep: bool) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Output, last state, and what is kept for the backward pass."""
         if self.kernel == "native":
-            return native.forward(self.compiled, self._precision(), self.time, self.given, keep)
+            return native.forward(self.compiled, self.precision, self.time, self.given, keep)
         if self.kernel == "reference":
             with torch.no_grad():
                 output, final = self.plain(self.x, self.state, self.tensors)
@@ -162,7 +162,7 @@ class Given:
             output, _, kept = self.forward(keep=True)
         if self.kernel == "native":
             dx, dh, dc, *d_weights = native.backward(
-                self.compiled, self._precision(), self.time, self.given, output, kept, grads, of_input
+                self.compiled, self.precision, self.time, self.given, output, kept, grads, of_input
             )
             return dx, _there(dh, dc), _there(*d_weights)
         output, of_output = self._turned(output), grads[0]

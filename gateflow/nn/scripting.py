@@ -43,8 +43,7 @@ class AllLayers(torch.nn.Module):
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        if parametrize.is_parametrized(layer):
-            raise InvalidArgument("the weights are parametrised, which torch.jit.script does not know")
+        _check(layer)
         if not (cell := layer.declare()):
             raise InvalidArgument(f"{type(layer).__name__} with these options is not scripted: its loop is in Python")
         backend = "auto" if layer.backend == "framework" else layer.backend
@@ -109,6 +108,7 @@ class OneStep(torch.nn.Module):
 
     def __init__(self, cell: Any) -> None:
         super().__init__()
+        _check(cell)
         weights = [each for each in (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh) if each is not None]
         self.way = OneWay(weights, cell.equations.declare(), cell.equations.backend, False)
         self.hidden_size: int = cell.hidden_size
@@ -139,12 +139,21 @@ class StepOfTwoParts(OneStep):
         return final[0], final[1]
 
 
+def _check(module: torch.nn.Module) -> None:
+    """Refuse what the numbers of the weights, taken now, would leave out."""
+    name = type(module).__name__
+    if parametrize.is_parametrized(module):
+        raise InvalidArgument(f"the weights of {name} are parametrised, which torch.jit.script does not know")
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise InvalidArgument(f"{name} has hooks, as for pruned weights, and torch.jit.script would leave them out")
+
+
 def scriptable(layer: Any) -> AllLayers:
     """What ``torch.jit.script`` compiles instead of a layer.
 
     Raises
     ------
     InvalidArgument
-        The layer draws random numbers, projects its output or has parametrised weights.
+        The layer draws random numbers, projects its output, or has parametrised weights or hooks.
     """
     return (OfOnePart if len(layer.states) == 1 else OfTwoParts)(layer)

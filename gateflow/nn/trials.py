@@ -51,8 +51,7 @@ def reason_against_c(cell: str, precision: native.Precision) -> str | None:
 
     def measure() -> float:
         found.tables(dtype)
-        sizes = torch.tensor(SIZES)
-        return _error("native", tried, dtype, torch.device("cpu"), 2 * units + 3, sizes, precision=precision)
+        return _error("native", tried, precision, torch.device("cpu"), 2 * units + 3, torch.tensor(SIZES))
 
     room = ROOM[torch.bfloat16 if precision.short else dtype]
     return trust.reason_against(f"compiled code for {found.layout.kernel} in {precision}", made_of, room, measure)
@@ -93,26 +92,25 @@ def _tried_on_gpu(cell: str, device: torch.device, dtype: torch.dtype, hidden: i
         f"the kernel for GPUs of an LSTM with {names}, {hidden} units, {str(dtype).removeprefix('torch.')}",
         (cell, way, precision, *sources, *trust.machine(device)),
         TF32 if precision == "tf32" else ROOM[dtype],
-        lambda: _error("triton", cell, dtype, device, hidden, None, steps),
+        lambda: _error("triton", cell, native.Precision(dtype), device, hidden, None, steps),
     )
 
 
 def _error(
     kernel: str,
     cell: str,
-    dtype: torch.dtype,
+    precision: native.Precision,
     device: torch.device,
     hidden: int,
     sizes: Tensor | None,
     steps: int = 0,
-    precision: native.Precision | None = None,
 ) -> float:
     """The largest error of a pass forward and backward of a small layer, against the loop in float64."""
     chance, one = trust.generator(), declared(cell).cell
     batch = ROWS if sizes is None else int(sizes[0])
 
     def numbers(*shape: int, scale: float = 1.0) -> Tensor:
-        return (torch.randn(shape, generator=chance, dtype=torch.float64) * scale).to(device, dtype)
+        return (torch.randn(shape, generator=chance, dtype=torch.float64) * scale).to(device, precision.dtype)
 
     x = numbers(steps, batch, 3) if sizes is None else numbers(int(sizes.sum()), 3)
     state = [numbers(batch, hidden) for _ in one.states]

@@ -37,20 +37,24 @@ def test_a_layer_in_eight_bits_is_the_layer_with_the_rounded_weights(kind: Any) 
     assert not any(parameter.requires_grad for parameter in made.parameters())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
 def test_a_weight_is_off_by_half_a_step_at_most(dtype: torch.dtype) -> None:
     torch.manual_seed(2)
     layer = LSTM(40, 30, dtype=dtype)
     with torch.no_grad():
         layer.weight_ih_l0[0] = 0.0
         layer.weight_ih_l0[1] = 1e-45
-        layer.weight_ih_l0[2] *= 1e30
+        layer.weight_ih_l0[2] *= torch.finfo(dtype).max / 4
+        layer.weight_ih_l0[3] *= 1e-4  # its scale is a few of the least numbers of float16
     before = layer.weight_ih_l0.detach().double().clone()
     after = int8_weights(layer).weight_ih_l0.detach().double()
     largest = before.abs().amax(dim=1, keepdim=True)
-    rounding = 2 * torch.finfo(dtype).eps * largest + torch.finfo(dtype).tiny
+    rounding = torch.finfo(dtype).eps * largest + 64 * torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
     assert bool(((after - before).abs() <= largest / 254 + rounding).all())
     assert not after[0].any()
+    q, scale = (layer.state_dict()[f"parametrizations.weight_ih_l0.original{n}"].double() for n in (0, 1))
+    assert bool((scale > 0).all())
+    assert q.equal((before / scale).round().clamp(-127, 127))
 
 
 def test_a_file_is_a_quarter_and_loads_into_a_model_changed_so() -> None:
@@ -80,6 +84,18 @@ def test_pytorchs_quantisation_takes_the_layers_and_keeps_their_hooks() -> None:
     torch.testing.assert_close(found, int8_weights(copy.deepcopy(model))(x)[0])
     assert model[0].weight_hh_l0.dtype == torch.float32
     assert model[0].weight_hh_l0.requires_grad
+
+
+def test_what_pytorch_is_given_is_a_copy() -> None:
+    layer, x = LSTM(3, 4), torch.randn(5, 2, 3)
+    before = layer(x)[0]
+    made, again = Int8.from_float(layer), Int8.from_float(layer)
+    wanted = made(x)[0]
+    assert layer(x)[0].equal(before)
+    with torch.no_grad():
+        layer.get_parameter("bias_hh_l0").add_(1)
+    assert made(x)[0].equal(wanted)
+    assert again(x)[0].equal(wanted)
 
 
 def test_what_has_no_scale_is_refused_and_nothing_is_changed() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.utils.prune
 
 from gateflow.errors import InvalidArgument
 from gateflow.nn import CELLS, LSTM, GRUCell, LSTMCell, NoisyLSTM
@@ -81,8 +83,14 @@ def test_what_cannot_be_scripted_says_so() -> None:
         torch.jit.script(torch.nn.Sequential(NoisyLSTM(3, 4)))
     with pytest.raises(InvalidArgument, match="LSTM with these options is not scripted"):
         torch.jit.script(LSTM(3, 4, proj_size=2))
-    with pytest.raises(InvalidArgument, match="parametrised"):
-        torch.jit.script(torch.nn.utils.parametrizations.weight_norm(LSTM(3, 4), "weight_hh_l0"))
+    for module, name in ((LSTM(3, 4), "weight_hh_l0"), (LSTMCell(3, 4), "weight_hh")):
+        with pytest.raises(InvalidArgument, match="parametrised"):
+            torch.jit.script(torch.nn.utils.parametrizations.weight_norm(copy.deepcopy(module), name))
+        with pytest.raises(InvalidArgument, match="has hooks, as for pruned weights"):
+            torch.jit.script(torch.nn.utils.prune.l1_unstructured(copy.deepcopy(module), name, amount=0.5))
+        module.register_forward_hook(lambda *_: None)
+        with pytest.raises(InvalidArgument, match="has hooks"):
+            torch.jit.script(torch.nn.Sequential(module))
 
 
 def test_wrong_shapes_are_refused_in_a_script_too() -> None:

@@ -11,6 +11,7 @@ import torch
 from gateflow import cli
 from gateflow.errors import InvalidArgument
 from gateflow.nn import speed
+from gateflow.nn.kernels import native
 from gateflow.training.speed import time_step
 
 
@@ -62,6 +63,16 @@ def test_threads_are_as_before_afterwards() -> None:
     before = torch.get_num_threads()
     speed.time_layers((1, 1, 1, 1), threads=before + 1, repeats=1, gates=(), only="none")
     assert torch.get_num_threads() == before
+
+
+def test_without_a_compiler_the_other_ways_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEFLOW_COMPILER", "none")
+    monkeypatch.setattr(native, "_warned", set())
+    with pytest.warns(RuntimeWarning, match="without compiled kernels: no C compiler is to be used"):
+        report = speed.time_layers((1, 1, 1, 1), repeats=1, only="torch: LSTM")
+    backends = [row.backend for row in report.rows]
+    assert "torch" in backends
+    assert "native" not in backends
 
 
 def test_where_pages_are_kept_there_is_a_second_baseline(report: speed.SpeedReport) -> None:

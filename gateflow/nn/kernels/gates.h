@@ -179,8 +179,8 @@ INLINE ivec within(ivec n, bits last) {
 }
 #endif
 #ifndef DOUBLE
-/* The bits of a float as a bfloat16, in the lower half: rounded to the nearest, ties to even; NaN stays NaN. Processors that do
- * it themselves take subnormal numbers for 0. */
+/* The bits of a float as a bfloat16, in the lower half: rounded to the nearest, ties to even; NaN stays NaN. Processors
+ * that do it themselves take subnormal numbers for 0. */
 INLINE uvec bfloat16_of(vec a) {
 #if defined(SHORT) && defined(__AVX512BF16__)
     return (uvec)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)a));

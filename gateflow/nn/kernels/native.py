@@ -113,8 +113,11 @@ def shortens(dtype: torch.dtype) -> bool:
 
 @compiled.compiled_once
 def has_short() -> bool:
-    """Whether this processor multiplies bfloat16: AVX512-BF16."""
-    return compiled.defines("__AVX512BF16__", compiled.native())
+    """Whether this processor multiplies bfloat16: AVX512-BF16; without a compiler it is not asked."""
+    try:
+        return compiled.defines("__AVX512BF16__", compiled.native())
+    except NoCompiler:
+        return False
 
 
 @compiled.compiled_once

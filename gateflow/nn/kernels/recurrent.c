@@ -11,8 +11,8 @@
  *
  * Layout of a blocked array of n rows: [block][row][UNITS]. It stands behind gates.h.
  *
- * With -DSHORT products of matrices are of bfloat16, and their sums, with all else, of float32. Where a product reads a real it
- * then reads a pair: two neighbours along what it sums over, side by side in 32 bits.
+ * With -DSHORT products of matrices are of bfloat16, and their sums, with all else, of float32. Where a product reads a
+ * real it then reads a pair: two neighbours along what it sums over, side by side in 32 bits.
  */
 
 #define NV 2 /* vectors side by side in a product */
@@ -179,7 +179,7 @@ INLINE vec multiply_add(vec sum, real a, vec b) {
 #endif
 }
 
-/* Pairs of what stands side by side in each of the rows: as a product's first factor has them. It may be done in place. */
+/* Pairs of what stands side by side in each of the rows: as a product's first factor has them. In place too. */
 static void pair_columns(real *to, const real *from, Int rows) {
 #ifdef SHORT
     for (; rows > 0; rows--, from += UNITS, to += WIDTH) {
@@ -199,7 +199,8 @@ static void pair_columns(real *to, const real *from, Int rows) {
 #endif
 }
 
-/* Pairs of each row with the next: as the second factor has them; the last row of an odd number goes with zeros. In place too. */
+/* Pairs of each row with the next: as the second factor has them; the last row of an odd number goes with zeros. In
+ * place too. */
 static void pair_rows(real *to, const real *from, Int rows) {
 #ifdef SHORT
     for (Int row = 0; row < rows; row += 2, from += 2 * UNITS)
@@ -281,8 +282,8 @@ PRODUCT(8, 1)
 typedef void (*Product)(real *, const real *, Int, const Factor *, const real *, const char *);
 static const Product PRODUCTS[] = {0, product_1, product_2, product_3, product_4, product_5, product_6, product_7, product_8};
 
-/* The same for any number of rows; the strides of A are those of its blocks, its rows are WIDTH apart. `next` is the B of
- * the product to come: large layers' weights lie far from the core, and are fetched while these are worked on. */
+/* The same for any number of rows; the strides of A are those of its blocks, its rows are WIDTH apart. `next` is the B
+ * of the product to come: large layers' weights lie far from the core, and are fetched while these are worked on. */
 static void products(Int rows, real *c, const real *start, Int start_stride, const Factor *pair, const real *b,
                      const real *next) {
     Factor moved[2] = {pair[0], pair[1]};
@@ -565,7 +566,8 @@ static void advance(const Run *run, Tile *tile, Int step, Int until, real *kept,
         for (Int b = 0; b < blocks_of(H); b++) {
             for (Int g = 0; g < run->blocks; g++) {
                 const real *w = run->packed + (b * run->blocks + g) * depth * UNITS;
-                const Factor pair[2] = {{h, stride, uses_h(run, g) ? deep(H) : 0}, {tile->x, stride, uses_x(run, g) ? deep(I) : 0}};
+                const Factor pair[2] = {{h, stride, uses_h(run, g) ? deep(H) : 0},
+                                        {tile->x, stride, uses_x(run, g) ? deep(I) : 0}};
                 products(live, tile->z + g * block, w, 0, pair, w + UNITS + (uses_h(run, g) ? 0 : deep(H) * UNITS),
                          w + depth * UNITS < end ? w + depth * UNITS : run->packed);
             }
@@ -674,7 +676,7 @@ static void fill_strips(const Run *run, Int step, Int first, Int live, real *str
     }
 }
 
-/* Pairs of each of a strip's rows with the next, in place. What is past the last column is no number of anything. */
+/* Pairs of each of a strip's rows with the next, in place: what is past the last column stays 0 */
 static void pair_strip(real *strip, Int rows) {
 #ifdef SHORT
     for (Int row = 0; row < rows; row += 2) {

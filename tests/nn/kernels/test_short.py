@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -103,14 +105,26 @@ def test_a_step_of_numbers_that_bfloat16_has_is_as_exact_as_in_float32(
     assert any(largest(one, right) > 1e-5 for one, right in zip(found, wanted, strict=True))
 
 
+def test_factors_are_rounded_as_pytorch_rounds(allowed: None) -> None:
+    layer, x, (h, c) = LSTM(5, 37), torch.randn(3, 4, 5), torch.randn(2, 1, 4, 37)
+    x[0, 0] = 1 + torch.arange(5) * HALF  # each second one is a tie
+    same = copy.deepcopy(layer)
+    with torch.no_grad():
+        for weight in same.parameters():
+            if weight.dim() == 2:
+                weight.copy_(short(weight))
+    assert layer(x, (h, c))[0].equal(same(short(x), (short(h), c))[0])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_gradient_of_one_row_is_a_product_of_rounded_numbers(name: str, allowed: None) -> None:
     layer, _, state = problem(name, (1, 1, 37), 1)
     x = torch.ones(1, 1, 1)
-    _, _, *rest = results(layer, x, state, torch.float32)
-    of_weight = rest[len(state)]  # of the input's weights: those of the pre-activations themselves, as x = 1
+    of_weight = results(layer, x, state, torch.float32)[2 + len(state)]  # those of the pre-activations, as x = 1
+    wanted = results(loop(layer, name), x, state, torch.float64)[2 + len(state)]
     assert of_weight.equal(short(of_weight))
     assert of_weight.abs().max() > 0
+    assert bool(((of_weight - wanted).abs() <= (HALF + 1e-5) * wanted.abs() + 1e-9).all())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -132,7 +146,8 @@ def test_factors_computed_again_are_the_same(allowed: None, monkeypatch: pytest.
 
 def test_infinities_and_no_numbers_stay_what_they_are(allowed: None) -> None:
     layer, x, state = problem("lstm", (3, 5, 4), 1)
-    for odd in (torch.inf, torch.nan):
+    longest = torch.tensor(2**31 - 1, dtype=torch.int32).view(torch.float32)  # NaN, and -0 if it were rounded
+    for odd in (torch.inf, torch.nan, longest):
         x[0, 1, 2] = odd
         found = results(layer, x, state, torch.float32)[0]
         wanted = results(loop(layer, "lstm"), x, state, torch.float64)[0]
@@ -175,10 +190,29 @@ def test_without_the_switch_nothing_is_rounded(make: type[Recurrent]) -> None:
     assert largest(layer(x)[0].detach(), plain(x.double())[0].detach()) < 1e-6
 
 
+def test_each_pass_goes_by_the_switch_as_it_is_then(allowed: None) -> None:
+    layer, x = LSTM(3, 20), torch.randn(10, 4, 3)
+    plain = loop(layer, "lstm")
+    wanted = plain(x.double())[0]
+    of_weight = torch.autograd.grad(wanted.sin().sum(), plain.get_parameter("weight_hh_l0"))[0]
+    for forward, backward in itertools.product(("medium", "highest"), repeat=2):
+        torch.set_float32_matmul_precision(forward)
+        output = layer(x)[0]
+        torch.set_float32_matmul_precision(backward)
+        found = torch.autograd.grad(output.sin().sum(), layer.get_parameter("weight_hh_l0"))[0]
+        assert (largest(output.detach(), wanted.detach()) > 1e-5) == (forward == "medium")
+        assert (largest(found, of_weight) > 1e-5) == ("medium" in (forward, backward))
+
+
+def test_without_a_compiler_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEFLOW_COMPILER", "none")
+    assert not native.has_short()
+
+
 def test_where_it_is_found_wrong_products_are_of_float32_and_a_line_says_so(
     allowed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def measured(*_: Any, precision: native.Precision, **__: Any) -> float:
+    def measured(_: str, __: str, precision: native.Precision, *___: Any) -> float:
         return 0.5 if precision.short else 1e-8
 
     monkeypatch.setattr(trials, "_error", measured)
@@ -195,15 +229,20 @@ def test_where_it_is_found_wrong_products_are_of_float32_and_a_line_says_so(
     trials.trust._known.clear()
 
 
-def test_what_is_kept_from_step_to_step_is_not_rounded(allowed: None) -> None:
-    layer = LSTM(2, 40)
+@pytest.mark.parametrize("make", [LSTM, JANET, GRU])
+def test_what_is_kept_from_step_to_step_is_not_rounded(make: type[Recurrent], allowed: None) -> None:
+    layer = make(2, 40)
+    assert layer.forget_block is not None
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.zero_()
-        layer.get_parameter("bias_ih_l0")[40:80] = torch.linspace(8, 14, 40)  # time constants of 3e3 to 1e6
-    x, state = torch.zeros(500, 3, 2), (torch.zeros(1, 3, 40), torch.rand(1, 3, 40))
-    found = layer(x, state)[1][1]
+        # time constants of 3e3 to 1e6
+        layer.get_parameter("bias_ih_l0")[layer.rows(layer.forget_block)] = torch.linspace(8, 14, 40)
+    x, start = torch.zeros(500, 3, 2), torch.rand(1, 3, 40)
+    given = (torch.zeros(1, 3, 40), start) if make is LSTM else start
+    last = lambda: layer(x, given)[1][-1].view(3, 40)  # noqa: E731
+    found = last()
     torch.set_float32_matmul_precision("highest")
-    assert found.equal(layer(x, state)[1][1])
+    assert found.equal(last())
     kept = torch.sigmoid(torch.linspace(8, 14, 40, dtype=torch.float64)) ** 500
-    torch.testing.assert_close(found[0].double(), kept * state[1][0].double(), rtol=5e-5, atol=0.0)
+    torch.testing.assert_close(found.double(), kept * start[0].double(), rtol=5e-5, atol=0.0)
