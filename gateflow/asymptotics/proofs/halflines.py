@@ -7,6 +7,7 @@ branches. A sign is found on a box, which may reach to infinity:
   sign has it;
 * by an enclosure of the values (`enclosures`);
 * on a box to infinity, for a sum: by its enclosure once a positive factor of one of its terms is taken out;
+* on a box to infinity, for a rational function of one exponential: by Descartes' rule;
 * where the formula vanishes exactly at an end of the box: by the sign of its derivative.
 
 A box with no sign is halved. "Positive" here means: at least 0, and 0 at isolated points only; sums and products keep
@@ -28,6 +29,7 @@ import sympy as sp
 from gateflow.asymptotics.proofs import statements
 from gateflow.asymptotics.proofs.enclosures import Box, Undefined, Unproved, X, enclosure
 from gateflow.codegen.expand import quick_factor
+from gateflow.codegen.exponentials import in_exponential
 from gateflow.formula.vocabulary import Expr, Z, derivative, sigmoid, softplus, softsign
 
 _FAR = sp.Integer(2) ** 40
@@ -67,7 +69,8 @@ def sign(e: Expr, box: Box, depth: int = 0) -> int:
         seen = {sign(a, box, depth) for a in e.args}
         if len(seen) == 1 and 0 not in seen:
             return seen.pop()
-    return _sign_by_bounds(e, box) or _sign_over_a_term(e, box) or _sign_beside_zero(e, box, depth)
+    found = _sign_by_bounds(e, box) or _sign_over_a_term(e, box) or _sign_beside_zero(e, box, depth)
+    return found or (0 if depth else _sign_by_descartes(e, box))
 
 
 def _product_of_signs(factors: tuple[Expr, ...], box: Box, depth: int) -> int:
@@ -106,6 +109,23 @@ def _sign_over_a_term(e: Expr, box: Box) -> int:
     if box.high != sp.oo or not e.is_Add:
         return 0
     return next((found for found in (_sign_by_bounds(q, box) for q in _over_factors(e)) if found), 0)
+
+
+def _sign_by_descartes(e: Expr, box: Box) -> int:
+    """On a box to infinity, of a polynomial p(w) of w = exp(-c x), where none of its roots can be seen to lie there.
+
+    By w = b/(1 + t) the part from 0 to b >= exp(-c low) is that of all t > 0, and a polynomial whose coefficients are
+    of one sign has no zero there.
+    """
+    if box.high != sp.oo or not box.low.is_Rational or (found := in_exponential(e, X)) is None:
+        return 0
+    polynomial, rate = found
+    most = sp.Rational(str(sp.exp(-rate * box.low).evalf(30))) * (1 + sp.Rational(1, 10**20)) if box.low else sp.S.One
+    t = sp.Dummy("t")
+    n = polynomial.degree()
+    terms = [c * most**k * sp.Poly(1 + t, t) ** (n - k) for (k,), c in polynomial.terms()]
+    sides = {sp.sign(c) for c in sum(terms[1:], terms[0]).all_coeffs()} - {sp.S.Zero}
+    return int(sides.pop()) if len(sides) == 1 else 0
 
 
 @lru_cache(maxsize=512)

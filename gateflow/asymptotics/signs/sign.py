@@ -19,10 +19,10 @@ from mpmath import libmp
 from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
-from gateflow.asymptotics.signs.exponentials import in_exponential, until_last_change
 from gateflow.asymptotics.signs.pieces import Factors, by_complements, factored_forms, in_tanh
-from gateflow.asymptotics.signs.tails import Clock, HalfLine, LimitCache, X
+from gateflow.asymptotics.signs.tails import Clock, HalfLine, LimitCache, X, in_words
 from gateflow.codegen import Tape
+from gateflow.codegen.exponentials import in_exponential
 from gateflow.errors import GateflowError
 from gateflow.formula.vocabulary import Expr, derivative
 from gateflow.guards import bounded
@@ -123,7 +123,7 @@ class Signed:
     @cached_property
     def in_exponential(self) -> tuple[Any, Expr] | None:
         """The polynomial of one exponential with this sign, where it is one."""
-        return None if self.zero else in_exponential(self.expr)
+        return None if self.zero else in_exponential(in_words(self.expr), X)
 
     def beyond(self, point: Expr, way: int) -> Signed:
         """The expression beside a point, as one on a half-line of ``1/|x - point|``."""
@@ -460,9 +460,24 @@ def on_tail(f: Signed, left: Expr = sp.S.Zero, want: int = 0) -> Tail:
             return Tail(sign, start)
     found = on_tail(f.by_complements, left, want) if f.by_complements is not None else Tail(0)
     if not found.sign and f.in_exponential is not None:
-        sign, start = until_last_change(*f.in_exponential)
+        sign, start = _until_last_change(*f.in_exponential)
         return Tail(sign, start if start > left else starts[0])
     return found if found.sign else Tail(0, reason="no half-line was found on which bounds settle the sign")
+
+
+def _until_last_change(polynomial: Any, rate: Expr) -> tuple[int, Expr]:
+    """The sign of p(exp(-c x)) for large x, which is not 0, and a rational from which on it is that."""
+    _, factors = polynomial.sqf_list()
+    width = sp.Rational(1, 2**10)
+    while True:
+        ends = [ends for p, _ in factors for ends, _ in p.intervals(eps=width, inf=0, sup=1) if ends != (0, 0)]
+        if all(a > 0 for a, _ in ends):
+            break
+        width /= 2**20
+    nearest = min((a for a, _ in ends), default=sp.S.One)
+    sign = int(sp.sign(polynomial.eval(nearest / 2)))
+    far = (math.log(nearest.q) - math.log(nearest.p)) / float(rate)
+    return sign, sp.Rational(math.floor(16 * far) + 2, 16)
 
 
 def _form_sign(forms: Sequence[Factors], half: HalfLine, strict: bool) -> int:
