@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._decomp import register_decomposition
-from torch._higher_order_ops.scan import scan
 
 from gateflow.errors import InvalidArgument
 from gateflow.nn.arithmetic import TorchArithmetic
@@ -51,6 +50,8 @@ def layer(
 
 def _scanned(*arguments: Any, **options: Any) -> Any:
     """PyTorch's scan, without a warning of its own look at what the step takes from around it."""
+    from torch._higher_order_ops.scan import scan  # of PyTorch's own: where it has another place, the layers still run
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor", category=UserWarning)
         return scan(*arguments, **options)

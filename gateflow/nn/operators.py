@@ -95,9 +95,11 @@ class Given:
         self.cell = self.declared.cell
         self.weights = self.cell.named_weights(self.tensors)
         compiled = self.declared.compiled if self.backend == "native" else None
-        ready = compiled is not None and compiled.is_ready(self.x.dtype, self.x.device)
-        how = self.backend, self.x, self.sizes is None, self.state[0].shape[-1]
-        self.kernel = "native" if ready else self.cell.kernel_for(*how)
+        if compiled and compiled.is_ready(precision := compiled.precision(self.x.dtype), self.x.device):
+            self.kernel, self.precision = "native", precision
+        else:
+            how = self.backend, self.x, self.sizes is None, self.state[0].shape[-1]
+            self.kernel = self.cell.kernel_for(*how)
 
     @property
     def steps(self) -> int:
@@ -116,7 +118,7 @@ class Given:
 
     @cached_property
     def precision(self) -> native.Precision:
-        """As the user's switch says when it is first asked for, unless it was set, for a trial."""
+        """As the user's switch said when it was first asked for, unless it was set, for a trial."""
         return self.compiled.precision(self.x.dtype)
 
     @property

@@ -10,8 +10,10 @@ import pytest
 import torch
 import torch.nn.utils.prune
 
+from gateflow.codegen import compiler as compiled
 from gateflow.errors import InvalidArgument
 from gateflow.nn import CELLS, LSTM, GRUCell, LSTMCell, NoisyLSTM
+from gateflow.nn.kernels import native
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
@@ -48,6 +50,22 @@ def test_a_scripted_layer_is_the_layer(name: str, batched: bool) -> None:
     torch.testing.assert_close(made(x), wanted)
     found = torch.autograd.grad(made(x), list(made.parameters()))
     torch.testing.assert_close(found, torch.autograd.grad(wanted, list(model.parameters())))
+
+
+@pytest.mark.skipif(compiled.available() is None, reason="there is no C compiler")
+def test_a_script_keeps_what_a_gradient_needs_where_there_will_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, run, kept = torch.jit.script(LSTM(3, 4, backend="native")), native.forward, []
+    monkeypatch.setattr(native, "forward", lambda *given: (kept.append(given[-1]), run(*given))[1])
+    x, state = torch.randn(5, 2, 3), torch.zeros(1, 2, 4)
+    made(x)
+    with torch.no_grad():
+        made(x)
+    for parameter in made.parameters():
+        parameter.requires_grad_(False)
+    made(x)
+    made(x, (state, state.clone().requires_grad_()))
+    made(x.requires_grad_())
+    assert kept == [True, False, False, True, True]
 
 
 def test_dropout_is_between_layers_and_in_training_only() -> None:

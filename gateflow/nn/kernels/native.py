@@ -235,9 +235,9 @@ class CompiledCell:
     """What it was tried in on this machine (`gateflow.nn.trials`), and whether it passed."""
     _tables: dict[torch.dtype, list[Any]] = field(default_factory=dict, repr=False)
 
-    def is_ready(self, dtype: torch.dtype, device: torch.device) -> bool:
+    def is_ready(self, precision: Precision, device: torch.device) -> bool:
         """Whether there are tables for such an input, and the code was tried and passed."""
-        return self.trusted.get(self.precision(dtype), False) and dtype in self._tables and device.type == "cpu"
+        return self.trusted.get(precision, False) and precision.dtype in self._tables and device.type == "cpu"
 
     def precision(self, dtype: torch.dtype) -> Precision:
         """What it computes in: with products of bfloat16 where they are allowed and were not found wrong here."""
