@@ -41,9 +41,18 @@ def interrupted(number: int, frame: FrameType | None) -> None:
     if not _swallows(frame):
         _last = time.monotonic()
         raise KeyboardInterrupt
-    later = threading.Timer(SOON, signal.raise_signal, (number,))
+    later = threading.Timer(SOON, _again, (number,))
     later.daemon = True
     later.start()
+
+
+def _again(number: int) -> None:
+    """Send a signal to the main thread, which hears it also where it sleeps or waits."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:
+        signal.raise_signal(number)
 
 
 def _swallows(frame: FrameType | None) -> bool:
