@@ -351,7 +351,7 @@ def _fitting(patterns: list[str], names: list[str]) -> list[list[str]]:
             check=True,
         )
     except subprocess.TimeoutExpired:
-        raise InvalidArgument(f"to look for the patterns in the names takes over {PATIENCE:.0f} seconds") from None
+        raise InvalidArgument(f"to look for the patterns in the names takes over {PATIENCE:g} seconds") from None
     except (OSError, subprocess.CalledProcessError):
         raise InvalidArgument("the patterns could not be looked for in the names") from None
     found = json.loads(answer.stdout)

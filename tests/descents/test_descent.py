@@ -123,7 +123,7 @@ def test_momentum_takes_the_predicted_steps_within_one_inside_its_flag():
     assert valid >= 100
 
 
-@pytest.mark.parametrize("count", [15, pytest.param(840, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [6, pytest.param(840, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 @pytest.mark.sampled(4)
 def test_normalised_optimisers_take_the_predicted_steps_to_three_percent(optimizer, count):

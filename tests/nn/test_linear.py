@@ -133,6 +133,7 @@ def test_step_by_step_and_in_two_halves_is_the_whole_sequence(make, gate):
     assert same is final
 
 
+@pytest.mark.sampled(2)
 def test_batch_first_float32_and_copies(make):
     layer, x = built(make), torch.randn(9, 3, 4, dtype=torch.float64)
     output, state = layer(x)

@@ -343,6 +343,7 @@ def peak(layer: torch.nn.Module, x: torch.Tensor) -> int:
 @pytest.mark.skipif(not RESET.exists(), reason="this system does not tell the largest size of a process")
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 @pytest.mark.parametrize("backend", [backend for backend in BACKENDS if backend in ("native", "torch")])
+@pytest.mark.sampled(3)
 def test_without_gradients_nothing_is_kept(backend: str, mode: Callable[[], Any]) -> None:
     x = torch.zeros(400 if backend == "native" else 100, 64, 1)
     layer, theirs = LSTM(1, 128, forget_gate="fast", backend=backend), torch.nn.LSTM(1, 128)

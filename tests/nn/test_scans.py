@@ -203,6 +203,7 @@ def test_shares_of_threads_are_the_whole():
 @needs_compiler
 @pytest.mark.parametrize("kind", DECAYS)
 @pytest.mark.parametrize(("shape", "dim"), SHAPES.items(), ids=str)
+@pytest.mark.sampled(3)
 def test_bfloat16_in_memory_is_single_that_is_rounded_when_it_is_stored(shape, dim, kind):
     how = DECAYS[kind][2]
     given = [t.to(torch.bfloat16) for t in numbers(shape, dim, kind)[:3]]
