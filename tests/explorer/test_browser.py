@@ -153,6 +153,15 @@ def test_hostile_formulas_are_one_line_each_and_the_others_stay(page):
 
 
 @pytest.mark.sampled(2)
+def test_the_keyboard_moves_a_slider(page):
+    page.value("document.getElementById('gap-slider').focus()")
+    before = page.value("gateflow.values.gap")
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
+    until(page, f"{SETTLED} && gateflow.picture.asked.gap === gateflow.values.gap && gateflow.values.gap > {before!r}")
+
+
+@pytest.mark.sampled(2)
 def test_noise_is_told_of(page):
     before = page.value("gateflow.gates.map(gate => gate.text)")
     page.value("""for (const [name, value] of [['noise', 6], ['gap', 0.5], ['horizon', 10]]) {
@@ -168,7 +177,14 @@ def test_noise_is_told_of(page):
 
 
 @pytest.mark.sampled(2)
+def test_axe_core_finds_nothing(page):
+    assert violations(page) == []
+
+
+@pytest.mark.sampled(2)
 def test_what_is_taken_away_is_whole(page):
+    page.value("""(noise => { noise.value = 0; noise.dispatchEvent(new Event('input')); })
+        (document.getElementById('noise'))""")  # of six gates it takes long
     typed(page, SIX)
     svg = ET.fromstring(page.value("gateflow.figure()"))
     assert len(svg.findall(".//{http://www.w3.org/2000/svg}path")) == 18
@@ -206,11 +222,6 @@ CONTRAST = f"""(() => {{
 """By the formula of WCAG 2.1, of texts and of lines."""
 
 
-@pytest.mark.sampled(2)
-def test_axe_core_finds_nothing(page):
-    assert violations(page) == []
-
-
 def test_it_can_be_used_by_all(page):
     """What is typed, slid or pressed has a name and takes the keyboard; nothing is too wide; texts stand out."""
     assert page.value(NAMELESS) == 0
@@ -220,15 +231,6 @@ def test_it_can_be_used_by_all(page):
     texts, lines = page.value(CONTRAST)
     assert texts > 4.5
     assert lines > 3
-
-
-@pytest.mark.sampled(2)
-def test_the_keyboard_moves_a_slider(page):
-    page.value("document.getElementById('gap-slider').focus()")
-    before = page.value("gateflow.values.gap")
-    for kind in ("keyDown", "keyUp"):
-        page.call("Input.dispatchKeyEvent", type=kind, key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
-    until(page, f"{SETTLED} && gateflow.picture.asked.gap === gateflow.values.gap && gateflow.values.gap > {before!r}")
 
 
 # --- how soon it answers ----------------------------------------------------------------------------------------------

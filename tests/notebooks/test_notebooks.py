@@ -15,7 +15,7 @@ SECONDS = 600
 """For one cell, on a machine that is busy with other things; a notebook takes some twenty seconds on an idle one."""
 
 SHORT = {
-    "3": {"(10, 100, 1000)": "(10, 30, 100)", '"steps": 300, "evaluate_every": 30': '"steps": 30, "evaluate_every": 3'}
+    "3": {"(10, 100, 1000)": "(5, 10, 30)", '"steps": 300, "evaluate_every": 30': '"steps": 20, "evaluate_every": 2'}
 }
 """What is less in the notebooks as they run by default; as they stand they run if slow."""
 
@@ -44,7 +44,11 @@ def read(path):
 def client(book, folder):
     """What runs a notebook, in a kernel that stands in a folder of its own; a cell that fails raises."""
     return nbclient.NotebookClient(
-        book, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": folder}}
+        book,
+        timeout=SECONDS,
+        kernel_name="python3",
+        resources={"metadata": {"path": folder}},
+        shutdown_kernel="immediate",  # asked to, it takes seconds
     )
 
 
