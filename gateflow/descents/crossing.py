@@ -50,8 +50,8 @@ LOOKS = 25
 SURE = 1e-9
 """Differences of log times below this are none."""
 
-ROUGH = 1e-9
-"""Relative error of the logits at which the order turns."""
+ROUGH, TINY = 1e-9, 1e-12
+"""Relative error of the logits at which the order turns, and the error near 0."""
 
 ROUNDING = 1e-12
 """Logits of two starts that differ by this, relative to them or to 1, are one."""
@@ -411,7 +411,7 @@ class _Search:
             looks = grid[np.unique(np.linspace(0, grid.size - 1, LOOKS).astype(int))]
             fine = self._with_features(grid)
             change = np.flatnonzero(np.diff(np.sign(self.steeper(fine))) != 0)
-            turns = [brentq(lambda u: self.steeper(np.array([u]))[0], fine[k], fine[k + 1], rtol=ROUGH) for k in change]
+            turns = self._equally_steep(fine[change], fine[change + 1])
             places = np.unique(np.concatenate([looks, turns]))
             values = lead(places)
             known = np.isfinite(values)
@@ -430,6 +430,15 @@ class _Search:
             last = int(np.flatnonzero(signs < 0)[-1])
             u = brentq(lambda u: float(lead(np.array([u]))[0]), places[last], places[last + 1], rtol=ROUGH)
             return Turn("from", u, False, searched)
+
+    def _equally_steep(self, low: Array, high: Array) -> Array:
+        """Logits between these at which neither gate is steeper, each halved down to: a wave has hundreds of them."""
+        before = np.sign(self.steeper(low))
+        while np.any(high - low > ROUGH * np.abs(low + high) / 2 + TINY):
+            middle = low + (high - low) / 2
+            beyond = np.sign(self.steeper(middle)) == before
+            low, high = np.where(beyond, middle, low), np.where(beyond, high, middle)
+        return low + (high - low) / 2
 
     def _with_features(self, grid: Array) -> Array:
         """A grid of logits, with those at which either formula changes quickly and the middles between these."""
