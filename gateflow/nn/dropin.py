@@ -76,7 +76,7 @@ class OneCell:
     def start(self, block: str, suffix: str, **values: np.ndarray) -> None:
         gate = self.gates()[block]
         bias = gate.inverse(values["value"]) if "value" in values else gate.inverse_c(values["complement"])
-        self.set_bias(block, suffix, torch.as_tensor(bias))
+        self.set_bias(block, suffix, torch.as_tensor(bias, device="cpu"))
 
 
 class LSTMCell(torch.nn.LSTMCell):

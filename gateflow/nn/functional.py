@@ -258,7 +258,7 @@ def _first_nan(gate: Gate) -> float | None:
 @lru_cache(maxsize=256)
 def _plain_agrees(gate: Gate, dtype: torch.dtype, device: torch.device) -> bool:
     """Asked once for all layers with this gate."""
-    x = torch.cat([_samples(dtype), torch.tensor(gate.kinks, dtype=dtype)]).to(device)
+    x = torch.cat([_samples(dtype), torch.tensor(gate.kinks, dtype=dtype, device="cpu")]).to(device)
     function = GateFunction(gate)
     return all(function._agrees(x, what) for what in ("phi", "phi_c"))
 
@@ -422,8 +422,9 @@ torch.library.register_vmap(
 
 def _samples(dtype: torch.dtype) -> Tensor:
     """Points of every magnitude, and both infinities."""
-    sizes = torch.cat([torch.logspace(-30, 30, 241, dtype=dtype), torch.tensor([math.inf], dtype=dtype)])
-    return torch.cat([torch.linspace(-60, 60, 481, dtype=dtype), sizes, -sizes])
+    here: dict[str, Any] = {"dtype": dtype, "device": "cpu"}
+    sizes = torch.cat([torch.logspace(-30, 30, 241, **here), torch.tensor([math.inf], **here)])
+    return torch.cat([torch.linspace(-60, 60, 481, **here), sizes, -sizes])
 
 
 def _round(value: Tensor, x: Tensor, dtype: torch.dtype, slope: bool = False) -> Tensor:

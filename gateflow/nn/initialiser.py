@@ -113,7 +113,8 @@ def uniform(count: int, low: float, high: float, generator: Seed) -> Array:
     """Draws from U(low, high) in float64."""
     if isinstance(generator, int):
         generator = torch.Generator().manual_seed(generator)
-    draws = torch.rand(count, generator=generator, dtype=torch.float64).numpy()
+    where = "cpu" if generator is None else generator.device
+    draws = torch.rand(count, generator=generator, dtype=torch.float64, device=where).cpu().numpy()
     return low + (high - low) * draws
 
 

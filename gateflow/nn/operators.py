@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from gateflow.errors import InvalidArgument, InvalidTensor
 from gateflow.nn import operands
@@ -268,6 +269,8 @@ def _check(one: Given, lengths: bool = True) -> None:
         raise InvalidTensor(f"a state of {type(one.cell).__name__} has {len(one.cell.states)} parts")
     if x.dim() != (3 if one.sizes is None else 2):
         raise InvalidTensor("the input of gateflow::layer must be (time, batch, features), or packed rows with sizes")
+    if lengths and one.sizes is None and not x.shape[0]:
+        raise InvalidTensor("input has no time steps")
     hidden = one.state[0].shape[-1]
     rows = len(one.cell.blocks) * hidden
     if one.sizes is not None and lengths:
@@ -306,7 +309,8 @@ class _Layer(LevelFunction):
         output, *kept = saved[ctx.inputs - 1 :]
         grads, of_input = grads[: 1 + ctx.count], ctx.needs_input_grad[3]
         reverse, cell, backend, _ = ctx.how
-        run = _backward if not torch.is_grad_enabled() and _plain((x, *grads)) else BACKWARD
+        alone = not torch.is_grad_enabled() and _plain((x, *grads)) and not any(map(_is_in_old_batch, grads))
+        run = _backward if alone else BACKWARD
         dx, d_state, d_weights = run(
             list(grads), x, state, weights, output, kept, sizes, reverse, cell, backend, of_input
         )
@@ -430,12 +434,50 @@ def _in_turn(operator: Callable[..., Any]) -> Callable[..., Any]:
     return rule
 
 
+_C: Any = torch._C
+_OLD: Any = torch
+
+
+def _is_in_old_batch(t: Any) -> bool:
+    return isinstance(t, Tensor) and _C._functorch.is_legacy_batchedtensor(t)
+
+
+def _in_turn_as_of_old(operator: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for the batches of PyTorch's own from before ``torch.func``, which ``torch.autograd.grad`` still makes
+    with ``is_grads_batched``."""
+
+    def rule(*args: Any) -> Any:
+        flat, form = tree_flatten(args)
+        level = torch._C._vmapmode_increment_nesting() - 1
+        torch._C._vmapmode_decrement_nesting()
+        while not (inside := [n for n, t in enumerate(flat) if _is_at(t, level)]):
+            level -= 1
+        for n in inside:
+            flat[n] = _OLD._remove_batch_dim(flat[n], level, 1, 0)
+        found = []
+        for row in range(len(flat[inside[0]])):
+            one = [t[row] if n in inside else t for n, t in enumerate(flat)]
+            found.append(tree_flatten(operator(*tree_unflatten(one, form))))
+        joined = (
+            _OLD._add_batch_dim(torch.stack(parts), 0, level) for parts in zip(*(t for t, _ in found), strict=True)
+        )
+        return tree_unflatten(list(joined), found[0][1])
+
+    return rule
+
+
+def _is_at(t: Any, level: int) -> bool:
+    """Whether a tensor is in a batch of this level: if not, one is made of as many as are asked for."""
+    return _is_in_old_batch(t) and len({len(_OLD._remove_batch_dim(t, level, n, 0)) for n in (1, 2)}) == 1
+
+
 for _name, _run, _like, _autograd, _op in (
     ("layer", _layer, _layer_like, _layer_autograd, LAYER),
     ("layer_backward", _backward, _backward_like, _backward_autograd, BACKWARD),
 ):
     LIBRARY.impl(_name, _run, "CompositeExplicitAutograd")
     LIBRARY.impl(_name, _autograd, "Autograd")
+    LIBRARY.impl(_name, _in_turn_as_of_old(_op), "Batched")
     torch.library.register_fake(f"gateflow::{_name}", _like, lib=LIBRARY)
     torch.library.register_vmap(f"gateflow::{_name}", _in_turn(_op), lib=LIBRARY)
 for _device in ("cpu", "cuda"):

@@ -450,7 +450,7 @@ class Recurrent(torch.nn.RNNBase):
         """Let the gate of a block start at ``value``, or at ``1 - complement``, by its bias."""
         gate = self.gates()[block]
         bias = gate.inverse(value) if value is not None else gate.inverse_c(complement)
-        self.set_bias(block, suffix, torch.as_tensor(bias))
+        self.set_bias(block, suffix, torch.as_tensor(bias, device="cpu"))
 
     def rows_of(self, block: str) -> list[tuple[torch.nn.Parameter, slice]]:
         """The parameters of all layers that have a row for each unit of a block, with these rows."""

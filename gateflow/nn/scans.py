@@ -243,7 +243,7 @@ def _has_no_table(dtype: torch.dtype, device: str, given: str) -> bool:
     """Whether no table follows this gate: its logarithm then goes through memory."""
     gate = function_of(given)
     dtype = dtype if dtype in kernels.DTYPES else torch.float32
-    if gate is None or device != "cpu" or not _is_compiled(torch.empty(0, dtype=dtype)):
+    if gate is None or device != "cpu" or not _is_compiled(torch.empty(0, dtype=dtype, device="cpu")):
         return False
     if kernels.form_of(gate, dtype)[0] != "table":
         return False

@@ -51,7 +51,7 @@ def reason_against_c(cell: str, precision: native.Precision) -> str | None:
 
     def measure() -> float:
         found.tables(dtype)
-        return _error("native", tried, precision, torch.device("cpu"), 2 * units + 3, torch.tensor(SIZES))
+        return _error("native", tried, precision, torch.device("cpu"), 2 * units + 3, torch.tensor(SIZES, device="cpu"))
 
     room = ROOM[torch.bfloat16 if precision.short else dtype]
     return trust.reason_against(f"compiled code for {found.layout.kernel} in {precision}", made_of, room, measure)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad, hessian, jacrev, jvp, vmap
 
+from gateflow.errors import InvalidTensor
 from gateflow.nn import CELLS, GRU, JANET, LSTM, NRU, RefineLSTM, operators
 from gateflow.nn.kernels import native
 from gateflow.nn.operators import BACKWARD, LAYER, declared
@@ -191,6 +192,13 @@ def test_the_operator_refuses_what_compiled_code_would_read_beyond() -> None:
         LAYER(torch.randn(5, 3), [h, h], [ih, hh, *biases], packed, *how[1:])
 
 
+def test_a_program_refuses_an_input_without_time_steps() -> None:
+    layer = LSTM(3, 4)
+    weights, h = layer.weights("l0").values(), torch.zeros(2, 4)
+    with pytest.raises(InvalidTensor, match="input has no time steps"):
+        LAYER(torch.zeros(0, 2, 3), [h, h], weights, None, False, layer.declare(), "auto", False)
+
+
 def test_without_keeping_the_backward_pass_computes_again() -> None:
     layer, plain = layers(SETTINGS[0])
     x, h = x_of(), torch.zeros(2, 4, dtype=torch.float64)
@@ -251,6 +259,30 @@ def test_a_subclass_with_equations_of_its_own_has_them() -> None:
     torch.testing.assert_close(layer(x), plain(x))
     assert not layer(x)[0].allclose(layers((LSTM, {}), "auto")[0](x)[0])
     torch.testing.assert_close(torch.compile(layer, fullgraph=True, backend="eager")(x), plain(x))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_many_gradients_at_once_are_one_after_the_other(
+    setting: tuple[type[Recurrent], dict[str, Any]], backend: str
+) -> None:
+    """What ``torch.autograd`` has of itself, without ``torch.func``."""
+    layer, plain = layers(setting, backend)
+    x, f = x_of().requires_grad_(), torch.autograd.functional
+    leaves = [x, *layer.parameters()]
+    output = layer(x)[0]
+    directions = torch.randn(3, *output.shape, dtype=x.dtype)
+    found = torch.autograd.grad(output, leaves, directions, is_grads_batched=True)
+    for row, direction in enumerate(directions):
+        wanted = torch.autograd.grad(plain(x)[0], [x, *plain.parameters()], direction)
+        for one, right in zip(found, wanted, strict=True):
+            torch.testing.assert_close(one[row], right)
+    few = x.detach()[:2, :1]
+    wanted = f.jacobian(lambda x: plain(x)[0], few)
+    torch.testing.assert_close(f.jacobian(lambda x: layer(x)[0], few, vectorize=True), wanted)
+    nested = f.jacobian(
+        lambda x: f.jacobian(lambda x: layer(x)[0][-1, 0], x, vectorize=True, create_graph=True), few, vectorize=True
+    )
+    torch.testing.assert_close(nested, jacrev(jacrev(lambda x: plain(x)[0][-1, 0]))(few))
 
 
 def test_what_a_backward_operator_needs_is_what_the_forward_operator_gives() -> None:

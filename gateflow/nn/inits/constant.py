@@ -33,7 +33,9 @@ class Constant(Initialiser):
 
     def start(self, cell: Any, generator: torch.Generator | None) -> None:
         for _, suffix in sites(cell):
-            cell.set_bias(str(cell.forget_block), suffix, torch.full((cell.hidden_size,), float(self.bias)))
+            cell.set_bias(
+                str(cell.forget_block), suffix, torch.full((cell.hidden_size,), float(self.bias), device="cpu")
+            )
 
 
 INIT = Constant

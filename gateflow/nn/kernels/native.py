@@ -98,7 +98,8 @@ def shortens(dtype: torch.dtype) -> bool:
     """Whether products are to be of bfloat16: PyTorch's switch allows it, and this processor has instructions for them.
 
     The switch is ``torch.set_float32_matmul_precision("medium")``, or "bf16" as ``fp32_precision`` of
-    ``torch.backends.mkldnn.matmul``, of ``torch.backends.mkldnn.rnn``, or of ``torch.backends.mkldnn``.
+    ``torch.backends.mkldnn.matmul``, of ``torch.backends.mkldnn.rnn``, or of ``torch.backends.mkldnn``. What is said of
+    ``rnn`` alone goes first.
 
     Examples
     --------
@@ -108,7 +109,8 @@ def shortens(dtype: torch.dtype) -> bool:
     if dtype != torch.float32:
         return False
     mkldnn: Any = torch.backends.mkldnn
-    return "bf16" in (mkldnn.matmul.fp32_precision, mkldnn.rnn.fp32_precision) and has_short()
+    said = mkldnn.rnn.fp32_precision
+    return (mkldnn.matmul.fp32_precision if said == "none" else said) == "bf16" and has_short()
 
 
 @compiled.compiled_once
@@ -262,7 +264,7 @@ class TimeAxis:
 
     @cached_property
     def counts(self) -> Tensor:
-        return torch.tensor(self.sizes, dtype=torch.int64)
+        return torch.tensor(self.sizes, dtype=torch.int64, device="cpu")
 
     @cached_property
     def offsets(self) -> Tensor:
@@ -274,10 +276,11 @@ class TimeAxis:
         threads = max(1, min(threads, batch))
         if threads == 1:
             return [0, batch]
-        living = torch.zeros(batch + 1, dtype=torch.int64)
+        living = self.counts.new_zeros(batch + 1)
         living.index_add_(0, self.counts, torch.ones_like(self.counts))
         work = living.flip(0).cumsum(0).flip(0)[1:].cumsum(0)
-        cuts = torch.searchsorted(work, work[-1] * torch.arange(1, threads) // threads, right=False) + 1
+        ideal = work[-1] * torch.arange(1, threads, device="cpu") // threads
+        cuts = torch.searchsorted(work, ideal, right=False) + 1
         return [0, *cuts.clamp(max=batch).tolist(), batch]
 
 
@@ -320,20 +323,29 @@ def backward(
     of_input: bool,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of all that was given to :func:`forward`, whose output and kept tensors these are."""
-    pass_ = _Pass(cell, precision, time, list(map(workspace.dense, given)), keep=True)
+    shares = next((round(_last(t).value) for t in kept if t.dim() == 1), None)
+    pass_ = _Pass(cell, precision, time, list(map(workspace.dense, given)), keep=True, shares=shares)
     names = ("marks",) if pass_.again and cell.layout.has_cell else () if pass_.again else ("kept",)
     pass_.point({"output": workspace.dense(output), **dict(zip(names, kept, strict=True))})
     return pass_.backward(grads, of_input)
 
 
 def kept_like(cell: CompiledCell, steps: int, rows: int, h: Tensor) -> list[tuple[int, ...]]:
-    """Shapes of what :func:`forward` keeps."""
+    """Shapes of what :func:`forward` keeps: c now and then, or all factors and behind them the number of shares.
+
+    Factors lie share by share, and whoever comes back may have other threads than who went.
+    """
     batch, hidden = h.shape
     row = _kept_row(cell, h.dtype, hidden)
     segment = _segment(steps, rows, batch, row * h.dtype.itemsize)
     if segment is None:
-        return [(rows * row,)]
+        return [(rows * row + 1,)]
     return [(-(-steps // segment), batch, hidden)] if cell.layout.has_cell else []
+
+
+def _last(kept: Tensor) -> Any:
+    """The last number of a vector, to be read or set."""
+    return DTYPES[kept.dtype].from_address(kept.data_ptr() + kept.nbytes - kept.itemsize)
 
 
 def _kept_row(cell: CompiledCell, dtype: torch.dtype, hidden: int) -> int:
@@ -397,14 +409,21 @@ class _Pass:
     """One call's structure, filled in, and the tensors it points to."""
 
     def __init__(
-        self, cell: CompiledCell, precision: Precision, time: TimeAxis, given: Sequence[Any], keep: bool
+        self,
+        cell: CompiledCell,
+        precision: Precision,
+        time: TimeAxis,
+        given: Sequence[Any],
+        keep: bool,
+        shares: int | None = None,
     ) -> None:
         x, self.h, self.c, self.ih, self.hh, self.bias_ih, self.bias_hh = given
         self.layout, self.lead, self.inputs = cell.layout, x.shape[:-1], x.shape[-1]
         self.dtype, self.size, self.rows, steps = x.dtype, self.h.shape[1], self.lead.numel(), len(time.sizes)
         self.kept_row = _kept_row(cell, self.dtype, self.size)
         segment = _segment(steps, self.rows, time.sizes[0], self.kept_row * self.dtype.itemsize) if keep else None
-        self.again, sizes = segment is not None, (self.inputs, self.size, torch.get_num_threads())
+        shares = shares or max(1, min(torch.get_num_threads(), time.sizes[0]))
+        self.again, sizes = segment is not None, (self.inputs, self.size, shares)
         self.form = form = _form(cell, precision, time, *sizes, segment or steps, TILE)
         self.run = form.structure.from_buffer_copy(form.run)
         self.reference, self.alive = ctypes.byref(self.run), []
@@ -422,7 +441,8 @@ class _Pass:
         if self.again and self.c is not None:
             marks = self._new(-(-self.run.steps // self.run.segment), *self.c.shape)
         elif keep and not self.again:
-            kept = self._new(numbers := self.rows * self.kept_row)
+            kept = self._new((numbers := self.rows * self.kept_row) + 1)
+            _last(kept).value = self.run.threads
             self.run.stream = int(numbers * self.dtype.itemsize > CACHED)
         self._allot("packed", scratch="forward")
         self.form.library.pack(self.reference)
@@ -462,7 +482,7 @@ class _Pass:
 
     def _whole(self, t: Tensor) -> Tensor:
         """The tensor with its numbers in order."""
-        return t if t.is_contiguous() and not t.is_neg() else self._new(*t.shape).copy_(t)
+        return t if workspace.is_dense(t) else self._new(*t.shape).copy_(t)
 
     def _allot(self, *names: str, scratch: str) -> None:
         """Memory for the arrays of these names, and for what each thread needs on its way forward or backward."""

@@ -211,7 +211,7 @@ def _kink(function: GateFunction, k: float, form: FloatFormat) -> _Kink:
     anchor = float(form.name(k))
     at = anchor if anchor >= k else float(np.nextafter(form.name(k), form.name(np.inf)))
     if at == k:  # whether z = k has the slope of its left, or its right, the formula says
-        z = torch.tensor([np.nextafter(k, -np.inf), k, np.nextafter(k, np.inf)], dtype=torch.float64)
+        z = torch.tensor([np.nextafter(k, -np.inf), k, np.nextafter(k, np.inf)], dtype=torch.float64, device="cpu")
         left, here, right = function.evaluate(z, "dphi").tolist()
         if abs(here - left) < abs(here - right):
             at = float(np.nextafter(form.name(k), form.name(np.inf)))

@@ -52,7 +52,7 @@ def tensor(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """
     size = math.prod(shape) * dtype.itemsize
     if size < SMALL or dtype not in NUMPY:
-        return torch.empty(*shape, dtype=dtype)
+        return torch.empty(*shape, dtype=dtype, device="cpu")
     size = -(-size // PAGE) * PAGE
     block = _take(size) or _map(size)
     array = np.frombuffer(block, dtype=NUMPY[dtype], count=math.prod(shape))
@@ -104,8 +104,13 @@ def _give_back(block: mmap.mmap) -> None:
         _free.append(block)
 
 
+def is_dense(t: Tensor) -> bool:
+    """Whether its memory holds its numbers, in order."""
+    return t.is_contiguous() and not t.is_neg() and not t._is_zerotensor()
+
+
 def dense(t: Tensor | None) -> Tensor | None:
-    """The numbers themselves, in order: a tensor may be a view, or one that is yet to be negated."""
-    if t is None or (t.is_contiguous() and not t.is_neg()):
+    """The numbers themselves, in order: a tensor may be a view, one yet to be negated, or zeros without memory."""
+    if t is None or is_dense(t):
         return t
-    return t.detach().resolve_neg().contiguous()
+    return t.detach().clone(memory_format=torch.contiguous_format).resolve_neg()

@@ -108,7 +108,8 @@ class LinearRecurrence(torch.nn.Module):
         [0.9, 0.99]
         """
         gate = self.decay_gate.gate
-        self.set_bias(torch.as_tensor(gate.inverse(value) if value is not None else gate.inverse_c(complement)))
+        z = gate.inverse(value) if value is not None else gate.inverse_c(complement)
+        self.set_bias(torch.as_tensor(z, device="cpu"))
 
     def as_cell(self) -> OneDecay:
         """The decay as an initialiser asks for a forget gate."""

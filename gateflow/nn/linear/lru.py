@@ -78,9 +78,9 @@ class LRU(LinearRecurrence):
     def reset_parameters(self) -> None:
         """Start anew, as the paper does."""
         low, high = self.r_min**2, self.r_max**2
-        u = torch.rand(self.z.shape, dtype=torch.float64).clamp(min=2.0**-53)
+        u = torch.rand(self.z.shape, dtype=torch.float64, device="cpu").clamp(min=2.0**-53)
         square = u * (high - low) + low
-        self.z.copy_(torch.as_tensor(self.decay_gate.gate.inverse(square.sqrt().numpy())))
+        self.z.copy_(torch.from_numpy(self.decay_gate.gate.inverse(square.sqrt().numpy())))
         self.theta_log.copy_(torch.log(self.max_phase * torch.rand_like(self.theta_log)))
         self.gamma_log.copy_(torch.log1p(-square) / 2)
         self.b.normal_(std=1 / math.sqrt(2 * self.input_size))
@@ -99,7 +99,7 @@ class LRU(LinearRecurrence):
         """Let the moduli be ``value``, or ``1 - complement``, and gamma belong to them."""
         super().start_decay(value, complement)
         rest = 1 - value if value is not None else np.asarray(complement)
-        self.gamma_log.copy_(torch.as_tensor(np.log(rest * (2 - rest)) / 2))
+        self.gamma_log.copy_(torch.as_tensor(np.log(rest * (2 - rest)) / 2, device="cpu"))
 
     def turns(self, steps: int) -> Tensor:
         """By how much the states have turned after each step, (steps, 1, hidden_size)."""

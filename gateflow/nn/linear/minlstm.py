@@ -50,7 +50,7 @@ class MinLSTM(TowardsCandidate):
             z = gate.inverse(value), gate.inverse_c(value)
         else:
             z = gate.inverse_c(complement), gate.inverse(complement)
-        self.set_bias(torch.as_tensor(np.concatenate(z)))
+        self.set_bias(torch.as_tensor(np.concatenate(z), device="cpu"))
 
 
 def _of_the_larger(i: Tensor, f: Tensor) -> Tensor:

@@ -78,8 +78,8 @@ class RGLRU(LinearRecurrence):
     def reset_parameters(self) -> None:
         """Start anew: squares of decays uniform in `RING`, normal weights, no bias."""
         low, high = (edge**2 for edge in RING)
-        start = torch.rand(self.z.shape, dtype=torch.float64) * (high - low) + low
-        self.z.copy_(torch.as_tensor(self.decay_gate.gate.inverse(start.sqrt().numpy())))
+        start = torch.rand(self.z.shape, dtype=torch.float64, device="cpu") * (high - low) + low
+        self.z.copy_(torch.from_numpy(self.decay_gate.gate.inverse(start.sqrt().numpy())))
         self.weight.normal_(std=1 / math.sqrt(self.weight.shape[-1]))
         self.bias.zero_()
 

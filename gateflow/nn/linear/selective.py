@@ -75,11 +75,11 @@ class SelectiveDecay(LinearRecurrence):
     def reset_parameters(self) -> None:
         """Start anew: step sizes log-uniform in `RANGE`, A = 1, 2, ..., D = 1."""
         low, high = map(math.log, RANGE)
-        dt = torch.exp(torch.rand(self.d.shape, dtype=torch.float64) * (high - low) + low)
-        self.to_z.bias.copy_(torch.as_tensor(self.decay_gate.gate.inverse_c(-torch.expm1(-dt).numpy())))
+        dt = torch.exp(torch.rand(self.d.shape, dtype=torch.float64, device="cpu") * (high - low) + low)
+        self.to_z.bias.copy_(torch.from_numpy(self.decay_gate.gate.inverse_c(-torch.expm1(-dt).numpy())))
         self.to_z.weight.uniform_(-(self.rank**-0.5), self.rank**-0.5)
         self.projection.reset_parameters()
-        self.log_a.copy_(torch.log(torch.arange(1, self.of_each + 1)).expand_as(self.log_a))
+        self.log_a.copy_(torch.log(torch.arange(1, self.of_each + 1, device="cpu")).expand_as(self.log_a))
         self.d.fill_(1)
 
     @property

@@ -147,6 +147,38 @@ def test_threads_share_the_batch(whose: str, threads: int, batch: int, monkeypat
     assert off(found, everything(plain, x, [x])) < 1e-12
 
 
+@pytest.mark.parametrize("setting", SETTINGS, ids=name_of)
+@pytest.mark.parametrize("threads", [(2, 1), (1, 2), (3, 2)])
+@pytest.mark.sampled(2)
+def test_a_backward_pass_may_have_other_threads_than_the_forward_pass(setting: Any, threads: tuple[int, int]) -> None:
+    """Each thread of Python has a number of its own, too."""
+    cell, options = setting
+    fast, plain = twins(cell, input_size=3, hidden_size=70, dtype=torch.float64, **options)
+    x, other = (torch.linspace(-2, 2, 120, dtype=torch.float64).view(5, 8, 3).requires_grad_() for _ in range(2))
+    try:
+        torch.set_num_threads(threads[0])
+        output = fast(x)[0]
+        torch.set_num_threads(threads[1])
+        output.square().sum().backward()
+    finally:
+        torch.set_num_threads(1)
+    plain(other)[0].square().sum().backward()
+    pairs = [(x, other), *zip(fast.parameters(), plain.parameters(), strict=True)]
+    assert off([one.grad for one, _ in pairs], [one.grad for _, one in pairs]) < 1e-12
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_zeros_without_memory_are_zeros(dtype: torch.dtype) -> None:
+    """PyTorch has such tensors for derivatives that are 0."""
+    fast, plain = twins(LSTM, input_size=3, hidden_size=6, dtype=dtype)
+    zeros = [torch._efficientzerotensor(size, dtype=dtype) for size in ((5, 2, 3), (1, 2, 6))]
+    real = [torch.zeros(t.shape, dtype=dtype) for t in zeros]
+    assert off([fast(zeros[0], (zeros[1], zeros[1]))[0]], [plain(real[0], (real[1], real[1]))[0]]) < 1e-6
+    output = fast(real[0])[0]
+    output.backward(torch._efficientzerotensor(output.shape, dtype=dtype))
+    assert all(float(each.grad.abs().max()) == 0 for each in fast.parameters())
+
+
 def below_normal(t: torch.Tensor) -> int:
     """How many numbers are nearer to 0 than the smallest normal one, and not 0."""
     return int(((t != 0) & (t.abs() < torch.finfo(t.dtype).tiny)).sum())

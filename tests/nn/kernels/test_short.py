@@ -181,6 +181,23 @@ def test_each_of_pytorchs_switches_allows_it(switch: str, monkeypatch: pytest.Mo
     assert not native.shortens(torch.float32)
 
 
+def test_what_is_said_of_recurrent_layers_goes_before_what_is_said_of_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "has_short", lambda: True)
+    rnn: Any = torch.backends.mkldnn.rnn
+    before = rnn.fp32_precision
+    torch.set_float32_matmul_precision("medium")
+    try:
+        rnn.fp32_precision = "ieee"
+        assert not native.shortens(torch.float32)
+        torch.set_float32_matmul_precision("highest")
+        rnn.fp32_precision = "bf16"
+        assert native.shortens(torch.float32)
+    finally:
+        rnn.fp32_precision = before
+        torch.set_float32_matmul_precision("highest")
+    assert not native.shortens(torch.float32)
+
+
 @pytest.mark.parametrize("make", [LSTM, JANET, GRU])
 def test_without_the_switch_nothing_is_rounded(make: type[Recurrent]) -> None:
     torch.manual_seed(0)
