@@ -1,20 +1,20 @@
 """The scan ``h_t = a_t h_(t-1) + b_t`` in C: scan.c behind gates.h, compiled on this machine.
 
-Pieces of columns are shared among threads. Sequences one behind the other are turned to be columns. A few long ones are
-cut into stretches, each a column: all are first summed up from 0, then scanned from where the one before ends.
+Pieces of columns are shared among threads. Sequences one behind the other are turned to be columns, some steps at a
+time. A few long ones are cut into stretches, each a column: all are first summed up from 0, then scanned from where the
+one before ends.
 """
 
 from __future__ import annotations
 
 import ctypes
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from sympy import exp
+from sympy import exp, sinh
 from torch import Tensor
 
 from gateflow.codegen import compiler as compiled
@@ -29,7 +29,7 @@ from gateflow.nn.kernels.triton import scan as triton
 GIVEN = ("a", "log a", "z")
 """As what a decay may be given."""
 
-KINDS = ("a", "log a", "logistic", "raised", "exponential", "power", "table")
+KINDS = ("a", "log a", "logistic", "raised", "exponential", "power", "hyperbolic", "table")
 """How it is computed of that; in the order of scan.c."""
 
 DTYPES = (*native.DTYPES, torch.bfloat16)
@@ -45,10 +45,13 @@ SIDE = 32
 """The fewest columns of each thread, as vectors would not be full."""
 
 STRETCHED = 128
-"""Columns of each thread where sequences are cut into stretches, and the fewest steps of each."""
+"""The fewest steps of the stretches that sequences are cut into."""
 
 CACHED = 1 << 22
 """Bytes of results that may stay in the caches; more go past them."""
+
+WIDE = 1 << 13
+"""Bytes of a row from which the processor is told what to fetch, on the way forward, as of rows in pieces always."""
 
 LINE = 64
 """Bytes of a line of cache, which vectors and shares of threads keep to."""
@@ -56,12 +59,11 @@ LINE = 64
 
 @lru_cache(maxsize=1)
 def _scan_type() -> type[ctypes.Structure]:
+    whole = "outer steps inner given tile threads past ahead stretches length"
+    places = "gate decay input start output grad result grad_decay grad_input grad_start sums"
     fields: list[tuple[str, Any]] = [
-        (name, ctypes.c_int64) for name in ["outer", "steps", "inner", "given", "tile", "threads", "past"]
-    ]
-    names = "gate decay input start output grad result grad_decay grad_input grad_start sums"
-    fields += [
-        *((name, ctypes.c_void_p) for name in names.split()),
+        *((name, ctypes.c_int64) for name in whole.split()),
+        *((name, ctypes.c_void_p) for name in places.split()),
         *((name, ctypes.c_double) for name in ("half", "low", "power")),
     ]
     return type("Scan", (ctypes.Structure,), {"_fields_": fields})
@@ -119,6 +121,8 @@ def form_of(function: GateFunction, dtype: torch.dtype) -> tuple[str, float, flo
     gate = function.gate
     if gate.is_profile and gate.formulas.u == Z:
         return "logistic", 0.0, 1.0
+    if gate.is_profile and gate.formulas.u == sinh(Z) and dtype != torch.float64:
+        return "hyperbolic", 0.0, 1.0
     phi = gate.expr if gate.declared == "phi" else Z
     share = phi.coeff(sigmoid(Z))
     low = phi - share * sigmoid(Z)
@@ -161,10 +165,20 @@ class ScanPass:
     def _goes_past(self) -> bool:
         """Whether results are large, and in rows of whole lines of cache."""
         results = [t for t in self.results if t.nbytes > CACHED]
-        row = self.run.inner * self.results[0].itemsize
+        row = (self.run.steps if self.run.stretches else self.run.inner) * self.results[0].itemsize
         return len(results) == len(self.results) and not any(
             at % LINE for at in (row, *(t.data_ptr() for t in results))
         )
+
+    def _cut(self, many: int, itemsize: int) -> None:
+        """Sequences in rows into stretches, so many that all threads have columns enough."""
+        outer, steps, line = self.run.outer, self.run.steps, LINE // itemsize
+        wanted = 1 if outer * steps < SMALL else min(-(-SIDE * many // outer), steps // STRETCHED)
+        self.run.stretches, self.run.length = 1, steps
+        if wanted > 1:  # an odd number of lines each: with a power of two all would meet in one place of a cache
+            self.run.length = (-(-steps // (wanted * line)) | 1) * line
+            self.run.stretches = -(-steps // self.run.length)
+            self.point(sums=torch.empty(outer, self.run.stretches, 2, dtype=torch.float64))
 
     def go(self, back: bool) -> None:
         most, team = torch.get_num_threads(), threads.team()
@@ -174,88 +188,14 @@ class ScanPass:
         many = most if team is not None and numbers >= SMALL else 1
         columns = -(-self.run.inner // -(-many // self.run.outer))  # of each thread where there are few sequences
         self.run.tile = min(COLUMNS, -(-columns // SIDE) * SIDE)
+        pieces, wide = self.run.tile < self.run.inner, self.run.inner * self.results[0].itemsize >= WIDE
+        self.run.ahead = 2 * self.run.inner if pieces or (wide and not back) else 0
+        if self.run.inner == 1 and (self.run.outer > 1 or numbers >= SMALL):
+            self._cut(many, self.results[0].itemsize)
         self.run.threads = min(many, self.library.scan_pieces(ctypes.byref(self.run)))
-        self.run.past = bool(self.results) and self._goes_past()
+        self.run.past = self._goes_past()
         to = None if team is None else ctypes.byref(team)
         self.library.scan(ctypes.byref(self.run), int(back), to, most)
-
-
-# --- layouts ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Turned:
-    """Sequences one behind the other as columns, and long ones cut into stretches that are columns of their own.
-
-    Tensors (outer, steps, 1) become (length, outer, stretches), with zeros after the last step.
-    """
-
-    outer: int
-    steps: int
-    stretches: int
-
-    @classmethod
-    def of(cls, shape: torch.Size, dim: int) -> Turned | None:
-        """How to turn tensors of this shape; None where it does not pay."""
-        outer, steps, inner = math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
-        if inner != 1 or outer * steps < SMALL:
-            return None
-        wanted = 1 if outer >= SIDE * torch.get_num_threads() else STRETCHED * torch.get_num_threads() // outer
-        stretches = max(1, min(wanted, steps // STRETCHED))
-        return cls(outer, steps, stretches) if outer * stretches >= SIDE else None
-
-    @property
-    def length(self) -> int:
-        return -(-self.steps // self.stretches)
-
-    def turn(self, given: Tensor) -> Tensor:
-        given = given.reshape(self.outer, self.steps).to(tables_for(given.dtype))
-        if missing := self.length * self.stretches - self.steps:
-            given = torch.nn.functional.pad(given, (0, missing))
-        return given.reshape(-1, self.length).t().contiguous().reshape(self.length, self.outer, self.stretches)
-
-    def turn_back(self, found: Tensor, like: Tensor) -> Tensor:
-        found = found.reshape(self.length, -1).t().reshape(self.outer, -1)[:, : self.steps]
-        return found.to(like.dtype).reshape(like.shape).contiguous()
-
-    def starts(self, start: Tensor | None, ends: Tensor) -> Tensor:
-        """The state before each stretch, from that after each (outer, stretches)."""
-        first = torch.zeros_like(ends[:, :1]) if start is None else start.to(ends.dtype).reshape(self.outer, 1)
-        return torch.cat([first, ends[:, :-1]], 1)
-
-
-def _sums(decay: Tensor, back: bool, given: str, gate: GateFunction | None, **places: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each column of (length, ...) the product of all decays, and the end from 0; in float64."""
-    one, sums = ScanPass(decay, given, gate, 0, None), decay.new_empty(*decay.shape[1:], 2, dtype=torch.float64)
-    one.point(sums=sums, **places)
-    one.go(back)
-    return sums[..., 0].contiguous(), sums[..., 1].contiguous()
-
-
-def _forward_turned(
-    to: Turned, decay: Tensor, input: Tensor, start: Tensor | None, given: str, gate: GateFunction | None
-) -> Tensor:
-    x, b = to.turn(decay), to.turn(input)
-    first = None if start is None else start.to(b.dtype).reshape(to.outer, 1)
-    if to.stretches > 1:
-        product, end = _sums(x, False, given, gate, input=b)
-        of_first = None if start is None else start.double().reshape(to.outer)
-        first = to.starts(start, forward(product, end, of_first, "a", None, 1)).to(b.dtype)
-    return to.turn_back(forward(x, b, first, given, gate, 0), input)
-
-
-def _backward_turned(
-    to: Turned, grad: Tensor, decay: Tensor, output: Tensor, start: Tensor | None, given: str, gate: GateFunction | None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    g, x, h = to.turn(grad), to.turn(decay), to.turn(output)
-    first = to.starts(start, h[-1])
-    if to.stretches > 1:
-        product, end = _sums(x, True, given, gate, grad=g)
-        after = forward(product.flip(1), end.flip(1), None, "a", None, 1).flip(1)[:, 1:]
-        g[-1, :, :-1] += after.to(g.dtype)
-    of_decay, of_input, of_start = backward(g, x, h, first, given, gate, 0)
-    whole = None if start is None or of_start is None else of_start[:, 0].to(start.dtype).reshape(start.shape)
-    return to.turn_back(of_decay, decay), to.turn_back(of_input, decay), whole
 
 
 # --- passes -----------------------------------------------------------------------------------------------------------
@@ -265,8 +205,6 @@ def forward(
     decay: Tensor, input: Tensor, start: Tensor | None, given: str, gate: GateFunction | None, dim: int
 ) -> Tensor:
     """The states after every step; all tensors contiguous, of one type, ``start`` without the dimension of time."""
-    if (turned := Turned.of(input.shape, dim)) is not None:
-        return _forward_turned(turned, decay, input, start, given, gate)
     one, result = ScanPass(decay, given, gate, dim, start), workspace.tensor(input.shape, input.dtype)
     one.point(input=input, result=result)
     one.results = (result,)
@@ -278,8 +216,6 @@ def backward(
     grad: Tensor, decay: Tensor, output: Tensor, start: Tensor | None, given: str, gate: GateFunction | None, dim: int
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Gradients of what the decay is given as, of the input, and of the first state where there is one."""
-    if (turned := Turned.of(grad.shape, dim)) is not None:
-        return _backward_turned(turned, grad, decay, output, start, given, gate)
     one = ScanPass(decay, given, gate, dim, start)
     of_decay, of_input = (workspace.tensor(decay.shape, decay.dtype) for _ in range(2))
     of_start = None if start is None else torch.empty_like(start)
@@ -291,7 +227,7 @@ def backward(
 
 # --- on this machine --------------------------------------------------------------------------------------------------
 
-LIKE = {"logistic": "sigmoid", "raised": "hgrn", "exponential": "lru", "power": "gla"}
+LIKE = {"logistic": "sigmoid", "raised": "hgrn", "exponential": "lru", "power": "gla", "hyperbolic": "fast"}
 """The gate with which a way to compute gates is tried; one with a table is tried itself."""
 
 ROOM = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 0.03}
