@@ -68,7 +68,11 @@ def ways(a: Tensor, b: Tensor, compiled: bool) -> Iterator[tuple[str, Callable[.
     yield "gateflow, gate hgrn", lambda x, b: scan(x, b, gate="hgrn"), (z, b), False
     yield "gateflow, gate gompertz", lambda x, b: scan(x, b, gate="gompertz"), (z, b), False
     yield "gateflow, gate gla", lambda x, b: scan(x, b, gate="gla"), (z, b), False
-    yield "gateflow, gate fast, a table", lambda x, b: scan(x, b, gate="fast"), (z, b), False
+    yield "gateflow, gate fast", lambda x, b: scan(x, b, gate="fast"), (torch.asinh(z), b), False
+    yield "gateflow, cloglog, a table", lambda x, b: scan(x, b, gate="cloglog"), (z, b), False
+    if a.dim() > 1:
+        last = tuple(t.movedim(0, -1).contiguous() for t in (z, b))
+        yield "gateflow, sigmoid, time last", lambda x, b: scan(x, b, gate="sigmoid", dim=-1), last, False
     short = z.bfloat16(), b.bfloat16()
     yield "gateflow, sigmoid, bfloat16", lambda x, b: scan(x, b, gate="sigmoid"), short, False
     yield "associative_scan", associative, (a, b), True
@@ -135,7 +139,7 @@ def scaling(threads: int, repeats: int) -> None:
                 continue
             with torch.no_grad():
                 forward = ratio(lambda: work(*given))  # noqa: B023
-            given, to = tuple(t.detach().requires_grad_() for t in given), grad.to(given[1].dtype)
+            given, to = tuple(t.detach().requires_grad_() for t in given), grad.to(given[1].dtype).reshape(given[1].shape)
             both = ratio(lambda: torch.autograd.grad(work(*given), given, to))  # noqa: B023
             print(f"  {name:28} forward {forward:5.2f}   both passes {both:5.2f}")
 
@@ -168,7 +172,7 @@ def main() -> None:
                 forward = least(lambda: work(*given), few)  # noqa: B023
             given = tuple(t.detach().requires_grad_() for t in given)
             try:
-                to = grad.to(given[1].dtype)
+                to = grad.to(given[1].dtype).reshape(given[1].shape)
                 both = least(lambda: torch.autograd.grad(work(*given), given, to), few)  # noqa: B023
                 back = f"{both - forward:8.2f} ms {(both - forward) / copy_back:6.2f}"
             except Exception as lack:
