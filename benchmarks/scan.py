@@ -139,7 +139,8 @@ def scaling(threads: int, repeats: int) -> None:
                 continue
             with torch.no_grad():
                 forward = ratio(lambda: work(*given))  # noqa: B023
-            given, to = tuple(t.detach().requires_grad_() for t in given), grad.to(given[1].dtype).reshape(given[1].shape)
+            given = tuple(t.detach().requires_grad_() for t in given)
+            to = grad.to(given[1].dtype).reshape(given[1].shape)
             both = ratio(lambda: torch.autograd.grad(work(*given), given, to))  # noqa: B023
             print(f"  {name:28} forward {forward:5.2f}   both passes {both:5.2f}")
 

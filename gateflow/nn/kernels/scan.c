@@ -267,14 +267,15 @@ INLINE Decay decay_of(const Scan *run, enum Given given, int back, Vecs x) {
         return a;
     }
     if (given == RAISED) { /* by less than 1/2: for z < 0, a has all digits that matter */
-        const real low = (real)run->low, share = (real)(1 - run->low);
+        const int high = run->low >= 0.5;
+        const real share = (real)(1 - run->low), other = high ? -share : (real)run->low;
         const Vecs e = exponential_of_size(x);
         BOTH {
+            const ivec left = (ivec)x.of[k] >> (8 * (int)sizeof(bits) - 1);
             const vec end = e.of[k] / (1 + e.of[k]), size = share * end;
-            const ivec right = (ivec)x.of[k] >= 0, high = right | every(low >= (real)0.5 ? -1 : 0);
             a.factor.of[k] = size - size * end;
-            a.scale.of[k] = (vec)high;
-            a.rest.of[k] = choose(high, choose(right, -size, size - share), low + size);
+            a.scale.of[k] = (vec)(~left | every(-high));
+            a.rest.of[k] = (vec)((ivec)size ^ (~left & SIGN)) + (vec)((ivec)all(other) & left);
         }
         return a;
     }
