@@ -191,8 +191,11 @@ def declared(gate: str | Gate | GateFunction) -> str:
 
 @_constant
 def _declared(gate: str) -> str:
-    """The same, which ``torch.compile`` does not look into."""
-    return declared(gate)
+    """The same, which ``torch.compile`` does not look into; a name of the catalogue stands in a file, read once."""
+    return _declared_once(gate)
+
+
+_declared_once = lru_cache(maxsize=256)(declared)
 
 
 @lru_cache(maxsize=256)

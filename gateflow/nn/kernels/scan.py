@@ -239,7 +239,6 @@ _tried: dict[tuple[torch.dtype, str], str | None] = {}
 def reason_against(dtype: torch.dtype, given: str, gate: GateFunction | None) -> str | None:
     """Why compiled scans are not to be trusted on this machine, in one clause; None where they were tried and agree."""
     kind = given if gate is None else form_of(gate, dtype)[0]
-    like = gate_function(LIKE[kind]) if kind in LIKE else gate
     asked = dtype, kind if kind in LIKE or gate is None else gate.text
     if asked not in _tried:
         name = kind if kind in LIKE or gate is None else gate.gate.name
@@ -248,7 +247,7 @@ def reason_against(dtype: torch.dtype, given: str, gate: GateFunction | None) ->
             f"the compiled scan of {name} in {str(dtype).removeprefix('torch.')}",
             (*made_of, *trust.machine(torch.device("cpu"))),
             ROOM[dtype],
-            lambda: _error(dtype, given, like),
+            lambda: _error(dtype, given, gate_function(LIKE[kind]) if kind in LIKE else gate),
         )
     return _tried[asked]
 
