@@ -51,7 +51,7 @@ CACHED = 1 << 22
 """Bytes of results that may stay in the caches; more go past them."""
 
 WIDE = 1 << 13
-"""Bytes of a row from which the processor is told what to fetch, on the way forward, as of rows in pieces always."""
+"""Bytes of a row from which what comes is asked for ahead, on the way forward; of pieces of rows it always is."""
 
 LINE = 64
 """Bytes of a line of cache, which vectors and shares of threads keep to."""
