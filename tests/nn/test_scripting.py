@@ -73,6 +73,7 @@ def test_dropout_is_between_layers_and_in_training_only() -> None:
     layer = LSTM(3, 64, num_layers=2, dropout=0.5)
     made, x = torch.jit.script(torch.nn.Sequential(layer)), torch.randn(5, 2, 3)
     assert not torch.equal(made(x)[0], made(x)[0])
+    assert bool(made(x)[0].all())
     made.eval()
     torch.testing.assert_close(made(x), layer.eval()(x))
 
