@@ -19,6 +19,10 @@ def words(text):
 
 LONG = (
     "-o two.html",
+    "bench step",
+    "z**3/10",
+    "--starts 20 150",
+    "--gaps 1e-10 1e-100",
     "cost --reduced",
     "figures learning",
     "figures gates",

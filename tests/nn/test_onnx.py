@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from typing import Any
 
@@ -11,10 +12,9 @@ import torch
 from gateflow.nn import CELLS, GRU, JANET, LSTM, RefineLSTM
 from gateflow.nn.recurrent import Recurrent
 
-pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
-runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-
+there = all(map(importlib.util.find_spec, ("onnxscript", "onnxruntime")))  # imported by the one process that exports
 pytestmark = [
+    pytest.mark.skipif(not there, reason="the extra onnx is not installed"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # PyTorch's exporter and onnxscript, of one another
     pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),
     pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning"),
@@ -39,6 +39,8 @@ QUICK = ("any gate",)
 
 def exported(layer: Recurrent, x: torch.Tensor, **options: Any) -> tuple[Any, set[str]]:
     """A session of onnxruntime, and the operators in the file."""
+    import onnxruntime
+
     first, second = torch.export.Dim("first"), torch.export.Dim("second")
     program = torch.onnx.export(
         layer.eval(), (x,), dynamo=True, dynamic_shapes={"input": {0: first, 1: second}}, verbose=False, **options
@@ -47,7 +49,7 @@ def exported(layer: Recurrent, x: torch.Tensor, **options: Any) -> tuple[Any, se
     file = io.BytesIO()
     program.save(file)
     names = {node.op_type for node in program.model.graph}
-    return runtime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"]), names
+    return onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"]), names
 
 
 @pytest.mark.parametrize(
