@@ -98,6 +98,39 @@ def test_a_scripted_cell_is_pytorchs(kind: Any, theirs: Any, bias: bool) -> None
         torch.testing.assert_close(made(x), Steps(own)(x))
 
 
+@pytest.mark.parametrize("saved", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "theirs", "options"),
+    [
+        (LSTM, torch.nn.LSTM, {"num_layers": 2, "bidirectional": True}),
+        (CELLS["gru"], torch.nn.GRU, {"bias": False}),
+        (LSTMCell, torch.nn.LSTMCell, {}),
+        (GRUCell, torch.nn.GRUCell, {"bias": False}),
+    ],
+)
+def test_state_dicts_go_both_ways_between_a_script_and_pytorchs_layer(
+    kind: Any, theirs: Any, options: dict[str, Any], saved: bool
+) -> None:
+    """What is loaded, converted or learned is what the script computes with."""
+    layer, own, x = kind(3, 5, **options), theirs(3, 5, **options), torch.randn(2, 3)
+    made = scripted(layer) if saved else torch.jit.script(layer)
+    assert list(made.state_dict()) == list(own.state_dict())
+    made.load_state_dict(own.state_dict())
+    torch.testing.assert_close(made(x), own(x))
+    for one, other in zip(made.parameters(), own.parameters(), strict=True):
+        with torch.no_grad():
+            one.mul_(-0.5)
+            other.mul_(-0.5)
+    torch.testing.assert_close(made(x), own(x))
+    made, own = made.double(), own.double()
+    torch.testing.assert_close(made(x.double()), own(x.double()))
+    made(x.double())[0].sum().backward()
+    own(x.double())[0].sum().backward()
+    for one, other in zip(made.parameters(), own.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+    own.load_state_dict(made.state_dict())
+
+
 def test_what_cannot_be_scripted_says_so() -> None:
     with pytest.raises(InvalidArgument, match="NoisyLSTM with these options is not scripted"):
         torch.jit.script(torch.nn.Sequential(NoisyLSTM(3, 4)))
