@@ -16,7 +16,7 @@ from gateflow.gates.gate import Gate
 from gateflow.nn import scripting
 from gateflow.nn.cells.gru import GRU
 from gateflow.nn.cells.lstm import LSTM
-from gateflow.nn.operands import check_kind, check_shape, state_parts
+from gateflow.nn.operands import autocasts, check_kind, check_like, check_shape, state_parts
 from gateflow.nn.recurrent import BACKENDS, AnyGate, Recurrent, Weights, as_function
 
 
@@ -28,6 +28,8 @@ def _step(cell: Any, layer: Recurrent, input: Tensor, state: Any) -> tuple[Tenso
         raise InvalidTensor(f"{name}: the input must have 1 or 2 dimensions; it has {input.dim()}")
     if input.shape[-1] != cell.input_size:
         raise InvalidTensor(f"{name}: the input has {input.shape[-1]} features; the cell takes {cell.input_size}")
+    weights, casts = Weights(cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, {}), autocasts(input.device)
+    check_like(f"{name}: the input", input, weights.ih, casts=casts)
     x = input if input.dim() == 2 else input[None]
     if state is None:
         start = tuple(x.new_zeros(x.shape[0], cell.hidden_size) for _ in layer.states)
@@ -39,7 +41,7 @@ def _step(cell: Any, layer: Recurrent, input: Tensor, state: Any) -> tuple[Tenso
         start = tuple(part if part.dim() == 2 else part[None] for part in start)
         for which, part in zip(layer.states, start, strict=True):
             check_shape(which, part, (x.shape[0], cell.hidden_size))
-    weights = Weights(cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, {})
+            check_like(f"{name}: the initial {which}", part, weights.ih, casts=casts)
     final = layer.one_step(x[None], start, weights)
     return tuple(part if input.dim() == 2 else part[0] for part in final)
 

@@ -63,6 +63,23 @@ def test_what_a_cell_refuses_pytorchs_refuses_with_the_same_kind_of_error(ours: 
         assert issubclass(raised[1], raised[0]), case
 
 
+@pytest.mark.parametrize("cell", [LSTMCell(3, 4), GRUCell(3, 4, update_gate="fast", dtype=torch.float64)])
+@pytest.mark.parametrize("kind", ["int64", "bool", "complex64", "float16", "bfloat16", "other float", "meta"])
+def test_a_cell_tells_in_a_line_what_type_or_device_it_was_given(cell: torch.nn.Module, kind: str) -> None:
+    own = cell.weight_ih.dtype
+    other = torch.float32 if own == torch.float64 else torch.float64
+
+    def wrong(*size: int) -> torch.Tensor:
+        x = torch.zeros(*size, dtype=own)
+        return x.to("meta") if kind == "meta" else x.to(other if kind == "other float" else getattr(torch, kind))
+
+    with pytest.raises(InvalidTensor, match=f"{type(cell).__name__}: the input (is|must hold)"):
+        cell(wrong(2, 3))
+    h = wrong(2, 4)
+    with pytest.raises(InvalidTensor, match=f"{type(cell).__name__}: the initial hidden (is|must hold)"):
+        cell(torch.zeros(2, 3, dtype=own), (h, h) if isinstance(cell, LSTMCell) else h)
+
+
 @pytest.mark.parametrize("cell", [LSTMCell(3, 4), GRUCell(3, 4)])
 def test_what_a_cell_is_given_is_named_in_one_line(cell: Any) -> None:
     state = torch.zeros(2, 4)
