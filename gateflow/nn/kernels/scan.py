@@ -44,6 +44,9 @@ COLUMNS = 4096
 SIDE = 32
 """The fewest columns of each thread, as vectors would not be full."""
 
+PIECE = 1 << 11
+"""The fewest bytes of a row for each thread: halves of rows of 2 KiB took two threads twice the time of one."""
+
 STRETCHED = 128
 """The fewest steps of the stretches that sequences are cut into."""
 
@@ -187,6 +190,7 @@ class ScanPass:
             return
         many = most if team is not None and numbers >= SMALL else 1
         columns = -(-self.run.inner // -(-many // self.run.outer))  # of each thread where there are few sequences
+        columns = max(columns, PIECE // self.results[0].itemsize)
         self.run.tile = min(COLUMNS, -(-columns // SIDE) * SIDE)
         pieces, wide = self.run.tile < self.run.inner, self.run.inner * self.results[0].itemsize >= WIDE
         self.run.ahead = 2 * self.run.inner if pieces or (wide and not back) else 0
