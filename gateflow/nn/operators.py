@@ -480,5 +480,5 @@ for _name, _run, _like, _autograd, _op in (
     LIBRARY.impl(_name, _in_turn_as_of_old(_op), "Batched")
     torch.library.register_fake(f"gateflow::{_name}", _like, lib=LIBRARY)
     torch.library.register_vmap(f"gateflow::{_name}", _in_turn(_op), lib=LIBRARY)
-for _device in ("cpu", "cuda"):
-    torch.library.register_autocast("gateflow::layer", _device, torch.float32, lib=LIBRARY)
+    for _device in ("cpu", "cuda"):
+        torch.library.register_autocast(f"gateflow::{_name}", _device, torch.float32, lib=LIBRARY)

@@ -227,6 +227,18 @@ def test_under_autocast_a_compiled_layer_is_the_layer() -> None:
     torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_backward_pass_under_autocast_is_as_exact_as_without(backend: str, dtype: torch.dtype) -> None:
+    layer, x = LSTM(3, 40, forget_gate="fast", backend=backend, dtype=dtype), torch.randn(6, 4, 3, dtype=dtype)
+    wanted = torch.autograd.grad(layer(x)[0].sum(), list(layer.parameters()))
+    loss = layer(x)[0].sum()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = torch.autograd.grad(loss, list(layer.parameters()))
+    for one, right in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, right)
+
+
 def test_every_cell_of_the_table_is_declared_or_draws_random_numbers() -> None:
     for name, cell in CELLS.items():
         layer = cell(3, 4)
