@@ -252,28 +252,35 @@ def replace(
         raise InvalidArgument(f"a model is a torch.nn.Module; got {shown(model)}")
     if not isinstance(keep_types, bool):
         raise InvalidArgument(f"keep_types must be True or False; got {shown(keep_types)}")
-    made: dict[int, torch.nn.Module] = {}
     if type(model) in REPLACEMENTS:
         return _replaced(model, forget_gate, keep_types, options)
     if isinstance(model, Recurrent):
         return _with_gates(model, _changes(model, forget_gate, options))
-    for parent in list(model.modules()):
-        for name, child in list(parent._modules.items()):
+    made: dict[torch.nn.Module, torch.nn.Module] = {}
+    changes: dict[Recurrent, dict[str, Any]] = {}
+    places: list[tuple[torch.nn.Module, str, torch.nn.Module]] = []
+    for parent in model.modules():  # all are made before any is put into its place: an error leaves the model as it was
+        children: dict[str, Any] = dict(parent._modules)
+        for name, child in children.items():
             if type(child) in REPLACEMENTS:
-                if id(child) not in made:
-                    made[id(child)] = _replaced(child, forget_gate, keep_types, options)
-                setattr(parent, name, made[id(child)])
+                if child not in made:
+                    made[child] = _replaced(child, forget_gate, keep_types, options)
+                places.append((parent, name, made[child]))
             elif isinstance(child, Recurrent):
                 if child.forget_block is not None:
-                    made[id(child)] = _with_gates(child, _changes(child, forget_gate, options))
+                    changes[child] = _changes(child, forget_gate, options)
             elif isinstance(child, tuple(REPLACEMENTS)) and type(child) not in REPLACEMENTS.values():
                 raise InvalidArgument(
                     f"{name} is a {type(child).__name__}, a class of its own made of PyTorch's: it cannot be changed"
                 )
-    if not made:
+    if not made and not changes:
         raise InvalidArgument(
             "the model has no layer of torch.nn.LSTM, GRU, LSTMCell or GRUCell, nor one of gateflow's like them"
         )
+    for parent, name, new in places:
+        setattr(parent, name, new)
+    for layer, wanted in changes.items():
+        _with_gates(layer, wanted)
     return model
 
 

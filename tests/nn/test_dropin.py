@@ -292,3 +292,17 @@ def test_the_compiler_breaks_its_graph_at_pytorchs_type_and_goes_on() -> None:
     torch.testing.assert_close(
         torch.autograd.grad(found[0].sin().sum(), weights), torch.autograd.grad(model(x)[0].sin().sum(), weights)
     )
+
+
+def test_a_model_of_which_one_layer_cannot_be_changed_stays_as_it_was() -> None:
+    class Own(torch.nn.LSTM):
+        pass
+
+    for last, options in [(Own(4, 4), {}), (torch.nn.GRU(4, 4), {"output_gate": "fast"})]:
+        first = torch.nn.LSTM(4, 4)
+        own = LSTM(4, 4, forget_gate="softsign")
+        model = torch.nn.ModuleList([first, own, last])
+        with pytest.raises((InvalidArgument, TypeError)):
+            replace(model, forget_gate="fast", **options)
+        assert list(model) == [first, own, last]
+        assert own.forget_gate.gate.name == "softsign"
