@@ -7,6 +7,7 @@ python -m benchmarks.nn_lstm --small > results/bench_small.txt
 python -m benchmarks.nn_lstm --inference > results/bench_inference.txt
 python -m benchmarks.nn_lstm --phases > results/bench_phases.txt
 python -m benchmarks.nn_lstm --bfloat16 > results/bench_bfloat16.txt
+python -m benchmarks.nn_lstm --share > results/bench_share.txt
 
 The first is ``gateflow bench lstm`` and the cost of factors that are computed again instead of kept. The second is how
 many times as fast two threads are as one, on the wall, beside ``torch.nn.LSTM``, multiply-adds in registers, which
@@ -20,12 +21,15 @@ needs, and backward, each over as many multiply-adds in registers as its product
 The seventh allows products of bfloat16 by PyTorch's switch: the time over that without, and errors against float64 of
 the output and of the gradients of the recurrent weights, relative to their norms, where the loss is the sum of the
 squares of all outputs; with the fast gate and of ``torch.nn.LSTM``. It needs a processor that multiplies bfloat16.
+The eighth is the share of a whole training step's CPU time, data, loss and optimiser included, that is spent in the
+compiled passes of the layer.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +39,8 @@ import torch
 from gateflow.cli import main as gateflow
 from gateflow.nn import LSTM, speed
 from gateflow.nn.kernels import native
+from gateflow.training.folder import RunMemory
+from gateflow.training.loop import Trainer, settle
 
 FACTORS = 6
 """Numbers that the forward pass of an LSTM keeps of each unit and step."""
@@ -118,6 +124,8 @@ def small(shape: tuple[int, int, int, int], repeats: int, count: int = 50) -> di
         found[name] = best[0] / best[1]
     return found
 
+
+STEPS = ("adding(horizon=200)", "adding(horizon=1000)")
 
 INFERENCE = ((1, 1, 10, 128), (1, 100, 10, 128), (1, 100, 200, 512))
 """Batch, time, inputs, hidden units: a step of a stream, and whole sequences."""
@@ -221,6 +229,34 @@ def products_of_bfloat16(shape: tuple[int, int, int, int], repeats: int) -> dict
     return found
 
 
+def share_of_kernels(task: str, repeats: int) -> float:
+    """Of the CPU time of training steps, the part within compiled passes, forward and backward."""
+    settings, made = settle(task, {"threads": 1, "device": "cpu"})
+    trainer = Trainer(settings, made, RunMemory(), math.inf)
+    inside = 0.0
+
+    def timed(run: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*given: Any) -> Any:
+            nonlocal inside
+            start = time.process_time()
+            found = run(*given)
+            inside += time.process_time() - start
+            return found
+
+        return wrapper
+
+    trainer.descend()
+    kept = native.forward, native.backward
+    native.forward, native.backward = map(timed, kept)
+    start = time.process_time()
+    try:
+        for _ in range(repeats):
+            trainer.descend()
+    finally:
+        native.forward, native.backward = kept
+    return inside / (time.process_time() - start)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
@@ -231,6 +267,7 @@ def main() -> None:
     parser.add_argument("--inference", action="store_true")
     parser.add_argument("--phases", action="store_true")
     parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument("--share", action="store_true")
     options = parser.parse_args()
     if options.scaling:
         for shape in speed.SHAPES:
@@ -256,6 +293,12 @@ def main() -> None:
         for shape in speed.SHAPES:
             told = ", ".join(f"{name} {times:.2f}" for name, times in phases(shape, options.repeats).items())
             print(f"{shape}: CPU time over that of the products at the core's peak: {told}", flush=True)
+        return
+    if options.share:
+        torch.set_num_threads(1)
+        for task in STEPS:
+            share = share_of_kernels(task, 4 * options.repeats)
+            print(f"{task}: {share:.0%} of the CPU time of a training step is in compiled passes", flush=True)
         return
     if options.bfloat16:
         torch.set_num_threads(1)
