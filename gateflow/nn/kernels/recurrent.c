@@ -199,6 +199,17 @@ static void pair_columns(real *to, const real *from, Int rows) {
 #endif
 }
 
+/* The last of an odd number of columns has 0 beside it: a unit that only fills its block up may be no number */
+static void end_pairs(real *to, Int rows, Int columns) {
+    to += columns / UNITS * rows * WIDTH + columns % UNITS / 2;
+    for (Int row = 0; PACK > 1 && columns % 2 && row < rows; row++, to += WIDTH) {
+        ubits pair;
+        memcpy(&pair, to, sizeof pair);
+        pair &= 0xffff;
+        memcpy(to, &pair, sizeof pair);
+    }
+}
+
 /* Pairs of each row with the next: as the second factor has them; the last row of an odd number goes with zeros. In
  * place too. */
 static void pair_rows(real *to, const real *from, Int rows) {
@@ -561,6 +572,7 @@ static void advance(const Run *run, Tile *tile, Int step, Int until, real *kept,
         to_blocks(tile->x, run->x + at * I, live, rows, I);
         pair_columns(tile->x, tile->x, blocks_of(I) * rows);
         pair_columns(tile->factor, tile->h, blocks_of(H) * rows);
+        end_pairs(tile->factor, rows, H);
         const real *h = PACK > 1 ? tile->factor : tile->h;
         real *to = kept ? kept_at(run, kept, step - start, at, rows, again) : NULL;
         for (Int b = 0; b < blocks_of(H); b++) {
