@@ -11,8 +11,8 @@ loop has one, or the other way about, or where all that came in is finite; and, 
 an output, state or gradient that is further off the loop in float64 than rounding allows: 1e-12 in float64, 1e-5 in
 float32, or four times as far as the loop in float32 (a sum may cancel); where PyTorch's switch allows products of
 bfloat16, .1 or four times as far as the loop with weights, input and state rounded to it; relative to its own largest
-number, or to a thousandth of the largest of all where that is more (a gate's slope is known to so much of its largest, not of
-itself).
+number, or to a thousandth of the largest of all where that is more (a gate's slope is known to so much of its
+largest, not of itself).
 """
 
 from __future__ import annotations
