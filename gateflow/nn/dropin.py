@@ -230,7 +230,8 @@ def replace(
     keep_types : bool
         The new layers are instances of ``torch.nn.LSTM`` and ``torch.nn.GRU`` still: `TorchLSTM`, `TorchGRU`.
     **options
-        More for layers of LSTM, such as ``output_gate``; ``backend``, for all but cells.
+        Other gates, such as ``output_gate``, for the layers that have them; ``tied``, of LSTM; ``backend``, for all but
+        cells.
 
     Returns
     -------
@@ -239,7 +240,8 @@ def replace(
     Raises
     ------
     InvalidArgument
-        There is no such layer, or one that cannot be changed: its weights are parametrised.
+        There is no such layer, or one that cannot be changed, as its weights are parametrised; or no such option. The
+        model is as it was.
 
     Examples
     --------
@@ -277,11 +279,21 @@ def replace(
         raise InvalidArgument(
             "the model has no layer of torch.nn.LSTM, GRU, LSTMCell or GRUCell, nor one of gateflow's like them"
         )
+    for name in options:
+        if name.endswith("_gate") and not changes and not any(name in _gates_of(type(old))[1:] for old in made):
+            raise InvalidArgument(f"no layer of the model has {name} for an option")
     for parent, name, new in places:
         setattr(parent, name, new)
     for layer, wanted in changes.items():
         _with_gates(layer, wanted)
     return model
+
+
+def _gates_of(kind: type) -> tuple[str, ...]:
+    """The gates of what stands in for a layer of PyTorch's, the one that holds the state first."""
+    if issubclass(kind, (torch.nn.GRU, torch.nn.GRUCell)):
+        return "update_gate", "reset_gate"
+    return "forget_gate", "input_gate", "output_gate"
 
 
 def _changes(layer: Recurrent, forget_gate: AnyGate, options: dict[str, Any]) -> dict[str, Any]:
@@ -306,14 +318,18 @@ def _with_gates(layer: Recurrent, changes: dict[str, Any]) -> Recurrent:
 
 
 def _replaced(old: Any, forget_gate: AnyGate, keep_types: bool, options: dict[str, Any]) -> torch.nn.Module:
-    gated = "update_gate" if isinstance(old, (torch.nn.GRU, torch.nn.GRUCell)) else "forget_gate"
+    gated, *others = _gates_of(type(old))
+    own = {name: value for name, value in options.items() if not name.endswith("_gate") or name in others}
     sizes = ("num_layers", "batch_first", "dropout", "bidirectional", "proj_size")
     given = {name: getattr(old, name) for name in sizes if hasattr(old, name)}
     kind = REPLACEMENTS[type(old)]
     kind = IN_NAME.get(kind, kind) if keep_types else kind
-    new = kind(
-        old.input_size, old.hidden_size, bias=old.bias, device="meta", **given, **{gated: forget_gate}, **options
-    )
+    try:
+        new = kind(
+            old.input_size, old.hidden_size, bias=old.bias, device="meta", **given, **{gated: forget_gate}, **own
+        )
+    except TypeError as error:  # of an option that there is not
+        raise InvalidArgument(f"{kind.__name__} {str(error).partition('() ')[2] or error}") from error
     if old._parameters.keys() != new._parameters.keys():
         raise InvalidArgument(f"the weights of a {type(old).__name__} are computed from others; it cannot be changed")
     new._parameters.update(old._parameters)

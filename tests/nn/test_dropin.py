@@ -298,11 +298,29 @@ def test_a_model_of_which_one_layer_cannot_be_changed_stays_as_it_was() -> None:
     class Own(torch.nn.LSTM):
         pass
 
-    for last, options in [(Own(4, 4), {}), (torch.nn.GRU(4, 4), {"output_gate": "fast"})]:
+    for last, options in [(Own(4, 4), {}), (torch.nn.GRU(4, 4), {"reset_gate": "fast"})]:
         first = torch.nn.LSTM(4, 4)
         own = LSTM(4, 4, forget_gate="softsign")
         model = torch.nn.ModuleList([first, own, last])
-        with pytest.raises((InvalidArgument, TypeError)):
+        with pytest.raises(InvalidArgument):
             replace(model, forget_gate="fast", **options)
         assert list(model) == [first, own, last]
         assert own.forget_gate.gate.name == "softsign"
+
+
+def test_gates_go_to_the_layers_that_have_them() -> None:
+    model = torch.nn.Sequential(torch.nn.LSTM(3, 4), torch.nn.GRU(4, 4), torch.nn.GRUCell(4, 4))
+    replace(model, forget_gate="fast", output_gate="erf", reset_gate="softsign")
+    lstm, gru, cell = model
+    assert (lstm.forget_gate.gate.name, lstm.output_gate.gate.name) == ("fast", "erf")
+    assert (gru.update_gate.gate.name, gru.reset_gate.gate.name) == ("fast", "softsign")
+    assert cell.equations.reset_gate.gate.name == "softsign"
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("reset_gate", "no layer of the model has reset_gate"), ("forgetful", "LSTM got an unexpected keyword argument")],
+)
+def test_an_option_that_no_layer_has_is_one_line(option: str, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        replace(torch.nn.Sequential(torch.nn.LSTM(3, 4)), forget_gate="fast", **{option: "fast"})
