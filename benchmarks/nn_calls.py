@@ -41,7 +41,7 @@ EDITS = ("none",) * 8 + (
     "gone",
     "no bias",
 )
-STUMBLES = (AttributeError, IndexError, KeyError)
+STUMBLES = (NotImplementedError, AttributeError, IndexError, KeyError)
 OTHERS = {"LSTM": ("input_gate", "output_gate"), "GRU": ("reset_gate",)}
 known_gate = lru_cache(maxsize=None)(gate_function)
 """The gate's function, made once for all cases."""

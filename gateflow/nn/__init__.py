@@ -33,33 +33,33 @@ if find_spec("torch") is None:
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
-def _tell_torch() -> None:
+def _register() -> None:
     """Let PyTorch know all operators, and all classes that it may load with weights only, whoever asks for them."""
     for name in __all__:
         __getattr__(name)
 
 
 class _WhenTorchComes(MetaPathFinder):
-    """Lists of names need no PyTorch, so it may be imported after this package; it is told then."""
+    """Lists of names need no PyTorch, so it may be imported after this package, and learns of it then."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
-        """Of PyTorch alone, as it would be found without this; it is told as soon as it is there."""
+        """Of PyTorch alone, as it would be found without this."""
         spec = PathFinder.find_spec(fullname, path) if fullname == "torch" else None
         if spec is not None and spec.loader is not None:
             run = spec.loader.exec_module
 
-            def told(module: ModuleType) -> None:
+            def executed(module: ModuleType) -> None:
                 run(module)
                 with suppress(ValueError):
                     sys.meta_path.remove(self)
                 with suppress(Exception):  # it is raised where a name is used
-                    _tell_torch()
+                    _register()
 
-            spec.loader.exec_module = told  # type: ignore[method-assign]
+            spec.loader.exec_module = executed  # type: ignore[method-assign]
         return spec
 
 
 if "torch" in sys.modules:
-    _tell_torch()
+    _register()
 else:
     sys.meta_path.insert(0, _WhenTorchComes())

@@ -184,6 +184,8 @@ def _table(key: _ByGate, dtype: torch.dtype) -> GateTable | str:
             return GateTable(*made.rows, *_place(zones, grain, cells, kinks, form), made.error, made.slope_error)
         error = made.worst
         needs = _more(needs, made.worst_of_parts(cells, form), form)
+    if math.isinf(error):
+        return f"no table follows {name}, which leaves the floats; gateflow check tells whether it is a gate"
     return f"no table follows {name} closely enough: the best is {error:.1e} times as far off as may be"
 
 
