@@ -348,7 +348,7 @@ INLINE void times(enum Given given, const Decay *a, int k, const State *h, vec *
     }
 }
 
-/* The first n columns; those `ahead`, of another row, are fetched */
+/* The first n columns; those `ahead` are fetched */
 INLINE Vecs columns(const item *p, Int ahead, Int n) {
     Vecs found;
     if (ahead) BOTH __builtin_prefetch(p + ahead + k * LANES);

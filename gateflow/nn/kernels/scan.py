@@ -54,7 +54,10 @@ CACHED = 1 << 22
 """Bytes of results that may stay in the caches; more go past them."""
 
 WIDE = 1 << 13
-"""Bytes of a row from which what comes is asked for ahead, on the way forward; of pieces of rows it always is."""
+"""Bytes of a row from which what comes is asked for ahead; of pieces of rows the next row always is."""
+
+AHEAD = 3 << 10
+"""Bytes by which it is, in whole rows: most of a page was worth a fifth of the time, two rows little."""
 
 LINE = 64
 """Bytes of a line of cache, which vectors and shares of threads keep to."""
@@ -192,8 +195,9 @@ class ScanPass:
         columns = -(-self.run.inner // -(-many // self.run.outer))  # of each thread where there are few sequences
         columns = max(columns, PIECE // self.results[0].itemsize)
         self.run.tile = min(COLUMNS, -(-columns // SIDE) * SIDE)
-        pieces, wide = self.run.tile < self.run.inner, self.run.inner * self.results[0].itemsize >= WIDE
-        self.run.ahead = 2 * self.run.inner if pieces or (wide and not back) else 0
+        itemsize = self.results[0].itemsize
+        wide = AHEAD // itemsize if self.run.inner * itemsize >= WIDE else 0
+        self.run.ahead = self.run.inner if self.run.tile < self.run.inner else wide
         if self.run.inner == 1 and (self.run.outer > 1 or numbers >= SMALL):
             self._cut(many, self.results[0].itemsize)
         self.run.threads = min(many, self.library.scan_pieces(ctypes.byref(self.run)))
