@@ -422,12 +422,18 @@ def test_joined_gates_are_differentiable_only_if_values_and_slopes_agree(a, b, c
     assert result.clause("onto").verdict in onto, str(result)
 
 
-@settings(max_examples=5, deadline=None)
-@given(
-    st.lists(st.sampled_from(["z", "tanh(3*z)", "sin(2*z)", "z**3", "sinh(z)", "exp(-z**2)", "atan(z)"]), min_size=2),
-    st.lists(st.integers(-5, 5), min_size=6, max_size=6),
+TERMS = st.lists(
+    st.sampled_from(["z", "tanh(3*z)", "sin(2*z)", "z**3", "sinh(z)", "exp(-z**2)", "atan(z)"]), min_size=2
 )
-def test_no_verdict_on_monotonicity_is_contradicted_by_sampling(terms, weights):
+WEIGHTS = st.lists(st.integers(-5, 5), min_size=6, max_size=6)
+
+
+@pytest.mark.parametrize("count", [5, pytest.param(40, marks=pytest.mark.slow)])
+def test_no_verdict_on_monotonicity_is_contradicted_by_sampling(count):
+    settings(max_examples=count, deadline=None)(given(TERMS, WEIGHTS)(is_not_contradicted))()
+
+
+def is_not_contradicted(terms, weights):
     u = " + ".join(f"({w})*{t}" for w, t in zip(weights, terms, strict=False)) + " + z/9"
     result = membership(Gate(f"sigmoid({u})"), seconds=1).clause("increasing")
     slope = sp.lambdify(Z, Gate(f"sigmoid({u})").formulas.du, "mpmath")

@@ -132,9 +132,10 @@ def test_what_is_collected_reads_back_and_holds_every_curve(tmp_path):
 # --- what a step costs ------------------------------------------------------------------------------------------------
 
 
-def test_the_cost_of_a_method_is_measured_once_and_is_what_it_must_be(tmp_path):
+@pytest.mark.parametrize("horizon", [200, pytest.param(400, marks=pytest.mark.slow)])
+def test_the_cost_of_a_method_is_measured_once_and_is_what_it_must_be(tmp_path, horizon):
     """One that was stopped on the way is measured when it is asked for again."""
-    step = {"task": "adding(horizon=200)", "hidden": 32, "batch": 64, "steps": 1, "device": "cpu"}
+    step = {"task": f"adding(horizon={horizon})", "hidden": 32, "batch": 64, "steps": 1, "device": "cpu"}
     loop = {**step, "cell": "lstm", "backend": "reference"}
     asked = iter([False, True])  # before the process that measures is there, and while it starts
     assert cost(loop, out=tmp_path / "loop", stop=lambda: next(asked)).status == "interrupted"
@@ -144,7 +145,7 @@ def test_the_cost_of_a_method_is_measured_once_and_is_what_it_must_be(tmp_path):
     assert first.status == "finished"
     assert first.test["weights"] == 4 * 32 * (2 + 32 + 2) + 33
     assert first.test["cpu_ratio"] > 0
-    gates = 4 * 200 * 64 * 32 * 4 / 2**20  # MiB that backward needs at least
+    gates = 4 * horizon * 64 * 32 * 4 / 2**20  # MiB that backward needs at least
     assert not first.test["MiB"] <= gates  # nan where the system tells of no peak
     assert cost(loop, out=tmp_path / "loop").test == first.test
     assert cost({**step, "method": "nru"}, out=tmp_path / "nru", stop=lambda: True).status == "interrupted"

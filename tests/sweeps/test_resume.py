@@ -71,12 +71,13 @@ def killed_ten_times(out: Path, inputs: dict, seed: int) -> list[int]:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes as Unix does")
-def test_killed_ten_times_it_ends_in_the_same_bytes(tmp_path):
-    inputs = {"gates": ["fast", "softsign"], "horizon": "1:1e4:20:log", "gap": "1e-12:0.1:20:log", "z0": "-2:2:10"}
-    inputs["chunk"] = 50
+@pytest.mark.parametrize("starts", [10, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_ten_times_it_ends_in_the_same_bytes(tmp_path, starts):
+    inputs = {"gates": ["fast", "softsign"], "horizon": "1:1e4:20:log", "gap": "1e-12:0.1:20:log"}
+    inputs |= {"z0": f"-2:2:{starts}", "chunk": 5 * starts}
     whole, killed = tmp_path / "whole.nc", tmp_path / "killed.nc"
     data = sweep(**inputs, out=whole)
-    assert data.log_tau.size == 8_000
+    assert data.log_tau.size == 800 * starts
     counts = killed_ten_times(killed, inputs, seed=1)
     assert counts == sorted(counts)
     assert 10 <= counts[-1] < 160
