@@ -89,10 +89,28 @@ def drawn_on(page: Path) -> list[str]:
     return " ".join(FIGURE.findall(page.read_text(encoding="utf-8"))).split()
 
 
+def runs(page: Path) -> bool:
+    return any(block.mark not in ("not run", "command") for block in blocks(page.read_text(encoding="utf-8")))
+
+
+README, *OTHERS = PAGES
+OTHERS.sort(key=lambda page: not runs(page))  # a sample of pages is one of those on which something runs
+
+
+def test_the_readme_does_what_it_says(home, monkeypatch):
+    assert called(README) == "README.md"
+    does_what_it_says(README, home, monkeypatch)
+
+
 @pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=IN_ONE_PROCESS) if drawn_on(page) else page for page in PAGES], ids=called
+    "page", [pytest.param(page, marks=IN_ONE_PROCESS) if drawn_on(page) else page for page in OTHERS], ids=called
 )
+@pytest.mark.sampled(3)
 def test_a_page_does_what_it_says(page, home, monkeypatch):
+    does_what_it_says(page, home, monkeypatch)
+
+
+def does_what_it_says(page: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if page.name in ("data.md", "training.md"):
         data_sets(home)
     for name in drawn_on(page):  # their numbers and pictures are those that the tests of figures have looked at
@@ -103,10 +121,21 @@ def test_a_page_does_what_it_says(page, home, monkeypatch):
     assert differences(text, rewritten(text, Reader(home))) == []
 
 
-def test_what_pages_add_passes_the_tests_that_they_name(home):
-    """All pages at once: to begin takes pytest longer than the tests."""
-    added, asked = named_tests(PAGES)
-    assert len(added) == 5
+def test_pages_add_five_files():
+    assert len(named_tests(PAGES)[0]) == 5
+
+
+NAMING = [page for page in reversed(PAGES) if named_tests([page])[1]]
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [*(pytest.param([page], id=page.stem) for page in NAMING), pytest.param(PAGES, id="all", marks=pytest.mark.slow)],
+)
+@pytest.mark.sampled(len(NAMING))
+def test_what_pages_add_passes_the_tests_that_they_name(pages, home):
+    """Of all pages at once if slow: to begin takes pytest longer than the tests."""
+    added, asked = named_tests(pages)
     for block in added:
         Reader(home).write(block.said, block.code)
     files = dict.fromkeys(path for paths, _ in asked for path in paths)

@@ -183,7 +183,7 @@ def refused(capsys, arguments) -> None:
 
 
 @pytest.mark.parametrize("command", FILES)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_a_file_of_others_is_replaced_only_with_force_and_as_a_file(command, home, capsys):
     name = target(command)
     (home / "other name").write_text("mine")

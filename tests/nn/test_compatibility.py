@@ -17,6 +17,7 @@ HEAVY = {*SLOW, *(feature for feature in ROWS if feature.startswith("`torch.comp
 
 
 @pytest.mark.parametrize("feature", [pytest.param(f, marks=pytest.mark.slow) if f in HEAVY else f for f in ROWS])
+@pytest.mark.sampled(2)
 def test_a_row_of_the_page_is_so(feature: str) -> None:
     if feature in SLOW:
         pytest.importorskip("onnxscript")

@@ -173,9 +173,10 @@ def test_low_precision_is_float32_rounded(function: GateFunction, dtype: torch.d
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("step", [37, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.sampled(7)
-def test_every_16_bit_number_gives_a_number(function: GateFunction, dtype: torch.dtype) -> None:
-    z = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
+def test_every_16_bit_number_gives_a_number(function: GateFunction, step: int, dtype: torch.dtype) -> None:
+    z = torch.arange(-(2**15), 2**15, step, dtype=torch.int32).to(torch.int16).view(dtype)
     check_no_nan(function, z)
     order = z[~z.isnan()].sort().values
     if function.gate.name not in ("sigmoid(z + 0.9*sin(z))",):
@@ -184,10 +185,11 @@ def test_every_16_bit_number_gives_a_number(function: GateFunction, dtype: torch
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("count", [400, pytest.param(4000, marks=pytest.mark.slow)])
 @pytest.mark.sampled(5)
-def test_any_bit_pattern_gives_a_number(function: GateFunction, dtype: torch.dtype) -> None:
+def test_any_bit_pattern_gives_a_number(function: GateFunction, count: int, dtype: torch.dtype) -> None:
     integer = torch.iinfo(INTEGERS[dtype])
-    bits = torch.randint(integer.min, integer.max, (4000,), dtype=INTEGERS[dtype])
+    bits = torch.randint(integer.min, integer.max, (count,), dtype=INTEGERS[dtype])
     edges = [0.0, -0.0, 1e30, -1e30, np.inf, -np.inf, np.nan, torch.finfo(dtype).max, *function.gate.kinks]
     check_no_nan(function, torch.cat([bits.view(dtype), torch.tensor(edges, dtype=dtype)]))
 

@@ -346,7 +346,7 @@ def its_words_say_what_it_is(make: Maker) -> None:
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_a_layer_holds(name: str, make: Maker) -> None:
     PROPERTIES[name](make)
 

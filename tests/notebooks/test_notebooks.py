@@ -120,6 +120,7 @@ def shortened(path):
         *(pytest.param(p, read, id=f"{p.stem}, whole", marks=pytest.mark.slow) for p in PATHS if p.name[0] in SHORT),
     ],
 )
+@pytest.mark.sampled(3)
 def test_it_runs(path, opened, kernel, tmp_path):
     if path.name.startswith("3"):
         pytest.importorskip("torch")
