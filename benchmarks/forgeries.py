@@ -79,6 +79,7 @@ OUTSIDE = [
     "0.05 + 0.9*sigmoid(z)",
     "sigmoid(z + 1 - sign(z)**2)",
     "sigmoid(z + abs(z)/2)",
+    "sigmoid(where(z**3 + z < 3, z, 4*z))",
     "where(z < -1, 0, where(z > 1, 1, (1 + z)/2))",
     "tanh(z)",
 ]
@@ -292,6 +293,8 @@ def false_witnesses(phi: Any) -> Iterator[tuple[str, dict[str, str]]]:
         yield "onto", {"kind": "value", "z": z, "value": at}
         for kind, left, right in (("jump", "1/3", "1/2"), ("jump", at, at), ("kink", "oo", "oo"), ("kink", "0", "1/4")):
             yield "differentiable", {"kind": kind, "z": z, "at": at, "left": left, "right": right}
+    for low, high in (("-1", "1"), ("-2", "-1"), ("1", "2"), ("1/10**20", "1")):
+        yield "differentiable", {"kind": "break", "from": low, "to": high}
     yield "increasing", {"kind": "flat", "from": "2", "to": "3", "phi": str(phi.subs(Z, 2).evalf(20))}
     for left, right in (("0", "99/100"), ("1/10**20", "1"), ("1", "1"), ("0", "1")):
         yield "onto", {"kind": "limits", "left": left, "right": right}

@@ -7,6 +7,7 @@ never written.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -290,14 +291,11 @@ def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         value = (derivative(phi) if slope else phi).subs(Z, z).evalf(20)
         yield {"kind": "slope" if slope else "value", "z": text_of(z), "value": str(value)}
     elif seen["kind"] in ("jump", "kink", "vertical"):
-        z, jumps = _exact_point(seen), seen["kind"] == "jump"
-        at = phi.subs(Z, z)
-        ends = {}
-        for side, way in (("left", -1), ("right", 1)):
-            near = phi.subs(Z, z + way / Z)
-            limit = Field(Z, SearchBudget(SECONDS)).limit(near if jumps else way * Z * (near - at))
-            ends[side] = text_of(sp.simplify(limit))
-        yield {"kind": "jump" if jumps else "kink", "z": text_of(z), "at": str(at.evalf(20)), **ends}
+        with contextlib.suppress(FormulaError):  # a root without a closed form
+            yield _torn_at(phi, _exact_point(seen), seen["kind"] == "jump")
+        for step in (sp.Rational(1, 2**bits) for bits in (6, 16, 32)):
+            low = sp.floor(sp.Rational(repr(float(seen["z"]))) / step) - 1
+            yield {"kind": "break", "from": text_of(low * step), "to": text_of((low + 3) * step)}
     elif seen["kind"] == "flat":
         low, high = (sp.Rational(repr(float(z))) for z in _finite(seen["interval"]))
         value = str(phi.subs(Z, low).evalf(20))
@@ -310,6 +308,17 @@ def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         for base in {text_of(node.args[0]) for node in phi.atoms(sp.sin, sp.cos)}:
             for above, below in itertools.permutations(phases, 2):
                 yield {"kind": "oscillation", "base": base, "above": above, "below": below}
+
+
+def _torn_at(phi: Expr, z: Expr, jumps: bool) -> dict[str, str]:
+    """The witness of a jump or a kink at a point that has a closed form: the limits there."""
+    at = phi.subs(Z, z)
+    ends = {}
+    for side, way in (("left", -1), ("right", 1)):
+        near = phi.subs(Z, z + way / Z)
+        limit = Field(Z, SearchBudget(SECONDS)).limit(near if jumps else way * Z * (near - at))
+        ends[side] = text_of(sp.simplify(limit))
+    return {"kind": "jump" if jumps else "kink", "z": text_of(z), "at": str(at.evalf(20)), **ends}
 
 
 def _exact_point(seen: Mapping[str, Any]) -> Expr:

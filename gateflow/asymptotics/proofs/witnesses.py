@@ -52,6 +52,8 @@ def prove_refutation(statement: Mapping[str, Any], prover: Prover) -> None:
         _never_monotone(phi, witness)
     elif witness["kind"] in ("jump", "kink"):
         _check_jump_or_kink(phi, witness, prover)
+    elif witness["kind"] == "break":
+        check_break(phi, constant(witness["from"]), constant(witness["to"]))
     elif witness["kind"] == "slope":
         z = constant(witness["z"])
         if not _is_smooth_at(phi, z):
@@ -127,6 +129,91 @@ def _check_jump_or_kink(phi: Expr, witness: Mapping[str, Any], prover: Prover) -
         raise Refuted("the difference quotients are not shown to have two limits")
 
 
+def check_break(phi: Expr, low: Expr, high: Expr) -> None:
+    """That phi is torn or bent at one point between two rational ones, where that point has no closed form.
+
+    One expression that decides between branches vanishes there, once, as it is seen to be monotone; all others have one
+    sign. The branches to its left and right then have no value in common between the two points, so that phi jumps; or
+    no slope, so that it has two one-sided derivatives or is not continuous.
+    """
+    if not (low.is_Rational and high.is_Rational and low < high):
+        raise Refuted("a break lies between two rational numbers in order")
+    box = enclosures.Box(sp.S.Zero, high - low)
+    left, right = _Branches(phi.xreplace({Z: low + enclosures.X}), box).sides()
+    for order in (0, 1):
+        sides = [sp.diff(side, enclosures.X, order) if order else side for side in (left, right)]
+        try:
+            one, other = (enclosures.enclosure(side, box) for side in sides)
+        except (enclosures.Undefined, enclosures.Unproved, OverflowError):
+            break
+        if one.high < other.low or other.high < one.low:
+            return
+    raise Refuted("the two branches are not seen to differ in value or in slope at the break")
+
+
+class _Branches:
+    """The branches of a formula in x left and right of the one break on a box."""
+
+    def __init__(self, phi: Expr, box: enclosures.Box) -> None:
+        self.phi, self.box, self.edge = phi, box, None
+
+    def sides(self) -> tuple[Expr, Expr]:
+        """Both, free of pieces and absolute values; neither is looked at but by its enclosures.
+
+        Raises
+        ------
+        Refuted
+            There is not seen to be one break.
+        """
+        found = self._both(self.phi)
+        if self.edge is None:
+            raise Refuted("no branch is seen to change between the two points")
+        return found
+
+    def _both(self, e: Any) -> tuple[Any, Any]:
+        if not e.has(sp.Piecewise, sp.Abs, sp.sign, sp.core.relational.Relational):
+            return e, e
+        if isinstance(e, sp.Piecewise):
+            chosen: list[Any] = [None, None]
+            for value, condition in e.args:
+                for k, holds in enumerate(self._both(condition)):
+                    if chosen[k] is None and holds == sp.true:
+                        chosen[k] = value
+            if None in chosen:
+                raise Refuted("no branch is settled beside the break")
+            if chosen[0] is chosen[1]:
+                return self._both(chosen[0])
+            return self._both(chosen[0])[0], self._both(chosen[1])[1]
+        if isinstance(e, sp.core.relational.Relational):
+            one, other = self._signs(*self._both(e.lhs - e.rhs))
+            return e.func(one, 0), e.func(other, 0)
+        parts = [self._both(a) for a in e.args]
+        if isinstance(e, sp.Abs | sp.sign):
+            (left, right), (one, other) = parts[0], self._signs(*parts[0])
+            return (one * left, other * right) if isinstance(e, sp.Abs) else (sp.Integer(one), sp.Integer(other))
+        return e.func(*(a for a, _ in parts)), e.func(*(b for _, b in parts))
+
+    def _signs(self, left: Expr, right: Expr) -> tuple[int, int]:
+        """Of what decides between branches, left and right of the break."""
+        low, high = (self._sign(side) for side in (left, right))
+        if low and high:
+            return low, high
+        if left != right or self.edge not in (None, left, -left):
+            raise Refuted("more than one branch may change between the two points")
+        self.edge = left
+        ends = [enclosures.sign_of(left.xreplace({enclosures.X: end})) for end in self.box]
+        if not self._sign(sp.diff(left, enclosures.X)) or ends[0] * ends[1] != -1:
+            raise Refuted("what decides between the branches is not seen to vanish once")
+        return ends[0], ends[1]
+
+    def _sign(self, e: Expr) -> int:
+        try:
+            low, high = enclosures.enclosure(e, self.box)
+        except (enclosures.Undefined, enclosures.Unproved, OverflowError):
+            return 0
+        return 1 if low > 0 else -1 if high < 0 else 0
+
+
 def prove_membership(statement: Mapping[str, Any], prover: Prover) -> None:
     """The limits of a gate in class F, or in it from a floor on; the rest is for `check_membership`."""
     floor = floor_of(statement["verdict"])
@@ -181,6 +268,7 @@ def _check_decrease(phi: Expr, z0: Expr, end: float) -> Iterator[Check]:
 _WITNESSES = {
     ("differentiable", "jump"): {"kind", "z", "at", "left", "right"},
     ("differentiable", "kink"): {"kind", "z", "at", "left", "right"},
+    ("differentiable", "break"): {"kind", "from", "to"},
     ("increasing", "slope"): {"kind", "z", "value"},
     ("increasing", "flat"): {"kind", "from", "to", "phi"},
     ("onto", "value"): {"kind", "z", "value"},

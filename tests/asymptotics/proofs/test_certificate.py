@@ -625,6 +625,56 @@ def test_jumps_and_kinks_are_certified_by_limits(text, kind):
             assert verify(resealed(altered(certificate, path, value))).status != "verified", (path, value)
 
 
+BREAKS = [
+    "sigmoid(where(z**3 + z < 3, z, 4*z))",
+    "sigmoid(4*(z**3 + z) + abs(z**3 + z - 3))",
+    "sigmoid(where(z < 0, z, z + sign(z**5 - z - 1) + 1))",
+]
+
+
+@pytest.mark.parametrize("text", BREAKS)
+@pytest.mark.sampled(2)
+def test_jumps_and_kinks_at_roots_without_a_closed_form_are_certified_by_enclosures(text):
+    certificate = membership_certificate(gate(text))
+    assert certificate["statement"]["witness"]["kind"] == "break"
+    assert verify(certificate).ok, verify(certificate)
+    for path in leaves({"statement": certificate["statement"]}):
+        if path[-1] not in ("from", "to"):  # other points around the break are witnesses as good
+            for value in alterations(holder(certificate, path)[path[-1]]):
+                assert verify(resealed(altered(certificate, path, value))).status != "verified", (path, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high", "why"),
+    [
+        ("sigmoid(z)", "1", "2", "no branch is seen to change"),
+        ("sigmoid(where(z**3 + z < 3, z, 4*z))", "2", "3", "no branch is seen to change"),
+        ("sigmoid(where(z**3 + z < 3, z, 4*z))", "2", "1", "in order"),
+        ("sigmoid(where(z**3 + z < 3, z, 4*z))", "1", "sqrt(2)", "rational"),
+        ("sigmoid(where(z**3 + z < 3, z, z))", "1", "2", "no branch is seen to change"),
+        ("sigmoid(where(z**3 + z < 3, z, z + (z**3 + z - 3)**2))", "1", "2", "differ in value or in slope"),
+        ("sigmoid(where(z**3 < 1, z, 1))", "-1/2", "1/2", "no branch is seen to change"),
+        ("sigmoid(where((z - 1)**2 <= 0, z, 4*z))", "0", "2", "vanish once"),
+        ("sigmoid(where((z - 1)**2 < 10**-12, 4*z, z))", "1/2", "3/2", "vanish once"),
+        ("sigmoid(where(z < 1, z, where(z < 1 + 10**-9, 2*z - 1, z)))", "1/2", "3/2", "more than one branch"),
+        ("sigmoid(z*exp(where(1/z < 0, 1, 2)))", "-1", "1", "vanish once"),
+        ("sigmoid(z + abs(z - 1)**3)", "1/2", "3/2", "differ in value or in slope"),
+    ],
+)
+def test_what_is_not_torn_between_two_points_has_no_such_witness(text, low, high, why):
+    found = verify(refuting(text, "differentiable", {"kind": "break", "from": low, "to": high}))
+    assert found.status == "refuted"
+    assert why in found.reason, found.reason
+
+
+@pytest.mark.parametrize("text", ["sigmoid(where(z + exp(z) < 3, z, 2*z))", "sigmoid(z + abs(sinh(z) + z - 3)/9)"])
+def test_a_break_at_a_point_that_only_an_enclosure_knows_is_verified(text):
+    """z + exp(z) = 3 at z = .792..., and sinh(z) + z = 3 at z = 1.30...: neither has a closed form."""
+    found = verify(refuting(text, "differentiable", {"kind": "break", "from": "3/4", "to": "7/8"}))
+    wider = verify(refuting(text, "differentiable", {"kind": "break", "from": "5/4", "to": "11/8"}))
+    assert {found.status, wider.status} == {"verified", "refuted"}
+
+
 def test_a_check_with_nothing_evaluated_has_not_held():
     """The term is below 1e-43429 wherever it is looked at, and its exponent is out of reach."""
     check = checker._evaluate("it", sp.exp(sp.exp(sp.exp(sp.exp(sp.exp(z))))), sp.oo, [z])
