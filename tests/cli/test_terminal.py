@@ -49,6 +49,7 @@ def on_a_terminal(arguments, **changes):
 
 @pytest.mark.parametrize("width", [60, 40])
 @pytest.mark.parametrize("what", SHOWN)
+@pytest.mark.sampled(2)
 def test_lines_fit_the_width_and_no_number_is_cut(what, width, gateflow, monkeypatch):
     wide = gateflow(*SHOWN[what]).out
     monkeypatch.setenv("COLUMNS", str(width))

@@ -204,6 +204,7 @@ def test_a_file_of_others_is_replaced_only_with_force_and_as_a_file(command, hom
 
 
 @pytest.mark.parametrize("command", FILES)
+@pytest.mark.sampled(2)
 def test_links_folders_and_pipes_are_never_replaced(command, home, capsys):
     path = Path(target(command))
     kinds = {
@@ -232,6 +233,7 @@ def test_links_folders_and_pipes_are_never_replaced(command, home, capsys):
         (FILES["export"], "out.safetensors"),
     ],
 )
+@pytest.mark.sampled(2)
 def test_of_several_files_none_is_written_where_one_may_not_be(command, second, home, capsys):
     Path(second).write_text("mine")
     before = everything(home)
@@ -402,6 +404,7 @@ def killed_at_rename(arguments) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("command", ["flow", "figures", "order", "train", "sweep", "experiment analyse"])
+@pytest.mark.sampled(3)
 def test_killed_at_the_rename_nothing_is_lost_and_nothing_stays_for_ever(command, home):
     train = ("train", *TINY, "-o", "new-run")
     arguments = train if command == "train" else FILES[command]

@@ -112,7 +112,7 @@ def test_wild_input_gives_no_nan(cell: type[Recurrent]) -> None:
     assert all(p.grad is not None and not p.grad.isnan().any() for p in (*layer.parameters(), x))
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_training_lowers_a_loss(cell: type[Recurrent]) -> None:
     layer = cell(1, 8, batch_first=True)
     head = torch.nn.Linear(8, 1)

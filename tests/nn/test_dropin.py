@@ -149,6 +149,7 @@ def test_a_subclass_of_pytorchs_lstm_could_not_be_compiled_in_one_graph() -> Non
 
 
 @pytest.mark.parametrize("name", [name for name in CELLS if name != "noisy"])
+@pytest.mark.sampled(3)
 def test_whole_models_are_loaded_with_weights_only(name: str) -> None:
     gate = "update_gate" if name == "gru" else "forget_gate"
     gates = {} if name == "nru" else {gate: "sigmoid(k*z); k=1.5"}

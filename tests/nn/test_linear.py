@@ -102,6 +102,7 @@ def mamba(layer: Any, x: Tensor) -> Tensor:
 EQUATIONS = {"MinGRU": min_gru, "MinLSTM": min_lstm, "RGLRU": rg_lru, "LRU": lru, "SelectiveDecay": mamba}
 
 
+@pytest.mark.sampled(2)
 def test_outputs_and_gradients_are_those_of_the_papers_equations(make):
     layer, x = built(make), torch.randn(30, 3, 4, dtype=torch.float64)
     weights = list(layer.parameters())
@@ -296,6 +297,7 @@ def test_one_graph_serves_any_batch_and_length() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.sampled(3)
 def test_an_exported_layer_has_any_batch_and_length(make):
     layer = make(decay_gate=GATE).eval()
     program = torch.export.export(layer, (torch.randn(6, 3, 4),), dynamic_shapes=ANY).module()

@@ -70,14 +70,14 @@ def start(pair: tuple[type, type], layout: dict[str, Any], dtype: torch.dtype = 
     return parts if pair[0] is LSTM else parts[0]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 def test_padded_sequences(pair: Any, layout: dict[str, Any], backend: str) -> None:
     ours, theirs = both(pair, layout, backend)
     x = torch.randn((4, 7, 3) if layout.get("batch_first") else (7, 4, 3), dtype=torch.float64, requires_grad=True)
     compare(ours, theirs, x, start(pair, layout))
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 def test_packed_sequences_in_any_order(pair: Any, layout: dict[str, Any], backend: str) -> None:
     ours, theirs = both(pair, layout, backend)
     x = torch.randn(4, 7, 3, dtype=torch.float64, requires_grad=True)

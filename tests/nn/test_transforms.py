@@ -88,7 +88,7 @@ def test_a_transformed_layer_is_the_transformed_loop(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_first_and_second_derivatives_are_those_of_finite_differences(
     setting: tuple[type[Recurrent], dict[str, Any]], backend: str
 ) -> None:
@@ -160,7 +160,7 @@ def test_an_exported_layer_is_complete_in_itself() -> None:
 @pytest.mark.parametrize("setting", SETTINGS, ids=name_of)
 @pytest.mark.parametrize("sizes", [None, (3, 2, 2, 1)], ids=["padded", "packed"])
 @pytest.mark.parametrize("keep", [True, False])
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(13)
 def test_the_operator_passes_pytorchs_own_check(
     setting: tuple[type[Recurrent], dict[str, Any]], sizes: tuple[int, ...] | None, keep: bool
 ) -> None:

@@ -143,6 +143,13 @@ def test_it_runs(path, opened, kernel, tmp_path):
     assert not list(tmp_path.iterdir()), "a notebook leaves no files behind"
 
 
+BEGIN_AGAIN = """%reset -f
+import warnings
+import ipywidgets
+
+warnings.resetwarnings()
+ipywidgets.Widget.close_all()"""
+
 SHOW = """
 import gateflow
 
@@ -159,16 +166,21 @@ controls["z"].value = 2.0
 """
 
 
-def test_a_slider_shows_the_value_it_is_moved_to(tmp_path):
+def test_a_slider_shows_the_value_it_is_moved_to(kernel):
     pytest.importorskip("ipywidgets")
-    cells = [SHOW, "gateflow.explore(show, z=(0.0, 4.0), gate=str)", CONTROLS, "controls['gate'].value = 'fsat'"]
+    cells = [
+        BEGIN_AGAIN + SHOW,
+        "gateflow.explore(show, z=(0.0, 4.0), gate=str)",
+        CONTROLS,
+        "controls['gate'].value = 'fsat'",
+    ]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
-    opened, shown = client(book, tmp_path), []
-    with opened.setup_kernel():
-        for number, cell in enumerate(book.cells):
-            opened.execute_cell(cell, number)
-            if number >= 2:
-                outputs = book.cells[1].outputs
-                assert "application/vnd.jupyter.widget-view+json" in outputs[0].data
-                shown.append(outputs[1].data.get("text/html") or outputs[1].data["text/plain"])
+    kernel.nb, shown = book, []
+    kernel.reset_execution_trackers()
+    for number, cell in enumerate(book.cells):
+        kernel.execute_cell(cell, number)
+        if number >= 2:
+            outputs = book.cells[1].outputs
+            assert "application/vnd.jupyter.widget-view+json" in outputs[0].data
+            shown.append(outputs[1].data.get("text/html") or outputs[1].data["text/plain"])
     assert shown == ["'fast at 2: 0.9741'", "<pre>unknown gate &#39;fsat&#39;; did you mean &#39;fast&#39;?</pre>"]

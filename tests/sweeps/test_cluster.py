@@ -14,6 +14,7 @@ there = all(map(importlib.util.find_spec, ("distributed", "h5netcdf")))  # impor
 pytestmark = pytest.mark.skipif(not there, reason="distributed or h5netcdf is not installed")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(tmp_path):
     inputs = {"gates": ["fast", "softsign"], "horizon": "1:1e4:20:log", "gap": "1e-12:0.1:20:log", "z0": "-2:2:3"}
     inputs["chunk"] = 50

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -24,52 +23,36 @@ pytest.importorskip("h5netcdf")
 
 SMALL = {"horizon": "1:1e3:4:log", "gap": "1e-9:0.1:5:log", "z0": "-3:3:3", "chunk": 8}
 
-KILLER = """
-import os, random, signal, sys, time
-from pathlib import Path
-from gateflow.sweeps import sweep
-
-out, sweeps, seed = Path(sys.argv[1]), eval(sys.argv[2]), int(sys.argv[3])
-folder, random = Path(f"{out}.parts"), random.Random(seed)
-sweep(**sweeps | {"z0": 0.0})  # all is imported and made before the first fork
-counts = []
-
-
-def done():
-    return len(list(folder.glob("*.npz"))) if folder.exists() else 0
-
-
-def begun():
-    pid = os.fork()
-    if pid:
-        return pid
-    sweep(**sweeps, out=out)
-    os._exit(0)
-
-
-for _ in range(10):
-    child, wanted = begun(), done() + random.randint(1, 8)
-    while done() < wanted:
-        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it was over before it could be killed"
-        time.sleep(0.001)
-    time.sleep(random.random() * 0.01)
-    os.kill(child, signal.SIGKILL)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    counts.append(done())
-    assert not out.exists()
-assert os.waitpid(begun(), 0)[1] == 0
-print(*counts)
-"""
-
 
 def killed_ten_times(out: Path, inputs: dict, seed: int) -> list[int]:
-    """Make the file by a process that is killed ten times; how many chunks were there after each."""
-    call = [sys.executable, "-c", KILLER, str(out), repr(inputs), str(seed)]
-    answer = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stderr
-    return [int(word) for word in answer.stdout.split()]
+    """Make the file by a fork that is killed ten times; how many chunks were there after each."""
+    random, counts = np.random.default_rng(seed), []
+
+    def begun() -> int:
+        child = os.fork()
+        if child == 0:
+            try:
+                sweep(**inputs, out=out)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        return child
+
+    for _ in range(10):
+        child, wanted = begun(), killing.there(out) + random.integers(1, 9)
+        while killing.there(out) < wanted:
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), "it was over before it could be killed"
+            time.sleep(0.001)
+        time.sleep(random.random() * 0.01)
+        os.kill(child, signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        counts.append(killing.there(out))
+        assert not out.exists()
+    assert os.waitpid(begun(), 0)[1] == 0
+    return counts
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills processes as Unix does")
 @pytest.mark.parametrize("starts", [10, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_ten_times_it_ends_in_the_same_bytes(tmp_path, starts):

@@ -25,10 +25,13 @@ HALF = 2.0**-8
 """Half a unit in the last place of a bfloat16, relative."""
 
 
-@pytest.fixture(params=["as this processor does", "without its instructions"])
+WITHOUT = "without its instructions"
+
+
+@pytest.fixture(params=["as this processor does", pytest.param(WITHOUT, marks=pytest.mark.slow)])
 def allowed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The switch is on, on any processor; where it has instructions for bfloat16, with them and without."""
-    if request.param == "without its instructions":
+    if request.param == WITHOUT:
         if not native.has_short():
             pytest.skip("it has none")
         flags = native._flags
@@ -93,6 +96,7 @@ def largest(found: torch.Tensor, wanted: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.sampled(2)
 def test_a_step_of_numbers_that_bfloat16_has_is_as_exact_as_in_float32(
     name: str, sizes: tuple[int, int, int], allowed: None
 ) -> None:
