@@ -34,6 +34,9 @@ SETTINGS: dict[str, tuple[type[Recurrent], dict[str, Any], str]] = {
 }
 
 
+QUICK = ("any gate",)
+
+
 def exported(layer: Recurrent, x: torch.Tensor, **options: Any) -> tuple[Any, set[str]]:
     """A session of onnxruntime, and the operators in the file."""
     import onnxruntime
@@ -49,8 +52,9 @@ def exported(layer: Recurrent, x: torch.Tensor, **options: Any) -> tuple[Any, se
     return onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"]), names
 
 
-@pytest.mark.slow  # by default a run is exported: tests/training/test_trained.py
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SETTINGS]
+)
 @pytest.mark.xdist_group("onnx")  # with that of a run: what exports is imported once, which takes as long as a test
 def test_onnxruntime_gives_the_layers_numbers(name: str) -> None:
     cell, options, node = SETTINGS[name]

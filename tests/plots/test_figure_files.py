@@ -111,6 +111,7 @@ def test_a_figure_shows_itself_in_a_notebook(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.sampled(2)
 def test_the_repository_holds_the_figures_of_this_code(name):
     """Numbers to 1e-9, since another machine's libraries may round otherwise; pictures by their record."""
     numbers = table(name)

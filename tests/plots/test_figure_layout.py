@@ -36,6 +36,7 @@ def is_tick_outside(text):
 
 
 @pytest.mark.parametrize("name", list(FIGURES))
+@pytest.mark.sampled(2)
 def test_one_column_wide_with_no_text_cut_or_overlapping(name):
     picture = FIGURES[name].picture(table(name))
     assert picture.get_figwidth() == 3.35
@@ -74,6 +75,7 @@ def in_grey(line):
 
 
 @pytest.mark.parametrize("name", list(FIGURES))
+@pytest.mark.sampled(2)
 def test_lines_of_a_panel_differ_in_grey_by_mark_or_dash(name):
     """Thin lines go with the line of their gate, which they end in, or only guide the eye."""
     picture = FIGURES[name].picture(table(name))

@@ -62,6 +62,7 @@ def few(part, count=5):
 
 
 @pytest.mark.parametrize("name", list(FIGURES))
+@pytest.mark.sampled(2)
 def test_every_number_is_finite_and_every_column_explained(name):
     numbers = table(name)
     assert len(numbers) > 15
@@ -110,7 +111,7 @@ def test_learning_of_sigmoid_at_one_step_is_its_closed_form():
 
 @pytest.mark.parametrize("gate", GATES)
 @pytest.mark.parametrize("horizon", [1, 10, 30])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_learning_agrees_with_quadrature(gate, horizon):
     part = table("learning").rows(gate=gate, horizon=float(horizon))
     escaped = np.flatnonzero(part["loss"] < 0.9)  # on the plateau the time is not a function of the loss in floats
@@ -143,6 +144,7 @@ def test_learning_of_the_fast_gate_follows_its_law_to_next_order(horizon):
 
 
 @pytest.mark.parametrize("gate", GATES)
+@pytest.mark.sampled(3)
 def test_times_agree_with_quadrature_and_grow_as_the_gap_closes(gate):
     part = table("times").rows(gate=gate)
     assert np.all(np.diff(part["gap"]) < 0)

@@ -42,6 +42,7 @@ def test_a_flow_at_rest_is_refused():
 
 
 @pytest.mark.parametrize("form", ["svg", "pdf", "png"])
+@pytest.mark.sampled(3)
 def test_a_picture_is_written_in_the_format_of_its_name(form, tmp_path):
     drawn = path(follow(LearningProblem("fast", horizon=10, gap=0.1), 0.0), "fast\n$x")
     PictureFile(tmp_path / f"flow.{form}").save(drawn)

@@ -141,6 +141,7 @@ def test_a_program_of_pytorchs_export(run: Path, tmp_path: Path) -> None:
     assert json.loads(found["gateflow.json"])["classes"] == ["quick", "slow"]
 
 
+@pytest.mark.slow  # by default a layer is exported: tests/nn/test_onnx.py
 @pytest.mark.xdist_group("onnx")
 def test_a_program_of_onnx(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
