@@ -39,7 +39,7 @@ def holds(box, value):
 @pytest.mark.parametrize("name", FUNCTIONS)
 @settings(max_examples=15, deadline=None)
 @given(a=numbers, b=numbers, share=shares)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_function_of_an_interval_contains_its_values(name, a, b, share):
     low, high = min(a, b), max(a, b)
     inside = min(max(low + share * (high - low), low), high)

@@ -11,7 +11,7 @@ CASES = [case for case in memberships.cases(100, seed=7) if case.family not in H
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.family}: {case.text}")
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(11)
 def test_no_membership_is_other_than_it_was_made(case):
     found = memberships.outcome(memberships.asked(case, seconds=60.0))
     assert found in ("right", "undecided")

@@ -65,7 +65,7 @@ CATALOGUE = [
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(11)
 def test_every_catalogue_gate_is_in_F_from_a_z0_that_holds(name):
     result = membership(gate(name))
     assert result.verdict == "in F", str(result)
@@ -218,7 +218,7 @@ REFUTED = [
 
 
 @pytest.mark.parametrize(("text", "clauses"), REFUTED)
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(7)
 def test_what_is_not_in_F_is_refuted_by_the_right_clause_with_a_true_witness(text, clauses):
     g = gate(text)
     result = membership(g)
@@ -478,7 +478,7 @@ DIPS = [
 
 
 @pytest.mark.parametrize(("text", "u"), DIPS)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_the_number_that_is_printed_is_a_witness_itself(text, u, only):
     """The profile falls at it, and at both ends of the interval, in big floats; the slope of phi is the one printed."""
     only("differentiable", "increasing")

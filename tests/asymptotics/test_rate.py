@@ -86,7 +86,7 @@ def equal(found, wanted):
 
 
 @pytest.mark.parametrize(("gate", "wanted", "h", "kappa", "logarithms"), TABLE, ids=name)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_rate_has_the_known_constant(rates, gate, wanted, h, kappa, logarithms):
     found = rates[id(gate)]
     assert equal(read(found.rate, "tau", "c", "T"), wanted), found.rate
@@ -198,7 +198,7 @@ def errors(flow, points):
 
 
 @pytest.mark.parametrize("key", FLOWS)
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(7)
 def test_rate_agrees_with_the_flow_by_quadrature(key):
     rows = errors(FLOWS[key], FLOWS[key].points)
     first = [row[0] for row in rows]
@@ -244,7 +244,7 @@ def test_hitting_time_agrees_with_the_closed_form():
 
 
 @pytest.mark.parametrize("horizon", [1, 3, 10])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_hitting_time_at_a_finite_horizon(horizon):
     """Softsign, z >= 0: tau = (1/cT) integral of phi^(1-T) (1-phi)^-4 d phi (numerics.md), to phi* = (1-gap)^(1/T)."""
     shown = read(rate(softsign.make()).hitting_time, "gap", "c", "T")

@@ -154,7 +154,7 @@ def test_transitive(verdicts):
 
 
 @pytest.mark.parametrize("k", [R(1, 3), sp.S(7), sp.sqrt(2)])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_rescaling_changes_no_verdict_and_scales_the_threshold(k):
     chosen = [TABLE[i] for i in (0, 1, 5, 9, 14, 16, 18, 20)]
     for x, y in itertools.product(chosen, repeat=2):
@@ -267,7 +267,7 @@ def test_a_parameter_left_open_gives_a_formula():
         ("sigmoid(2*z**3 + sin(z))", "sigmoid(z)", "higher"),
     ],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_oscillating_profile(phi, psi, verdict):
     found = order(Gate(phi), Gate(psi))
     assert found.verdict == verdict, str(found)

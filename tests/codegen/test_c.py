@@ -89,7 +89,7 @@ def off(name: str, x: float, found: float) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_functions_are_right_to_the_last_places(name: str, functions: Any) -> None:
     rng = np.random.default_rng(len(name))
     x = references.arguments(name, rng, 120)
@@ -115,7 +115,7 @@ KEYS = ("u", "log_du", "log_weight", "z_of_u")
 
 
 @pytest.mark.parametrize("name", list(GATES))
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_the_numbers_of_a_gate_are_those_of_numpy(name: str) -> None:
     """The same operations in the same order: what differs is the last bits, as far as the formula enlarges them."""
     chosen = gate(name)

@@ -67,7 +67,7 @@ SETTINGS = [
 
 @pytest.mark.parametrize(("optimizer", "lr", "hyper"), SETTINGS, ids=[name for name, *_ in SETTINGS])
 @pytest.mark.parametrize("name", PROFILES)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_descent_is_what_a_plain_loop_gives(name, optimizer, lr, hyper):
     problem = LearningProblem(name, horizon=20, gap=0.2)
     lr *= 50 if name == "softsign" else 1

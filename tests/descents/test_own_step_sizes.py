@@ -27,7 +27,7 @@ def test_pairs_of_certified_convexity_obey_the_theorem(count, side, order, optim
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize(("side", "order"), [("below", 1), ("above", -1)])
 @pytest.mark.parametrize("count", [1, pytest.param(20, marks=pytest.mark.slow)])
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_step_sizes_of_their_own_obey_it_too(count, side, order, optimizer):
     """By gateflow's own step sizes and simulations of the same pairs, given as formulas.
 

@@ -40,7 +40,7 @@ REACHED = [case for case in CASES if case["gate"] not in ("erf", "log-slow")]
 
 
 @pytest.mark.parametrize("case", REACHED[::3], ids=lambda c: f"{c['gate']}-{c['horizon']:g}-{c['gap']:g}-{c['side']}")
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(7)
 def test_seventeen_digits_of_the_grid(case):
     problem = LearningProblem(case["gate"], horizon=case["horizon"], gap=case["gap"])
     ball = enclose(problem, case["z0"], 17)
@@ -137,7 +137,7 @@ LOSSES = {
 
 @pytest.mark.parametrize("z0", ["-0.5", "7.25"])
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_every_loss_is_enclosed(name, z0):
     """Softsign, T = 3, gap 1/8, up to |h - h*| = h*/64: quadrature in h by mpmath, dz/du and q written out."""
     problem = LearningProblem("softsign", horizon=3, gap=0.125, scale=2, loss=LOSSES[name])

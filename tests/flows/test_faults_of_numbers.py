@@ -117,7 +117,7 @@ HOLES = {
 
 
 @pytest.mark.parametrize(("text", "backend"), by_both(HOLES, few=1))
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_a_path_crosses_where_a_part_of_the_formula_is_0_over_0(text, backend):
     """A hole, a flat exponential of a pole, a bump of exponentials, the logarithm of a sum of them."""
     z0, log_tau = HOLES[text]

@@ -35,7 +35,7 @@ def test_the_grid_is_that_of_numerics_md():
 
 
 @pytest.mark.parametrize("number", range(len(grid.NAMES)), ids=lambda k: grid.NAMES[k])
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(11)
 def test_two_cases_a_gate(number):
     cases = _of(grid.NAMES[number])
     chosen = [cases[(31 * number + k) % len(cases)] for k in (0, 37)]

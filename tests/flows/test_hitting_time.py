@@ -51,7 +51,7 @@ def test_the_grid_is_whole():
 
 
 @pytest.mark.parametrize("name", sorted({case["gate"] for case in CASES}))
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_hitting_times_agree_with_mpmath_to_1e_12(name):
     for case in (case for case in CASES if case["gate"] == name):
         problem = _problem(case)

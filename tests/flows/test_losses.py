@@ -107,7 +107,7 @@ CASES = [
         for n, case in enumerate(CASES)
     ],
 )
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_times_of_every_loss_agree_with_mpmath(name, case):
     gate, horizon, gap, z0 = case
     loss = _loss(name)
@@ -122,7 +122,7 @@ def test_times_of_every_loss_agree_with_mpmath(name, case):
 
 @pytest.mark.parametrize("method", ["exact", pytest.param("radau", marks=pytest.mark.slow), "bdf", "lsoda", "dop853"])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "(1-exp(-s))/s"])  # in big floats, one at a time
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(11)
 def test_every_method_follows_every_loss(name, method):
     """The flow to the end takes the time of the integral; slopes of the dense output are the gradient."""
     problem = LearningProblem("fast", horizon=5, gap=0.05, loss=_loss(name))

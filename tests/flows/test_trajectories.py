@@ -29,7 +29,7 @@ def _one(problem: LearningProblem, k: int) -> LearningProblem:
 
 
 @pytest.mark.parametrize("gate", ["fast", "softsign", "arctan", "linear-cubic", "exp-square"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_each_is_the_trajectory_of_its_own_problem(gate):
     problem, z0 = _random(gate)
     many = flow(problem, z0)

@@ -43,7 +43,7 @@ def test_the_methods_are_the_files():
 
 
 @pytest.mark.parametrize("name", sorted({case["gate"] for case in CASES} - {"log-slow"}))
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(7)
 def test_the_exact_method_agrees_with_mpmath_to_1e_12(name):
     for case in _grid(name):
         path = _follow(case, "exact")

@@ -117,7 +117,7 @@ def compare(found: torch.Tensor, truth: np.ndarray, relative: Any, tiny: float) 
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(11)
 def test_float64_values_and_derivatives(function: GateFunction) -> None:
     gate = function.gate
     z = away_from_kinks(gate, Z)
@@ -133,7 +133,7 @@ def test_float64_values_and_derivatives(function: GateFunction) -> None:
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(11)
 def test_double_backward_is_the_second_derivative(function: GateFunction) -> None:
     gate = function.gate
     z = away_from_kinks(gate, np.linspace(-4, 4, 161) + 1e-3)
@@ -147,7 +147,7 @@ def test_double_backward_is_the_second_derivative(function: GateFunction) -> Non
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_float32_is_float64_rounded_once(function: GateFunction) -> None:
     gate = function.gate
     x = torch.tensor(away_from_kinks(gate, Z), dtype=torch.float32, requires_grad=True)
@@ -161,7 +161,7 @@ def test_float32_is_float64_rounded_once(function: GateFunction) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_low_precision_is_float32_rounded(function: GateFunction, dtype: torch.dtype) -> None:
     x = torch.tensor(away_from_kinks(function.gate, Z[np.abs(Z) < 6e4])).to(dtype)
     z = x.double().numpy()

@@ -55,7 +55,7 @@ def test_gradients(case: tuple[Callable[..., Any], list[torch.Tensor]]) -> None:
     assert torch.autograd.gradcheck(function, point, fast_mode=True)
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_second_gradients(case: tuple[Callable[..., Any], list[torch.Tensor]]) -> None:
     function, point = case
     assert torch.autograd.gradgradcheck(function, point, fast_mode=True)

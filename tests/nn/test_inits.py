@@ -221,7 +221,7 @@ PROFILES = {
 
 @pytest.mark.parametrize("name", PROFILES)
 @pytest.mark.parametrize(("f", "slope"), [(0.95, 1.0), (0.731, 3.11), (1 - 1e-9, 1e-3)])
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_a_rescaled_gate_has_the_value_and_the_slope(name: str, f: float, slope: float) -> None:
     made = rescale(name, f=f, slope=slope)
     factor = float(made.name.rpartition("=")[2]) if ";" in made.name else 1.0

@@ -175,7 +175,7 @@ VIEWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_views_hold_the_numbers_they_show(view: Callable[[torch.Tensor], torch.Tensor], backend: str) -> None:
     layer = LSTM(3, 5, forget_gate="fast", backend=backend)
     state = (torch.randn(1, 4, 5), torch.randn(1, 4, 5))
@@ -223,7 +223,7 @@ COMPUTED: dict[str, Callable[[Recurrent], Any]] = {
 @pytest.mark.parametrize("backend", ["auto", "framework", "reference", "torch"])
 @pytest.mark.parametrize("compute", COMPUTED.values(), ids=COMPUTED)
 @pytest.mark.parametrize("cell", [LSTM, GRU])
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(11)
 def test_computed_weights_are_those_that_count(
     cell: type[Recurrent], compute: Callable[[Recurrent], Any], backend: str
 ) -> None:
@@ -343,7 +343,7 @@ def peak(layer: torch.nn.Module, x: torch.Tensor) -> int:
 @pytest.mark.skipif(not RESET.exists(), reason="this system does not tell the largest size of a process")
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 @pytest.mark.parametrize("backend", [backend for backend in BACKENDS if backend in ("native", "torch")])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_without_gradients_nothing_is_kept(backend: str, mode: Callable[[], Any]) -> None:
     x = torch.zeros(400 if backend == "native" else 100, 64, 1)
     layer, theirs = LSTM(1, 128, forget_gate="fast", backend=backend), torch.nn.LSTM(1, 128)

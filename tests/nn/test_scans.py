@@ -72,7 +72,7 @@ def assert_near(found, expected, tolerance):
 @pytest.mark.parametrize("kind", DECAYS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize(("shape", "dim"), SHAPES.items(), ids=str)
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_states_and_gradients_are_those_of_a_naive_loop(shape, dim, dtype, kind):
     _, decay_of, how = DECAYS[kind]
     x, b, h, g = numbers(shape, dim, kind)
@@ -224,7 +224,7 @@ def test_shares_of_threads_are_the_whole():
 @needs_compiler
 @pytest.mark.parametrize("kind", DECAYS)
 @pytest.mark.parametrize(("shape", "dim"), SHAPES.items(), ids=str)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_bfloat16_in_memory_is_single_that_is_rounded_when_it_is_stored(shape, dim, kind):
     how = DECAYS[kind][2]
     given = [t.to(torch.bfloat16) for t in numbers(shape, dim, kind)[:3]]
@@ -428,7 +428,7 @@ def test_a_million_complex_steps_keep_their_digits():
 @needs_compiler
 @pytest.mark.parametrize("kind", ["a", "log a", "sigmoid", "lru", "cloglog", "high"])
 @pytest.mark.parametrize("outer", [1, 3, 80])
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_long_sequences_are_cut_into_stretches_and_joined(kind, outer, monkeypatch):
     monkeypatch.setattr(kernels, "SMALL", 1)
     monkeypatch.setattr(kernels, "STRETCHED", 40)

@@ -41,7 +41,7 @@ def scripted(model: torch.nn.Module) -> Any:
 
 @pytest.mark.parametrize("name", [name for name in CELLS if not CELLS[name].random])
 @pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_a_scripted_layer_is_the_layer(name: str, batched: bool) -> None:
     options = {"num_layers": 2, "bidirectional": True, "batch_first": True, "dropout": 0.5, "dtype": torch.float64}
     model = Twice(CELLS[name](3, 4, **options, backend="reference")).eval()

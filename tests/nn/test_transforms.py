@@ -76,7 +76,7 @@ TRANSFORMS: dict[str, Callable[[Recurrent, dict[str, Tensor], Tensor], Any]] = {
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(11)
 def test_a_transformed_layer_is_the_transformed_loop(
     setting: tuple[type[Recurrent], dict[str, Any]], transform: str
 ) -> None:
@@ -108,7 +108,7 @@ def test_first_and_second_derivatives_are_those_of_finite_differences(
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=name_of)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_a_compiled_layer_is_one_graph_with_one_node_a_layer(setting: tuple[type[Recurrent], dict[str, Any]]) -> None:
     layer, plain = layers(setting, "auto")
     nodes = []
@@ -125,7 +125,7 @@ def test_a_compiled_layer_is_one_graph_with_one_node_a_layer(setting: tuple[type
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=name_of)
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(7)
 def test_gradients_through_aot_autograd(setting: tuple[type[Recurrent], dict[str, Any]]) -> None:
     layer, plain = layers(setting, "auto")
     compiled, x = torch.compile(layer, fullgraph=True, backend="aot_eager"), x_of()

@@ -172,7 +172,7 @@ def test_a_start_from_which_a_step_leads_to_other_noise_is_refused():
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "softsign", "fast"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_runs_arrive_when_predicted(name):
     """The whole law, by the distance of Kolmogorov and Smirnov at the one per cent level.
 
@@ -195,7 +195,7 @@ def test_runs_arrive_when_predicted(name):
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "softsign", "fast"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_little_noise_leaves_the_steps_of_descent(name):
     """The steps of a loop, the last one in part; the flow without the drift's second order is off by one to three."""
     problem = LearningProblem(name, horizon=10, timescale=8.0)

@@ -141,7 +141,7 @@ def test_momentum_settles_to_the_law_of_its_limit():
     ],
     ids=["momentum", "adam", "rmsprop"],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_optimisers_arrive_when_predicted(optimizer, lr):
     """Quantiles of the steps by the equation and by 4,000 runs: the median to 1 per cent, the spread to 8."""
     one = noisy("fast", optimizer, lr)

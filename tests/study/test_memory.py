@@ -31,7 +31,7 @@ def test_the_prediction_is_that_of_a_plain_loop():
 
 @pytest.mark.parametrize("gate", ["sigmoid", "fast", "softsign"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_units_that_learn_from_samples_reach_what_was_predicted(gate, optimizer):
     found = memory(gate, optimizer, at=[100, 300])
     last = found.agreement()[-1]

@@ -111,7 +111,7 @@ def test_decays_of_a_linear_recurrence_are_planned_as_their_protocol_says():
         ({"": 1}, "The gates are equivalent within a factor of 1.5.", "the gates are equivalent within a factor of 1"),
     ],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_decays_of_a_linear_recurrence_conclude_what_made_up_runs_show(tmp_path, factors, said, own):
     slopes, tuning, rates = (EXPERIMENTS[f"decays-{name}"] for name in ("slopes", "tuning", "rates"))
     write_runs(slopes, tmp_path, "decays-slopes", made_up(factors, 0.5, base=600))
@@ -246,7 +246,7 @@ def test_what_may_be_cut_short_takes_whole_seeds(tmp_path):
         ({"": 1}, "The gates are equivalent within a factor of 1.5."),
     ],
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_part_a_concludes_what_made_up_runs_show(tmp_path, factors, said):
     write_runs(SLOPES, tmp_path, "study-slopes", made_up(factors, 0.5))
     assert analyse("study-slopes", SLOPES, tmp_path).conclusions[-1].startswith(said)
@@ -652,7 +652,7 @@ def steps_by_hand(name: str, horizon: int, lr: float) -> int:
     ("name", "horizon", "lr"),
     [("sigmoid", 10, 0.01), ("sigmoid", 100, 0.003), ("fast", 10, 0.01), ("fast", 100, 0.003), ("softsign", 10, 0.01)],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_the_exact_unit_arrives_as_a_loop_by_hand_does_within_one_evaluation(tmp_path, name, horizon, lr):
     plan = EXPERIMENTS["study-bridge"]
     arm = f"rung 1, {name}, T={horizon}, lr={lr}"

@@ -154,7 +154,7 @@ def test_a_whole_file_is_read(begun, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut off", "flip", "shape", "numbers"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_a_damaged_part_is_computed_again(begun, damage, monkeypatch):
     out, whole = begun
     part = parts.folder_of(out) / "00000002.npz"

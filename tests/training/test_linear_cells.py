@@ -35,7 +35,7 @@ def started(cell: str, **more: object) -> Any:
     return made
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(7)
 def test_a_run_that_was_stopped_ends_in_the_same_bits(cell, tmp_path):
     def stop_at(count):
         asked = iter(range(100))
@@ -139,7 +139,7 @@ def test_every_layer_has_its_statistics(cell):
 
 
 @pytest.mark.parametrize("factor", [3.0, 0.25])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_the_weights_of_the_decay_have_a_step_size_of_their_own(cell, factor):
     def moved(**more: object) -> Any:
         result = train(

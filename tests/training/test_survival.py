@@ -193,7 +193,7 @@ def test_a_run_that_is_stopped_goes_on(tmp_path, what_is_left):
     + [{"schedule": name, "optimizer": "sgd(momentum=0.9)"} for name in schedules()],
     ids=lambda chosen: chosen.get("schedule", chosen["optimizer"]),
 )
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_every_optimiser_and_schedule_goes_on(chosen, tmp_path):
     chosen = {**chosen, "precision": "float64", "hidden": 2, "steps": 6, "evaluate_every": 3, "save_every": 1e9}
     assert tiny(tmp_path / "stopped", stop=after(2), **chosen).status == "interrupted"
@@ -213,7 +213,7 @@ def test_a_run_that_has_ended_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "was"), [("lr", 0.1, "0.005"), ("forget_gate", "sigmoid", "'fast'"), ("seed", 1, "0")]
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_other_settings_are_refused_by_name(name, value, was, tmp_path):
     tiny(tmp_path, stop=after(3))
     with pytest.raises(InvalidArgument, match=rf"holds a run with {name} {was}, not .*--restart"):
@@ -317,7 +317,7 @@ def other(data):
 
 
 @pytest.mark.parametrize("damage", [cut_short, altered, emptied, other])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, tmp_path, what_is_left):
     folder, told = tmp_path / "damaged", []
     tiny(folder, stop=after(17))

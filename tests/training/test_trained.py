@@ -126,7 +126,7 @@ def test_a_plain_file_needs_nothing_of_ours(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", ["gru", "janet", "lstm(tied=true)", "nru(memory_size=4, heads=1)"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_other_cells_are_plain_too(cell: str, tmp_path: Path) -> None:
     train("adding(horizon=5, held_out=16)", cell=cell, hidden=3, steps=1, precision="float64", out=tmp_path / "run")
     (file, _), x = export(tmp_path / "run", tmp_path / "plain.py"), torch.randn(2, 4, 2, dtype=torch.float64)

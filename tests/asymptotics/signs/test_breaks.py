@@ -81,7 +81,7 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("text", WHOLE)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_pieces_that_fit_are_no_obstacle(text):
     result = membership(Gate(text))
     assert result.verdict == "in F", str(result)
@@ -228,7 +228,7 @@ def test_joins_at_roots_that_have_no_formula_are_settled_exactly(text):
         ("sigmoid(z**3 + z + loggamma(z**2 + 3)/100)", True),
     ],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_clause_four_knows_the_polygammas(text, member):
     """``2 z digamma(z^2 + 3)/100`` is about ``z log(z^2)/50``, which outgrows any constant, but not ``3 z^2 + 1``."""
     assert clause_of(text, "monotone_slope").verdict == "proved"

@@ -155,7 +155,7 @@ def extrapolated(*arguments, steps, **options):
     ("horizon", "start", "tau", "side"),
     [(3, (0.3, -0.5), 8.0, 1), (1, (-2.0, 1.0), 30.0, 1), (4, (7.0, 3.0), 40.0, -1)],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_the_state_in_time_agrees_with_the_equation_in_20_digits(horizon, start, tau, side):
     exact, went = extrapolated(horizon, start, tau, steps=400, side=side)
     assert went < 1e-7
@@ -242,7 +242,7 @@ def test_with_its_refine_gate_saturated_it_is_a_gate_of_one_parameter(horizon, g
 
 
 @pytest.mark.parametrize("gate", ["sigmoid", "fast", "softsign"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_with_a_refine_gate_that_does_not_answer_it_is_the_gate_itself(gate):
     """r = 1/2: g = f."""
     for horizon in (100, 3):
@@ -270,7 +270,7 @@ def test_refinement_halves_the_time_of_sigmoid_in_the_end():
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_the_solvers_agree(method):
     problem = RefineProblem("fast", "sigmoid", horizon=10, gap=1e-8)
     path = flow(problem, (0.5, -1.0), method=method, rtol=1e-8)

@@ -78,7 +78,7 @@ def setting(request: pytest.FixtureRequest) -> tuple[type[Recurrent], dict[str, 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda v: ",".join(map(str, v.values())))
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["64", "32"])
-@pytest.mark.sampled(9)
+@pytest.mark.sampled(13)
 def test_padded_sequences(setting: Any, layout: dict[str, Any], dtype: torch.dtype, tolerance: float) -> None:
     fast, plain = twins(setting[0], **setting[1], **layout, dtype=dtype)
     count = plain.num_layers * plain.num_directions
@@ -100,7 +100,7 @@ def test_sequences_of_unequal_length(setting: Any) -> None:
 
 
 @pytest.mark.parametrize(("segment", "tile"), [(1, 64), (10_000, 2), (3000, 64), (10**6, 64)])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_factors_computed_again_are_those_that_were_kept(
     setting: Any, segment: int, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +117,7 @@ def test_factors_computed_again_are_those_that_were_kept(
 
 @pytest.mark.parametrize("gate", list(GATES))
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)], ids=["64", "32"])
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(11)
 def test_every_gate_far_into_its_tails(gate: str, dtype: torch.dtype, tolerance: float) -> None:
     fast, plain = twins(LSTM, input_size=2, hidden_size=4, forget_gate=gate, dtype=torch.float64)
     fast.to(dtype)
@@ -149,7 +149,7 @@ def test_threads_share_the_batch(whose: str, threads: int, batch: int, monkeypat
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=name_of)
 @pytest.mark.parametrize("threads", [(2, 1), (1, 2), (3, 2)])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_a_backward_pass_may_have_other_threads_than_the_forward_pass(setting: Any, threads: tuple[int, int]) -> None:
     """Each thread of Python has a number of its own, too."""
     cell, options = setting
@@ -238,7 +238,7 @@ def test_it_is_the_kernel_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
             layer(torch.randn(9, 4, 3))[0].sum().backward()
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_second_derivatives_are_those_of_the_loop(setting: Any) -> None:
     x, found = torch.randn(4, 2, 3, dtype=torch.float64, requires_grad=True), []
     native, plain = (setting[0](3, 5, dtype=x.dtype, backend=b, **setting[1]) for b in ("native", "reference"))

@@ -49,7 +49,7 @@ def everything(layer: Recurrent, x: torch.Tensor, hx: tuple[torch.Tensor, ...], 
 
 @pytest.mark.parametrize("chosen", [slice(None), slice(0, 1), slice(-1, None)], ids=["all", "output", "last state"])
 @pytest.mark.parametrize("chunk", [1, 50, 1 << 15])
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(11)
 def test_the_sequence_kernel_is_the_loop(
     pair: tuple[Recurrent, Recurrent], chosen: slice, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,7 +56,7 @@ def points(gate: Gate, count: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", GATES)
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(11)
 def test_every_gate_is_within_four_ulps(name: str) -> None:
     errors = worst(named_gate(name), points(named_gate(name), 24))
     assert all(error <= 4 for error, _ in errors.values()), errors
@@ -75,7 +75,7 @@ def test_a_slope_near_saturation_is_no_zero(gate: str, z: float, slope: float, b
 @pytest.mark.parametrize(
     "seed", [*range(len(SHAPES)), *(pytest.param(n, marks=pytest.mark.slow) for n in range(len(SHAPES), 200))]
 )
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(13)
 def test_generated_formulas_are_within_four_ulps(seed: int) -> None:
     gate = named_gate(generated(seed))
     errors = worst(gate, points(gate, 8, seed), BACKENDS[-1:])
@@ -83,7 +83,7 @@ def test_generated_formulas_are_within_four_ulps(seed: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["0.01 + 0.98*sigmoid(z)", "1/2 + sigmoid(3*z)/2", "0.01 + 0.98*sigmoid(sinh(z))"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_gates_with_a_floor_or_a_ceiling_are_within_four_ulps(text: str) -> None:
     """Where the value has come to its floor, its slope still falls by all orders."""
     gate = named_gate(text)

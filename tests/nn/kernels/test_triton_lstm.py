@@ -111,7 +111,7 @@ SHAPES = [(1, 2, 5), (20, 3, 17), (2, 9, 33)]
 @pytest.mark.parametrize("way", ["whole", "steps"])
 @pytest.mark.parametrize("dtype", UNIT, ids=str)
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: ",".join(map(str, s.values())) or "sigmoid")
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(11)
 def test_outputs_and_gradients_of_any_gates(settings: dict[str, Any], dtype: torch.dtype, way: str) -> None:
     layer = LSTM(1, 17, **settings, dtype=torch.float64)
     for k, error in enumerate(compared(layer, 4, 5, dtype, way)):
@@ -122,7 +122,7 @@ def test_outputs_and_gradients_of_any_gates(settings: dict[str, Any], dtype: tor
 @pytest.mark.parametrize("way", ["whole", "steps"])
 @pytest.mark.parametrize("dtype", UNIT, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(7)
 def test_outputs_and_gradients_at_any_size(shape: tuple[int, int, int], dtype: torch.dtype, way: str) -> None:
     time, batch, size = shape
     layer = LSTM(1, size, forget_gate="fast", dtype=torch.float64)
@@ -157,7 +157,7 @@ def test_a_formula_whose_powers_overflow_float32_is_computed_in_float64() -> Non
 
 @needs_triton
 @pytest.mark.parametrize("gate", ["fast", "iterated-sinh", "erf", "arctan", "log-slow", "exp-square", "cloglog"])
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(5)
 def test_no_extreme_input_gives_nan(gate: str) -> None:
     layer = LSTM(1, 3, forget_gate=gate, input_gate=gate, output_gate=gate, dtype=torch.float64)
     extremes = torch.tensor([-3e38, -1e4, -90.0, 0.0, 1e-40, 90.0, 1e4, 3e38])

@@ -27,7 +27,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @needs_triton
 @pytest.mark.parametrize("given", ["a", "log a", "fast", "lru"])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 def test_states_and_gradients_are_those_of_a_loop(given: str) -> None:
     gate = None if given in scan.GIVEN else gate_function(given)
     assert scan.error(CPU, torch.float32, given if gate is None else "z", gate) < 1e-6
@@ -42,7 +42,7 @@ def test_bfloat16_is_rounded_when_it_is_stored() -> None:
 @pytest.mark.parametrize(
     ("shape", "dim", "stretches"), [((1, 1), 0, 1), ((7, 130), 0, 3), ((2, 3, 5), 2, 5), ((5,), 0, 2)]
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_shapes_and_stretches(shape: tuple[int, ...], dim: int, stretches: int) -> None:
     a, b, g = (torch.rand(shape) for _ in range(3))
     wide = [t.double().requires_grad_() for t in (a, b)]
