@@ -135,6 +135,7 @@ def test_no_stale_answer_is_shown(page):
     assert page.value("document.getElementById('picture').getAttribute('aria-busy')") == "false"
 
 
+@pytest.mark.sampled(2)
 def test_hostile_formulas_are_one_line_each_and_the_others_stay(page):
     typed(page, ["sigmoid(z)", *HOSTILE])
     faults = page.value("gateflow.gates.map(gate => gate.fault.textContent)")
@@ -270,6 +271,7 @@ def anew(request, address, tmp_path):
         one.close()
 
 
+@pytest.mark.sampled(2)
 def test_the_first_picture_comes_within_two_seconds(anew):
     """The best of three openings counts, each with processes of its own.
 
