@@ -275,7 +275,7 @@ def false_members() -> Iterator[Maker]:
 
 
 def false_outsiders() -> Iterator[Maker]:
-    for text in [*REWRITTEN, *MEMBERS, "sigmoid(z*abs(z) + z)", "sigmoid(z + abs(z)**3)"]:
+    for text in [*REWRITTEN, *MEMBERS, "sigmoid(z*abs(z) + z)", "sigmoid(z + z*abs(z)**3)"]:
         phi = statements.formula(text)
         for clause, witness in false_witnesses(phi):
             told = f"{text}: {clause}, {witness}"

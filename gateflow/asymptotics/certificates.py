@@ -291,6 +291,9 @@ def _witnesses(gate: Any, seen: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         value = (derivative(phi) if slope else phi).subs(Z, z).evalf(20)
         yield {"kind": "slope" if slope else "value", "z": text_of(z), "value": str(value)}
     elif seen["kind"] in ("jump", "kink", "vertical"):
+        if "between" in seen:
+            yield {"kind": "break", "from": seen["between"][0], "to": seen["between"][1]}
+            return
         with contextlib.suppress(FormulaError):  # a root without a closed form
             yield _torn_at(phi, _exact_point(seen), seen["kind"] == "jump")
         for step in (sp.Rational(1, 2**bits) for bits in (6, 16, 32)):

@@ -15,6 +15,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow.arithmetic import float64
+from gateflow.arithmetic.intervals import Intervals
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Field
@@ -36,6 +37,9 @@ from gateflow.formula.vocabulary import (
 )
 from gateflow.gates.kinks import switches
 from gateflow.guards import bounded
+
+FEW = 4
+"""Changes of sign of one expression that are looked at."""
 
 BITS = 10_000
 """Of the numbers by which two breaks that nearly agree are distinguished, at most."""
@@ -332,6 +336,53 @@ def some_breaks(expr: Expr) -> list[Expr]:
     """
     edges = [*switches(expr), *(condition.positive for condition in conditions(expr))]
     return in_order(z for edge in edges if not edge.has(*_BRANCHING) for z in _some_zeros(edge))
+
+
+def around_unsolved_breaks(expr: Expr) -> Iterator[tuple[Expr, Expr]]:
+    """Rational points around some of the z at which ``expr`` may change branch, of those that are not known exactly.
+
+    Examples
+    --------
+    >>> low, high = next(around_unsolved_breaks(sp.sign(Z + sp.exp(Z) - 3)))
+    >>> float(low) < 0.7920599684 < float(high), high - low == sp.Rational(3, 2**20)
+    (True, True)
+    """
+    grid = np.sinh(np.linspace(-12.0, 12.0, 2001))
+    for edge in switches(expr):
+        if edge.has(*_BRANCHING):
+            continue
+        try:
+            real_zeros(edge)
+        except Undecided:
+            tape = Tape([edge], [Z])
+            side = np.sign(tape(float64, grid)[0])
+            for k in np.flatnonzero(side[1:] * side[:-1] < 0)[:FEW]:
+                root = _bisected(lambda z: float(tape(float64, np.array([z]))[0][0]), *grid[k : k + 2].tolist())  # noqa: B023
+                for step in (sp.Rational(1, 2**20), sp.Rational(1, 2**36)):
+                    low = sp.floor(sp.Rational(root) / step) - 1
+                    yield low * step, (low + 3) * step
+
+
+def _bisected(function: Callable[[float], float], low: float, high: float) -> float:
+    falls = function(low) > 0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if (function(middle) < 0) == falls else (middle, high)
+    return low
+
+
+def changes_once(expr: Expr, low: Expr, high: Expr, ball: Intervals) -> bool:
+    """Whether one expression that decides between branches vanishes between two rational points, once, and no other."""
+    box, changing = ball.hull(ball.lift(low), ball.lift(high)), set()
+    for edge in switches(expr):
+        sides = [resolve_at(edge, end) for end in (low, high)]
+        if all(Tape([side], [Z])(ball, box)[0].sign for side in sides):
+            continue
+        slope = Tape([derivative(sides[0], Z)], [Z])(ball, box)[0]
+        if sides[0] != sides[1] or not slope.sign or _sign_at(edge, low) * _sign_at(edge, high) != -1:
+            return False
+        changing.add(max(sides[0], -sides[0], key=sp.default_sort_key))
+    return len(changing) == 1
 
 
 def _some_zeros(expr: Expr) -> Iterator[Expr]:
@@ -710,9 +761,11 @@ __all__ = [
     "Condition",
     "Factors",
     "SmoothPiece",
+    "around_unsolved_breaks",
     "beside",
     "break_points",
     "by_complements",
+    "changes_once",
     "conditions",
     "factored_forms",
     "in_order",

@@ -22,10 +22,13 @@ from gateflow.asymptotics.proofs.statements import text_of
 from gateflow.asymptotics.signs.pieces import (
     DIVISION,
     SmoothPiece,
+    around_unsolved_breaks,
     beside,
+    changes_once,
     conditions,
     pieces,
     real_zeros,
+    resolve_at,
     some_breaks,
     unmet,
     value_at,
@@ -155,7 +158,7 @@ class PiecewiseGate:
         for verdict in ("refuted", "undecided"):
             found = next((clause for clause in faults if clause.verdict == verdict), None)
             if found is not None:
-                return found if verdict == "refuted" else self._fault_among_many() or found
+                return found if verdict == "refuted" else self._fault_among_many() or self._fault_between() or found
         holes = [text_of(joint.z) for joint in self.joints if joint.hole]
         self.warnings += [f"the formula has no value at z = {z}; it is read as its limit there" for z in holes]
         where = ", ".join(text_of(joint.z) for joint in self.joints)
@@ -176,6 +179,28 @@ class PiecewiseGate:
             if clause.verdict == "refuted":
                 return clause
         return None
+
+    def _fault_between(self) -> Clause | None:
+        """A jump or a kink at a point that is not known exactly, from the ranges of both branches around it."""
+        for low, high in around_unsolved_breaks(self.expr):
+            try:
+                if not changes_once(self.expr, low, high, self.ball):
+                    continue
+                sides = [resolve_at(self.expr, end) for end in (low, high)]
+                box = self.ball.hull(self.ball.lift(low), self.ball.lift(high))
+                for kind, order in (("jump", 0), ("kink", 1)):
+                    left, right = self._ranges(sides, order, box)
+                    if not (left.valid and right.valid):
+                        break
+                    if (left - right).sign:  # of phi as well as of its profile
+                        shown = self._ranges([self.phi_of(side) for side in sides], order, box)
+                        return _torn_between(kind, low, high, *(inside(each.ends) for each in shown))
+            except GateflowError:
+                continue
+        return None
+
+    def _ranges(self, sides: list[Expr], order: int, box: Interval) -> list[Interval]:
+        return [Tape([derivative(side, Z, order)], [Z])(self.ball, box)[0] for side in sides]
 
     @property
     def settled(self) -> bool:
@@ -463,6 +488,16 @@ def _ends(joint: Joint) -> dict[str, Any]:
     at = None if joint.at is None else float(joint.at)
     ends = {"left": float(joint.low), "right": float(joint.high), "at": at}
     return {"z": float(joint.z), "point": text_of(joint.z), **ends}
+
+
+def _torn_between(kind: str, low: Expr, high: Expr, left: float, right: float) -> Clause:
+    z = float((low + high) / 2)
+    what = f"from {left:.4g} to {right:.4g}"
+    if f"{left:.4g}" == f"{right:.4g}":
+        what = f"by {right - left:.2g}, from {left:.4g}"
+    words = "" if kind == "jump" else "the slope goes "
+    witness = {"kind": kind, "z": z, "between": [text_of(low), text_of(high)], "left": left, "right": right}
+    return Clause("differentiable", "refuted", f"{kind} near z = {z:.6g}: {words}{what}", witness)
 
 
 # --- helpers ----------------------------------------------------------------------------------------------------------

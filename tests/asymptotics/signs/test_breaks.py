@@ -420,3 +420,45 @@ def test_dips_narrower_than_floats_are_decided(text, verdict):
     """``z - A exp(-((z - c)/w)^2)`` falls where ``A sqrt(2/e) > w``; ``z - A tanh((z - c)/w)`` where ``A > w``."""
     clause = clause_of(text, "increasing")
     assert clause.verdict == verdict, str(clause)
+
+
+EDGES = {
+    "z + exp(z) - 3": lambda z: z + mpmath.exp(z) - 3,
+    "sinh(z) + z - 3": lambda z: mpmath.sinh(z) + z - 3,
+    "z + cos(z)/2 - 1": lambda z: z + mpmath.cos(z) / 2 - 1,
+}
+
+UNSOLVED = {
+    "sigmoid(where(z + exp(z) < 3, z, 2*z))": ("jump", "z + exp(z) - 3"),
+    "sigmoid(where(z + cos(z)/2 < 1, z, z + 1e-9))": ("jump", "z + cos(z)/2 - 1"),
+    "where(z + exp(z) < 3, 1/2 + atan(z)/pi, sigmoid(z))": ("jump", "z + exp(z) - 3"),
+    "sigmoid(z + abs(sinh(z) + z - 3)/9)": ("kink", "sinh(z) + z - 3"),
+    "sigmoid(where(sinh(z) + z < 3, z, 2*z + sinh(z) - 3))": ("kink", "sinh(z) + z - 3"),
+}
+
+
+@pytest.mark.parametrize("text", UNSOLVED)
+@pytest.mark.sampled(2)
+def test_a_jump_or_a_kink_at_a_point_without_a_closed_form_is_found(text):
+    kind, edge = UNSOLVED[text]
+    clause = clause_of(text, "differentiable")
+    assert clause.verdict == "refuted"
+    assert clause.witness["kind"] == kind
+    low, high = (float(sp.Rational(end)) for end in clause.witness["between"])
+    assert low < mpmath.findroot(EDGES[edge], 1) < high < low + 1e-5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sigmoid(where(z + exp(z) < 3, z, z))",
+        "sigmoid(where(z + exp(z) < 3, z, z + (z + exp(z) - 3)**2))",
+        "sigmoid(z + abs(sinh(z) + z - 3)**3/99)",
+        "sigmoid(where(z + exp(z) == 3, 5, z))",
+        "sigmoid(where((z + exp(z) - 3)**2 < 0, 5, z))",
+    ],
+)
+@pytest.mark.sampled(2)
+def test_what_is_not_seen_to_be_torn_is_not_refuted(text):
+    """All but the fourth are differentiable; its one point no enclosure sees."""
+    assert decided(Gate(text), 5).clause("differentiable").verdict != "refuted"
