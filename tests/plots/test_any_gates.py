@@ -35,7 +35,7 @@ def test_those_that_take_gates():
 
 
 @pytest.mark.parametrize("name", TAKING)
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(5)
 def test_they_show_the_gates_asked_for_with_names_that_fit(name):
     numbers = FIGURES[name].compute(MINE)
     assert list(dict.fromkeys(numbers["gate"])) == list(MINE)
@@ -156,7 +156,7 @@ def test_every_line_has_colour_marker_and_dashes_of_its_own():
 
 
 @pytest.mark.parametrize("name", sorted({*TAKING} - {"crossover"}))  # whose regions bear names
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 def test_lines_of_every_figure_have_marks_so_that_grey_tells_them_apart(name):
     """By its marker each line is known where there is no colour: none is without, and none has another's."""
     picture = FIGURES[name].picture(table(name))

@@ -66,14 +66,9 @@ def test_results_of_training_are_those_of_single_runs(tmp_path):
         assert np.isnan(found.solved_at.item())
 
 
+@pytest.mark.slow  # by default hitting times are computed in processes, and runs in tests/training/test_experiments.py
 @pytest.mark.parametrize(
-    ("quantity", "given"),
-    [
-        ("order", {"against": ["sigmoid", "erf"], "chunk": 1}),
-        pytest.param(
-            "trained", TRAINED, marks=pytest.mark.slow
-        ),  # runs in processes: tests/training/test_experiments.py
-    ],
+    ("quantity", "given"), [("order", {"against": ["sigmoid", "erf"], "chunk": 1}), ("trained", TRAINED)]
 )
 def test_processes_change_no_byte_of_any_quantity(quantity, given, tmp_path):
     pytest.importorskip("h5netcdf")
