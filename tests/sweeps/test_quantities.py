@@ -66,7 +66,7 @@ def test_results_of_training_are_those_of_single_runs(tmp_path):
         assert np.isnan(found.solved_at.item())
 
 
-@pytest.mark.slow  # by default hitting times are computed in processes, and runs in tests/training/test_experiments.py
+@pytest.mark.slow  # by default hitting times are computed in processes
 @pytest.mark.parametrize(
     ("quantity", "given"), [("order", {"against": ["sigmoid", "erf"], "chunk": 1}), ("trained", TRAINED)]
 )

@@ -34,9 +34,10 @@ def test_each_run_is_one_call_of_train(whole, tmp_path):
     assert weights(tmp_path).popitem()[1] == (whole / "sigmoid" / "seed-1" / "weights.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("gates", [["fast"], pytest.param(["fast", "sigmoid"], marks=pytest.mark.slow)], ids=len)
+@pytest.mark.slow  # by default other jobs are done in processes: tests/runs, and hitting times in tests/sweeps
+@pytest.mark.parametrize("gates", [["fast"], ["fast", "sigmoid"]], ids=len)
 def test_processes_change_nothing(whole, tmp_path, gates):
-    """One process beside this one by default, whose imports are most of the time; two at once if slow."""
+    """One process beside this one, whose imports are most of the time, and two at once."""
     done = experiment(BASE, vary={"forget_gate": gates}, seeds=1, out=tmp_path, jobs=2)
     assert done.ended == len(gates)
     assert weights(tmp_path).items() <= weights(whole).items()
