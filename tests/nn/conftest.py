@@ -1,4 +1,8 @@
-"""One thread and one seed for every test of this package."""
+"""One thread and one seed for every test of this package.
+
+Tests that PyTorch compiles or exports in are the group "compiler": what they import, which takes seconds, one process
+imports.
+"""
 
 import pytest
 import torch

@@ -10,6 +10,8 @@ import torch
 
 from benchmarks.nn_compatibility import COLUMNS, ROWS, SLOW, row, works
 
+pytestmark = pytest.mark.xdist_group("compiler")
+
 PAGE = (Path(__file__).parents[2] / "docs" / "compatibility.md").read_text(encoding="utf-8")
 
 HEAVY = {*SLOW, *(feature for feature in ROWS if feature.startswith("`torch.compile(fullgraph"))}

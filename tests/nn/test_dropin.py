@@ -36,6 +36,7 @@ def test_a_cell_with_sigmoid_gates_is_pytorchs(ours: Any, theirs: Any, bias: boo
 
 
 @pytest.mark.parametrize("gate", ["fast", "softsign"])
+@pytest.mark.xdist_group("compiler")
 def test_steps_of_a_cell_are_the_layer(gate: str) -> None:
     layer, cell = LSTM(3, 4, forget_gate=gate), LSTMCell(3, 4, forget_gate=gate)
     cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
@@ -137,6 +138,7 @@ def test_a_weight_put_in_place_of_another_is_the_one_that_counts() -> None:
     assert not layer(x)[0].allclose(LSTM(3, 4)(x)[0])
 
 
+@pytest.mark.xdist_group("compiler")
 def test_a_subclass_of_pytorchs_lstm_could_not_be_compiled_in_one_graph() -> None:
     """Why `isinstance(layer, torch.nn.LSTM)` is false: the compiler refuses all that are."""
 
@@ -284,6 +286,7 @@ def test_a_layer_of_pytorchs_type_computes_what_the_layer_does(kind: Any, plain:
     torch.testing.assert_close(loaded(x), same(x), rtol=0, atol=0)
 
 
+@pytest.mark.xdist_group("compiler")
 def test_the_compiler_breaks_its_graph_at_pytorchs_type_and_goes_on() -> None:
     layer = TorchLSTM(3, 4, num_layers=2, forget_gate="sigmoid(z + z**7)")  # a cell that is not at hand
     model, x = torch.nn.Sequential(torch.nn.Linear(3, 3), layer), torch.randn(5, 2, 3)

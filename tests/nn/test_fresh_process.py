@@ -33,6 +33,7 @@ class Model(torch.nn.Module):
 
 @pytest.mark.parametrize("order", ["gateflow first", pytest.param("torch first", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.xdist_group("compiler")
 def test_what_was_saved_runs_in_a_process_that_imports_the_package(order: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, x = Model(), torch.linspace(-1, 1, 30).view(5, 2, 3)

@@ -267,6 +267,7 @@ def of_a_formula(name: str) -> LinearRecurrence:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # by PyTorch itself
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(MAKERS))
+@pytest.mark.xdist_group("compiler")
 def test_a_compiled_layer_is_one_graph_of_any_length(name: str) -> None:
     layer = of_a_formula(name)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager", dynamic=True)
@@ -281,6 +282,7 @@ def test_a_compiled_layer_is_one_graph_of_any_length(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.xdist_group("compiler")
 def test_one_graph_serves_any_batch_and_length() -> None:
     torch._dynamo.reset()
     layer, graphs = built(MAKERS["MinGRU"]), []
@@ -298,6 +300,7 @@ def test_one_graph_serves_any_batch_and_length() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.sampled(3)
+@pytest.mark.xdist_group("compiler")
 def test_an_exported_layer_has_any_batch_and_length(make):
     layer = make(decay_gate=GATE).eval()
     program = torch.export.export(layer, (torch.randn(6, 3, 4),), dynamic_shapes=ANY).module()
@@ -309,6 +312,7 @@ def test_an_exported_layer_has_any_batch_and_length(make):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("name", [name for name in MAKERS if name != "LRU"])
+@pytest.mark.xdist_group("compiler")
 def test_onnxruntime_gives_the_layers_numbers(name: str) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
@@ -325,6 +329,7 @@ def test_onnxruntime_gives_the_layers_numbers(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("compiler")
 def test_complex_states_have_no_form_in_onnx() -> None:
     pytest.importorskip("onnxscript")
     with pytest.raises(torch.onnx.errors.OnnxExporterError, match="LRU has no form in ONNX"):

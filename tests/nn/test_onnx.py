@@ -55,7 +55,7 @@ def exported(layer: Recurrent, x: torch.Tensor, **options: Any) -> tuple[Any, se
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SETTINGS]
 )
-@pytest.mark.xdist_group("onnx")  # with that of a run: what exports is imported once, which takes as long as a test
+@pytest.mark.xdist_group("compiler")
 def test_onnxruntime_gives_the_layers_numbers(name: str) -> None:
     cell, options, node = SETTINGS[name]
     layer = cell(3, 4, **options)

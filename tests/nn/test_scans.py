@@ -403,6 +403,7 @@ def test_complex_numbers_with_real_decays():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # by PyTorch itself
 @pytest.mark.parametrize("kind", ["log a", "lru", "complex"])
+@pytest.mark.xdist_group("compiler")
 def test_a_compiled_scan_is_one_graph(kind):
     if kind == "complex":
         (x, b, h, g), how = spirals(torch.complex128, log=True), {"log": True}

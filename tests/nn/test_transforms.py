@@ -17,7 +17,10 @@ from gateflow.nn.kernels import native
 from gateflow.nn.operators import BACKWARD, LAYER, declared
 from gateflow.nn.recurrent import Recurrent
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning"),
+    pytest.mark.xdist_group("compiler"),
+]
 """PyTorch's own rules for forward-mode derivatives are so written."""
 
 SETTINGS: list[tuple[type[Recurrent], dict[str, Any]]] = [

@@ -113,6 +113,7 @@ def test_code_that_does_not_run_is_tried_again_by_the_next_process(kept: Kept, m
 
 
 @needs_compiler
+@pytest.mark.xdist_group("compiler")
 def test_a_trial_is_outside_of_what_is_traced_transformed_or_cast(kept: Kept) -> None:
     layer, x = LSTM(3, 4, forget_gate="fast"), X.clone().requires_grad_()
     before = torch.get_rng_state()

@@ -142,7 +142,7 @@ def test_a_program_of_pytorchs_export(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow  # by default a layer is exported: tests/nn/test_onnx.py
-@pytest.mark.xdist_group("onnx")
+@pytest.mark.xdist_group("compiler")
 def test_a_program_of_onnx(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
