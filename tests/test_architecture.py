@@ -131,6 +131,7 @@ def ways_to(end: tuple[str, str], run: Callable[[], Any]) -> set[tuple[tuple[str
 
 
 @pytest.mark.parametrize("name", WALKS)
+@pytest.mark.sampled(2)
 def test_a_walk_is_as_the_page_says(name: str, tmp_path: Path) -> None:
     walk = walk_on_the_page(name)
     files = [file for file, _ in walk]

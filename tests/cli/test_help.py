@@ -53,7 +53,7 @@ HAVE_LONG = [name for name in COMMANDS if any(map(is_long, examples(COMMANDS[nam
         *(pytest.param(name, str, id=f"{name}, all", marks=pytest.mark.slow) for name in HAVE_LONG),
     ],
 )
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_the_examples_shown_in_help_run_one_after_the_other(name, chosen, gateflow, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     header = b'{"nu_log": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'  # no command writes a checkpoint

@@ -37,7 +37,7 @@ def test_a_start_on_a_kink_has_the_density_of_its_own_side(number):
 
 
 @pytest.mark.parametrize("family", ball_cases.FAMILIES)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 def test_the_true_error_is_at_most_the_claimed_one(family):
     """The problems of one formula in one call."""
     wrong, claimed = [], 0
