@@ -16,7 +16,12 @@ from gateflow.errors import InvalidArgument, shown
 if TYPE_CHECKING:
     from gateflow.descents.audit import Audit
 
-Checkpoint = Annotated[Path, Parameter(name="CHECKPOINT", help="A safetensors file, or a state dict of PyTorch.")]
+Checkpoint = Annotated[
+    Path,
+    Parameter(
+        name="CHECKPOINT", help="A safetensors file, the folder or index of several, or a state dict of PyTorch."
+    ),
+]
 Lr = Annotated[float, Parameter(name="--lr", help="Step size of an optimizer whose steps are about that long.")]
 Patterns = Annotated[
     list[str] | None,
@@ -53,6 +58,7 @@ def run(
     --------
     $ gateflow audit model.safetensors
     $ gateflow audit model.safetensors --lr 1e-4 --json
+    $ gateflow audit sharded/model.safetensors.index.json
     $ gateflow audit model.safetensors --pattern "my_gate.bias$=fast" --figure decays.svg
     $ gateflow audit model.safetensors --pattern "bias_ih=sigmoid(z + z**3)"
     """

@@ -28,7 +28,7 @@ from gateflow.errors import InvalidArgument, MissingExtra, shown
 from gateflow.files.pickles import check_pickles
 from gateflow.files.read import opened
 from gateflow.files.safetensors import MOST as MOST_OF_A_TENSOR
-from gateflow.files.safetensors import numbers, stored
+from gateflow.files.safetensors import numbers, stored_in
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
 from gateflow.gates.published import DECAYS
@@ -132,7 +132,8 @@ def audit(path: str | Path, *, lr: float = 1e-3, patterns: Mapping[str, str] | N
     Parameters
     ----------
     path : str or Path
-        A safetensors file, or a state dict that ``torch.save`` wrote; of the latter, tensors only are read.
+        A safetensors file; the index of several, or the folder that they are in; or a state dict that ``torch.save``
+        wrote, of which tensors only are read.
     lr : float
         The step size of an optimizer whose steps are about that long, such as Adam.
     patterns : mapping of str to str, optional
@@ -202,16 +203,17 @@ class _Tensors:
 
     @classmethod
     def of(cls, path: Path) -> _Tensors:
-        with opened(path) as file:
-            start = file.read(4)
-        is_archive = start == b"PK\3\4"
-        if is_archive or path.suffix in (".pt", ".pth", ".ckpt", ".bin"):
-            return cls._of_pytorch(path, is_archive)
-        tensors, about = stored(path)
+        if not path.is_dir():
+            with opened(path) as file:
+                start = file.read(4)
+            is_archive = start == b"PK\3\4"
+            if is_archive or path.suffix in (".pt", ".pth", ".ckpt", ".bin"):
+                return cls._of_pytorch(path, is_archive)
+        tensors, about = stored_in(path)
         if "gateflow" in about:
             raise ValueError("it is a checkpoint of gateflow: gateflow timescales analyses its run")
         return cls(
-            {name: (each.form, each.shape) for name, each in tensors.items()}, lambda name: numbers(path, tensors[name])
+            {name: (each.form, each.shape) for name, each in tensors.items()}, lambda name: numbers(tensors[name])
         )
 
     @classmethod

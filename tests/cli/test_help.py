@@ -57,7 +57,11 @@ HAVE_LONG = [name for name in COMMANDS if any(map(is_long, examples(COMMANDS[nam
 def test_the_examples_shown_in_help_run_one_after_the_other(name, chosen, gateflow, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     header = b'{"nu_log": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'  # no command writes a checkpoint
-    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    (tmp_path / "sharded").mkdir()
+    for file in ("model.safetensors", "sharded/model-00001-of-00001.safetensors"):
+        (tmp_path / file).write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    index = {"weight_map": dict.fromkeys(json.loads(header), "model-00001-of-00001.safetensors")}
+    (tmp_path / "sharded/model.safetensors.index.json").write_text(json.dumps(index))
     waves = [(n % 2, *(f"{math.sin((1 + n % 2) * t / 3 + n):.3f}" for t in range(9))) for n in range(30)]
     (tmp_path / "waves.csv").write_text("".join(",".join(map(str, row)) + "\n" for row in waves))
     (tmp_path / "book.txt").write_text("The gate opens, and the gate shuts.\n" * 30)

@@ -6,6 +6,7 @@ import codecs
 import collections
 import json
 import math
+import os
 import zipfile
 
 import numpy as np
@@ -518,10 +519,124 @@ def test_tensors_of_pytorch_without_plain_numbers(tmp_path):
         audit(tmp_path / "packed.pt")
 
 
-def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path, capsys):
-    for path in (tmp_path, tmp_path / "none.safetensors"):
-        assert main(["audit", str(path)]) == 2
+def test_a_file_that_is_not_there_is_refused(tmp_path, capsys):
+    assert main(["audit", str(tmp_path / "none.safetensors")]) == 2
     assert "cannot read" in capsys.readouterr().err
+
+
+# --- shards -----------------------------------------------------------------------------------------------------------
+
+
+def sharded(folder, count=3, stem="model"):
+    """A model in shards with their index, as Hugging Face writes them, and the same in one file."""
+    tensors = {f"layers.{n}.mixer.A_log": A_LOG for n in range(6)}
+    tensors |= {f"layers.{n}.mixer.dt_proj.bias": inverse_softplus(steps(64)) for n in range(6)}
+    folder.mkdir()
+    names = sorted(tensors)
+    weight_map = {}
+    for k in range(count):
+        shard = f"{stem}-{k + 1:05d}-of-{count:05d}.safetensors"
+        own = names[k::count]  # A_log and the bias of a layer are in different shards
+        written(folder / shard, {name: tensors[name] for name in own})
+        weight_map |= dict.fromkeys(own, shard)
+    index = {"metadata": {"total_size": sum(t.size * 4 for t in tensors.values())}, "weight_map": weight_map}
+    (folder / f"{stem}.safetensors.index.json").write_text(json.dumps(index, indent=2))
+    return written(folder.parent / "whole.safetensors", tensors)
+
+
+def test_shards_are_audited_as_the_file_that_they_were_cut_from(tmp_path):
+    whole = sharded(tmp_path / "model")
+    expected = audit(whole)
+    assert len(expected.layers) == 6
+    assert audit(tmp_path / "model").layers == expected.layers
+    assert audit(tmp_path / "model/model.safetensors.index.json").layers == expected.layers
+
+
+def test_a_folder_with_one_file_is_that_file(tmp_path):
+    whole = sharded(tmp_path / "model")
+    (tmp_path / "other").mkdir()
+    whole.rename(tmp_path / "other/model.safetensors")
+    assert audit(tmp_path / "other").layers == audit(tmp_path / "model").layers
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links")
+def test_shards_may_be_links_as_in_the_cache_of_hugging_face(tmp_path):
+    whole = sharded(tmp_path / "model")
+    (tmp_path / "snapshot").mkdir()
+    for file in (tmp_path / "model").iterdir():
+        (tmp_path / "snapshot" / file.name).symlink_to(f"../model/{file.name}")
+    assert audit(tmp_path / "snapshot").layers == audit(whole).layers
+
+
+FIRST, SECOND, THIRD = (f"model-0000{k}-of-00003.safetensors" for k in (1, 2, 3))
+INDEX = "model.safetensors.index.json"
+
+
+def remapped(change):
+    def damage(folder):
+        index = json.loads((folder / INDEX).read_text())
+        change(index["weight_map"])
+        (folder / INDEX).write_text(json.dumps(index))
+
+    return damage
+
+
+def in_both(folder):
+    """A tensor of the first shard in the second as well."""
+    written(folder / SECOND, {name: [0.0] for name in {*_names(folder / SECOND), "layers.0.mixer.A_log"}})
+
+
+def _names(file):
+    data = file.read_bytes()
+    return json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).keys() - {"__metadata__"}
+
+
+def one_less(folder):
+    written(folder / FIRST, {name: [0.0] for name in _names(folder / FIRST) - {"layers.0.mixer.A_log"}})
+
+
+def all_into_first(weight_map):
+    weight_map.update(dict.fromkeys(weight_map, FIRST))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / SECOND).unlink(), f"the shard '{SECOND}' is missing"),
+        (lambda folder: (folder / SECOND).write_bytes(b"x" * 100), f"the shard '{SECOND}': it is no safetensors file"),
+        (lambda folder: ((folder / SECOND).unlink(), (folder / SECOND).mkdir()), "cannot be read: Is a directory"),
+        (in_both, f"'layers.0.mixer.A_log' in '{FIRST}', and it is in '{SECOND}'"),
+        (one_less, f"'layers.0.mixer.A_log' in '{FIRST}', and it is not there"),
+        (remapped(lambda held: held.pop("layers.0.mixer.A_log")), f"in no shard, and it is in '{FIRST}'"),
+        (remapped(lambda held: held.update({"more": THIRD})), f"'more' in '{THIRD}', and it is not there"),
+        (remapped(all_into_first), f"no tensor in '{SECOND}'"),
+        (remapped(lambda held: held.update({"more": "../whole.safetensors"})), "no .safetensors file beside it"),
+        (remapped(lambda held: held.update({"more": "/etc/passwd"})), "no .safetensors file beside it"),
+        (remapped(lambda held: held.update({"more": "a/../../whole.safetensors"})), "no .safetensors file beside it"),
+        (remapped(lambda held: held.update({"more": "..\\whole.safetensors"})), "no .safetensors file beside it"),
+        (remapped(lambda held: held.update({"more": 3})), "no weight_map"),
+        (remapped(lambda held: held.clear()), "no weight_map"),
+        (lambda folder: (folder / INDEX).write_text("[" * 100_000), "nests too deep"),
+        (lambda folder: (folder / INDEX).write_text('{"weight_map": {"a": "b", "a": "c"}}'), "'a' stands twice"),
+        (lambda folder: (folder / INDEX).unlink(), "holds shards, such as"),
+        (lambda folder: written(folder / "model.safetensors", {"a": [1.0]}), "give one of them"),
+        (lambda folder: written(folder / "model-00004-of-00004.safetensors", {"a": [1.0]}), "an old one?"),
+        (lambda folder: [file.unlink() for file in folder.iterdir()], "holds no .safetensors file"),
+    ],
+)
+def test_shards_that_contradict_their_index_are_told_in_one_line(tmp_path, capsys, damage, said):
+    sharded(tmp_path / "model")
+    damage(tmp_path / "model")
+    assert main(["audit", str(tmp_path / "model")]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_an_index_that_names_files_without_end_is_not_followed(tmp_path):
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": {f"t{n}": f"{n}.safetensors" for n in range(10_001)}}))
+    with pytest.raises(InvalidArgument, match="names 10001 files, and at most 10000"):
+        audit(tmp_path / INDEX)
 
 
 @pytest.mark.parametrize("form", ["pt", "safetensors"])
