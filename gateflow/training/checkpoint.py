@@ -19,12 +19,15 @@ import torch
 from torch import Tensor
 
 from gateflow.errors import InvalidArgument, MissingExtra
-from gateflow.files import Place, from_json, one_line, read_bytes
+from gateflow.files import Place, from_json, one_line, opened, read_bytes
 
 FORMAT = 1
 
 LARGEST = 1 << 33
 """Bytes of a file that is read."""
+
+HEADER = 100_000_000
+"""Bytes of its header, at most: safetensors reads no longer one."""
 
 
 class Damaged(InvalidArgument):
@@ -107,8 +110,25 @@ def write(place: Place, name: str, checkpoint: Checkpoint) -> None:
 def read(path: Path) -> Checkpoint:
     """The checkpoint in a file."""
     with one_line("read", path, error=Damaged):
+        if not _has_its_length(path):
+            raise Damaged(f"{path} is cut short, or no checkpoint")
         data = read_bytes(path, LARGEST)
     return from_bytes(data, str(path))
+
+
+def _has_its_length(path: Path) -> bool:
+    """Whether a file is as long as its header says: one that is not is not read whole, for it may be of any length."""
+    with opened(path, LARGEST) as file:
+        there = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(HEADER, there):
+            return False
+        try:
+            header = json.loads(file.read(length))
+            ends = [part["data_offsets"][1] for name, part in header.items() if name != "__metadata__"]
+            return 8 + length + max(ends, default=0) == there
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+            return False
 
 
 def latest(path: Path, check: Callable[[Checkpoint], None] = lambda _: None) -> tuple[Checkpoint | None, str]:

@@ -25,6 +25,7 @@ from gateflow.files import Output, write_all
 from gateflow.nn.exporting import TracedArithmetic
 from gateflow.nn.functional import GATE, WORKING, named
 from gateflow.nn.recurrent import Recurrent, Weights
+from gateflow.training.folder import FILES
 from gateflow.training.trained import Trained, load
 
 ENDINGS = (".pt2", ".onnx", ".py")
@@ -69,6 +70,10 @@ def export(run: str | Path | Trained, to: str | Path, *, force: bool = False) ->
         if not path.stem.isidentifier():
             raise InvalidArgument(f"{path} is to be imported: its name must be one of letters, digits and _")
         outputs.append(Output(path.with_suffix(".safetensors"), force=force))
+    if not isinstance(run, Trained):
+        for output in outputs:
+            if output.path.name in FILES and output.path.parent.resolve() == Path(run).resolve():
+                raise InvalidArgument(f"{output.path} is a file of the run; choose another --to")
     trained = run if isinstance(run, Trained) else load(run)
     if getattr(trained.network.cell, "random", False):
         raise InvalidArgument(f"{type(trained.network.cell).__name__} draws random numbers and is not exported")

@@ -21,7 +21,7 @@ from gateflow.training.checkpoint import Checkpoint
 from gateflow.training.network import Network, build, set_weights, weights_of
 from gateflow.training.result import Result
 from gateflow.training.settings import MORE, Settings, read_toml
-from gateflow.training.task import Task
+from gateflow.training.task import Task, is_served
 
 SETTINGS, SOURCES, METRICS, CHECKPOINT, WEIGHTS, RESULT = (
     "settings.toml",
@@ -382,27 +382,43 @@ def _is_line(found: Any) -> bool:
 
 def kept_facts(path: Path) -> dict[str, Any] | None:
     """What of the task is kept in a run that has ended; None where it has not, or was made before that was kept."""
-    if not (path / WEIGHTS).exists():
+    if not os.path.lexists(path / WEIGHTS):
         return None
     found = checkpoints.read(path / WEIGHTS).facts.get("served")
-    if found is not None and not fits(found, {str: Any}):
+    if found is not None and not is_served(found):
         raise checkpoints.Damaged(f"{path / WEIGHTS} does not hold how data are prepared")
     return found
 
 
 def load_network(path: Path, settings: Settings, task: Any) -> Network:
     """The network of a run, with the weights that were kept, or the best so far of a run that has not ended."""
-    file = path / (WEIGHTS if (path / WEIGHTS).exists() else CHECKPOINT)
+    file = path / (WEIGHTS if os.path.lexists(path / WEIGHTS) else CHECKPOINT)
     state = checkpoints.read(file) if file.name == WEIGHTS else checkpoints.latest(file)[0]
     if state is None:
         raise InvalidArgument(f"{path} holds no weights yet")
     refuse_other(settings, _settings_in(state, file), path, longer=file.name != WEIGHTS)
-    network = build(settings, task)
+    values = state.under("network" if file.name == WEIGHTS else "best")
     try:
-        set_weights(network, state.under("network" if file.name == WEIGHTS else "best"))
-    except (KeyError, RuntimeError):
-        raise checkpoints.Damaged(f"{file} does not hold the weights of this network") from None
+        _check_ends(values, settings, task)
+        network = build(settings, task)
+        set_weights(network, values)
+    except ValueError as problem:
+        if isinstance(problem, InvalidArgument):
+            raise
+        raise checkpoints.Damaged(f"{file} does not hold the weights of this network: {problem}") from None
     return network
+
+
+def _check_ends(values: Mapping[str, Tensor], settings: Settings, task: Any) -> None:
+    """Complain of weights of another size, before a network is built that may be too large."""
+    wanted = {"readout.weight": (task.output_size, settings.hidden)}
+    if task.tokens:
+        wanted["embedding.weight"] = (task.input_size, settings.embedding or settings.hidden)
+    if settings.tie_embedding:  # one matrix, which stands under one of its names
+        del wanted["readout.weight"]
+    for name, shape in wanted.items():
+        if (found := tuple(values[name].shape) if name in values else None) != shape:
+            raise ValueError(f"{name} is {found or 'missing'}, where the network has {shape}")
 
 
 def started(settings: Settings, task: Any) -> tuple[Network, list[str]]:

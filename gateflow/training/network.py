@@ -151,10 +151,26 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
 
 
 def set_weights(network: nn.Module, values: Mapping[str, Tensor]) -> None:
-    """Give a network these values of its parameters and buffers."""
+    """Give a network these values of its parameters and buffers.
+
+    Raises
+    ------
+    ValueError
+        One is missing, of another shape or type, or no number.
+    """
+    own = weights_of(network)
+    for name, weight in own.items():
+        if name not in values:
+            raise ValueError(f"there is no {name}")
+        value = values[name]
+        if (value.shape, value.dtype) != (weight.shape, weight.dtype):
+            here, there = (f"{str(each.dtype).removeprefix('torch.')} {tuple(each.shape)}" for each in (value, weight))
+            raise ValueError(f"{name} is {here}, where the network has {there}")
+        if not value.isfinite().all():
+            raise ValueError(f"{name} has numbers that are not finite")
     with torch.no_grad():
-        for name, own in weights_of(network).items():
-            own.copy_(values[name])
+        for name, weight in own.items():
+            weight.copy_(values[name])
 
 
 def _gates(settings: Settings) -> dict[str, Any]:

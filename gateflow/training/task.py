@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gateflow.files import fits
 from gateflow.guards.arguments import whole
 from gateflow.results.byvalue import by_value
 
@@ -89,6 +90,8 @@ class Task(ABC):
     score : str
         The measure a run is judged by.
     better : "lower" or "higher"
+    reads_by : tuple of str
+        What of :meth:`prepares` it cannot read new data without.
     """
 
     source: ClassVar[str]
@@ -98,6 +101,7 @@ class Task(ABC):
     carries: ClassVar[bool] = False
     score: ClassVar[str] = "loss"
     better: ClassVar[Literal["lower", "higher"]] = "lower"
+    reads_by: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
@@ -197,6 +201,65 @@ def served(task: Task) -> dict[str, Any]:
     """Everything of a task that a trained network needs when it is put to use."""
     shape = {name: getattr(task, name) for name in ("input_size", "output_size", "length", "tokens", "every_step")}
     return {**shape, **task.prepares()}
+
+
+_SERVED = {
+    "input_size": int,
+    "output_size": int,
+    "length": int,
+    "tokens": bool,
+    "every_step": bool,
+}
+
+_PREPARED = {
+    "classes": [str],
+    "mean": [float],
+    "deviation": [float],
+    "target_mean": [float],
+    "target_deviation": [float],
+    "pool": int,
+    "longest": int,
+    "label_last": bool,
+    "window": int,
+    "ahead": int,
+    "inputs": [str],
+    "targets": [str],
+    "time": (str, None),
+}
+"""What gateflow's own tasks keep besides."""
+
+_LENGTHS = {
+    "classes": "output_size",
+    "mean": "input_size",
+    "deviation": "input_size",
+    "target_mean": "output_size",
+    "target_deviation": "output_size",
+    "inputs": "input_size",
+    "targets": "output_size",
+}
+
+
+def _sizes(name: str, size: int) -> tuple[int, ...]:
+    """How many numbers a list may have: of scales, one may stand for all."""
+    return (1, size) if _PREPARED[name] == [float] else (size,)
+
+
+def is_served(found: Any) -> bool:
+    """Whether a value is what :func:`served` gives: of the types, lengths and ranges that answers rest on."""
+    if not fits(found, _SERVED) or min(found["input_size"], found["output_size"], found["length"]) < 1:
+        return False
+    scales = [name for name, kind in _PREPARED.items() if kind == [float]]
+    kept: dict[str, Any] = {name: found[name] for name in _PREPARED if name in found}
+    kept = {name: value for name, value in kept.items() if value is not None or name not in scales}
+    return (
+        all(fits(value, _PREPARED[name]) for name, value in kept.items())
+        and all(len(kept[name]) in _sizes(name, found[size]) for name, size in _LENGTHS.items() if name in kept)
+        and all(np.isfinite(kept[name]).all() for name in scales if name in kept)
+        and all(min(kept.get(name, [1.0]), default=0.0) > 0 for name in ("deviation", "target_deviation"))
+        and all(kept.get(name, 1) >= 1 for name in ("pool", "longest", "window"))
+        and ("mean" in kept) == ("deviation" in kept)
+        and ("target_mean" in kept) == ("target_deviation" in kept)
+    )
 
 
 def pooled(one: np.ndarray, pool: int) -> np.ndarray:

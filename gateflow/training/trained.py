@@ -6,6 +6,7 @@ a folder is enough: neither the data nor the task are asked for.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ AT_ONCE = 256
 STEPS = 1024
 """Tokens of a text that are answered together."""
 
+_TOO_LARGE = "some are too large for the network"
+
 BEST = 5
 """The likeliest tokens that are kept."""
 
@@ -65,12 +68,15 @@ class Prepared(nn.Module):
         self.takes_tokens, self.scales = network.embedding is not None, facts.get("mean") is not None
         self.rescales, self.dtype = facts.get("target_mean") is not None, kind
 
+    def prepared(self, series: Tensor) -> Tensor:
+        """Series as the network takes them: as the data were prepared for training, to the same last bit."""
+        series = ((series.double() - self.mean) / self.deviation).float() if self.scales else series
+        return series.to(self.dtype)
+
     def forward(self, series: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Answers to series, (batch, time, channels), or to tokens, (batch, time): logits of classes, or values."""
         if not self.takes_tokens:
-            # as the data were prepared for training, to the same last bit
-            series = ((series.double() - self.mean) / self.deviation).float() if self.scales else series
-            series = series.to(self.dtype)
+            series = self.prepared(series)
         answers = self.network(series, None, lengths)[0]
         return answers.double() * self.target_deviation + self.target_mean if self.rescales else answers
 
@@ -191,7 +197,8 @@ class Trained:
                 raise InvalidArgument(
                     f"{name}: a series must be (time, {channels}), as those of the training; got {one.shape}"
                 )
-        found = [self._answers(new.series[n : n + AT_ONCE]) for n in range(0, len(new.series), AT_ONCE)]
+        blocks = range(0, len(new.series), AT_ONCE)
+        found = [self._answers(new.series[n : n + AT_ONCE], new.names[n : n + AT_ONCE]) for n in blocks]
         answers = np.concatenate(found) if found else np.zeros((0, self.facts["output_size"]))
         names = new.names
         if self.facts["every_step"]:
@@ -200,6 +207,9 @@ class Trained:
             places = [start + t for start, asked in zip(starts, steps, strict=False) for t in asked]
             names = tuple(f"{name}, step {t + 1}" for name, asked in zip(names, steps, strict=True) for t in asked)
             answers = answers[places]
+        if not np.isfinite(answers).all():
+            first = names[int(np.isfinite(answers).all(1).argmin())]
+            raise InvalidArgument(f"{first}: the answer is not finite; {_TOO_LARGE}")
         if self.classes is None:
             return Predicted(names, answers, tuple(self.facts.get("targets") or _numbered(answers.shape[1])))
         likeliest = tuple(self.classes[n] for n in answers.argmax(1))
@@ -261,7 +271,7 @@ class Trained:
         counts = dict(Counter(unknown).most_common())
         return PredictedText(vocabulary, numbers.numpy(), lost, likeliest, chance, counts)
 
-    def _answers(self, series: Sequence[np.ndarray]) -> np.ndarray:
+    def _answers(self, series: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
         """Answers to series, one after another; of each its steps one after another, where each is answered."""
         pool, longest = self.facts.get("pool", 1), self.facts.get("longest")
         prepared = [pooled(np.asarray(one, dtype=np.float64), pool)[:longest] for one in series]
@@ -270,13 +280,16 @@ class Trained:
         for place, one in zip(inputs, prepared, strict=True):
             place[: len(one)] = torch.from_numpy(one)
         with torch.no_grad():
+            fit = self.module.prepared(inputs).isfinite().flatten(1).all(1).tolist()
+            if not all(fit):
+                raise InvalidArgument(f"{names[fit.index(False)]}: not all numbers are finite, or {_TOO_LARGE}")
             answers = self.module(inputs, None if lengths.min() == lengths.max() else lengths).double()
         if self.facts["every_step"]:
             answers = torch.cat([one[:length] for one, length in zip(answers, lengths.tolist(), strict=True)])
         return (answers if self.classes is None else answers.softmax(-1)).numpy()
 
     def _read(self, path: Path, labelled: bool) -> NewData:
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise InvalidArgument(f"there is no file {path}")
         found = self._task.read_new(path, self.facts, labelled=labelled)
         return new_series(path, labelled=False) if found is None else found
@@ -316,6 +329,10 @@ def load(run: str | Path) -> Trained:
             raise InvalidArgument(
                 f"{path} does not keep how its data were prepared, and asks them: {problem}"
             ) from None
+    kind = TASKS.get(name_of(settings.task))
+    shape = ("tokens", "every_step")
+    if kind and (not set(kind.reads_by) <= set(facts) or any(facts[each] != getattr(kind, each) for each in shape)):
+        raise InvalidArgument(f"{path} does not keep what {name_of(settings.task)} reads new data by; train it anew")
     with torch.random.fork_rng([]):
         network = load_network(path, settings, Shape(facts)).eval()
     return Trained(settings, network, facts)

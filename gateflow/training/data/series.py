@@ -247,9 +247,15 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         if read_head is None:
             raise ValueError(f"{name} is of version {version}")
         shape, _, dtype = read_head(stream)
+        if dtype.hasobject:
+            raise ValueError(
+                f"{name} holds Python objects, which are never unpickled; save an array of numbers or texts"
+            )
         there = min(info.file_size, DEFLATE * info.compress_size)
-        if math.prod(shape) * dtype.itemsize > there:
+        if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize > there:
             raise ValueError(f"{name} claims the shape {shape}, but has {there} bytes")
+        if not math.prod(shape) * dtype.itemsize:  # numbers without bytes may be any number of them
+            raise ValueError(f"{name} is empty: its shape is {shape}, its type {dtype}")
     with archive.open(info) as packed:
         return npy.read_array(packed, allow_pickle=False)
 

@@ -76,7 +76,7 @@ def table(path: Path, time: str | None = None) -> Table:
                 f"{path}, line {number}: {shown(when)} is not after {shown(times[-1])}; sort the rows"
             )
         times.append(when)
-        rows.append([_number(path, number, name, value) for name, value in values.items()])
+        rows.append([_number(path, number, name, value, time) for name, value in values.items()])
     if not rows:
         raise InvalidArgument(f"{path} holds no rows under a heading")
     names = tuple(name for name in heading if name != time)
@@ -92,10 +92,15 @@ def _check_heading(path: Path, heading: list[str], time: str | None) -> None:
         raise InvalidArgument(f"{path} has no column {shown(time)}; it has {shown(', '.join(heading))}")
 
 
-def _number(path: Path, line: int, name: str, value: str) -> float:
+def _number(path: Path, line: int, name: str, value: str, time: str | None) -> float:
     found = _as_number(value)
     if found is None or not math.isfinite(found):
-        hint = "fill it in first" if value.lower() in ("", "?", "nan", "na") else "name the column of times with --time"
+        if found is not None or value.lower() in ("", "?", "na"):
+            hint = "fill it in first" if found is None or math.isnan(found) else "numbers must be finite"
+        else:
+            hint = (
+                "name the column of times with --time" if time is None else f"all columns but {shown(time)} are numbers"
+            )
         raise InvalidArgument(f"{path}, line {line}: {shown(name)} is {shown(value)}, no number; {hint}")
     return found
 

@@ -68,6 +68,7 @@ class Forecast(Rows):
     test: float = 0.1
 
     source: ClassVar[str] = "splits in the order of time: Bergmeir and Benitez 2012 (doi 10.1016/j.ins.2011.12.028)"
+    reads_by: ClassVar[tuple[str, ...]] = ("inputs", "targets", "window", "time", "ahead")
     defaults: ClassVar[Mapping[str, Any]] = {
         "hidden": 64,
         "optimizer": "adam",
@@ -181,8 +182,10 @@ class Forecast(Rows):
         return {**reading, "ahead": self.ahead, **self._scaled[2]}
 
     @classmethod
-    def read_new(cls, path: Path, facts: Mapping[str, Any], *, labelled: bool) -> NewData:
+    def read_new(cls, path: Path, facts: Mapping[str, Any], *, labelled: bool) -> NewData | None:
         """Every window of a table; the answer is for a row some steps after its last one."""
+        if path.suffix == ".npz":
+            return None
         found, window, ahead = table(path, facts["time"]), facts["window"], facts["ahead"]
         values = found.columns(path, tuple(facts["inputs"]))
         if len(values) < window:
