@@ -8,7 +8,8 @@ branches. A sign is found on a box, which may reach to infinity:
 * by an enclosure of the values (`enclosures`);
 * on a box to infinity, for a sum: by its enclosure once a positive factor of one of its terms is taken out;
 * on a box to infinity, for a rational function of one exponential: by Descartes' rule;
-* where the formula vanishes exactly at an end of the box: by the sign of its derivative.
+* where the formula vanishes exactly at an end of the box: by the sign of its derivative;
+* for a rational plus rational multiples of sines and cosines: by exact arithmetic on these.
 
 A box with no sign is halved. "Positive" here means: at least 0, and 0 at isolated points only; sums and products keep
 that meaning. What is not found ends in a number up to which the sign was proved, never in a guess.
@@ -70,6 +71,7 @@ def sign(e: Expr, box: Box, depth: int = 0) -> int:
         if len(seen) == 1 and 0 not in seen:
             return seen.pop()
     found = _sign_by_bounds(e, box) or _sign_over_a_term(e, box) or _sign_beside_zero(e, box, depth)
+    found = found or _sign_by_amplitudes(e, box)
     return found or (0 if depth else _sign_by_descartes(e, box))
 
 
@@ -102,6 +104,16 @@ def _sign_beside_zero(e: Expr, box: Box, depth: int) -> int:
         if end.is_finite and e.subs(X, end) == 0 and defined(e, box):
             return way * sign(sp.diff(e, X), box, depth + 1)
     return 0
+
+
+def _sign_by_amplitudes(e: Expr, box: Box) -> int:
+    """Of a rational plus rational multiples of sines and cosines, exactly: bounds round, and lose the last digits."""
+    level, waves = e.as_coeff_Add()
+    terms = [term.as_coeff_Mul() for term in sp.Add.make_args(waves)]
+    if not level.is_Rational or not all(c.is_Rational and isinstance(wave, (sp.sin, sp.cos)) for c, wave in terms):
+        return 0
+    outweighs = abs(level) >= sum(abs(c) for c, _ in terms)
+    return int(sp.sign(level)) if outweighs and defined(e, box) and _somewhere_nonzero(e, box) else 0
 
 
 def _sign_over_a_term(e: Expr, box: Box) -> int:

@@ -687,6 +687,9 @@ def _factors(expr: Expr) -> Factors:
             sign *= 1 if factor.is_positive else -1
         elif n.is_Integer and n % 2 == 0:
             even.append(base)
+        elif n.is_Integer and (held := outweighed(base)) and (held.clear or n > 0):
+            sign *= held.sign
+            even += [] if held.clear else [base]
         elif n.is_Integer:
             odd.append(base)
         elif n.is_Rational:  # positive where it has a value, and 0 with its base
@@ -694,6 +697,48 @@ def _factors(expr: Expr) -> Factors:
         else:
             odd.append(factor)
     return Factors(sign, tuple(odd), tuple(even))
+
+
+class Outweighed(NamedTuple):
+    """The sign of a sum in which a rational number outweighs all else; `clear` where it never vanishes."""
+
+    sign: int
+    clear: bool
+
+
+_WITHIN_ONE = (sp.sin, sp.cos, sp.tanh, sp.erf)
+"""Functions whose values are at most 1 in size."""
+
+
+def outweighed(expr: Expr) -> Outweighed | None:
+    """The sign of a rational plus rational multiples of products of sines and such, by exact arithmetic.
+
+    Bounds in floats lose it where the two sides are close. Where they are equal the sum is 0 at isolated points, as it
+    is analytic and no constant.
+
+    Examples
+    --------
+    >>> outweighed(1 - sp.Rational(999999, 1000000) * sp.cos(X)), outweighed(sp.sin(X) - 1)
+    (Outweighed(sign=1, clear=True), Outweighed(sign=-1, clear=False))
+    >>> outweighed(1 - 2 * sp.cos(X))
+    """
+    level, waves = expr.as_coeff_Add()
+    if not level.is_Rational or not waves.has(*_WITHIN_ONE):
+        return None
+    low = high = level
+    for term in sp.Add.make_args(waves):
+        factor, wave = term.as_coeff_Mul()
+        powers = wave.as_powers_dict().items()
+        known = all(
+            isinstance(base, _WITHIN_ONE) and n.is_Integer and n > 0 and base.free_symbols for base, n in powers
+        )
+        if not known or not factor.is_Rational:
+            return None
+        ends = (factor, sp.S.Zero if all(n % 2 == 0 for _, n in powers) else -factor)
+        low, high = low + min(ends), high + max(ends)
+    if low >= 0:
+        return Outweighed(1, bool(low > 0))
+    return Outweighed(-1, bool(high < 0)) if high <= 0 else None
 
 
 def _touching(factor: Expr) -> Expr:

@@ -3,6 +3,7 @@
 import ast
 import copy
 import json
+import time
 from functools import partial
 from pathlib import Path
 
@@ -566,6 +567,28 @@ def test_a_gate_of_class_f_with_breaks_anywhere_is_certified(text):
 @pytest.mark.sampled(5)
 def test_parts_that_do_not_fit_are_never_verified(text):
     assert verify(claimed_member(text)).status != "verified"
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        "z - {}*sin(z)",
+        "z - {}*(sin(z)/2 + sin(2*z)/4)",
+        "sinh(z) - {}*(cosh(z)*sin(z) + sinh(z)*cos(z))/2",
+    ],
+)
+def test_waves_that_a_number_outweighs_by_a_hair_rise_and_others_do_not(profile):
+    """The slope is ``1 - q`` times a positive factor at z = 0, and nowhere less."""
+    for side in (1, -1):
+        for factor, far in (("(1 - 1e-30)", sp.oo), ("(1 - 1e-300)", sp.oo), ("1", sp.oo), ("(1 + 1e-30)", 0)):
+            phi = statements.formula(f"sigmoid({profile.format(factor)})")
+            assert halflines.rises(phi, side, time.monotonic() + 30) == far
+
+
+def test_a_wave_that_no_number_outweighs_is_not_verified_as_a_member():
+    """Their slopes are negative at z = 0, by 1e-30 times phi(0) phi(0)."""
+    for profile in ("z - {}*sin(z)", "sinh(z) - {}*(cosh(z)*sin(z) + sinh(z)*cos(z))/2"):
+        assert not verify(claimed_member(f"sigmoid({profile.format('(1 + 1e-30)')})", "3")).ok
 
 
 @pytest.mark.parametrize("z0", ["2", *(pytest.param(z0, marks=pytest.mark.slow) for z0 in ("0", "1", "21/10"))])

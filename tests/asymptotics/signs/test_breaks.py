@@ -196,6 +196,39 @@ def test_a_discriminant_decides_however_near_it_is_to_zero(d, at):
     assert membership(Gate(f"sigmoid((z - ({at}))**3)")).verdict == "in F"
 
 
+WAVES = [
+    ("z - {}*sin(z)", "1e-200"),
+    ("z - {}*sin(z)", "1e-30"),
+    ("z**3/3 + z - {}*sin(z**3/3 + z)", "1e-30"),
+    ("z - {}*(sin(z)/2 + sin(2*z)/4)", "1e-30"),
+    ("z - {}*(z/2 + sin(2*z)/4)", "1e-30"),
+    ("sinh(z) - {}*(cosh(z)*sin(z) + sinh(z)*cos(z))/2", "1e-30"),
+]
+"""Profiles whose slope is a positive factor of ``1 - q w(z)``, where the largest w is 1, at z = 0; and 1 - q."""
+
+
+@pytest.mark.parametrize(("text", "eps"), WAVES)
+@pytest.mark.sampled(3)
+def test_a_number_that_outweighs_waves_by_a_hair_decides(text, eps):
+    """The least of ``1 - q w`` is 1 - q, where q is the factor in front."""
+    assert clause_of(f"sigmoid({text.format(f'(1 - {eps})')})", "increasing").verdict == "proved"
+    falls = clause_of(f"sigmoid({text.format(f'(1 + {eps})')})", "increasing")
+    assert falls.verdict != "proved", str(falls)
+    if eps == "1e-30":
+        assert falls.verdict == "refuted", str(falls)
+        assert falls.witness["slope"][1] < 0
+
+
+def test_outweighed_sums_are_no_more_than_they_are():
+    x, q = pieces.X, sp.Rational(10**40 - 1, 10**40)
+    assert pieces.outweighed(1 - q * sp.cos(x) ** 2) == (1, True)
+    assert pieces.outweighed(q * sp.cos(x) ** 2 * sp.tanh(x) - 1) == (-1, True)
+    assert pieces.outweighed(sp.cos(x) ** 2 * 3 + sp.Rational(1, 10**40)) == (1, True)
+    assert pieces.outweighed(1 - sp.cos(x)) == (1, False)
+    for open_one in (1 - sp.cos(x) / q, q - sp.cos(x) ** 2, 1 - x * sp.cos(x), sp.sqrt(2) - sp.cos(x), 1 - sp.cosh(x)):
+        assert pieces.outweighed(open_one) is None
+
+
 def slow(value):
     return pytest.param(value, marks=pytest.mark.slow)
 
