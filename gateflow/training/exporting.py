@@ -13,6 +13,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,10 @@ def export(run: str | Path | Trained, to: str | Path, *, force: bool = False) ->
         raise InvalidArgument(f"{path} must end in {', '.join(ENDINGS)}")
     outputs = [Output(path, force=force)]
     if path.suffix == ".py":
-        if not path.stem.isidentifier():
-            raise InvalidArgument(f"{path} is to be imported: its name must be one of letters, digits and _")
+        if not path.stem.isidentifier() or iskeyword(path.stem):
+            raise InvalidArgument(
+                f"{path} is to be imported: its name must be one of letters, digits and _, no keyword"
+            )
         outputs.append(Output(path.with_suffix(".safetensors"), force=force))
     if not isinstance(run, Trained):
         for output in outputs:

@@ -402,6 +402,9 @@ def load_network(path: Path, settings: Settings, task: Any) -> Network:
         _check_ends(values, settings, task)
         network = build(settings, task)
         set_weights(network, values)
+        for name, weight in network.named_parameters():
+            if not weight.isfinite().all():
+                raise ValueError(f"{name} has numbers that are not finite")
     except ValueError as problem:
         if isinstance(problem, InvalidArgument):
             raise

@@ -156,7 +156,7 @@ def set_weights(network: nn.Module, values: Mapping[str, Tensor]) -> None:
     Raises
     ------
     ValueError
-        One is missing, of another shape or type, or no number.
+        One is missing, or of another shape or type.
     """
     own = weights_of(network)
     for name, weight in own.items():
@@ -166,8 +166,6 @@ def set_weights(network: nn.Module, values: Mapping[str, Tensor]) -> None:
         if (value.shape, value.dtype) != (weight.shape, weight.dtype):
             here, there = (f"{str(each.dtype).removeprefix('torch.')} {tuple(each.shape)}" for each in (value, weight))
             raise ValueError(f"{name} is {here}, where the network has {there}")
-        if not value.isfinite().all():
-            raise ValueError(f"{name} has numbers that are not finite")
     with torch.no_grad():
         for name, weight in own.items():
             weight.copy_(values[name])

@@ -153,7 +153,9 @@ def test_a_program_of_onnx(run: Path, tmp_path: Path) -> None:
     assert json.loads(session.get_modelmeta().custom_metadata_map["gateflow"])["pool"] == 2
 
 
-@pytest.mark.parametrize(("name", "said"), [("x.exe", "must end in .pt2"), ("a-b.py", "to be imported")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("x.exe", "must end in .pt2"), ("a-b.py", "to be imported"), ("class.py", "keyword")]
+)
 def test_other_files_are_refused(run: Path, tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(InvalidArgument, match=said):
         export(run, tmp_path / name)
