@@ -42,6 +42,9 @@ from gateflow.training.timescales import few, statistics
 SAVE_EVERY = 20.0
 """Seconds between checkpoints: what a kill can cost."""
 
+HELD = 1 << 26
+"""Bytes of the batches of "valid" that are made once, and not for each evaluation."""
+
 
 def train(
     task: str | Task | Settings | Mapping[str, Any],
@@ -204,6 +207,8 @@ class Trainer:
         self.carried: Any = None
         self.best: dict[str, Tensor] = {}
         self.said = ""
+        self.held: dict[int, Batch] = {}
+        self.room = HELD
 
     # --- the loop ---
 
@@ -342,7 +347,15 @@ class Trainer:
     # --- parts ---
 
     def batch(self, split: Split, number: int) -> Batch:
-        """A batch on the device, in the precision of the run."""
+        """A batch on the device, in the precision of the run; those of "valid" are kept, as far as there is room."""
+        if split == "valid" and number in self.held:
+            return self.held[number]
+        batch = self._made(split, number)
+        if split == "valid" and (size := _size(batch)) <= self.room:
+            self.held[number], self.room = batch, self.room - size
+        return batch
+
+    def _made(self, split: Split, number: int) -> Batch:
         batch = self.task.batch(split, number, self.settings.batch, self.settings.seed).to(self.device)
         kind = torch.float64 if self.settings.precision == "float64" else torch.float32
         floats = {name: x for name, x in vars(batch).items() if x is not None and x.is_floating_point()}
@@ -448,6 +461,10 @@ def _as_tuple(state: Any) -> tuple[Tensor, ...]:
 def _as_state(parts: list[Tensor]) -> Any:
     """The parts of a state as a cell takes them."""
     return None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _size(batch: Batch) -> int:
+    return sum(part.nbytes for part in vars(batch).values() if part is not None)
 
 
 def _cut(state: Any) -> Any:

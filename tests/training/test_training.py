@@ -10,7 +10,8 @@ from torch.nn.functional import mse_loss
 
 from gateflow.errors import InvalidArgument
 from gateflow.nn import LSTM
-from gateflow.training import TASKS, Settings, train
+from gateflow.training import TASKS, Settings, loop, train
+from gateflow.training.folder import RunMemory
 from gateflow.training.loop import _is_better
 from gateflow.training.methods import METHODS
 from gateflow.training.network import Network, build
@@ -331,3 +332,22 @@ def test_tensorboard_is_told_the_same(tmp_path, monkeypatch):
     assert told[-1] == "closed"
     expected = {("valid/loss", line["loss"], line["step"]) for line in lines(result, "valid")}
     assert expected <= set(told)
+
+
+def test_the_batches_of_valid_are_made_once_as_far_as_there_is_room(monkeypatch):
+    """The task is asked for them one by one; 24 rows in batches of 8, of which two fit."""
+    settings = {"task": "adding(horizon=10, held_out=24)", "hidden": 3, "batch": 8, "device": "cpu"}
+    made, task = loop.settle(settings, {}, None)
+    asked = []
+    whole = type(task).batch
+    monkeypatch.setattr(type(task), "batch", lambda *given: asked.append(given[1:3]) or whole(*given))
+    one = task.batch("valid", 0, 8, made.seed)
+    monkeypatch.setattr(loop, "HELD", 2 * (one.inputs.nbytes + one.targets.nbytes))
+    with loop.global_state(made):
+        trainer = loop.Trainer(made, task, RunMemory(), math.inf)
+        first = trainer.measure("valid")
+        asked.clear()
+        assert trainer.measure("valid") == first
+        assert asked == [("valid", 2), ("valid", 3)]  # the third batch, and that there is no fourth
+        trainer.room, trainer.held = 0, {}
+        assert trainer.measure("valid") == first

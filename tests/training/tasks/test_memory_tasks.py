@@ -134,6 +134,22 @@ def test_who_knows_no_pair_has_the_loss_of_guessing() -> None:
     assert not task.solved({"accuracy": 0.99})
 
 
+@pytest.mark.parametrize(("seed", "split", "row"), [(0, "train", 0), (3, "valid", 7), (2**70, "test", 2**40)])
+def test_a_stream_is_that_of_its_key_and_counter(seed: int, split: Any, row: int) -> None:
+    """As NumPy makes a generator of these."""
+    counter = [0, row, ("train", "valid", "test").index(split), 0]
+    key = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    wanted = np.random.Generator(np.random.Philox(key=key, counter=np.array(counter, dtype=np.uint64)))
+    found = draws(seed, split, row)
+    for one in (found, wanted):
+        one.random(3, dtype=np.float32)  # half of a number of 64 bits is left over
+    assert (
+        found.integers(0, 2**32, 5, dtype=np.uint32).tolist() == wanted.integers(0, 2**32, 5, dtype=np.uint32).tolist()
+    )
+    assert found.standard_normal(50).tolist() == wanted.standard_normal(50).tolist()
+    assert str(found.bit_generator.state) == str(wanted.bit_generator.state)
+
+
 def test_streams_of_neighbours_are_independent() -> None:
     streams = np.stack(
         [draws(seed, split, row).random(3000) for seed in (0, 1) for split in ("train", "test") for row in (0, 1)]
