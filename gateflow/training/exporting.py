@@ -107,7 +107,7 @@ def _onnx(trained: Trained) -> list[bytes]:
     except ImportError:
         raise MissingExtra("export to ONNX", "onnx") from None
     inputs, sizes = _example(trained)
-    with warnings.catch_warnings(), _quiet("torch.onnx"):
+    with warnings.catch_warnings(), _quiet("torch.onnx"), _quiet("onnxscript"):
         warnings.simplefilter("ignore")  # of PyTorch's exporter, on its own ways
         options: dict[str, Any] = {"dynamo": True, "dynamic_shapes": sizes, "verbose": False}
         program = torch.onnx.export(trained.module, inputs, **options)

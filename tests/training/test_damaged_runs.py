@@ -116,9 +116,9 @@ def head(shape: tuple[int, ...], kind: str) -> bytes:
 @pytest.mark.parametrize(
     ("shape", "kind", "said"),
     [
-        ((10**9, 10**6), "|V0", "x.npy is empty"),
-        ((10**9, 10**6), "|S0", "x.npy is empty"),
-        ((10**15, 0), "<f8", "x.npy is empty"),
+        ((10**9, 10**6), "|V0", "x.npy holds nothing"),
+        ((10**9, 10**6), "|S0", "x.npy holds nothing"),
+        ((10**15, 0), "<f8", r"x must be \(n, time\)"),
         ((-1, 12), "<f8", "claims the shape"),
         ((-2, -3), "<f8", "claims the shape"),
         ((2**62, 4), "<f8", "claims the shape"),

@@ -153,6 +153,15 @@ def test_a_program_of_onnx(run: Path, tmp_path: Path) -> None:
     assert json.loads(session.get_modelmeta().custom_metadata_map["gateflow"])["pool"] == 2
 
 
+@pytest.mark.xdist_group("onnx")
+def test_what_onnx_notes_by_the_way_is_not_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a GRU's split into blocks, onnxscript warns that it folds no constants."""
+    pytest.importorskip("onnxscript")
+    train("adding(horizon=5, held_out=16)", cell="gru", hidden=3, steps=1, out=tmp_path / "run")
+    export(tmp_path / "run", tmp_path / "net.onnx")
+    assert not [record for record in caplog.records if record.name.startswith(("onnx", "torch.onnx"))]
+
+
 @pytest.mark.parametrize(
     ("name", "said"), [("x.exe", "must end in .pt2"), ("a-b.py", "to be imported"), ("class.py", "keyword")]
 )

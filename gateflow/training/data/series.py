@@ -254,8 +254,8 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         there = min(info.file_size, DEFLATE * info.compress_size)
         if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize > there:
             raise ValueError(f"{name} claims the shape {shape}, but has {there} bytes")
-        if not math.prod(shape) * dtype.itemsize:  # numbers without bytes may be any number of them
-            raise ValueError(f"{name} is empty: its shape is {shape}, its type {dtype}")
+        if not dtype.itemsize:  # numbers without bytes may be any number of them
+            raise ValueError(f"{name} holds nothing: its type is {dtype}")
     with archive.open(info) as packed:
         return npy.read_array(packed, allow_pickle=False)
 
@@ -265,11 +265,10 @@ def _line(error: BaseException) -> str:
 
 
 def _array(path: Path, x: np.ndarray, y: np.ndarray | None = None) -> SeriesSet:
+    if x.ndim not in (2, 3) or 0 in x.shape or (y is not None and y.shape != x.shape[:1]):
+        got = f"{x.shape}, {x.shape[:1] if y is None else y.shape}"
+        raise InvalidArgument(f"{path}: x must be (n, time) or (n, time, channels) and y (n,); got {got}")
     y = np.full(x.shape[:1], UNKNOWN) if y is None else y
-    if x.ndim not in (2, 3) or y.shape != x.shape[:1] or 0 in x.shape:
-        raise InvalidArgument(
-            f"{path}: x must be (n, time) or (n, time, channels) and y (n,); got {x.shape}, {y.shape}"
-        )
     if x.dtype.kind not in "iufb" or y.dtype.kind not in "iufbUS":
         raise InvalidArgument(f"{path}: x must hold numbers and y numbers or strings; got {x.dtype}, {y.dtype}")
     count, time = x.shape[:2]
