@@ -120,6 +120,16 @@ ROWS: dict[str, list[str]] = {
     "a search that is made again": [
         "asymptotics/limits/test_growth.py::test_what_was_not_found_is_not_searched_again_but_for_more_time"
     ],
+    "a number that outweighs waves by a hair": [
+        f"{BREAKS}::test_a_number_that_outweighs_waves_by_a_hair_decides",
+        f"{PROOFS}::test_waves_that_a_number_outweighs_by_a_hair_rise_and_others_do_not",
+        f"{PROOFS}::test_a_wave_that_no_number_outweighs_is_not_verified_as_a_member",
+    ],
+    "answers of damaged runs": [
+        "training/test_damaged_runs.py::test_weights_that_are_not_those_of_the_network",
+        "training/test_damaged_runs.py::test_heads_of_arrays_that_claim_what_cannot_be",
+        "training/test_damaged_runs.py::test_numbers_past_the_network_are_no_answers",
+    ],
     "a discriminant": [f"{BREAKS}::test_a_discriminant_decides_however_near_it_is_to_zero"],
     # --- times, flows, losses ---
     "a kink on a plateau": [
