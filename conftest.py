@@ -15,6 +15,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("GATEFLOW_PROGRESS", "0")  # on a loaded machine a test may take long, and its log is read
 os.environ.setdefault("SYMPY_CACHE_SIZE", "4000")  # as the program has it
 os.environ.setdefault("TRITON_INTERPRET", "1")  # which counts only if it is there before Triton is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # who spins has the processor of whom it waits for
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # a process that a test ends may end while it writes; this one keeps all
 sys.dont_write_bytecode = False
 os.fsync = lambda file: None  # thousands of small files are written here; tests/files says what must be flushed
