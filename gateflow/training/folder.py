@@ -422,6 +422,8 @@ def _check_ends(values: Mapping[str, Tensor], settings: Settings, task: Any) -> 
     for name, shape in wanted.items():
         if (found := tuple(values[name].shape) if name in values else None) != shape:
             raise ValueError(f"{name} is {found or 'missing'}, where the network has {shape}")
+    if (most := sum(part.numel() for part in values.values())) < task.input_size:
+        raise ValueError(f"it has {most} numbers, where the network has {task.input_size} inputs")
 
 
 def started(settings: Settings, task: Any) -> tuple[Network, list[str]]:

@@ -60,6 +60,14 @@ def one_nan(state: checkpoints.Checkpoint) -> None:
     state.tensors["network/cell.weight_hh_l0"][3, 1] = float("nan")
 
 
+def unscaled(inputs: int) -> Callable[[checkpoints.Checkpoint], None]:
+    def changed(state: checkpoints.Checkpoint) -> None:
+        served = state.facts["served"]
+        state.facts["served"] = {**served, "input_size": inputs, "mean": None, "deviation": None}
+
+    return changed
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -77,6 +85,7 @@ def one_nan(state: checkpoints.Checkpoint) -> None:
         (lambda state: state.facts["served"].update(deviation=[1.0, 0.0]), "how data are prepared"),
         (lambda state: state.facts["served"].update(mean=[float("nan"), 0.0]), "how data are prepared"),
         (lambda state: state.facts["served"].update(pool=0), "how data are prepared"),
+        (unscaled(10**9), r"it has \d+ numbers, where the network has 1000000000 inputs"),
         (lambda state: state.facts["served"].update(every_step=True), "train it anew"),
         (lambda state: state.facts["served"].pop("label_last"), "train it anew"),
     ],
