@@ -143,6 +143,8 @@ def _bounds(e: Expr, box: Box) -> ValueRange:
 
 
 def _number(e: Expr) -> Any:
+    if e is sp.nan or e.is_extended_real is False:  # as 1/0 is, or the root of -1
+        raise Undefined
     return _INF if e == sp.oo else mpmath.mpf(e.p) / e.q if e.is_Rational else mpmath.mpf(sp.N(e, mpmath.mp.dps + 5))
 
 

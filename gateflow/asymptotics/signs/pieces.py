@@ -713,8 +713,8 @@ _WITHIN_ONE = (sp.sin, sp.cos, sp.tanh, sp.erf)
 def outweighed(expr: Expr) -> Outweighed | None:
     """The sign of a rational plus rational multiples of products of sines and such, by exact arithmetic.
 
-    Bounds in floats lose it where the two sides are close. Where they are equal the sum is 0 at isolated points, as it
-    is analytic and no constant.
+    Bounds in floats lose it where the two sides are close. Where they are equal the sum may be 0, as the base of an
+    even power may: at isolated points, unless it is a constant that does not look like one.
 
     Examples
     --------

@@ -107,6 +107,17 @@ class Signed:
         """Whether the sign is plain from the form of the expression alone."""
         return any(not f.odd and f.sign == want and not (self.strict and f.even) for f in self.forms)
 
+    def vanishes_at_points(self, points: Sequence[Expr]) -> bool:
+        """Whether what may touch zero is seen not to do so at one of these, so that, being analytic, it does at points.
+
+        Nothing is asked of the other factors: their signs are found on boxes.
+        """
+        balls = (self.tools.ball, Intervals(16 * self.tools.ball.prec))
+        return all(
+            any(Tape([base], [X])(ball, ball.constant(x))[0].sign for ball in balls for x in points)
+            for base in {base for form in self.forms for base in form.even}
+        )
+
     def on_half_line(self, half: HalfLine) -> int:
         """The sign on a half-line."""
         return _form_sign(self.forms, half, self.strict)

@@ -361,6 +361,12 @@ class PiecewiseGate:
         """Whether ``f`` has the sign ``want`` on the piece, except at isolated points."""
         if f.zero:
             return Finding("refuted", where=(float(piece.left), float(piece.right)), flat=True)
+        found = self._of_one_sign(f, piece, want)
+        if found.verdict == "proved" and not f.strict and not f.vanishes_at_points(_some_points(piece)):
+            return Finding("undecided", "it may vanish throughout")
+        return found
+
+    def _of_one_sign(self, f: Signed, piece: SmoothPiece, want: int) -> Finding:
         if f.everywhere(want):
             return Finding("proved")
         exact = by_roots(f, piece.left, piece.right, want)
@@ -494,7 +500,8 @@ def _torn_between(kind: str, low: Expr, high: Expr, left: float, right: float) -
     z = float((low + high) / 2)
     what = f"from {left:.4g} to {right:.4g}"
     if f"{left:.4g}" == f"{right:.4g}":
-        what = f"by {right - left:.2g}, from {left:.4g}"
+        size = f"{right - left:.2g}" if left != right else "less than floats tell"
+        what = f"by {size}, from {left:.4g}"
     words = "" if kind == "jump" else "the slope goes "
     witness = {"kind": kind, "z": z, "between": [text_of(low), text_of(high)], "left": left, "right": right}
     return Clause("differentiable", "refuted", f"{kind} near z = {z:.6g}: {words}{what}", witness)
@@ -555,6 +562,12 @@ def _is_between(low: float, high: float, z: Any) -> bool:
 def text_in_z(expr: Expr, piece: SmoothPiece) -> str:
     """An expression of a piece, in z."""
     return text_of(expr.xreplace({X: piece.side * Z}))
+
+
+def _some_points(piece: SmoothPiece) -> list[Expr]:
+    """Some x inside a piece, at which nothing in particular happens."""
+    width = piece.right - piece.left if piece.right.is_finite else 16
+    return [piece.left + width * sp.Rational(k, 13) for k in (2, 5, 11)]
 
 
 def inside(where: tuple[float, float]) -> float:

@@ -681,6 +681,8 @@ def test_jumps_and_kinks_at_roots_without_a_closed_form_are_certified_by_enclosu
         ("sigmoid(where((z - 1)**2 < 10**-12, 4*z, z))", "1/2", "3/2", "vanish once"),
         ("sigmoid(where(z < 1, z, where(z < 1 + 10**-9, 2*z - 1, z)))", "1/2", "3/2", "more than one branch"),
         ("sigmoid(z*exp(where(1/z < 0, 1, 2)))", "-1", "1", "vanish once"),
+        ("sigmoid(where(1/z < 3, z, 4*z))", "0", "1", "vanish once"),
+        ("sigmoid(where(sqrt(z) + exp(z) < 3, z, 2*z))", "-1", "2", "vanish once"),
         ("sigmoid(z + abs(z - 1)**3)", "1/2", "3/2", "differ in value or in slope"),
     ],
 )

@@ -219,6 +219,15 @@ def test_a_number_that_outweighs_waves_by_a_hair_decides(text, eps):
         assert falls.witness["slope"][1] < 0
 
 
+ZERO = "(softplus(z) - z - softplus(-z))"
+
+
+@pytest.mark.parametrize("rest", [f"2 - cos({ZERO}) - cos(2*{ZERO})", f"1 - cos({ZERO})", f"{ZERO}**2"])
+def test_what_may_be_flat_throughout_is_not_proved_to_rise(rest):
+    """``softplus(z) - z = softplus(-z)``: phi is 1/2 for all z >= 0."""
+    assert clause_of(f"sigmoid(where(z < 0, -z**2, z*({rest})))", "increasing").verdict != "proved"
+
+
 def test_outweighed_sums_are_no_more_than_they_are():
     x, q = pieces.X, sp.Rational(10**40 - 1, 10**40)
     assert pieces.outweighed(1 - q * sp.cos(x) ** 2) == (1, True)
@@ -479,6 +488,12 @@ def test_a_jump_or_a_kink_at_a_point_without_a_closed_form_is_found(text):
     assert clause.witness["kind"] == kind
     low, high = (float(sp.Rational(end)) for end in clause.witness["between"])
     assert low < mpmath.findroot(EDGES[edge], 1) < high < low + 1e-5
+
+
+def test_a_jump_smaller_than_floats_is_told_as_that():
+    """phi goes from 1 - exp(-69) to 1 - exp(-138), where z + exp(z) is 1e30 + 3."""
+    clause = clause_of("sigmoid(where(z + exp(z) < 3 + 1e30, z, 2*z))", "differentiable")
+    assert clause.reason == "jump near z = 69.0776: by less than floats tell, from 1"
 
 
 @pytest.mark.parametrize(
