@@ -245,7 +245,14 @@ def _sizes(name: str, size: int) -> tuple[int, ...]:
 
 
 def is_served(found: Any) -> bool:
-    """Whether a value is what :func:`served` gives: of the types, lengths and ranges that answers rest on."""
+    """Whether a value is what :func:`served` gives: of the types, lengths and ranges that answers rest on.
+
+    Examples
+    --------
+    >>> facts = {"input_size": 2, "output_size": 1, "length": 9, "tokens": False, "every_step": False}
+    >>> is_served(facts), is_served({**facts, "mean": [0.5], "deviation": [0.0]})
+    (True, False)
+    """
     if not fits(found, _SERVED) or min(found["input_size"], found["output_size"], found["length"]) < 1:
         return False
     scales = [name for name, kind in _PREPARED.items() if kind == [float]]

@@ -135,6 +135,18 @@ def check_break(phi: Expr, low: Expr, high: Expr) -> None:
     One expression that decides between branches vanishes there, once, as it is seen to be monotone; all others have one
     sign. The branches to its left and right then have no value in common between the two points, so that phi jumps; or
     no slope, so that it has two one-sided derivatives or is not continuous.
+
+    Raises
+    ------
+    Refuted
+        That is not seen; it says nothing about whether phi is torn.
+
+    Examples
+    --------
+    >>> check_break(sp.Abs(Z**3 + Z - 3), sp.S.One, sp.S(2))
+    >>> check_break(sp.Abs(Z**3 + Z - 3), sp.S(2), sp.S(3))
+    Traceback (most recent call last):
+    gateflow.asymptotics.proofs.statements.Refuted: no branch is seen to change between the two points
     """
     if not (low.is_Rational and high.is_Rational and low < high):
         raise Refuted("a break lies between two rational numbers in order")

@@ -372,7 +372,14 @@ def _bisected(function: Callable[[float], float], low: float, high: float) -> fl
 
 
 def changes_once(expr: Expr, low: Expr, high: Expr, ball: Intervals) -> bool:
-    """Whether one expression that decides between branches vanishes between two rational points, once, and no other."""
+    """Whether one expression that decides between branches vanishes between two rational points, once, and no other.
+
+    Examples
+    --------
+    >>> broken = sp.Abs(Z + sp.exp(Z) - 3)
+    >>> changes_once(broken, sp.S.Half, sp.S.One, Intervals()), changes_once(broken, sp.S.One, sp.S(2), Intervals())
+    (True, False)
+    """
     box, changing = ball.hull(ball.lift(low), ball.lift(high)), set()
     for edge in switches(expr):
         sides = [resolve_at(edge, end) for end in (low, high)]
