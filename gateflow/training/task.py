@@ -90,8 +90,8 @@ class Task(ABC):
     score : str
         The measure a run is judged by.
     better : "lower" or "higher"
-    reads_by : tuple of str
-        What of :meth:`prepares` it cannot read new data without.
+    reads_by : mapping of str to type
+        What of :meth:`prepares` it cannot read new data without, and the shapes that `gateflow.files.fits` knows.
     """
 
     source: ClassVar[str]
@@ -101,7 +101,7 @@ class Task(ABC):
     carries: ClassVar[bool] = False
     score: ClassVar[str] = "loss"
     better: ClassVar[Literal["lower", "higher"]] = "lower"
-    reads_by: ClassVar[tuple[str, ...]] = ()
+    reads_by: ClassVar[Mapping[str, Any]] = {}
 
     @property
     @abstractmethod
@@ -149,9 +149,16 @@ class Task(ABC):
         """What of the data answers to new data need, as JSON holds it; kept in a run beside its weights.
 
         ``mean`` and ``deviation`` of each channel of the inputs, ``target_mean`` and ``target_deviation`` of the
-        answers, where the task scales them; ``classes``, the names of the outputs, where these are logits of classes.
+        answers, where the task scales them; ``classes``, the names of the outputs, where these are logits of classes,
+        or ``targets``, where they are values; ``pool``, samples that are averaged to one step, and ``longest``, steps
+        that are read at most. These are checked when a run is loaded, what else a task keeps by :meth:`can_read`.
         """
         return {}
+
+    @classmethod
+    def can_read(cls, facts: Mapping[str, Any]) -> bool:
+        """Whether :meth:`read_new` can go by what :func:`served` kept."""
+        return fits(facts, dict(cls.reads_by))
 
     @classmethod
     def read_new(cls, path: Path, facts: Mapping[str, Any], *, labelled: bool) -> NewData | None:
@@ -217,16 +224,11 @@ _PREPARED = {
     "deviation": [float],
     "target_mean": [float],
     "target_deviation": [float],
+    "targets": [str],
     "pool": int,
     "longest": int,
-    "label_last": bool,
-    "window": int,
-    "ahead": int,
-    "inputs": [str],
-    "targets": [str],
-    "time": (str, None),
 }
-"""What gateflow's own tasks keep besides."""
+"""What :meth:`Task.prepares` may give for every task."""
 
 _LENGTHS = {
     "classes": "output_size",
@@ -234,7 +236,6 @@ _LENGTHS = {
     "deviation": "input_size",
     "target_mean": "output_size",
     "target_deviation": "output_size",
-    "inputs": "input_size",
     "targets": "output_size",
 }
 
@@ -263,7 +264,7 @@ def is_served(found: Any) -> bool:
         and all(len(kept[name]) in _sizes(name, found[size]) for name, size in _LENGTHS.items() if name in kept)
         and all(np.isfinite(kept[name]).all() for name in scales if name in kept)
         and all(min(kept.get(name, [1.0]), default=0.0) > 0 for name in ("deviation", "target_deviation"))
-        and all(kept.get(name, 1) >= 1 for name in ("pool", "longest", "window"))
+        and all(kept.get(name, 1) >= 1 for name in ("pool", "longest"))
         and ("mean" in kept) == ("deviation" in kept)
         and ("target_mean" in kept) == ("target_deviation" in kept)
     )

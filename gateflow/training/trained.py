@@ -330,8 +330,9 @@ def load(run: str | Path) -> Trained:
                 f"{path} does not keep how its data were prepared, and asks them: {problem}"
             ) from None
     kind = TASKS.get(name_of(settings.task))
-    shape = ("tokens", "every_step")
-    if kind and (not set(kind.reads_by) <= set(facts) or any(facts[each] != getattr(kind, each) for each in shape)):
+    shape = {name: getattr(kind, name, None) for name in ("tokens", "every_step")}
+    shape = {name: value for name, value in shape.items() if isinstance(value, bool)}  # else it depends on options
+    if kind and not (kind.can_read(facts) and all(facts[name] == value for name, value in shape.items())):
         raise InvalidArgument(f"{path} does not keep what {name_of(settings.task)} reads new data by; train it anew")
     with torch.random.fork_rng([]):
         network = load_network(path, settings, Shape(facts)).eval()

@@ -19,6 +19,7 @@ from gateflow import cli
 from gateflow.errors import InvalidArgument
 from gateflow.training import checkpoint as checkpoints
 from gateflow.training import export, load, train
+from gateflow.training.task import is_served
 
 WEIGHTS = "weights.safetensors"
 
@@ -97,6 +98,20 @@ def test_weights_that_are_not_those_of_the_network(run: Path, tmp_path: Path, ch
     with pytest.raises(InvalidArgument, match=said):
         export(run, tmp_path / "net.py")
     assert {path.name for path in tmp_path.iterdir()} == {"run"}
+
+
+@pytest.mark.parametrize("change", [{"window": 0}, {"window": 2.5}, {"inputs": ["x"]}, {"time": 3}])
+def test_a_forecast_that_cannot_be_read_by_is_refused(runs: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    shutil.copytree(runs / "forecast", tmp_path / "run")
+    altered(tmp_path / "run", lambda state: state.facts["served"].update(change))
+    with pytest.raises(InvalidArgument, match="train it anew"):
+        load(tmp_path / "run")
+
+
+def test_what_a_task_of_ones_own_keeps_is_its_own_affair() -> None:
+    facts = {"input_size": 2, "output_size": 1, "length": 9, "tokens": False, "every_step": False}
+    assert is_served({**facts, "window": 0.5, "time": 3, "inputs": "both", "ahead": None})
+    assert not is_served({**facts, "pool": 0.5})
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files with holes")

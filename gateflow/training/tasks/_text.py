@@ -58,7 +58,7 @@ class TextTask(Choice):
     tokens: ClassVar[bool] = True
     every_step: ClassVar[bool] = True
     carries: ClassVar[bool] = True
-    reads_by: ClassVar[tuple[str, ...]] = ("classes",)
+    reads_by: ClassVar[Mapping[str, Any]] = {"classes": [str]}
     better: ClassVar[Literal["lower", "higher"]] = "lower"
 
     def __post_init__(self) -> None:

@@ -68,7 +68,13 @@ class Forecast(Rows):
     test: float = 0.1
 
     source: ClassVar[str] = "splits in the order of time: Bergmeir and Benitez 2012 (doi 10.1016/j.ins.2011.12.028)"
-    reads_by: ClassVar[tuple[str, ...]] = ("inputs", "targets", "window", "time", "ahead")
+    reads_by: ClassVar[Mapping[str, Any]] = {
+        "inputs": [str],
+        "targets": [str],
+        "window": int,
+        "time": (str, None),
+        "ahead": int,
+    }
     defaults: ClassVar[Mapping[str, Any]] = {
         "hidden": 64,
         "optimizer": "adam",
@@ -180,6 +186,11 @@ class Forecast(Rows):
     def prepares(self) -> dict[str, Any]:
         reading = {"inputs": list(self.seen), "targets": list(self.targets), "window": self.window, "time": self.time}
         return {**reading, "ahead": self.ahead, **self._scaled[2]}
+
+    @classmethod
+    def can_read(cls, facts: Mapping[str, Any]) -> bool:
+        """Windows of some rows, of as many columns as the network has inputs."""
+        return super().can_read(facts) and facts["window"] >= 1 and len(facts["inputs"]) == facts["input_size"]
 
     @classmethod
     def read_new(cls, path: Path, facts: Mapping[str, Any], *, labelled: bool) -> NewData | None:

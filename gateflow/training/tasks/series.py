@@ -77,7 +77,7 @@ class LabelledSeries(Rows, Choice):
     standardise: bool = True
 
     source: ClassVar[str] = "Warden 2018 (arXiv 1804.03209); Dau et al. 2019 (arXiv 1810.07758); Bagnall et al. 2018"
-    reads_by: ClassVar[tuple[str, ...]] = ("classes", "label_last")
+    reads_by: ClassVar[Mapping[str, Any]] = {"classes": [str], "label_last": bool}
     defaults: ClassVar[Mapping[str, Any]] = {
         "hidden": 128,
         "optimizer": "adam",
