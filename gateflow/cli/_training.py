@@ -188,13 +188,17 @@ def _rungs(found: list[Any]) -> Listing:
     return Listing.of(found, columns)
 
 
+def _line(found: Any) -> list[str]:
+    return [number(found.slope, 3), span(found.low, found.high), number(found.offset, 3)]
+
+
 def _otherwise(found: list[Any]) -> Listing:
     """The slope of the way of the forget gate, and against predictions that assume something else."""
     cells = []
     for each in found:
-        lines = ({} if each.path is None else {"way of the forget gate": each.path}) | each.otherwise
-        for name, line in lines.items():
-            reach = span(line.low, line.high)
-            cells.append([str(each.number), name, number(line.slope, 3), reach, number(line.offset, 3)])
-    columns = ["rung", "measured or assumed", "slope", "95 %", "mean log ratio"]
+        if each.came is not None:
+            way = ["", "", ""] if each.path is None else _line(each.path)
+            cells.append([str(each.number), "way of the forget gate", f"{each.came:.0%}", *way])
+        cells += [[str(each.number), name, "", *_line(line)] for name, line in each.otherwise.items()]
+    columns = ["rung", "measured or assumed", "got there", "slope", "95 %", "mean log ratio"]
     return Listing(columns, cells, ["rung", *columns[2:]])

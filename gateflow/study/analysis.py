@@ -117,7 +117,9 @@ class BridgeRung:
     path : Slope or None
         The same line for the steps until the mean forget gate was where the prediction ends; exploratory. Where it
         holds and the slope does not, the gate moves as predicted and the loss does not follow it alone. None where the
-        units have no layer.
+        units have no layer, or in some run it never was there: runs end when their loss is low.
+    came : float or None
+        Share of the runs in which it was.
     otherwise : dict of str to Slope
         The line against further predictions, by what they assume; exploratory.
     """
@@ -126,6 +128,7 @@ class BridgeRung:
     slope: Slope
     arrived: float
     path: Slope | None = None
+    came: float | None = None
     otherwise: dict[str, Slope] = field(default_factory=dict)
 
     @property
@@ -283,14 +286,23 @@ def rungs(plan: Experiment, arrivals: dict[str, list[Arrival]], runs: dict[str, 
             for name, steps in plan.otherwise.items()
             if steps.keys() >= set(arms)
         }
-        layers = all(run.forget for arm in arms for run in runs[arm])
-        path = slope_of([_typical(_paths(number, runs[arm])) for arm in arms], wanted) if layers else None
-        found.append(BridgeRung(number, fitted, _share([run for arm in arms for run in arrivals[arm]]), path, others))
+        share = _share([run for arm in arms for run in arrivals[arm]])
+        path, came = _way_of_gate([(number, runs[arm]) for arm in arms], wanted)
+        found.append(BridgeRung(number, fitted, share, path, came, others))
     return found
 
 
-def _paths(rung: int, runs: list[StoredRun]) -> list[int]:
-    """Steps until the mean forget gate was where the prediction of a rung ends."""
+def _way_of_gate(cells: list[tuple[int, list[StoredRun]]], wanted: list[int]) -> tuple[Slope | None, float | None]:
+    """The line for the steps until the mean forget gate was where the prediction ends, and the share where it was."""
+    if not all(run.forget for _, runs in cells for run in runs):
+        return None, None
+    steps = [_reached(rung, runs) for rung, runs in cells]
+    there = [[step for step in each if step is not None] for each in steps]
+    came = sum(map(len, there)) / sum(map(len, steps))
+    return (slope_of([_typical(each) for each in there], wanted) if came == 1 else None), came
+
+
+def _reached(rung: int, runs: list[StoredRun]) -> list[int | None]:
     from gateflow.guards.calls import name_and_options
     from gateflow.study.bridge import value_at_level
 
@@ -367,6 +379,7 @@ def to_json(found: Analysis) -> dict[str, Any]:
                 "arrived": each.arrived,
                 "holds": each.holds,
                 "path, exploratory": None if each.path is None else vars(each.path),
+                "came, exploratory": each.came,
                 "otherwise, exploratory": {name: vars(line) for name, line in each.otherwise.items()},
             }
             for each in found.rungs

@@ -83,9 +83,9 @@ class StoredRun:
                 return Arrival(step, True)
         return Arrival(int(self.settings["steps"]), False)
 
-    def reached(self, value: float) -> int:
-        """The first evaluation at which the mean forget gate was at ``value``; the last one where it never was."""
-        return next((step for step, f in zip(self.at, self.forget, strict=False) if f >= value), self.at[-1])
+    def reached(self, value: float) -> int | None:
+        """The first evaluation at which the mean forget gate was at ``value``; None where it never was."""
+        return next((step for step, f in zip(self.at, self.forget, strict=False) if f >= value), None)
 
 
 def file_of(results: Path, name: str, arm: str) -> Path:

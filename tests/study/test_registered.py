@@ -280,6 +280,22 @@ def test_part_b_concludes_for_and_against_t8(tmp_path):
         assert said in analyse("study-rates", RATES, tmp_path).conclusions[-1]
 
 
+def test_a_forget_gate_that_never_was_where_the_prediction_ends_has_no_way_there(tmp_path):
+    """One run of a rung ends before: the last evaluation is no arrival."""
+    plan = replace(EXPERIMENTS["study-bridge"], seeds=2)
+    write_runs(plan, tmp_path, "study-bridge", lambda arm, seed: plan.predicted[arm])
+    arm = next(arm for arm in plan.arms if plan.told[arm]["rung"] == 4)
+    path = file_of(tmp_path, "study-bridge", arm)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0]["forget"] = [0.5] * len(lines[0]["forget"])
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = analyse("study-bridge", plan, tmp_path).rungs
+    assert found[3].path is None
+    assert found[3].came == pytest.approx(35 / 36)
+    assert found[2].came == 1
+    assert found[2].path is not None
+
+
 def test_the_bridge_names_the_first_rung_that_theory_does_not_predict(tmp_path):
     plan = EXPERIMENTS["study-bridge"]
     told = {arm: (plan.told[arm]["rung"], plan.predicted[arm]) for arm in plan.arms}
@@ -297,6 +313,7 @@ def test_the_bridge_names_the_first_rung_that_theory_does_not_predict(tmp_path):
     # the made-up gates are where the prediction ends at twice the steps
     assert found.rungs[0].path.slope == pytest.approx(1, abs=0.02)
     assert found.rungs[0].path.offset == pytest.approx(math.log(2), abs=0.05)
+    assert found.rungs[0].came == 1
     assert [set(rung.otherwise) for rung in found.rungs] == [set()] * 2 + [{"one lag"}] * 3 + [
         {"one lag", "two biases"}
     ]
