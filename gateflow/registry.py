@@ -25,7 +25,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from gateflow.errors import UnknownName, unknown
+from gateflow.errors import GateflowError, InvalidArgument, UnknownName, unknown
 
 EMPTY = inspect.Parameter.empty
 
@@ -76,11 +76,27 @@ class Registry(Mapping[str, Any]):
         return str(name).strip().lower().replace("_", "-")
 
     def module(self, name: str) -> Any:
-        """The module behind a name, imported."""
+        """The module behind a name, imported.
+
+        Raises
+        ------
+        InvalidArgument
+            There is a fault in it.
+        """
         where = self._where(name)
-        if isinstance(where, str):
-            return importlib.import_module(where)
-        return where if isinstance(where, Path) else where.load()
+        try:
+            if isinstance(where, str):
+                return importlib.import_module(where)
+            return where if isinstance(where, Path) else where.load()
+        except (ImportError, GateflowError):  # who asks knows how to get what is not installed
+            raise
+        except Exception as problem:
+            raise self._broken(name, f"{type(problem).__name__}: {problem}") from problem
+
+    def _broken(self, name: str, why: str) -> InvalidArgument:
+        return InvalidArgument(
+            f"the {self.kind} {self.spelled(name)} cannot be had, by a fault in {self.home(name)}: {why}"
+        )
 
     def summary(self, name: str) -> str:
         """The first line of the module's docstring, read without importing it; empty if there is none."""
@@ -112,7 +128,11 @@ class Registry(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         found = self.module(name)
-        return self.read(found) if isinstance(found, Path) and self.read else getattr(found, self.attribute)
+        if isinstance(found, Path) and self.read:
+            return self.read(found)
+        if not hasattr(found, self.attribute):
+            raise self._broken(name, f"it has no {self.attribute}")
+        return getattr(found, self.attribute)
 
     def make(self, text: str, **given: Any) -> Any:
         """What the class behind a name makes of the options in its text, over those that are ``given``.

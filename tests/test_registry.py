@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateflow import registry
-from gateflow.errors import UnknownName
+from gateflow.errors import InvalidArgument, UnknownName
 from gateflow.gates.gate import GATES
 from gateflow.registry import Registry
 
@@ -51,3 +51,23 @@ def test_entry_points_of_another_make_are_entries_too(monkeypatch: pytest.Monkey
     gates = Registry("gate", "gateflow.gates.catalogue", "__name__")
     assert gates["mine"] == GATES.__module__
     assert gates.summary("mine") == gates.summary("fast")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("make = 1 / 0\n", "in broken_pieces.half: ZeroDivisionError: division by zero"),
+        ("made = 1\n", "in broken_pieces.half: it has no make"),
+    ],
+)
+def test_a_fault_in_an_extension_names_its_file(text, said, tmp_path, monkeypatch):
+    (tmp_path / "broken_pieces").mkdir()
+    (tmp_path / "broken_pieces" / "__init__.py").write_text("")
+    (tmp_path / "broken_pieces" / "half.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        with pytest.raises(InvalidArgument, match=f"the gate half cannot be had, by a fault {said}"):
+            Registry("gate", "broken_pieces", "make")["half"]
+    finally:
+        for name in [name for name in sys.modules if name.startswith("broken_pieces")]:
+            del sys.modules[name]
