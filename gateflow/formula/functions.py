@@ -81,6 +81,8 @@ FUNCTIONS: dict[str, Any] = {}
 
 def declare(node: Any, name: str, says: str, *, word: bool = True, **facts: Any) -> None:
     """Declare a function by SymPy's node, or None; `facts` are those of `Elementary`, a ``word`` stands in formulas."""
+    if name in ELEMENTARY:
+        raise ValueError(f"{name} is declared already: it stands for {ELEMENTARY[name].says}")
     ELEMENTARY[name] = Elementary(name, says, **facts)
     if node is not None:
         NAMES[node] = name

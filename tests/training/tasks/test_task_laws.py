@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from dataclasses import fields
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from gateflow.errors import InvalidArgument
-from gateflow.training.task import Batch, Split, Task
+from gateflow.training.task import Batch, Split, Task, is_served, served
 from gateflow.training.tasks import TASKS
 from gateflow.training.tasks._answers import Choice
 from gateflow.training.tasks._rows import Rows
@@ -181,6 +182,13 @@ def test_senseless_requests_are_refused_in_a_line(task: Task, split: Split, numb
     with pytest.raises(InvalidArgument) as error:
         task.batch(split, number, size, seed)
     assert "\n" not in str(error.value)
+
+
+def test_what_a_task_keeps_is_json_that_it_can_read_by(task: Task) -> None:
+    kept = json.loads(json.dumps(served(task)))
+    assert kept == served(task)
+    assert is_served(kept)
+    assert type(task).can_read(kept)
 
 
 def test_every_task_has_a_source_and_a_summary() -> None:
