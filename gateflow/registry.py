@@ -25,7 +25,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from gateflow.errors import GateflowError, InvalidArgument, UnknownName, unknown
+from gateflow.errors import GateflowError, UnknownName, unknown
 
 EMPTY = inspect.Parameter.empty
 
@@ -80,7 +80,7 @@ class Registry(Mapping[str, Any]):
 
         Raises
         ------
-        InvalidArgument
+        RuntimeError
             There is a fault in it.
         """
         where = self._where(name)
@@ -93,8 +93,8 @@ class Registry(Mapping[str, Any]):
         except Exception as problem:
             raise self._broken(name, f"{type(problem).__name__}: {problem}") from problem
 
-    def _broken(self, name: str, why: str) -> InvalidArgument:
-        return InvalidArgument(
+    def _broken(self, name: str, why: str) -> RuntimeError:
+        return RuntimeError(
             f"the {self.kind} {self.spelled(name)} cannot be had, by a fault in {self.home(name)}: {why}"
         )
 

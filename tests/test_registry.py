@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from gateflow import registry
-from gateflow.errors import InvalidArgument, UnknownName
+from gateflow.errors import UnknownName
 from gateflow.gates.gate import GATES
 from gateflow.registry import Registry
 
@@ -66,7 +66,7 @@ def test_a_fault_in_an_extension_names_its_file(text, said, tmp_path, monkeypatc
     (tmp_path / "broken_pieces" / "half.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     try:
-        with pytest.raises(InvalidArgument, match=f"the gate half cannot be had, by a fault {said}"):
+        with pytest.raises(RuntimeError, match=f"the gate half cannot be had, by a fault {said}"):
             Registry("gate", "broken_pieces", "make")["half"]
     finally:
         for name in [name for name in sys.modules if name.startswith("broken_pieces")]:
