@@ -150,6 +150,60 @@ def sign_of(c: Expr, precs: tuple[int, ...] = (80, 320, 1280)) -> int:
     return 0
 
 
+_HARD = (sp.loggamma, sp.gamma, sp.polygamma)
+"""Functions of which many digits take long."""
+
+_LONG = 40
+"""Parts of the largest constant that is taken to the last of the precisions."""
+
+
+def precisions(c: Expr) -> tuple[int, ...]:
+    """The bits to compute a constant in, one after the other, while it cancels: each takes well below a second."""
+    if c.has(*_HARD):
+        return 80, 320, 1280, 5120
+    few = sum(1 for _, _ in zip(sp.preorder_traversal(c), range(_LONG), strict=False)) < _LONG
+    return (80, 320, 1280, 5120, 20480, 81920) if few else (80, 320, 1280, 5120, 20480)
+
+
+def accurate(c: Expr, bits: int) -> Any:
+    """A ball that holds the constant, with ``bits`` right bits; None where it is not known here, or cancels too much.
+
+    Examples
+    --------
+    >>> accurate(sp.pi - 2 * sp.atan(10**200), 53)
+    [2.0000000000000000e-200 +/- ...e-2...]
+    >>> accurate(sp.sqrt(2) + sp.sqrt(3) - sp.sqrt(5 + 2 * sp.sqrt(6)), 53) is None
+    True
+    """
+    for prec in (bits + 30, *(p for p in precisions(c) if p > bits + 30)):
+        ball = enclosed(c, prec)
+        if ball is None:
+            return None
+        if ball.is_finite() and (ball.rel_accuracy_bits() >= bits or ball.is_exact()):
+            return ball
+    return None
+
+
+def is_below_all_floats(c: Expr) -> bool:
+    """Whether the constant is surely nearer to 0 than to any other float64."""
+    ball = enclosed(c, 5120)
+    return ball is not None and bool(abs(ball) < arb(2) ** -1075)
+
+
+def rational(ball: Any) -> sp.Rational:
+    """The middle of a ball."""
+    man, exponent = ball.mid().man_exp()
+    return sp.Integer(int(man)) * sp.Integer(2) ** int(exponent)
+
+
+def ends(ball: Any, prec: int) -> tuple[Raw, Raw]:
+    """Big floats of ``prec`` bits that a ball lies between."""
+    with _precision(prec + 20):
+        both = [end.man_exp() for end in (ball.lower(), ball.upper())]
+    low, high = (libmp.from_man_exp(int(m), int(e), prec, r) for (m, e), r in zip(both, "fc", strict=True))
+    return low, high
+
+
 def bounds(prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
     """Of a function, by its name, at a big float: bounds below and above, of ``prec`` bits."""
 
@@ -157,11 +211,7 @@ def bounds(prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
         sign, man, exponent, _ = x
         with _precision(prec + 20):
             y = getattr(BALLS, name)(arb((-int(man) if sign else int(man), int(exponent))))
-            if not y.is_finite():
-                return libmp.fninf, libmp.finf
-            ends = [e.man_exp() for e in (y.lower(), y.upper())]
-        low, high = (libmp.from_man_exp(int(m), int(e), prec, r) for (m, e), r in zip(ends, "fc", strict=True))
-        return low, high
+        return ends(y, prec) if y.is_finite() else (libmp.fninf, libmp.finf)
 
     return scalar
 
@@ -217,4 +267,7 @@ def _power(base: Any, n: Any, prec: int, known: dict[Any, Any]) -> Any:
     return (_value(n, prec, known) * x.log()).exp()
 
 
-__all__ = ["BALLS", "Raw", "bounds", "enclosed", "sign_of"]
+__all__ = [
+    *("BALLS", "Raw", "accurate", "bounds", "enclosed", "ends"),
+    *("is_below_all_floats", "precisions", "rational", "sign_of"),
+]

@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 import scipy  # its part special is imported when first used, and costs what all of NumPy costs
 import sympy as sp
+from mpmath import libmp
+from mpmath.libmp import dps_to_prec
 
-from gateflow.arithmetic import composites
+from gateflow.arithmetic import composites, enclosed
 from gateflow.errors import InvalidArgument
 from gateflow.formula.vocabulary import expression
 
@@ -50,16 +52,26 @@ def real_value(c: Any, digits: int) -> sp.Expr:
     Raises
     ------
     InvalidArgument
-        If ``c`` is not a real number.
+        If ``c`` is not a real number, or one whose digits all cancel; what is surely below all floats is 0.
 
     Examples
     --------
     >>> real_value(sp.sqrt(2), 30)
     1.41421356237309504880168872421
+    >>> real_value(sp.pi - 2 * sp.atan(10**200), 15)
+    2.00000000000000e-200
     """
-    value = sp.N(c, digits)
+    bits = dps_to_prec(digits)
+    if c.is_Rational or c.is_infinite or (ball := enclosed.accurate(c, bits)) is None:
+        value = sp.N(c, digits)
+    else:
+        value = sp.Float._new(libmp.from_man_exp(*map(int, ball.mid().man_exp()), bits), bits)
     if not (value.is_Float or value.is_Integer or value in (sp.oo, -sp.oo)):
         raise InvalidArgument(f"the constant {c} is not a real number")
+    if value.is_Float and value._prec < bits:
+        if not enclosed.is_below_all_floats(c):
+            raise InvalidArgument(f"the constant {c} is a difference of numbers that agree in all digits looked at")
+        return sp.Float(0, digits)
     return value
 
 

@@ -22,7 +22,7 @@ import sympy as sp
 from mpmath import libmp
 
 from gateflow.arithmetic.composites import Composing
-from gateflow.arithmetic.enclosed import Raw, bounds
+from gateflow.arithmetic.enclosed import Raw, accurate, bounds, ends
 from gateflow.errors import InvalidArgument
 from gateflow.formula.functions import ELEMENTARY, Elementary
 from gateflow.formula.vocabulary import expression
@@ -238,9 +238,12 @@ class Intervals(Composing):
         if c.is_Rational:
             low, high = (libmp.from_rational(int(c.p), int(c.q), self.prec, r) for r in "fc")
             return Interval(self, low, high)
+        ball = accurate(c, self.prec + 20)
+        if ball is not None:
+            return Interval(self, *ends(ball, self.prec))
         digits = int((self.prec + 40) * 0.30103)
         value = sp.N(c, digits)
-        if not (value.is_Float and value.is_finite):
+        if not (value.is_Float and value.is_finite and value._prec > self.prec):
             return self.nothing
         raw = sp.Float(value, digits)._mpf_
         return self._widened(raw, raw)

@@ -235,7 +235,7 @@ class _Case(PiecewiseGate):
 
     def _is_inside(self, piece: SmoothPiece, x: Expr) -> bool:
         """Whether phi is the formula of the piece at x: at a break point it may be another."""
-        return bool(piece.left < x < piece.right) or (x == 0 == piece.left and 0 not in self._cut[1])
+        return piece.holds(x) or (x == 0 == piece.left and 0 not in self._cut[1])
 
     # --- clause 3 ---
 
@@ -478,7 +478,7 @@ class _Case(PiecewiseGate):
                 yield piece.z(piece.left)
             for form in slope.forms:
                 for base in form.even:
-                    yield from (piece.z(r) for r in real_zeros(base, X) if piece.left < r < piece.right)
+                    yield from (piece.z(r) for r in real_zeros(base, X) if piece.holds(r))
         except GateflowError:
             return
 

@@ -15,6 +15,7 @@ longer tends to 1: then ``s(z) = z exp(T f)/(f' (2 + T z f'))``.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from gateflow.arithmetic.enclosed import accurate
 from gateflow.asymptotics.germs import folded_steps, germ_of, left_germ_of, simplify_germ
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Chain, Field, oscillating
@@ -316,7 +318,7 @@ class Rate:
         """
         if self.expr is None:
             raise Undecided(f"{self.name}: no formula of the law in powers and logarithms of tau")
-        law = self.expr.xreplace({T: sp.Float(horizon), C: sp.Float(scale)})
+        law = self.expr.xreplace({T: sp.Rational(horizon), C: sp.Rational(scale)})
         found = [_log_at(law, float(x)) for x in np.ravel(log_tau)]
         return np.reshape(found, np.shape(log_tau))[()]
 
@@ -360,8 +362,10 @@ class Rate:
 
 def _log_at(law: Expr, log_tau: float) -> float:
     """The logarithm of a law of tau; nan where it is no positive number."""
-    value = sp.log(law.xreplace({TAU: sp.exp(sp.Float(log_tau, 30))})).evalf(17)
-    return float(value) if value.is_real else float("nan")
+    if not math.isfinite(log_tau):
+        return math.nan
+    ball = accurate(sp.log(law.xreplace({TAU: sp.exp(sp.Rational(log_tau))})), 60)
+    return math.nan if ball is None else float(ball)
 
 
 # --- the search -------------------------------------------------------------------------------------------------------

@@ -202,7 +202,7 @@ def _polynomial_in_sigmoid(expr: Expr) -> Expr | None:
     if len(nodes) != 1 or expr.as_coeff_Add()[0] == 0:
         return None
     node, s, t = nodes.pop(), sp.Dummy("s"), sp.Dummy("t")
-    if not _is_polynomial_of(node, expr):
+    if not node.free_symbols or not _is_polynomial_of(node, expr):
         return None
     x, poly = node.args[0], expr.xreplace({node: s})
     if not 2 <= sp.degree(poly, s) <= HIGHEST:

@@ -39,7 +39,7 @@ from gateflow.flows.problem import WAYS, LearningProblem, check_problem
 from gateflow.flows.time import hitting_time
 from gateflow.formula.vocabulary import Expr, Z, sigmoid, softsign
 from gateflow.gates.gate import Gate
-from gateflow.gates.kinks import real_roots_of, switches
+from gateflow.gates.kinks import branch_at, real_roots_of, switches
 from gateflow.guards.arguments import fraction
 from gateflow.losses import H_STAR, Decay, H, Loss
 from gateflow.notebook.cards import facts, framed, number
@@ -530,12 +530,7 @@ def _resolved(formula: Expr, middle: Expr) -> Expr:
     def polynomial(node: Expr) -> bool:
         return bool(node.args[0].is_polynomial(Z) and node.args[0].has(Z))
 
-    if formula.has(sp.Piecewise):
-        formula = formula.replace(
-            lambda node: isinstance(node, sp.Piecewise),
-            lambda node: next(value for value, condition in node.args if condition.subs(Z, middle) == sp.true),
-        )
-    formula = formula.replace(
+    formula = branch_at(formula, middle).replace(
         lambda node: isinstance(node, softsign) and polynomial(node),
         lambda node: node.args[0] / (1 + side(node.args[0]) * node.args[0]),
     )

@@ -110,9 +110,17 @@ def _symbol_name(symbol: sp.Symbol) -> str:
     return name
 
 
+def _terms(expr: sp.Expr) -> Any:
+    """The terms of a sum in SymPy's order, for which it looks at some digits of constants: none may be right."""
+    try:
+        return expr.as_ordered_terms()
+    except ZeroDivisionError:
+        return sorted(sp.Add.make_args(expr), key=sp.default_sort_key)
+
+
 def _sum_text(expr: sp.Expr) -> str:
     text = ""
-    for term in expr.as_ordered_terms():
+    for term in _terms(expr):
         negative = isinstance(term, sp.Mul | sp.Rational) and _leading(term).is_negative
         text += (" - " if negative else " + ") if text else ("-" if negative else "")
         text += _text(-term if negative else term, _PRODUCT)

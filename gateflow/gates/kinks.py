@@ -44,7 +44,9 @@ def is_mirrored(value: Expr, complement: Expr, kinks: tuple[float, ...]) -> bool
         return False
     inner = [(a + b) / 2 for a, b in itertools.pairwise(kinks)]
     beyond = [kinks[0] - 1, kinks[-1] + 1] if kinks else []
-    return all(_vanishes(_branch_at(value, -z).subs(Z, -Z), _branch_at(complement, z)) for z in [*inner, *beyond])
+    return all(
+        _vanishes(branch_at(value, -z).subs(Z, -Z), branch_at(complement, z)) for z in map(sp.Float, [*inner, *beyond])
+    )
 
 
 def roots_of(expr: Expr) -> list[Any]:
@@ -105,9 +107,22 @@ def _vanishes(one: Expr, other: Expr) -> bool:
     return bool(expand(stable(one) - other) == 0)
 
 
-def _branch_at(expr: Expr, z: float) -> Expr:
-    """The branch of a formula with cases that holds around z."""
+def branch_at(expr: Expr, z: Expr) -> Expr:
+    """The branch of a formula with cases that holds around z; a comparison of what is no real number holds not.
+
+    Examples
+    --------
+    >>> branch_at(sp.Piecewise((1, sp.sqrt(Z**7) < 2), (Z, True)), sp.Integer(-2))
+    z
+    """
+
+    def holds(condition: Any) -> bool:
+        try:
+            return bool(condition.subs(Z, z) == sp.true)
+        except TypeError:
+            return False
+
     return expr.replace(
         lambda node: isinstance(node, sp.Piecewise),
-        lambda node: next(value for value, condition in node.args if condition.subs(Z, sp.Float(z)) == sp.true),
+        lambda node: next((value for value, condition in node.args if holds(condition)), sp.nan),
     )

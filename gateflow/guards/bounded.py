@@ -245,6 +245,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_anew)
 
 
+_INCOMPARABLE = (
+    "cannot determine truth value of Relational",
+    "Invalid comparison of non-real",
+    "Invalid NaN comparison",
+)
+"""How SymPy says that it does not know which of two numbers is the larger."""
+
+
 def call(
     work: Callable[[], T],
     seconds: float,
@@ -273,8 +281,8 @@ def call(
     Raises
     ------
     Exceeded
-        Or what ``error`` makes: out of time or of memory, nested too deeply for Python's stack, or with a number that
-        has too many digits.
+        Or what ``error`` makes: out of time or of memory, nested too deeply for Python's stack, with a number that has
+        too many digits, or with two that SymPy cannot compare, or finds equal and divides by their difference.
 
     Examples
     --------
@@ -309,6 +317,11 @@ def call(
     except MemoryError:
         watchers.remove(watch)
         why = "not enough memory"
+    except (TypeError, ZeroDivisionError) as problem:
+        watchers.remove(watch)
+        if isinstance(problem, TypeError) and not str(problem).startswith(_INCOMPARABLE):
+            raise
+        why = "two numbers on the way agree in all digits that were looked at"
     except BaseException:
         watchers.remove(watch)
         raise

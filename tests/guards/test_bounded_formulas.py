@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import sympy as sp
 
+from gateflow.asymptotics.limits import constants
+from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.rate import rate
 from gateflow.codegen import stable
 from gateflow.codegen.expand import factor
@@ -68,6 +70,7 @@ COSTLY = (
     "sigmoid(z*1e990)",
     "sigmoid(z + 1e12*log(3))",
     "sigmoid(z*log(3)*1e12)",
+    "sigmoid(softplus(sinh(sinh(exp(sinh(exp(exp(cosh(exp(exp(exp(exp(exp(cosh(exp(z))))))))))))))))",
 )
 
 EACH = """if True:
@@ -109,6 +112,17 @@ def test_powers_of_numbers_are_not_multiplied_out():
     assert rate("sigmoid(z + 1e12*log(3))", seconds=5).reason == "a number on the way is too large to be written out"
     assert sp.Integer(10**200) ** sp.Rational(1, 100) == 100
     assert sp.Rational(2, 3) ** -5000 == sp.Rational(3**5000, 2**5000)
+
+
+def test_constants_of_millions_of_digits_are_not_worked_out():
+    """At -oo cosh(exp(z)) is 1, and towers on it have millions of digits, which SymPy works out for an hour."""
+    tower = sp.exp(sp.exp(sp.exp(sp.cosh(1) * 3)))
+    start = time.process_time()
+    with pytest.raises(Undecided, match="too large to be worked out"):
+        constants.exponential(tower)
+    assert time.process_time() - start < 1
+    assert constants.sign(constants.exponential(sp.log(7)) - 7) == 0
+    assert constants.exponential(sp.exp(20)) == sp.exp(sp.exp(20))
 
 
 def test_powers_of_many_digits_are_written_as_powers():

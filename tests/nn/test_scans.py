@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import mpmath as mp
@@ -207,6 +208,32 @@ def test_a_logarithm_above_0_is_no_decay(compiler, monkeypatch):
     found = scan(torch.tensor([-1.0, 1e-3, -torch.inf]), torch.ones(3), log=True)
     assert found[0] == 1
     assert found[1].isnan()
+
+
+def test_narrow_rows_go_both_ways_and_then_the_faster(monkeypatch):
+    """Halves of rows, and whole rows by one thread, by turns until each was tried; their results are the same bits."""
+    if kernels.threads.team() is None:
+        pytest.skip("this process has no OpenMP")
+    a, b = (torch.rand(200, 512, generator=torch.Generator().manual_seed(k)) for k in (0, 1))
+    kernels._ways.cache_clear()
+    widths, now = [], [0]
+
+    def clock():
+        now[0] += widths[-1]
+        return now[0]
+
+    monkeypatch.setattr(kernels, "time", SimpleNamespace(perf_counter=clock))
+    goes_past = kernels.ScanPass._goes_past
+    monkeypatch.setattr(kernels.ScanPass, "_goes_past", lambda run: (widths.append(run.run.tile), goes_past(run))[1])
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        found = [scan(a, b, dim=0) for _ in range(9)]
+    finally:
+        torch.set_num_threads(before)
+        kernels._ways.cache_clear()
+    assert widths == [512, 256] * 3 + [256] * 3
+    assert all(torch.equal(one, found[0]) for one in found)
 
 
 def test_shares_of_threads_are_the_whole():

@@ -16,7 +16,7 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.arithmetic.enclosed import enclosed, sign_of
+from gateflow.arithmetic.enclosed import accurate, arb, enclosed, precisions, rational, sign_of
 from gateflow.errors import GateflowError
 from gateflow.formula.vocabulary import Expr, expm1, log1p, logit, sigmoid, softplus, softsign
 
@@ -98,9 +98,30 @@ def power(x: Number, y: Number) -> Number:
     return number(as_expr(x) ** as_expr(y))
 
 
+_MOST_BITS = 1 << 14
+"""Of the whole part of a constant that is put into an exponential: SymPy works out as many digits, in one step."""
+
+
 def exponential(x: Number) -> Number:
-    """``exp(x)``."""
-    return 1 if not isinstance(x, sp.Expr) and x == 0 else number(sp.exp(as_expr(x)))
+    """``exp(x)``.
+
+    Raises
+    ------
+    Undecided
+        The constant is so large that its digits are out of reach.
+    """
+    if not isinstance(x, sp.Expr):
+        return 1 if x == 0 else number(sp.exp(as_expr(x)))
+    if not _within_reach(x):
+        raise Undecided("a constant on the way is too large to be worked out")
+    return number(sp.exp(x))
+
+
+@lru_cache(maxsize=1024)
+def _within_reach(x: Expr) -> bool:
+    """Whether no more than `_MOST_BITS` stand before the point, as far as ball arithmetic knows the constant."""
+    ball = None if x.free_symbols else enclosed(x, 80)
+    return ball is None or bool(ball.is_finite() and abs(ball) < arb(2) ** _MOST_BITS)
 
 
 def logarithm(x: Number) -> Number:
@@ -146,6 +167,22 @@ def compare(x: Number, y: Number) -> int:
     if isinstance(x, sp.Expr) or isinstance(y, sp.Expr):
         return 0 if x == y else sign(plus(x, times(-1, y)))
     return (x > y) - (x < y)
+
+
+def below(x: Any, y: Any) -> bool:
+    """Whether ``x < y``, for real numbers or infinities, of Python's or SymPy's; may raise `Undecided`.
+
+    SymPy's own comparison raises a TypeError where it takes more digits than it looks at.
+
+    Examples
+    --------
+    >>> below(sp.erf(216), 1), below(sp.tanh(1000), sp.erf(216)), below(sp.pi, sp.oo)
+    (True, True, True)
+    """
+    x, y = sp.sympify(x, strict=True), sp.sympify(y, strict=True)
+    if (x.is_Rational and y.is_Rational) or x.is_Float or y.is_Float or x.is_infinite or y.is_infinite:
+        return bool(x < y)
+    return compare(number(x), number(y)) < 0
 
 
 def is_zero(x: Number) -> bool:
@@ -202,6 +239,9 @@ def _sign(x: Expr) -> int:
         return found
     if _proved_zero(x):
         return 0
+    found = sign_of(x, precisions(x)[3:])
+    if found:
+        return found
     raise OpenConstant(f"it is not decided whether the constant {x} is zero")
 
 
@@ -408,5 +448,6 @@ def _is_zero_of_logarithms(x: Expr) -> bool:
 
 def integer_above(number: Expr) -> Expr:
     """An integer above; by at least 1, and by more than a rounding to 30 digits."""
-    near = sp.Integer(sp.ceiling(sp.N(number, 30)))
+    ball = None if number.is_Rational or number.free_symbols else accurate(number, 80)
+    near = sp.Integer(sp.ceiling(sp.N(number, 30) if ball is None else rational(ball)))
     return near + 1 + abs(near) // 10**20

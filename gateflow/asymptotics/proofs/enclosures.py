@@ -145,7 +145,12 @@ def _bounds(e: Expr, box: Box) -> ValueRange:
 def _number(e: Expr) -> Any:
     if e is sp.nan or e.is_extended_real is False:  # as 1/0 is, or the root of -1
         raise Undefined
-    return _INF if e == sp.oo else mpmath.mpf(e.p) / e.q if e.is_Rational else mpmath.mpf(sp.N(e, mpmath.mp.dps + 5))
+    if e == sp.oo or e.is_Rational:
+        return _INF if e == sp.oo else mpmath.mpf(e.p) / e.q
+    value = sp.N(e, mpmath.mp.dps + 5)
+    if not value.is_Float or value._prec < mpmath.mp.prec:  # SymPy gave up: the digits that it looked at cancel
+        raise Unproved(f"the value of {e}")
+    return mpmath.mpf(value)
 
 
 def _widen(low: Any, high: Any) -> ValueRange:

@@ -5,6 +5,7 @@ Each piece lives on one side of 0 and is written in ``x = |z| > 0``, so that Sym
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cmp_to_key, partial
@@ -15,6 +16,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow.arithmetic import float64
+from gateflow.arithmetic.enclosed import arb, enclosed, precisions, rational
 from gateflow.arithmetic.intervals import Intervals
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
@@ -40,9 +42,6 @@ from gateflow.guards import bounded
 
 FEW = 4
 """Changes of sign of one expression that are looked at."""
-
-BITS = 10_000
-"""Of the numbers by which two breaks that nearly agree are distinguished, at most."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,10 @@ class SmoothPiece:
     def z(self, x: Any) -> Any:
         """The pre-activation at x."""
         return self.side * x + 0
+
+    def holds(self, x: Any) -> bool:
+        """Whether x lies strictly inside."""
+        return constants.below(self.left, x) and constants.below(x, self.right)
 
 
 def break_points(expr: Expr) -> list[Expr]:
@@ -413,9 +416,13 @@ def _arcs_of_sine(level: Expr) -> list[Expr]:
     return [arc + turn for turn in (-2 * sp.pi, 0, 2 * sp.pi) for arc in (sp.asin(level), sp.pi - sp.asin(level))]
 
 
+def _size(z: Expr) -> float:
+    return abs(float(z))
+
+
 _ARCS: dict[Any, Callable[[Expr], list[Expr]]] = {
-    sp.sin: lambda level: sorted(set(_arcs_of_sine(level)), key=abs)[:3],
-    sp.cos: lambda level: sorted({arc - sp.pi / 2 for arc in _arcs_of_sine(level)}, key=abs)[:4],
+    sp.sin: lambda level: sorted(set(_arcs_of_sine(level)), key=_size)[:3],
+    sp.cos: lambda level: sorted({arc - sp.pi / 2 for arc in _arcs_of_sine(level)}, key=_size)[:4],
     sp.tan: lambda level: [sp.atan(level) + turn for turn in (-sp.pi, 0, sp.pi)],
 }
 """By function, the arguments nearest to 0 at which it takes a value."""
@@ -461,11 +468,20 @@ def _between(low: Expr, high: Expr) -> Expr:
         return -constants.integer_above(-high) if high != sp.oo else sp.S.One
     if high == sp.oo:
         return constants.integer_above(low)
-    width = sp.N(high - low, 30, maxn=BITS)
-    digits = max(2, 2 - int(sp.floor(sp.log(width, 10))))  # after the point; those before it count too
-    middle = (low + high) / 2
-    before = len(str(sp.floor(abs(sp.N(middle, 30)))))
-    return sp.Rational(sp.floor(sp.N(middle, digits + before + 20, maxn=BITS) * 10**digits), 10**digits)
+    width, middle = _apart(low, high)
+    digits = max(2, 2 - math.floor(float(width.log() / arb(10).log())))  # after the point
+    return sp.Rational(sp.floor(middle * 10**digits), 10**digits)
+
+
+def _apart(low: Expr, high: Expr) -> tuple[Any, sp.Rational]:
+    """A ball that holds the distance of two numbers, low the lower, and what is nearly their middle."""
+    for prec in (200, *precisions(low + high)[2:]):
+        a, b = enclosed(low, prec), enclosed(high, prec)
+        if a is None or b is None or not (a.is_finite() and b.is_finite()):
+            continue
+        if a < b and (width := b - a).rel_accuracy_bits() >= 20:
+            return width, rational(a) + rational(width) / 2
+    raise Undecided(f"a number between {low} and {high} was not found")
 
 
 def value_at(expr: Expr, z: Expr) -> Expr | None:

@@ -388,7 +388,7 @@ def by_exponentials(f: Signed, low: Expr, high: Expr, want: int) -> Finding | No
         w = (a + b) / 2
         if sp.sign(constant * odd.eval(w)) == -want:
             x = sp.Rational(-(math.log(w.p) - math.log(w.q)) / float(rate)).limit_denominator(10**6)
-            inside = low < x < high and f.on(ball.constant(x)) == -want
+            inside = constants.below(low, x) and constants.below(x, high) and f.on(ball.constant(x)) == -want
             return Finding("refuted", where=(float(x), float(x)), at=x) if inside else None
     return PROVED
 
@@ -461,7 +461,7 @@ class Tail:
 def on_tail(f: Signed, left: Expr = sp.S.Zero, want: int = 0) -> Tail:
     """The eventual sign of ``f`` from an explicit start on; a phase with the sign ``-want`` ends the search."""
     nodes = oscillating(f.expr, f.tools.limits)
-    starts = [s for s in STARTS if s > left] or [constants.integer_above(2 * left)]
+    starts = [s for s in STARTS if constants.below(left, s)] or [constants.integer_above(2 * left)]
     if nodes:
         return _oscillating_tail(f, nodes, starts[2::2] or starts, want)
     for start in starts:
@@ -472,7 +472,7 @@ def on_tail(f: Signed, left: Expr = sp.S.Zero, want: int = 0) -> Tail:
     found = on_tail(f.by_complements, left, want) if f.by_complements is not None else Tail(0)
     if not found.sign and f.in_exponential is not None:
         sign, start = _until_last_change(*f.in_exponential)
-        return Tail(sign, start if start > left else starts[0])
+        return Tail(sign, start if constants.below(left, start) else starts[0])
     return found if found.sign else Tail(0, reason="no half-line was found on which bounds settle the sign")
 
 

@@ -171,7 +171,7 @@ class PiecewiseGate:
         def sign_of_germ(e: Expr) -> int:
             return 0 if e == 0 else Field(X, self.tools.clock.budget(1.0)).sign(in_words(e))
 
-        for z in sorted(some_breaks(self.expr), key=sp.Abs):
+        for z in sorted(some_breaks(self.expr), key=lambda z: abs(float(z))):
             try:
                 clause = self._joint(z, *beside(self.expr, z, sign_of_germ)).clause
             except Undecided:
@@ -241,7 +241,7 @@ class PiecewiseGate:
 
     def _may_vanish(self, condition: Expr, piece: SmoothPiece) -> Clause:
         try:
-            zeros = [r for r in real_zeros(condition, X) if piece.left < r < piece.right]
+            zeros = [r for r in real_zeros(condition, X) if piece.holds(r)]
         except Undecided:
             zeros = []
         if not zeros:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -45,7 +46,14 @@ SIDE = 32
 """The fewest columns of each thread, as vectors would not be full."""
 
 PIECE = 1 << 11
-"""The fewest bytes of a row for each thread: halves of rows of 2 KiB took two threads twice the time of one."""
+"""The bytes of a row that each thread has, where there are enough."""
+
+NARROW = 1 << 9
+"""The fewest: of narrow pieces some processors fetch ahead what no one wants, and one thread alone is faster. Which way
+is, the first calls tell."""
+
+TRIES = 3
+"""Calls each way before one is chosen."""
 
 STRETCHED = 128
 """The fewest steps of the stretches that sequences are cut into."""
@@ -145,6 +153,38 @@ def form_of(function: GateFunction, dtype: torch.dtype) -> tuple[str, float, flo
     return "table", 0.0, 1.0
 
 
+class Faster:
+    """Of two ways to do the same the faster one: each is tried a few times at first, by turns.
+
+    Examples
+    --------
+    >>> ways = Faster()
+    >>> for seconds in (3.0, 2.0, 9.0, 2.5, 3.0, 8.0):
+    ...     ways.took(ways.second(), seconds)
+    >>> ways.second()
+    True
+    """
+
+    def __init__(self) -> None:
+        self.seconds: tuple[list[float], list[float]] = [], []
+
+    def second(self) -> bool:
+        """Whether the second way is to be gone."""
+        first, second = self.seconds
+        return len(second) < len(first) if len(second) < TRIES else min(second) < min(first)
+
+    def took(self, second: bool, seconds: float) -> None:
+        """What a call took; after the tries nothing is noted."""
+        if len(self.seconds[second]) < TRIES:
+            self.seconds[second].append(seconds)
+
+
+@lru_cache(maxsize=512)
+def _ways(*_: Any) -> Faster:
+    """Of a kind of pass."""
+    return Faster()
+
+
 class ScanPass:
     """One call's structure, filled in, and what it points to."""
 
@@ -193,17 +233,23 @@ class ScanPass:
             return
         many = most if team is not None and numbers >= SMALL else 1
         columns = -(-self.run.inner // -(-many // self.run.outer))  # of each thread where there are few sequences
-        columns = max(columns, PIECE // self.results[0].itemsize)
-        self.run.tile = min(COLUMNS, -(-columns // SIDE) * SIDE)
         itemsize = self.results[0].itemsize
-        wide = AHEAD // itemsize if self.run.inner * itemsize >= WIDE else 0
-        self.run.ahead = self.run.inner if self.run.tile < self.run.inner else wide
+        ways, wide = None, max(columns, PIECE // itemsize)
+        if NARROW // itemsize <= columns < min(wide, self.run.inner):
+            ways = _ways(self.run.given, self.results[0].dtype, self.run.inner, many, back)
+        narrow = ways is not None and ways.second()
+        self.run.tile = min(COLUMNS, -(-(columns if narrow else wide) // SIDE) * SIDE)
+        ahead = AHEAD // itemsize if self.run.inner * itemsize >= WIDE else 0
+        self.run.ahead = self.run.inner if self.run.tile < self.run.inner else ahead
         if self.run.inner == 1 and (self.run.outer > 1 or numbers >= SMALL):
             self._cut(many, self.results[0].itemsize)
         self.run.threads = min(many, self.library.scan_pieces(ctypes.byref(self.run)))
         self.run.past = self._goes_past()
         to = None if team is None else ctypes.byref(team)
+        start = time.perf_counter()
         self.library.scan(ctypes.byref(self.run), int(back), to, most)
+        if ways is not None:
+            ways.took(narrow, (time.perf_counter() - start) / numbers)
 
 
 # --- passes -----------------------------------------------------------------------------------------------------------
