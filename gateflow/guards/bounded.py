@@ -245,12 +245,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_anew)
 
 
-_INCOMPARABLE = (
-    "cannot determine truth value of Relational",
-    "Invalid comparison of non-real",
-    "Invalid NaN comparison",
-)
-"""How SymPy says that it does not know which of two numbers is the larger."""
+_TOO_CLOSE = "two numbers on the way agree in all digits that were looked at"
+_INCOMPARABLE = {
+    "cannot determine truth value": _TOO_CLOSE,
+    "Invalid comparison of non-real": "a number on the way is not real",
+    "Invalid NaN comparison": "a number on the way is not real",
+}
+"""What SymPy says where it does not know which of two numbers is the larger, and what we do."""
 
 
 def call(
@@ -319,9 +320,10 @@ def call(
         why = "not enough memory"
     except (TypeError, ZeroDivisionError) as problem:
         watchers.remove(watch)
-        if isinstance(problem, TypeError) and not str(problem).startswith(_INCOMPARABLE):
+        why = next((why for said, why in _INCOMPARABLE.items() if str(problem).startswith(said)), "")
+        if isinstance(problem, TypeError) and not why:
             raise
-        why = "two numbers on the way agree in all digits that were looked at"
+        why = why or _TOO_CLOSE
     except BaseException:
         watchers.remove(watch)
         raise

@@ -56,6 +56,25 @@ def test_deep_recursion_and_huge_integers_are_told():
         bounded.call(lambda: 1 << 10**30, 10)
 
 
+@pytest.mark.parametrize(
+    ("work", "why"),
+    [
+        (lambda: bool(sp.erf(216) < 1), "agree in all digits"),
+        (lambda: sp.N(1 / sp.log(1 + sp.Rational(1, 10**200))), "agree in all digits"),
+        (lambda: sp.sqrt(-2) < 1, "is not real"),
+        (lambda: sp.nan < 1, "is not real"),
+    ],
+)
+def test_what_sympy_cannot_compare_is_told(work, why):
+    with pytest.raises(Exceeded, match=why):
+        bounded.call(work, 10.0)
+
+
+def test_other_type_errors_are_faults():
+    with pytest.raises(TypeError, match="has no len"):
+        bounded.call(lambda: len(3), 10.0)
+
+
 def test_the_outer_of_two_calls_is_stopped_through_the_inner():
     start = time.monotonic()
     with pytest.raises(Exceeded, match=r"within 0\.2 s"):
