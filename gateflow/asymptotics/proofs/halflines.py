@@ -162,12 +162,18 @@ def how_far(holds: Callable[[Box], bool], low: Expr, end: float, high: Expr = sp
                 return low
         elif high == sp.oo and low < _FAR:
             ends.append(sp.ceiling(2 * low) + 1)
-        elif high != sp.oo and high - low > _NARROW * (1 + low):
+        elif high != sp.oo and _is_wide(low, high):
             middle = (low + high) / 2
-            ends.append(middle if middle.is_Rational else sp.Rational(str(middle.evalf(30))))
+            ends.append(middle if middle.is_Rational else _between(low, high))
         else:
             return low
     return low
+
+
+def _is_wide(low: Expr, high: Expr) -> bool:
+    """Whether a box is to be cut further."""
+    room = high - low - _NARROW * (1 + low)
+    return room > 0 if room.is_Rational else statements.sign(room) > 0
 
 
 # --- gates ------------------------------------------------------------------------------------------------------------
