@@ -260,7 +260,7 @@ class _Case(PiecewiseGate):
         nodes = oscillating(f, self.tools.limits)
         stand_in = {node: sp.Dummy("s", real=True) for node in nodes}
         whole = dict.fromkeys(stand_in.values(), self.ball.interval(-1, 1))
-        start = sp.Max(16, 2 * sp.ceiling(piece.left) + 1)
+        start = max(sp.Integer(16), 2 * constants.integer_above(piece.left) - 1)
         c, d = HalfLine(start, self.ball, self.tools.limits, whole).bound(f.xreplace(stand_in))
         if d != 0 and c.sign and self.tools.limits(d) == sp.oo:
             return sp.oo * c.sign
@@ -328,7 +328,8 @@ class _Case(PiecewiseGate):
         stand_in = {node: sp.Dummy("s", real=True) for node in piece.expr.atoms(sp.sin, sp.cos)}
         whole = dict.fromkeys(stand_in.values(), self.ball.interval(-1, 1))
         f = self.phi_of(piece.expr).xreplace(stand_in)
-        box = self.ball.interval(piece.left, sp.Min(piece.right, 1 + piece.left))
+        near = 1 + piece.left
+        box = self.ball.interval(piece.left, near if constants.below(near, piece.right) else piece.right)
         try:
             near = Tape([f], [X, *whole])(self.ball, box, *whole.values())[0]
             if piece.right.is_finite:

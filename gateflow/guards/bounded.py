@@ -312,9 +312,11 @@ def call(
         why = "the formula is nested too deeply"
     except (OverflowError, ValueError) as problem:
         watchers.remove(watch)
-        if isinstance(problem, ValueError) and "integer string conversion" not in str(problem):
-            raise
         why = "a number on the way is too large to be written out"
+        if isinstance(problem, ValueError) and "integer string conversion" not in str(problem):
+            if not str(problem).endswith("is not comparable."):
+                raise
+            why = _TOO_CLOSE
     except MemoryError:
         watchers.remove(watch)
         why = "not enough memory"

@@ -415,10 +415,10 @@ class PiecewiseGate:
 
 def reach(piece: SmoothPiece, tail: Tail) -> Expr:
     """How far the compact part goes: to the proved half-line, or where a witness is likely to be found."""
-    far = sp.Max(piece.left + 20, 20)
+    far = piece.left + 20
     if tail.start is None:
         return far
-    return sp.Max(far, tail.start) if tail.phases else tail.start
+    return far if tail.phases and constants.below(tail.start, far) else tail.start
 
 
 _WORDS = (*(word for word in FUNCTIONS.values() if isinstance(word, type)), expm1, log1p)
