@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -217,7 +218,11 @@ def _play(arithmetic: Any, op: Operation, args: list[Any], feed: Iterator[Any]) 
 
 
 def _constant(arithmetic: Any, value: Any) -> Any:
-    return arithmetic.constant(value) if value.is_finite else arithmetic.lift(float(value))
+    if value in (sp.oo, -sp.oo):
+        return arithmetic.lift(float(value))
+    return (
+        arithmetic.lift(math.nan) if value in (sp.nan, sp.zoo) or value.is_real is False else arithmetic.constant(value)
+    )
 
 
 def _function(arithmetic: Any, op: Operation) -> Callable[..., Any]:
