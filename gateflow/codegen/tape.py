@@ -220,9 +220,8 @@ def _play(arithmetic: Any, op: Operation, args: list[Any], feed: Iterator[Any]) 
 def _constant(arithmetic: Any, value: Any) -> Any:
     if value in (sp.oo, -sp.oo):
         return arithmetic.lift(float(value))
-    return (
-        arithmetic.lift(math.nan) if value in (sp.nan, sp.zoo) or value.is_real is False else arithmetic.constant(value)
-    )
+    is_no_number = value in (sp.nan, sp.zoo) or value.is_real is False
+    return arithmetic.lift(math.nan) if is_no_number else arithmetic.constant(value)
 
 
 def _function(arithmetic: Any, op: Operation) -> Callable[..., Any]:

@@ -111,6 +111,7 @@ def test_big_floats_have_them_too():
     [
         ("show", "sigmoid(cosh(where(sqrt((4*z)**7) <= z**2, tanh(z), 1/2)))"),  # no real number is compared for z < 0
         ("show", "sigmoid(z + (1 - tanh(sigmoid(2))**2)*sigmoid(z)/4)"),
+        ("show", "sigmoid(z*softsign(sinh(log(cosh(where(z <= 1000/z, atan(z/z), z))**40))))"),
         ("rate", "sigmoid(z*log(2)*1e-30 + 82/30*log(5/7))"),
         ("check", "sigmoid(log(asinh(log(z + erf(216)) - 9*z))**15)"),
         ("check", "sigmoid(where((pi - 2*atan(1e200))*z < 1, z, z + 1))"),
