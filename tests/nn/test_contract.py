@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -113,6 +114,24 @@ def test_wild_input_gives_no_nan(cell: type[Recurrent]) -> None:
 
 
 @pytest.mark.sampled(4)
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_what_saturated_gates_let_through_has_its_digits(cell: type[Recurrent], backend: str) -> None:
+    """At z = 12, 1 - phi is 6e-6: in float32, taken as a difference it would be off by a hundredth."""
+    layer = cell(2, 4, backend=backend).eval()
+    gates = list(layer.gates())
+    for signs in itertools.product((-12.0, 12.0), repeat=len(gates)):
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.zero_()
+            layer.bias_ih_l0.fill_(0.5)
+            for block, z in zip(gates, signs, strict=True):
+                layer.bias_ih_l0[layer.rows(block)] = z
+            _, single = layer(torch.zeros(1, 1, 2))
+            _, double = copy.deepcopy(layer).double()(torch.zeros(1, 1, 2, dtype=torch.float64))
+        for one, other in zip(parts(single), parts(double), strict=True):
+            torch.testing.assert_close(one.double(), other, rtol=1e-6, atol=0)
+
+
 def test_training_lowers_a_loss(cell: type[Recurrent]) -> None:
     layer = cell(1, 8, batch_first=True)
     head = torch.nn.Linear(8, 1)

@@ -44,7 +44,9 @@ def check_request(split: Any, number: Any, size: Any, seed: Any) -> tuple[Split,
 
 @lru_cache(maxsize=8)
 def _key(seed: int) -> np.ndarray:
-    return SeedSequence(seed).generate_state(2, np.uint64)
+    key = SeedSequence(seed).generate_state(2, np.uint64)
+    key.flags.writeable = False  # it is shared by all that ask for it
+    return key
 
 
 class _Nothing(np.random.bit_generator.ISeedSequence):
