@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
+import operator
 from typing import Any
 
 import flint
@@ -11,13 +14,19 @@ import sympy as sp
 
 from gateflow.arithmetic import float64
 from gateflow.codegen import Tape, stable
-from gateflow.codegen.expand import expand
+from gateflow.codegen.expand import MOST_TERMS, expand, terms
 from gateflow.formula.vocabulary import Expr, Z, softsign
 
 MOST_KINKS = 32
 """Changes of branch that are kept where a formula has no end of them."""
 HIGHEST_DEGREE = 150
-"""Of a polynomial whose roots are enclosed: a second's work where it has all powers."""
+"""Of a polynomial whose roots are enclosed: a tenth of a second's work where it has all powers."""
+MOST_FACTORED = 300
+"""Degree of a polynomial that is split into its factors, at most."""
+MOST_BITS = 200_000
+"""Degree times bits of the largest coefficient, up to which that is tried: it runs in C, and is not stopped."""
+HIGHEST_IN_RADICALS = 4
+"""Degree of an irreducible polynomial for which radicals are looked for, at most."""
 ROOT_DIGITS, SAME_ROOT = 40, 1e-30
 """Decimal digits of an enclosed root, and up to which relative distance from a closed form it is that."""
 
@@ -56,8 +65,72 @@ def roots_of(expr: Expr) -> list[Any]:
     """
     if expr.free_symbols != {Z}:
         return []
-    found = real_roots_of(sp.Poly(expr, Z)) if expr.is_polynomial(Z) else None
-    return _changes_of_sign(expr) if found is None else found
+    if not expr.is_polynomial(Z):
+        return _changes_of_sign(expr)
+    found: dict[Any, None] = {}
+    for part in _bases(expr):  # whose product is not written out
+        roots = _roots_of_part(part)
+        if roots is None:
+            return _changes_of_sign(expr)
+        found.update(dict.fromkeys(roots))
+    return list(found)
+
+
+def _bases(expr: Expr) -> list[Expr]:
+    """What has a zero wherever a polynomial has one: the bases of its factors."""
+    if expr.is_Mul:
+        return [base for part in expr.args if part.has(Z) for base in _bases(part)]
+    return _bases(expr.base) if expr.is_Pow else [expr]
+
+
+def _roots_of_part(expr: Expr) -> list[Any] | None:
+    """The real roots of a polynomial; None where some may be missing, or it is too large to be written out."""
+    high = _degree(expr)
+    if high <= MOST_FACTORED:
+        whole = _rational(expr)
+        if whole is not None:
+            return _real_roots(whole.numer())
+    if terms(expr) > MOST_TERMS:
+        return None
+    if high <= MOST_FACTORED:
+        return real_roots_of(sp.Poly(expr, Z))
+    exponents: dict[int, Expr] = {}
+    for term in sp.Add.make_args(expand(expr)):
+        c, power = term.as_independent(Z, as_Add=False)
+        n = int(power.as_base_exp()[1]) if power.has(Z) else 0
+        exponents[n] = exponents.get(n, sp.S.Zero) + c
+    step = math.gcd(*exponents)
+    if max(exponents) > step * MOST_FACTORED:
+        return None
+    inner = _roots_of_part(sp.Add(*(c * Z ** (n // step) for n, c in exponents.items())))
+    return None if inner is None or any(isinstance(y, float) for y in inner) else _roots_of_powers(inner, step)
+
+
+def _degree(expr: Expr) -> int:
+    """The degree of a polynomial as it stands, at most."""
+    if not expr.has(Z):
+        return 0
+    if expr.is_Pow:
+        return int(expr.exp) * _degree(expr.base)
+    if expr.is_Mul:
+        return sum(map(_degree, expr.args))
+    return max(map(_degree, expr.args), default=0) if expr.is_Add else int(expr == Z)
+
+
+def _rational(expr: Expr) -> Any:
+    """The polynomial, if its coefficients are rational numbers, by FLINT; None otherwise."""
+    if expr.is_Rational:
+        return flint.fmpq_poly([flint.fmpq(int(expr.p), int(expr.q))])
+    if expr == Z:
+        return flint.fmpq_poly([0, 1])
+    if not expr.has(Z) or not (expr.is_Add or expr.is_Mul or expr.is_Pow):
+        return None
+    parts = [_rational(arg) for arg in (expr.args[:1] if expr.is_Pow else expr.args)]
+    if any(part is None for part in parts):
+        return None
+    if expr.is_Pow:
+        return parts[0] ** int(expr.exp)
+    return functools.reduce(operator.add if expr.is_Add else operator.mul, parts)
 
 
 def real_roots_of(polynomial: sp.Poly) -> list[Any] | None:
@@ -68,19 +141,70 @@ def real_roots_of(polynomial: sp.Poly) -> list[Any] | None:
     >>> real_roots_of(sp.Poly((Z**2 - 2) * (Z**5 - Z - 1), Z))
     [-sqrt(2), sqrt(2), 1.16730397826141...]
     """
-    closed = sp.roots(polynomial, Z)
-    real = [root for root in closed if root.is_real]
-    if sum(closed.values()) == polynomial.degree() and all(root.is_real is not None for root in closed):
-        return real
-    if not (polynomial.domain.is_ZZ or polynomial.domain.is_QQ) or polynomial.degree() > HIGHEST_DEGREE:
+    if polynomial.domain.is_ZZ or polynomial.domain.is_QQ:
+        if polynomial.degree() > MOST_FACTORED:
+            return None
+        return _real_roots(
+            flint.fmpz_poly([int(c) for c in polynomial.clear_denoms(convert=True)[1].all_coeffs()[::-1]])
+        )
+    if polynomial.degree() > HIGHEST_IN_RADICALS:
         return None
-    whole = [int(c) for c in polynomial.clear_denoms(convert=True)[1].all_coeffs()]
+    closed = sp.roots(polynomial, Z)
+    if sum(closed.values()) == polynomial.degree() and all(root.is_real is not None for root in closed):
+        return [root for root in closed if root.is_real]
+    return None
+
+
+def _real_roots(whole: Any) -> list[Any] | None:
+    """Those of a polynomial of FLINT with integer coefficients, from each of its factors."""
+    if whole.degree() < 1:
+        return []
+    if whole.degree() * max(int(c).bit_length() for c in whole.coeffs()) > MOST_BITS:
+        return None
+    factors = sorted((factor for factor, _ in whole.factor()[1]), key=lambda factor: (factor.degree(), str(factor)))
+    found = [_roots_of_factor([int(c) for c in factor.coeffs()]) for factor in factors]
+    return None if None in found else [root for roots in found for root in roots]  # type: ignore[union-attr]
+
+
+def _roots_of_factor(coefficients: list[int]) -> list[Any] | None:
+    """The real roots of an irreducible polynomial, by its coefficients from low to high."""
+    high = len(coefficients) - 1
+    if high == 1:
+        return [sp.Rational(-coefficients[0], coefficients[1])]
+    if all(c >= 0 for c in coefficients) and not any(coefficients[1::2]):
+        return []
+    if high > HIGHEST_DEGREE:
+        return None
     with flint.ctx.workdps(ROOT_DIGITS):
-        roots: Any = flint.fmpz_poly(whole[::-1]).complex_roots()
-        balls = [root.real for root, _ in roots if root.imag == 0]
+        roots: Any = flint.fmpz_poly(coefficients).complex_roots()
+        numbers = [sp.Float(r.real.str(ROOT_DIGITS, radius=False), ROOT_DIGITS) for r, _ in roots if r.imag == 0]
+    if not numbers:
+        return []
+    step = math.gcd(*(n for n, c in enumerate(coefficients) if c))
+    if step > 1:
+        inner = _roots_of_factor(coefficients[::step])
+        exact = inner is not None and not any(isinstance(y, float) for y in inner)
+        return _roots_of_powers(inner, step) if exact else [float(x) for x in numbers]  # type: ignore[arg-type]
+    if high > HIGHEST_IN_RADICALS:
+        return [float(x) for x in numbers]
+    closed = sp.roots(sp.Poly(coefficients[::-1], Z), Z)
+    real = [root for root in closed if root.is_real]
+    if sum(closed.values()) == high and all(root.is_real is not None for root in closed):
+        return real
     known = [sp.N(root, ROOT_DIGITS) for root in real]
-    numbers = [sp.Float(ball.str(ROOT_DIGITS, radius=False), ROOT_DIGITS) for ball in balls]
     return real + [float(x) for x in numbers if not any(abs(x - y) <= SAME_ROOT * abs(x) for y in known)]
+
+
+def _roots_of_powers(powers: list[Any], n: int) -> list[Any]:
+    """The real z with ``z**n`` one of some exact numbers."""
+    found = []
+    for y in powers:
+        size = abs(y) ** sp.Rational(1, n)
+        if n % 2:
+            found.append(size if y >= 0 else -size)
+        elif y >= 0:
+            found += [-size, size] if y != 0 else [size]
+    return found
 
 
 def _changes_of_sign(expr: Expr) -> list[float]:
