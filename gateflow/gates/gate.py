@@ -279,6 +279,11 @@ class Gate:
         return Numbers(self, float64)
 
     @cached_property
+    def tapes(self) -> dict[Any, Any]:
+        """The formulas that were evaluated so far, as tapes by name: its numbers in all arithmetics share them."""
+        return {}
+
+    @cached_property
     def _double(self) -> Numbers:
         return Numbers(self, doubledouble)
 

@@ -25,8 +25,15 @@ DIGITS = 120
 
 NODES, CHECKS = 34, (0, 5, 11, 16, 22, 27, 33)
 """Values that a polynomial goes through, and beside which of them it is held against others."""
+ANGLES = (*((i + 0.5) / NODES for i in range(NODES)), *((i + 0.2) / NODES for i in CHECKS))
+"""Of these nodes, of Chebyshev, and of the places of these checks; in units of pi."""
 CLOSE = 1e-33
 """How far a polynomial may be off, in units of the largest value."""
+
+FEW, FEW_CHECKS, ROUGHLY = 8, (0.045, 0.31, 0.55, 0.83), 1e-3
+"""The same of a polynomial of low degree, tried first: where not even that is roughly right, the other is not."""
+HIGH_POWER = 1e-6
+"""But a power of the distance that is too high for a low degree: its least value is such a part of its largest."""
 
 RADII = tuple(2.0**-k for k in (1, 4, 8, 13, 20))
 """How far to either side of a hole a polynomial may stand for the formula."""
@@ -154,6 +161,8 @@ def _roots(expr: Expr) -> tuple[Any, ...]:
 def _exact_roots(expr: Expr) -> tuple[Any, ...]:
     """The roots at which the expression vanishes: a float beside one is no hole, and its value there is a number."""
     big, found = BigFloat(ROUGH), _roots(expr)
+    if expr.is_polynomial(Z) and all(atom.is_Rational for atom in expr.atoms() - {Z}):
+        return tuple(root for root in found if not isinstance(root, sp.Float))  # which have no closed form: irrational
     tape = Tape([expr], [Z]) if any(isinstance(root, sp.Float) for root in found) else None
 
     def vanishes(root: Any) -> bool:
@@ -196,11 +205,28 @@ def _filling(tape: Tape, k: int, at: Any, big: BigFloat) -> Filling | None:
     if not abs(low - high) <= 1e-15 * max(1, abs(low)):
         return None
     for sides, radius in itertools.product(SIDES, RADII):
-        found = (_polynomial(tape, k, point, radius, side) for side in sides)
-        fits = tuple(fit for fit in found if fit is not None)
+        fits: list[tuple[Any, ...]] = []
+        for side in sides:
+            if (fit := _polynomial(tape, k, point, radius, side)) is None:
+                break
+            fits.append(fit)
         if len(fits) == len(sides) and abs(fits[0][0] - fits[-1][0]) <= CLOSE * abs(fits[0][0]):
-            return Filling(at, radius, k, fits)
+            return Filling(at, radius, k, tuple(fits))
     return None
+
+
+def _through(mp: Any, nodes: list[Any], values: list[Any]) -> list[Any]:
+    """The coefficients, from low to high, of the polynomial through some points."""
+    known = list(values)
+    for order in range(1, len(nodes)):  # Newton's divided differences
+        for i in range(len(nodes) - 1, order - 1, -1):
+            known[i] = (known[i] - known[i - 1]) / (nodes[i] - nodes[i - order])
+    coefficients = [mp.zero]
+    for c, node in zip(reversed(known), reversed(nodes), strict=True):
+        shifted = [mp.zero, *coefficients]
+        coefficients = [s - node * k for s, k in zip(shifted, [*coefficients, mp.zero], strict=True)]
+        coefficients[0] += c
+    return coefficients
 
 
 def _polynomial(tape: Tape, k: int, point: Any, radius: float, side: tuple[int, int]) -> tuple[Any, ...] | None:
@@ -208,24 +234,23 @@ def _polynomial(tape: Tape, k: int, point: Any, radius: float, side: tuple[int, 
     big = point.home
     mp = big.context
     low, high = side
-    angles = [*((i + 0.5) / NODES for i in range(NODES)), *((i + 0.2) / NODES for i in CHECKS)]
-    places = [(low + high + (high - low) * mp.cos(mp.pi * angle)) / 2 for angle in angles]
-    values = tape(big, point + type(point)(big, np.array(places, dtype=object)) * big.lift(radius))[k].values
-    values = np.broadcast_to(values, len(places))
-    if not all(mp.isfinite(value) for value in values):
-        return None
-    size = max(abs(value) for value in values)
-    nodes, known = places[:NODES], list(values[:NODES])
-    for order in range(1, NODES):  # Newton's divided differences
-        for i in range(NODES - 1, order - 1, -1):
-            known[i] = (known[i] - known[i - 1]) / (nodes[i] - nodes[i - order])
-    coefficients = [mp.zero]
-    for c, node in zip(reversed(known), reversed(nodes), strict=True):
-        shifted = [mp.zero, *coefficients]
-        coefficients = [s - node * k for s, k in zip(shifted, [*coefficients, mp.zero], strict=True)]
-        coefficients[0] += c
-    others = zip(places[NODES:], values[NODES:], strict=True)
-    off = (abs(mp.polyval(coefficients[::-1], x) - y) for x, y in others)
-    if not max(off) <= CLOSE * size:
-        return None
+
+    def values_at(angles: Sequence[float]) -> tuple[list[Any], list[Any]] | None:
+        places = [(low + high + (high - low) * mp.cos(mp.pi * angle)) / 2 for angle in angles]
+        x = type(point)(big, np.array(places, dtype=object)) * big.lift(radius)
+        values = np.broadcast_to(tape(big, point + x)[k].values, len(places))
+        return (places, list(values)) if all(mp.isfinite(value) for value in values) else None
+
+    few = [*((i + 0.5) / FEW for i in range(FEW)), *FEW_CHECKS]
+    for angles, nodes, close in ((few, FEW, ROUGHLY), (ANGLES, NODES, CLOSE)):  # most that fail do so on a few nodes
+        if (found := values_at(angles)) is None:
+            return None
+        places, values = found
+        coefficients = _through(mp, places[:nodes], values[:nodes])
+        size = max(abs(value) for value in values)
+        others = zip(places[nodes:], values[nodes:], strict=True)
+        off = max(abs(mp.polyval(coefficients[::-1], x) - y) for x, y in others)
+        is_power = nodes == FEW and min(abs(value) for value in values) < HIGH_POWER * size
+        if not (off <= close * size or is_power):
+            return None
     return tuple(sp.Float(c, 50) if abs(c) > CLOSE * size else sp.S.Zero for c in coefficients)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import sympy as sp
 
-from gateflow.arithmetic import float64, named
+from gateflow.arithmetic import BigFloat, float64, named
 from gateflow.codegen import Tape, log_composed, log_of, sign_of
 from gateflow.formula.vocabulary import Expr, U, Z
 from gateflow.gates.derivation import Formulas, factored
@@ -26,6 +26,10 @@ def _silent(cls: type[Kind]) -> type[Kind]:
     return cls
 
 
+def _unfilled(exprs: list[Expr], symbol: sp.Symbol) -> Tape:
+    return Tape(exprs, [symbol])
+
+
 def _again(gate: Any, name: str) -> Numbers:
     return Numbers(gate, named(name))
 
@@ -38,15 +42,20 @@ class Numbers:
         self.gate: Any = gate
         self.arithmetic: Any = arithmetic
         self._inside: Any = float64.INSIDE if arithmetic is float64 else arithmetic
-        self._tapes: dict[str, Tape | Filled] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (self.gate, self.arithmetic.name)
 
     def _play(self, key: str, exprs: Callable[[Formulas], list[Expr]], x: Any, symbol: sp.Symbol = Z) -> list[Any]:
-        if key not in self._tapes:
-            self._tapes[key] = self.gate.within_bounds(lambda: filled(exprs(self.gate.formulas), symbol), key)
-        return self._tapes[key](self.arithmetic, x)
+        """The outputs of the gate's tape of this name, which all arithmetics share."""
+        tapes: dict[Any, Tape | Filled] = self.gate.tapes
+        big = isinstance(self.arithmetic, BigFloat)  # in which holes are not filled, and are not looked for
+        found = tapes.get(key) or (tapes.get((key, "big")) if big else None)
+        if found is None:
+            made = _unfilled if big else filled
+            found = self.gate.within_bounds(lambda: made(exprs(self.gate.formulas), symbol), key)
+            tapes[(key, "big") if big else key] = found
+        return found(self.arithmetic, x)
 
     def _logs(self, z: Any) -> tuple[Any, Any]:
         """``log phi`` and ``log(1 - phi)``; the larger of the two probabilities is found from the smaller."""
