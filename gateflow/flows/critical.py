@@ -310,7 +310,7 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
             ways.add(-1)
         if step > ONE_WAY and ways < {0, 1}:
             break  # it only falls: what floats saw was their rounding
-        while step % LEAP == 0 and np.isfinite(lowest):
+        while step % LEAP == 0 and np.isfinite(lowest) and float(half.values) > end:
             slope, bend = _slopes(numbers, middle, half)
             smooth = max(abs(float(slope.values)), abs(float(bend.values))) < SMOOTH
             if smooth and float(half.values) > 64 * np.spacing(abs(point)):

@@ -49,6 +49,10 @@ MOST = 512
 """Stretches looked at together, at most: those nearest to 0."""
 DEEPEST = 120
 """Cuts of one stretch into two, at most."""
+LONG, LONGEST = 200, 1500
+"""Operations of a formula past which stretches are cut into four at once, and past which its u'' is not used."""
+UNKNOWN = sp.oo
+"""What stands for it."""
 ENDS = np.array([0.0, *(2.0 ** np.arange(-4, 11)), 1e4, 1e5, 1e6, 1e8, 1e12, 1e18, 1e27, 1e40, 1e60, 1e90, 1e135])
 SAMPLES = np.array([0.0, 1e-3, 0.03, 0.11, 0.23, 0.37, 0.5, 0.61, 0.78, 0.9, 0.97, 0.999, 1.0])
 
@@ -97,6 +101,9 @@ class _Mesh:
         else:
             slope, bend = derivative(expr), derivative(expr, order=2)
         self.tape, self.log_slope = Tape([*parts, bend, stable, slope], [Z]), Tape([stable, slope], [Z])
+        if len(self.tape.operations) > LONGEST:
+            self.tape = Tape([*parts, UNKNOWN, stable, slope], [Z])
+        self.halvings = 2 if len(self.tape.operations) > LONG else 1  # a long tape takes long, however few its numbers
         self.kinks = sorted({*gate.kinks, *_roots(self.relative)})
         self.filled = Filled([expr, stable]).spans
 
@@ -104,7 +111,8 @@ class _Mesh:
         grid = np.unique(np.concatenate([-ENDS, ENDS, self.kinks, *self.filled]))
         low, high, known = grid[:-1], grid[1:], np.inf
         done: list[tuple[Array, Array, list[Span]]] = []
-        for _ in range(DEEPEST):
+        depth = 0
+        while depth < DEEPEST:
             if low.size > MOST:
                 near = np.argsort(np.minimum(np.abs(low), np.abs(high)), kind="stable")
                 low, high = low[near], high[near]
@@ -119,8 +127,9 @@ class _Mesh:
             low, high = low[~fine], high[~fine]
             if not low.size:
                 break
-            middle = _between(low, high)
-            low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+            for _ in range(self.halvings if low.size <= MOST // 8 else 1):
+                depth, middle = depth + 1, _between(low, high)
+                low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
         low, high = np.concatenate([part[0] for part in done]), np.concatenate([part[1] for part in done])
         order = np.argsort(low)
         ranges = [

@@ -24,7 +24,7 @@ class Span:
     __slots__ = ("high", "low")
 
     def __init__(self, low: Any, high: Any) -> None:
-        self.low, self.high = (np.asarray(end, dtype=np.float64) for end in (low, high))
+        self.low, self.high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
 
     def __neg__(self) -> Span:
         return Span(-self.high, -self.low)
@@ -36,9 +36,14 @@ class Span:
         return _known(self.low - other.high, self.high - other.low)
 
     def __mul__(self, other: Any) -> Span:
+        a, b, c, d = self.low, self.high, other.low, other.high
         with np.errstate(all="ignore"):
-            products = [np.asarray(a * b) for a in (self.low, self.high) for b in (other.low, other.high)]
-        products = [np.where(np.isnan(p), 0.0, p) for p in np.broadcast_arrays(*products)]  # 0 times infinity
+            first, second = (a * c, a * d), (b * c, b * d)
+            low = np.minimum(np.minimum(*first), np.minimum(*second))
+            if not np.isnan(low).any():
+                return Span(low, np.maximum(np.maximum(*first), np.maximum(*second)))
+            products = [np.where(np.isnan(p), 0.0, p) for p in (*first, *second)]  # 0 times infinity
+        products = np.broadcast_arrays(*products)
         return Span(np.minimum.reduce(products), np.maximum.reduce(products))
 
     def __truediv__(self, other: Any) -> Span:

@@ -96,3 +96,9 @@ def test_a_zero_of_no_one_power_is_found_from_afar(text):
     """A Newton step for one power ends too far from it for the power to say how far."""
     point, kind = zero_near(Gate(text), 1.4142135)
     assert (point, kind) == (pytest.approx(math.sqrt(2), rel=4e-16), "flat")
+
+
+@pytest.mark.parametrize("text", ["sigmoid(z**3**5**2**z)", "sigmoid(z**2**9**2**z**3)"])
+def test_a_zero_of_a_power_that_changes_on_the_way_to_it_is_flat(text):
+    """Its power grows without end in steps that each lead nearer; the limit of the powers at 0 is far above 1."""
+    assert zero_near(Gate(text), 1e-6) == (0.0, "flat")
