@@ -127,6 +127,8 @@ class Tape:
             return self._append(Operation(("digamma", "trigamma")[int(expr.args[0])], (self._visit(expr.args[1]),)))
         if isinstance(expr, sp.polygamma) and expr.args[0].is_Integer:
             return self._append(Operation("polygamma", (self._visit(expr.args[1]),), int(expr.args[0])))
+        if isinstance(expr, (sp.sin, sp.cos)) and (phase := _large_phase(expr.args[0])) is not None:
+            return self._visit(_turned(expr.func, *phase))
         name = NAMES.get(expr.func)
         if expr.is_Symbol:
             raise InvalidArgument(f"{expr} has no value; numbers need one for each parameter, as in {expr}=2")
@@ -203,6 +205,26 @@ class Tape:
 
     def _compare(self, name: str, left: int, right: int) -> int:
         return self._append(Operation(name, (left, right)))
+
+
+PHASE = 1e6
+"""A constant past this is not added to what a sine is taken of: ``4*z + 1e30`` rounds to ``1e30``."""
+
+
+def _large_phase(x: Expr) -> tuple[Expr, Expr] | None:
+    """What moves in the argument of a sine, and the constant added to it, where this is large."""
+    if not x.is_Add:
+        return None
+    fixed = [term for term in x.args if not term.free_symbols]
+    large = any(abs(sp.N(term)) > PHASE for term in fixed)
+    return (sp.Add(*(term for term in x.args if term.free_symbols)), sp.Add(*fixed)) if large else None
+
+
+def _turned(function: Any, x: Expr, phase: Expr) -> Expr:
+    """``sin(x + phase)`` or ``cos(x + phase)``; the constants are computed in as many digits as they need."""
+    if function is sp.sin:
+        return sp.sin(x) * sp.cos(phase) + sp.cos(x) * sp.sin(phase)
+    return sp.cos(x) * sp.cos(phase) - sp.sin(x) * sp.sin(phase)
 
 
 _ORDERS = (sp.StrictLessThan, sp.LessThan, sp.StrictGreaterThan, sp.GreaterThan)
