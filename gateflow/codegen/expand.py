@@ -24,6 +24,9 @@ MOST_BITS = 20_000
 MOST_BITS_OF_SEVERAL = 200
 """Bits of the largest number where there are several generators: SymPy then looks for a prime that is larger still."""
 
+MOST_GENERATORS = 12
+"""Generators up to which more than common factors is looked for: with twenty it takes seconds, in vain."""
+
 MOST_BRANCHES = 64
 """Cases up to which sums and products of cases are folded into one."""
 
@@ -67,12 +70,16 @@ def factor(expr: Expr) -> Expr:
         return expr
     stand_in, meaning = _exponentials(expr)
     plain = expr.xreplace(stand_in)
-    several = len({*plain.free_symbols, *plain.atoms(sp.Function)}) > 1
+    generators = len({*plain.free_symbols, *plain.atoms(sp.Function)})
+    several = generators > 1
     try:
         found = _without_common(plain)
         if found is None:
             if several and bits > MOST_BITS_OF_SEVERAL:
                 return expr
+            if generators > MOST_GENERATORS:
+                parts = [common_factors_out(part) if part.is_Add else part for part in sp.Mul.make_args(plain)]
+                return sp.Mul(*parts).xreplace(meaning)
             found = bounded.call(partial(sp.factor, plain), FACTORING, processor=True)
     except Exceeded:
         return expr
@@ -134,6 +141,27 @@ def _without_common(expr: Expr) -> Expr | None:
     content, rest = expr.primitive()
     inner = sp.Add(*(term / sp.Mul(*common) for term in rest.args)) if common else rest
     return sp.Mul(content, *common, inner, evaluate=bool(common) or content == 1)
+
+
+def common_factors_out(expr: Expr) -> Expr:
+    """A sum as what all its terms share, as they stand, times the rest.
+
+    Examples
+    --------
+    >>> from gateflow.formula.vocabulary import Z
+    >>> common_factors_out(6 * Z**3 * (1 + Z) + 4 * Z**2 * (1 + Z) * sp.exp(Z))
+    2*z**2*(z + 1)*(3*z + 2*exp(z))
+    """
+    content, rest = expr.primitive()
+    shared: dict[Expr, Expr] | None = None
+    for term in sp.Add.make_args(rest):
+        own = dict(part.as_base_exp() for part in sp.Mul.make_args(term) if part.free_symbols)
+        own = {base: power for base, power in own.items() if power.is_Rational and power > 0}
+        if shared is not None:
+            own = {base: min(power, own[base]) for base, power in shared.items() if base in own}
+        shared = own
+    common = [base**power for base, power in (shared or {}).items()]
+    return sp.Mul(content, *common, sp.Add(*(sp.Mul(term, *(1 / part for part in common)) for term in rest.args)))
 
 
 def quick_factor(expr: Expr, by: Callable[[Expr], Expr] = factor, most: int = 10) -> Expr:

@@ -14,7 +14,7 @@ from typing import Any
 import sympy as sp
 
 from gateflow.arithmetic.enclosed import sign_of as sign_of_constant
-from gateflow.codegen.expand import expand, factor, folded
+from gateflow.codegen.expand import common_factors_out, expand, factor, folded
 from gateflow.formula.functions import (
     acot,
     erfc,
@@ -40,6 +40,12 @@ from gateflow.formula.vocabulary import Expr, Z
 HIGHEST = 40
 """Degree of the polynomials in a logistic function that are rewritten: they are factored, which takes its time."""
 
+
+MOST_SUMS = 60
+"""Sums within sums of which SymPy takes out common factors, of each: thousands of them take seconds."""
+
+MOST_FUNCTIONS = 30
+"""Functions in a sum of logarithms whose arguments are expanded too."""
 
 MOST_ADDED = 4
 """Sums of logarithms that are written out in their quotient; each doubles what stands in it."""
@@ -343,7 +349,10 @@ def _log_of_expm1(x: Expr) -> Expr:
 
 def _log_of_sum(expr: Expr) -> Expr:
     """Common factors leave first; a sum of positive terms is then added up in logarithms, so that none overflows."""
-    factored = sp.factor_terms(factor(expr)) if expr.is_polynomial(*_generators(expr)) else sp.factor_terms(expr)
+    if _sums(expr) > MOST_SUMS:
+        factored = common_factors_out(expr)
+    else:
+        factored = sp.factor_terms(factor(expr)) if expr.is_polynomial(*_generators(expr)) else sp.factor_terms(expr)
     if factored.is_Pow or (factored.is_Mul and not factored.as_coeff_Mul()[1].is_Add):
         return log_of(factored)
     constant, rest = expr.as_coeff_Add()
@@ -358,6 +367,11 @@ def _log_of_sum(expr: Expr) -> Expr:
     for term in terms[1:]:
         total = _log_add(total, log_of(term))
     return total
+
+
+def _sums(expr: Expr) -> int:
+    """How many sums stand in an expression, as often as each does, up to one too many."""
+    return sum(1 for _ in itertools.islice((n for n in sp.preorder_traversal(expr) if n.is_Add), MOST_SUMS + 1))
 
 
 def _log_add(x: Expr, y: Expr) -> Expr:
@@ -444,7 +458,17 @@ def log_ratio(log_slope: Expr, log_size: Expr) -> Expr:
     for function, parts in split.items():
         if expr.has(function):
             expr = expr.replace(function, parts)
-    return _reflected(expand(expr))
+    return _reflected(_expanded_outside(expr))
+
+
+def _expanded_outside(expr: Expr) -> Expr:
+    """Expanded, the arguments of functions too where they are few."""
+    functions = expr.atoms(sp.Function)
+    if len(functions) <= MOST_FUNCTIONS:
+        return expand(expr)
+    inner = {node for each in functions for node in each.atoms(sp.Function) if node != each}
+    letters = {node: sp.Dummy(real=True) for node in functions - inner}
+    return expand(expr.xreplace(letters)).xreplace({letter: node for node, letter in letters.items()})
 
 
 def _reflected(expr: Expr) -> Expr:

@@ -59,12 +59,48 @@ def derivative(expr: Expr, symbol: sp.Symbol = Z, order: int = 1) -> Expr:
     1/(Abs(z) + 1)
     """
     for _ in range(order):
-        expr = expr.diff(symbol).replace(sp.DiracDelta, lambda *_: sp.S.Zero)
+        expr = _diff(expr, symbol).replace(sp.DiracDelta, lambda *_: sp.S.Zero)
         expr = expr.replace(
             lambda node: node.is_Pow and isinstance(node.base, sp.sign) and node.exp.is_integer,
             lambda node: node.base if node.exp % 2 else sp.S.One,
         )
     return expr
+
+
+MOST_FACTORS = 12
+"""Factors of a product of which each term of the derivative is written out: n of them make n products of n - 1."""
+
+
+def _diff(expr: Expr, symbol: sp.Symbol) -> Expr:
+    """What SymPy gives; of a long product, the derivative of either half times the other, kept so."""
+    if not _has_long_product(expr, symbol):
+        return expr.diff(symbol)
+    if expr.is_Add:
+        return sp.Add(*(_diff(term, symbol) for term in expr.args))
+    if expr.is_Mul:
+        fixed, moving = expr.as_independent(symbol, as_Add=False)
+        factors = sp.Mul.make_args(moving)
+        if len(factors) < 3:
+            return fixed * sp.Add(
+                *(
+                    sp.Mul(_diff(part, symbol), *factors[:i], *factors[i + 1 :], evaluate=True)
+                    for i, part in enumerate(factors)
+                )
+            )
+        left, right = sp.Mul(*factors[: len(factors) // 2]), sp.Mul(*factors[len(factors) // 2 :])
+        return fixed * (_diff(left, symbol) * right + left * _diff(right, symbol))
+    if isinstance(expr, sp.Piecewise):
+        return sp.Piecewise(*((_diff(value, symbol), condition) for value, condition in expr.args), evaluate=False)
+    inside = [arg for arg in expr.args if arg.has(symbol)]
+    if len(inside) != 1:
+        return expr.diff(symbol)
+    stand_in = sp.Dummy(real=True)
+    outer = expr.func(*(stand_in if arg == inside[0] else arg for arg in expr.args)).diff(stand_in)
+    return outer.xreplace({stand_in: inside[0]}) * _diff(inside[0], symbol)
+
+
+def _has_long_product(expr: Expr, symbol: sp.Symbol) -> bool:
+    return any(sum(arg.has(symbol) for arg in node.args) > MOST_FACTORS for node in expr.atoms(sp.Mul))
 
 
 __all__ = [

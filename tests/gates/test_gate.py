@@ -232,6 +232,45 @@ def test_a_short_formula_is_derived_in_a_moment(text: str) -> None:
     assert time.process_time() - start < 30  # half a second here; expanded or factored, minutes at the least
 
 
+LONG = {
+    "powers of powers": "1/2 + atan(z**5**2)/pi",
+    "one power": "1/2 + atan(z**81)/pi",
+    "product": f"sigmoid({'*'.join(f'(z + {i})' for i in range(1, 48))})",
+    "product in atan": f"1/2 + atan({'*'.join(f'(z + {i}/7)' for i in range(1, 40))})/pi",
+    "rising product": f"1/2 + atan(z*{'*'.join(f'(1 + z**2/{i})' for i in range(1, 18))})/pi",
+    "sines": f"sigmoid({'*'.join(f'sin({i}*z + {i * i})' for i in range(1, 16))})",
+    "sum": "1/2 + atan(sinh(z) + asinh(3*z) + atan(4*z) + erf(5*z) + tanh(6*z) + sigmoid(7*z) + softplus(8*z)"
+    " + sin(z)/9 + cos(2*z)/9 + tanh(9*z) + atan(11*z) + erf(12*z) + sigmoid(13*z) + softplus(14*z) + asinh(15*z))/pi",
+}
+"""Formulas whose derivatives SymPy makes long, or whose slope has a denominator of a high degree."""
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_formulas_have_values_and_slopes_with_all_digits(name: str) -> None:
+    """Against Taylor triples of the declared formula, in big floats."""
+    made, z = Gate(LONG[name]), np.array([-9.5, -3.3, -1.7, -0.6, 0.07, 0.45, 0.98, 1.3, 2.6, 12.0])
+    truth, compared = Oracle(made), 0
+    for what in ("phi", "phi_c", "log_phi_c", "dphi", "log_dphi"):
+        for x, value in zip(z, getattr(made, what)(z), strict=True):
+            true = truth(x)
+            if what in true and 1e-300 < abs(true[what]) < 1e300:
+                assert in_ulps(value, true[what]) <= 1, (what, x)
+                compared += 1
+    assert compared > 10
+
+
+def test_a_sine_with_a_large_phase_has_its_digits() -> None:
+    """4 z is lost in ``4*z + 1e842``, and 1e842 is no float."""
+    made = Gate("sigmoid(z + sin(4*z + 1e842) - cos(7 - 1e40 - z/3))")
+    for z in (-5.0, -2.0, 0.0, 1.0):
+        with mpmath.workdps(900):
+            first, second = 4 * mpmath.mpf(z) + mpmath.mpf(10) ** 842, 7 - mpmath.mpf(10) ** 40 - mpmath.mpf(z) / 3
+            u = z + mpmath.sin(first) - mpmath.cos(second)
+            du = 1 + 4 * mpmath.cos(first) - mpmath.sin(second) / 3
+        assert made.u(z) == pytest.approx(float(u), rel=4e-16)
+        assert made.du(z) == pytest.approx(float(du), rel=4e-16)
+
+
 def test_an_inverse_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="the inverse given is not that of u"):
         Gate(profile="sinh(z)", inverse="u").inverse(0.9)
