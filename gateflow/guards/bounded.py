@@ -320,7 +320,7 @@ def call(
     except MemoryError:
         watchers.remove(watch)
         why = "not enough memory"
-    except (TypeError, ZeroDivisionError) as problem:
+    except (TypeError, ArithmeticError) as problem:
         watchers.remove(watch)
         why = next((why for said, why in _INCOMPARABLE.items() if str(problem).startswith(said)), "")
         if isinstance(problem, TypeError) and not why:
