@@ -8,6 +8,8 @@ from typing import Any
 
 import sympy as sp
 
+from gateflow.arithmetic.enclosed import sign_of
+from gateflow.asymptotics.limits import plain as plainly
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import Chain, Field
 from gateflow.asymptotics.signs.smoothness import without_hidden_zeros
@@ -30,15 +32,58 @@ def simplify_germ(letter: str, gate: str, germ: Expr, chain: Chain, tail: str = 
     Undecided
         It does not tend to +infinity.
     """
-    bound, rest, side = ("1", f"1 - {gate}", "below") if tail == "right" else ("0", f"{gate}(-z)", "above")
+    bound, rest = ("1", f"1 - {gate}") if tail == "right" else ("0", f"{gate}(-z)")
     plain = plain_germ(germ, chain.field)
     if plain.is_infinite or plain is sp.nan:
         raise Undecided(f"{gate} reaches {bound} at a finite z: there is no saturation to compare")
     if chain.ask(f"{letter} is infinite", f"{letter} = -log({rest}) tends to infinity", plain) != sp.oo:
-        raise Undecided(f"{gate} does not tend to {bound} from {side}")
+        raise Undecided(_no_limit(gate, tail))
     if plain != germ:
         chain.ask(f"{letter} is the gate's", f"{letter} in a simpler form: the difference tends to 0", germ - plain)
     return plain
+
+
+def refuse_other_limits(gate: Any, name: str = "phi", tail: str = "right") -> None:
+    """Stop where a gate plainly does not tend to 1 (on the left, to 0): it has no order and no rate to look for.
+
+    Raises
+    ------
+    Undecided
+        It tends to another number or off to infinity, or it is a formula in sines of straight lines alone, which come
+        back to where they were.
+    """
+    side, bound = (1, sp.S.One) if tail == "right" else (-1, sp.S.Zero)
+    wanted = side * sp.oo if gate.declared == "profile" else 1 - bound if gate.declared == "complement" else bound
+    expr = gate.expr.xreplace({Z: side * Z})
+    try:
+        found = plainly.limit(expr, Z)
+    except (plainly.TooLarge, RecursionError):
+        return
+    if found is None and _recurs(expr):
+        raise Undecided(f"{_no_limit(name, tail)}: it oscillates as z grows")
+    if found is not None and _differ(found, wanted):
+        raise Undecided(_no_limit(name, tail))
+
+
+def _no_limit(name: str, tail: str) -> str:
+    return f"{name} does not tend to 1 from below" if tail == "right" else f"{name} does not tend to 0 from above"
+
+
+def _differ(a: Expr, b: Expr) -> bool:
+    """Whether two limits are shown to differ, at one look."""
+    if a.is_infinite or b.is_infinite:
+        return a != b
+    return not a.free_symbols and bool(sign_of(a - b))
+
+
+def _recurs(expr: Expr) -> bool:
+    """Whether z stands in sines and cosines of straight lines alone: together they return, for ever and as near as one
+    likes, to the values that they have at any point.
+    """
+    waves = [node for node in expr.atoms(sp.sin, sp.cos) if node.has(Z)]
+    if not waves or expr.xreplace({node: sp.Dummy() for node in waves}).has(Z):
+        return False
+    return all(node.args[0].is_polynomial(Z) and sp.degree(node.args[0], Z) == 1 for node in waves)
 
 
 def folded_steps(steps: Sequence[dict[str, str]]) -> Html | None:
@@ -57,23 +102,25 @@ def germ_of(gate: Any) -> Expr:
     (softplus(z**3), -log(erfc(z)) + log(2))
     """
     expr = without_hidden_zeros(gate.expr)
-    declared = -sp.log(expr if gate.declared == "complement" else 1 - expr)
-    return _tail_germ(gate, "log_phi_c", 1, declared)
+    return _tail_germ(gate, "log_phi_c", 1, lambda: -sp.log(expr if gate.declared == "complement" else 1 - expr))
 
 
 def left_germ_of(gate: Any) -> Expr:
     """``-log phi(-z)``: the gate's other tail, where it forgets, turned to +infinity."""
     expr = without_hidden_zeros(gate.expr)
-    declared = -sp.log(1 - expr if gate.declared == "complement" else expr)
-    return _tail_germ(gate, "log_phi", -1, declared.xreplace({Z: -Z}))
+
+    def declared() -> Expr:
+        return -sp.log(1 - expr if gate.declared == "complement" else expr).xreplace({Z: -Z})
+
+    return _tail_germ(gate, "log_phi", -1, declared)
 
 
-def _tail_germ(gate: Any, formula: str, side: int, declared: Expr) -> Expr:
+def _tail_germ(gate: Any, formula: str, side: int, declared: Callable[[], Expr]) -> Expr:
     """The gate's stable formula where all its nodes have words in the formula language, else its declaration."""
     if gate.declared == "profile":
         return softplus(side * without_hidden_zeros(gate.expr).xreplace({Z: side * Z}))
     found = _in_words(without_hidden_zeros(-getattr(gate.formulas, formula)).xreplace({Z: side * Z}))
-    return declared if found is None else found
+    return declared() if found is None else found
 
 
 @lru_cache(maxsize=256)

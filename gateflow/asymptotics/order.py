@@ -18,7 +18,7 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.asymptotics.germs import folded_steps, germ_of, simplify_germ
+from gateflow.asymptotics.germs import folded_steps, germ_of, refuse_other_limits, simplify_germ
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Chain, Field, SearchBudget, oscillating
@@ -354,6 +354,11 @@ def order(phi: Any, psi: Any, seconds: float = SECONDS) -> Order:
     phi, psi = as_gate(phi), as_gate(psi)
 
     def decided() -> Order:
+        try:
+            refuse_other_limits(phi)
+            refuse_other_limits(psi, "psi")
+        except Undecided as why:
+            return Order("undecided", reason=why.reason)
         f, g = germ_of(phi), germ_of(psi)
         inverses = (None, None)
         if f.has(sp.sin, sp.cos) or g.has(sp.sin, sp.cos):

@@ -25,7 +25,7 @@ import numpy as np
 import sympy as sp
 
 from gateflow.arithmetic.enclosed import accurate
-from gateflow.asymptotics.germs import folded_steps, germ_of, left_germ_of, simplify_germ
+from gateflow.asymptotics.germs import folded_steps, germ_of, left_germ_of, refuse_other_limits, simplify_germ
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Chain, Field, oscillating
 from gateflow.asymptotics.proofs.outline import find_kappa, prove_law, prove_time, slope
@@ -383,7 +383,7 @@ def _time_germ(f: Expr, p: Expr, horizon: Expr) -> Expr:
 def _short_germ(chain: Chain, f: Expr, tail: str) -> Expr:
     """A germ g with ``f - g -> 0``, short enough to differentiate: f itself, its profile, or its leading behaviour."""
     g = simplify_germ("f", "phi", f, chain, tail)
-    if sp.count_ops(g) > _LONG:
+    if sp.count_ops(g) > _LONG and not _has_high_power(g):
         leading = sp.expand_log(-sp.log(chain.field.leading_term(sp.exp(-g)).xreplace({Z: _POSITIVE})))
         leading = leading.xreplace({_POSITIVE: Z})
         if sp.count_ops(leading) < sp.count_ops(g) and chain.ask("f is g", "f - g tends to 0", g - leading) == 0:
@@ -416,6 +416,8 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
     """
     if oscillating(f):
         raise Undecided("the gate oscillates as z grows: it has no rate in closed form")
+    if (count := _most_sums(f)) >= MANY_SUMS:
+        raise Undecided(f"the derivatives of a product of {count} sums are too long")
     hardy = Field(Z, seconds)
     chain = Chain(hardy)
     tail = "right" if horizon == 1 else "left"
@@ -442,6 +444,23 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
         tail=tail,
         **found,
     )
+
+
+HIGH = 24
+"""Powers of sums up to which all that grows in them is written out."""
+
+
+def _has_high_power(g: Expr) -> bool:
+    return any(power.exp.is_Integer and power.exp > HIGH and power.base.has(sp.Add) for power in g.atoms(sp.Pow))
+
+
+MANY_SUMS = 30
+"""Sums in one product from which on its derivatives, in which each stands next to all others, are not looked at."""
+
+
+def _most_sums(f: Expr) -> int:
+    """The largest number of sums that are multiplied by each other."""
+    return max((sum(bool(a.is_Add) for a in product.args) for product in f.atoms(sp.Mul)), default=0)
 
 
 def _implicit(hardy: Field, S: Expr, g: Expr) -> dict[str, str]:
@@ -614,8 +633,13 @@ def rate(gate: Any, tail: str = "right", seconds: float = _SECONDS) -> Rate:
     """
     gate, germ, horizon = as_gate(gate), *at_end(tail)
     start, seconds = time.monotonic(), bounded.checked(seconds)
+
+    def decided() -> Rate:
+        refuse_other_limits(gate, tail=tail)
+        return rate_of_germ(germ(gate), seconds, horizon)
+
     try:
-        found = bounded.call(lambda: rate_of_germ(germ(gate), seconds, horizon), seconds + GRACE, asked=seconds)
+        found = bounded.call(decided, seconds + GRACE, asked=seconds)
     except (Undecided, Exceeded) as why:  # it oscillates, or time ran out
         found = Rate(reason=why.reason, tail=tail)
     return replace(found, name=gate.name, seconds=time.monotonic() - start)

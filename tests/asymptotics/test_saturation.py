@@ -21,6 +21,7 @@ from gateflow.asymptotics.saturation import saturation_order
 from gateflow.errors import InvalidArgument
 from gateflow.formula import parse
 from gateflow.formula.vocabulary import Z as z
+from gateflow.formula.vocabulary import sigmoid as sigmoid_node
 from gateflow.formula.vocabulary import softplus
 from gateflow.gates.catalogue import (
     algebraic,
@@ -519,3 +520,31 @@ def test_many_waves_beside_z_leave_the_threshold():
     waves = " + ".join(f"cos(sqrt({k})*z)/{k}" for k in range(2, 21))
     found = order(Gate(f"sigmoid(z + {waves})"), Gate("sigmoid(z)"))
     assert (found.verdict, found.threshold) == ("equal", 1), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sigmoid(asinh(log(atan(asinh(atan(sqrt(atan(asinh(atan(atan(1 + z**2)))))))))))",
+        "*".join(f"(z+{i})" for i in range(1, 41)),
+        "sigmoid(" + "*".join(f"sin({i}*z + {i})" for i in range(1, 14)) + ")",
+        "1 - exp(-z**2)/2 - 1e-30",
+    ],
+    ids=["bounded", "polynomial", "sines", "nearly 1"],
+)
+def test_what_does_not_tend_to_1_has_no_order_and_no_rate_whatever_the_time(text, monkeypatch):
+    """At 10^4 and 10^4 + 1/3 each is far from 1, on the scale on which it still changes; no expansion is begun."""
+    g = Gate(text)
+    with mpmath.workdps(60):
+        phi = sp.lambdify(z, g.expr.replace(sigmoid_node, sigmoid_node.written_out), "mpmath")
+        assert all(abs(phi(mpmath.mpf(at)) - 1) > mpmath.mpf(10) ** -31 for at in (10**4, 10**4 + 1 / 3))
+    monkeypatch.setattr(Field, "_ask", lambda *_: pytest.fail("an expansion was begun"))
+    for found in (order(g, "sigmoid"), rate(g)):
+        assert found.verdict == "undecided"
+        assert "phi does not tend to 1" in found.reason
+
+
+def test_a_high_power_of_a_sum_has_an_order():
+    """log(1 - phi) is minus a power of degree 1000 5/3, so it outdoes every straight line."""
+    found = order(Gate("(1+tanh(((asinh(z)+(z**(5/3)-8)))**1000))/2"), "sigmoid")
+    assert found.verdict == "higher"

@@ -189,7 +189,7 @@ def is_zero(x: Number) -> bool:
     """Whether the constant is zero; may raise `Undecided`."""
     if not isinstance(x, sp.Expr):
         return x == 0
-    if _plain_sign(x):
+    if _plain_sign(x) or _sign_beside_bound(x):
         return False
     return _reduces_to_zero(x) or (x.is_zero is not False and _sign(x) == 0)
 
@@ -226,12 +226,20 @@ def is_infinite(x: Expr) -> bool:
 
 @lru_cache(maxsize=8192)
 def _sign(x: Expr) -> int:
-    known = _plain_sign(x) or (0 if _reduces_to_zero(x) else _known_sign(x))
+    known = _plain_sign(x) or _sign_beside_bound(x)
+    if known:
+        return known
+    if _reduces_to_zero(x):
+        return 0
+    if known := _sign_beside_root(x):
+        return known
+    known = _known_sign(x)
     if known is not None:
         return known
-    pair = _logistic_pair(x)
+    pair = _pair(x)
     if pair is not None:
-        return compare(*pair)
+        side, a, b = pair
+        return side * compare(a, b)
     if x.free_symbols:
         return _sign_with_parameters(x)
     found = _numeric_sign(x)
@@ -245,16 +253,81 @@ def _sign(x: Expr) -> int:
     raise OpenConstant(f"it is not decided whether the constant {x} is zero")
 
 
-def _logistic_pair(x: Expr) -> tuple[Number, Number] | None:
-    """a and b where ``x = sigmoid(a) - sigmoid(b)``, which may be far too small for any digits."""
-    if not x.is_Add or len(x.args) != 2:
+_BOUNDED: dict[Any, tuple[Expr, Expr]] = {
+    sigmoid: (sp.S.Zero, sp.S.One),
+    sp.tanh: (sp.S.NegativeOne, sp.S.One),
+    sp.erf: (sp.S.NegativeOne, sp.S.One),
+    sp.atan: (-sp.pi / 2, sp.pi / 2),
+}
+"""Of functions that increase on the whole line, the bounds that they never reach."""
+
+
+def _terms_of_one(x: Expr) -> tuple[Any, list[tuple[Expr, Expr]], Expr] | None:
+    """One of these functions, its coefficients and arguments in a sum, and what is left; None without any."""
+    terms = [(*term.as_coeff_Mul(), term) for term in sp.Add.make_args(x)]
+    function = next((node.func for _, node, _ in terms if node.func in _BOUNDED), None)
+    if function is None:
         return None
-    above = [term for term in x.args if isinstance(term, sigmoid) or term == sp.S.Half]
-    below = [-term for term in x.args if isinstance(-term, sigmoid) or term == -sp.S.Half]
-    if len(above) != 1 or len(below) != 1:
+    own = [(c, node.args[0]) for c, node, _ in terms if isinstance(node, function)]
+    return function, own, sp.Add(*(term for _, node, term in terms if not isinstance(node, function)))
+
+
+def _sign_beside_bound(x: Expr) -> int:
+    """The sign of ``c (f(a) - end)`` for a bound of f, which no number a reaches, be it beyond all digits; else 0."""
+    found = None if x.free_symbols else _terms_of_one(x)
+    if found is None or len(found[1]) != 1:
+        return 0
+    function, ((c, a),), rest = found
+    low, high = _BOUNDED[function]
+    side = 1 if rest == -c * low else -1 if rest == -c * high else 0
+    if not side or not is_real(a):
+        return 0
+    return side * (1 if c > 0 else -1)
+
+
+def _pair(x: Expr) -> tuple[int, Number, Number] | None:
+    """A sign, a and b where x has this sign times that of ``f(a) - f(b)``, which may be far too small for any digits.
+
+    Examples
+    --------
+    >>> sign(sp.tanh(9000) - sp.tanh(10000)), sign(sp.Rational(1, 2) - sigmoid(sp.Integer(-90000)))
+    (-1, 1)
+    """
+    found = _terms_of_one(x)
+    if found is None:
         return None
-    a, b = (number(term.args[0] if isinstance(term, sigmoid) else sp.S.Zero) for term in (*above, *below))
-    return a, b
+    function, own, rest = found
+    if function == sigmoid and len(own) == 1 and rest == -own[0][0] / 2:
+        own, rest = [own[0], (-own[0][0], sp.S.Zero)], sp.S.Zero
+    if len(own) != 2 or rest != 0:
+        return None
+    (c, a), (d, b) = own
+    if c == d and function != sigmoid:
+        d, b = -d, -b
+    if c != -d or not all(is_real(y) or y.free_symbols for y in (a, b)):
+        return None
+    return (1 if c > 0 else -1), number(a), number(b)
+
+
+def _sign_beside_root(x: Expr) -> int:
+    """The sign of a multiple of a real root of a polynomial plus a rational, by counting roots below; else 0.
+
+    Examples
+    --------
+    >>> t = sp.Symbol("t")
+    >>> root = sp.CRootOf(t**8 - t - sp.Rational(1, 10**107), 0)
+    >>> sign(root), sign(root + sp.Rational(2, 10**107))
+    (-1, 1)
+    """
+    level, rest = x.as_coeff_Add()
+    c, root = rest.as_coeff_Mul()
+    if not isinstance(root, sp.CRootOf) or not root.is_real or not (level.is_Rational and c.is_Rational):
+        return 0
+    at = -level / c
+    if root.poly.eval(at) == 0:
+        return 0
+    below = root.poly.count_roots(None, at) > root.index
+    return (-1 if below else 1) * (1 if c > 0 else -1)
 
 
 def _known_sign(x: Expr) -> int | None:

@@ -25,6 +25,7 @@ import sympy as sp
 
 from gateflow.asymptotics.limits import constants as k
 from gateflow.asymptotics.limits import multiseries as ms
+from gateflow.asymptotics.limits import plain
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.expansions import Expander
 from gateflow.asymptotics.limits.multiseries import SearchBudget
@@ -139,7 +140,20 @@ class Field:
 
     def limit(self, expr: Expr) -> Expr:
         """The limit at +infinity: an exact constant, oo or -oo."""
-        return self._ask_once(ms.limit, expr)
+        found = self._plain_limit(expr)
+        return self._ask_once(ms.limit, expr) if found is None else found
+
+    def _plain_limit(self, expr: Expr) -> Expr | None:
+        """The limit where it is 0 or infinite and needs no series; None elsewhere."""
+        try:
+            if plain.is_softplus_beside_its_argument(expr, self.z):
+                return sp.S.Zero
+            found = plain.limit(expr, self.z)
+        except plain.TooLarge:
+            return None
+        except RecursionError:
+            raise Undecided("the formula is nested too deeply") from None
+        return found if found is not None and (found.is_infinite or found == 0) else None
 
     def sign(self, expr: Expr) -> int:
         """The sign for all large z; 0 only for a germ that vanishes."""

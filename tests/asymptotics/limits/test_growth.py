@@ -371,7 +371,8 @@ def test_what_cannot_be_found_is_told_again_with_its_reason(searches):
 
 def test_answers_belong_to_one_question_of_one_expression(searches):
     field = Field(z)
-    assert (field.limit(-z), field.sign(-z), field.is_zero(-z), field.leading_term(-z)) == (-oo, -1, False, -z)
+    near = 1 - 1 / z
+    assert (field.limit(near), field.sign(near), field.is_zero(near), field.leading_term(near)) == (1, 1, False, 1)
     assert Field(sp.Symbol("z", positive=True)).limit(z) == z  # another variable, of which this is a constant
     assert len(searches) == 5
 
@@ -388,3 +389,55 @@ def test_an_exponential_that_is_not_searched_for_logarithms_is_the_same():
     for x in (z, -z, sp.sinh(z) - 2, 2 * log(z), 3 + log(z) / 2, z * log(z), sp.Integer(2), -sp.exp(-z) / 3):
         x = x.xreplace({z: sp.Symbol("z", positive=True)})
         assert growth.ms.exp_of(x) == exp(x)
+
+
+def test_plain_limits_agree_with_the_expansion():
+    """What is seen from continuity and signs alone is what the series says, where that ends."""
+    for expr in (
+        exp(sp.sinh(z)) + z,
+        -(z**3) * sp.atan(z),
+        (z - 1) * (2 - z) * (z + 3),
+        sp.sinh(-exp(z)) * sp.tanh(z),
+        exp(-z) * sp.erf(z),
+        log(1 + z) ** -2,
+        softplus(z**2 - 3) - z**2 + 3,
+        z**4 - z**2 * (z**2 - 1) - z**2,
+    ):
+        field = Field(z)
+        assert field._plain_limit(expr) == field._ask(growth.ms.limit, expr), expr
+
+
+def test_what_is_no_plain_limit_is_left_to_the_expansion():
+    for expr in (z - sqrt(z), exp(z) - exp(z - 1), sp.sin(z), z * sp.Symbol("k", real=True), exp(z) * exp(-(z**2))):
+        assert Field(z)._plain_limit(expr) is None, expr
+
+
+def test_a_tower_has_its_limit_at_once(searches):
+    tower = z
+    for _ in range(15):
+        tower = sp.sinh(exp(tower))
+    assert limit(tower) == oo
+    assert limit(softplus(tower) - tower) == 0
+    assert searches == []
+
+
+def test_signs_beside_bounds_that_are_never_reached():
+    """tanh, erf, atan and the logistic function are strictly inside of their bounds, be it by less than all digits."""
+    far = exp(exp(exp(exp(R(3)))))
+    assert sign(sigmoid(far) - 1) == -1
+    assert sign(1 - sp.tanh(10**6)) == 1
+    assert sign(sp.tanh(R(10**6)) / 2 - sp.tanh(R(10**5)) / 2) == 1
+    assert sign(3 * sp.erf(10**5) - 3 * sp.erf(10**5 + 1)) == -1
+    assert sign(pi / 2 - sp.atan(far)) == 1
+    assert sign(-pi / 2 - sp.atan(-far)) == -1
+    assert sign(sigmoid(R(10**7)) - R(1, 2)) == 1
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_a_root_beside_a_rational(n):
+    """z^n - z - 10^-107 changes sign between -2e-107 and 0, and there once: its slope is near -1."""
+    t = sp.Symbol("t")
+    small = R(1, 10**107)
+    root = next(r for r in sp.real_roots(sp.Poly(t**n - t - small, t)) if abs(sp.Float(r.n(5))) < 0.1)
+    assert [sign(root + side) for side in (0, R(1, 2) * small, 2 * small)] == [-1, -1, 1]
+    assert sign(-3 * root) == 1
