@@ -26,7 +26,7 @@ from mpmath import libmp
 from gateflow.arithmetic import decimals
 from gateflow.arithmetic.intervals import Interval
 from gateflow.asymptotics.clauses import CLAUSES, Clause, Membership, Witness
-from gateflow.asymptotics.limits import constants
+from gateflow.asymptotics.limits import constants, plain
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Field
 from gateflow.asymptotics.proofs.statements import on_interval, text_of
@@ -57,6 +57,9 @@ SECONDS = 20.0
 
 NEARER = 100
 """Boxes looked at for a z0 nearer to the last change of sign, each time."""
+
+MOST_NESTED = 8
+"""Exponentials in each other whose bounds are looked for: with one more no number on a half-line has a value."""
 
 REST = 1 / 6
 """The part of it that the other clauses may take of the processor, once one is refuted: the gate is not in F anyway."""
@@ -246,13 +249,26 @@ class _Case(PiecewiseGate):
 
     def _limit(self, piece: SmoothPiece) -> Expr:
         f = in_words(piece.expr)
-        if not oscillating(f, self.tools.limits):
+        found = self._plain_limit(f)
+        if found is not None:
+            value = found
+        elif not oscillating(f, self.tools.limits):
             value = Field(X, self.tools.clock.budget(5.0)).limit(f)
         else:
             value = self._limit_of_oscillating(piece)
         if self.is_profile and value.is_infinite:
             return sp.S.One if value > 0 else sp.S.Zero
         return self.phi_of(value)
+
+    @staticmethod
+    def _plain_limit(f: Expr) -> Expr | None:
+        """The limit where no series is needed; no other way is tried past many nested exponentials."""
+        try:
+            return plain.limit(f, X)
+        except plain.TooLarge:
+            if _nested(f) > MOST_NESTED:
+                raise
+            return None
 
     def _limit_of_oscillating(self, piece: SmoothPiece) -> Expr:
         """oo or -oo where the growing part outdoes the oscillation."""
@@ -385,6 +401,8 @@ class _Case(PiecewiseGate):
 
     def _tail(self, piece: SmoothPiece) -> Tail | Undecided | None:
         """The sign of phi'' far out, from a z0 on that is near to its last change; None where phi is straight there."""
+        if _is_out_of_range(piece.expr):
+            return Undecided(f"more than {MOST_NESTED} nested exponentials")
         f = self.bend(piece)
         if f.zero:
             return None
@@ -482,6 +500,23 @@ class _Case(PiecewiseGate):
                     yield from (piece.z(r) for r in real_zeros(base, X) if piece.holds(r))
         except GateflowError:
             return
+
+
+def _is_out_of_range(expr: Expr) -> bool:
+    """Whether more exponentials than that stand in each other, and grow: then no number has a value on the way."""
+    if _nested(expr) <= MOST_NESTED:
+        return False
+    try:
+        found = plain.limit(expr, X)
+    except plain.TooLarge:
+        return True
+    return found is not None and bool(found.is_infinite)
+
+
+def _nested(expr: Expr) -> int:
+    """How many exponentials in x stand in each other."""
+    inner = max((_nested(arg) for arg in expr.args), default=0)
+    return inner + (isinstance(expr, (sp.exp, sp.sinh, sp.cosh)) and expr.has(X))
 
 
 def _mirrored(tail: Tail | Undecided | None) -> Tail | Undecided | None:

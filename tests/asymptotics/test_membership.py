@@ -20,6 +20,7 @@ from gateflow.asymptotics.membership import membership as decided
 from gateflow.asymptotics.signs.tails import Clock, LimitCache, X
 from gateflow.cli import main
 from gateflow.errors import UnknownName
+from gateflow.formula import parse
 from gateflow.formula.vocabulary import Z, logit, sigmoid, softplus, softsign
 from gateflow.gates.gate import GATES, Gate, gate
 
@@ -555,3 +556,48 @@ def test_a_profile_that_falls_where_phi_is_beyond_all_numbers_is_a_witness():
     assert int(found.witness["point"]) > 5 * 10**19
     with mp.workdps(60):
         assert mpf(re.search(r"u'\((\S+)\)", found.reason)[1]) > mpf(5) * 10**19
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sigmoid(z + sin(cosh(exp(cosh(cosh(z)))))/2)",
+        "sigmoid(" + "*".join(f"(z+{i})" for i in range(1, 48)) + ")",
+        "sigmoid(1+(1+(1+(1+(1+(1+(1+(1+(1+(z)*z)*z)*z)*z)*z)*z)*z)*z)*z)",
+        "sigmoid(" + "*".join(f"sin({i}*z + {i * i})" for i in range(1, 14)) + ")",
+    ],
+    ids=["wild sine", "long product", "brackets", "sines"],
+)
+def test_long_or_fast_profiles_fall_where_it_is_said(text, only):
+    """The slope of the profile at the point that is named, in 400 digits by mpmath's differences."""
+    only("differentiable", "increasing")
+    clause = membership(text).clause("increasing")
+    assert clause.verdict == "refuted"
+    at = sp.Rational(clause.witness.get("point", clause.witness["z"]))
+    profile = sp.lambdify(Z, Gate(text).expr.args[0], "mpmath")
+    with mp.workdps(400):
+        assert mpmath.diff(profile, mpf(at.p) / at.q, h=mpf(10) ** -150) < 0
+
+
+@pytest.mark.parametrize(
+    ("text", "logarithm"),
+    [
+        ("(1+tanh(exp(cosh(exp(cosh(softplus(sinh(z))))))))/2", lambda: mpmath.log(2) + mpmath.cosh(mpmath.e)),
+        ("sigmoid(exp(exp(exp(z)) + 3))", lambda: mpf(4)),
+    ],
+)
+def test_a_floor_too_near_to_1_for_digits_is_one(text, logarithm, only):
+    """The logarithm of the profile at -oo is that of its limit, so phi(-oo) is neither 0 nor 1."""
+    only("differentiable", "onto")
+    clause = membership(text).clause("onto")
+    assert (clause.verdict, clause.witness["kind"]) == ("proved", "floor")
+    floor = sp.lambdify([], sp.log(parse(clause.witness["floor"]).args[0]), "mpmath")
+    with mp.workdps(30):
+        assert mpmath.almosteq(floor(), logarithm(), mpf(10) ** -25)
+
+
+def test_large_constants_do_not_hide_a_slope_whose_terms_are_positive(only):
+    only("increasing", "onto")
+    for sign, verdict in (("+", "proved"), ("-", "refuted")):
+        found = membership(f"(1+tanh(z*6/80/19 {sign} 1e113*tanh(z/1000000000)**3))/2")
+        assert found.clause("increasing").verdict == verdict

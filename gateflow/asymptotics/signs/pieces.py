@@ -706,8 +706,8 @@ def _factors(expr: Expr) -> Factors:
     sign, odd, even = 1, [], []
     for factor in sp.Mul.make_args(sp.Mul(*[_touching(a) for a in sp.Mul.make_args(expr)])):
         base, n = (factor.base, factor.exp) if factor.is_Pow and not isinstance(factor, sp.exp) else (factor, sp.S.One)
-        if factor.is_positive or factor.is_negative:
-            sign *= 1 if factor.is_positive else -1
+        if known := _known_sign(factor):
+            sign *= known
         elif n.is_Integer and n % 2 == 0:
             even.append(base)
         elif n.is_Integer and (held := outweighed(base)) and (held.clear or n > 0):
@@ -720,6 +720,34 @@ def _factors(expr: Expr) -> Factors:
         else:
             odd.append(factor)
     return Factors(sign, tuple(odd), tuple(even))
+
+
+MANY_TERMS = 12
+"""Terms from which on SymPy, which takes one derivative after the other, is not asked for the sign of a polynomial."""
+
+
+def _known_sign(factor: Expr) -> int:
+    """The sign that a factor has for all x > 0, where SymPy knows it or all coefficients share it; else 0."""
+    if factor.is_Add and len(factor.args) >= MANY_TERMS and factor.is_polynomial(X) and factor.free_symbols == {X}:
+        signs = {1 if c > 0 else -1 for c in (term.as_coeff_Mul()[0] for term in factor.args)}
+        plain = all(part == X or part.is_Rational or part.as_base_exp()[0] == X for part in _parts(factor))
+        return signs.pop() if plain and len(signs) == 1 else 0
+    if factor.is_Add and factor.has(sp.tanh):
+        factor = factor.replace(_is_slope_of_tanh, lambda node: node.args[0] * sp.Dummy(positive=True))
+    return 1 if factor.is_positive else -1 if factor.is_negative else 0
+
+
+def _is_slope_of_tanh(node: Expr) -> bool:
+    """Whether it is a rational times ``1 - tanh(g)^2``, which is positive."""
+    if not node.is_Add or len(node.args) != 2 or not node.args[0].is_Rational:
+        return False
+    c, square = node.args[1].as_coeff_Mul()
+    return c == -node.args[0] and square.is_Pow and square.exp == 2 and isinstance(square.base, sp.tanh)
+
+
+def _parts(total: Expr) -> Iterator[Expr]:
+    """The factors of the terms of a sum."""
+    return (part for term in total.args for part in sp.Mul.make_args(term))
 
 
 class Outweighed(NamedTuple):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import sympy as sp
@@ -19,6 +20,7 @@ from mpmath import libmp
 from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
+from gateflow.asymptotics.limits.plain import polynomial
 from gateflow.asymptotics.signs.pieces import Factors, by_complements, factored_forms, in_tanh
 from gateflow.asymptotics.signs.tails import Clock, HalfLine, LimitCache, X, in_words
 from gateflow.codegen import Tape
@@ -103,6 +105,16 @@ class Signed:
         signs = (form.sign_by(lambda factor: self.part(factor).sign(box, edges), self.strict) for form in self.forms)
         return next((sign for sign in signs if sign), 0)
 
+    def at(self, point: Expr) -> int:
+        """The sign at a rational point, by values alone: derivatives say nothing more there."""
+        ball = self.tools.ball
+        x = ball.constant(point)
+
+        def sign_of(factor: Expr) -> int:
+            return self.part(factor).value(x).sign
+
+        return next((sign for form in self.forms if (sign := form.sign_by(sign_of, self.strict))), 0)
+
     def everywhere(self, want: int) -> bool:
         """Whether the sign is plain from the form of the expression alone."""
         return any(not f.odd and f.sign == want and not (self.strict and f.even) for f in self.forms)
@@ -136,6 +148,15 @@ class Signed:
         """The polynomial of one exponential with this sign, where it is one."""
         return None if self.zero else in_exponential(in_words(self.expr), X)
 
+    @cached_property
+    def in_many_digits(self) -> Signed:
+        """The same expression, computed in `FINE_BITS`, or in more where its numbers are longer."""
+        longest = max((int(q.p).bit_length() + int(q.q).bit_length() for q in self.expr.atoms(sp.Rational)), default=0)
+        bits = min(max(FINE_BITS, longest + FINE_BITS // 4), MOST_BITS)
+        found = copy(self)
+        found.tools, found._parts = replace(self.tools, ball=Intervals(bits)), {}
+        return found
+
     def beyond(self, point: Expr, way: int) -> Signed:
         """The expression beside a point, as one on a half-line of ``1/|x - point|``."""
         return Signed(self.expr.subs(X, point + way / X), self.tools, self.strict)
@@ -156,6 +177,19 @@ class Tools:
         return cls(Intervals(), clock, LimitCache(clock))
 
 
+LONG_POLYNOMIAL = 8
+"""Operations beyond which a polynomial is multiplied out before its derivative is taken.
+
+The derivative of a product has the square of its length, and on its way SymPy looks for roots of each part.
+"""
+
+
+def slope_in_x(f: Expr) -> Expr:
+    """The derivative in `X`; that of a long polynomial as a sum of powers."""
+    found = polynomial(f, X) if sp.count_ops(f) > LONG_POLYNOMIAL else None
+    return derivative(f, X) if found is None else found.diff(X).as_expr()
+
+
 class Part:
     """One factor, with its derivatives, as tapes."""
 
@@ -167,7 +201,11 @@ class Part:
     @cached_property
     def _slope(self) -> Tape:
         """Made where it is first asked for: the value alone settles most boxes."""
-        return Tape([derivative(self.factor, X)], [X])
+        return Tape([slope_in_x(self.factor)], [X])
+
+    def value(self, box: Interval) -> Interval:
+        """The range on the box, without the slope."""
+        return self._value(self.ball, box)[0]
 
     def sign(self, box: Interval, edges: Sequence[Expr] = ()) -> int:
         """The sign on the box: by its range, by value and slope, or from an edge where it is 0."""
@@ -202,16 +240,20 @@ class Part:
             fine = Intervals(16 * self.ball.prec)
             if sp.count_ops(f) > 250 or tape(fine, fine.constant(edge))[0].sign or not self._is_zero_at(edge, f):
                 return None
-            f = derivative(f, X)
+            f = slope_in_x(f)
         return None
 
     @staticmethod
     def _is_zero_at(edge: Expr, f: Expr) -> bool:
         """Whether it is shown to vanish there, exactly; a proof that takes long is not worth its time."""
-        value = f.subs(X, edge)
+
+        def vanishes() -> bool:
+            value = f.subs(X, edge)
+            known = constants.is_enclosed(value) or value.is_finite
+            return bool(known) and constants.is_zero(constants.number(value))
+
         try:
-            work = partial(constants.is_zero, constants.number(value))
-            return bool(value.is_finite) and bounded.call(work, EDGE_SECONDS, processor=True)
+            return bounded.call(vanishes, EDGE_SECONDS, processor=True)
         except GateflowError:
             return False
 
@@ -234,11 +276,16 @@ def _exact_middle(box: Interval) -> Interval:
 def on_compact(f: Signed, low: Expr, high: Expr, want: int, explain: bool = True, boxes: int = BOXES) -> Finding:
     """Whether ``f`` has the sign ``want`` on [low, high], both finite, except at isolated points.
 
-    A refutation names an interval only if it is to ``explain``. It is given up after ``boxes`` of them.
+    A refutation names an interval only if it is to ``explain``. It is given up after ``boxes`` of them. What is not
+    settled soon may turn so fast that a point says nothing in few digits: now and then one is looked at in many.
     """
     ball, edges = f.tools.ball, (low, high)
+    if explain and sp.count_ops(f.expr) > LARGE:
+        looked = _looked_at(f, low, high, want)
+        if looked is not None:
+            return looked
     stack = [ball.interval(low, high)]
-    for _ in range(boxes):
+    for count in range(boxes):
         if not stack:
             return PROVED
         f.tools.clock.check()
@@ -251,6 +298,10 @@ def on_compact(f: Signed, low: Expr, high: Expr, want: int, explain: bool = True
             return Finding("refuted", where=_widest(f, box, -want) if explain else None)
         a, b = box.ends
         m = centre.ends[0]
+        if explain and count % LOOKED_AT == LOOKED_AT - 1:
+            exact = sp.Rational(_fraction(centre.lo))
+            if f.in_many_digits.at(exact) == -want:
+                return Finding("refuted", where=(float(exact), float(exact)), at=exact)
         if not a < m < b or b - a < 1e-13 * max(1.0, abs(m)):
             closer = (_beside_edge(f, box, edges, want) or _on_narrow(f, box, edges, want)) if explain else None
             if closer is None:
@@ -262,6 +313,29 @@ def on_compact(f: Signed, low: Expr, high: Expr, want: int, explain: bool = True
     return Finding("undecided", f"not settled with {boxes} boxes, near x = {stack[-1].ends[0]:.6g}")
 
 
+def _looked_at(f: Signed, low: Expr, high: Expr, want: int) -> Finding | None:
+    """A point of an interval at which the sign is wrong, or that none is seen even in many digits; else None."""
+    points = [x for k in range(1, SAMPLES) if (x := low + (high - low) * sp.Rational(k, SAMPLES)).is_Rational]
+    for g, some in ((f, points), (f.in_many_digits, points[::4])):
+        f.tools.clock.check()
+        signs = []
+        for x in some:
+            signs.append(g.at(x))
+            if signs[-1] == -want:
+                return Finding("refuted", where=(float(x), float(x)), at=x)
+    return (
+        None if any(signs) or not signs else Finding("undecided", "at no point is its sign seen, even in many digits")
+    )
+
+
+SAMPLES = 32
+"""Parts of an interval, between which a long expression is looked at first: its derivative is longer still."""
+
+LOOKED_AT = 32
+"""One in this number of boxes that are not settled is looked at, at its middle, in many digits."""
+
+MOST_BITS = 4000
+
 FINE_BITS = 640
 """Bits of the numbers by which a box as narrow as floats is looked at."""
 
@@ -270,7 +344,7 @@ FINE_BOXES = 1500
 
 def _on_narrow(f: Signed, box: Interval, edges: Sequence[Expr], want: int) -> Finding | None:
     """The same on a box as narrow as floats, halved further at exact numbers; None where that settles nothing."""
-    fine = Signed(f.expr, replace(f.tools, ball=Intervals(FINE_BITS)), f.strict)
+    fine = f.in_many_digits
     ball = fine.tools.ball
     narrowest = Fraction(1, 2 ** (FINE_BITS // 2))
     stack = [(_fraction(box.lo), _fraction(box.hi))]
@@ -338,7 +412,7 @@ def _polynomial(form: Factors) -> Any:
     product = sp.Mul(form.sign, *form.odd)
     if not form.odd or not all(factor.is_polynomial(X) for factor in form.odd) or product.free_symbols != {X}:
         return None
-    poly = sp.Poly(product, X)
+    poly = polynomial(product, X) or sp.Poly(product, X)
     numbers = poly.all_coeffs()
     if poly.degree() > _DEGREE or not all(
         c.is_Rational and max(c.p.bit_length(), c.q.bit_length()) <= _BITS for c in numbers
@@ -515,6 +589,21 @@ def _grows(g: Expr, limits: LimitCache) -> bool:
         return False
 
 
+def _ratio(g: Expr, base: Expr) -> Expr:
+    """The quotient of two arguments, simplified only where its values at two points do not show that it varies."""
+    found = g / base
+    if found.has(X):
+        ball = Intervals()
+        try:
+            first, second = (Tape([found], [X])(ball, ball.constant(sp.Rational(x)))[0] for x in ("37/7", "113/9"))
+            if (first - second).sign:
+                return found
+        except GateflowError:
+            pass
+        found = sp.simplify(found)
+    return found
+
+
 class _Phases:
     """Oscillating nodes as symbols; those with commensurable arguments follow one phase."""
 
@@ -522,7 +611,7 @@ class _Phases:
         self.ball = ball
         self.symbols = {node: sp.Dummy("s", real=True) for node in nodes}
         self.base = nodes[0].args[0]
-        ratios = {node: sp.simplify(node.args[0] / self.base) for node in nodes}
+        ratios = {node: _ratio(node.args[0], self.base) for node in nodes}
         self.single = all(r.is_Rational for r in ratios.values()) and grows
         self.ratios = ratios
         self.period = 2 * math.pi * (math.lcm(*[int(r.q) for r in ratios.values()]) if self.single else 1)
@@ -594,4 +683,15 @@ def _every_phase(sign_at: Any, start: Expr, phases: _Phases, tools: Tools, want:
     return False
 
 
-__all__ = ["Finding", "Signed", "Tail", "Tools", "by_exponentials", "by_roots", "on_compact", "on_tail", "oscillating"]
+__all__ = [
+    "Finding",
+    "Signed",
+    "Tail",
+    "Tools",
+    "by_exponentials",
+    "by_roots",
+    "on_compact",
+    "on_tail",
+    "oscillating",
+    "slope_in_x",
+]

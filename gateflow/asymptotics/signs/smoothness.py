@@ -33,7 +33,17 @@ from gateflow.asymptotics.signs.pieces import (
     unmet,
     value_at,
 )
-from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, Tools, by_exponentials, by_roots, on_compact, on_tail
+from gateflow.asymptotics.signs.sign import (
+    Finding,
+    Signed,
+    Tail,
+    Tools,
+    by_exponentials,
+    by_roots,
+    on_compact,
+    on_tail,
+    slope_in_x,
+)
 from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
@@ -116,14 +126,14 @@ class PiecewiseGate:
     def slope(self, piece: SmoothPiece) -> Signed:
         """An expression with the sign of phi' on a piece."""
         if piece not in self._slopes:
-            self._slopes[piece] = Signed(piece.side * derivative(piece.expr, X), self.tools)
+            self._slopes[piece] = Signed(piece.side * slope_in_x(piece.expr), self.tools)
         return self._slopes[piece]
 
     def bend(self, piece: SmoothPiece) -> Signed:
         """An expression with the sign of phi''."""
         if piece not in self._bends:
-            slope = derivative(piece.expr, X)
-            curve = derivative(slope, X)
+            slope = slope_in_x(piece.expr)
+            curve = slope_in_x(slope)
             bent = curve - slope**2 * sp.tanh(piece.expr / 2) if self.is_profile else curve
             self._bends[piece] = Signed(bent, self.tools)
         return self._bends[piece]
@@ -136,10 +146,14 @@ class PiecewiseGate:
         """An enclosure of phi (or its derivative by z, or of the profile) at a point of a piece."""
         key = (piece, order, profile)
         if key not in self._tapes:
-            value = piece.expr if profile else self.phi_of(piece.expr)
-            self._tapes[key] = Tape([piece.side**order * derivative(value, X, order)], [X])
+            f = piece.expr
+            if order == 1 and (profile or self.is_profile):
+                value = slope_in_x(f) if profile else slope_in_x(f) * sigmoid(f) * sigmoid(-f)
+            else:
+                value = derivative(f if profile else self.phi_of(f), X, order)
+            self._tapes[key] = Tape([piece.side**order * value], [X])
         tape = self._tapes[key]
-        for ball in (self.ball, Intervals(4 * self.ball.prec), Intervals(16 * self.ball.prec)):
+        for ball in (self.ball, *(Intervals(n * self.ball.prec) for n in (4, 16, 64))):
             value = tape(ball, ball.lift(x))[0]
             if value.sign or not value.valid:
                 break
@@ -334,7 +348,7 @@ class PiecewiseGate:
             words = f"kink at z = {at}: left slope {short(low)}, right slope {short(high)}"
             if alike(low, high):
                 words = f"kink at z = {at}: the slope goes {from_to(low, high)}"
-            ends = {"z": float(z), "point": at, "left": float(low), "right": float(high)}
+            ends = {"z": float(z), "point": at, "left": _near(low), "right": _near(high)}
             return Clause(name, "refuted", words, {"kind": "kink", **ends})
         return Clause(name, "proved", "")
 
@@ -491,8 +505,8 @@ def profile_of(gate: Any) -> Expr | None:
 
 def _ends(joint: Joint) -> dict[str, Any]:
     """The three values at a break point, as a witness."""
-    at = None if joint.at is None else float(joint.at)
-    ends = {"left": float(joint.low), "right": float(joint.high), "at": at}
+    at = None if joint.at is None else _near(joint.at)
+    ends = {"left": _near(joint.low), "right": _near(joint.high), "at": at}
     return {"z": float(joint.z), "point": text_of(joint.z), **ends}
 
 
@@ -515,13 +529,21 @@ def equal(a: Expr, b: Expr) -> bool:
 
 
 def short(value: Expr) -> str:
-    text = text_of(value)
-    return text if value.is_Rational and len(text) <= 12 else f"{float(value):.9g}"
+    text = text_of(value) if value.is_Rational else ""
+    return text if text and len(text) <= 12 else f"{_near(value):.9g}"
+
+
+def _near(value: Expr) -> float:
+    """The float next to a constant: by ball arithmetic, where SymPy would look for digits one by one."""
+    ball = None if value.free_symbols else enclosed(value, 120)
+    if ball is None or not ball.is_finite() or ball.rel_accuracy_bits() < 70:
+        return float(value)
+    return float(ball)
 
 
 def alike(a: Expr, b: Expr) -> bool:
     """Whether two numbers are the same in nine digits."""
-    return f"{float(a):.9g}" == f"{float(b):.9g}"
+    return f"{_near(a):.9g}" == f"{_near(b):.9g}"
 
 
 def from_to(low: Expr, high: Expr) -> str:
