@@ -12,7 +12,7 @@ from typing import Any
 import sympy as sp
 
 from gateflow.arithmetic import decimals
-from gateflow.arithmetic.enclosed import enclosed
+from gateflow.arithmetic.enclosed import accurate, enclosed
 from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics.clauses import Clause
 from gateflow.asymptotics.limits import constants
@@ -535,10 +535,8 @@ def short(value: Expr) -> str:
 
 def _near(value: Expr) -> float:
     """The float next to a constant: by ball arithmetic, where SymPy would look for digits one by one."""
-    ball = None if value.free_symbols else enclosed(value, 120)
-    if ball is None or not ball.is_finite() or ball.rel_accuracy_bits() < 70:
-        return float(value)
-    return float(ball)
+    ball = None if value.free_symbols else accurate(value, 70)
+    return float(value) if ball is None else float(ball)
 
 
 def alike(a: Expr, b: Expr) -> bool:
