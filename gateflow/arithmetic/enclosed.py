@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import flint
@@ -251,9 +252,61 @@ def _computed(c: Any, prec: int, known: dict[Any, Any]) -> Any:
 def _root(c: Any, prec: int) -> Any:
     if not c.is_real:
         raise _Unknown
-    width = sp.Rational(1, 2**prec)
-    middle = c.eval_rational(width)
+    found = _by_newton(c, prec) if prec > _COARSE else None
+    if found is not None:
+        return arb((found, -prec - 1)) + arb(0, 1) / arb(2) ** (prec + 1)
+    middle = c.eval_rational(sp.Rational(1, 2**prec))
     return arb(int(middle.p)) / int(middle.q) + arb(0, 1) / arb(2) ** prec
+
+
+_COARSE = 64
+"""Bits up to which a root is refined by halving."""
+
+_STEPS = 16
+"""Newton's steps from there: each doubles the right bits."""
+
+
+@lru_cache(maxsize=512)
+def _by_newton(c: Any, prec: int) -> int | None:
+    """n where the real root lies within ``(n +- 1)/2^(prec + 1)``, by a change of sign; None where that is not seen.
+
+    Between the coarse ends there is no other root, so the change of sign is that of this one.
+
+    Examples
+    --------
+    >>> t = sp.Symbol("t")
+    >>> _by_newton(sp.CRootOf(t**3 - t - 1, 0), 100) == round(sp.CRootOf(t**3 - t - 1, 0).n(50) * 2**101)
+    True
+    """
+    middle, width = c.eval_rational(sp.Rational(1, 2**_COARSE)), sp.Rational(1, 2**_COARSE)
+    low, high = middle - width, middle + width
+    if c.poly.count_roots(low, high) != 1:
+        return None
+    coefficients = [int(a) for a in c.poly.clear_denoms(convert=True)[1].all_coeffs()]
+    with _precision(prec + _COARSE):
+        x = arb(int(middle.p)) / int(middle.q)
+        for _ in range(_STEPS):
+            value, slope = arb(0), arb(0)
+            for a in coefficients:
+                value, slope = value * x + a, slope * x + value
+            step = value / slope
+            if not step.is_finite():
+                return None
+            x = (x - step).mid()
+        mantissa, exponent = (x * arb(2) ** (prec + 1)).floor().mid().man_exp()
+    n = int(mantissa) << int(exponent) if exponent >= 0 else int(mantissa) >> -int(exponent)
+    unit = sp.Rational(1, 2 ** (prec + 1))
+    if not (low <= (n - 1) * unit and (n + 1) * unit <= high):
+        return None
+    return n if _sign_at(coefficients, n - 1, prec + 1) * _sign_at(coefficients, n + 1, prec + 1) < 0 else None
+
+
+def _sign_at(coefficients: list[int], n: int, bits: int) -> int:
+    """The sign of a polynomial at ``n/2^bits``, exactly."""
+    value, scale = 0, 1
+    for a in coefficients:
+        value, scale = value * n + a * scale, scale << bits
+    return (value > 0) - (value < 0)
 
 
 def _power(base: Any, n: Any, prec: int, known: dict[Any, Any]) -> Any:

@@ -10,6 +10,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateflow.arithmetic.enclosed import enclosed, rational
 from gateflow.asymptotics.limits import growth
 from gateflow.asymptotics.limits.constants import sign
 from gateflow.asymptotics.limits.growth import Field, SearchBudget, Undecided
@@ -441,3 +442,16 @@ def test_a_root_beside_a_rational(n):
     root = next(r for r in sp.real_roots(sp.Poly(t**n - t - small, t)) if abs(sp.Float(r.n(5))) < 0.1)
     assert [sign(root + side) for side in (0, R(1, 2) * small, 2 * small)] == [-1, -1, 1]
     assert sign(-3 * root) == 1
+
+
+@pytest.mark.parametrize(("n", "c"), [(8, R(1, 10**107)), (3, R(1)), (7, R(10**40)), (12, R(1, 10**250))])
+def test_real_roots_have_their_digits(n, c):
+    """By Sturm's theorem: the ball, as narrow as it was asked to be, holds the root of this index and no other."""
+    t = sp.Symbol("t")
+    for root in (r for r in sp.real_roots(sp.Poly(t**n - t - c, t)) if isinstance(r, sp.CRootOf)):
+        for prec in (60, 100, 2000):
+            ball = enclosed(root, prec)
+            middle, radius = rational(ball.mid()), rational(ball.rad())
+            assert radius <= (1 + abs(middle)) * R(2) ** (2 - prec)
+            assert root.poly.count_roots(middle - radius, middle + radius) == 1
+            assert root.poly.count_roots(None, middle - radius) == root.index
