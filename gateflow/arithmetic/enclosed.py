@@ -171,8 +171,8 @@ def accurate(c: Expr, bits: int) -> Any:
 
     Examples
     --------
-    >>> accurate(sp.pi - 2 * sp.atan(10**200), 53)
-    [2.0000000000000000e-200 +/- ...e-2...]
+    >>> float(accurate(sp.pi - 2 * sp.atan(10**200), 53))
+    2e-200
     >>> accurate(sp.sqrt(2) + sp.sqrt(3) - sp.sqrt(5 + 2 * sp.sqrt(6)), 53) is None
     True
     """
@@ -275,7 +275,7 @@ def _by_newton(c: Any, prec: int) -> int | None:
     Examples
     --------
     >>> t = sp.Symbol("t")
-    >>> _by_newton(sp.CRootOf(t**3 - t - 1, 0), 100) == round(sp.CRootOf(t**3 - t - 1, 0).n(50) * 2**101)
+    >>> abs(_by_newton(sp.CRootOf(t**3 - t - 1, 0), 100) - sp.CRootOf(t**3 - t - 1, 0).n(50) * 2**101) < 1
     True
     """
     middle, width = c.eval_rational(sp.Rational(1, 2**_COARSE)), sp.Rational(1, 2**_COARSE)

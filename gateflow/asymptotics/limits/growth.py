@@ -31,7 +31,7 @@ from gateflow.asymptotics.limits.expansions import Expander
 from gateflow.asymptotics.limits.multiseries import SearchBudget
 from gateflow.asymptotics.proofs.statements import text_of
 from gateflow.formula import unparse
-from gateflow.formula.vocabulary import Expr, Z
+from gateflow.formula.vocabulary import Expr, Z, expression
 from gateflow.guards.bounded import Stopped
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ class Field:
 
     def limit(self, expr: Expr) -> Expr:
         """The limit at +infinity: an exact constant, oo or -oo."""
-        found = self._plain_limit(expr)
+        found = self._plain_limit(expression(expr))
         return self._ask_once(ms.limit, expr) if found is None else found
 
     def _plain_limit(self, expr: Expr) -> Expr | None:
