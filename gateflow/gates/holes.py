@@ -18,7 +18,7 @@ import sympy as sp
 from gateflow.arithmetic.bigfloat import BigFloat
 from gateflow.codegen import Tape
 from gateflow.formula.vocabulary import Expr, Z, logit
-from gateflow.gates.kinks import roots_of
+from gateflow.gates.kinks import roots_of, vanishes_exactly
 
 DIGITS = 120
 """Of the big floats that polynomials are made in: solving for coefficients costs a quarter of them, a quotient some."""
@@ -162,7 +162,7 @@ def _exact_roots(expr: Expr) -> tuple[Any, ...]:
     """The roots at which the expression vanishes: a float beside one is no hole, and its value there is a number."""
     big, found = BigFloat(ROUGH), _roots(expr)
     if expr.is_polynomial(Z) and all(atom.is_Rational for atom in expr.atoms() - {Z}):
-        return tuple(root for root in found if not isinstance(root, sp.Float))  # which have no closed form: irrational
+        return tuple(r for r in found if not isinstance(r, sp.Float) or vanishes_exactly(expr, float(r)))
     tape = Tape([expr], [Z]) if any(isinstance(root, sp.Float) for root in found) else None
 
     def vanishes(root: Any) -> bool:

@@ -23,6 +23,8 @@ HIGHEST_DEGREE = 150
 """Of a polynomial whose roots are enclosed: a tenth of a second's work where it has all powers."""
 MOST_FACTORED = 300
 """Degree of a polynomial that is split into its factors, at most."""
+MOST_EVALUATED = 1000
+"""Degree of a polynomial that is evaluated at a float exactly, at most."""
 MOST_BITS = 200_000
 """Degree times bits of the largest coefficient, up to which that is tried: it runs in C, and is not stopped."""
 HIGHEST_IN_RADICALS = 4
@@ -100,6 +102,8 @@ def _roots_of_part(expr: Expr) -> list[Any] | None:
         n = int(power.as_base_exp()[1]) if power.has(Z) else 0
         exponents[n] = exponents.get(n, sp.S.Zero) + c
     step = math.gcd(*exponents)
+    if not step:  # all powers cancel
+        return []
     if max(exponents) > step * MOST_FACTORED:
         return None
     inner = _roots_of_part(sp.Add(*(c * Z ** (n // step) for n, c in exponents.items())))
@@ -131,6 +135,18 @@ def _rational(expr: Expr) -> Any:
     if expr.is_Pow:
         return parts[0] ** int(expr.exp)
     return functools.reduce(operator.add if expr.is_Add else operator.mul, parts)
+
+
+def vanishes_exactly(polynomial: Expr, x: float) -> bool:
+    """Whether a polynomial with rational coefficients, of a degree up to a thousand, is 0 at a float: no rounding hides it.
+
+    Examples
+    --------
+    >>> vanishes_exactly(4 * Z**2 - 1, 0.5), vanishes_exactly(Z**2 - 2, 2**0.5)
+    (True, False)
+    """
+    whole = _rational(polynomial) if _degree(polynomial) <= MOST_EVALUATED else None
+    return whole is not None and whole(flint.fmpq(*x.as_integer_ratio())) == 0
 
 
 def real_roots_of(polynomial: sp.Poly) -> list[Any] | None:

@@ -54,6 +54,13 @@ def test_a_kink_in_a_hole_has_a_polynomial_a_side():
     assert len(filling.sides) == 2
 
 
+def test_a_hole_at_a_zero_of_a_polynomial_too_large_to_be_split():
+    """The slope of the sine over that of the divisor, 2*301 + 1: the zero 1/2 is known as a float alone."""
+    half = sp.Rational(1, 2)
+    value = Filled([sp.sin(Z - half) / ((2 * Z) ** 301 + Z - 3 * half)])(float64, np.array([0.5]))[0]
+    assert value == pytest.approx([1 / 603], rel=1e-15)
+
+
 def test_a_value_given_by_cases_is_kept():
     assert Gate("sigmoid(where(z == 0, 7, z + sin(z)/z))").u(np.array([0.0, 1e-9])) == pytest.approx([7.0, 1.0])
 

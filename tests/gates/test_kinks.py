@@ -28,6 +28,8 @@ EXACT = {
         3 * Z**2 + Z - sp.sqrt(3),
         {-sp.Rational(1, 6) + sign * sp.sqrt(1 + 12 * sp.sqrt(3)) / 6 for sign in (-1, 1)},
     ),
+    "a constant": ((Z**200 + 1) * (Z**200 - 1) - Z**400, set()),
+    "a constant that is no fraction": ((Z**200 + sp.sqrt(2)) * (Z**200 - sp.sqrt(2)) - Z**400, set()),
     "nothing but a power": (Z**9999 * (Z + 1) ** 5000, {sp.Integer(0), sp.Integer(-1)}),
 }
 
