@@ -28,10 +28,11 @@ from gateflow.arithmetic.enclosed import accurate
 from gateflow.asymptotics.germs import folded_steps, germ_of, left_germ_of, refuse_other_limits, simplify_germ
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Chain, Field, oscillating
+from gateflow.asymptotics.limits.plain import polynomial
 from gateflow.asymptotics.proofs.outline import find_kappa, prove_law, prove_time, slope
 from gateflow.asymptotics.proofs.statements import GAP, TAU, C, L, Refuted, T, text_of
 from gateflow.errors import Exceeded, InvalidArgument, cut, shown
-from gateflow.formula.vocabulary import Expr, Z
+from gateflow.formula.vocabulary import Expr, Z, softplus
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards import bounded
 from gateflow.notebook.cards import curve, facts, framed, mathematics
@@ -380,10 +381,10 @@ def _time_germ(f: Expr, p: Expr, horizon: Expr) -> Expr:
     return f - 2 * sp.log(df) - sp.log(horizon)
 
 
-def _short_germ(chain: Chain, f: Expr, tail: str) -> Expr:
+def _short_germ(chain: Chain, f: Expr, tail: str, as_it_is: bool) -> Expr:
     """A germ g with ``f - g -> 0``, short enough to differentiate: f itself, its profile, or its leading behaviour."""
     g = simplify_germ("f", "phi", f, chain, tail)
-    if sp.count_ops(g) > _LONG and not _has_high_power(g):
+    if not as_it_is and sp.count_ops(g) > _LONG and not _has_high_power(g):
         leading = sp.expand_log(-sp.log(chain.field.leading_term(sp.exp(-g)).xreplace({Z: _POSITIVE})))
         leading = leading.xreplace({_POSITIVE: Z})
         if sp.count_ops(leading) < sp.count_ops(g) and chain.ask("f is g", "f - g tends to 0", g - leading) == 0:
@@ -416,12 +417,12 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
     """
     if oscillating(f):
         raise Undecided("the gate oscillates as z grows: it has no rate in closed form")
-    if (count := _most_sums(f)) >= MANY_SUMS:
-        raise Undecided(f"the derivatives of a product of {count} sums are too long")
     hardy = Field(Z, seconds)
     chain = Chain(hardy)
     tail = "right" if horizon == 1 else "left"
-    g = _short_germ(chain, f, tail)
+    declared, f = f, _in_powers(f)
+    too_long = sp.count_ops(f) > _LONG_SHOWN
+    g = _short_germ(chain, f, tail, as_it_is=f != declared)
     f = hardy.resolve(f)
     p = chain.ask("p", "p = lim z f'", Z * slope(g))
     S = _time_germ(g, p, horizon)
@@ -434,7 +435,7 @@ def rate_of_germ(f: Expr, seconds: float = _SECONDS, horizon: Expr = sp.S.One) -
     kappa = find_kappa(f, chain)
     found = _explicit(chain, f, g, S, horizon)
     return Rate(
-        implicit=_implicit(hardy, S, g),
+        implicit=_implicit(hardy, *((S, g) if f == declared or too_long else map(_multiplied_out, (S, g)))),
         distance=text_of(_shorter(hardy, sp.exp(-f), sp.exp(-g))),
         slope=text_of(_shorter(hardy, slope(f) * sp.exp(-f), slope(g) * sp.exp(-g))),
         h=_if_found(hardy, lambda field: _slope_of_output(field, f)),
@@ -454,13 +455,33 @@ def _has_high_power(g: Expr) -> bool:
     return any(power.exp.is_Integer and power.exp > HIGH and power.base.has(sp.Add) for power in g.atoms(sp.Pow))
 
 
-MANY_SUMS = 30
-"""Sums in one product from which on its derivatives, in which each stands next to all others, are not looked at."""
+LONG_PRODUCT = 15
+"""Operations from which on a polynomial that is a product, or has products of sums in it, is multiplied out."""
 
 
-def _most_sums(f: Expr) -> int:
-    """The largest number of sums that are multiplied by each other."""
-    return max((sum(bool(a.is_Add) for a in product.args) for product in f.atoms(sp.Mul)), default=0)
+def _in_powers(f: Expr) -> Expr:
+    """``softplus`` of a long product of polynomials as that of ``z^n (a + b/z + ...)``; any other germ as it is.
+
+    The derivative of a product has the square of its length; and of a sum of positive powers SymPy looks for the real
+    roots wherever it asks for a sign, which it does not of this form.
+
+    Examples
+    --------
+    >>> _in_powers(softplus(sp.Mul(*(Z**2 - k for k in range(1, 7))))).args[0].args[1].coeff(Z, -2)
+    -21
+    """
+    u = f.args[0] if isinstance(f, softplus) else None
+    if u is None or sp.count_ops(u) < LONG_PRODUCT or not any(a.is_Add for m in u.atoms(sp.Mul) for a in m.args):
+        return f
+    found = polynomial(u, Z)
+    if found is None:
+        return f
+    n = found.degree()
+    return softplus(Z**n * sp.Add(*(c * Z ** (k - n) for (k,), c in found.terms())))
+
+
+def _multiplied_out(expr: Expr) -> Expr:
+    return sp.expand(expr, log=False, power_base=False, power_exp=False)
 
 
 def _implicit(hardy: Field, S: Expr, g: Expr) -> dict[str, str]:

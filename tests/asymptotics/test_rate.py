@@ -367,3 +367,23 @@ def test_a_law_that_is_proved_is_not_lost_with_what_comes_after_it(monkeypatch):
         monkeypatch.setattr(f"gateflow.asymptotics.rate.{part}", for_ever)
     found = rate(Gate("sigmoid(sinh(z))"), seconds=4.0)
     assert (found.rate, found.next_order, found.h, found.hitting_time) == ("1/(c*T*tau*log(tau)**2)", None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "degree"),
+    [
+        ("*".join(f"(z+{i})" for i in range(1, 25)), 24),
+        ("1+(" * 8 + "z" + ")*z" * 8, 9),
+    ],
+    ids=["product", "brackets"],
+)
+def test_a_long_polynomial_has_the_rate_of_its_leading_term(text, degree):
+    """For u of degree n, leading coefficient 1: l ~ 1/(s u'^2) as s ~ exp(u)/u'^2, and u' ~ n (log s)^(1 - 1/n)."""
+    found = rate(Gate(f"sigmoid({text})"), seconds=60.0)
+    assert found.rate == f"1/({degree**2}*c*T*tau*log(tau)**({sp.Rational(2 * (degree - 1), degree)}))"
+    if degree < 10:
+        u = sp.lambdify(z, parse(text), "mpmath")
+        s = sp.lambdify(z, parse(found.implicit["s"]), "mpmath")
+        at = mpmath.mpf(30)
+        with mpmath.workdps(60):
+            assert mpmath.almosteq(s(at), mpmath.exp(u(at)) / mpmath.diff(u, at) ** 2, 1e-30)
