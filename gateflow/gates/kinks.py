@@ -138,7 +138,7 @@ def _rational(expr: Expr) -> Any:
 
 
 def vanishes_exactly(polynomial: Expr, x: float) -> bool:
-    """Whether a polynomial with rational coefficients, of a degree up to a thousand, is 0 at a float: no rounding hides it.
+    """Whether a polynomial with rational coefficients, of degree 1000 at most, is 0 at a float: without rounding.
 
     Examples
     --------
