@@ -18,7 +18,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "flow"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "flows"))
 import flow_oracle as oracle
 
 from gateflow.flows import LearningProblem, enclose

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "flow"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "flows"))
 import grid
 
 

@@ -336,3 +336,22 @@ def test_passes_of_one_shape_share_what_does_not_change() -> None:
     assert native._form.cache_info().misses == before
     layer(x[:, :1])[0].sum().backward()
     assert native._form.cache_info().misses == before + 1
+
+
+@pytest.mark.parametrize("name", list(CELLS))
+@pytest.mark.parametrize("hidden", [3, 16])
+def test_gradients_of_each_of_many_samples(name: str, hidden: int) -> None:
+    """What a batch of passes has kept is cut up again: where each part lies, vectors must be read all the same."""
+    torch.manual_seed(0)
+    layer = CELLS[name](2, hidden).eval()
+    x = torch.randn(5, 4, 2, 2)
+    weights = {name: value.detach() for name, value in layer.named_parameters()}
+
+    def loss(p: Any, x: Any) -> Any:
+        return functional_call(layer, p, (x,))[0].square().sum()
+
+    found = vmap(grad(loss), (None, 0))(weights, x)
+    for k in range(len(x)):
+        alone = grad(loss)(weights, x[k])
+        for each in weights:
+            torch.testing.assert_close(found[each][k], alone[each])

@@ -323,6 +323,7 @@ def backward(
     of_input: bool,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of all that was given to :func:`forward`, whose output and kept tensors these are."""
+    kept = list(map(_aligned, kept))
     shares = next((round(_last(t).value) for t in kept if t.dim() == 1), None)
     pass_ = _Pass(cell, precision, time, list(map(workspace.dense, given)), keep=True, shares=shares)
     names = ("marks",) if pass_.again and cell.layout.has_cell else () if pass_.again else ("kept",)
@@ -339,8 +340,19 @@ def kept_like(cell: CompiledCell, steps: int, rows: int, h: Tensor) -> list[tupl
     row = _kept_row(cell, h.dtype, hidden)
     segment = _segment(steps, rows, batch, row * h.dtype.itemsize)
     if segment is None:
-        return [(rows * row + 1,)]
+        return [(rows * row + _behind(h.dtype),)]
     return [(-(-steps // segment), batch, hidden)] if cell.layout.has_cell else []
+
+
+def _aligned(kept: Tensor) -> Tensor:
+    """What was kept, where vectors are read from it at once: a batch of such, cut up again, may lie otherwise."""
+    kept = workspace.dense(kept)
+    return kept if kept.data_ptr() % LINE == 0 else workspace.tensor(kept.shape, kept.dtype).copy_(kept)
+
+
+def _behind(dtype: torch.dtype) -> int:
+    """Numbers behind the factors: a line, so that in a batch the next factors begin one too."""
+    return LINE // dtype.itemsize
 
 
 def _last(kept: Tensor) -> Any:
@@ -441,7 +453,7 @@ class _Pass:
         if self.again and self.c is not None:
             marks = self._new(-(-self.run.steps // self.run.segment), *self.c.shape)
         elif keep and not self.again:
-            kept = self._new((numbers := self.rows * self.kept_row) + 1)
+            kept = self._new((numbers := self.rows * self.kept_row) + _behind(self.dtype))
             _last(kept).value = self.run.threads
             self.run.stream = int(numbers * self.dtype.itemsize > CACHED)
         self._allot("packed", scratch="forward")
