@@ -356,7 +356,7 @@ def _behind(dtype: torch.dtype) -> int:
 
 
 def _last(kept: Tensor) -> Any:
-    """The last number of a vector, to be read or set."""
+    """The last number of a vector, as it lies in memory: a tensor's own would be read behind a tracer's back."""
     return DTYPES[kept.dtype].from_address(kept.data_ptr() + kept.nbytes - kept.itemsize)
 
 
@@ -454,7 +454,7 @@ class _Pass:
             marks = self._new(-(-self.run.steps // self.run.segment), *self.c.shape)
         elif keep and not self.again:
             kept = self._new((numbers := self.rows * self.kept_row) + _behind(self.dtype))
-            _last(kept).value = self.run.threads
+            kept[numbers:] = self.run.threads
             self.run.stream = int(numbers * self.dtype.itemsize > CACHED)
         self._allot("packed", scratch="forward")
         self.form.library.pack(self.reference)
