@@ -54,10 +54,14 @@ class Filling:
     output: int
     sides: tuple[tuple[Any, ...], ...]
 
+    def place(self, a: Any, x: Any) -> tuple[Any, Any]:
+        """``(x - at)/radius``, and whether that is inside."""
+        part = (x - a.constant(self.at)) * a.constant(1 / self.radius)
+        return part, a.less(a.abs(part), a.constant(sp.S.One))
+
     def put(self, a: Any, x: Any, values: list[Any]) -> None:
         """Put the numbers into those of the tape."""
-        part = (x - a.constant(self.at)) * a.constant(1 / self.radius)
-        inside = a.less(a.abs(part), a.constant(sp.S.One))
+        part, inside = self.place(a, x)
         if isinstance(inside, np.ndarray | np.bool_) and not np.any(inside):
             return
         part = a.where(inside, part, a.constant(sp.S.Zero))

@@ -48,6 +48,9 @@ class Numbers:
 
     def _play(self, key: str, exprs: Callable[[Formulas], list[Expr]], x: Any, symbol: sp.Symbol = Z) -> list[Any]:
         """The outputs of the gate's tape of this name, which all arithmetics share."""
+        return self._tape(key, exprs, symbol)(self.arithmetic, x)
+
+    def _tape(self, key: str, exprs: Callable[[Formulas], list[Expr]], symbol: sp.Symbol = Z) -> Tape | Filled:
         tapes: dict[Any, Tape | Filled] = self.gate.tapes
         big = isinstance(self.arithmetic, BigFloat)  # in which holes are not filled, and are not looked for
         found = tapes.get(key) or (tapes.get((key, "big")) if big else None)
@@ -55,7 +58,7 @@ class Numbers:
             made = _unfilled if big else filled
             found = self.gate.within_bounds(lambda: made(exprs(self.gate.formulas), symbol), key)
             tapes[(key, "big") if big else key] = found
-        return found(self.arithmetic, x)
+        return found
 
     def _logs(self, z: Any) -> tuple[Any, Any]:
         """``log phi`` and ``log(1 - phi)``; the larger of the two probabilities is found from the smaller."""
@@ -129,7 +132,7 @@ class Numbers:
         return self._u_from(z, *logs), self._log_du_from(z, *logs)
 
     def du(self, z: Any) -> Any:
-        return self._signed("sign", lambda f: [f.slope_sign], z, self.log_du(z))
+        return self._with_sign_of_slope(z, self.log_du(z))
 
     def log_dphi(self, z: Any) -> Any:
         """The logarithm of ``|phi'(z)|``; ``-inf`` where u overflows, since phi' is then smaller than every float."""
@@ -153,7 +156,20 @@ class Numbers:
         return a.where(a.isfinite(both) | ~a.less_equal(both, both), log_size, a.lift(np.float64(-np.inf)))
 
     def dphi(self, z: Any) -> Any:
-        return self._signed("sign", lambda f: [f.slope_sign], z, self.log_dphi(z))
+        return self._with_sign_of_slope(z, self.log_dphi(z))
+
+    def _with_sign_of_slope(self, z: Any, log_size: Any) -> Any:
+        """``exp(log_size)`` with the sign of phi'; about a hole that of what fills it: its formula cancels."""
+        a = self._inside
+        falls = a.less(self._play("sign", lambda f: [f.slope_sign], z)[0], a.constant(0))
+        slope = self._tape("slope", lambda f: [f.du if self.gate.is_profile else f.dphi])
+        if isinstance(slope, Filled) and not isinstance(self.arithmetic, BigFloat):
+            below = a.less(slope(self.arithmetic, z)[0], a.constant(0))
+            for filling in slope.fillings:
+                _, inside = filling.place(a, z)
+                falls = (inside & below) | (~inside & falls)
+        size = a.exp(log_size)
+        return a.where(falls, -size, size)
 
     def _signed(self, key: str, exprs: Callable[[Formulas], list[Expr]], z: Any, log_size: Any) -> Any:
         """``exp(log_size)`` with the sign of a formula."""

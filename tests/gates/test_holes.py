@@ -70,3 +70,13 @@ def test_a_gate_s_second_derivative_beside_a_hole():
     s = 1 / (1 + mpmath.exp(-1))
     expected = float(s * (1 - s) * (mpmath.mpf(-1) / 3 - (2 * s - 1)))
     assert Gate("sigmoid(z + sin(z)/z)").d2phi(np.array([0.0, 1e-200, 1e-25])) == pytest.approx(expected, rel=1e-15)
+
+
+@pytest.mark.parametrize("numbers", [lambda gate: gate.float64, lambda gate: gate], ids=["float64", "twice"])
+def test_the_slope_beside_a_hole_has_the_right_sign(numbers):
+    """u' = 1 at 18/5, where tanh(t)/t is level; over a common divisor t^2 all digits of the slope cancel beside it."""
+    gate = Gate("sigmoid(z + tanh(z - 18/5)/9/(z - 18/5))")
+    z = 3.6 + np.concatenate([np.arange(-40, 41) * np.spacing(3.6), [-1e-9, 1e-9, -3e-8, 3e-8, 1e-6]])
+    u = 3.6 + 1 / 9
+    assert numbers(gate).du(z) == pytest.approx(1 + 0 * z, rel=1e-5)
+    assert numbers(gate).dphi(z) == pytest.approx(np.exp(-u) / (1 + np.exp(-u)) ** 2 + 0 * z, rel=1e-5)
