@@ -70,6 +70,7 @@ COSTLY = (
     "sigmoid(z*1e990)",
     "sigmoid(z + 1e12*log(3))",
     "sigmoid(z*log(3)*1e12)",
+    "sigmoid(acosh(asinh(z)) - erf(log((1e367/(1e-195 - z) + z)*(z - z**7))))",
     "sigmoid(softplus(sinh(sinh(exp(sinh(exp(exp(cosh(exp(exp(exp(exp(exp(cosh(exp(z))))))))))))))))",
 )
 

@@ -396,18 +396,19 @@ def _proved_zero(x: Expr) -> bool:
         return True
     if _is_zero_of_arctangents(plain) or _is_zero_of_logarithms(plain):
         return True
-    if sp.count_ops(x) <= _SMALL and _longest_number(x) <= _LONG and sp.simplify(x) == 0:
+    if sp.count_ops(x) <= _SMALL and longest_number(x) <= _LONG and sp.simplify(x) == 0:
         return True
     return _is_algebraic_zero(x)
 
 
-def _longest_number(x: Expr) -> int:
+def longest_number(x: Expr) -> int:
+    """Bits of the longest whole number in an expression."""
     return max((max(abs(q.p).bit_length(), q.q.bit_length()) for q in x.atoms(sp.Rational)), default=0)
 
 
 def _is_algebraic_zero(x: Expr) -> bool:
     """By the minimal polynomial."""
-    if not x.is_algebraic or sp.count_ops(x) > _SMALL or _longest_number(x) > _LONG:
+    if not x.is_algebraic or sp.count_ops(x) > _SMALL or longest_number(x) > _LONG:
         return False
     return sp.minimal_polynomial(x, sp.Dummy("t")).is_Symbol
 

@@ -360,6 +360,8 @@ class PiecewiseGate:
         """The limit, from inside the piece, of its expression or of the derivative by z."""
         f = piece.side**order * derivative(piece.expr, X, order).replace(sp.tan, lambda g: sp.sin(g) / sp.cos(g))
         x = piece.side * z
+        if not x.is_Rational and constants.longest_number(x) > _LONG:
+            raise Undecided("the numbers in a point where branches change are too long")
         try:
             value = f.subs(X, x)
             if not value.has(sp.nan, sp.zoo, sp.oo, sp.AccumBounds) and constants.is_real(value):
@@ -433,6 +435,10 @@ def reach(piece: SmoothPiece, tail: Tail) -> Expr:
     if tail.start is None:
         return far
     return far if tail.phases and constants.below(tail.start, far) else tail.start
+
+
+_LONG = 2000
+"""Bits of a number in a root that is put into a formula: SymPy looks for factors of what comes of it."""
 
 
 _WORDS = (*(word for word in FUNCTIONS.values() if isinstance(word, type)), expm1, log1p)
