@@ -254,6 +254,15 @@ _INCOMPARABLE = {
 """What SymPy says where it does not know which of two numbers is the larger, and what we do."""
 
 
+def _is_sympys(problem: BaseException) -> bool:
+    """Whether an error was raised inside SymPy or its numbers, and is no fault of ours."""
+    trace = problem.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    return module.partition(".")[0] in ("sympy", "mpmath")
+
+
 def call(
     work: Callable[[], T],
     seconds: float,
@@ -323,7 +332,7 @@ def call(
     except (TypeError, ArithmeticError) as problem:
         watchers.remove(watch)
         why = next((why for said, why in _INCOMPARABLE.items() if str(problem).startswith(said)), "")
-        if isinstance(problem, TypeError) and not why:
+        if not why and (isinstance(problem, TypeError) or not _is_sympys(problem)):
             raise
         why = why or _TOO_CLOSE
     except BaseException:

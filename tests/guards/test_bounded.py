@@ -70,9 +70,11 @@ def test_what_sympy_cannot_compare_is_told(work, why):
         bounded.call(work, 10.0)
 
 
-def test_other_type_errors_are_faults():
+def test_other_errors_are_faults():
     with pytest.raises(TypeError, match="has no len"):
         bounded.call(lambda: len(3), 10.0)
+    with pytest.raises(ZeroDivisionError):
+        bounded.call(lambda: 1 // 0, 10.0)
 
 
 def test_the_outer_of_two_calls_is_stopped_through_the_inner():
