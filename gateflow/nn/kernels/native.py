@@ -346,8 +346,9 @@ def kept_like(cell: CompiledCell, steps: int, rows: int, h: Tensor) -> list[tupl
 
 def _aligned(kept: Tensor) -> Tensor:
     """What was kept, where vectors are read from it at once: a batch of such, cut up again, may lie otherwise."""
-    kept = workspace.dense(kept)
-    return kept if kept.data_ptr() % LINE == 0 else workspace.tensor(kept.shape, kept.dtype).copy_(kept)
+    if workspace.is_dense(kept) and kept.data_ptr() % LINE == 0:
+        return kept
+    return workspace.tensor(kept.shape, kept.dtype).copy_(kept)
 
 
 def _behind(dtype: torch.dtype) -> int:
