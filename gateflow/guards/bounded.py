@@ -246,6 +246,7 @@ if hasattr(os, "register_at_fork"):
 
 
 _TOO_CLOSE = "two numbers on the way agree in all digits that were looked at"
+_NO_DIGITS = "SymPy finds no digits of a number on the way"
 _INCOMPARABLE = {
     "cannot determine truth value": _TOO_CLOSE,
     "Invalid comparison of non-real": "a number on the way is not real",
@@ -254,13 +255,26 @@ _INCOMPARABLE = {
 """What SymPy says where it does not know which of two numbers is the larger, and what we do."""
 
 
-def _is_sympys(problem: BaseException) -> bool:
-    """Whether an error was raised inside SymPy or its numbers, and is no fault of ours."""
+def _module(problem: BaseException) -> str:
+    """The module where an error was raised."""
     trace = problem.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    module = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
-    return module.partition(".")[0] in ("sympy", "mpmath")
+    return "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+
+
+def _is_sympys(problem: BaseException) -> bool:
+    """Whether an error was raised inside SymPy or its numbers, and is no fault of ours."""
+    return _module(problem).partition(".")[0] in ("sympy", "mpmath")
+
+
+def _why(problem: OverflowError | ValueError) -> str:
+    """What the error of a number means; empty where it is a fault of ours."""
+    if isinstance(problem, OverflowError) or "integer string conversion" in str(problem):
+        return "a number on the way is too large to be written out"
+    if str(problem).endswith("is not comparable."):
+        return _TOO_CLOSE
+    return _NO_DIGITS if _module(problem) == "sympy.core.evalf" else ""
 
 
 def call(
@@ -321,11 +335,9 @@ def call(
         why = "the formula is nested too deeply"
     except (OverflowError, ValueError) as problem:
         watchers.remove(watch)
-        why = "a number on the way is too large to be written out"
-        if isinstance(problem, ValueError) and "integer string conversion" not in str(problem):
-            if not str(problem).endswith("is not comparable."):
-                raise
-            why = _TOO_CLOSE
+        why = _why(problem)
+        if not why:
+            raise
     except MemoryError:
         watchers.remove(watch)
         why = "not enough memory"

@@ -269,6 +269,13 @@ def test_a_quotient_that_is_0_over_0_is_read_as_its_limit_and_said_to_be(text, h
     assert float(Gate(text).u(float(hole))) == pytest.approx(u, abs=1e-15)
 
 
+def test_a_power_of_what_may_be_0_at_an_edge_leaves_the_rest_to_be_said():
+    """phi' at the edge 0 has a power of log(1) there, of which SymPy knows no digits."""
+    found = membership(Gate("(1+tanh(log(atan(sqrt(sqrt(log(1 + z**2)))))))/2"))
+    assert found.verdict == "not in F", str(found)
+    assert found.clause("increasing").verdict == "refuted"
+
+
 NEAR_A_LIMIT = {
     "sigmoid(z + log(cosh(z)))": "in F on (1/3, 1)",
     "sigmoid(pi*z/2 + z*atan(z) - log(1 + z**2)/2)": "in F",

@@ -10,6 +10,8 @@ import time
 
 import pytest
 import sympy as sp
+from mpmath.libmp import fzero
+from sympy.core.evalf import finalize_complex
 
 from gateflow.errors import Exceeded, InvalidArgument
 from gateflow.formula.vocabulary import Z
@@ -61,6 +63,7 @@ def test_deep_recursion_and_huge_integers_are_told():
     [
         (lambda: bool(sp.erf(216) < 1), "agree in all digits"),
         (lambda: sp.N(1 / sp.log(1 + sp.Rational(1, 10**200))), "agree in all digits"),
+        (lambda: finalize_complex(fzero, fzero, 53), "no digits"),
         (lambda: sp.sqrt(-2) < 1, "is not real"),
         (lambda: sp.nan < 1, "is not real"),
     ],
@@ -75,6 +78,8 @@ def test_other_errors_are_faults():
         bounded.call(lambda: len(3), 10.0)
     with pytest.raises(ZeroDivisionError):
         bounded.call(lambda: 1 // 0, 10.0)
+    with pytest.raises(ValueError, match="invalid literal"):
+        bounded.call(lambda: int("three"), 10.0)
 
 
 def test_the_outer_of_two_calls_is_stopped_through_the_inner():

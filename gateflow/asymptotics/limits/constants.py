@@ -358,7 +358,10 @@ def _numeric_sign(x: Expr) -> int:
         _refuse_nonsense(x)
         return found
     for digits in (15, 60):
-        value = x.evalf(digits, maxn=4 * digits)
+        try:
+            value = x.evalf(digits, maxn=4 * digits)
+        except ValueError as problem:  # a power of something that may be 0
+            raise Undecided(f"the constant {x} has no digits that are known") from problem
         if value.has(sp.I) or not value.is_number:
             real, imaginary = value.as_real_imag()
             if imaginary != 0 and getattr(imaginary, "_prec", 0) > 1:
