@@ -7,7 +7,7 @@ IEEE Trans. Computers 66 (2017).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -108,15 +108,17 @@ def _precision(bits: int) -> Iterator[None]:
         flint.ctx.prec = before
 
 
-def enclosed(c: Expr, prec: int) -> Any:
+def enclosed(c: Expr, prec: int, at: Mapping[sp.Symbol, sp.Rational] | None = None) -> Any:
     """A ball (``flint.arb``) that holds the constant; None where it holds a function that is not known here.
 
     Parameters
     ----------
     c : sympy.Expr
-        Without symbols.
+        Without symbols, but those of ``at``.
     prec : int
         Bits to compute in; the ball is as wide as the cancellation in ``c`` makes it.
+    at : mapping, optional
+        What symbols stand for.
 
     Examples
     --------
@@ -127,7 +129,7 @@ def enclosed(c: Expr, prec: int) -> Any:
     """
     with _precision(prec):
         try:
-            return _value(c, prec, {})
+            return _value(c, prec, {x: arb(int(q.p)) / int(q.q) for x, q in (at or {}).items()})
         except (_Unknown, OverflowError, MemoryError):
             return None
 

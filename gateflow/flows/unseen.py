@@ -42,6 +42,8 @@ OFF = 1e-4
 """Relative error of these integrals, at most."""
 MOST_STEEP, MOST_GROUPS = 8, 256
 """Groups of places that are integrated, at most, steep ones and all, nearest to 0; of others nothing is known."""
+LEAST_SLOPE = -700.0
+"""The logarithm of the slope past which the time through a place is no float."""
 DIP = 2.0
 """How many times smaller than on either side a slope has to be for bounds to say too little."""
 BITS = 200
@@ -155,6 +157,8 @@ def _by_bounds(gate: Gate, group: list[_Place]) -> tuple[float, float, float] | 
     low, high = Numbers(gate, arithmetic).log_du(arithmetic.interval(first, last)).ends
     if not low >= np.min(gate.float64.log_du(np.array([first, last]))) - np.log(DIP):
         return None
+    if low < LEAST_SLOPE:  # past the floats
+        return first, last, np.inf
     return first, last, float((last - first) * np.exp(-low) * -np.expm1(low - high))
 
 

@@ -276,6 +276,13 @@ def test_a_power_of_what_may_be_0_at_an_edge_leaves_the_rest_to_be_said():
     assert found.clause("increasing").verdict == "refuted"
 
 
+def test_a_branch_that_is_not_real_is_told_where_it_begins():
+    """log(-6) is no real number; that phi falls is seen on the other branch."""
+    found = membership(Gate("z/log(where(log(6) <= (70/30*z), z, ((z-6)-z)))"))
+    assert found.verdict == "not in F", str(found)
+    assert found.clause("increasing").verdict == "refuted"
+
+
 NEAR_A_LIMIT = {
     "sigmoid(z + log(cosh(z)))": "in F on (1/3, 1)",
     "sigmoid(pi*z/2 + z*atan(z) - log(1 + z**2)/2)": "in F",

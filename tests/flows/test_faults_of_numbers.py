@@ -613,6 +613,14 @@ def test_a_flow_whose_times_are_unresolved_is_not_followed():
         flow(LearningProblem(BLURRED, horizon=1, gap=0.01), 0.0)
 
 
+def test_a_place_so_flat_that_no_float_holds_the_time_through_it(capsys):
+    from gateflow.cli import main
+
+    text = "sigmoid(abs(sinh(softplus(z*(z + 1000000000)))) + 10000000)"
+    assert main(["time", text, "--horizon", "10", "--gap", "0.01"]) == 2
+    assert "was not found" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["time", "flow"])
 def test_the_command_line_has_no_answer_to_an_unresolved_time(command, capsys):
     from gateflow.cli import main

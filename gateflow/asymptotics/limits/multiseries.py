@@ -24,6 +24,7 @@ from typing import Any
 
 import sympy as sp
 
+from gateflow.arithmetic.enclosed import enclosed
 from gateflow.asymptotics.limits import constants as k
 from gateflow.asymptotics.limits.constants import Number, Undecided
 from gateflow.formula.vocabulary import Expr
@@ -394,12 +395,10 @@ def _larger_than(expr: Expr, nodes: int) -> bool:
 def _numerically_nonzero(expr: Expr, z: sp.Symbol) -> bool:
     others = {s: sp.Rational(7 + 3 * i, 11) for i, s in enumerate(sorted(expr.free_symbols - {z}, key=str))}
     for point in (sp.Rational(23, 10), sp.Rational(31, 7)):
-        try:
-            value = expr.evalf(20, subs={z: point, **others}, maxn=200)
-        except (OverflowError, ValueError, ArithmeticError, MemoryError, TypeError):
-            continue
-        if value.is_Float and value._prec > 10 and abs(value) > sp.Float(10) ** -60:
-            return True
+        for bits in (80, 640):
+            ball = enclosed(expr, bits, {z: point, **others})
+            if ball is None or ball > 0 or ball < 0:
+                return ball is not None
     return False
 
 

@@ -360,6 +360,8 @@ class PiecewiseGate:
         """The limit, from inside the piece, of its expression or of the derivative by z."""
         f = piece.side**order * derivative(piece.expr, X, order).replace(sp.tan, lambda g: sp.sin(g) / sp.cos(g))
         x = piece.side * z
+        if f.has(sp.I):
+            raise Undecided("the formula is not real beside it")
         if not x.is_Rational and constants.longest_number(x) > _LONG:
             raise Undecided("the numbers in a point where branches change are too long")
         try:
