@@ -429,6 +429,8 @@ class _Case(PiecewiseGate):
         if not tail.sign:
             return self._eventually_by_germ(piece, tail)
         z0 = float(tail.start or 0)
+        if math.isinf(z0):
+            return self._eventually_by_germ(piece, replace(tail, reason="from where on is past the floats"))
         fall = "decreases" if tail.sign < 0 else "increases"
         span = f"z >= {decimals.above(z0)}" if piece.side > 0 else f"z <= {decimals.below(0.0 - z0)}"
         return Clause(name, "proved", f"phi' {fall} for {span}", {"kind": "z0", "z0": z0})

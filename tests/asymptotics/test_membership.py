@@ -283,6 +283,14 @@ def test_a_branch_that_is_not_real_is_told_where_it_begins():
     assert found.clause("increasing").verdict == "refuted"
 
 
+@pytest.mark.parametrize("rate", ["1/1e895", "exp(-1000)"])
+def test_what_bends_past_the_floats_bends_for_all_large_z(rate):
+    """phi'' is that of a tanh cubed whose unit of z is beyond the floats: it changes sign there, and no more."""
+    monotone = membership(Gate(f"z*0.33/5 + 1e237*tanh(z*({rate}))**3")).clause("monotone_slope")
+    assert monotone.verdict == "proved"
+    assert (rate == "exp(-1000)") or ("past the floats" in monotone.reason and monotone.witness["kind"] == "germ")
+
+
 NEAR_A_LIMIT = {
     "sigmoid(z + log(cosh(z)))": "in F on (1/3, 1)",
     "sigmoid(pi*z/2 + z*atan(z) - log(1 + z**2)/2)": "in F",

@@ -17,6 +17,7 @@ from typing import Any
 import sympy as sp
 from mpmath import libmp
 
+from gateflow.arithmetic.enclosed import accurate, rational
 from gateflow.arithmetic.intervals import Interval, Intervals
 from gateflow.asymptotics.limits import constants
 from gateflow.asymptotics.limits.constants import Undecided
@@ -461,7 +462,7 @@ def by_exponentials(f: Signed, low: Expr, high: Expr, want: int) -> Finding | No
             continue
         w = (a + b) / 2
         if sp.sign(constant * odd.eval(w)) == -want:
-            x = sp.Rational(-(math.log(w.p) - math.log(w.q)) / float(rate)).limit_denominator(10**6)
+            x = (sp.Rational(math.log(w.q) - math.log(w.p)) / _rational(rate)).limit_denominator(10**6)
             inside = constants.below(low, x) and constants.below(x, high) and f.on(ball.constant(x)) == -want
             return Finding("refuted", where=(float(x), float(x)), at=x) if inside else None
     return PROVED
@@ -561,8 +562,16 @@ def _until_last_change(polynomial: Any, rate: Expr) -> tuple[int, Expr]:
         width /= 2**20
     nearest = min((a for a, _ in ends), default=sp.S.One)
     sign = int(sp.sign(polynomial.eval(nearest / 2)))
-    far = (math.log(nearest.q) - math.log(nearest.p)) / float(rate)
+    far = sp.Rational(math.log(nearest.q) - math.log(nearest.p)) / _rational(rate)
     return sign, sp.Rational(math.floor(16 * far) + 2, 16)
+
+
+def _rational(rate: Expr) -> sp.Rational:
+    """A positive constant, or a rational next to it; it may be too small for a float."""
+    if rate.is_Rational:
+        return rate
+    ball = accurate(rate, 60)
+    return sp.Rational(float(rate)) if ball is None else rational(ball)
 
 
 def _form_sign(forms: Sequence[Factors], half: HalfLine, strict: bool) -> int:
