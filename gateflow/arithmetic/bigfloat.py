@@ -1,6 +1,7 @@
-"""Arithmetic in as many digits as asked for, by mpmath, element by element: an oracle, and for those who want digits.
+"""Arithmetic in as many digits as asked for, element by element: an oracle, and for those who want digits.
 
-Every function is evaluated with guard digits and rounded once; composites are played over big floats of more digits.
+Every function is evaluated with guard digits and rounded once: by ball arithmetic, which takes a tenth of the time, where its
+ball is narrow enough, else by mpmath. Composites are played over big floats of more digits.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import mpmath
 import numpy as np
 import sympy as sp
 
+from gateflow.arithmetic import enclosed
 from gateflow.arithmetic.composites import COMPOSITES, composed
 from gateflow.arithmetic.float64 import quiet, real_value
 from gateflow.errors import InvalidArgument
@@ -23,6 +25,9 @@ from gateflow.formula.vocabulary import expression
 _HUGE = 2.0**60
 """exp is 0 or infinite for arguments beyond this; mpmath would try to write down the exponent."""
 
+
+_MODERATE = 60
+"""Bits before the point up to which numbers are put to ball arithmetic, whose exponents have no end."""
 
 _FAR = 2**16
 """Bits before the point up to which sin, cos and tan of a number are computed: as many of pi are needed."""
@@ -79,12 +84,12 @@ class Big:
     __rmul__ = __mul__
 
 
-def _unary(scalar: Callable[[Any, Any], Any]) -> Any:
-    """A method over arrays from a function of the context and one big float."""
+def _unary(scalar: Callable[[Any, Any], Any], ball: str = "") -> Any:
+    """A method over arrays from a function of the context and one big float, and its name in ball arithmetic."""
 
     @functools.wraps(scalar)
     def method(self: BigFloat, x: Any) -> Big:
-        return self._map(lambda v: self._real(scalar, v), x)
+        return self._map(lambda v: self._real(scalar, v, ball), x)
 
     return method
 
@@ -122,10 +127,13 @@ class BigFloat:
         values = np.frompyfunc(scalar, len(arrays), 1)(*arrays)
         return Big(self, values)
 
-    def _real(self, scalar: Callable[[Any, Any], Any], v: Any) -> Any:
+    def _real(self, scalar: Callable[[Any, Any], Any], v: Any, ball: str) -> Any:
         mp = self.context
         if mp.isnan(v):
             return v
+        found = enclosed.rounded(ball, v._mpf_, mp.prec) if ball and mp.mag(v) <= _MODERATE else None
+        if found is not None:
+            return mp.make_mpf(found)
         with mp.extraprec(30):
             y = scalar(mp, v)
         return +y if isinstance(y, mp.mpf) else mp.nan
@@ -163,20 +171,20 @@ class BigFloat:
     abs = _unary(lambda mp, v: abs(v))
     sign = _unary(lambda mp, v: mp.mpf(mp.sign(v)))
     sqrt = _unary(lambda mp, v: mp.sqrt(v))
-    exp = _unary(lambda mp, v: _exp(mp, v))
-    expm1 = _unary(lambda mp, v: mp.expm1(v) if abs(v) < 1 else _exp(mp, v) - 1)
-    log = _unary(lambda mp, v: _log(mp, v))
-    log1p = _unary(lambda mp, v: mp.log1p(v) if abs(v) < 0.5 else _log(mp, 1 + v))
-    sin = _unary(lambda mp, v: mp.sin(v) if _has_phase(mp, v) else mp.nan)
-    cos = _unary(lambda mp, v: mp.cos(v) if _has_phase(mp, v) else mp.nan)
-    asinh = _unary(lambda mp, v: mp.asinh(v) if mp.isfinite(v) else v)
-    acosh = _unary(lambda mp, v: mp.acosh(v) if 1 <= v < mp.inf else (v if v > 0 and mp.isinf(v) else mp.nan))
-    atan = _unary(lambda mp, v: mp.atan(v))
-    erf = _unary(lambda mp, v: mp.erf(v))
+    exp = _unary(lambda mp, v: _exp(mp, v), "exp")
+    expm1 = _unary(lambda mp, v: mp.expm1(v) if abs(v) < 1 else _exp(mp, v) - 1, "expm1")
+    log = _unary(lambda mp, v: _log(mp, v), "log")
+    log1p = _unary(lambda mp, v: mp.log1p(v) if abs(v) < 0.5 else _log(mp, 1 + v), "log1p")
+    sin = _unary(lambda mp, v: mp.sin(v) if _has_phase(mp, v) else mp.nan, "sin")
+    cos = _unary(lambda mp, v: mp.cos(v) if _has_phase(mp, v) else mp.nan, "cos")
+    asinh = _unary(lambda mp, v: mp.asinh(v) if mp.isfinite(v) else v, "asinh")
+    acosh = _unary(lambda mp, v: mp.acosh(v) if 1 <= v < mp.inf else (v if v > 0 and mp.isinf(v) else mp.nan), "acosh")
+    atan = _unary(lambda mp, v: mp.atan(v), "atan")
+    erf = _unary(lambda mp, v: mp.erf(v), "erf")
     erfc = _unary(lambda mp, v: _erfc(mp, v))
     erfcx = _unary(lambda mp, v: _erfcx(mp, v))
-    loggamma = _unary(lambda mp, v: _loggamma(mp, v))
-    digamma = _unary(lambda mp, v: _pole(mp, v, lambda: mp.digamma(v), mp.nan if v < 0 else -mp.inf))
+    loggamma = _unary(lambda mp, v: _loggamma(mp, v), "loggamma")
+    digamma = _unary(lambda mp, v: _pole(mp, v, lambda: mp.digamma(v), mp.nan if v < 0 else -mp.inf), "digamma")
     trigamma = _unary(lambda mp, v: mp.zero if v == mp.inf else _pole(mp, v, lambda: mp.psi(1, v), mp.inf))
 
     @cached_property

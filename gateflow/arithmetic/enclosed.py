@@ -219,6 +219,30 @@ def bounds(prec: int) -> Callable[[str, Raw], tuple[Raw, Raw]]:
     return scalar
 
 
+def rounded(name: str, x: Raw, prec: int) -> Raw | None:
+    """A function, by its name, of a big float that is finite and not 0, to ``prec`` bits; None where its ball is wider.
+
+    Examples
+    --------
+    >>> libmp.to_str(rounded("exp", libmp.from_int(1), 60), 15)
+    '2.71828182845905'
+    >>> rounded("log", libmp.from_int(-1), 60) is None
+    True
+    """
+    sign, man, exponent, _ = x
+    if not man:
+        return None
+    before, flint.ctx.prec = flint.ctx.prec, prec + 20
+    try:
+        y = getattr(BALLS, name)(arb((-int(man) if sign else int(man), int(exponent))))
+    finally:
+        flint.ctx.prec = before
+    if not y.is_finite() or y.rel_accuracy_bits() < prec + 10:
+        return None
+    man, exponent = y.mid().man_exp()
+    return libmp.from_man_exp(int(man), int(exponent), prec, "n")
+
+
 def _value(c: Any, prec: int, known: dict[Any, Any]) -> Any:
     if c not in known:
         known[c] = _computed(c, prec, known)
@@ -324,5 +348,5 @@ def _power(base: Any, n: Any, prec: int, known: dict[Any, Any]) -> Any:
 
 __all__ = [
     *("BALLS", "Raw", "accurate", "bounds", "enclosed", "ends"),
-    *("is_below_all_floats", "precisions", "rational", "sign_of"),
+    *("is_below_all_floats", "precisions", "rational", "rounded", "sign_of"),
 ]
