@@ -32,6 +32,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from gateflow.__main__ import prepare
+
 SECONDS = 3.0
 """The time that each command is given, unless told otherwise."""
 MOST_SECONDS = 6.0
@@ -330,6 +332,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--one-in", type=int, help="one command, by turns, for one formula in so many; all are parsed")
     options = parser.parse_args()
+    prepare()
     for command in COMMANDS:  # the imports, which no case is to pay
         ran(arguments(command, "sigmoid(z**3)", SECONDS))
     rows, wrong, count = [], 0, 0
