@@ -17,6 +17,7 @@ from mpmath import mp, mpf
 from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.membership import CLAUSES
 from gateflow.asymptotics.membership import membership as decided
+from gateflow.asymptotics.signs.smoothness import from_to
 from gateflow.asymptotics.signs.tails import Clock, LimitCache, X
 from gateflow.cli import main
 from gateflow.errors import UnknownName
@@ -274,6 +275,13 @@ def test_a_power_of_what_may_be_0_at_an_edge_leaves_the_rest_to_be_said():
     found = membership(Gate("(1+tanh(log(atan(sqrt(sqrt(log(1 + z**2)))))))/2"))
     assert found.verdict == "not in F", str(found)
     assert found.clause("increasing").verdict == "refuted"
+
+
+def test_a_value_that_is_not_real_is_no_jump():
+    """log(-2) and logit(-125) have no digits to print as where phi goes from or to."""
+    for value in (sp.log(-2), logit(-125)):
+        with pytest.raises(Undecided, match="not seen to be real"):
+            from_to(value, sp.S.One)
 
 
 def test_a_branch_that_is_not_real_is_told_where_it_begins():

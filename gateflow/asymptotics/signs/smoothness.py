@@ -544,7 +544,10 @@ def short(value: Expr) -> str:
 def _near(value: Expr) -> float:
     """The float next to a constant: by ball arithmetic, where SymPy would look for digits one by one."""
     ball = None if value.free_symbols else accurate(value, 70)
-    return float(value) if ball is None else float(ball)
+    try:
+        return float(value) if ball is None else float(ball)
+    except TypeError:
+        raise Undecided("a value or slope there is not seen to be real") from None
 
 
 def alike(a: Expr, b: Expr) -> bool:
