@@ -24,6 +24,7 @@ import sympy as sp
 from mpmath import libmp
 
 from gateflow.arithmetic import decimals
+from gateflow.arithmetic.enclosed import accurate, rational
 from gateflow.arithmetic.intervals import Interval
 from gateflow.asymptotics.clauses import CLAUSES, Clause, Membership, Witness
 from gateflow.asymptotics.limits import constants, plain
@@ -309,8 +310,7 @@ class _Case(PiecewiseGate):
         value = constants.number(low)
         if constants.sign(value) <= 0 or constants.compare(value, 1) >= 0:
             return None
-        plain = sp.simplify(low.replace(sigmoid, sigmoid.written_out))
-        return {"kind": "floor", "floor": text_of(plain if plain.is_Rational else low), "value": float(low)}
+        return {"kind": "floor", "floor": text_of(_plain(low)), "value": float(low)}
 
     def _is(self, name: str) -> bool:
         return self._clause(name).verdict == "proved"
@@ -562,6 +562,24 @@ def _float_above(x: Expr) -> float:
     """The nearest float, or the next one where that is below ``x``."""
     near = float(x)
     return near if constants.compare(constants.number(x), sp.Rational(near)) <= 0 else math.nextafter(near, math.inf)
+
+
+MOST_DENOMINATOR = 10**6
+"""Of a rational number that a constant is tried to be."""
+
+
+def _plain(c: Expr) -> Expr:
+    """The constant as a rational number, where its digits are those of a short one and it is proved to be it."""
+    ball = accurate(c, 100)
+    if c.is_Rational or ball is None:
+        return c
+    digits = rational(ball)
+    near = Fraction(int(digits.p), int(digits.q)).limit_denominator(MOST_DENOMINATOR)
+    short = sp.Rational(near.numerator, near.denominator)
+    try:
+        return short if abs(digits - short) < sp.Rational(1, 2**90) and equal(c, short) else c
+    except Undecided:
+        return c
 
 
 def _is_outside(value: Interval) -> bool:

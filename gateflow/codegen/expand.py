@@ -87,8 +87,13 @@ def factor(expr: Expr) -> Expr:
 
 
 def too_long_to_factor(expr: Expr) -> bool:
-    """Whether there are several generators and a number of many bits: SymPy then looks for a prime that is larger."""
-    return len({*expr.free_symbols, *expr.atoms(sp.Function)}) > 1 and _bits(expr) > MOST_BITS_OF_SEVERAL
+    """Whether SymPy would look for a prime larger than a bound: of several generators, with many bits or high powers.
+
+    Roots of one symbol are several generators too, and ``x**(1/7) + x**(1/16)`` has powers of 16 of one.
+    """
+    several = len({*expr.free_symbols, *expr.atoms(sp.Function)}) > 1
+    roots = any(node.exp.is_Rational and not node.exp.is_Integer for node in expr.atoms(sp.Pow))
+    return (several and _bits(expr) > MOST_BITS_OF_SEVERAL) or (roots and degree(expr) > MOST_DEGREE)
 
 
 def common_unit(rates: Iterable[Expr]) -> Expr:
