@@ -47,7 +47,7 @@ from gateflow.asymptotics.signs.smoothness import (
 from gateflow.asymptotics.signs.tails import HalfLine, X, in_words
 from gateflow.codegen import Tape
 from gateflow.errors import Exceeded, GateflowError
-from gateflow.formula.vocabulary import Expr, Z, sigmoid
+from gateflow.formula.vocabulary import Expr, Z
 from gateflow.gates.gate import gate as as_gate
 from gateflow.guards import bounded
 
