@@ -38,6 +38,7 @@ from gateflow.asymptotics.signs.smoothness import (
     PiecewiseGate,
     alike,
     apart,
+    as_float,
     equal,
     from_to,
     inside,
@@ -294,7 +295,9 @@ class _Case(PiecewiseGate):
         if not (floor or (equal(low, sp.S.Zero) and equal(high, sp.S.One))):
             backwards = equal(low, sp.S.One) and equal(high, sp.S.Zero)
             if not backwards and self.continuous:
-                return Clause(name, "refuted", words, {"kind": "limits", "left": float(low), "right": float(high)})
+                return Clause(
+                    name, "refuted", words, {"kind": "limits", "left": as_float(low), "right": as_float(high)}
+                )
             if not backwards:
                 raise Undecided(words)
         if not self.continuous:
@@ -310,7 +313,7 @@ class _Case(PiecewiseGate):
         value = constants.number(low)
         if constants.sign(value) <= 0 or constants.compare(value, 1) >= 0:
             return None
-        return {"kind": "floor", "floor": text_of(_plain(low)), "value": float(low)}
+        return {"kind": "floor", "floor": text_of(_plain(low)), "value": as_float(low)}
 
     def _is(self, name: str) -> bool:
         return self._clause(name).verdict == "proved"

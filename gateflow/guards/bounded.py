@@ -274,6 +274,8 @@ def _why(problem: OverflowError | ValueError) -> str:
         return "a number on the way is too large to be written out"
     if str(problem).endswith("is not comparable."):
         return _TOO_CLOSE
+    if type(problem).__name__ == "InconsistentAssumptions":
+        return "SymPy contradicts itself about a number on the way"
     return _NO_DIGITS if _module(problem) == "sympy.core.evalf" else ""
 
 

@@ -64,6 +64,7 @@ def test_deep_recursion_and_huge_integers_are_told():
         (lambda: bool(sp.erf(216) < 1), "agree in all digits"),
         (lambda: sp.N(1 / sp.log(1 + sp.Rational(1, 10**200))), "agree in all digits"),
         (lambda: finalize_complex(fzero, fzero, 53), "no digits"),
+        (lambda: sp.Symbol("x", zero=True, positive=True), "contradicts itself"),
         (lambda: sp.sqrt(-2) < 1, "is not real"),
         (lambda: sp.nan < 1, "is not real"),
     ],

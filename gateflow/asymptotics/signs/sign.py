@@ -25,6 +25,7 @@ from gateflow.asymptotics.limits.plain import polynomial
 from gateflow.asymptotics.signs.pieces import Factors, by_complements, factored_forms, in_tanh
 from gateflow.asymptotics.signs.tails import Clock, HalfLine, LimitCache, X, in_words
 from gateflow.codegen import Tape
+from gateflow.codegen.expand import MOST_TERMS, terms
 from gateflow.codegen.exponentials import in_exponential
 from gateflow.errors import GateflowError
 from gateflow.formula.vocabulary import Expr, derivative
@@ -93,7 +94,10 @@ class Signed:
                 return False
         except GateflowError:
             return False
-        return sp.count_ops(self.expr) < 100 and sp.expand(self.expr.rewrite(sp.exp)) == 0
+        if sp.count_ops(self.expr) >= 100:
+            return False
+        plain = self.expr.rewrite(sp.exp)
+        return terms(plain) <= MOST_TERMS and sp.expand(plain) == 0
 
     def part(self, factor: Expr) -> Part:
         """The numerical side of a factor."""

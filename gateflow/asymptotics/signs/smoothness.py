@@ -348,7 +348,7 @@ class PiecewiseGate:
             words = f"kink at z = {at}: left slope {short(low)}, right slope {short(high)}"
             if alike(low, high):
                 words = f"kink at z = {at}: the slope goes {from_to(low, high)}"
-            ends = {"z": float(z), "point": at, "left": _near(low), "right": _near(high)}
+            ends = {"z": float(z), "point": at, "left": as_float(low), "right": as_float(high)}
             return Clause(name, "refuted", words, {"kind": "kink", **ends})
         return Clause(name, "proved", "")
 
@@ -513,8 +513,8 @@ def profile_of(gate: Any) -> Expr | None:
 
 def _ends(joint: Joint) -> dict[str, Any]:
     """The three values at a break point, as a witness."""
-    at = None if joint.at is None else _near(joint.at)
-    ends = {"left": _near(joint.low), "right": _near(joint.high), "at": at}
+    at = None if joint.at is None else as_float(joint.at)
+    ends = {"left": as_float(joint.low), "right": as_float(joint.high), "at": at}
     return {"z": float(joint.z), "point": text_of(joint.z), **ends}
 
 
@@ -538,10 +538,10 @@ def equal(a: Expr, b: Expr) -> bool:
 
 def short(value: Expr) -> str:
     text = text_of(value) if value.is_Rational else ""
-    return text if text and len(text) <= 12 else f"{_near(value):.9g}"
+    return text if text and len(text) <= 12 else f"{as_float(value):.9g}"
 
 
-def _near(value: Expr) -> float:
+def as_float(value: Expr) -> float:
     """The float next to a constant: by ball arithmetic, where SymPy would look for digits one by one."""
     ball = None if value.free_symbols else accurate(value, 70)
     try:
@@ -552,7 +552,7 @@ def _near(value: Expr) -> float:
 
 def alike(a: Expr, b: Expr) -> bool:
     """Whether two numbers are the same in nine digits."""
-    return f"{_near(a):.9g}" == f"{_near(b):.9g}"
+    return f"{as_float(a):.9g}" == f"{as_float(b):.9g}"
 
 
 def from_to(low: Expr, high: Expr) -> str:
@@ -627,4 +627,6 @@ def with_phase(base: Expr, phase: float, start: float) -> Iterator[float]:
         yield 0.5 * (low + high)
 
 
-__all__ = ["Joint", "PiecewiseGate", "alike", "apart", "equal", "from_to", "inside", "short", "text_in_z"]
+__all__ = [
+    *("Joint", "PiecewiseGate", "alike", "apart", "as_float", "equal", "from_to", "inside", "short", "text_in_z"),
+]
