@@ -265,7 +265,7 @@ def in_own_process(text: str, commands: Sequence[str], seconds: float) -> dict[s
     return found
 
 
-def cases(numbers: range, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def cases(numbers: Sequence[int], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """What each case gave, those in the journal first; those that are new go there."""
     journal, seed = options.journal, options.seed
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True) if journal and journal.exists() else []
@@ -327,6 +327,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--only", type=int, nargs="+", help="these numbers, as those that failed before")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--journal", type=Path)
     parser.add_argument("--seconds", type=float, default=SECONDS)
@@ -336,7 +337,7 @@ def main() -> None:
     for command in COMMANDS:  # the imports, which no case is to pay
         ran(arguments(command, "sigmoid(z**3)", SECONDS))
     rows, wrong, count = [], 0, 0
-    for one in cases(range(options.first, options.first + options.cases), options):
+    for one in cases(options.only or range(options.first, options.first + options.cases), options):
         count += 1
         for name, found in one["found"].items():
             rows.append((one, name, found))
