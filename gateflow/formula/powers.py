@@ -2,8 +2,9 @@
 
 SymPy takes ``exp(n log a)`` for ``a**n`` and multiplies it out, whatever n is. That happens inside of one instruction,
 where no watch on time and memory can stop it, and deep within its simplifications; so it is refused where it happens:
-within the calls of gateflow SymPy's powers of rational numbers raise `TooManyDigits` past `MOST_BITS`. For all other
-callers they are what they were.
+within the calls of gateflow SymPy's powers of rational numbers raise `TooManyDigits` past `MOST_BITS`. Nor are
+polynomials of a high degree factored, for seconds of C code, to see whether they are positive. For all other callers
+SymPy is what it was.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 import sympy as sp
+from sympy.core import exprtools
 from sympy.printing.str import StrPrinter
 
 from gateflow.errors import Exceeded
@@ -58,6 +60,27 @@ def _kept_short(evaluate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
 
 for _kind in (sp.Rational, sp.Integer):
     _kind._eval_power = _kept_short(_kind._eval_power)
+
+
+HIGHEST = 200
+"""Power of a symbol in a sum up to which SymPy is asked for the sign of the sum: it factors its derivative."""
+
+
+def _of_low_powers(sign: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @wraps(sign)
+    def monotonic_sign(expr: Any) -> Any:
+        if expr.is_Add and any(map(_is_high, expr.args)) and _is_ours(sys._getframe(1)):
+            return None
+        return sign(expr)
+
+    return monotonic_sign
+
+
+def _is_high(term: Any) -> bool:
+    return any(part.is_Pow and part.exp.is_Integer and part.exp > HIGHEST for part in sp.Mul.make_args(term))
+
+
+exprtools._monotonic_sign = _of_low_powers(exprtools._monotonic_sign)
 
 
 class _PowersPrinter(StrPrinter):

@@ -24,6 +24,7 @@ from gateflow.asymptotics.limits.growth import Field
 from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import Tape, rewrite, stable
 from gateflow.codegen.expand import common_unit, expand, is_quick_to_factor, quick_factor, too_long_to_factor
+from gateflow.codegen.expand import factor as with_factors
 from gateflow.errors import Exceeded, GateflowError
 from gateflow.formula.vocabulary import (
     Expr,
@@ -160,9 +161,15 @@ def _zeros_by_branch(expr: Expr, z: sp.Symbol) -> list[Expr]:
     return found
 
 
+HIGHEST = 1500
+"""Degree of the largest polynomial whose zeros are looked for: FLINT factors it in half a second."""
+
+
 def _zeros_of_factor(expr: Expr, z: sp.Symbol) -> list[Expr]:
     if expr.is_polynomial(z):
         poly = sp.Poly(expr, z)
+        if poly.degree() > HIGHEST:
+            raise Undecided(f"the zeros of a polynomial of degree {poly.degree()}")
         if all(c.is_Rational for c in poly.all_coeffs()):
             return list(dict.fromkeys(sp.real_roots(poly)))
         if poly.degree() <= 2:
@@ -803,9 +810,9 @@ def _touching(factor: Expr) -> Expr:
             return 2 * a * (sp.cos(half) if a == c else sp.sin(half)) ** 2
         if b.has(sp.sqrt) or any(p.is_Pow and p.exp == sp.S.Half for p in sp.Mul.make_args(b)):
             if b.is_positive and a.is_negative:
-                return _touching(sp.factor(sp.expand(b**2 - a**2)))
+                return _touching(with_factors(expand(b**2 - a**2)))
             if b.is_negative and a.is_positive:
-                return _touching(sp.factor(sp.expand(a**2 - b**2)))
+                return _touching(with_factors(expand(a**2 - b**2)))
     return factor
 
 
