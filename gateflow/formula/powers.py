@@ -63,21 +63,29 @@ for _kind in (sp.Rational, sp.Integer):
 
 
 HIGHEST = 200
-"""Power of a symbol in a sum up to which SymPy is asked for the sign of the sum: it factors its derivative."""
+"""Degree of a polynomial up to which SymPy is asked for its sign: it factors the derivative."""
 
 
 def _of_low_powers(sign: Callable[[Any], Any]) -> Callable[[Any], Any]:
     @wraps(sign)
     def monotonic_sign(expr: Any) -> Any:
-        if expr.is_Add and any(map(_is_high, expr.args)) and _is_ours(sys._getframe(1)):
+        if expr.is_Add and _degree(expr) > HIGHEST and _is_ours(sys._getframe(1)):
             return None
         return sign(expr)
 
     return monotonic_sign
 
 
-def _is_high(term: Any) -> bool:
-    return any(part.is_Pow and part.exp.is_Integer and part.exp > HIGHEST for part in sp.Mul.make_args(term))
+def _degree(expr: Any) -> int:
+    """That of a polynomial, or more; 0 for what is no part of one."""
+    if expr.is_Symbol:
+        return 1
+    if expr.is_Add or expr.is_Mul:
+        degrees = map(_degree, expr.args)
+        return max(degrees) if expr.is_Add else sum(degrees)
+    if expr.is_Pow and expr.exp.is_Integer and expr.exp > 0:
+        return int(expr.exp) * _degree(expr.base)
+    return 0
 
 
 exprtools._monotonic_sign = _of_low_powers(exprtools._monotonic_sign)
