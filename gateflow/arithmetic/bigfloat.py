@@ -1,6 +1,6 @@
 """Arithmetic in as many digits as asked for, element by element: an oracle, and for those who want digits.
 
-Every function is evaluated with guard digits and rounded once: by ball arithmetic, which takes a tenth of the time,
+Every function is evaluated with guard digits and rounded once: by ball arithmetic, which is several times as fast,
 where its ball is narrow enough, else by mpmath. Composites are played over big floats of more digits.
 """
 
