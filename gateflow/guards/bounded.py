@@ -349,6 +349,11 @@ def call(
         if not why and (isinstance(problem, TypeError) or not _is_sympys(problem)):
             raise
         why = why or _TOO_CLOSE
+    except (AttributeError, LookupError, NotImplementedError) as problem:
+        watchers.remove(watch)
+        if not _is_sympys(problem):
+            raise
+        why = _NO_DIGITS
     except BaseException:
         watchers.remove(watch)
         raise

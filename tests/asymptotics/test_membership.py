@@ -252,6 +252,9 @@ def test_undefined_points_are_never_passed_over():
     pole = membership(Gate("sigmoid(-1/z)"))
     assert pole.clause("differentiable").verdict == pole.clause("increasing").verdict == "refuted"
     assert membership(Gate("sigmoid(log(z))")).clause("differentiable").verdict == "refuted"
+    within = membership(Gate("sigmoid(atanh(sigmoid(1/z)))"))  # u = log(1 + 2*exp(1/z))/2 falls on both sides of 0
+    assert "jump at z = 0: from 1/2 to 1" in within.clause("differentiable").reason
+    assert within.clause("increasing").verdict == "refuted"
     logarithm = membership(Gate("sigmoid(3*z + z**3*log(abs(z)))"))
     assert logarithm.verdict == "undecided"
     assert "no value at z = 0" in logarithm.clause("differentiable").reason

@@ -12,6 +12,7 @@ import pytest
 import sympy as sp
 from mpmath.libmp import fzero
 from sympy.core.evalf import finalize_complex
+from sympy.core.expr import _mag
 
 from gateflow.errors import Exceeded, InvalidArgument
 from gateflow.formula.vocabulary import Z
@@ -65,6 +66,7 @@ def test_deep_recursion_and_huge_integers_are_told():
         (lambda: sp.N(1 / sp.log(1 + sp.Rational(1, 10**200))), "agree in all digits"),
         (lambda: finalize_complex(fzero, fzero, 53), "no digits"),
         (lambda: sp.Symbol("x", zero=True, positive=True), "contradicts itself"),
+        (lambda: _mag(sp.nan), "no digits"),
         (lambda: sp.sqrt(-2) < 1, "is not real"),
         (lambda: sp.nan < 1, "is not real"),
     ],
@@ -81,6 +83,8 @@ def test_other_errors_are_faults():
         bounded.call(lambda: 1 // 0, 10.0)
     with pytest.raises(ValueError, match="invalid literal"):
         bounded.call(lambda: int("three"), 10.0)
+    with pytest.raises(AttributeError, match="no attribute 'digits'"):
+        bounded.call(lambda: getattr(sp.nan, "digits"), 10.0)  # noqa: B009
 
 
 def test_the_outer_of_two_calls_is_stopped_through_the_inner():

@@ -243,7 +243,8 @@ class Part:
             if tape(self.ball, self.ball.constant(edge))[0].sign:
                 return (n, tape) if n else None
             fine = Intervals(16 * self.ball.prec)
-            if sp.count_ops(f) > 250 or tape(fine, fine.constant(edge))[0].sign or not self._is_zero_at(edge, f):
+            near = tape(fine, fine.constant(edge))[0]
+            if sp.count_ops(f) > 250 or near.sign or not near.bounded or not self._is_zero_at(edge, f):
                 return None
             f = slope_in_x(f)
         return None
