@@ -39,6 +39,7 @@ from gateflow.errors import NoCompiler
 from gateflow.files import Place
 from gateflow.files.lock import Lock, lock, same_file
 from gateflow.files.place import is_private, temporary
+from gateflow.progress import Meter
 
 P = ParamSpec("P")
 Built = TypeVar("Built")
@@ -324,9 +325,9 @@ def _described(*command: str) -> str | None:
     return f"{' '.join(command)} {version[20:].strip(chr(34))}".strip()
 
 
-def _run(command: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
+def _run(command: Sequence[str], text: str, doing: str = "") -> subprocess.CompletedProcess[str]:
     try:
-        answer = _answered(command, text.encode())
+        answer = _answered(command, text.encode(), doing or f"asking {command[0]}")
     except (OSError, ValueError) as problem:
         said = getattr(problem, "strerror", None) or problem
         raise NoCompiler(f"the C compiler {command[0]!r} does not run: {said}") from None
@@ -336,8 +337,8 @@ def _run(command: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
     return answer
 
 
-def _answered(command: Sequence[str], text: bytes) -> subprocess.CompletedProcess[str]:
-    """What a program answers, which may take neither for ever nor print without end."""
+def _answered(command: Sequence[str], text: bytes, doing: str) -> subprocess.CompletedProcess[str]:
+    """What a program answers, which may take neither for ever nor print without end; what it does is shown."""
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
     heard: tuple[bytearray, bytearray] = (bytearray(), bytearray())
@@ -359,7 +360,7 @@ def _answered(command: Sequence[str], text: bytes) -> subprocess.CompletedProces
     try:
         for thread in threads:
             thread.start()
-        process.wait(PATIENCE)
+        _wait(process, doing)
     except subprocess.TimeoutExpired:
         raise NoCompiler(f"the C compiler {command[0]!r} took over {PATIENCE:.0f} seconds") from None
     finally:
@@ -371,6 +372,17 @@ def _answered(command: Sequence[str], text: bytes) -> subprocess.CompletedProces
         raise NoCompiler(f"the C compiler {command[0]!r} prints without end")
     out, err = (bytes(each).decode(errors="replace") for each in heard)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _wait(process: subprocess.Popen[bytes], doing: str) -> None:
+    end = time.monotonic() + PATIENCE
+    with Meter(doing, None) as meter:
+        while (left := end - time.monotonic()) > 0.25:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.25)
+                return
+            meter.show(0)
+        process.wait(max(left, 0.0))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -439,7 +451,8 @@ def _built(source: str, flags: tuple[str, ...], cache: str, stem: str) -> ctypes
 
 def _build(source: str, flags: tuple[str, ...], stem: str, scratch: Place, place: Place) -> ctypes.CDLL:
     made = scratch.path / f"library{SUFFIX}"
-    _run([*compiler(), *ALWAYS, *flags, "-x", "c", "-", "-o", str(made), "-lm"], source)
+    command = [*compiler(), *ALWAYS, *flags, "-x", "c", "-", "-o", str(made), "-lm"]
+    _run(command, source, f"compiling {stem.partition('-')[0]} for this processor")
     try:
         made.chmod(0o700)  # whatever the umask: a library that others may write is not loaded
         data = made.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateflow import progress
 from gateflow.codegen import compiler as compiled
 from gateflow.errors import NoCompiler
 
@@ -91,6 +93,7 @@ def test_native_flags_change_the_key_with_the_processor(real):
 
 FIRST_USE = """
 import os
+from gateflow import progress
 from gateflow.codegen import compiler as compiled
 ready, go = os.pipe()
 children = []
@@ -180,6 +183,19 @@ def test_a_compiler_that_hangs_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(compiled, "PATIENCE", 0.2)
     with pytest.raises(NoCompiler, match="seconds"):
         answer(1)
+
+
+def test_a_terminal_is_told_what_it_waits_for(real, tmp_path, monkeypatch):
+    """A layer's first call compiles for five seconds and more, which looked like a hang."""
+    slow = f"""case " $* " in *" -E "*) ;; *) sleep 1 ;; esac\nexec {real} "$@\""""
+    monkeypatch.setenv("CC", script(tmp_path / "slow", slow))
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "PATIENCE", 0.1)
+    monkeypatch.setenv("TERM", "xterm")
+    assert answer(6) == 6
+    assert "compiling answer for this processor" in terminal.getvalue()
 
 
 def test_an_error_in_the_source_is_told(real):
