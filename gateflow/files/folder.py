@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,7 +20,7 @@ from typing import Any
 from gateflow.errors import Busy, InvalidArgument
 from gateflow.files.lock import Lock, lock, same_file
 from gateflow.files.oneline import one_line
-from gateflow.files.place import Place, spare_name
+from gateflow.files.place import Place, named_kind, spare_name
 from gateflow.files.read import from_json
 from gateflow.files.seal import is_sealed, sealed
 
@@ -54,6 +55,22 @@ class Held:
         text = json.dumps(sealed({"gateflow": self.kind, "facts": facts}), sort_keys=True)
         self.place.write(MARKER, f"{text}\n".encode())
         self.facts = facts
+
+    def look(self, names: Iterable[str]) -> None:
+        """See, before anything is removed or written under these exact names, that it can be.
+
+        Raises
+        ------
+        InvalidArgument
+            A link, a folder, a pipe or a device has one of them.
+        """
+        for name in names:
+            found = self.place.stat(name)
+            if found is not None and not stat.S_ISREG(found.st_mode):
+                path = self.path / name
+                raise InvalidArgument(
+                    f"{path} is {named_kind(found)}, which is neither removed nor replaced; move it away"
+                )
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files of these exact names, and what a killed process left of them."""

@@ -342,9 +342,14 @@ def _is_mine(found: os.stat_result) -> bool:
 
 def _no_file(found: os.stat_result) -> str:
     """What stands in the way of a file, in words."""
+    return f"it is {named_kind(found)}{'; give the file itself' if stat.S_ISLNK(found.st_mode) else ''}"
+
+
+def named_kind(found: os.stat_result) -> str:
+    """What is no regular file, in words."""
     if stat.S_ISLNK(found.st_mode):
-        return "it is a link; give the file itself"
-    return "it is a folder" if stat.S_ISDIR(found.st_mode) else "it is no regular file"
+        return "a link"
+    return "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
 
 
 def _named(problem: OSError, path: Path) -> OSError:

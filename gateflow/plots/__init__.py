@@ -79,7 +79,7 @@ def figures(
     Traceback (most recent call last):
     gateflow.errors.UnknownName: unknown figure 'slop'; did you mean 'slope'?
     """
-    from gateflow.plots._figure import write
+    from gateflow.plots._figure import look, write
 
     wanted, forms = _known(names), _formats(formats)
     folder = None if results is None else Path(results)
@@ -93,6 +93,8 @@ def figures(
     with one_line("write figures to", out):
         if wanted:
             Path(out).mkdir(parents=True, exist_ok=True)
+        for name in wanted:
+            look(name, Path(out), forms)
         for name in track(wanted, "figures"):
             about = FIGURES.about(name)
             written += write(name, about, FIGURES[name], Path(out), forms, folder, chosen, force=force)

@@ -168,6 +168,17 @@ def made_by(name: str, caption: str, table: FigureTable, gates: Iterable[str] = 
     )
 
 
+def look(name: str, out: Path, formats: tuple[str, ...]) -> None:
+    """Complain of what is no file where one of a figure is to be written."""
+    for each in _names(name, formats):
+        Output(out / each)
+
+
+def _names(name: str, formats: tuple[str, ...]) -> list[str]:
+    """The files of a figure: its pictures, its numbers, its caption, its record."""
+    return [f"{name}.{ending}" for ending in (*formats, "csv", "txt", "json")]
+
+
 def write(
     name: str,
     caption: str,
@@ -184,7 +195,7 @@ def write(
     The record holds the digests of all, by which they are known again and replaced.
     """
     before = _written_before(out, name)
-    names = [f"{name}.{ending}" for ending in (*formats, "csv", "txt", "json")]
+    names = _names(name, formats)
     outputs = [Output(out / each, force=force, ours=_known(each, before)) for each in names]
     if gates is not None:
         table = figure.compute(gates)

@@ -155,6 +155,7 @@ def opened(
     busy = f"another process is at work on {out}"
     refused = f"{folder} is not the folder of a {kind}: it holds {{name}}; choose another file"
     with held(folder, kind, busy=busy, refused=refused, follow=False) as found:
+        found.look(_names_here(found, jobs, codec))
         facts = found.facts or {}
         if facts.get("definition") != definition:
             there = _there(found, codec)
@@ -175,6 +176,12 @@ def _there(found: Held, codec: Codec) -> list[str]:
     count = (found.facts or {}).get("chunks")
     names = {name_of(k, codec) for k in range(count)} if isinstance(count, int) and 0 <= count <= MOST else set()
     return [name for name in found.place.names() if name in names]
+
+
+def _names_here(found: Held, jobs: list[Job], codec: Codec) -> list[str]:
+    """The names in the folder that results have, of the jobs that its marker names or of these."""
+    ours = {name_of(k, codec) for k in range(len(jobs))}.union(_there(found, codec))
+    return [name for name in found.place.names() if name in ours]
 
 
 def _difference(facts: dict[str, Any], wanted: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import os
 import re
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from gateflow.errors import InvalidArgument
@@ -20,6 +21,23 @@ FOLDER = "tensorboard"
 def ending(settings: str) -> str:
     """How the names of the files of a run end, from the digest of its settings."""
     return f".gateflow-{settings[:16]}"
+
+
+def look(path: Path) -> None:
+    """See that what is for TensorBoard can be written in the folder of a run, before anything of it is changed.
+
+    Raises
+    ------
+    InvalidArgument
+        What has the name of its folder is none.
+    """
+    board = path / FOLDER
+    if find_spec("tensorboard") is None:
+        return
+    if board.is_symlink():
+        raise InvalidArgument(f"{board} is a link, and nothing is written through one; remove it")
+    if os.path.lexists(board) and not board.is_dir():
+        raise InvalidArgument(f"{board} is in the way, and is no folder; move it away")
 
 
 def drop(place: Place, settings: str) -> None:
@@ -47,10 +65,9 @@ class Board:
     def __init__(self, place: Place, settings: str, step: int) -> None:
         self.path, self.writer = place.path / FOLDER, None
         if find_spec("tensorboard") is not None:
+            look(place.path)
             from torch.utils.tensorboard import SummaryWriter
 
-            if self.path.is_symlink():
-                raise InvalidArgument(f"{self.path} is a link, and nothing is written through one; remove it")
             more: dict[str, Any] = {"purge_step": step + 1, "filename_suffix": ending(settings)}
             with one_line("write to", self.path):
                 self.writer: Any = SummaryWriter(str(self.path), **more)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from gateflow.files import Held, digest, fits, from_json, held, one_line, read_b
 from gateflow.guards.calls import name_of
 from gateflow.training import checkpoint as checkpoints
 from gateflow.training.board import Board, drop
+from gateflow.training.board import look as look_at_board
 from gateflow.training.checkpoint import Checkpoint
 from gateflow.training.network import Network, build, set_weights, weights_of
 from gateflow.training.result import Result
@@ -124,8 +125,20 @@ class RunFolder:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, settings: Settings, *, restart: bool) -> Iterator[RunFolder]:
+    def open(
+        cls, path: Path, settings: Settings, *, restart: bool, tried: Callable[..., None] = lambda _: None
+    ) -> Iterator[RunFolder]:
         """The folder, made if need be, locked, with the settings in it.
+
+        Parameters
+        ----------
+        path : Path
+        settings : Settings
+        restart : bool
+            Drop another run, or a damaged one.
+        tried : callable
+            Asked before a file of a run is removed: complains where no run of these settings can go on from a
+            checkpoint, or begin if there is None.
 
         Raises
         ------
@@ -140,7 +153,7 @@ class RunFolder:
             adopted=lambda: _adopts(path, settings),
         ) as found:
             folder = cls(found)
-            folder._settle(settings, restart=restart)
+            folder._settle(settings, restart, tried)
             folder._note_source()
             folder.file = found.place.regular(METRICS, os.O_RDWR | os.O_APPEND | os.O_CREAT)
             try:
@@ -150,22 +163,40 @@ class RunFolder:
                 if folder.board is not None:
                     folder.board.close()
 
-    def _settle(self, settings: Settings, *, restart: bool) -> None:
-        """Begin a run, or go on with that of these settings; with ``restart``, drop another or a damaged one."""
-        if self.held.facts is None and self.place.stat(SETTINGS) is not None:  # as older versions left it
-            self._mark(read_bytes(self.path / SETTINGS))
-        if self.place.stat(SETTINGS) is None:
-            self._begin(settings)
-        elif restart and not self._holds(settings):
-            self._drop()
-            self._begin(settings)
-        else:
-            found = settings_of(self.path)
-            refuse_other(settings, found, self.path, longer=True)
-            if settings.steps > found.steps:
-                self._lengthen(settings, found.steps)
+    def _settle(self, settings: Settings, restart: bool, tried: Callable[..., None]) -> None:
+        """Begin a run, or go on with that of these settings; with ``restart``, drop another or a damaged one.
 
-    def _lengthen(self, settings: Settings, before: int) -> None:
+        What may refuse comes first: then nothing of what is there has been changed.
+        """
+        if self.place.stat(SETTINGS) is None:
+            self._look()
+            if any(self.place.stat(name) is not None for name in FILES):
+                tried(None)
+            self._begin(settings)
+            return
+        drops = restart and not self._holds(settings)
+        found = settings_of(self.path)
+        if not drops:
+            refuse_other(settings, found, self.path, longer=True)
+        if drops or settings.steps > found.steps or self.result() is None:
+            self._look()
+        written = self._proved() if drops else ""
+        if drops:
+            tried(None)
+        if self.held.facts is None:  # as older versions left it
+            self._mark(read_bytes(self.path / SETTINGS))
+        if drops:
+            self._drop(written)
+            self._begin(settings)
+        elif settings.steps > found.steps:
+            self._lengthen(settings, found.steps, tried)
+
+    def _look(self) -> None:
+        """See that every file of a run can be removed and written here."""
+        self.held.look(FILES)
+        look_at_board(self.path)
+
+    def _lengthen(self, settings: Settings, before: int, tried: Callable[..., None]) -> None:
         """Let a run go on to more steps: what it ended with is removed first, so that a kill leaves the shorter run."""
         ended = (self.result() or {"status": "finished"})["status"]
         if ended != "finished":
@@ -175,6 +206,7 @@ class RunFolder:
                 f"the schedule {settings.schedule} ends with the run's {before} steps; a longer run is another one: "
                 "choose another --out, perhaps with --from"
             )
+        tried(self._whole()[0])
         self.held.remove((RESULT, WEIGHTS))
         text = settings.as_toml().encode()
         self._mark(text)
@@ -199,12 +231,18 @@ class RunFolder:
     def _mark(self, settings: bytes) -> None:
         self.held.mark({"settings": digest(settings)})
 
-    def _drop(self) -> None:
-        """Remove the run, if all of it proves to be one: its settings are as they were written, and are read here."""
-        settings_of(self.path)
+    def _proved(self) -> str:
+        """The digest of the run's settings, if it proves to be one: they are as they were written.
+
+        A folder without a marker, as older versions left it, has proved to be one already.
+        """
         written = digest(read_bytes(self.path / SETTINGS))
-        if self.held.facts is None or self.held.facts.get("settings") != written:
+        if self.held.facts is not None and self.held.facts.get("settings") != written:
             raise InvalidArgument(f"{self.path / SETTINGS} is not what the run has written; choose another --out")
+        return written
+
+    def _drop(self, written: str) -> None:
+        """Remove the run of these settings."""
         drop(self.place, written)
         self.held.remove(reversed(FILES))
 

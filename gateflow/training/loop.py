@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,8 @@ def train(
     if not save_every >= 0:
         raise InvalidArgument(f"save_every must be a number of seconds, 0 or more; got {save_every}")
     settings, made = settle(task, chosen, data_dir)
-    with global_state(settings), _place(settings, out, restart=restart) as place:
+    tried = partial(_try_out, settings, made)
+    with global_state(settings), _place(settings, out, restart, tried) as place:
         if (done := place.result()) is not None:
             return Result(settings, **done, network=place.network(settings, made), metrics=place.metrics())
         trainer = Trainer(settings, made, place, save_every, watch)
@@ -143,9 +145,27 @@ def _text(task: str | Task) -> str:
 
 
 def _place(
-    settings: Settings, out: str | Path | None, *, restart: bool
+    settings: Settings, out: str | Path | None, restart: bool, tried: Callable[..., None]
 ) -> AbstractContextManager[RunFolder | RunMemory]:
-    return nullcontext(RunMemory()) if out is None else RunFolder.open(Path(out), settings, restart=restart)
+    if out is None:
+        return nullcontext(RunMemory())
+    return RunFolder.open(Path(out), settings, restart=restart, tried=tried)
+
+
+def _try_out(settings: Settings, task: Task, state: Checkpoint | None) -> None:
+    """Complain where a run cannot begin, or go on from a checkpoint: one is made in memory, and forgotten."""
+    with torch.random.fork_rng(_devices(settings)):
+        trainer = Trainer(settings, task, RunMemory(), math.inf)
+        if state is not None:
+            trainer.take(state)
+        trainer.loss(trainer.batch("train", 0), None)[0].backward()
+        for split in ("valid", "test"):
+            trainer.measure(split, 1)
+
+
+def _devices(settings: Settings) -> list[torch.device]:
+    """Those besides the processor whose generators a run draws from."""
+    return [torch.device(settings.device)] if settings.device.startswith("cuda") else []
 
 
 @contextmanager
@@ -153,8 +173,7 @@ def global_state(settings: Settings) -> Iterator[None]:
     """PyTorch's global state as the settings want it; given back as it was."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:
-        devices = [torch.device(settings.device)] if settings.device.startswith("cuda") else []
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(_devices(settings)):
             if settings.threads:
                 torch.set_num_threads(settings.threads)
             torch.use_deterministic_algorithms(settings.deterministic)
@@ -299,13 +318,13 @@ class Trainer:
             counters.best, counters.best_step, counters.waited = measures, counters.step, 0
             self.best = {name: part.detach().clone() for name, part in weights_of(self.network).items()}
 
-    def measure(self, split: Split) -> Measures:
-        """The measures over a whole split."""
+    def measure(self, split: Split, most: int | None = None) -> Measures:
+        """The measures over a whole split, or over its first batches."""
         self.network.eval()
         sums: dict[str, list[float]] = {}
         state: Any = None
         with torch.no_grad():
-            for batch in self.batches(split):
+            for batch in itertools.islice(self.batches(split), most):
                 with self.autocast():
                     answers, last = self.network(batch.inputs, _fit(state, batch), batch.lengths)
                 state = last if self.task.carries else None
@@ -418,17 +437,25 @@ class Trainer:
     def resume(self) -> str:
         """Go back to the last checkpoint, if there is one; what the user should know of it."""
         state, note = self.place.latest()
-        if state is None:
-            return note
-        facts = state.facts
-        if facts["data"] != self.data:
+        if state is not None:
+            self.take(state)
+        return note
+
+    def take(self, state: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        InvalidArgument
+            It is of other data, or of another run.
+        """
+        if state.facts["data"] != self.data:
             raise InvalidArgument("the data are not those this run began with; choose another --out")
         try:
             self.restore(state)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as problem:
             reason = str(problem).partition("\n")[0][:80]
             raise InvalidArgument(f"the checkpoint is not of this run ({reason}); --restart begins anew") from None
-        return note
 
     def restore(self, state: Checkpoint) -> None:
         """Take over everything a checkpoint holds."""
