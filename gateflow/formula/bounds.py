@@ -42,6 +42,8 @@ MP = MPContext()
 MP.dps = _DIGITS
 ZERO = MP.mpf(10) ** -40
 """A sum of constants this small beside its terms counts as zero."""
+_MOST_OF_GAMMA = 1000
+"""Bits to which loggamma is taken, which needs longer for them than other functions."""
 _ONE_AT_A_TIME = threading.Lock()
 """mpmath raises a context's precision while it computes, and two threads would leave it raised."""
 
@@ -104,7 +106,7 @@ class KnownFacts:
         if isinstance(expr, sp.Add):
             total = MP.fsum(values)
             return MP.zero if abs(total) <= ZERO * max(abs(value) for value in values) else total
-        return evaluated(expr.func, *values)
+        return evaluated(expr.func, *map(exact, expr.args, values))
 
 
 def _two_to(power: float) -> float:
@@ -115,10 +117,18 @@ def _is_word(func: Any) -> bool:
     return func in NAMES and FUNCTIONS.get(NAMES[func]) is func
 
 
+def exact(expr: Any, value: Any) -> Any:
+    """The number itself where it is rational: beside 1, say, a function may need all digits of it."""
+    return expr if isinstance(expr, sp.Rational) else value
+
+
 def real_value(func: Any, *values: Any) -> Any:
-    """A function of the vocabulary, a product or a power at big floats."""
+    """A function of the vocabulary, a product or a power at big floats or rationals."""
+    longest = max((max(abs(int(x.p)), int(x.q)).bit_length() for x in values if isinstance(x, sp.Rational)), default=0)
     with _ONE_AT_A_TIME, MP.workdps(_DIGITS):
-        return _real_value(func, *values)
+        with MP.workprec(MP.prec + (min(longest, _MOST_OF_GAMMA) if func is sp.loggamma else longest)):
+            value = _real_value(func, *(_through(x, None) if isinstance(x, sp.Rational) else x for x in values))
+        return +value
 
 
 def _real_value(func: Any, *values: Any) -> Any:
@@ -138,6 +148,12 @@ def _through(expr: Any, z: Any) -> Any:
     return _real_value(expr.func, *(_through(arg, z) for arg in expr.args))
 
 
+def not_finite(*values: Any) -> str:
+    """What is said of a pole, be it one only as far as the digits of these values tell."""
+    seen = "" if all(isinstance(x, sp.Rational) for x in values) else f" in the {_DIGITS} digits that are looked at"
+    return f"this is not a finite number{seen}"
+
+
 def evaluated(func: Any, *values: Any) -> Any:
     """The value of a constant node; refused where it is not a real number of moderate size."""
     if func in (sp.exp, sp.sinh, sp.cosh) and abs(values[0]) > 3 * MAX_MAGNITUDE:
@@ -147,9 +163,9 @@ def evaluated(func: Any, *values: Any) -> Any:
     except OverflowError:
         raise Refusal(f"the constant is too large or too small: it lies beyond 10**{MAX_MAGNITUDE}") from None
     except (ValueError, ZeroDivisionError):
-        raise Refusal("this is not a finite number") from None
+        raise Refusal(not_finite(*values)) from None
     if not MP.isfinite(value):
-        raise Refusal("this is not a finite number")
+        raise Refusal(not_finite(*values))
     if isinstance(value, MP.mpc):
         raise Refusal("this is not a real number, and formulas are real")
     if value and not _POWERS_OF_TEN[0] <= abs(value) <= _POWERS_OF_TEN[1]:

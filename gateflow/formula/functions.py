@@ -20,6 +20,7 @@ from typing import Any
 import sympy as sp
 from sympy.codegen import cfunctions
 
+from gateflow.formula import accuracy as accuracy  # which keeps SymPy from digits that are lost, and by
 from gateflow.formula import powers as powers  # which keeps SymPy from numbers of very many digits
 
 R = (-sp.oo, sp.oo)

@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.formula.bounds import ZERO, Refusal, evaluated, real_value
+from gateflow.formula.bounds import ZERO, Refusal, evaluated, exact, not_finite, real_value
 from gateflow.formula.limits import (
     MAX_COEFFICIENT_BITS,
     MAX_LOGGAMMA,
@@ -74,7 +74,7 @@ def check_constant_argument(name: str, func: Any, arg: sp.Expr, value: Any) -> N
         if multiple.is_Rational and int(multiple.q) > MAX_PI_DENOMINATOR:
             raise Refusal(f"too fine a fraction of pi: its denominator is at most {MAX_PI_DENOMINATOR}")
     if name == "tan" and abs(real_value(sp.cos, value)) < ZERO:
-        raise Refusal("this is not a finite number")
+        raise Refusal(not_finite(value))
     if name in ("log", "logit") and value == 0:
-        raise Refusal("this is not a finite number")
-    evaluated(func, value)
+        raise Refusal(not_finite(exact(arg, value)))
+    evaluated(func, exact(arg, value))

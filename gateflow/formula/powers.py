@@ -33,7 +33,7 @@ class TooManyDigits(Exceeded, OverflowError):
         super().__init__("a number on the way is too large to be written out")
 
 
-def _is_ours(frame: FrameType | None) -> bool:
+def is_ours(frame: FrameType | None) -> bool:
     """Whether a function of gateflow is among the callers."""
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
@@ -51,7 +51,7 @@ def _kept_short(evaluate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
     def power(base: Any, exponent: Any) -> Any:
         if isinstance(exponent, sp.Rational) and not exponent.is_infinite:
             bits = max(int(base.p).bit_length(), int(base.q).bit_length()) - 1
-            if bits * abs(int(exponent.p)) > MOST_BITS * int(exponent.q) and _is_ours(sys._getframe(1)):
+            if bits * abs(int(exponent.p)) > MOST_BITS * int(exponent.q) and is_ours(sys._getframe(1)):
                 raise TooManyDigits
         return evaluate(base, exponent)
 
@@ -69,7 +69,7 @@ HIGHEST = 200
 def _of_low_powers(sign: Callable[[Any], Any]) -> Callable[[Any], Any]:
     @wraps(sign)
     def monotonic_sign(expr: Any) -> Any:
-        if expr.is_Add and _degree(expr) > HIGHEST and _is_ours(sys._getframe(1)):
+        if expr.is_Add and _degree(expr) > HIGHEST and is_ours(sys._getframe(1)):
             return None
         return sign(expr)
 

@@ -95,6 +95,34 @@ def test_cubic_is_in_F_and_warns_that_its_slope_vanishes():
     assert not membership(gate("linear-cubic")).warnings
 
 
+BESIDE = {
+    "sigmoid(z - atanh(1 - 10**-30)*tanh(z))": "increasing",  # atanh is 34.9: the slope at 0 is below 0
+    "sigmoid(z - 2*atanh(1 - 10**-30)*exp(-(z - 3)**2))": "increasing",
+    "sigmoid(z**3 + loggamma(1 + 10**-40)*z)": "increasing",  # -5.8e-41
+    "sigmoid(z) + acosh(1 + 10**-60)": "onto",  # 1.4e-30
+    "sigmoid(z) + logit(1/2 + 10**-60)": "onto",  # 4e-60
+    "(1 + loggamma(1 + 10**-30))*sigmoid(z)": "onto",
+    "sigmoid(z + acosh(1 + 10**-60)*abs(z))": "differentiable",
+    "where(z < 1, sigmoid(z), sigmoid(z) + acosh(1 + 10**-60)*(1 - sigmoid(z)))": "differentiable",
+    "sigmoid(z + abs(tanh(z) - 1 + 10**-30)/100)": "differentiable",  # a kink at 34.9, where tanh is 1 - 1e-30
+    "where(tanh(z) == 1 - 10**-30, 1/3, sigmoid(z))": "differentiable",
+}
+"""What is not in F by a constant beside the zero or the pole of a function, where SymPy sees 0 or infinity."""
+
+
+@pytest.mark.parametrize("text", BESIDE)
+@pytest.mark.sampled(3)
+def test_constants_beside_a_zero_or_a_pole_are_what_they_are(text):
+    found = membership(Gate(text))
+    assert found.verdict == "not in F", str(found)
+    assert found.clause(BESIDE[text]).verdict == "refuted", str(found)
+
+
+def test_a_condition_on_such_a_constant_is_decided():
+    assert membership(Gate("where(acosh(1 + 10**-20) > 0, sigmoid(z), 1/2)")).verdict == "in F"
+    assert membership(Gate("where(z < atanh(1 - 10**-30), sigmoid(z), sigmoid(2*z))")).verdict == "not in F"
+
+
 FLOORS = {
     "0.3 + 0.7*sigmoid(z)": ("3/10", lambda: mpf(3) / 10),
     "exp(-5*sigmoid(-z))": ("exp(-5)", lambda: mpmath.exp(-5)),

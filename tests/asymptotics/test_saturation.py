@@ -135,6 +135,21 @@ def test_all_pairs_take_seconds(verdicts):
     assert seconds < 30  # 2.5 s on a quiet core; where each pair costs seconds it is twenty minutes
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("sigmoid(z + acosh(1 + 10**-60)*sinh(z))", "higher"),  # 1.4e-30 sinh(z) outgrows z
+        ("sigmoid(sign(z)*abs(z)**(1 + acosh(1 + 10**-60)))", "higher"),
+        ("sigmoid(z*(1 + acosh(1 + 10**-60)))", "equal"),
+    ],
+)
+@pytest.mark.sampled(2)
+def test_constants_beside_a_zero_count(text, verdict):
+    found = order(text, "sigmoid")
+    assert found.verdict == verdict
+    assert found.threshold is None or found.threshold == 1 + sp.acosh(1 + sp.Rational(1, 10**60))
+
+
 def test_antisymmetric(verdicts):
     for (x, y), found in verdicts[0].items():
         back = verdicts[0][y, x].swapped()

@@ -235,7 +235,7 @@ def _sign(x: Expr) -> int:
         return known
     known = _known_sign(x)
     if known is not None:
-        return known
+        return known or sign_of(x)  # SymPy says 0 of what it does not tell from 0: balls may
     pair = _pair(x)
     if pair is not None:
         side, a, b = pair

@@ -109,10 +109,9 @@ class TruncatedSeries(NamedTuple):
 
 
 def _constant_sign(c: Expr) -> int:
-    if c.is_Rational or c.is_positive or c.is_negative or c.is_zero:
-        return 1 if c.is_positive else -1 if c.is_negative else 0
-    found = 0 if c.free_symbols else sign_of(c)
-    if found:
+    known = 1 if c.is_positive else -1 if c.is_negative else 0
+    found = known or (0 if c.is_Rational or c.free_symbols else sign_of(c))
+    if found or c.is_zero:  # the signs first: SymPy says 0 of what it does not tell from 0
         return found
     if sp.simplify(c) == 0:
         return 0

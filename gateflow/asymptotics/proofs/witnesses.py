@@ -71,7 +71,9 @@ def prove_refutation(statement: Mapping[str, Any], prover: Prover) -> None:
 
 def _is_outside(value: Expr) -> bool:
     """Whether a number is shown not to lie in (0, 1)."""
-    return bool(value.is_zero) or value == 1 or enclosures.sign_of(value) < 0 or enclosures.sign_of(value - 1) > 0
+    if enclosures.sign_of(value) < 0 or enclosures.sign_of(value - 1) > 0:
+        return True
+    return any(same(value, end) for end in (sp.S.Zero, sp.S.One))
 
 
 def _never_zero_and_one(*ends: Expr) -> bool:

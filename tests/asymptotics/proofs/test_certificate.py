@@ -633,6 +633,15 @@ def test_a_formal_derivative_at_a_break_is_no_witness(text, point):
     assert "formal derivative" in found.reason
 
 
+@pytest.mark.parametrize("text", ["erf(acosh(1 + exp(z)))", "1 - exp(-acosh(1 + exp(z)))", "erf(loggamma(2 + exp(z)))"])
+def test_a_value_that_is_lost_beside_1_is_not_0(text):
+    """SymPy takes acosh(1 + exp(-200)) for 0; it is sqrt(2) exp(-100) to first order, and loggamma is .4 exp(-200)."""
+    value = statements.formula(text).subs(z, -200)
+    assert 0 < value.evalf(20) < sp.Rational(1, 10**40)
+    found = verify(refuting(text, "onto", {"kind": "value", "z": "-200", "value": "0"}))
+    assert found.status == "refuted"
+
+
 JUMPS = ["sigmoid(z + 1 - sign(z)**2)", "where(z == sqrt(2), 1/3, sigmoid(z))", "sigmoid(z + sign(z)*10**-30)"]
 KINKS = ["sigmoid(z + abs(z - sqrt(2))/2)", "sigmoid(sign(z)*sqrt(abs(z)))"]
 
