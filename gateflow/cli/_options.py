@@ -68,9 +68,7 @@ def _read_number(_: Any, tokens: Sequence[Any]) -> float:
 
 
 def _number(token: Any, text: str) -> float:
-    """A number, which must not be read as 0 where its text says more than 0."""
-    from decimal import Decimal
-
+    """A number, which must not be read as 0 where its text says more than 0, nor as infinite where it is not."""
     from gateflow.errors import InvalidArgument, shown
 
     name = token.keyword or "a number"
@@ -78,10 +76,34 @@ def _number(token: Any, text: str) -> float:
         value = float(text)
     except ValueError:
         raise InvalidArgument(f"{name} takes a number; got {shown(text)}") from None
-    if value == 0 and (exact := Decimal(text)) != 0:
-        hint = f"; give its logarithm: --log-gap {exact.ln():.9g}" if name == "--gap" and exact > 0 else ""
-        raise InvalidArgument(f"{name} {text} is below the smallest float{hint}")
+    if abs(value) == float("inf") and "inf" not in text.lower():
+        raise InvalidArgument(f"{name} {shown(text).strip(QUOTES)} is past the largest float")
+    if value == 0 and re.search("[1-9]", re.split("[eE]", text)[0]):
+        hint = f"; give its logarithm: --log-gap {_log(text)}" if name == "--gap" and text.strip()[0] != "-" else ""
+        raise InvalidArgument(f"{name} {shown(text).strip(QUOTES)} is below the smallest float{hint}")
     return value
+
+
+QUOTES = "'\""
+
+
+def _log(text: str) -> str:
+    """The logarithm of the number that a text shows, which may be far below the floats."""
+    from gateflow.guards.arguments import decimal_or_fraction, log_of_exact
+
+    try:
+        return f"{log_of_exact(decimal_or_fraction(text)):.9g}"
+    except ValueError:  # an exponent of 19 digits
+        return "NUMBER"
+
+
+def read_file(kind: Any, tokens: Sequence[Any]) -> Path:
+    """The path of a file to write."""
+    from gateflow.files import file_path
+
+    if not tokens[0].value:
+        raise ValueError(tokens[0].value)
+    return file_path(tokens[0].value)
 
 
 # --- gates and what is proved of them
@@ -130,7 +152,7 @@ class ProofOptions:
         Also write a certificate, which gateflow verify checks.
     """
 
-    certificate: Annotated[Path | None, Parameter(name="--certificate")] = None
+    certificate: Annotated[Path | None, Parameter(name="--certificate", converter=read_file)] = None
     force: Force = False
     latex: Latex = False
     json: Json = False
@@ -167,9 +189,12 @@ class ProofOptions:
 PROOF = ProofOptions()
 """Text for a reader, and no certificate."""
 
-Figure = Annotated[Path | None, Parameter(name="--figure", help="Also draw it to this file: .svg, .pdf or .png.")]
+Figure = Annotated[
+    Path | None,
+    Parameter(name="--figure", converter=read_file, help="Also draw it to this file: .svg, .pdf or .png."),
+]
 
-Csv = Annotated[Path | None, Parameter(name="--csv", help="Also write it to this file as CSV.")]
+Csv = Annotated[Path | None, Parameter(name="--csv", converter=read_file, help="Also write it to this file as CSV.")]
 
 
 def picture_file(path: Path | None, force: bool) -> PictureFile | None:
@@ -277,13 +302,13 @@ class ProblemOptions:
         Where learning starts: the pre-activation z at tau = 0.
     """
 
-    horizon: Annotated[float, Parameter(name=HORIZON)]
+    horizon: Annotated[float, Parameter(name=HORIZON, converter=_read_number)]
     gap: Small = None
-    target: float | None = None
-    timescale: float | None = None
-    log_gap: float | None = None
+    target: Small = None
+    timescale: Small = None
+    log_gap: Small = None
     decay: Small = None
-    scale: float = 1.0
+    scale: Annotated[float, Parameter(converter=_read_number)] = 1.0
     loss: Annotated[str, Parameter(completer=LOSS_NAMES)] = "absolute"
     z0: float = 0.0
 

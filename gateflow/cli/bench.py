@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Force, Json
+from gateflow.cli._options import Force, Json, read_file
 from gateflow.cli._terminal import Listing, as_text, number, pairs, print_json, say, title
 
 if TYPE_CHECKING:
@@ -46,7 +46,11 @@ def run(
     ] = "cpu",
     report: Annotated[
         Path | None,
-        Parameter(name="--report", help="Write tables and numbers, and what they were measured on, as JSON."),
+        Parameter(
+            name="--report",
+            converter=read_file,
+            help="Write tables and numbers, and what they were measured on, as JSON.",
+        ),
     ] = None,
     force: Force = False,
     json: Json = False,

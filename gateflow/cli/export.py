@@ -7,11 +7,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import Force, Json
+from gateflow.cli._options import Force, Json, read_file
 from gateflow.cli._terminal import print_json, say
 
 Folder = Annotated[Path, Parameter(name="RUN", help="The folder of a run.")]
-To = Annotated[Path, Parameter(name="--to", help="The file: .pt2, .onnx, or .py with .safetensors beside it.")]
+To = Annotated[
+    Path,
+    Parameter(name="--to", converter=read_file, help="The file: .pt2, .onnx, or .py with .safetensors beside it."),
+]
 
 
 def run(folder: Folder, /, *, to: To, force: Force = False, json: Json = False) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gateflow.cli._options import OUT, Force, GateTexts, Json, gate_of, several
+from gateflow.cli._options import OUT, Force, GateTexts, Json, gate_of, read_file, several
 from gateflow.cli._terminal import Listing, pairs, print_json, say
 
 if TYPE_CHECKING:
     from gateflow.reports.findings import Findings
 
-Out = Annotated[Path, Parameter(name=OUT, help="The page.")]
+Out = Annotated[Path, Parameter(name=OUT, converter=read_file, help="The page.")]
 Horizons = Annotated[list[float] | None, several("--horizons", "T of the table of learning times.")]
 Gaps = Annotated[list[float] | None, several("--gaps", "Its gaps 1 - lambda*.")]
 Scale = Annotated[float, Parameter(name="--timescale", help="The time constant to recommend gates for, in steps.")]

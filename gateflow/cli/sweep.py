@@ -21,6 +21,7 @@ from gateflow.cli._options import (
     Tolerance,
     gate_of,
     names_in,
+    read_file,
 )
 from gateflow.cli._terminal import number, pairs, print_json, say
 
@@ -40,7 +41,7 @@ Scale = Annotated[str | None, _axis("--scale", "c, the size of the loss; by defa
 Quantity = Annotated[
     str, Parameter(name="--quantity", completer=names_in("gateflow.sweeps.quantities"), help="What to compute.")
 ]
-Out = Annotated[Path, Parameter(name=OUT, help="The netCDF file to write.")]
+Out = Annotated[Path, Parameter(name=OUT, converter=read_file, help="The netCDF file to write.")]
 Chunk = Annotated[
     int | None, Parameter(name="--chunk", help="Problems computed together; by default as the quantity says.")
 ]

@@ -12,7 +12,7 @@ Rules, for all commands:
 
 from gateflow.files.folder import Held, alone, held
 from gateflow.files.oneline import one_line
-from gateflow.files.output import Output, folder_for, write_all
+from gateflow.files.output import Output, file_path, folder_for, write_all
 from gateflow.files.place import Place, Standing, encoded, private_or_temporary, write_bytes, write_text
 from gateflow.files.read import (
     LARGEST,
@@ -38,6 +38,7 @@ __all__ = [
     "alone",
     "digest",
     "encoded",
+    "file_path",
     "fits",
     "folder_for",
     "from_json",

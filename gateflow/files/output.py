@@ -14,13 +14,31 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from gateflow.errors import InvalidArgument
+from gateflow.errors import InvalidArgument, shown
 from gateflow.files.oneline import one_line
 from gateflow.files.place import Place, Standing, encoded
 from gateflow.files.read import read_bytes
 
 MOST = 1 << 28
 """Bytes of a file that may prove to be ours."""
+
+
+def file_path(path: str | os.PathLike[str]) -> Path:
+    """A path to a file; complains of one whose last sign says that it is a folder, which a `Path` forgets.
+
+    Examples
+    --------
+    >>> file_path("slope.svg/")
+    Traceback (most recent call last):
+    gateflow.errors.InvalidArgument: slope.svg/ names a folder; give the file to write
+    """
+    text = os.fspath(path)
+    if not isinstance(path, Path) and os.path.basename(text) in ("", ".", ".."):
+        raise InvalidArgument(f"{shown(text).strip(QUOTES)} names a folder; give the file to write")
+    return Path(text)
+
+
+QUOTES = "'\""
 
 
 class Output:
@@ -54,7 +72,7 @@ class Output:
         what: str = "",
         early: bool = False,
     ) -> None:
-        self.path, self.force, self.ours, self.what = Path(path), force, ours, what
+        self.path, self.force, self.ours, self.what = file_path(path), force, ours, what
         found = _replaceable(self.path)
         if early and found is not None and not force and not self._is_ours():
             raise self._refused()

@@ -40,7 +40,7 @@ from gateflow.flows.time import hitting_time
 from gateflow.formula.vocabulary import Expr, Z, sigmoid, softsign
 from gateflow.gates.gate import Gate
 from gateflow.gates.kinks import branch_at, real_roots_of, switches
-from gateflow.guards.arguments import fraction
+from gateflow.guards.arguments import TooLong, fraction
 from gateflow.losses import H_STAR, Decay, H, Loss
 from gateflow.notebook.cards import facts, framed, number
 from gateflow.results.byvalue import by_value
@@ -147,7 +147,7 @@ def enclose(problem: LearningProblem, z0: Any, digits: int = 30, *, tolerance: A
     if any(np.ndim(part) for part in (problem.horizon, problem.target.value, problem.scale)):
         raise InvalidArgument("an enclosure is of one problem and one start; hitting_time takes arrays")
     within = Fraction(0) if tolerance is None else exact("tolerance", tolerance)
-    rough = hitting_time(problem, float(start), tolerance=None if tolerance is None else float(within))
+    rough = hitting_time(problem, float(start), tolerance=None if tolerance is None else within)
     if rough.status in NEVER:
         return Enclosure("inf", "0", math.inf, digits, 0, rough.status)
     if not np.isfinite(rough.log_tau) and rough.status is not Status.REACHED:
@@ -175,7 +175,9 @@ def exact(name: str, value: Any) -> Fraction:
         if isinstance(value, str | int | float | Fraction | Decimal):
             return fraction(value)
         return Fraction(float(value)) if isinstance(value, np.floating) else Fraction(int(value))
-    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+    except TooLong as problem:
+        raise InvalidArgument(f"{name} {shown(value)} is no number to enclose by: {problem}") from None
+    except (TypeError, ValueError, OverflowError):
         raise InvalidArgument(f"{name} must be a finite real number; got {shown(value)}") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -16,7 +15,17 @@ from gateflow.flows.critical import is_outside, reach, z_of_u
 from gateflow.flows.density import log_saturation, profile_of_decay
 from gateflow.gates.gate import Gate
 from gateflow.gates.gate import gate as as_gate
-from gateflow.guards.arguments import ABOVE_0, AT_LEAST_1, BELOW_1, FINITE, fraction, number, together
+from gateflow.guards.arguments import (
+    ABOVE_0,
+    AT_LEAST_1,
+    BELOW_1,
+    FINITE,
+    TooLong,
+    decimal_or_fraction,
+    log_of_exact,
+    number,
+    together,
+)
 from gateflow.losses import Decay, Loss, log_distance
 from gateflow.losses import loss as as_loss
 from gateflow.notebook import cards
@@ -131,24 +140,19 @@ def _logs_below_floats(given: Any, found: Any) -> Any:
     for index in zip(*np.nonzero(np.atleast_1d(low)), strict=True):
         x = np.atleast_1d(exact)[index]
         if isinstance(x, Fraction | Decimal) and x > 0:
-            np.atleast_1d(logs)[index] = _log_of_fraction(Fraction(x))
+            np.atleast_1d(logs)[index] = log_of_exact(x)
     return plain(logs)
 
 
-def _log_of_fraction(x: Fraction) -> float:
-    """log of an exact number of any size."""
-    shift = x.denominator.bit_length() - x.numerator.bit_length()
-    scaled = x * Fraction(2) ** shift
-    return math.log(float(scaled)) - shift * math.log(2.0)
-
-
-def _decimal(value: Any) -> Any:
+def _number_in(name: str, value: Any) -> Any:
     """The text of a number as that number; anything else as it is."""
     if not isinstance(value, str):
         return value
     try:
-        return fraction(value)
-    except (ValueError, ZeroDivisionError):
+        return decimal_or_fraction(value)
+    except TooLong as problem:
+        raise InvalidArgument(f"{name} {shown(value)} is out of range: {problem}") from None
+    except ValueError:
         return value
 
 
@@ -223,8 +227,8 @@ class LearningProblem:
         ways = dict(zip(WAYS, (target, gap, log_gap, decay, timescale), strict=True))
         given = {way: value for way, value in ways.items() if value is not None and not isinstance(value, Target)}
         put(self, "given", {"horizon": horizon, "scale": scale, **given})
-        horizon, scale = _decimal(horizon), _decimal(scale)
-        target, gap, log_gap, decay, timescale = map(_decimal, ways.values())
+        horizon, scale = _number_in("horizon", horizon), _number_in("scale", scale)
+        target, gap, log_gap, decay, timescale = (_number_in(way, value) for way, value in ways.items())
         put(self, "horizon", number("horizon", horizon, *AT_LEAST_1))
         if isinstance(target, Target):
             if any(other is not None for other in (gap, log_gap, decay, timescale)):

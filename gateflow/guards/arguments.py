@@ -5,9 +5,10 @@ Whatever is given, nothing but :class:`~gateflow.errors.InvalidArgument` comes o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -48,6 +49,8 @@ def reals(name: str, value: Any, said: str = "must be a real number", *, truths:
             return array.astype(np.float64)
     except InvalidArgument:
         raise
+    except OverflowError:  # a whole number, or a fraction
+        raise InvalidArgument(f"{name} is past the largest float; got {shown(value)}") from None
     except Exception:  # whatever an object makes of being asked for its numbers
         text = shown(value)
         raise InvalidArgument(f"{name} {said}; got {text if isinstance(value, (str, bytes)) else repr(text)}") from None
@@ -67,6 +70,64 @@ BELOW_1: Range = (lambda v: (v >= 0) & (v < 1), "in [0, 1)")
 MOST_DIGITS = 100_000
 """Digits that an exact number may have when it is written out."""
 
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+
+Exact = Fraction | Decimal | int
+
+
+_QUOTIENT = re.compile(r"([+-]?\d+)/(\d+)")
+
+
+class TooLong(ValueError):
+    """A number has too many digits to be written out, or an exponent that no decimal has."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it has over {MOST_DIGITS} digits when it is written out")
+
+
+def decimal_or_fraction(text: str) -> Decimal | Fraction:
+    """The number that a text shows, none of it written out: ``1e-999999999`` is one.
+
+    Raises
+    ------
+    ValueError
+        It shows none.
+
+    Examples
+    --------
+    >>> decimal_or_fraction("1e-9999999"), decimal_or_fraction("1/3")
+    (Decimal('1E-9999999'), Fraction(1, 3))
+    """
+    if "/" in text:
+        if len(text) > MOST_DIGITS:
+            raise TooLong
+        parts = _QUOTIENT.fullmatch(text.strip())
+        if parts is None or not parts[2].strip("0"):
+            raise ValueError(f"{text} is no quotient")
+        return Fraction(*(int(Decimal(part)) for part in parts.groups()))  # int takes no text of over 4300 digits
+    try:
+        return Decimal(text)
+    except ArithmeticError:  # an error of form, or an exponent of 19 digits
+        if _DECIMAL.fullmatch(text.strip()):
+            raise TooLong from None
+        raise ValueError(f"{text} is no number") from None
+
+
+def log_of_exact(x: Exact) -> float:
+    """log of an exact number above 0 of any size, without writing it out.
+
+    Examples
+    --------
+    >>> log_of_exact(Decimal("1e-99999999")), log_of_exact(Fraction(1, 3))
+    (-230258506.99..., -1.098...)
+    """
+    if isinstance(x, Decimal):
+        wide = Context(prec=40, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
+        return float(wide.ln(wide.plus(x)))
+    top, bottom = (max(part.bit_length() - 64, 0) for part in (x.numerator, x.denominator))
+    return math.log((x.numerator >> top) / (x.denominator >> bottom)) + (top - bottom) * math.log(2.0)
+
 
 def fraction(value: Any) -> Fraction:
     """A number, or the text of one, as the fraction it is.
@@ -74,20 +135,26 @@ def fraction(value: Any) -> Fraction:
     Raises
     ------
     ValueError
-        It is none, or has too many digits: ``1e-999999999`` would be written out.
+        It is none, or `TooLong`: ``1e-999999999`` would be written out.
 
     Examples
     --------
     >>> fraction("0.1"), fraction("1/3")
     (Fraction(1, 10), Fraction(1, 3))
     """
-    exponent = re.search(r"e([+-]?\d+)", value.lower()) if isinstance(value, str) else None
-    reach = len(value) + abs(int(exponent[1][:9])) if exponent else 0
-    if isinstance(value, Decimal) and value.is_finite():
-        reach = abs(value.adjusted())
+    exact = decimal_or_fraction(value) if isinstance(value, str) else value
+    if isinstance(exact, Decimal):
+        if not exact.is_finite():
+            raise ValueError(f"{exact} is not finite")
+        if not exact:
+            return Fraction(0)
+        reach = max(len(exact.as_tuple().digits), abs(exact.adjusted()))
+    else:
+        parts = (exact.numerator, exact.denominator) if isinstance(exact, (int, Fraction)) else ()
+        reach = max((part.bit_length() for part in parts), default=0) * math.log10(2)
     if reach > MOST_DIGITS:
-        raise ValueError(f"more than {MOST_DIGITS} digits")
-    return Fraction(value)
+        raise TooLong
+    return Fraction(exact)
 
 
 def _one_by_one(array: np.ndarray, value: Any) -> np.ndarray:
@@ -111,9 +178,25 @@ def number(name: str, value: Any, test: Callable[[np.ndarray], Any], said: str) 
     """
     array = reals(name, value).astype(np.float64)
     wrong = ~np.asarray(test(array)) | np.isnan(array)
+    if np.asarray(value).dtype.kind == "O":
+        _check_rounding(name, np.asarray(value, dtype=object), array, test, said)
     if wrong.any():
         raise InvalidArgument(f"{name} must be {said}; got {array[wrong].flat[0]:g}")
     return array.item() if array.ndim == 0 else array
+
+
+def _check_rounding(name: str, exact: np.ndarray, found: np.ndarray, test: Callable[[Any], Any], said: str) -> None:
+    """Complain of exact numbers that are infinite as floats, or on the other side of the end of their range."""
+    for x, y in zip(exact.flat, found.flat, strict=True):
+        if not isinstance(x, (Decimal, Fraction, int)) or math.isnan(y) or x == y:
+            continue
+        if math.isinf(y):
+            raise InvalidArgument(f"{name} is past the largest float; got {shown(x)}")
+        fits, beside = test(y), test(np.nextafter(y, math.inf if x > y else -math.inf))
+        if y == 0 and beside and not fits:
+            raise InvalidArgument(f"{name} is below the smallest float; got {shown(x)}")
+        if not beside:
+            raise InvalidArgument(f"{name} must be {said}; got {shown(x)}")
 
 
 def one(name: str, value: Any, test: Callable[[Any], Any], said: str) -> float:

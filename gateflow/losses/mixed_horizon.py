@@ -43,7 +43,7 @@ class MixedHorizon(Loss):
     def __post_init__(self) -> None:
         try:
             rows = np.array([self.weights, self.ratios], dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             rows = np.empty(0)
         if rows.ndim != 2 or not rows.size or not np.all((rows > 0) & np.isfinite(rows)):
             raise InvalidArgument("weights and ratios must be as many finite numbers above 0 each")

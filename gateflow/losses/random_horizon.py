@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from gateflow.errors import InvalidArgument, shown
+from gateflow.guards.arguments import ABOVE_0, one
 from gateflow.losses._loss import H_STAR, Branch, Decay, H, Loss, log_distance
 
 
@@ -40,8 +40,7 @@ class RandomHorizon(Loss):
     kinks = (H_STAR,)
 
     def __post_init__(self) -> None:
-        if isinstance(self.shape, (bool, str)) or not np.isreal(self.shape) or not 0 < self.shape < np.inf:
-            raise InvalidArgument(f"shape must be a finite number above 0; got {shown(self.shape)}")
+        object.__setattr__(self, "shape", one("shape", self.shape, ABOVE_0[0], "a finite number above 0"))
 
     @property
     def name(self) -> str:  # type: ignore[override]

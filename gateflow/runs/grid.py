@@ -12,7 +12,7 @@ from typing import Any
 
 from gateflow import record
 from gateflow.errors import InvalidArgument
-from gateflow.files import Output, digest, from_json, is_sealed, read_json
+from gateflow.files import Output, digest, file_path, from_json, is_sealed, read_json
 from gateflow.runs.jobs import Failure, Job, Stop, Work, Workers, ended, never, refuse_failures, tracked
 from gateflow.runs.parts import Json, Parts, opened, swept_up
 from gateflow.runs.workers import workers
@@ -118,7 +118,7 @@ def run(
     by, codec = workers(processes, scheduler), Json()
     if out is None:
         return _done(work, made, by, stop, None)
-    out = Path(out)
+    out = file_path(out)
     definition = _definition(work, made)
     if (values := _whole(out, definition)) is not None:
         swept_up(out, "grid", definition, made, codec)

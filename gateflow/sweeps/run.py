@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateflow.errors import InvalidArgument
-from gateflow.files import Standing
+from gateflow.files import Standing, file_path
 from gateflow.runs.jobs import Failure, Job, Workers, ended, never, refuse_failures, tracked
 from gateflow.runs.parts import REMEDY, Parts, opened, swept_up
 from gateflow.runs.workers import workers
@@ -110,9 +110,10 @@ def sweep(
     plan = Sweep.of(gates, quantity, chunk, **given, **more)
     if out is None:
         return dataset.dataset(plan, _filled(plan, None, by))
-    if Path(out).suffix not in (".nc", ".nc4"):
+    file = file_path(out)
+    if file.suffix not in (".nc", ".nc4"):
         raise InvalidArgument(f"{out} should end in .nc: what is written is netCDF")
-    return _to_file(plan, Path(out), by, restart=restart)
+    return _to_file(plan, file, by, restart=restart)
 
 
 def _to_file(plan: Sweep, out: Path, by: Workers, *, restart: bool) -> Any:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from gateflow.errors import InvalidArgument, MissingExtra
-from gateflow.files import Output, write_all
+from gateflow.files import Output, file_path, write_all
 from gateflow.nn.exporting import TracedArithmetic
 from gateflow.nn.functional import GATE, WORKING, named
 from gateflow.nn.recurrent import Recurrent, Weights
@@ -63,7 +63,7 @@ def export(run: str | Path | Trained, to: str | Path, *, force: bool = False) ->
         ...
     gateflow.errors.InvalidArgument: adding.txt must end in .pt2, .onnx, .py
     """
-    path = Path(to)
+    path = file_path(to)
     if path.suffix not in ENDINGS:
         raise InvalidArgument(f"{path} must end in {', '.join(ENDINGS)}")
     outputs = [Output(path, force=force)]

@@ -50,6 +50,37 @@ MISTAKES = {
         ("time", "fast", "--horizon", "10", "--gap", "1e-400"),
         "--gap 1e-400 is below the smallest float; give its logarithm: --log-gap -921.034037",
     ),
+    "a gap read as 0, and none of the decimals": (
+        ("time", "fast", "--horizon", "10", "--gap", f"1e-{'9' * 30}"),
+        "is below the smallest float; give its logarithm: --log-gap NUMBER",
+    ),
+    "a gap below the decimals of floats": (
+        ("time", "fast", "--horizon", "10", "--gap", "1e-99999999"),
+        "--gap 1e-99999999 is below the smallest float; give its logarithm: --log-gap -230258507",
+    ),
+    "a horizon read as infinite": (
+        ("time", "fast", "--horizon", "1e400", "--gap", "0.1"),
+        "--horizon 1e400 is past the largest float",
+    ),
+    "a time scale read as infinite": (
+        ("time", "fast", "--horizon", "10", "--timescale", "1e400"),
+        "--timescale 1e400 is past the largest float",
+    ),
+    **{
+        f"a folder for a file to write, {words[0]} {words[-2]}": (
+            words,
+            f"{words[-1]} names a folder; give the file to write",
+        )
+        for words in (
+            ("flow", "fast", *TIME, "--figure", "x.svg/"),
+            ("order", "fast", "erf", "--certificate", "x.json/."),
+            ("report", "fast", "-o", "x.html/"),
+            ("sweep", "fast", *TIME, "-o", "x.nc/"),
+            ("export", "run", "--to", "x.py/"),
+            ("results", "run", "--csv", "x.csv/"),
+            ("bench", "lstm", "--report", "x.json/"),
+        )
+    },
     "misspelt loss": (("flow", "fast", *TIME, "--loss", "sqared"), "unknown loss 'sqared'; did you mean 'squared'?"),
     "a formula that is no law": (("time", "fast", *TIME, "--loss", "exp(s)"), "it does not fall at s = 1e-06"),
     "a smooth loss": (("time", "fast", *TIME, "--loss", "squared"), "give a tolerance"),
@@ -101,7 +132,7 @@ MISTAKES = {
         "flow should end in one of .svg, .pdf",
     ),
     "a report as pdf": (("report", "fast", "-o", "fast.pdf"), "fast.pdf should end in .html"),
-    "a report to a folder": (("report", "fast", "-o", "."), "is a folder; give the file to write"),
+    "a report to a folder": (("report", "fast", "-o", "."), "names a folder; give the file to write"),
     "a sweep as csv": (("sweep", "fast", "--horizon", "10", "--gap", "0.1", "-o", "t.csv"), "t.csv should end in .nc"),
     "no such file": (("verify", "none.json"), "cannot read none.json: No such file or directory"),
     "no such run": (("timescales", "none"), "none is not the folder of a run: there is no settings.toml"),

@@ -8,6 +8,8 @@ import math
 import pickle
 import sys
 import time
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import mpmath
@@ -18,6 +20,7 @@ from mpmath import mpf
 
 from gateflow.errors import Exceeded, FormulaError, GateflowError, InvalidArgument, UnknownName
 from gateflow.flows import LearningProblem, Status, flow, hitting_time
+from gateflow.flows.enclosure import enclose
 from gateflow.losses import H_STAR, LOSSES, Decay, H
 from gateflow.losses import loss as named
 from gateflow.losses.mixed_horizon import MixedHorizon
@@ -357,3 +360,29 @@ def test_a_transform_that_is_too_involved_is_refused(monkeypatch):
     monkeypatch.setattr("gateflow.losses.laplace.SECONDS", 0.001)
     with pytest.raises(Exceeded, match="too involved for a Laplace transform"):
         named("exp(-s/7)*" + "*".join(f"(1 + s/{k})**(-{k})" for k in range(2, 9)))  # half a second's work
+
+
+SHAPES = {
+    "small decimal": Decimal("1e-99999999"),
+    "small fraction": Fraction(1, 10**1_000_000),
+    "large decimal": Decimal("1e999999999"),
+    "large number": 10**400,
+    "very large number": 10**1_000_000,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+def test_a_shape_that_is_no_float_is_refused_in_one_line(shape):
+    """It is neither written out nor kept as it is."""
+    with pytest.raises(InvalidArgument, match=r"shape is (below the smallest|past the largest) float"):
+        RandomHorizon(shape)
+    assert type(RandomHorizon(Fraction(1, 2)).shape) is float
+    with pytest.raises(InvalidArgument, match="finite numbers above 0"):
+        MixedHorizon((1.0,), (shape,))
+
+
+def test_an_exact_tolerance_past_the_floats_is_refused_by_enclose():
+    problem = LearningProblem("fast", horizon=10, gap=0.1, loss="squared")
+    for tolerance in (10**400, "1e400"):
+        with pytest.raises(InvalidArgument, match=r"tolerance is past the largest float"):
+            enclose(problem, 0, tolerance=tolerance)

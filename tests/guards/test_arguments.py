@@ -54,8 +54,11 @@ REFUSED = {
         lambda: gateflow.gate("fast").phi(torch.tensor(0.0, requires_grad=True)),
         "a gate takes real numbers; got 'a tensor that requires grad; pass its .detach()'",
     ),
-    "past the floats": (lambda: problem(horizon=10**400), "got 'a whole number of about 400 digits'"),
-    "too long to print": (lambda: problem(horizon=10**5000), "got 'a whole number of about 5000 digits'"),
+    "past the floats": (
+        lambda: problem(horizon=10**400),
+        "horizon is past the largest float; got a whole number of about 400 digits",
+    ),
+    "too long to print": (lambda: problem(horizon=10**5000), "got a whole number of about 5000 digits"),
     "a horizon with a mask": (lambda: problem(horizon=MASKED), "horizon has masked values"),
     "a start with a mask": (lambda: gateflow.hitting_time(problem(), MASKED), "z0 has masked values"),
     "a gate at a mask": (lambda: gateflow.gate("fast").phi(MASKED), "a gate has masked values"),
