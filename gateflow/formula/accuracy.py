@@ -60,7 +60,7 @@ def _settled(evaluate: Callable[[Any, int], Any]) -> Callable[[Any, int], Any]:
     @wraps(evaluate)
     def value(self: Any, prec: int) -> Any:
         first = evaluate(self, prec)
-        if first is None or all(_is_exact(a, prec) for a in self.args):
+        if first is None or all(_is_exact(a, prec) for a in self.args) or _is_beyond_reach(first):
             return first
         bits, near = prec, first
         while bits < max(MOST, prec + 1):
@@ -81,6 +81,15 @@ def _is_exact(x: Any, prec: int) -> bool:
     if not x.is_Rational:
         return not x.is_number
     return x.q & (x.q - 1) == 0 and abs(x.p).bit_length() <= prec
+
+
+def _is_beyond_reach(x: Any) -> bool:
+    """Whether the exponent of a number is so long that more digits would only take long."""
+    return bool(x.is_Float and abs(int(x._mpf_[2])).bit_length() > _LONG)
+
+
+_LONG = 200
+"""Bits of the exponent of such a number, as of ``exp(-exp(exp(5)))``."""
 
 
 def _agree(first: Any, second: Any, prec: int) -> bool:

@@ -2,9 +2,9 @@
 
 SymPy takes ``exp(n log a)`` for ``a**n`` and multiplies it out, whatever n is. That happens inside of one instruction,
 where no watch on time and memory can stop it, and deep within its simplifications; so it is refused where it happens:
-within the calls of gateflow SymPy's powers of rational numbers raise `TooManyDigits` past `MOST_BITS`. Nor are
-polynomials of a high degree factored, for seconds of C code, to see whether they are positive. For all other callers
-SymPy is what it was.
+within the calls of gateflow SymPy's powers of rational numbers raise `TooManyDigits` past `MOST_BITS`. Nor is a long
+number tried for a prime, or a polynomial of a high degree factored to see whether it is positive: both are seconds of C
+code. For all other callers SymPy is what it was.
 """
 
 from __future__ import annotations
@@ -60,6 +60,24 @@ def _kept_short(evaluate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
 
 for _kind in (sp.Rational, sp.Integer):
     _kind._eval_power = _kept_short(_kind._eval_power)
+
+
+LONGEST_PRIME = 2**11
+"""Bits up to which SymPy may ask whether a number is prime, as each logarithm of one does: a power modulo it, in C."""
+
+
+def _of_short_numbers(ask: Callable[[Any], bool | None]) -> Callable[[Any], bool | None]:
+    @wraps(ask)
+    def known(number: Any) -> bool | None:
+        if int(number.p).bit_length() > LONGEST_PRIME and is_ours(sys._getframe(1)):
+            return None
+        return ask(number)
+
+    return known
+
+
+for _fact in ("prime", "composite"):
+    sp.Integer._prop_handler[_fact] = _of_short_numbers(sp.Integer._prop_handler[_fact])
 
 
 HIGHEST = 200

@@ -123,6 +123,16 @@ def test_a_condition_on_such_a_constant_is_decided():
     assert membership(Gate("where(z < atanh(1 - 10**-30), sigmoid(z), sigmoid(2*z))")).verdict == "not in F"
 
 
+@pytest.mark.parametrize("power", [3, 5])
+def test_a_break_that_is_very_far_out_is_found(power, only):
+    """z = sqrt(exp(10^5) - 1), a number of 21,715 digits: SymPy asked whether it is prime for every logarithm."""
+    only("differentiable")
+    found = membership(Gate(f"where(log(1 + z**2) < 10**{power}, sigmoid(z), sigmoid(2*z))"))
+    clause = found.clause("differentiable")
+    assert clause.verdict == "refuted", str(clause)
+    assert clause.reason.endswith("by less than 1e-2000 upward, from almost 0")
+
+
 FLOORS = {
     "0.3 + 0.7*sigmoid(z)": ("3/10", lambda: mpf(3) / 10),
     "exp(-5*sigmoid(-z))": ("exp(-5)", lambda: mpmath.exp(-5)),

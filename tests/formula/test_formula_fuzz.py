@@ -299,6 +299,10 @@ SOURCES = {
 }
 
 
+ASK_WHO_CALLS = ("gateflow/formula/accuracy.py", "gateflow/formula/powers.py")
+"""What keeps SymPy from losing digits, or making too many, within the calls of gateflow alone."""
+
+
 class Watch:
     """Records every audit event of this process while it is on; a hook cannot be taken out again."""
 
@@ -312,8 +316,8 @@ class Watch:
         self.on = False  # looking at the frame is an event too
         of_abc = event == "sys._getframe" and args[0].f_code.co_filename == "<frozen abc>"  # typing's protocols ask it
         caller = sys._getframe(1).f_code.co_filename
-        of_accuracy = event == "sys._getframe" and caller.endswith("gateflow/formula/accuracy.py")  # who calls SymPy?
-        if not of_abc and not of_accuracy and not caller.endswith(SYMPY_OWN):
+        of_ours = event == "sys._getframe" and caller.endswith(ASK_WHO_CALLS)
+        if not of_abc and not of_ours and not caller.endswith(SYMPY_OWN):
             self.events.append(event if event == "compile" else f"{event} {args[:1]!r}")
         self.on = True
 

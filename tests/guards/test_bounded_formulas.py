@@ -181,3 +181,11 @@ def test_powers_of_other_callers_of_sympy_are_what_they_were():
     with pytest.raises(Exceeded, match="too large to be written out"):
         call(lambda: sp.Integer(2) ** n, 10.0)
     assert int(sp.Integer(2) ** n).bit_length() == n + 1
+
+
+def test_long_numbers_are_not_tried_for_primes():
+    """Ten thousand digits take a minute, in C."""
+    n = sp.Integer(10**10000 + 7)
+    assert call(lambda: (n.is_prime, n.is_composite), 10.0) == (None, None)
+    assert call(lambda: sp.log(n).func, 10.0) == sp.log
+    assert call(lambda: (sp.Integer(2**127 - 1).is_prime, sp.Integer(2**128 + 1).is_composite), 10.0) == (True, True)

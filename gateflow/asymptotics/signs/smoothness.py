@@ -538,7 +538,12 @@ def equal(a: Expr, b: Expr) -> bool:
 
 def short(value: Expr) -> str:
     text = text_of(value) if value.is_Rational else ""
-    return text if text and len(text) <= 12 else f"{as_float(value):.9g}"
+    if text and len(text) <= 12:
+        return text
+    near = as_float(value)
+    if near or value == 0:
+        return f"{near:.9g}"
+    return "almost 0" if _size(value) == _TINY else _with_sign(value)
 
 
 def as_float(value: Expr) -> float:
@@ -571,7 +576,15 @@ def apart(value: Expr, other: Expr) -> str:
 
 
 def _with_sign(difference: Expr) -> str:
-    return ("-" if constants.sign(constants.number(difference)) < 0 else "") + _size(difference)
+    size, side = _size(difference), constants.sign(constants.number(difference))
+    if size == _TINY:
+        return f"{size} {'downward' if side < 0 else 'upward'}"
+    return f"-{size}" if side < 0 else size
+
+
+_TINY = "less than 1e-2000"
+_LONGEST_EXPONENT = 12
+"""Characters of the longest exponent that is written out."""
 
 
 def _size(difference: Expr) -> str:
@@ -580,9 +593,9 @@ def _size(difference: Expr) -> str:
     if ball is None:
         return f"{float(abs(difference)):.6g}"
     size = abs(ball)
-    if not size > 0:
-        return "less than 1e-2000"
     digits, _, exponent = size.str(6, radius=False).partition("e")
+    if not size > 0 or (len(exponent) > _LONGEST_EXPONENT and exponent[0] == "-"):
+        return _TINY
     return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + (f"e{exponent}" if exponent else "")
 
 
