@@ -32,7 +32,7 @@ from gateflow.asymptotics.limits.constants import Undecided
 from gateflow.asymptotics.limits.growth import GRACE, Field
 from gateflow.asymptotics.proofs.statements import on_interval, text_of
 from gateflow.asymptotics.signs.pieces import SmoothPiece, real_zeros
-from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, on_compact, on_tail, oscillating
+from gateflow.asymptotics.signs.sign import Finding, Signed, Tail, on_compact, on_tail, oscillating, squeezed
 from gateflow.asymptotics.signs.smoothness import (
     Joint,
     PiecewiseGate,
@@ -273,7 +273,7 @@ class _Case(PiecewiseGate):
             return None
 
     def _limit_of_oscillating(self, piece: SmoothPiece) -> Expr:
-        """oo or -oo where the growing part outdoes the oscillation."""
+        """oo or -oo where the growing part outdoes the oscillation, and a number where that dies away."""
         f = piece.expr
         nodes = oscillating(f, self.tools.limits)
         stand_in = {node: sp.Dummy("s", real=True) for node in nodes}
@@ -282,7 +282,7 @@ class _Case(PiecewiseGate):
         c, d = HalfLine(start, self.ball, self.tools.limits, whole).bound(f.xreplace(stand_in))
         if d != 0 and c.sign and self.tools.limits(d) == sp.oo:
             return sp.oo * c.sign
-        raise Undecided("phi oscillates as z grows, and may have no limit")
+        return squeezed(in_words(f), self.tools.limits)
 
     def _onto(self) -> Clause:
         name = "onto"

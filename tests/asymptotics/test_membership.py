@@ -133,6 +133,33 @@ def test_a_break_that_is_very_far_out_is_found(power, only):
     assert clause.reason.endswith("by less than 1e-2000 upward, from almost 0")
 
 
+DYING = [
+    "sigmoid(z) + exp(-z**2/2)*sin(50*z)/10**3",
+    "1/2 + atan(z)/pi + sin(z)/(100*(1 + z**2)**2)",
+    "where(z == 0, 1/2, sigmoid(z + sin(z)/z - 1))",
+    "1 - sigmoid(-z)*(1 + sin(z)*sigmoid(z)*49/100)",
+    "1/2 + erf(z + sin(z)/2)/2",
+]
+"""What oscillates less and less: the slope without it is larger than that of the rest, and the limits are 0 and 1."""
+
+
+@pytest.mark.parametrize("text", DYING)
+@pytest.mark.sampled(2)
+def test_oscillations_that_die_away_leave_the_limits(text):
+    found = membership(Gate(text))
+    assert found.verdict == "in F", str(found)
+    phi = value_of(Gate(text))
+    with mp.workdps(60):
+        assert all(phi(mpf(z) + mpf(1) / 7) < phi(mpf(z) + mpf(1) / 2) for z in range(-8, 8))
+        assert phi(mpf(-(10**6))) < mpf(10) ** -6
+        assert 1 - phi(mpf(10) ** 6) < mpf(10) ** -6
+
+
+@pytest.mark.parametrize("text", ["sigmoid(z)*(1 + sin(z)/10)", "1/2 + atan(z + 2*sin(z))/pi", "sigmoid(sin(z)*z)"])
+def test_oscillations_that_do_not_are_refuted(text):
+    assert membership(Gate(text)).verdict == "not in F"
+
+
 FLOORS = {
     "0.3 + 0.7*sigmoid(z)": ("3/10", lambda: mpf(3) / 10),
     "exp(-5*sigmoid(-z))": ("exp(-5)", lambda: mpmath.exp(-5)),

@@ -28,6 +28,7 @@ from gateflow.codegen import Tape
 from gateflow.codegen.expand import MOST_TERMS, terms
 from gateflow.codegen.exponentials import in_exponential
 from gateflow.errors import GateflowError
+from gateflow.formula.functions import ELEMENTARY, NAMES, R
 from gateflow.formula.vocabulary import Expr, derivative
 from gateflow.guards import bounded
 
@@ -586,6 +587,43 @@ def _form_sign(forms: Sequence[Factors], half: HalfLine, strict: bool) -> int:
 def oscillating(expr: Expr, limits: LimitCache) -> list[Expr]:
     """The sin and cos nodes whose argument does not settle."""
     return [n for n in sorted(expr.atoms(sp.sin, sp.cos), key=str) if not _settles(n.args[0], limits)]
+
+
+def squeezed(expr: Expr, limits: LimitCache) -> Expr:
+    """The limit of what oscillates less and less, part by part: what is bounded does not matter beside 0 or oo.
+
+    Raises
+    ------
+    Undecided
+        A part has no limit that is seen.
+    """
+    if not oscillating(expr, limits):
+        return limits(expr)
+    waves = [a for a in expr.args if oscillating(a, limits)]
+    if expr.is_Add or expr.is_Mul:
+        steady = expr.func(*(a for a in expr.args if a not in waves))
+        end = limits(steady)
+        if (end == 0 if expr.is_Mul else end.is_infinite) and all(_is_bounded(a, limits) for a in waves):
+            return end
+        ends = [end, *(squeezed(a, limits) for a in waves)]
+        if all(end.is_finite for end in ends):
+            return expr.func(*ends)
+    elif (facts := ELEMENTARY.get(NAMES.get(expr.func, ""))) and facts.domain == R and facts.ends and not facts.even:
+        end = squeezed(expr.args[0], limits)
+        return expr.func(end) if end.is_finite else facts.ends[0 if end == -sp.oo else 1]
+    raise Undecided("phi oscillates as z grows, and may have no limit")
+
+
+def _is_bounded(expr: Expr, limits: LimitCache) -> bool:
+    """Whether all parts are seen to be bounded for large x."""
+    facts = ELEMENTARY.get(NAMES.get(expr.func, ""))
+    if isinstance(expr, sp.sin | sp.cos) or (
+        facts and facts.domain == R and facts.ends and sp.oo not in map(abs, facts.ends)
+    ):
+        return True
+    if expr.is_Add or expr.is_Mul or (expr.is_Pow and expr.exp.is_Integer and expr.exp > 0):
+        return all(_is_bounded(a, limits) for a in expr.args)
+    return not oscillating(expr, limits) and _settles(expr, limits)
 
 
 def _settles(g: Expr, limits: LimitCache) -> bool:
