@@ -8,8 +8,18 @@ Three steps, all on the expression tree, never on text:
 3. :func:`source` prints the same tape as NumPy or PyTorch text, for use without gateflow.
 """
 
-from gateflow.codegen.rewrite import log_composed, log_of, log_ratio, sign_of, stable
+from gateflow.codegen.rewrite import log_composed, log_of, log_ratio, powers_gathered, sign_of, stable, stable_sums
 from gateflow.codegen.source import source
 from gateflow.codegen.tape import Tape
 
-__all__ = ["Tape", "log_composed", "log_of", "log_ratio", "sign_of", "source", "stable"]
+__all__ = [
+    "Tape",
+    "log_composed",
+    "log_of",
+    "log_ratio",
+    "powers_gathered",
+    "sign_of",
+    "source",
+    "stable",
+    "stable_sums",
+]

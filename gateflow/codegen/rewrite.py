@@ -6,8 +6,11 @@ The rules look at the expression tree, so they hold for users' formulas as for t
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -58,7 +61,14 @@ def stable(expr: Expr) -> Expr:
     --------
     >>> stable(1 - sigmoid(Z)), stable(sp.S.Half + sp.erf(Z) / 2), stable(1 - sp.exp(-sp.exp(Z)))
     (sigmoid(-z), erfc(-z)/2, -expm1(-exp(z)))
+    >>> stable(1 - 1 / (1 + sp.exp(-Z) + sp.exp(-3 * Z))), stable(Z**4 / sp.sqrt(1 + Z**8))
+    (sigmoid(log_add(-3*z, -z)), exp(-softplus(-8*log(Abs(z)))/2))
     """
+    return _without_overflow(_stable(expr))
+
+
+def stable_sums(expr: Expr) -> Expr:
+    """The same, but with quotients of powers as they stand, for a factorisation to find: they may overflow."""
     return _stable(expr)
 
 
@@ -99,6 +109,9 @@ def _complements(term: Expr) -> Iterator[tuple[Expr, Expr]]:
         yield -k / 2, k / 2 * sp.tanh(x / 2)
     elif node.is_Pow and isinstance(node.base, sigmoid):
         yield -k, k * expm1(-node.exp * softplus(-node.base.args[0]))
+    elif (shifted := _shifted_power(node)) is not None:
+        limit, rest = shifted
+        yield -k * limit, k * rest
     elif isinstance(node, sp.exp):
         yield -k, k * expm1(x)
     elif isinstance(node, erfc):
@@ -112,6 +125,22 @@ def _complements(term: Expr) -> Iterator[tuple[Expr, Expr]]:
     for limit, rest in _odd_complement(node):
         yield -k * limit, -k * rest(1)
         yield k * limit, k * rest(-1)
+    if (root := _saturating_root(node)) is not None and not root.odd:
+        yield -k * root.limit, k * root.limit * expm1(-root.size)
+
+
+def _shifted_power(node: Expr) -> tuple[Expr, Expr] | None:
+    """For ``(c + g)**n`` with c and g positive: ``c**n``, and the difference from it; n is negative, or no integer."""
+    if not node.is_Pow or isinstance(node, sp.exp) or not node.base.is_Add or not node.exp.is_number:
+        return None
+    c, rest = node.base.as_coeff_Add()
+    if not (c.is_positive and fixed_sign(rest) > 0) or (node.exp.is_Integer and node.exp.is_positive):
+        return None
+    if node.exp == -1:
+        share = _share_of_exponentials(node)
+        left = rest / node.base if share is None else sigmoid(-next(iter(share.atoms(sigmoid))).args[0])
+        return 1 / c, -left / c
+    return c**node.exp, c**node.exp * expm1(node.exp * log_of(1 + rest / c))
 
 
 def _odd_complement(node: Expr) -> Iterator[tuple[Expr, Callable[[int], Expr]]]:
@@ -129,6 +158,8 @@ def _odd_complement(node: Expr) -> Iterator[tuple[Expr, Callable[[int], Expr]]]:
     elif (root := _algebraic_argument(node)) is not None:
         m, y = root
         yield m, lambda sign: 2 * m * sigmoid(-2 * sign * sp.asinh(y))
+    elif (found := _saturating_root(node)) is not None and found.odd:
+        yield found.limit, lambda sign: found.limit * _rest_of_root(found, sign)
 
 
 def _softsign_profile(x: Expr) -> Expr:
@@ -172,6 +203,8 @@ def _stable_sum(expr: Expr) -> Expr:
         for limit, together in _complements(term):
             if _is_zero(limit - constant):
                 return _stable(sp.Add(together, *terms[:i], *terms[i + 1 :]))
+    if (whole := _over_one_divisor(constant, terms)) is not None:
+        return whole
     return _stable_mixture(expr, constant, terms)
 
 
@@ -200,6 +233,74 @@ def _balanced_sigmoids(expr: Expr) -> Expr | None:
             if partner in expr.args:
                 return expr - term - partner + k * sp.tanh(x / 2)
     return None
+
+
+def _over_one_divisor(constant: Expr, terms: list[Expr]) -> Expr | None:
+    """``(c d + n)/d`` for ``c + n/d``, where the numerator has one sign once what cancels in it is gone.
+
+    With ``abs(z)`` in it that is asked on either side of 0.
+    """
+    powers = [{part for part in sp.Mul.make_args(term) if _is_divisor(part)} for term in terms]
+    for divisor in sorted(set.intersection(*powers) if powers else (), key=sp.default_sort_key):
+        above, one = sp.Add(*(term / divisor for term in terms)), 1 / divisor
+        if fixed_sign(constant) * fixed_sign(above) > 0 or above.has(divisor.base):
+            continue  # nothing cancels
+        left = expand(constant * expand(one) + expand(above))
+        left = _halves(left) if left.has(sp.Abs(Z)) or left.has(sp.sign(Z)) else _stable(left)
+        if fixed_sign(left):
+            return left * divisor
+    return None
+
+
+def _is_divisor(part: Expr) -> bool:
+    """Whether it is ``1/d**n`` of a positive sum d and a whole n."""
+    return bool(
+        part.is_Pow
+        and not isinstance(part, sp.exp)
+        and part.exp.is_Integer
+        and -4 <= part.exp < 0
+        and part.base.is_Add
+        and fixed_sign(part.base) > 0
+    )
+
+
+def _halves(expr: Expr) -> Expr:
+    """An expression in z, ``abs(z)`` and ``sign(z)`` as that in ``abs(z)`` on either side of 0."""
+    size = sp.Dummy(positive=True)
+    sides = [expand(expr.subs({Z: side * size})).subs(size, sp.Abs(Z)) for side in (1, -1)]
+    return sp.Piecewise((_stable(sides[0]), Z > 0), (_stable(sides[1]), True))
+
+
+SIGNED_AS_THEY_ARGUE = (expm1, log1p, sp.sinh, sp.tanh, sp.atan, sp.asinh, sp.erf, softsign, sp.sign)
+"""Functions with the sign of their argument."""
+
+POSITIVE = (sp.exp, sp.cosh, sp.Abs, sigmoid, softplus, erfc, sp.erfc, acot)
+
+
+def fixed_sign(expr: Expr) -> int:
+    """1 where an expression is seen to be nowhere negative, -1 where it is nowhere positive; 0 says nothing.
+
+    Examples
+    --------
+    >>> fixed_sign(1 + sp.exp(Z) * Z**2), fixed_sign(-sp.sqrt(Z**2 + 1)), fixed_sign(Z)
+    (1, -1, 0)
+    """
+    if isinstance(expr, POSITIVE):
+        return 1
+    if expr.is_Add:
+        found = {fixed_sign(term) for term in expr.args}
+        return found.pop() if len(found) == 1 else 0
+    if expr.is_Mul:
+        return math.prod(fixed_sign(part) for part in expr.args)
+    if expr.is_Piecewise:
+        found = {fixed_sign(value) for value, _ in expr.args}
+        return found.pop() if len(found) == 1 else 0
+    if isinstance(expr, SIGNED_AS_THEY_ARGUE):
+        return fixed_sign(expr.args[0])
+    if expr.is_Pow and not expr.exp.is_even:
+        below = fixed_sign(expr.base)
+        return below if expr.exp.is_odd else int(below > 0)
+    return 1 if expr.is_nonnegative else -1 if expr.is_nonpositive else 0
 
 
 def _polynomial_in_sigmoid(expr: Expr) -> Expr | None:
@@ -245,6 +346,171 @@ def _exponential(term: Expr) -> tuple[Expr, Expr] | None:
     if a.is_positive and node == 1:
         return a, sp.S.Zero
     return (a, node.args[0]) if a.is_positive and isinstance(node, sp.exp) else None
+
+
+def _share_of_exponentials(expr: Expr) -> Expr | None:
+    """``exp(x)/(exp(x) + exp(y) + exp(w) + ...)`` as a logistic function, and so for powers of it; else None."""
+    factors = sp.Mul.make_args(expr)
+    for divisor in factors:
+        if not (
+            divisor.is_Pow and not isinstance(divisor, sp.exp) and divisor.base.is_Add and len(divisor.base.args) > 2
+        ):
+            continue
+        n = -divisor.exp
+        parts = [_exponential(term) for term in divisor.base.args]
+        if not (n.is_Integer and n > 0) or any(part is None for part in parts):
+            continue
+        exps = [part for part in factors if isinstance(part, sp.exp)]
+        x = sp.Add(*(part.args[0] for part in exps)) / n
+        for own in parts:
+            if expand(own[1] - x) == 0:  # type: ignore[index]
+                a, x = own  # type: ignore[misc]
+                others = [expand(y - x) + sp.log(b / a) for b, y in parts if y != x]  # type: ignore[misc]
+                total = functools.reduce(_log_add, sorted(others, key=sp.default_sort_key))
+                rest = [part for part in factors if part is not divisor and part not in exps]
+                return sp.Mul(a**-n, sigmoid(-total) ** n, *rest)
+    return None
+
+
+@dataclass(frozen=True)
+class _Root:
+    """``limit sign(base) exp(-size)``, without the sign if not odd: what a quotient of powers of a base comes to."""
+
+    limit: Expr
+    base: Expr
+    size: Expr
+    odd: bool
+    rest: Expr
+
+
+def _rest_of_root(root: _Root, sign: int) -> Expr:
+    """1 less ``sign`` times the root over its limit, by the sign of its base."""
+    near, far = -expm1(-root.size), 1 + sp.exp(-root.size)
+    return sp.Piecewise((near if sign > 0 else far, root.base > 0), (far if sign > 0 else near, True))
+
+
+def _saturating_root(node: Expr) -> _Root | None:
+    """A quotient such as ``z**3/(1 + z**4)**(3/4)`` that has limits, and nothing beside it."""
+    root = _quotient_of_powers(node)
+    return root if root is not None and root.rest == 1 else None
+
+
+@cache
+def _quotient_of_powers(expr: Expr) -> _Root | None:
+    """Of ``x**m/(c + b |x|**q + ...)**n`` the part ``(|x|**q/(c + b |x|**q + ...))**k`` with k the less of m/q and n.
+
+    That is ``exp(-k log(b (1 + g)))`` of a g that vanishes for large x, whose logarithm is a number where powers
+    overflow.
+    """
+    factors = list(sp.Mul.make_args(expr))
+    for divisor in factors:
+        if not divisor.is_Pow or isinstance(divisor, sp.exp) or not divisor.exp.is_negative:
+            continue
+        if (found := _even_powers(divisor.base)) is None:
+            continue
+        x, powers = found
+        q, n = _degree(powers), -divisor.exp
+        own = [part for part in factors if part != divisor and _power_of(part, x) is not None]
+        degrees = [_power_of(part, x) for part in own]
+        m, odd = sp.Add(*(d for d, _ in degrees)), sum(o for _, o in degrees) % 2  # type: ignore[misc]
+        if not m.is_positive or not _may_overflow(q, n, len(powers)):
+            continue
+        k = n if (m / q - n).is_nonnegative else m / q
+        b, log_x = powers.pop(q), log_of(sp.Abs(x))
+        total = functools.reduce(log_add, [sp.log(a / b) - (q - d) * log_x for d, a in powers.items()])
+        rest = [part for part in factors if part != divisor and part not in own]
+        rest += [sp.Abs(x) ** (m - k * q), divisor.base ** (k - n)]
+        return _Root(b**-k, x, k * softplus(total), bool(odd), sp.Mul(*rest))
+    return None
+
+
+def _degree(powers: dict[Expr, Expr]) -> Expr:
+    """The highest of some powers, of which the others but 0 are numbers."""
+    return max(powers, key=lambda q: (bool(q.free_symbols), float(q) if q.is_number else 0.0))
+
+
+def powers_gathered(expr: Expr) -> Expr | None:
+    """A sum of terms with fractional powers of ``c + b |x|**q + ...`` as the lowest of these times a sum without them.
+
+    None where there is no such power, or another function, or their powers differ by fractions. A derivative is
+    written so, and its sums are not taken apart into factors, as ``1 + z**6`` could be.
+    """
+    if any(not isinstance(node, sp.Abs | sp.sign) for node in expr.atoms(sp.Function)):
+        return None
+    roots = (node.base for node in expr.atoms(sp.Pow) if not isinstance(node, sp.exp) and not node.exp.is_Integer)
+    bases = sorted({base for base in roots if _even_powers(base) is not None}, key=sp.default_sort_key)
+    terms, outside = sp.Add.make_args(sp.expand_mul(expr)), sp.S.One
+    for base in bases:
+        powers = [term.as_powers_dict().get(base, sp.S.Zero) for term in terms]
+        if not all((power - powers[0]).is_Integer for power in powers):
+            return None
+        lowest = powers[0] + min(power - powers[0] for power in powers)
+        terms = sp.Add.make_args(expand(sp.Add(*(term / base**lowest for term in terms))))
+        outside *= base**lowest
+    rest = sp.Add(*terms)
+    return outside * (rest if fixed_sign(rest) else factor(rest)) if bases else None
+
+
+def _may_overflow(q: Expr, n: Expr, terms: int) -> bool:
+    """Whether a quotient of powers is written in logarithms: not ``z/sqrt(1 + z**2)``, nor low rational ones."""
+    if q == 2 and n == sp.S.Half and terms == 2:
+        return False
+    return not n.is_Integer or not q.is_Integer or bool(q > 2)
+
+
+def _even_powers(total: Expr) -> tuple[Expr, dict[Expr, Expr]] | None:
+    """``x, {0: c, q: b, ...}`` of ``c + b |x|**q + ...`` with positive coefficients and one constant; else None."""
+    if not total.is_Add:
+        return None
+    base: Expr | None = None
+    powers: dict[Expr, Expr] = {}
+    for term in total.args:
+        b, node = term.as_independent(*term.free_symbols & {Z}, as_Add=False) if term.has(Z) else (term, sp.S.One)
+        if not b.is_positive:
+            return None
+        if node == 1:
+            powers[sp.S.Zero] = powers.get(sp.S.Zero, sp.S.Zero) + b
+            continue
+        inner = next(iter(sp.Mul.make_args(node))).as_base_exp()[0]
+        inner = inner.args[0] if isinstance(inner, sp.Abs) else inner
+        base = inner if base is None else base
+        found = [_power_of(part, base) for part in sp.Mul.make_args(node)]
+        if any(part is None for part in found) or sum(odd for _, odd in found) % 2:  # type: ignore[misc]
+            return None
+        q = sp.Add(*(degree for degree, _ in found))  # type: ignore[misc]
+        if not q.is_positive or q in powers:
+            return None
+        powers[q] = b
+    if base is None or sp.S.Zero not in powers or (len(powers) > 2 and not all(q.is_Rational for q in powers)):
+        return None
+    return base, powers
+
+
+def _power_of(part: Expr, x: Expr) -> tuple[Expr, int] | None:
+    """``(m, 1)`` of ``x**m`` with odd m, and of ``sign(x)``; ``(m, 0)`` of even m, and of ``abs(x)**m``; else None."""
+    if part == sp.sign(x):
+        return sp.S.Zero, 1
+    base, m = (part, sp.S.One) if isinstance(part, sp.exp) else part.as_base_exp()
+    if base == sp.Abs(x) and not m.has(Z):
+        return m, 0
+    return (m, int(m % 2)) if base == x and m.is_Integer else None
+
+
+@cache
+def _without_overflow(expr: Expr) -> Expr:
+    """Quotients of powers that have a value where the powers overflow, by logarithms."""
+    if not expr.args or not any(node.base.is_Add for node in expr.atoms(sp.Pow) if not isinstance(node, sp.exp)):
+        return expr
+    if (share := _share_of_exponentials(expr)) is not None:
+        return _without_overflow(share)
+    if expr.is_Mul and (root := _quotient_of_powers(expr)) is not None and _algebraic_argument(expr) is None:
+        sign = sp.sign(root.base) if root.odd else sp.S.One
+        return sp.Mul(root.limit, sign, sp.exp(-root.size), _without_overflow(root.rest))
+    if expr.is_Pow and not expr.exp.is_Integer and expr.exp > -1 and expr.exp < 0:
+        found = _even_powers(expr.base)
+        if found is not None and _may_overflow(_degree(found[1]), sp.S.One, 2):
+            return sp.exp(expr.exp * log_of(expr.base))
+    return expr.func(*(_without_overflow(arg) for arg in expr.args))
 
 
 def _stable_product(expr: Expr) -> Expr:
@@ -304,7 +570,7 @@ def log_of(expr: Expr) -> Expr:
     >>> log_of(1 + 3 * Z**2)
     softplus(2*log(Abs(z)) + log(3))
     """
-    expr = _stable(expr) if not isinstance(expr, sp.log) else expr
+    expr = stable(expr) if not isinstance(expr, sp.log) else expr
     if not expr.free_symbols:
         return sp.log(sp.Abs(expr)) if expr != 0 else sp.S.NegativeInfinity
     if expr.is_Mul:
@@ -344,7 +610,9 @@ def _log_of_expm1(x: Expr) -> Expr:
     if isinstance(-x, sp.exp):
         return log_cloglog((-x).args[0])
     # through log(-x), for -x may underflow where its logarithm is an ordinary number
-    return log_cloglog(log_of(x)) if x.is_negative else log_expm1(x)
+    if x.is_negative:
+        return log_cloglog(log_of(x))
+    return x + log_cloglog(log_of(x)) if x.is_positive and x.has(softplus) else log_expm1(x)
 
 
 def _log_of_sum(expr: Expr) -> Expr:
@@ -353,11 +621,15 @@ def _log_of_sum(expr: Expr) -> Expr:
         factored = common_factors_out(expr)
     else:
         factored = sp.factor_terms(factor(expr)) if expr.is_polynomial(*_generators(expr)) else sp.factor_terms(expr)
-    if factored.is_Pow or (factored.is_Mul and not factored.as_coeff_Mul()[1].is_Add):
+    apart = factored.is_Pow or (factored.is_Mul and not factored.as_coeff_Mul()[1].is_Add)
+    # but a sum of positive terms is not taken apart into factors such as z**4 - z**2 + 1
+    if apart and (not fixed_sign(expr) or all(fixed_sign(part) for part in sp.Mul.make_args(factored))):
         return log_of(factored)
     constant, rest = expr.as_coeff_Add()
     if constant == 1 and isinstance(rest, sp.exp):
         return softplus(rest.args[0])
+    if constant == 1 and all(_exponential(term) is not None for term in sp.Add.make_args(rest)):
+        return softplus(log_of(rest))
     if constant == 1 and rest.is_nonnegative and not rest.has(sp.Pow):
         return log1p(rest)
     terms = sorted(expr.args, key=lambda term: (bool(term.free_symbols), term.sort_key()))

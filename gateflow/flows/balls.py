@@ -140,6 +140,11 @@ class ComplexBalls:
     def softplus(self, x: Any) -> Any:
         return self.log(1 + x.exp())
 
+    def log_add(self, x: Any, y: Any) -> Any:
+        """``log(exp(x) + exp(y))``, from the larger where that is known."""
+        large, small = (y, x) if y.real > x.real else (x, y)
+        return large + self.log(1 + (small - large).exp())
+
     def softsign(self, x: Any) -> Any:
         return x / (1 + self.abs(x))
 

@@ -300,7 +300,9 @@ def zero_near(gate: Gate, point: float) -> tuple[float, str]:
         step, half = step + 1, half / 2.0
         grid = lift(np.array([-1.0, 1.0])) * half + middle
         values = np.nan_to_num(_floats(numbers.log_du(grid)), nan=np.inf, posinf=np.inf, neginf=-np.inf)
-        if float(half.values) < below_floats and np.all(np.abs(values - lowest) < 1e-12):
+        with np.errstate(invalid="ignore"):  # an infinity less itself
+            level = bool(np.all(np.abs(values - lowest) < 1e-12))
+        if float(half.values) < below_floats and level:
             break  # level on either side: no zero, and no dip of a width that floats know
         if np.isnan(lowest) or values.min() < lowest:
             way = int(np.argmin(values))

@@ -325,5 +325,11 @@ class log_softplus(sp.Function):
 class log_add(sp.Function):
     """``log(exp(x) + exp(y))``, from the larger of the two, which may be past 1/eps times the smaller."""
 
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        x, y = self.args
+        return sigmoid(x - y if argindex == 1 else y - x)
+
 
 NAMES[log_add] = "log_add"

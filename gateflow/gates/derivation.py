@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy as sp
 
-from gateflow.codegen import log_of, log_ratio, sign_of, stable
+from gateflow.codegen import log_of, log_ratio, powers_gathered, sign_of, stable, stable_sums
 from gateflow.codegen.expand import expand, factor
 from gateflow.formula.vocabulary import Expr, derivative, sigmoid, softplus
 from gateflow.gates.inversion import closed_inverse
@@ -109,7 +109,12 @@ class Formulas:
 
     @derived_once
     def dphi(self) -> Expr:
-        return self.du * self.phi * self.phi_c if self.is_profile else factored(with_values_at_zeros(self._slope))
+        return self.du * self.phi * self.phi_c if self.is_profile else stable(self._factored_slope)
+
+    @derived_once
+    def _factored_slope(self) -> Expr:
+        """phi' as a product; of a formula with roots of sums of powers not yet in its stable form."""
+        return factored(with_values_at_zeros(self._slope))
 
     @derived_once
     def log_dphi(self) -> Expr:
@@ -118,7 +123,7 @@ class Formulas:
     @derived_once
     def d2phi(self) -> Expr:
         if not self.is_profile:
-            return factored(derivative(self.dphi))
+            return stable(factored(with_values_at_zeros(derivative(self._factored_slope))))
         return self.phi * self.phi_c * (self.d2u - self.du**2 * sp.tanh(self.u / 2))
 
     @derived_once
@@ -130,7 +135,8 @@ class Formulas:
         """``2 phi - 1``: u is found from it where it is small."""
         if self.is_profile:
             return sp.tanh(self.u / 2)
-        return stable(expand(2 * (self._expr if self._declared == "phi" else 1 - self._expr) - 1))
+        twice = 2 * (self._expr if self._declared == "phi" else 1 - self._expr) - 1
+        return stable(sp.expand_mul(twice) if powers_gathered(twice) is not None else expand(twice))
 
     @derived_once
     def log_hazards(self) -> tuple[Expr, Expr]:
@@ -155,13 +161,32 @@ def value_pair(expr: Expr, declared: str) -> tuple[Expr, Expr]:
     if declared == "profile":
         u = stable(expr)
         return sigmoid(u), sigmoid(-u)
-    forms = stable(expr), stable(1 - expr)
+    form = stable(expr)
+    forms = form, sigmoid(-form.args[0]) if isinstance(form, sigmoid) else stable(1 - expr)
     return forms if declared == "phi" else forms[::-1]
 
 
 def factored(expr: Expr) -> Expr:
-    """A derivative as a product, so that its zeros are zeros of factors; formulas with cases stay as they are."""
-    return stable(expr) if expr.has(sp.Piecewise) else stable(factor(stable(expr)))
+    """A derivative as a product, so that its zeros are zeros of factors; formulas with cases stay as they are.
+
+    Written stably, except for fractional powers of sums of powers, the derivatives of which are wanted as they stand.
+
+    Examples
+    --------
+    >>> from gateflow.formula.vocabulary import Z
+    >>> factored(derivative(Z / (1 + sp.Abs(Z) ** 3) ** sp.Rational(1, 3)))
+    (z**2*Abs(z) + 1)**(-4/3)
+    """
+    if expr.has(sp.Piecewise):
+        return stable(expr)
+    signs = expr.has(sp.sign) and expr.has(sp.Abs)
+    if signs:
+        expr = with_values_at_zeros(sp.expand_mul(expr))
+    found = powers_gathered(expr)
+    if found is None:
+        found = factor(stable_sums(expr))
+        return stable(with_values_at_zeros(found) if signs else found)
+    return with_values_at_zeros(found) if signs else found
 
 
 def with_values_at_zeros(slope: Expr) -> Expr:
@@ -178,9 +203,14 @@ def with_values_at_zeros(slope: Expr) -> Expr:
 
 def _gathered(product: Expr) -> Expr:
     factors = list(product.args)
-    for node in [node for node in factors if isinstance(node, sp.sign) and node.args[0] in factors]:
-        factors.remove(node)
-        factors[factors.index(node.args[0])] = sp.Abs(node.args[0])
+    for node in [node for node in factors if isinstance(node, sp.sign)]:
+        x = node.args[0]
+        for i, part in enumerate(factors):
+            base, power = part.as_base_exp()
+            if part is not node and power.is_Integer and power > 0 and base in (x, sp.Abs(x)):
+                factors[i : i + 1] = [base ** (power - 1), sp.Abs(x) if base == x else x]
+                factors.remove(node)
+                break
     exponents: dict[Expr, Expr] = {}
     for base, exponent in (part.as_base_exp() for part in factors):
         exponents[base] = exponents.get(base, sp.S.Zero) + exponent

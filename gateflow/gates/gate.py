@@ -308,8 +308,11 @@ class Gate:
 
     @derived_once
     def decreasing_at(self) -> str | None:
-        """Some z at which phi decreases, if such was found among samples of every magnitude."""
-        return self._sample(self.float64.dphi, lambda slope: slope < 0)
+        """Some z at which phi decreases, if such was found among samples of every magnitude.
+
+        Big floats say so too: a slope that cancels has the sign of its rounding in float64.
+        """
+        return self._sample(self.float64.dphi, lambda slope: slope < 0, lambda numbers, z: numbers.dphi(z))
 
     @derived_once
     def fall(self) -> str | None:
@@ -325,16 +328,43 @@ class Gate:
         with np.errstate(all="ignore"):
             value = np.broadcast_to(self.float64.u(z) if self.is_profile else self.float64.value(z), z.shape)
         z, value = z[np.isfinite(value)], value[np.isfinite(value)]
-        at = np.flatnonzero(np.diff(value) < -DROP * (1 + np.abs(value[1:])))
-        return None if not at.size else f"phi falls between z = {z[at[0]]:.6g} and z = {z[at[0] + 1]:.6g}"
 
-    def _sample(self, of: Callable[..., Any], holds: Callable[[Any], Any]) -> str | None:
-        """The first sample at which the values are such, or a number near it with fewer digits; None without one."""
+        def measure(numbers: Numbers, x: Any) -> Any:
+            return numbers.u(x) if self.is_profile else numbers.value(x)
+
+        for i in np.flatnonzero(np.diff(value) < -DROP * (1 + np.abs(value[1:]))):
+            low, high = self._in_big_floats(measure, z[i : i + 2])
+            if high < low:  # a power may have overflowed in between
+                return f"phi falls between z = {z[i]:.6g} and z = {z[i + 1]:.6g}"
+        return None
+
+    def _in_big_floats(self, of: Callable[[Numbers, Any], Any], z: Any) -> Any:
+        """Some numbers at floats, rounded to floats: with hundreds of digits little is lost where they cancel."""
+        numbers = self.at(NEAR)
         with np.errstate(all="ignore"):
-            found = np.flatnonzero(holds(np.broadcast_to(of(SAMPLES), SAMPLES.shape)))
-            if not found.size:
-                return None
-            return decimals.shortest(float(SAMPLES[found[0]]), lambda z: bool(holds(of(np.float64(float(z))))))
+            found = numbers.arithmetic.round(of(numbers, numbers.arithmetic.lift(np.asarray(z, dtype=np.float64))))
+        return np.broadcast_to(found, np.shape(z))
+
+    def _sample(
+        self,
+        of: Callable[..., Any],
+        holds: Callable[[Any], Any],
+        sure: Callable[[Numbers, Any], Any] | None = None,
+    ) -> str | None:
+        """The first sample at which the values are such, or a number near it with fewer digits; None without one.
+
+        With ``sure`` they are such in big floats too.
+        """
+
+        def such(z: float) -> bool:
+            seen = bool(holds(of(np.float64(z))))
+            return seen and (sure is None or bool(holds(self._in_big_floats(sure, z))))
+
+        with np.errstate(all="ignore"):
+            found = SAMPLES[np.flatnonzero(holds(np.broadcast_to(of(SAMPLES), SAMPLES.shape)))]
+            if sure is not None and found.size:
+                found = found[np.flatnonzero(holds(self._in_big_floats(sure, found)))]
+            return decimals.shortest(float(found[0]), lambda z: such(float(z))) if found.size else None
 
     def _evaluate(self, x: Any, what: str) -> Any:
         x = _as_float(x)

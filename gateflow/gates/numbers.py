@@ -79,12 +79,13 @@ class Numbers:
         return self._u_from(z, *self._logs(z))
 
     def _u_from(self, z: Any, log_phi: Any, log_phi_c: Any) -> Any:
-        """The same of a gate that declares no profile."""
+        """The same of a gate that declares no profile; a balance that is 0 by an overflow is not that of the two."""
         a = self._inside
         balance = self._play("balance", lambda f: [f.balance], z)[0]
-        small = a.less(a.abs(balance), a.constant(sp.Rational(1, 4)))
+        apart = log_phi - log_phi_c
+        small = a.less(a.abs(balance), a.constant(sp.Rational(1, 4))) & ~a.less(a.constant(1), a.abs(apart))
         near = a.atanh(a.where(small, balance, a.constant(0)))
-        return a.where(small, near + near, log_phi - log_phi_c)
+        return a.where(small, near + near, apart)
 
     def log_phi(self, z: Any) -> Any:
         return self._logs(z)[0]

@@ -19,6 +19,7 @@ from gateflow.errors import InvalidArgument, NotReached
 from gateflow.flows import LearningProblem, Status, enclose, flow, hitting_time
 from gateflow.flows.features import features
 from gateflow.gates.gate import Gate, gate
+from tests.gates.saturating import EXPONENTIALS, POWERS
 
 COMPILED = pytest.mark.skipif(available() is None, reason="no compiler")
 BACKENDS = ["numpy", pytest.param("compiled", marks=COMPILED)]
@@ -628,3 +629,36 @@ def test_the_command_line_has_no_answer_to_an_unresolved_time(command, capsys):
     assert main([command, BLURRED, "--horizon", "1", "--gap", "0.01"]) == 3
     printed = capsys.readouterr()
     assert "not one digit" in " ".join((printed.out + printed.err).split())
+
+
+SATURATING = {**POWERS, **EXPONENTIALS}
+
+
+@pytest.mark.parametrize(("text", "backend"), by_both([t for t in SATURATING if "1+sqrt(abs" not in t], few=2))
+@pytest.mark.parametrize(("horizon", "gap", "z0"), [(1, 0.1, 0.125), (50, 1e-12, 1.0), (50, 1e-15, 1.0)])
+@pytest.mark.sampled(5)
+def test_times_of_formulas_whose_complement_cancels_as_written(text, backend, horizon, gap, z0):
+    """tau is the integral of 1/(T phi^(T - 1) phi') over z, to where phi^T is 1 - gap."""
+    value, rest, slope = SATURATING[text]
+    with mpmath.workdps(50):
+        left = -mpmath.expm1(mpmath.log1p(-mpmath.mpf(gap)) / horizon)
+        low, high = mpmath.mpf(z0), mpmath.mpf(1)
+        while rest(high) > left:
+            high *= 2
+        for _ in range(180):
+            middle = (low + high) / 2
+            low, high = (middle, high) if rest(middle) > left else (low, middle)
+        ends = [mpmath.mpf(z0)]
+        while ends[-1] < high:
+            ends.append(min(ends[-1] + (ends[-1] / 2 if text in POWERS else 1), high))
+        tau = mpmath.quad(lambda z: 1 / (horizon * value(z) ** (horizon - 1) * slope(z)), ends)
+    found = hitting_time(LearningProblem(text, horizon=horizon, gap=gap), z0, backend=backend)
+    assert found.status is Status.REACHED
+    assert abs(found.log_tau - mpmath.log(tau)) <= found.error < 1e-12
+
+
+def test_an_enclosure_of_a_sum_of_exponentials_holds_the_time():
+    problem = LearningProblem("1/(1+exp(-z)+exp(-2*z))", horizon=5, gap=1e-3)
+    ball = enclose(problem, 0.5, 20)
+    assert ball.status is Status.REACHED
+    assert hitting_time(problem, 0.5).log_tau == pytest.approx(ball.log_tau, abs=1e-13)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from gateflow.gates.gate import Gate
 from gateflow.nn import CELLS
 from gateflow.nn.recurrent import BACKENDS
 
@@ -67,3 +68,32 @@ def test_full_jacobian_of_the_lstm(backend: str) -> None:
     cell = CELLS["lstm"](2, 2, forget_gate=gate, backend=backend, dtype=torch.float64)
     x = torch.randn(4, 1, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: cell(x)[0], (x,))
+
+
+FORMULAS = [
+    "1/(1+exp(-z)+exp(-2*z))",
+    "exp(z)/(1+exp(z)+exp(-z))",
+    "1/sqrt(1+exp(-z))",
+    "2/(1+sqrt(1+4*exp(-z)))",
+    "(1+z/(1+z**4)**(1/4))/2",
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("backend", ["reference", "torch", "native"])
+@pytest.mark.parametrize("text", FORMULAS)
+@pytest.mark.sampled(3)
+def test_a_saturated_gate_has_the_gradient_of_its_bias(text: str, backend: str, dtype: torch.dtype) -> None:
+    """One step from the cell state 1 with a forget bias of 40: the gradient is phi'(40)."""
+    layer = CELLS["lstm"](1, 1, forget_gate=text, backend=backend, dtype=dtype)
+    for parameter in layer.parameters():
+        torch.nn.init.zeros_(parameter)
+    bias = next(parameter for name, parameter in layer.named_parameters() if "bias_ih" in name)
+    with torch.no_grad():
+        bias[1] = 40.0
+    state = torch.zeros(1, 1, 1, dtype=dtype), torch.ones(1, 1, 1, dtype=dtype)
+    layer(torch.zeros(1, 1, 1, dtype=dtype), state)[1][1].sum().backward()
+    assert bias.grad is not None
+    assert bias.grad[1].item() == pytest.approx(
+        float(Gate(text).dphi(40.0)), rel=1e-6 if dtype == torch.float32 else 1e-12
+    )

@@ -47,6 +47,7 @@ from gateflow.asymptotics.signs.sign import (
 from gateflow.asymptotics.signs.tails import X, in_words
 from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
+from gateflow.formula.functions import log_add
 from gateflow.formula.vocabulary import FUNCTIONS, Expr, Z, derivative, expm1, expression, log1p, logit, sigmoid
 
 
@@ -508,7 +509,8 @@ def profile_of(gate: Any) -> Expr | None:
         cases = gate.expr.args if gate.expr.is_Piecewise else ()
         if cases and all(isinstance(value, sigmoid) for value, _ in cases):
             return sp.Piecewise(*((value.args[0], condition) for value, condition in cases))
-    return gate.formulas.u if gate.is_profile else None
+    # one with a sum of exponentials in it is a logarithm; phi as it was declared has none
+    return gate.formulas.u if gate.is_profile and not gate.formulas.u.has(log_add) else None
 
 
 def _ends(joint: Joint) -> dict[str, Any]:
