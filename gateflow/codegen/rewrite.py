@@ -389,6 +389,10 @@ def _rest_of_root(root: _Root, sign: int) -> Expr:
     return sp.Piecewise((near if sign > 0 else far, root.base > 0), (far if sign > 0 else near, True))
 
 
+def _log_sum(x: Expr, y: Expr) -> Expr:
+    return log_add(x, y)
+
+
 def _saturating_root(node: Expr) -> _Root | None:
     """A quotient such as ``z**3/(1 + z**4)**(3/4)`` that has limits, and nothing beside it."""
     root = _quotient_of_powers(node)
@@ -417,7 +421,7 @@ def _quotient_of_powers(expr: Expr) -> _Root | None:
             continue
         k = n if (m / q - n).is_nonnegative else m / q
         b, log_x = powers.pop(q), log_of(sp.Abs(x))
-        total = functools.reduce(log_add, [sp.log(a / b) - (q - d) * log_x for d, a in powers.items()])
+        total = functools.reduce(_log_sum, [sp.log(a / b) - (q - d) * log_x for d, a in powers.items()])
         rest = [part for part in factors if part != divisor and part not in own]
         rest += [sp.Abs(x) ** (m - k * q), divisor.base ** (k - n)]
         return _Root(b**-k, x, k * softplus(total), bool(odd), sp.Mul(*rest))
@@ -453,7 +457,7 @@ def powers_gathered(expr: Expr) -> Expr | None:
 
 def _may_overflow(q: Expr, n: Expr, terms: int) -> bool:
     """Whether a quotient of powers is written in logarithms: not ``z/sqrt(1 + z**2)``, nor low rational ones."""
-    if q == 2 and n == sp.S.Half and terms == 2:
+    if (q, n, terms) == (2, sp.S.Half, 2):
         return False
     return not n.is_Integer or not q.is_Integer or bool(q > 2)
 
