@@ -133,6 +133,30 @@ def test_a_break_that_is_very_far_out_is_found(power, only):
     assert clause.reason.endswith("by less than 1e-2000 upward, from almost 0")
 
 
+CANCELLING = [
+    "(z + sqrt(1 + z**2))/(1 + z + sqrt(1 + z**2))",
+    "(z + sqrt(4 + z**2))**2/(1 + (z + sqrt(4 + z**2))**2)",
+    "(1 - exp(-exp(z)))**2/((1 - exp(-exp(z)))**2 + exp(-2*exp(z)))",
+    "sigmoid(log(1 - exp(-exp(z))) + z)",
+]
+"""p/(1 + p), p a positive function that rises from 0: its terms cancel on the left, as in z + sqrt(1 + z^2)."""
+
+
+@pytest.mark.parametrize("text", CANCELLING)
+@pytest.mark.sampled(2)
+def test_terms_that_cancel_far_out_are_put_in_another_form(text):
+    found = membership(Gate(text))
+    assert found.verdict == "in F", str(found)
+
+
+def test_terms_that_cancel_to_a_sign_that_is_wrong_are_refuted():
+    """p = z + sqrt(z^2 - z) falls from 1/2 on the left; exp(-z) - exp(-2 z) is below 0 there."""
+    falling = membership(Gate("where(z < 0, z + sqrt(z**2 - z), 1)*sigmoid(10*z + 40)"))
+    assert falling.clause("increasing").verdict == "refuted", str(falling)
+    below = membership(Gate("sigmoid(z) + (exp(-z) - exp(-2*z))*exp(-z**4)"))
+    assert below.verdict == "not in F", str(below)
+
+
 DYING = [
     "sigmoid(z) + exp(-z**2/2)*sin(50*z)/10**3",
     "1/2 + atan(z)/pi + sin(z)/(100*(1 + z**2)**2)",

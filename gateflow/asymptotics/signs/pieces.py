@@ -638,7 +638,8 @@ def factored_forms(expr: Expr) -> Iterator[Factors]:
     seen = [_factors(expr)]
     yield seen[0]
     if sp.count_ops(expr) < 300:
-        for builder in (_by_factor, _by_complement, _by_logistic) if is_quick_to_factor(expr) else (quick_factor,):
+        builders = (_by_factor, _by_complement, _by_logistic, _by_conjugate)
+        for builder in builders if is_quick_to_factor(expr) else (quick_factor,):
             found = _factors(builder(expr))
             if found not in seen:
                 seen.append(found)
@@ -800,9 +801,15 @@ def outweighed(expr: Expr) -> Outweighed | None:
 
 
 def _touching(factor: Expr) -> Expr:
-    """``a + a cos g`` as ``2 a cos(g/2)^2``, and ``P + c sqrt(Q)`` by its conjugate where only the roots cancel."""
+    """``a + a cos g`` as ``2 a cos(g/2)^2``, ``exp(g) - exp(h)`` as ``g - h``, and ``P + c sqrt(Q)`` by its conjugate.
+
+    What is returned has the same sign, and the same zeros.
+    """
     if not factor.is_Add or len(factor.args) != 2:
         return factor
+    (c, g), (d, h) = map(_exponential, factor.args)
+    if g is not None and h is not None and c * d < 0:
+        return sp.sign(c) * (g - h - sp.log(-d / c))
     for a, b in (factor.args, factor.args[::-1]):
         c, node = b.as_coeff_Mul()
         if isinstance(node, sp.cos) and a in (c, -c):
@@ -816,9 +823,47 @@ def _touching(factor: Expr) -> Expr:
     return factor
 
 
+def _exponential(term: Expr) -> tuple[Expr, Expr | None]:
+    """c and g of a term ``c exp(g)``, c rational; g is None where it is no such term."""
+    c, node = term.as_coeff_Mul()
+    return c, node.args[0] if isinstance(node, sp.exp) else sp.S.Zero if node == 1 else None
+
+
 def _by_complement(expr: Expr) -> Expr:
     """As `_by_factor`, in ``sigmoid(-g)`` in place of ``sigmoid(g)``: one of the two is small on a half-line."""
     return _by_factor(expr, -1)
+
+
+def _by_conjugate(expr: Expr) -> Expr:
+    """With ``(p**2 - q**2*a)/(p - q*sqrt(a))`` for ``p + q*sqrt(a)``, of which the terms cancel where x is large.
+
+    Examples
+    --------
+    >>> _by_conjugate((sp.sqrt(X**2 + 1) - X) ** 3)
+    -1/(-x - sqrt(x**2 + 1))**3
+    """
+
+    def conjugated(total: Expr) -> Expr:
+        found = _around_root(total)
+        if found is None:
+            return total
+        rest, with_root = found
+        above = _factored(sp.expand(rest**2 - with_root**2))
+        return above / (rest - with_root) if _far_side(rest) * _far_side(with_root) < 0 else total
+
+    return expr.replace(lambda node: node.is_Add, conjugated) if expr.has(sp.Pow) else expr
+
+
+def _around_root(total: Expr) -> tuple[Expr, Expr] | None:
+    """A sum as a polynomial and a multiple of one square root of another, if it is such."""
+    roots = {a for a in total.atoms(sp.Pow) if a.exp == sp.S.Half and a.has(X)}
+    if len(roots) != 1:
+        return None
+    (root,) = roots
+    with_root = [term for term in total.args if term.has(root)]
+    slope, rest = sp.Add(*with_root) / root, total - sp.Add(*with_root)
+    slope = sp.expand(slope)
+    return (rest, slope * root) if all(part.is_polynomial(X) for part in (root.base, slope, rest)) else None
 
 
 def _by_logistic(expr: Expr) -> Expr:
