@@ -548,12 +548,13 @@ def _beside(limit: Expr) -> str:
 
 
 def _range(low: float, high: float) -> str:
-    """An interval in words, rounded inwards."""
+    """An interval in words, rounded inwards; one that floats do not resolve is a place."""
     if high == float("inf"):
         return f"z >= {decimals.above(low)}"
     if low == -float("inf"):
         return f"z <= {decimals.below(high)}"
-    return "z in [{}, {}]".format(*decimals.inner(low, high))
+    ends = decimals.inner(low, high)
+    return f"z beside {ends[0]}" if ends[0] == ends[1] else "z in [{}, {}]".format(*ends)
 
 
 def _middle(value: Interval) -> str:

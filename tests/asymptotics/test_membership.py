@@ -337,6 +337,18 @@ def test_left_tail_that_oscillates_is_reported_but_not_asked_for():
     assert any("on the left" in w for w in result.warnings)
 
 
+def test_a_sign_that_is_0_does_not_hide_a_division_by_0():
+    """z^2 sign(z)/|z| is 0/0 at z = 0, and z elsewhere."""
+    found = membership(Gate("sigmoid(z**2/abs(z)*sign(z))"))
+    assert found.verdict == "in F"
+    assert "no value at z = 0; it is read as its limit there" in " ".join(found.warnings)
+
+
+def test_a_plateau_that_floats_do_not_resolve_is_a_place():
+    found = membership(Gate("where(z < 1, sigmoid(z), where(z < 1 + 10**-25, sigmoid(1), sigmoid(z - 10**-25)))"))
+    assert found.clause("increasing").reason == "flat for z beside 1.0"
+
+
 def test_undefined_points_are_never_passed_over():
     pole = membership(Gate("sigmoid(-1/z)"))
     assert pole.clause("differentiable").verdict == pole.clause("increasing").verdict == "refuted"

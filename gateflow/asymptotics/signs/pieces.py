@@ -542,6 +542,8 @@ def resolved(expr: Expr, sign_of: Callable[[Expr], int]) -> Expr:
         for other in args[1:]:
             best = other if sign_of(other - best) == want else best
         return best
+    if expr.is_Mul and sp.S.Zero in args and any(a.has(sp.Pow, sp.log) for a in args):
+        return sp.Mul(*args, evaluate=False)  # a sign that is 0 here does not hide what else has no value here
     return expr.func(*args)
 
 
