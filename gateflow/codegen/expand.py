@@ -51,6 +51,18 @@ def expand(expr: Expr) -> Expr:
     return sp.expand(expr, power_exp=False) if terms(expr) <= MOST_TERMS else expr
 
 
+def expand_products(expr: Expr) -> Expr:
+    """Products of sums alone multiplied out, no powers; or the expression as it is where that would take too long.
+
+    Examples
+    --------
+    >>> from gateflow.formula.vocabulary import Z
+    >>> expand_products(Z * (1 + Z) / (2 + Z) ** 2 + (1 + Z) ** 2)
+    z**2/(z + 2)**2 + z/(z + 2)**2 + (z + 1)**2
+    """
+    return sp.expand_mul(expr) if terms(expr) <= MOST_TERMS else expr
+
+
 def factor(expr: Expr) -> Expr:
     """``sympy.factor``, or the expression as it is where that would take too long.
 

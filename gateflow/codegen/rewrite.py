@@ -17,7 +17,7 @@ from typing import Any
 import sympy as sp
 
 from gateflow.arithmetic.enclosed import sign_of as sign_of_constant
-from gateflow.codegen.expand import common_factors_out, expand, factor, folded
+from gateflow.codegen.expand import common_factors_out, expand, expand_products, factor, folded
 from gateflow.formula.functions import (
     acot,
     erfc,
@@ -130,12 +130,14 @@ def _complements(term: Expr) -> Iterator[tuple[Expr, Expr]]:
 
 
 def _shifted_power(node: Expr) -> tuple[Expr, Expr] | None:
-    """For ``(c + g)**n`` with c and g positive: ``c**n``, and the difference from it; n is negative, or no integer."""
+    """For ``(c + g)**n`` with c and g positive: ``c**n``, and the difference from it; n is no whole number above 0."""
     if not node.is_Pow or isinstance(node, sp.exp) or not node.base.is_Add or not node.exp.is_number:
         return None
     c, rest = node.base.as_coeff_Add()
-    if not (c.is_positive and fixed_sign(rest) > 0) or (node.exp.is_Integer and node.exp.is_positive):
+    if not (c.is_positive and fixed_sign(rest) > 0):
         return None
+    if node.exp.is_positive and (node.exp.is_Integer or _even_powers(node.base) is not None):
+        return None  # sqrt(1 + z**8) - 1 has a zero at 0, and stays
     if node.exp == -1:
         share = _share_of_exponentials(node)
         left = rest / node.base if share is None else sigmoid(-next(iter(share.atoms(sigmoid))).args[0])
@@ -277,6 +279,7 @@ SIGNED_AS_THEY_ARGUE = (expm1, log1p, sp.sinh, sp.tanh, sp.atan, sp.asinh, sp.er
 POSITIVE = (sp.exp, sp.cosh, sp.Abs, sigmoid, softplus, erfc, sp.erfc, acot)
 
 
+@cache
 def fixed_sign(expr: Expr) -> int:
     """1 where an expression is seen to be nowhere negative, -1 where it is nowhere positive; 0 says nothing.
 
@@ -443,7 +446,7 @@ def powers_gathered(expr: Expr) -> Expr | None:
         return None
     roots = (node.base for node in expr.atoms(sp.Pow) if not isinstance(node, sp.exp) and not node.exp.is_Integer)
     bases = sorted({base for base in roots if _even_powers(base) is not None}, key=sp.default_sort_key)
-    terms, outside = sp.Add.make_args(sp.expand_mul(expr)), sp.S.One
+    terms, outside = sp.Add.make_args(expand_products(expr)), sp.S.One
     for base in bases:
         powers = [term.as_powers_dict().get(base, sp.S.Zero) for term in terms]
         if not all((power - powers[0]).is_Integer for power in powers):

@@ -8,7 +8,7 @@ from typing import Any
 import sympy as sp
 
 from gateflow.codegen import log_of, log_ratio, powers_gathered, sign_of, stable, stable_sums
-from gateflow.codegen.expand import expand, factor
+from gateflow.codegen.expand import expand, expand_products, factor
 from gateflow.formula.vocabulary import Expr, derivative, sigmoid, softplus
 from gateflow.gates.inversion import closed_inverse
 from gateflow.gates.once import derived_once
@@ -136,7 +136,7 @@ class Formulas:
         if self.is_profile:
             return sp.tanh(self.u / 2)
         twice = 2 * (self._expr if self._declared == "phi" else 1 - self._expr) - 1
-        return stable(sp.expand_mul(twice) if powers_gathered(twice) is not None else expand(twice))
+        return stable(expand_products(twice) if powers_gathered(twice) is not None else expand(twice))
 
     @derived_once
     def log_hazards(self) -> tuple[Expr, Expr]:
@@ -181,7 +181,7 @@ def factored(expr: Expr) -> Expr:
         return stable(expr)
     signs = expr.has(sp.sign) and expr.has(sp.Abs)
     if signs:
-        expr = with_values_at_zeros(sp.expand_mul(expr))
+        expr = with_values_at_zeros(expand_products(expr))
     found = powers_gathered(expr)
     if found is None:
         found = factor(stable_sums(expr))

@@ -46,6 +46,9 @@ SAMPLES = np.concatenate([np.linspace(-30.0, 30.0, 1201), np.geomspace(31, 1e9, 
 DROP = 1e-6
 """What phi, or its profile, has to fall by between two samples, beside its size; the rest may be rounding."""
 
+CONFIRMED = 16
+"""Samples that big floats look at together, until they agree on one."""
+
 MENDING = 60
 """Digits of the big floats that step in where double-double finds no number."""
 
@@ -362,8 +365,10 @@ class Gate:
 
         with np.errstate(all="ignore"):
             found = SAMPLES[np.flatnonzero(holds(np.broadcast_to(of(SAMPLES), SAMPLES.shape)))]
-            if sure is not None and found.size:
-                found = found[np.flatnonzero(holds(self._in_big_floats(sure, found)))]
+            if sure is not None:
+                parts = (found[i : i + CONFIRMED] for i in range(0, found.size, CONFIRMED))
+                confirmed = (part[np.flatnonzero(holds(self._in_big_floats(sure, part)))] for part in parts)
+                found = next((part for part in confirmed if part.size), found[:0])
             return decimals.shortest(float(found[0]), lambda z: such(float(z))) if found.size else None
 
     def _evaluate(self, x: Any, what: str) -> Any:
