@@ -680,22 +680,33 @@ def sign_of(expr: Expr) -> Expr:
 
 
 def log_composed(expr: Expr) -> Expr:
-    """A logarithm of a slope at an inverse, freed of functions that undo each other.
+    """A logarithm of a slope at an inverse, freed of functions that undo each other, and of what cancels where the
+    inverse nears an end of the domain.
 
     Examples
     --------
     >>> log_composed(log_cosh(sp.asinh(Z))), log_composed(softplus(2 * sp.log(sp.Abs(sp.sinh(Z)))))
     (log_hypot(z), 2*log_cosh(z))
+    >>> log_composed(sp.log(sp.Abs(3 * sp.tanh(Z) - 3)))
+    -softplus(2*z) + log(6)
     """
     before = None
     while before != expr:
         before = expr
-        expr = expr.replace(lambda node: isinstance(node, (log_cosh, softplus, log1p)), _composed)
+        expr = expr.replace(lambda node: isinstance(node, (log_cosh, softplus, log1p, sp.log, sp.atanh)), _composed)
     return expr
 
 
 def _composed(node: Expr) -> Expr:
     x = node.args[0]
+    if isinstance(node, sp.atanh):
+        return x.args[0] if isinstance(x, sp.tanh) else node
+    if isinstance(node, sp.log):
+        size = x.args[0] if isinstance(x, sp.Abs) else x
+        if isinstance(size, sigmoid):
+            return -softplus(-size.args[0])
+        bounded = size.is_Add and size.has(*BOUNDED)
+        return log_of(size) if bounded and not _stable(size).is_Add else node
     if isinstance(node, log_cosh):
         return log_hypot(x.args[0]) if isinstance(x, sp.asinh) else node
     if isinstance(node, log1p):
@@ -709,6 +720,10 @@ def _composed(node: Expr) -> Expr:
         size = size.args[0] if isinstance(size, sp.Abs) else size
         return 2 * log_cosh(size.args[0]) if isinstance(size, sp.sinh) else 2 * log_hypot(size)
     return node
+
+
+BOUNDED = (sp.tanh, sigmoid, softsign)
+"""Functions whose difference to a limit cancels."""
 
 
 def _is_at_least_0(x: Expr) -> bool:

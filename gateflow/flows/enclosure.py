@@ -37,7 +37,7 @@ from gateflow.flows.density import decay_of_profile, profile_of_decay
 from gateflow.flows.integral import MARKS
 from gateflow.flows.problem import WAYS, LearningProblem, check_problem
 from gateflow.flows.time import hitting_time
-from gateflow.formula.vocabulary import Expr, Z, sigmoid, softsign
+from gateflow.formula.vocabulary import Expr, U, Z, sigmoid, softsign
 from gateflow.gates.gate import Gate
 from gateflow.gates.kinks import branch_at, real_roots_of, switches
 from gateflow.guards.arguments import TooLong, fraction
@@ -58,6 +58,8 @@ SPARE = 8
 """Bits of tolerance beyond those asked for."""
 FAR = 8.0
 """|z| past which a panel may be measured in log |z|."""
+BESIDE_AN_END = 30.0
+"""log u' past which the target lies so near an end of the domain that z is to have the more digits."""
 STEEP = 8.0
 """z u' up to which it is: the profile grows by so much while z grows by a factor of e."""
 
@@ -189,6 +191,7 @@ class _Ball:
     ) -> None:
         self.problem, self.start, self.digits, self.log_tau = problem, start, digits, log_tau
         self.gate, self.tolerance, self.evaluations = problem.gate, tolerance, 0
+        self.inverse = _inverse(self.gate)
         self.given = {name: exact(name, value) for name, value in problem.given.items()}
         self.below = bool(problem.side(float(start)) < 0)
         self.cuts = _cuts(self.gate)
@@ -199,10 +202,15 @@ class _Ball:
         self.guard = 30 + math.ceil(math.log2(1 + problem.horizon * (1 + min(far, 1e300)))) + self._cancelled()
 
     def _cancelled(self) -> int:
-        """Bits lost beside the least value of a smooth loss, and beside the point where a gate becomes 1."""
+        """Bits lost beside the least value of a smooth loss, beside the point where a gate becomes 1, and beside an end
+        of its domain."""
         near_one = self.problem.u_star if np.isfinite(reach(self.gate)[1]) else 0.0
         near_target = 0.0 if self.problem.loss.arrives else -math.log2(self.tolerance)
-        return math.ceil(max(near_one, 0.0) / math.log(2) + near_target)
+        near_end = 0.0
+        if self.inverse is not None:
+            log_du = -float(self.gate.float64.log_weight(np.asarray(self.problem.u_star))) / 2
+            near_end = log_du if BESIDE_AN_END < log_du < math.inf else 0.0
+        return math.ceil((max(near_one, 0.0) + near_end) / math.log(2) + near_target)
 
     def enclosure(self) -> Enclosure:
         context = flint.ctx
@@ -408,7 +416,7 @@ class _Ball:
         arb = flint.arb
         side = self.tolerance if self.below else -self.tolerance
         log_kept = self._log_kept() * self._rational(1 + side)
-        z = arb(self._rough_end(float(side)))
+        z = self._rough_ball(log_kept) or arb(self._rough_end(float(side)))
         for _ in range(3 + math.ceil(math.log2(max(flint.ctx.prec / 40, 2)))):
             value, slope = self._miss(z, z, log_kept)
             z = (z - value / slope).mid()
@@ -433,6 +441,14 @@ class _Ball:
         if np.isfinite(reach(self.gate)[1]):
             return -log_kept.expm1() - rest, dphi
         return (-log_kept.expm1()).log() - rest.log(), dphi / rest
+
+    def _rough_ball(self, log_kept: Any) -> Any:
+        """The end by the closed inverse, in more digits than a float has; None where there is none."""
+        if self.inverse is None:
+            return None
+        u = -(-log_kept).expm1().log()
+        found = self._player(self.inverse, False)(flint.acb(u))[0].real
+        return found.mid() if found.is_finite() else None
 
     def _rough_end(self, side: float) -> float:
         p = self.problem
@@ -492,6 +508,13 @@ def _edges_of(formula: Expr) -> set[Expr]:
         if not (condition.lhs - condition.rhs).is_polynomial(Z):
             raise InvalidArgument(f"enclosures need conditions that are polynomial in z; got {condition}")
     return {edge for edge in switches(formula) if edge.is_polynomial(Z)}
+
+
+@lru_cache(maxsize=256)
+def _inverse(gate: Gate) -> Tape | None:
+    """z as a function of the profile, where it has a closed form."""
+    closed = gate.formulas.inverse if gate.is_profile else None
+    return None if closed is None else Tape([closed], [U])
 
 
 @lru_cache(maxsize=1024)

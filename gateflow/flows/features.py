@@ -24,6 +24,7 @@ from gateflow.arithmetic import float64
 from gateflow.codegen import Tape
 from gateflow.errors import GateflowError
 from gateflow.flows.spans import Span, spans
+from gateflow.formula.functions import ELEMENTARY, NAMES
 from gateflow.formula.vocabulary import Expr, Z, derivative, expm1, log1p, logit, sigmoid, softplus, softsign
 from gateflow.gates.gate import Gate
 from gateflow.gates.holes import Filled
@@ -104,6 +105,8 @@ class _Mesh:
         if len(self.tape.operations) > LONGEST:
             self.tape = Tape([*parts, UNKNOWN, stable, slope], [Z])
         self.halvings = 2 if len(self.tape.operations) > LONG else 1  # a long tape takes long, however few its numbers
+        asked = _asked(expr)
+        self.asked = Tape(asked, [Z]) if asked else None
         self.kinks = sorted({*gate.kinks, *_roots(self.relative)})
         self.filled = Filled([expr, stable]).spans
 
@@ -122,6 +125,7 @@ class _Mesh:
             fine = self._resolved(low, high, found) & ~self._hides(low, high, found[-1])
             for first, last in self.filled:  # polynomials of a degree that two panels resolve
                 fine |= (first <= low) & (high <= last)
+            fine |= self._outside(low, high)
             fine |= high - low <= FINEST * np.spacing(np.maximum(np.abs(low), np.abs(high)))
             done.append((low[fine], high[fine], [Span(x.low[fine], x.high[fine]) for x in found]))
             low, high = low[~fine], high[~fine]
@@ -137,6 +141,12 @@ class _Mesh:
             for column in zip(*(part[2] for part in done), strict=True)
         ]
         return Features(tuple(self._merged(low[order], high[order], ranges, set(grid.tolist()))), known)
+
+    def _outside(self, low: Array, high: Array) -> Any:
+        """Whether the formula has no value on the whole stretch."""
+        if self.asked is None:
+            return False
+        return np.any([np.broadcast_to(x.high, low.shape) < 0 for x in self.asked(spans, Span(low, high))], axis=0)
 
     def _ranges(self, low: Array, high: Array) -> list[Span]:
         """The ranges of the parts, and of log u' (or log phi') from both its forms."""
@@ -237,6 +247,14 @@ def _relative(expr: Expr) -> list[Expr]:
     powers = [node for node in expr.atoms(sp.Pow) if not isinstance(node, sp.exp) and node.base.has(Z)]
     found |= {node.base for node in powers if not (node.exp.is_Integer and node.exp > 0)}
     return sorted((sp.Abs(x) if not x.is_nonnegative else x for x in found if x.has(Z)), key=sp.default_sort_key)
+
+
+def _asked(expr: Expr) -> list[Expr]:
+    """What is at least 0 wherever the formula has a value."""
+    nodes = [(ELEMENTARY.get(NAMES[node.func]), node.args[0]) for node in expr.atoms(*NAMES)]
+    found = {gap for known, x in nodes if known is not None for gap, _ in known.asks(x)}
+    found |= {node.base for node in expr.atoms(sp.Pow) if node.exp.is_Rational and not node.exp.is_Integer}
+    return sorted((x for x in found if x.has(Z) and not x.is_nonnegative), key=sp.default_sort_key)
 
 
 def _roots(parts: list[Expr]) -> set[float]:

@@ -130,6 +130,7 @@ class Panels:
         with np.errstate(divide="ignore"):
             log_f, log_apart, known = self._log_densities(batch)
         top = log_f.max(axis=1)
+        top = np.where(np.isneginf(top), 0.0, top)
         with np.errstate(invalid="ignore", over="ignore", under="ignore", divide="ignore"):
             sums = np.exp(log_f - top[:, None]) @ MATRIX
             noise = EPS * (4 + 2 * np.abs(top))
@@ -145,7 +146,7 @@ def _hidden(log_f: Array, log_apart: Array, log_at: Array, sums: Array, noise: A
     says, about the difference times the distance, or times that over which it falls by a factor e, if that is less."""
     said = np.stack([sums[:, 5] - sums[:, 6], sums[:, 5] + sums[:, 6]])
     off = np.maximum(np.abs(np.exp(log_at) - said) - AMPLIFIED * noise, 0.0)
-    changes = np.clip(np.abs(log_at - log_f[:, [0, -1]].T), 1.0, FARTHEST)
+    changes = np.clip(np.nan_to_num(np.abs(log_at - log_f[:, [0, -1]].T), nan=0.0, posinf=np.inf), 1.0, FARTHEST)
     return np.sum(np.where(log_at < np.inf, np.exp(log_apart) * off / changes, 0.0), axis=0)
 
 

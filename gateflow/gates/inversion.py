@@ -133,8 +133,10 @@ def increasing_root(
             residual = extended(z) - target
             held = low, high
             low, high = np.where(residual <= 0, z, low), np.where(residual >= 0, z, high)
-            newton = z - residual * np.exp(-log_slope(z))
+            steep = log_slope(z)
+            newton = z - residual * np.exp(-steep)
             inside = (newton >= low) & (newton <= high)  # an end may be the root
+            inside &= ~np.isposinf(steep) | (residual == 0)  # from where the slope is infinite Newton does not move
             if step % 8 == 0:  # from far above the root of an exponential, Newton goes back by one unit a step
                 inside &= np.abs(newton - z) <= np.maximum(moved / 2, BESIDE * np.abs(z))
             following = np.where(inside, newton, _middle(low, high))
