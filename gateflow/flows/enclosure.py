@@ -40,7 +40,7 @@ from gateflow.flows.time import hitting_time
 from gateflow.formula.vocabulary import Expr, U, Z, sigmoid, softsign
 from gateflow.gates.gate import Gate
 from gateflow.gates.kinks import branch_at, real_roots_of, switches
-from gateflow.guards.arguments import TooLong, fraction
+from gateflow.guards.arguments import NumberTooLong, fraction
 from gateflow.losses import H_STAR, Decay, H, Loss
 from gateflow.notebook.cards import facts, framed, number
 from gateflow.results.byvalue import by_value
@@ -177,7 +177,7 @@ def exact(name: str, value: Any) -> Fraction:
         if isinstance(value, str | int | float | Fraction | Decimal):
             return fraction(value)
         return Fraction(float(value)) if isinstance(value, np.floating) else Fraction(int(value))
-    except TooLong as problem:
+    except NumberTooLong as problem:
         raise InvalidArgument(f"{name} {shown(value)} is no number to enclose by: {problem}") from None
     except (TypeError, ValueError, OverflowError):
         raise InvalidArgument(f"{name} must be a finite real number; got {shown(value)}") from None

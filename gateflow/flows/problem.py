@@ -20,7 +20,7 @@ from gateflow.guards.arguments import (
     AT_LEAST_1,
     BELOW_1,
     FINITE,
-    TooLong,
+    NumberTooLong,
     decimal_or_fraction,
     log_of_exact,
     number,
@@ -150,7 +150,7 @@ def _number_in(name: str, value: Any) -> Any:
         return value
     try:
         return decimal_or_fraction(value)
-    except TooLong as problem:
+    except NumberTooLong as problem:
         raise InvalidArgument(f"{name} {shown(value)} is out of range: {problem}") from None
     except ValueError:
         return value

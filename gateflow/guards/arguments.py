@@ -79,7 +79,7 @@ Exact = Fraction | Decimal | int
 _QUOTIENT = re.compile(r"([+-]?\d+)/(\d+)")
 
 
-class TooLong(ValueError):
+class NumberTooLong(ValueError):
     """A number has too many digits to be written out, or an exponent that no decimal has."""
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ def decimal_or_fraction(text: str) -> Decimal | Fraction:
     """
     if "/" in text:
         if len(text) > MOST_DIGITS:
-            raise TooLong
+            raise NumberTooLong
         parts = _QUOTIENT.fullmatch(text.strip())
         if parts is None or not parts[2].strip("0"):
             raise ValueError(f"{text} is no quotient")
@@ -110,7 +110,7 @@ def decimal_or_fraction(text: str) -> Decimal | Fraction:
         return Decimal(text)
     except ArithmeticError:  # an error of form, or an exponent of 19 digits
         if _DECIMAL.fullmatch(text.strip()):
-            raise TooLong from None
+            raise NumberTooLong from None
         raise ValueError(f"{text} is no number") from None
 
 
@@ -135,7 +135,7 @@ def fraction(value: Any) -> Fraction:
     Raises
     ------
     ValueError
-        It is none, or `TooLong`: ``1e-999999999`` would be written out.
+        It is none, or `NumberTooLong`: ``1e-999999999`` would be written out.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def fraction(value: Any) -> Fraction:
         parts = (exact.numerator, exact.denominator) if isinstance(exact, (int, Fraction)) else ()
         reach = max((part.bit_length() for part in parts), default=0) * math.log10(2)
     if reach > MOST_DIGITS:
-        raise TooLong
+        raise NumberTooLong
     return Fraction(exact)
 
 
