@@ -7,6 +7,8 @@ of a function of complex balls. It is given the flow in z, straight from theory.
 
 on the panels of :mod:`gateflow.flows.time`, cut at the kinks of the gate; with the absolute loss ``|dL/dh| = exp(-h)``.
 A gate given by its profile has ``phi/phi' = (1 + exp(u))/u'``. The end z* is enclosed by an interval Newton step.
+A kink that is no float is a ball: the panels on its sides meet in the middle of it, and what the integral may be off by
+is its radius times the integrands of both sides over it.
 
 Balls of complex numbers are rectangles, and that of ``exp(-u)`` over a wide one holds zero: a quotient by it knows no
 bound, and the panel is halved again and again. Written as products, integrands take a fifth of the evaluations.
@@ -21,13 +23,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import flint
 import numpy as np
 import sympy as sp
 
+from gateflow.arithmetic.enclosed import enclosed, rational
 from gateflow.codegen import Tape
 from gateflow.codegen.expand import expand, factor
 from gateflow.errors import InvalidArgument, shown
@@ -47,6 +50,10 @@ from gateflow.results.byvalue import by_value
 from gateflow.results.status import Status
 from gateflow.results.tabulated import Ended
 
+APART = 400
+"""Bits in which two places where a formula changes branch are told apart."""
+SAME_ROOT = 1e-12
+"""Relative distance up to which two floats stand for one root of a polynomial, if no other is so near."""
 MOST_DIGITS = 1000
 TRIES = 4
 """Precisions tried, each half as much again as the one before."""
@@ -240,6 +247,7 @@ class _Ball:
         arb = flint.arb
         self.horizon, scale = self._number("horizon"), self._number("scale")
         self.players: dict[Any, BallTape] = {}
+        self.breaks = [cut.ball(self.gate) for cut in self.cuts]
         self.h_star = -self.horizon * self._log_kept()
         first, last = self._rational(self.start), self._target()
         edges = self._edges(first, last)
@@ -251,7 +259,21 @@ class _Ball:
             for side in (end.lower(), end.upper()):
                 rate = self._rate(self._branch(side))
                 total += arb(0, 1) * (end.rad() * abs(rate(flint.acb(end), False)).upper()).upper()
-        return total / scale
+        return (total + self._unsplit(first, last)) / scale
+
+    def _unsplit(self, first: Any, last: Any) -> Any:
+        """What the integral is off by, as it is split in the middle of a ball that holds where the formula changes."""
+        arb, total = flint.arb, flint.arb(0)
+        way = first.union(last)
+        for point in self.breaks:
+            if point.rad().is_zero() or not way.overlaps(point):
+                continue
+            around = point
+            for end in (first, last):
+                around = around.union(end) if end.overlaps(point) else around
+            rates = [abs(self._rate(tape)(flint.acb(around), False)).upper() for tape in self._branches(around)]
+            total += arb(0, 1) * (2 * around.rad() * sum(rates, arb(0))).upper()
+        return total
 
     def _panel(self, a: Any, b: Any, tolerance: Any) -> Any:
         arb, acb = flint.arb, flint.acb
@@ -363,7 +385,12 @@ class _Ball:
 
     def _branch(self, z: Any, form: Callable[[Expr], Expr] | None = None) -> Tape:
         """The formulas on the branch that holds at the exact number z, or left of it if it is a cut."""
-        return _tape(self.gate, tuple(bool(z > float(cut)) for cut in self.cuts), form or _as_product)
+        return _tape(self.gate, tuple(bool(z > point) for point in self.breaks), form or _as_product)
+
+    def _branches(self, around: Any) -> list[Tape]:
+        """The formulas on every branch that may hold somewhere in a ball."""
+        sides = [(False, True) if around.overlaps(point) else (bool(around > point),) for point in self.breaks]
+        return [_tape(self.gate, each, _as_product) for each in itertools.product(*sides)]
 
     def _edges(self, first: Any, last: Any) -> list[Any]:
         """The ends, and between them panels by the scales of the density, and the kinks, exactly."""
@@ -385,11 +412,10 @@ class _Ball:
             inner = [float(z) for z in z_of_u(self.gate, np.asarray(u)) if np.isfinite(z)]
         ends = sorted((float(first), float(last)))
         exact_ends = (first.mid(), last.mid())
-        inner = [
-            arb(z) for z in sorted({*inner, *map(float, self.cuts), *cuts(self.gate).tolist()}) if ends[0] < z < ends[1]
-        ]
+        inner = [arb(z) for z in {*inner, *cuts(self.gate).tolist()} if ends[0] < z < ends[1]]
         left, right = exact_ends if exact_ends[0] < exact_ends[1] else exact_ends[::-1]
-        return [left, *(z for z in inner if left < z < right), right]
+        edges = sorted(z for z in (*inner, *(point.mid() for point in self.breaks)) if left < z < right)
+        return [left, *(z for z, before in zip(edges, [left, *edges], strict=False) if z != before), right]
 
     # --- exact numbers ---
 
@@ -416,6 +442,10 @@ class _Ball:
         arb = flint.arb
         side = self.tolerance if self.below else -self.tolerance
         log_kept = self._log_kept() * self._rational(1 + side)
+        for cut, point in zip(self.cuts, self.breaks, strict=True):
+            values = [self._missed(tape, point, log_kept)[0] for tape in self._branches(point)]
+            if any(value < 0 for value in values) and any(value > 0 for value in values):
+                raise InvalidArgument(f"the target lies in a jump of {self.gate.name}, at z = {float(cut):.6g}")
         z = self._rough_ball(log_kept) or arb(self._rough_end(float(side)))
         for _ in range(3 + math.ceil(math.log2(max(flint.ctx.prec / 40, 2)))):
             value, slope = self._miss(z, z, log_kept)
@@ -426,13 +456,24 @@ class _Ball:
             slopes = [self._miss(side, around, log_kept)[1] for side in (around.lower(), around.upper())]
             slope = slopes[0].union(slopes[1])
             step = z - value / slope
+            if any(around.overlaps(point) and self._jumps(point, log_kept) for point in self.breaks):
+                continue
             if step.is_finite() and around.contains_interior(step):
                 return step
         raise InvalidArgument("no enclosure of the target was found: the formula spreads too much in ball arithmetic")
 
+    def _jumps(self, point: Any, log_kept: Any) -> bool:
+        """Whether the formulas on both sides of a break are seen to differ there."""
+        values = [self._missed(tape, point, log_kept)[0] for tape in self._branches(point)]
+        return any(not one.overlaps(other) for one, other in itertools.combinations(values, 2))
+
     def _miss(self, middle: Any, z: Any, log_kept: Any) -> tuple[Any, Any]:
-        """What vanishes at the target, and its derivative: in u, or in ``log phi`` or ``log(1 - phi)``."""
-        out = [part.real for part in self._player(self._branch(middle), False)(flint.acb(z))]
+        """What vanishes at the target, and its derivative, on the branch that holds at ``middle``."""
+        return self._missed(self._branch(middle), z, log_kept)
+
+    def _missed(self, tape: Tape, z: Any, log_kept: Any) -> tuple[Any, Any]:
+        """The same on a branch: in u, or in ``log phi`` or ``log(1 - phi)``."""
+        out = [part.real for part in self._player(tape, False)(flint.acb(z))]
         if self.gate.is_profile:
             return out[0] + (-log_kept).expm1().log(), out[1]
         phi, dphi, rest, _ = out
@@ -461,22 +502,68 @@ class _Ball:
 # --- formulas on one side of every kink ---
 
 
+@dataclass(frozen=True)
+class Cut:
+    """Where a formula changes branch: a number with a closed form, or the one root beside ``root`` of a polynomial.
+
+    Parameters
+    ----------
+    root : sympy.Expr or float
+    edge : sympy.Poly
+        Of which it is a root.
+    """
+
+    root: Any
+    edge: sp.Poly
+
+    def __float__(self) -> float:
+        return float(self.root)
+
+    def ball(self, gate: Gate) -> Any:
+        """A ball that holds it, in the precision of the context; exact for a number that is exact in binary."""
+        if not isinstance(self.root, float):
+            if self.root.is_Rational:
+                return flint.arb(flint.fmpq(int(self.root.p), int(self.root.q)))
+            found = enclosed(self.root, flint.ctx.prec)
+        else:
+            whole = flint.fmpz_poly([int(c) for c in self.edge.clear_denoms(convert=True)[1].all_coeffs()[::-1]])
+            balls = [ball.real for ball, _ in whole.complex_roots() if ball.imag == 0]  # type: ignore[attr-defined]
+            near = [ball for ball in balls if abs(float(ball) - self.root) <= SAME_ROOT * abs(self.root)]
+            found = near[0] if len(near) == 1 else None
+        if found is None or not found.is_finite():
+            raise InvalidArgument(f"{gate.name} changes branch beside z = {float(self)}, which is not enclosed")
+        return found
+
+    def same(self, other: Cut) -> bool:
+        """Whether two are seen to be one number."""
+        if not (isinstance(self.root, float) and isinstance(other.root, float)):
+            return bool(self.root == other.root)
+        common = sp.gcd(self.edge, other.edge)
+        roots = [float(root) for root in real_roots_of(common) or []]
+        return any(abs(root - self.root) <= SAME_ROOT * abs(self.root) for root in roots)
+
+
 @lru_cache(maxsize=256)
-def _cuts(gate: Gate) -> tuple[Fraction, ...]:
-    """Where the formula changes branch, exactly; complains where a branch changes at a number that is no float."""
-    found: set[Fraction] = set()
+def _cuts(gate: Gate) -> tuple[Cut, ...]:
+    """Where the formula changes branch, ascending; complains where not all of that is known."""
+    found: list[Cut] = []
     for formula in _formulas(gate):
-        for edge in _edges_of(formula):
-            roots = real_roots_of(sp.Poly(edge, Z))
+        for edge in map(partial(sp.Poly, gens=[Z]), _edges_of(formula)):
+            roots = real_roots_of(edge)
             if roots is None:
-                raise InvalidArgument(f"{gate.name} changes branch where {edge} is 0: not all of these z are known")
-            for root in roots:
-                if isinstance(root, float):
-                    raise InvalidArgument(f"{gate.name} changes branch beside z = {root}, no float to split at")
-                if not root.is_Rational or Fraction(float(root)) != Fraction(int(root.p), int(root.q)):
-                    raise InvalidArgument(f"{gate.name} changes branch at z = {root}, which is no float to split at")
-                found.add(Fraction(int(root.p), int(root.q)))
-    return tuple(sorted(found))
+                raise InvalidArgument(
+                    f"{gate.name} changes branch where {edge.as_expr()} is 0: not all of these z are known"
+                )
+            each = (Cut(root, edge) for root in roots)
+            found += [cut for cut in each if not any(cut.same(other) for other in found)]
+    with flint.ctx.workprec(APART):
+        balls = {cut: cut.ball(gate) for cut in found}
+        for one, other in itertools.combinations(found, 2):
+            if balls[one].overlaps(balls[other]):
+                raise InvalidArgument(
+                    f"{gate.name} changes branch beside z = {float(one)} at places too near to tell apart"
+                )
+        return tuple(sorted(found, key=lambda cut: balls[cut].mid()))
 
 
 def _formulas(gate: Gate) -> list[Expr]:
@@ -525,7 +612,8 @@ def _tape(gate: Gate, sides: tuple[bool, ...], reciprocal: Callable[[Expr], Expr
 
 
 def _on_branch(gate: Gate, sides: tuple[bool, ...]) -> list[Expr]:
-    cuts, count = [sp.Rational(cut.numerator, cut.denominator) for cut in _cuts(gate)], sum(sides)
+    with flint.ctx.workprec(APART):
+        cuts, count = [rational(cut.ball(gate)) for cut in _cuts(gate)], sum(sides)
     left = cuts[count - 1] if count else (cuts[0] - 2 if cuts else sp.S.Zero)
     right = cuts[count] if count < len(cuts) else left + 2
     return [_resolved(formula, (left + right) / 2) for formula in _formulas(gate)]
