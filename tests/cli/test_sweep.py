@@ -69,7 +69,7 @@ def test_a_human_is_told_what_was_computed(gateflow, tmp_path, monkeypatch):
         (("fast", "fast", "--horizon", "10", "--gap", "0.1"), "the gate fast is given twice"),
         (("fast", "--horizon", "10", "--gap", "0.1", "--jobs", "-2"), "jobs must be"),
         (("fast", "--horizon", "10", "--gap", "0.1", "--quantity", "speed"), "unknown quantity 'speed'"),
-        (("fast", "--horizon", "10", "--gap", "0.1", "--out", "."), "should end in .nc"),
+        (("fast", "--horizon", "10", "--gap", "0.1", "--out", "."), "names a folder; give the file to write"),
         (("sigmoid(z); k=1", "--horizon", "10", "--gap", "0.1"), "there is no k"),
     ],
 )
