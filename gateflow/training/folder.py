@@ -32,7 +32,8 @@ SETTINGS, SOURCES, METRICS, CHECKPOINT, WEIGHTS, RESULT = (
     "weights.safetensors",
     "result.json",
 )
-FILES = (SETTINGS, SOURCES, METRICS, CHECKPOINT, checkpoints.previous(CHECKPOINT), WEIGHTS, RESULT)
+CHECKPOINTS = (CHECKPOINT, checkpoints.previous(CHECKPOINT))
+FILES = (SETTINGS, SOURCES, METRICS, *CHECKPOINTS, WEIGHTS, RESULT)
 """Every file of a run, besides the marker of the folder and what TensorBoard reads."""
 
 LONGEST = 1 << 31
@@ -170,7 +171,9 @@ class RunFolder:
         """
         if self.place.stat(SETTINGS) is None:
             self._look()
-            if any(self.place.stat(name) is not None for name in FILES):
+            if not restart and self._has(RESULT, WEIGHTS, *CHECKPOINTS):
+                raise InvalidArgument(f"{SETTINGS} of the run in {self.path} is missing; {REMEDY}")
+            if self._has(*FILES):
                 tried(None)
             self._begin(settings)
             return
@@ -191,6 +194,10 @@ class RunFolder:
         elif settings.steps > found.steps:
             self._lengthen(settings, found.steps, tried)
 
+    def _has(self, *names: str) -> bool:
+        """Whether anything has one of these names."""
+        return any(self.place.stat(name) is not None for name in names)
+
     def _look(self) -> None:
         """See that every file of a run can be removed and written here."""
         self.held.look(FILES)
@@ -206,7 +213,12 @@ class RunFolder:
                 f"the schedule {settings.schedule} ends with the run's {before} steps; a longer run is another one: "
                 "choose another --out, perhaps with --from"
             )
-        tried(self._whole()[0])
+        state = self._whole()[0]
+        if state is None and self._has(RESULT, WEIGHTS):
+            raise InvalidArgument(
+                f"there is no checkpoint in {self.path} from which its run of {before} steps could go on; {REMEDY}"
+            )
+        tried(state)
         self.held.remove((RESULT, WEIGHTS))
         text = settings.as_toml().encode()
         self._mark(text)

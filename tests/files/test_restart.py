@@ -112,6 +112,59 @@ def test_a_run_that_cannot_begin_does_not_drop_another(ran: Path, tmp_path: Path
     refused("--steps", "4")
 
 
+LOST = {
+    "settings, other": (("settings.toml",), ("--seed", "9"), "settings.toml of the run in {run} is missing"),
+    "settings, same": (("settings.toml",), (), "settings.toml of the run in {run} is missing"),
+    "settings, weights": (("settings.toml", "result.json"), (), "settings.toml of the run in {run} is missing"),
+    "settings, unfinished": (
+        ("settings.toml", "result.json", "weights.safetensors"),
+        ("--seed", "9"),
+        "settings.toml of the run in {run} is missing",
+    ),
+    "checkpoints": (
+        ("checkpoint.safetensors", "checkpoint.previous.safetensors"),
+        ("--steps", "4"),
+        "there is no checkpoint in {run} from which its run of 2 steps could go on",
+    ),
+    "checkpoints, result": (
+        ("checkpoint.safetensors", "checkpoint.previous.safetensors", "result.json"),
+        ("--steps", "4"),
+        "there is no checkpoint in {run} from which its run of 2 steps could go on",
+    ),
+}
+"""What was deleted from a run, the words of a command in its folder, and what is said of it."""
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_a_run_that_has_lost_a_file_is_replaced_by_restart_alone(case: str, ran: Path, tmp_path: Path, capsys) -> None:
+    names, words, said = LOST[case]
+    run, fresh = Path(shutil.copytree(ran / "out", tmp_path / "run")), tmp_path / "fresh"
+    for name in names:
+        (run / name).unlink()
+    before = everything(run)
+    capsys.readouterr()
+    assert main(["train", *TINY, *words, "-o", str(run)]) == 2
+    err = capsys.readouterr().err
+    assert everything(run) == before
+    assert said.format(run=run) in err
+    assert "--restart" in err
+    assert err.count("\n") == 1
+    assert main(["train", *TINY, *words, "--restart", "-o", str(run)]) == 0
+    assert main(["train", *TINY, *words, "-o", str(fresh)]) == 0
+    anew, wanted = (each / "weights.safetensors" for each in (run, fresh))
+    assert anew.read_bytes() == wanted.read_bytes()
+
+
+def test_a_run_without_checkpoints_that_has_not_ended_begins_with_more_steps(ran: Path, tmp_path: Path) -> None:
+    """As a kill before the first checkpoint leaves it: there is nothing to lose."""
+    run = Path(shutil.copytree(ran / "out", tmp_path / "run"))
+    for path in run.iterdir():
+        if path.name not in (".gateflow", ".gateflow-lock", "settings.toml", "sources.json"):
+            path.unlink()
+    assert main(["train", *CALLS["longer"], "-o", str(run)]) == 0
+    assert (run / "result.json").exists()
+
+
 def test_a_run_that_was_tried_out_is_the_same_run(ran: Path, tmp_path: Path) -> None:
     """Trying out takes no draw from the run: dropped or fresh, longer or not, its weights are the same."""
     dropped, fresh, lengthened, whole = (tmp_path / name for name in ("dropped", "fresh", "lengthened", "whole"))
