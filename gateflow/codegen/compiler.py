@@ -375,6 +375,10 @@ def _answered(command: Sequence[str], text: bytes, doing: str) -> subprocess.Com
 
 
 def _wait(process: subprocess.Popen[bytes], doing: str) -> None:
+    """What it does is shown by the main thread alone: a terminal bears one display."""
+    if threading.current_thread() is not threading.main_thread():
+        process.wait(PATIENCE)
+        return
     end = time.monotonic() + PATIENCE
     with Meter(doing, None) as meter:
         while (left := end - time.monotonic()) > 0.25:

@@ -149,6 +149,14 @@ def test_terms_that_cancel_far_out_are_put_in_another_form(text):
     assert found.verdict == "in F", str(found)
 
 
+@pytest.mark.parametrize("wave", ["tanh({})**2", "(1 - exp({}))**2"])
+def test_a_conjugate_that_is_0_is_no_other_form(wave):
+    """z - 5 - |z - 5| is 0 above 5 and 2 (z - 5) below; its conjugate is 0 there, and u falls from 19.3 to 15.8."""
+    hidden = "(z - 5 - sqrt(z**2 - 10*z + 25))"
+    found = membership(Gate(profile=f"3*z + 10*{wave.format(hidden)}")).clause("increasing")
+    assert found.verdict == "refuted", str(found)
+
+
 def test_terms_that_cancel_to_a_sign_that_is_wrong_are_refuted():
     """p = z + sqrt(z^2 - z) falls from 1/2 on the left; exp(-z) - exp(-2 z) is below 0 there."""
     falling = membership(Gate("where(z < 0, z + sqrt(z**2 - z), 1)*sigmoid(10*z + 40)"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import mpmath
 import pytest
 import sympy as sp
@@ -68,3 +70,33 @@ def test_what_sympy_keeps_of_a_number_is_right_whoever_asks_first():
 def test_other_callers_get_what_sympy_says_of_what_does_not_settle(monkeypatch):
     monkeypatch.setattr(accuracy, "is_ours", lambda frame: False)
     assert sp.acosh(sp.sin(1) ** 2 + sp.cos(1) ** 2).evalf() == 0
+
+
+def test_nested_functions_cost_a_few_evaluations_not_a_power():
+    """Each of twelve took all precisions of the next: 4^12 evaluations; now the outermost alone takes several."""
+    x = sp.Rational(1, 3)
+    for _ in range(12):
+        x = sp.tanh(x + 1)
+    start = time.process_time()
+    value = x.evalf(15)
+    assert time.process_time() - start < 1
+    true = mpmath.mpf(1) / 3
+    for _ in range(12):
+        true = mpmath.tanh(true + 1)
+    assert abs(value - true) < 1e-14
+
+
+WITHIN = {
+    "exp(acosh(1 + 10**-60)) - 1": sp.sqrt(2) / 10**30,
+    "tanh(logit(1/2 + 10**-60))": sp.Integer(4) / 10**60,
+    "acosh(1 + acosh(1 + 10**-60))": sp.sqrt(2 * sp.sqrt(2) / sp.Integer(10) ** 30),
+}
+"""A function of digits that are lost, and its value to first order."""
+
+
+@pytest.mark.parametrize("text", WITHIN)
+def test_digits_lost_within_another_function_are_found(text):
+    number = parse(text, variables=())
+    value, positive = bounded.call(lambda: (number.evalf(20), number.is_positive), 10.0)
+    assert abs(value / WITHIN[text].evalf(30) - 1) < sp.Rational(1, 10**14)
+    assert positive is True

@@ -542,7 +542,7 @@ def resolved(expr: Expr, sign_of: Callable[[Expr], int]) -> Expr:
         for other in args[1:]:
             best = other if sign_of(other - best) == want else best
         return best
-    if expr.is_Mul and sp.S.Zero in args and any(a.has(sp.Pow, sp.log) for a in args):
+    if expr.is_Mul and sp.S.Zero in args and any(a.has(sp.Pow, sp.Function) for a in args):
         return sp.Mul(*args, evaluate=False)  # a sign that is 0 here does not hide what else has no value here
     return expr.func(*args)
 
@@ -839,6 +839,8 @@ def _by_complement(expr: Expr) -> Expr:
 def _by_conjugate(expr: Expr) -> Expr:
     """With ``(p**2 - q**2*a)/(p - q*sqrt(a))`` for ``p + q*sqrt(a)``, of which the terms cancel where x is large.
 
+    Only where what stands above has no zero for x > 0, so that what stands below has none.
+
     Examples
     --------
     >>> _by_conjugate((sp.sqrt(X**2 + 1) - X) ** 3)
@@ -850,10 +852,25 @@ def _by_conjugate(expr: Expr) -> Expr:
         if found is None:
             return total
         rest, with_root = found
-        above = _factored(sp.expand(rest**2 - with_root**2))
-        return above / (rest - with_root) if _far_side(rest) * _far_side(with_root) < 0 else total
+        above = sp.expand(rest**2 - with_root**2)
+        if _far_side(rest) * _far_side(with_root) > 0 or not _never_vanishes(above):
+            return total
+        return _factored(above) / (rest - with_root)
 
     return expr.replace(lambda node: node.is_Add, conjugated) if expr.has(sp.Pow) else expr
+
+
+def _never_vanishes(polynomial: Expr) -> bool:
+    """Whether a polynomial in x, of a moderate degree and with rational coefficients, has no zero for x > 0."""
+    found = sp.Poly(polynomial, X)
+    if not 0 <= found.degree() <= _DEGREE_ABOVE or not all(c.is_Rational for c in found.all_coeffs()):
+        return False
+    apart = sp.Poly(found.terms_gcd()[1], X)
+    return apart.degree() == 0 or apart.count_roots(0, None) == 0
+
+
+_DEGREE_ABOVE = 24
+"""Degree of the largest polynomial of which the zeros are counted for the sake of another form."""
 
 
 def _around_root(total: Expr) -> tuple[Expr, Expr] | None:

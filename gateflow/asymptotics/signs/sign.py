@@ -610,7 +610,10 @@ def squeezed(expr: Expr, limits: LimitCache) -> Expr:
             return expr.func(*ends)
     elif (facts := ELEMENTARY.get(NAMES.get(expr.func, ""))) and facts.domain == R and facts.ends and not facts.even:
         end = squeezed(expr.args[0], limits)
-        return expr.func(end) if end.is_finite else facts.ends[0 if end == -sp.oo else 1]
+        if end.is_infinite:
+            return facts.ends[0 if end == -sp.oo else 1]
+        if end.is_finite:
+            return expr.func(end)
     raise Undecided("phi oscillates as z grows, and may have no limit")
 
 
