@@ -694,7 +694,9 @@ class _Call:
 
     def _is_even_lstm(self) -> bool:
         """Whether PyTorch has a kernel of its own for this under autocast: an LSTM, and sequences of one length."""
-        floats = self.data.dtype in (torch.float32, torch.bfloat16)
+        floats = self.data.dtype in (torch.float32, torch.bfloat16) or (
+            self.data.dtype == torch.float16 and not torch.is_grad_enabled() and _has_products_of_halves()
+        )
         return "cell" in self.module.states and floats and self.batch > 0 and len(set(self.sizes)) == 1
 
     def framework(self, state: State, weights: Sequence[Weights]) -> tuple[Tensor, State]:
@@ -731,6 +733,13 @@ MOST_LAYERS, MOST_UNITS = 10_000, 2**24
 def as_function(gate: AnyGate) -> GateFunction:
     """A gate, its name or its formula, as a function of tensors."""
     return gate if isinstance(gate, GateFunction) else gate_function(gate)
+
+
+@cache
+def _has_products_of_halves() -> bool:
+    """Whether PyTorch's kernels take float16 on this processor."""
+    ask = getattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", None)
+    return ask is not None and bool(ask())
 
 
 @cache

@@ -268,14 +268,15 @@ def test_autocast_gives_pytorchs_types(cell: type[Recurrent], options: dict[str,
 def test_autocast_mixes_types_as_pytorch_does(weight: torch.dtype, given: torch.dtype, state: torch.dtype) -> None:
     x, hx = torch.ones(4, 3, 2, dtype=given), (torch.zeros(1, 3, 5, dtype=state),) * 2
     ours, theirs = LSTM(2, 5, forget_gate="fast", dtype=weight), torch.nn.LSTM(2, 5, dtype=weight)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert ours(x, hx)[0].dtype == theirs(x, hx)[0].dtype
+    for grad in (True, False):  # float16 has kernels of PyTorch's own without gradients, where the processor has them
+        with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(grad):
+            assert ours(x, hx)[0].dtype == theirs(x, hx)[0].dtype
 
 
 @pytest.mark.skipif(compiled.available() is None, reason="there is no C compiler")
 @HAS_BFLOAT16
 @pytest.mark.parametrize("lengths", [[4, 4, 4], [4, 2, 1], [1, 1, 1]], ids=str)
-@pytest.mark.parametrize("given", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("given", [torch.float16, torch.float32, torch.bfloat16])
 def test_types_of_packed_sequences_and_of_none_are_pytorchs(lengths: list[int], given: torch.dtype) -> None:
     ours, theirs = LSTM(2, 5, forget_gate="fast"), torch.nn.LSTM(2, 5)
     packed = pack_padded_sequence(torch.ones(4, 3, 2, dtype=given), lengths)
@@ -283,8 +284,10 @@ def test_types_of_packed_sequences_and_of_none_are_pytorchs(lengths: list[int], 
         for state in (None, torch.float32, torch.bfloat16):
             for x, batch in ((packed, 3), (torch.ones(4, 0, 2, dtype=given), 0)):
                 hx = None if state is None else (torch.zeros(1, batch, 5, dtype=state),) * 2
-                found, wanted = (layer(x, hx)[0] for layer in (ours, theirs))
-                assert getattr(found, "data", found).dtype == getattr(wanted, "data", wanted).dtype
+                for grad in (True, False):
+                    with torch.set_grad_enabled(grad):
+                        found, wanted = (layer(x, hx)[0] for layer in (ours, theirs))
+                    assert getattr(found, "data", found).dtype == getattr(wanted, "data", wanted).dtype
 
 
 def test_autocast_takes_the_fast_way() -> None:
