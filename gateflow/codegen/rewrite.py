@@ -140,8 +140,10 @@ def _shifted_power(node: Expr) -> tuple[Expr, Expr] | None:
         return None  # sqrt(1 + z**8) - 1 has a zero at 0, and stays
     if node.exp == -1:
         share = _share_of_exponentials(node)
-        left = rest / node.base if share is None else sigmoid(-next(iter(share.atoms(sigmoid))).args[0])
-        return 1 / c, -left / c
+        if share is None:
+            return (1 / c, -rest / node.base / c) if _overflow_is_avoided(rest / node.base) else None
+        outer = next(part for part in sp.Mul.make_args(share) if isinstance(part, sigmoid))
+        return 1 / c, -sigmoid(-outer.args[0]) / c
     return c**node.exp, c**node.exp * expm1(node.exp * log_of(1 + rest / c))
 
 
@@ -249,7 +251,7 @@ def _over_one_divisor(constant: Expr, terms: list[Expr]) -> Expr | None:
             continue  # nothing cancels
         left = expand(constant * expand(one) + expand(above))
         left = _halves(left) if left.has(sp.Abs(Z)) or left.has(sp.sign(Z)) else _stable(left)
-        if fixed_sign(left):
+        if fixed_sign(left) and _overflow_is_avoided(left * divisor):
             return left * divisor
     return None
 
@@ -270,7 +272,91 @@ def _halves(expr: Expr) -> Expr:
     """An expression in z, ``abs(z)`` and ``sign(z)`` as that in ``abs(z)`` on either side of 0."""
     size = sp.Dummy(positive=True)
     sides = [expand(expr.subs({Z: side * size})).subs(size, sp.Abs(Z)) for side in (1, -1)]
-    return sp.Piecewise((_stable(sides[0]), Z > 0), (_stable(sides[1]), True))
+    above, below = _stable(sides[0]), _stable(sides[1])
+    if expr.has(sp.sign(Z)) and (at_0 := expr.subs(Z, 0)) != below.subs(Z, 0):
+        return sp.Piecewise((above, Z > 0), (below, Z < 0), (at_0, True))
+    return sp.Piecewise((above, Z > 0), (below, True))
+
+
+BOUNDED_ON_THE_LINE = (sp.tanh, sp.atan, sp.erf, softsign, sp.sign, sigmoid, erfc, acot)
+
+NO_FASTER = (sp.Abs, softplus, log1p, sp.asinh)
+"""Functions that grow no faster than their argument."""
+
+
+def _growth(expr: Expr) -> float:
+    """A degree of growth that an expression does not exceed: at most 1, and no float overflows in it."""
+    if not expr.free_symbols or isinstance(expr, BOUNDED_ON_THE_LINE):
+        return 0.0
+    if expr == Z:
+        return 1.0
+    if isinstance(expr, NO_FASTER):
+        return _growth(expr.args[0])
+    if expr.is_Add:
+        return max(_growth(term) for term in expr.args)
+    if expr.is_Mul:
+        return sum(_growth(part) for part in expr.args)
+    if expr.is_Piecewise:
+        return max(_growth(value) for value, _ in expr.args)
+    if expr.is_Pow and not isinstance(expr, sp.exp) and expr.exp.is_Rational and expr.exp > 0:
+        return float(expr.exp) * _growth(expr.base)
+    return math.inf
+
+
+def _overflow_is_avoided(quotient: Expr) -> bool:
+    """Whether nothing overflows in a quotient as it is written in the end."""
+    divisor, left = _divided(quotient)
+    if divisor is None:
+        return _growth(quotient) <= 1
+    if not _may_be_no_number(left, divisor):
+        return True
+    root = _quotient_of_powers(quotient)
+    return (root is not None and root.rest == 1) or _share_of_sum(quotient) is not None
+
+
+def _may_be_no_number(left: Expr, divisor: Expr) -> bool:
+    """Whether both sides of a quotient may overflow."""
+    return _growth(left) > 0 and max(_growth(left), _growth(1 / divisor)) > 1
+
+
+def _divided(quotient: Expr) -> tuple[Expr | None, Expr]:
+    """The divisor ``1/d**n`` of a product, if it has just one, and what it divides."""
+    found = [part for part in sp.Mul.make_args(quotient) if _is_divisor(part)]
+    return (found[0], quotient / found[0]) if len(found) == 1 else (None, quotient)
+
+
+@cache
+def _share_of_sum(quotient: Expr) -> Expr | None:
+    """``c l/(l + m)`` of one sign as ``c sigmoid(log(l/m))``; None where nothing overflows, or they do."""
+    divisor, left = _divided(quotient)
+    if divisor is None or not (sign := fixed_sign(left)) or not _may_be_no_number(left, divisor):
+        return None
+    if halves := [part for part in sp.Mul.make_args(left) if part.is_Piecewise]:
+        if len(halves) > 1:
+            return None
+        outside = sp.Mul(*(other for other in sp.Mul.make_args(quotient) if other != halves[0]))
+        sides = [(value * outside, condition) for value, condition in halves[0].args]
+        if not all(_overflow_is_avoided(value) for value, _ in sides):
+            return None
+        return sp.Piecewise(*((_without_overflow(value), condition) for value, condition in sides))
+    total, part = expand(1 / divisor), expand(sign * left)
+    whole = dict(total.as_coefficients_dict())
+    scale = sp.S.Zero
+    for term, k in part.as_coefficients_dict().items():
+        if term not in whole:
+            logs = log_of(part), log_of(divisor)
+            return None if any(_overflows_in_logarithm(log) for log in logs) else sign * sp.exp(logs[0] + logs[1])
+        scale = sp.Max(scale, k / whole[term])
+    other = expand(scale * total - part)
+    if other == 0 or fixed_sign(other) <= 0:
+        return None
+    logs = log_of(part), log_of(other)
+    return sign * scale * sigmoid(logs[0] - logs[1]) if not any(_overflows_in_logarithm(log) for log in logs) else None
+
+
+def _overflows_in_logarithm(expr: Expr) -> bool:
+    """Whether a logarithm is taken of what may overflow first."""
+    return any(_growth(node.args[0]) > 1 for node in expr.atoms(sp.log, log1p))
 
 
 SIGNED_AS_THEY_ARGUE = (expm1, log1p, sp.sinh, sp.tanh, sp.atan, sp.asinh, sp.erf, softsign, sp.sign)
@@ -510,7 +596,10 @@ def _without_overflow(expr: Expr) -> Expr:
         return expr
     if (share := _share_of_exponentials(expr)) is not None:
         return _without_overflow(share)
-    if expr.is_Mul and (root := _quotient_of_powers(expr)) is not None and _algebraic_argument(expr) is None:
+    root = _quotient_of_powers(expr) if expr.is_Mul else None
+    if expr.is_Mul and (root is None or root.rest != 1) and (share := _share_of_sum(expr)) is not None:
+        return share
+    if root is not None and _algebraic_argument(expr) is None:
         sign = sp.sign(root.base) if root.odd else sp.S.One
         return sp.Mul(root.limit, sign, sp.exp(-root.size), _without_overflow(root.rest))
     if expr.is_Pow and not expr.exp.is_Integer and expr.exp > -1 and expr.exp < 0:
