@@ -9,7 +9,8 @@ import sympy as sp
 
 from gateflow.codegen import log_of, log_ratio, powers_gathered, sign_of, stable, stable_sums
 from gateflow.codegen.expand import expand, expand_products, factor
-from gateflow.formula.vocabulary import Expr, derivative, sigmoid, softplus
+from gateflow.formula.functions import FUNCTIONS, log_add
+from gateflow.formula.vocabulary import Expr, derivative, expm1, log1p, sigmoid, softplus
 from gateflow.gates.inversion import closed_inverse
 from gateflow.gates.once import derived_once
 
@@ -55,10 +56,17 @@ class Formulas:
         """phi and 1 - phi."""
         return value_pair(self._expr, self._declared)
 
-    @property
+    @derived_once
     def is_profile(self) -> bool:
-        """Whether phi is ``sigmoid(u)`` of a known formula u, declared so or recognised."""
-        return self._declared == "profile" or isinstance(self.pair[0], sigmoid)
+        """Whether phi is ``sigmoid(u)`` of a known formula u, declared so or recognised.
+
+        A quotient that is one only to keep it from overflowing is not, where its u has functions of which neither the
+        derivative nor the limits are known.
+        """
+        if self._declared == "profile" or not isinstance(self.pair[0], sigmoid):
+            return self._declared == "profile"
+        plain = self._expr if self._declared == "phi" else 1 - self._expr
+        return _is_in_words(self.pair[0].args[0]) or isinstance(stable_sums(plain), sigmoid)
 
     @property
     def phi(self) -> Expr:
@@ -164,6 +172,12 @@ def value_pair(expr: Expr, declared: str) -> tuple[Expr, Expr]:
     form = stable(expr)
     forms = form, sigmoid(-form.args[0]) if isinstance(form, sigmoid) else stable(1 - expr)
     return forms if declared == "phi" else forms[::-1]
+
+
+def _is_in_words(u: Expr) -> bool:
+    """Whether a profile has only functions of which derivatives and limits are known."""
+    known = {*FUNCTIONS.values(), sp.Piecewise, expm1, log1p, log_add}
+    return all(node.func in known for node in u.atoms(sp.Function))
 
 
 def factored(expr: Expr) -> Expr:
