@@ -10,9 +10,9 @@ value is unknown within the calls of gateflow, and so is its sign; all others ge
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from functools import wraps
+from types import CodeType, FrameType
 from typing import Any
 
 import flint
@@ -60,31 +60,37 @@ def _settled(evaluate: Callable[[Any, int], Any]) -> Callable[[Any, int], Any]:
 
     @wraps(evaluate)
     def value(self: Any, prec: int) -> Any:
-        if getattr(_settling, "on", False):  # within another: that one sees to it
-            return evaluate(self, prec)
-        _settling.on = True
-        try:
-            first = evaluate(self, prec)
-            if first is None or all(_is_exact(a, prec) for a in self.args) or _is_beyond_reach(first):
-                return first
-            bits, near = prec, first
-            while bits < max(MOST, prec + 1):
-                bits = 2 * bits + 64
-                second = evaluate(self, bits)
-                if second is None:
-                    break
-                if _agree(near, second, prec):
-                    return second._eval_evalf(prec)
-                near = second
-        finally:
-            _settling.on = False
-        return None if is_ours(sys._getframe(1)) else first
+        first = evaluate(self, prec)
+        if first is None or all(_is_exact(a, prec) for a in self.args) or _is_beyond_reach(first):
+            return first
+        here = sys._getframe()
+        caller = here.f_back
+        if _is_within(caller, here.f_code):
+            return first
+        bits, near = prec, first
+        while bits < max(MOST, prec + 1):
+            bits = 2 * bits + 64
+            second = evaluate(self, bits)
+            if second is None:
+                break
+            if _agree(near, second, prec):
+                return second._eval_evalf(prec)
+            near = second
+        return None if is_ours(caller) else first
 
     return value
 
 
-_settling = threading.local()
-"""Whether this thread is within such a function: of nested ones each would take all precisions of the next."""
+def _is_within(frame: FrameType | None, code: CodeType) -> bool:
+    """Whether a function is among the callers: of nested ones, each would take all precisions of the next.
+
+    Told by the frames, and not by a mark that a stop in between might leave behind.
+    """
+    while frame is not None:
+        if frame.f_code is code:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_exact(x: Any, prec: int) -> bool:
