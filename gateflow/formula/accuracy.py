@@ -28,6 +28,10 @@ from gateflow.formula.powers import is_ours
 MOST = 6700
 """Bits past which no more are taken."""
 
+_kept: dict[tuple[Any, int], Any] = {}
+MOST_KEPT = 2000
+"""Values that have settled, by number and bits: SymPy asks for each several times, to see one sign."""
+
 SURE = 64
 """Bits beyond those asked for by which SymPy's logarithm sees what stands beside 1."""
 
@@ -60,6 +64,8 @@ def _settled(evaluate: Callable[[Any, int], Any]) -> Callable[[Any, int], Any]:
 
     @wraps(evaluate)
     def value(self: Any, prec: int) -> Any:
+        if (kept := _kept.get((self, prec))) is not None:
+            return kept
         first = evaluate(self, prec)
         if first is None or all(_is_exact(a, prec) for a in self.args) or _is_beyond_reach(first):
             return first
@@ -74,7 +80,9 @@ def _settled(evaluate: Callable[[Any, int], Any]) -> Callable[[Any, int], Any]:
             if second is None:
                 break
             if _agree(near, second, prec):
-                return second._eval_evalf(prec)
+                if len(_kept) >= MOST_KEPT:
+                    _kept.clear()
+                return _kept.setdefault((self, prec), second._eval_evalf(prec))
             near = second
         return None if is_ours(caller) else first
 
